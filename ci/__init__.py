@@ -1,0 +1,1 @@
+"""Lamplighter: a nightly test runner for LLM inference clusters on bare metal."""

@@ -1,0 +1,1 @@
+"""YAML → Case: the only reader of case files."""

@@ -1,0 +1,124 @@
+"""The one error tree, and the exit codes of every command.
+
+LamplighterError                 3  (unknown)
+├── UserError                    2  the operator can mend it: a case, an argument, a missing folder
+│   └── CaseError                2  problems in a case file, each with file, line and key path
+├── InfrastructureError          3  a host, a process or a tool broke; says nothing about the model
+│   ├── ConnectionLost           3  the connection to a host is gone
+│   ├── HostBusy                 3  another run holds the host; says which
+│   ├── PreparationFailed        3  an environment or a model could not be made
+│   ├── ProcessDied              3  a supervised process ended although it was needed
+│   └── NotReady                 3  a server never became ready before its deadline
+└── Interrupted                130  Ctrl-C, SIGTERM or SIGHUP reached the controller
+
+A regression is a verdict, never an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command of ours exits with."""
+
+    PASS = 0
+    FAIL = 1
+    USER = 2
+    UNKNOWN = 3
+    INTERRUPTED = 130
+
+
+class LamplighterError(Exception):
+    """Root of the tree. `exit_code` is what the command line ends with."""
+
+    exit_code = ExitCode.UNKNOWN
+
+
+class UserError(LamplighterError):
+    """Something that the operator wrote or typed is wrong; the message says what to do."""
+
+    exit_code = ExitCode.USER
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One defect of a case file.
+
+    Attributes:
+        file: path as the user gave it.
+        line: 1-based line of the key or value.
+        column: 1-based column.
+        key: key path, e.g. `benchmarks.acc.threshold`; empty for the file as a whole.
+        message: what is wrong and what to do.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: "
+        return where + (f"{self.key}: {self.message}" if self.key else self.message)
+
+
+class CaseError(UserError):
+    """A case file was refused; carries every problem found, in file order."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class InfrastructureError(LamplighterError):
+    """A host, a process or a tool broke. The night is unknown, neither pass nor fail."""
+
+
+class ConnectionLost(InfrastructureError):  # noqa: N818 - says what happened, not that it is bad
+    """The connection to a host broke."""
+
+
+class HostBusy(InfrastructureError):  # noqa: N818
+    """Another run holds the host."""
+
+    def __init__(self, host: str, holder: dict[str, object]) -> None:
+        super().__init__(
+            f"{host} is held by run {holder.get('run', '?')} of {holder.get('owner', '?')} "
+            f"(process {holder.get('process', '?')}, pid {holder.get('pid', '?')}) "
+            f"since {holder.get('since', '?')}; wait for it to end, or stop it there",
+        )
+        self.host = host
+        self.holder = holder
+
+
+class PreparationFailed(InfrastructureError):  # noqa: N818
+    """An environment, a model or a dataset could not be made ready on a host."""
+
+
+class ProcessDied(InfrastructureError):  # noqa: N818
+    """A process that the night needs has ended.
+
+    Attributes:
+        process: its name in the plan.
+        reason: why, in one line, as classified from its log.
+        tail: the last lines of its log.
+    """
+
+    def __init__(self, process: str, reason: str, tail: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{process}: {reason}")
+        self.process = process
+        self.reason = reason
+        self.tail = tail
+
+
+class NotReady(InfrastructureError):  # noqa: N818
+    """A server was not ready before its deadline; the message says what was last seen."""
+
+
+class Interrupted(LamplighterError):  # noqa: N818
+    """The controller was told to stop."""
+
+    exit_code = ExitCode.INTERRUPTED

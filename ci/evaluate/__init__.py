@@ -1,0 +1,1 @@
+"""Evaluation tools: each one module with a pure `command` and `parse`; `run` runs them."""

@@ -1,0 +1,1 @@
+"""The edge to machines: connections, the supervisor, what is prepared on a host."""

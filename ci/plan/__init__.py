@@ -1,0 +1,1 @@
+"""Case + host facts → Plan: pure."""

@@ -1,0 +1,1 @@
+"""Start servers, await readiness, watch them, explain a failed start."""
