@@ -5,6 +5,7 @@ LamplighterError                 3  (unknown)
 │   └── CaseError                2  problems in a case file, each with file, line and key path
 ├── InfrastructureError          3  a host, a process or a tool broke; says nothing about the model
 │   ├── ConnectionLost           3  the connection to a host is gone
+│   ├── CommandTimedOut          3  a command on a host ran past its time and was killed
 │   ├── HostBusy                 3  another run holds the host; says which
 │   ├── PreparationFailed        3  an environment or a model could not be made
 │   ├── ProcessDied              3  a supervised process ended although it was needed
@@ -18,6 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ci.hosts.connection import CommandResult
 
 
 class ExitCode(IntEnum):
@@ -79,6 +84,18 @@ class InfrastructureError(LamplighterError):
 
 class ConnectionLost(InfrastructureError):  # noqa: N818 - says what happened, not that it is bad
     """The connection to a host broke."""
+
+
+class CommandTimedOut(InfrastructureError):  # noqa: N818
+    """A command on a host ran past its time and was killed; `result` holds what it had said."""
+
+    def __init__(self, result: CommandResult, timeout_s: float) -> None:
+        said = (result.stderr or result.stdout).strip().splitlines()[-1:]
+        super().__init__(
+            f"{result.host}: {' '.join(result.argv)} did not end within {timeout_s:g} s and was "
+            f"killed; {f'it last said: {said[0]}' if said else 'it said nothing'}",
+        )
+        self.result = result
 
 
 class HostBusy(InfrastructureError):  # noqa: N818
