@@ -13,45 +13,68 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Benchmark(Strict):
-    """One evaluation: what to ask, with which tool, and the figure it has to reach.
+class Entry(Strict):
+    """One evaluation as a case file writes it: what to ask, with which tool, and what to reach.
 
     Accuracy baselines and thresholds are percentage points; a performance baseline is output
     tokens per second and its threshold a factor of it.
     """
 
-    name: str = Field(min_length=1)
-    case_type: Literal["accuracy", "performance"]
-    dataset_path: str
-    tool: str = "aisbench"
+    case_type: Literal["accuracy", "performance"] = Field(
+        description="what is measured: accuracy or performance",
+    )
+    dataset_path: str = Field(min_length=1, description="the dataset to ask, e.g. gsm8k")
+    tool: Literal["aisbench", "lm_eval", "vllm_bench"] = "aisbench"
     request_conf: str | None = None
     dataset_conf: str | None = None
     num_prompts: int | None = Field(default=None, gt=0)
-    max_out_len: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
+    max_out_len: int = Field(gt=0, description="the most tokens that one answer may have")
+    batch_size: int = Field(gt=0, description="how many requests are in flight at once")
     request_rate: float = Field(default=0, ge=0)
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = None
     seed: int | None = None
-    repetition_penalty: float | None = None
+    repetition_penalty: float | None = Field(default=None, gt=0)
     ignore_eos: bool | None = None
     trust_remote_code: bool = False
     deadline_s: float = Field(default=14_400, gt=0)
-    baseline: float
-    threshold: float
+    baseline: float = Field(
+        ge=0,
+        description="the figure of a healthy night: percent, or output tokens per second",
+    )
+    threshold: float = Field(
+        ge=0,
+        description="how far below the baseline still passes: percentage points for accuracy, "
+        "a factor such as 0.97 for performance",
+    )
+
+
+class Benchmark(Entry):
+    """An evaluation together with the name that it stands under in the file."""
+
+    name: str = Field(min_length=1)
 
 
 class Node(Strict):
-    """One host's share of the deployment: one server process."""
+    """One host's share of the deployment: one server process.
+
+    `argv` and `env` still hold `$X` and `${X}` as written. `master_index` is the node that this
+    one belongs to, where the file says so.
+    """
 
     argv: tuple[str, ...]
     env: dict[str, str]
     headless: bool
+    master_index: int | None = None
 
 
 class Case(Strict):
-    """A night's work. `hosts` is empty when the file names none."""
+    """A night's work. `hosts` is empty when the file names none.
+
+    `prefill` and `decode` are the nodes of each role, both empty when prefill and decode are not
+    separated. `special_dependencies` are package versions that the case asks for.
+    """
 
     name: str
     test_name: str
@@ -63,3 +86,6 @@ class Case(Strict):
     nodes: tuple[Node, ...]
     benchmarks: tuple[Benchmark, ...]
     ready_timeout_s: float
+    prefill: tuple[int, ...] = ()
+    decode: tuple[int, ...] = ()
+    special_dependencies: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""What the parts of a `deployment` file have to agree on among themselves. Pure.
+
+Works on the plain document, whose parts may each be of a wrong type, so that a file's
+contradictions are reported together with its misspellings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.case.place import KeyPath
+    from ci.case.source import Source
+    from ci.errors import Problem
+
+
+def contradictions(source: Source) -> list[Problem]:
+    """Report every disagreement between parts that are each of the right type."""
+    document = _mapping(source.value)
+    return [
+        *_counts(document, source),
+        *_servers(document, source),
+        *_roles(document, source),
+        *_figures(document, source),
+    ]
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_index(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _counts(document: dict[str, Any], source: Source) -> Iterator[Problem]:
+    count = document.get("num_nodes")
+    if not _is_index(count):
+        return
+    for key, what in (("deployment", "servers"), ("cluster_hosts", "hosts")):
+        entries = document.get(key)
+        empty_is_none = key == "cluster_hosts" and not entries
+        if isinstance(entries, list) and len(entries) != count and not empty_is_none:
+            message = f"lists {len(entries)} {what}, but num_nodes is {count}; they have to agree"
+            yield source.at_key((key,), message)
+
+
+def _servers(document: dict[str, Any], source: Source) -> Iterator[Problem]:
+    servers = _list(document.get("deployment"))
+    for position, entry in enumerate(servers):
+        server, path = _mapping(entry), ("deployment", position)
+        if server.get("envs") is not None and server.get("env_extend") is not None:
+            message = "there is 'envs' as well; put the variables of both into one of them"
+            yield source.at_key((*path, "env_extend"), message)
+        local = server.get("local_index")
+        if _is_index(local) and local != position:
+            message = f"{local}, but this is entry {position}; entries stand in the hosts' order"
+            yield source.at_value((*path, "local_index"), message)
+        yield from _in_range(server.get("master_index"), (*path, "master_index"), document, source)
+
+
+def _roles(document: dict[str, Any], source: Source) -> Iterator[Problem]:
+    section = "disaggregated_prefill"
+    roles = _mapping(document.get(section))
+    if not roles or roles.get("enabled") is False:
+        return
+    seen: set[int] = set()
+    for key in ("prefiller_host_index", "decoder_host_index"):
+        if not roles.get(key, []):
+            message = "names no host; give the index of at least one, or set enabled: false"
+            yield source.at_key((section, key), message)
+        for position, index in enumerate(_list(roles.get(key))):
+            path = (section, key, position)
+            yield from _in_range(index, path, document, source)
+            if _is_index(index) and index in seen:
+                yield source.at_value(path, f"host {index} has a role already; name it once")
+            seen.update([index] if _is_index(index) else [])
+
+
+def _in_range(
+    index: object, path: KeyPath, document: dict[str, Any], source: Source
+) -> Iterator[Problem]:
+    servers = len(_list(document.get("deployment")))
+    if _is_index(index) and index >= servers > 0:
+        yield source.at_value(path, f"there is no host {index}; they count from 0 to {servers - 1}")
+
+
+def _figures(document: dict[str, Any], source: Source) -> Iterator[Problem]:
+    for name, value in _mapping(document.get("benchmarks")).items():
+        entry = _mapping(value)
+        baseline = entry.get("baseline")
+        if not isinstance(baseline, (int, float)):
+            continue
+        if entry.get("case_type") == "accuracy" and baseline > 100:  # noqa: PLR2004 - percent
+            message = f"{baseline} is out of range; an accuracy baseline is in percent"
+            yield source.at_value(("benchmarks", name, "baseline"), message)

@@ -1,0 +1,79 @@
+"""Find and read a case file. The only reader of case files; touches nothing but the one file."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.case import deployment
+from ci.case.source import MAX_BYTES, read
+from ci.case.wording import found
+from ci.errors import CaseError, UserError
+
+if TYPE_CHECKING:
+    from ci.case.model import Case
+
+_OTHER_DIALECTS = {
+    "test_cases": "single_node",
+    "routing": "external_dp",
+    "templates": "external_dp",
+}
+
+
+def find(name: str, cases_folder: Path) -> Path:
+    """Turn what the operator typed after `--config` into a case file's path.
+
+    Args:
+        name: a path, or the name of a file in the folder, with or without `.yaml`.
+        cases_folder: where named cases are kept.
+
+    Raises:
+        UserError: there is no such file; names the nearest and all that there are.
+    """
+    candidates = (Path(name), cases_folder / name, cases_folder / f"{name}.yaml")
+    for path in candidates:
+        if name and path.is_file():
+            return path
+    raise UserError(_not_found(name, cases_folder))
+
+
+def load(path: Path) -> Case:
+    """Read a case file. The same file gives the same Case on every machine.
+
+    Raises:
+        CaseError: the file is not a sound case; carries every problem found.
+        UserError: the file cannot be read at all.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{path}: cannot be read: {reason}; check the path") from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, path: str) -> Case:
+    """Make the Case of a file's bytes. Pure.
+
+    Raises:
+        CaseError: as for `load`.
+    """
+    source = read(data, path)
+    if not isinstance(source.value, dict):
+        message = f"expected a mapping of keys to values, found {found(source.value)}"
+        raise CaseError((source.at_value((), message),))
+    for key, dialect in _OTHER_DIALECTS.items():
+        if key in source.value:
+            message = f"this file is of the {dialect!r} dialect, which is not read yet"
+            raise CaseError((source.at_key((key,), f"{message}; only 'deployment' files are"),))
+    return deployment.read(source)
+
+
+def _not_found(name: str, cases_folder: Path) -> str:
+    known = sorted(path.stem for path in cases_folder.glob("*.yaml"))
+    near = difflib.get_close_matches(name.removesuffix(".yaml"), known)
+    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    there = f"there are: {', '.join(known)}" if known else "there are none"
+    return f"no case {name!r}, neither as a path nor in {cases_folder}, where {there}.{guess}"

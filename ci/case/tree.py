@@ -1,0 +1,135 @@
+"""YAML node tree → its plain value and the place of every key and value. Touches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import yaml
+
+from ci.case.place import UNPRINTABLE, KeyPath, Place, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_DEPTH = 50
+_MAX_VALUES = 50_000
+# A number longer than this is none, and some of PyYAML's forms take quadratic time.
+_MAX_NUMBER = 100
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = {_TAG + "int", _TAG + "float"}
+_SCALARS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp")}
+
+
+@dataclass
+class Tree:
+    """Walks a node tree, within a budget so that aliases cannot multiply without end."""
+
+    file: str
+    keys: dict[KeyPath, Place] = field(default_factory=dict)
+    values: dict[KeyPath, Place] = field(default_factory=dict)
+    _scalars: Any = field(default_factory=yaml.constructor.SafeConstructor)
+    _pairs: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict)
+    _open: list[int] = field(default_factory=list)
+    _left: int = _MAX_VALUES
+
+    def build(self, node: yaml.Node, path: KeyPath = ()) -> object:
+        """Return the node's value; afterwards `keys` and `values` tell where everything is."""
+        self.values[path] = Place.of(node.start_mark)
+        self._spend(1, node, path)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        self._enter(node, path)
+        value: object
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            value = [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            value = self._mapping(node, path)
+        else:
+            self._stop(node, path, f"the tag {node.tag} is not read here; remove it")
+        self._open.pop()
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        pairs = self._flatten(node, path)
+        for name, (key, _) in pairs.items():
+            self.keys[*path, name] = Place.of(key.start_mark)
+        return {name: self.build(value, (*path, name)) for name, (_, value) in pairs.items()}
+
+    def _flatten(
+        self, node: yaml.MappingNode, path: KeyPath
+    ) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """Resolve merge keys: own keys win, then those merged later, in PyYAML's order."""
+        if id(node) in self._pairs:
+            return self._pairs[id(node)]
+        own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            if key.tag == _TAG + "merge":
+                for source in self._merge_sources(value, path):
+                    merged.update(self._flatten_merged(source, path))
+            else:
+                name = self._key(key, path, own)
+                own[name] = (key, value)
+        self._pairs[id(node)] = merged | own
+        return self._pairs[id(node)]
+
+    def _flatten_merged(
+        self, node: yaml.MappingNode, path: KeyPath
+    ) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        self._enter(node, path)
+        pairs = self._flatten(node, path)
+        self._open.pop()
+        self._spend(len(pairs) + 1, node, path)
+        return pairs
+
+    def _merge_sources(self, value: yaml.Node, path: KeyPath) -> list[yaml.MappingNode]:
+        sources = [value] if isinstance(value, yaml.MappingNode) else value.value
+        if isinstance(value, yaml.ScalarNode) or not all(
+            isinstance(source, yaml.MappingNode) for source in sources
+        ):
+            self._stop(value, path, "'<<' merges a mapping, or a list of mappings, by its anchor")
+        return list(reversed(sources))
+
+    def _key(self, key: yaml.Node, path: KeyPath, seen: Mapping[str, Any]) -> str:
+        name = self._scalar(key, path) if isinstance(key, yaml.ScalarNode) else None
+        if not isinstance(name, str):
+            shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "this one"
+            self._stop(key, path, f"a key has to be text; put {shown} in quotes")
+        if name in seen:
+            first = seen[name][0].start_mark.line + 1
+            message = f"written twice, first on line {first}; remove one"
+            self._stop(key, (*path, name), message)
+        return name
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
+        if node.tag not in _SCALARS:
+            self._stop(node, path, f"'{node.value}' has the tag {node.tag}; put it in quotes")
+        if node.tag in _NUMBERS and len(node.value) > _MAX_NUMBER:
+            self._stop(node, path, "far too long for a number; put it in quotes if it is text")
+        try:
+            value: object = self._scalars.construct_object(node)
+        except (ValueError, LookupError, ArithmeticError, AttributeError, yaml.YAMLError):
+            kind = node.tag.removeprefix(_TAG)
+            self._stop(node, path, f"'{node.value:.60}' is not a valid {kind}; put it in quotes")
+        if isinstance(value, str) and (found := UNPRINTABLE.search(value)):
+            self._stop(node, path, f"control character {found.group()!r}; remove it")
+        return value
+
+    def _enter(self, node: yaml.Node, path: KeyPath) -> None:
+        if id(node) in self._open:
+            self._stop(node, path, "this anchor contains itself; remove the alias inside it")
+        if len(self._open) >= MAX_DEPTH:
+            self._stop(node, path, f"nested more than {MAX_DEPTH} deep: not a case file")
+        self._open.append(id(node))
+
+    def _spend(self, values: int, node: yaml.Node, path: KeyPath) -> None:
+        self._left -= values
+        if self._left < 0:
+            message = (
+                f"aliases expand this file to more than {_MAX_VALUES} values; write it plainly"
+            )
+            self._stop(node, path, message)
+
+    def _stop(self, node: yaml.Node, path: KeyPath, message: str) -> NoReturn:
+        refuse(self.file, Place.of(node.start_mark), path, message)

@@ -1,0 +1,142 @@
+"""What pydantic found wrong → problems in plain words, each at its place. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+    from ci.case.place import KeyPath
+    from ci.case.source import Source
+    from ci.errors import Problem
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def problems(
+    errors: Iterable[ErrorDetails],
+    source: Source,
+    models: Mapping[str, type[BaseModel]],
+) -> list[Problem]:
+    """Word every error of a validation.
+
+    Args:
+        errors: pydantic's, with locations relative to the whole document.
+        source: where everything stands.
+        models: the model of each section of the file, by the section's key; "" for the top.
+    """
+    errors = list(errors)
+    misspelt = {_misspelt(error, models) for error in errors if error["type"] == "extra_forbidden"}
+    return [
+        _problem(error, source, models)
+        for error in errors
+        # A misspelt key is one mistake, not an unknown key and a missing one.
+        if not (error["type"] == "missing" and error["loc"] in misspelt)
+    ]
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was most likely meant, None when none comes near."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
+
+
+def found(value: object) -> str:
+    """Name a value as its writer sees it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, dt.date):
+        return f"the date {value}"
+    if isinstance(value, str):
+        return f"the text {textwrap.shorten(value, 60)!r}"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _model(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> type[BaseModel]:
+    """The model whose key ends the path."""
+    return models[str(path[0]) if len(path) > 1 else ""]
+
+
+def _misspelt(error: ErrorDetails, models: Mapping[str, type[BaseModel]]) -> KeyPath:
+    """The path that was meant by an unknown key; the key's own when nothing comes near."""
+    *section, key = error["loc"]
+    known = _model(error["loc"], models).model_fields
+    return (*section, nearest(str(key), known) or key)
+
+
+def _problem(error: ErrorDetails, source: Source, models: Mapping[str, type[BaseModel]]) -> Problem:
+    path = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return source.at_key(path, _unknown(path, models))
+    if error["type"] == "missing":
+        purpose = _model(path, models).model_fields[str(path[-1])].description
+        return source.at_key(path, f"missing; {purpose}")
+    if path[-1] == "[key]":
+        return source.at_key(path[:-1], error["msg"])
+    return source.at_value(path, _wrong(error["type"], error["input"], error.get("ctx", {}), error))
+
+
+def _unknown(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> str:
+    key, known = str(path[-1]), _model(path, models).model_fields
+    if near := nearest(key, known):
+        return f"unknown key; did you mean {near!r}?"
+    for section, model in models.items():
+        if key in model.model_fields:
+            where = f"under {section!r}" if section else "at the top of the file"
+            return f"unknown key here; it belongs {where}"
+    return f"unknown key; known here: {', '.join(known)}"
+
+
+def _wrong(kind: str, value: object, context: Mapping[str, Any], error: ErrorDetails) -> str:
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, found {found(value)}{_quotes(kind, value)}"
+    if kind in _BOUNDS:
+        bound, words = _BOUNDS[kind]
+        return f"{value} is out of range; it has to be {words} {context[bound]}"
+    if kind == "literal_error":
+        return _not_one_of(value, str(context["expected"]))
+    if kind == "finite_number":
+        return f"{value} is not a figure; write a finite number"
+    if kind == "string_too_short":
+        return "is empty; write some text"
+    return error["msg"]
+
+
+def _quotes(kind: str, value: object) -> str:
+    if kind == "string_type" and isinstance(value, (bool, int, float, dt.date)):
+        return "; put it in quotes"
+    is_number = isinstance(value, str) and re.fullmatch("[0-9]+([.][0-9]+)?", value)
+    return "; write it without quotes" if is_number else ""
+
+
+def _not_one_of(value: object, expected: str) -> str:
+    near = nearest(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else None
+    guess = f"; did you mean {near!r}?" if near else ""
+    return f"expected {expected}, found {found(value)}{guess}"
