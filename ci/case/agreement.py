@@ -6,6 +6,7 @@ contradictions are reported together with its misspellings.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _is_index(value: object) -> TypeGuard[int]:
 
 def _counts(document: dict[str, Any], source: Source) -> Iterator[Problem]:
     count = document.get("num_nodes")
-    if not _is_index(count):
+    if not _is_index(count) or count < 1:
         return
     for key, what in (("deployment", "servers"), ("cluster_hosts", "hosts")):
         entries = document.get(key)
@@ -97,6 +98,6 @@ def _figures(document: dict[str, Any], source: Source) -> Iterator[Problem]:
         baseline = entry.get("baseline")
         if not isinstance(baseline, (int, float)):
             continue
-        if entry.get("case_type") == "accuracy" and baseline > 100:  # noqa: PLR2004 - percent
+        if entry.get("case_type") == "accuracy" and 100 < baseline < math.inf:  # noqa: PLR2004 - percent
             message = f"{baseline} is out of range; an accuracy baseline is in percent"
             yield source.at_value(("benchmarks", name, "baseline"), message)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from ci.case.agreement import contradictions
 from ci.case.model import Benchmark, Case, Entry, Node, Strict
 from ci.case.wording import found, problems
-from ci.errors import CaseError
+from ci.errors import CaseError, Problem
 
 if TYPE_CHECKING:
     from ci.case.source import Source
@@ -63,7 +63,10 @@ def _env_value(value: object) -> object:
 
 
 Host = Annotated[str, _shaped(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]*", "is no host name or address")]
-Version = Annotated[str, _shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is no version such as '0.32.0'")]
+Version = Annotated[
+    str,
+    _shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is no version; write one such as '0.32.0'"),
+]
 EnvName = Annotated[str, _shaped("[A-Za-z_][A-Za-z0-9_]*", "cannot name an environment variable")]
 Env = dict[EnvName, Annotated[str, BeforeValidator(_env_value)]]
 # A benchmark's name becomes a folder in the run's record.
@@ -131,8 +134,17 @@ def read(source: Source) -> Case:
     except ValidationError as error:
         defects += problems(error.errors(include_url=False), source, SECTIONS)
     if defects:
-        raise CaseError(tuple(sorted(set(defects), key=lambda d: (d.line, d.column, d.key))))
+        raise CaseError(_in_file_order(defects))
     return _case(document, source.file)
+
+
+def _in_file_order(defects: list[Problem]) -> tuple[Problem, ...]:
+    """Sort, and keep one of those that an alias repeats elsewhere: that with the shortest key."""
+    defects = sorted(defects, key=lambda d: (d.line, d.column, len(d.key)))
+    once: dict[tuple[int, int, str], Problem] = {}
+    for defect in defects:
+        once.setdefault((defect.line, defect.column, defect.message), defect)
+    return tuple(once.values())
 
 
 def _case(document: Deployment, path: str) -> Case:

@@ -33,7 +33,7 @@ def find(name: str, cases_folder: Path) -> Path:
     """
     candidates = (Path(name), cases_folder / name, cases_folder / f"{name}.yaml")
     for path in candidates:
-        if name and path.is_file():
+        if name and _is_file(path):
             return path
     raise UserError(_not_found(name, cases_folder))
 
@@ -69,6 +69,14 @@ def parse(data: bytes, path: str) -> Case:
             message = f"this file is of the {dialect!r} dialect, which is not read yet"
             raise CaseError((source.at_key((key,), f"{message}; only 'deployment' files are"),))
     return deployment.read(source)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # Too long a name, or a folder that may not be searched: no file that we could read.
+        return False
 
 
 def _not_found(name: str, cases_folder: Path) -> str:

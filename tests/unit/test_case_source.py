@@ -1,0 +1,148 @@
+"""YAML text → value and places, with either of PyYAML's loaders."""
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ci.case import source
+from ci.case.place import Place, key_text
+from ci.errors import CaseError
+
+LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if yaml.__with_libyaml__ else [])]
+
+
+@pytest.fixture(params=LOADERS, ids=lambda loader: loader.__name__)
+def loader(request, monkeypatch):
+    monkeypatch.setattr(source, "_LOADER", request.param)
+
+
+GOOD = {
+    "scalars": "{a: 1, b: 1.5, c: yes, d: ~, e: 010, f: 1:30, g: 2024-01-02, h: 1_000, i: 0x10}",
+    "folded": "a: >\n  x\n  --y '{\"k\": 1}'\n\n  z\n",
+    "literal": "a: |-\n  x\n   y\n",
+    "alias": "a: &a [1, 2]\nb: *a\n",
+    "merge": "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n",
+    "merge of a list": "a: &a {x: 1}\nb: &b {x: 2, y: 3}\nc: {<<: [*a, *b], z: 4}\n",
+    "merge of merges": "a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, x: 9}\n",
+    "merge twice": "a: &a {x: 1}\nb: &b {x: 2}\nc: {<<: *a, <<: *b}\n",
+    "merge before own": "a: &a {x: 1}\nb: {y: 2, <<: *a}\n",
+    "anchor used before and after a merge": "a: &a {<<: &b {x: 1}, y: 2}\nb: *b\nc: *a\nd: *a\n",
+    "byte order mark": "\ufeffa: 1\n",
+    "document marker": "---\na: 1\n...\n",
+    "windows": "a: 1\r\nb:\r\n  - 2\r\n",
+    "quoted keys": '"on": 1\n"2": 3\n',
+    "unicode": "ä: ö 😀\n",
+    "scalar document": "x",
+}
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_value_is_what_pyyaml_reads(text):
+    assert source.read(text.encode(), "f").value == yaml.safe_load(text)
+
+
+@pytest.mark.usefixtures("loader")
+def test_places():
+    text = "# note\na: &a\n  x: 1\nb:\n  - p: é\n    q:   2\n  - {<<: *a, y: ü3}\n"
+    read = source.read(text.encode(), "f")
+    assert read.keys == {
+        ("a",): Place(2, 1),
+        ("a", "x"): Place(3, 3),
+        ("b",): Place(4, 1),
+        ("b", 0, "p"): Place(5, 5),
+        ("b", 0, "q"): Place(6, 5),
+        ("b", 1, "x"): Place(3, 3),
+        ("b", 1, "y"): Place(7, 14),
+    }
+    assert read.values["b", 0, "q"] == Place(6, 10)
+    assert read.values["b", 1] == Place(7, 5)
+    assert read.values["b", 1, "x"] == Place(3, 6)
+    assert read.values[()] == Place(2, 1)
+
+
+NESTED = "nested more than 50 deep"
+LAUGHS = "a0: &a0 [x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+MERGED_LAUGHS = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i} {{k{i}: 1, <<: [{', '.join([f'*a{i - 1}'] * 300)}]}}\n" for i in range(1, 40)
+)
+CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60))
+
+BAD = {
+    "empty": (b"", 1, 1, "", "file is empty"),
+    "only a comment": (b"# x\n", 1, 1, "", "file is empty"),
+    "not utf-8": (b"a: 1\nb: \xff\n", 2, 4, "", "not UTF-8"),
+    "utf-16": ("a: 1\n".encode("utf-16"), 1, 1, "", "not UTF-8"),
+    "nul": (b"a: 1\nb\x00: 2\n", 2, 2, "", "control character '\\x00'"),
+    "escaped nul": (b'a: "x\\0"\n', 1, 4, "a", "control character '\\x00'"),
+    "tab": (b"a:\n\tb: 1\n", 2, 1, "", "a tab here is not valid YAML; use spaces"),
+    "unclosed bracket": (b"a: [1, 2\nb: 3\n", 2, 2, "", "not valid YAML"),
+    "unclosed quote": (b'a: "x\n', 2, 1, "", "not valid YAML: while scanning a quoted scalar"),
+    "bad indent": (b"a: 1\n  b: 2\n", 2, 4, "", "not valid YAML: mapping values are not allowed"),
+    "undefined alias": (b"a: 1\nb: *c\n", 2, 4, "", "undefined alias"),
+    "two documents": (b"a: 1\n---\nb: 2\n", 2, 1, "", "a second document begins here"),
+    "duplicate": (b"a:\n  b: 1\n  c: 2\n  b: 3\n", 4, 3, "a.b", "written twice, first on line 2"),
+    "key is a number": (b"a:\n  1: x\n", 2, 3, "a", "a key has to be text; put '1' in quotes"),
+    "key is a truth": (b"on: x\n", 1, 1, "", "a key has to be text; put 'on' in quotes"),
+    "key is a list": (b"? [1]\n: x\n", 1, 3, "", "a key has to be text"),
+    "python object": (b"a: !!python/object:os.x {}\n", 1, 4, "a", "tag:yaml.org,2002:python/"),
+    "set": (b"a: !!set {x}\n", 1, 4, "a", "the tag tag:yaml.org,2002:set is not read here"),
+    "own tag": (b"a: !x y\n", 1, 4, "a", "'y' has the tag !x; put it in quotes"),
+    "binary": (b"a: !!binary eA==\n", 1, 4, "a", "binary; put it in quotes"),
+    "no such day": (b"a: 2024-13-41\n", 1, 4, "a", "'2024-13-41' is not a valid timestamp"),
+    "forced int": (b"a: !!int x\n", 1, 4, "a", "'x' is not a valid int"),
+    "forced bool": (b"a: !!bool x\n", 1, 4, "a", "'x' is not a valid bool"),
+    "endless number": (b"a: " + b"9" * 5000, 1, 4, "a", "far too long for a number"),
+    "endless sexagesimal": (b"a: 1" + b":10" * 90_000, 1, 4, "a", "far too long for a number"),
+    "merge of a scalar": (b"a: {<<: 1}\n", 1, 9, "a", "'<<' merges a mapping"),
+    "merge of scalars": (b"a: {<<: [1]}\n", 1, 9, "a", "'<<' merges a mapping"),
+    "recursive": (b"a: &a\n  b: *a\n", 1, 4, "a.b", "this anchor contains itself"),
+    "recursive list": (b"a: &a [*a]\n", 1, 4, "a[0]", "this anchor contains itself"),
+    "recursive merge": (b"a: &a\n  <<: *a\n", 1, 4, "a", "this anchor contains itself"),
+    "recursive merge apart": (
+        b"a: &a {<<: &b {<<: *a}}\n",
+        1,
+        4,
+        "a",
+        "this anchor contains itself",
+    ),
+    "billion laughs": (LAUGHS.encode(), None, None, None, "aliases expand this file to more than"),
+    "merged laughs": (MERGED_LAUGHS.encode(), None, None, None, "aliases expand this file"),
+    "deep by aliases": (CHAIN.encode(), None, None, None, NESTED),
+    "deep flow": (b"[" * 200_000, 1, 51, "", NESTED),
+    "deep block": (b"- " * 200_000, 1, 101, "", NESTED),
+    "large": (b"#" * (source.MAX_BYTES + 1), 1, 1, "", "larger than 1 MiB"),
+}
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize(("data", "line", "column", "key", "message"), BAD.values(), ids=BAD)
+def test_refused(data, line, column, key, message):
+    with pytest.raises(CaseError) as caught:
+        source.read(data, "f.yaml")
+    [problem] = caught.value.problems
+    assert message in problem.message
+    assert problem.file == "f.yaml"
+    if line is not None:
+        assert (problem.line, problem.column, problem.key) == (line, column, key)
+
+
+def test_key_text():
+    assert key_text(("deployment", 0, "envs", "A")) == "deployment[0].envs.A"
+    assert not key_text(())
+
+
+YAML_TEXT = st.text(alphabet="ab01:-[]{},&*<!>|?#'\"% \t\n.~", max_size=60)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(YAML_TEXT)
+def test_any_text_is_read_as_pyyaml_reads_it_or_refused(text):
+    try:
+        read = source.read(text.encode(), "f")
+    except CaseError:
+        return
+    assert repr(read.value) == repr(yaml.load(text, source._LOADER))  # noqa: S506 - safe
