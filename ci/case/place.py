@@ -46,8 +46,13 @@ START = Place(1, 1)
 
 def key_text(path: KeyPath) -> str:
     """Write a key path as a reader does: `deployment[0].server_cmd`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return "".join(parts).removeprefix(".")
+    return "".join(map(_part_text, path)).removeprefix(".")
+
+
+def _part_text(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if part.isprintable() else f".{part!r}"
 
 
 def refuse(file: str, place: Place, path: KeyPath, message: str) -> NoReturn:

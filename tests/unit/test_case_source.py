@@ -132,6 +132,7 @@ def test_refused(data, line, column, key, message):
 
 def test_key_text():
     assert key_text(("deployment", 0, "envs", "A")) == "deployment[0].envs.A"
+    assert key_text(("a", "b\nc")) == "a.'b\\nc'"
     assert not key_text(())
 
 
