@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from ci.errors import ExitCode, Interrupted, LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.case.model import Benchmark
+    from ci.evaluate.model import Measurement, Result
 
 Outcome = Literal["pass", "fail", "unknown"]
+
+ABOVE_THE_BAND = "above the band: baseline looks stale"
+METRICS = {"accuracy": ("accuracy", "%"), "performance": ("output_token_throughput", "tok/s")}
+FULL_MARKS = 100.0
+
+# Bounds are computed from decimals that binary floats cannot hold: 0.7 * 8.3 comes out a hair
+# above 5.81, and would fail a run that measured 5.81. A billionth is far below any tool's figure.
+EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
@@ -41,3 +58,131 @@ class Verdict:
 
     outcome: Outcome
     checks: tuple[Check, ...]
+
+
+def judge(
+    benchmarks: tuple[Benchmark, ...],
+    results: Mapping[str, Result],
+    *,
+    cause: str = "",
+    extra: tuple[Check, ...] = (),
+) -> Verdict:
+    """Hold every benchmark's figure against its threshold.
+
+    Args:
+        benchmarks: what the case asks for; each one becomes a check, reached or not.
+        results: what came back, by benchmark name.
+        cause: in one line, what ended the night early; empty when nothing did. With a cause the
+            verdict is never a pass.
+        extra: what else was proved, e.g. the smoke probe; comes first in the verdict.
+    """
+    checks = (check(benchmark, results.get(benchmark.name), cause) for benchmark in benchmarks)
+    return marred(combine((*extra, *checks)), cause)
+
+
+def combine(checks: tuple[Check, ...]) -> Verdict:
+    """Sum checks up: fail > unknown > pass, and no check at all is unknown."""
+    outcomes = {check.outcome for check in checks}
+    if "fail" in outcomes:
+        return Verdict("fail", checks)
+    return Verdict("pass" if outcomes == {"pass"} else "unknown", checks)
+
+
+def marred(verdict: Verdict, cause: str) -> Verdict:
+    """Give the verdict of a night that `cause` ended early: with a cause, a pass is unknown."""
+    if not cause or (verdict.checks and verdict.outcome != "pass"):
+        return verdict
+    broken = Check("night", "completed", None, "", None, "", None, "unknown", cause)
+    return combine((*verdict.checks, broken))
+
+
+def check(benchmark: Benchmark, result: Result | None, cause: str = "") -> Check:
+    """Hold one benchmark's figure against its threshold.
+
+    Accuracy passes at `baseline - threshold` percentage points or more; performance passes at
+    `threshold * baseline` output tokens per second or more. A better value never fails.
+    """
+    metric, unit = METRICS[benchmark.case_type]
+    baseline, threshold = benchmark.baseline, benchmark.threshold
+    accuracy = benchmark.case_type == "accuracy"
+    bound = baseline - threshold if accuracy else threshold * baseline
+    value, doubt = _figure(benchmark, result, cause)
+    outcome, reason = (
+        _compare(value, baseline, bound, unit) if value is not None else ("unknown", doubt)
+    )
+    return Check(
+        name=benchmark.name,
+        metric=metric,
+        value=value,
+        unit=unit,
+        baseline=baseline,
+        tolerance=f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}",
+        bound=bound,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
+    """Say what `inv nightly` exits with.
+
+    Args:
+        outcome: of the verdict.
+        error: what ended the night early, if anything did. Being interrupted and an operator's
+            mistake have exit codes of their own; anything else keeps a failure found before it
+            (fail > unknown), and is unknown otherwise.
+    """
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, LamplighterError) and error.exit_code is not ExitCode.UNKNOWN:
+        return error.exit_code
+    if outcome == "fail":
+        return ExitCode.FAIL
+    return ExitCode.PASS if outcome == "pass" and error is None else ExitCode.UNKNOWN
+
+
+def _figure(benchmark: Benchmark, result: Result | None, cause: str) -> tuple[float | None, str]:
+    """Find the one figure to judge, or the reason why there is none."""
+    if result is None:
+        return None, f"never reached: {cause}" if cause else "never reached"
+    if result.problems:
+        return None, "; ".join(result.problems)
+    metric, unit = METRICS[benchmark.case_type]
+    found = [
+        one
+        for one in result.measurements
+        if one.metric == metric and one.benchmark == benchmark.name
+    ]
+    if len(found) != 1:
+        return None, f"{metric} was measured {len(found)} times" if found else f"no {metric} in it"
+    doubt = _doubt(found[0], unit)
+    return (None, doubt) if doubt else (found[0].value, "")
+
+
+def _doubt(measurement: Measurement, unit: str) -> str:
+    """Say why a figure cannot be what it claims to be; empty when it can."""
+    value = measurement.value
+    if not math.isfinite(value):
+        return f"{measurement.metric} came back as {value}"
+    if measurement.unit != unit:
+        return f"{measurement.metric} came in {measurement.unit!r}, expected {unit!r}"
+    if measurement.n <= 0:
+        return f"{measurement.metric} was measured over no item"
+    if unit == "%" and not 0 <= value <= FULL_MARKS:
+        return f"{measurement.metric} of {value:g} % is outside 0 to 100"
+    if unit != "%" and value <= 0:
+        return f"{measurement.metric} of {value:g} {unit}: no token came back"
+    return ""
+
+
+def _compare(value: float, baseline: float, bound: float, unit: str) -> tuple[Outcome, str]:
+    if value < bound and not _same(value, bound):
+        return "fail", f"{bound - value:.4g} {'pp' if unit == '%' else unit} below the bound"
+    upper = baseline + abs(baseline - bound)
+    if value > upper and not _same(value, upper):
+        return "pass", ABOVE_THE_BAND
+    return "pass", ""
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=EPSILON, abs_tol=EPSILON)

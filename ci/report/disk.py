@@ -1,0 +1,110 @@
+"""The run's folder on the controller: writes that never end the night."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ci.errors import InfrastructureError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RESERVE = ".reserve"
+RESERVE_BYTES = 64 * 1024
+
+
+class Folder:
+    """A folder in which a failed write is remembered and told, not raised.
+
+    Attributes:
+        path: the folder; it exists.
+        first_failure: what the first failed write said; None while all is well.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self.first_failure: str | None = None
+        self._warn = warn
+        self._unwritten: dict[str, list[str]] = {}
+
+    def write(self, name: str, text: str) -> bool:
+        """Put a whole file in place at once, so that a reader sees the old or the new one."""
+        target = self.path / name
+        halfway = target.with_name(target.name + ".tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            halfway.write_text(text, encoding="utf-8", errors="backslashreplace")
+            halfway.replace(target)
+        except OSError as error:
+            with suppress(OSError):
+                halfway.unlink(missing_ok=True)
+            return self._failed(name, error)
+        return True
+
+    def append(self, name: str, line: str = "") -> bool:
+        """Add a line to a file, behind those that found no room before; empty: only those."""
+        unwritten = self._unwritten.setdefault(name, [])
+        if line:
+            unwritten.append(line + "\n")
+        try:
+            _append_whole(self.path / name, "".join(unwritten).encode(errors="backslashreplace"))
+        except OSError as error:
+            return self._failed(name, error)
+        unwritten.clear()
+        return True
+
+    def release(self) -> None:
+        """Give the room set aside back."""
+        with suppress(OSError):
+            (self.path / RESERVE).unlink(missing_ok=True)
+
+    def _failed(self, name: str, error: OSError) -> bool:
+        if self.first_failure is None:
+            why = error.strerror or str(error)
+            self.first_failure = f"{name}: {why}"
+            advice = "; free some space there" if is_full(error) else ""
+            self._warn(f"cannot write {self.path / name}: {why}; the night goes on{advice}")
+        return False
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that is new, and set room aside in it for the last writes.
+
+    Raises:
+        InfrastructureError: the disk is full already.
+        UserError: the folder cannot be made.
+    """
+    try:
+        path.mkdir(parents=True)
+        # Random, so that a compressing file system sets the room aside too.
+        (path / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))
+    except OSError as error:
+        if is_full(error):
+            (path / RESERVE).unlink(missing_ok=True)
+            raise InfrastructureError(f"no space left for {path}; free some and retry") from None
+        why = error.strerror or str(error)
+        raise UserError(f"cannot make {path}: {why}; mend that or choose another folder") from None
+    return path
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of space."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _append_whole(path: Path, data: bytes) -> None:
+    """Append all or nothing: half a line would spoil the one that comes after it."""
+    if not data:
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        if os.write(descriptor, data) < len(data):
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,48 @@
+"""What a run.json holds from its first second on."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci.report.controller import identity, user
+from ci.report.redact import redact_argv
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = 1
+
+
+def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> dict[str, Any]:
+    """Give run.json's fields as they are when a night begins; no others are known."""
+    return {
+        "schema": SCHEMA,
+        "id": run_id,
+        "outcome": "running",
+        "exit_code": None,
+        "cause": None,
+        "case": case,
+        "config": config,
+        "command": shlex.join(map(str, redact_argv(list(argv)))),
+        "folder": str(Path.cwd()),
+        "user": user(),
+        "controller": identity(),
+        "started_at": utc_now(),
+        "ended_at": None,
+        "benchmarks": None,
+        "checks": [],
+        "evaluations": [],
+        "hosts": [],
+        "processes": [],
+        "survivors": [],
+        "versions": {},
+        "git_commit": None,
+    }
+
+
+def utc_now() -> str:
+    """Give the time as every record writes it: ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,136 @@
+"""The live view on a terminal, drawn with rich. Touches the terminal only."""
+
+from __future__ import annotations
+
+import time
+from typing import IO, TYPE_CHECKING, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as Screen
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ci.report.console import HEADINGS, Steadfast, ending, rows
+from ci.report.text import duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ci.judge import Verdict
+
+COLOURS = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
+# Spinning faster would only take time from the server, which is often on this very machine.
+FRAMES_PER_S = 4
+NUMBERS = {"value", "baseline", "tolerance"}
+MOST_LOGS = 12
+
+
+class Live:
+    """Steps that have ended stand still above; those that run are redrawn below.
+
+    A step within a step is shown below it, indented.
+    """
+
+    def __init__(self, out: Steadfast) -> None:
+        self._console = Console(file=cast("IO[str]", out), highlight=False)
+        self._running: list[tuple[str, float, Spinner]] = []
+        self._wait: tuple[str, float, dict[str, str]] | None = None
+        self._screen = Screen(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=FRAMES_PER_S,
+            transient=True,
+        )
+        self._screen.start()
+
+    def step(self, name: str) -> None:
+        """See `View`."""
+        self._wait = None
+        self._running = [*self._running, (name, time.monotonic(), Spinner("dots"))]
+
+    def waiting(self, what: str, seconds: float, logs: Mapping[str, str]) -> None:
+        """See `View`."""
+        self._wait = (what, seconds, dict(logs))
+
+    def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
+        """See `View`."""
+        names = [running for running, _, _ in self._running]
+        self._wait = None
+        if name in names:
+            at = len(names) - 1 - names[::-1].index(name)
+            self._running = self._running[:at] + self._running[at + 1 :]
+        mark = Text("✓ ", "green") if ok else Text("✗ ", "bold red")
+        depth = Text("  " * len(self._running))
+        words = Text.assemble(depth, mark, one_line(name), (f"  {duration(seconds)}", "dim"))
+        self._print(words.append(f"  {one_line(detail)}" if detail else ""))
+
+    def note(self, text: str) -> None:
+        """See `View`."""
+        self._print(Text(f"  {one_line(text)}", "dim"))
+
+    def warn(self, text: str) -> None:
+        """See `View`."""
+        self._print(Text(f"! {one_line(text)}", "bold yellow"))
+
+    def table(self, verdict: Verdict) -> None:
+        """See `View`."""
+        table = Table(header_style="bold")
+        for heading in HEADINGS:
+            number = heading in NUMBERS
+            table.add_column(heading, justify="right" if number else "left", overflow="fold")
+        for cells, check in zip(rows(verdict), verdict.checks, strict=True):
+            *figures, outcome, reason = map(Text, cells)
+            outcome.stylize(COLOURS[check.outcome])
+            table.add_row(*figures, outcome, reason)
+        if verdict.checks:
+            self._print(table)
+
+    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
+        """See `View`."""
+        first, *others = ending(verdict, report, cause)
+        self._print(Text(first, COLOURS[verdict.outcome]))
+        for line in others:
+            # A path that is broken over two lines cannot be clicked or copied.
+            self._console.print(Text(line), soft_wrap=True)
+
+    def close(self) -> None:
+        """See `View`."""
+        self._screen.stop()
+
+    def _print(self, what: RenderableType) -> None:
+        self._console.print(what)
+
+    def _draw(self) -> RenderableType:
+        now_s = time.monotonic()
+        lines: list[RenderableType] = []
+        for depth, (name, since_s, spinner) in enumerate(self._running):
+            words = Text.assemble(one_line(name), (f"  {duration(now_s - since_s)}", "dim"))
+            lines.append(_indented(spinner, words, depth))
+        if self._wait is not None:
+            lines.extend(_waiting(*self._wait))
+        return Group(*lines)
+
+
+def _indented(spinner: Spinner, words: Text, depth: int) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(*([""] * depth), spinner, words)
+    return grid
+
+
+def _waiting(what: str, seconds: float, logs: dict[str, str]) -> list[Text]:
+    lines = [_cut(f"  waiting for {what}, {duration(seconds)}", "cyan")]
+    lines += [
+        _cut(f"  {process}: {one_line(line)}", "dim")
+        for process, line in list(logs.items())[:MOST_LOGS]
+    ]
+    if len(logs) > MOST_LOGS:
+        lines.append(_cut(f"  and {len(logs) - MOST_LOGS} more", "dim"))
+    return lines
+
+
+def _cut(text: str, style: str) -> Text:
+    """Make a line that rich shortens to the terminal's width."""
+    indent = text[: len(text) - len(text.lstrip())]
+    return Text(indent + one_line(text), style, no_wrap=True, overflow="ellipsis")

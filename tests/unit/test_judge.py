@@ -1,0 +1,195 @@
+"""Judging: every figure that has to pass, fail or be unknown, and what the command exits with."""
+
+import math
+
+import pytest
+
+from ci.case.model import Benchmark
+from ci.errors import CaseError, ExitCode, Interrupted, NotReady, ProcessDied, UserError
+from ci.evaluate.model import Measurement, Result
+from ci.judge import ABOVE_THE_BAND, Check, combine, exit_code, judge, marred
+
+
+def benchmark(case_type, baseline, threshold, name="one"):
+    return Benchmark(
+        name=name,
+        case_type=case_type,
+        dataset_path="words",
+        max_out_len=64,
+        batch_size=4,
+        baseline=baseline,
+        threshold=threshold,
+    )
+
+
+def measured(value, metric="accuracy", unit="%", n=40, name="one"):
+    return Measurement(name, metric, value, unit, n, None, "summary.csv")
+
+
+def throughput(value, **other):
+    return measured(value, "output_token_throughput", **{"unit": "tok/s", **other})
+
+
+def judged(case_type, baseline, threshold, *measurements, problems=()):
+    asked = (benchmark(case_type, baseline, threshold),)
+    verdict = judge(asked, {"one": Result(measurements, (), problems)})
+    assert verdict.outcome == verdict.checks[0].outcome
+    return verdict.checks[0]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "threshold", "value", "outcome", "reason"),
+    [
+        (95.0, 5.0, 95.0, "pass", ""),
+        (95.0, 5.0, 90.0, "pass", ""),
+        (95.0, 5.0, 89.99, "fail", "0.01 pp below the bound"),
+        (95.0, 5.0, 100.0, "pass", ""),
+        (94.0, 5.0, 99.01, "pass", ABOVE_THE_BAND),
+        (3.2, 0.1 + 0.2, 2.9, "pass", ""),
+        (22.5, 0.0, 22.5, "pass", ""),
+        (22.5, 0.0, 22.51, "pass", ABOVE_THE_BAND),
+        (22.5, 30.0, 0.0, "pass", ""),
+        (70.1, 0.2, 70.3, "pass", ""),
+    ],
+)
+def test_accuracy_is_judged_in_percentage_points(baseline, threshold, value, outcome, reason):
+    check = judged("accuracy", baseline, threshold, measured(value))
+    assert (check.outcome, check.reason) == (outcome, reason)
+    assert check.bound == pytest.approx(baseline - threshold)
+    assert check.value == value
+
+
+@pytest.mark.parametrize(
+    ("baseline", "threshold", "value", "outcome", "reason"),
+    [
+        (100.0, 0.97, 97.0, "pass", ""),
+        (100.0, 0.97, 96.9, "fail", "0.1 tok/s below the bound"),
+        (100.0, 0.97, 103.0, "pass", ""),
+        (100.0, 0.97, 103.1, "pass", ABOVE_THE_BAND),
+        (8.3, 0.7, 5.81, "pass", ""),
+        (1.0, 0.97, 9482.9677, "pass", ABOVE_THE_BAND),
+        (100.0, 1.1, 105.0, "fail", "5 tok/s below the bound"),
+        (100.0, 1.1, 110.0, "pass", ""),
+    ],
+)
+def test_performance_is_judged_as_a_share_of_the_baseline(
+    baseline, threshold, value, outcome, reason
+):
+    check = judged("performance", baseline, threshold, throughput(value))
+    assert (check.outcome, check.reason) == (outcome, reason)
+    assert check.bound == pytest.approx(threshold * baseline)
+
+
+def test_the_bound_that_needs_the_epsilon_is_really_above_the_figure():
+    assert 0.7 * 8.3 > 5.81
+    assert 3.2 - (0.1 + 0.2) != 2.9
+
+
+@pytest.mark.parametrize(
+    ("case_type", "measurements", "problems", "reason"),
+    [
+        ("accuracy", [], (), "no accuracy in it"),
+        ("accuracy", [throughput(90.0)], (), "no accuracy in it"),
+        ("accuracy", [measured(90.0, name="other")], (), "no accuracy in it"),
+        ("accuracy", [measured(90.0), measured(91.0)], (), "accuracy was measured 2 times"),
+        ("accuracy", [measured(math.nan)], (), "accuracy came back as nan"),
+        ("accuracy", [measured(math.inf)], (), "accuracy came back as inf"),
+        ("accuracy", [measured(-math.inf)], (), "accuracy came back as -inf"),
+        ("accuracy", [measured(100.5)], (), "accuracy of 100.5 % is outside 0 to 100"),
+        ("accuracy", [measured(-1.0)], (), "accuracy of -1 % is outside 0 to 100"),
+        ("accuracy", [measured(0.9, unit="")], (), "accuracy came in '', expected '%'"),
+        ("accuracy", [measured(90.0, n=0)], (), "accuracy was measured over no item"),
+        ("accuracy", [measured(99.0)], ("3 of 40 missing", "exit 1"), "3 of 40 missing; exit 1"),
+        ("performance", [measured(90.0)], (), "no output_token_throughput in it"),
+        (
+            "performance",
+            [throughput(0.0)],
+            (),
+            "output_token_throughput of 0 tok/s: no token came back",
+        ),
+        ("performance", [throughput(math.nan)], (), "output_token_throughput came back as nan"),
+        (
+            "performance",
+            [throughput(90.0, unit="tok/min")],
+            (),
+            "output_token_throughput came in 'tok/min', expected 'tok/s'",
+        ),
+    ],
+)
+def test_a_figure_that_cannot_be_trusted_is_unknown(case_type, measurements, problems, reason):
+    check = judged(case_type, 50.0, 0.5, *measurements, problems=problems)
+    assert (check.outcome, check.reason, check.value) == ("unknown", reason, None)
+
+
+def test_a_benchmark_that_was_never_reached_is_unknown_and_says_why():
+    asked = (benchmark("accuracy", 50.0, 5.0), benchmark("performance", 90.0, 0.8, "two"))
+    verdict = judge(asked, {"one": Result((measured(50.0),))}, cause="server-0: out of memory")
+    assert [check.outcome for check in verdict.checks] == ["pass", "unknown"]
+    assert verdict.checks[1].reason == "never reached: server-0: out of memory"
+    assert verdict.checks[1].tolerance == "×0.8"
+    assert verdict.outcome == "unknown"
+    assert judge(asked, {}).checks[0].reason == "never reached"
+
+
+def test_extra_checks_count():
+    smoke = Check("smoke", "answers", None, "", None, "", None, "unknown", "no token")
+    asked = (benchmark("accuracy", 50.0, 5.0),)
+    verdict = judge(asked, {"one": Result((measured(50.0),))}, extra=(smoke,))
+    assert verdict.outcome == "unknown"
+    assert verdict.checks[0] is smoke
+
+
+def check(outcome):
+    return Check("one", "accuracy", None, "%", None, "", None, outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], "unknown"),
+        (["pass"], "pass"),
+        (["pass", "unknown"], "unknown"),
+        (["unknown", "fail", "pass"], "fail"),
+        (["fail"], "fail"),
+    ],
+)
+def test_fail_goes_before_unknown_goes_before_pass(outcomes, expected):
+    assert combine(tuple(check(outcome) for outcome in outcomes)).outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected", "added"),
+    [
+        ([], "unknown", 1),
+        (["pass"], "unknown", 1),
+        (["unknown"], "unknown", 0),
+        (["fail"], "fail", 0),
+    ],
+)
+def test_a_night_that_a_cause_ended_is_never_a_pass(outcomes, expected, added):
+    whole = combine(tuple(check(outcome) for outcome in outcomes))
+    verdict = marred(whole, "the host went away")
+    assert verdict.outcome == expected
+    assert [one.reason for one in verdict.checks[len(outcomes) :]] == ["the host went away"] * added
+    assert marred(whole, "") == whole
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "expected"),
+    [
+        ("pass", None, ExitCode.PASS),
+        ("fail", None, ExitCode.FAIL),
+        ("unknown", None, ExitCode.UNKNOWN),
+        ("pass", NotReady("late"), ExitCode.UNKNOWN),
+        ("unknown", ProcessDied("server-0", "out of memory"), ExitCode.UNKNOWN),
+        ("fail", ProcessDied("server-0", "out of memory"), ExitCode.FAIL),
+        ("unknown", RuntimeError("a bug"), ExitCode.UNKNOWN),
+        ("pass", RuntimeError("a bug"), ExitCode.UNKNOWN),
+        ("unknown", UserError("no such folder"), ExitCode.USER),
+        ("unknown", CaseError(()), ExitCode.USER),
+        ("unknown", Interrupted("SIGTERM"), ExitCode.INTERRUPTED),
+        ("fail", KeyboardInterrupt(), ExitCode.INTERRUPTED),
+    ],
+)
+def test_exit_codes(outcome, error, expected):
+    assert exit_code(outcome, error) is expected

@@ -1,0 +1,419 @@
+"""The reports: what a reader, GitHub and a JUnit reader make of a run; and what they never see."""
+
+import io
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from subprocess import run as run_command
+from sys import executable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junitparser import Error, Failure, JUnitXml
+
+from ci.errors import Interrupted, ProcessDied
+from ci.judge import Check, combine
+from ci.report import junit, markdown
+from ci.report.cause import TAIL_LINES, cause_of
+from ci.report.console import Plain, Steadfast
+from ci.report.redact import plain, redact_argv, redact_env, redacted, secrets_within
+from ci.report.run import run_id
+from ci.report.steps import Step, account, covered_s
+from ci.report.text import clean, duration, figure, headline, one_line
+
+NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
+
+
+def check(outcome, name="words", reason=""):
+    value = None if outcome == "unknown" else 20.0
+    return Check(name, "accuracy", value, "%", 22.5, "-5 pp", 17.5, outcome, reason)
+
+
+def sample(*checks, **changes):
+    verdict = combine(checks)
+    run = {
+        "schema": 1,
+        "id": "20260101-000000-local-abcd",
+        "outcome": verdict.outcome,
+        "exit_code": {"pass": 0, "fail": 1, "unknown": 3}[verdict.outcome],
+        "cause": None,
+        "case": "local",
+        "config": "configs/cases/local.yaml",
+        "command": "inv nightly --config local.yaml",
+        "folder": "/home/operator/lamp lighter",
+        "user": "operator",
+        "controller": {"host": "bench", "pid": 1, "boot_id": "x", "start_ticks": 1},
+        "started_at": "2026-01-01T00:00:00.000Z",
+        "ended_at": "2026-01-01T00:01:40.000Z",
+        "benchmarks": ["words"],
+        "checks": plain(verdict.checks),
+        "evaluations": [],
+        "hosts": [],
+        "processes": [],
+        "survivors": [],
+        "versions": {"vllm": "0.32.0", "python": "3.11.7"},
+        "git_commit": None,
+        "seconds": 100.0,
+        "server_s": 50.0,
+        "tool_s": 48.0,
+        "overhead_s": 2.0,
+        "steps": [],
+        "record_failure": None,
+    }
+    return run | changes
+
+
+# Words -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("\x1b[1;32mINFO\x1b[0m ok", "INFO ok"),
+        ("\x1b]0;title\x07shown", "shown"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b(B\x1bMback", "back"),
+        ("bell\x07 null\x00 del\x7f csi\x9b", "bell null del csi"),
+        ("turned \u202ednuora", "turned dnuora"),
+        ("half \ud83d", "half "),
+        ("ünï 模型\tkept\n", "ünï 模型\tkept\n"),
+    ],
+)
+def test_clean_takes_what_a_terminal_would_obey(text, expected):
+    assert clean(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10%\r50%\r100%", "100%"),
+        ("a\r\nb\n\n  c ", "a b c"),
+        ("10%\r50%\r", "50%"),
+        ("", ""),
+    ],
+)
+def test_one_line_keeps_the_last_state_of_a_progress_bar(text, expected):
+    assert one_line(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0.0 s"), (99.94, "99.9 s"), (125, "2 min 05 s"), (11_520, "3 h 12 min"), (None, "-")],
+)
+def test_duration(seconds, expected):
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (22.5, "%", "22.50 %"),
+        (None, "%", "-"),
+        ("nan", "", "nan"),
+        (3, "", "3"),
+        (1e6, "", "1000000.00"),
+    ],
+)
+def test_figure(value, unit, expected):
+    assert figure(value, unit) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "outcomes", "how", "expected"),
+    [
+        ("pass", ["pass"], {}, "PASS: 1 check, all within tolerance"),
+        ("fail", ["fail", "pass", "unknown"], {}, "FAIL: 1 of 3 checks below the bound"),
+        ("unknown", ["pass", "unknown"], {}, "UNKNOWN: 1 of 2 checks could not be judged"),
+        ("unknown", [], {}, "UNKNOWN: nothing was checked"),
+        ("unknown", [], {"interrupted": True}, "INTERRUPTED, UNKNOWN: nothing was checked"),
+    ],
+)
+def test_headline(outcome, outcomes, how, expected):
+    assert headline(outcome, outcomes, **how) == expected
+
+
+# Secrets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("HF_TOKEN", True),
+        ("hf_token", True),
+        ("OPENAI_API_KEY", True),
+        ("AWS_ACCESS_KEY_ID", True),
+        ("MyPassword", True),
+        ("CLIENT_SECRET", True),
+        ("GOOGLE_APPLICATION_CREDENTIALS", True),
+        ("TOKENIZERS_PARALLELISM", False),
+        ("TOKENIZER_TOKEN", True),
+        ("VLLM_CPU_KVCACHE_SPACE", False),
+        ("PATH", False),
+    ],
+)
+def test_environment_values_with_secret_names_are_hidden(name, hidden):
+    assert redact_env({name: "value"}) == {name: "***" if hidden else "value"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["vllm", "--api-key", "s3"], ["vllm", "--api-key", "***"]),
+        (["vllm", "--api-key=s3"], ["vllm", "--api-key=***"]),
+        (["--hf_token", "s3", "--port", "1"], ["--hf_token", "***", "--port", "1"]),
+        (["--max-num-batched-tokens", "4096"], ["--max-num-batched-tokens", "4096"]),
+        (["--tokenizer", "folder"], ["--tokenizer", "folder"]),
+    ],
+)
+def test_what_follows_a_secret_flag_is_hidden(argv, expected):
+    assert redact_argv(argv) == expected
+
+
+def test_a_secret_is_hidden_wherever_it_stands():
+    tree = {
+        "processes": [{"env": {"HF_TOKEN": "hf_abcdefgh", "API_KEY": "1"}, "argv": ["--x", "1"]}],
+        "nodes": [{"argv": ["serve", "--api-key", "sk-12345678"]}],
+        "tail": ["bad token hf_abcdefgh", "key sk-12345678"],
+        "n_tokens": 7,
+    }
+    shown = redacted(tree, secrets_within(tree))
+    assert "hf_abcdefgh" not in str(shown)
+    assert "sk-12345678" not in str(shown)
+    assert shown["tail"] == ["bad token ***", "key ***"]
+    assert shown["processes"][0] == {
+        "env": {"HF_TOKEN": "***", "API_KEY": "***"},
+        "argv": ["--x", "1"],
+    }
+    assert shown["n_tokens"] == 7
+
+
+def test_plain_leaves_nothing_that_json_cannot_hold():
+    tree = plain({"a": (1, Path("x")), "b": float("nan"), "c": check("pass"), 3: {"d"}})
+    assert tree["a"] == [1, "x"]
+    assert tree["b"] == "nan"
+    assert tree["c"]["outcome"] == "pass"
+    assert tree["3"] == ["d"]
+
+
+# Time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], 0),
+        ([(0, 2), (3, 4)], 3),
+        ([(0, 10), (2, 3)], 10),
+        ([(5, 8), (0, 6)], 8),
+        ([(1, 2), (2, 3)], 2),
+    ],
+)
+def test_overlapping_spans_count_once(spans, expected):
+    assert covered_s(spans) == expected
+
+
+def test_our_own_part_is_what_neither_servers_nor_tools_took():
+    steps = [
+        Step("plan", "own", "", 0, 1),
+        Step("start", "server", "", 1, 11),
+        Step("prepare, within start", "tool", "", 2, 5),
+        Step("evaluate", "tool", "", 12, 20),
+        Step("still evaluating", "tool", "", 21, None),
+    ]
+    assert account(steps, 23) == {"seconds": 23, "server_s": 10, "tool_s": 13, "overhead_s": 3}
+
+
+def test_run_id_is_in_utc_and_safe_as_a_file_name():
+    east = datetime(2026, 1, 2, 1, 30, tzinfo=timezone(timedelta(hours=8)))
+    name = run_id("Qwen/../3 x", east)
+    assert re.fullmatch(r"20260101-173000-Qwen-..-3-x-[0-9a-f]{4}", name)
+    assert len(run_id("x" * 500, datetime.now(UTC))) < 100
+
+
+# Causes ----------------------------------------------------------------------------------------
+
+
+def test_a_cause_tells_the_process_and_the_end_of_its_log():
+    lines = tuple(f"\x1b[31mline {n}\x1b[0m" for n in range(100))
+    cause = cause_of(ProcessDied("server-0", "out of memory", lines))
+    assert cause["kind"] == "ProcessDied"
+    assert cause["message"] == "server-0: out of memory"
+    assert cause["process"] == "server-0"
+    assert cause["tail"] == [f"line {n}" for n in range(100 - TAIL_LINES, 100)]
+
+
+def test_a_bug_tells_its_traceback_and_an_interrupt_none():
+    with pytest.raises(ZeroDivisionError) as caught:
+        divmod(1, 0)
+    assert "divmod(1, 0)" in "\n".join(cause_of(caught.value)["tail"])
+    assert cause_of(Interrupted("interrupted by SIGTERM"))["tail"] == []
+    assert cause_of(KeyboardInterrupt())["message"].startswith("interrupted")
+    assert cause_of(None) is None
+
+
+# Markdown --------------------------------------------------------------------------------------
+
+
+@given(st.text(alphabet=st.sampled_from("`~ab\n |"), max_size=60))
+def test_nothing_closes_the_fence_but_its_end(text):
+    first, *inside, last = markdown.fence(text).split("\n")
+    assert first == last
+    assert not any(re.match(rf" {{0,3}}`{{{len(first)},}}\s*$", line) for line in inside)
+
+
+@pytest.mark.parametrize("text", [NASTY, "|", "a\\", "\\|", "one\ntwo|", ""])
+def test_a_cell_stays_one_cell(text):
+    row = markdown.row([text, "next"])
+    unescaped = re.sub(r"\\.", "", row)
+    assert unescaped.count("|") == 3
+    assert "\n" not in row
+
+
+def test_markdown_says_the_outcome_first_and_how_to_run_again():
+    text = markdown.render(sample(check("pass"), check("fail", "speed")))
+    assert text.startswith("# FAIL: 1 of 2 checks below the bound\n")
+    assert "| words | accuracy | 20.00 % | 22.50 % | -5 pp | 17.50 % | pass | - |" in text
+    assert "cd '/home/operator/lamp lighter'\ninv nightly --config local.yaml\n" in text
+    assert "`overhead_s` = 2.0" in text
+    assert "| vllm | 0.32.0 |" in text
+    assert "Smoke only" not in text
+
+
+def test_markdown_survives_hostile_text():
+    cause = {
+        "kind": "ProcessDied",
+        "message": NASTY,
+        "process": "s",
+        "tail": [NASTY, "```", "````"],
+    }
+    text = markdown.render(sample(check("unknown", reason=NASTY), cause=cause))
+    outside = re.sub(r"`````text\n.*?\n`````", "", text, flags=re.DOTALL)
+    assert "\x1b" not in text
+    assert "\x00" not in text
+    assert "<script>" not in outside.replace("\\<", "")
+    assert "`````text" in text
+
+
+def test_markdown_tells_smoke_only_problems_and_leftovers():
+    evaluation = {
+        "benchmark": "words",
+        "tool": "aisbench",
+        "measurements": [
+            {"benchmark": "words", "metric": "ttft_mean", "value": 12.345, "unit": "ms", "n": 4}
+            | {"items": None, "source": "perf.csv"},
+        ],
+        "problems": ["3 of 40 missing"],
+        "n_items": 37,
+        "items": None,
+        "raw": "evaluate/words",
+    }
+    text = markdown.render(
+        sample(
+            check("pass", "smoke"),
+            benchmarks=[],
+            evaluations=[evaluation],
+            survivors=["server-0 on bench: pid 7"],
+            record_failure="journal.jsonl: No space left on device",
+        ),
+    )
+    assert text.startswith("# PASS: 1 check, all within tolerance (smoke only: the case has no")
+    assert "Smoke only: the case has no benchmarks" in text
+    assert "| words | ttft_mean | 12.35 ms | 4 | perf.csv |" in text
+    assert "- words: 3 of 40 missing" in text
+    assert "**Left running:** server-0 on bench: pid 7" in text
+    assert "**The record is not whole:** journal.jsonl: No space left on device" in text
+    assert "None" not in text
+
+
+def test_the_step_summary_is_appended_to(tmp_path):
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    markdown.append_step_summary("# PASS\n", {"GITHUB_STEP_SUMMARY": str(summary)})
+    markdown.append_step_summary("# PASS\n", {})
+    assert summary.read_text() == "before\n# PASS\n\n"
+
+
+# JUnit -----------------------------------------------------------------------------------------
+
+
+def suite(run):
+    (only,) = JUnitXml.fromstring(junit.render(run))
+    return only
+
+
+def test_junit_fail_is_a_failure_and_unknown_an_error():
+    read = suite(sample(check("pass"), check("fail"), check("unknown", reason="nan & <b>")))
+    assert (read.tests, read.failures, read.errors, read.time) == (3, 1, 1, 100.0)
+    passed, failed, unknown = read
+    assert passed.is_passed
+    assert isinstance(failed.result[0], Failure)
+    assert isinstance(unknown.result[0], Error)
+    assert unknown.result[0].message.startswith("nan & <b>")
+
+
+def test_junit_without_checks_is_not_green():
+    cause = {
+        "kind": "NotReady",
+        "message": NASTY,
+        "process": None,
+        "tail": ["\x1b[1mlast\x00 line"],
+    }
+    read = suite(sample(cause=cause))
+    assert (read.tests, read.errors) == (1, 1)
+    (only,) = read
+    assert only.result[0].text.endswith("\nlast line")
+
+
+# Console ---------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
+    stream = io.StringIO()
+    view = Plain(Steadfast(stream))
+    view.step("start server-0")
+    for second in range(0, 95, 5):
+        view.waiting("server-0", second, {"server-0": "\x1b[32mloading\x1b[0m 10%\rloading 20%"})
+    view.done("start server-0", 94.0, "ready")
+    view.waiting("words", 29.0, {})
+    view.done("evaluate", 2.0, "nothing came", ok=False)
+    assert stream.getvalue().splitlines() == [
+        "start  start server-0",
+        "wait   server-0: 30.0 s",
+        "       server-0: loading 20%",
+        "wait   server-0: 60.0 s",
+        "       server-0: loading 20%",
+        "wait   server-0: 90.0 s",
+        "       server-0: loading 20%",
+        "done   start server-0 (94.0 s): ready",
+        "FAILED evaluate (2.0 s): nothing came",
+    ]
+
+
+def test_the_end_shows_the_checks_the_outcome_and_the_report():
+    stream = io.StringIO()
+    view = Plain(Steadfast(stream))
+    verdict = combine((check("pass"), check("unknown", "speed", "no\nfigure")))
+    view.table(verdict)
+    view.outcome(verdict, Path("runs/x/report.md"), "server-0: gone")
+    assert stream.getvalue().splitlines() == [
+        "check  value    baseline  tolerance  outcome  reason",
+        "words  20.00 %  22.50 %   -5 pp      pass",
+        "speed  -        22.50 %   -5 pp      unknown  no figure",
+        "UNKNOWN: 1 of 2 checks could not be judged",
+        "cause  server-0: gone",
+        "report runs/x/report.md",
+    ]
+
+
+def test_a_stream_of_narrow_encoding_gets_question_marks():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Plain(Steadfast(stream)).note("×0.97 模型")
+    assert raw.getvalue() == b"note   ?0.97 ??\n"
+
+
+def test_importing_the_console_does_not_import_rich():
+    code = "import sys, ci.report.console; sys.exit('rich' in sys.modules)"
+    assert run_command([executable, "-c", code], check=False).returncode == 0
