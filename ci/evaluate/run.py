@@ -1,0 +1,117 @@
+"""Run one evaluation tool on a host and bring home all that it left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from ci.datasets import files_of
+from ci.errors import LamplighterError
+from ci.evaluate.model import Job, Output, Result
+from ci.evaluate.tools import TOOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ci.evaluate.model import Tool
+    from ci.hosts.connection import Connection
+    from ci.hosts.process import Supervised
+    from ci.hosts.processes import Processes
+    from ci.plan.model import Evaluation, Plan
+    from ci.report.run import Record
+
+
+def evaluate(
+    plan: Plan,
+    evaluation: Evaluation,
+    processes: Processes,
+    record: Record,
+) -> Result:
+    """Run one benchmark to its end, bring home all that it left, and read its figures.
+
+    Args:
+        plan: the night's plan; gives the endpoint and the tokenizer.
+        evaluation: the benchmark, its dataset and its tool.
+        processes: where the tool is started, while everything else has to live.
+        record: gets the figures; raw output goes below its folder.
+
+    Returns:
+        The figures and items, or the problems that keep them from being judged.
+
+    Raises:
+        InfrastructureError: a server or a connection broke meanwhile.
+        Interrupted: the controller was told to stop.
+    """
+    benchmark = evaluation.benchmark
+    tool = TOOLS[benchmark.tool]
+    home = f"evaluate/{benchmark.name}"
+    connection = processes.connections[evaluation.host]
+    folder = processes.folder(benchmark.name)
+    with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
+        job = _job(plan, evaluation, connection, folder)
+        command = tool.command(job)
+        for name, text in command.files.items():
+            connection.write(f"{job.work}/{name}", text.encode())
+        try:
+            ended = processes.run_to_end(
+                evaluation.host,
+                benchmark.name,
+                command.argv,
+                command.env,
+                benchmark.deadline_s,
+            )
+        finally:
+            # Its own failure must not hide what ended the tool: without files, parse says so.
+            _bring_home(connection, job.work, record, record.path / home / "raw")
+        result = _read(tool, job, ended, record.path / home / "raw")
+        write_items(result, record.path / home / "items.jsonl")
+        step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
+    record.evaluated(benchmark.name, benchmark.tool, result, f"{home}/items.jsonl", f"{home}/raw")
+    return result
+
+
+def _job(plan: Plan, evaluation: Evaluation, connection: Connection, folder: str) -> Job:
+    """Lay out the dataset on the tool's host."""
+    for name, data in files_of(evaluation.dataset).items():
+        connection.write(f"{folder}/data/{name}", data)
+    return Job(
+        benchmark=evaluation.benchmark,
+        dataset=replace(evaluation.dataset, path=f"{folder}/data"),
+        endpoint=plan.endpoint,
+        tokenizer=plan.tokenizer,
+        bin=evaluation.bin,
+        work=f"{folder}/work",
+    )
+
+
+def _bring_home(connection: Connection, work: str, record: Record, raw: Path) -> None:
+    try:
+        connection.fetch_folder(work, raw)
+    except (LamplighterError, OSError) as error:
+        record.note(f"raw output of {work} could not be brought home: {error}")
+
+
+def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
+    if ended.state.state == "deadline":
+        late = f"{job.benchmark.tool} did not finish within {job.benchmark.deadline_s:g} s"
+        return Result(problems=(f"{late}; see its log, or raise deadline_s in the case",))
+    output = Output(ended.state.exit_code, outputs(raw, tool.OUTPUTS), "\n".join(ended.tail(200)))
+    return tool.parse(job, output)
+
+
+def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
+    """The files under `raw` that match one of the patterns, by relative path."""
+    return {
+        str(path.relative_to(raw)): path.read_text(encoding="utf-8", errors="replace")
+        for pattern in patterns
+        for path in sorted(raw.glob(pattern))
+        if path.is_file()
+    }
+
+
+def write_items(result: Result, path: Path) -> None:
+    """Write one JSON object a line for each item."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(asdict(item)) + "\n" for item in result.items), "utf-8")

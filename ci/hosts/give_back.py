@@ -1,0 +1,51 @@
+"""The way out of every night: logs home, everything stopped and verified, hosts as found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.errors import LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci.hosts.processes import Processes
+    from ci.report.run import Record
+
+
+def give_back(processes: Processes, record: Record) -> None:
+    """Stop what the run started, bring its logs home, verify, and remove its folders.
+
+    Never raises: a step that fails is noted, and hides neither the later steps nor the first
+    cause. A host's folder stays there when its logs could not be brought home.
+    """
+    troubles: list[str] = []
+
+    def attempt(step: Callable[[], list[str]]) -> bool:
+        try:
+            found = step()
+        except (LamplighterError, OSError) as error:
+            found = [str(error)]
+        troubles.extend(found)
+        return not found
+
+    attempt(lambda: _stop(processes, record))
+    at_home = attempt(lambda: processes.bring_logs_home(record.path / "logs"))
+    attempt(lambda: _verify(processes, record))
+    if at_home:
+        attempt(processes.clean)
+    for trouble in troubles:
+        record.note(f"giving back: {trouble}")
+
+
+def _stop(processes: Processes, record: Record) -> list[str]:
+    states, troubles = processes.stop()
+    rows = [{"process": name, **vars(state)} for name, state in states.items()]
+    record.update(processes=rows)
+    return troubles
+
+
+def _verify(processes: Processes, record: Record) -> list[str]:
+    survivors = processes.survivors()
+    record.update(survivors=survivors)
+    return [f"still running: {name}" for name in survivors]

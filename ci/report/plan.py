@@ -1,0 +1,97 @@
+"""Plan → what `inv plan` prints: text for a person, values for `--json`. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ci.report.redact import redact_argv, redact_env
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.plan.model import Evaluation, Plan, Process
+
+
+def as_values(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-ready values, secrets redacted."""
+    return {
+        "case": plan.case.name,
+        "hosts": list(plan.hosts),
+        "workspace": plan.workspace,
+        "preparations": [
+            {"name": item.name, "host": item.host, "kind": item.kind, "path": item.path}
+            for item in plan.preparations
+        ],
+        "processes": [
+            {
+                **asdict(process),
+                "argv": redact_argv(list(process.argv)),
+                "env": redact_env(process.env),
+            }
+            for process in plan.processes
+        ],
+        "endpoint": {**asdict(plan.endpoint), "url": plan.endpoint.url},
+        "benchmarks": [_evaluation(item) for item in plan.evaluations],
+    }
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for a person: hosts, order, every command in full, ready to paste."""
+    return "\n".join(_lines(plan)) + "\n"
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield f"Case {plan.case.name}: {plan.case.test_name}"
+    yield f"  model      {plan.case.model}, served as {plan.endpoint.model}"
+    yield f"  hosts      {', '.join(plan.hosts)}"
+    yield f"  workspace  {plan.workspace}"
+    yield f"  endpoint   {plan.endpoint.url}"
+    number = 0
+    for number, item in enumerate(plan.preparations, 1):
+        yield ""
+        yield f"{number}. On {item.host}, make sure of the {item.kind} {item.name}: {item.path}"
+    for process in plan.processes:
+        number += 1
+        yield ""
+        yield from _process(number, process)
+    yield ""
+    yield f"{number + 1}. Await readiness: alive, health 200, and a completion with a token in it"
+    if not plan.evaluations:
+        yield f"{number + 2}. Smoke only: one chat and one completion (the case has no benchmarks)"
+    for place, item in enumerate(plan.evaluations, number + 2):
+        yield f"{place}. {_sentence(item)}"
+
+
+def _process(number: int, process: Process) -> Iterator[str]:
+    kind = "headless" if process.headless else f"port {process.port}, {process.health_url}"
+    yield f"{number}. On {process.host}, start {process.name} ({process.role}, {kind}):"
+    for name, value in sorted(redact_env(process.env).items()):
+        # Double quotes where the host itself expands a variable.
+        yield f"     export {name}={_quoted(value)}"
+    yield f"     {shlex.join(map(str, redact_argv(list(process.argv))))}"
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if "$" in value and '"' not in value else shlex.quote(value)
+
+
+def _sentence(item: Evaluation) -> str:
+    mark = item.benchmark
+    asked = f"{mark.num_prompts or item.dataset.items or 'all'} items of {item.dataset.name}"
+    bound = (
+        f"accuracy ≥ {mark.baseline:g} - {mark.threshold:g} pp"
+        if mark.case_type == "accuracy"
+        else f"output token throughput ≥ {mark.threshold:g} x {mark.baseline:g} tok/s"
+    )
+    return f"On {item.host}, {mark.name} with {mark.tool}: {asked}, {bound}"
+
+
+def _evaluation(item: Evaluation) -> dict[str, Any]:
+    return {
+        **item.benchmark.model_dump(),
+        "host": item.host,
+        "dataset": asdict(item.dataset),
+        "bin": item.bin,
+    }
