@@ -30,7 +30,7 @@ def cause_of(error: BaseException | None) -> dict[str, object] | None:
 def message_of(error: BaseException) -> str:
     """Say an error in one line."""
     if isinstance(error, KeyboardInterrupt | Interrupted):
-        return one_line(str(error)) or "interrupted; what was running was stopped"
+        return one_line(str(error)) or "interrupted"
     return one_line(str(error)) or type(error).__name__
 
 

@@ -36,6 +36,10 @@ def render(run: Mapping[str, Any]) -> str:
         smoke_only=run["benchmarks"] == [],
         checks=[check_row(check) for check in run["checks"]],
         measurements=_measurements(run),
+        processes=[
+            [one.get(key) for key in ("name", "host", "state", "exit_code")]
+            for one in run["processes"]
+        ],
         problems=[
             (one["benchmark"], each) for one in run["evaluations"] for each in one["problems"]
         ],

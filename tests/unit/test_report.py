@@ -315,6 +315,7 @@ def test_markdown_tells_smoke_only_problems_and_leftovers():
             benchmarks=[],
             evaluations=[evaluation],
             survivors=["server-0 on bench: pid 7"],
+            processes=[{"name": "server-0", "host": "bench", "state": "stopped", "killed": 1}],
             record_failure="journal.jsonl: No space left on device",
         ),
     )
@@ -322,6 +323,7 @@ def test_markdown_tells_smoke_only_problems_and_leftovers():
     assert "Smoke only: the case has no benchmarks" in text
     assert "| words | ttft_mean | 12.35 ms | 4 | perf.csv |" in text
     assert "- words: 3 of 40 missing" in text
+    assert "| server-0 | bench | stopped | - |" in text
     assert "**Left running:** server-0 on bench: pid 7" in text
     assert "**The record is not whole:** journal.jsonl: No space left on device" in text
     assert "None" not in text
