@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -54,6 +55,10 @@ class Connection(Protocol):
     def host(self) -> str:
         """The host's name in the plan."""
 
+    @property
+    def python(self) -> str:
+        """What runs a script there: Python 3.8 or later."""
+
     def run(
         self,
         argv: Sequence[str],
@@ -82,6 +87,8 @@ class LocalConnection:
 
     def __init__(self, host: str = "localhost") -> None:
         self.host = host
+        # Not `python3`: a version manager's shim of that name costs 50 ms and changes PATH.
+        self.python = sys.executable
 
     def run(
         self,

@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import threading
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ci.hosts.connection import Channel, CommandResult, Connection
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
-PYTHON = ("python3", "-ISB")
+FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
 TAIL_BYTES = 64 * 1024
 STOP_MARGIN_S = 30.0
 
@@ -121,7 +121,14 @@ class Supervised:
 
     def watch(self, on_end: Callable[[Supervised], None]) -> None:
         """Listen for the end and keep the lease; `start` calls it once."""
-        command = [*PYTHON, self._supervisor, "watch", "--folder", self.folder]
+        command = [
+            self._connection.python,
+            FLAGS,
+            self._supervisor,
+            "watch",
+            "--folder",
+            self.folder,
+        ]
         channel = self._channel = self._connection.open(command)
         self._threads = (
             threading.Thread(target=self._listen, args=(channel, on_end), daemon=True),
@@ -137,6 +144,8 @@ class Supervised:
 
     def stop(self, grace_s: float | None = None) -> State:
         """End the whole descent and verify it; a second call answers what the first one found.
+
+        Call it for a process that has ended, too: it lets go of the channel.
 
         Args:
             grace_s: seconds between TERM and KILL; the spec's own when None.
@@ -161,22 +170,38 @@ class Supervised:
         return target
 
     def _ask_to_stop(self, grace_s: float | None) -> State:
-        command = [*PYTHON, self._supervisor, "stop", "--folder", self.folder]
+        command = [
+            self._connection.python,
+            FLAGS,
+            self._supervisor,
+            "stop",
+            "--folder",
+            self.folder,
+        ]
         if grace_s is not None:
             command += ["--grace-s", str(grace_s)]
         patience_s = STOP_MARGIN_S + (self._spec.grace_s if grace_s is None else grace_s)
         return _state(_answer(self._connection.run(command, timeout_s=patience_s)))
 
     def _listen(self, channel: Channel, on_end: Callable[[Supervised], None]) -> None:
+        told = False
         for line in channel.lines():
-            self.state = _newer(self.state, _state(json.loads(line)))
-            if self.state.state != "running" and not self.ended.is_set():
-                self.ended.set()
-                on_end(self)
-        if not self.ended.is_set():
-            self.state = State("lost", started_at=self.state.started_at, pid=self.state.pid)
-            self.ended.set()
-            on_end(self)
+            self._learn(_state(json.loads(line)))
+            if self.state.state != "running" and not told:
+                told = True
+                self._tell(on_end)
+        if not told:
+            self._learn(replace(self.state, state="lost"))
+            self._tell(on_end)
+
+    def _learn(self, state: State) -> None:
+        """Take a newer state; the listener may be a line behind what a stop has found."""
+        if not self.state.complete:
+            self.state = state
+
+    def _tell(self, on_end: Callable[[Supervised], None]) -> None:
+        self.ended.set()
+        on_end(self)
 
     def _renew(self, channel: Channel) -> None:
         with contextlib.suppress(ConnectionLost):  # then the listener finds out by itself
@@ -216,14 +241,14 @@ def start(
         connection: the host.
         workspace: a folder on the host where `install` has been.
         spec: what to start.
-        on_end: called once, from a thread of its own, as soon as the process ends for whatever
-            reason (`stop` included) or word of it is lost (`state.state == "lost"`).
+        on_end: called exactly once, from a thread of its own, as soon as the process ends for
+            whatever reason (`stop` included) or word of it is lost (`state.state == "lost"`).
 
     Raises:
         HostBusy: another run holds the host.
         InfrastructureError: it could not be started; the message says why.
     """
-    command = [*PYTHON, supervisor_path(workspace), "start"]
+    command = [connection.python, FLAGS, supervisor_path(workspace), "start"]
     wish = json.dumps({**asdict(spec), "workspace": workspace})
     started = _answer(connection.run(command, stdin=wish))
     if started.get("kind") == "busy":
@@ -250,9 +275,14 @@ ADVICE = {
 }
 
 
-def running(connection: Connection, workspace: str) -> Found:
+def running(connection: Connection, workspace: str) -> tuple[Mapping[str, object], ...]:
+    """Ask a host for every process of every run; `alive` in a row tells whether it still runs."""
+    return look(connection, workspace).processes
+
+
+def look(connection: Connection, workspace: str) -> Found:
     """Ask a host what is on it, without leaving anything there."""
-    command = [*PYTHON, "-", "list", "--workspace", workspace]
+    command = [connection.python, FLAGS, "-", "list", "--workspace", workspace]
     answer = _answer(connection.run(command, stdin=SUPERVISOR.read_text()))
     return Found(answer["holder"], tuple(answer["processes"]))
 
@@ -274,8 +304,3 @@ def _answer(result: CommandResult) -> dict[str, Any]:
 def _state(told: Mapping[str, Any]) -> State:
     known = {one.name: told[one.name] for one in fields(State) if one.name in told}
     return State(**{**known, "survivors": tuple(known.get("survivors", ()))})
-
-
-def _newer(old: State, new: State) -> State:
-    """Keep what a stop has already found: the listener may be a line behind it."""
-    return old if old.complete else new

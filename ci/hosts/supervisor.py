@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import ctypes
 import datetime as dt
-import errno
 import fcntl
 import functools
 import json
@@ -25,7 +24,7 @@ import subprocess
 import sys
 import time
 import traceback
-from typing import Any, Dict, Iterator, NamedTuple, NoReturn, Optional, Set
+from typing import Any, Dict, Iterator, NamedTuple, NoReturn, Optional, Set, Tuple
 
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
@@ -268,6 +267,7 @@ class Supervisor:
             "ended_at": None,
             "pid": None,
             "supervisor": os.getpid(),
+            "guardian": os.getppid(),
             "survivors": [],
             "killed": 0,
             "escalated": False,
@@ -294,7 +294,7 @@ class Supervisor:
         self.selector.register(self.wake, selectors.EVENT_READ, self.woken)
 
     def launch(self) -> None:
-        """Start the process; returns when it has been exec'ed, raises OSError when it cannot be."""
+        """Start the process; returns when it has been exec'ed, raises Refused when it cannot be."""
         log = os.open(
             os.path.join(self.folder, "log"),
             os.O_WRONLY | os.O_CREAT | os.O_APPEND,
@@ -311,6 +311,8 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509 - this process has one thread
             )
+        except OSError as error:
+            raise Refused("exec", f"{error.filename}: {error.strerror}") from None
         finally:
             os.close(log)
         self.state["pid"] = self.child.pid
@@ -398,7 +400,7 @@ class Supervisor:
     def finish(self) -> None:
         """Free the host first: who hears of the end may start the next process at once."""
         self.state["complete"] = True
-        os.close(self.lock)
+        fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
         self.publish()
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder, "control"))
@@ -567,46 +569,82 @@ def start() -> int:
         os.setsid()
         if os.fork():
             os._exit(0)
-        supervise(spec, writer)
+        guard_supervisor(spec, writer)
     os.close(writer)
     os.waitpid(middle, 0)
     with os.fdopen(reader) as pipe:
-        answer = json.loads(pipe.readline() or "{}")
-    say(answer or {"kind": "supervisor", "error": "the supervisor ended without an answer"})
-    return 0 if "pid" in answer else 1
+        told = json.loads(pipe.readline() or "{}")
+    say(told or {"kind": "supervisor", "error": "the supervisor ended without an answer"})
+    return 0 if "pid" in told else 1
 
 
-def supervise(spec: State, answers: int) -> NoReturn:
-    """Be the supervisor: detached, one answer, then the loop."""
+def guard_supervisor(spec: State, answers: int) -> NoReturn:
+    """Detach, take the host, then wait on a supervisor, to end its orphans should it be killed."""
+    detach(answers)
+    try:
+        folder, lock = take_host(spec)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+        answer(answers, refusal(error))
+        os._exit(1)
+    supervisor = os.fork()
+    if supervisor == 0:
+        supervise(spec, folder, lock, answers)
+    os.close(answers)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _, status = os.waitpid(supervisor, 0)
+    if os.WIFSIGNALED(status):
+        end_orphans(folder, os.getpid(), REST_GRACE_S)
+    os._exit(0)
+
+
+def detach(keep: int) -> None:
+    """Let go of everything of the caller's, and become the parent of every orphan below."""
     null = os.open(os.devnull, os.O_RDWR)
     for handle in map(int, os.listdir("/proc/self/fd")):
         if handle < 3:  # noqa: PLR2004 - stdin, stdout, stderr
             os.dup2(null, handle)
-        elif handle != answers:
+        elif handle != keep:
             with contextlib.suppress(OSError):
                 os.close(handle)
     os.chdir("/")
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def supervise(spec: State, folder: str, lock: int, answers: int) -> NoReturn:
+    """Be the supervisor: one answer, then the loop."""
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        supervisor = prepare(spec)
-        answer = dict(supervisor.state, folder=supervisor.folder)
-    except Refused as refusal:
-        answer = refusal.answer
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        answer = {"kind": "workspace", "error": f"{type(error).__name__}: {error}"}
-    with contextlib.suppress(OSError):
-        os.write(answers, json.dumps(answer).encode() + b"\n")
-    os.close(answers)
-    if "error" not in answer:
-        try:
-            supervisor.loop()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may stay behind
-            supervisor.fail(error)
+        supervisor = Supervisor(spec, folder, lock)
+        supervisor.launch()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+        shutil.rmtree(folder, ignore_errors=True)
+        answer(answers, refusal(error))
+        os._exit(1)
+    answer(answers, dict(supervisor.state, folder=folder))
+    try:
+        supervisor.loop()
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing may stay behind
+        supervisor.fail(error)
     os._exit(0)
 
 
-def prepare(spec: State) -> Supervisor:
-    """Take the host, make the folder, start the process."""
+def answer(answers: int, value: State) -> None:
+    """Tell the waiting `start` what came of it."""
+    with contextlib.suppress(OSError):
+        os.write(answers, json.dumps(value).encode() + b"\n")
+    os.close(answers)
+
+
+def refusal(error: Exception) -> State:
+    """Say why there is no process."""
+    if isinstance(error, Refused):
+        return error.answer
+    return {"kind": "workspace", "error": f"{type(error).__name__}: {error}"}
+
+
+def take_host(spec: State) -> Tuple[str, int]:
+    """Take the host's lock and make the process's folder; returns both."""
     for name in (spec["run"], spec["process"]):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
             raise Refused("spec", f"{name!r} cannot be a folder's name")
@@ -620,25 +658,13 @@ def prepare(spec: State) -> Supervisor:
         os.makedirs(folder, mode=0o700)
     except FileExistsError:
         raise Refused("exists", f"{folder} is there already") from None
+    public = {key: value for key, value in spec.items() if key != "env"}
     try:
-        public = {key: value for key, value in spec.items() if key != "env"}
         write_json(os.path.join(folder, "spec.json"), dict(public, env=sorted(spec["env"])))
-        supervisor = Supervisor(spec, folder, lock)
-        launch(supervisor)
-    except (OSError, Refused):
+    except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return supervisor
-
-
-def launch(supervisor: Supervisor) -> None:
-    """Start the process, telling what is wrong with its command from what is with the disk."""
-    try:
-        supervisor.launch()
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        raise Refused("exec", f"{error.filename}: {error.strerror}") from None
+    return folder, lock
 
 
 def watch(folder: str) -> int:
@@ -674,20 +700,30 @@ def stop(folder: str, grace_s: Optional[float]) -> int:
             caller.close()
             break
     if not state.get("complete") and not state.get("survivors"):
-        state = end_orphans(folder, grace_s)
+        await_guardian(folder)
+        state = end_orphans(folder, -1, REST_GRACE_S if grace_s is None else grace_s)
     say(state)
     return 1 if state["survivors"] else 0
 
 
-def end_orphans(folder: str, grace_s: Optional[float]) -> State:
-    """End what a lost supervisor left, as far as it carries the marker."""
+def await_guardian(folder: str) -> None:
+    """Let the guardian of a killed supervisor do its work: it knows more orphans than we do."""
+    until = time.monotonic() + REST_GRACE_S + KILL_PATIENCE_S + TICK_S
+    while time.monotonic() < until:
+        state = settled(folder)
+        guardian = look(str(state.get("guardian")))
+        if state["complete"] or not (guardian and guardian.alive):
+            return
+        time.sleep(0.02)
+
+
+def end_orphans(folder: str, root: int, grace_s: float) -> State:
+    """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
     state = settled(folder)
     if state["complete"]:
         return state
-    spec = read_json(os.path.join(folder, "spec.json"))
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
-    grace_s = float(spec.get("grace_s", 0)) if grace_s is None else grace_s
-    state.update(sweep(-1, marker, grace_s))
+    state.update(sweep(root, marker, grace_s))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
     with contextlib.suppress(OSError):
         write_json(os.path.join(folder, "state.json"), state)
@@ -702,8 +738,16 @@ def show(workspace: str) -> int:
         with guard(house) as lock:
             holder = None if try_lock(lock) else present_holder(house)
             os.close(lock)
-    say({"holder": holder, "processes": list(processes(house))})
+    rows = [dict(state, alive=has_life(state)) for state in processes(house)]
+    say({"holder": holder, "processes": rows})
     return 0
+
+
+def has_life(state: State) -> bool:
+    """Tell whether anything of a process's descent is known to be running."""
+    if state["complete"] or state["state"] != "lost":
+        return not state["complete"]
+    return bool(members(-1, f"{MARKER}={state['run']}/{state['process']}".encode()))
 
 
 def main() -> int:

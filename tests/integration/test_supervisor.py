@@ -1,0 +1,342 @@
+"""The supervisor, through the local connection, with real processes of the worst kind."""
+
+import ast
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ci.errors import HostBusy, InfrastructureError
+from ci.hosts import supervisor
+from ci.hosts.connection import LocalConnection
+from ci.hosts.process import SUPERVISOR, Spec, install, look, running, start, supervisor_path
+
+NASTY = str(Path(__file__).with_name("nasty_server.py"))
+PATIENCE_S = 60
+CONNECTION = LocalConnection()
+
+
+def until(condition):
+    """Wait for a condition; the deadline is only there for a broken build."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+    return value
+
+
+def lives(pid):
+    seen = supervisor.look(str(pid))
+    return seen is not None and seen.alive
+
+
+class Night:
+    """Starts processes in a workspace and leaves none behind."""
+
+    def __init__(self, workspace):
+        self.workspace = str(workspace)
+        self.started = []
+        self.ends = {}
+
+    def start(self, *argv, process="server", run="run-1", **more):
+        spec = Spec(run=run, process=process, argv=argv, owner="tester", **more)
+        ended = threading.Event()
+        one = start(CONNECTION, self.workspace, spec, lambda _: ended.set())
+        self.started.append(one)
+        self.ends[one] = ended
+        return one
+
+    def nasty(self, then="hang", **more):
+        one = self.start(sys.executable, NASTY, "--then", then, **more)
+        return one, [one.state.pid, *until(lambda: children(one.log))]
+
+    def hears_end(self, one):
+        assert self.ends[one].wait(PATIENCE_S)
+
+    def folder(self, process="server"):
+        return Path(self.workspace) / ".lamplighter" / "run-1" / process
+
+    def on_disk(self, process="server"):
+        return json.loads((self.folder(process) / "state.json").read_text())
+
+    def complete(self, process="server"):
+        """Wait until the supervisor itself says that all is over."""
+        return until(lambda: (state := self.on_disk(process))["complete"] and state)
+
+
+def children(log):
+    with contextlib.suppress(FileNotFoundError):
+        for line in Path(log).read_text().splitlines():
+            if line.startswith("children "):
+                return [int(word) for word in line.split()[1:]]
+    return []
+
+
+@pytest.fixture
+def night(tmp_path):
+    night = Night(tmp_path / "workspace")
+    install(CONNECTION, night.workspace)
+    yield night
+    for one in night.started:
+        one.stop(0)
+
+
+def test_it_reads_as_python_3_8():
+    ast.parse(SUPERVISOR.read_text(), feature_version=(3, 8))
+
+
+def test_installs_once(night):
+    path = Path(supervisor_path(night.workspace))
+    before = path.stat().st_ino
+    install(CONNECTION, night.workspace)
+    assert path.stat().st_ino == before
+    assert path.read_bytes() == SUPERVISOR.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_code", "number"),
+    [("exit 0", 0, None), ("exit 7", 7, None), ("kill -SEGV $$", None, signal.SIGSEGV)],
+)
+def test_tells_how_a_process_ended(night, script, exit_code, number):
+    one = night.start("sh", "-c", script)
+    night.hears_end(one)
+    state = one.stop()
+    assert (state.state, state.exit_code, state.signal) == ("exited", exit_code, number)
+    assert state.complete
+    assert state.survivors == ()
+    assert state.started_at <= state.ended_at
+
+
+def test_stop_of_an_obedient_process(night):
+    one = night.start("sleep", "1000")
+    assert one.alive
+    assert one.state.state == "running"
+    state = one.stop()
+    assert (state.state, state.signal, state.escalated) == ("stopped", signal.SIGTERM, False)
+    assert not one.alive
+    night.hears_end(one)
+    assert one.stop() == state
+
+
+@pytest.mark.parametrize("then", ["hang", "defy"])
+def test_stop_ends_the_whole_descent(night, then):
+    one, pids = night.nasty(then)
+    assert all(map(lives, pids))
+    state = one.stop(grace_s=0.2)
+    assert not any(map(lives, pids))
+    assert state.state == "stopped"
+    assert state.signal == (signal.SIGKILL if then == "defy" else signal.SIGTERM)
+    assert state.escalated
+    assert state.killed >= 3
+    assert state.survivors == ()
+
+
+def test_a_process_that_ends_takes_its_descent_along(night):
+    one, pids = night.nasty("exit", grace_s=0.2)
+    night.hears_end(one)
+    state = night.complete()
+    assert (state["state"], state["exit_code"]) == ("exited", 3)
+    assert not any(map(lives, pids))
+
+
+def test_a_killed_controller_leaves_nothing(night, tmp_path):
+    script = """
+import sys, time
+from ci.hosts.connection import LocalConnection
+from ci.hosts.process import Spec, start
+spec = Spec("run-1", "server", tuple(sys.argv[2:]), lease_s=1, grace_s=0.2)
+start(LocalConnection(), sys.argv[1], spec, print)
+print("started", flush=True)
+time.sleep(3600)
+"""
+    command = [sys.executable, "-c", script, night.workspace, sys.executable, NASTY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as controller:
+        try:
+            assert controller.stdout.readline() == b"started\n"
+            pids = until(lambda: children(night.folder() / "log"))
+            # Longer than the lease: it was the controller that kept them.
+            began = (night.folder() / "lease").stat().st_mtime_ns
+            until(lambda: (night.folder() / "lease").stat().st_mtime_ns > began + 2e9)
+            assert all(map(lives, pids))
+        finally:
+            controller.kill()
+    state = night.complete()
+    assert state["state"] == "lease_expired"
+    assert not any(map(lives, [state["pid"], *pids]))
+    assert look(CONNECTION, night.workspace).holder is None
+
+
+def test_term_to_the_supervisor_stops(night):
+    one, pids = night.nasty(grace_s=0.2)
+    os.kill(night.on_disk()["supervisor"], signal.SIGTERM)
+    night.hears_end(one)
+    assert night.complete()["state"] == "stopped"
+    assert not any(map(lives, pids))
+
+
+def test_a_killed_supervisor_leaves_nothing(night):
+    one, pids = night.nasty()
+    os.kill(night.on_disk()["supervisor"], signal.SIGKILL)
+    night.hears_end(one)
+    assert one.state.state == "lost"
+    state = one.stop()
+    assert (state.state, state.complete, state.survivors) == ("lost", True, ())
+    assert not any(map(lives, pids))
+
+
+def test_a_deadline_ends_a_hanging_process(night):
+    one, pids = night.nasty("defy", deadline_s=1, grace_s=0.2)
+    night.hears_end(one)
+    assert night.complete()["state"] == "deadline"
+    assert not any(map(lives, pids))
+
+
+def test_a_command_that_is_not_there(night):
+    with pytest.raises(InfrastructureError, match="no-such-command") as caught:
+        night.start("no-such-command")
+    assert "see that the command exists" in str(caught.value)
+    assert not night.folder().exists()
+    assert night.start("true")
+
+
+def test_a_name_is_used_once(night):
+    night.start("true").stop()
+    with pytest.raises(InfrastructureError, match="another name"):
+        night.start("true")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden"])
+def test_a_name_stays_in_the_workspace(night, name):
+    with pytest.raises(InfrastructureError, match="folder's name"):
+        night.start("true", process=name)
+
+
+def test_a_host_belongs_to_one_run(night):
+    first = night.start("sleep", "1000", process="first")
+    second = night.start("sleep", "1000", process="second")
+    with pytest.raises(HostBusy) as caught:
+        night.start("sleep", "1000", run="run-2")
+    assert caught.value.holder["run"] == "run-1"
+    assert caught.value.holder["owner"] == "tester"
+    assert lives(caught.value.holder["pid"])
+    first.stop()
+    with pytest.raises(HostBusy) as caught:
+        night.start("sleep", "1000", run="run-2")
+    assert caught.value.holder["process"] == "second"
+    second.stop()
+    assert night.start("sleep", "1000", run="run-2").alive
+
+
+def test_a_child_does_not_hold_the_host(night):
+    held = "readlink /proc/self/fd/* | grep -c lamplighter/lock"
+    one = night.start("sh", "-c", held)
+    night.hears_end(one)
+    assert one.tail() == ("0",)
+
+
+def test_says_what_is_on_the_host(night):
+    assert running(CONNECTION, night.workspace) == ()
+    one = night.start("sleep", "1000", process="first")
+    night.start("true", process="second").stop()
+    found = look(CONNECTION, night.workspace)
+    assert found.holder["run"] == "run-1"
+    assert [(row["process"], row["alive"]) for row in found.processes] == [
+        ("first", True),
+        ("second", False),
+    ]
+    one.stop()
+    found = look(CONNECTION, night.workspace)
+    assert found.holder is None
+    assert not any(row["alive"] for row in found.processes)
+
+
+def test_the_log_is_complete_and_comes_home(night, tmp_path):
+    one = night.start("sh", "-c", "seq 1 100000; echo last >&2")
+    night.hears_end(one)
+    one.stop()
+    expected = "".join(f"{n}\n" for n in range(1, 100001)) + "last\n"
+    assert one.tail(2) == ("100000", "last")
+    copy = one.fetch_logs(tmp_path / "logs")
+    assert copy == tmp_path / "logs" / "localhost" / "server.log"
+    assert copy.read_text() == expected
+
+
+def test_environment_reaches_the_process_and_nothing_else(night):
+    value = "hidden-word with 'quotes'; and $PATH\n"
+    script = (
+        'printf %s "$TOKEN" | cksum; echo "$PATH"; echo "$LAMPLIGHTER_RUN $SPT_NOENV"; exec cat'
+    )
+    one = night.start(
+        *("sh", "-c", f"{script} /dev/zero >/dev/null & wait"),
+        env={"TOKEN": value, "PATH": "/first:$PATH"},
+        expand=("PATH",),
+    )
+    lines = until(lambda: len(one.tail()) == 3 and one.tail())
+    cksum = subprocess.run(["cksum"], input=value.encode(), capture_output=True, check=True).stdout
+    assert lines == (cksum.decode().strip(), f"/first:{os.environ['PATH']}", "run-1/server 1")
+    one.stop()
+    texts = [path.read_bytes() for path in night.folder().iterdir() if path.is_file()]
+    assert len(texts) >= 3
+    assert not any(b"hidden-word" in text for text in texts)
+
+
+def test_secrets_are_on_no_command_line(night):
+    night.start("sleep", "1000", env={"TOKEN": "hidden-word-of-the-command-line-test"})
+    command_lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command_lines.append(file.read_bytes())
+    assert any(b"watch" in line for line in command_lines)
+    assert not any(b"hidden-word-of-the-command-line-test" in line for line in command_lines)
+
+
+def test_a_workspace_deeper_than_a_socket_path(tmp_path):
+    night = Night(tmp_path / ("deep" * 20) / ("deeper" * 20))
+    install(CONNECTION, night.workspace)
+    one = night.start("sleep", "1000")
+    assert one.stop().state == "stopped"
+
+
+def test_works_in_its_own_folder_unless_told(night, tmp_path):
+    one = night.start("pwd")
+    night.hears_end(one)
+    other = night.start("pwd", process="other", cwd=str(tmp_path))
+    night.hears_end(other)
+    assert (one.tail(), other.tail()) == ((one.folder,), (str(tmp_path),))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_nothing_from_being_stopped(tiny_disk):
+    night = Night(tiny_disk)
+    install(CONNECTION, night.workspace)
+    one, pids = night.nasty()
+    fill = ["dd", "if=/dev/zero", f"of={tiny_disk}/fill", "bs=4k"]
+    assert subprocess.run(fill, capture_output=True, check=False).returncode != 0
+    try:
+        with pytest.raises(InfrastructureError, match=r"No space left.*has room"):
+            night.start("true", process="another")
+        assert all(map(lives, pids))
+    finally:
+        state = one.stop(0.2)
+    assert (state.state, state.complete) == ("stopped", True)
+    assert not any(map(lives, pids))
