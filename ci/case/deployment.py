@@ -1,7 +1,7 @@
 """The `deployment` dialect: one server command per host. Source → Case, pure.
 
-Beyond the field's own keys it knows `vllm`, `ready_timeout_s` and, per benchmark, `tool` and
-`deadline_s`; these are this project's additions.
+Beyond the field's own keys it knows `vllm`, `device`, `ready_timeout_s` and, per benchmark,
+`tool` and `deadline_s`; these are this project's additions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ci.case.agreement import contradictions
-from ci.case.model import Benchmark, Case, Entry, Node, Strict
+from ci.case.model import Benchmark, Case, Device, Entry, Node, Strict
 from ci.case.wording import found, problems
 from ci.errors import CaseError, Problem
 
@@ -103,6 +103,7 @@ class Deployment(Strict):
     test_name: str = Field(min_length=1, description="it is the title in reports")
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
+    device: Device | None = None
     num_nodes: int = Field(ge=1, description="it is the number of hosts")
     npu_per_node: int = Field(ge=0, description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
@@ -156,6 +157,7 @@ def _case(document: Deployment, path: str) -> Case:
         path=path,
         model=document.model,
         vllm=document.vllm,
+        device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),
         nodes=tuple(_node(server, document.env_common or {}) for server in document.deployment),

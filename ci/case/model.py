@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import difflib
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from ci.evaluate.tools import TOOLS
+
+Device = Literal["cpu", "cuda", "ascend"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+
+
+def _known_tool(name: str) -> str:
+    if name not in TOOLS:
+        near = difflib.get_close_matches(name, TOOLS)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        message = f"{name!r} is no tool of ours, there are: {', '.join(TOOLS)}{guess}"
+        raise PydanticCustomError("defect", "{message}", {"message": message})
+    return name
 
 
 class Strict(BaseModel):
@@ -24,7 +40,7 @@ class Entry(Strict):
         description="what is measured: accuracy or performance",
     )
     dataset_path: str = Field(min_length=1, description="the dataset to ask, e.g. gsm8k")
-    tool: Literal["aisbench", "lm_eval", "vllm_bench"] = "aisbench"
+    tool: Annotated[str, AfterValidator(_known_tool)] = "aisbench"
     request_conf: str | None = None
     dataset_conf: str | None = None
     num_prompts: int | None = Field(default=None, gt=0)
@@ -73,7 +89,7 @@ class Case(Strict):
     """A night's work. `hosts` is empty when the file names none.
 
     `prefill` and `decode` are the nodes of each role, both empty when prefill and decode are not
-    separated. `special_dependencies` are package versions that the case asks for.
+    separated. `vllm` and `device` name an entry of configs/versions.yaml. `special_dependencies` are package versions that the case asks for.
     """
 
     name: str
@@ -81,6 +97,7 @@ class Case(Strict):
     path: str
     model: str
     vllm: str | None
+    device: Device | None
     npu_per_node: int
     hosts: tuple[str, ...]
     nodes: tuple[Node, ...]
