@@ -1,0 +1,133 @@
+"""Why a server died, in one line, from its log and how it exited. Pure.
+
+What is looked for stands in reasons.py.
+"""
+
+from __future__ import annotations
+
+import re
+import signal as signals
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ci.serve.reasons import FLAG_ADVICE, GONE, RULES
+
+if TYPE_CHECKING:
+    from ci.serve.reasons import Kind, Rule
+
+# A log line of vLLM: `(EngineCore pid=7) ERROR 11-21 04:39:48 [core.py:1510] what it says`.
+_PROCESS = re.compile(r"^\([\w./ =:-]*pid=\d+[^)]*\) ?")
+_LEVEL = re.compile(r"^(DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d [\d:.]+ \[?[^\]]*\] ?")
+_HARMLESS = {"DEBUG", "INFO", "WARNING"}
+_RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
+# What is said after the cause, by those who did not see it.
+_WRAPPER = re.compile(
+    r"Engine core initialization failed|EngineDeadError|EngineCore encountered|"
+    r"Worker failed with error|WorkerProc initialization failed",
+)
+_CRASHES: dict[int, str] = {
+    signals.SIGABRT: "",
+    signals.SIGBUS: ": most likely /dev/shm is full; see `df /dev/shm`",
+    signals.SIGFPE: "",
+    signals.SIGILL: ": this build needs CPU instructions that the host does not have",
+    signals.SIGSEGV: "",
+}
+_DETAIL_CHARS = 300
+_BY_SHELL = 128
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a process ended: the kind for a program, one line for a person."""
+
+    kind: Kind
+    message: str
+
+
+def classify(log_text: str, exit_code: int | None, signal: int | None) -> Reason:
+    """Explain the end of a server.
+
+    Args:
+        log_text: its log, or the last few hundred lines of it.
+        exit_code: None when unknown, or when a signal ended it.
+        signal: the number of the signal that ended it, None when it exited. One that was sent
+            on purpose is not to be classified at all.
+    """
+    errors = _errors(log_text)
+    facts = {"model": _fact("model", log_text), "port": _port(log_text)}
+    for rule in RULES:
+        match = re.search(rule.pattern, errors, re.MULTILINE)
+        if match:
+            return _reason(rule, match, facts)
+    return _by_signal(_signal(exit_code, signal)) or _by_last_error(errors, exit_code)
+
+
+def _errors(log_text: str) -> str:
+    """Drop what the log says at a harmless level, and the prefixes of the rest."""
+    kept = []
+    for line in log_text.splitlines():
+        said = _PROCESS.sub("", line)
+        level = _LEVEL.match(said)
+        if level is None or level[1] not in _HARMLESS:
+            kept.append(_LEVEL.sub("", said))
+    return "\n".join(kept)
+
+
+def _fact(name: str, log_text: str) -> str:
+    """Read one argument where vLLM logs all that are not default."""
+    found = re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", log_text)
+    return found[1] if found else ""
+
+
+def _port(log_text: str) -> str:
+    default = "8000" if "non-default args: " in log_text else "of the server"
+    return _fact("port", log_text) or default
+
+
+def _reason(rule: Rule, match: re.Match[str], facts: dict[str, str]) -> Reason:
+    words = facts | {key: value.strip() for key, value in match.groupdict().items() if value}
+    words["device"] = words.get("device", "")
+    if "flags" in words:
+        words |= _about_flags(words["flags"])
+    if "detail" in words:
+        words["detail"] = words["detail"][:_DETAIL_CHARS].rstrip(" .")
+    return Reason(rule.kind, " ".join(rule.message.format_map(words).split()))
+
+
+def _about_flags(arguments: str) -> dict[str, str]:
+    """Name the flags among unrecognized arguments, and say what became of those that are gone."""
+    flags = [word.split("=")[0] for word in arguments.split() if word.startswith("-")]
+    gone = [f"{flag} is gone from newer vLLM: {GONE[flag]}" for flag in flags if flag in GONE]
+    return {"flags": " ".join(flags) or arguments, "advice": "; ".join(gone) or FLAG_ADVICE}
+
+
+def _signal(exit_code: int | None, signal: int | None) -> int | None:
+    """Find the signal, also where a shell or Python has made an exit code of it."""
+    if signal is not None or exit_code is None:
+        return signal
+    number = -exit_code if exit_code < 0 else exit_code - _BY_SHELL
+    return number if number in set(signals.Signals) else None
+
+
+def _by_signal(signal: int | None) -> Reason | None:
+    if signal is None:
+        return None
+    name = signals.Signals(signal).name if signal in set(signals.Signals) else f"signal {signal}"
+    if signal == signals.SIGKILL:
+        return Reason(
+            "out_of_memory",
+            f"killed with {name}, which this run did not send: most likely the host's "
+            "out-of-memory killer; see `dmesg | grep -i oom`",
+        )
+    if signal in _CRASHES:
+        return Reason("killed", f"crashed with {name}{_CRASHES[signal]}")
+    return Reason("killed", f"ended by {name}, which this run did not send; see who else uses it")
+
+
+def _by_last_error(errors: str, exit_code: int | None) -> Reason:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    raised = [line for line in lines if _RAISED.match(line) and not _WRAPPER.search(line)]
+    orphans = [line for line in lines if "died unexpectedly" in line]
+    line = next(iter(raised[-1:] or orphans[:1] or lines[-1:]), "nothing in its log")
+    code = "it exited" if exit_code is None else f"exited with code {exit_code}"
+    return Reason("unknown", f"{code}: {line[:_DETAIL_CHARS]}")

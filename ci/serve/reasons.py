@@ -1,0 +1,193 @@
+"""What a dying vLLM writes into its log, and what that means. A table; pure.
+
+Written from logs of real servers (tests/unit/captured/vllm_logs) and, for devices, from reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "port_in_use",
+    "out_of_memory",
+    "unknown_flag",
+    "model_not_found",
+    "bad_config",
+    "import_error",
+    "killed",
+    "unknown",
+]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pattern in the errors of a log, and what it means. `{name}` is a group of the pattern.
+
+    Besides the groups a message may use `{model}` and `{port}`, as the server logged them.
+    """
+
+    pattern: str
+    kind: Kind
+    message: str
+
+
+_LESS = "lower --gpu-memory-utilization or --max-model-len, or use more devices"
+FLAG_ADVICE = "mend server_cmd in the case"
+
+# The first rule that matches anywhere wins: causes first, what they bring about last.
+RULES = (
+    Rule(
+        r"error: (?:unrecognized arguments|no such option): (?P<flags>.+)",
+        "unknown_flag",
+        "this vLLM does not know {flags}; {advice}",
+    ),
+    Rule(
+        r"error: argument (?P<flag>[^\s:]+): (?P<detail>.+)",
+        "unknown_flag",
+        "this vLLM refuses {flag}: {detail}; " + FLAG_ADVICE,
+    ),
+    Rule(
+        r"error: (?P<detail>(?:the following arguments are required|ambiguous option).+)",
+        "unknown_flag",
+        "this vLLM refuses its command line: {detail}; " + FLAG_ADVICE,
+    ),
+    Rule(
+        r"[Aa]ddress already in use \(addr='[^']*:(?P<port>\d+)'",
+        "port_in_use",
+        "port {port} is in use; see who listens with `ss -ltnp 'sport = :{port}'`",
+    ),
+    Rule(
+        r"(?:bind on address \('[^']*', |server socket has failed to listen.*? port: )"
+        r"(?P<port>\d+).*(?:[Aa]ddress already in use|EADDRINUSE)",
+        "port_in_use",
+        "port {port} is in use; see who listens with `ss -ltnp 'sport = :{port}'`",
+    ),
+    Rule(
+        r"Address already in use|EADDRINUSE",
+        "port_in_use",
+        "port {port} is in use; see who listens with `ss -ltnp`, or choose another --port",
+    ),
+    Rule(
+        r"Repo id must be in the form .*?: '(?P<model>/[^']+)'",
+        "model_not_found",
+        "there is no model folder {model} on this host; check the path in the case",
+    ),
+    Rule(
+        r"Repo id must be in the form .*?: '(?P<model>[^']+)'",
+        "model_not_found",
+        "{model} is neither a folder on this host nor a model's name; check the case",
+    ),
+    Rule(
+        r"(?:Invalid repository ID or local directory specified: ?|"
+        r"Can't load the configuration of |Repository Not Found for url: \S*?huggingface\.co/|"
+        r"OSError: )'?(?P<model>[^\s'\"]+?)'?(?:\.\s*$|/resolve/|\. If you were| is not a local "
+        r"folder| does not appear to have a file named)",
+        "model_not_found",
+        "there is no usable model in {model}; it needs a config.json and weights",
+    ),
+    Rule(
+        r"Cannot find an appropriate cached snapshot folder|LocalEntryNotFoundError|"
+        r"OfflineModeIsEnabled|We couldn't connect to 'https://huggingface",
+        "model_not_found",
+        "model {model} is not on this host and the hub is out of reach (offline?); "
+        "download it first and give its folder",
+    ),
+    Rule(
+        r"GatedRepoError|RepositoryNotFoundError|40[134] Client Error",
+        "model_not_found",
+        "the hub does not give out model {model}: a wrong name, or a token is needed (HF_TOKEN)",
+    ),
+    Rule(
+        r"(?P<device>CUDA|NPU|HIP|XPU) out of memory\. Tried to allocate (?P<size>[\d.]+ \w+)",
+        "out_of_memory",
+        "{device} out of memory allocating {size}; " + _LESS,
+    ),
+    Rule(
+        r"(?:CUDA|HIP) error: out of memory|EL0004.*Failed to allocate memory|"
+        r"Memory resources are exhausted",
+        "out_of_memory",
+        "the device is out of memory; see who holds it (nvidia-smi, npu-smi info); " + _LESS,
+    ),
+    Rule(
+        r"Free memory on (?:NPU )?device ?(?P<device>[\w:]*) ?\((?P<free>[\d.]+)/(?P<total>[\d.]+)"
+        r" GiB\) on startup is less than desired \w+ memory utilization",
+        "out_of_memory",
+        "only {free} of {total} GiB of device memory are free at start {device}; another process "
+        "holds the rest (nvidia-smi, npu-smi info), or lower --gpu-memory-utilization",
+    ),
+    Rule(
+        r"Available memory on node \d+ \((?P<free>[\d.]+)/[\d.]+ GiB\) on kv cache allocation is "
+        r"less than requested memory for kv \((?P<wanted>[\d.]+) GiB\)",
+        "out_of_memory",
+        "the KV cache wants {wanted} GiB and {free} GiB are free; lower VLLM_CPU_KVCACHE_SPACE",
+    ),
+    Rule(
+        r"No available memory for the cache blocks",
+        "out_of_memory",
+        "no memory is left for the KV cache; raise --gpu-memory-utilization "
+        "(on a CPU VLLM_CPU_KVCACHE_SPACE), or use more devices",
+    ),
+    Rule(
+        r"max seq len \((?P<length>\d+)\), \(?(?P<wanted>[\d.]+) GiB KV cache is needed.*?"
+        r"available KV cache memory \((?P<free>[\d.]+) GiB\)",
+        "out_of_memory",
+        "one request of {length} tokens needs {wanted} GiB of KV cache and {free} GiB are free; "
+        "lower --max-model-len, or give it more memory",
+    ),
+    Rule(
+        r"DefaultCPUAllocator: (?:can't allocate memory|not enough memory): you tried to allocate "
+        r"(?P<size>\d+) bytes",
+        "out_of_memory",
+        "the host has no memory for {size} more bytes; free some, or lower VLLM_CPU_KVCACHE_SPACE",
+    ),
+    Rule(
+        r"std::bad_alloc|^MemoryError|Cannot allocate memory|failed to map segment|"
+        r"unable to mmap \d+ bytes",
+        "out_of_memory",
+        "the host is out of memory; free some, or lift the limit that it runs under (ulimit -v)",
+    ),
+    Rule(
+        r"User-specified max_model_len \((?P<wanted>\d+)\) is greater than the derived "
+        r"max_model_len \(\w+=(?P<limit>\d+)",
+        "bad_config",
+        "--max-model-len {wanted} is more than the {limit} that the model can do; lower it",
+    ),
+    Rule(
+        r"^(?:[\w.]*\.)?ValidationError: \d+ validation errors? for (?P<config>\w+)\n"
+        r"(?:\w+\n)?\s+(?:Value error, |Assertion failed, )?(?P<detail>.+?)(?: \[type=.*)?$",
+        "bad_config",
+        "{config}: {detail}; " + FLAG_ADVICE,
+    ),
+    Rule(
+        r"^ModuleNotFoundError: No module named '(?P<module>[^']+)'",
+        "import_error",
+        "Python module {module} is not installed in this environment; make the environment anew",
+    ),
+    Rule(
+        r"^ImportError: (?P<detail>.+)",
+        "import_error",
+        "an import failed: {detail}; the environment's packages do not fit one another",
+    ),
+    Rule(
+        r"(?P<child>Worker proc \S+|Engine core process \S+) died unexpectedly "
+        r"\(exit code: (?:-9|137)\)",
+        "out_of_memory",
+        "{child} was killed with SIGKILL by somebody else, most likely the host's out-of-memory "
+        "killer; see `dmesg | grep -i oom`",
+    ),
+)
+
+# Flags that were vLLM's once, and what to write today.
+GONE = {
+    "--cuda-graph-sizes": "use --cudagraph-capture-sizes",
+    "--disable-async-output-proc": "leave it out",
+    "--disable-log-requests": "leave it out: requests are not logged unless --enable-log-requests",
+    "--guided-decoding-backend": "use --structured-outputs-config",
+    "--max-seq-len-to-capture": "use --max-cudagraph-capture-size",
+    "--num-scheduler-steps": "leave it out",
+    "--rope-scaling": "use --hf-overrides",
+    "--swap-space": "leave it out",
+    "--task": "use --runner and --convert",
+    "--use-v2-block-manager": "leave it out",
+}
