@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ci.errors import InfrastructureError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ci.case.model import Benchmark
     from ci.plan.model import Dataset, Endpoint
@@ -43,7 +48,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Command:
-    """A tool's command line: argv, environment, and the files to write into `work` first."""
+    """A tool's command line: argv, environment, and the files to write into `work` first.
+
+    It is run with `work` as its current folder, where a tool may leave temporary files.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +65,31 @@ class Output:
     exit_code: int | None
     files: Mapping[str, str]
     log: str = ""
+
+    def find(self, pattern: str) -> str | None:
+        """Return the text of the last file that matches, None where there is none."""
+        found = sorted(name for name in self.files if fnmatchcase(name, pattern))
+        return self.files[found[-1]] if found else None
+
+    def text(self, pattern: str) -> str:
+        """Return the text of the last file that matches.
+
+        Raises:
+            Unreadable: there is none.
+        """
+        text = self.find(pattern)
+        if text is None:
+            raise Unreadable(f"the tool left no {pattern}; see its log")
+        return text
+
+    def object(self, pattern: str) -> dict[str, Any]:
+        """Read a file that holds one JSON object, or raise Unreadable."""
+        return _object(self.text(pattern), pattern)
+
+    def rows(self, pattern: str) -> tuple[dict[str, Any], ...]:
+        """Read a file that holds one JSON object a line, or raise Unreadable."""
+        lines = self.text(pattern).splitlines()
+        return tuple(_object(line, pattern) for line in lines if line.strip())
 
 
 @dataclass(frozen=True)
@@ -103,3 +136,48 @@ class Tool(Protocol):
 
     def parse(self, job: Job, output: Output) -> Result:
         """Read what the tool left. Pure; never raises on bad output: it becomes a problem."""
+
+
+class Unreadable(InfrastructureError):  # noqa: N818 - says what a tool's file is
+    """A file that a tool left is missing or not what it should be; the message says which."""
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Unreadable(f"{name} is not JSON ({error}); see the tool's log") from error
+    if not isinstance(value, dict):
+        raise Unreadable(f"{name} holds {type(value).__name__} where an object is expected")
+    return value
+
+
+def number(value: object, what: str) -> float:
+    """Take a finite number that is no bool, or raise Unreadable."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unreadable(f"{what} is {value!r}, not a number")
+    return float(value)
+
+
+def read(
+    job: Job,
+    output: Output,
+    reader: Callable[[Job, Output, list[str]], Result],
+) -> Result:
+    """Let `reader` read what a tool left; whatever speaks against it becomes a problem.
+
+    Args:
+        job: what was asked.
+        output: what the tool left.
+        reader: gets a list to append problems to, and may raise Unreadable.
+    """
+    problems: list[str] = []
+    if output.exit_code != 0:
+        how = "was killed" if output.exit_code is None else f"exited with {output.exit_code}"
+        last = next((line for line in reversed(output.log.splitlines()) if line.strip()), "no log")
+        problems.append(f"{job.benchmark.tool} {how}: {last.strip()[:300]}")
+    try:
+        result = reader(job, output, problems)
+    except Unreadable as error:
+        return Result(problems=(*problems, str(error)))
+    return Result(result.measurements, result.items, (*problems, *result.problems))

@@ -1,0 +1,149 @@
+"""AISBench: accuracy and performance with its own built-in dataset configurations. Pure.
+
+Everything of ours goes into a configuration file of the run's own; nothing installed is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import UserError
+from ci.evaluate.aisbench_output import MODEL, dataset_abbr, parse
+from ci.evaluate.model import Command
+
+if TYPE_CHECKING:
+    from ci.evaluate.model import Job
+
+__all__ = ["ENVIRONMENT", "KINDS", "OUTPUTS", "command", "parse"]
+
+ENVIRONMENT = "aisbench"
+KINDS: frozenset[str] = frozenset({"accuracy", "performance"})
+OUTPUTS: tuple[str, ...] = (
+    "out/*/summary/summary_*.csv",
+    "out/*/results/*/*.json",
+    "out/*/predictions/*/*.jsonl",
+    "out/*/performances/*/*.csv",
+    "out/*/performances/*/*.json",
+    "out/*/performances/*/*.jsonl",
+)
+
+# request_conf → AISBench's class, stream
+REQUESTS = {
+    "vllm_api_general_chat": ("VLLMCustomAPIChat", False),
+    "vllm_api_stream_chat": ("VLLMCustomAPIChat", True),
+    "vllm_api_general": ("VLLMCustomAPI", False),
+    "vllm_api_general_stream": ("VLLMCustomAPI", True),
+}
+DEFAULT_REQUEST = {"accuracy": "vllm_api_general_chat", "performance": "vllm_api_stream_chat"}
+# form → the dataset_conf for accuracy, for performance, and the file it opens in the folder
+FORMS = {
+    "gsm8k": (
+        "gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
+        "gsm8k/gsm8k_gen_0_shot_cot_str_perf",
+        "",
+    ),
+    "aime2024": (
+        "aime2024/aime2024_gen_0_shot_chat_prompt",
+        "aime2024/aime2024_gen_0_shot_chat_prompt",
+        "/aime.jsonl",
+    ),
+}
+SUMMARIZERS: dict[str, dict[str, Any]] = {
+    "accuracy": {"attr": "accuracy"},
+    "performance": {
+        "attr": "performance",
+        "type": "ais_bench.benchmark.summarizers.DefaultPerfSummarizer",
+        "calculator": {
+            "type": "ais_bench.benchmark.calculators.DefaultPerfMetricCalculator",
+            "stats_list": ["Average", "Min", "Max", "Median", "P75", "P90", "P99"],
+        },
+    },
+}
+# mmengine takes a file with an import statement for a lazy one, and reads an absolute
+# `read_base()` import with pkg_resources, which is gone: hence `__import__`.
+CONFIG = """\
+_conf = __import__({module!r}, fromlist=["_"])
+_found = [e for k, v in vars(_conf).items() if k.endswith("_datasets") for e in v]
+if len(_found) != 1:
+    raise ValueError(f"the dataset_conf has {{len(_found)}} datasets; one is supported")
+models = [{model!r}]
+datasets = [dict(_found[0], abbr={abbr!r}, path={path!r})]
+summarizer = {summarizer!r}
+"""
+# `evaluate` works without transformers' pipelines, which take 5 s to import in each of AISBench's
+# three processes and are of no use to requests sent to a server.
+QUICK = 'import sys\n\nsys.modules["transformers.pipelines"] = None\n'
+
+
+def command(job: Job) -> Command:
+    """Build AISBench's command line and its configuration file.
+
+    Raises:
+        UserError: the case names a request_conf or dataset_conf that cannot be used.
+    """
+    bench = job.benchmark
+    argv = [f"{job.bin}/ais_bench", f"{job.work}/config/run.py"]
+    argv += ["--work-dir", f"{job.work}/out", "--debug", "--num-warmups", "0"]
+    argv += ["--mode", "perf"] if bench.case_type == "performance" else ["--dump-eval-details"]
+    if job.expected_items:
+        argv += ["--num-prompts", str(job.expected_items)]
+    env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
+    env |= {"PYTHONPATH": f"{job.work}/quick", "NO_PROXY": job.endpoint.host}
+    env |= {"no_proxy": job.endpoint.host, "PYTHONUNBUFFERED": "1"}
+    files = {"config/run.py": _config(job), "quick/sitecustomize.py": QUICK}
+    return Command(tuple(argv), env, files)
+
+
+def _config(job: Job) -> str:
+    accuracy, performance, file = FORMS.get(job.dataset.form, (None, None, ""))
+    default = accuracy if job.benchmark.case_type == "accuracy" else performance
+    conf = job.benchmark.dataset_conf or default
+    if conf is None or not re.fullmatch(r"[\w-]+(/[\w-]+)+", conf):
+        raise UserError(
+            f"{job.benchmark.name}: dataset_conf {conf!r} is none of AISBench's; "
+            "write it as FOLDER/NAME, e.g. gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
+        )
+    return CONFIG.format(
+        module="ais_bench.benchmark.configs.datasets." + conf.replace("/", "."),
+        model=_model(job),
+        abbr=dataset_abbr(job),
+        path=f"{job.dataset.path}{file}",
+        summarizer=SUMMARIZERS[job.benchmark.case_type],
+    )
+
+
+def _model(job: Job) -> dict[str, Any]:
+    bench = job.benchmark
+    request = bench.request_conf or DEFAULT_REQUEST[bench.case_type]
+    if request not in REQUESTS:
+        known = ", ".join(REQUESTS)
+        raise UserError(f"{bench.name}: request_conf {request!r} is unknown; use one of {known}")
+    kind, stream = REQUESTS[request]
+    return {
+        "attr": "service",
+        "type": f"ais_bench.benchmark.models.{kind}",
+        "abbr": MODEL,
+        "path": job.tokenizer if bench.case_type == "performance" else "",
+        "model": job.endpoint.model,
+        "stream": stream,
+        "request_rate": bench.request_rate,
+        "retry": 2,
+        "url": job.endpoint.url,
+        "max_out_len": bench.max_out_len,
+        "batch_size": bench.batch_size,
+        "trust_remote_code": bench.trust_remote_code,
+        "generation_kwargs": _generation(job),
+        "pred_postprocessor": {
+            "type": "ais_bench.benchmark.utils.postprocess.model_postprocessors."
+            "extract_non_reasoning_content",
+        },
+    }
+
+
+def _generation(job: Job) -> dict[str, float]:
+    keys = ("temperature", "top_p", "top_k", "seed", "repetition_penalty", "ignore_eos")
+    given = {key: getattr(job.benchmark, key) for key in keys}
+    if job.benchmark.case_type == "accuracy" and given["temperature"] is None:
+        given["temperature"] = 0.0
+    return {key: value for key, value in given.items() if value is not None}

@@ -1,0 +1,185 @@
+"""What AISBench leaves, read into figures and items. Pure; `aisbench` builds the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from ci.evaluate.model import Item, Measurement, Result, Unreadable, number, read
+
+if TYPE_CHECKING:
+    from ci.evaluate.model import Job, Output
+
+MODEL = "served"
+# Unit as AISBench writes it → our unit, factor
+UNITS: dict[str, tuple[str, float]] = {
+    "us": ("ms", 0.001),
+    "ms": ("ms", 1.0),
+    "s": ("ms", 1000.0),
+    "token/s": ("tok/s", 1.0),
+    "req/s": ("req/s", 1.0),
+}
+LATENCIES = {"E2EL": "e2el", "TTFT": "ttft", "TPOT": "tpot", "ITL": "itl"}
+STATISTICS: dict[str, str] = {"Average": "average", "Median": "median", "P99": "p99"}
+
+
+def dataset_abbr(job: Job) -> str:
+    """Name the dataset as it stands in AISBench's file names."""
+    return re.sub(r"[^\w.-]", "_", job.dataset.name)
+
+
+def parse(job: Job, output: Output) -> Result:
+    """Read AISBench's figures and items; every sign of an incomplete run is a problem."""
+    return read(job, output, _accuracy if job.benchmark.case_type == "accuracy" else _performance)
+
+
+def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
+    problems += _failures(job, output)
+    folder = f"out/*/predictions/{MODEL}"
+    predictions = output.rows(f"{folder}/{dataset_abbr(job)}.jsonl")
+    problems += _incomplete(job, predictions, "predictions")
+    empty = sum(not row.get("prediction") for row in predictions)
+    if empty:
+        problems.append(f"{empty} of {len(predictions)} predictions are empty")
+    score = _score(job, output)
+    items = _items(job, output, predictions)
+    right = sum(item.correct is True for item in items)
+    if all(item.correct is not None for item in items) and items:
+        share = 100 * right / len(items)
+        if abs(share - score) > 0.01:  # noqa: PLR2004 - AISBench rounds to two places
+            problems.append(f"the summary says {score:g} %, but {right} of {len(items)} are right")
+    figure = _figure(job, "accuracy", (score, "%"), len(items), "out/*/summary/summary_*.csv")
+    return Result((figure,), items)
+
+
+def _failures(job: Job, output: Output) -> tuple[str, ...]:
+    name = f"out/*/predictions/{MODEL}/{dataset_abbr(job)}_failed.jsonl"
+    if output.find(name) is None:
+        return ()
+    failed = output.rows(name)
+    why = failed[0].get("error_info") if failed else "no reason given"
+    return (f"{len(failed)} requests failed: {str(why)[:300]}",)
+
+
+def _incomplete(job: Job, rows: tuple[dict[str, Any], ...], what: str) -> tuple[str, ...]:
+    wanted = job.expected_items
+    found = []
+    if len(rows) != wanted and (wanted or not rows):
+        found.append(f"{len(rows)} {what} where {wanted or 'some'} were asked for")
+    failed = sum(row.get("success") is not True for row in rows)
+    if failed:
+        found.append(f"{failed} of {len(rows)} {what} were not successful")
+    return tuple(found)
+
+
+def _score(job: Job, output: Output) -> float:
+    rows = csv.DictReader(io.StringIO(output.text("out/*/summary/summary_*.csv")))
+    found = [row for row in rows if row.get("dataset") == dataset_abbr(job)]
+    if len(found) > 1:
+        found = [row for row in found if row.get("metric") == "accuracy"]
+    if len(found) != 1:
+        raise Unreadable(f"the summary has {len(found)} rows for {dataset_abbr(job)}, not one")
+    text = found[0].get(MODEL)
+    try:
+        return number(float(text or ""), "the score")
+    except ValueError as error:
+        raise Unreadable(f"the summary has {text!r} where the score should be") from error
+
+
+def _items(job: Job, output: Output, rows: tuple[dict[str, Any], ...]) -> tuple[Item, ...]:
+    details = output.object(f"out/*/results/{MODEL}/{dataset_abbr(job)}.json").get("details")
+    details = details if isinstance(details, dict) else {}
+    return tuple(
+        Item(str(row.get("id")), correct=_correct(details.get(str(row.get("id"))))) for row in rows
+    )
+
+
+def _correct(detail: object) -> bool | None:
+    said = detail.get("correct") if isinstance(detail, dict) else None
+    said = said[0] if isinstance(said, list) and len(said) == 1 else said
+    return said if isinstance(said, bool) else None
+
+
+def _performance(job: Job, output: Output, problems: list[str]) -> Result:
+    stem = f"out/*/performances/{MODEL}/{dataset_abbr(job)}"
+    whole = output.object(f"{stem}.json")
+    problems += _failed_requests(job, whole)
+    rows = output.rows(f"{stem}_details.jsonl")
+    problems += _incomplete(job, rows, "requests")
+    done = len(rows)
+    figures = [
+        _figure(job, metric, _quantity(_total(whole, key), key, unit), done, f"{stem}.json")
+        for key, metric, unit in (
+            ("Output Token Throughput", "output_token_throughput", "tok/s"),
+            ("Request Throughput", "request_throughput", "req/s"),
+        )
+    ]
+    figures += _latencies(job, output.text(f"{stem}.csv"), done, f"{stem}.csv")
+    items = tuple(Item(str(row.get("id")), tokens=_tokens(row)) for row in rows)
+    return Result(tuple(figures), items)
+
+
+def _failed_requests(job: Job, whole: dict[str, Any]) -> tuple[str, ...]:
+    total, failed, good, tokens = (
+        number(_total(whole, key), key)
+        for key in (
+            "Total Requests",
+            "Failed Requests",
+            "Success Requests",
+            "Total Generated Tokens",
+        )
+    )
+    wanted = job.expected_items or total
+    found = []
+    if failed:
+        found.append(f"{failed:g} of {total:g} requests failed")
+    if not good or good != wanted:
+        found.append(f"{good:g} requests succeeded where {wanted:g} were asked for")
+    if tokens <= 0:
+        found.append("not one output token was generated")
+    return tuple(found)
+
+
+def _total(whole: dict[str, Any], key: str) -> object:
+    stages = whole.get(key)
+    return stages.get("total") if isinstance(stages, dict) else None
+
+
+def _quantity(said: object, what: str, unit: str) -> tuple[float, str]:
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?) (\S+)", str(said))
+    ours, factor = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
+    if match is None or ours != unit:
+        raise Unreadable(f"{what} is {said!r}, not a number with a known unit of {unit}")
+    return float(match[1]) * factor, unit
+
+
+def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]:
+    table = {row.get("Performance Parameters"): row for row in csv.DictReader(io.StringIO(text))}
+    missing = LATENCIES.keys() - table.keys()
+    if missing:
+        raise Unreadable(f"{source} has no row {', '.join(sorted(missing))}")
+    return [
+        _figure(
+            job, f"{ours}_{stat}", _quantity(table[theirs].get(column), theirs, "ms"), done, source
+        )
+        for theirs, ours in LATENCIES.items()
+        for column, stat in STATISTICS.items()
+    ]
+
+
+def _tokens(row: dict[str, Any]) -> int | None:
+    tokens = row.get("output_tokens")
+    return tokens if isinstance(tokens, int) else None
+
+
+def _figure(
+    job: Job,
+    metric: str,
+    quantity: tuple[float, str],
+    n: int,
+    source: str,
+) -> Measurement:
+    value, unit = quantity
+    return Measurement(job.benchmark.name, metric, value, unit, n, "items.jsonl", source)

@@ -1,0 +1,192 @@
+"""lm-eval: accuracy over the chat endpoint, with task definitions of this project's own. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import UserError
+from ci.evaluate.model import Command, Item, Measurement, Result, Unreadable, number, read
+
+if TYPE_CHECKING:
+    from ci.evaluate.model import Job, Output
+
+ENVIRONMENT = "lm_eval"
+KINDS: frozenset[str] = frozenset({"accuracy"})
+OUTPUTS: tuple[str, ...] = ("out/*/results_*.json", "out/*/samples_*.jsonl")
+
+REQUESTS = ("vllm_api_general_chat", "vllm_api_stream_chat")
+FILTER = "answer"
+# A whole number with its sign, thousands separators and decimals; the lookbehinds keep the greedy
+# search for the last one from stopping inside of it.
+NUMBER = r"(?<![\d.,])(?<!\s-)(-?\d[\d,]*(?:\.\d+)?)"
+# form → file, question, answer as Jinja, and the pattern whose group is the model's answer
+FORMS = {
+    "gsm8k": (
+        "test.jsonl",
+        '{{question}}\n\nWork it out step by step. End with a line "answer: NUMBER".',
+        "{{answer.split('####')[-1].replace(',', '').strip()}}",
+        rf"(?is)\A(?:.*(?:####|answer:)[^\d-]*|.*){NUMBER}",
+    ),
+    "aime2024": (
+        "aime_lm_eval.jsonl",
+        "{{Problem}}\n\nWork it out step by step. End with the whole number in \\boxed{}.",
+        "{{Answer|int}}",
+        r"(?s)\A(?:.*\\boxed\{[^\d}]*|.*(?<![\d.,]))0*(\d+)",
+    ),
+}
+
+
+def command(job: Job) -> Command:
+    """Build lm-eval's command line and its task definition.
+
+    Raises:
+        UserError: the case asks for something that this tool cannot do.
+    """
+    bench = job.benchmark
+    if bench.request_conf not in (None, *REQUESTS):
+        known = ", ".join(REQUESTS)
+        raise UserError(
+            f"{bench.name}: lm_eval asks the chat endpoint; request_conf {bench.request_conf!r} "
+            f"is none of {known}",
+        )
+    argv = [f"{job.bin}/lm_eval", "run", "--include_path", f"{job.work}/tasks"]
+    argv += ["--tasks", _task(job), "--model", "local-chat-completions", "--apply_chat_template"]
+    argv += ["--log_samples", "--output_path", f"{job.work}/out"]
+    argv += ["--model_args", json.dumps(_model(job))]
+    if job.expected_items:
+        argv += ["--limit", str(job.expected_items)]
+    env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
+    env |= {"HF_HOME": f"{job.work}/cache", "PYTHONUNBUFFERED": "1"}
+    env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
+    return Command(tuple(argv), env, {f"tasks/{_task(job)}.yaml": _definition(job)})
+
+
+def _model(job: Job) -> dict[str, Any]:
+    model: dict[str, Any] = {
+        "model": job.endpoint.model,
+        "base_url": f"{job.endpoint.url}/v1/chat/completions",
+        "num_concurrent": job.benchmark.batch_size,
+        "max_retries": 1,
+        "timeout": int(job.benchmark.deadline_s),
+    }
+    return model if job.benchmark.seed is None else model | {"seed": job.benchmark.seed}
+
+
+def _task(job: Job) -> str:
+    return f"lamplighter_{job.dataset.form}"
+
+
+def _definition(job: Job) -> str:
+    if job.dataset.form not in FORMS:
+        raise UserError(
+            f"{job.benchmark.name}: lm_eval has no task for a dataset of the form "
+            f"{job.dataset.form!r}, only for {', '.join(FORMS)}; use tool: aisbench",
+        )
+    file, question, answer, pattern = FORMS[job.dataset.form]
+    task = {
+        "task": _task(job),
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": f"{job.dataset.path}/{file}"}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "num_fewshot": 0,
+        "doc_to_text": question,
+        "doc_to_target": answer,
+        "generation_kwargs": _generation(job),
+        "filter_list": [{"name": FILTER, "filter": _filters(pattern)}],
+        "metric_list": [
+            {
+                "metric": "exact_match",
+                "aggregation": "mean",
+                "higher_is_better": True,
+                "regexes_to_ignore": [",", r"\.0+$"],
+            },
+        ],
+        "metadata": {"version": 1.0},
+    }
+    # JSON is YAML, and needs no writer of its own.
+    return json.dumps(task, indent=2) + "\n"
+
+
+def _filters(pattern: str) -> list[dict[str, str]]:
+    return [{"function": "regex", "regex_pattern": pattern}, {"function": "take_first"}]
+
+
+def _generation(job: Job) -> dict[str, Any]:
+    bench = job.benchmark
+    keys = ("top_p", "top_k", "repetition_penalty", "ignore_eos")
+    given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
+    temperature = bench.temperature or 0.0
+    return {
+        "until": [],
+        "do_sample": temperature > 0,
+        "temperature": temperature,
+        "max_gen_toks": bench.max_out_len,
+        **given,
+    }
+
+
+def parse(job: Job, output: Output) -> Result:
+    """Read lm-eval's figure and items; every sign of an incomplete run is a problem."""
+    return read(job, output, _accuracy)
+
+
+def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
+    results = output.object("out/*/results_*.json")
+    samples = output.rows(f"out/*/samples_{_task(job)}_*.jsonl")
+    problems += _incomplete(job, results, samples)
+    value = 100 * number(_at(results, "results", _task(job), f"exact_match,{FILTER}"), "the score")
+    items = tuple(Item(str(row.get("doc_id")), correct=_correct(row)) for row in samples)
+    right = sum(item.correct is True for item in items)
+    if items and abs(100 * right / len(items) - value) > 1e-6:  # noqa: PLR2004
+        problems.append(f"the score is {value:g} %, but {right} of {len(items)} items are right")
+    figure = Measurement(
+        job.benchmark.name,
+        "accuracy",
+        value,
+        "%",
+        len(items),
+        "items.jsonl",
+        "out/*/results_*.json",
+    )
+    return Result((figure,), items)
+
+
+def _incomplete(
+    job: Job,
+    results: dict[str, Any],
+    samples: tuple[dict[str, Any], ...],
+) -> tuple[str, ...]:
+    scored = number(_at(results, "n-samples", _task(job), "effective"), "n-samples")
+    wanted = job.expected_items or scored
+    found = []
+    if scored != wanted or not wanted:
+        found.append(f"{scored:g} items were scored where {wanted:g} were asked for")
+    if len(samples) != wanted:
+        found.append(f"{len(samples)} samples were kept where {wanted:g} were asked for")
+    empty = sum(not _response(row) for row in samples)
+    if empty:
+        found.append(f"{empty} of {len(samples)} responses are empty")
+    return tuple(found)
+
+
+def _at(results: dict[str, Any], *keys: str) -> object:
+    value: object = results
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            raise Unreadable(f"lm-eval's results have no {'.'.join(keys)}")
+        value = value[key]
+    return value
+
+
+def _response(row: dict[str, Any]) -> str:
+    said = row.get("resps")
+    while isinstance(said, list) and said:
+        said = said[0]
+    return said.strip() if isinstance(said, str) else ""
+
+
+def _correct(row: dict[str, Any]) -> bool | None:
+    score = row.get("exact_match")
+    return score == 1 if isinstance(score, int | float) else None

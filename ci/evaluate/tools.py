@@ -1,0 +1,18 @@
+"""Every evaluation tool by the name that a case gives it. A further one is one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.evaluate import aisbench, lm_eval, vllm_bench
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.evaluate.model import Tool
+
+TOOLS: Mapping[str, Tool] = {
+    "aisbench": aisbench,
+    "lm_eval": lm_eval,
+    "vllm_bench": vllm_bench,
+}

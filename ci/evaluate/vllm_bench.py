@@ -1,0 +1,150 @@
+"""`vllm bench serve`: performance with random prompts, by the served vLLM's own client. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import UserError
+from ci.evaluate.model import Command, Item, Measurement, Result, Unreadable, number, read
+
+if TYPE_CHECKING:
+    from ci.evaluate.model import Job, Output
+
+ENVIRONMENT = "vllm"
+KINDS: frozenset[str] = frozenset({"performance"})
+OUTPUTS: tuple[str, ...] = ("out/result.json",)
+
+# `--dataset-name custom` needs pandas, which vLLM does not install, and a file with prompts
+# ready-made; random prompts need neither.
+INPUT_TOKENS = 128
+# request_conf → backend, path
+REQUESTS = {
+    "vllm_api_stream_chat": ("openai-chat", "/v1/chat/completions"),
+    "vllm_api_general_chat": ("openai-chat", "/v1/chat/completions"),
+    "vllm_api_general_stream": ("openai", "/v1/completions"),
+    "vllm_api_general": ("openai", "/v1/completions"),
+}
+READY_S = 60
+
+
+def command(job: Job) -> Command:
+    """Build the command line of `vllm bench serve`.
+
+    Raises:
+        UserError: the case asks for something that this tool cannot do.
+    """
+    bench = job.benchmark
+    if not job.expected_items:
+        raise UserError(f"{bench.name}: vllm_bench needs num_prompts in the case")
+    argv = [f"{job.bin}/vllm", "bench", "serve", *_endpoint(job), *_load(job), *_sampling(job)]
+    argv += ["--save-result", "--save-detailed", "--result-dir", f"{job.work}/out"]
+    argv += ["--result-filename", "result.json"]
+    argv += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "99"]
+    if bench.trust_remote_code:
+        argv.append("--trust-remote-code")
+    env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
+    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"})
+
+
+def _endpoint(job: Job) -> tuple[str, ...]:
+    request = job.benchmark.request_conf or "vllm_api_stream_chat"
+    if request not in REQUESTS:
+        known = ", ".join(REQUESTS)
+        raise UserError(
+            f"{job.benchmark.name}: request_conf {request!r} is unknown; use one of {known}",
+        )
+    backend, path = REQUESTS[request]
+    return (
+        *("--backend", backend, "--base-url", job.endpoint.url, "--endpoint", path),
+        *("--model", job.endpoint.model, "--tokenizer", job.tokenizer),
+        *("--ready-check-timeout-sec", str(READY_S)),
+    )
+
+
+def _load(job: Job) -> tuple[str, ...]:
+    bench = job.benchmark
+    return (
+        *("--dataset-name", "random", "--random-input-len", str(INPUT_TOKENS)),
+        *("--random-output-len", str(bench.max_out_len)),
+        *("--num-prompts", str(job.expected_items), "--max-concurrency", str(bench.batch_size)),
+        *("--request-rate", f"{bench.request_rate:g}" if bench.request_rate else "inf"),
+    )
+
+
+def _sampling(job: Job) -> tuple[str, ...]:
+    bench = job.benchmark
+    keys = ("temperature", "top_p", "top_k", "repetition_penalty")
+    given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
+    argv = ["--seed", str(bench.seed or 0)]
+    for key, value in given.items():
+        argv += [f"--{key.replace('_', '-')}", str(value)]
+    return (*argv, "--ignore-eos") if bench.ignore_eos else tuple(argv)
+
+
+def parse(job: Job, output: Output) -> Result:
+    """Read vLLM's figures and items; every sign of an incomplete run is a problem."""
+    return read(job, output, _performance)
+
+
+def _performance(job: Job, output: Output, problems: list[str]) -> Result:
+    name = OUTPUTS[0]
+    result = output.object(name)
+    problems += _incomplete(job, result)
+    done = int(number(result.get("completed"), "completed"))
+    figures = {
+        "output_token_throughput": ("output_throughput", "tok/s"),
+        "request_throughput": ("request_throughput", "req/s"),
+    }
+    for metric in ("ttft", "tpot", "itl", "e2el"):
+        for ours, theirs in (("average", "mean"), ("median", "median"), ("p99", "p99")):
+            figures[f"{metric}_{ours}"] = (f"{theirs}_{metric}_ms", "ms")
+    measurements = tuple(
+        Measurement(
+            job.benchmark.name,
+            metric,
+            number(result.get(key), key),
+            unit,
+            done,
+            "items.jsonl",
+            name,
+        )
+        for metric, (key, unit) in figures.items()
+    )
+    return Result(measurements, _items(result))
+
+
+def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
+    asked, done, failed, tokens = (
+        number(result.get(key), key)
+        for key in ("num_prompts", "completed", "failed", "total_output_tokens")
+    )
+    found = []
+    if asked != job.expected_items:
+        found.append(f"{asked:g} prompts were sent where {job.expected_items} were asked for")
+    if done != job.expected_items:
+        found.append(f"{done:g} of {job.expected_items} requests were completed")
+    if failed:
+        found.append(f"{failed:g} of {asked:g} requests failed")
+    if tokens <= 0:
+        found.append("not one output token was generated")
+    errors = [error for error in _list(result, "errors") if error]
+    if errors:
+        last = str(errors[0]).strip().splitlines()[-1]
+        found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
+    return tuple(found)
+
+
+def _items(result: dict[str, Any]) -> tuple[Item, ...]:
+    return tuple(
+        Item(str(index), tokens=tokens if isinstance(tokens, int) else None)
+        for index, tokens in enumerate(_list(result, "output_lens"))
+    )
+
+
+def _list(result: dict[str, Any], key: str) -> list[Any]:
+    value = result.get(key)
+    if not isinstance(value, list):
+        raise Unreadable(f"{OUTPUTS[0]} has no list {key}: {json.dumps(value)[:100]}")
+    return value

@@ -1,0 +1,180 @@
+"""A real HTTP server that knows a dataset's answers and gets a chosen share of them right."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MODEL = "oracle"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item of a dataset: what is asked, and the number that is right."""
+
+    text: str
+    answer: str
+
+
+@dataclass
+class Oracle:
+    """What the server knows and does.
+
+    Attributes:
+        questions: the items, in the dataset's order.
+        right: indexes of the items that are answered rightly.
+        die_after: after so many completions every connection is cut and no new one answered.
+        silent: answer with no text and zero tokens.
+        asked: how often each item was asked for.
+    """
+
+    questions: tuple[Question, ...]
+    right: frozenset[int]
+    die_after: int | None = None
+    silent: bool = False
+    asked: dict[int, int] = field(default_factory=dict)
+    completions: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def reply(self, prompt: str) -> str:
+        """Answer the question that stands last in the prompt."""
+        found = [(prompt.rfind(q.text), i) for i, q in enumerate(self.questions)]
+        at, index = max(found, default=(-1, -1))
+        if self.silent:
+            return ""
+        if at < 0:
+            return "I do not know this question."
+        with self.lock:
+            self.asked[index] = self.asked.get(index, 0) + 1
+        answer = self.questions[index].answer
+        said = answer if index in self.right else str(int(answer) + 1)
+        return f"Let me think.\nanswer: \\boxed{{{said}}}"
+
+    def dead(self) -> bool:
+        """Count a completion; true once the server has had enough."""
+        with self.lock:
+            self.completions += 1
+            return self.die_after is not None and self.completions > self.die_after
+
+
+def choose(total: int, share: float) -> frozenset[int]:
+    """Pick exactly `share` of `total` items, scattered, always the same ones."""
+    return frozenset(random.Random(0).sample(range(total), round(total * share)))  # noqa: S311
+
+
+def read_gsm8k(path: Path, count: int) -> tuple[Question, ...]:
+    """Read the first `count` items of a file in GSM8K's form."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()[:count]]
+    return tuple(
+        Question(r["question"], r["answer"].split("#### ")[1].replace(",", "")) for r in rows
+    )
+
+
+def read_aime(path: Path, count: int) -> tuple[Question, ...]:
+    """Read the first `count` items of a file in AISBench's AIME form."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()[:count]]
+    return tuple(Question(r["origin_prompt"], str(int(r["gold_answer"]))) for r in rows)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    oracle: Oracle
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the tests look at what was counted."""
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._send(200, {})
+        elif self.path == "/v1/models":
+            self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        else:
+            self._send(404, {"error": {"message": f"no {self.path}"}})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if body.get("model") != MODEL:
+            self._send(404, {"error": {"message": f"The model `{body.get('model')}` is unknown"}})
+        elif self.oracle.dead():
+            self.close_connection = True
+            self.connection.close()
+        else:
+            self._complete(body, chat=self.path == "/v1/chat/completions")
+
+    def _complete(self, body: dict[str, Any], *, chat: bool) -> None:
+        prompt = _prompt(body)
+        text = self.oracle.reply(prompt)
+        usage = _usage(prompt, text)
+        if body.get("stream"):
+            self._stream(text, usage, chat=chat)
+            return
+        said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        choice = {"index": 0, "finish_reason": "stop", **said}
+        self._send(200, {"id": "1", "model": MODEL, "choices": [choice], "usage": usage})
+
+    def _stream(self, text: str, usage: dict[str, int], *, chat: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for piece in text.split(" ") if text else []:
+            said = {"delta": {"content": piece + " "}} if chat else {"text": piece + " "}
+            self._event({"choices": [{"index": 0, "finish_reason": None, **said}]})
+        end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+        self._event({"choices": [{"index": 0, "finish_reason": "stop", **end}]})
+        self._event({"choices": [], "usage": usage})
+        self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
+
+    def _event(self, value: dict[str, Any]) -> None:
+        chunk = {"id": "1", "model": MODEL, **value}
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+
+    def _send(self, status: int, value: dict[str, Any]) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _prompt(body: dict[str, Any]) -> str:
+    if "messages" not in body:
+        prompt = body["prompt"]
+        return prompt if isinstance(prompt, str) else str(prompt[0])
+    content = body["messages"][-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)
+
+
+def _usage(prompt: str, text: str) -> dict[str, int]:
+    asked, said = len(prompt.split()), len(text.split())
+    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+
+
+@contextlib.contextmanager
+def serving(oracle: Oracle) -> Iterator[int]:
+    """Serve the oracle on a free port of 127.0.0.1, which is yielded."""
+    handler = type("Handler", (_Handler,), {"oracle": oracle})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,224 @@
+"""The real tools against a server that knows the answers: right scores, and no false pass."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
+
+from ci.case.model import Benchmark
+from ci.evaluate.model import Job, Output, Result
+from ci.evaluate.tools import TOOLS
+from ci.plan.model import Dataset, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from answer_server import Question
+
+    from ci.evaluate.model import Command
+
+DEADLINE_S = 300
+READERS = {"gsm8k": ("test.jsonl", read_gsm8k, 40), "aime2024": ("aime.jsonl", read_aime, 30)}
+
+
+def execute(command: Command, work: Path) -> tuple[int, str]:
+    """Run a tool in its own process group, of which nothing is left afterwards."""
+    for name, text in command.files.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(text, "utf-8")
+    with (work / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command.argv,
+            cwd=work,
+            env=os.environ | command.env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(DEADLINE_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return code, (work / "log").read_text("utf-8", "replace")
+
+
+def evaluate(job: Job) -> Result:
+    tool = TOOLS[job.benchmark.tool]
+    work = Path(job.work)
+    code, log = execute(tool.command(job), work)
+    left = (path for pattern in tool.OUTPUTS for path in work.glob(pattern))
+    files = {str(path.relative_to(work)): path.read_text("utf-8") for path in left}
+    result = tool.parse(job, Output(code, files, log))
+    print(log[-3000:], result)  # noqa: T201 - what pytest shows when the test fails
+    return result
+
+
+def make_tokenizer(folder: Path) -> str:
+    """Write a tokenizer of 300 words, for tools that count tokens themselves."""
+    folder.mkdir()
+    vocabulary = {"[UNK]": 0} | {f"w{i}": i for i in range(1, 300)}
+    model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}
+    whole: dict[str, Any] = {"version": "1.0", "model": model, "added_tokens": []}
+    whole["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    (folder / "tokenizer.json").write_text(json.dumps(whole))
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(kind))
+    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 300}))
+    return str(folder)
+
+
+def stage(form: str, folder: Path) -> tuple[Question, ...]:
+    """Lay a dataset out as the tools want it, and read what the server has to know."""
+    root = os.environ.get("LAMPLIGHTER_DATASETS")
+    if not root:
+        pytest.skip("LAMPLIGHTER_DATASETS is unset: no datasets to score")
+    shutil.copytree(Path(root) / form, folder, copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    if form == "gsm8k":
+        shutil.copyfile(folder / "test.jsonl", folder / "train.jsonl")
+    name, reader, count = READERS[form]
+    return reader(folder / name, count)
+
+
+def make_up(folder: Path) -> tuple[Question, ...]:
+    """Lay out ten items of our own in GSM8K's form."""
+    folder.mkdir(parents=True)
+    rows = [
+        {"question": f"Ada has {n} pens and buys 7. How many?", "answer": f"Add.\n#### {n + 7}"}
+        for n in range(100, 110)
+    ]
+    for name in ("train.jsonl", "test.jsonl"):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return read_gsm8k(folder / "test.jsonl", len(rows))
+
+
+def make_job(tmp_path: Path, tool: str, bin_folder: str, port: int, **changes: object) -> Job:
+    """Ask for everything in the dataset folder `tmp_path/data`."""
+    fields: dict[str, Any] = {"form": "gsm8k", "model": MODEL, "items": 10}
+    fields |= changes
+    work = tmp_path / "work"
+    work.mkdir()
+    benchmark = Benchmark(
+        name="scored",
+        case_type=fields.get("case_type", "accuracy"),
+        dataset_path=fields["form"],
+        tool=tool,
+        num_prompts=fields["items"],
+        max_out_len=64,
+        batch_size=4,
+        baseline=0,
+        threshold=0,
+    )
+    dataset = Dataset("words", str(tmp_path / "data"), fields["form"], fields["items"])
+    endpoint = Endpoint("127.0.0.1", port, fields["model"])
+    return Job(
+        benchmark, dataset, endpoint, make_tokenizer(tmp_path / "tokenizer"), bin_folder, str(work)
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize(
+    ("tool", "form"),
+    [
+        ("aisbench", "gsm8k"),
+        ("lm_eval", "gsm8k"),
+        ("aisbench", "aime2024"),
+        ("lm_eval", "aime2024"),
+    ],
+)
+def test_the_score_is_the_share_that_was_right(
+    tool: str,
+    form: str,
+    share: float,
+    tmp_path: Path,
+    tool_bin: Callable[[str], str],
+) -> None:
+    bin_folder = tool_bin(TOOLS[tool].ENVIRONMENT)
+    questions = stage(form, tmp_path / "data")
+    oracle = Oracle(questions, choose(len(questions), share))
+    with serving(oracle) as port:
+        job = make_job(tmp_path, tool, bin_folder, port, form=form, items=len(questions))
+        result = evaluate(job)
+    assert result.problems == ()
+    (accuracy,) = result.measurements
+    assert (accuracy.metric, accuracy.unit, accuracy.n) == ("accuracy", "%", len(questions))
+    assert accuracy.value == pytest.approx(100 * share, abs=1e-9)
+    said = {int(item.id): item.correct for item in result.items}
+    assert said == {index: index in oracle.right for index in range(len(questions))}
+    assert set(oracle.asked) == set(range(len(questions)))
+
+
+RUNS = [
+    ("aisbench", "accuracy"),
+    ("aisbench", "performance"),
+    ("lm_eval", "accuracy"),
+    ("vllm_bench", "performance"),
+]
+
+
+@pytest.mark.parametrize(("tool", "case_type"), RUNS[1::2])
+def test_performance_comes_back_with_every_figure(
+    tool: str,
+    case_type: str,
+    tmp_path: Path,
+    tool_bin: Callable[[str], str],
+) -> None:
+    oracle = Oracle(make_up(tmp_path / "data"), frozenset())
+    bin_folder = tool_bin(TOOLS[tool].ENVIRONMENT)
+    with serving(oracle) as port:
+        job = make_job(tmp_path, tool, bin_folder, port, case_type=case_type)
+        result = evaluate(job)
+    assert result.problems == ()
+    figures = {figure.metric: figure for figure in result.measurements}
+    assert figures["output_token_throughput"].value > 0
+    assert figures["output_token_throughput"].unit == "tok/s"
+    assert figures["output_token_throughput"].n == 10
+    assert figures["request_throughput"].unit == "req/s"
+    assert figures["ttft_p99"].value >= figures["ttft_median"].value > 0
+    assert len(figures) == 14
+    assert len(result.items) == 10
+    assert all(item.tokens for item in result.items)
+
+
+@pytest.mark.parametrize(("tool", "case_type"), RUNS)
+@pytest.mark.parametrize("trouble", ["wrong model", "dies", "silent"])
+def test_a_run_that_went_wrong_is_never_a_pass(
+    tool: str,
+    case_type: str,
+    trouble: str,
+    tmp_path: Path,
+    tool_bin: Callable[[str], str],
+) -> None:
+    questions = make_up(tmp_path / "data")
+    oracle = Oracle(
+        questions,
+        choose(len(questions), 1.0),
+        die_after=5 if trouble == "dies" else None,
+        silent=trouble == "silent",
+    )
+    model = "another" if trouble == "wrong model" else MODEL
+    bin_folder = tool_bin(TOOLS[tool].ENVIRONMENT)
+    with serving(oracle) as port:
+        job = make_job(
+            tmp_path,
+            tool,
+            bin_folder,
+            port,
+            case_type=case_type,
+            model=model,
+        )
+        result = evaluate(job)
+    assert result.problems
+    if trouble == "dies":
+        assert oracle.completions > 5
