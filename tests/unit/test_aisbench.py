@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import builtins
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tool_outputs import captured, edited, job
+
+from ci.errors import UserError
+from ci.evaluate.aisbench import command, parse
+from ci.plan.model import Dataset, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def configured(text: str) -> dict[str, Any]:
+    """Run a configuration as AISBench does, with a stand-in for its built-in datasets."""
+    asked: list[str] = []
+
+    def give(name: str, **_: object) -> SimpleNamespace:
+        asked.append(name)
+        return SimpleNamespace(some_datasets=[{"abbr": "gsm8k", "path": "theirs", "type": "T"}])
+
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": give}}
+    exec(text, scope)  # noqa: S102 - what AISBench does with it
+    return scope | {"asked": asked}
+
+
+def test_accuracy_is_read_item_by_item() -> None:
+    result = parse(job("aisbench"), captured("aisbench_accuracy"))
+    assert result.problems == ()
+    (accuracy,) = result.measurements
+    assert (accuracy.metric, accuracy.value, accuracy.unit, accuracy.n) == ("accuracy", 75, "%", 4)
+    assert [(i.id, i.correct) for i in result.items] == [
+        ("0", True),
+        ("1", True),
+        ("2", False),
+        ("3", True),
+    ]
+
+
+def test_performance_is_read_with_its_units() -> None:
+    result = parse(job("aisbench", "performance"), captured("aisbench_performance"))
+    assert result.problems == ()
+    figures = {figure.metric: (figure.value, figure.unit) for figure in result.measurements}
+    assert len(figures) == 14
+    assert figures["output_token_throughput"] == (684.9517, "tok/s")
+    assert figures["request_throughput"] == (136.9903, "req/s")
+    assert figures["e2el_average"] == (5.8, "ms")
+    assert figures["e2el_median"] == (5.3, "ms")
+    assert [item.tokens for item in result.items] == [5, 5, 5, 5]
+
+
+def test_seconds_become_milliseconds() -> None:
+    output = edited(
+        captured("aisbench_performance"), "words.csv", lambda text: text.replace("5.8 ms", "5.8 s")
+    )
+    result = parse(job("aisbench", "performance"), output)
+    figures = {figure.metric: figure.value for figure in result.measurements}
+    assert figures["e2el_average"] == pytest.approx(5800)
+    assert result.problems == ()
+
+
+def without_last_line(text: str) -> str:
+    return "\n".join(text.splitlines()[:-1]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "change", "problem"),
+    [
+        (".csv", lambda t: t.replace("accuracy,gen,75.00", "-,-,-"), "'-' where the score"),
+        (".csv", lambda t: t.replace("75.00", "nan"), "not a number"),
+        (".csv", lambda t: t.replace("75.00", "70.00"), "70 %, but 3 of 4 are right"),
+        (".csv", lambda t: t.splitlines()[0], "0 rows for words"),
+        (".csv", None, "left no out/*/summary"),
+        (".jsonl", None, "left no out/*/predictions"),
+        (".jsonl", without_last_line, "3 predictions where 4 were asked for"),
+        (".jsonl", lambda _: "", "0 predictions where 4 were asked for"),
+        (".jsonl", lambda t: t + t.splitlines()[0], "5 predictions where 4"),
+        (".jsonl", lambda t: t.replace('"success": true', '"success": false', 1), "1 of 4 predict"),
+        (".jsonl", lambda t: t.replace('"success": true, ', "", 1), "were not successful"),
+        (".jsonl", lambda t: t.replace('"prediction": "', '"prediction": "", "x": "', 1), "empty"),
+        (".jsonl", lambda t: t[:-20], "is not JSON"),
+        (".jsonl", lambda _: "[1]\n", "list where an object is expected"),
+        ("words.json", None, "left no out/*/results"),
+        ("words.json", lambda _: "<html>", "is not JSON"),
+    ],
+)
+def test_an_incomplete_accuracy_run_is_a_problem(
+    ending: str,
+    change: Callable[[str], str] | None,
+    problem: str,
+) -> None:
+    output = edited(captured("aisbench_accuracy"), ending, change)
+    assert problem in "; ".join(parse(job("aisbench"), output).problems)
+
+
+@pytest.mark.parametrize(
+    ("ending", "change", "problem"),
+    [
+        ("words.json", None, "left no out/*/performances"),
+        ("words.json", lambda t: t.replace(" token/s", " token/h"), "known unit of tok/s"),
+        ("words.json", lambda t: t.replace(" token/s", ""), "known unit of tok/s"),
+        ("words.json", lambda t: t.replace(" token/s", " ms"), "known unit of tok/s"),
+        ("words.json", lambda t: t.replace("Output Token Throughput", "X"), "None, not a number"),
+        ("words.json", lambda t: t.replace('Failed Requests": {\n        "total": 0', 'Failed Requests": {\n        "total": 1'), "1 of 4 requests failed"),  # noqa: E501
+        ("words.json", lambda t: t.replace('Success Requests": {\n        "total": 4', 'Success Requests": {\n        "total": 3'), "3 requests succeeded where 4"),  # noqa: E501
+        ("words.json", lambda t: t.replace('Generated Tokens": {\n        "total": 20', 'Generated Tokens": {\n        "total": 0'), "not one output token"),  # noqa: E501
+        ("words.json", lambda t: t.replace("Failed Requests", "X"), "Failed Requests is None"),
+        ("words.json", lambda _: "not json", "is not JSON"),
+        ("words.csv", None, "left no out/*/performances"),
+        ("words.csv", lambda t: t.replace(" ms", " parsecs"), "known unit of ms"),
+        ("words.csv", lambda t: t.replace("TTFT", "X"), "no row TTFT"),
+        ("words.csv", lambda t: t.replace("Average", "Mean"), "None, not a number"),
+        (".jsonl", None, "left no out/*/performances"),
+        (".jsonl", without_last_line, "3 requests where 4 were asked for"),
+        (".jsonl", lambda t: t.replace('"success": true', '"success": 0', 1), "1 of 4 requests"),
+    ],
+)  # fmt: skip
+def test_an_incomplete_performance_run_is_a_problem(
+    ending: str,
+    change: Callable[[str], str] | None,
+    problem: str,
+) -> None:
+    output = edited(captured("aisbench_performance"), ending, change)
+    assert problem in "; ".join(parse(job("aisbench", "performance"), output).problems)
+
+
+@pytest.mark.parametrize("folder", ["aisbench_accuracy", "aisbench_performance"])
+@pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
+def test_a_bad_exit_is_a_problem_though_the_figures_are_there(
+    folder: str, code: int | None, said: str
+) -> None:
+    output = replace(captured(folder), exit_code=code, log="first\nthe reason\n\n")
+    result = parse(job("aisbench", folder.split("_")[1]), output)
+    assert result.problems == (f"aisbench {said}: the reason",)
+
+
+def test_failed_requests_are_named_with_the_first_reason() -> None:
+    output = captured("aisbench_accuracy")
+    failed = {"out/x/predictions/served/words_failed.jsonl": '{"error_info": "404 no model"}\n'}
+    result = parse(job("aisbench"), replace(output, files={**output.files, **failed}))
+    assert result.problems == ("1 requests failed: 404 no model",)
+
+
+def test_the_configuration_says_what_the_case_says() -> None:
+    asked = job("aisbench", temperature=0.5, top_k=20, seed=7, request_rate=1.5)
+    made = command(asked)
+    scope = configured(made.files["config/run.py"])
+    (model,) = scope["models"]
+    base = "ais_bench.benchmark.configs.datasets."
+    assert scope["asked"] == [base + "gsm8k.gsm8k_gen_0_shot_cot_chat_prompt"]
+    assert scope["datasets"] == [{"abbr": "words", "path": "/w/data", "type": "T"}]
+    assert model["generation_kwargs"] == {"temperature": 0.5, "top_k": 20, "seed": 7}
+    assert (model["url"], model["model"], model["stream"]) == (
+        "http://10.0.0.1:8000",
+        "qwen",
+        False,
+    )
+    assert (model["max_out_len"], model["batch_size"], model["request_rate"]) == (64, 4, 1.5)
+    assert made.argv[:2] == ("/env/bin/ais_bench", "/w/work/config/run.py")
+    assert made.argv[-2:] == ("--num-prompts", "4")
+    assert "--dump-eval-details" in made.argv
+
+
+def test_performance_streams_and_needs_the_tokenizer() -> None:
+    made = command(job("aisbench", "performance", dataset_conf="aime2024/aime2024_gen_0_shot_str"))
+    scope = configured(made.files["config/run.py"])
+    (model,) = scope["models"]
+    assert (model["stream"], model["path"]) == (True, "/models/qwen")
+    assert model["generation_kwargs"] == {}
+    assert scope["summarizer"]["attr"] == "performance"
+    assert made.argv[made.argv.index("--mode") + 1] == "perf"
+    assert scope["asked"][0].endswith(".aime2024.aime2024_gen_0_shot_str")
+
+
+def test_aime_is_read_from_its_file() -> None:
+    dataset = Dataset("aime2024", "/w/data", "aime2024", 30)
+    made = command(job("aisbench", num_prompts=None, dataset=dataset))
+    assert configured(made.files["config/run.py"])["datasets"][0]["path"] == "/w/data/aime.jsonl"
+    assert made.argv[-2:] == ("--num-prompts", "30")
+
+
+def test_nothing_of_a_case_becomes_code() -> None:
+    nasty = "'\"]; raise SystemExit('owned') #\n{model!r}"
+    dataset = Dataset(nasty, "/w/" + nasty, "gsm8k", 4)
+    made = command(job("aisbench", endpoint=Endpoint("h", 1, nasty), dataset=dataset))
+    scope = configured(made.files["config/run.py"])
+    assert scope["models"][0]["model"] == nasty
+    assert scope["datasets"][0]["path"] == "/w/" + nasty
+    assert set(scope["datasets"][0]["abbr"]) <= set("_.-abcdefghijklmnopqrstuvwxyzSE")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"request_conf": "vllm_api_generall"}, "vllm_api_general_chat"),
+        ({"dataset_conf": "gsm8k"}, "FOLDER/NAME"),
+        ({"dataset_conf": "gsm8k/../../x"}, "FOLDER/NAME"),
+        ({"dataset_conf": "gsm8k/x\nimport os"}, "FOLDER/NAME"),
+        ({"dataset": Dataset("d", "/d", "unheard", 4)}, "FOLDER/NAME"),
+    ],
+)
+def test_what_aisbench_does_not_know_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        command(job("aisbench", **changes))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tool_outputs import captured, edited, job
+
+from ci.errors import UserError
+from ci.evaluate.tools import TOOLS
+from ci.evaluate.vllm_bench import command, parse
+from ci.plan.model import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci.evaluate.model import Tool
+
+
+def with_values(**values: object) -> Callable[[str], str]:
+    return lambda text: json.dumps(json.loads(text) | values)
+
+
+def without(key: str) -> Callable[[str], str]:
+    return lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != key})
+
+
+def test_performance_is_read() -> None:
+    output = captured("vllm_bench_performance")
+    said = json.loads(output.files["out/result.json"])
+    result = parse(job("vllm_bench", "performance"), output)
+    assert result.problems == ()
+    figures = {figure.metric: (figure.value, figure.unit) for figure in result.measurements}
+    assert len(figures) == 14
+    assert figures["output_token_throughput"] == (said["output_throughput"], "tok/s")
+    assert figures["request_throughput"] == (said["request_throughput"], "req/s")
+    assert figures["tpot_average"] == (said["mean_tpot_ms"], "ms")
+    assert figures["ttft_p99"] == (said["p99_ttft_ms"], "ms")
+    assert [item.tokens for item in result.items] == said["output_lens"]
+    assert all(figure.n == 4 for figure in result.measurements)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (None, "left no out/result.json"),
+        (lambda _: "Traceback", "is not JSON"),
+        (lambda _: "[]", "list where an object is expected"),
+        (with_values(completed=0), "0 of 4 requests were completed"),
+        (with_values(completed=3), "3 of 4 requests were completed"),
+        (with_values(completed="4"), "not a number"),
+        (with_values(failed=1), "1 of 4 requests failed"),
+        (with_values(num_prompts=3), "3 prompts were sent where 4"),
+        (with_values(total_output_tokens=0), "not one output token"),
+        (with_values(errors=["", "x\nConnectionRefusedError", "", ""]), "ConnectionRefusedError"),
+        (with_values(output_throughput=None), "output_throughput is None"),
+        (with_values(output_throughput=float("nan")), "output_throughput is nan"),
+        (without("failed"), "failed is None"),
+        (without("errors"), "no list errors"),
+        (without("p99_ttft_ms"), "p99_ttft_ms is None"),
+    ],
+)
+def test_an_incomplete_run_is_a_problem(
+    change: Callable[[str], str] | None,
+    problem: str,
+) -> None:
+    output = edited(captured("vllm_bench_performance"), "result.json", change)
+    assert problem in "; ".join(parse(job("vllm_bench", "performance"), output).problems)
+
+
+@pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
+def test_a_bad_exit_is_a_problem_though_the_figures_are_there(code: int | None, said: str) -> None:
+    output = replace(captured("vllm_bench_performance"), exit_code=code, log="why")
+    result = parse(job("vllm_bench", "performance"), output)
+    assert result.problems == (f"vllm_bench {said}: why",)
+
+
+def option(argv: tuple[str, ...], name: str) -> str:
+    return argv[argv.index(name) + 1]
+
+
+def test_the_command_says_what_the_case_says() -> None:
+    asked = job("vllm_bench", "performance", request_rate=2.5, seed=9, ignore_eos=True, top_k=5)
+    argv = command(asked).argv
+    assert argv[:3] == ("/env/bin/vllm", "bench", "serve")
+    assert option(argv, "--num-prompts") == "4"
+    assert option(argv, "--max-concurrency") == "4"
+    assert option(argv, "--random-output-len") == "64"
+    assert option(argv, "--request-rate") == "2.5"
+    assert option(argv, "--base-url") == "http://10.0.0.1:8000"
+    assert option(argv, "--tokenizer") == "/models/qwen"
+    assert (option(argv, "--seed"), option(argv, "--top-k")) == ("9", "5")
+    assert argv[-1] != "--trust-remote-code"
+    assert "--ignore-eos" in argv
+
+
+def test_no_request_rate_means_all_at_once() -> None:
+    argv = command(job("vllm_bench", "performance")).argv
+    assert option(argv, "--request-rate") == "inf"
+    assert "--ignore-eos" not in argv
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"request_conf": "tgi"}, "vllm_api_stream_chat"),
+        ({"num_prompts": None, "dataset": Dataset("d", None, "random", 0)}, "needs num_prompts"),
+    ],
+)
+def test_what_vllm_bench_cannot_do_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        command(job("vllm_bench", "performance", **changes))
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_tool_offers_what_a_tool_has_to(name: str) -> None:
+    tool: Tool = TOOLS[name]
+    assert {"accuracy", "performance"} >= tool.KINDS
+    assert tool.KINDS
+    assert tool.OUTPUTS
+    assert not any(pattern.startswith("/") for pattern in tool.OUTPUTS)
+    assert tool.ENVIRONMENT
