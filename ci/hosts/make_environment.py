@@ -1,0 +1,259 @@
+"""Make a Python environment. Runs on the host: stdlib only, Python 3.8 and later.
+
+Touches the folder named in its input, uv's cache, and Debian packages where it runs as root.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+STAMP = ".lamplighter.json"
+# How packages reach this host, for recipes that build on the environment; may hold credentials.
+SETTINGS = ".uv.json"
+TAIL_LINES = 15
+
+
+class Failed(Exception):  # noqa: N818 - it is the end of a step, told to the operator
+    """Something could not be made; the message is for the operator."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once: it is being read live."""
+    print(text, flush=True)
+
+
+def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") -> None:
+    """Run a command, passing its output on; its last lines are in the error when it fails."""
+    tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+    merged = {**os.environ, **(env or {})}
+    with subprocess.Popen(
+        argv,
+        env=merged,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            tail.append(line.rstrip())
+            if not line.startswith(" + "):
+                say("  " + line.rstrip())
+    if process.returncode != 0:
+        said = "\n".join("  " + line for line in tail)
+        raise Failed("%s ended with %s:\n%s\n%s" % (argv[0], process.returncode, said, advice))
+
+
+def answer_of(*argv: str) -> str:
+    """A command's output as one line; empty when it failed or does not exist."""
+    try:
+        return " ".join(subprocess.check_output(argv, stderr=subprocess.DEVNULL).decode().split())
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def pip_setting(name: str) -> str:
+    """Read one of pip's settings on this machine; empty when it has none."""
+    ask = ("config", "get", name)
+    return answer_of(sys.executable, "-m", "pip", *ask) or answer_of("pip3", *ask)
+
+
+def index_settings() -> dict[str, str]:
+    """Hand uv what this machine's pip is told: uv does not read pip's settings."""
+    env = {}
+    links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
+    links = links or pip_setting("global.find-links")
+    if links:
+        env["UV_FIND_LINKS"] = ",".join(links.replace(",", " ").split())
+    if not (os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")):
+        index = os.environ.get("PIP_INDEX_URL") or pip_setting("global.index-url")
+        if index:
+            env["UV_DEFAULT_INDEX"] = index
+    if not os.environ.get("UV_HTTP_TIMEOUT"):
+        env["UV_HTTP_TIMEOUT"] = "180"
+    return env
+
+
+def holds_torch(links: str, backend: str) -> bool:
+    """Tell whether one of the folders holds PyTorch's own build for this backend."""
+    for folder in filter(os.path.isdir, links.split(",")):
+        for name in os.listdir(folder):
+            if name.startswith("torch-") and "+" + backend in name:
+                return True
+    return False
+
+
+def find_uv(spec: dict[str, Any], workspace: str) -> str:
+    """Find uv: as told, on the PATH, or installed into the workspace with pip."""
+    own = os.path.join(workspace, "uv", "bin", "uv")
+    for candidate in (spec.get("uv"), shutil.which("uv"), own):
+        if candidate and os.access(candidate, os.X_OK):
+            return candidate
+    say("installing uv")
+    advice = "Install uv (`pip install uv`) on this host, or python3-venv and pip, and run again."
+    folder = os.path.dirname(os.path.dirname(own))
+    run([sys.executable, "-m", "venv", "--clear", folder], advice=advice)
+    run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "uv"], advice=advice)
+    return own
+
+
+def cache_settings(uv: str, workspace: str) -> dict[str, str]:
+    """Keep uv's cache where hard links from it reach: on the workspace's file system."""
+    folder = answer_of(uv, "cache", "dir")
+    if os.environ.get("UV_CACHE_DIR") or device_of(folder) == device_of(workspace):
+        return {}
+    return {"UV_CACHE_DIR": os.path.join(workspace, "cache", "uv")}
+
+
+def device_of(path: str) -> int:
+    """The file system that a path is on, or will be."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path) or "/"
+    return os.stat(path).st_dev
+
+
+def need_libraries(libraries: dict[str, str]) -> None:
+    """Install the Debian packages of shared libraries that this machine lacks."""
+    missing = sorted({package for name, package in libraries.items() if not loads(name)})
+    if not missing:
+        return
+    command = "apt-get install -y --no-install-recommends " + " ".join(missing)
+    advice = "Install them with `sudo %s` (or your system's way), and run again." % command
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Failed("this host lacks the packages %s. %s" % (", ".join(missing), advice))
+    say("installing " + ", ".join(missing))
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], env, advice)
+    run(command.split(), env, advice)
+
+
+def loads(name: str) -> bool:
+    """Tell whether the dynamic linker finds this library."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def install(uv: str, spec: dict[str, Any], env: dict[str, str]) -> None:
+    """Make the environment and install its packages."""
+    path = spec["path"]
+    advice = "Nothing is left half-made: mend the cause and run again; it starts over."
+    say("making %s with Python %s" % (path, spec["python"]))
+    run([uv, "venv", "--quiet", "--clear", "--python", spec["python"], path], env, advice)
+    argv = [uv, "pip", "install", "--python", path + "/bin/python"]
+    if spec.get("overrides"):
+        listed = os.path.join(path, "overrides.txt")
+        with open(listed, "w", encoding="utf-8") as file:
+            file.write("\n".join(spec["overrides"]) + "\n")
+        argv += ["--override", listed]
+    backend = spec.get("torch_backend")
+    if backend and not holds_torch(env.get("UV_FIND_LINKS", ""), backend):
+        argv += ["--torch-backend", backend]
+    say("installing " + ", ".join(spec["packages"]))
+    run(argv + list(spec["packages"]), env, "Is the package index reachable? " + advice)
+
+
+def add_metadata(path: str, requirement: str) -> None:
+    """Answer importlib.metadata for a name that the installed package is also known by."""
+    name, version = requirement.split("==")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = answer_of(path + "/bin/python", "-c", code)
+    base = "%s-%s.dist-info" % (name.replace("-", "_"), version)
+    os.makedirs(os.path.join(packages, base), exist_ok=True)
+    contents = {
+        "METADATA": "Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (name, version),
+        "INSTALLER": "lamplighter\n",
+        "RECORD": "".join("%s/%s,,\n" % (base, f) for f in ("METADATA", "INSTALLER", "RECORD")),
+    }
+    for file_name, text in contents.items():
+        with open(os.path.join(packages, base, file_name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def verify(path: str, command: list[str]) -> None:
+    """Prove that the environment works."""
+    say("checking that it works: " + " ".join(command))
+    env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    program = os.path.join(path, "bin", command[0])
+    run([program, *command[1:]], env, "What was installed does not work on this host.")
+
+
+def write_stamp(uv: str, spec: dict[str, Any], seconds: float) -> None:
+    """Say that the environment is complete, and what is in it. The last thing that is done."""
+    listed = answer_of(uv, "pip", "freeze", "--python", spec["path"] + "/bin/python").split()
+    stamp = {
+        "fingerprint": spec["fingerprint"],
+        "packages": sorted(listed),
+        "seconds": round(seconds, 1),
+    }
+    write_json(os.path.join(spec["path"], STAMP), stamp)
+
+
+def write_json(path: str, value: object) -> None:
+    """Write a file whole or not at all, for its owner's eyes."""
+    with open(os.open(path + ".partial", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".partial", path)
+
+
+def made(spec: dict[str, Any]) -> bool:
+    """Tell whether it exists already, complete and as asked for."""
+    try:
+        with open(os.path.join(spec["path"], STAMP), encoding="utf-8") as file:
+            return bool(json.load(file)["fingerprint"] == spec["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def make(spec: dict[str, Any]) -> None:
+    """Make the environment that `spec` asks for, from nothing."""
+    began = time.monotonic()
+    path = spec["path"]
+    workspace = os.path.dirname(os.path.dirname(path))
+    shutil.rmtree(path, ignore_errors=True)
+    need_libraries(spec.get("libraries", {}))
+    uv = find_uv(spec, workspace)
+    env = {**index_settings(), **cache_settings(uv, workspace)}
+    install(uv, spec, env)
+    write_json(os.path.join(path, SETTINGS), {"uv": uv, "env": env})
+    if spec.get("metadata_for"):
+        add_metadata(path, spec["metadata_for"])
+    verify(path, spec["verify"])
+    write_stamp(uv, spec, time.monotonic() - began)
+    say("made %s in %.0f s" % (path, time.monotonic() - began))
+
+
+def main() -> int:
+    """Read the input file named on the command line and make what it asks for."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        spec = json.load(file)
+    os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
+    try:
+        # Another night on this host may be making it: then this one waits, and finds it made.
+        with open(spec["path"] + ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if made(spec):
+                say("%s is there already" % spec["path"])
+            else:
+                make(spec)
+    except (Failed, OSError) as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

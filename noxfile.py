@@ -1,0 +1,116 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2025.5.1", "pydantic>=2.10", "pyyaml>=6.0.2", "uv>=0.8"]
+# ///
+"""The project's own checks. `pip install nox && nox -s tests` is all that a newcomer types."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+PROJECT = Path(__file__).resolve().parent
+sys.path.insert(0, str(PROJECT))
+
+from ci import environments  # noqa: E402 - found only now: nox imports this file alone
+from ci.case.model import DEVICES, Device  # noqa: E402
+from ci.errors import UserError  # noqa: E402
+from ci.hosts.device import detect_device  # noqa: E402
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+
+PYPROJECT = nox.project.load_toml(PROJECT / "pyproject.toml")
+VERSIONS = environments.load_versions(PROJECT / "configs" / "versions.yaml")
+# What the local default serves, and the tools that the tests measure with.
+VLLM = next(iter(VERSIONS))
+TOOLS = ("aisbench", "lm_eval")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything: unit, integration and, with real vLLM on this machine, end to end."""
+    _install(session, "tests")
+    session.run("python", "-m", "ci.hosts.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
+    folders = ("tests/unit", "tests/integration", "tests/e2e")
+    session.run("pytest", *folders, *session.posargs, env=_tool_folders())
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format and which room may import which."""
+    _install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    _install(session, "types")
+    session.run("mypy")
+
+
+@nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """Every vLLM version that this machine can serve; `-- --device KIND` chooses the kind."""
+    versions = environments.servable(VERSIONS, _device(session))
+    if not versions:
+        session.error(f"configs/versions.yaml has no vLLM for a {_device(session)} machine")
+    _end_to_end(session, *versions)
+
+
+def _version_session(version: str) -> None:
+    def run(session: nox.Session) -> None:
+        _end_to_end(session, version)
+
+    run.__doc__ = f"vLLM {version}, served for real, on {' or '.join(VERSIONS[version])}."
+    nox.session(name=f"e2e-{version}", default=False)(run)
+
+
+for known in VERSIONS:
+    _version_session(known)
+
+
+def _end_to_end(session: nox.Session, *versions: str) -> None:
+    place = environments.Place("localhost", "")
+    try:
+        for version in versions:
+            environments.serving(VERSIONS, version, _device(session), place)
+    except UserError as error:
+        session.error(str(error))
+    _install(session, "tests")
+    for version in versions:
+        session.run("pytest", "tests/e2e", "--vllm", version, *session.posargs)
+
+
+def _device(session: nox.Session) -> Device:
+    """The kind after `--device`, else what this machine has."""
+    words = [part for word in session.posargs for part in word.split("=", 1)]
+    if "--device" not in words:
+        return detect_device()
+    chosen = "".join(words[words.index("--device") + 1 :][:1])
+    if chosen not in DEVICES:
+        session.error(f"--device {chosen}: known are {', '.join(DEVICES)}")
+    return chosen
+
+
+def _install(session: nox.Session, group: str) -> None:
+    session.install("--quiet", "-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+
+
+def _tool_folders() -> dict[str, str]:
+    """Where the integration tests find the tools that they drive."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    workspace = os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
+    made = {"VLLM": f"vllm-{VLLM}", **{name.upper(): name for name in TOOLS}}
+    return {
+        f"LAMPLIGHTER_TEST_{name}_BIN": f"{workspace}/envs/{folder}/bin"
+        for name, folder in made.items()
+    }
