@@ -36,16 +36,20 @@ def nightly(options: Options, runs: str, argv: Sequence[str]) -> ExitCode:
     from ci.hosts.connection import LocalConnection  # noqa: PLC0415
     from ci.nightly import run_night  # noqa: PLC0415
     from ci.report.console import open_view  # noqa: PLC0415
-    from ci.report.run import Asked, start  # noqa: PLC0415
+    from ci.report.run import start  # noqa: PLC0415
 
     plan = plan_of(options)
-    with open_view(sys.stdout) as view:
-        asked = Asked(plan.case.name, plan.case.path, ["inv", *argv[1:]])
-        with start(Path(runs), asked, view) as record:
-            record.write_plan(plan)
-            record.update(benchmarks=len(plan.evaluations))
-            connections = {host: LocalConnection(host) for host in plan.hosts}
-            return run_night(plan, connections, record, view)
+    case = plan.case
+    with (
+        open_view(sys.stdout) as view,
+        start(
+            Path(runs), view, case=case.name, config=case.path, argv=["inv", *argv[1:]]
+        ) as record,
+    ):
+        record.update(benchmarks=[item.name for item in case.benchmarks])
+        record.write_plan(plan)
+        connections = {host: LocalConnection(host) for host in plan.hosts}
+        return run_night(plan, connections, record, view)
 
 
 def describe(options: Options, *, as_json: bool) -> str:

@@ -112,7 +112,11 @@ class HostBusy(InfrastructureError):  # noqa: N818
 
 
 class PreparationFailed(InfrastructureError):  # noqa: N818
-    """An environment, a model or a dataset could not be made ready on a host."""
+    """An environment or a model could not be made on a host; `tail` is what its recipe said."""
+
+    def __init__(self, message: str, tail: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.tail = tail
 
 
 class ProcessDied(InfrastructureError):  # noqa: N818

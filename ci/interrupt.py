@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
     from types import FrameType
 
+    from ci.hosts.process import Supervised
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def interrupts_into(
-    events: SimpleQueue[object],
+    events: SimpleQueue[Supervised | BaseException],
     on_signal: Callable[[str], None],
 ) -> Iterator[None]:
     """While inside, a signal puts one `Interrupted` into `events`; every further one is noted.

@@ -15,6 +15,7 @@ from ci.judge import judge
 from ci.report.cause import message_of
 from ci.report.controller import user
 from ci.serve.bringup import bring_up
+from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def run_night(
                 prepare(item, processes, record)
             with record.step("start the server and await its first token", "server"):
                 bring_up(plan, processes)
+                record.update(versions={"vllm served": served_version(plan.endpoint) or "unknown"})
             with record.step("prove that it answers"):
                 proved = smoke(plan.endpoint, SMOKE_TIMEOUT_S)
             for evaluation in plan.evaluations:

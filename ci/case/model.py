@@ -89,7 +89,8 @@ class Case(Strict):
     """A night's work. `hosts` is empty when the file names none.
 
     `prefill` and `decode` are the nodes of each role, both empty when prefill and decode are not
-    separated. `vllm` and `device` name an entry of configs/versions.yaml. `special_dependencies` are package versions that the case asks for.
+    separated. `vllm` and `device` name an entry of configs/versions.yaml. `special_dependencies`
+    are package versions that the case asks for.
     """
 
     name: str

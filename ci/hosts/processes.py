@@ -50,6 +50,10 @@ class Processes:
         """The folder on a host that belongs to one process of this run."""
         return f"{self.workspace}/.lamplighter/{self.run}/{name}"
 
+    def inputs(self, name: str) -> str:
+        """The folder on a host for what a process is given before it starts."""
+        return self.folder(f"inputs/{name}")
+
     def take_leases(self) -> None:
         """Hold every host from now until the end of the night.
 
@@ -126,9 +130,9 @@ class Processes:
                 troubles.append(f"log of {item.name} on {item.host}: {error}")
         return troubles
 
-    def stop(self) -> tuple[dict[str, State], list[str]]:
+    def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
         """Stop everything, leases last; returns final states, and what could not be stopped."""
-        states: dict[str, State] = {}
+        states: list[tuple[Supervised, State]] = []
         troubles: list[str] = []
         for group in (
             [item for item in self.started if item.name != LEASE],
@@ -139,18 +143,17 @@ class Processes:
                     if isinstance(outcome, str):
                         troubles.append(f"{item.name} on {item.host}: {outcome}")
                     else:
-                        states[f"{item.host}/{item.name}"] = outcome
+                        states.append((item, outcome))
         return states, troubles
 
     def survivors(self) -> list[str]:
         """Processes of this run that its hosts still see; empty when all is as it was found."""
         left = []
         for host, connection in self.connections.items():
-            found = process.running(connection, self.workspace)
             left += [
                 f"{host}: {row['process']}"
-                for row in found.processes
-                if row.get("run") == self.run and not row.get("complete")
+                for row in process.running(connection, self.workspace)
+                if row.get("run") == self.run and row.get("alive")
             ]
         return left
 

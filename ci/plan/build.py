@@ -12,7 +12,7 @@ from ci.plan.variables import expand, expand_env
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.model import Case, Node
+    from ci.case.model import Benchmark, Case
     from ci.plan.model import Dataset, Preparation
 
 # vLLM's own default: https://docs.vllm.ai/en/stable/cli/serve.html
@@ -40,6 +40,7 @@ class Site:
         model: how the case's model is made, None where it is the operator's own.
         datasets: `dataset_path` → what it stands for.
         tool_environments: tool → the environment whose folder holds it.
+        tool_kinds: tool → which case types it can measure.
     """
 
     hosts: tuple[Host, ...]
@@ -49,6 +50,7 @@ class Site:
     model: Preparation | None
     datasets: Mapping[str, Dataset]
     tool_environments: Mapping[str, str]
+    tool_kinds: Mapping[str, frozenset[str]]
 
 
 def build(case: Case, site: Site) -> Plan:
@@ -66,11 +68,10 @@ def build(case: Case, site: Site) -> Plan:
             f"{case.path}: the case has {len(case.nodes)} nodes and {len(site.hosts)} hosts; "
             "give as many cluster_hosts as nodes",
         )
-    if len(case.nodes) > 1:
-        raise UserError(f"{case.path}: num_nodes: only one node can be planned so far")
+    _refuse_what_is_not_planned_yet(case)
     processes = tuple(_process(case, site, index) for index in range(len(case.nodes)))
     leader = processes[0]
-    evaluations = tuple(_evaluation(case, site, name) for name in range(len(case.benchmarks)))
+    evaluations = tuple(_evaluation(case, site, item) for item in case.benchmarks)
     return Plan(
         case=case,
         hosts=tuple(host.name for host in site.hosts),
@@ -85,6 +86,18 @@ def build(case: Case, site: Site) -> Plan:
         tokenizer=site.model.path if site.model else case.model,
         evaluations=evaluations,
     )
+
+
+def _refuse_what_is_not_planned_yet(case: Case) -> None:
+    reasons = {
+        "num_nodes: only one node can be planned so far": len(case.nodes) > 1,
+        "disaggregated_prefill: prefill/decode needs a router, which is not started yet": case.prefill,
+        "special_dependencies: are not installed yet; make an environment that has them, leave "
+        "out `vllm:` and put it first on the PATH": case.special_dependencies,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"{case.path}: {reason}")
 
 
 def _process(case: Case, site: Site, index: int) -> Process:
@@ -175,8 +188,13 @@ def _option(argv: tuple[str, ...], name: str) -> str | None:
     return value
 
 
-def _evaluation(case: Case, site: Site, index: int) -> Evaluation:
-    benchmark = case.benchmarks[index]
+def _evaluation(case: Case, site: Site, benchmark: Benchmark) -> Evaluation:
+    if benchmark.case_type not in site.tool_kinds[benchmark.tool]:
+        able = [name for name, kinds in site.tool_kinds.items() if benchmark.case_type in kinds]
+        raise UserError(
+            f"{case.path}: benchmarks.{benchmark.name}.tool: {benchmark.tool} does not measure "
+            f"{benchmark.case_type}; these do: {', '.join(able)}",
+        )
     environment = site.tool_environments[benchmark.tool]
     made = site.serving if environment == "vllm" else site.tools[environment]
     return Evaluation(

@@ -60,8 +60,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"{number + 1}. Await readiness: alive, health 200, and a completion with a token in it"
     if not plan.evaluations:
         yield f"{number + 2}. Smoke only: one chat and one completion (the case has no benchmarks)"
-    for place, item in enumerate(plan.evaluations, number + 2):
-        yield f"{place}. {_sentence(item)}"
+    for place, evaluation in enumerate(plan.evaluations, number + 2):
+        yield f"{place}. {_sentence(evaluation)}"
 
 
 def _process(number: int, process: Process) -> Iterator[str]:
