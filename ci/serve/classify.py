@@ -86,7 +86,7 @@ def _port(log_text: str) -> str:
 
 def _reason(rule: Rule, match: re.Match[str], facts: dict[str, str]) -> Reason:
     words = facts | {key: value.strip() for key, value in match.groupdict().items() if value}
-    words["device"] = words.get("device", "")
+    words.setdefault("device", "the device")
     if "flags" in words:
         words |= _about_flags(words["flags"])
     if "detail" in words:

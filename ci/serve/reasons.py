@@ -113,7 +113,7 @@ RULES = (
         r"Free memory on (?:NPU )?device ?(?P<device>[\w:]*) ?\((?P<free>[\d.]+)/(?P<total>[\d.]+)"
         r" GiB\) on startup is less than desired \w+ memory utilization",
         "out_of_memory",
-        "only {free} of {total} GiB of device memory are free at start {device}; another process "
+        "only {free} of {total} GiB are free on {device} at start; another process "
         "holds the rest (nvidia-smi, npu-smi info), or lower --gpu-memory-utilization",
     ),
     Rule(
@@ -160,7 +160,7 @@ RULES = (
         "{config}: {detail}; " + FLAG_ADVICE,
     ),
     Rule(
-        r"^ModuleNotFoundError: No module named '(?P<module>[^']+)'",
+        r"(?:^|specification for .*)ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "import_error",
         "Python module {module} is not installed in this environment; make the environment anew",
     ),
