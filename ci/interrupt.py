@@ -40,7 +40,7 @@ def interrupts_into(
         if len(seen) == 1:
             on_signal(f"{name}: stopping; logs come home and the hosts are given back first")
             events.put(Interrupted(f"interrupted by {name}"))
-        else:
+        elif len(seen) == 2:  # noqa: PLR2004 - said once is enough, however often it is pressed
             on_signal(f"{name} again: still giving the hosts back")
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
@@ -48,4 +48,5 @@ def interrupts_into(
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Once interrupted, the process is about to end: a further Ctrl-C must not tear that.
+            signal.signal(number, signal.SIG_IGN if seen else handler)
