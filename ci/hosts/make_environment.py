@@ -5,6 +5,7 @@ Touches the folder named in its input, uv's cache, and Debian packages where it 
 
 from __future__ import annotations
 
+import ast
 import collections
 import ctypes
 import fcntl
@@ -54,32 +55,36 @@ def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") ->
 
 
 def answer_of(*argv: str) -> str:
-    """A command's output as one line; empty when it failed or does not exist."""
+    """What a command prints; empty when it failed or does not exist."""
     try:
-        return " ".join(subprocess.check_output(argv, stderr=subprocess.DEVNULL).decode().split())
+        return subprocess.check_output(argv, stderr=subprocess.DEVNULL).decode().strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
-def pip_setting(name: str) -> str:
-    """Read one of pip's settings on this machine; empty when it has none."""
-    ask = ("config", "get", name)
-    return answer_of(sys.executable, "-m", "pip", *ask) or answer_of("pip3", *ask)
+def pip_settings() -> dict[str, str]:
+    """What this machine's pip is told for installing, by option."""
+    ask = ("config", "list")
+    listed = answer_of(sys.executable, "-m", "pip", *ask) or answer_of("pip3", *ask)
+    settings: dict[str, str] = {}
+    for line in listed.splitlines():  # its order: environment, then [global], then [install]
+        key, _, value = line.partition("=")
+        section, _, option = key.rpartition(".")
+        if section in (":env:", "global", "install"):
+            settings.setdefault(option, " ".join(ast.literal_eval(value).split()))
+    return settings
 
 
 def index_settings() -> dict[str, str]:
     """Hand uv what this machine's pip is told: uv does not read pip's settings."""
-    env = {}
-    links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
-    links = links or pip_setting("global.find-links")
+    told, pip = os.environ, pip_settings()
+    env = {"UV_HTTP_TIMEOUT": told.get("UV_HTTP_TIMEOUT", "180")}
+    links = told.get("UV_FIND_LINKS") or told.get("PIP_FIND_LINKS") or pip.get("find-links", "")
     if links:
         env["UV_FIND_LINKS"] = ",".join(links.replace(",", " ").split())
-    if not (os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")):
-        index = os.environ.get("PIP_INDEX_URL") or pip_setting("global.index-url")
-        if index:
-            env["UV_DEFAULT_INDEX"] = index
-    if not os.environ.get("UV_HTTP_TIMEOUT"):
-        env["UV_HTTP_TIMEOUT"] = "180"
+    index = told.get("PIP_INDEX_URL") or pip.get("index-url")
+    if index and not (told.get("UV_DEFAULT_INDEX") or told.get("UV_INDEX_URL")):
+        env["UV_DEFAULT_INDEX"] = index
     return env
 
 

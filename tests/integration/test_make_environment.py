@@ -1,0 +1,159 @@
+"""make_environment.py as a host runs it: a real uv, a real environment, no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+RECIPE = Path(__file__).parents[2] / "ci" / "hosts" / "make_environment.py"
+WAIT_S = 120
+WORKS = [
+    "python",
+    "-c",
+    "import tiny; from importlib.metadata import version as v; assert v('other') == '1.0+cpu'",
+]
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """A folder that holds the one wheel there is."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", "")
+        info = "tiny-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+@pytest.fixture
+def host(tmp_path, wheels):
+    """What the recipe is started with on a host whose pip knows the wheels."""
+    (tmp_path / "home").mkdir()
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "UV_"))}
+    return {
+        **kept,
+        "HOME": str(tmp_path / "home"),
+        "UV_NO_INDEX": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "PIP_FIND_LINKS": str(wheels),
+    }
+
+
+def spec_of(tmp_path, **changes):
+    spec = {
+        "path": str(tmp_path / "work" / "envs" / "toy"),
+        "fingerprint": "f1",
+        "uv": find_uv_bin(),
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "packages": ["tiny==1.0"],
+        "overrides": ["absent; python_version < '3'"],
+        "metadata_for": "other==1.0+cpu",
+        "verify": WORKS,
+        **changes,
+    }
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(spec))
+    return path
+
+
+def run(spec, env):
+    return subprocess.run(
+        [sys.executable, RECIPE, spec],
+        env=env,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+
+
+def stamp(tmp_path):
+    path = tmp_path / "work" / "envs" / "toy" / ".lamplighter.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def test_it_is_made_once_and_says_what_is_in_it(tmp_path, host):
+    made = run(spec_of(tmp_path), host)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "installing tiny==1.0" in made.stdout
+    first = stamp(tmp_path)
+    assert first["fingerprint"] == "f1"
+    assert "tiny==1.0" in first["packages"]
+    again = run(spec_of(tmp_path), host)
+    assert (again.returncode, "already" in again.stdout) == (0, True)
+    assert stamp(tmp_path) == first
+
+
+def test_another_fingerprint_makes_it_anew_from_nothing(tmp_path, host):
+    assert run(spec_of(tmp_path), host).returncode == 0
+    left = tmp_path / "work" / "envs" / "toy" / "left-over"
+    left.write_text("")
+    assert run(spec_of(tmp_path, fingerprint="f2"), host).returncode == 0
+    assert stamp(tmp_path)["fingerprint"] == "f2"
+    assert not left.exists()
+
+
+def test_pips_own_setting_reaches_uv(tmp_path, host, wheels):
+    if not shutil.which("pip3"):
+        pytest.skip("no pip3 on this machine whose setting could be read")
+    del host["PIP_FIND_LINKS"]
+    (tmp_path / "pip.conf").write_text(f"[global]\nfind-links = {wheels}\n")
+    host["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
+    made = run(spec_of(tmp_path), host)
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"packages": ["missing==2.0"]}, ["missing==2.0", "run again"]),
+        ({"packages": ["tiny==9.9"]}, ["tiny==9.9", "run again"]),
+        ({"verify": ["python", "-c", "import nothing_of_this_name"]}, ["nothing_of_this_name"]),
+        ({"libraries": {"libnothing-of-this-name.so.1": "no-such-package"}}, ["no-such-package"]),
+    ],
+)
+def test_a_failure_says_why_and_leaves_no_stamp(tmp_path, host, change, said):
+    if "libraries" in change:  # no apt-get: nothing is to be installed for a test
+        host["PATH"] = str(Path(sys.executable).parent)
+    failed = run(spec_of(tmp_path, **change), host)
+    assert failed.returncode == 1
+    for words in said:
+        assert words in failed.stdout
+    assert "Traceback" not in failed.stderr
+    assert stamp(tmp_path) is None
+
+
+def test_one_that_was_cut_short_is_made_anew(tmp_path, host):
+    started = tmp_path / "started"
+    stuck = ["python", "-c", f"import time; open({str(started)!r}, 'w'); time.sleep({WAIT_S})"]
+    process = subprocess.Popen(
+        [sys.executable, RECIPE, spec_of(tmp_path, verify=stuck)],
+        env=host,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not started.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert stamp(tmp_path) is None
+    assert run(spec_of(tmp_path), host).returncode == 0
+    assert stamp(tmp_path)["fingerprint"] == "f1"

