@@ -10,7 +10,7 @@ import signal as signals
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.serve.reasons import FLAG_ADVICE, GONE, RULES
+from ci.serve.reasons import FLAG_ADVICE, GONE, OOM_KILLER, RULES
 
 if TYPE_CHECKING:
     from ci.serve.reasons import Kind, Rule
@@ -23,7 +23,8 @@ _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
 # What is said after the cause, by those who did not see it.
 _WRAPPER = re.compile(
     r"Engine core initialization failed|EngineDeadError|EngineCore encountered|"
-    r"Worker failed with error|WorkerProc initialization failed",
+    r"Worker failed with error|WorkerProc initialization failed|Executor failed|"
+    r"BrokenPipeError|ConnectionResetError|EOFError",
 )
 _CRASHES: dict[int, str] = {
     signals.SIGABRT: "",
@@ -116,8 +117,7 @@ def _by_signal(signal: int | None) -> Reason | None:
     if signal == signals.SIGKILL:
         return Reason(
             "out_of_memory",
-            f"killed with {name}, which this run did not send: most likely the host's "
-            "out-of-memory killer; see `dmesg | grep -i oom`",
+            f"killed with {name}, which this run did not send; {OOM_KILLER}",
         )
     if signal in _CRASHES:
         return Reason("killed", f"crashed with {name}{_CRASHES[signal]}")
@@ -126,8 +126,14 @@ def _by_signal(signal: int | None) -> Reason | None:
 
 def _by_last_error(errors: str, exit_code: int | None) -> Reason:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    raised = [line for line in lines if _RAISED.match(line) and not _WRAPPER.search(line)]
-    orphans = [line for line in lines if "died unexpectedly" in line]
-    line = next(iter(raised[-1:] or orphans[:1] or lines[-1:]), "nothing in its log")
+    raised = [line for line in lines if _RAISED.match(line)]
+    causes = [line for line in raised if not _WRAPPER.search(line)]
+    if raised and not causes:
+        return Reason(
+            "killed",
+            "its engine or a worker vanished without a word in the log, killed from outside; "
+            f"{OOM_KILLER}",
+        )
+    line = next(iter(causes[-1:] or lines[-1:]), "nothing in its log")
     code = "it exited" if exit_code is None else f"exited with code {exit_code}"
     return Reason("unknown", f"{code}: {line[:_DETAIL_CHARS]}")

@@ -35,6 +35,8 @@ class Rule:
 _LESS = "lower --gpu-memory-utilization or --max-model-len, or use more devices"
 FLAG_ADVICE = "mend server_cmd in the case"
 
+OOM_KILLER = "most likely by the host's out-of-memory killer; see `dmesg | grep -i oom`"
+
 # The first rule that matches anywhere wins: causes first, what they bring about last.
 RULES = (
     Rule(
@@ -170,11 +172,14 @@ RULES = (
         "an import failed: {detail}; the environment's packages do not fit one another",
     ),
     Rule(
-        r"(?P<child>Worker proc \S+|Engine core process \S+) died unexpectedly "
-        r"\(exit code: (?:-9|137)\)",
+        r"(?P<child>Worker proc \S+) died unexpectedly \(exit code: (?:-9|137)\)",
         "out_of_memory",
-        "{child} was killed with SIGKILL by somebody else, most likely the host's out-of-memory "
-        "killer; see `dmesg | grep -i oom`",
+        "{child} was killed with SIGKILL; " + OOM_KILLER,
+    ),
+    Rule(
+        r"Failed core proc\(s\): \{.*?'(?P<child>\w+)': -9",
+        "out_of_memory",
+        "{child} was killed with SIGKILL; " + OOM_KILLER,
     ),
 )
 

@@ -24,9 +24,15 @@ CAPTURED = {
     "tp_too_big": (1, "bad_config", "heads (9) must be divisible by tensor parallel size (7)"),
     "kv_too_small": (1, "out_of_memory", "no memory is left for the KV cache"),
     "kv_500": (1, "out_of_memory", "the KV cache wants 500.0 GiB and 4.43 GiB are free"),
+    "kv_one_request": (1, "out_of_memory", "one request of 1024 tokens needs 0.02 GiB"),
     "memory_limit_importing": (1, "out_of_memory", "the host is out of memory"),
     "memory_limit_serving": (1, "out_of_memory", "no memory for 1073479680 more bytes"),
     "module_missing": (1, "import_error", "Python module zmq.asyncio is not installed"),
+    "import_error": (1, "import_error", "an import failed: cannot import name"),
+    "worker_killed": (0, "out_of_memory", "Worker proc VllmWorker-0 was killed with SIGKILL"),
+    "worker_killed_starting": (1, "killed", "vanished without a word in the log"),
+    "engine_killed": (0, "killed", "vanished without a word in the log"),
+    "engine_killed_starting": (1, "out_of_memory", "EngineCore was killed with SIGKILL"),
     "vllm_missing": (1, "import_error", "Python module vllm is not installed"),
 }
 
