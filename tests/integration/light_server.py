@@ -1,25 +1,24 @@
 """A light real server process for nights that need no model: OpenAI's routes, and bad manners.
 
-usage: light_server.py PORT [MANNER]   MANNER: good, busy (503 for ever), mute (hangs on completions),
-crash (exits 3 at once), and dies-after-N (exits 5 after N completions).
+usage: light_server.py PORT [MANNER]
+
+MANNER: good, busy (503 for ever), mute (hangs on completions), crash (exits 3 at once).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODEL = "light"
-CRASH_CODE, DEATH_CODE = 3, 5
+CRASH_CODE = 3
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     manner = "good"
-    completions = 0
 
     def log_message(self, *_: object) -> None:
         pass
@@ -31,11 +30,6 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.manner == "mute":
             threading.Event().wait()
-        Handler.completions += 1
-        if self.manner.startswith("dies-after-"):
-            if Handler.completions > int(self.manner.rsplit("-", 1)[1]):
-                print("RuntimeError: the light server has had enough", flush=True)
-                os._exit(DEATH_CODE)
         choice = {"index": 0, "finish_reason": "stop", "text": "yes"}
         choice["message"] = {"role": "assistant", "content": "yes"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}

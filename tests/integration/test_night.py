@@ -49,7 +49,7 @@ class Night:
 
     def finish(self) -> int:
         self.output, _ = self.process.communicate(timeout=PATIENCE_S)
-        print(self.output)  # noqa: T201 - what pytest shows when a test fails
+        print(self.output)
         return self.process.returncode
 
     @property
@@ -243,16 +243,18 @@ def test_a_full_disk_in_runs_leaves_nothing_running_and_says_so(
 ):
     night = begin("busy", runs=tiny_disk / "runs")
     until(lambda: night.step_is("start the server"))
-    with (
-        pytest.raises(OSError, match="space"),
-        (tiny_disk / "filler").open("wb", buffering=0) as filler,
-    ):
-        while True:
-            filler.write(bytes(4096))
+    with pytest.raises(OSError, match="space"):
+        fill(tiny_disk)
     night.process.send_signal(signal.SIGINT)
     assert night.finish() == 130
     assert night.record["outcome"] == "unknown"
     assert "No space left" in night.record["record_failure"]
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""Real vLLM in trouble: the record names the reason, and the outcome is unknown."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ci.hosts.connection import LocalConnection
+from ci.hosts.process import running
+from ci.site import workspace_of
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+BENCHMARKS = """\
+benchmarks:
+  acc:
+    case_type: accuracy
+    dataset_path: lamplighter/arithmetic
+    dataset_conf: gsm8k/gsm8k_gen_0_shot_cot_chat_prompt
+    max_out_len: 256
+    batch_size: 2
+    baseline: 50
+    threshold: 50
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--no-such-flag", "--no-such-flag"),
+        ("--swap-space 4", "--swap-space"),
+        ("--tokenizer /nowhere/at/all", "/nowhere/at/all"),
+        ("--max-model-len 9999999", "max"),
+    ],
+)
+def test_a_start_that_fails_is_explained(case, start, finish, flags: str, words: str):
+    ended = finish(start(case(flags=flags)))
+    assert ended.code == 3
+    cause = ended.record["cause"]
+    assert (cause["kind"], cause["process"]) == ("ProcessDied", "server-0")
+    assert words in cause["message"]
+    assert cause["tail"]
+
+
+def test_a_server_killed_while_it_is_evaluated_ends_the_night(
+    case: Callable[..., object], start: Callable[..., subprocess.Popen[str]], finish
+):
+    night = start(case(BENCHMARKS))
+    server = _pid_once_running("acc", night)
+    os.kill(server, signal.SIGKILL)
+    ended = finish(night)
+    assert ended.code == 3
+    record = ended.record
+    assert (record["cause"]["kind"], record["cause"]["process"]) == ("ProcessDied", "server-0")
+    assert record["survivors"] == []
+    (check,) = [check for check in record["checks"] if check["name"] == "acc"]
+    assert (check["outcome"], check["value"]) == ("unknown", None)
+
+
+def _pid_once_running(name: str, night: subprocess.Popen[str]) -> int:
+    """Wait until this process of the night runs; gives the server's pid."""
+    here, workspace, pause = LocalConnection(), workspace_of(""), threading.Event()
+    while night.poll() is None:
+        rows = {row["process"]: row for row in running(here, workspace) if row["alive"]}
+        if name in rows:
+            return int(rows["server-0"]["pid"])
+        pause.wait(0.2)
+    raise AssertionError(f"the night ended before {name} ran")
