@@ -36,7 +36,7 @@ TOOLS = ("aisbench", "lm_eval")
 def tests(session: nox.Session) -> None:
     """Everything: unit, integration and, with real vLLM on this machine, end to end."""
     _install(session, "tests")
-    session.run("python", "-m", "ci.hosts.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
+    session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
     folders = ("tests/unit", "tests/integration", "tests/e2e")
     session.run("pytest", *folders, *session.posargs, env=_tool_folders())
 

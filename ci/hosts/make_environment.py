@@ -156,7 +156,8 @@ def install(uv: str, spec: dict[str, Any], env: dict[str, str]) -> None:
     advice = "Nothing is left half-made: mend the cause and run again; it starts over."
     say("making %s with Python %s" % (path, spec["python"]))
     run([uv, "venv", "--quiet", "--clear", "--python", spec["python"], path], env, advice)
-    argv = [uv, "pip", "install", "--python", path + "/bin/python"]
+    # Compiled once here, not by every process of every start: vLLM's takes half as long so.
+    argv = [uv, "pip", "install", "--compile-bytecode", "--python", path + "/bin/python"]
     if spec.get("overrides"):
         listed = os.path.join(path, "overrides.txt")
         with open(listed, "w", encoding="utf-8") as file:

@@ -24,6 +24,11 @@ REPORTED = frozenset(
 _RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
 
 
+def recipe_of(item: Preparation) -> Path:
+    """Find the script that makes it; it travels to the host alone."""
+    return Path(__file__).parent / _RECIPES[item.kind]
+
+
 def stamp_of(connection: Connection, item: Preparation) -> dict[str, Any] | None:
     """What is known of a finished preparation; None when it has to be made (again)."""
     text = connection.read(f"{item.path}/{STAMP}")
@@ -56,16 +61,17 @@ def _versions(stamp: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _make(item: Preparation, connection: Connection, processes: Processes) -> dict[str, Any]:
-    recipe, name = _RECIPES[item.kind], f"make-{item.name}"
+    recipe, name = recipe_of(item), f"make-{item.name}"
     folder = processes.inputs(name)
-    connection.write(f"{folder}/{recipe}", (Path(__file__).parent / recipe).read_bytes())
+    connection.write(f"{folder}/{recipe.name}", recipe.read_bytes())
     connection.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
     python = str(item.spec.get("python_bin", "python3"))
-    argv = (python, f"{folder}/{recipe}", f"{folder}/{item.name}.json")
+    argv = (python, f"{folder}/{recipe.name}", f"{folder}/{item.name}.json")
     ended = processes.run_to_end(item.host, name, argv)
     stamp = stamp_of(connection, item)
     if stamp is None or ended.state.exit_code != 0:
         tail = ended.tail(30)
-        said = next((line for line in reversed(tail) if "not made" in line), f"see {name}.log")
+        last = next((line for line in reversed(tail) if line.strip()), "it said nothing")
+        said = next((line for line in reversed(tail) if "not made" in line), last)
         raise PreparationFailed(f"{item.host}: the {item.kind} {item.name}: {said}", tail)
     return stamp

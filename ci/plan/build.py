@@ -91,7 +91,7 @@ def build(case: Case, site: Site) -> Plan:
 def _refuse_what_is_not_planned_yet(case: Case) -> None:
     reasons = {
         "num_nodes: only one node can be planned so far": len(case.nodes) > 1,
-        "disaggregated_prefill: prefill/decode needs a router, which is not started yet": case.prefill,
+        "disaggregated_prefill: needs a router, which is not started yet": case.prefill,
         "special_dependencies: are not installed yet; make an environment that has them, leave "
         "out `vllm:` and put it first on the PATH": case.special_dependencies,
     }

@@ -46,24 +46,23 @@ def expand_env(env: Mapping[str, str], known: Mapping[str, str], where: str) -> 
     """Expand an environment; its values may refer to one another, but not in a circle.
 
     Raises:
-        UserError: an unknown variable, or values that refer to one another for ever.
+        UserError: an unknown variable, or a value that refers to itself.
     """
-    values = dict(env)
-    for _ in range(len(values) + 1):
-        # A value that names itself (`PATH: /x:$PATH`) means the host's own.
-        again = {
-            key: expand(
-                text,
-                {**known, **{k: v for k, v in values.items() if k != key}, **_itself(key)},
-                f"{where}.{key}",
-            )
-            for key, text in values.items()
-        }
-        if again == values:
-            return values
-        values = again
-    raise UserError(f"{where}: the values of this environment refer to one another in a circle")
+    return {key: _resolved(key, env, known, where, ()) for key in env}
 
 
-def _itself(key: str) -> dict[str, str]:
-    return {key: f"${key}"} if key in HOST_VARIABLES else {}
+def _resolved(
+    key: str,
+    env: Mapping[str, str],
+    known: Mapping[str, str],
+    where: str,
+    above: tuple[str, ...],
+) -> str:
+    """Expand one value, and first those that it refers to."""
+    if key in above:
+        raise UserError(f"{where}.{key}: its value refers to itself: {' → '.join((*above, key))}")
+    names = {match[1] or match[2] for match in _REFERENCE.finditer(env[key])}
+    # `PATH: /x:$PATH` means the host's own.
+    others = (names & set(env)) - ({key} & set(HOST_VARIABLES))
+    values = {name: _resolved(name, env, known, where, (*above, key)) for name in others}
+    return expand(env[key], {**known, **values}, f"{where}.{key}")

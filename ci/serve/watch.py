@@ -6,7 +6,7 @@ import time
 from queue import Empty
 from typing import TYPE_CHECKING
 
-from ci.errors import ProcessDied
+from ci.errors import InfrastructureError, ProcessDied
 from ci.serve.classify import classify
 
 if TYPE_CHECKING:
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 # How often somebody who watches is told what is being waited for.
 TICK_S = 1.0
 TAIL_LINES = 30
+# The root cause stands above the tracebacks that it ends in.
+READ_LINES = 400
+# Ends that the process's own log cannot explain.
+NOT_OF_ITS_OWN = {
+    "lost": "its supervisor is gone, so nobody knows how it is; see whether the host rebooted",
+    "lease_expired": "the controller was silent for too long (suspended, or cut off), so the "
+    "host ended it; run again",
+    "deadline": "its deadline passed; see its log",
+    "stopped": "somebody stopped it on the host",
+}
 
 
 def await_end(
@@ -52,11 +62,12 @@ def await_end(
 
 def died(process: Supervised) -> ProcessDied:
     """Explain an end that nobody asked for, from the process's state and log."""
-    tail = process.tail(TAIL_LINES)
     state = process.state
-    reason = classify(
-        "\n".join(process.tail(400)),
-        state.exit_code if state else None,
-        state.signal if state else None,
+    try:
+        log = process.tail(READ_LINES)
+    except InfrastructureError as error:
+        return ProcessDied(process.name, f"{state}; its log cannot be read: {error}")
+    reason = NOT_OF_ITS_OWN.get(state.state) or (
+        classify("\n".join(log), state.exit_code, state.signal).message
     )
-    return ProcessDied(process.name, reason.message, tail)
+    return ProcessDied(process.name, reason, log[-TAIL_LINES:])

@@ -60,7 +60,7 @@ def evaluate(job: Job) -> Result:
     left = (path for pattern in tool.OUTPUTS for path in work.glob(pattern))
     files = {str(path.relative_to(work)): path.read_text("utf-8") for path in left}
     result = tool.parse(job, Output(code, files, log))
-    print(log[-3000:], result)  # noqa: T201 - what pytest shows when the test fails
+    print(log[-3000:], result)
     return result
 
 

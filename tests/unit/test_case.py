@@ -275,7 +275,7 @@ BAD = {
     ),
     "misspelt tool": (
         [("tool: vllm_bench", "tool: vllm-bench")],
-        (31, 11, "benchmarks.perf.tool", "aisbench, lm_eval, vllm_bench; did you mean 'vllm_bench'?"),
+        (31, 11, "benchmarks.perf.tool", "lm_eval, vllm_bench; did you mean 'vllm_bench'?"),
     ),
     "tool that is like none": (
         [("tool: vllm_bench", "tool: 7")],

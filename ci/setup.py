@@ -1,4 +1,4 @@
-"""Make environments and models on this machine, outside of a night: `python -m ci.hosts.setup`.
+"""Make environments and models on this machine, outside of a night: `python -m ci.setup`.
 
 Writes into the workspace. A night makes what it lacks by itself, under its own supervision.
 """
@@ -10,19 +10,17 @@ import json
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci import environments
 from ci.errors import LamplighterError, PreparationFailed
+from ci.hosts.prepare import recipe_of
 from ci.site import CONFIGS, device_of, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.plan.model import Preparation
-
-_RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
 
 
 def make(item: Preparation) -> None:
@@ -31,7 +29,7 @@ def make(item: Preparation) -> None:
     Raises:
         PreparationFailed: it could not be made; why has been printed.
     """
-    recipe = Path(__file__).parent / _RECIPES[item.kind]
+    recipe = recipe_of(item)
     python = str(item.spec.get("python_bin", sys.executable))
     with tempfile.NamedTemporaryFile("w", suffix=".json") as spec:
         json.dump(dict(item.spec), spec)
@@ -68,7 +66,7 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, make, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ci.hosts.setup", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ci.setup", description=__doc__)
     parser.add_argument("names", nargs="*", help="tools and models of configs/*.yaml")
     parser.add_argument("--vllm", default="", help="a version of configs/versions.yaml")
     parser.add_argument("--device", default="", help="cpu, cuda or ascend; default: what is here")
