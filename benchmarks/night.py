@@ -1,0 +1,109 @@
+"""How long a night takes, and how much of it is ours: `python benchmarks/night.py --help`.
+
+Prints what README and changelog claim; run it on an idle machine and quote it with the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import queue
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci.hosts import process
+from ci.hosts.connection import LocalConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parent.parent
+INVOKE = [sys.executable, "-m", "invoke"]
+# The peer of `inv --list`: the same Invoke with nothing of ours in it.
+BARE_TASKS = "from invoke import task\n\n\n@task\ndef bare(_):\n    pass\n"
+
+
+def seconds_of(argv: list[str], folder: Path) -> float:
+    """Run a command and give its wall seconds."""
+    began = time.perf_counter()
+    subprocess.run(argv, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def listing(times: int) -> Iterator[str]:
+    """`inv --list` in turn with that of a task file with one empty task."""
+    with tempfile.TemporaryDirectory() as empty:
+        (Path(empty) / "tasks.py").write_text(BARE_TASKS)
+        pairs = [
+            (
+                seconds_of([*INVOKE, "--list"], PROJECT),
+                seconds_of([*INVOKE, "--list"], Path(empty)),
+            )
+            for _ in range(times)
+        ]
+    ours = statistics.median(mine for mine, _ in pairs)
+    ratio = statistics.median(mine / other for mine, other in pairs)
+    yield f"inv --list                    {ours:8.2f} s   ({ratio:.2f} x a task file with one empty task)"
+
+
+def crashes(times: int) -> Iterator[str]:
+    """From the kill of a supervised process to the controller knowing of it."""
+    here = LocalConnection()
+    seen: list[float] = []
+    with tempfile.TemporaryDirectory() as workspace:
+        process.install(here, workspace)
+        for number in range(times):
+            ended: queue.SimpleQueue[process.Supervised] = queue.SimpleQueue()
+            spec = process.Spec(run="bench", process=f"sleep-{number}", argv=("sleep", "600"))
+            victim = process.start(here, workspace, spec, ended.put)
+            began = time.perf_counter()
+            os.kill(int(victim.state.pid or 0), signal.SIGKILL)
+            ended.get()
+            seen.append(time.perf_counter() - began)
+            victim.stop()
+    middle, worst = 1000 * statistics.median(seen), 1000 * max(seen)
+    yield f"crash of a process seen after {middle:8.1f} ms  (median of {times}, most {worst:.0f})"
+
+
+def night(name: str, config: str, workspace: str | None) -> Iterator[str]:
+    """One whole night, as its own record accounts for it."""
+    argv = [*INVOKE, "nightly", "--config", config]
+    argv += ["--workspace", workspace] if workspace else []
+    with tempfile.TemporaryDirectory() as runs:
+        subprocess.run([*argv, "--runs", runs], cwd=PROJECT, check=False)
+        (folder,) = Path(runs).iterdir()
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    yield f"{name} night, {record['outcome']:8}         {record['seconds']:8.1f} s"
+    for step in record["steps"]:
+        yield f"    {step['name']:<44} {step['seconds']:8.1f} s  {step['waits_for']}"
+    yield f"    {'overhead_s':<44} {record['overhead_s']:8.2f} s"
+
+
+def main() -> None:
+    """Parse and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="local.yaml", help="case of the nights")
+    parser.add_argument("--cold", action="store_true", help="first a night in an empty workspace")
+    parser.add_argument("--no-night", action="store_true", help="leave the nights out")
+    parser.add_argument("--times", type=int, default=20, help="of what takes no minutes")
+    asked = parser.parse_args()
+    print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
+    figures = [*listing(min(asked.times, 10)), *crashes(asked.times)]
+    with tempfile.TemporaryDirectory() as empty:
+        if asked.cold and not asked.no_night:
+            figures += night("cold", asked.config, empty)
+        if not asked.no_night:
+            figures += night("warm", asked.config, empty if asked.cold else None)
+    print("\n".join(figures))
+
+
+if __name__ == "__main__":
+    main()
