@@ -51,7 +51,7 @@ def listing(times: int) -> Iterator[str]:
         ]
     ours = statistics.median(mine for mine, _ in pairs)
     ratio = statistics.median(mine / other for mine, other in pairs)
-    yield f"inv --list                    {ours:8.2f} s   ({ratio:.2f} x a task file with one empty task)"
+    yield f"inv --list                    {ours:8.2f} s   ({ratio:.2f} x one empty task)"
 
 
 def crashes(times: int) -> Iterator[str]:

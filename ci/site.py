@@ -67,8 +67,6 @@ def survey(case: Case, options: Options) -> Site:
         tools={name: environments.tool(recipes, name, place) for name in needed - {"vllm"}},
         model=_model(case, serving),
         datasets=_datasets(case, workspace),
-        tool_environments={name: tool.ENVIRONMENT for name, tool in TOOLS.items()},
-        tool_kinds={name: tool.KINDS for name, tool in TOOLS.items()},
     )
 
 

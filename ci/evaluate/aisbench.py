@@ -83,7 +83,7 @@ def command(job: Job) -> Command:
         UserError: the case names a request_conf or dataset_conf that cannot be used.
     """
     bench = job.benchmark
-    argv = [f"{job.bin}/ais_bench", f"{job.work}/config/run.py"]
+    argv = [job.program("ais_bench"), f"{job.work}/config/run.py"]
     argv += ["--work-dir", f"{job.work}/out", "--debug", "--num-warmups", "0"]
     argv += ["--mode", "perf"] if bench.case_type == "performance" else ["--dump-eval-details"]
     if job.expected_items:

@@ -50,7 +50,7 @@ def command(job: Job) -> Command:
             f"{bench.name}: lm_eval asks the chat endpoint; request_conf {bench.request_conf!r} "
             f"is none of {known}",
         )
-    argv = [f"{job.bin}/lm_eval", "run", "--include_path", f"{job.work}/tasks"]
+    argv = [job.program("lm_eval"), "run", "--include_path", f"{job.work}/tasks"]
     argv += ["--tasks", _task(job), "--model", "local-chat-completions", "--apply_chat_template"]
     argv += ["--log_samples", "--output_path", f"{job.work}/out"]
     argv += ["--model_args", json.dumps(_model(job))]

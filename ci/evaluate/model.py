@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ci.case.model import Benchmark
-    from ci.plan.model import Dataset, Endpoint
+    from ci.plan.model import Dataset, Endpoint, Evaluation
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Job:
         dataset: what to ask; `path` is a folder holding the data in the dataset's own form.
         endpoint: where to ask it.
         tokenizer: folder of the served model's tokenizer; performance runs need it.
-        bin: folder of the tool's executables.
+        bin: folder of the tool's executables; empty leaves them to the host's PATH.
         work: an empty folder of the tool's own; everything left in it is kept.
     """
 
@@ -37,6 +37,10 @@ class Job:
     bin: str
     work: str
 
+    def program(self, name: str) -> str:
+        """The tool's executable; without an environment of ours the host's PATH finds it."""
+        return f"{self.bin}/{name}" if self.bin else name
+
     @property
     def expected_items(self) -> int:
         """How many items a complete run has."""
@@ -44,6 +48,24 @@ class Job:
         if wanted is None or self.dataset.items == 0:
             return wanted or self.dataset.items
         return min(wanted, self.dataset.items)
+
+
+def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
+    """Make a job of an evaluation.
+
+    Args:
+        evaluation: from the plan.
+        endpoint: where to ask.
+        folder: on the tool's host; gets the dataset as `data`, and the tool works in `work`.
+    """
+    return Job(
+        benchmark=evaluation.benchmark,
+        dataset=replace(evaluation.dataset, path=f"{folder}/data"),
+        endpoint=endpoint,
+        tokenizer=evaluation.tokenizer,
+        bin=evaluation.bin,
+        work=f"{folder}/work",
+    )
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ci.datasets import files_of
 from ci.errors import LamplighterError
-from ci.evaluate.model import Job, Output, Result
+from ci.evaluate.model import Output, Result, job_of
 from ci.evaluate.tools import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ci.evaluate.model import Tool
+    from ci.evaluate.model import Job, Tool
     from ci.hosts.connection import Connection
     from ci.hosts.process import Supervised
     from ci.hosts.processes import Processes
@@ -32,7 +32,7 @@ def evaluate(
     """Run one benchmark to its end, bring home all that it left, and read its figures.
 
     Args:
-        plan: the night's plan; gives the endpoint and the tokenizer.
+        plan: the night's plan; gives the endpoint.
         evaluation: the benchmark, its dataset and its tool.
         processes: where the tool is started, while everything else has to live.
         record: gets the figures; raw output goes below its folder.
@@ -50,7 +50,9 @@ def evaluate(
     connection = processes.connections[evaluation.host]
     folder = processes.inputs(benchmark.name)
     with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
-        job = _job(plan, evaluation, connection, folder)
+        for name, data in files_of(evaluation.dataset).items():
+            connection.write(f"{folder}/data/{name}", data)
+        job = job_of(evaluation, plan.endpoint, folder)
         command = tool.command(job)
         for name, text in command.files.items():
             connection.write(f"{job.work}/{name}", text.encode())
@@ -70,20 +72,6 @@ def evaluate(
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
     record.evaluated(benchmark.name, benchmark.tool, result, f"{home}/items.jsonl", f"{home}/raw")
     return result
-
-
-def _job(plan: Plan, evaluation: Evaluation, connection: Connection, folder: str) -> Job:
-    """Lay out the dataset on the tool's host."""
-    for name, data in files_of(evaluation.dataset).items():
-        connection.write(f"{folder}/data/{name}", data)
-    return Job(
-        benchmark=evaluation.benchmark,
-        dataset=replace(evaluation.dataset, path=f"{folder}/data"),
-        endpoint=plan.endpoint,
-        tokenizer=plan.tokenizer,
-        bin=evaluation.bin,
-        work=f"{folder}/work",
-    )
 
 
 def _bring_home(connection: Connection, work: str, record: Record, raw: Path) -> None:

@@ -37,7 +37,7 @@ def command(job: Job) -> Command:
     bench = job.benchmark
     if not job.expected_items:
         raise UserError(f"{bench.name}: vllm_bench needs num_prompts in the case")
-    argv = [f"{job.bin}/vllm", "bench", "serve", *_endpoint(job), *_load(job), *_sampling(job)]
+    argv = [job.program("vllm"), "bench", "serve", *_endpoint(job), *_load(job), *_sampling(job)]
     argv += ["--save-result", "--save-detailed", "--result-dir", f"{job.work}/out"]
     argv += ["--result-filename", "result.json"]
     argv += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "99"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
+from ci.evaluate.model import job_of
+from ci.evaluate.tools import TOOLS
 from ci.plan.model import Endpoint, Evaluation, Plan, Process
 from ci.plan.variables import expand, expand_env
 
@@ -39,8 +41,6 @@ class Site:
         tools: evaluation environment → how it is made.
         model: how the case's model is made, None where it is the operator's own.
         datasets: `dataset_path` → what it stands for.
-        tool_environments: tool → the environment whose folder holds it.
-        tool_kinds: tool → which case types it can measure.
     """
 
     hosts: tuple[Host, ...]
@@ -49,8 +49,6 @@ class Site:
     tools: Mapping[str, Preparation]
     model: Preparation | None
     datasets: Mapping[str, Dataset]
-    tool_environments: Mapping[str, str]
-    tool_kinds: Mapping[str, frozenset[str]]
 
 
 def build(case: Case, site: Site) -> Plan:
@@ -71,19 +69,19 @@ def build(case: Case, site: Site) -> Plan:
     _refuse_what_is_not_planned_yet(case)
     processes = tuple(_process(case, site, index) for index in range(len(case.nodes)))
     leader = processes[0]
-    evaluations = tuple(_evaluation(case, site, item) for item in case.benchmarks)
+    endpoint = Endpoint(
+        host=site.hosts[0].address,
+        port=leader.port,
+        model=_served_name(leader.argv, case.model),
+    )
+    evaluations = tuple(_evaluation(case, site, endpoint, item) for item in case.benchmarks)
     return Plan(
         case=case,
         hosts=tuple(host.name for host in site.hosts),
         workspace=site.workspace,
         preparations=_preparations(site, {item.bin for item in evaluations}),
         processes=processes,
-        endpoint=Endpoint(
-            host=site.hosts[0].address,
-            port=leader.port,
-            model=_served_name(leader.argv, case.model),
-        ),
-        tokenizer=site.model.path if site.model else case.model,
+        endpoint=endpoint,
         evaluations=evaluations,
     )
 
@@ -188,21 +186,31 @@ def _option(argv: tuple[str, ...], name: str) -> str | None:
     return value
 
 
-def _evaluation(case: Case, site: Site, benchmark: Benchmark) -> Evaluation:
-    if benchmark.case_type not in site.tool_kinds[benchmark.tool]:
-        able = [name for name, kinds in site.tool_kinds.items() if benchmark.case_type in kinds]
+def _evaluation(case: Case, site: Site, endpoint: Endpoint, benchmark: Benchmark) -> Evaluation:
+    where = f"{case.path}: benchmarks.{benchmark.name}"
+    tool = TOOLS[benchmark.tool]
+    if benchmark.case_type not in tool.KINDS:
+        able = [name for name, other in TOOLS.items() if benchmark.case_type in other.KINDS]
         raise UserError(
-            f"{case.path}: benchmarks.{benchmark.name}.tool: {benchmark.tool} does not measure "
-            f"{benchmark.case_type}; these do: {', '.join(able)}",
+            f"{where}.tool: {benchmark.tool} does not measure {benchmark.case_type}; these do: "
+            f"{', '.join(able)}",
         )
-    environment = site.tool_environments[benchmark.tool]
-    made = site.serving if environment == "vllm" else site.tools[environment]
-    return Evaluation(
+    made = site.serving if tool.ENVIRONMENT == "vllm" else site.tools[tool.ENVIRONMENT]
+    evaluation = Evaluation(
         benchmark=benchmark,
         dataset=site.datasets[benchmark.dataset_path],
         host=site.hosts[0].name,
         bin=f"{made.path}/bin" if made else "",
+        tokenizer=site.model.path if site.model else case.model,
+        argv=(),
     )
+    try:
+        command = tool.command(
+            job_of(evaluation, endpoint, f"{site.workspace}/<run>/{benchmark.name}")
+        )
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return replace(evaluation, argv=command.argv)
 
 
 def _preparations(site: Site, bins: set[str]) -> tuple[Preparation, ...]:

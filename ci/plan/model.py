@@ -71,12 +71,23 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One benchmark of the case, with the environment whose tool runs it."""
+    """One benchmark of the case and how it is run.
+
+    Attributes:
+        benchmark: the case's entry.
+        dataset: what it asks.
+        host: where its tool runs.
+        bin: folder of the tool's executables; empty leaves them to the host's PATH.
+        tokenizer: the served model's tokenizer: a folder, or a name.
+        argv: the tool's command line, `<run>` standing for the run's own folder.
+    """
 
     benchmark: Benchmark
     dataset: Dataset
     host: str
     bin: str
+    tokenizer: str
+    argv: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,5 +100,4 @@ class Plan:
     preparations: tuple[Preparation, ...]
     processes: tuple[Process, ...]
     endpoint: Endpoint
-    tokenizer: str
     evaluations: tuple[Evaluation, ...]

@@ -61,7 +61,9 @@ def _lines(plan: Plan) -> Iterator[str]:
     if not plan.evaluations:
         yield f"{number + 2}. Smoke only: one chat and one completion (the case has no benchmarks)"
     for place, evaluation in enumerate(plan.evaluations, number + 2):
-        yield f"{place}. {_sentence(evaluation)}"
+        yield ""
+        yield f"{place}. {_sentence(evaluation)}:"
+        yield f"     {shlex.join(evaluation.argv)}"
 
 
 def _process(number: int, process: Process) -> Iterator[str]:
@@ -93,5 +95,5 @@ def _evaluation(item: Evaluation) -> dict[str, Any]:
         **item.benchmark.model_dump(),
         "host": item.host,
         "dataset": asdict(item.dataset),
-        "bin": item.bin,
+        "argv": list(item.argv),
     }

@@ -20,12 +20,15 @@ model: {model}
 num_nodes: 1
 npu_per_node: 0
 cluster_hosts: [localhost]
-env_common: {{SERVER_PORT: 8080, LD_LIBRARY_PATH: "/opt/lib:$LD_LIBRARY_PATH", API_KEY: hush-hush}}
+env_common:
+  SERVER_PORT: 8080
+  LD_LIBRARY_PATH: "/opt/lib:$LD_LIBRARY_PATH"
+  API_KEY: hush-hush
 deployment:
   - server_cmd: {command}
 benchmarks:
-  acc: {{case_type: accuracy, dataset_path: d, tool: {tool}, num_prompts: 8, max_out_len: 4,
-        batch_size: 2, baseline: 50, threshold: 5}}
+  acc: {{case_type: accuracy, dataset_path: d, tool: {tool}, request_conf: {conf},
+        num_prompts: 8, max_out_len: 4, batch_size: 2, baseline: 50, threshold: 5}}
 {more}
 """
 SERVING = Preparation("vllm-1", "localhost", "environment", "/w/envs/vllm-1", "f", {})
@@ -39,9 +42,10 @@ def plan_of(
     *,
     tool: str = "aisbench",
     more: str = "",
+    conf: str = "vllm_api_general_chat",
     **site: Any,
 ):
-    text = CASE.format(command=f"'{command}'", model="tiny", tool=tool, more=more)
+    text = CASE.format(command=f"'{command}'", model="tiny", tool=tool, more=more, conf=conf)
     settings = {
         "hosts": (Host("localhost", "127.0.0.1", "lo"),),
         "workspace": "/w",
@@ -49,12 +53,6 @@ def plan_of(
         "tools": {"aisbench": TOOL, "lm_eval": replace(TOOL, path="/w/envs/lm_eval")},
         "model": MODEL,
         "datasets": {"d": DATASET},
-        "tool_environments": {"aisbench": "aisbench", "lm_eval": "lm_eval", "vllm_bench": "vllm"},
-        "tool_kinds": {
-            "aisbench": frozenset({"accuracy"}),
-            "lm_eval": frozenset({"accuracy"}),
-            "vllm_bench": frozenset({"performance"}),
-        },
     }
     return build(parse(text.encode(), "c.yaml"), Site(**(settings | site)))
 
@@ -120,6 +118,13 @@ def test_without_an_environment_of_ours_the_hosts_vllm_is_taken():
     assert [item.name for item in plan.preparations] == ["aisbench"]
 
 
+def test_a_tool_of_the_hosts_own_is_left_to_its_path():
+    bench = "perf: {case_type: performance, dataset_path: d, tool: vllm_bench, num_prompts: 2,"
+    more = f"  {bench} max_out_len: 4, batch_size: 2, baseline: 5, threshold: 0.9}}"
+    plan = plan_of("vllm serve /m/x", more=more, serving=None, model=None)
+    assert plan.evaluations[1].argv[:2] == ("vllm", "bench")
+
+
 def test_only_what_the_case_needs_is_made_and_the_model_after_its_environment():
     assert [item.name for item in plan_of().preparations] == ["vllm-1", "tiny", "aisbench"]
 
@@ -135,6 +140,7 @@ def test_the_same_input_gives_the_same_plan():
         ({"command": "vllm serve x --port 0"}, "--port 0 is not a port"),
         ({"command": "vllm serve x --port many"}, "--port many is not a port"),
         ({"tool": "vllm_bench"}, "benchmarks.acc.tool: vllm_bench does not measure accuracy"),
+        ({"conf": "no_such_conf"}, "benchmarks.acc: "),
         ({"hosts": ()}, "1 nodes and 0 hosts"),
         ({"more": "special_dependencies: {x: '1'}"}, "special_dependencies"),
     ],
