@@ -17,7 +17,7 @@ _HELP = {
     "config": "case file: a path, or a name in configs/cases (with or without .yaml)",
     "local": "run on this machine, whatever cluster_hosts the case names",
     "vllm": "vLLM version of configs/versions.yaml to make and use; default: the case's `vllm`",
-    "device": "cpu, cuda or ascend; default: what this machine has",
+    "device": "cpu, cuda or ascend; default: the case's `device`, else what this machine has",
     "workspace": "folder for environments, models and runs' state; "
     "default: $LAMPLIGHTER_WORKSPACE, else ~/.cache/lamplighter",
 }
@@ -40,11 +40,12 @@ def _said_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-@task(help={**_HELP, "runs": "folder that gets one folder per run"})
+# No positional arguments: with one, Invoke takes `--help` for its value.
+@task(positional=[], help={**_HELP, "runs": "folder that gets one folder per run"})
 @_said_plainly
 def nightly(
     _: Context,
-    config: str,
+    config: str = "",
     local: bool = False,
     vllm: str = "",
     device: str = "",
@@ -67,11 +68,11 @@ def nightly(
     raise Exit(code=int(nightly(options, runs, sys.argv)))
 
 
-@task(help={**_HELP, "json": "print the plan as JSON"})
+@task(positional=[], help={**_HELP, "json": "print the plan as JSON"})
 @_said_plainly
 def plan(
     _: Context,
-    config: str,
+    config: str = "",
     local: bool = False,
     vllm: str = "",
     device: str = "",
@@ -89,6 +90,7 @@ def plan(
 
 
 @task(
+    positional=[],
     help={
         "name": "gsm8k or aime2024; default: all that can be fetched",
         "workspace": _HELP["workspace"],

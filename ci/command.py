@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
+from ci.errors import UserError
 from ci.plan.build import build
-from ci.site import Options, survey, workspace_of
+from ci.site import CONFIGS, Options, survey, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "describe", "fetch_datasets", "nightly"]
 
-CASES = Path("configs/cases")
+# As the operator would name it, from whichever folder of the project.
+CASES = Path(os.path.relpath(CONFIGS / "cases"))
 
 
 def nightly(options: Options, runs: str, argv: Sequence[str]) -> ExitCode:
@@ -84,5 +87,8 @@ def plan_of(options: Options) -> Plan:
     Raises:
         UserError: the case or the options are wrong.
     """
+    if not options.config:
+        known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
+        raise UserError(f"give --config: a path, or one of {known} of {CASES}")
     case = cases.load(cases.find(options.config, CASES))
     return build(case, survey(case, options))

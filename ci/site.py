@@ -125,7 +125,14 @@ def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
     named = os.environ.get("LAMPLIGHTER_DATASETS")
     roots = [Path(named)] if named else []
     roots += [Path(workspace) / "datasets", PROJECT / "benchmarks"]
-    return {item.dataset_path: datasets.find(item.dataset_path, roots) for item in case.benchmarks}
+    found = {}
+    for item in case.benchmarks:
+        try:
+            found[item.dataset_path] = datasets.find(item.dataset_path, roots)
+        except UserError as error:
+            where = f"{case.path}: benchmarks.{item.name}.dataset_path"
+            raise UserError(f"{where}: {error}") from None
+    return found
 
 
 def _uv() -> str | None:

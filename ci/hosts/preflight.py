@@ -28,7 +28,7 @@ def gather(connection: Connection, workspace: str, ports: tuple[int, ...]) -> di
     Raises:
         InfrastructureError: the host has no usable python3.
     """
-    argv = ["python3", "-", workspace, *map(str, ports)]
+    argv = [connection.python, "-", workspace, *map(str, ports)]
     result = connection.run(argv, stdin=_FACTS.read_text("utf-8"), timeout_s=30)
     try:
         facts: dict[str, Any] = json.loads(result.stdout)

@@ -65,7 +65,7 @@ def _make(item: Preparation, connection: Connection, processes: Processes) -> di
     folder = processes.inputs(name)
     connection.write(f"{folder}/{recipe.name}", recipe.read_bytes())
     connection.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
-    python = str(item.spec.get("python_bin", "python3"))
+    python = str(item.spec.get("python_bin", connection.python))
     argv = (python, f"{folder}/{recipe.name}", f"{folder}/{item.name}.json")
     ended = processes.run_to_end(item.host, name, argv)
     stamp = stamp_of(connection, item)

@@ -1,0 +1,78 @@
+"""What an operator types besides `inv nightly`, and how the commands speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+def inv(*words: str, cwd: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=cwd,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+
+
+def test_list_names_every_task_with_what_it_does():
+    ended = inv("--list")
+    assert ended.returncode == 0
+    assert {"nightly", "plan", "datasets.fetch"} <= set(ended.stdout.split())
+
+
+@pytest.mark.parametrize("task", ["nightly", "plan", "datasets.fetch"])
+def test_help_teaches_each_option(task: str):
+    ended = inv(task, "--help")
+    assert ended.returncode == 0
+    assert "--workspace" in ended.stdout
+
+
+def test_plan_touches_nothing_and_gives_the_documented_json(tmp_path: Path):
+    workspace = tmp_path / "workspace"
+    ended = inv("plan", "--config", "local.yaml", "--json", "--workspace", str(workspace))
+    assert ended.returncode == 0
+    values = json.loads(ended.stdout)
+    assert values["case"] == "local"
+    (process,) = values["processes"]
+    assert process["argv"][:2] == [f"{workspace}/envs/vllm-0.32.0/bin/vllm", "serve"]
+    assert process["health_url"] == values["endpoint"]["url"] + "/health"
+    assert [item["name"] for item in values["benchmarks"]] == ["acc", "perf"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_case_is_found_from_any_folder_of_the_project():
+    assert inv("plan", "--config", "local", cwd=PROJECT / "tests" / "unit").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nightly",), "give --config"),
+        (("plan", "--config", "locl"), "Did you mean 'local'"),
+        (("plan", "--config", "local", "--vllm", "0.0.1"), "0.0.1 is not in configs/versions"),
+        (("plan", "--config", "local", "--device", "tpu"), "--device tpu"),
+        (
+            ("plan", "--config", "local", "--vllm", "0.11.0", "--device", "cpu"),
+            "cannot be served here",
+        ),
+        (("datasets.fetch", "--name", "no-such"), "no-such"),
+        (("plan", "--config", "local-gsm8k"), "inv datasets.fetch"),
+    ],
+)
+def test_a_mistake_is_told_in_words_with_exit_code_2(
+    words: tuple[str, ...], said: str, tmp_path: Path
+):
+    ended = inv(*words, "--workspace", str(tmp_path), LAMPLIGHTER_DATASETS=str(tmp_path))
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
