@@ -68,7 +68,7 @@ def evaluate(
             # Its own failure must not hide what ended the tool: without files, parse says so.
             _bring_home(connection, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
-        write_items(result, record.path / home / "items.jsonl")
+        record.folder.write(f"{home}/items.jsonl", items_of(result))
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
     record.evaluated(benchmark.name, benchmark.tool, result, f"{home}/items.jsonl", f"{home}/raw")
     return result
@@ -99,7 +99,6 @@ def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
     }
 
 
-def write_items(result: Result, path: Path) -> None:
-    """Write one JSON object a line for each item."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(item)) + "\n" for item in result.items), "utf-8")
+def items_of(result: Result) -> str:
+    """One JSON object a line for each item."""
+    return "".join(json.dumps(asdict(item)) + "\n" for item in result.items)
