@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.evaluate.aisbench_output import MODEL, dataset_abbr, parse
+from ci.evaluate.aisbench_output import ANSWERS, MODEL, dataset_abbr, parse
 from ci.evaluate.model import Command
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = ["ENVIRONMENT", "KINDS", "OUTPUTS", "command", "parse"]
 ENVIRONMENT = "aisbench"
 KINDS: frozenset[str] = frozenset({"accuracy", "performance"})
 OUTPUTS: tuple[str, ...] = (
+    ANSWERS,
     "out/*/summary/summary_*.csv",
     "out/*/results/*/*.json",
     "out/*/predictions/*/*.jsonl",
@@ -28,12 +29,12 @@ OUTPUTS: tuple[str, ...] = (
     "out/*/performances/*/*.jsonl",
 )
 
-# request_conf → AISBench's class, stream
+# request_conf → class of our MODELS, stream
 REQUESTS = {
-    "vllm_api_general_chat": ("VLLMCustomAPIChat", False),
-    "vllm_api_stream_chat": ("VLLMCustomAPIChat", True),
-    "vllm_api_general": ("VLLMCustomAPI", False),
-    "vllm_api_general_stream": ("VLLMCustomAPI", True),
+    "vllm_api_general_chat": ("Chat", False),
+    "vllm_api_stream_chat": ("Chat", True),
+    "vllm_api_general": ("Completions", False),
+    "vllm_api_general_stream": ("Completions", True),
 }
 DEFAULT_REQUEST = {"accuracy": "vllm_api_general_chat", "performance": "vllm_api_stream_chat"}
 # form → the dataset_conf for accuracy, for performance, and the file it opens in the folder
@@ -71,9 +72,45 @@ models = [{model!r}]
 datasets = [dict(_found[0], abbr={abbr!r}, path={path!r})]
 summarizer = {summarizer!r}
 """
+MODELS_MODULE = "lamplighter_models"
 # `evaluate` works without transformers' pipelines, which take 5 s to import in each of AISBench's
 # three processes and are of no use to requests sent to a server.
 QUICK = 'import sys\n\nsys.modules["transformers.pipelines"] = None\n'
+
+
+# AISBench drops what the server says of an answer besides its text. Its model classes are named in
+# the configuration, so these are named there: the same ones, keeping tokens and finish reason.
+MODELS = """\
+import json
+
+from ais_bench.benchmark.models import VLLMCustomAPI, VLLMCustomAPIChat
+
+
+def keep(answer, output):
+    usage = answer.get("usage") or {{}}
+    for choice in answer.get("choices") or [{{}}]:
+        said = {{"finish_reason": choice.get("finish_reason")}}
+        said["tokens"] = usage.get("completion_tokens")
+        if any(value is not None for value in said.values()):
+            with open({answers!r}, "a", encoding="utf-8") as file:
+                file.write(json.dumps({{"uuid": output.uuid, **said}}) + "\\n")
+
+
+def keeping(base):
+    class Keeping(base):
+        async def parse_text_response(self, answer, output):
+            await super().parse_text_response(answer, output)
+            keep(answer, output)
+
+        async def parse_stream_response(self, answer, output):
+            await super().parse_stream_response(answer, output)
+            keep(answer, output)
+
+    return Keeping
+
+
+Chat, Completions = keeping(VLLMCustomAPIChat), keeping(VLLMCustomAPI)
+"""
 
 
 def command(job: Job) -> Command:
@@ -89,9 +126,13 @@ def command(job: Job) -> Command:
     if job.expected_items:
         argv += ["--num-prompts", str(job.expected_items)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
-    env |= {"PYTHONPATH": f"{job.work}/quick", "NO_PROXY": job.endpoint.host}
+    env |= {"PYTHONPATH": f"{job.work}/python", "NO_PROXY": job.endpoint.host}
     env |= {"no_proxy": job.endpoint.host, "PYTHONUNBUFFERED": "1"}
-    files = {"config/run.py": _config(job), "quick/sitecustomize.py": QUICK}
+    files = {
+        "config/run.py": _config(job),
+        "python/sitecustomize.py": QUICK,
+        f"python/{MODELS_MODULE}.py": MODELS.format(answers=f"{job.work}/{ANSWERS}"),
+    }
     return Command(tuple(argv), env, files)
 
 
@@ -122,7 +163,7 @@ def _model(job: Job) -> dict[str, Any]:
     kind, stream = REQUESTS[request]
     return {
         "attr": "service",
-        "type": f"ais_bench.benchmark.models.{kind}",
+        "type": f"{MODELS_MODULE}.{kind}",
         "abbr": MODEL,
         "path": job.tokenizer if bench.case_type == "performance" else "",
         "model": job.endpoint.model,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ci.evaluate.model import Job, Output
 
 MODEL = "served"
+# What our model classes keep of each answer.
+ANSWERS = "answers.jsonl"
 # Unit as AISBench writes it → our unit, factor
 UNITS: dict[str, tuple[str, float]] = {
     "us": ("ms", 0.001),
@@ -91,8 +93,35 @@ def _score(job: Job, output: Output) -> float:
 def _items(job: Job, output: Output, rows: tuple[dict[str, Any], ...]) -> tuple[Item, ...]:
     details = output.object(f"out/*/results/{MODEL}/{dataset_abbr(job)}.json").get("details")
     details = details if isinstance(details, dict) else {}
+    answers = _answers(output)
     return tuple(
-        Item(str(row.get("id")), correct=_correct(details.get(str(row.get("id"))))) for row in rows
+        _item(row, answers, correct=_correct(details.get(str(row.get("id"))))) for row in rows
+    )
+
+
+def _answers(output: Output) -> dict[object, dict[str, Any]]:
+    """What the server said of each answer, by request; a retry's last word counts."""
+    kept: dict[object, dict[str, Any]] = {}
+    rows = output.rows(ANSWERS) if output.find(ANSWERS) else ()
+    for row in rows:
+        said = {key: value for key, value in row.items() if value is not None}
+        kept[row.get("uuid")] = kept.get(row.get("uuid"), {}) | said
+    return kept
+
+
+def _item(
+    row: dict[str, Any],
+    answers: dict[object, dict[str, Any]],
+    *,
+    correct: bool | None = None,
+) -> Item:
+    answer = answers.get(row.get("uuid"), {})
+    tokens, reason = answer.get("tokens", row.get("output_tokens")), answer.get("finish_reason")
+    return Item(
+        id=str(row.get("id")),
+        correct=correct,
+        tokens=tokens if isinstance(tokens, int) else None,
+        finish_reason=reason if isinstance(reason, str) else None,
     )
 
 
@@ -117,7 +146,8 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
         )
     ]
     figures += _latencies(job, output.text(f"{stem}.csv"), done, f"{stem}.csv")
-    items = tuple(Item(str(row.get("id")), tokens=_tokens(row)) for row in rows)
+    answers = _answers(output)
+    items = tuple(_item(row, answers) for row in rows)
     return Result(tuple(figures), items)
 
 
@@ -167,11 +197,6 @@ def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]
         for theirs, ours in LATENCIES.items()
         for column, stat in STATISTICS.items()
     ]
-
-
-def _tokens(row: dict[str, Any]) -> int | None:
-    tokens = row.get("output_tokens")
-    return tokens if isinstance(tokens, int) else None
 
 
 def _figure(

@@ -157,6 +157,8 @@ def test_the_score_is_the_share_that_was_right(
     said = {int(item.id): item.correct for item in result.items}
     assert said == {index: index in oracle.right for index in range(len(questions))}
     assert set(oracle.asked) == set(range(len(questions)))
+    if tool == "aisbench":
+        assert all(item.tokens and item.finish_reason == "stop" for item in result.items)
 
 
 RUNS = [
@@ -189,6 +191,8 @@ def test_performance_comes_back_with_every_figure(
     assert len(figures) == 14
     assert len(result.items) == 10
     assert all(item.tokens for item in result.items)
+    if tool == "aisbench":
+        assert {item.finish_reason for item in result.items} == {"stop"}
 
 
 @pytest.mark.parametrize(("tool", "case_type"), RUNS)

@@ -43,6 +43,27 @@ def test_accuracy_is_read_item_by_item() -> None:
     ]
 
 
+def test_what_the_server_said_of_each_answer_is_kept_with_its_item() -> None:
+    output = captured("aisbench_accuracy")
+    uuid = output.rows("out/*/predictions/served/words.jsonl")[1]["uuid"]
+    # A stream tells the reason and the count apart; a retry's last word counts.
+    said = [
+        {"uuid": uuid, "finish_reason": "stop", "tokens": 3},
+        {"uuid": uuid, "finish_reason": "length", "tokens": None},
+        {"uuid": uuid, "finish_reason": None, "tokens": 7},
+        {"uuid": "of no item", "finish_reason": "stop", "tokens": 1},
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in said)
+    result = parse(job("aisbench"), replace(output, files={**output.files, "answers.jsonl": lines}))
+    assert result.problems == ()
+    assert [(i.tokens, i.finish_reason) for i in result.items] == [
+        (None, None),
+        (7, "length"),
+        (None, None),
+        (None, None),
+    ]
+
+
 def test_performance_is_read_with_its_units() -> None:
     result = parse(job("aisbench", "performance"), captured("aisbench_performance"))
     assert result.problems == ()
