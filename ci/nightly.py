@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ci.report.console import View
     from ci.report.run import Record
 
-SMOKE_TIMEOUT_S = 120.0
+SMOKE_TIMEOUT_S = 60.0
 
 
 def run_night(
