@@ -34,11 +34,16 @@ TOOLS = ("aisbench", "lm_eval")
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything: unit, integration and, with real vLLM on this machine, end to end."""
+    """Everything: unit, integration and, with real vLLM on this machine, end to end.
+
+    `-- tests/unit` runs what it names, with the environments that are there.
+    """
     _install(session, "tests")
-    session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
-    folders = ("tests/unit", "tests/integration", "tests/e2e")
-    session.run("pytest", *folders, *session.posargs, env=_tool_folders())
+    chosen = session.posargs
+    if not chosen:
+        session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
+        chosen = ["tests/unit", "tests/integration", "tests/e2e"]
+    session.run("pytest", *chosen, env=_tool_folders())
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,9 @@ def tool_bin() -> Callable[[str], str]:
 
     def find(environment: str) -> str:
         variable = f"LAMPLIGHTER_TEST_{environment.upper()}_BIN"
-        if variable not in os.environ:
-            pytest.skip(f"{variable} is unset: no environment with {environment} to test with")
-        return os.environ[variable]
+        folder = os.environ.get(variable, "")
+        if not Path(folder, "python").exists():
+            pytest.skip(f"no {environment} to test with: `nox -s tests` makes it, or set {variable}")
+        return folder
 
     return find
