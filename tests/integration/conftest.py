@@ -20,7 +20,7 @@ def tool_bin() -> Callable[[str], str]:
         variable = f"LAMPLIGHTER_TEST_{environment.upper()}_BIN"
         folder = os.environ.get(variable, "")
         if not Path(folder, "python").exists():
-            pytest.skip(f"no {environment} to test with: `nox -s tests` makes it, or set {variable}")
+            pytest.skip(f"no {environment} here: `nox -s tests` makes it, or set {variable}")
         return folder
 
     return find
