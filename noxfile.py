@@ -27,8 +27,9 @@ nox.options.reuse_venv = "yes"
 
 PYPROJECT = nox.project.load_toml(PROJECT / "pyproject.toml")
 VERSIONS = environments.load_versions(PROJECT / "configs" / "versions.yaml")
-# What the local default serves, and the tools that the tests measure with.
+# What the local default serves, what every test run serves besides, and the tools it measures with.
 VLLM = next(iter(VERSIONS))
+EARLIER_VLLM = "0.30.0"
 TOOLS = ("aisbench", "lm_eval")
 
 
@@ -44,6 +45,8 @@ def tests(session: nox.Session) -> None:
         session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
         chosen = ["tests/unit", "tests/integration", "tests/e2e"]
     session.run("pytest", *chosen, env=_tool_folders())
+    if not session.posargs:
+        session.run("pytest", "tests/e2e/test_version.py", "--vllm", EARLIER_VLLM)
 
 
 @nox.session
