@@ -18,7 +18,7 @@ sys.path.insert(0, str(PROJECT))
 from ci import environments  # noqa: E402 - found only now: nox imports this file alone
 from ci.case.model import DEVICES, Device  # noqa: E402
 from ci.errors import UserError  # noqa: E402
-from ci.hosts.device import detect_device  # noqa: E402
+from ci.hosts.device import detect_device, require_device  # noqa: E402
 
 nox.needs_version = ">=2025.5.1"
 nox.options.sessions = ["tests", "lint", "types"]
@@ -89,6 +89,7 @@ for known in VERSIONS:
 def _end_to_end(session: nox.Session, *versions: str) -> None:
     place = environments.Place("localhost", "")
     try:
+        require_device(_device(session))
         for version in versions:
             environments.serving(VERSIONS, version, _device(session), place)
     except UserError as error:

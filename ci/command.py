@@ -37,12 +37,14 @@ def nightly(options: Options, runs: str, argv: Sequence[str]) -> ExitCode:
         UserError: the case or the options are wrong; nothing was started.
     """
     from ci.hosts.connection import LocalConnection  # noqa: PLC0415
+    from ci.hosts.device import require_device  # noqa: PLC0415
     from ci.nightly import run_night  # noqa: PLC0415
     from ci.report.console import open_view  # noqa: PLC0415
     from ci.report.run import start  # noqa: PLC0415
 
     plan = plan_of(options)
     case = plan.case
+    require_device(options.device or case.device or "cpu")
     with (
         open_view(sys.stdout) as view,
         start(

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.errors import UserError
+
 if TYPE_CHECKING:
     from ci.case.model import Device
 
@@ -25,6 +27,25 @@ def detect_device(dev: Path = Path("/dev")) -> Device:
     if _has_nvidia_gpu():
         return "cuda"
     return "cpu"
+
+
+def require_device(kind: str, dev: Path = Path("/dev")) -> None:
+    """Refuse a kind of accelerator that this machine does not show; a CPU is everywhere.
+
+    Args:
+        kind: cpu, cuda or ascend.
+        dev: where device files are.
+
+    Raises:
+        UserError: says what was looked for.
+    """
+    signs = {"cuda": "nvidia-smi lists no GPU", "ascend": f"there is no {dev}/davinci*"}
+    here = detect_device(dev)
+    if kind in signs and kind != here:
+        raise UserError(
+            f"{kind} is not what this machine has: {signs[kind]}, it looks like {here}; run this "
+            "on a machine that has it, or mend its driver",
+        )
 
 
 def _has_nvidia_gpu() -> bool:

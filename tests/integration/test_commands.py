@@ -76,3 +76,11 @@ def test_a_mistake_is_told_in_words_with_exit_code_2(
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_night_on_an_accelerator_that_is_not_here_is_refused(tmp_path: Path):
+    words = ("--config", "local", "--vllm", "0.11.0", "--device", "ascend", "--runs")
+    ended = inv("nightly", *words, str(tmp_path / "runs"), "--workspace", str(tmp_path / "w"))
+    assert ended.returncode == 2
+    assert "davinci" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
