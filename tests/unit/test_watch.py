@@ -1,0 +1,71 @@
+"""Waiting for one process: which event ends the wait, and how an end is explained."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from types import SimpleNamespace
+
+import pytest
+
+from ci.errors import ConnectionLost, Interrupted, ProcessDied
+from ci.hosts.process import State
+from ci.serve.watch import await_end, died
+
+
+def ended(name: str, state: State, *log: str) -> SimpleNamespace:
+    """What `await_end` sees of a supervised process that has ended."""
+    return SimpleNamespace(name=name, state=state, tail=lambda lines: log[-lines:])
+
+
+TOOL = ended("tool", State("exited", exit_code=0))
+SERVER = ended("server-0", State("exited", exit_code=1), "ValueError: too much")
+
+
+def events(*these: object) -> SimpleQueue:
+    queue: SimpleQueue = SimpleQueue()
+    for event in these:
+        queue.put(event)
+    return queue
+
+
+def test_its_own_end_ends_the_wait_whatever_the_exit_code():
+    queue = events(TOOL)
+    await_end(TOOL, queue, lambda _: None)
+    assert queue.empty()
+
+
+def test_the_end_of_another_one_comes_first_even_when_both_have_ended():
+    with pytest.raises(ProcessDied) as raised:
+        await_end(TOOL, events(SERVER, TOOL), lambda _: None)
+    assert raised.value.process == "server-0"
+    assert "too much" in str(raised.value)
+
+
+def test_an_interrupt_ends_the_wait():
+    with pytest.raises(Interrupted):
+        await_end(TOOL, events(Interrupted("SIGINT")), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (State("exited", exit_code=1), "too much"),
+        (State("lost"), "supervisor is gone"),
+        (State("lease_expired", signal=15), "the controller was silent"),
+        (State("deadline", signal=15), "deadline passed"),
+        (State("stopped", signal=15), "stopped it"),
+    ],
+)
+def test_an_end_is_explained_by_who_ended_it(state: State, words: str):
+    error = died(ended("server-0", state, "ValueError: too much"))
+    assert words in error.reason
+    assert error.tail == ("ValueError: too much",)
+
+
+def test_a_log_that_cannot_be_read_does_not_hide_the_end():
+    def unreadable(_: int) -> tuple[str, ...]:
+        raise ConnectionLost("the link is down")
+
+    error = died(SimpleNamespace(name="server-0", state=State("exited"), tail=unreadable))
+    assert error.process == "server-0"
+    assert "the link is down" in error.reason
