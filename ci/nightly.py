@@ -17,6 +17,7 @@ from ci.report.controller import user
 from ci.serve.bringup import bring_up
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
+from ci.serve.watch import health_watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,15 +60,16 @@ def run_night(
             with record.step("check the host and take it"):
                 processes.take_leases()
                 record.update(hosts=preflight(plan, connections))
-            for item in plan.preparations:
-                prepare(item, processes, record)
+            for missing in plan.preparations:
+                prepare(missing, processes, record)
             with record.step("start the server and await its first token", "server"):
-                bring_up(plan, processes)
+                servers = bring_up(plan, processes)
                 record.update(versions={"vllm served": served_version(plan.endpoint) or "unknown"})
             with record.step("prove that it answers"):
                 proved = smoke(plan.endpoint, SMOKE_TIMEOUT_S)
-            for evaluation in plan.evaluations:
-                results[evaluation.benchmark.name] = evaluate(plan, evaluation, processes, record)
+            with health_watched(servers, events):
+                for item in plan.evaluations:
+                    results[item.benchmark.name] = evaluate(plan, item, processes, record)
         except BaseException as raised:  # noqa: BLE001 - a night ends in a report, whatever ended it
             error = raised
         with record.step("give the host back"):

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from ci.serve.readiness import await_ready
 
 if TYPE_CHECKING:
+    from ci.hosts.process import Supervised
     from ci.hosts.processes import Processes
     from ci.plan.model import Plan
 
 
-def bring_up(plan: Plan, processes: Processes) -> None:
+def bring_up(plan: Plan, processes: Processes) -> list[tuple[Supervised, str]]:
     """Start every server and block until the endpoint gave a completion with a token in it.
+
+    Returns:
+        The servers that have a health URL, each with it.
 
     Raises:
         ProcessDied: a server ended; the message is the reason found in its log.
@@ -30,3 +34,5 @@ def bring_up(plan: Plan, processes: Processes) -> None:
         plan.case.ready_timeout_s,
         processes.tell,
     )
+    pairs = zip(started, plan.processes, strict=True)
+    return [(process, server.health_url) for process, server in pairs if server.health_url]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,12 +49,16 @@ def test_a_start_that_fails_is_explained(case, start, finish, flags: str, words:
     assert cause["tail"]
 
 
-def test_a_server_killed_while_it_is_evaluated_ends_the_night(
-    case: Callable[..., object], start: Callable[..., subprocess.Popen[str]], finish
+@pytest.mark.parametrize("victim", ["server", "engine"])
+def test_what_is_killed_while_it_is_evaluated_ends_the_night(
+    case: Callable[..., object],
+    start: Callable[..., subprocess.Popen[str]],
+    finish: Callable[..., object],
+    victim: str,
 ):
     night = start(case(BENCHMARKS))
     server = _pid_once_running("acc", night)
-    os.kill(server, signal.SIGKILL)
+    os.kill(server if victim == "server" else _engine_of(server), signal.SIGKILL)
     ended = finish(night)
     assert ended.code == 3
     record = ended.record
@@ -61,6 +66,16 @@ def test_a_server_killed_while_it_is_evaluated_ends_the_night(
     assert record["survivors"] == []
     (check,) = [check for check in record["checks"] if check["name"] == "acc"]
     assert (check["outcome"], check["value"]) == ("unknown", None)
+
+
+def _engine_of(server: int) -> int:
+    """The pid of vLLM's engine process."""
+    (engine,) = (
+        int(child)
+        for child in Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        if b"EngineCore" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
+    return engine
 
 
 def _pid_once_running(name: str, night: subprocess.Popen[str]) -> int:
