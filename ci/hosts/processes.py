@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ci.errors import InfrastructureError
 from ci.hosts import process
 from ci.plan.variables import HOST_VARIABLES
-from ci.serve.watch import await_end
+from ci.serve.watch import await_end, telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +116,7 @@ class Processes:
     def last_lines(self) -> dict[str, str]:
         """The last log line of every process that is running, leases left out."""
         alive = [item for item in self.started if item.alive and item.name != LEASE]
-        return {item.name: next(reversed(item.tail(1)), "") for item in alive}
+        return {item.name: next(reversed(telling(item.tail(50))), "") for item in alive}
 
     def bring_logs_home(self, home: Path) -> list[str]:
         """Copy every log to `<home>/<host>/<process>.log`; returns what could not be copied."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TICK_S = 1.0
 TAIL_LINES = 30
 # Twice in a row within a second.
-HEALTH_EVERY_S = 0.3
+HEALTH_EVERY_S = 0.4
+OUR_PROBE = '"GET /health'
 HEALTH_TIMEOUT_S = 2.0
 UNAVAILABLE = 503
 SICK_FOR_GOOD = 2
@@ -112,6 +113,11 @@ def _watch_health(
             return
 
 
+def telling(lines: Sequence[str]) -> tuple[str, ...]:
+    """Leave out what servers log about our own health probes."""
+    return tuple(line for line in lines if OUR_PROBE not in line)
+
+
 def died(process: Supervised, sign: str = "") -> ProcessDied:
     """Explain an end that nobody asked for, from the process's state and log.
 
@@ -121,7 +127,7 @@ def died(process: Supervised, sign: str = "") -> ProcessDied:
     """
     state = process.state
     try:
-        log = process.tail(READ_LINES)
+        log = telling(process.tail(READ_LINES))
     except InfrastructureError as error:
         return ProcessDied(process.name, f"{sign or state}; its log cannot be read: {error}")
     reason = NOT_OF_ITS_OWN.get(state.state) or (

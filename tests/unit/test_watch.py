@@ -62,6 +62,13 @@ def test_an_end_is_explained_by_who_ended_it(state: State, words: str):
     assert error.tail == ("ValueError: too much",)
 
 
+def test_the_servers_lines_about_our_own_probes_are_left_out_of_the_reason():
+    probe = 'INFO: 127.0.0.1:1 - "GET /health HTTP/1.1" 200 OK'
+    error = died(ended("server-0", State("exited", exit_code=1), "ValueError: it", probe, probe))
+    assert "ValueError: it" in error.reason
+    assert error.tail == ("ValueError: it",)
+
+
 def test_a_log_that_cannot_be_read_does_not_hide_the_end():
     def unreadable(_: int) -> tuple[str, ...]:
         raise ConnectionLost("the link is down")
