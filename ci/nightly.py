@@ -6,16 +6,16 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ci.evaluate.run import evaluate
-from ci.hosts.give_back import give_back
 from ci.hosts.preflight import preflight
 from ci.hosts.prepare import prepare
-from ci.hosts.processes import Processes
 from ci.interrupt import interrupts_into
 from ci.judge import judge
 from ci.report.cause import message_of
 from ci.report.controller import user
 from ci.serve.bringup import bring_up
+from ci.serve.give_back import give_back
 from ci.serve.probe import served_version
+from ci.serve.processes import Processes
 from ci.serve.smoke import smoke
 from ci.serve.watch import health_watched
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from ci.errors import ExitCode
     from ci.evaluate.model import Result
     from ci.hosts.connection import Connection
-    from ci.hosts.processes import Events
     from ci.judge import Check
     from ci.plan.model import Plan
     from ci.report.console import View
     from ci.report.run import Record
+    from ci.serve.processes import Events
 
 SMOKE_TIMEOUT_S = 60.0
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ci.evaluate.model import Job, Tool
     from ci.hosts.connection import Connection
     from ci.hosts.process import Supervised
-    from ci.hosts.processes import Processes
     from ci.plan.model import Evaluation, Plan
     from ci.report.run import Record
+    from ci.serve.processes import Processes
 
 
 def evaluate(

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ci.hosts.connection import Connection
-    from ci.hosts.processes import Processes
     from ci.plan.model import Preparation
     from ci.report.run import Record
+    from ci.serve.processes import Processes
 
 STAMP = ".lamplighter.json"
 REPORTED = frozenset(

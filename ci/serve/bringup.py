@@ -8,8 +8,8 @@ from ci.serve.readiness import await_ready
 
 if TYPE_CHECKING:
     from ci.hosts.process import Supervised
-    from ci.hosts.processes import Processes
     from ci.plan.model import Plan
+    from ci.serve.processes import Processes
 
 
 def bring_up(plan: Plan, processes: Processes) -> list[tuple[Supervised, str]]:

@@ -9,8 +9,8 @@ from ci.report.cause import message_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.hosts.processes import Processes
     from ci.report.run import Record
+    from ci.serve.processes import Processes
 
 
 def give_back(processes: Processes, record: Record) -> None:
