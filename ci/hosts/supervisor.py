@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from typing import Any, Dict, Iterator, NamedTuple, NoReturn, Optional, Set, Tuple
@@ -400,6 +401,7 @@ class Supervisor:
     def finish(self) -> None:
         """Free the host first: who hears of the end may start the next process at once."""
         self.state["complete"] = True
+        shutil.rmtree(self.spec["tmp"], ignore_errors=True)
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
         self.publish()
         with contextlib.suppress(OSError):
@@ -483,7 +485,7 @@ def sweep(root: int, marker: bytes, grace_s: float) -> State:
 
 def child_environment(spec: State) -> Dict[str, str]:
     """Build the child's environment; names in `expand` may refer to the host's own values."""
-    env = dict(os.environ)
+    env = dict(os.environ, TMPDIR=spec["tmp"])
     for name, value in spec["env"].items():
         if name in spec["expand"]:
             value = re.sub(r"\$\{?(\w+)\}?", lambda m: os.environ.get(m[1], ""), value)  # noqa: PLW2901
@@ -583,6 +585,9 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
     detach(answers)
     try:
         folder, lock = take_host(spec)
+        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
+        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
+        spec["tmp"] = tempfile.mkdtemp(prefix="lamplighter-")
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
         answer(answers, refusal(error))
         os._exit(1)
@@ -595,6 +600,7 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
     _, status = os.waitpid(supervisor, 0)
     if os.WIFSIGNALED(status):
         end_orphans(folder, os.getpid(), REST_GRACE_S)
+    shutil.rmtree(spec["tmp"], ignore_errors=True)
     os._exit(0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def litter() -> set[Path]:
+    """What vLLM leaves in the temporary folder: its stores, and sockets named by a UUID."""
+    folder = Path(tempfile.gettempdir())
+    return {path for path in folder.iterdir() if path.is_socket()} | {*folder.glob("vllm_*")}
+
+
 def test_the_local_night_passes_with_figures_of_both_kinds(
     start: Callable[[Path], subprocess.Popen[str]], finish: Callable[..., object]
 ):
+    before = litter()
     ended = finish(start(Path("local.yaml")))
     assert ended.code == 0
+    assert litter() <= before
     checks = {check["name"]: check for check in ended.record["checks"]}
     assert checks["acc"]["value"] > 0
     assert checks["perf"]["value"] > 0

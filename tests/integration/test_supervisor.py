@@ -341,3 +341,33 @@ def test_a_full_disk_stops_nothing_from_being_stopped(tiny_disk):
         state = one.stop(0.2)
     assert (state.state, state.complete) == ("stopped", True)
     assert not any(map(lives, pids))
+
+
+def temporary_folder(one):
+    """Where the process was told to put temporary files; it has put one there."""
+    return Path(until(lambda: next(iter(Path(one.log).read_text().splitlines()), "")))
+
+
+LITTER = 'touch "$TMPDIR/litter"; echo "$TMPDIR"; exec sleep 600'
+
+
+@pytest.mark.parametrize("end", ["stop", "supervisor", "process"])
+def test_temporary_files_go_with_the_process(night, end):
+    one = night.start("bash", "-c", LITTER)
+    folder = temporary_folder(one)
+    assert (folder / "litter").exists()
+    if end == "stop":
+        one.stop(0)
+    else:
+        os.kill(
+            one.state.pid if end == "process" else night.on_disk()["supervisor"], signal.SIGKILL
+        )
+        night.hears_end(one)
+    until(lambda: not folder.exists())
+
+
+def test_a_temporary_folder_of_the_cases_own_is_left_alone(night, tmp_path):
+    one = night.start("bash", "-c", LITTER, env={"TMPDIR": str(tmp_path)})
+    assert temporary_folder(one) == tmp_path
+    one.stop(0)
+    assert (tmp_path / "litter").exists()
