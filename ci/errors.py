@@ -5,6 +5,8 @@ LamplighterError                 3  (unknown)
 │   └── CaseError                2  problems in a case file, each with file, line and key path
 ├── InfrastructureError          3  a host, a process or a tool broke; says nothing about the model
 │   ├── ConnectionLost           3  the connection to a host is gone
+│   ├── HostUnreachable          3  a host cannot be connected to
+│   ├── HostKeyRefused           3  a host's key is not the one that is known, or none is known
 │   ├── CommandTimedOut          3  a command on a host ran past its time and was killed
 │   ├── HostBusy                 3  another run holds the host; says which
 │   ├── PreparationFailed        3  an environment or a model could not be made
@@ -84,6 +86,14 @@ class InfrastructureError(LamplighterError):
 
 class ConnectionLost(InfrastructureError):  # noqa: N818 - says what happened, not that it is bad
     """The connection to a host broke."""
+
+
+class HostUnreachable(InfrastructureError):  # noqa: N818
+    """A host cannot be connected to; the message says why and what to look at."""
+
+
+class HostKeyRefused(InfrastructureError):  # noqa: N818
+    """A host showed a key that is not the one known for it, or none is known."""
 
 
 class CommandTimedOut(InfrastructureError):  # noqa: N818

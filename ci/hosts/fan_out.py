@@ -1,0 +1,45 @@
+"""The same work for many hosts at once, where one slow or dead host hides nobody else's outcome."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from ci.errors import LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+AT_ONCE = 32
+
+
+def fan_out(
+    names: Iterable[str],
+    work: Callable[[str], T],
+    at_once: int = AT_ONCE,
+) -> dict[str, T | LamplighterError]:
+    """Do the same for every host.
+
+    Args:
+        names: of the hosts.
+        work: what is done for one; bounded in time by itself.
+        at_once: how many are worked on at the same time.
+
+    Returns:
+        What came of it for each, in the order of `names`; an error of ours as a value. Any other
+        exception is a defect and is raised.
+    """
+
+    def outcome(name: str) -> T | LamplighterError:
+        try:
+            return work(name)
+        except LamplighterError as error:
+            return error
+
+    listed = list(names)
+    if len(listed) == 1:
+        return {listed[0]: outcome(listed[0])}
+    with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed)))) as pool:
+        return dict(zip(listed, pool.map(outcome, listed), strict=True))
