@@ -1,0 +1,113 @@
+"""This host's network interfaces and addresses, asked of the kernel over netlink."""
+
+import os
+import socket
+import struct
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+# Linux include/uapi/linux/{netlink,rtnetlink,if_link,if_addr}.h
+_GET_LINK, _GET_ADDRESS, _ERROR, _DONE = 18, 22, 2, 3
+_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+_LINK_NAME, _LINK_MTU, _ADDRESS, _LOCAL = 3, 4, 1, 2
+_HEADER = struct.Struct("=IHHII")
+_FLAG_UP, _FLAG_RUNNING = 0x1, 0x40
+_SCOPE_LINK = 253
+_ROUTE_UP = 0x1
+ANSWER_S = 2.0
+
+
+def interfaces() -> List[Dict[str, Any]]:
+    """List the interfaces: `name`, `mtu`, `up` (switched on, and a carrier is there)."""
+    return [
+        {"name": link["name"], "mtu": link["mtu"], "up": link["up"]} for link in _links().values()
+    ]
+
+
+def addresses() -> List[Dict[str, Any]]:
+    """List the addresses of interfaces that are up: `interface`, `address`, `prefix`.
+
+    IPv6 ones that are only good on one link are left out.
+    """
+    links = _links()
+    found: List[Dict[str, Any]] = []
+    for body in _ask(_GET_ADDRESS, socket.AF_UNSPEC):
+        family, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
+        if family not in (socket.AF_INET, socket.AF_INET6) or index not in links:
+            continue
+        link = links[index]
+        if not link["up"] or (family == socket.AF_INET6 and scope == _SCOPE_LINK):
+            continue
+        parts = dict(_attributes(body, 8))
+        raw = parts.get(_LOCAL) or parts.get(_ADDRESS)
+        if raw:
+            address = socket.inet_ntop(family, raw)
+            found.append({"interface": link["name"], "address": address, "prefix": prefix})
+    return found
+
+
+def default_interface() -> Optional[str]:
+    """Name the interface of the default route with the lowest metric."""
+    with open("/proc/net/route", encoding="ascii") as lines:
+        rows = [line.split() for line in lines][1:]
+    ways = [
+        (int(row[6]), row[0])
+        for row in rows
+        if row[1] == "00000000" and row[7] == "00000000" and int(row[3], 16) & _ROUTE_UP
+    ]
+    return min(ways)[1] if ways else None
+
+
+def ssh_address() -> Optional[str]:
+    """Give the address of this host that the controller's SSH connection came to."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return words[2] if len(words) == 4 else None  # noqa: PLR2004 - client, port, server, port
+
+
+def _links() -> Dict[int, Dict[str, Any]]:
+    found: Dict[int, Dict[str, Any]] = {}
+    for body in _ask(_GET_LINK, socket.AF_UNSPEC):
+        _, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
+        parts = dict(_attributes(body, 16))
+        up = bool(flags & _FLAG_UP and flags & _FLAG_RUNNING)
+        found[index] = {
+            "name": parts.get(_LINK_NAME, b"").rstrip(b"\0").decode("utf-8", "replace"),
+            "mtu": struct.unpack("=I", parts[_LINK_MTU])[0] if _LINK_MTU in parts else None,
+            "up": up,
+        }
+    return found
+
+
+def _ask(what: int, family: int) -> Iterator[bytes]:
+    """Ask for all of a kind; gives each answer's body, as in netlink(7)."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+        link.settimeout(ANSWER_S)
+        link.bind((0, 0))
+        body = struct.pack("=B15x", family)
+        link.send(_HEADER.pack(_HEADER.size + len(body), what, _DUMP, 1, 0) + body)
+        while True:
+            answer = link.recv(1 << 18)
+            at = 0
+            while at + _HEADER.size <= len(answer):
+                length, kind, _, _, _ = _HEADER.unpack_from(answer, at)
+                body = answer[at + _HEADER.size : at + length]
+                if kind == _DONE:
+                    return
+                if kind == _ERROR:
+                    raise OSError(
+                        -struct.unpack_from("=i", body)[0], "netlink refused the question"
+                    )
+                yield body
+                at += _aligned(length)
+
+
+def _attributes(body: bytes, at: int) -> Iterator[Tuple[int, bytes]]:
+    while at + 4 <= len(body):
+        length, kind = struct.unpack_from("=HH", body, at)
+        if length < 4:  # noqa: PLR2004 - its own header: the rest is padding
+            return
+        yield kind, body[at + 4 : at + length]
+        at += _aligned(length)
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3

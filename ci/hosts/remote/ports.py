@@ -1,0 +1,94 @@
+"""Which ports of this host are listened on, and by whom. Reads /proc."""
+
+import os
+import socket
+import sys
+from typing import Any, Dict, List, NamedTuple, Set
+
+_LISTEN = "0A"  # state of a listening socket in /proc/net/tcp, Linux include/net/tcp_states.h
+
+
+class Listener(NamedTuple):
+    """One listening socket."""
+
+    port: int
+    address: str
+    uid: int
+    inode: str
+
+
+def listeners() -> List[Listener]:
+    """Find every listening TCP socket of this network namespace."""
+    found: List[Listener] = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as lines:
+                rows = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        for row in rows:
+            if row[3] == _LISTEN:
+                address, port = row[1].rsplit(":", 1)
+                found.append(Listener(int(port, 16), _address(address), int(row[7]), row[9]))
+    return found
+
+
+def taken(wanted: List[int], found: List[Listener]) -> Dict[str, Dict[str, Any]]:
+    """Say who has which of the wanted ports.
+
+    Args:
+        wanted: the ports to look for.
+        found: what `listeners` gave.
+
+    Returns:
+        Port, as text → `addresses`, and `pid`, `command`, `user`, `run` of its owner. Another
+        user's process cannot be looked into: then pid is null and only the user is known.
+    """
+    by_port: Dict[int, List[Listener]] = {}
+    for one in found:
+        if one.port in wanted:
+            by_port.setdefault(one.port, []).append(one)
+    if not by_port:
+        return {}
+    from ci.hosts.remote.owner import describe, user_name  # noqa: PLC0415 - seldom needed
+
+    owners = _owners({one.inode for many in by_port.values() for one in many})
+    answer: Dict[str, Dict[str, Any]] = {}
+    for port, many in sorted(by_port.items()):
+        pids = [owners[one.inode] for one in many if one.inode in owners]
+        user = user_name(many[0].uid)
+        unknown = {"pid": None, "command": f"a process of {user}", "user": user, "run": None}
+        answer[str(port)] = {
+            **(describe(min(pids)) if pids else unknown),
+            "addresses": sorted({one.address for one in many}),
+        }
+    return answer
+
+
+def _owners(inodes: Set[str]) -> Dict[str, int]:
+    """Socket inode → the first process that has it open, in one walk through /proc."""
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    owners: Dict[str, int] = {}
+    for pid in sorted(map(int, filter(str.isdecimal, os.listdir("/proc")))):
+        try:
+            handles = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for handle in handles:
+            try:
+                inode = wanted.get(os.readlink(f"/proc/{pid}/fd/{handle}"))
+            except OSError:
+                continue
+            if inode:
+                owners.setdefault(inode, pid)
+        if len(owners) == len(wanted):
+            break
+    return owners
+
+
+def _address(text: str) -> str:
+    """Read an address as /proc/net/tcp writes it: 32-bit words in the machine's byte order."""
+    raw = bytes.fromhex(text)
+    if sys.byteorder == "little":
+        raw = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)  # noqa: PLR2004
