@@ -1,0 +1,213 @@
+"""Bring a lab up and down. Everything that it makes is found again from its folder alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.errors import LamplighterError, UserError
+from ci.lab import loopback, namespaces, network
+from ci.lab.model import Lab, LabHost, load, save
+from ci.lab.programs import need_programs
+from ci.lab.sshd import path_with_python, write_host_files, write_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+FILES = ("identity", "identity.pub", "known_hosts", "lab.json.new", "lab.json")
+
+
+def up(  # noqa: PLR0913 - each is one plain choice
+    folder: Path,
+    count: int,
+    *,
+    name: str = "lab",
+    cluster_file: Path,
+    workspace: str = "",
+    disk_mb: int = 0,
+    shown: Sequence[Path] = (),
+    root: bool | None = None,
+) -> Lab:
+    """Make hosts on this machine and the cluster file that leads to them.
+
+    As root each host has its own address, PIDs, hostname and root: it sees all files of this
+    machine except /tmp, /run and /var/tmp, and what it writes stays its own, in memory. Without
+    root each is an sshd of yours on a loopback address, with a workspace of its own.
+
+    Args:
+        folder: for keys, logs and state; made when it is not there.
+        count: how many hosts, at most 250.
+        name: unique among the labs that are up here; hosts are called `<name>-1`, `<name>-2`, ….
+        cluster_file: written here; `down` removes it.
+        workspace: for every host; empty leaves it to the default there. As root only.
+        disk_mb: how much each host may write; 0 for half of this machine's memory. As root only.
+        shown: folders under /tmp or /run that hosts shall see all the same. As root only.
+        root: False for the lab of a plain user although we are root; None for what we may.
+
+    Raises:
+        UserError: a lab of that name is up; a name, a count or the cluster file will not do;
+            programs are missing.
+        InfrastructureError: it could not be made; what was made is taken away again.
+    """
+    as_root = os.geteuid() == 0 if root is None else root
+    folder, cluster_file = folder.absolute(), cluster_file.absolute()
+    _check(name, count, cluster_file)
+    need_programs(as_root)
+    with _one_at_a_time():
+        _clear_the_way(folder, name, as_root=as_root)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lab = _planned(Lab(
+            name=name, folder=folder.resolve(), cluster_file=cluster_file, root=as_root,
+            user="root" if as_root else _user(), port=22, hosts=(), workspace=workspace,
+            disk_mb=disk_mb, path=path_with_python(),
+            shown=tuple(str(path.resolve()) for path in shown),
+        ), count)  # fmt: skip
+        save(lab)
+        try:
+            _make(lab)
+        except BaseException:
+            _remove(lab)
+            raise
+    return lab
+
+
+def down(folder: Path) -> bool:
+    """End a lab and everything of it; whoever made it, whatever became of them. Twice is fine.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        UserError: it was made as root, and we are not.
+        InfrastructureError: something stayed; says what.
+    """
+    lab = load(folder.absolute())
+    if lab is None:
+        return False
+    if lab.root and os.geteuid() != 0:
+        raise UserError(f"lab {lab.name} was made as root; end it as root: sudo inv lab.down")
+    with _one_at_a_time():
+        _remove(lab)
+    return True
+
+
+def _check(name: str, count: int, cluster_file: Path) -> None:
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r}: a lab's name is made of a-z, 0-9 and -, at most 32 of them")
+    if not 1 <= count <= network.MOST_HOSTS:
+        raise UserError(f"{count} hosts: a lab has from 1 to {network.MOST_HOSTS}")
+    if cluster_file.exists() and not cluster_file.read_text().startswith(_FIRST_LINE):
+        raise UserError(f"{cluster_file} is not a lab's; give the lab another name, or move it")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    # Two labs that begin at once would choose the same network. A folder can be locked as well as
+    # a file, and nothing is left behind.
+    user_folder = tempfile.gettempdir()
+    held = os.open("/run" if os.geteuid() == 0 else user_folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _clear_the_way(folder: Path, name: str, *, as_root: bool) -> None:
+    old = load(folder)
+    if old is None and as_root:
+        probe = Lab(name, folder, folder, root=True, user="root", port=22, hosts=())
+        owner = network.owner_of(probe)
+        old = load(owner) if owner else None
+        if old is None:  # links or namespaces whose folder was deleted by hand
+            namespaces.end_hosts(probe)
+    if old is None:
+        return
+    if is_up(old):
+        raise UserError(f"lab {old.name} is up, in {old.folder}; end it first: inv lab.down")
+    _remove(old)
+
+
+def is_up(lab: Lab) -> bool:
+    """Say whether any host of a lab is alive."""
+    alive = namespaces.first_process if lab.root else loopback.listener
+    return any(alive(lab, host.name) is not None for host in lab.hosts)
+
+
+def _planned(lab: Lab, count: int) -> Lab:
+    from dataclasses import replace
+
+    numbers = range(1, count + 1)
+    if lab.root:
+        subnet = network.free_subnet()
+        addresses = [network.address(subnet, index) for index in numbers]
+        lab = replace(lab, subnet=subnet)
+    else:
+        addresses = [f"127.0.0.{index + 1}" for index in numbers]
+        lab = replace(lab, port=loopback.free_port(addresses))
+    hosts = (LabHost(f"{lab.name}-{i}", i, addresses[i - 1]) for i in numbers)
+    return replace(lab, hosts=tuple(hosts))
+
+
+def _user() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _make(lab: Lab) -> None:
+    write_keys(lab)
+    if lab.root:
+        namespaces.make_hosts(lab)
+    else:
+        for host in lab.hosts:
+            write_host_files(lab, host.name, loopback.mark(lab))
+        loopback.make_hosts(lab)
+    lab.cluster_file.parent.mkdir(parents=True, exist_ok=True)
+    lab.cluster_file.write_text(cluster_text(lab))
+
+
+def _remove(lab: Lab) -> None:
+    (namespaces if lab.root else loopback).end_hosts(lab)
+    if lab.cluster_file.exists() and lab.cluster_file.read_text().startswith(_header(lab)):
+        lab.cluster_file.unlink()
+    if (lab.folder / "hosts").exists():
+        shutil.rmtree(lab.folder / "hosts")
+    for name in FILES:
+        (lab.folder / name).unlink(missing_ok=True)
+    if not any(lab.folder.iterdir()):
+        lab.folder.rmdir()
+
+
+_FIRST_LINE = "# Written by `inv lab.up`; `inv lab.down` removes it."
+
+
+def _header(lab: Lab) -> str:
+    return f"{_FIRST_LINE} Lab {lab.name} in {lab.folder}.\n"
+
+
+def cluster_text(lab: Lab) -> str:
+    """What the cluster file says."""
+    lines = [
+        "defaults:",
+        f"  user: {lab.user}",
+        f"  port: {lab.port}",
+        f"  identity: {lab.identity}",
+        f"  known_hosts: {lab.known_hosts}",
+        *([f"  workspace: {lab.workspace}"] if lab.workspace and lab.root else ()),
+        "hosts:",
+    ]
+    for host in lab.hosts:
+        own = "" if lab.root else f", workspace: {lab.home(host.name)}/workspace"
+        lines.append(f"  {host.name}: {{address: {host.address}{own}}}")
+    return _header(lab) + "\n".join(lines) + "\n"
+
+
+__all__ = ["Lab", "LabHost", "LamplighterError", "down", "is_up", "load", "up"]

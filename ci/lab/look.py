@@ -1,0 +1,114 @@
+"""What /proc says of processes, ports and mounts. Reads only."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LISTENING = "0A"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One mount: where, and which kind of file system."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a host.
+
+    Attributes:
+        pid: its number on this machine.
+        pid_there: its number on the host.
+        parent: its parent's number on this machine.
+        name: as the kernel has it, 15 characters.
+        command: its command line, separated by spaces.
+    """
+
+    pid: int
+    pid_there: int
+    parent: int
+    name: str
+    command: str
+
+
+def read_mounts() -> list[Mount]:
+    """The mounts that this process sees."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        path = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
+        found.append(Mount(path, after.split()[0]))
+    return found
+
+
+def pids() -> Iterator[int]:
+    """The processes that there are."""
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208
+
+
+def namespace_of(pid: int, kind: str) -> int | None:
+    """Which namespace a process is in, as the kernel numbers them; None for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
+    except OSError:
+        return None
+
+
+def read_process(pid: int) -> Process | None:
+    """Look at a process; None when it has ended, be it reaped or not."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    if fields["State"][0] in "ZX":
+        return None
+    return Process(
+        pid=pid,
+        pid_there=int(fields["NSpid"].split()[-1]),
+        parent=int(fields["PPid"]),
+        name=fields["Name"],
+        command=command.replace(b"\0", b" ").decode(errors="replace").strip(),
+    )
+
+
+def began(pid: int) -> str:
+    """When a process began, in the kernel's ticks; empty when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def listening(pid: int | str) -> set[tuple[str, int]]:
+    """The TCP addresses and ports that somebody listens on, as a process's network has them."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        found |= {_local(row[1]) for row in map(str.split, lines) if row[3] == LISTENING}
+    return found
+
+
+def _local(text: str) -> tuple[str, int]:
+    # Addresses are printed as 32-bit words in the machine's byte order.
+    address, _, port = text.partition(":")
+    words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+    packed = b"".join(struct.pack("=I", word) for word in words)
+    return str(ipaddress.ip_address(packed)), int(port, 16)

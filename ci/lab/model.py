@@ -1,0 +1,128 @@
+"""What a lab is: its hosts and where its files are; kept in `lab.json`, so any process can end it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ci.errors import UserError
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """One host of a lab.
+
+    Attributes:
+        name: its name in the cluster file, and its hostname when the lab was made as root.
+        index: 1 for the first.
+        address: the IPv4 address that its sshd listens on.
+    """
+
+    name: str
+    index: int
+    address: str
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab that was brought up.
+
+    Attributes:
+        name: unique among the labs that are up on this machine.
+        folder: its keys, logs and state.
+        cluster_file: what `--cluster` reads; written by `up`, removed by `down`.
+        root: True for network namespaces, False for loopback sshds as the plain user.
+        user: who logs in.
+        port: where every sshd listens.
+        hosts: in order.
+        subnet: the hosts' network, e.g. `10.213.0.0/24`; empty without root.
+        workspace: the workspace on each host; empty for the default there.
+        disk_mb: how much each host may write; 0 for half the memory.
+        path: PATH of the sessions; empty for sshd's own.
+        shown: folders of this machine that the hosts see although they are under /tmp or /run.
+    """
+
+    name: str
+    folder: Path
+    cluster_file: Path
+    root: bool
+    user: str
+    port: int
+    hosts: tuple[LabHost, ...]
+    subnet: str = ""
+    workspace: str = ""
+    disk_mb: int = 0
+    path: str = ""
+    shown: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Path:
+        """The private key that every host lets in."""
+        return self.folder / "identity"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys, as ssh wants them."""
+        return self.folder / "known_hosts"
+
+    @property
+    def key(self) -> str:
+        """Eight letters that stand for the lab's name where names must be short."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:8]
+
+    def home(self, host: str) -> Path:
+        """Say where this machine keeps a host's keys, log and disk.
+
+        Raises:
+            UserError: the lab has no such host.
+        """
+        return self.folder / "hosts" / self.host(host).name
+
+    def host(self, name: str) -> LabHost:
+        """Find a host by its name.
+
+        Raises:
+            UserError: the lab has no such host.
+        """
+        found = next((host for host in self.hosts if host.name == name), None)
+        if found is None:
+            raise UserError(
+                f"lab {self.name} has no host {name}; it has "
+                f"{', '.join(host.name for host in self.hosts)}"
+            )
+        return found
+
+
+def save(lab: Lab) -> None:
+    """Write a lab's state, whole or not at all."""
+    new = lab.folder / "lab.json.new"
+    new.write_text(json.dumps(asdict(lab), default=str, indent=1) + "\n")
+    os.replace(new, lab.folder / "lab.json")  # noqa: PTH105 - as atomic as it gets
+
+
+def load(folder: Path) -> Lab | None:
+    """Read a lab's state; None when there is none in that folder.
+
+    Raises:
+        UserError: what is there is not a lab's state.
+    """
+    try:
+        text = (folder / "lab.json").read_text()
+    except FileNotFoundError:
+        return None
+    try:
+        return _lab(json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{folder}/lab.json is not the state of a lab: {error}") from None
+
+
+def _lab(fields: dict[str, Any]) -> Lab:
+    fields["folder"] = Path(fields["folder"])
+    fields["cluster_file"] = Path(fields["cluster_file"])
+    fields["hosts"] = tuple(LabHost(**host) for host in fields["hosts"])
+    fields["shown"] = tuple(fields["shown"])
+    return Lab(**fields)

@@ -1,0 +1,86 @@
+"""The system's programs that a lab needs: named, found, and installed where root on Debian may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ci.errors import InfrastructureError, UserError
+from ci.lab.run_tool import PATH, run_tool
+
+# Program → Debian's package that has it.
+FOR_KEYS = {"sshd": "openssh-server", "ssh": "openssh-client"}
+FOR_NAMESPACES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
+FAKETIME = "libfaketimeMT.so.1"
+
+
+def find_program(name: str) -> str | None:
+    """Find a program, also in /sbin."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{PATH}")
+
+
+def need_programs(root: bool | None = None) -> None:  # noqa: FBT001 - None asks the system
+    """See that a lab can be made here; as root on Debian, install what is missing.
+
+    Args:
+        root: for a lab of network namespaces, or of plain sshds; None for what we may make.
+
+    Raises:
+        UserError: programs are missing; says what to type.
+    """
+    wanted = FOR_KEYS | (FOR_NAMESPACES if root or (root is None and os.geteuid() == 0) else {})
+    missing = sorted({package for name, package in wanted.items() if find_program(name) is None})
+    if missing:
+        install(missing)
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages, starting none of their services.
+
+    Raises:
+        UserError: not root, not Debian, or the installation failed; says what to type.
+    """
+    by_hand = f"apt-get install --no-install-recommends {' '.join(packages)}"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise UserError(f"a lab needs {', '.join(packages)}; as root: {by_hand}")
+    environment = [*("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")]
+    command = [*environment, "apt-get", "install", "-y", "--no-install-recommends", *packages]
+    kept_off = _forbid_services()
+    try:
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            run_tool(["apt-get", "update"], timeout_s=300)
+            run_tool(command, timeout_s=600)
+    except InfrastructureError as error:
+        raise UserError(f"{error}; try by hand, as root: {by_hand}") from None
+    finally:
+        if kept_off:
+            kept_off.unlink()
+
+
+def find_faketime() -> Path:
+    """Find the library that shifts a process's clock, installing it where that is possible.
+
+    Raises:
+        UserError: it is not here and could not be installed.
+    """
+    folders = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+    for attempt in (1, 2):
+        for folder in folders:
+            found = next(Path(folder).glob(f"**/faketime/{FAKETIME}"), None)
+            if found:
+                return found
+        if attempt == 1:
+            install(["libfaketime"])
+    raise UserError("libfaketime is installed, but its library was not found in /usr/lib")
+
+
+def _forbid_services() -> Path | None:
+    # Debian starts a service that it installs, unless this program says no.
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        return None
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    return policy

@@ -1,0 +1,252 @@
+"""Turn this process's children into a lab's hosts: own mounts, PIDs, hostname, network, then sshd.
+
+A program of its own (`python start_hosts.py < specs`), standard library only, because it forks and
+changes namespaces, which a process with threads must not do. Exits when every host has begun.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+# Linux headers: sched.h, mount.h, sockios.h, prctl.h.
+NEW_MOUNTS, NEW_NAMES, NEW_IPC, NEW_PIDS = 0x20000, 0x4000000, 0x8000000, 0x20000000
+NOSUID, NODEV, NOEXEC, BIND, REC, PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+DETACH = 2
+SET_FLAGS, SET_ADDRESS, SET_MASK, UP = 0x8914, 0x8916, 0x891C, 1
+DIE_WITH_PARENT = 1
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+# sshd ends with a restart, the host does not: process 1 starts it again and reaps orphans.
+FIRST_PROCESS = """
+while :; do
+  while [ -e /run/lab/hold ]; do sleep 0.1; done
+  "$0" -D -e -f /run/lab/sshd_config
+  sleep 0.05
+done
+"""
+
+
+def call(name: str, *arguments: object) -> None:
+    """Call libc; strings travel as bytes.
+
+    Raises:
+        OSError: it failed; names the call and its arguments.
+    """
+    packed = [item.encode() if isinstance(item, str) else item for item in arguments]
+    if getattr(LIBC, name)(*packed) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}{arguments}: {os.strerror(number)}")
+
+
+def mount(source: str, target: Path, kind: str | None, flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    call("mount", source, str(target), kind, ctypes.c_ulong(flags), data)
+
+
+def make_disk(host: dict[str, Any]) -> None:
+    """Give a host its disk: a tmpfs on this machine, so that it outlives a crash of the host."""
+    disk = Path(host["home"], "disk")
+    disk.mkdir(exist_ok=True)
+    if host["empty"] and disk.is_mount():
+        call("umount2", str(disk), DETACH)
+    if not disk.is_mount():
+        size = f"size={host['disk_mb']}m," if host["disk_mb"] else ""
+        mount("lamplighter-lab", disk, "tmpfs", 0, f"{size}mode=755")
+
+
+def start(host: dict[str, Any], shared: dict[str, Any]) -> None:
+    """In a child: enter the host's network, make its other namespaces, fork its process 1."""
+    call("prctl", DIE_WITH_PARENT, signal.SIGKILL)
+    with Path("/run/netns", host["netns"]).open() as network:
+        call("setns", network.fileno(), 0)
+    call("unshare", NEW_MOUNTS | NEW_NAMES | NEW_IPC | NEW_PIDS)
+    # They share a mount namespace: what is written here comes before the other changes its root.
+    go, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(told)
+        os.read(go, 1)
+        become(host, shared)
+    began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    Path(host["home"], "pid").write_text(f"{pid} {began}\n")
+
+
+def become(host: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Be process 1 of a host; never returns."""
+    os.setsid()
+    log = os.open(f"{host['home']}/sshd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.closerange(3, 1024)
+    try:
+        mount("none", Path("/"), None, REC | PRIVATE)
+        socket.sethostname(host["name"])
+        bring_up_network(host)
+        root = make_root(host, shared)
+        enter(root)
+        environment = {"PATH": shared["path"], "HOME": "/root", "USER": "root", "SHELL": "/bin/sh"}
+        os.execve("/bin/sh", ["sh", "-c", FIRST_PROCESS, shared["sshd"]], environment)
+    except OSError as error:
+        print(f"host {host['name']} cannot begin: {error}", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(1)
+
+
+def bring_up_network(host: dict[str, Any]) -> None:
+    """Give lo and eth0 their addresses, without a process for each."""
+    alone = Path("/proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+    if alone.exists():  # 128 hosts announcing themselves to one another cost seconds
+        alone.write_text("1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for request, value in ((SET_ADDRESS, host["address"]), (SET_MASK, host["netmask"])):
+            address = struct.pack("16sHH4s8x", b"eth0", 2, 0, socket.inet_aton(value))
+            fcntl.ioctl(control, request, address)
+        for name in (b"lo", b"eth0"):
+            fcntl.ioctl(control, SET_FLAGS, struct.pack("16sH14x", name, UP))
+
+
+def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
+    """Mount what the host will see as `/`: this machine's files, writes to its own disk."""
+    home = Path(host["home"])
+    upper, root = home / "disk/upper", home / "root"
+    for folder in (upper, home / "disk/work", root):
+        folder.mkdir(exist_ok=True)
+    for volatile in ("run", "tmp"):
+        shutil.rmtree(upper / volatile, ignore_errors=True)
+    for path in shared["fresh"]:
+        begin_empty(upper, path)
+    write_own_files(host, shared, upper)
+    overlay("/", home / "disk", root)
+    for number, path in enumerate(shared["mounts"]):
+        show(path, home / "disk" / f"mount-{number}", root)
+    mount_system(host, root)
+    return root
+
+
+def begin_empty(upper: Path, path: str) -> None:
+    """Hide what this machine has in a folder: the host has that folder too, but empty."""
+    if os.path.lexists(f"{upper}{path}"):
+        return
+    made = own(upper, path)
+    made.mkdir()
+    like(Path(path), made)
+    os.setxattr(made, "trusted.overlay.opaque", b"y")
+
+
+def own(upper: Path, path: str) -> Path:
+    """Make the parents of a path in the host's own layer, as they are on this machine."""
+    for parent in reversed(Path(path).parents[:-1]):
+        mine = Path(f"{upper}{parent}")
+        if not mine.exists():
+            mine.mkdir()
+            like(parent, mine)
+    return Path(f"{upper}{path}")
+
+
+def like(path: Path, made: Path) -> None:
+    """Give a path the owner and mode that its namesake on this machine has, if there is one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return
+    os.chown(made, status.st_uid, status.st_gid)
+    made.chmod(status.st_mode & 0o7777)
+
+
+def write_own_files(host: dict[str, Any], shared: dict[str, Any], upper: Path) -> None:
+    """Write what tells hosts apart, and sshd's files."""
+    shutil.copytree(Path(host["home"], "etc"), upper / "run/lab")
+    own(upper, "/run/sshd").mkdir(mode=0o755)
+    own(upper, "/etc/hostname").write_text(host["name"] + "\n")
+    own(upper, "/etc/hosts").write_text(shared["etc_hosts"])
+    identity = uuid.uuid5(uuid.NAMESPACE_DNS, host["netns"])
+    own(upper, "/etc/machine-id").write_text(identity.hex + "\n")
+    Path(host["home"], "boot_id").write_text(f"{uuid.uuid4()}\n")
+    if Path("/root/.bashrc").exists():  # what the operator put there is not on a bare host
+        own(upper, "/root/.bashrc").write_text("")
+    accounts = Path("/etc/shadow").read_text()
+    if accounts.startswith("root:!"):  # sshd without PAM lets nobody into a locked account
+        opened = own(upper, "/etc/shadow")
+        opened.write_text("root:*:" + accounts.split(":", 2)[2])
+        opened.chmod(0o600)
+
+
+def overlay(lower: str, disk: Path, target: Path) -> None:
+    """Mount this machine's folder with a host's own layer over it."""
+    layers = f"lowerdir={lower},upperdir={disk}/upper,workdir={disk}/work"
+    mount("overlay", target, "overlay", 0, layers)
+
+
+def show(path: str, layer: Path, root: Path) -> None:
+    """Show one further file system of this machine, writes kept apart where that is possible."""
+    target = Path(f"{root}{path}")
+    try:
+        if Path(path).is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            for part in ("upper", "work"):
+                (layer / part).mkdir(parents=True, exist_ok=True)
+            overlay(path, layer, target)
+            return
+        target.touch()
+        mount(path, target, None, BIND)
+    except OSError as error:
+        print(f"host does not see {path}: {error}", file=sys.stderr)  # noqa: T201
+
+
+def mount_system(host: dict[str, Any], root: Path) -> None:
+    """Mount /dev, /proc and /sys as a host of its own has them."""
+    mount("/dev", root / "dev", None, BIND)
+    for folder in ("shm", "pts"):
+        (root / "dev" / folder).mkdir(exist_ok=True)
+    mount("tmpfs", root / "dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
+    mount("devpts", root / "dev/pts", "devpts", NOSUID | NOEXEC, "newinstance,ptmxmode=0666")
+    mount("proc", root / "proc", "proc", NOSUID | NODEV | NOEXEC)
+    # Every host runs on this kernel, so a reboot shows only if the id is the host's own.
+    boot_id = root / "proc/sys/kernel/random/boot_id"
+    mount(f"{host['home']}/boot_id", boot_id, None, BIND)
+    mount("sysfs", root / "sys", "sysfs", NOSUID | NODEV | NOEXEC)
+    if (root / "sys/fs/cgroup").is_dir():
+        mount("/sys/fs/cgroup", root / "sys/fs/cgroup", None, BIND | REC)
+
+
+def enter(root: Path) -> None:
+    """Make a folder the root, and let go of the one before (pivot_root(2), NOTES)."""
+    os.chdir(root)
+    call("pivot_root", ".", ".")
+    call("umount2", ".", DETACH)
+    os.chdir("/")
+
+
+def main() -> int:
+    """Start every host that standard input describes; 1 when one could not be started."""
+    call("prctl", DIE_WITH_PARENT, signal.SIGKILL)
+    shared = json.load(sys.stdin)
+    children = []
+    for host in shared["hosts"]:
+        make_disk(host)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                start(host, shared)
+            except OSError as error:
+                print(f"{host['name']}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+                os._exit(1)
+            os._exit(0)
+        children.append(pid)
+    return int(any(os.waitpid(pid, 0)[1] for pid in children))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
