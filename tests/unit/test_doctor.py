@@ -1,0 +1,368 @@
+"""Facts of hosts → findings, and how they are shown."""
+
+import io
+from types import SimpleNamespace as Values
+
+import pytest
+
+from ci.doctor import checks, table
+from ci.doctor.examine import clock
+from ci.doctor.model import Examination, Pair
+from ci.doctor.needs import devices_on, weights_on
+from ci.hosts.target import Accelerator, Target
+
+GIB = 2**30
+
+
+def process(host="a", port=8000, **more):
+    chosen = {
+        "name": f"server-{host}",
+        "host": host,
+        "headless": host != "a",
+        "port": port,
+        "ports": (13345,),
+        "env": {},
+        "argv": ("/w/envs/vllm-1/bin/vllm", "serve", "/m/x"),
+    }
+    return Values(**(chosen | more))
+
+
+def plan_of(*processes, hosts=("a", "b"), preparations=(), device="cpu", npu_per_node=0):
+    """The plan as far as a doctor reads it."""
+    return Values(
+        case=Values(device=device, npu_per_node=npu_per_node),
+        workspace="/w",
+        hosts=tuple(
+            Values(name=name, address=f"10.0.0.{n}", interface="eth0", workspace="/w")
+            for n, name in enumerate(hosts, 1)
+        ),
+        preparations=preparations,
+        processes=processes or tuple(process(name) for name in hosts),
+    )
+
+
+def facts_of(number=1, **more):
+    """A healthy host's."""
+    facts = {
+        "python": "3.11.2",
+        "cpu": "Kunpeng",
+        "kernel": "6.1",
+        "machine": "aarch64",
+        "cores": 64,
+        "cann": "8.3",
+        "clock_offset_s": 0.01,
+        "clock_uncertainty_s": 0.005,
+        "memory_bytes": 64 * GIB,
+        "memory_free_bytes": 60 * GIB,
+        "disk_free_bytes": 500 * GIB,
+        "disk_total_bytes": 1000 * GIB,
+        "shm_free_bytes": 32 * GIB,
+        "interfaces": [
+            {"name": "lo", "mtu": 65536, "up": True},
+            {"name": "eth0", "mtu": 1500, "up": True},
+            {"name": "eth1", "mtu": 1500, "up": False},
+        ],
+        "addresses": [
+            {"interface": "lo", "address": "127.0.0.1", "prefix": 8},
+            {"interface": "eth0", "address": f"10.0.0.{number}", "prefix": 24},
+        ],
+        "ports_taken": {},
+        "environments": {"vllm-1": {"fingerprint": "f1", "packages": {"vllm": "1", "torch": "2"}}},
+        "vllm": None,
+        "weights": {"/m/x": weights()},
+        "accelerators": [],
+        "errors": {},
+    }
+    return facts | more
+
+
+def weights(**more):
+    return {
+        "exists": True,
+        "files": 3,
+        "bytes": 30,
+        "has_config": True,
+        "missing": [],
+        "fingerprint": "00",
+    } | more
+
+
+def holder(**more):
+    return {"pid": 7, "command": "python3 x", "user": "ann", "run": None, "memory_mb": 9} | more
+
+
+def gpu(index=0, used=10, **more):
+    return {
+        "kind": "cuda",
+        "index": index,
+        "label": f"GPU {index}",
+        "name": "H100",
+        "memory_total_mb": 80000,
+        "memory_used_mb": used,
+        "processes": [],
+        "driver": "550",
+    } | more
+
+
+def check(plan=None, a=None, b=None, **more):
+    facts = {"a": facts_of(1, **(a or {})), "b": facts_of(2, **(b or {}))}
+    known = {"silent": {}, "pairs": (), "targets": {}} | more
+    return checks.check(plan or plan_of(), facts, **known)
+
+
+def test_healthy_hosts_give_no_finding():
+    assert check() == ()
+
+
+OURS = holder(run="r1/server-0")
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity", "subject", "words"),
+    [
+        ({"python": "3.6.8"}, "error", "python", "3.6.8"),
+        ({"clock_offset_s": 1.5}, "warning", "clock", "1.5 s ahead of"),
+        ({"clock_offset_s": -3600.0}, "error", "clock", "3600.0 s behind"),
+        ({"ports_taken": {"8000": holder()}}, "error", "port 8000", "pid 7 of ann (python3 x)"),
+        ({"ports_taken": {"13345": OURS}}, "error", "port 13345", "ours: r1/server-0"),
+        (
+            {"ports_taken": {"8000": holder(pid=None, command="a process of bob")}},
+            "error",
+            "port 8000",
+            "server-a needs it, and a process of bob listens on it",
+        ),
+        ({"disk_free_bytes": 99 * GIB}, "warning", "disk", "99.0 GiB of 1000.0 GiB"),
+        ({"disk_free_bytes": 10**6}, "error", "disk", "logs would not fit"),
+        ({"shm_free_bytes": 64 * 2**20}, "warning", "/dev/shm", "0.1 GiB"),
+        ({"memory_free_bytes": GIB}, "warning", "memory", "1.0 GiB of 64.0 GiB"),
+        ({"interfaces": [{"name": "ib0", "up": True, "mtu": 1500}]}, "error", "interface", "eth0"),
+        ({"weights": {"/m/x": {"exists": False}}}, "error", "weights", "/m/x is not here"),
+        ({"weights": {"/m/x": weights(missing=["m-2-of-2.bin"])}}, "error", "weights", "m-2-of-2"),
+        ({"weights": {"/m/x": weights(has_config=False)}}, "error", "weights", "no config.json"),
+        ({"ports_taken": None, "errors": {"ports_taken": "denied"}}, "warning", "ports_taken", "d"),
+    ],
+)
+def test_what_is_wrong_with_one_host(facts, severity, subject, words):
+    (finding,) = check(a=facts)
+    assert (finding.host, finding.severity, finding.subject) == ("a", severity, subject)
+    assert words in finding.message
+    assert finding.advice
+
+
+def test_a_clock_that_only_a_slow_answer_puts_off_is_no_finding():
+    assert check(a={"clock_offset_s": 1.5, "clock_uncertainty_s": 0.9}) == ()
+
+
+def test_the_clock_is_worked_out_without_what_the_host_took():
+    # Left at 100, one second there, five seconds of work there, one second back.
+    seen = clock({"time_s": 141.0, "took_s": 5.0}, 100.0, 107.0)
+    assert seen == {"clock_offset_s": 40.0, "clock_uncertainty_s": 1.0}
+
+
+def test_a_port_of_a_run_of_ours_is_freed_by_ending_the_run():
+    (finding,) = check(a={"ports_taken": {"8000": OURS}})
+    assert "inv down --run r1`" in finding.advice
+
+
+def test_a_headless_process_needs_no_api_port():
+    assert check(b={"ports_taken": {"8000": holder()}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("free", "stamp", "severity"),
+    [(4 * GIB, "f1", "warning"), (4 * GIB, "old", "error"), (6 * GIB, "old", "warning")],
+)
+def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
+    item = Values(
+        name="vllm-1", host="a", kind="environment", path="/w/envs/vllm-1", fingerprint="f1"
+    )
+    packages = {"vllm": "1", "torch": "2"}
+    known = {"vllm-1": {"fingerprint": stamp, "packages": packages}}
+    findings = check(
+        plan_of(preparations=(item,)), a={"disk_free_bytes": free, "environments": known}
+    )
+    assert [(one.subject, one.severity) for one in findings] == [("disk", severity)]
+
+
+@pytest.mark.parametrize(
+    ("address", "interface", "severity", "words"),
+    [
+        ("10.0.0.9", "eth0", "error", "10.0.0.9 is no address of this host"),
+        ("127.0.0.7", "lo", None, ""),
+        ("node-1", "eth0", None, ""),
+        ("10.0.0.1", "lo", "warning", "is on eth0, the plan's interface is lo"),
+        ("10.0.0.1", "", None, ""),
+        ("10.0.0.1", "eth1", "error", "eth1 is down"),
+    ],
+)
+def test_the_plans_address_and_interface(address, interface, severity, words):
+    plan = plan_of(hosts=("a",))
+    plan.hosts[0].address, plan.hosts[0].interface = address, interface
+    findings = checks.check(plan, {"a": facts_of(1)}, silent={}, pairs=(), targets={})
+    assert [one.severity for one in findings][:1] == ([severity] if severity else [])
+    assert words in "".join(one.message for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity", "subject", "words"),
+    [
+        ({"kernel": "5.4"}, "info", "kernel", "6.1 on a; 5.4 on b"),
+        ({"cpu": "Xeon"}, "info", "cpu", "Xeon on b"),
+        ({"machine": "x86_64"}, "error", "machine", "x86_64 on b"),
+        ({"cann": "8.2"}, "warning", "cann", "8.2 on b"),
+        ({"weights": {"/m/x": weights(fingerprint="11")}}, "error", "weights", "not the same"),
+        (
+            {"environments": {"vllm-1": {"fingerprint": "f1", "packages": {"vllm": "2"}}}},
+            "error",
+            "vllm",
+            "1 on a; 2 on b",
+        ),
+        (
+            {"interfaces": [{"name": "eth0", "mtu": 9000, "up": True}]},
+            "warning",
+            "mtu",
+            "1500 on a; 9000 on b",
+        ),
+        (
+            {"accelerators": [gpu(driver="535")]},
+            "warning",
+            "driver",
+            "550 on a; 535 on b",
+        ),
+    ],
+)
+def test_how_hosts_differ(facts, severity, subject, words):
+    first = {"accelerators": [gpu()]} if subject == "driver" else {}
+    (finding,) = check(a=first, b=facts)
+    assert (finding.host, finding.severity, finding.subject) == ("", severity, subject)
+    assert words in finding.message
+
+
+def test_the_hosts_own_vllm_is_compared_and_missed():
+    plan = plan_of(*(process(name, argv=("vllm", "serve", "/m/x")) for name in "ab"))
+    missed, *rest = check(plan, a={"vllm": {"path": "/v", "packages": {"vllm": "1"}}})
+    assert (missed.host, missed.subject, rest) == ("b", "vllm", [])
+    seen = [{"vllm": {"path": "/v", "packages": {"vllm": version}}} for version in "12"]
+    (differ,) = check(plan, *seen)
+    assert "1 on a; 2 on b" in differ.message
+
+
+NEEDS_TWO = {"device": "cuda", "npu_per_node": 2}
+BOTH = [gpu(0), gpu(1)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "severities", "words"),
+    [
+        ({"accelerators": BOTH}, [], ""),
+        ({"accelerators": []}, ["error"], "nvidia-smi shows 0 GPUs, the plan uses 2"),
+        ({"accelerators": BOTH[:1]}, ["error"], "shows 1 GPUs"),
+        ({"accelerators": [], "errors": {"cuda": "hung"}}, ["error"], "does not tell"),
+        ({"accelerators": [gpu(0), gpu(1, 70000)]}, ["error"], "70000 of 80000 MiB"),
+        ({"accelerators": [*BOTH, gpu(2, 70000)]}, ["info"], "70000"),
+        (
+            {"accelerators": [gpu(0, processes=[OURS]), gpu(1)]},
+            ["error"],
+            "pid 7 of ann (python3 x, ours: r1/server-0)",
+        ),
+        ({"accelerators": [gpu(0, health="Alarm"), gpu(1)]}, ["error"], "Alarm"),
+    ],
+)
+def test_accelerators(facts, severities, words):
+    plan = plan_of(process(), hosts=("a",), **NEEDS_TWO)
+    findings = checks.check(plan, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
+    assert [one.severity for one in findings] == severities
+    assert words in "".join(one.message for one in findings)
+
+
+def test_fewer_accelerators_than_the_cluster_file_says():
+    target = Target("a", "10.0.0.1", accelerator=Accelerator("cuda", 8))
+    plan = plan_of(process(), hosts=("a",), **NEEDS_TWO)
+    (finding,) = checks.check(
+        plan,
+        {"a": facts_of(1, accelerators=BOTH)},
+        silent={},
+        pairs=(),
+        targets={"a": target},
+    )
+    assert (finding.severity, "the cluster file says 8" in finding.message) == ("warning", True)
+
+
+def test_the_case_may_choose_its_devices():
+    chosen = process(env={"ASCEND_RT_VISIBLE_DEVICES": "4, 5"})
+    needed = devices_on(plan_of(chosen, device="ascend", npu_per_node=8), "a", None, "")
+    assert (needed.count, needed.chosen) == (2, (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("argv", "offline", "wanted", "severity"),
+    [
+        (("vllm", "serve", "org/x"), "1", ("org/x",), "error"),
+        (("vllm", "serve", "org/x"), "0", ("org/x",), "warning"),
+        (("python", "-m", "vllm", "--model=/m/y"), "", ("/m/y",), "error"),
+        (("./serve.sh",), "", (), None),
+        (("vllm", "serve", "/w/models/tiny"), "", (), None),
+    ],
+)
+def test_which_weights_have_to_be_there(argv, offline, wanted, severity):
+    made = Values(name="tiny", host="a", kind="model", path="/w/models/tiny", fingerprint="")
+    env = {"HF_HUB_OFFLINE": offline, "PATH": "/opt"}
+    plan = plan_of(process(argv=argv, env=env), hosts=("a",), preparations=(made,))
+    assert weights_on(plan, "a") == wanted
+    seen = facts_of(1, weights={path: {"exists": False} for path in wanted})
+    findings = checks.check(plan, {"a": seen}, silent={}, pairs=(), targets={})
+    assert [one.severity for one in findings] == ([severity] if severity else [])
+
+
+def test_who_does_not_reach_a_port_is_said_once():
+    lost = [Pair(source, "b", "10.0.0.2", 13345, "timed_out", "") for source in ("a", "c")]
+    good = Pair("b", "a", "10.0.0.1", 13345, "ok", "")
+    (finding,) = check(pairs=(*lost, good))
+    assert (finding.host, finding.severity) == ("b", "error")
+    assert "10.0.0.2:13345 cannot be reached from a, c: no answer" in finding.message
+
+
+def test_a_host_that_cannot_be_asked_comes_first():
+    findings = check(a={"shm_free_bytes": 0}, silent={"c": "c: port 22 is filtered; see to it"})
+    assert (findings[0].host, findings[0].message) == ("c", "port 22 is filtered; see to it")
+    assert findings[1].severity == "warning"
+
+
+def examination(**facts):
+    plan = plan_of()
+    known = {"a": facts_of(1, **facts)}
+    silent = {"b": "b: no route to host"}
+    findings = checks.check(plan, known, silent=silent, pairs=(), targets={})
+    return Examination(known, silent, (), findings), plan
+
+
+def test_the_table_in_plain_text():
+    stream = io.StringIO()
+    table.show(*examination(accelerators=[gpu(0, processes=[OURS]), gpu(1)]), stream)
+    lines = stream.getvalue().splitlines()
+    assert lines[0].split() == list(table.HEADINGS)
+    assert "2 × H100 (1 busy)" in lines[1]
+    assert "+0.01 s" in lines[1]
+    assert lines[2].split() == ["b", "10.0.0.2", "eth0", "no", "answer"]
+    assert "✗ b: connection: no route to host" in lines
+    assert lines[-1].startswith("NOT fit for the plan: 1 of 2 hosts answered; 1 errors")
+
+
+def test_the_table_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "200")
+    stream = Terminal()
+    table.show(*examination(), stream)
+    assert all(heading in stream.getvalue() for heading in table.HEADINGS)
+    assert "no route to host" in stream.getvalue()
+
+
+def test_json_holds_everything():
+    found, _ = examination()
+    values = table.as_json(found)
+    assert (values["ok"], values["silent"]) == (False, {"b": "b: no route to host"})
+    assert values["findings"][0]["subject"] == "connection"
+    assert values["facts"]["a"]["cores"] == 64
