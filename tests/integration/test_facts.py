@@ -1,0 +1,157 @@
+"""This machine's own facts, as a host would give them."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ci.hosts.boot import LOADER, parcel
+from ci.hosts.remote import facts, weights
+
+OLDEST = next(filter(None, map(shutil.which, ("/usr/bin/python3", sys.executable))))
+
+
+def gather(tmp_path, ports=(), paths=()):
+    return facts.gather(str(tmp_path), list(ports), list(paths))
+
+
+def test_the_machine(tmp_path):
+    seen = gather(tmp_path)
+    assert seen["errors"] == {}
+    assert seen["hostname"] == socket.gethostname()
+    assert abs(seen["time_s"] - time.time()) < 60
+    assert seen["cores"] == len(os.sched_getaffinity(0))
+    assert seen["memory_bytes"] >= seen["memory_free_bytes"] > 0
+    assert seen["disk_total_bytes"] == shutil.disk_usage(tmp_path).total
+    assert seen["shm_total_bytes"] == shutil.disk_usage("/dev/shm").total
+    assert len(seen["boot_id"]) == 36
+    assert seen["cpu"]
+    assert {"interface": "lo", "address": "127.0.0.1", "prefix": 8} in seen["addresses"]
+    assert [link["up"] for link in seen["interfaces"] if link["name"] == "lo"] == [True]
+    json.dumps(seen)
+
+
+def test_it_travels_to_a_host_with_nothing_but_python(tmp_path):
+    loader = LOADER.rpartition("from ci.hosts.remote.agent")[0]
+    asked = "from ci.hosts.remote import facts\nprint(json.dumps(facts.gather('/', [], [])))"
+    done = subprocess.run(
+        [OLDEST, "-ISB", "-c", loader + asked],
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "SSH_CONNECTION": "192.0.2.1 5 192.0.2.2 22"},
+        input=parcel(),
+        stdout=subprocess.PIPE,
+    )
+    seen = json.loads(done.stdout)
+    assert (seen["errors"], seen["ssh_address"]) == ({}, "192.0.2.2")
+    assert seen["boot_id"] == gather(tmp_path)["boot_id"]
+
+
+def test_who_listens_on_a_port_that_is_wanted(tmp_path):
+    code = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+        "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    )
+    env = {**os.environ, "LAMPLIGHTER_RUN": "r1/server-0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "--api-key", "hush"],
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as server:
+        port = int(server.stdout.readline())
+        seen = gather(tmp_path, [port, 1])
+        server.stdin.close()
+    assert port in seen["listening"]
+    holder = seen["ports_taken"].pop(str(port))
+    assert seen["ports_taken"] == {}
+    assert (holder["pid"], holder["run"]) == (server.pid, "r1/server-0")
+    assert holder["addresses"] == ["127.0.0.1"]
+    assert holder["command"].endswith("--api-key ***")
+
+
+def test_a_workspace_that_is_not_there_yet_counts_where_it_would_be(tmp_path):
+    seen = gather(tmp_path / "not" / "yet")
+    assert seen["disk_total_bytes"] == shutil.disk_usage(tmp_path).total
+    assert seen["environments"] == {}
+
+
+def test_environments_and_what_is_beside_the_vllm_on_the_path(tmp_path, monkeypatch):
+    made = tmp_path / "envs" / "vllm-1"
+    (made / "bin").mkdir(parents=True)
+    (tmp_path / "envs" / "half-made").mkdir()
+    stamp = {"fingerprint": "f", "packages": ["vllm==1.0", "torch==2.0", "six==1"]}
+    (made / ".lamplighter.json").write_text(json.dumps(stamp), "utf-8")
+    library = made / "lib" / "python3.11" / "site-packages"
+    for name in ("vllm-1.0+cpu.dist-info", "torch_npu-2.0.dist-info", "six-1.dist-info", "vllm"):
+        (library / name).mkdir(parents=True)
+    (made / "bin" / "vllm").write_text(f"#!{made}/bin/python\n", "utf-8")
+    (made / "bin" / "vllm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{made}/bin", prepend=os.pathsep)
+    seen = gather(tmp_path)
+    packages = {"vllm": "1.0", "torch": "2.0"}
+    assert seen["environments"] == {"vllm-1": {"fingerprint": "f", "packages": packages}}
+    packages = {"vllm": "1.0+cpu", "torch-npu": "2.0"}
+    assert seen["vllm"] == {"path": f"{made}/bin/vllm", "packages": packages}
+
+
+def model(folder, shards=("1", "2")):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}", "utf-8")
+    (folder / ".marker").write_text(folder.name, "utf-8")
+    for shard in shards:
+        (folder / f"model-0000{shard}-of-00002.safetensors").write_text(shard, "utf-8")
+    return str(folder)
+
+
+def test_weights(tmp_path):
+    whole, same, half = (
+        model(tmp_path / "whole"),
+        model(tmp_path / "same-but-elsewhere"),
+        model(tmp_path / "half", ("1",)),
+    )
+    seen = gather(tmp_path, paths=[whole, same, half, f"{tmp_path}/none"])["weights"]
+    assert (seen[whole]["files"], seen[whole]["bytes"], seen[whole]["has_config"]) == (3, 4, True)
+    assert seen[whole]["missing"] == []
+    assert seen[whole]["fingerprint"] == seen[same]["fingerprint"]
+    assert seen[half]["missing"] == ["model-00002-of-00002.safetensors"]
+    assert seen[half]["fingerprint"] != seen[whole]["fingerprint"]
+    assert seen[f"{tmp_path}/none"] == {"exists": False}
+
+
+def test_weights_named_as_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    root = tmp_path / "models--org--x"
+    folder = model(root / "snapshots" / "abc")
+    model(root / "snapshots" / "zzz", ())
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text("abc", "utf-8")
+    (root / "snapshots" / "abc" / "tokenizer.json").symlink_to(tmp_path / "gone")
+    seen = gather(tmp_path, paths=["org/x", "org/y"])["weights"]
+    assert (seen["org/x"]["folder"], seen["org/x"]["missing"]) == (folder, ["tokenizer.json"])
+    assert seen["org/y"] == {"exists": False}
+
+
+def test_a_path_that_is_no_model_is_not_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "MOST_FILES", 2)
+    path = model(tmp_path / "m")
+    seen = gather(tmp_path, paths=[path])
+    assert seen["weights"] == {path: None}
+    assert "more than 2 files" in seen["errors"][f"weights {path}"]
+
+
+@pytest.mark.parametrize("name", ["addresses", "cpu", "boot_id"])
+def test_a_fact_that_is_not_to_be_had_hides_no_other(tmp_path, monkeypatch, name):
+    def fail():
+        raise PermissionError(13, "no")
+
+    monkeypatch.setitem(facts._MACHINE, name, fail)
+    seen = gather(tmp_path)
+    assert seen[name] is None
+    assert set(seen["errors"]) == {name}
+    assert seen["hostname"] == socket.gethostname()
