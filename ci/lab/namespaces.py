@@ -62,12 +62,15 @@ def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, obje
     names = [f"{host.address}\t{host.name}\n" for host in lab.hosts]
     workspace = lab.workspace or str(Path("~/.cache/lamplighter").expanduser())
     state = Path(workspace).resolve() / ".lamplighter"
-    fresh = [*EMPTY, *(str(path) for path in (lab.folder, state, Path("/root/.ssh")) if path.is_dir())]
+    fresh = [
+        *EMPTY,
+        *(str(path) for path in (lab.folder, state, Path("/root/.ssh")) if path.is_dir()),
+    ]
     return {
         "hosts": [_spec(lab, host, empty=empty) for host in hosts],
         "etc_hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost\n" + "".join(names),
         "fresh": [path for path in fresh if not under(path, EMPTY) or path in EMPTY],
-        "mounts": [*shown_mounts(lab), *lab.shown],
+        "mounts": all_shown(lab),
         "path": PATH,
         "sshd": find_program("sshd"),
     }
@@ -88,6 +91,11 @@ def _spec(lab: Lab, host: LabHost, *, empty: bool) -> dict[str, object]:
 def under(path: str, folders: Sequence[str]) -> bool:
     """Say whether a path is one of some folders or inside of one."""
     return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def all_shown(lab: Lab) -> list[str]:
+    """What hosts see beside `/` itself, in the order in which it is mounted."""
+    return [*shown_mounts(lab), *lab.shown]
 
 
 def shown_mounts(lab: Lab) -> list[str]:
@@ -128,6 +136,15 @@ def residents(lab: Lab) -> list[int]:
         except OSError:
             continue
     return [pid for pid in pids() if inodes and namespace_of(pid, "net") in inodes]
+
+
+def residents_of(lab: Lab, name: str) -> list[int]:
+    """Every process in one host's network, be its process 1 alive or not."""
+    try:
+        inode = (network.NAMESPACES / network.namespace(lab, lab.host(name))).stat().st_ino
+    except OSError:
+        return []
+    return [pid for pid in pids() if namespace_of(pid, "net") == inode]
 
 
 def end_hosts(lab: Lab) -> None:

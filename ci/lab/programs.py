@@ -13,7 +13,6 @@ from ci.lab.run_tool import PATH, run_tool
 # Program → Debian's package that has it.
 FOR_KEYS = {"sshd": "openssh-server", "ssh": "openssh-client"}
 FOR_NAMESPACES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
-FAKETIME = "libfaketimeMT.so.1"
 
 
 def find_program(name: str) -> str | None:
@@ -59,21 +58,18 @@ def install(packages: list[str]) -> None:
             kept_off.unlink()
 
 
-def find_faketime() -> Path:
-    """Find the library that shifts a process's clock, installing it where that is possible.
+def find_compiler() -> str:
+    """Find a C compiler, installing one where that is possible.
 
     Raises:
-        UserError: it is not here and could not be installed.
+        UserError: there is none and it could not be installed.
     """
-    folders = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
-    for attempt in (1, 2):
-        for folder in folders:
-            found = next(Path(folder).glob(f"**/faketime/{FAKETIME}"), None)
-            if found:
-                return found
-        if attempt == 1:
-            install(["libfaketime"])
-    raise UserError("libfaketime is installed, but its library was not found in /usr/lib")
+    if (found := find_program("cc")) is None:
+        install(["gcc", "libc6-dev"])
+        found = find_program("cc") or find_program("gcc")
+    if found is None:
+        raise UserError("a compiler was installed, but `cc` is not found")
+    return found
 
 
 def _forbid_services() -> Path | None:

@@ -114,9 +114,7 @@ def write_host_files(lab: Lab, name: str, environment: Mapping[str, str] | None 
     seen_as = "/run/lab" if lab.root else str(files)
     address = "0.0.0.0" if lab.root else host.address  # noqa: S104 - its network is its own
     extra = {"PATH": lab.path} if lab.path else {}
-    text = config(
-        seen_as, address, lab.port, {**extra, **(environment or {})}, version_of_ssh()
-    )
+    text = config(seen_as, address, lab.port, {**extra, **(environment or {})}, version_of_ssh())
     (files / "sshd_config").write_text(text)
 
 

@@ -1,0 +1,127 @@
+"""Look into a lab's hosts from this machine, also while they are cut off. Labs made as root only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.errors import InfrastructureError, UserError
+from ci.lab import namespaces
+from ci.lab.look import Process, listening, read_process
+from ci.lab.run_tool import PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.lab.model import Lab
+
+# What a host's start writes; `written` leaves it out.
+OWN = (
+    "/run/lab", "/run/sshd", "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/shadow",
+    "/root/.bashrc", "/etc/ld.so.preload",
+)  # fmt: skip
+
+
+def first_process(lab: Lab, host: str) -> int:
+    """The number on this machine of a host's process 1.
+
+    Raises:
+        UserError: the lab's hosts have none, they are loopback addresses.
+        InfrastructureError: the host is down.
+    """
+    if not lab.root:
+        raise UserError(f"lab {lab.name} is made of loopback sshds; this needs a lab made as root")
+    pid = namespaces.first_process(lab, lab.host(host).name)
+    if pid is None:
+        raise InfrastructureError(f"lab host {host} is down; boot it first")
+    return pid
+
+
+def run_in(
+    lab: Lab, host: str, argv: Sequence[str], *, stdin: str = "", timeout_s: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on a host as its root, over no network.
+
+    Raises:
+        InfrastructureError: the host is down, or the command did not end in time.
+    """
+    enter = ["nsenter", f"--target={first_process(lab, host)}"]
+    spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
+    environment = {"PATH": lab.path or PATH, "HOME": "/root", "USER": "root"}
+    try:
+        return subprocess.run(
+            [*enter, *spaces, "--", *argv], env=environment, input=stdin, capture_output=True,
+            text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise InfrastructureError(
+            f"{host}: {' '.join(argv)} did not end within {timeout_s:g} s"
+        ) from None
+
+
+def processes(lab: Lab, host: str) -> tuple[Process, ...]:
+    """What runs on a host, without the lab's own process 1 and sshd; sessions are in it.
+
+    Nothing is started there to find out. A host that is down has none.
+    """
+    first = namespaces.first_process(lab, lab.host(host).name)
+    found = [p for pid in namespaces.residents_of(lab, host) if (p := read_process(pid))]
+    return tuple(
+        process for process in found if process.pid != first and process.parent != first
+    ) + tuple(p for p in found if p.parent == first and not _is_the_labs(p))
+
+
+def _is_the_labs(process: Process) -> bool:
+    # Orphans hang on process 1 too, a session whose sshd was ended among them.
+    return (
+        process.name == "sleep"
+        or "[listener]" in process.command
+        or "/run/lab/" in (process.command)
+    )
+
+
+def listener(lab: Lab, host: str) -> int | None:
+    """The number on this machine of a host's sshd that listens; None while there is none."""
+    first = first_process(lab, host)
+    found = (read_process(pid) for pid in namespaces.residents_of(lab, host))
+    for process in found:
+        if process and process.parent == first and _is_the_labs(process):
+            return process.pid if process.name.startswith("sshd") else None
+    return None
+
+
+def ports(lab: Lab, host: str) -> set[int]:
+    """The TCP ports that something on a host listens on, without sshd's."""
+    return {port for _, port in listening(first_process(lab, host))} - {lab.port}
+
+
+def root_of(lab: Lab, host: str) -> Path:
+    """A host's `/`, as a folder of this machine; links in it that begin with / lead astray."""
+    return Path(f"/proc/{first_process(lab, host)}/root")
+
+
+def written(lab: Lab, host: str) -> list[str]:
+    """The files and links that were written or deleted on a host's disk, and those in /dev/shm.
+
+    Works for a host that is down, too: its disk stays. Folders alone do not count.
+    """
+    disk = lab.home(host) / "disk"
+    layers = [(disk / "upper", "/")]
+    for number, shown in enumerate(namespaces.all_shown(lab)):
+        layers.append((disk / f"mount-{number}/upper", shown))
+    found = [f"{top.rstrip('/')}/{path}" for folder, top in layers for path in _files(folder)]
+    first = namespaces.first_process(lab, host)
+    if first is not None:
+        shared = Path(f"/proc/{first}/root/dev/shm")
+        found += [f"/dev/shm/{path}" for path in _files(shared)]  # noqa: S108
+    return sorted(path for path in found if not namespaces.under(path, OWN))
+
+
+def _files(folder: Path) -> list[str]:
+    return [
+        os.path.relpath(os.path.join(parent, name), folder)  # noqa: PTH118
+        for parent, _, names in os.walk(folder)
+        for name in names
+    ]
