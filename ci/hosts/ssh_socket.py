@@ -1,0 +1,92 @@
+"""The sockets below SSH: TCP with its delays bounded, or a proxy command. Knows no SSH."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import subprocess
+
+from ci.errors import HostUnreachable
+
+CONNECT_S = 5.0
+USER_TIMEOUT_S = 10
+KEEPALIVE_S = 5
+
+ADVICE = {
+    errno.ECONNREFUSED: "nothing listens there; start sshd on it, or mend `port`",
+    errno.EHOSTUNREACH: "no route, or the host is down; look at its power, link and address",
+    errno.ENETUNREACH: "no route to its network; look at the routes and the address",
+}
+
+
+def dial(host: str, address: str, port: int, timeout_s: float = CONNECT_S) -> socket.socket:
+    """Connect over TCP, to each address that the name has in turn.
+
+    Without NODELAY each round trip waits 40 ms. The kernel ends a connection whose peer is silent
+    for USER_TIMEOUT_S, whether we are sending or, by keepalives, only listening.
+
+    Args:
+        host: name in the plan, for messages.
+        address: name or IP address.
+        port: of sshd.
+        timeout_s: for each address.
+
+    Raises:
+        HostUnreachable: says why, and what to do.
+    """
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise HostUnreachable(
+            f"{host}: the name {address!r} is not known here ({error}); mend "
+            " `address`, DNS, /etc/hosts or ~/.ssh/config",
+        ) from error
+    cause: OSError = OSError(errno.EHOSTUNREACH, "no address")
+    for family, kind, protocol, _, where in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            _bound(sock, timeout_s)
+            sock.connect(where)
+        except OSError as error:
+            sock.close()
+            cause = error
+        else:
+            return sock
+    raise HostUnreachable(f"{host}: {address} port {port}: {_why(cause, timeout_s)}") from cause
+
+
+def run_proxy(command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C."""
+    ours, its = socket.socketpair()
+    with its:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {command}"],
+            stdin=its.fileno(),
+            stdout=its.fileno(),
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return ours, process
+
+
+def _bound(sock: socket.socket, timeout_s: float) -> None:
+    sock.settimeout(timeout_s)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (  # as Linux names them; a controller may be another system
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT_S * 1000),
+        ("TCP_KEEPIDLE", KEEPALIVE_S),
+        ("TCP_KEEPINTVL", KEEPALIVE_S),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _why(error: OSError, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return (
+            f"no answer within {timeout_s:g} s; the host is down or a firewall drops the port: "
+            "look at its power, link and firewall"
+        )
+    advice = ADVICE.get(error.errno or 0, "look at the host and the network")
+    return f"{error.strerror or error}: {advice}"
