@@ -73,7 +73,7 @@ def rows_of(examination: Examination, plan: Plan) -> Iterator[tuple[str, ...]]:
                 host.name,
                 host.address,
                 host.interface,
-                f"{facts.get('cores') or '?'} × {facts.get('cpu') or '?'}",
+                f"{facts.get('cores') or '?'} cores",
                 _free_of(facts, "memory_free_bytes", "memory_bytes"),
                 _free_of(facts, "disk_free_bytes", "disk_total_bytes"),
                 _accelerators(facts),

@@ -1,5 +1,6 @@
 """This machine's own facts, as a host would give them."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from ci.hosts.boot import LOADER, parcel
-from ci.hosts.remote import facts, weights
+from ci.hosts.remote import facts, ports, weights
 
 OLDEST = next(filter(None, map(shutil.which, ("/usr/bin/python3", sys.executable))))
 
@@ -155,3 +156,18 @@ def test_a_fact_that_is_not_to_be_had_hides_no_other(tmp_path, monkeypatch, name
     assert seen[name] is None
     assert set(seen["errors"]) == {name}
     assert seen["hostname"] == socket.gethostname()
+
+
+def test_the_kernels_answer_and_proc_agree_on_who_listens():
+    with contextlib.ExitStack() as stack:
+        opened = set()
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::")):
+            with contextlib.suppress(OSError):  # a machine without IPv6
+                server = stack.enter_context(socket.create_server((address, 0), family=family))
+                opened.add((server.getsockname()[1], address, os.geteuid()))
+        asked, read = (
+            {one for one in found if one[:3] in opened}
+            for found in (ports.listeners(), ports._read())
+        )
+    assert {one[:3] for one in asked} == opened
+    assert asked == read

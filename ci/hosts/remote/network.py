@@ -13,6 +13,7 @@ _HEADER = struct.Struct("=IHHII")
 _FLAG_UP, _FLAG_RUNNING = 0x1, 0x40
 _SCOPE_LINK = 253
 _ROUTE_UP = 0x1
+_ANY_FAMILY = bytes(16)
 ANSWER_S = 2.0
 
 
@@ -30,7 +31,7 @@ def addresses() -> List[Dict[str, Any]]:
     """
     links = _links()
     found: List[Dict[str, Any]] = []
-    for body in _ask(_GET_ADDRESS, socket.AF_UNSPEC):
+    for body in dump(socket.NETLINK_ROUTE, _GET_ADDRESS, _ANY_FAMILY):
         family, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
         if family not in (socket.AF_INET, socket.AF_INET6) or index not in links:
             continue
@@ -65,7 +66,7 @@ def ssh_address() -> Optional[str]:
 
 def _links() -> Dict[int, Dict[str, Any]]:
     found: Dict[int, Dict[str, Any]] = {}
-    for body in _ask(_GET_LINK, socket.AF_UNSPEC):
+    for body in dump(socket.NETLINK_ROUTE, _GET_LINK, _ANY_FAMILY):
         _, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
         parts = dict(_attributes(body, 16))
         up = bool(flags & _FLAG_UP and flags & _FLAG_RUNNING)
@@ -77,12 +78,20 @@ def _links() -> Dict[int, Dict[str, Any]]:
     return found
 
 
-def _ask(what: int, family: int) -> Iterator[bytes]:
-    """Ask for all of a kind; gives each answer's body, as in netlink(7)."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+def dump(protocol: int, what: int, body: bytes) -> Iterator[bytes]:
+    """Ask the kernel for all of a kind; gives each answer's body. As in netlink(7).
+
+    Args:
+        protocol: one of `NETLINK_*`.
+        what: the message's type.
+        body: of the question.
+
+    Raises:
+        OSError: the kernel cannot tell.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as link:
         link.settimeout(ANSWER_S)
         link.bind((0, 0))
-        body = struct.pack("=B15x", family)
         link.send(_HEADER.pack(_HEADER.size + len(body), what, _DUMP, 1, 0) + body)
         while True:
             answer = link.recv(1 << 18)

@@ -1,0 +1,61 @@
+"""Before every night: the hosts' facts, and no night where the doctor finds an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ci.doctor.examine import examine, facts_of
+from ci.errors import InfrastructureError
+from ci.hosts.fan_out import SeveralFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ci.doctor.model import Finding
+    from ci.hosts.agent import Agent
+    from ci.hosts.target import Target
+    from ci.plan.model import Plan
+
+
+def fit_for(
+    plan: Plan,
+    targets: Mapping[str, Target],
+    agents: Mapping[str, Agent],
+    on_note: Callable[[str], None],
+    *,
+    doctor: bool = True,
+) -> dict[str, dict[str, Any]]:
+    """Examine the hosts for a plan.
+
+    Args:
+        plan: what is to run.
+        targets: host → what its cluster file says.
+        agents: host → agent.
+        on_note: told of warnings.
+        doctor: False only gathers the facts.
+
+    Returns:
+        Host → facts.
+
+    Raises:
+        InfrastructureError: something would spoil the night; names all of it.
+    """
+    if not doctor:
+        facts, _ = facts_of(agents, plan)
+        return facts
+    found = examine(agents, plan, targets, device=plan.case.device or "")
+    for finding in found.findings:
+        if finding.severity == "warning":
+            on_note(_line(finding))
+    errors = [InfrastructureError(_line(one)) for one in found.findings if one.severity == "error"]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SeveralFailed(tuple(errors))
+    return {host: dict(one) for host, one in found.facts.items()}
+
+
+def _line(finding: Finding) -> str:
+    where = f"{finding.host}: " if finding.host else ""
+    advice = f"; {finding.advice}" if finding.advice else ""
+    return f"{where}{finding.subject}: {finding.message}{advice}"

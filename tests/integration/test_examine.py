@@ -1,0 +1,84 @@
+"""Two hosts examined by their real agents; here they are two addresses of this machine."""
+
+import contextlib
+import socket
+from types import SimpleNamespace as Values
+
+import pytest
+
+from ci.doctor.examine import examine
+from ci.hosts.agent import Agent
+from ci.hosts.connection import LocalConnection
+from ci.hosts.remote.facts import gather
+
+ADDRESSES = {"a": "127.0.0.2", "b": "127.0.0.3"}
+
+
+@pytest.fixture
+def agents(tmp_path):
+    with contextlib.ExitStack() as stack:
+        made = {name: Agent(LocalConnection(name), str(tmp_path)) for name in ADDRESSES}
+        for agent in made.values():
+            stack.callback(agent.close)
+        yield made
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def plan_of(port, **more):
+    """The plan as far as a doctor reads it."""
+    return Values(
+        case=Values(device="cpu", npu_per_node=0),
+        workspace="/",
+        hosts=tuple(
+            Values(**{"name": name, "address": where, "interface": "lo", "workspace": "/"} | more)
+            for name, where in ADDRESSES.items()
+        ),
+        preparations=(),
+        processes=(
+            Values(
+                name="server-0",
+                host="a",
+                headless=False,
+                port=port,
+                ports=(),
+                env={},
+                argv=("./serve.sh",),
+            ),
+        ),
+    )
+
+
+def errors(found):
+    return {(one.host, one.subject) for one in found.findings if one.severity == "error"}
+
+
+def test_two_hosts_that_are_fit(agents):
+    port = free_port()
+    found = examine(agents, plan_of(port), {})
+    assert errors(found) == set()
+    assert list(found.facts) == ["a", "b"]
+    assert all(abs(facts["clock_offset_s"]) < 10 for facts in found.facts.values())
+    assert {(pair.source, pair.target) for pair in found.pairs} == {("a", "b"), ("b", "a")}
+    assert {pair.outcome for pair in found.pairs} == {"ok"}
+    assert ("b", "a", port) in {(pair.source, pair.target, pair.port) for pair in found.pairs}
+    left = gather("/", [pair.port for pair in found.pairs], [])
+    assert left["ports_taken"] == {}
+
+
+def test_a_taken_port_and_a_wrong_interface(agents):
+    with socket.create_server((ADDRESSES["a"], 0)) as server:
+        port = server.getsockname()[1]
+        found = examine(agents, plan_of(port, interface="ib7"), {})
+    assert errors(found) == {("a", f"port {port}"), ("a", "interface"), ("b", "interface")}
+    assert port not in {pair.port for pair in found.pairs}
+
+
+def test_a_host_that_went_away_hides_nothing_of_the_other(agents):
+    agents["b"].close()
+    found = examine(agents, plan_of(free_port()), {}, silent={"c": "c: it is down"})
+    assert list(found.facts) == ["a"]
+    assert errors(found) == {("b", "connection"), ("c", "connection")}
