@@ -1,0 +1,133 @@
+"""Real sshds on loopback addresses, run as the current user, gone with the test."""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci.hosts.target import Target
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+@dataclass
+class Sshd:
+    """An sshd; it may be stopped and started again at the same port."""
+
+    folder: Path
+    address: str
+    port: int
+    process: subprocess.Popen | None = None
+
+    @property
+    def key(self):
+        return (self.folder / "host.pub").read_text().split()[:2]
+
+    @property
+    def known_name(self):
+        return f"[{self.address}]:{self.port}"
+
+    @property
+    def known_line(self):
+        return f"{self.known_name} {' '.join(self.key)}\n"
+
+    @property
+    def accepted(self):
+        """How many TCP connections it has seen, beside our own look at its start."""
+        return (self.folder / "log").read_text().count("Connection from ") - 1
+
+    def target(self, name, **others):
+        fields = {
+            "user": getpass.getuser(),
+            "port": self.port,
+            "identity": str(self.folder.parent / "id"),
+            "known_hosts": str(self.folder.parent / "known_hosts"),
+        }
+        return Target(name, self.address, **{**fields, **others})
+
+    def start(self):
+        (self.folder / "log").write_text("")
+        self.process = subprocess.Popen(
+            [SSHD, "-D", "-f", self.folder / "config", "-E", self.folder / "log"],
+        )
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                with socket.create_connection((self.address, self.port), timeout=20) as sock:
+                    assert sock.recv(4) == b"SSH-"
+                return
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+
+    def kill(self):
+        """End it and every session of it, at once."""
+        if self.process is None:
+            return
+        os.kill(self.process.pid, signal.SIGSTOP)  # it makes no more children
+        for pid in descendants(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+
+def descendants(pid):
+    found = []
+    for line in subprocess.run(
+        ["ps", "-eo", "pid=,ppid="],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines():
+        child, parent = map(int, line.split())
+        if parent == pid:
+            found += [child, *descendants(child)]
+    return found
+
+
+def make_key(path, *options):
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", *options, "-f", path],
+        check=True,
+    )
+
+
+def make_sshd(folder, address="127.0.0.1", *lines):
+    """Make and start one; its key is known, and the key `id` beside its folder is let in."""
+    folder.mkdir()
+    home = folder / "home"
+    home.mkdir()
+    make_key(folder / "host")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as free:
+        free.bind((address, 0))
+        port = free.getsockname()[1]
+    settings = [
+        f"HostKey {folder}/host",
+        f"ListenAddress [{address}]:{port}",
+        f"AuthorizedKeysFile {folder.parent}/id.pub",
+        "PidFile none",
+        "StrictModes no",
+        "UsePAM no",
+        "PasswordAuthentication no",
+        "LogLevel VERBOSE",
+        f"SetEnv HOME={home}",  # its user's shell start-up files are not part of the test
+        *lines,
+    ]
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    config = folder / "config"
+    for more in (["PerSourcePenalties no"], []):  # the first, where this sshd knows it
+        config.write_text("\n".join([*settings, *more]) + "\n")
+        checked = subprocess.run([SSHD, "-t", "-f", config], capture_output=True, check=False)
+        if checked.returncode == 0:
+            break
+    started = Sshd(folder, address, port)
+    started.start()
+    with (folder.parent / "known_hosts").open("a") as file:
+        file.write(started.known_line)
+    return started
