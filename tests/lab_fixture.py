@@ -1,4 +1,4 @@
-"""Labs for tests: real hosts on this machine, taken down whatever happens. Import `labs`."""
+"""Labs for tests: real hosts, taken down whatever happens, and plain ssh to them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import itertools
 import os
 import subprocess
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ci.lab.lab import down, up
+from ci.lab.run_tool import run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,8 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab
 
     Further keywords are those of `ci.lab.lab.up`.
     """
+    from ci.lab.lab import down, up  # noqa: PLC0415 - most tests need no lab
+
     with ExitStack() as ends:
 
         def make(count: int, **keywords: object) -> Lab:
@@ -68,19 +69,15 @@ def said(lab: Lab, host: str, command: str) -> str:
     return ended.stdout.strip()
 
 
-def traces() -> dict[str, list[str]]:
-    """What a lab may leave on this machine: links, namespaces, mounts, firewall rules."""
+def traces(lab: Lab) -> dict[str, list[str]]:
+    """What this machine has of one lab: links, namespaces, routes, mounts, processes 1."""
     commands = {
-        "links": "ip -o link | cut -d: -f2",
-        "namespaces": "ip netns list",
-        "mounts": "cut -d' ' -f5 /proc/self/mountinfo",
-        "rules": "nft list ruleset",
-        "routes": "ip route show table all",
+        "links": ["ip", "-o", "link"],
+        "namespaces": ["ip", "netns", "list"],
+        "routes": ["ip", "route"],
+        "mounts": ["cat", "/proc/self/mountinfo"],
+        "commands": ["ps", "-eww", "-o", "args="],
     }
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    return {
-        what: subprocess.run(
-            ["sh", "-c", command], capture_output=True, text=True, env={"PATH": path}, check=True
-        ).stdout.splitlines()
-        for what, command in commands.items()
-    } | {"files": sorted(str(path) for path in Path("/dev/shm").iterdir())}
+    marks = (f"lamp{lab.key}", f"lamplighter-{lab.name}-", str(lab.folder), f" {lab.subnet} ")
+    found = {what: run_tool(argv).splitlines() for what, argv in commands.items()}
+    return {w: [line for line in f if any(m in line for m in marks)] for w, f in found.items()}

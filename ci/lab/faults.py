@@ -12,7 +12,7 @@ import shutil
 import signal
 from typing import TYPE_CHECKING
 
-from ci.errors import InfrastructureError
+from ci.errors import InfrastructureError, UserError
 from ci.lab import clock, inside, namespaces, network
 from ci.lab.programs import find_compiler
 from ci.lab.run_tool import PATH, run_tool
@@ -36,7 +36,15 @@ def pull_cable(lab: Lab, host: str) -> None:
 
 
 def lose_packets(lab: Lab, host: str, percent: int) -> None:
-    """Lose that share of the packets, by chance, each way."""
+    """Lose that share of the packets, by chance, each way.
+
+    Raises:
+        UserError: the share is not from 1 to 99.
+    """
+    if not 1 <= percent <= 99:  # noqa: PLR2004 - per cent
+        raise UserError(
+            f"{percent} % of the packets: 1 to 99 can be lost by chance; or cut the host"
+        )
     rule = f"meta protocol ip numgen random mod 100 < {percent}"
     _drop(lab, host, "loss", rule, both_ways=True)
 

@@ -1,4 +1,4 @@
-"""Look into a lab's hosts from this machine, also while they are cut off. Labs made as root only."""
+"""Look into a lab's hosts from this machine, also while they are cut off; as root."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ci.errors import InfrastructureError, UserError
 from ci.lab import namespaces
@@ -68,18 +69,13 @@ def processes(lab: Lab, host: str) -> tuple[Process, ...]:
     """
     first = namespaces.first_process(lab, lab.host(host).name)
     found = [p for pid in namespaces.residents_of(lab, host) if (p := read_process(pid))]
-    return tuple(
-        process for process in found if process.pid != first and process.parent != first
-    ) + tuple(p for p in found if p.parent == first and not _is_the_labs(p))
+    return tuple(p for p in found if p.pid != first and not _is_the_labs(p, first))
 
 
-def _is_the_labs(process: Process) -> bool:
+def _is_the_labs(process: Process, first: int | None) -> bool:
     # Orphans hang on process 1 too, a session whose sshd was ended among them.
-    return (
-        process.name == "sleep"
-        or "[listener]" in process.command
-        or "/run/lab/" in (process.command)
-    )
+    idle = process.command in {"sleep 0.1", "sleep 0.05"}
+    return process.parent == first and (idle or "/run/lab/sshd_config" in process.command)
 
 
 def listener(lab: Lab, host: str) -> int | None:
@@ -87,8 +83,8 @@ def listener(lab: Lab, host: str) -> int | None:
     first = first_process(lab, host)
     found = (read_process(pid) for pid in namespaces.residents_of(lab, host))
     for process in found:
-        if process and process.parent == first and _is_the_labs(process):
-            return process.pid if process.name.startswith("sshd") else None
+        if process and _is_the_labs(process, first) and process.name.startswith("sshd"):
+            return process.pid
     return None
 
 
@@ -109,8 +105,7 @@ def written(lab: Lab, host: str) -> list[str]:
     """
     disk = lab.home(host) / "disk"
     layers = [(disk / "upper", "/")]
-    for number, shown in enumerate(namespaces.all_shown(lab)):
-        layers.append((disk / f"mount-{number}/upper", shown))
+    layers += [(layer / "upper", unquote(layer.name)) for layer in disk.glob("shown/*")]
     found = [f"{top.rstrip('/')}/{path}" for folder, top in layers for path in _files(folder)]
     first = namespaces.first_process(lab, host)
     if first is not None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci.errors import LamplighterError, UserError
+from ci.errors import InfrastructureError, UserError
 from ci.lab import loopback, namespaces, network
 from ci.lab.model import Lab, LabHost, load, save
 from ci.lab.programs import need_programs
-from ci.lab.sshd import path_with_python, write_host_files, write_keys
+from ci.lab.run_tool import run_tool
+from ci.lab.sshd import last_word, path_with_python, write_host_files, write_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 FILES = ("identity", "identity.pub", "known_hosts", "lab.json.new", "lab.json")
@@ -142,8 +145,6 @@ def is_up(lab: Lab) -> bool:
 
 
 def _planned(lab: Lab, count: int) -> Lab:
-    from dataclasses import replace
-
     numbers = range(1, count + 1)
     if lab.root:
         subnet = network.free_subnet()
@@ -157,8 +158,6 @@ def _planned(lab: Lab, count: int) -> Lab:
 
 
 def _user() -> str:
-    import pwd
-
     return pwd.getpwuid(os.getuid()).pw_name
 
 
@@ -170,8 +169,21 @@ def _make(lab: Lab) -> None:
         for host in lab.hosts:
             write_host_files(lab, host.name, loopback.mark(lab))
         loopback.make_hosts(lab)
+    _prove_login(lab)
     lab.cluster_file.parent.mkdir(parents=True, exist_ok=True)
     lab.cluster_file.write_text(cluster_text(lab))
+
+
+def _prove_login(lab: Lab) -> None:
+    # Listening is not letting in: an account may be locked, a firewall may be in the way.
+    first = lab.hosts[0]
+    known = f"UserKnownHostsFile={lab.known_hosts}"
+    login = ["ssh", "-F", "none", "-n", "-i", str(lab.identity), "-o", known, "-o", "BatchMode=yes"]
+    where = ["-o", "ConnectTimeout=10", "-p", str(lab.port), f"{lab.user}@{first.address}"]
+    try:
+        run_tool([*login, *where, "exec python3 -ISBc 0"])
+    except InfrastructureError as error:
+        raise InfrastructureError(f"{error}; sshd {last_word(lab, first.name)}") from None
 
 
 def _remove(lab: Lab) -> None:
@@ -210,4 +222,4 @@ def cluster_text(lab: Lab) -> str:
     return _header(lab) + "\n".join(lines) + "\n"
 
 
-__all__ = ["Lab", "LabHost", "LamplighterError", "down", "is_up", "load", "up"]
+__all__ = ["Lab", "LabHost", "down", "is_up", "load", "up"]

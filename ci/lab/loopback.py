@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ci.errors import InfrastructureError, UserError
 from ci.lab.look import began, listening, pids, read_process
 from ci.lab.programs import find_program
+from ci.lab.sshd import last_word
 from ci.lab.wait import wait_for
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def start(lab: Lab, name: str) -> None:
     here = (host.address, lab.port)
     wait_for(lambda: here in listening("self") or process.poll() is not None, timeout_s=20)
     if process.poll() is not None or here not in listening("self"):
-        said = (home / "sshd.log").read_text().strip().splitlines()
-        raise InfrastructureError(f"{name}'s sshd does not listen: {said[-1] if said else ''}")
+        raise InfrastructureError(f"{name}'s sshd does not listen, {last_word(lab, name)}")
     process.returncode = 0  # it outlives us by intent; Popen would warn
 
 

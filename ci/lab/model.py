@@ -1,4 +1,4 @@
-"""What a lab is: its hosts and where its files are; kept in `lab.json`, so any process can end it."""
+"""What a lab is: its hosts and its files; kept in `lab.json`, so that any process can end it."""
 
 from __future__ import annotations
 

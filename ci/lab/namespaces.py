@@ -15,6 +15,7 @@ from ci.lab import network
 from ci.lab.look import began, listening, namespace_of, pids, read_mounts
 from ci.lab.programs import find_program
 from ci.lab.run_tool import PATH, run_tool
+from ci.lab.sshd import last_word
 from ci.lab.wait import wait_for
 
 if TYPE_CHECKING:
@@ -50,12 +51,9 @@ def begin(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> None:
         return not waiting
 
     if not wait_for(all_listen, timeout_s=30 + 0.5 * len(hosts)):
-        raise InfrastructureError(f"{waiting[0]}'s sshd does not listen; {_said(lab, waiting[0])}")
-
-
-def _said(lab: Lab, name: str) -> str:
-    lines = (lab.home(name) / "sshd.log").read_text().strip().splitlines()
-    return f"it last said: {lines[-1]}" if lines else "it said nothing"
+        raise InfrastructureError(
+            f"{waiting[0]}'s sshd does not listen, {last_word(lab, waiting[0])}"
+        )
 
 
 def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, object]:
@@ -70,7 +68,7 @@ def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, obje
         "hosts": [_spec(lab, host, empty=empty) for host in hosts],
         "etc_hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost\n" + "".join(names),
         "fresh": [path for path in fresh if not under(path, EMPTY) or path in EMPTY],
-        "mounts": all_shown(lab),
+        "mounts": [*shown_mounts(lab), *lab.shown],
         "path": PATH,
         "sshd": find_program("sshd"),
     }
@@ -91,11 +89,6 @@ def _spec(lab: Lab, host: LabHost, *, empty: bool) -> dict[str, object]:
 def under(path: str, folders: Sequence[str]) -> bool:
     """Say whether a path is one of some folders or inside of one."""
     return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
-
-
-def all_shown(lab: Lab) -> list[str]:
-    """What hosts see beside `/` itself, in the order in which it is mounted."""
-    return [*shown_mounts(lab), *lab.shown]
 
 
 def shown_mounts(lab: Lab) -> list[str]:

@@ -6,6 +6,7 @@ hosts and one interface is all that this machine gets.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 from pathlib import Path
@@ -103,9 +104,12 @@ def make_network(lab: Lab) -> None:
 
 def wire(lab: Lab, host: LabHost) -> list[str]:
     """What to tell `ip -batch` in the switch, to plug one host in."""
-    port = f"port{host.index}"
+    port, there = f"port{host.index}", namespace(lab, host)
+    pairs = (lab.key[at : at + 2] for at in range(0, 8, 2))
+    # A host that reboots keeps its card: others go on knowing it by the same address.
+    card = f"02:{':'.join(pairs)}:{host.index:02x}"
     return [
-        f"link add {port} type veth peer name eth0 netns {namespace(lab, host)}",
+        f"link add {port} type veth peer name eth0 address {card} netns {there}",
         f"link set {port} addrgenmode none",
         f"link set {port} master bridge up",
     ]
@@ -116,10 +120,8 @@ def renew_namespace(lab: Lab, host: LabHost) -> None:
     run_tool(["ip", "netns", "del", namespace(lab, host)])
     batch("", [f"netns add {namespace(lab, host)}"])
     forget = ["ip", "-n", switch(lab), "link", "del", f"port{host.index}"]
-    try:  # the pair goes with the namespace, but the kernel takes its time
+    with contextlib.suppress(InfrastructureError):  # it goes with the namespace, sooner or later
         run_tool(forget)
-    except InfrastructureError:
-        pass
     batch(switch(lab), wire(lab, host))
 
 

@@ -127,3 +127,10 @@ def write_keys(lab: Lab) -> None:
         public = (lab.home(host.name) / "etc/host_key.pub").read_text()
         lines.append(known_hosts_line(host.address, lab.port, public))
     lab.known_hosts.write_text("".join(lines))
+
+
+def last_word(lab: Lab, name: str) -> str:
+    """What a host's sshd logged last, for a message."""
+    log = lab.home(name) / "sshd.log"
+    lines = log.read_text().strip().splitlines() if log.exists() else []
+    return f"last said: {lines[-1]}" if lines else "said nothing"

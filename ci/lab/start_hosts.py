@@ -18,6 +18,7 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 # Linux headers: sched.h, mount.h, sockios.h, prctl.h.
 NEW_MOUNTS, NEW_NAMES, NEW_IPC, NEW_PIDS = 0x20000, 0x4000000, 0x8000000, 0x20000000
@@ -50,8 +51,8 @@ def call(name: str, *arguments: object) -> None:
         raise OSError(number, f"{name}{arguments}: {os.strerror(number)}")
 
 
-def mount(source: str, target: Path, kind: str | None, flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+def attach(source: str, target: Path, kind: str | None, flags: int = 0, data: str = "") -> None:
+    """Mount a file system; mount(2) explains the arguments."""
     call("mount", source, str(target), kind, ctypes.c_ulong(flags), data)
 
 
@@ -63,7 +64,7 @@ def make_disk(host: dict[str, Any]) -> None:
         call("umount2", str(disk), DETACH)
     if not disk.is_mount():
         size = f"size={host['disk_mb']}m," if host["disk_mb"] else ""
-        mount("lamplighter-lab", disk, "tmpfs", 0, f"{size}mode=755")
+        attach("lamplighter-lab", disk, "tmpfs", 0, f"{size}mode=755")
 
 
 def start(host: dict[str, Any], shared: dict[str, Any]) -> None:
@@ -92,13 +93,15 @@ def become(host: dict[str, Any], shared: dict[str, Any]) -> None:
     os.dup2(log, 2)
     os.closerange(3, 1024)
     try:
-        mount("none", Path("/"), None, REC | PRIVATE)
+        attach("none", Path("/"), None, REC | PRIVATE)
         socket.sethostname(host["name"])
         bring_up_network(host)
         root = make_root(host, shared)
         enter(root)
         environment = {"PATH": shared["path"], "HOME": "/root", "USER": "root", "SHELL": "/bin/sh"}
-        os.execve("/bin/sh", ["sh", "-c", FIRST_PROCESS, shared["sshd"]], environment)
+        os.execve(  # noqa: S606 - the shell that it is
+            "/bin/sh", ["sh", "-c", FIRST_PROCESS, shared["sshd"], host["netns"]], environment
+        )
     except OSError as error:
         print(f"host {host['name']} cannot begin: {error}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(1)
@@ -129,8 +132,8 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
         begin_empty(upper, path)
     write_own_files(host, shared, upper)
     overlay("/", home / "disk", root)
-    for number, path in enumerate(shared["mounts"]):
-        show(path, home / "disk" / f"mount-{number}", root)
+    for path in shared["mounts"]:
+        show(path, home / "disk/shown" / quote(path, safe=""), root)
     mount_system(host, root)
     return root
 
@@ -186,7 +189,7 @@ def write_own_files(host: dict[str, Any], shared: dict[str, Any], upper: Path) -
 def overlay(lower: str, disk: Path, target: Path) -> None:
     """Mount this machine's folder with a host's own layer over it."""
     layers = f"lowerdir={lower},upperdir={disk}/upper,workdir={disk}/work"
-    mount("overlay", target, "overlay", 0, layers)
+    attach("overlay", target, "overlay", 0, layers)
 
 
 def show(path: str, layer: Path, root: Path) -> None:
@@ -200,25 +203,25 @@ def show(path: str, layer: Path, root: Path) -> None:
             overlay(path, layer, target)
             return
         target.touch()
-        mount(path, target, None, BIND)
+        attach(path, target, None, BIND)
     except OSError as error:
         print(f"host does not see {path}: {error}", file=sys.stderr)  # noqa: T201
 
 
 def mount_system(host: dict[str, Any], root: Path) -> None:
     """Mount /dev, /proc and /sys as a host of its own has them."""
-    mount("/dev", root / "dev", None, BIND)
+    attach("/dev", root / "dev", None, BIND)
     for folder in ("shm", "pts"):
         (root / "dev" / folder).mkdir(exist_ok=True)
-    mount("tmpfs", root / "dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
-    mount("devpts", root / "dev/pts", "devpts", NOSUID | NOEXEC, "newinstance,ptmxmode=0666")
-    mount("proc", root / "proc", "proc", NOSUID | NODEV | NOEXEC)
+    attach("tmpfs", root / "dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
+    attach("devpts", root / "dev/pts", "devpts", NOSUID | NOEXEC, "newinstance,ptmxmode=0666")
+    attach("proc", root / "proc", "proc", NOSUID | NODEV | NOEXEC)
     # Every host runs on this kernel, so a reboot shows only if the id is the host's own.
     boot_id = root / "proc/sys/kernel/random/boot_id"
-    mount(f"{host['home']}/boot_id", boot_id, None, BIND)
-    mount("sysfs", root / "sys", "sysfs", NOSUID | NODEV | NOEXEC)
+    attach(f"{host['home']}/boot_id", boot_id, None, BIND)
+    attach("sysfs", root / "sys", "sysfs", NOSUID | NODEV | NOEXEC)
     if (root / "sys/fs/cgroup").is_dir():
-        mount("/sys/fs/cgroup", root / "sys/fs/cgroup", None, BIND | REC)
+        attach("/sys/fs/cgroup", root / "sys/fs/cgroup", None, BIND | REC)
 
 
 def enter(root: Path) -> None:
