@@ -62,12 +62,17 @@ def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, obje
     state = Path(workspace).resolve() / ".lamplighter"
     fresh = [
         *EMPTY,
-        *(str(path) for path in (lab.folder, state, Path("/root/.ssh")) if path.is_dir()),
+        *(str(path) for path in (lab.folder, Path("/root/.ssh")) if path.is_dir()),
+        *([str(state)] if state.parent.is_dir() else ()),
     ]
     return {
         "hosts": [_spec(lab, host, empty=empty) for host in hosts],
         "etc_hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost\n" + "".join(names),
-        "fresh": [path for path in fresh if not under(path, EMPTY) or path in EMPTY],
+        "fresh": [
+            path
+            for path in fresh
+            if path in EMPTY or under(path, lab.shown) or not under(path, EMPTY)
+        ],
         "mounts": [*shown_mounts(lab), *lab.shown],
         "path": PATH,
         "sshd": find_program("sshd"),

@@ -129,33 +129,34 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
     for volatile in ("run", "tmp"):
         shutil.rmtree(upper / volatile, ignore_errors=True)
     for path in shared["fresh"]:
-        begin_empty(upper, path)
+        if not any(path.startswith(f"{other}/") for other in shared["mounts"]):
+            begin_empty(upper, path)
     write_own_files(host, shared, upper)
     overlay("/", home / "disk", root)
     for path in shared["mounts"]:
-        show(path, home / "disk/shown" / quote(path, safe=""), root)
+        show(path, home / "disk/shown" / quote(path, safe=""), root, shared["fresh"])
     mount_system(host, root)
     return root
 
 
-def begin_empty(upper: Path, path: str) -> None:
+def begin_empty(upper: Path, path: str, top: str = "/") -> None:
     """Hide what this machine has in a folder: the host has that folder too, but empty."""
-    if os.path.lexists(f"{upper}{path}"):
+    made = own(upper, path, top)
+    if os.path.lexists(made):
         return
-    made = own(upper, path)
     made.mkdir()
     like(Path(path), made)
     os.setxattr(made, "trusted.overlay.opaque", b"y")
 
 
-def own(upper: Path, path: str) -> Path:
-    """Make the parents of a path in the host's own layer, as they are on this machine."""
-    for parent in reversed(Path(path).parents[:-1]):
-        mine = Path(f"{upper}{parent}")
-        if not mine.exists():
-            mine.mkdir()
-            like(parent, mine)
-    return Path(f"{upper}{path}")
+def own(upper: Path, path: str, top: str = "/") -> Path:
+    """Make the parents of a path in the host's own layer over `top`, as this machine has them."""
+    inside = Path(path).relative_to(top)
+    for parent in reversed(inside.parents[:-1]):
+        if not (upper / parent).exists():
+            (upper / parent).mkdir()
+            like(Path(top, parent), upper / parent)
+    return upper / inside
 
 
 def like(path: Path, made: Path) -> None:
@@ -192,7 +193,7 @@ def overlay(lower: str, disk: Path, target: Path) -> None:
     attach("overlay", target, "overlay", 0, layers)
 
 
-def show(path: str, layer: Path, root: Path) -> None:
+def show(path: str, layer: Path, root: Path, fresh: list[str]) -> None:
     """Show one further file system of this machine, writes kept apart where that is possible."""
     target = Path(f"{root}{path}")
     try:
@@ -200,6 +201,9 @@ def show(path: str, layer: Path, root: Path) -> None:
             target.mkdir(parents=True, exist_ok=True)
             for part in ("upper", "work"):
                 (layer / part).mkdir(parents=True, exist_ok=True)
+            for folder in fresh:
+                if folder.startswith(f"{path}/"):
+                    begin_empty(layer / "upper", folder, path)
             overlay(path, layer, target)
             return
         target.touch()

@@ -297,10 +297,12 @@ def test_a_disk_has_the_size_that_was_asked(labs: Callable[..., Lab]) -> None:
 @as_root
 def test_a_folder_of_tmp_is_shown_when_asked(labs: Callable[..., Lab], tmp_path: Path) -> None:
     (tmp_path / "seen").write_text("yes")
-    lab = labs(1, shown=[tmp_path])
+    (tmp_path / "home/.lamplighter/run").mkdir(parents=True)
+    lab = labs(1, shown=[tmp_path], workspace=str(tmp_path / "home"))
     name = lab.hosts[0].name
     assert said(lab, name, f"cat {tmp_path}/seen; echo mine > {tmp_path}/mine") == "yes"
     assert not (tmp_path / "mine").exists()
+    assert said(lab, name, f"ls -A {tmp_path}/home/.lamplighter") == ""
     assert inside.written(lab, name) == [f"{tmp_path}/mine"]
 
 
