@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci import datasets, environments
 from ci.case.model import DEVICES
+from ci.clusters import is_local
 from ci.errors import UserError
 from ci.evaluate.tools import TOOLS
-from ci.plan.build import Host, Site
+from ci.nodes import nodes_of, workspace_of
+from ci.plan.build import Site, build
+from ci.plan.locate import as_written, located
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ci.case.model import Case, Device
-    from ci.plan.model import Dataset, Preparation
+    from ci.hosts.agent import Agent
+    from ci.hosts.target import Target
+    from ci.plan.model import Dataset, Plan, Preparation
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGS = PROJECT / "configs"
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+# As the operator would name it, from whichever folder of the project.
+CASES = Path(os.path.relpath(CONFIGS / "cases"))
+FACTS_S = 30.0
+
+
+__all__ = [
+    "CASES",
+    "CONFIGS",
+    "Options",
+    "device_of",
+    "located",
+    "planned",
+    "survey",
+    "targets_for",
+    "workspace_of",
+]
 
 
 @dataclass(frozen=True)
@@ -29,9 +52,12 @@ class Options:
     Attributes:
         config: which case.
         local: this machine, whatever hosts the case names.
+        cluster: a cluster file's name or path; empty takes the hosts that the case names.
         vllm: a version of configs/versions.yaml; empty leaves it to the case.
-        device: the machine's kind; empty detects it.
-        workspace: empty takes $LAMPLIGHTER_WORKSPACE, else the user's cache folder.
+        device: the machines' kind; empty takes the case's, else the cluster file's, else detects
+            that of this machine.
+        workspace: on every host. Empty takes the cluster file's, else `~/.cache/lamplighter`; on
+            this machine $LAMPLIGHTER_WORKSPACE, else the user's cache folder.
     """
 
     config: str
@@ -39,61 +65,95 @@ class Options:
     vllm: str = ""
     device: str = ""
     workspace: str = ""
-
-
-def workspace_of(chosen: str) -> str:
-    """Say which folder holds environments, models and the state of runs."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = chosen or os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
-    return str(Path(folder).expanduser().absolute())
+    cluster: str = ""
 
 
 def survey(case: Case, options: Options) -> Site:
-    """Gather what planning needs to know; starts and changes nothing.
+    """Gather what planning needs to know without asking a host; starts and changes nothing.
 
     Raises:
-        UserError: a host is out of reach, a version does not fit, a dataset is not there.
+        UserError: the hosts do not fit the case, nor a version the hosts; a dataset is not there.
     """
-    hosts = _hosts(case, options)
-    workspace = workspace_of(options.workspace)
-    place = environments.Place(host=hosts[0].name, workspace=workspace, uv=_uv())
-    serving = _serving(case, options, place)
+    targets = targets_for(case, options)
+    local = all(is_local(target) for target in targets)
+    hosts = tuple(as_written(one, one.workspace or "", alone=local) for one in targets)
+    places = {one.name: _place(one) for one in targets}
+    serving = _serving(case, options, {one.name: one for one in targets}, places)
+    answering = [at for at, node in enumerate(case.nodes) if not node.headless]
+    lead = targets[answering[0] if answering else 0].name
     needed = {TOOLS[item.tool].ENVIRONMENT for item in case.benchmarks}
     recipes = environments.load_tools(CONFIGS / "tools.yaml")
     return Site(
+        targets=targets,
         hosts=hosts,
-        workspace=workspace,
         serving=serving,
-        tools={name: environments.tool(recipes, name, place) for name in needed - {"vllm"}},
+        tools={
+            name: environments.tool(recipes, name, places[lead])
+            for name in sorted(needed - {"vllm"})
+        },
         model=_model(case, serving),
-        datasets=_datasets(case, workspace),
+        datasets=_datasets(case, workspace_of(options.workspace)),
+        local=local,
     )
 
 
-def _hosts(case: Case, options: Options) -> tuple[Host, ...]:
-    names = ("localhost",) * len(case.nodes) if options.local else case.hosts
-    if not names:
-        raise UserError(
-            f"{case.path}: cluster_hosts: the case names no hosts; add "
-            "`cluster_hosts: [localhost]`, or give --local to run on this machine",
-        )
-    remote = [name for name in names if name not in LOCAL_NAMES]
-    if remote:
-        raise UserError(
-            f"{case.path}: cluster_hosts: {', '.join(remote)} cannot be reached yet, only "
-            "localhost can; give --local to run on this machine",
-        )
-    return tuple(Host(name=name, address="127.0.0.1", interface="lo") for name in names)
+def targets_for(case: Case, options: Options) -> tuple[Target, ...]:
+    """Choose the host of each node; connects to none.
+
+    Raises:
+        UserError: there are too few, or one for several nodes.
+        CaseError: the cluster file is unsound.
+    """
+    return nodes_of(case, local=options.local, cluster=options.cluster, workspace=options.workspace)
 
 
-def _serving(case: Case, options: Options, place: environments.Place) -> Preparation | None:
+def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
+    """Plan a night for hosts that can be asked: their addresses, interfaces and folders.
+
+    Raises:
+        UserError: the case cannot run on them; says why.
+        InfrastructureError: a host did not answer.
+    """
+    from ci.hosts.agent import call_all  # noqa: PLC0415
+    from ci.hosts.fan_out import all_of  # noqa: PLC0415
+
+    answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))
+    return build(case, located(site, {host: one.value for host, one in answers.items()}))
+
+
+def _place(target: Target) -> environments.Place:
+    uv = _uv() if is_local(target) else None
+    return environments.Place(host=target.name, workspace=target.workspace or "", uv=uv)
+
+
+def _serving(
+    case: Case,
+    options: Options,
+    targets: Mapping[str, Target],
+    places: Mapping[str, environments.Place],
+) -> dict[str, Preparation]:
     version = options.vllm or case.vllm
     if not version:
-        return None
+        return {}
     versions = environments.load_versions(CONFIGS / "versions.yaml")
-    return environments.serving(
-        versions, version, device_of(options.device or case.device or ""), place
-    )
+    return {
+        name: environments.serving(
+            versions, version, _device(case, options, targets[name]), places[name]
+        )
+        for name in targets
+    }
+
+
+def _device(case: Case, options: Options, target: Target) -> Device:
+    said = target.accelerator.kind if target.accelerator else ""
+    chosen = options.device or case.device or said
+    if not chosen and not is_local(target):
+        raise UserError(
+            f"{case.path}: which kind of machine {target.name} is has to be known to choose its "
+            f"vLLM: give --device ({', '.join(DEVICES)}), `device:` in the case, or "
+            "`accelerator: {kind, count}` in the cluster file",
+        )
+    return device_of(chosen)
 
 
 def device_of(chosen: str) -> Device:
@@ -109,16 +169,17 @@ def device_of(chosen: str) -> Device:
     return next((kind for kind in DEVICES if kind == chosen), None) or detect_device()
 
 
-def _model(case: Case, serving: Preparation | None) -> Preparation | None:
+def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparation]:
     models = environments.load_models(CONFIGS / "models.yaml")
     if case.model not in models:
-        return None
-    if serving is None:
+        return {}
+    if not serving:
         raise UserError(
             f"{case.path}: model: {case.model} is converted with vLLM's own environment; name one "
             "with `vllm:` in the case or --vllm",
         )
-    return environments.model(models, case.model, serving)
+    made = {host: environments.model(models, case.model, one) for host, one in serving.items()}
+    return {host: one for host, one in made.items() if one}
 
 
 def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
@@ -135,6 +196,7 @@ def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
     return found
 
 
+@cache
 def _uv() -> str | None:
     try:
         from uv import find_uv_bin  # noqa: PLC0415

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from ci.case import address
 from ci.case.agreement import contradictions
 from ci.case.model import Benchmark, Case, Device, Entry, Node, Strict
 from ci.case.wording import found, problems
@@ -55,6 +56,14 @@ def _command(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    try:
+        address.parse(value)
+    except ValueError as error:
+        raise _defect(f"{value!r} {error}") from error
+    return value
+
+
 def _env_value(value: object) -> object:
     """Write a value as the field's own runner does: `str(value)`, so that true is `True`."""
     if isinstance(value, (str, bool, int, float, dt.date)):
@@ -62,7 +71,7 @@ def _env_value(value: object) -> object:
     raise _defect(f"expected text or a number, found {found(value)}")
 
 
-Host = Annotated[str, _shaped(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]*", "is no host name or address")]
+Host = Annotated[str, AfterValidator(_host)]
 Version = Annotated[
     str,
     _shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is no version; write one such as '0.32.0'"),

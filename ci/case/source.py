@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_BYTES = 1 << 20
+_LEAST = {"case": "a deployment", "cluster": "one host"}
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -48,7 +49,7 @@ class Source:
         return Problem(self.file, place.line, place.column, key_text(path), message)
 
 
-def read(data: bytes, file: str) -> Source:
+def read(data: bytes, file: str, kind: str = "case") -> Source:
     """Read one YAML document.
 
     Scalars are what PyYAML's safe loader makes of them; anchors, aliases and merge keys work as
@@ -57,28 +58,29 @@ def read(data: bytes, file: str) -> Source:
     Args:
         data: the file's bytes.
         file: its path, as problems name it.
+        kind: what the file should be, as problems name it.
 
     Raises:
         CaseError: the bytes are not one sound YAML document.
     """
-    text = _decode(data, file)
+    text = _decode(data, file, kind)
     try:
-        _check_shape(text, file)
+        _check_shape(text, file, kind)
         root = yaml.compose(text, _LOADER)
     except yaml.MarkedYAMLError as error:
         raise _syntax_problem(error, text, file) from error
     except yaml.YAMLError as error:
         refuse(file, START, (), f"not valid YAML: {error}")
     if root is None:
-        refuse(file, START, (), "the file is empty; a case needs at least a deployment")
+        refuse(file, START, (), f"the file is empty; a {kind} needs at least {_LEAST[kind]}")
     tree = Tree(file)
     value = tree.build(root)
     return Source(file, value, tree.keys, tree.values)
 
 
-def _decode(data: bytes, file: str) -> str:
+def _decode(data: bytes, file: str, kind: str) -> str:
     if len(data) > MAX_BYTES:
-        refuse(file, START, (), f"larger than {MAX_BYTES >> 20} MiB: not a case file")
+        refuse(file, START, (), f"larger than {MAX_BYTES >> 20} MiB: not a {kind} file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -90,7 +92,7 @@ def _decode(data: bytes, file: str) -> str:
     return text
 
 
-def _check_shape(text: str, file: str) -> None:
+def _check_shape(text: str, file: str, kind: str) -> None:
     """Refuse what would crash the C composer (deep nesting) or be lost (further documents)."""
     depth = documents = 0
     for event in yaml.parse(text, _LOADER):
@@ -101,10 +103,10 @@ def _check_shape(text: str, file: str) -> None:
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
         if depth > MAX_DEPTH:
-            message = f"nested more than {MAX_DEPTH} deep: not a case file"
+            message = f"nested more than {MAX_DEPTH} deep: not a {kind} file"
             refuse(file, Place.of(event.start_mark), (), message)
         if documents > 1:
-            message = "a second document begins here; one case a file: remove the '---'"
+            message = f"a second document begins here; one {kind} a file: remove the '---'"
             refuse(file, Place.of(event.start_mark), (), message)
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import re
 import textwrap
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def problems(
     Args:
         errors: pydantic's, with locations relative to the whole document.
         source: where everything stands.
-        models: the model of each section of the file, by the section's key; "" for the top.
+        models: the model of each section of the file, by the section's key; "" for the top. A
+            section within a section is named by both, `hosts.*.accelerator`.
     """
     errors = list(errors)
     misspelt = {_misspelt(error, models) for error in errors if error["type"] == "extra_forbidden"}
@@ -81,6 +83,10 @@ def found(value: object) -> str:
 
 def _model(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> type[BaseModel]:
     """The model whose key ends the path."""
+    section = ".".join(map(str, path[:-1]))
+    for pattern, model in models.items():
+        if "." in pattern and fnmatchcase(section, pattern):
+            return model
     return models[str(path[0]) if len(path) > 1 else ""]
 
 
@@ -109,7 +115,7 @@ def _unknown(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> str:
         return f"unknown key; did you mean {near!r}?"
     for section, model in models.items():
         if key in model.model_fields:
-            where = f"under {section!r}" if section else "at the top of the file"
+            where = f"under {section.rpartition('.')[2]!r}" if section else "at the top of the file"
             return f"unknown key here; it belongs {where}"
     return f"unknown key; known here: {', '.join(known)}"
 

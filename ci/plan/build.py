@@ -8,51 +8,45 @@ from typing import TYPE_CHECKING
 from ci.errors import UserError
 from ci.evaluate.model import job_of
 from ci.evaluate.tools import TOOLS
-from ci.plan.model import Endpoint, Evaluation, Plan, Process
+from ci.plan.agreement import check, head_of, ranks_of
+from ci.plan.argv import answers_at, port, served_name
+from ci.plan.model import Endpoint, Evaluation, Plan, Process, url_of
+from ci.plan.ports import SERVER_PORT, ports_of
 from ci.plan.variables import expand, expand_env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.case.model import Benchmark, Case
-    from ci.plan.model import Dataset, Preparation
-
-# vLLM's own default: https://docs.vllm.ai/en/stable/cli/serve.html
-DEFAULT_PORT = 8000
-
-
-@dataclass(frozen=True)
-class Host:
-    """One host as the plan needs to know it."""
-
-    name: str
-    address: str
-    interface: str
+    from ci.hosts.target import Target
+    from ci.plan.model import Dataset, Host, Preparation
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a case meets: hosts, the workspace on them, and what is made there first.
+    """What a case meets: hosts, and what is made on them first.
 
     Attributes:
-        hosts: one per node of the case, leader first.
-        workspace: the folder on every host that holds environments, models and runs.
-        serving: the environment that vLLM runs from; None leaves `vllm` to the host's PATH.
-        tools: evaluation environment → how it is made.
-        model: how the case's model is made, None where it is the operator's own.
+        targets: how each node's host is reached, in the order of the nodes.
+        hosts: the same hosts as the plan needs to know them; see `ci.plan.locate`.
+        serving: host → the environment that vLLM runs from; without one its PATH has to have it.
+        tools: evaluation environment → how it is made on the leader.
+        model: host → how the case's model is made there, without one it is the operator's own.
         datasets: `dataset_path` → what it stands for.
+        local: there is no host but this machine.
     """
 
+    targets: tuple[Target, ...]
     hosts: tuple[Host, ...]
-    workspace: str
-    serving: Preparation | None
+    serving: Mapping[str, Preparation]
     tools: Mapping[str, Preparation]
-    model: Preparation | None
+    model: Mapping[str, Preparation]
     datasets: Mapping[str, Dataset]
+    local: bool = False
 
 
 def build(case: Case, site: Site) -> Plan:
-    """Plan a night.
+    """Plan a night. Of a case without nodes, the plan is the hosts alone.
 
     Args:
         case: what to serve and what to prove.
@@ -61,6 +55,8 @@ def build(case: Case, site: Site) -> Plan:
     Raises:
         UserError: the case cannot run on this site; says why.
     """
+    if not case.nodes and site.hosts:
+        return _hosts_alone(case, site)
     if len(case.nodes) != len(site.hosts):
         raise UserError(
             f"{case.path}: the case has {len(case.nodes)} nodes and {len(site.hosts)} hosts; "
@@ -68,27 +64,36 @@ def build(case: Case, site: Site) -> Plan:
         )
     _refuse_what_is_not_planned_yet(case)
     processes = tuple(_process(case, site, index) for index in range(len(case.nodes)))
-    leader = processes[0]
+    hosts = {host.name: host for host in site.hosts}
+    check(processes, {name: host.address for name, host in hosts.items()}, case.path)
+    head = head_of(processes, case.path)
+    lead = hosts[head.host]
     endpoint = Endpoint(
-        host=site.hosts[0].address,
-        port=leader.port,
-        model=_served_name(leader.argv, case.model),
+        host=answers_at(head.argv, lead.address),
+        port=head.port,
+        model=served_name(head.argv, case.model),
     )
-    evaluations = tuple(_evaluation(case, site, endpoint, item) for item in case.benchmarks)
+    evaluations = tuple(_evaluation(case, site, lead, endpoint, item) for item in case.benchmarks)
     return Plan(
         case=case,
-        hosts=tuple(host.name for host in site.hosts),
-        workspace=site.workspace,
-        preparations=_preparations(site, {item.bin for item in evaluations}),
+        hosts=tuple(hosts.values()),
+        leader=lead.name,
+        preparations=_preparations(site, tuple(hosts), {item.bin for item in evaluations}),
         processes=processes,
         endpoint=endpoint,
+        ranks=ranks_of(head, processes),
         evaluations=evaluations,
     )
 
 
+def _hosts_alone(case: Case, site: Site) -> Plan:
+    hosts = tuple({host.name: host for host in site.hosts}.values())
+    nowhere = Endpoint(host=hosts[0].address, port=0, model=case.model)
+    return Plan(case, hosts, hosts[0].name, (), (), nowhere, None, ())
+
+
 def _refuse_what_is_not_planned_yet(case: Case) -> None:
     reasons = {
-        "num_nodes: only one node can be planned so far": len(case.nodes) > 1,
         "disaggregated_prefill: needs a router, which is not started yet": case.prefill,
         "special_dependencies: are not installed yet; make an environment that has them, leave "
         "out `vllm:` and put it first on the PATH": case.special_dependencies,
@@ -102,10 +107,11 @@ def _process(case: Case, site: Site, index: int) -> Process:
     node, host = case.nodes[index], site.hosts[index]
     where = f"{case.path}: deployment[{index}]"
     known = _known(case, site, index)
-    env = expand_env({**node.env, **_network_env(host)}, known, f"{where}.envs")
+    env = expand_env({**_network_env(host), **node.env}, known, f"{where}.envs")
     argv = tuple(expand(word, {**known, **env}, f"{where}.server_cmd") for word in node.argv)
-    argv, env = _from_environment(argv, env, site.serving)
-    port = _port(argv, where)
+    argv, env = _from_environment(argv, env, site.serving.get(host.name))
+    own_port = port(argv, "--port", where) or SERVER_PORT
+    url = url_of(answers_at(argv, host.address), own_port)
     return Process(
         name=f"server-{index}",
         node=index,
@@ -114,30 +120,43 @@ def _process(case: Case, site: Site, index: int) -> Process:
         headless=node.headless,
         argv=argv,
         env=env,
-        port=port,
-        health_url=None if node.headless else f"http://{host.address}:{port}/health",
+        port=own_port,
+        health_url=None if node.headless else f"{url}/health",
+        ports=ports_of(argv, env, host.address, where),
     )
 
 
 def _known(case: Case, site: Site, index: int) -> dict[str, str]:
-    host, leader = site.hosts[index], site.hosts[0]
+    host, master = site.hosts[index], site.hosts[case.nodes[index].master_index or 0]
+    model = site.model.get(host.name)
     return {
         "LOCAL_IP": host.address,
-        "MASTER_IP": leader.address,
-        "NIC_NAME": host.interface,
-        "MODEL": site.model.path if site.model else case.model,
-        "WORKSPACE": site.workspace,
+        "MASTER_IP": master.address,
+        "NIC_NAME": _interface(host),
+        "NODE_INDEX": str(index),
+        "NODE_RANK": str(index),
+        "NUM_NODES": str(len(case.nodes)),
+        "NPU_PER_NODE": str(case.npu_per_node),
+        "MODEL": model.path if model else case.model,
+        "WORKSPACE": host.workspace,
     }
 
 
+def _interface(host: Host) -> str:
+    """The interface's name, or what stands for it until the host is asked."""
+    return host.interface or f"<interface of {host.name}>"
+
+
 def _network_env(host: Host) -> dict[str, str]:
-    """What vLLM's collectives need to know of the host's own network."""
+    """What collectives need to know of the host's own network, unless the case says otherwise."""
+    interface = _interface(host)
     return {
         "VLLM_HOST_IP": host.address,
         "HCCL_IF_IP": host.address,
-        "HCCL_SOCKET_IFNAME": host.interface,
-        "GLOO_SOCKET_IFNAME": host.interface,
-        "TP_SOCKET_IFNAME": host.interface,
+        "HCCL_SOCKET_IFNAME": interface,
+        "GLOO_SOCKET_IFNAME": interface,
+        "TP_SOCKET_IFNAME": interface,
+        "NCCL_SOCKET_IFNAME": interface,
     }
 
 
@@ -154,39 +173,13 @@ def _from_environment(
     return (program, *argv[1:]), {**env, "PATH": f"{folder}:{env.get('PATH', '$PATH')}"}
 
 
-def _port(argv: tuple[str, ...], where: str) -> int:
-    text = _option(argv, "--port")
-    if text is None:
-        return DEFAULT_PORT
-    if not text.isdecimal() or not 0 < int(text) < 2**16:
-        raise UserError(f"{where}.server_cmd: --port {text} is not a port (1 to 65535)")
-    return int(text)
-
-
-def _served_name(argv: tuple[str, ...], model: str) -> str:
-    """The name that clients ask for: vLLM takes the first `--served-model-name`."""
-    named = _option(argv, "--served-model-name") or _option(argv, "--model")
-    if named:
-        return named
-    if "serve" in argv:
-        after = argv[argv.index("serve") + 1 :]
-        if after and not after[0].startswith("-"):
-            return after[0]
-    return model
-
-
-def _option(argv: tuple[str, ...], name: str) -> str | None:
-    """The value of `--name value` or `--name=value`; the last one given counts."""
-    value = None
-    for word, following in zip(argv, (*argv[1:], ""), strict=True):
-        if word == name:
-            value = following
-        elif word.startswith(f"{name}="):
-            value = word.removeprefix(f"{name}=")
-    return value
-
-
-def _evaluation(case: Case, site: Site, endpoint: Endpoint, benchmark: Benchmark) -> Evaluation:
+def _evaluation(
+    case: Case,
+    site: Site,
+    lead: Host,
+    endpoint: Endpoint,
+    benchmark: Benchmark,
+) -> Evaluation:
     where = f"{case.path}: benchmarks.{benchmark.name}"
     tool = TOOLS[benchmark.tool]
     if benchmark.case_type not in tool.KINDS:
@@ -195,25 +188,30 @@ def _evaluation(case: Case, site: Site, endpoint: Endpoint, benchmark: Benchmark
             f"{where}.tool: {benchmark.tool} does not measure {benchmark.case_type}; these do: "
             f"{', '.join(able)}",
         )
-    made = site.serving if tool.ENVIRONMENT == "vllm" else site.tools[tool.ENVIRONMENT]
+    is_vllm = tool.ENVIRONMENT == "vllm"
+    made = site.serving.get(lead.name) if is_vllm else site.tools[tool.ENVIRONMENT]
+    model = site.model.get(lead.name)
     evaluation = Evaluation(
         benchmark=benchmark,
         dataset=site.datasets[benchmark.dataset_path],
-        host=site.hosts[0].name,
+        host=lead.name,
         bin=f"{made.path}/bin" if made else "",
-        tokenizer=site.model.path if site.model else case.model,
+        tokenizer=model.path if model else case.model,
         argv=(),
     )
     try:
         command = tool.command(
-            job_of(evaluation, endpoint, f"{site.workspace}/<run>/{benchmark.name}")
+            job_of(evaluation, endpoint, f"{lead.workspace}/<run>/{benchmark.name}")
         )
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return replace(evaluation, argv=command.argv)
 
 
-def _preparations(site: Site, bins: set[str]) -> tuple[Preparation, ...]:
+def _preparations(site: Site, hosts: tuple[str, ...], bins: set[str]) -> tuple[Preparation, ...]:
     """What is made first, in order: serving before the model, which it converts."""
+    everywhere = [
+        made[host] for made in (site.serving, site.model) for host in hosts if host in made
+    ]
     tools = [made for made in site.tools.values() if f"{made.path}/bin" in bins]
-    return tuple(made for made in (site.serving, site.model, *tools) if made)
+    return (*everywhere, *tools)

@@ -12,8 +12,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Host:
+    """One host of the plan.
+
+    Attributes:
+        name: in plans, reports and logs.
+        address: where the other hosts reach it; as the operator wrote it while no host was asked.
+        interface: that carries the address; empty while no host was asked.
+        workspace: folder there that holds environments, models and runs; `~` is the host's own
+            home while no host was asked.
+    """
+
+    name: str
+    address: str
+    interface: str
+    workspace: str
+
+
+@dataclass(frozen=True)
 class Process:
-    """One server process. `node` is the index in the case's deployment, `host` where it runs."""
+    """One server process.
+
+    Attributes:
+        node: its index in the case's deployment.
+        host: the name of where it runs.
+        headless: it computes and answers no requests.
+        port: where it answers requests, unless headless.
+        ports: every port that it listens on, as far as its argv and environment tell.
+    """
 
     name: str
     node: int
@@ -24,6 +50,7 @@ class Process:
     env: Mapping[str, str]
     port: int
     health_url: str | None
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +64,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Base URL without a path."""
-        return f"http://{self.host}:{self.port}"
+        return url_of(self.host, self.port)
 
 
 @dataclass(frozen=True)
@@ -92,12 +119,43 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a night will do, in order. Deterministic: the same input gives the same plan."""
+    """Everything a night will do, in order. Deterministic: the same input gives the same plan.
+
+    Attributes:
+        hosts: each once, in the order of the nodes.
+        leader: name of the host of the endpoint, where the evaluations run.
+        ranks: how many data-parallel ranks answer through the endpoint and have to show in its
+            metrics; None where the command lines do not tell.
+    """
 
     case: Case
-    hosts: tuple[str, ...]
-    workspace: str
+    hosts: tuple[Host, ...]
+    leader: str
     preparations: tuple[Preparation, ...]
     processes: tuple[Process, ...]
     endpoint: Endpoint
+    ranks: int | None
     evaluations: tuple[Evaluation, ...]
+
+    @property
+    def workspace(self) -> str:
+        """The leader's."""
+        return self.host(self.leader).workspace
+
+    def host(self, name: str) -> Host:
+        """Find a host by its name."""
+        return next(host for host in self.hosts if host.name == name)
+
+    @property
+    def preparations_by_name(self) -> tuple[tuple[Preparation, ...], ...]:
+        """What is made, in order; what is the same on several hosts is made there at once."""
+        names = dict.fromkeys((item.kind, item.name) for item in self.preparations)
+        return tuple(
+            tuple(item for item in self.preparations if (item.kind, item.name) == name)
+            for name in names
+        )
+
+
+def url_of(host: str, port: int) -> str:
+    """Base URL of a server, without a path."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -18,8 +18,8 @@ def as_values(plan: Plan) -> dict[str, Any]:
     """The plan as JSON-ready values, secrets redacted."""
     return {
         "case": plan.case.name,
-        "hosts": list(plan.hosts),
-        "workspace": plan.workspace,
+        "hosts": [asdict(host) for host in plan.hosts],
+        "leader": plan.leader,
         "preparations": [
             {"name": item.name, "host": item.host, "kind": item.kind, "path": item.path}
             for item in plan.preparations
@@ -27,12 +27,14 @@ def as_values(plan: Plan) -> dict[str, Any]:
         "processes": [
             {
                 **asdict(process),
+                "ports": list(process.ports),
                 "argv": redact_argv(list(process.argv)),
                 "env": redact_env(process.env),
             }
             for process in plan.processes
         ],
         "endpoint": {**asdict(plan.endpoint), "url": plan.endpoint.url},
+        "ranks": plan.ranks,
         "benchmarks": [_evaluation(item) for item in plan.evaluations],
     }
 
@@ -45,19 +47,20 @@ def as_text(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     yield f"Case {plan.case.name}: {plan.case.test_name}"
     yield f"  model      {plan.case.model}, served as {plan.endpoint.model}"
-    yield f"  hosts      {', '.join(plan.hosts)}"
-    yield f"  workspace  {plan.workspace}"
-    yield f"  endpoint   {plan.endpoint.url}"
+    yield f"  endpoint   {plan.endpoint.url}{_ranks(plan)}"
+    yield from _hosts(plan)
     number = 0
-    for number, item in enumerate(plan.preparations, 1):
+    for number, items in enumerate(plan.preparations_by_name, 1):
         yield ""
-        yield f"{number}. On {item.host}, make sure of the {item.kind} {item.name}: {item.path}"
+        where = ", ".join(item.host for item in items)
+        paths = " or ".join(dict.fromkeys(item.path for item in items))
+        yield f"{number}. On {where}, make sure of the {items[0].kind} {items[0].name}: {paths}"
     for process in plan.processes:
         number += 1
         yield ""
         yield from _process(number, process)
     yield ""
-    yield f"{number + 1}. Await readiness: alive, health 200, and a completion with a token in it"
+    yield f"{number + 1}. Await readiness: {_readiness(plan)}"
     if not plan.evaluations:
         yield f"{number + 2}. Smoke only: one chat and one completion (the case has no benchmarks)"
     for place, evaluation in enumerate(plan.evaluations, number + 2):
@@ -66,9 +69,33 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"     {shlex.join(evaluation.argv)}"
 
 
+def _ranks(plan: Plan) -> str:
+    return f", in front of {plan.ranks} data-parallel ranks" if (plan.ranks or 1) > 1 else ""
+
+
+def _readiness(plan: Plan) -> str:
+    several = "every server " if len(plan.processes) > 1 else ""
+    ranks = f", all {plan.ranks} ranks in its metrics" if (plan.ranks or 1) > 1 else ""
+    return f"{several}alive, health 200{ranks}, and a completion with a token in it"
+
+
+def _hosts(plan: Plan) -> Iterator[str]:
+    for host in plan.hosts:
+        nodes = [str(process.node) for process in plan.processes if process.host == host.name]
+        lead = ", leads" if host.name == plan.leader and len(plan.hosts) > 1 else ""
+        label = "host" if len(plan.hosts) == 1 else f"node {'+'.join(nodes)}"
+        interface = host.interface or "interface asked of the host"
+        yield (
+            f"  {label:<10} {host.name}: {host.address} ({interface}), "
+            f"workspace {host.workspace}{lead}"
+        )
+
+
 def _process(number: int, process: Process) -> Iterator[str]:
-    kind = "headless" if process.headless else f"port {process.port}, {process.health_url}"
-    yield f"{number}. On {process.host}, start {process.name} ({process.role}, {kind}):"
+    kind = "headless" if process.headless else process.health_url
+    ports = ", ".join(map(str, process.ports))
+    listens = f"; listens on {ports}" if ports else ""
+    yield f"{number}. On {process.host}, start {process.name} ({process.role}, {kind}{listens}):"
     for name, value in sorted(redact_env(process.env).items()):
         # Double quotes where the host itself expands a variable.
         yield f"     export {name}={_quoted(value)}"

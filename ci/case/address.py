@@ -1,0 +1,66 @@
+"""How a host is written: `[user@]host[:port]`. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+_WRITTEN = re.compile(
+    r"(?:(?P<user>[^@]*)@)?(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^@\[\]]*?))(?P<port>:\d*)?"
+)
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Written:
+    """A host as somebody wrote it. `host` is an alias of ~/.ssh/config, a name or an IP address."""
+
+    host: str
+    user: str | None = None
+    port: int | None = None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host and self.port else self.host
+        before = f"{self.user}@" if self.user else ""
+        return f"{before}{host}:{self.port}" if self.port else f"{before}{host}"
+
+
+def parse(text: str) -> Written:
+    """Read `host`, `user@host`, `host:port`, `fd00::2` or `[fd00::2]:port`.
+
+    Raises:
+        ValueError: it is none of these; the message says what is wrong with it.
+    """
+    plain_v6 = text.rpartition("@")[2]
+    if plain_v6.count(":") > 1 and "[" not in plain_v6:
+        text = text.removesuffix(plain_v6) + f"[{plain_v6}]"
+    match = _WRITTEN.fullmatch(text)
+    if match is None:
+        raise ValueError("is no host name or address")
+    if match["v6"] is not None and not _is_v6(match["v6"]):
+        raise ValueError(f"{match['v6']} is no IPv6 address")
+    host = match["v6"] or match["host"]
+    if match["v6"] is None and not _NAME.fullmatch(host):
+        raise ValueError("is no host name or address")
+    if match["user"] is not None and not _USER.fullmatch(match["user"]):
+        raise ValueError("has no proper user before its '@'")
+    return Written(host, match["user"], _port(match["port"]))
+
+
+def _port(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text[1:] or not 0 < int(text[1:]) <= MAX_PORT:
+        raise ValueError(f"ends in {text}, which is no port (1 to {MAX_PORT})")
+    return int(text[1:])
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True

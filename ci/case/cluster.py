@@ -1,0 +1,105 @@
+"""The shape of a cluster file: defaults, and one entry a host. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from ci.case import address
+from ci.case.model import Device, Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _checked(check: Callable[[str], str | None]) -> AfterValidator:
+    """Refuse a text for which `check` has a complaint."""
+
+    def validate(value: str) -> str:
+        if complaint := check(value):
+            message = f"{value!r} {complaint}"
+            raise PydanticCustomError("defect", "{message}", {"message": message})
+        return value
+
+    return AfterValidator(validate)
+
+
+def _shaped(pattern: str, complaint: str) -> AfterValidator:
+    return _checked(lambda value: None if re.fullmatch(pattern, value) else complaint)
+
+
+def _no_host(value: str) -> str | None:
+    try:
+        written = address.parse(value)
+    except ValueError as error:
+        return str(error)
+    extra = written.user is not None or written.port is not None
+    return "has more than the host; put that under 'user' or 'port'" if extra else None
+
+
+def _no_jump(value: str) -> str | None:
+    try:
+        address.parse(value)
+    except ValueError as error:
+        return f"{error}; write [user@]host[:port], or the name of a host of this file"
+    return None
+
+
+def _no_folder(value: str) -> str | None:
+    whole = value == "~" or value.startswith(("~/", "/"))
+    return None if whole else "is not a whole path; begin it with / or ~/"
+
+
+# A host's name becomes a folder in the run's record.
+Name = Annotated[str, _shaped(r"[A-Za-z0-9_][\w.:-]*", "cannot name a host")]
+Word = Annotated[str, _shaped(r"[\w.-]+", "is no label; use letters, digits, '-', '_', '.'")]
+File = Annotated[str, Field(min_length=1)]
+
+
+class AcceleratorEntry(Strict):
+    """`accelerator`: what a host is said to have."""
+
+    kind: Device = Field(description="it is cpu, cuda or ascend")
+    count: int = Field(ge=0, description="it is how many of them a host has")
+
+
+class Settings(Strict):
+    """`defaults`: what holds for every host that does not say otherwise."""
+
+    user: Annotated[str, _shaped(r"[A-Za-z0-9_][\w.-]*\$?", "is no user name")] | None = None
+    port: int | None = Field(default=None, gt=0, le=address.MAX_PORT)
+    identity: File | None = None
+    jump: Annotated[str, _checked(_no_jump)] | None = None
+    known_hosts: File | None = None
+    workspace: Annotated[str, _checked(_no_folder)] | None = None
+    interface: Annotated[str, _shaped(r"[^\s/]{1,15}", "is no interface's name")] | None = None
+    accelerator: AcceleratorEntry | None = None
+    labels: dict[Word, str] | None = None
+    python: File | None = None
+
+
+class HostEntry(Settings):
+    """One host of `hosts`."""
+
+    address: Annotated[str, _checked(_no_host)] | None = None
+
+
+class Cluster(Strict):
+    """A cluster file; its keys are explained in configs/clusters/example.yaml."""
+
+    defaults: Settings | None = None
+    hosts: dict[Name, HostEntry | None] = Field(
+        min_length=1, description="it maps each host's name to its settings"
+    )
+
+
+SECTIONS: dict[str, type[Strict]] = {
+    "": Cluster,
+    "defaults": Settings,
+    "hosts": HostEntry,
+    "defaults.accelerator": AcceleratorEntry,
+    "hosts.*.accelerator": AcceleratorEntry,
+}
