@@ -16,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.hosts import process
+from ci.hosts.agent import Agent
 from ci.hosts.connection import LocalConnection
 
 if TYPE_CHECKING:
@@ -54,16 +56,19 @@ def listing(times: int) -> Iterator[str]:
     yield f"inv --list                    {ours:8.2f} s   ({ratio:.2f} x one empty task)"
 
 
+def here(workspace: str) -> Agent:
+    """This machine as a host."""
+    return Agent(LocalConnection(), workspace)
+
+
 def crashes(times: int) -> Iterator[str]:
     """From the kill of a supervised process to the controller knowing of it."""
-    here = LocalConnection()
     seen: list[float] = []
-    with tempfile.TemporaryDirectory() as workspace:
-        process.install(here, workspace)
+    with tempfile.TemporaryDirectory() as workspace, closing(here(workspace)) as agent:
         for number in range(times):
             ended: queue.SimpleQueue[process.Supervised] = queue.SimpleQueue()
             spec = process.Spec(run="bench", process=f"sleep-{number}", argv=("sleep", "600"))
-            victim = process.start(here, workspace, spec, ended.put)
+            victim = process.start(agent, spec, ended.put)
             began = time.perf_counter()
             os.kill(int(victim.state.pid or 0), signal.SIGKILL)
             ended.get()

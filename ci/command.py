@@ -3,58 +3,103 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
-from ci.errors import UserError
+from ci.clusters import is_local
+from ci.errors import ExitCode, UserError
+from ci.nodes import workspace_of
 from ci.plan.build import build
-from ci.site import CONFIGS, Options, survey, workspace_of
+from ci.site import CASES, Options, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.errors import ExitCode
+    from ci.case.model import Case
+    from ci.plan.build import Site
     from ci.plan.model import Plan
+    from ci.report.run import Record
 
-__all__ = ["Options", "describe", "fetch_datasets", "nightly"]
+__all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
 
-# As the operator would name it, from whichever folder of the project.
-CASES = Path(os.path.relpath(CONFIGS / "cases"))
+KEEP_S = 12 * 3600.0
 
 
-def nightly(options: Options, runs: str, argv: Sequence[str]) -> ExitCode:
+@dataclass(frozen=True)
+class Manner:
+    """How a night is run.
+
+    Attributes:
+        runs: the folder of all runs.
+        argv: the command line, for the record.
+        doctor: whether the hosts are examined first.
+        wait: queue for hosts that another run holds.
+        keep: leave the servers running afterwards.
+    """
+
+    runs: str
+    argv: Sequence[str]
+    doctor: bool = True
+    wait: bool = False
+    keep: bool = False
+
+
+def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCode:
     """Run a night.
 
     Args:
         options: which case, and where.
-        runs: the folder of all runs.
-        argv: the command line, for the record.
+        manner: how.
+        measure: False leaves the benchmarks out.
 
     Raises:
         UserError: the case or the options are wrong; nothing was started.
     """
-    from ci.hosts.connection import LocalConnection  # noqa: PLC0415
     from ci.hosts.device import require_device  # noqa: PLC0415
-    from ci.nightly import run_night  # noqa: PLC0415
+    from ci.nightly import Order, run_night  # noqa: PLC0415
     from ci.report.console import open_view  # noqa: PLC0415
     from ci.report.run import start  # noqa: PLC0415
 
-    plan = plan_of(options)
-    case = plan.case
-    require_device(options.device or case.device or "cpu")
+    case, site = found(options)
+    if not measure:
+        case = case.model_copy(update={"benchmarks": ()})
+    plan = build(case, site)  # what is wrong with the case is said before any host is asked
+    if all(is_local(target) for target in site.targets):
+        require_device(options.device or case.device or "cpu")
+    order = Order(
+        case=case,
+        site=site,
+        doctor=manner.doctor,
+        wait_s=math.inf if manner.wait else 0,
+        keep_s=KEEP_S if manner.keep else 0,
+    )
+    argv = ["inv", *manner.argv[1:]]
     with (
         open_view(sys.stdout) as view,
-        start(
-            Path(runs), view, case=case.name, config=case.path, argv=["inv", *argv[1:]]
-        ) as record,
+        start(Path(manner.runs), view, case=case.name, config=case.path, argv=argv) as record,
     ):
-        record.update(benchmarks=[item.name for item in case.benchmarks])
+        record.update(
+            benchmarks=[item.name for item in case.benchmarks],
+            targets=[asdict(target) for target in site.targets],
+        )
         record.write_plan(plan)
-        connections = {host: LocalConnection(host) for host in plan.hosts}
-        return run_night(plan, connections, record, view)
+        code = run_night(order, record, view)
+        if manner.keep and code in {ExitCode.PASS, ExitCode.FAIL}:
+            view.note(
+                f"the servers go on for {KEEP_S / 3600:g} h at {endpoint_of(record)}; "
+                f"end them with `inv down --run {record.id}`",
+            )
+    return code
+
+
+def endpoint_of(record: Record) -> str:
+    """Where the servers of a night answer, as its plan says, once the hosts had been asked."""
+    plan = json.loads((record.path / "plan.json").read_text("utf-8"))
+    return f"http://{plan['endpoint']['host']}:{plan['endpoint']['port']}"
 
 
 def describe(options: Options, *, as_json: bool) -> str:
@@ -89,8 +134,17 @@ def plan_of(options: Options) -> Plan:
     Raises:
         UserError: the case or the options are wrong.
     """
+    return build(*found(options))
+
+
+def found(options: Options) -> tuple[Case, Site]:
+    """Read the case, and survey where it is to run; no host is asked.
+
+    Raises:
+        UserError: the case or the options are wrong.
+    """
     if not options.config:
         known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
         raise UserError(f"give --config: a path, or one of {known} of {CASES}")
     case = cases.load(cases.find(options.config, CASES))
-    return build(case, survey(case, options))
+    return case, survey(case, options)

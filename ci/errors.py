@@ -7,7 +7,7 @@ LamplighterError                 3  (unknown)
 │   ├── ConnectionLost           3  the connection to a host is gone
 │   ├── HostUnreachable          3  a host cannot be connected to
 │   ├── HostKeyRefused           3  a host's key is not the one that is known, or none is known
-│   ├── CommandTimedOut          3  a command on a host ran past its time and was killed
+│   ├── CommandTimedOut          3  a host did not answer a request in time
 │   ├── HostBusy                 3  another run holds the host; says which
 │   ├── PreparationFailed        3  an environment or a model could not be made
 │   ├── ProcessDied              3  a supervised process ended although it was needed
@@ -21,10 +21,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ci.hosts.connection import CommandResult
 
 
 class ExitCode(IntEnum):
@@ -97,15 +93,13 @@ class HostKeyRefused(InfrastructureError):  # noqa: N818
 
 
 class CommandTimedOut(InfrastructureError):  # noqa: N818
-    """A command on a host ran past its time and was killed; `result` holds what it had said."""
+    """A host did not answer a request in time."""
 
-    def __init__(self, result: CommandResult, timeout_s: float) -> None:
-        said = (result.stderr or result.stdout).strip().splitlines()[-1:]
+    def __init__(self, host: str, what: str, timeout_s: float) -> None:
         super().__init__(
-            f"{result.host}: {' '.join(result.argv)} did not end within {timeout_s:g} s and was "
-            f"killed; {f'it last said: {said[0]}' if said else 'it said nothing'}",
+            f"{host}: no answer to `{what}` within {timeout_s:g} s; the host may be overloaded or "
+            "its disk may hang, look at it there",
         )
-        self.result = result
 
 
 class HostBusy(InfrastructureError):  # noqa: N818

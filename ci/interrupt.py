@@ -10,17 +10,16 @@ from ci.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from queue import SimpleQueue
     from types import FrameType
 
-    from ci.hosts.process import Supervised
+    from ci.serve.watch import Events
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def interrupts_into(
-    events: SimpleQueue[Supervised | BaseException],
+    events: Events,
     on_signal: Callable[[str], None],
 ) -> Iterator[None]:
     """While inside, a signal puts one `Interrupted` into `events`; every further one is noted.

@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from ci.doctor.before import fit_for
 from ci.evaluate.run import evaluate
-from ci.hosts.preflight import preflight
+from ci.hosts.connect import connected
 from ci.hosts.prepare import prepare
 from ci.interrupt import interrupts_into
 from ci.judge import judge
 from ci.report.cause import message_of
-from ci.report.controller import user
-from ci.serve.bringup import bring_up
+from ci.report.controller import owner
+from ci.serve.bringup import bring_up, watched
 from ci.serve.give_back import give_back
-from ci.serve.probe import served_version
+from ci.serve.probe import asked_on, served_version
 from ci.serve.processes import Processes
 from ci.serve.smoke import smoke
-from ci.serve.watch import health_watched
+from ci.site import planned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ci.case.model import Case
     from ci.errors import ExitCode
     from ci.evaluate.model import Result
-    from ci.hosts.connection import Connection
+    from ci.hosts.agent import Agent
     from ci.judge import Check
-    from ci.plan.model import Plan
+    from ci.plan.build import Site
     from ci.report.console import View
     from ci.report.run import Record
-    from ci.serve.processes import Events
+    from ci.serve.watch import Events
 
 SMOKE_TIMEOUT_S = 60.0
 
 
-def run_night(
-    plan: Plan,
-    connections: Mapping[str, Connection],
-    record: Record,
-    view: View,
-) -> ExitCode:
+@dataclass(frozen=True)
+class Order:
+    """What a night is to do.
+
+    Attributes:
+        case: what to serve and to prove.
+        site: where, as far as that is known without asking a host.
+        doctor: whether the hosts are examined first.
+        wait_s: how long to queue for hosts that another run holds.
+        keep_s: for how long the servers run on afterwards; 0 stops them.
+    """
+
+    case: Case
+    site: Site
+    doctor: bool = True
+    wait_s: float = 0
+    keep_s: float = 0
+
+
+def run_night(order: Order, record: Record, view: View) -> ExitCode:
     """Bring the case up, prove that it answers, measure, and give the hosts back.
 
     Never raises: what went wrong becomes the record's cause, and the outcome unknown.
 
     Args:
-        plan: everything that will be done.
-        connections: host → connection.
+        order: what is to be done.
         record: the run on disk, completed on every path out of here.
         view: where a person watches.
     """
@@ -54,28 +69,39 @@ def run_night(
     results: dict[str, Result] = {}
     error: BaseException | None = None
     events: Events = SimpleQueue()
-    processes = Processes(record.id, user(), plan.workspace, connections, events, view)
-    with interrupts_into(events, view.warn):
+    agents: dict[str, Agent] = {}
+    processes = Processes(record.id, owner(), agents, events, view)
+    with interrupts_into(events, view.warn), ExitStack() as connections:
         try:
-            with record.step("check the host and take it"):
-                processes.take_leases()
-                record.update(hosts=preflight(plan, connections))
-            for missing in plan.preparations:
+            with record.step("connect to the hosts"):
+                hosts = connected(order.site.targets, record.note)
+                agents.update(connections.enter_context(hosts))
+                plan = planned(order.case, order.site, agents)
+                record.write_plan(plan)
+            with record.step("take the hosts"):
+                processes.take_leases(order.wait_s)
+            with record.step("examine the hosts"):
+                by_name = {target.name: target for target in order.site.targets}
+                found = fit_for(plan, by_name, agents, record.note, doctor=order.doctor)
+                record.update(hosts=found)
+            for missing in plan.preparations_by_name:
                 prepare(missing, processes, record)
-            with record.step("start the server and await its first token", "server"):
+            with record.step("start the servers and await their first token", "server"):
                 servers = bring_up(plan, processes)
-                record.update(versions={"vllm served": served_version(plan.endpoint) or "unknown"})
+            ask = asked_on(agents[plan.leader])
             with record.step("prove that it answers"):
-                proved = smoke(plan.endpoint, SMOKE_TIMEOUT_S)
-            with health_watched(servers, events):
+                proved = smoke(ask, plan.endpoint, SMOKE_TIMEOUT_S)
+                version = served_version(ask, plan.endpoint) or "unknown"
+                record.update(versions={"vllm served": version})
+            with watched(plan, servers, processes):
                 for item in plan.evaluations:
                     results[item.benchmark.name] = evaluate(plan, item, processes, record)
         except BaseException as raised:  # noqa: BLE001 - a night ends in a report, whatever ended it
             error = raised
-        with record.step("give the host back"):
-            give_back(processes, record)
+        with record.step("give the hosts back"):
+            give_back(processes, record, keep_s=0 if error else order.keep_s)
         cause = message_of(error) if error else ""
-        verdict = judge(plan.case.benchmarks, results, cause=cause, extra=proved)
+        verdict = judge(order.case.benchmarks, results, cause=cause, extra=proved)
         code = record.finish(verdict, error)
         view.table(verdict)
         view.outcome(verdict, record.path / "report.md", cause)

@@ -10,13 +10,14 @@ from ci.datasets import files_of
 from ci.errors import LamplighterError
 from ci.evaluate.model import Output, Result, job_of
 from ci.evaluate.tools import TOOLS
+from ci.hosts.process import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ci.evaluate.model import Job, Tool
-    from ci.hosts.connection import Connection
+    from ci.hosts.agent import Agent
     from ci.hosts.process import Supervised
     from ci.plan.model import Evaluation, Plan
     from ci.report.run import Record
@@ -47,26 +48,28 @@ def evaluate(
     benchmark = evaluation.benchmark
     tool = TOOLS[benchmark.tool]
     home = f"evaluate/{benchmark.name}"
-    connection = processes.connections[evaluation.host]
-    folder = processes.inputs(benchmark.name)
+    agent = processes.agents[evaluation.host]
+    folder = processes.inputs(evaluation.host, benchmark.name)
     with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
         for name, data in files_of(evaluation.dataset).items():
-            connection.write(f"{folder}/data/{name}", data)
+            agent.write(f"{folder}/data/{name}", data)
         job = job_of(evaluation, plan.endpoint, folder)
         command = tool.command(job)
         for name, text in command.files.items():
-            connection.write(f"{job.work}/{name}", text.encode())
+            agent.write(f"{job.work}/{name}", text.encode())
         try:
             ended = processes.run_to_end(
-                evaluation.host,
-                benchmark.name,
-                command.argv,
-                command.env,
-                benchmark.deadline_s,
+                Launch(
+                    evaluation.host,
+                    benchmark.name,
+                    command.argv,
+                    command.env,
+                    benchmark.deadline_s,
+                )
             )
         finally:
             # Its own failure must not hide what ended the tool: without files, parse says so.
-            _bring_home(connection, job.work, record, record.path / home / "raw")
+            _bring_home(agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
@@ -74,9 +77,9 @@ def evaluate(
     return result
 
 
-def _bring_home(connection: Connection, work: str, record: Record, raw: Path) -> None:
+def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> None:
     try:
-        connection.fetch_folder(work, raw)
+        agent.fetch_folder(work, raw)
     except (LamplighterError, OSError) as error:
         record.note(f"raw output of {work} could not be brought home: {error}")
 

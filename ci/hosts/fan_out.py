@@ -5,12 +5,21 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from ci.errors import LamplighterError
+from ci.errors import InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 T = TypeVar("T")
+
+
+class SeveralFailed(InfrastructureError):  # noqa: N818
+    """The same step failed on several hosts; `errors` has each of them, in host order."""
+
+    def __init__(self, errors: tuple[LamplighterError, ...]) -> None:
+        super().__init__("; ".join(dict.fromkeys(map(str, errors))))
+        self.errors = errors
+
 
 AT_ONCE = 32
 
@@ -43,3 +52,18 @@ def fan_out(
         return {listed[0]: outcome(listed[0])}
     with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed)))) as pool:
         return dict(zip(listed, pool.map(outcome, listed), strict=True))
+
+
+def all_of(outcomes: Mapping[str, T | LamplighterError]) -> dict[str, T]:
+    """Give every value, or raise what went wrong: one error as it is, several together.
+
+    Raises:
+        LamplighterError: the only error.
+        SeveralFailed: all of them.
+    """
+    errors = tuple(one for one in outcomes.values() if isinstance(one, LamplighterError))
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SeveralFailed(errors)
+    return {name: one for name, one in outcomes.items() if not isinstance(one, LamplighterError)}

@@ -1,4 +1,4 @@
-"""Make sure that a plan's environments and models exist on their hosts."""
+"""Make sure that a plan's environments and models exist on their hosts, on all at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import PreparationFailed
+from ci.hosts.fan_out import all_of, fan_out
+from ci.hosts.process import Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from ci.hosts.connection import Connection
+    from ci.hosts.process import Supervised
     from ci.plan.model import Preparation
     from ci.report.run import Record
     from ci.serve.processes import Processes
@@ -29,9 +31,8 @@ def recipe_of(item: Preparation) -> Path:
     return Path(__file__).parent / _RECIPES[item.kind]
 
 
-def stamp_of(connection: Connection, item: Preparation) -> dict[str, Any] | None:
+def stamp_of(text: bytes, item: Preparation) -> dict[str, Any] | None:
     """What is known of a finished preparation; None when it has to be made (again)."""
-    text = connection.read(f"{item.path}/{STAMP}")
     try:
         stamp = json.loads(text)
     except ValueError:
@@ -40,18 +41,43 @@ def stamp_of(connection: Connection, item: Preparation) -> dict[str, Any] | None
     return stamp if current else None
 
 
-def prepare(item: Preparation, processes: Processes, record: Record) -> None:
-    """Make one environment or model on its host, unless it is there; its versions go on record.
+def prepare(items: Sequence[Preparation], processes: Processes, record: Record) -> None:
+    """Make the same environment or model on its hosts at once, where it is not there yet.
+
+    What is in it goes on record.
 
     Raises:
         PreparationFailed: the recipe failed; carries its last lines.
     """
-    connection = processes.connections[item.host]
-    stamp = stamp_of(connection, item)
-    if stamp is None:
-        with record.step(f"make the {item.kind} {item.name}", "tool"):
-            stamp = _make(item, connection, processes)
-    record.update(versions=_versions(stamp))
+    stamps = _stamps(items, processes)
+    missing = [item for item in items if stamps[item.host] is None]
+    if missing:
+        what = f"make the {items[0].kind} {items[0].name}"
+        where = f" on {len(missing)} of {len(items)} hosts" if len(items) > 1 else ""
+        with record.step(what + where, "tool"):
+            _make(missing, processes)
+            stamps |= _stamps(missing, processes, made=True)
+    for stamp in stamps.values():
+        record.update(versions=_versions(stamp or {}))
+
+
+def _stamps(
+    items: Sequence[Preparation],
+    processes: Processes,
+    *,
+    made: bool = False,
+) -> dict[str, dict[str, Any] | None]:
+    """Read each host's stamp; where it should have been made, a missing one is a failure."""
+
+    def stamp(host: str) -> dict[str, Any] | None:
+        item = by_host[host]
+        found = stamp_of(processes.agents[host].read(f"{item.path}/{STAMP}"), item)
+        if found is None and made:
+            raise PreparationFailed(f"{host}: the {item.kind} {item.name} is not complete")
+        return found
+
+    by_host = {item.host: item for item in items}
+    return all_of(fan_out(by_host, stamp))
 
 
 def _versions(stamp: Mapping[str, Any]) -> dict[str, str]:
@@ -60,18 +86,29 @@ def _versions(stamp: Mapping[str, Any]) -> dict[str, str]:
     return {name: version for name, _, version in pairs if name in REPORTED}
 
 
-def _make(item: Preparation, connection: Connection, processes: Processes) -> dict[str, Any]:
+def _make(items: Sequence[Preparation], processes: Processes) -> None:
+    by_host = {item.host: item for item in items}
+    wishes = all_of(fan_out(by_host, lambda host: _recipe_at(by_host[host], processes)))
+    ended = processes.run_all_to_end(list(wishes.values()))
+    failures = {
+        one.host: _failure(by_host[one.host], one) for one in ended if one.state.exit_code != 0
+    }
+    all_of(failures)
+
+
+def _recipe_at(item: Preparation, processes: Processes) -> Launch:
+    """Put the recipe and its input on the host."""
     recipe, name = recipe_of(item), f"make-{item.name}"
-    folder = processes.inputs(name)
-    connection.write(f"{folder}/{recipe.name}", recipe.read_bytes())
-    connection.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
-    python = str(item.spec.get("python_bin", connection.python))
+    agent, folder = processes.agents[item.host], processes.inputs(item.host, name)
+    agent.write(f"{folder}/{recipe.name}", recipe.read_bytes())
+    agent.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
+    python = str(item.spec.get("python_bin", agent.connection.python))
     argv = (python, f"{folder}/{recipe.name}", f"{folder}/{item.name}.json")
-    ended = processes.run_to_end(item.host, name, argv)
-    stamp = stamp_of(connection, item)
-    if stamp is None or ended.state.exit_code != 0:
-        tail = ended.tail(30)
-        last = next((line for line in reversed(tail) if line.strip()), "it said nothing")
-        said = next((line for line in reversed(tail) if "not made" in line), last)
-        raise PreparationFailed(f"{item.host}: the {item.kind} {item.name}: {said}", tail)
-    return stamp
+    return Launch(item.host, name, argv)
+
+
+def _failure(item: Preparation, ended: Supervised) -> PreparationFailed:
+    tail = ended.tail(30)
+    last = next((line for line in reversed(tail) if line.strip()), "it said nothing")
+    said = next((line for line in reversed(tail) if "not made" in line), last)
+    return PreparationFailed(f"{item.host}: the {item.kind} {item.name}: {said}", tail)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import shutil
 import tempfile
 import threading
@@ -12,16 +9,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.errors import ConnectionLost, HostBusy, InfrastructureError, LamplighterError
+from ci.errors import HostBusy, InfrastructureError, LamplighterError
+from ci.hosts.agent import Refusal, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
-    from ci.hosts.connection import Channel, CommandResult, Connection
+    from ci.hosts.agent import Agent, Answer
 
-SUPERVISOR = Path(__file__).with_name("supervisor.py")
-FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
 TAIL_BYTES = 64 * 1024
+START_S = 30.0
 STOP_MARGIN_S = 30.0
 
 
@@ -51,6 +49,17 @@ class Spec:
     cwd: str | None = None
     lease_s: float = 20
     grace_s: float = 10
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A process to start on a host; what is left out is the run's."""
+
+    host: str
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float | None = None
 
 
@@ -92,60 +101,43 @@ class Found:
 
 
 class Supervised:
-    """A process on a host. `ended` is set as soon as it has ended or word of it is lost."""
+    """A process on a host. `ended` is set as soon as it has ended or word of it is lost.
 
-    def __init__(
-        self,
-        connection: Connection,
-        workspace: str,
-        spec: Spec,
-        started: Mapping[str, Any],
-    ) -> None:
+    Attributes:
+        why_lost: why there is no word of it any more; empty while there is.
+    """
+
+    def __init__(self, agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> None:
         self.name = spec.process
-        self.host = connection.host
-        self.folder: str = started["folder"]
+        self.host = agent.host
+        self.folder = folder_of(agent.workspace, spec.run, spec.process)
         self.log = f"{self.folder}/log"
-        self.state = _state(started)
+        self.state = State("running")
+        self.why_lost = ""
         self.ended = threading.Event()
-        self._connection = connection
-        self._supervisor = supervisor_path(workspace)
+        self._agent = agent
         self._spec = spec
+        self._on_end = on_end
+        self._told = threading.Lock()
         self._stopping = threading.Lock()
-        self._channel: Channel | None = None
-        self._threads: tuple[threading.Thread, ...] = ()
 
     @property
     def alive(self) -> bool:
         """As far as is known here."""
         return not self.ended.is_set()
 
-    def watch(self, on_end: Callable[[Supervised], None]) -> None:
-        """Listen for the end and keep the lease; `start` calls it once."""
-        command = [
-            self._connection.python,
-            FLAGS,
-            self._supervisor,
-            "watch",
-            "--folder",
-            self.folder,
-        ]
-        channel = self._channel = self._connection.open(command)
-        self._threads = (
-            threading.Thread(target=self._listen, args=(channel, on_end), daemon=True),
-            threading.Thread(target=self._renew, args=(channel,), daemon=True),
-        )
-        for thread in self._threads:
-            thread.start()
-
     def tail(self, lines: int = 20) -> tuple[str, ...]:
         """Read the log's last lines, of its last 64 KiB."""
-        result = self._connection.run(["tail", "-c", str(TAIL_BYTES), self.log])
-        return tuple(result.stdout.splitlines()[-lines:])
+        text = self._agent.read(self.log, tail=TAIL_BYTES).decode(errors="replace")
+        return tuple(text.splitlines()[-lines:])
+
+    def started(self, answer: Answer) -> None:
+        """Take what came of its start; its end may have been heard of already."""
+        if self.state == State("running"):
+            self.state = _state(answer.value)
 
     def stop(self, grace_s: float | None = None) -> State:
         """End the whole descent and verify it; a second call answers what the first one found.
-
-        Call it for a process that has ended, too: it lets go of the channel.
 
         Args:
             grace_s: seconds between TERM and KILL; the spec's own when None.
@@ -155,116 +147,98 @@ class Supervised:
         """
         with self._stopping:
             if not self.state.complete:
-                self.state = self._ask_to_stop(grace_s)
-        self.ended.set()
-        self._leave()
+                asked = self.ask_to_stop(grace_s)
+                self.stopped(result_of(self._agent, "stop", asked, self.patience_s(grace_s)))
         return self.state
+
+    def ask_to_stop(self, grace_s: float | None = None) -> Future[Answer]:
+        """Begin to stop it; give the answer to `stopped`."""
+        return self._agent.ask("stop", folder=self.folder, grace_s=grace_s)
+
+    def stopped(self, answer: Answer) -> State:
+        """Take what came of a stop."""
+        self.state = _state(answer.value)
+        self._end()
+        return self.state
+
+    def patience_s(self, grace_s: float | None = None) -> float:
+        """How long a stop may take."""
+        return STOP_MARGIN_S + (self._spec.grace_s if grace_s is None else grace_s)
 
     def fetch_logs(self, local_folder: Path) -> Path:
         """Copy the log to `<local_folder>/<host>/<process>.log`; returns that path."""
         target = local_folder / self.host / f"{self.name}.log"
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as part:
-            self._connection.fetch_folder(self.folder, Path(part), only=("log",))
+            self._agent.fetch_folder(self.folder, Path(part), only=("log",))
             shutil.move(Path(part) / "log", target)
         return target
 
-    def _ask_to_stop(self, grace_s: float | None) -> State:
-        command = [
-            self._connection.python,
-            FLAGS,
-            self._supervisor,
-            "stop",
-            "--folder",
-            self.folder,
-        ]
-        if grace_s is not None:
-            command += ["--grace-s", str(grace_s)]
-        patience_s = STOP_MARGIN_S + (self._spec.grace_s if grace_s is None else grace_s)
-        return _state(_answer(self._connection.run(command, timeout_s=patience_s)))
-
-    def _listen(self, channel: Channel, on_end: Callable[[Supervised], None]) -> None:
-        told = False
-        for line in channel.lines():
-            self._learn(_state(json.loads(line)))
-            if self.state.state != "running" and not told:
-                told = True
-                self._tell(on_end)
-        if not told:
+    def hear(self, frame: Mapping[str, Any], _: bytes) -> None:
+        """Take what its host says of it."""
+        if "lost" in frame:
+            self.why_lost = frame["lost"]
             self._learn(replace(self.state, state="lost"))
-            self._tell(on_end)
+        else:
+            self._learn(_state(frame["state"]))
+        if self.state.state != "running":
+            self._end()
+        if self.state.complete:
+            self._agent.forget("state", self.folder)
 
     def _learn(self, state: State) -> None:
         """Take a newer state; the listener may be a line behind what a stop has found."""
         if not self.state.complete:
             self.state = state
 
-    def _tell(self, on_end: Callable[[Supervised], None]) -> None:
-        self.ended.set()
-        on_end(self)
-
-    def _renew(self, channel: Channel) -> None:
-        with contextlib.suppress(ConnectionLost):  # then the listener finds out by itself
-            while not self.ended.wait(self._spec.lease_s / 4):
-                channel.send("renew\n")
-
-    def _leave(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(STOP_MARGIN_S)
+    def _end(self) -> None:
+        """Tell of the end, once."""
+        if self._told.acquire(blocking=False):
+            self.ended.set()
+            self._on_end(self)
 
 
-def supervisor_path(workspace: str) -> str:
-    """Say where this version of the supervisor lies in a workspace."""
-    digest = hashlib.sha256(SUPERVISOR.read_bytes()).hexdigest()[:12]
-    return f"{workspace}/.lamplighter/supervisor-{digest}.py"
+def folder_of(workspace: str, run: str, process: str) -> str:
+    """Say where a process's log and state lie on its host."""
+    return f"{workspace}/.lamplighter/{run}/{process}"
 
 
-def install(connection: Connection, workspace: str) -> None:
-    """Put the supervisor on the host unless it is there."""
-    path = supervisor_path(workspace)
-    if connection.run(["test", "-e", path]).exit_code != 0:
-        connection.write(path, SUPERVISOR.read_bytes(), mode=0o644)
-
-
-def start(
-    connection: Connection,
-    workspace: str,
-    spec: Spec,
-    on_end: Callable[[Supervised], None],
-) -> Supervised:
-    """Start a process under the installed supervisor; returns once it has been exec'ed.
+def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Supervised:
+    """Start a process under a supervisor of its own; returns once it has been exec'ed.
 
     Args:
-        connection: the host.
-        workspace: a folder on the host where `install` has been.
+        agent: the host.
         spec: what to start.
-        on_end: called exactly once, from a thread of its own, as soon as the process ends for
-            whatever reason (`stop` included) or word of it is lost (`state.state == "lost"`).
+        on_end: called exactly once, from another thread, as soon as the process ends for whatever
+            reason (`stop` included) or word of it is lost (`state.state == "lost"`).
 
     Raises:
         HostBusy: another run holds the host.
         InfrastructureError: it could not be started; the message says why.
     """
-    command = [connection.python, FLAGS, supervisor_path(workspace), "start"]
-    wish = json.dumps({**asdict(spec), "workspace": workspace})
-    started = _answer(connection.run(command, stdin=wish))
-    if started.get("kind") == "busy":
-        raise HostBusy(connection.host, started["holder"])
-    if "error" in started:
-        raise InfrastructureError(
-            f"{connection.host}: cannot start {spec.process}: {started['error']}; "
-            f"{ADVICE.get(started.get('kind', ''), 'see the host')}",
-        )
-    supervised = Supervised(connection, workspace, spec, started)
+    supervised = Supervised(agent, spec, on_end)
+    # Listened for beforehand: its end may be told right after its start.
+    agent.listen("state", supervised.folder, supervised.hear)
+    wish = {**asdict(spec), "workspace": agent.workspace}
     try:
-        supervised.watch(on_end)
+        answer = result_of(agent, "start", agent.ask("start", spec=wish), START_S)
+    except Refusal as refusal:
+        agent.forget("state", supervised.folder)
+        raise _refused(agent.host, spec.process, refusal.told) from None
     except LamplighterError:
-        supervised.stop()
+        agent.forget("state", supervised.folder)
         raise
+    supervised.started(answer)
     return supervised
+
+
+def _refused(host: str, process: str, told: Mapping[str, Any]) -> InfrastructureError:
+    if told.get("kind") == "busy":
+        return HostBusy(host, told["holder"])
+    return InfrastructureError(
+        f"{host}: cannot start {process}: {told['error']}; "
+        f"{ADVICE.get(told.get('kind', ''), 'see the host')}",
+    )
 
 
 ADVICE = {
@@ -275,30 +249,19 @@ ADVICE = {
 }
 
 
-def running(connection: Connection, workspace: str) -> tuple[Mapping[str, object], ...]:
+def running(agent: Agent) -> tuple[Mapping[str, object], ...]:
     """Ask a host for every process of every run; `alive` in a row tells whether it still runs."""
-    return look(connection, workspace).processes
+    return look(agent).processes
 
 
-def look(connection: Connection, workspace: str) -> Found:
+def look(agent: Agent) -> Found:
     """Ask a host what is on it, without leaving anything there."""
-    command = [connection.python, FLAGS, "-", "list", "--workspace", workspace]
-    answer = _answer(connection.run(command, stdin=SUPERVISOR.read_text()))
-    return Found(answer["holder"], tuple(answer["processes"]))
+    return found(agent.call("runs", workspace=agent.workspace))
 
 
-def _answer(result: CommandResult) -> dict[str, Any]:
-    try:
-        answer = json.loads(result.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        answer = None
-    if not isinstance(answer, dict):
-        said = (result.stderr.strip() or "nothing").splitlines()[-1]
-        raise InfrastructureError(
-            f"{result.host}: the supervisor did not answer (exit {result.exit_code}): {said}; "
-            "see that the host has python3 3.8 or later and that the workspace can be read",
-        )
-    return answer
+def found(answer: Answer) -> Found:
+    """Read the answer to `runs`."""
+    return Found(answer.value["holder"], tuple(answer.value["processes"]))
 
 
 def _state(told: Mapping[str, Any]) -> State:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from ci.report.text import check_row, duration, headline, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ci.judge import Verdict
+
+    Logs = Callable[[], Mapping[str, str]]
 
 HEADINGS = ("check", "value", "baseline", "tolerance", "outcome", "reason")
 WAITING_LINE_EVERY_S = 30
@@ -28,8 +30,14 @@ class View(Protocol):
     def step(self, name: str) -> None:
         """Say that a step starts."""
 
-    def waiting(self, what: str, seconds: float, logs: Mapping[str, str]) -> None:
-        """Say what is waited for, for how long, and each process's last log line."""
+    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
+        """Say what is waited for, for how long, and each process's last log line.
+
+        Args:
+            what: is waited for.
+            seconds: that it has been so far.
+            logs: gives process → line; asked only where it is shown, since hosts are asked for it.
+        """
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
         """Say that a step has ended."""
@@ -105,7 +113,7 @@ class Plain:
         self._told_s.clear()
         self._line("start", name)
 
-    def waiting(self, what: str, seconds: float, logs: Mapping[str, str]) -> None:
+    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
         """See `View`; says it each half minute."""
         told_s = self._told_s.get(what, 0.0)
         # Less than was told before: a new wait for the same thing.
@@ -115,7 +123,7 @@ class Plain:
             return
         self._told_s[what] = seconds
         self._line("wait", f"{what}: {duration(seconds)}")
-        for process, line in logs.items():
+        for process, line in logs().items():
             self._line("", f"{process}: {one_line(line)}")
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:

@@ -64,6 +64,11 @@ def user() -> str:
         return str(os.getuid())
 
 
+def owner() -> str:
+    """Name the user and the machine that they run things from."""
+    return f"{user()}@{platform.node()}"
+
+
 def project_commit() -> str | None:
     """Give the commit of the project's working tree, `-dirty` when changed; None without git."""
     if not (PROJECT / ".git").exists():

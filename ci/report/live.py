@@ -15,10 +15,10 @@ from ci.report.console import HEADINGS, Steadfast, ending, rows
 from ci.report.text import duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from ci.judge import Verdict
+    from ci.report.console import Logs
 
 COLOURS = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 # Spinning faster would only take time from the server, which is often on this very machine.
@@ -50,9 +50,9 @@ class Live:
         self._wait = None
         self._running = [*self._running, (name, time.monotonic(), Spinner("dots"))]
 
-    def waiting(self, what: str, seconds: float, logs: Mapping[str, str]) -> None:
+    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
         """See `View`."""
-        self._wait = (what, seconds, dict(logs))
+        self._wait = (what, seconds, dict(logs()))
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
         """See `View`."""

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from ci.serve.processes import Processes
 
 
-def give_back(processes: Processes, record: Record) -> None:
+def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> None:
     """Stop what the run started, bring its logs home, verify, and remove its folders.
 
     Never raises: a step that fails is noted, and hides neither the later steps nor the first
     cause. A host's folder stays there when its logs could not be brought home.
+
+    Args:
+        processes: of the run.
+        record: where it is noted.
+        keep_s: leave everything running for so many seconds instead, and only fetch the logs.
     """
     troubles: list[str] = []
 
@@ -29,11 +34,14 @@ def give_back(processes: Processes, record: Record) -> None:
         troubles.extend(found)
         return not found
 
-    attempt(lambda: _stop(processes, record))
+    kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
+    if not kept:
+        attempt(lambda: _stop(processes, record))
     at_home = attempt(lambda: processes.bring_logs_home(record.path / "logs"))
-    attempt(lambda: _verify(processes, record))
-    if at_home:
-        attempt(processes.clean)
+    if not kept:
+        attempt(lambda: _verify(processes, record))
+        if at_home:
+            attempt(processes.clean)
     for trouble in troubles:
         record.note(f"giving back: {trouble}")
 
@@ -47,6 +55,6 @@ def _stop(processes: Processes, record: Record) -> list[str]:
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:
-    survivors = processes.survivors()
+    survivors, unsure = processes.survivors()
     record.update(survivors=survivors)
-    return [f"still running: {name}" for name in survivors]
+    return [*(f"still running: {name}" for name in survivors), *unsure]

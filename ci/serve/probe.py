@@ -1,4 +1,8 @@
-"""The edge to a server's HTTP: asks one question, and tells what was seen. Never raises."""
+"""Questions to a server over HTTP, and what was seen. Never raises.
+
+Whoever calls says with what `Ask` to ask: from the host itself, since a controller need not reach
+the network on which its hosts serve.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,34 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import requests
+from ci.errors import LamplighterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ci.hosts.agent import Agent
     from ci.plan.model import Endpoint
+
+    # As ci/hosts/remote/http.py: method, url, timeout_s and a JSON body or None.
+    Ask = Callable[[str, str, float, object], Mapping[str, Any]]
 
 Kind = Literal["health", "completion", "chat"]
 
 OK = 200
-CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 10.0
+# What the way to the host may add to a question's own time.
+WAY_S = 5.0
 ERROR_CHARS = 200
+# https://docs.vllm.ai/en/stable/usage/metrics.html
+GENERATED = re.compile(
+    r'^vllm:generation_tokens_total\{[^}]*engine="(\d+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
+)
+RUNNING = re.compile(
+    r'^vllm:num_requests_running\{[^}]*engine="(\d+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
+)
 PROMPT = "The days of the week are Monday, Tuesday,"
 MAX_TOKENS = 8
-MAX_BODY_BYTES = 200_000
+METRICS_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -52,18 +68,42 @@ class Seen:
         return not self.error
 
 
-def health(url: str, timeout_s: float) -> Seen:
+def asked_on(agent: Agent) -> Ask:
+    """Ask from a host; an agent that does not answer is an answer that did not come."""
+
+    def ask(method: str, url: str, timeout_s: float, wish: object = None) -> Mapping[str, Any]:
+        question: dict[str, Any] = {
+            "method": method,
+            "url": url,
+            "timeout_s": timeout_s,
+            "wish": wish,
+        }
+        if url.endswith("/metrics"):
+            question["max_bytes"] = METRICS_BYTES
+        try:
+            answer: dict[str, Any] = agent.call(
+                "http", within_s=timeout_s + WAY_S, **question
+            ).value
+        except LamplighterError as error:
+            return {"status": None, "body": "", "error": str(error)}
+        return answer
+
+    return ask
+
+
+def health(ask: Ask, url: str, timeout_s: float) -> Seen:
     """GET a health URL; anything but 200 is an error, 503 included."""
     begin = time.monotonic()
-    status, body, error = _ask("GET", url, timeout_s)
+    status, body, error = _answer(ask("GET", url, timeout_s, None))
     if not error and status != OK:
         error = f"HTTP {status}: {_one_line(body)}".rstrip(": ")
     return Seen("health", status, error=error, seconds=time.monotonic() - begin)
 
 
-def completion(endpoint: Endpoint, timeout_s: float) -> Seen:
+def completion(ask: Ask, endpoint: Endpoint, timeout_s: float) -> Seen:
     """Ask for a few tokens at temperature 0 through `/v1/completions`."""
     return _generate(
+        ask,
         "completion",
         f"{endpoint.url}/v1/completions",
         {"model": endpoint.model, "prompt": PROMPT},
@@ -72,9 +112,10 @@ def completion(endpoint: Endpoint, timeout_s: float) -> Seen:
     )
 
 
-def chat(endpoint: Endpoint, timeout_s: float) -> Seen:
+def chat(ask: Ask, endpoint: Endpoint, timeout_s: float) -> Seen:
     """Ask for a few tokens at temperature 0 through `/v1/chat/completions`."""
     return _generate(
+        ask,
         "chat",
         f"{endpoint.url}/v1/chat/completions",
         {"model": endpoint.model, "messages": [{"role": "user", "content": PROMPT}]},
@@ -83,22 +124,39 @@ def chat(endpoint: Endpoint, timeout_s: float) -> Seen:
     )
 
 
-def served_version(endpoint: Endpoint) -> str | None:
+def served_version(ask: Ask, endpoint: Endpoint) -> str | None:
     """Ask a vLLM server for its version; None when it does not say."""
-    answer = _get_json(f"{endpoint.url}/version")
-    version = answer.get("version")
+    version = _get_json(ask, f"{endpoint.url}/version").get("version")
     return version if isinstance(version, str) else None
 
 
-def served_models(endpoint: Endpoint) -> tuple[str, ...]:
+def served_models(ask: Ask, endpoint: Endpoint) -> tuple[str, ...]:
     """Ask which model names are served; empty when the server does not say."""
-    rows = _get_json(f"{endpoint.url}/v1/models").get("data")
+    rows = _get_json(ask, f"{endpoint.url}/v1/models").get("data")
     if not isinstance(rows, list):
         return ()
     return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row)
 
 
-def _generate(
+def ranks(ask: Ask, endpoint: Endpoint) -> frozenset[str]:
+    """Ask which engines stand behind the endpoint: the `engine` labels of vLLM's metrics."""
+    return frozenset(_by_engine(ask, endpoint, RUNNING))
+
+
+def tokens_generated(ask: Ask, endpoint: Endpoint) -> float | None:
+    """Ask how many tokens have been generated so far; None when the server does not say."""
+    counts = _by_engine(ask, endpoint, GENERATED)
+    return sum(counts.values()) if counts else None
+
+
+def _by_engine(ask: Ask, endpoint: Endpoint, metric: re.Pattern[str]) -> dict[str, float]:
+    status, body, _ = _answer(ask("GET", f"{endpoint.url}/metrics", READ_TIMEOUT_S, None))
+    found = metric.findall(body) if status == OK else []
+    return {engine: float(value) for engine, value in found}
+
+
+def _generate(  # noqa: PLR0913, PLR0917 - what makes the two questions differ
+    ask: Ask,
     kind: Kind,
     url: str,
     question: Mapping[str, object],
@@ -107,7 +165,7 @@ def _generate(
 ) -> Seen:
     begin = time.monotonic()
     wish = {**question, "max_tokens": MAX_TOKENS, "temperature": 0}
-    status, body, error = _ask("POST", url, timeout_s, wish)
+    status, body, error = _answer(ask("POST", url, timeout_s, wish))
     tokens, text = 0, None
     if not error:
         tokens, text, error = _understand(status, body, text_of)
@@ -145,57 +203,12 @@ def _said(choice: Mapping[str, Any]) -> object:
     return next((text for text in texts if text is not None), None)
 
 
-def _ask(
-    method: str,
-    url: str,
-    timeout_s: float,
-    wish: object = None,
-) -> tuple[int | None, str, str]:
-    """Send one request; returns status, body, and in one line why there is no answer."""
-    deadline = time.monotonic() + timeout_s
-    timeouts = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
-    with requests.Session() as session:
-        # A proxy from the environment would answer for a server that is not there.
-        session.trust_env = False
-        try:
-            with session.request(
-                method, url, json=wish, timeout=timeouts, allow_redirects=False, stream=True
-            ) as reply:
-                return reply.status_code, _body(reply, deadline), ""
-        except requests.ConnectTimeout:
-            return None, "", f"no connection within {timeouts[0]:g} s"
-        except (requests.ReadTimeout, TimeoutError):
-            return None, "", f"no answer within {timeout_s:g} s"
-        except (OSError, ValueError) as error:
-            return None, "", _why(error)
+def _answer(seen: Mapping[str, Any]) -> tuple[int | None, str, str]:
+    return seen["status"], seen["body"], seen["error"]
 
 
-def _body(reply: requests.Response, deadline: float) -> str:
-    """Read an answer that may trickle: the read timeout of requests starts anew at every byte."""
-    body = bytearray()
-    for byte in reply.iter_content(1):
-        body += byte
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        if len(body) >= MAX_BODY_BYTES:
-            break
-    return body.decode("utf-8", "replace")
-
-
-def _why(error: Exception) -> str:
-    """Find the operating system's own words in a nest of wrappers."""
-    if "Read timed out" in str(error):
-        return "the answer stopped half-way"
-    words = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
-    if words:
-        return words[1].lower()
-    if "without response" in str(error) or "Connection aborted" in str(error):
-        return "the connection was closed without an answer"
-    return _one_line(str(error)) or type(error).__name__
-
-
-def _get_json(url: str) -> dict[str, Any]:
-    status, body, _ = _ask("GET", url, READ_TIMEOUT_S)
+def _get_json(ask: Ask, url: str) -> dict[str, Any]:
+    status, body, _ = _answer(ask("GET", url, READ_TIMEOUT_S, None))
     return (_object(body) if status == OK else None) or {}
 
 

@@ -2,174 +2,276 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING
 
-from ci.errors import InfrastructureError
+from ci.errors import HostBusy, InfrastructureError, LamplighterError
 from ci.hosts import process
+from ci.hosts.agent import Answer, call_all, gather
+from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
+from ci.hosts.process import Launch
 from ci.plan.variables import HOST_VARIABLES
-from ci.serve.watch import await_end, telling
+from ci.serve.watch import await_ends, telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from queue import SimpleQueue
 
-    from ci.hosts.connection import Connection
+    from ci.hosts.agent import Agent
     from ci.hosts.process import State, Supervised
     from ci.report.console import View
-
-    Events: TypeAlias = SimpleQueue[Supervised | BaseException]
+    from ci.serve.watch import Events
 
 LEASE = "lease"
+GRACE_S = 10.0
+VERIFY_S = 30.0
+WAIT_EVERY_S = 5.0
+# Two runs may have taken a host of each other's: the later one lets go, the earlier waits for it.
+YIELDING_S = 5.0
+MOST_LOGS = 12
 
 
 @dataclass
 class Processes:
-    """Every process that this run has started, in order; the first on each host is its lease.
+    """Every process that this run has started; each host has a lease besides, ended last.
 
     Attributes:
         run: the run's id.
         owner: who runs it, as a second run is told.
-        workspace: the folder on every host.
-        connections: host → connection.
+        agents: host → agent.
         events: where each process puts itself when it ends, and an interrupt its exception.
-        view: told about once a second what is waited for, and every last log line.
+        view: told about once a second what is waited for, and last log lines.
     """
 
     run: str
     owner: str
-    workspace: str
-    connections: Mapping[str, Connection]
+    agents: Mapping[str, Agent]
     events: Events
     view: View
     started: list[Supervised] = field(default_factory=list)
+    leases: dict[str, Supervised] = field(default_factory=dict)
 
-    def folder(self, name: str) -> str:
-        """The folder on a host that belongs to one process of this run."""
-        return f"{self.workspace}/.lamplighter/{self.run}/{name}"
-
-    def inputs(self, name: str) -> str:
+    def inputs(self, host: str, name: str) -> str:
         """The folder on a host for what a process is given before it starts."""
-        return self.folder(f"inputs/{name}")
+        return process.folder_of(self.agents[host].workspace, self.run, f"inputs/{name}")
 
-    def take_leases(self) -> None:
+    # Taking the hosts
+
+    def take_leases(self, wait_s: float = 0) -> None:
         """Hold every host from now until the end of the night.
+
+        All or none: where one is held by another run, those taken are let go again.
+
+        Args:
+            wait_s: how long to queue for hosts that another run holds.
 
         Raises:
             HostBusy: another run holds one.
+            Interrupted: while waiting.
         """
-        for host, connection in self.connections.items():
-            process.install(connection, self.workspace)
-            self.launch(host, LEASE, ("sleep", "infinity"))
+        began = time.monotonic()
+        while True:
+            try:
+                self._take_all()
+            except (HostBusy, SeveralFailed) as error:
+                if not _only_busy(error) or time.monotonic() - began >= wait_s:
+                    raise
+                self._let_go()
+                self._wait(str(error), began)
+            else:
+                return
 
-    def launch(
-        self,
-        host: str,
-        name: str,
-        argv: Sequence[str],
-        env: Mapping[str, str] | None = None,
-        deadline_s: float | None = None,
-    ) -> Supervised:
+    def _take_all(self) -> None:
+        # The first host in a common order first: of two runs that begin at once, one has all.
+        first, *others = sorted(self.agents)
+        all_of({first: self._take(first)})
+        all_of(fan_out(others, self._take))
+
+    def _take(self, host: str) -> Supervised:
+        until = time.monotonic() + YIELDING_S
+        while True:
+            try:
+                lease = self._start(Launch(host, LEASE, ("sleep", "infinity")))
+            except HostBusy as busy:
+                if str(busy.holder.get("run", "")) <= self.run or time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+            else:
+                self.leases[host] = lease
+                return lease
+
+    def _let_go(self) -> None:
+        for lease in self.leases.values():
+            lease.stop(0)
+        self.leases.clear()
+        call_all(self.agents, "forget", VERIFY_S, run=self.run)
+
+    def _wait(self, why: str, began: float) -> None:
+        until = time.monotonic() + WAIT_EVERY_S
+        while (left_s := until - time.monotonic()) > 0:
+            self.view.waiting(why, time.monotonic() - began, dict)
+            try:
+                event = self.events.get(timeout=min(1.0, left_s))
+            except Empty:
+                continue
+            if isinstance(event, BaseException):
+                raise event
+
+    # Running
+
+    def launch(self, wish: Launch) -> Supervised:
         """Start one process under its own supervisor.
 
         Raises:
             InfrastructureError: it could not be started; says why.
         """
+        return self.launch_all([wish])[0]
+
+    def launch_all(self, wishes: Sequence[Launch]) -> list[Supervised]:
+        """Start processes on their hosts, all at once; what has started is kept in any case.
+
+        Raises:
+            InfrastructureError: one could not be started; says why, of all that could not.
+        """
+        by_name = {f"{wish.name} on {wish.host}": wish for wish in wishes}
+        outcomes = fan_out(by_name, lambda name: self._start(by_name[name]))
+        self.started += [one for one in outcomes.values() if not isinstance(one, LamplighterError)]
+        return list(all_of(outcomes).values())
+
+    def _start(self, wish: Launch) -> Supervised:
         spec = process.Spec(
             run=self.run,
-            process=name,
-            argv=tuple(argv),
-            env=dict(env or {}),
+            process=wish.name,
+            argv=tuple(wish.argv),
+            env=dict(wish.env),
             owner=self.owner,
             expand=HOST_VARIABLES,
-            deadline_s=deadline_s,
+            grace_s=GRACE_S,
+            deadline_s=wish.deadline_s,
         )
-        connection = self.connections[host]
-        supervised = process.start(connection, self.workspace, spec, self.events.put)
-        self.started.append(supervised)
-        return supervised
+        return process.start(self.agents[wish.host], spec, self.events.put)
 
-    def run_to_end(
-        self,
-        host: str,
-        name: str,
-        argv: Sequence[str],
-        env: Mapping[str, str] | None = None,
-        deadline_s: float | None = None,
-    ) -> Supervised:
+    def run_to_end(self, wish: Launch) -> Supervised:
         """Start one process and wait until it ends, while all others have to live.
 
         Raises:
             ProcessDied: another one ended meanwhile.
             Interrupted: the controller was told to stop.
         """
-        target = self.launch(host, name, argv, env, deadline_s)
-        await_end(target, self.events, lambda seconds: self.tell(name, seconds))
-        return target
+        return self.run_all_to_end([wish])[0]
+
+    def run_all_to_end(self, wishes: Sequence[Launch]) -> list[Supervised]:
+        """Start processes and wait until all of them have ended; otherwise as `run_to_end`."""
+        targets = self.launch_all(wishes)
+        what = ", ".join(dict.fromkeys(wish.name for wish in wishes))
+        await_ends(targets, self.events, lambda seconds: self.tell(what, seconds))
+        return targets
 
     def tell(self, what: str, seconds: float) -> None:
-        """Show what is waited for, for how long, and every process's last log line."""
-        self.view.waiting(what, seconds, self.last_lines())
+        """Show what is waited for, for how long, and last log lines."""
+        self.view.waiting(what, seconds, self.last_lines)
 
     def last_lines(self) -> dict[str, str]:
-        """The last log line of every process that is running, leases left out."""
-        alive = [item for item in self.started if item.alive and item.name != LEASE]
-        return {item.name: next(reversed(telling(item.tail(50))), "") for item in alive}
-
-    def bring_logs_home(self, home: Path) -> list[str]:
-        """Copy every log to `<home>/<host>/<process>.log`; returns what could not be copied."""
-        troubles = []
-        for item in self.started:
-            if item.name == LEASE:
-                continue
+        """The last log line of the processes that are running, of so many as can be shown."""
+        alive = [item for item in self.started if item.alive][:MOST_LOGS]
+        lines = {}
+        for item in alive:
             try:
-                item.fetch_logs(home)
-            except (OSError, InfrastructureError) as error:
-                troubles.append(f"log of {item.name} on {item.host}: {error}")
-        return troubles
+                said = telling(item.tail(50))
+            except LamplighterError as error:
+                said = (str(error),)
+            lines[item.name] = next(reversed(said), "")
+        return lines
+
+    # The way out
+
+    def keep(self, seconds: float) -> list[str]:
+        """Let everything run on without a controller; returns what could not be kept."""
+        outcomes = call_all(self.agents, "keep", VERIFY_S, seconds=seconds)
+        return [f"{host}: {one}" for host, one in outcomes.items() if not isinstance(one, Answer)]
 
     def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
         """Stop everything, leases last; returns final states, and what could not be stopped."""
         states: list[tuple[Supervised, State]] = []
         troubles: list[str] = []
-        for group in (
-            [item for item in self.started if item.name != LEASE],
-            [item for item in self.started if item.name == LEASE],
-        ):
-            with ThreadPoolExecutor(max_workers=16) as pool:
-                for item, outcome in zip(group, pool.map(_stopped, group), strict=True):
-                    if isinstance(outcome, str):
-                        troubles.append(f"{item.name} on {item.host}: {outcome}")
-                    else:
-                        states.append((item, outcome))
+        for group in (self.started, list(self.leases.values())):
+            asked = {
+                f"{item.name} on {item.host}": (item, item.ask_to_stop())
+                for item in group
+                if not item.state.complete
+            }
+            outcomes = gather(
+                (
+                    (name, self.agents[item.host], "stop", future)
+                    for name, (item, future) in asked.items()
+                ),
+                process.STOP_MARGIN_S + GRACE_S,
+            )
+            for name, outcome in outcomes.items():
+                if isinstance(outcome, LamplighterError):
+                    troubles.append(f"{name}: {outcome}")
+                else:
+                    asked[name][0].stopped(outcome)
+            states += [(item, item.state) for item in group]
         return states, troubles
 
-    def survivors(self) -> list[str]:
-        """Processes of this run that its hosts still see; empty when all is as it was found."""
-        left = []
-        for host, connection in self.connections.items():
+    def bring_logs_home(self, home: Path) -> list[str]:
+        """Copy every log to `<home>/<host>/<process>.log`; returns what could not be copied."""
+        by_host: dict[str, list[str]] = {}
+        for item in self.started:
+            by_host.setdefault(item.host, []).append(item.name)
+        outcomes = fan_out(by_host, lambda host: self._logs_home(host, by_host[host], home))
+        return [
+            f"logs of {host}: {error}"
+            for host, error in outcomes.items()
+            if isinstance(error, LamplighterError)
+        ]
+
+    def _logs_home(self, host: str, names: Sequence[str], home: Path) -> None:
+        agent, target = self.agents[host], home / host
+        if agent.trouble:
+            raise InfrastructureError(agent.trouble)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=home) as part:
+                folder = process.folder_of(agent.workspace, self.run, "")
+                agent.fetch_folder(folder, Path(part), [f"{name}/log" for name in names])
+                for name in names:
+                    shutil.move(Path(part) / name / "log", target / f"{name}.log")
+        except OSError as error:
+            raise InfrastructureError(f"{error}; make room and look on the host") from error
+
+    def survivors(self) -> tuple[list[str], list[str]]:
+        """Processes of this run that its hosts still see, and the hosts that did not say."""
+        left, unsure = [], []
+        for host, answer in call_all(self.agents, "runs", VERIFY_S).items():
+            if isinstance(answer, LamplighterError):
+                unsure.append(
+                    f"{host} was not verified: {answer}; what ran there ends by itself "
+                    f"{process.Spec.lease_s:g} s after the last word from here"
+                )
+                continue
             left += [
                 f"{host}: {row['process']}"
-                for row in process.running(connection, self.workspace)
+                for row in process.found(answer).processes
                 if row.get("run") == self.run and row.get("alive")
             ]
-        return left
+        return left, unsure
 
     def clean(self) -> list[str]:
         """Remove this run's folder from every host; returns what could not be removed."""
         troubles = []
-        for host, connection in self.connections.items():
-            folder = f"{self.workspace}/.lamplighter/{self.run}"
-            result = connection.run(["rm", "-rf", "--", folder], timeout_s=60)
-            if result.exit_code != 0:
-                troubles.append(f"{folder} on {host}: {result.stderr.strip()}")
+        for host, answer in call_all(self.agents, "forget", VERIFY_S, run=self.run).items():
+            said = answer if isinstance(answer, LamplighterError) else answer.value
+            if said:
+                troubles.append(f"{host}: {said}")
         return troubles
 
 
-def _stopped(item: Supervised) -> State | str:
-    try:
-        return item.stop()
-    except InfrastructureError as error:
-        return str(error)
+def _only_busy(error: HostBusy | SeveralFailed) -> bool:
+    errors = error.errors if isinstance(error, SeveralFailed) else (error,)
+    return all(isinstance(one, HostBusy) for one in errors)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from ci.errors import NotReady
 from ci.serve import probe
-from ci.serve.watch import died
+from ci.serve.watch import cause_of_end, died
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from queue import SimpleQueue
+    from collections.abc import Callable, Collection, Sequence
 
     from ci.hosts.process import Supervised
     from ci.plan.model import Endpoint
-    from ci.serve.probe import Seen
+    from ci.serve.probe import Ask, Seen
+    from ci.serve.watch import Events
 
 # How soon a probe's answer is noticed; an event is noticed at once.
 POLL_S = 0.1
@@ -44,31 +44,49 @@ class Readiness:
     waiting_for: str
 
 
-def judge_readiness(health: Seen | None, completion: Seen | None) -> Readiness:
-    """Decide from what was last seen; None where nothing has been seen yet."""
+def judge_readiness(
+    health: Seen | None,
+    completion: Seen | None,
+    missing: Collection[int] = (),
+) -> Readiness:
+    """Decide from what was last seen.
+
+    Args:
+        health: None where nothing has been seen yet.
+        completion: likewise.
+        missing: data-parallel ranks that the server's metrics do not show.
+    """
     if health is None or not health.ok:
         return Readiness(ready=False, waiting_for=f"health 200 ({_last(health)})")
     if completion is None or not completion.ok:
         return Readiness(ready=False, waiting_for=f"a completion with tokens ({_last(completion)})")
+    if missing:
+        waiting = f"data-parallel rank {', '.join(map(str, sorted(missing)))} in its metrics"
+        return Readiness(ready=False, waiting_for=waiting)
     return Readiness(ready=True, waiting_for="")
 
 
-def await_ready(
+def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends on
     processes: Sequence[Supervised],
     endpoint: Endpoint,
-    events: SimpleQueue[Supervised | BaseException],
+    ask: Ask,
+    events: Events,
     deadline_s: float,
     on_progress: Callable[[str, float], None],
+    *,
+    ranks: int | None = None,
 ) -> None:
     """Block until the endpoint answers a real completion while every process is alive.
 
     Args:
         processes: what has to be alive for the endpoint to be ours.
         endpoint: where to ask.
+        ask: from where.
         events: every process that ends puts itself here at once, an interrupt its exception.
         deadline_s: the longest wait.
         on_progress: called with what is waited for, and for how many seconds it has been, about
             once a second.
+        ranks: how many data-parallel ranks the server's metrics have to show.
 
     Raises:
         ProcessDied: a process ended; with the reason found in its log.
@@ -80,7 +98,7 @@ def await_ready(
     done = threading.Event()
     threading.Thread(
         target=_probe_until,
-        args=(done, endpoint, latest, begin + deadline_s),
+        args=(done, endpoint, ask, ranks or 0, latest, begin + deadline_s),
         daemon=True,
     ).start()
     try:
@@ -91,7 +109,7 @@ def await_ready(
 
 def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
     processes: Sequence[Supervised],
-    events: SimpleQueue[Supervised | BaseException],
+    events: Events,
     latest: deque[Readiness],
     begin: float,
     deadline_s: float,
@@ -119,7 +137,7 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
 
 def _raise_if_ended(
     processes: Sequence[Supervised],
-    events: SimpleQueue[Supervised | BaseException],
+    events: Events,
 ) -> None:
     """Wait for an event a moment; any one ends the wait, and so does a process found ended."""
     try:
@@ -129,27 +147,30 @@ def _raise_if_ended(
         if ended is not None:
             raise died(ended) from None
         return
-    if isinstance(event, BaseException):
-        raise event
-    raise died(event)
+    raise cause_of_end(event)
 
 
-def _probe_until(
+def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
     done: threading.Event,
     endpoint: Endpoint,
+    ask: Ask,
+    ranks: int,
     latest: deque[Readiness],
     deadline: float,
 ) -> None:
     begin = time.monotonic()
     completion: Seen | None = None
     while not done.is_set():
-        health = probe.health(f"{endpoint.url}/health", HEALTH_TIMEOUT_S)
+        health = probe.health(ask, f"{endpoint.url}/health", HEALTH_TIMEOUT_S)
         completion = completion if health.ok else None
         latest.append(judge_readiness(health, completion))
         left_s = deadline - time.monotonic()
         if health.ok and left_s > 0:
-            completion = probe.completion(endpoint, min(COMPLETION_TIMEOUT_S, left_s))
-            latest.append(judge_readiness(health, completion))
+            completion = probe.completion(ask, endpoint, min(COMPLETION_TIMEOUT_S, left_s))
+            missing = set(range(ranks))
+            if completion.ok and ranks:
+                missing -= {int(engine) for engine in probe.ranks(ask, endpoint)}
+            latest.append(judge_readiness(health, completion, missing))
         elapsed_s = time.monotonic() - begin
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))
 

@@ -9,13 +9,14 @@ from ci.serve import probe
 
 if TYPE_CHECKING:
     from ci.plan.model import Endpoint
-    from ci.serve.probe import Seen
+    from ci.serve.probe import Ask, Seen
 
 
-def smoke(endpoint: Endpoint, timeout_s: float) -> tuple[Check, ...]:
+def smoke(ask: Ask, endpoint: Endpoint, timeout_s: float) -> tuple[Check, ...]:
     """Ask for a completion and for a chat.
 
     Args:
+        ask: from where.
         endpoint: where to ask.
         timeout_s: for each of the two.
 
@@ -24,8 +25,8 @@ def smoke(endpoint: Endpoint, timeout_s: float) -> tuple[Check, ...]:
         answer says nothing about the model.
     """
     return (
-        _check(probe.completion(endpoint, timeout_s)),
-        _check(probe.chat(endpoint, timeout_s)),
+        _check(probe.completion(ask, endpoint, timeout_s)),
+        _check(probe.chat(ask, endpoint, timeout_s)),
     )
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ci.errors import InfrastructureError, ProcessDied
 from ci.serve import probe
 from ci.serve.classify import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from queue import SimpleQueue
 
+    from ci.hosts.agent import Agent
     from ci.hosts.process import Supervised
+    from ci.plan.model import Endpoint
+    from ci.serve.probe import Ask
 
 # How often somebody who watches is told what is being waited for.
 TICK_S = 1.0
@@ -27,6 +31,9 @@ OUR_PROBE = '"GET /health'
 HEALTH_TIMEOUT_S = 2.0
 UNAVAILABLE = 503
 SICK_FOR_GOOD = 2
+# A completion of one token each half minute; under load it may have to queue.
+PULSE_EVERY_S = 30.0
+PULSE_TIMEOUT_S = 60.0
 # The root cause stands above the tracebacks that it ends in.
 READ_LINES = 400
 # Ends that the process's own log cannot explain.
@@ -39,11 +46,21 @@ NOT_OF_ITS_OWN = {
 }
 
 
-def await_end(
-    target: Supervised,
-    events: SimpleQueue[Supervised | BaseException],
-    on_tick: Callable[[float], None],
-) -> None:
+@dataclass(frozen=True)
+class Unwell:
+    """A process that lives and is as good as dead; `sign` is what told of it."""
+
+    process: Supervised
+    sign: str
+
+
+if TYPE_CHECKING:
+    # What every wait of a night reads: a process that has ended, one that is unwell, or what an
+    # interrupt raises.
+    Events: TypeAlias = SimpleQueue[Supervised | Unwell | BaseException]
+
+
+def await_end(target: Supervised, events: Events, on_tick: Callable[[float], None]) -> None:
     """Block until `target` ends.
 
     Args:
@@ -55,62 +72,129 @@ def await_end(
         ProcessDied: another process, which the target needs, ended first.
         Interrupted: the controller was told to stop.
     """
-    begin = time.monotonic()
-    while True:
+    await_ends([target], events, on_tick)
+
+
+def await_ends(
+    targets: Sequence[Supervised],
+    events: Events,
+    on_tick: Callable[[float], None],
+) -> None:
+    """Block until every one of `targets` has ended; otherwise as `await_end`."""
+    begin = told = time.monotonic()
+    left = list(targets)
+    while left:
         try:
             event = events.get(timeout=TICK_S)
         except Empty:
-            on_tick(time.monotonic() - begin)
-            continue
-        if event is target:
-            return
-        if isinstance(event, BaseException):
-            raise event
-        raise died(event)
+            event = None
+        if event in left:
+            left.remove(event)
+        elif event is not None:
+            raise cause_of_end(event)
+        now = time.monotonic()
+        if left and now - told >= TICK_S:
+            told = now
+            on_tick(now - begin)
+
+
+def cause_of_end(event: Supervised | Unwell | BaseException) -> BaseException:
+    """Say why an event ends the night."""
+    if isinstance(event, BaseException):
+        return event
+    return died(event.process, event.sign) if isinstance(event, Unwell) else died(event)
 
 
 @contextmanager
 def health_watched(
     servers: Sequence[tuple[Supervised, str]],
-    events: SimpleQueue[Supervised | BaseException],
+    agents: Mapping[str, Agent],
+    events: Events,
 ) -> Iterator[None]:
     """While inside, a server whose health says 503 twice running ends whatever is waited for.
 
     vLLM answers 503 as soon as its engine is dead, but its own process lives on for seconds and
     then exits with 0, so that its end alone says it late. Anything else, a time-out under load for
-    one, says nothing here: processes that end are heard of anyway.
+    one, says nothing here: processes that end are heard of anyway. Each host asks itself, and says
+    only what changes.
 
     Args:
         servers: each with its health URL.
-        events: gets a `ProcessDied`.
+        agents: host → agent.
+        events: gets an `Unwell`.
+    """
+    patrols = [
+        (agents[process.host], _patrol(process, url, agents, events)) for process, url in servers
+    ]
+    try:
+        yield
+    finally:
+        for agent, number in patrols:
+            agent.forget("patrol", number)
+            agent.ask("unpatrol", patrol=number)
+
+
+def _patrol(process: Supervised, url: str, agents: Mapping[str, Agent], events: Events) -> int:
+    def hear(frame: dict[str, Any], _: bytes) -> None:
+        if frame.get("seen", {}).get("status") == UNAVAILABLE:
+            events.put(Unwell(process, "its health says 503, so its engine is dead"))
+
+    question = {"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S}
+    return agents[process.host].begin(
+        "patrol",
+        "patrol",
+        hear,
+        question=question,
+        every_s=HEALTH_EVERY_S,
+        times=SICK_FOR_GOOD,
+    )
+
+
+@contextmanager
+def pulse_watched(  # noqa: PLR0913 - how often and how long are chosen by tests
+    server: Supervised,
+    endpoint: Endpoint,
+    ask: Ask,
+    events: Events,
+    *,
+    every_s: float = PULSE_EVERY_S,
+    timeout_s: float = PULSE_TIMEOUT_S,
+) -> Iterator[None]:
+    """While inside, a server that answers nothing and generates nothing ends whatever is awaited.
+
+    vLLM's health stays 200 while requests hang, when a data-parallel rank on another host is gone.
+    Under load a completion may have to queue; so one that does not come counts only where no other
+    token was generated meanwhile either.
+
+    Args:
+        server: who stands behind the endpoint.
+        endpoint: where to ask.
+        ask: from where.
+        events: gets an `Unwell`.
+        every_s: between two completions.
+        timeout_s: for one.
     """
     done = threading.Event()
-    threads = [
-        threading.Thread(target=_watch_health, args=(done, *server, events), daemon=True)
-        for server in servers
-    ]
-    for thread in threads:
-        thread.start()
+
+    def watch() -> None:
+        before = probe.tokens_generated(ask, endpoint)
+        while not done.wait(every_s):
+            seen = probe.completion(ask, endpoint, timeout_s)
+            now = probe.tokens_generated(ask, endpoint)
+            if not seen.ok and not done.is_set() and now == before:
+                sign = (
+                    f"no completion and no token any more ({seen.error}), though its process lives"
+                )
+                events.put(Unwell(server, sign))
+                return
+            before = now
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        for thread in threads:
-            thread.join()
-
-
-def _watch_health(
-    done: threading.Event,
-    process: Supervised,
-    url: str,
-    events: SimpleQueue[Supervised | BaseException],
-) -> None:
-    sick = 0
-    while not done.wait(HEALTH_EVERY_S):
-        sick = sick + 1 if probe.health(url, HEALTH_TIMEOUT_S).status == UNAVAILABLE else 0
-        if sick == SICK_FOR_GOOD:
-            events.put(died(process, "its health says 503, so its engine is dead"))
-            return
 
 
 def telling(lines: Sequence[str]) -> tuple[str, ...]:
@@ -126,6 +210,8 @@ def died(process: Supervised, sign: str = "") -> ProcessDied:
         sign: what told of it, where the process itself has not ended.
     """
     state = process.state
+    if process.why_lost:
+        return ProcessDied(process.name, f"lost {process.host}: {process.why_lost}")
     try:
         log = telling(process.tail(READ_LINES))
     except InfrastructureError as error:

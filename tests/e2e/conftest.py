@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hosts_here import assert_given_back
 
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import look, running
-from ci.site import workspace_of
+from ci.nodes import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,9 +113,7 @@ def start(
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
-    workspace, here = workspace_of(""), LocalConnection()
-    assert look(here, workspace).holder is None
-    assert [row for row in running(here, workspace) if row["alive"]] == []
+    assert_given_back(workspace_of(""))
 
 
 @pytest.fixture

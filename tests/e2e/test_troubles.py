@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hosts_here import look_here
 
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import running
-from ci.site import workspace_of
+from ci.nodes import workspace_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -80,9 +79,9 @@ def _engine_of(server: int) -> int:
 
 def _pid_once_running(name: str, night: subprocess.Popen[str]) -> int:
     """Wait until this process of the night runs; gives the server's pid."""
-    here, workspace, pause = LocalConnection(), workspace_of(""), threading.Event()
+    workspace, pause = workspace_of(""), threading.Event()
     while night.poll() is None:
-        rows = {row["process"]: row for row in running(here, workspace) if row["alive"]}
+        rows = {row["process"]: row for row in look_here(workspace).processes if row["alive"]}
         if name in rows:
             return int(rows["server-0"]["pid"])
         pause.wait(0.2)

@@ -49,7 +49,7 @@ def main() -> None:
     if Handler.manner == "crash":
         print("ValueError: the light server does not like this", flush=True)
         sys.exit(CRASH_CODE)
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer(("", port), Handler)
     server.daemon_threads = True
     print("light server is up", flush=True)
     server.serve_forever()

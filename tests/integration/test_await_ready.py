@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from ci.errors import Interrupted, NotReady, ProcessDied
+from ci.hosts.remote.http import ask
 from ci.plan.model import Endpoint
 from ci.serve.readiness import await_ready
 
@@ -59,6 +60,7 @@ class Child:
         self.popen = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         self.first_line = self.popen.stdout.readline()
         self.lines = [self.first_line.rstrip()]
+        self.why_lost = ""
         self.waiter = threading.Thread(target=self.wait, args=(events,))
         self.waiter.start()
 
@@ -114,7 +116,7 @@ def ignore(waiting_for, seconds):
 @pytest.mark.parametrize("mode", ["good", "slow"])
 def test_ready(serve, events, mode):
     server, endpoint = serve(mode)
-    await_ready([server], endpoint, events, 60, ignore)
+    await_ready([server], endpoint, ask, events, 60, ignore)
     assert server.ended.is_set() is False
 
 
@@ -130,7 +132,7 @@ def test_ready(serve, events, mode):
 def test_not_ready_says_what_was_last_seen(serve, events, mode, last_seen):
     server, endpoint = serve(mode)
     with pytest.raises(NotReady) as raised:
-        await_ready([server], endpoint, events, 1.5, ignore)
+        await_ready([server], endpoint, ask, events, 1.5, ignore)
     assert f"{endpoint.url} is not ready after 1.5 s" in str(raised.value)
     assert f"still waiting for {last_seen}" in str(raised.value)
     assert "unchanged for " in str(raised.value)
@@ -140,7 +142,7 @@ def test_progress_is_told(serve, events):
     server, endpoint = serve("unhealthy")
     told = []
     with pytest.raises(NotReady):
-        await_ready([server], endpoint, events, 3, lambda *progress: told.append(progress))
+        await_ready([server], endpoint, ask, events, 3, lambda *progress: told.append(progress))
     assert {what for what, _ in told} == {"health 200 (HTTP 503: {})"}
     seconds = [s for _, s in told]
     assert seconds == sorted(seconds)
@@ -155,7 +157,7 @@ def test_a_death_ends_the_wait_while_a_completion_hangs(serve, events):
             server.popen.send_signal(signal.SIGKILL)
 
     with pytest.raises(ProcessDied, match="server: killed with SIGKILL") as raised:
-        await_ready([server], endpoint, events, 60, kill)
+        await_ready([server], endpoint, ask, events, 60, kill)
     assert raised.value.process == "server"
     assert raised.value.tail == (server.first_line.strip(),)
 
@@ -164,7 +166,7 @@ def test_a_death_is_explained_from_the_log(start, events):
     log = (LOGS / "port_in_use.log").read_text()
     dying = start("server", "import sys; print(sys.argv[1].strip()); sys.exit(1)", log)
     with pytest.raises(ProcessDied, match="server: port 8123 is in use") as raised:
-        await_ready([dying], Endpoint("127.0.0.1", 1, "tiny"), events, 60, ignore)
+        await_ready([dying], Endpoint("127.0.0.1", 1, "tiny"), ask, events, 60, ignore)
     assert "Address already in use" in raised.value.tail[-1]
 
 
@@ -176,7 +178,7 @@ def test_any_process_has_to_live(serve, start, events):
         os.kill(worker.popen.pid, signal.SIGTERM)
 
     with pytest.raises(ProcessDied, match="worker: ended by SIGTERM"):
-        await_ready([server, worker], endpoint, events, 60, kill_the_worker)
+        await_ready([server, worker], endpoint, ask, events, 60, kill_the_worker)
 
 
 def test_somebody_else_answering_for_a_dead_server_is_not_ready(serve, start, events):
@@ -184,7 +186,7 @@ def test_somebody_else_answering_for_a_dead_server_is_not_ready(serve, start, ev
     dead = start("ours", "raise SystemExit(3)")
     assert events.get() is dead
     with pytest.raises(ProcessDied, match="ours: exited with code 3"):
-        await_ready([dead], endpoint, events, 60, ignore)
+        await_ready([dead], endpoint, ask, events, 60, ignore)
 
 
 def test_an_interrupt_ends_the_wait(serve, events):
@@ -194,5 +196,5 @@ def test_an_interrupt_ends_the_wait(serve, events):
         events.put(Interrupted("interrupted by SIGINT"))
 
     with pytest.raises(Interrupted, match="SIGINT"):
-        await_ready([server], endpoint, events, 60, interrupt)
+        await_ready([server], endpoint, ask, events, 60, interrupt)
     assert not server.ended.is_set()

@@ -7,17 +7,34 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ci.errors import ProcessDied
+from ci.hosts.agent import Agent
+from ci.hosts.connection import LocalConnection
 from ci.hosts.process import State
-from ci.serve.watch import health_watched
+from ci.serve.watch import cause_of_end, health_watched
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE_S = 30
 SERVER = SimpleNamespace(
-    name="server-0", state=State("running"), tail=lambda _: ("RuntimeError: no engine",)
+    name="server-0",
+    host="localhost",
+    state=State("running"),
+    why_lost="",
+    tail=lambda _: ("RuntimeError: no engine",),
 )
+
+
+@pytest.fixture
+def agents(tmp_path: Path):
+    agent = Agent(LocalConnection(), str(tmp_path))
+    yield {"localhost": agent}
+    agent.close()
 
 
 @contextmanager
@@ -47,10 +64,10 @@ def answering(*statuses: int):
         thread.join()
 
 
-def test_503_twice_running_is_a_death_with_the_reason_of_its_log():
+def test_503_twice_running_is_a_death_with_the_reason_of_its_log(agents):
     events: SimpleQueue = SimpleQueue()
-    with answering(200, 503, 503) as (url, _), health_watched([(SERVER, url)], events):
-        death = events.get(timeout=PATIENCE_S)
+    with answering(200, 503, 503) as (url, _), health_watched([(SERVER, url)], agents, events):
+        death = cause_of_end(events.get(timeout=PATIENCE_S))
     assert isinstance(death, ProcessDied)
     assert death.process == "server-0"
     assert "503" in death.reason
@@ -58,8 +75,8 @@ def test_503_twice_running_is_a_death_with_the_reason_of_its_log():
 
 
 @pytest.mark.parametrize("statuses", [(503, 200, 503), (500, 500), (429, 429), (200,)])
-def test_anything_else_is_not(statuses: tuple[int, ...]):
+def test_anything_else_is_not(agents, statuses: tuple[int, ...]):
     events: SimpleQueue = SimpleQueue()
-    with answering(*statuses) as (url, spent), health_watched([(SERVER, url)], events):
+    with answering(*statuses) as (url, spent), health_watched([(SERVER, url)], agents, events):
         assert spent.wait(PATIENCE_S)
     assert events.empty()

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import look, running
+from hosts_here import assert_given_back, look_here, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,26 +116,6 @@ def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
     assert_given_back(workspace)
 
 
-def assert_given_back(workspace: Path) -> None:
-    """Wait for the host to be free, and see that no process of ours is left on it."""
-    here = LocalConnection()
-    until(lambda: look(here, str(workspace)).holder is None)
-    assert [row for row in running(here, str(workspace)) if row["alive"]] == []
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; the deadline only ends a test that has failed."""
-    deadline = threading.Event()
-    timer = threading.Timer(PATIENCE_S, deadline.set)
-    timer.start()
-    try:
-        while not condition():
-            if deadline.wait(0.05):
-                raise AssertionError("the condition never came true")
-    finally:
-        timer.cancel()
-
-
 def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(begin: Callable[..., Night]):
     night = begin()
     assert night.finish() == 0
@@ -219,8 +197,7 @@ def test_ctrl_c_again_and_again_still_gives_the_host_back(begin: Callable[..., N
 def test_after_kill_9_of_the_controller_the_lease_ends_the_server(begin: Callable[..., Night]):
     night = begin("busy")
     until(lambda: night.step_is("start the server"))
-    here = LocalConnection()
-    until(lambda: len([r for r in running(here, str(night.workspace)) if r["alive"]]) == 2)
+    until(lambda: len([r for r in look_here(night.workspace).processes if r["alive"]]) == 2)
     night.process.kill()
     night.finish()
     assert night.record["outcome"] == "running"

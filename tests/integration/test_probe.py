@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ci.hosts.remote.http import ask
 from ci.plan.model import Endpoint
 from ci.serve import probe
 from ci.serve.smoke import smoke
@@ -80,8 +81,8 @@ def nobody():
 
 def test_good_answers():
     with answering(200, GOOD) as server:
-        completion = probe.completion(server.endpoint, 5)
-        chat = probe.chat(server.endpoint, 5)
+        completion = probe.completion(ask, server.endpoint, 5)
+        chat = probe.chat(ask, server.endpoint, 5)
     assert replace(completion, seconds=0) == probe.Seen("completion", 200, 2, " Wednesday")
     assert replace(chat, seconds=0) == probe.Seen("chat", 200, 2, "Wednesday")
     assert completion.ok
@@ -96,7 +97,7 @@ def test_good_answers():
 def test_a_model_that_is_still_reasoning_has_answered():
     message = {"content": None, "reasoning_content": "Let me see"}
     with answering(200, {**GOOD, "choices": [{"message": message}]}) as server:
-        assert probe.chat(server.endpoint, 5).text == "Let me see"
+        assert probe.chat(ask, server.endpoint, 5).text == "Let me see"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_a_model_that_is_still_reasoning_has_answered():
 )
 def test_bad_completions_are_seen_with_a_one_line_error(status, body, error):
     with answering(status, body) as server:
-        seen = probe.completion(server.endpoint, 5)
+        seen = probe.completion(ask, server.endpoint, 5)
     assert error in seen.error
     assert "\n" not in seen.error
     assert seen.status == status
@@ -137,7 +138,7 @@ def test_bad_completions_are_seen_with_a_one_line_error(status, body, error):
 @pytest.mark.parametrize("body", [{**GOOD, "choices": [{"message": m}]} for m in (None, "x", {})])
 def test_bad_chats(body):
     with answering(200, body) as server:
-        assert probe.chat(server.endpoint, 5).error == "the answer has no text"
+        assert probe.chat(ask, server.endpoint, 5).error == "the answer has no text"
 
 
 @pytest.mark.parametrize(
@@ -146,24 +147,24 @@ def test_bad_chats(body):
 )
 def test_only_200_is_healthy(status, error):
     with answering(status, b"", {"Location": "/elsewhere"}) as server:
-        seen = probe.health(f"{server.endpoint.url}/health", 5)
+        seen = probe.health(ask, f"{server.endpoint.url}/health", 5)
     assert (seen.status, seen.error) == (status, error)
     assert server.asked == [("/health", None)]
 
 
 def test_nobody_listens(nobody):
-    assert probe.health(f"{nobody.url}/health", 5).error == "connection refused"
-    assert probe.completion(nobody, 5).error == "connection refused"
+    assert probe.health(ask, f"{nobody.url}/health", 5).error == "connection refused"
+    assert probe.completion(ask, nobody, 5).error == "connection refused"
 
 
 def test_no_answer_in_time():
     with answering(None, b"") as server:
-        assert probe.completion(server.endpoint, 0.2).error == "no answer within 0.2 s"
+        assert probe.completion(ask, server.endpoint, 0.2).error == "no answer within 0.2 s"
 
 
 def test_an_answer_that_stops_half_way():
     with answering(200, b"{", {"Content-Length": 100}) as server:
-        assert probe.completion(server.endpoint, 5).error
+        assert probe.completion(ask, server.endpoint, 5).error
 
 
 def test_an_answer_that_trickles_for_ever():
@@ -185,7 +186,7 @@ def test_an_answer_that_trickles_for_ever():
         thread.start()
         try:
             endpoint = Endpoint("127.0.0.1", listener.getsockname()[1], "tiny")
-            assert probe.completion(endpoint, 0.3).error == "no answer within 0.3 s"
+            assert probe.completion(ask, endpoint, 0.3).error == "no answer within 0.3 s"
         finally:
             released.set()
             thread.join()
@@ -193,32 +194,32 @@ def test_an_answer_that_trickles_for_ever():
 
 @pytest.mark.parametrize("url", ["http://[bad/health", "no-scheme", "http://" + "x" * 70 + "/"])
 def test_bad_urls_do_not_raise(url):
-    assert probe.health(url, 1).error
+    assert probe.health(ask, url, 1).error
 
 
 def test_a_proxy_of_the_environment_is_not_asked(monkeypatch, nobody):
     with answering(200, GOOD) as proxy:
         monkeypatch.setenv("http_proxy", proxy.endpoint.url)
-        assert probe.completion(nobody, 5).error == "connection refused"
+        assert probe.completion(ask, nobody, 5).error == "connection refused"
     assert proxy.asked == []
 
 
 def test_version_and_models():
     with answering(200, {"version": "0.32.0", "data": [{"id": "tiny"}, {"id": "b"}]}) as server:
-        assert probe.served_version(server.endpoint) == "0.32.0"
-        assert probe.served_models(server.endpoint) == ("tiny", "b")
+        assert probe.served_version(ask, server.endpoint) == "0.32.0"
+        assert probe.served_models(ask, server.endpoint) == ("tiny", "b")
 
 
 @pytest.mark.parametrize("body", [b"<html>", {"version": 3, "data": "no"}, {"data": [None, {}]}])
 def test_no_version_and_no_models(body):
     with answering(200, body) as server:
-        assert probe.served_version(server.endpoint) is None
-        assert probe.served_models(server.endpoint) == ()
+        assert probe.served_version(ask, server.endpoint) is None
+        assert probe.served_models(ask, server.endpoint) == ()
 
 
 def test_smoke_passes_on_tokens():
     with answering(200, GOOD) as server:
-        checks = smoke(server.endpoint, 5)
+        checks = smoke(ask, server.endpoint, 5)
     assert [(c.name, c.metric, c.value, c.outcome, c.reason) for c in checks] == [
         ("smoke completion", "tokens", 2.0, "pass", ""),
         ("smoke chat", "tokens", 2.0, "pass", ""),
@@ -227,11 +228,11 @@ def test_smoke_passes_on_tokens():
 
 def test_smoke_is_unknown_without_tokens():
     with answering(200, {**GOOD, "usage": {"completion_tokens": 0}}) as server:
-        checks = smoke(server.endpoint, 5)
+        checks = smoke(ask, server.endpoint, 5)
     assert {(c.value, c.outcome, c.reason) for c in checks} == {
         (None, "unknown", "the answer has no tokens"),
     }
 
 
 def test_smoke_is_unknown_without_a_server(nobody):
-    assert {check.outcome for check in smoke(nobody, 5)} == {"unknown"}
+    assert {check.outcome for check in smoke(ask, nobody, 5)} == {"unknown"}

@@ -277,7 +277,7 @@ from ci.report.console import open_view
 verdict = combine((Check("words", "accuracy", 20.0, "%", 22.5, "-5 pp", 17.5, "pass"),))
 with open_view(sys.stdout) as view:
     view.step("start server-0")
-    view.waiting("server-0", 3.0, {"server-0": "\\x1b[2Jloading [red]weights[/red]"})
+    view.waiting("server-0", 3.0, lambda: {"server-0": "\\x1b[2Jloading [red]weights[/red]"})
     view.done("start server-0", 3.2, "ready")
     view.table(verdict)
     view.outcome(verdict, Path("runs/x/report.md"))

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from ci.errors import HostBusy, InfrastructureError
-from ci.hosts import supervisor
+from ci.hosts.agent import Agent
+from ci.hosts.boot import REMOTE
 from ci.hosts.connection import LocalConnection
-from ci.hosts.process import SUPERVISOR, Spec, install, look, running, start, supervisor_path
+from ci.hosts.process import Spec, look, running, start
+from ci.hosts.remote import proc
 
 NASTY = str(Path(__file__).with_name("nasty_server.py"))
 PATIENCE_S = 60
-CONNECTION = LocalConnection()
 
 
 def until(condition):
@@ -33,7 +34,7 @@ def until(condition):
 
 
 def lives(pid):
-    seen = supervisor.look(str(pid))
+    seen = proc.look(str(pid))
     return seen is not None and seen.alive
 
 
@@ -42,16 +43,22 @@ class Night:
 
     def __init__(self, workspace):
         self.workspace = str(workspace)
+        self.agent = Agent(LocalConnection(), self.workspace)
         self.started = []
         self.ends = {}
 
     def start(self, *argv, process="server", run="run-1", **more):
         spec = Spec(run=run, process=process, argv=argv, owner="tester", **more)
         ended = threading.Event()
-        one = start(CONNECTION, self.workspace, spec, lambda _: ended.set())
+        one = start(self.agent, spec, lambda _: ended.set())
         self.started.append(one)
         self.ends[one] = ended
         return one
+
+    def close(self):
+        for one in self.started:
+            one.stop(0)
+        self.agent.close()
 
     def nasty(self, then="hang", **more):
         one = self.start(sys.executable, NASTY, "--then", then, **more)
@@ -82,22 +89,13 @@ def children(log):
 @pytest.fixture
 def night(tmp_path):
     night = Night(tmp_path / "workspace")
-    install(CONNECTION, night.workspace)
     yield night
-    for one in night.started:
-        one.stop(0)
+    night.close()
 
 
-def test_it_reads_as_python_3_8():
-    ast.parse(SUPERVISOR.read_text(), feature_version=(3, 8))
-
-
-def test_installs_once(night):
-    path = Path(supervisor_path(night.workspace))
-    before = path.stat().st_ino
-    install(CONNECTION, night.workspace)
-    assert path.stat().st_ino == before
-    assert path.read_bytes() == SUPERVISOR.read_bytes()
+@pytest.mark.parametrize("path", sorted(REMOTE.glob("*.py")), ids=lambda path: path.name)
+def test_what_travels_reads_as_python_3_8(path):
+    ast.parse(path.read_text(), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize(
@@ -149,10 +147,11 @@ def test_a_process_that_ends_takes_its_descent_along(night):
 def test_a_killed_controller_leaves_nothing(night, tmp_path):
     script = """
 import sys, time
+from ci.hosts.agent import Agent
 from ci.hosts.connection import LocalConnection
 from ci.hosts.process import Spec, start
-spec = Spec("run-1", "server", tuple(sys.argv[2:]), lease_s=4, grace_s=0.2)
-start(LocalConnection(), sys.argv[1], spec, print)
+spec = Spec("run-1", "server", tuple(sys.argv[2:]), lease_s=8, grace_s=0.2)
+start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)
 time.sleep(3600)
 """
@@ -163,14 +162,14 @@ time.sleep(3600)
             pids = until(lambda: children(night.folder() / "log"))
             # Longer than the lease: it was the controller that kept them.
             began = (night.folder() / "lease").stat().st_mtime_ns
-            until(lambda: (night.folder() / "lease").stat().st_mtime_ns > began + 5e9)
+            until(lambda: (night.folder() / "lease").stat().st_mtime_ns > began + 9e9)
             assert all(map(lives, pids))
         finally:
             controller.kill()
     state = night.complete()
     assert state["state"] == "lease_expired"
     assert not any(map(lives, [state["pid"], *pids]))
-    assert look(CONNECTION, night.workspace).holder is None
+    assert look(night.agent).holder is None
 
 
 def test_term_to_the_supervisor_stops(night):
@@ -243,17 +242,17 @@ def test_a_child_does_not_hold_the_host(night):
 
 
 def test_says_what_is_on_the_host(night):
-    assert running(CONNECTION, night.workspace) == ()
+    assert running(night.agent) == ()
     one = night.start("sleep", "1000", process="first")
     night.start("true", process="second").stop()
-    found = look(CONNECTION, night.workspace)
+    found = look(night.agent)
     assert found.holder["run"] == "run-1"
     assert [(row["process"], row["alive"]) for row in found.processes] == [
         ("first", True),
         ("second", False),
     ]
     one.stop()
-    found = look(CONNECTION, night.workspace)
+    found = look(night.agent)
     assert found.holder is None
     assert not any(row["alive"] for row in found.processes)
 
@@ -294,15 +293,15 @@ def test_secrets_are_on_no_command_line(night):
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             command_lines.append(file.read_bytes())
-    assert any(b"watch" in line for line in command_lines)
+    assert any(b"ci.hosts.remote.agent" in line for line in command_lines)
     assert not any(b"hidden-word-of-the-command-line-test" in line for line in command_lines)
 
 
 def test_a_workspace_deeper_than_a_socket_path(tmp_path):
     night = Night(tmp_path / ("deep" * 20) / ("deeper" * 20))
-    install(CONNECTION, night.workspace)
     one = night.start("sleep", "1000")
     assert one.stop().state == "stopped"
+    night.close()
 
 
 def test_works_in_its_own_folder_unless_told(night, tmp_path):
@@ -329,7 +328,6 @@ def tiny_disk(tmp_path):
 
 def test_a_full_disk_stops_nothing_from_being_stopped(tiny_disk):
     night = Night(tiny_disk)
-    install(CONNECTION, night.workspace)
     one, pids = night.nasty()
     fill = ["dd", "if=/dev/zero", f"of={tiny_disk}/fill", "bs=4k"]
     assert subprocess.run(fill, capture_output=True, check=False).returncode != 0
@@ -339,6 +337,7 @@ def test_a_full_disk_stops_nothing_from_being_stopped(tiny_disk):
         assert all(map(lives, pids))
     finally:
         state = one.stop(0.2)
+        night.agent.close()
     assert (state.state, state.complete) == ("stopped", True)
     assert not any(map(lives, pids))
 

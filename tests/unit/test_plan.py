@@ -9,8 +9,9 @@ import pytest
 
 from ci.case.load import parse
 from ci.errors import UserError
-from ci.plan.build import Host, Site, build
-from ci.plan.model import Dataset, Preparation
+from ci.hosts.target import Target
+from ci.plan.build import Site, build
+from ci.plan.model import Dataset, Host, Preparation
 from ci.plan.variables import expand, expand_env
 from ci.report.plan import as_text, as_values
 
@@ -47,11 +48,11 @@ def plan_of(
 ):
     text = CASE.format(command=f"'{command}'", model="tiny", tool=tool, more=more, conf=conf)
     settings = {
-        "hosts": (Host("localhost", "127.0.0.1", "lo"),),
-        "workspace": "/w",
-        "serving": SERVING,
+        "targets": (Target("localhost", "localhost"),),
+        "hosts": (Host("localhost", "127.0.0.1", "lo", "/w"),),
+        "serving": {"localhost": SERVING},
         "tools": {"aisbench": TOOL, "lm_eval": replace(TOOL, path="/w/envs/lm_eval")},
-        "model": MODEL,
+        "model": {"localhost": MODEL},
         "datasets": {"d": DATASET},
     }
     return build(parse(text.encode(), "c.yaml"), Site(**(settings | site)))
@@ -107,12 +108,13 @@ def test_environment_is_the_cases_own_with_the_hosts_network_and_the_environment
         "HCCL_SOCKET_IFNAME": "lo",
         "GLOO_SOCKET_IFNAME": "lo",
         "TP_SOCKET_IFNAME": "lo",
+        "NCCL_SOCKET_IFNAME": "lo",
         "PATH": "/w/envs/vllm-1/bin:$PATH",
     }
 
 
 def test_without_an_environment_of_ours_the_hosts_vllm_is_taken():
-    plan = plan_of("vllm serve /m/x", serving=None, model=None)
+    plan = plan_of("vllm serve /m/x", serving={}, model={})
     assert plan.processes[0].argv[0] == "vllm"
     assert "PATH" not in plan.processes[0].env
     assert [item.name for item in plan.preparations] == ["aisbench"]
@@ -121,7 +123,7 @@ def test_without_an_environment_of_ours_the_hosts_vllm_is_taken():
 def test_a_tool_of_the_hosts_own_is_left_to_its_path():
     bench = "perf: {case_type: performance, dataset_path: d, tool: vllm_bench, num_prompts: 2,"
     more = f"  {bench} max_out_len: 4, batch_size: 2, baseline: 5, threshold: 0.9}}"
-    plan = plan_of("vllm serve /m/x", more=more, serving=None, model=None)
+    plan = plan_of("vllm serve /m/x", more=more, serving={}, model={})
     assert plan.evaluations[1].argv[:2] == ("vllm", "bench")
 
 
@@ -142,6 +144,7 @@ def test_the_same_input_gives_the_same_plan():
         ({"tool": "vllm_bench"}, "benchmarks.acc.tool: vllm_bench does not measure accuracy"),
         ({"conf": "no_such_conf"}, "benchmarks.acc: "),
         ({"hosts": ()}, "1 nodes and 0 hosts"),
+        ({"command": "vllm serve x --headless"}, "every server is --headless"),
         ({"more": "special_dependencies: {x: '1'}"}, "special_dependencies"),
     ],
 )
@@ -163,9 +166,11 @@ def test_text_has_every_command_ready_to_paste_and_no_secret():
 def test_values_have_the_documented_shape():
     values = as_values(plan_of())
     assert values["case"] == "c"
+    host = {"name": "localhost", "address": "127.0.0.1", "interface": "lo", "workspace": "/w"}
+    assert (values["hosts"], values["leader"], values["ranks"]) == ([host], "localhost", None)
     (process,) = values["processes"]
     assert set(process) == {
-        *("name", "node", "host", "role", "headless", "argv", "env", "port", "health_url"),
+        *("name", "node", "host", "role", "headless", "argv", "env", "port", "health_url", "ports"),
     }
     assert process["env"]["API_KEY"] == "***"
     assert values["endpoint"]["url"] == "http://127.0.0.1:8080"

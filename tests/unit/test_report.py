@@ -376,9 +376,11 @@ def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
     view = Plain(Steadfast(stream))
     view.step("start server-0")
     for second in range(0, 95, 5):
-        view.waiting("server-0", second, {"server-0": "\x1b[32mloading\x1b[0m 10%\rloading 20%"})
+        view.waiting(
+            "server-0", second, lambda: {"server-0": "\x1b[32mloading\x1b[0m 10%\rloading 20%"}
+        )
     view.done("start server-0", 94.0, "ready")
-    view.waiting("words", 29.0, {})
+    view.waiting("words", 29.0, dict)
     view.done("evaluate", 2.0, "nothing came", ok=False)
     assert stream.getvalue().splitlines() == [
         "start  start server-0",

@@ -14,7 +14,9 @@ from ci.serve.watch import await_end, died
 
 def ended(name: str, state: State, *log: str) -> SimpleNamespace:
     """What `await_end` sees of a supervised process that has ended."""
-    return SimpleNamespace(name=name, state=state, tail=lambda lines: log[-lines:])
+    return SimpleNamespace(
+        name=name, host="here", state=state, why_lost="", tail=lambda lines: log[-lines:]
+    )
 
 
 TOOL = ended("tool", State("exited", exit_code=0))
@@ -73,6 +75,16 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_end():
     def unreadable(_: int) -> tuple[str, ...]:
         raise ConnectionLost("the link is down")
 
-    error = died(SimpleNamespace(name="server-0", state=State("exited"), tail=unreadable))
+    cut_off = SimpleNamespace(
+        name="server-0", host="here", state=State("exited"), why_lost="", tail=unreadable
+    )
+    error = died(cut_off)
     assert error.process == "server-0"
     assert "the link is down" in error.reason
+
+
+def test_a_lost_host_is_the_reason_and_its_log_is_not_waited_for():
+    gone = SimpleNamespace(
+        name="server-1", host="h2", state=State("lost"), why_lost="it rebooted", tail=None
+    )
+    assert str(died(gone)) == "server-1: lost h2: it rebooted"

@@ -1,0 +1,411 @@
+"""The controller's end of a host's agent: requests, answers, events, and the way back to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import (
+    CommandTimedOut,
+    ConnectionLost,
+    InfrastructureError,
+    LamplighterError,
+)
+from ci.hosts import connection as ways
+from ci.hosts.boot import LOADER, parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ci.hosts.connection import Channel, Connection
+
+    Hear = Callable[[dict[str, Any], bytes], None]
+
+FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
+WORKSPACE = "~/.cache/lamplighter"  # unless a cluster file names another
+START_S = 20.0
+# A lease has 20 s: three beats fit, and one may be lost.
+BEAT_S = 6.0
+# Without an answer to a beat for so long the way there is taken for broken.
+SILENT_S = 16.0
+# How long a broken way is tried anew before everything on that host counts as lost.
+RETRY_S = 20.0
+RETRY_EVERY_S = 1.0
+# What may be asked again when the answer was lost on the way.
+REPEATABLE = frozenset({"digest", "facts", "http", "read", "runs", "stop", "watch", "write"})
+
+# What is asked of the host's own workspace unless another is named.
+OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host answered: a JSON value, and raw bytes where those were asked for."""
+
+    value: Any
+    data: bytes = b""
+
+
+class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; process.py words it
+    """A start that cannot be; `told` is what the host says of it."""
+
+    def __init__(self, host: str, told: Mapping[str, Any]) -> None:
+        super().__init__(f"{host}: {told.get('error')}")
+        self.told = told
+
+
+class Agent:
+    """One host that answers.
+
+    A broken way is opened anew by itself, within bounds: the processes there live on meanwhile, as
+    long as their lease. A host that has rebooted is not the one that was left.
+
+    Attributes:
+        host: its name in the plan.
+        connection: the way to it.
+        workspace: the folder there for environments, models and the state of runs.
+        trouble: why the way is broken, empty while it is open.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        workspace: str = "",
+        on_note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.host = connection.host
+        self.connection = connection
+        self.trouble = ""
+        self._note = on_note
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._pending: dict[int, Future[Answer]] = {}
+        self._listeners: dict[tuple[str, object], Hear] = {}
+        self._number = 0
+        self._up = threading.Event()
+        self._closing = threading.Event()
+        self._heard = time.monotonic()
+        self._channel, told = self._start()
+        self._boot_id: str = told["boot_id"]
+        self.workspace = (workspace or WORKSPACE).replace("~", told["home"], 1)
+        self._up.set()
+        self._threads = [
+            threading.Thread(target=work, daemon=True, name=f"{self.host} {work.__name__}")
+            for work in (self._listen, self._beat)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # Requests
+
+    def ask(self, do: str, data: bytes = b"", **wish: Any) -> Future[Answer]:
+        """Send a request and do not wait; every failure is the future's."""
+        return self._ask(do, data, wish)[1]
+
+    def _ask(
+        self,
+        do: str,
+        data: bytes,
+        wish: Mapping[str, object],
+        hear: tuple[str, Hear] | None = None,
+    ) -> tuple[int, Future[Answer]]:
+        future: Future[Answer] = Future()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            if self.trouble:
+                future.set_exception(ConnectionLost(f"{self.host}: {self.trouble}"))
+                return number, future
+            self._pending[number] = future
+            if hear:
+                self._listeners[hear[0], number] = hear[1]
+        head = {"id": number, "do": do, **wish, **({"size": len(data)} if data else {})}
+        if do in OF_WORKSPACE:
+            head.setdefault("workspace", self.workspace)
+        try:
+            self._send(json.dumps(head).encode() + b"\n" + data)
+        except ConnectionLost as error:
+            with self._lock:
+                self._pending.pop(number, None)
+            if not future.done():
+                future.set_exception(error)
+        return number, future
+
+    def call(self, do: str, data: bytes = b"", within_s: float = 60, **wish: Any) -> Answer:
+        """Send a request and wait for its answer.
+
+        What may be asked twice is, once, when the way broke meanwhile and came back.
+
+        Raises:
+            ConnectionLost: the host went away.
+            CommandTimedOut: it did not answer in time.
+            InfrastructureError: it could not do it; says why.
+        """
+        try:
+            return result_of(self, do, self.ask(do, data, **wish), within_s)
+        except ConnectionLost:
+            if do not in REPEATABLE or not self._up.wait(min(RETRY_S, within_s)):
+                raise
+            return result_of(self, do, self.ask(do, data, **wish), within_s)
+
+    def read(self, path: str, offset: int = 0, tail: int | None = None) -> bytes:
+        """Read a file from `offset` on, or its last `tail` bytes; none gives nothing."""
+        return self.call("read", path=path, offset=offset, tail=tail).data
+
+    def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file on the host whole or not at all, making its parents."""
+        try:
+            self.call("write", data, path=path, mode=mode)
+        except CommandTimedOut:
+            raise
+        except ConnectionLost:
+            raise
+        except InfrastructureError as error:
+            raise InfrastructureError(
+                f"{self.host}: cannot write {path}: {error}; make room or mend the folder"
+            ) from error
+
+    def fetch_folder(self, remote: str, local: Path, only: Sequence[str] = (".",)) -> None:
+        """Copy a folder of the host, or the entries of it named in `only`, into `local`."""
+        ways.fetch_folder(self.connection, remote, local, only)
+
+    def listen(self, event: str, key: object, hear: Hear) -> None:
+        """Hear of events from now on.
+
+        Args:
+            event: `state`, `patrol` or `log`.
+            key: the folder of the process, or the number of the request that it is about.
+            hear: called with each frame and its bytes, from a thread of its own per host; of a
+                host that is lost, with a frame that says `lost`.
+        """
+        with self._lock:
+            self._listeners[event, key] = hear
+
+    def begin(self, do: str, event: str, hear: Hear, **wish: Any) -> int:
+        """Ask for what tells of itself in events, and give its number. Raises as `call` does."""
+        number, future = self._ask(do, b"", wish, (event, hear))
+        result_of(self, do, future, START_S)
+        return number
+
+    def forget(self, event: str, key: object) -> None:
+        """Hear no more of it."""
+        with self._lock:
+            self._listeners.pop((event, key), None)
+
+    def close(self) -> None:
+        """End the agent and let go of the host; what was started there is not touched."""
+        self._closing.set()
+        self._channel.finish()
+        for thread in self._threads:
+            thread.join(1)
+        self._channel.close()
+        self.connection.close()
+
+    # The way
+
+    def _start(self) -> tuple[Channel, dict[str, Any]]:
+        """Start an agent there; gives its channel and its first words."""
+        channel = self.connection.open([self.connection.python, FLAGS, "-c", LOADER])
+        stuck = threading.Timer(START_S, channel.close)
+        stuck.daemon = True
+        stuck.start()
+        try:
+            channel.write(parcel())
+            text = b""
+            # A login shell may greet before; the agent's first words are a line of JSON.
+            while (ready := _first_words(text)) is None:
+                text += channel.read() or _end_of(channel)
+        except ConnectionLost:
+            raise InfrastructureError(self._no_agent(channel)) from None
+        except BaseException:
+            channel.close()
+            raise
+        finally:
+            stuck.cancel()
+        self._heard = time.monotonic()
+        return channel, ready
+
+    def _no_agent(self, channel: Channel) -> str:
+        code = channel.exit_code(1)
+        said = (channel.said.splitlines() or ["it said nothing"])[-1]
+        channel.close()
+        return (
+            f"{self.host}: {self.connection.python} does not run there "
+            f"({'no answer' if code is None else f'exit {code}'}: {said}); a host needs bash and "
+            "python3 3.8 or later, see `ssh <host> python3 --version`"
+        )
+
+    def _send(self, data: bytes) -> None:
+        with self._sending:
+            self._channel.write(data)
+
+    def _beat(self) -> None:
+        """Keep the lease, and find out when nobody answers any more."""
+        while not self._closing.wait(BEAT_S):
+            if not self._up.is_set():
+                continue
+            if time.monotonic() - self._heard > SILENT_S:
+                self._channel.close()
+                continue
+            self.ask("beat")
+
+    def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(ValueError):
+                self._take_frames(self._channel)
+            if self._closing.is_set() or not self._come_back():
+                break
+        self._lose(self.trouble or f"{self.host}: closed")
+
+    def _take_frames(self, channel: Channel) -> None:
+        inbox = bytearray()
+        while piece := channel.read():
+            self._heard = time.monotonic()
+            inbox += piece
+            while (end := inbox.find(b"\n")) >= 0:
+                head = json.loads(inbox[:end])
+                after = end + 1 + head.get("size", 0)
+                if len(inbox) < after:
+                    break
+                data = bytes(inbox[end + 1 : after])
+                del inbox[:after]
+                self._take(head, data)
+
+    def _take(self, head: dict[str, Any], data: bytes) -> None:
+        if "event" in head:
+            key = head.get("folder", head.get("patrol", head.get("follow")))
+            with self._lock:
+                hear = self._listeners.get((head["event"], key))
+            if hear:
+                hear(head, data)
+            return
+        with self._lock:
+            future = self._pending.pop(head["id"], None)
+        if future is None or future.done():
+            return
+        if "error" in head:
+            future.set_exception(InfrastructureError(f"{self.host}: {head['error']}"))
+        elif "refused" in head:
+            future.set_exception(Refusal(self.host, head["refused"]))
+        else:
+            future.set_result(Answer(head.get("ok"), data))
+
+    def _come_back(self) -> bool:
+        """Open the way anew, and watch again what was watched; False when that fails for good."""
+        said = self._channel.said.splitlines()[-1:]
+        self._break(f"the connection broke{': ' + said[0] if said else ''}")
+        deadline = time.monotonic() + RETRY_S
+        while not self._closing.is_set():
+            try:
+                self.connection.reopen()
+                channel, told = self._start()
+            except LamplighterError as error:
+                if time.monotonic() > deadline:
+                    self.trouble = f"the connection broke and is not back: {error}"
+                    return False
+                self._closing.wait(RETRY_EVERY_S)
+                continue
+            return self._resume(channel, told["boot_id"])
+        return False
+
+    def _resume(self, channel: Channel, boot_id: str) -> bool:
+        self._channel.close()
+        self._channel = channel
+        rebooted = boot_id != self._boot_id
+        self._boot_id = boot_id
+        with self._lock:
+            self.trouble = ""
+            folders = [key for event, key in self._listeners if event == "state"]
+        self._up.set()
+        if rebooted:
+            self._tell_lost("the host rebooted meanwhile")
+        else:
+            self._note(f"{self.host}: connected again")
+            self.ask("watch", folders=folders)
+        return True
+
+    def _break(self, why: str) -> None:
+        self._up.clear()
+        with self._lock:
+            self.trouble = why
+            pending, self._pending = self._pending, {}
+        if not self._closing.is_set():
+            self._note(f"{self.host}: {why}; trying to come back")
+        for future in pending.values():
+            if not future.done():
+                future.set_exception(ConnectionLost(f"{self.host}: {why}"))
+
+    def _lose(self, why: str) -> None:
+        self._break(why)
+        self._tell_lost(why)
+
+    def _tell_lost(self, why: str) -> None:
+        with self._lock:
+            listeners = list(self._listeners.values())
+            self._listeners.clear()
+        for hear in listeners:
+            hear({"lost": why}, b"")
+
+
+def _first_words(text: bytes) -> dict[str, Any] | None:
+    for line in text.split(b"\n")[:-1]:
+        if line.startswith(b'{"event": "ready"'):
+            ready: dict[str, Any] = json.loads(line)
+            return ready
+    return None
+
+
+def _end_of(channel: Channel) -> bytes:
+    raise ConnectionLost(channel.said)
+
+
+def result_of(agent: Agent, do: str, future: Future[Answer], within_s: float) -> Answer:
+    """Wait for an answer. Raises as `Agent.call` does."""
+    try:
+        return future.result(within_s)
+    except NoAnswer:
+        raise CommandTimedOut(agent.host, do, within_s) from None
+
+
+def call_all(
+    agents: Mapping[str, Agent],
+    do: str,
+    within_s: float = 60,
+    **wish: Any,
+) -> dict[str, Answer | LamplighterError]:
+    """Ask every host the same, all at once.
+
+    Returns:
+        What came of it for each, in the order of `agents`; an error as a value.
+    """
+    return gather(
+        ((host, agent, do, agent.ask(do, **wish)) for host, agent in agents.items()), within_s
+    )
+
+
+def gather(
+    asked: Iterable[tuple[str, Agent, str, Future[Answer]]],
+    within_s: float,
+) -> dict[str, Answer | LamplighterError]:
+    """Collect answers under one common deadline; an error as a value.
+
+    Args:
+        asked: key, host, request and future of each.
+        within_s: for all of them together.
+    """
+    listed = list(asked)  # every request is on its way before the first answer is waited for
+    deadline = time.monotonic() + within_s
+    outcomes: dict[str, Answer | LamplighterError] = {}
+    for key, agent, do, future in listed:
+        try:
+            outcomes[key] = result_of(agent, do, future, max(0.0, deadline - time.monotonic()))
+        except LamplighterError as error:
+            outcomes[key] = error
+    return outcomes

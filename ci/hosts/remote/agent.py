@@ -1,0 +1,381 @@
+"""Answers a controller's requests on this host: one process, one loop, frames on stdin and stdout.
+
+A frame is one line of JSON; where it has a `size`, so many raw bytes follow. A request has an `id`
+and says what to `do`; its answer has the same `id` and an `ok` or an `error`. A frame with an
+`event` answers nothing. What takes time runs in a forked child. Nothing that was started here ends
+with this process: a supervisor has a life of its own.
+"""
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket  # noqa: TC003 - Python 3.8 evaluates it
+import time
+from typing import Any, Callable, Dict, List, NoReturn, Optional
+
+from ci.hosts.remote.control import MESSAGE_BYTES, dial, settled
+from ci.hosts.remote.store import State, boot_id
+
+Frame = Dict[str, Any]
+
+# A controller says something every few seconds; one that is this silent is cut off or gone.
+SILENCE_S = 60.0
+FOLLOW_EVERY_S = 0.2
+PIECE_BYTES = 256 * 1024
+# What runs in a forked child: the module and the function, which gives a JSON value.
+SLOW = {
+    "close_ports": ("reach", "close_ports"),
+    "cut": ("files", "cut"),
+    "digest": ("files", "digest"),
+    "facts": ("facts", "gather"),
+    "forget": ("runs", "forget"),
+    "http": ("http", "ask"),
+    "open_ports": ("reach", "open_ports"),
+    "program": ("files", "program"),
+    "reach": ("reach", "reach"),
+    "runs": ("runs", "show"),
+    "settle": ("files", "settle"),
+    "stand": ("files", "stand"),
+    "stop": ("guardian", "stop"),
+}
+# Imported before the first fork that needs them, so that further ones need not.
+HEAVY = {"http": "http.client"}
+
+
+class Patrol:
+    """A question that is asked again and again, and told of when the answer's status changes."""
+
+    def __init__(self, wish: Frame) -> None:
+        self.id = wish["id"]
+        self.question = wish["question"]
+        self.every_s = float(wish["every_s"])
+        self.times = int(wish["times"])
+        self.due = time.monotonic()
+        self.busy = False
+        self.told: object = "nothing"
+        self.last: object = "nothing"
+        self.count = 0
+
+    def news(self, seen: Frame) -> bool:
+        """Take an answer; tells whether it is news, seen often enough in a row."""
+        self.count = self.count + 1 if seen["status"] == self.last else 1
+        self.last = seen["status"]
+        if self.count < self.times or self.last == self.told:
+            return False
+        self.told = self.last
+        return True
+
+
+class Follow:
+    """A log that is sent as it grows, until its process has ended and all of it is sent."""
+
+    def __init__(self, wish: Frame) -> None:
+        self.id = wish["id"]
+        self.folder: str = wish["folder"]
+        self.offset = int(wish.get("offset", 0))
+        self.ending = False
+
+
+class Agent:
+    """The loop, and what it listens to."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.inbox = bytearray()
+        self.watched: Dict[str, socket.socket] = {}
+        self.patrols: Dict[int, Patrol] = {}
+        self.follows: Dict[int, Follow] = {}
+        self.heard = time.monotonic()
+        self.open = True
+        os.set_blocking(0, False)
+        self.selector.register(0, selectors.EVENT_READ, self.listen)
+        self.quick: Dict[str, Callable[[Frame, bytes], Optional[bytes]]] = {
+            "beat": self.beat,
+            "keep": self.keep,
+            "read": self.read,
+            "unpatrol": self.unpatrol,
+            "write": write,
+        }
+
+    def loop(self) -> None:
+        """Run until the controller closes its end, or has been silent for too long."""
+        while self.open and time.monotonic() - self.heard < SILENCE_S:
+            for key, _ in self.selector.select(self.pause_s()):
+                key.data()
+            self.ask_due()
+            for follow in list(self.follows.values()):
+                self.send_growth(follow)
+
+    def pause_s(self) -> float:
+        """How long nothing needs doing unless something happens."""
+        if self.follows:
+            return FOLLOW_EVERY_S
+        due = [patrol.due for patrol in self.patrols.values() if not patrol.busy]
+        return max(0.0, min([*due, time.monotonic() + SILENCE_S / 4]) - time.monotonic())
+
+    # Frames in
+
+    def listen(self) -> None:
+        """Take what has come, and do every request that is complete."""
+        piece = os.read(0, PIECE_BYTES)
+        self.open = bool(piece)
+        self.heard = time.monotonic()
+        self.inbox += piece
+        while True:
+            end = self.inbox.find(b"\n")
+            if end < 0:
+                return
+            head = json.loads(bytes(self.inbox[:end]))
+            after = end + 1 + head.get("size", 0)
+            if len(self.inbox) < after:
+                return
+            data = bytes(self.inbox[end + 1 : after])
+            del self.inbox[:after]
+            self.do(head, data)
+
+    def do(self, request: Frame, data: bytes) -> None:
+        """Do one request; whatever goes wrong is its answer."""
+        name = request["do"]
+        try:
+            if name in SLOW:
+                self.aside(request, self.send)
+            elif name in {"start", "watch", "patrol", "follow"}:
+                getattr(self, name)(request)
+            else:
+                ok = self.quick[name](request, data)
+                content = ok if isinstance(ok, bytes) else b""
+                self.send(
+                    {"id": request["id"], "ok": None if content or ok == b"" else ok}, content
+                )
+        except Exception as error:  # noqa: BLE001 - the controller is told whatever it is
+            self.send({"id": request["id"], "error": words(error)})
+
+    def send(self, frame: Frame, data: bytes = b"") -> None:
+        """Send one frame whole."""
+        if data:
+            frame["size"] = len(data)
+        rest = memoryview(json.dumps(frame).encode() + b"\n" + data)
+        try:
+            while rest:
+                rest = rest[os.write(1, rest) :]
+        except OSError:
+            self.open = False
+
+    # Requests
+
+    def beat(self, _: Frame, __: bytes) -> None:
+        """Renew the lease of everything that is watched here."""
+        self.tell_watched("renew")
+
+    def keep(self, request: Frame, _: bytes) -> None:
+        """Let everything that is watched here run on without a controller for so many seconds."""
+        self.tell_watched("keep %s" % request["seconds"])
+
+    def tell_watched(self, message: str) -> None:
+        """Say something to every supervisor that is watched."""
+        for folder, caller in list(self.watched.items()):
+            try:
+                caller.send(message.encode())
+            except OSError:
+                self.hear(folder)
+
+    def read(self, request: Frame, _: bytes) -> bytes:
+        """Read a file: from `offset` on, or its last `tail` bytes; none gives nothing."""
+        try:
+            with open(request["path"], "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                tail = request.get("tail")
+                start = request.get("offset", 0) if tail is None else max(0, end - tail)
+                file.seek(start)
+                return file.read(request.get("limit", -1))
+        except FileNotFoundError:
+            return b""
+
+    def start(self, request: Frame) -> None:
+        """Start a supervised process and watch it; answers when it runs or cannot."""
+
+        def done(text: bytes) -> None:
+            told = json.loads(text or b"{}")
+            if "pid" not in told:
+                told = told or {"kind": "supervisor", "error": "it ended without an answer"}
+                self.send({"id": request["id"], "refused": told})
+                return
+            self.send({"id": request["id"], "ok": told})
+            self.watch_folder(told["folder"])
+
+        # Loaded with the first start only: many a controller merely asks.
+        guardian = importlib.import_module("ci.hosts.remote.guardian")
+        self.collect(guardian.begin(request["spec"]), done)
+
+    def watch(self, request: Frame) -> None:
+        """Watch processes that have been started before."""
+        self.send({"id": request["id"], "ok": None})
+        for folder in request["folders"]:
+            self.watch_folder(folder)
+
+    def watch_folder(self, folder: str) -> None:
+        """Tell of every state of a process from now on."""
+        caller = dial(folder, "ask")
+        if caller is None:
+            self.tell_state(folder, settled(folder))
+            return
+        caller.settimeout(0)
+        self.watched[folder] = caller
+        self.selector.register(caller, selectors.EVENT_READ, lambda: self.hear(folder))
+
+    def hear(self, folder: str) -> None:
+        """Pass on what a supervisor says; when it has gone, what it left."""
+        try:
+            text = self.watched[folder].recv(MESSAGE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            text = b""
+        state = json.loads(text) if text else settled(folder)
+        if not text or state["complete"]:
+            caller = self.watched.pop(folder)
+            self.selector.unregister(caller)
+            caller.close()
+        self.tell_state(folder, state)
+
+    def tell_state(self, folder: str, state: State) -> None:
+        """Send a process's state."""
+        self.send({"event": "state", "folder": folder, "state": state})
+
+    def patrol(self, request: Frame) -> None:
+        """Ask an HTTP question every so often; told of as events with this request's id."""
+        self.patrols[request["id"]] = Patrol(request)
+        self.send({"id": request["id"], "ok": None})
+
+    def unpatrol(self, request: Frame, _: bytes) -> None:
+        """End a patrol."""
+        self.patrols.pop(request["patrol"], None)
+
+    def ask_due(self) -> None:
+        """Ask the patrols' questions whose time has come."""
+        for patrol in self.patrols.values():
+            if not patrol.busy and time.monotonic() >= patrol.due:
+                patrol.busy = True
+                wish = dict(patrol.question, do="http", id=patrol.id)
+                self.aside(wish, functools.partial(self.judge, patrol))
+
+    def judge(self, patrol: Patrol, answer: Frame) -> None:
+        """Tell of a patrol's answer if it is news, and set its next time."""
+        patrol.busy, patrol.due = False, time.monotonic() + patrol.every_s
+        seen = answer.get("ok")
+        if patrol.id in self.patrols and seen is not None and patrol.news(seen):
+            self.send({"event": "patrol", "patrol": patrol.id, "seen": seen})
+
+    def follow(self, request: Frame) -> None:
+        """Send a process's log as it grows; told of as events with this request's id."""
+        self.follows[request["id"]] = Follow(request)
+        self.send({"id": request["id"], "ok": None})
+
+    def send_growth(self, follow: Follow) -> None:
+        """Send what a log has gained; its end when its process is complete and all is sent."""
+        data = b""
+        with contextlib.suppress(OSError), open(os.path.join(follow.folder, "log"), "rb") as file:
+            file.seek(follow.offset)
+            data = file.read(PIECE_BYTES)
+        if data:
+            follow.offset += len(data)
+            self.send({"event": "log", "follow": follow.id}, data)
+        elif follow.ending:
+            del self.follows[follow.id]
+            self.send({"event": "log", "follow": follow.id, "end": True})
+        else:
+            state = settled(follow.folder, dial(follow.folder, "ask"))
+            # One more look afterwards: it may have written its last words in between.
+            follow.ending = state["complete"] or state["state"] == "lost"
+
+    # Children
+
+    def aside(self, request: Frame, then: Callable[[Frame], None]) -> None:
+        """Do a request in a forked child, and take its answer when it has one."""
+        module, function = SLOW[request["do"]]
+        if request["do"] in HEAVY:
+            importlib.import_module(HEAVY[request["do"]])
+        loaded = importlib.import_module("ci.hosts.remote." + module)
+        known = {key: value for key, value in request.items() if key not in {"id", "do"}}
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            answer_from(writer, request["id"], lambda: getattr(loaded, function)(**known))
+        os.close(writer)
+
+        def done(text: bytes) -> None:
+            os.waitpid(child, 0)
+            then(json.loads(text) if text else {"id": request["id"], "error": "it was killed"})
+
+        self.collect(reader, done)
+
+    def collect(self, reader: int, done: Callable[[bytes], None]) -> None:
+        """Read a pipe to its end without waiting for it."""
+        pieces: List[bytes] = []
+
+        def take() -> None:
+            piece = os.read(reader, PIECE_BYTES)
+            pieces.append(piece)
+            if not piece:
+                self.selector.unregister(reader)
+                os.close(reader)
+                done(b"".join(pieces))
+
+        self.selector.register(reader, selectors.EVENT_READ, take)
+
+
+def answer_from(writer: int, number: int, work: Callable[[], object]) -> NoReturn:
+    """Be the child: work, write one answer, end without a trace of the parent's affairs."""
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        try:
+            answer: Frame = {"id": number, "ok": work()}
+        except BaseException as error:  # noqa: BLE001 - the controller is told whatever it is
+            answer = {"id": number, "error": words(error)}
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(json.dumps(answer).encode())
+    finally:
+        os._exit(0)
+
+
+def write(request: Frame, data: bytes) -> None:
+    """Write a file whole or not at all; with an `offset`, that part of it in place."""
+    path = request["path"]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    offset: Optional[int] = request.get("offset")
+    target = path if offset is not None else "%s.%d.part" % (path, os.getpid())
+    flags = os.O_WRONLY | os.O_CREAT | (0 if offset is not None else os.O_TRUNC)
+    try:
+        with os.fdopen(os.open(target, flags, request["mode"]), "wb") as file:
+            file.seek(offset or 0)
+            file.write(data)
+        if offset is None:
+            os.replace(target, path)
+    except OSError:
+        if offset is None:
+            with contextlib.suppress(OSError):
+                os.unlink(target)
+        raise
+
+
+def words(error: BaseException) -> str:
+    """Say what went wrong in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
+    return "%s: %s" % (type(error).__name__, error)
+
+
+def main() -> None:
+    """Serve the controller at the other end of stdin and stdout."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    agent = Agent()
+    home = os.path.expanduser("~")
+    agent.send({"event": "ready", "boot_id": boot_id(), "home": home})
+    agent.loop()

@@ -1,0 +1,77 @@
+"""The socket through which a supervisor is asked, and what it wrote where it is gone."""
+
+import contextlib
+import json
+import os
+import socket
+from typing import Iterator, Optional
+
+from ci.hosts.remote.store import State, read_json
+
+ANSWER_S = 5.0
+MESSAGE_BYTES = 1 << 20
+
+
+@contextlib.contextmanager
+def short_path(folder: str) -> Iterator[str]:
+    """Name the control socket in few bytes: a socket's path is limited to 108."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/control"
+    finally:
+        os.close(handle)
+
+
+def listen(folder: str) -> socket.socket:
+    """Open the control socket. SEQPACKET: every message arrives whole."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with short_path(folder) as path:
+        listener.bind(path)
+    listener.listen(16)
+    listener.settimeout(0)
+    return listener
+
+
+def dial(folder: str, message: str) -> Optional[socket.socket]:
+    """Reach a folder's supervisor with a first message; None when there is none any more."""
+    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with short_path(folder) as path:
+            caller.connect(path)
+        caller.send(message.encode())
+    except OSError:
+        caller.close()
+        return None
+    return caller
+
+
+def receive(caller: socket.socket) -> State:
+    """Wait for the next state; empty when the supervisor has gone."""
+    try:
+        return json.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
+    except OSError:
+        return {}
+
+
+def settled(folder: str, caller: Optional[socket.socket] = None) -> State:
+    """Give the state as its supervisor tells it, else as it was written."""
+    if caller is not None:
+        with caller:
+            caller.settimeout(ANSWER_S)
+            state = receive(caller)
+        if state:
+            return state
+    state = read_json(os.path.join(folder, "state.json"))
+    if not state:
+        run, process = os.path.normpath(folder).split(os.sep)[-2:]
+        state = {"run": run, "process": process, "complete": False, "supervisor": None}
+    return state if state["complete"] else dict(state, state="lost")
+
+
+def processes(house: str) -> Iterator[State]:
+    """Read the state of every process of every run."""
+    for run in sorted(next(os.walk(house), ("", [], []))[1]):
+        for process in sorted(next(os.walk(os.path.join(house, run)))[1]):
+            folder = os.path.join(house, run, process)
+            if os.path.exists(os.path.join(folder, "state.json")):
+                yield dict(settled(folder, dial(folder, "ask")), folder=folder)

@@ -1,0 +1,274 @@
+"""Starts one process on a host, owns its whole descent, and ends it when told or left alone.
+
+Touches `<workspace>/.lamplighter`, a folder in the temporary one, and the processes that it
+started, nothing else.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import functools
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from typing import Dict, Optional, Set
+
+from ci.hosts.remote.control import MESSAGE_BYTES, listen
+from ci.hosts.remote.lock import Refused
+from ci.hosts.remote.proc import MARKER, TICK_S, Ladder, sweep
+from ci.hosts.remote.store import State, boot_id, now_text, remove, write_json
+
+REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
+LEFT_ALONE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Supervisor:
+    """One process, its descent, and whoever watches it through the control socket."""
+
+    def __init__(self, spec: State, folder: str, lock: int) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.lock = lock
+        self.grace_s = float(spec["grace_s"])
+        self.marker = f"{MARKER}={spec['run']}/{spec['process']}".encode()
+        self.ladder: Optional[Ladder] = None
+        self.cause = ""
+        self.unsaved = False
+        self.watchers: Set[socket.socket] = set()
+        self.selector = selectors.DefaultSelector()
+        self.began = self.renewed = time.monotonic()
+        self.state: State = {
+            "run": spec["run"],
+            "process": spec["process"],
+            "owner": spec["owner"],
+            "state": "running",
+            "exit_code": None,
+            "signal": None,
+            "started_at": now_text(),
+            "ended_at": None,
+            "pid": None,
+            "supervisor": os.getpid(),
+            "guardian": os.getppid(),
+            "survivors": [],
+            "killed": 0,
+            "escalated": False,
+            "complete": False,
+            "boot_id": boot_id(),
+        }
+        self.lease = os.path.join(folder, "lease")
+        os.close(os.open(self.lease, os.O_CREAT | os.O_WRONLY, 0o600))
+        self.lease_mtime = os.stat(self.lease).st_mtime_ns
+        self.catch_signals()
+        self.listener = listen(folder)
+        self.selector.register(self.listener, selectors.EVENT_READ, self.greet)
+
+    def catch_signals(self) -> None:
+        """Turn signals into events, so that an end is seen at once."""
+        self.wake, writer = socket.socketpair()
+        self.wake_writer = writer
+        for end in (self.wake, writer):
+            end.settimeout(0)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        # Handlers, not SIG_IGN: the child would inherit that.
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        self.selector.register(self.wake, selectors.EVENT_READ, self.woken)
+
+    def launch(self) -> None:
+        """Start the process; returns when it has been exec'ed, raises Refused when it cannot be."""
+        log = os.open(
+            os.path.join(self.folder, "log"),
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+            0o600,
+        )
+        try:
+            self.child = subprocess.Popen(
+                self.spec["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.spec["cwd"] or self.folder,
+                env=child_environment(self.spec),
+                start_new_session=True,
+                preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509 - this process has one thread
+            )
+        except OSError as error:
+            raise Refused("exec", f"{error.filename}: {error.strerror}") from None
+        finally:
+            os.close(log)
+        self.state["pid"] = self.child.pid
+        self.publish()
+
+    def loop(self) -> None:
+        """Run until nothing is left of the descent."""
+        while not self.state["complete"]:
+            events = self.selector.select(self.pause_s())
+            self.reap()
+            for key, _ in events:
+                key.data()
+            if self.ladder is None:
+                self.check_bounds()
+            if self.ladder is not None:
+                self.press(self.ladder)
+            if self.unsaved:
+                self.save()
+
+    def pause_s(self) -> float:
+        """How long nothing needs doing unless something happens."""
+        return self.ladder.pause_s if self.ladder else min(TICK_S, self.spec["lease_s"] / 4)
+
+    def woken(self) -> None:
+        """Take the signals that came; SIGCHLD needs no more than the waking."""
+        with contextlib.suppress(BlockingIOError):
+            if set(self.wake.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
+                self.end("stopped", self.grace_s)
+
+    def reap(self) -> None:
+        """Collect ended children, adopted ones too."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self.state["pid"]:
+                    self.note_end(status)
+
+    def note_end(self, status: int) -> None:
+        """Tell at once how the process itself ended, then see to the rest of its descent."""
+        if os.WIFSIGNALED(status):
+            self.state["signal"] = os.WTERMSIG(status)
+        else:
+            self.state["exit_code"] = os.WEXITSTATUS(status)
+        self.child.returncode = status
+        self.state["ended_at"] = now_text()
+        self.end("exited", min(self.grace_s, REST_GRACE_S))
+        self.state["state"] = self.cause
+        self.publish()
+
+    def check_bounds(self) -> None:
+        """End the process when its lease or its deadline has passed."""
+        now = time.monotonic()
+        # The wall clock may jump, so the lease's time only tells that it was renewed, not when.
+        with contextlib.suppress(OSError):
+            mtime = os.stat(self.lease).st_mtime_ns
+            if mtime != self.lease_mtime:
+                self.lease_mtime, self.renewed = mtime, now
+        if now - self.renewed > self.spec["lease_s"]:
+            self.end("lease_expired", min(self.grace_s, LEFT_ALONE_GRACE_S))
+        elif self.spec["deadline_s"] is not None and now - self.began > self.spec["deadline_s"]:
+            self.end("deadline", self.grace_s)
+
+    def end(self, cause: str, grace_s: float) -> None:
+        """Step on the ladder; the first cause stays, a shorter grace counts."""
+        if self.ladder is None:
+            self.cause = cause
+            self.ladder = Ladder(os.getpid(), self.marker, grace_s)
+        self.ladder.kill_at = min(self.ladder.kill_at, time.monotonic() + grace_s)
+
+    def press(self, ladder: Ladder) -> None:
+        """Take the ladder's next step, and finish when nobody is left."""
+        left = ladder.press()
+        if not left:
+            # The last one may have become a zombie only now.
+            self.reap()
+        before = self.state["survivors"]
+        self.state.update(ladder.report(left))
+        if not left and self.state["ended_at"]:
+            self.finish()
+        elif self.state["survivors"] != before:
+            self.publish()
+
+    def finish(self) -> None:
+        """Free the host first: who hears of the end may start the next process at once."""
+        self.state["complete"] = True
+        remove(self.spec["tmp"])
+        fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
+        self.publish()
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder, "control"))
+
+    def fail(self, error: BaseException) -> None:
+        """Leave nothing behind after a defect of our own."""
+        self.state["error"] = f"{type(error).__name__}: {error}"
+        ladder = sweep(os.getpid(), self.marker, 0)
+        self.reap()
+        self.state.update(ladder, state="lost", ended_at=now_text())
+        self.finish()
+
+    def publish(self) -> None:
+        """Keep the state and tell the watchers."""
+        self.save()
+        for watcher in list(self.watchers):
+            self.tell(watcher)
+
+    def save(self) -> None:
+        """Write the state; a full disk must not end the supervision, so it is tried again."""
+        try:
+            write_json(os.path.join(self.folder, "state.json"), self.state)
+            self.unsaved = False
+        except OSError:
+            self.unsaved = True
+
+    def tell(self, watcher: socket.socket) -> None:
+        """Send the state to one watcher."""
+        try:
+            watcher.send(json.dumps(self.state).encode())
+        except OSError:
+            self.drop(watcher)
+
+    def drop(self, watcher: socket.socket) -> None:
+        """Forget a watcher."""
+        self.watchers.discard(watcher)
+        with contextlib.suppress(KeyError, ValueError):
+            self.selector.unregister(watcher)
+        watcher.close()
+
+    def greet(self) -> None:
+        """Let a watcher in."""
+        with contextlib.suppress(OSError):
+            watcher, _ = self.listener.accept()
+            watcher.settimeout(0)
+            self.watchers.add(watcher)
+            self.selector.register(
+                watcher,
+                selectors.EVENT_READ,
+                functools.partial(self.hear, watcher),
+            )
+
+    def hear(self, watcher: socket.socket) -> None:
+        """Do what a watcher asks: `ask`, `renew`, `keep seconds` or `stop [grace]`."""
+        try:
+            words = watcher.recv(MESSAGE_BYTES).decode().split()
+        except OSError:
+            words = []
+        if not words:
+            self.drop(watcher)
+        elif words[0] == "ask":
+            self.tell(watcher)
+        elif words[0] == "renew":
+            self.renewed = time.monotonic()
+            with contextlib.suppress(OSError):
+                os.utime(self.lease)
+        elif words[0] == "keep":
+            self.renewed, self.spec["lease_s"] = time.monotonic(), float(words[1])
+        elif words[0] == "stop":
+            self.end("stopped", float(words[1]) if words[1:] else self.grace_s)
+
+
+def child_environment(spec: State) -> Dict[str, str]:
+    """Build the child's environment; names in `expand` may refer to the host's own values."""
+    env = dict(os.environ, TMPDIR=spec["tmp"])
+    for name, value in spec["env"].items():
+        if name in spec["expand"]:
+            value = re.sub(r"\$\{?(\w+)\}?", lambda m: os.environ.get(m[1], ""), value)  # noqa: PLW2901
+        env[name] = value
+    # SPT_NOENV keeps setproctitle, which vLLM uses, from wiping the marker.
+    env.update({MARKER: f"{spec['run']}/{spec['process']}", "SPT_NOENV": "1"})
+    return env

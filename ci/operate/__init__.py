@@ -1,0 +1,1 @@
+"""What an operator asks of hosts between nights: what runs there, its logs, an end of it."""

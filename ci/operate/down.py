@@ -1,0 +1,106 @@
+"""End runs on their hosts, from whichever controller: processes first, then what holds the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ci.errors import LamplighterError
+from ci.hosts.agent import call_all, gather
+from ci.hosts.fan_out import fan_out
+from ci.hosts.process import STOP_MARGIN_S
+from ci.operate.found import ANSWER_S, LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ci.hosts.agent import Agent
+    from ci.operate.found import Overview, Row
+
+GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of it.
+
+    Attributes:
+        stopped: the processes that have been ended, with the state they were left in.
+        troubles: what could not be ended, fetched or removed, each in one line.
+    """
+
+    stopped: tuple[tuple[Row, str], ...]
+    troubles: tuple[str, ...]
+
+
+def end_runs(
+    agents: Mapping[str, Agent], overview: Overview, runs: Sequence[str], home: Path
+) -> Ended:
+    """Stop every process of these runs, bring their logs home, and remove their folders.
+
+    Touches nothing else on the hosts.
+
+    Args:
+        agents: host → agent.
+        overview: what is on them.
+        runs: the runs to end.
+        home: the folder of all runs here; logs go to `<home>/<run>/logs/<host>/`.
+    """
+    rows = [row for row in overview.of(runs) if row.host in agents]
+    stopped: list[tuple[Row, str]] = []
+    troubles: list[str] = []
+    for group in (
+        [row for row in rows if row.process != LEASE],
+        [row for row in rows if row.process == LEASE],
+    ):
+        outcomes = gather(
+            [
+                (row.folder + row.host, agents[row.host], "stop", _stop(agents[row.host], row))
+                for row in group
+            ],
+            STOP_MARGIN_S + GRACE_S,
+        )
+        for row, outcome in zip(group, outcomes.values(), strict=True):
+            where = f"{row.process} of {row.run} on {row.host}"
+            if isinstance(outcome, LamplighterError):
+                troubles.append(f"{where}: {outcome}")
+            elif outcome.value.get("survivors"):
+                troubles.append(f"{where}: survived KILL: {outcome.value['survivors']}")
+            elif row.alive:
+                stopped.append((row, str(outcome.value["state"])))
+    troubles += _logs_home(agents, rows, home)
+    if not troubles:
+        troubles += _forget(agents, runs)
+    return Ended(tuple(stopped), tuple(troubles))
+
+
+def _stop(agent: Agent, row: Row):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    return agent.ask("stop", folder=row.folder, grace_s=GRACE_S)
+
+
+def _logs_home(agents: Mapping[str, Agent], rows: Sequence[Row], home: Path) -> list[str]:
+    by_place: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.process != LEASE:
+            by_place.setdefault(f"{row.host} {row.run}", []).append(row)
+
+    def fetch(place: str) -> None:
+        for row in by_place[place]:
+            target = home / row.run / "logs" / row.host / f"{row.process}.log"
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(agents[row.host].read(f"{row.folder}/log"))
+
+    outcomes = fan_out(by_place, fetch)
+    return [f"logs of {place}: {one}" for place, one in outcomes.items() if one is not None]
+
+
+def _forget(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:
+    troubles = []
+    for run in runs:
+        for host, answer in call_all(agents, "forget", ANSWER_S, run=run).items():
+            said = answer if isinstance(answer, LamplighterError) else answer.value
+            if said:
+                troubles.append(f"{host}: {said}")
+    return troubles

@@ -1,0 +1,46 @@
+"""`inv lab.up` and `inv lab.down`: hosts on this machine, and the cluster file that names them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ci.clusters import CLUSTERS
+from ci.lab import lab
+from ci.site import workspace_of
+
+
+def up(count: int, name: str, disk_mb: int) -> str:
+    """Make the hosts; says what to do with them.
+
+    Raises:
+        UserError: such a lab is up already, or a program is missing and may not be installed.
+    """
+    workspace = workspace_of("") if os.geteuid() == 0 else ""
+    made = lab.up(
+        _folder(name),
+        count,
+        name=name,
+        cluster_file=CLUSTERS / f"{name}.yaml",
+        workspace=workspace,
+        disk_mb=disk_mb,
+    )
+    hosts = ", ".join(f"{host.name} ({host.address})" for host in made.hosts)
+    return (
+        f"{hosts}\nNow: inv doctor --cluster {name}; inv nightly --config local-2-hosts.yaml "
+        f"--cluster {name}; and at last inv lab.down" + (f" --name {name}" if name != "lab" else "")
+    )
+
+
+def down(name: str) -> str:
+    """Take the hosts away; says what was there."""
+    folder = _folder(name)
+    if not folder.exists():
+        return f"no lab {name} is up"
+    lab.down(folder)
+    return f"{name} is gone"
+
+
+def _folder(name: str) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "lamplighter-labs" / name

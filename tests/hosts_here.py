@@ -1,0 +1,43 @@
+"""What tests ask of this machine as a host: what is on it, and whether a night gave it back."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ci.hosts.agent import Agent
+from ci.hosts.connection import LocalConnection
+from ci.hosts.process import Found, look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PATIENCE_S = 60
+
+
+def look_here(workspace: Path | str) -> Found:
+    agent = Agent(LocalConnection(), str(workspace))
+    try:
+        return look(agent)
+    finally:
+        agent.close()
+
+
+def assert_given_back(workspace: Path | str) -> None:
+    """Wait for the host to be free, and see that no process of ours is left on it."""
+    until(lambda: look_here(workspace).holder is None)
+    assert [row for row in look_here(workspace).processes if row["alive"]] == []
+
+
+def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+    """Wait for a condition; the deadline only ends a test that has failed."""
+    deadline = threading.Event()
+    timer = threading.Timer(patience_s, deadline.set)
+    timer.start()
+    try:
+        while not condition():
+            if deadline.wait(0.05):
+                raise AssertionError("the condition never came true")
+    finally:
+        timer.cancel()

@@ -1,0 +1,299 @@
+"""Cases of several nodes → plans: addresses, ports, ranks, endpoint; and what cannot fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ci.case.load import load, parse
+from ci.errors import UserError
+from ci.hosts.target import Target
+from ci.plan.argv import option, parallel
+from ci.plan.build import Site, build
+from ci.plan.model import Dataset, Host, Preparation
+from ci.report.plan import as_text, as_values
+
+CORPUS = os.environ.get("CASE_CORPUS")
+HEAD = "vllm serve m --port 8080 --data-parallel-size 2 --data-parallel-size-local 1"
+HEAD += " --data-parallel-address $LOCAL_IP --data-parallel-rpc-port 13389"
+WORKER = HEAD.replace("LOCAL", "MASTER") + " --headless --data-parallel-start-rank 1"
+
+
+def made(name, host, kind, path):
+    return Preparation(name, host, kind, path, "f", {})
+
+
+def case_of(*commands, **keys):
+    servers = "\n".join(
+        f"  - {{server_cmd: '{command}', {', '.join(f'{k}: {v}' for k, v in more.items())}}}"
+        for command, more in (one if isinstance(one, tuple) else (one, {}) for one in commands)
+    )
+    more = "\n".join(f"{key}: {value}" for key, value in keys.items())
+    head = f"test_name: t\nmodel: m\nnum_nodes: {len(commands)}\nnpu_per_node: 4\n"
+    return parse(f"{head}{more}\ndeployment:\n{servers}\n".encode(), "c.yaml")
+
+
+def site_of(count, *, names=None, interface="eth0", **more):
+    names = names or [f"n{at}" for at in range(count)]
+    number = {name: at + 1 for at, name in enumerate(dict.fromkeys(names))}
+    settings = {
+        "targets": tuple(Target(name, name) for name in names),
+        "hosts": tuple(
+            Host(name, f"10.0.0.{number[name]}", interface, f"/w{number[name]}") for name in names
+        ),
+        "serving": {},
+        "tools": {},
+        "model": {},
+        "datasets": {},
+    }
+    return Site(**(settings | more))
+
+
+def plan_of(*commands, names=None, interface="eth0", site=None, **keys):
+    case = case_of(*commands, **keys)
+    return build(case, site_of(len(commands), names=names, interface=interface, **(site or {})))
+
+
+def test_a_head_and_a_headless_worker():
+    plan = plan_of(HEAD, WORKER)
+    head, worker = plan.processes
+    assert (head.host, head.headless, head.ports) == ("n0", False, (8080, 13389))
+    assert (worker.host, worker.headless, worker.ports) == ("n1", True, ())
+    assert (head.health_url, worker.health_url) == ("http://10.0.0.1:8080/health", None)
+    assert option(worker.argv, "--data-parallel-address") == "10.0.0.1"
+    assert (plan.leader, plan.endpoint.url, plan.ranks) == ("n0", "http://10.0.0.1:8080", 2)
+    assert worker.env["VLLM_HOST_IP"] == "10.0.0.2"
+    assert plan.workspace == "/w1"
+
+
+def test_the_head_may_come_later():
+    plan = plan_of((WORKER, {"master_index": 1}), (HEAD, {"master_index": 1}))
+    assert (plan.leader, plan.endpoint.host) == ("n1", "10.0.0.2")
+    assert option(plan.processes[0].argv, "--data-parallel-address") == "10.0.0.2"
+    assert [process.ports for process in plan.processes] == [(), (8080, 13389)]
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("$LOCAL_IP", ("10.0.0.1", "10.0.0.2")),
+        ("$MASTER_IP", ("10.0.0.1", "10.0.0.1")),
+        ("$NIC_NAME", ("eth0", "eth0")),
+        ("$NODE_INDEX/$NODE_RANK", ("0/0", "1/1")),
+        ("$NUM_NODES", ("2", "2")),
+        ("$NPU_PER_NODE", ("4", "4")),
+        ("$MODEL", ("m", "m")),
+        ("${WORKSPACE}/x", ("/w1/x", "/w2/x")),
+    ],
+)
+def test_variables_of_each_node(variable, values):
+    plan = plan_of(f"serve {variable}", f"serve {variable}")
+    assert tuple(process.argv[1] for process in plan.processes) == values
+
+
+def test_the_cases_own_environment_wins():
+    plan = plan_of(HEAD, WORKER, env_common="{GLOO_SOCKET_IFNAME: bond0, VLLM_HOST_IP: $MASTER_IP}")
+    assert [process.env["GLOO_SOCKET_IFNAME"] for process in plan.processes] == ["bond0"] * 2
+    assert plan.processes[1].env["VLLM_HOST_IP"] == "10.0.0.1"
+    assert plan.processes[1].env["TP_SOCKET_IFNAME"] == "eth0"
+
+
+def test_an_interface_that_no_host_was_asked_for_stands_as_such():
+    plan = plan_of(HEAD, WORKER, interface="")
+    assert plan.processes[1].env["HCCL_SOCKET_IFNAME"] == "<interface of n1>"
+    assert "interface asked of the host" in as_text(plan)
+
+
+def test_several_nodes_on_one_host_are_one_host():
+    plan = plan_of(HEAD, WORKER, names=["n0", "n0"])
+    assert [host.name for host in plan.hosts] == ["n0"]
+    assert {process.host for process in plan.processes} == {"n0"}
+
+
+def test_environment_and_model_are_made_on_every_host_once_and_tools_where_they_run():
+    bench = "{case_type: performance, dataset_path: d, tool: aisbench, num_prompts: 2, "
+    bench += "request_conf: vllm_api_stream_chat, max_out_len: 4, batch_size: 2, baseline: 5, "
+    bench += "threshold: 0.9}"
+    hosts = ("n0", "n1")
+    plan = plan_of(
+        HEAD,
+        WORKER,
+        benchmarks=f"{{perf: {bench}}}",
+        site={
+            "serving": {one: made("vllm-1", one, "environment", "/e") for one in hosts},
+            "model": {one: made("m", one, "model", "/m") for one in hosts},
+            "tools": {"aisbench": made("aisbench", "n0", "environment", "/a")},
+            "datasets": {"d": Dataset("d", "/data/d", "gsm8k", 40)},
+        },
+    )
+    listed = [(item.name, item.host) for item in plan.preparations]
+    assert listed == [
+        *(("vllm-1", "n0"), ("vllm-1", "n1")),
+        *(("m", "n0"), ("m", "n1")),
+        ("aisbench", "n0"),
+    ]
+    assert [len(items) for items in plan.preparations_by_name] == [2, 2, 1]
+    assert [item.host for item in plan.evaluations] == ["n0"]
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "ports"),
+    [
+        ("vllm serve m", {}, (8000,)),
+        ("vllm serve m --port 9 --grpc-port 10", {}, (9, 10)),
+        ("vllm serve m --port 9 --data-parallel-rpc-port 10", {}, (9,)),
+        ("vllm serve m --port 9 -dp 2 -dpp 10", {}, (9,)),
+        ("vllm serve m --port 9 -dp 2 -dpl 2 -dpa $LOCAL_IP -dpp 10", {}, (9,)),
+        ("vllm serve m --port 9 --nnodes 2 --master-port 11 --node-rank 0", {}, (9, 11)),
+        ("vllm serve m --port 9 --nnodes 2", {}, (9, 29501)),
+        ("vllm serve m --port 9 --nnodes 2 --node-rank 1 --master-port 11", {}, (9,)),
+        ("vllm serve m --port 9", {"HCCL_IF_BASE_PORT": 100}, (9, *range(100, 116))),
+        ("vllm serve m", {"VLLM_DP_MASTER_PORT": 9, "VLLM_DP_MASTER_IP": "$LOCAL_IP"}, (9, 8000)),
+        ("vllm serve m", {"VLLM_DP_MASTER_PORT": 9, "VLLM_DP_MASTER_IP": "10.0.0.9"}, (8000,)),
+        ("vllm serve m", {"VLLM_NIXL_SIDE_CHANNEL_PORT": 5600}, (5600, 8000)),
+    ],
+)
+def test_ports(command, env, ports):
+    text = ", ".join(f"{key}: {value}" for key, value in env.items())
+    (process,) = plan_of(command, env_common=f"{{{text}}}").processes
+    assert process.ports == ports
+
+
+def test_a_head_without_a_port_for_its_ranks_takes_vllms_own():
+    plan = plan_of(
+        HEAD.replace("--data-parallel-rpc-port 13389", ""),
+        WORKER.replace("--data-parallel-rpc-port 13389", ""),
+    )
+    assert plan.processes[0].ports == (8080, 29550)
+
+
+@pytest.mark.parametrize(
+    ("commands", "ranks"),
+    [
+        (["vllm serve m"], None),
+        (["vllm serve m -dp 4"], 4),
+        (["vllm serve m --data_parallel_size=4"], 4),
+        ([f"{HEAD} --data-parallel-start-rank 0", WORKER], 2),
+        ([HEAD.replace("8080", "1"), WORKER.replace("--headless", "")], None),
+        ([f"{HEAD} --data-parallel-hybrid-lb", f"{WORKER} -dph".replace("--headless", "")], None),
+        (["vllm serve m -dp 2 -dpn 0 -dpa $MASTER_IP", "vllm serve m -dp 2 -dpn 1 -dpa $MASTER_IP"],
+         None),
+        (["vllm serve m --nnodes 2 -dp 2", "vllm serve m --nnodes 2 -r 1 -dp 2 --headless"], None),
+    ],
+)  # fmt: skip
+def test_ranks_behind_the_endpoint(commands, ranks):
+    assert plan_of(*commands).ranks == ranks
+
+
+@pytest.mark.parametrize(
+    ("commands", "names", "words"),
+    [
+        (["serve --port 9", "serve --port 9"], ["n0", "n0"],
+         "server-1 and server-0 both take port 9 of n0"),
+        (["serve --port 9", "serve --port 8 --grpc-port 9"], ["n0", "n0"], "both take port 9"),
+        ([HEAD, WORKER.replace("-size 2", "-size 4")], None,
+         "server-1 has --data-parallel-size 4, but server-0 at the same head has 2"),
+        ([HEAD, WORKER.replace("rank 1", "rank 0")], None,
+         "server-1 and server-0 both compute data-parallel rank 0"),
+        ([HEAD, WORKER.replace("rank 1", "rank 2")], None,
+         "server-1 computes data-parallel ranks 2, but --data-parallel-size is 2"),
+        ([HEAD.replace("size 2", "size 4"), WORKER.replace("size 2", "size 4")], None,
+         "--data-parallel-size is 4, but server-0, server-1 at one head together compute 2 ranks"),
+        ([HEAD, WORKER.replace("13389", "13390")], None, "server-0 at one head together compute 1"),
+        ([WORKER, HEAD], None, "reports to 10.0.0.1, where every server is --headless"),
+        ([WORKER], None, "every server is --headless"),
+        (["serve --data-parallel-rpc-port 70000"], None, "--data-parallel-rpc-port 70000 is not"),
+        (["serve --nnodes 2 --master-port x"], None, "--master-port x is not a port"),
+    ],
+)  # fmt: skip
+def test_what_cannot_fit_is_refused(commands, names, words):
+    if words.startswith("reports to"):
+        commands = [commands[0], commands[1].replace("$LOCAL_IP", "$MASTER_IP")]
+    with pytest.raises(UserError) as refused:
+        plan_of(*commands, names=names)
+    assert words in str(refused.value)
+    assert "c.yaml: deployment" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ["serve --port 9", "serve --port 10"],
+        ["serve --port 9", "serve --port 9 --headless"],
+        [HEAD, WORKER],
+    ],
+)
+def test_what_fits_on_one_host(commands):
+    assert len(plan_of(*commands, names=["n0", "n0"]).hosts) == 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "url"),
+    [
+        ("", "http://10.0.0.1:9"),
+        ("--host 0.0.0.0", "http://10.0.0.1:9"),
+        ("--host $LOCAL_IP", "http://10.0.0.1:9"),
+        ("--host localhost", "http://127.0.0.1:9"),
+        ("--host ::1", "http://[::1]:9"),
+    ],
+)
+def test_a_server_is_asked_where_it_listens(bound, url):
+    plan = plan_of(f"serve --port 9 {bound}")
+    assert (plan.endpoint.url, plan.processes[0].health_url) == (url, f"{url}/health")
+
+
+def test_hosts_without_a_case_are_planned_as_such():
+    case = case_of("serve").model_copy(update={"nodes": ()})
+    plan = build(case, site_of(2))
+    assert [host.name for host in plan.hosts] == ["n0", "n1"]
+    assert (plan.processes, plan.preparations, plan.evaluations) == ((), (), ())
+
+
+def test_the_text_says_of_each_node_where_it_runs_and_what_it_does():
+    text = as_text(plan_of(HEAD, WORKER))
+    assert "endpoint   http://10.0.0.1:8080, in front of 2 data-parallel ranks" in text
+    assert "node 0     n0: 10.0.0.1 (eth0), workspace /w1, leads" in text
+    assert "node 1     n1: 10.0.0.2 (eth0), workspace /w2" in text
+    assert "On n1, start server-1 (mixed, headless):" in text
+    assert "listens on 8080, 13389" in text
+    assert "every server alive, health 200, all 2 ranks in its metrics" in text
+
+
+def test_values_of_several_hosts():
+    values = as_values(plan_of(HEAD, WORKER))
+    assert [host["address"] for host in values["hosts"]] == ["10.0.0.1", "10.0.0.2"]
+    assert [process["ports"] for process in values["processes"]] == [[8080, 13389], []]
+    assert (values["leader"], values["ranks"]) == ("n0", 2)
+
+
+def corpus_files():
+    folders = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")
+    root = Path(CORPUS or "nowhere") / "vllm-ascend"
+    paths = sorted(path for folder in folders for path in (root / folder).rglob("*.yaml"))
+    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
+
+
+@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
+@pytest.mark.parametrize("path", corpus_files())
+def test_cases_of_the_field(path):
+    case = load(path)
+    datasets = {one.dataset_path: Dataset("d", "/d", "gsm8k", 40) for one in case.benchmarks}
+    tool = made("aisbench", "n0", "environment", "/w1/envs/aisbench")
+    site = site_of(len(case.nodes), datasets=datasets, tools={"aisbench": tool})
+    if case.prefill or case.decode or case.special_dependencies:
+        with pytest.raises(UserError, match="disaggregated_prefill|special_dependencies"):
+            build(case, site)
+        return
+    plan = build(case, site)
+    head, *workers = plan.processes
+    assert not head.headless
+    assert all(worker.headless for worker in workers)
+    share = parallel(head.argv)
+    assert plan.ranks == (share.size if share else None)
+    assert {option(one.argv, "--data-parallel-address") for one in plan.processes} == {"10.0.0.1"}
+    assert head.port in head.ports
+    assert int(option(head.argv, "--data-parallel-rpc-port")) in head.ports
+    assert all(worker.ports == () for worker in workers)
+    assert not any("$" in word for one in plan.processes for word in one.argv)
