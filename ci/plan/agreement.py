@@ -37,10 +37,10 @@ def check(processes: Sequence[Process], addresses: Mapping[str, str], path: str)
         if share:
             head = share.address or process.name
             groups.setdefault((head, share.rpc_port), []).append((process, share))
+    _check_heads(processes, addresses, path)
     for group in groups.values():
         _check_sizes(group, path)
         _check_ranks(group, path)
-    _check_heads(processes, addresses, path)
 
 
 def head_of(processes: Sequence[Process], path: str) -> Process:
@@ -110,7 +110,7 @@ def _check_ranks(group: Shares, path: str) -> None:
         names = ", ".join(process.name for process, _ in group)
         raise UserError(
             f"{path}: deployment: --data-parallel-size is {size}, but {names} at one head "
-            f"together compute {len(owner)} ranks; mend --data-parallel-size-local, or give all "
+            f"together compute {len(owner)} of them; mend --data-parallel-size-local, or give all "
             "the same --data-parallel-address and --data-parallel-rpc-port",
         )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_PORT = 65535
-_LOOPBACKS = ("127.0.0.1", "::1")
+_LOOPBACKS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
 # Of vLLM's own short forms: https://docs.vllm.ai/en/stable/cli/serve.html
 _SHORT = {
     "-dp": "--data-parallel-size",
@@ -104,7 +104,7 @@ def answers_at(argv: Sequence[str], address: str) -> str:
         address: the host's own.
     """
     bound = option(argv, "--host")
-    return "127.0.0.1" if bound == "localhost" else bound if bound in _LOOPBACKS else address
+    return _LOOPBACKS.get(bound or "", address)
 
 
 def served_name(argv: Sequence[str], model: str) -> str:

@@ -65,8 +65,8 @@ def build(case: Case, site: Site) -> Plan:
     _refuse_what_is_not_planned_yet(case)
     processes = tuple(_process(case, site, index) for index in range(len(case.nodes)))
     hosts = {host.name: host for host in site.hosts}
-    check(processes, {name: host.address for name, host in hosts.items()}, case.path)
     head = head_of(processes, case.path)
+    check(processes, {name: host.address for name, host in hosts.items()}, case.path)
     lead = hosts[head.host]
     endpoint = Endpoint(
         host=answers_at(head.argv, lead.address),

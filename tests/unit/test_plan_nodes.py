@@ -200,7 +200,7 @@ def test_ranks_behind_the_endpoint(commands, ranks):
         ([HEAD, WORKER.replace("rank 1", "rank 2")], None,
          "server-1 computes data-parallel ranks 2, but --data-parallel-size is 2"),
         ([HEAD.replace("size 2", "size 4"), WORKER.replace("size 2", "size 4")], None,
-         "--data-parallel-size is 4, but server-0, server-1 at one head together compute 2 ranks"),
+         "is 4, but server-0, server-1 at one head together compute 2 of them"),
         ([HEAD, WORKER.replace("13389", "13390")], None, "server-0 at one head together compute 1"),
         ([WORKER, HEAD], None, "reports to 10.0.0.1, where every server is --headless"),
         ([WORKER], None, "every server is --headless"),
@@ -209,8 +209,6 @@ def test_ranks_behind_the_endpoint(commands, ranks):
     ],
 )  # fmt: skip
 def test_what_cannot_fit_is_refused(commands, names, words):
-    if words.startswith("reports to"):
-        commands = [commands[0], commands[1].replace("$LOCAL_IP", "$MASTER_IP")]
     with pytest.raises(UserError) as refused:
         plan_of(*commands, names=names)
     assert words in str(refused.value)
@@ -283,7 +281,7 @@ def test_cases_of_the_field(path):
     tool = made("aisbench", "n0", "environment", "/w1/envs/aisbench")
     site = site_of(len(case.nodes), datasets=datasets, tools={"aisbench": tool})
     if case.prefill or case.decode or case.special_dependencies:
-        with pytest.raises(UserError, match="disaggregated_prefill|special_dependencies"):
+        with pytest.raises(UserError, match=r"disaggregated_prefill|special_dependencies"):
             build(case, site)
         return
     plan = build(case, site)

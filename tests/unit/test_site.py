@@ -1,0 +1,218 @@
+"""Hosts for nodes, and their own addresses from what they tell of themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci.case.load import parse
+from ci.errors import UserError
+from ci.hosts.target import Target
+from ci.nodes import nodes_of, workspace_of
+from ci.plan.build import Site
+from ci.plan.locate import as_written, located
+from ci.plan.model import Preparation
+from ci.site import Options, survey
+
+FILE = "hosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2, workspace: /b}, c: }"
+
+
+def case_of(hosts=(), count=2, model="m", more=""):
+    servers = "\n".join("  - {server_cmd: serve x}" for _ in range(count))
+    listed = f"cluster_hosts: [{', '.join(hosts)}]\n" if hosts else ""
+    text = f"test_name: t\nmodel: {model}\nnum_nodes: {count}\nnpu_per_node: 0\n{listed}{more}"
+    return parse(f"{text}deployment:\n{servers}\n".encode(), "c.yaml")
+
+
+@pytest.fixture
+def lab(tmp_path):
+    path = tmp_path / "lab.yaml"
+    path.write_text(FILE)
+    return str(path)
+
+
+def chosen(case, *, local=False, cluster="", workspace=""):
+    return nodes_of(case, local=local, cluster=cluster, workspace=workspace)
+
+
+def names(targets):
+    return [target.name for target in targets]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "count", "found"),
+    [
+        ([], 2, ["a", "b"]),
+        ([], 3, ["a", "b", "c"]),
+        (["c", "a"], 2, ["c", "a"]),
+        (["x", "y"], 2, ["a", "b"]),
+        (["localhost"], 1, ["a"]),
+    ],
+)
+def test_hosts_of_a_cluster(lab, hosts, count, found):
+    assert names(chosen(case_of(hosts, count), cluster=lab)) == found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "count", "how", "said"),
+    [
+        ([], 4, {"cluster": "lab"}, "has 3 hosts (a, b, c), but c.yaml has 4 nodes"),
+        (["a", "bb"], 2, {"cluster": "lab"}, "bb not in "),
+        (["a", "a"], 2, {"cluster": "lab"}, "nodes 0 and 1 would both run on a"),
+        (["x", "me@x"], 2, {}, "nodes 0 and 1 would both run on x"),
+        ([], 2, {}, "add `cluster_hosts: [HOST, HOST]`, give --cluster NAME, or --local"),
+        (["x"], 1, {"local": True, "cluster": "lab"}, "--local and --cluster"),
+        (["x"], 1, {"workspace": "w"}, "--workspace w: on x it has to be a whole path"),
+    ],
+)
+def test_no_hosts_for_the_nodes(lab, hosts, count, how, said):
+    how = {key: lab if value == "lab" else value for key, value in how.items()}
+    with pytest.raises(UserError) as refused:
+        chosen(case_of(hosts, count), **how)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("hosts", [["localhost", "127.0.0.1"], ["::1", "::1"]])
+def test_this_machine_may_have_several_nodes(hosts):
+    quoted = [f"'{host}'" for host in hosts]
+    assert names(chosen(case_of(quoted))) == ["localhost", "localhost"]
+    assert names(chosen(case_of(["x", "y"]), local=True)) == ["localhost", "localhost"]
+
+
+def test_workspaces(lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAMPLIGHTER_WORKSPACE", str(tmp_path))
+    found = chosen(case_of(count=3), cluster=lab)
+    assert [one.workspace for one in found] == [
+        *("~/.cache/lamplighter", "/b", "~/.cache/lamplighter"),
+    ]
+    assert {one.workspace for one in chosen(case_of(), cluster=lab, workspace="~/x")} == {"~/x"}
+    assert chosen(case_of(), local=True)[0].workspace == str(tmp_path)
+    assert workspace_of("/given") == "/given"
+
+
+def test_a_site_of_this_machine_alone(tmp_path):
+    site = survey(case_of(), Options("c", local=True, workspace=str(tmp_path)))
+    assert site.local
+    assert {(h.name, h.address, h.interface) for h in site.hosts} == {
+        ("localhost", "127.0.0.1", "lo")
+    }
+    assert located(site, {}) is site
+
+
+def test_a_site_of_a_cluster_before_any_host_is_asked(lab):
+    site = survey(
+        case_of(model="SmolLM2-135M-Instruct", more="vllm: '0.32.0'\ndevice: cpu\n", count=3),
+        Options("c", cluster=lab),
+    )
+    assert not site.local
+    assert [(h.name, h.address, h.interface) for h in site.hosts] == [
+        *(("a", "10.0.0.1", ""), ("b", "10.0.0.2", ""), ("c", "c", "")),
+    ]
+    assert {host: made.path for host, made in site.serving.items()} == {
+        "a": "~/.cache/lamplighter/envs/vllm-0.32.0",
+        "b": "/b/envs/vllm-0.32.0",
+        "c": "~/.cache/lamplighter/envs/vllm-0.32.0",
+    }
+    assert {made.spec["uv"] for made in site.serving.values()} == {None}
+    assert site.model["b"].spec["python_bin"] == "/b/envs/vllm-0.32.0/bin/python"
+
+
+def test_the_kind_of_a_machine_out_of_reach_has_to_be_said(lab):
+    case = case_of(more="vllm: '0.32.0'\n")
+    with pytest.raises(UserError, match="which kind of machine a is has to be known"):
+        survey(case, Options("c", cluster=lab))
+    assert survey(case, Options("c", cluster=lab, device="cpu")).serving
+
+
+def addresses(*pairs):
+    return [{"interface": one, "address": at, "prefix": 24} for one, at in pairs]
+
+
+LO = ("lo", "127.0.0.1")
+TWO = addresses(LO, ("eth0", "10.0.0.1"), ("eth1", "192.168.0.1"), ("eth1", "192.168.0.9"))
+SIX = addresses(("eth0", "fd00::1"), ("eth0", "10.0.0.1"), ("eth1", "fd00::9"))
+
+
+def facts_of(listed, default="eth0", ssh=None):
+    return {
+        "addresses": listed,
+        "default_interface": default,
+        "ssh_address": ssh,
+        "home": "/home/me",
+    }
+
+
+def site_of(*targets, **more):
+    hosts = tuple(as_written(one, one.workspace or "~/w", alone=False) for one in targets)
+    settings = {"serving": {}, "tools": {}, "model": {}, "datasets": {}}
+    return Site(targets=targets, hosts=hosts, **(settings | more))
+
+
+OTHER = Target("other", "10.9.9.9")
+OTHERS = facts_of(addresses(LO, ("eth0", "10.9.9.9")))
+
+
+@pytest.mark.parametrize(
+    ("target", "facts", "found"),
+    [
+        (Target("a", "a", interface="eth1"), facts_of(TWO), ("192.168.0.1", "eth1")),
+        (Target("a", "10.0.0.1", interface="eth1"), facts_of(SIX), ("fd00::9", "eth1")),
+        (Target("a", "a", interface="eth0"), facts_of(SIX), ("10.0.0.1", "eth0")),
+        (Target("a", "192.168.0.9"), facts_of(TWO), ("192.168.0.9", "eth1")),
+        (Target("a", "fd00:0::1"), facts_of(SIX), ("fd00::1", "eth0")),
+        (Target("a", "7.7.7.7"), facts_of(TWO, ssh="192.168.0.1"), ("192.168.0.1", "eth1")),
+        (Target("a", "alias"), facts_of(TWO, ssh="192.168.0.1"), ("192.168.0.1", "eth1")),
+        (Target("a", "alias"), facts_of(TWO, ssh="7.7.7.7"), ("10.0.0.1", "eth0")),
+        (Target("a", "alias"), facts_of(TWO, default="eth1"), ("192.168.0.1", "eth1")),
+        (Target("a", "127.0.0.1", port=9), facts_of(TWO, ssh="127.0.0.1"), ("10.0.0.1", "eth0")),
+        (Target("a", "127.0.0.3"), facts_of(addresses(LO), None), ("127.0.0.3", "lo")),
+        (Target("a", "x"), facts_of(addresses(LO), None, ssh="127.0.0.3"), ("127.0.0.3", "lo")),
+    ],
+)
+def test_a_hosts_own_address(target, facts, found):
+    site = located(site_of(target, OTHER), {"a": facts, "other": OTHERS})
+    host = site.hosts[0]
+    assert (host.address, host.interface) == found
+    assert host.workspace == "/home/me/w"
+
+
+@pytest.mark.parametrize(
+    ("target", "facts", "said"),
+    [
+        (Target("a", "a", interface="eth7"), facts_of(TWO), "no interface eth7 with an address"),
+        (Target("a", "a"), facts_of(TWO, None), "there are: lo (127.0.0.1), eth0 (10.0.0.1)"),
+        (Target("a", "a"), facts_of(TWO, "ppp0"), "cannot be told"),
+        (Target("a", "a"), facts_of(None, None), "none with an address"),
+        (Target("a", "a"), facts_of(addresses(("e", "10.9.9.9")), "e"), "a and other both have"),
+        (Target("a", "a"), {**facts_of(TWO), "home": None}, "has no home folder"),
+    ],
+)
+def test_a_host_that_others_could_not_reach_is_refused(target, facts, said):
+    with pytest.raises(UserError) as refused:
+        located(site_of(target, OTHER), {"a": facts, "other": OTHERS})
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        (facts_of(TWO, None), ("127.0.0.1", "lo")),
+        (facts_of(TWO), ("10.0.0.1", "eth0")),
+        (facts_of(TWO, ssh="127.0.0.1"), ("127.0.0.1", "lo")),
+    ],
+)
+def test_a_lone_host_needs_an_address_of_any_kind(facts, found):
+    (host,) = located(site_of(Target("a", "a")), {"a": facts}).hosts
+    assert (host.address, host.interface) == found
+
+
+def test_a_host_that_told_nothing_stays_as_written():
+    site = located(site_of(Target("a", "a"), OTHER), {"other": OTHERS})
+    assert [host.address for host in site.hosts] == ["a", "10.9.9.9"]
+
+
+def test_what_is_made_there_is_written_with_the_hosts_home():
+    spec = {"path": "~/w/envs/v", "uv": None, "packages": ["~/x"]}
+    made = Preparation("v", "a", "environment", "~/w/envs/v", "f", spec)
+    site = located(site_of(Target("a", "a"), serving={"a": made}), {"a": facts_of(TWO)})
+    assert site.serving["a"].path == "/home/me/w/envs/v"
+    assert site.serving["a"].spec == {**spec, "path": "/home/me/w/envs/v"}
