@@ -19,7 +19,7 @@ from ci.case.cluster import SECTIONS, Cluster, HostEntry, Settings
 from ci.case.source import MAX_BYTES, read
 from ci.case.wording import found, problems
 from ci.errors import CaseError, UserError
-from ci.hosts.target import Accelerator, Target
+from ci.hosts.target import LOCAL_ADDRESSES, Accelerator, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 CLUSTERS = Path(__file__).resolve().parent.parent / "configs" / "clusters"
 THIS_MACHINE = "localhost"
-LOCAL_NAMES = frozenset({THIS_MACHINE, "127.0.0.1", "::1"})
 
 
 def find(name: str, folder: Path = CLUSTERS) -> Path:
@@ -114,7 +113,7 @@ def inline(entry: str) -> Target:
         ValueError: it is none of these.
     """
     written = address.parse(entry)
-    if entry in LOCAL_NAMES:
+    if entry in LOCAL_ADDRESSES:
         return this_machine()
     # Names become folders, and a colon in a file's name is refused in some places.
     name = f"{written.host}-{written.port}" if written.port else written.host
@@ -126,12 +125,6 @@ def this_machine(workspace: str | None = None) -> Target:
     return Target(
         name=THIS_MACHINE, address=THIS_MACHINE, workspace=workspace, python=sys.executable
     )
-
-
-def is_local(target: Target) -> bool:
-    """Whether the target is this machine, which is reached without SSH."""
-    way = (target.user, target.port, target.jump)
-    return target.address in LOCAL_NAMES and way == (None, None, None)
 
 
 def _is_file(path: Path) -> bool:
@@ -153,7 +146,7 @@ def _target(name: str, entry: HostEntry, defaults: Settings, folder: Path) -> Ta
     """Settle one host: its own settings, then the defaults. `key:` with nothing undoes one."""
     own = {key: getattr(entry, key) for key in entry.model_fields_set}
     at = own.get("address") or name
-    if at in LOCAL_NAMES and not any(own.get(key) for key in ("user", "port", "jump")):
+    if at in LOCAL_ADDRESSES and not any(own.get(key) for key in ("user", "port", "jump")):
         own |= {"user": None, "port": None, "jump": None, "python": sys.executable}
     said = {key: getattr(defaults, key) for key in Settings.model_fields} | own
     has: AcceleratorEntry | None = said["accelerator"]

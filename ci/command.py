@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
-from ci.clusters import is_local
 from ci.errors import ExitCode, UserError
 from ci.nodes import workspace_of
 from ci.plan.build import build
@@ -68,7 +67,7 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     if not measure:
         case = case.model_copy(update={"benchmarks": ()})
     plan = build(case, site)  # what is wrong with the case is said before any host is asked
-    if all(is_local(target) for target in site.targets):
+    if site.local:
         require_device(options.device or case.device or "cpu")
     order = Order(
         case=case,

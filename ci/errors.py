@@ -10,6 +10,7 @@ LamplighterError                 3  (unknown)
 │   ├── CommandTimedOut          3  a host did not answer a request in time
 │   ├── HostBusy                 3  another run holds the host; says which
 │   ├── PreparationFailed        3  an environment or a model could not be made
+│   ├── HostLost                 3  a host that the night needs went away, or rebooted
 │   ├── ProcessDied              3  a supervised process ended although it was needed
 │   └── NotReady                 3  a server never became ready before its deadline
 └── Interrupted                130  Ctrl-C, SIGTERM or SIGHUP reached the controller
@@ -121,6 +122,10 @@ class PreparationFailed(InfrastructureError):  # noqa: N818
     def __init__(self, message: str, tail: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.tail = tail
+
+
+class HostLost(InfrastructureError):  # noqa: N818
+    """A host that the night needs went away in its course, or rebooted."""
 
 
 class ProcessDied(InfrastructureError):  # noqa: N818

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci import clusters
 from ci.case.wording import nearest
-from ci.clusters import inline, is_local, this_machine
+from ci.clusters import inline, this_machine
 from ci.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _refuse_twice(case: Case, chosen: Sequence[Target]) -> None:
     """One host for two nodes is somebody's slip, unless it is this machine."""
     by_way: dict[tuple[str, int | None, str | None], int] = {}
     for node, target in enumerate(chosen):
-        if is_local(target):
+        if target.is_local:
             continue
         way = (target.address, target.port, target.jump)
         other = by_way.setdefault(way, node)
@@ -101,7 +101,7 @@ def _refuse_twice(case: Case, chosen: Sequence[Target]) -> None:
 
 
 def _workspace(target: Target, chosen: str) -> str:
-    if is_local(target):
+    if target.is_local:
         return workspace_of(chosen or (target.workspace or ""))
     folder = chosen or target.workspace or REMOTE_WORKSPACE
     if not folder.startswith(("/", "~/")):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ci import datasets, environments
 from ci.case.model import DEVICES
-from ci.clusters import is_local
 from ci.errors import UserError
 from ci.evaluate.tools import TOOLS
 from ci.nodes import nodes_of, workspace_of
@@ -75,7 +74,7 @@ def survey(case: Case, options: Options) -> Site:
         UserError: the hosts do not fit the case, nor a version the hosts; a dataset is not there.
     """
     targets = targets_for(case, options)
-    local = all(is_local(target) for target in targets)
+    local = all(target.is_local for target in targets)
     hosts = tuple(as_written(one, one.workspace or "", alone=local) for one in targets)
     places = {one.name: _place(one) for one in targets}
     serving = _serving(case, options, {one.name: one for one in targets}, places)
@@ -122,7 +121,7 @@ def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
 
 
 def _place(target: Target) -> environments.Place:
-    uv = _uv() if is_local(target) else None
+    uv = _uv() if target.is_local else None
     return environments.Place(host=target.name, workspace=target.workspace or "", uv=uv)
 
 
@@ -147,7 +146,7 @@ def _serving(
 def _device(case: Case, options: Options, target: Target) -> Device:
     said = target.accelerator.kind if target.accelerator else ""
     chosen = options.device or case.device or said
-    if not chosen and not is_local(target):
+    if not chosen and not target.is_local:
         raise UserError(
             f"{case.path}: which kind of machine {target.name} is has to be known to choose its "
             f"vLLM: give --device ({', '.join(DEVICES)}), `device:` in the case, or "

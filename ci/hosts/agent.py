@@ -36,7 +36,7 @@ BEAT_S = 6.0
 # Without an answer to a beat for so long the way there is taken for broken.
 SILENT_S = 16.0
 # How long a broken way is tried anew before everything on that host counts as lost.
-RETRY_S = 20.0
+RETRY_S = 15.0
 RETRY_EVERY_S = 1.0
 # What may be asked again when the answer was lost on the way.
 REPEATABLE = frozenset({"digest", "facts", "http", "read", "runs", "stop", "watch", "write"})
@@ -331,19 +331,19 @@ class Agent:
             self.ask("watch", folders=folders)
         return True
 
-    def _break(self, why: str) -> None:
+    def _break(self, why: str, *, final: bool = False) -> None:
         self._up.clear()
         with self._lock:
             self.trouble = why
             pending, self._pending = self._pending, {}
         if not self._closing.is_set():
-            self._note(f"{self.host}: {why}; trying to come back")
+            self._note(f"{self.host}: {why}" + ("" if final else "; trying to come back"))
         for future in pending.values():
             if not future.done():
                 future.set_exception(ConnectionLost(f"{self.host}: {why}"))
 
     def _lose(self, why: str) -> None:
-        self._break(why)
+        self._break(why, final=True)
         self._tell_lost(why)
 
     def _tell_lost(self, why: str) -> None:

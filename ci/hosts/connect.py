@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ci.hosts.ssh import SshConnections
     from ci.hosts.target import Target
 
-LOCAL_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 @contextmanager
 def connected(
@@ -51,7 +49,7 @@ def reached(
 
     def agent(name: str) -> Agent:
         target = by_name[name]
-        if ssh is None or target.address in LOCAL_ADDRESSES:
+        if ssh is None or target.is_local:
             return Agent(LocalConnection(name), target.workspace or "", on_note)
         connection = ssh.open(target)
         try:
@@ -72,7 +70,7 @@ def reached(
 
 def _ssh(targets: Sequence[Target]) -> SshConnections | None:
     """Fabric takes a quarter of a second to import: only where there is a host to connect to."""
-    if all(target.address in LOCAL_ADDRESSES for target in targets):
+    if all(target.is_local for target in targets):
         return None
     from ci.hosts.ssh import SshConnections  # noqa: PLC0415
 

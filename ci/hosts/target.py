@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LOCAL_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1"})
+
 
 @dataclass(frozen=True)
 class Accelerator:
@@ -44,3 +46,9 @@ class Target:
     accelerator: Accelerator | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     python: str = "python3"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine, which is reached without SSH."""
+        plain = (self.user, self.port, self.jump) == (None, None, None)
+        return plain and self.address in LOCAL_ADDRESSES

@@ -37,11 +37,18 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
     kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
     if not kept:
         attempt(lambda: _stop(processes, record))
-    at_home = attempt(lambda: processes.bring_logs_home(record.path / "logs"))
+    left_there: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+
+    def bring_home() -> list[str]:
+        found = processes.bring_logs_home(record.path / "logs")
+        left_there.clear()
+        left_there.update(found)
+        return [f"logs of {host}: {why}" for host, why in found.items()]
+
+    attempt(bring_home)
     if not kept:
         attempt(lambda: _verify(processes, record))
-        if at_home:
-            attempt(processes.clean)
+        attempt(lambda: processes.clean(spared=left_there))
     for trouble in troubles:
         record.note(f"giving back: {trouble}")
 

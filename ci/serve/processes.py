@@ -19,7 +19,7 @@ from ci.plan.variables import HOST_VARIABLES
 from ci.serve.watch import await_ends, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ci.hosts.agent import Agent
     from ci.hosts.process import State, Supervised
@@ -219,17 +219,17 @@ class Processes:
             states += [(item, item.state) for item in group]
         return states, troubles
 
-    def bring_logs_home(self, home: Path) -> list[str]:
-        """Copy every log to `<home>/<host>/<process>.log`; returns what could not be copied."""
+    def bring_logs_home(self, home: Path) -> dict[str, str]:
+        """Copy every log to `<home>/<host>/<process>.log`; host → why that could not be done."""
         by_host: dict[str, list[str]] = {}
         for item in self.started:
             by_host.setdefault(item.host, []).append(item.name)
         outcomes = fan_out(by_host, lambda host: self._logs_home(host, by_host[host], home))
-        return [
-            f"logs of {host}: {error}"
+        return {
+            host: str(error)
             for host, error in outcomes.items()
             if isinstance(error, LamplighterError)
-        ]
+        }
 
     def _logs_home(self, host: str, names: Sequence[str], home: Path) -> None:
         agent, target = self.agents[host], home / host
@@ -262,10 +262,11 @@ class Processes:
             ]
         return left, unsure
 
-    def clean(self) -> list[str]:
-        """Remove this run's folder from every host; returns what could not be removed."""
+    def clean(self, spared: Collection[str]) -> list[str]:
+        """Remove this run's folder from every host but those; returns what could not be removed."""
         troubles = []
-        for host, answer in call_all(self.agents, "forget", VERIFY_S, run=self.run).items():
+        agents = {host: agent for host, agent in self.agents.items() if host not in spared}
+        for host, answer in call_all(agents, "forget", VERIFY_S, run=self.run).items():
             said = answer if isinstance(answer, LamplighterError) else answer.value
             if said:
                 troubles.append(f"{host}: {said}")

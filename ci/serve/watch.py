@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ci.errors import InfrastructureError, ProcessDied
+from ci.errors import HostLost, InfrastructureError, ProcessDied
 from ci.serve import probe
 from ci.serve.classify import classify
 
@@ -202,7 +202,7 @@ def telling(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(line for line in lines if OUR_PROBE not in line)
 
 
-def died(process: Supervised, sign: str = "") -> ProcessDied:
+def died(process: Supervised, sign: str = "") -> HostLost | ProcessDied:
     """Explain an end that nobody asked for, from the process's state and log.
 
     Args:
@@ -211,7 +211,7 @@ def died(process: Supervised, sign: str = "") -> ProcessDied:
     """
     state = process.state
     if process.why_lost:
-        return ProcessDied(process.name, f"lost {process.host}: {process.why_lost}")
+        return HostLost(f"lost {process.host}: {process.why_lost}")
     try:
         log = telling(process.tail(READ_LINES))
     except InfrastructureError as error:

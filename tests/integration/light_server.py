@@ -2,11 +2,14 @@
 
 usage: light_server.py PORT [MANNER]
 
-MANNER: good, busy (503 for ever), mute (hangs on completions), crash (exits 3 at once).
+MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs on completions);
+tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
+late (exits 3 after 20 s); worker (a headless rank: serves nothing).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import threading
@@ -14,6 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODEL = "light"
 CRASH_CODE = 3
+LATE_S = 20
+FRESH = 3
+FOR_EVER = threading.Event()
+COMPLETIONS = itertools.count(1)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,18 +34,32 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(503 if self.manner == "busy" else 200, {"version": "0.0.0-light"})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.manner == "mute":
-            threading.Event().wait()
+        wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        number = next(COMPLETIONS)
+        if self.manner == "mute" or (self.manner == "tired" and number > FRESH):
+            FOR_EVER.wait()
+        if self.manner == "slow":
+            FOR_EVER.wait(1)
         choice = {"index": 0, "finish_reason": "stop", "text": "yes"}
         choice["message"] = {"role": "assistant", "content": "yes"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        self.answer(200, {"model": MODEL, "choices": [choice], "usage": usage})
+        if wish.get("stream"):
+            self.stream(usage)
+        else:
+            self.answer(200, {"model": MODEL, "choices": [choice], "usage": usage})
+
+    def stream(self, usage: dict[str, int]) -> None:
+        choice = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop", "text": "yes"}
+        pieces = [{"choices": [choice]}, {"choices": [], "usage": usage}]
+        lines = [f"data: {json.dumps(piece)}\n\n" for piece in pieces] + ["data: [DONE]\n\n"]
+        self.send("text/event-stream", 200, "".join(lines).encode())
 
     def answer(self, status: int, value: object) -> None:
-        data = json.dumps(value).encode()
+        self.send("application/json", status, json.dumps(value).encode())
+
+    def send(self, kind: str, status: int, data: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -46,9 +67,13 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     port, Handler.manner = int(sys.argv[1]), (sys.argv[2:] or ["good"])[0]
-    if Handler.manner == "crash":
+    if Handler.manner in {"crash", "late"}:
+        FOR_EVER.wait(LATE_S if Handler.manner == "late" else 0)
         print("ValueError: the light server does not like this", flush=True)
         sys.exit(CRASH_CODE)
+    if Handler.manner in {"deaf", "worker"}:
+        print(f"a {Handler.manner} server is up", flush=True)
+        FOR_EVER.wait()
     server = ThreadingHTTPServer(("", port), Handler)
     server.daemon_threads = True
     print("light server is up", flush=True)

@@ -39,7 +39,7 @@ def test_the_machine(tmp_path):
 
 def test_it_travels_to_a_host_with_nothing_but_python(tmp_path):
     loader = LOADER.rpartition("from ci.hosts.remote.agent")[0]
-    asked = "from ci.hosts.remote import facts\nprint(json.dumps(facts.gather('/', [], [])))"
+    asked = "import json\nfrom ci.hosts.remote import facts\nprint(json.dumps(facts.gather('/', [], [])))"
     done = subprocess.run(
         [OLDEST, "-ISB", "-c", loader + asked],
         check=True,

@@ -11,7 +11,7 @@ from ci import clusters
 from ci.case import address
 from ci.case.address import Written
 from ci.case.cluster import HostEntry, Settings
-from ci.clusters import inline, is_local, parse
+from ci.clusters import inline, parse
 from ci.errors import CaseError, UserError
 from ci.hosts.target import Accelerator, Target
 
@@ -141,13 +141,13 @@ def test_every_problem_is_reported_in_the_files_order():
 )
 def test_inline_hosts_over_ssh(entry, target):
     assert inline(entry) == target
-    assert not is_local(inline(entry))
+    assert not inline(entry).is_local
 
 
 @pytest.mark.parametrize("entry", ["localhost", "127.0.0.1", "::1"])
 def test_this_machine_by_any_name_is_one(entry):
     target = inline(entry)
-    assert is_local(target)
+    assert target.is_local
     assert (target.name, target.python) == ("localhost", sys.executable)
 
 
@@ -191,7 +191,7 @@ def test_a_host_is_written_as_it_is_read(text):
 )
 def test_this_machine_in_a_cluster_file(text, local):
     (target,) = targets(text).values()
-    assert is_local(target) == local
+    assert target.is_local == local
     assert (target.python == sys.executable) == local
 
 

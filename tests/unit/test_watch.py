@@ -87,4 +87,4 @@ def test_a_lost_host_is_the_reason_and_its_log_is_not_waited_for():
     gone = SimpleNamespace(
         name="server-1", host="h2", state=State("lost"), why_lost="it rebooted", tail=None
     )
-    assert str(died(gone)) == "server-1: lost h2: it rebooted"
+    assert str(died(gone)) == "lost h2: it rebooted"

@@ -1,0 +1,64 @@
+"""Two fresh lab hosts for each fault, and the table of what came of all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from stage import PROJECT, Stage
+
+from ci.nodes import workspace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ci.lab.model import Lab
+
+ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+HEADINGS = ("fault", "exit", "outcome", "seconds", "root cause in the report")
+MOST = 110
+
+
+@pytest.fixture(scope="session")
+def two_hosts(labs: Callable[..., Lab]) -> Lab:
+    if os.geteuid() != 0:
+        pytest.fail("faults are played in network namespaces: run these tests as root")
+    return labs(2, workspace=workspace_of(""), shown=[PROJECT])
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, two_hosts: Lab, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(two_hosts, tmp_path)
+    yield stage
+    for night in stage.nights:
+        if night.process.poll() is None:
+            night.process.send_signal(signal.SIGKILL)
+            night.process.communicate()
+    _note(request, stage)
+    stage.mend()
+
+
+def _note(request: pytest.FixtureRequest, stage: Stage) -> None:
+    """Add a row to the table: the last night's outcome, under the test's own name."""
+    rows = request.config.stash.setdefault(ROWS, [])
+    name = request.node.name.removeprefix("test_").replace("_", " ")
+    for night in stage.nights[-1:]:
+        if next(night.runs.glob("*/run.json"), None):
+            record, cause = night.record, night.cause
+            row = (name, str(night.code), record["outcome"], f"{night.seconds:.0f}", cause[:MOST])
+            rows.append(row)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = terminalreporter.config.stash.get(ROWS, [])
+    if not rows:
+        return
+    table = [HEADINGS, *rows]
+    widths = [max(len(row[at]) for row in table) for at in range(len(HEADINGS) - 1)]
+    terminalreporter.section(f"{len(rows)} faults")
+    for row in table:
+        padded = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
+        terminalreporter.write_line("  ".join(padded).rstrip())

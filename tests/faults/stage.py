@@ -1,0 +1,212 @@
+"""Where faults are played: nights over two lab hosts, what came of them, and what they left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hosts_here import until
+
+from ci.lab import faults, inside
+from ci.nodes import workspace_of
+
+if TYPE_CHECKING:
+    from ci.lab.model import Lab
+
+PROJECT = Path(__file__).parents[2]
+SERVER = PROJECT / "tests" / "integration" / "light_server.py"
+NIGHT_S = 400
+# Lease, grace, a tick and the agent's own silence: after that a cut-off host is free by itself.
+DEAD_MAN_S = 90
+PORT = 18_370
+
+LIGHT = """\
+test_name: "a night with a fault"
+model: light
+num_nodes: 2
+npu_per_node: 0
+ready_timeout_s: {ready_timeout_s}
+env_common: {{SERVER_PORT: {port}}}
+deployment:
+  - server_cmd: "{python} {server} $SERVER_PORT {head} --port $SERVER_PORT"
+  - server_cmd: "{python} {server} $SERVER_PORT {worker} --headless"
+"""
+# The light server says `yes` to everything, so no item is right; that is no matter here.
+MEASURED = """\
+benchmarks:
+  acc:
+    case_type: accuracy
+    dataset_path: lamplighter/arithmetic
+    request_conf: vllm_api_general_chat
+    dataset_conf: gsm8k/gsm8k_gen_0_shot_cot_chat_prompt
+    num_prompts: 40
+    max_out_len: 16
+    batch_size: 1
+    baseline: 0
+    threshold: 0
+    deadline_s: {deadline_s}
+"""
+
+
+@dataclass
+class Night:
+    """A night under way, or over."""
+
+    process: subprocess.Popen[str]
+    runs: Path
+    began_s: float
+    output: str = ""
+    seconds: float = 0.0
+
+    def finish(self) -> Night:
+        """Wait for its end, within bounds; `output` and `seconds` are there then."""
+        self.output, _ = self.process.communicate(timeout=NIGHT_S)
+        self.seconds = time.monotonic() - self.began_s
+        print(self.output)
+        return self
+
+    @property
+    def code(self) -> int:
+        return self.process.returncode
+
+    @property
+    def folder(self) -> Path:
+        (folder,) = self.runs.iterdir()
+        return folder
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return json.loads((self.folder / "run.json").read_text())
+
+    @property
+    def cause(self) -> str:
+        return (self.record["cause"] or {}).get("message", "")
+
+    @property
+    def notes(self) -> str:
+        return (self.folder / "journal.jsonl").read_text()
+
+    def log(self, host: str, process: str) -> str:
+        return (self.folder / "logs" / host / f"{process}.log").read_text()
+
+    def await_step(self, name: str) -> None:
+        """Wait until the night is in this step, or has ended."""
+
+        def there() -> bool:
+            journal = next(self.runs.glob("*/journal.jsonl"), None)
+            known = journal is not None and f'"{name}' in journal.read_text()
+            return known or self.process.poll() is not None
+
+        until(there)
+        assert self.process.poll() is None, f"the night ended before {name!r}"
+
+
+@dataclass
+class Stage:
+    """Two lab hosts, `head` and `worker`, and the nights that were begun on them."""
+
+    lab: Lab
+    folder: Path
+    nights: list[Night] = field(default_factory=list)
+
+    @property
+    def head(self) -> str:
+        return self.lab.hosts[0].name
+
+    @property
+    def worker(self) -> str:
+        return self.lab.hosts[1].name
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        return self.head, self.worker
+
+    def case(  # noqa: PLR0913 - what differs from fault to fault
+        self,
+        head: str = "good",
+        worker: str = "worker",
+        *,
+        ready_timeout_s: int = 60,
+        measured: bool = False,
+        deadline_s: int = 120,
+    ) -> Path:
+        """Write a case of two light servers with these manners."""
+        text = LIGHT.format(
+            ready_timeout_s=ready_timeout_s,
+            port=PORT,
+            python="python3",
+            server=SERVER,
+            head=head,
+            worker=worker,
+        )
+        path = self.folder / f"case-{len(self.nights)}.yaml"
+        path.write_text(text + (MEASURED.format(deadline_s=deadline_s) if measured else ""))
+        return path
+
+    def begin(self, case: Path, *flags: str) -> Night:
+        """Start `inv nightly` over both hosts."""
+        runs = self.folder / f"runs-{len(self.nights)}"
+        argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
+        argv += ["--cluster", str(self.lab.cluster_file), "--runs", str(runs), *flags]
+        process = subprocess.Popen(
+            argv,
+            cwd=PROJECT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "CI": "true"},
+        )
+        night = Night(process, runs, time.monotonic())
+        self.nights.append(night)
+        return night
+
+    def night(self, case: Path, *flags: str) -> Night:
+        """Run a whole night."""
+        return self.begin(case, *flags).finish()
+
+    def pid_in(self, host: str, words: str) -> int:
+        """Wait for a process of a host whose command has these words; its pid on this machine."""
+        found: list[int] = []
+
+        def there() -> bool:
+            found[:] = [p.pid for p in inside.processes(self.lab, host) if words in p.command]
+            return bool(found)
+
+        until(there)
+        return found[0]
+
+    def ours_on(self, host: str) -> list[str]:
+        """Commands of what runs on a host besides the lab itself."""
+        return [one.command for one in inside.processes(self.lab, host)]
+
+    def await_nothing_left(self, *, folders: tuple[str, ...] = ()) -> None:
+        """Wait until no host has a process, a port or a file of ours; looks from inside.
+
+        Args:
+            folders: hosts whose logs could not come home, so that a run's folder may stay there.
+        """
+        for host in self.hosts:
+            until(lambda host=host: not self.ours_on(host), DEAD_MAN_S)
+            assert inside.ports(self.lab, host) == set()
+            left = [path for path in inside.written(self.lab, host) if not known_file(path)]
+            if host in folders:
+                left = [path for path in left if "/.lamplighter/" not in path]
+            assert left == [], host
+
+    def mend(self) -> None:
+        """Make both hosts new."""
+        for host in self.hosts:
+            faults.crash(self.lab, host)
+            faults.boot(self.lab, host)
+
+
+def known_file(path: str) -> bool:
+    """What every host has and may keep: the two files of the lock, which nobody holds."""
+    kept = f"{workspace_of('')}/.lamplighter"
+    return path in {f"{kept}/lock", f"{kept}/lock.guard"} or path.startswith("/var/log/")
