@@ -39,7 +39,8 @@ def test_the_machine(tmp_path):
 
 def test_it_travels_to_a_host_with_nothing_but_python(tmp_path):
     loader = LOADER.rpartition("from ci.hosts.remote.agent")[0]
-    asked = "import json\nfrom ci.hosts.remote import facts\nprint(json.dumps(facts.gather('/', [], [])))"
+    gather_it = "print(json.dumps(facts.gather('/', [], [])))"
+    asked = f"import json\nfrom ci.hosts.remote import facts\n{gather_it}"
     done = subprocess.run(
         [OLDEST, "-ISB", "-c", loader + asked],
         check=True,

@@ -1,32 +1,43 @@
 """The socket through which a supervisor is asked, and what it wrote where it is gone."""
 
-import contextlib
-import json
-import os
-import socket
-from typing import Iterator, Optional
+from __future__ import annotations
 
-from ci.hosts.remote.store import State, read_json
+import os
+
+from ci.hosts.remote import wire
+from ci.hosts.remote.store import read_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Callable, Iterator, Optional
+
+    from ci.hosts.remote.store import State
 
 ANSWER_S = 5.0
 MESSAGE_BYTES = 1 << 20
 
 
-@contextlib.contextmanager
-def short_path(folder: str) -> Iterator[str]:
+def by_short_path(folder: str, act: Callable[[str], object]) -> None:
     """Name the control socket in few bytes: a socket's path is limited to 108."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{handle}/control"
+        act(f"/proc/self/fd/{handle}/control")
     finally:
         os.close(handle)
 
 
+def new_socket() -> socket.socket:
+    """SEQPACKET: every message arrives whole."""
+    import socket  # noqa: PLC0415 - takes as long as half of Python's start; none may be needed
+
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
 def listen(folder: str) -> socket.socket:
-    """Open the control socket. SEQPACKET: every message arrives whole."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with short_path(folder) as path:
-        listener.bind(path)
+    """Open the control socket."""
+    listener = new_socket()
+    by_short_path(folder, listener.bind)
     listener.listen(16)
     listener.settimeout(0)
     return listener
@@ -34,10 +45,9 @@ def listen(folder: str) -> socket.socket:
 
 def dial(folder: str, message: str) -> Optional[socket.socket]:
     """Reach a folder's supervisor with a first message; None when there is none any more."""
-    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    caller = new_socket()
     try:
-        with short_path(folder) as path:
-            caller.connect(path)
+        by_short_path(folder, caller.connect)
         caller.send(message.encode())
     except OSError:
         caller.close()
@@ -48,7 +58,7 @@ def dial(folder: str, message: str) -> Optional[socket.socket]:
 def receive(caller: socket.socket) -> State:
     """Wait for the next state; empty when the supervisor has gone."""
     try:
-        return json.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
+        return wire.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
     except OSError:
         return {}
 

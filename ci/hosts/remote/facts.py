@@ -3,18 +3,22 @@
 What is seldom needed is imported where it is needed: this runs on every host of a large cluster.
 """
 
-import functools
+from __future__ import annotations
+
 import os
-import socket
+import pwd
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ci.hosts.remote import network, software
 from ci.hosts.remote import ports as listening_ports
 from ci.hosts.remote.store import boot_id
 
-Facts = Dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+    Facts = Dict[str, Any]
 
 ACCELERATOR_TOOLS = ("nvidia-smi", "npu-smi")
 # A shell over SSH often lacks the folders that a login shell has.
@@ -52,10 +56,16 @@ def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
         free, total = facts.pop(name) or (None, None)
         facts.update({f"{name}_free_bytes": free, f"{name}_total_bytes": total})
     facts["weights"] = {
-        path: _taken(f"weights {path}", functools.partial(_weights, path), errors) for path in paths
+        path: _taken(f"weights {path}", lambda path=path: _weights(path), errors)  # type: ignore[misc]
+        for path in paths
     }
     facts["took_s"] = time.monotonic() - began
     return facts
+
+
+def light(workspace: str, ports: List[int], paths: List[str]) -> bool:  # noqa: ARG001
+    """Say whether reading all of it starts no process and imports nothing."""
+    return not (ports or paths or _devices() or accelerator_tools())
 
 
 def accelerator_tools() -> Dict[str, str]:
@@ -86,7 +96,7 @@ def _listening(found: List[listening_ports.Listener]) -> List[int]:
 def _accelerators(errors: Dict[str, str]) -> List[Dict[str, Any]]:
     """A tool that hangs or fails is an error: that is not the same as no accelerator."""
     tools = accelerator_tools()
-    devices = [name for name in os.listdir("/dev") if name.startswith(("davinci", "nvidia"))]
+    devices = _devices()
     if not tools and not devices:
         return []
     from ci.hosts.remote import accelerators  # noqa: PLC0415
@@ -94,6 +104,10 @@ def _accelerators(errors: Dict[str, str]) -> List[Dict[str, Any]]:
     found, said = accelerators.find(tools, devices)
     errors.update(said)
     return found
+
+
+def _devices() -> List[str]:
+    return [name for name in os.listdir("/dev") if name.startswith(("davinci", "nvidia"))]
 
 
 def _weights(path: str) -> Dict[str, Any]:
@@ -138,8 +152,6 @@ def _uptime_s() -> float:
 
 
 def _user() -> str:
-    import pwd  # noqa: PLC0415
-
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -147,7 +159,7 @@ def _user() -> str:
 
 
 _MACHINE: Dict[str, Callable[[], Any]] = {
-    "hostname": socket.gethostname,
+    "hostname": lambda: os.uname().nodename,
     "kernel": lambda: os.uname().release,
     "machine": lambda: os.uname().machine,
     "cpu": _cpu,

@@ -1,9 +1,14 @@
 """This host's network interfaces and addresses, asked of the kernel over netlink."""
 
+from __future__ import annotations
+
+import _socket as socket  # the other half of `socket` takes as long as half of Python's start
 import os
-import socket
 import struct
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 # Linux include/uapi/linux/{netlink,rtnetlink,if_link,if_addr}.h
 _GET_LINK, _GET_ADDRESS, _ERROR, _DONE = 18, 22, 2, 3
@@ -89,7 +94,8 @@ def dump(protocol: int, what: int, body: bytes) -> Iterator[bytes]:
     Raises:
         OSError: the kernel cannot tell.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as link:
+    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    try:
         link.settimeout(ANSWER_S)
         link.bind((0, 0))
         link.send(_HEADER.pack(_HEADER.size + len(body), what, _DUMP, 1, 0) + body)
@@ -107,6 +113,8 @@ def dump(protocol: int, what: int, body: bytes) -> Iterator[bytes]:
                     )
                 yield body
                 at += _aligned(length)
+    finally:
+        link.close()
 
 
 def _attributes(body: bytes, at: int) -> Iterator[Tuple[int, bytes]]:

