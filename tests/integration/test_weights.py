@@ -1,0 +1,227 @@
+"""Weights copied to real hosts: resumed, verified, and where it cannot be, said why."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from lab_fixture import said, ssh
+
+from ci.clusters import load
+from ci.errors import ConnectionLost, ExitCode, InfrastructureError, UserError
+from ci.hosts.agent import Agent
+from ci.hosts.connect import connected
+from ci.hosts.connection import LocalConnection
+from ci.hosts.send_file import PIECE_BYTES, Source, send
+from ci.hosts.weights import as_text, exit_code, sync
+from ci.lab import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ci.lab.model import Lab
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a disk that is full takes root")
+TARGET = "/data/models/toy"
+FILES = {
+    "config.json": b"{}",
+    "model-00001-of-00002.safetensors": os.urandom(3 * PIECE_BYTES + 17),
+    "model-00002-of-00002.safetensors": os.urandom(9 * PIECE_BYTES),
+    "tokenizer/empty.txt": b"",
+}
+BIG = "model-00002-of-00002.safetensors"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write(tmp_path / "toy")
+
+
+def write(folder: Path) -> Path:
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "lock").write_bytes(b"not a weight")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(labs: Callable[..., Lab]) -> Lab:
+    return labs(2, disk_mb=64)
+
+
+@pytest.fixture
+def agents(lab: Lab) -> Iterator[dict[str, Agent]]:
+    with connected(load(lab.cluster_file)) as made:
+        yield made
+    for host in lab.hosts:
+        ssh(lab, host.name, "rm -rf /data")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Agent]:
+    agent = Agent(LocalConnection(), str(tmp_path / "workspace"))
+    yield agent
+    agent.close()
+
+
+def assert_there(lab: Lab, host: str, folder: str = TARGET) -> None:
+    listed = said(lab, host, f"cd {folder} && find . -type f -printf '%m %P\\n' | sort")
+    assert listed.split("\n") == sorted(f"644 {name}" for name in FILES)
+    sums = said(lab, host, f"cd {folder} && sha256sum {' '.join(FILES)}").split("\n")
+    assert [line.split()[0] for line in sums] == [
+        hashlib.sha256(content).hexdigest() for content in FILES.values()
+    ]
+
+
+@as_root
+def test_every_host_gets_every_file_once(lab, agents, model):
+    told = []
+    outcomes = sync(agents, model, TARGET, told.append)
+    assert list(outcomes) == list(agents)
+    for host, one in outcomes.items():
+        assert (one.failed, one.copied, one.skipped) == ("", sorted(FILES), [])
+        assert one.sent == sum(map(len, FILES.values()))
+        assert_there(lab, host)
+    assert {one.host for one in told if one.done == one.total} == set(agents)
+    again = sync(agents, model, TARGET)
+    assert [(one.copied, one.skipped, one.sent) for one in again.values()] == [
+        ([], sorted(FILES), 0)
+    ] * 2
+    assert exit_code(again) == ExitCode.PASS
+
+
+@as_root
+def test_a_file_that_differs_is_replaced_and_others_stay(lab, agents, model):
+    host = next(iter(agents))
+    sync(agents, model, TARGET)
+    flip = f"printf x | dd of={TARGET}/{BIG} bs=1 seek=4000000 conv=notrunc"
+    assert ssh(lab, host, f"{flip}; echo ours > {TARGET}/notes").returncode == 0
+    outcome = sync(agents, model, TARGET)[host]
+    assert (outcome.failed, outcome.copied, len(outcome.skipped)) == ("", [BIG], 3)
+    assert said(lab, host, f"cat {TARGET}/notes; rm {TARGET}/notes") == "ours"
+    assert_there(lab, host)
+
+
+@as_root
+def test_a_connection_that_breaks_half_way_comes_back_and_goes_on(lab, agents, model):
+    host = lab.hosts[0].name
+    half = threading.Event()
+
+    def cut_once(there: int) -> None:
+        if there > 4 * PIECE_BYTES and not half.is_set():
+            half.set()
+            faults.restart_sshd(lab, host, kill_sessions=True)
+
+    send(agents[host], Source(model / BIG), TARGET, BIG, on_bytes=cut_once)
+    assert half.is_set()
+    digest = said(lab, host, f"sha256sum < {TARGET}/{BIG}").split()[0]
+    assert digest == hashlib.sha256(FILES[BIG]).hexdigest()
+
+
+@as_root
+@pytest.mark.parametrize("harm", ["", "printf x | dd of={part} bs=1 seek=1000 conv=notrunc"])
+def test_a_part_of_an_earlier_sync_is_used_if_it_is_right(lab, agents, model, harm):
+    host = next(iter(agents))
+    have = 4 * PIECE_BYTES + 5
+    agents[host].write(f"{TARGET}/{BIG}.part", FILES[BIG][:have])
+    assert ssh(lab, host, harm.format(part=f"{TARGET}/{BIG}.part")).returncode == 0
+    outcome = sync({host: agents[host]}, model, TARGET)[host]
+    everything = sum(map(len, FILES.values()))
+    assert (outcome.failed, outcome.sent) == ("", everything if harm else everything - have)
+    assert_there(lab, host)
+
+
+@as_root
+def test_what_fails_on_one_host_is_said_and_stops_no_other(lab, agents, model):
+    full, fine = agents
+    faults.fill_disk(lab, full)
+    try:
+        outcomes = sync({**agents, "gone": ConnectionLost("gone: it is down")}, model, TARGET)
+    finally:
+        faults.free_disk(lab, full)
+    assert "are free on the file system of" in outcomes[full].failed
+    assert outcomes["gone"].failed == "gone: it is down"
+    assert outcomes[fine].failed == ""
+    assert_there(lab, fine)
+    assert exit_code(outcomes) == ExitCode.UNKNOWN
+    table = as_text(outcomes)
+    assert [line.split()[-1] for line in table.splitlines()[1:4]] == [
+        "failed", "verified", "failed",
+    ]  # fmt: skip
+    assert outcomes[full].failed in table
+
+
+@as_root
+def test_a_disk_that_fills_meanwhile_is_said_and_the_rest_is_sent_later(lab, agents, model):
+    host = next(iter(agents))
+
+    filled = []
+
+    def fill(there: int) -> None:
+        if there > 2 * PIECE_BYTES and not filled:
+            filled.append(there)
+            ssh(lab, host, "cat /dev/zero > /filler")
+
+    try:
+        with pytest.raises(InfrastructureError, match=r"No space left on device.*make room"):
+            send(agents[host], Source(model / BIG), TARGET, BIG, on_bytes=fill)
+    finally:
+        ssh(lab, host, "rm -f /filler")
+    outcome = sync({host: agents[host]}, model, TARGET)[host]
+    assert outcome.failed == ""
+    assert outcome.sent <= sum(map(len, FILES.values())) - 2 * PIECE_BYTES
+    assert_there(lab, host)
+
+
+def test_a_link_on_the_host_that_leads_elsewhere_is_not_written_through(here, model, tmp_path):
+    target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
+    target.mkdir()
+    elsewhere.mkdir()
+    (target / "tokenizer").symlink_to(elsewhere)
+    outcome = sync({"localhost": here}, model, str(target))["localhost"]
+    assert "leads out of" in outcome.failed
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_same_folder_is_left_alone(here, model):
+    outcome = sync({"localhost": here}, model)["localhost"]
+    assert (outcome.failed, outcome.copied, outcome.skipped) == ("", [], sorted(FILES))
+
+
+def test_what_the_hub_keeps_as_links_is_copied(here, tmp_path):
+    home = tmp_path / "models--a--b"
+    (home / "blobs").mkdir(parents=True)
+    (home / "blobs" / "f00").write_bytes(b"weights")
+    (home / "snapshots" / "1").mkdir(parents=True)
+    (home / "snapshots" / "1" / "model.safetensors").symlink_to("../../blobs/f00")
+    target = tmp_path / "target"
+    outcome = sync({"localhost": here}, home / "snapshots" / "1", str(target))["localhost"]
+    assert outcome.failed == ""
+    assert (target / "model.safetensors").read_bytes() == b"weights"
+    assert not (target / "model.safetensors").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("nowhere", "/data/x", "no such folder"),
+        ("empty", "/data/x", "no file is in it"),
+        ("toy", "data/x", "absolute"),
+        ("leaving", "/data/x", "outside of"),
+    ],
+)
+def test_what_cannot_be_copied_is_refused_before_anything_happens(
+    here, model, source, target, words
+):
+    (model.parent / "empty").mkdir()
+    (model.parent / "leaving").mkdir()
+    (model.parent / "leaving" / "shadow").symlink_to("/etc/hostname")
+    with pytest.raises(UserError, match=words):
+        sync({"localhost": here}, model.parent / source, target)
