@@ -35,18 +35,29 @@ TOOLS = ("aisbench", "lm_eval")
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything: unit, integration and, with real vLLM on this machine, end to end.
+    """Everything: unit, integration, faults and, with real vLLM on this machine, end to end.
 
     `-- tests/unit` runs what it names, with the environments that are there.
     """
     _install(session, "tests")
     chosen = session.posargs
     if not chosen:
-        session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu")
-        chosen = ["tests/unit", "tests/integration", "tests/e2e"]
+        _set_up(session)
+        chosen = ["tests/unit", "tests/integration", "tests/faults", "tests/e2e"]
     session.run("pytest", *chosen, env=_tool_folders())
     if not session.posargs:
         session.run("pytest", "tests/e2e/test_version.py", "--vllm", EARLIER_VLLM)
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Every fault that a night has to survive, played on lab hosts; prints the table. Needs root.
+
+    `-- -k disk` plays those whose name has this word.
+    """
+    _install(session, "tests")
+    _set_up(session)
+    session.run("pytest", "tests/faults", *session.posargs, env=_tool_folders())
 
 
 @nox.session
@@ -108,6 +119,11 @@ def _device(session: nox.Session) -> Device:
     if chosen not in DEVICES:
         session.error(f"--device {chosen}: known are {', '.join(DEVICES)}")
     return chosen
+
+
+def _set_up(session: nox.Session) -> None:
+    """Make what tests need beyond Python packages: environments, and programs for a lab."""
+    session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu", "--lab")
 
 
 def _install(session: nox.Session, group: str) -> None:

@@ -98,6 +98,8 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
                     results[item.benchmark.name] = evaluate(plan, item, processes, record)
         except BaseException as raised:  # noqa: BLE001 - a night ends in a report, whatever ended it
             error = raised
+            for one in getattr(raised, "errors", ()):
+                record.note(message_of(one))
         with record.step("give the hosts back"):
             give_back(processes, record, keep_s=0 if error else order.keep_s)
         cause = message_of(error) if error else ""

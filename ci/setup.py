@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from ci import environments
 from ci.errors import LamplighterError, PreparationFailed
 from ci.hosts.prepare import recipe_of
-from ci.site import CONFIGS, device_of, workspace_of
+from ci.lab.programs import need_programs
+from ci.nodes import workspace_of
+from ci.site import CONFIGS, device_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vllm", default="", help="a version of configs/versions.yaml")
     parser.add_argument("--device", default="", help="cpu, cuda or ascend; default: what is here")
     parser.add_argument("--workspace", default="", help="default: $LAMPLIGHTER_WORKSPACE")
+    parser.add_argument("--lab", action="store_true", help="the system's programs for a lab")
     asked = parser.parse_args(arguments)
     try:
+        if asked.lab:
+            need_programs()
         for item in wanted(asked.names, asked.vllm, asked.device, asked.workspace):
             make(item)
     except LamplighterError as error:

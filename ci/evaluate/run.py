@@ -11,6 +11,7 @@ from ci.errors import LamplighterError
 from ci.evaluate.model import Output, Result, job_of
 from ci.evaluate.tools import TOOLS
 from ci.hosts.process import Launch
+from ci.serve.probe import asked_on, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,9 @@ def evaluate(
             _bring_home(agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
         record.folder.write(f"{home}/items.jsonl", items_of(result))
+        # Which rank has served how much, among much else.
+        seen = metrics(asked_on(processes.agents[plan.leader]), plan.endpoint)
+        record.folder.write(f"{home}/metrics.txt", seen)
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
     record.evaluated(benchmark.name, benchmark.tool, result, f"{home}/items.jsonl", f"{home}/raw")
     return result

@@ -17,11 +17,14 @@ class SeveralFailed(InfrastructureError):  # noqa: N818
     """The same step failed on several hosts; `errors` has each of them, in host order."""
 
     def __init__(self, errors: tuple[LamplighterError, ...]) -> None:
-        super().__init__("; ".join(dict.fromkeys(map(str, errors))))
+        said = list(dict.fromkeys(map(str, errors)))
+        rest = f"; and {len(said) - MOST_SAID} more, see the journal" if said[MOST_SAID:] else ""
+        super().__init__("; ".join(said[:MOST_SAID]) + rest)
         self.errors = errors
 
 
 AT_ONCE = 32
+MOST_SAID = 3
 
 
 def fan_out(

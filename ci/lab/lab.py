@@ -149,7 +149,7 @@ def _planned(lab: Lab, count: int) -> Lab:
     if lab.root:
         subnet = network.free_subnet()
         addresses = [network.address(subnet, index) for index in numbers]
-        lab = replace(lab, subnet=subnet)
+        lab = replace(lab, subnet=subnet, neighbours=network.neighbours_before(count))
     else:
         addresses = [f"127.0.0.{index + 1}" for index in numbers]
         lab = replace(lab, port=loopback.free_port(addresses))
@@ -164,6 +164,7 @@ def _user() -> str:
 def _make(lab: Lab) -> None:
     write_keys(lab)
     if lab.root:
+        network.remember_neighbours(lab, more=True)
         namespaces.make_hosts(lab)
     else:
         for host in lab.hosts:
@@ -188,6 +189,7 @@ def _prove_login(lab: Lab) -> None:
 
 def _remove(lab: Lab) -> None:
     (namespaces if lab.root else loopback).end_hosts(lab)
+    network.remember_neighbours(lab, more=False)
     if lab.cluster_file.exists() and lab.cluster_file.read_text().startswith(_header(lab)):
         lab.cluster_file.unlink()
     if (lab.folder / "hosts").exists():

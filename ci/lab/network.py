@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ci.lab.model import Lab, LabHost
 
 NAMESPACES = Path("/run/netns")
+NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 MOST_HOSTS = 250
 PREFIXES = ("10.213", "10.214", "172.29")
 
@@ -76,6 +77,31 @@ def owner_of(lab: Lab) -> Path | None:
         if link["ifname"] == interface(lab):
             return Path(link.get("ifalias", "?"))
     return None
+
+
+def neighbours_before(count: int) -> int:
+    """How many neighbours the kernel remembers, where that is too few for so many hosts; else 0.
+
+    All namespaces share that table (arp(7), gc_thresh3): once every host has spoken with every
+    other, it is full, and packets vanish.
+    """
+    try:
+        most = int(NEIGHBOURS.read_text())
+    except (OSError, ValueError):
+        return 0
+    return most if most < _neighbours_of(count) else 0
+
+
+def remember_neighbours(lab: Lab, *, more: bool) -> None:
+    """Let the kernel remember as many neighbours as the lab has, or as before it."""
+    if lab.neighbours:
+        with contextlib.suppress(OSError):  # then a large lab loses packets, and nothing else
+            most = _neighbours_of(len(lab.hosts)) if more else lab.neighbours
+            NEIGHBOURS.write_text(str(most))
+
+
+def _neighbours_of(count: int) -> int:
+    return 2 * count * count
 
 
 def make_network(lab: Lab) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ci.clusters import CLUSTERS
 from ci.lab import lab
-from ci.site import workspace_of
+from ci.nodes import workspace_of
 
 
 def up(count: int, name: str, disk_mb: int) -> str:

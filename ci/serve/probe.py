@@ -138,6 +138,12 @@ def served_models(ask: Ask, endpoint: Endpoint) -> tuple[str, ...]:
     return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row)
 
 
+def metrics(ask: Ask, endpoint: Endpoint) -> str:
+    """Ask for the server's metrics, as they are; empty when it gives none."""
+    status, body, _ = _answer(ask("GET", f"{endpoint.url}/metrics", READ_TIMEOUT_S, None))
+    return body if status == OK else ""
+
+
 def ranks(ask: Ask, endpoint: Endpoint) -> frozenset[str]:
     """Ask which engines stand behind the endpoint: the `engine` labels of vLLM's metrics."""
     return frozenset(_by_engine(ask, endpoint, RUNNING))
@@ -150,9 +156,7 @@ def tokens_generated(ask: Ask, endpoint: Endpoint) -> float | None:
 
 
 def _by_engine(ask: Ask, endpoint: Endpoint, metric: re.Pattern[str]) -> dict[str, float]:
-    status, body, _ = _answer(ask("GET", f"{endpoint.url}/metrics", READ_TIMEOUT_S, None))
-    found = metric.findall(body) if status == OK else []
-    return {engine: float(value) for engine, value in found}
+    return {engine: float(value) for engine, value in metric.findall(metrics(ask, endpoint))}
 
 
 def _generate(  # noqa: PLR0913, PLR0917 - what makes the two questions differ

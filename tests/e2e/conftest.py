@@ -88,12 +88,12 @@ def case(tmp_path: Path, port: int) -> Callable[..., Path]:
 @pytest.fixture
 def start(
     request: pytest.FixtureRequest, tmp_path: Path, vllm: str
-) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start `inv nightly`; afterwards nothing of it is left on this machine."""
     begun: list[subprocess.Popen[str]] = []
 
-    def begin(config: Path) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(config)]
+    def begin(config: Path, *flags: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(config), *flags]
         argv += ["--runs", str(tmp_path / "runs"), "--vllm", vllm]
         if device := request.config.getoption("--device"):
             argv += ["--device", device]

@@ -1,0 +1,81 @@
+"""From `inv nightly` to the last server process started, and back: `python benchmarks/bringup.py`.
+
+Makes lab hosts on this machine, so that all of them share its cores; needs root. Run it on an idle
+machine and quote it with the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ci.lab import lab
+
+PROJECT = Path(__file__).resolve().parent.parent
+SERVER = PROJECT / "tests" / "integration" / "light_server.py"
+PORT = 18_472
+HEAD = f"python3 -ISB {SERVER} {PORT} good --port {PORT}"
+# A worker that costs the hosts nothing: all of them share this machine.
+WORKER = "sh -c 'exec sleep 600' --headless"
+
+
+def case_of(count: int) -> str:
+    """A case of one light server and so many idle workers."""
+    nodes = "\n".join(f'  - server_cmd: "{cmd}"' for cmd in [HEAD, *([WORKER] * (count - 1))])
+    return (
+        f"test_name: {count} hosts\nmodel: light\nnum_nodes: {count}\nnpu_per_node: 0\n"
+        f"ready_timeout_s: 60\ndeployment:\n{nodes}\n"
+    )
+
+
+def night(case: Path, cluster: Path, runs: Path) -> dict[str, float]:
+    """One whole night: seconds until the last server runs, and of every step."""
+    argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
+    argv += ["--cluster", str(cluster), "--runs", str(runs)]
+    began = time.time()
+    ended = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
+    whole = time.time() - began
+    if ended.returncode != 0:
+        raise SystemExit(ended.stdout + ended.stderr)
+    record: dict[str, Any] = json.loads(max(runs.glob("*/run.json")).read_text())
+    starts = [datetime.fromisoformat(one["started_at"]) for one in record["processes"]]
+    steps = {step["name"]: step["seconds"] for step in record["steps"]}
+    return {"last server started": max(starts).timestamp() - began, **steps, "whole": whole}
+
+
+def main() -> None:
+    """Parse, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, nargs="*", default=[2, 64])
+    parser.add_argument("--times", type=int, default=3)
+    asked = parser.parse_args()
+    print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
+    for count in asked.hosts:
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            made = home / "lab"
+            cluster = home / "cluster.yaml"
+            lab.up(made, count, name=f"bench-{count}", cluster_file=cluster, shown=[PROJECT])
+            try:
+                case = home / "case.yaml"
+                case.write_text(case_of(count))
+                runs = [night(case, cluster, home / "runs") for _ in range(asked.times)]
+            finally:
+                lab.down(made)
+        for name in runs[0]:
+            seconds = statistics.median(run[name] for run in runs)
+            print(f"{count:4} hosts  {name:<50} {seconds:7.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Two hosts of a lab, headless data parallel with real vLLM: CLUSTER.md's night."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ci.lab import inside
+from ci.nodes import workspace_of
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from ci.lab.model import Lab
+
+PROJECT = Path(__file__).parents[2]
+TOKENS = re.compile(
+    r'^vllm:generation_tokens_total\{.*engine="(\d+)".*\} ([\d.e+]+)$', re.MULTILINE
+)
+
+
+@pytest.fixture
+def two_hosts(labs: Callable[..., Lab]) -> Lab:
+    if os.geteuid() != 0:
+        pytest.fail("two hosts on one machine need network namespaces: run this test as root")
+    return labs(2, workspace=workspace_of(""), shown=[PROJECT])
+
+
+def test_a_night_over_two_hosts(
+    two_hosts: Lab,
+    start: Callable[..., subprocess.Popen[str]],
+    finish: Callable[..., object],
+):
+    ended = finish(start(Path("local-2-hosts.yaml"), "--cluster", str(two_hosts.cluster_file)))
+    assert ended.code == 0
+    record, folder = ended.record, ended.folder
+    head, worker = (host.name for host in two_hosts.hosts)
+    assert set(record["hosts"]) == {head, worker}
+    checks = {check["name"]: check for check in record["checks"]}
+    assert checks["acc"]["value"] > 0
+    assert checks["perf"]["value"] > 0
+    # Both engines have served, the headless host's too.
+    served = dict(TOKENS.findall((folder / "evaluate/perf/metrics.txt").read_text()))
+    assert set(served) == {"0", "1"}
+    assert all(float(tokens) > 0 for tokens in served.values())
+    assert "Application startup complete" in (folder / f"logs/{head}/server-0.log").read_text()
+    assert "EngineCore_DP1" in (folder / f"logs/{worker}/server-1.log").read_text()
+    for host in (head, worker):
+        assert inside.processes(two_hosts, host) == ()
+        assert inside.ports(two_hosts, host) == set()
+        assert not [path for path in inside.written(two_hosts, host) if record["id"] in path]

@@ -1,0 +1,174 @@
+"""What an operator types between nights, over real hosts: up, status, logs, down, trust."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hosts_here import until
+
+from ci.lab import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ci.lab.model import Lab
+
+PROJECT = Path(__file__).parents[2]
+SERVER = Path(__file__).with_name("light_server.py")
+WORKSPACE = "/srv/lamplighter-test"
+CASE = f"""\
+test_name: "two light hosts"
+model: light
+num_nodes: 2
+npu_per_node: 0
+ready_timeout_s: 30
+env_common: {{SERVER_PORT: 18371}}
+deployment:
+  - server_cmd: "python3 {SERVER} $SERVER_PORT good --port $SERVER_PORT"
+  - server_cmd: "python3 {SERVER} $SERVER_PORT worker --headless"
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(labs: Callable[..., Lab]) -> Lab:
+    if os.geteuid() != 0:
+        pytest.fail("hosts in network namespaces: run these tests as root")
+    return labs(2, workspace=WORKSPACE, shown=[PROJECT])
+
+
+@pytest.fixture
+def inv(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Type an `inv` command about the lab; afterwards nothing of any run is on its hosts."""
+    (tmp_path / "case.yaml").write_text(CASE)
+
+    def type_(*words: str, runs: str = "runs") -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), *words]
+        argv += ["--cluster", str(lab.cluster_file), "--runs", runs]
+        ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+        print(ended.stdout, ended.stderr)
+        return ended
+
+    yield type_
+    type_("down", "--all-mine")
+    for host in lab.hosts:
+        until(lambda host=host: not inside.processes(lab, host.name))
+
+
+@pytest.fixture
+def up(inv: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> str:
+    """A run whose servers go on; its id."""
+    assert inv("up", "--config", "case.yaml").returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    return folder.name
+
+
+def rows(inv: Callable[..., subprocess.CompletedProcess[str]]) -> list[tuple[str, str, bool]]:
+    told = json.loads(inv("status", "--json").stdout)["rows"]
+    return [(row["host"], row["process"], row["alive"]) for row in told]
+
+
+def test_servers_that_were_brought_up_go_on_until_they_are_taken_down(inv, lab, up, tmp_path):
+    head, worker = (host.name for host in lab.hosts)
+    # Longer than the lease: nobody but their keep holds them.
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 25)
+    assert sorted(rows(inv)) == sorted(
+        [
+            (head, "lease", True),
+            (head, "server-0", True),
+            (worker, "lease", True),
+            (worker, "server-1", True),
+        ]
+    )
+    assert f"{head} server-0 | light server is up" in inv("logs", "--run", up).stdout
+    only = inv("logs", "--run", up, "--host", worker).stdout
+    assert only == f"{worker} server-1 | a worker server is up\n"
+
+    refused = inv("nightly", "--config", "case.yaml", runs="others")
+    assert refused.returncode == 3
+    assert f"held by run {up}" in refused.stdout
+
+    # From a folder that knows nothing of the run, as another controller would.
+    ended = inv("down", "--run", up, runs="elsewhere")
+    assert ended.returncode == 0
+    assert "nothing is left on 2 hosts" in ended.stdout
+    assert rows(inv) == []
+    log = tmp_path / "elsewhere" / up / "logs" / head / "server-0.log"
+    assert "light server is up" in log.read_text()
+
+
+def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
+    ended = inv("nightly", "--config", "case.yaml", "--keep")
+    assert ended.returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"inv down --run {folder.name}" in ended.stdout
+    assert {process for _, process, alive in rows(inv) if alive} == {
+        "lease",
+        "server-0",
+        "server-1",
+    }
+
+
+def test_a_log_is_followed_to_its_end(inv, lab, up, tmp_path):
+    argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "logs", "--run", up]
+    argv += ["--follow", "--cluster", str(lab.cluster_file)]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as follower:
+        first = {follower.stdout.readline(), follower.stdout.readline()}
+        assert inv("down", "--run", up).returncode == 0
+        rest = follower.stdout.read()
+    head, worker = (host.name for host in lab.hosts)
+    assert first == {
+        f"{head} server-0 | light server is up\n",
+        f"{worker} server-1 | a worker server is up\n",
+    }
+    assert follower.returncode == 0
+    assert rest == ""
+
+
+def test_a_run_that_is_not_there(inv, up):
+    ended = inv("down", "--run", "20200101-000000-none-0000")
+    assert ended.returncode == 2
+    assert up in ended.stderr
+    assert inv("logs", "--run", "20200101-000000-none-0000").returncode == 2
+    assert inv("down").returncode == 2
+
+
+def test_hosts_are_trusted_once_they_were_looked_at(inv, lab, tmp_path):
+    known = tmp_path / "known_hosts"
+    cluster = tmp_path / "new.yaml"
+    text = lab.cluster_file.read_text()
+    cluster.write_text(text.replace(str(lab.known_hosts), str(known)))
+
+    def trust(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "hosts.trust"]
+        argv += ["--cluster", str(cluster), *words]
+        return subprocess.run(
+            argv,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "status"]
+    argv += ["--cluster", str(cluster)]
+    unknown = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert unknown.returncode == 3
+    assert "SHA256:" in unknown.stdout
+    assert "inv hosts.trust" in unknown.stdout
+
+    assert trust().returncode == 2  # nobody to ask
+    assert not known.exists()
+    shown = trust("--yes")
+    assert shown.returncode == 0
+    assert shown.stdout.count("SHA256:") == 2
+    assert len(known.read_text().splitlines()) == 2
+    assert "known already" in trust().stdout
