@@ -110,7 +110,8 @@ class HostBusy(InfrastructureError):  # noqa: N818
         super().__init__(
             f"{host} is held by run {holder.get('run', '?')} of {holder.get('owner', '?')} "
             f"(process {holder.get('process', '?')}, pid {holder.get('pid', '?')}) "
-            f"since {holder.get('since', '?')}; wait for it to end, or stop it there",
+            f"since {holder.get('since', '?')}; queue for it with --wait, or end that run with "
+            f"`inv down --run {holder.get('run', 'RUN')}`",
         )
         self.host = host
         self.holder = holder

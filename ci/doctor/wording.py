@@ -36,4 +36,4 @@ def owner(holder: Mapping[str, Any]) -> str:
 def way_out(holder: Mapping[str, Any], otherwise: str) -> str:
     """Say how to be rid of a process."""
     run = str(holder.get("run") or "").partition("/")[0]
-    return f"end that run with `inv down --run {run}`, or wait for it" if run else otherwise
+    return f"end that run with `inv down --run {run}`" if run else otherwise

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
 WORKSPACE = "~/.cache/lamplighter"  # unless a cluster file names another
 START_S = 20.0
+NOT_FOUND = 127  # as a shell says it
 # A lease has 20 s: three beats fit, and one may be lost.
 BEAT_S = 6.0
 # Without an answer to a beat for so long the way there is taken for broken.
@@ -236,10 +237,16 @@ class Agent:
         code = channel.exit_code(1)
         said = (channel.said.splitlines() or ["it said nothing"])[-1]
         channel.close()
+        python = self.connection.python
+        if code == NOT_FOUND:
+            return (
+                f"{self.host}: there is no {python} on it ({said}); install Python 3.8 or later, "
+                "or name one with `python:` in the cluster file"
+            )
         return (
-            f"{self.host}: {self.connection.python} does not run there "
+            f"{self.host}: {python} does not run there "
             f"({'no answer' if code is None else f'exit {code}'}: {said}); a host needs bash and "
-            "python3 3.8 or later, see `ssh <host> python3 --version`"
+            f"Python 3.8 or later: see there what `{python} --version` says"
         )
 
     def _send(self, data: bytes) -> None:

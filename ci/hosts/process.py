@@ -224,7 +224,7 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
         answer = result_of(agent, "start", agent.ask("start", spec=wish), START_S)
     except Refusal as refusal:
         agent.forget("state", supervised.folder)
-        raise _refused(agent.host, spec.process, refusal.told) from None
+        raise _refused(agent, spec.process, refusal.told) from None
     except LamplighterError:
         agent.forget("state", supervised.folder)
         raise
@@ -232,18 +232,16 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
     return supervised
 
 
-def _refused(host: str, process: str, told: Mapping[str, Any]) -> InfrastructureError:
+def _refused(agent: Agent, process: str, told: Mapping[str, Any]) -> InfrastructureError:
     if told.get("kind") == "busy":
-        return HostBusy(host, told["holder"])
-    return InfrastructureError(
-        f"{host}: cannot start {process}: {told['error']}; "
-        f"{ADVICE.get(told.get('kind', ''), 'see the host')}",
-    )
+        return HostBusy(agent.host, told["holder"])
+    advice = ADVICE.get(told.get("kind", ""), "see the host").format(workspace=agent.workspace)
+    return InfrastructureError(f"{agent.host}: cannot start {process}: {told['error']}; {advice}")
 
 
 ADVICE = {
     "exec": "see that the command exists there and may be executed",
-    "workspace": "see that the workspace there can be written and has room",
+    "workspace": "see that its workspace {workspace} can be written and has room, or set another",
     "exists": "give the process another name",
     "spec": "use letters, digits, dots, dashes and underscores",
 }

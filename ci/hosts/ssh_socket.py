@@ -14,7 +14,7 @@ KEEPALIVE_S = 5
 
 ADVICE = {
     errno.ECONNREFUSED: "nothing listens there; start sshd on it, or mend `port`",
-    errno.EHOSTUNREACH: "no route, or the host is down; look at its power, link and address",
+    errno.EHOSTUNREACH: "it is down, or the way there is; look at its power, link and address",
     errno.ENETUNREACH: "no route to its network; look at the routes and the address",
 }
 

@@ -74,6 +74,7 @@ class Processes:
             Interrupted: while waiting.
         """
         began = time.monotonic()
+        told = ""
         while True:
             try:
                 self._take_all()
@@ -81,7 +82,10 @@ class Processes:
                 if not _only_busy(error) or time.monotonic() - began >= wait_s:
                     raise
                 self._let_go()
-                self._wait(str(error), began)
+                if str(error) != told:
+                    told = str(error)
+                    self.view.note(f"queueing: {told}")
+                self._wait(told, began)
             else:
                 return
 

@@ -109,7 +109,10 @@ def refusal(error: Exception) -> State:
     """Say why there is no process."""
     if isinstance(error, Refused):
         return error.answer
-    return {"kind": "workspace", "error": f"{type(error).__name__}: {error}"}
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return {"kind": "workspace", "error": said}
 
 
 def take_host(spec: State) -> Tuple[str, int]:
@@ -171,6 +174,8 @@ def end_orphans(folder: str, root: int, grace_s: float) -> State:
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
     state.update(sweep(root, marker, grace_s))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
+    if state["complete"] and state.get("tmp"):
+        remove(state["tmp"])  # the guardian that should have done it may have been killed, too
     with contextlib.suppress(OSError):
         write_json(os.path.join(folder, "state.json"), state)
     return state

@@ -56,6 +56,7 @@ class Supervisor:
             "pid": None,
             "supervisor": os.getpid(),
             "guardian": os.getppid(),
+            "tmp": spec["tmp"],
             "survivors": [],
             "killed": 0,
             "escalated": False,
