@@ -36,16 +36,17 @@ def stage(request: pytest.FixtureRequest, two_hosts: Lab, tmp_path: Path) -> Ite
     for night in stage.nights:
         if night.process.poll() is None:
             night.process.send_signal(signal.SIGKILL)
-            night.process.communicate()
-    _note(request, stage)
+            night.process.wait()
+    if stage.in_table:
+        _note(request, stage)
     stage.mend()
 
 
 def _note(request: pytest.FixtureRequest, stage: Stage) -> None:
-    """Add a row to the table: the last night's outcome, under the test's own name."""
+    """Add a row to the table: the outcome of the night it is about, under the test's own name."""
     rows = request.config.stash.setdefault(ROWS, [])
     name = request.node.name.removeprefix("test_").replace("_", " ")
-    for night in stage.nights[-1:]:
+    for night in [stage.subject] if stage.subject else stage.nights[-1:]:
         if next(night.runs.glob("*/run.json"), None):
             record, cause = night.record, night.cause
             row = (name, str(night.code), record["outcome"], f"{night.seconds:.0f}", cause[:MOST])

@@ -15,6 +15,7 @@ from hosts_here import until
 
 from ci.lab import faults, inside
 from ci.nodes import workspace_of
+from ci.report.markdown import cell
 
 if TYPE_CHECKING:
     from ci.lab.model import Lab
@@ -25,6 +26,7 @@ NIGHT_S = 400
 # Lease, grace, a tick and the agent's own silence: after that a cut-off host is free by itself.
 DEAD_MAN_S = 90
 PORT = 18_370
+INVOKE = (sys.executable, "-m", "invoke")
 
 LIGHT = """\
 test_name: "a night with a fault"
@@ -60,13 +62,15 @@ class Night:
 
     process: subprocess.Popen[str]
     runs: Path
+    said: Path
     began_s: float
     output: str = ""
     seconds: float = 0.0
 
     def finish(self) -> Night:
         """Wait for its end, within bounds; `output` and `seconds` are there then."""
-        self.output, _ = self.process.communicate(timeout=NIGHT_S)
+        self.process.wait(NIGHT_S)
+        self.output = self.said.read_text()
         self.seconds = time.monotonic() - self.began_s
         print(self.output)
         return self
@@ -86,7 +90,19 @@ class Night:
 
     @property
     def cause(self) -> str:
-        return (self.record["cause"] or {}).get("message", "")
+        """What ended the night early, else why the first check could not be judged."""
+        record = self.record
+        unknown = (one["reason"] for one in record["checks"] if one["outcome"] == "unknown")
+        return record["cause"]["message"] if record["cause"] else next(unknown, "")
+
+    def assert_unknown(self, *words: str) -> None:
+        """Its outcome is unknown; console and report name the cause in one line, in these words."""
+        assert (self.code, self.record["outcome"]) == (3, "unknown")
+        for word in words:
+            assert word in self.cause
+        assert "\n" not in self.cause
+        assert self.cause in self.output
+        assert cell(self.cause) in (self.folder / "report.md").read_text()
 
     @property
     def notes(self) -> str:
@@ -94,6 +110,11 @@ class Night:
 
     def log(self, host: str, process: str) -> str:
         return (self.folder / "logs" / host / f"{process}.log").read_text()
+
+    def await_said(self, words: str) -> None:
+        """Wait until the night has said this to whoever watches, or has ended."""
+        until(lambda: words in self.said.read_text() or self.process.poll() is not None)
+        assert self.process.poll() is None, f"the night ended before it said {words!r}"
 
     def await_step(self, name: str) -> None:
         """Wait until the night is in this step, or has ended."""
@@ -109,11 +130,20 @@ class Night:
 
 @dataclass
 class Stage:
-    """Two lab hosts, `head` and `worker`, and the nights that were begun on them."""
+    """Two lab hosts, `head` and `worker`, and the nights that were begun on them.
+
+    Attributes:
+        excused: files on the hosts that are the fault's own, not the night's.
+        subject: the night that the fault is about; else it is the last one.
+        in_table: whether it makes a row.
+    """
 
     lab: Lab
     folder: Path
     nights: list[Night] = field(default_factory=list)
+    excused: set[str] = field(default_factory=set)
+    subject: Night | None = None
+    in_table: bool = True
 
     @property
     def head(self) -> str:
@@ -124,10 +154,14 @@ class Stage:
         return self.lab.hosts[1].name
 
     @property
+    def cluster(self) -> tuple[str, str]:
+        return "--cluster", str(self.lab.cluster_file)
+
+    @property
     def hosts(self) -> tuple[str, str]:
         return self.head, self.worker
 
-    def case(  # noqa: PLR0913 - what differs from fault to fault
+    def case(
         self,
         head: str = "good",
         worker: str = "worker",
@@ -152,23 +186,41 @@ class Stage:
     def begin(self, case: Path, *flags: str) -> Night:
         """Start `inv nightly` over both hosts."""
         runs = self.folder / f"runs-{len(self.nights)}"
-        argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
-        argv += ["--cluster", str(self.lab.cluster_file), "--runs", str(runs), *flags]
-        process = subprocess.Popen(
-            argv,
-            cwd=PROJECT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "CI": "true"},
-        )
-        night = Night(process, runs, time.monotonic())
+        argv = [*INVOKE, "nightly", "--config", str(case)]
+        argv += [*self.cluster, "--runs", str(runs), *flags]
+        said = self.folder / f"said-{len(self.nights)}"
+        with said.open("w") as output:
+            process = subprocess.Popen(
+                argv,
+                cwd=PROJECT,
+                text=True,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "CI": "true"},
+            )
+        night = Night(process, runs, said, time.monotonic())
         self.nights.append(night)
         return night
 
     def night(self, case: Path, *flags: str) -> Night:
         """Run a whole night."""
         return self.begin(case, *flags).finish()
+
+    def inv(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the operator's over both hosts, in an empty folder of its own."""
+        elsewhere = self.folder / f"elsewhere-{len(list(self.folder.glob('elsewhere-*')))}"
+        elsewhere.mkdir()
+        ended = subprocess.run(
+            [*INVOKE, "--search-root", str(PROJECT), *argv, *self.cluster],
+            cwd=elsewhere,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=NIGHT_S,
+            check=False,
+        )
+        print(ended.stdout)
+        return ended
 
     def pid_in(self, host: str, words: str) -> int:
         """Wait for a process of a host whose command has these words; its pid on this machine."""
@@ -181,9 +233,18 @@ class Stage:
         until(there)
         return found[0]
 
+    def excuse(self) -> None:
+        """What is written on the hosts by now is not the night's."""
+        self.excused = {path for host in self.hosts for path in inside.written(self.lab, host)}
+
     def ours_on(self, host: str) -> list[str]:
         """Commands of what runs on a host besides the lab itself."""
         return [one.command for one in inside.processes(self.lab, host)]
+
+    def await_free(self) -> None:
+        """Wait until nothing runs on any host."""
+        for host in self.hosts:
+            until(lambda host=host: not self.ours_on(host), DEAD_MAN_S)
 
     def await_nothing_left(self, *, folders: tuple[str, ...] = ()) -> None:
         """Wait until no host has a process, a port or a file of ours; looks from inside.
@@ -191,10 +252,11 @@ class Stage:
         Args:
             folders: hosts whose logs could not come home, so that a run's folder may stay there.
         """
+        self.await_free()
         for host in self.hosts:
-            until(lambda host=host: not self.ours_on(host), DEAD_MAN_S)
             assert inside.ports(self.lab, host) == set()
             left = [path for path in inside.written(self.lab, host) if not known_file(path)]
+            left = [path for path in left if path not in self.excused]
             if host in folders:
                 left = [path for path in left if "/.lamplighter/" not in path]
             assert left == [], host
@@ -202,7 +264,6 @@ class Stage:
     def mend(self) -> None:
         """Make both hosts new."""
         for host in self.hosts:
-            faults.crash(self.lab, host)
             faults.boot(self.lab, host)
 
 

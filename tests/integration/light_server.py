@@ -4,23 +4,30 @@ usage: light_server.py PORT [MANNER]
 
 MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs on completions);
 tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
-late (exits 3 after 20 s); worker (a headless rank: serves nothing).
+late (exits 3 after 20 s); worker (a headless rank: serves nothing); family (a child of its own
+serves, and is busy; a file lies in the temporary folder); warming (503 for 20 s, then good).
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 MODEL = "light"
 CRASH_CODE = 3
 LATE_S = 20
+WARM_AFTER_S = 20
 FRESH = 3
 FOR_EVER = threading.Event()
 COMPLETIONS = itertools.count(1)
+BEGAN_S = time.monotonic()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,7 +38,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.answer(503 if self.manner == "busy" else 200, {"version": "0.0.0-light"})
+        warming = self.manner == "warming" and time.monotonic() - BEGAN_S < WARM_AFTER_S
+        busy = self.manner == "busy" or warming
+        self.answer(503 if busy else 200, {"version": "0.0.0-light"})
 
     def do_POST(self) -> None:
         wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -71,6 +80,9 @@ def main() -> None:
         FOR_EVER.wait(LATE_S if Handler.manner == "late" else 0)
         print("ValueError: the light server does not like this", flush=True)
         sys.exit(CRASH_CODE)
+    if Handler.manner == "family":
+        (Path(os.environ["TMPDIR"]) / "store").touch()
+        subprocess.run([sys.executable, __file__, str(port), "busy"], check=True)
     if Handler.manner in {"deaf", "worker"}:
         print(f"a {Handler.manner} server is up", flush=True)
         FOR_EVER.wait()
