@@ -194,7 +194,7 @@ def _weights(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
         seen = (facts.get("weights") or {}).get(path)
         if seen is None:
             continue
-        sync = f"copy them with `inv weights.sync --path {path}`"
+        sync = f"copy them with `inv weights.sync --source {path}`"
         if not seen["exists"] and (path.startswith("/") or is_offline(plan, host)):
             yield Finding(host, "weights", "error", f"{path} is not here", sync)
         elif not seen["exists"]:

@@ -112,7 +112,7 @@ def _weights(plan: Plan, facts: Mapping[str, Facts]) -> Iterator[Finding]:
                 for hosts in sorted(groups.values(), key=len, reverse=True)
             )
             message = f"{path} is not the same everywhere: {said}"
-            advice = f"make them equal with `inv weights.sync --path {path}`"
+            advice = f"make them equal with `inv weights.sync --source {path}`"
             yield Finding("", "weights", "error", message, advice)
 
 

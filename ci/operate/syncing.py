@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
+from ci.hosts import weights
+from ci.hosts.connect import reached
+from ci.operate.where import targets_of
 
 if TYPE_CHECKING:
     from ci.errors import ExitCode
+    from ci.hosts.weights import Progress
     from ci.site import Options
 
 
 def sync(options: Options, source: str, target: str) -> ExitCode:
-    """Copy it."""
-    raise UserError(f"not yet: {options} {source} {target}")
+    """Copy a folder to all hosts, telling how far each is.
+
+    Args:
+        options: which hosts.
+        source: a folder here.
+        target: on the hosts; empty for the same path.
+
+    Raises:
+        UserError: no folder or no hosts are named, or they will not do.
+    """
+    if not source or not (options.cluster or options.config):
+        raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
+    with reached(targets_of(options, "")) as hosts:
+        outcomes = weights.sync(hosts, Path(source), target or None, _tell)
+    print(weights.as_text(outcomes))
+    return weights.exit_code(outcomes)
+
+
+def _tell(progress: Progress) -> None:
+    print(progress, file=sys.stderr)
