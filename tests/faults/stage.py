@@ -25,6 +25,8 @@ SERVER = PROJECT / "tests" / "integration" / "light_server.py"
 NIGHT_S = 400
 # Lease, grace, a tick and the agent's own silence: after that a cut-off host is free by itself.
 DEAD_MAN_S = 90
+# The lease, its own grace, a tick, and room for a busy machine.
+LEASE_S = 40
 PORT = 18_370
 INVOKE = (sys.executable, "-m", "invoke")
 
@@ -95,9 +97,9 @@ class Night:
         unknown = (one["reason"] for one in record["checks"] if one["outcome"] == "unknown")
         return record["cause"]["message"] if record["cause"] else next(unknown, "")
 
-    def assert_unknown(self, *words: str) -> None:
+    def assert_unknown(self, *words: str, code: int = 3) -> None:
         """Its outcome is unknown; console and report name the cause in one line, in these words."""
-        assert (self.code, self.record["outcome"]) == (3, "unknown")
+        assert (self.code, self.record["outcome"]) == (code, "unknown")
         for word in words:
             assert word in self.cause
         assert "\n" not in self.cause
@@ -154,6 +156,10 @@ class Stage:
         return self.lab.hosts[1].name
 
     @property
+    def elsewhere(self) -> Path:
+        return self.folder / "elsewhere"
+
+    @property
     def cluster(self) -> tuple[str, str]:
         return "--cluster", str(self.lab.cluster_file)
 
@@ -207,12 +213,11 @@ class Stage:
         return self.begin(case, *flags).finish()
 
     def inv(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Run another command of the operator's over both hosts, in an empty folder of its own."""
-        elsewhere = self.folder / f"elsewhere-{len(list(self.folder.glob('elsewhere-*')))}"
-        elsewhere.mkdir()
+        """Run another command of the operator's over both hosts, from another folder."""
+        self.elsewhere.mkdir(exist_ok=True)
         ended = subprocess.run(
             [*INVOKE, "--search-root", str(PROJECT), *argv, *self.cluster],
-            cwd=elsewhere,
+            cwd=self.elsewhere,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

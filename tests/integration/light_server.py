@@ -5,7 +5,8 @@ usage: light_server.py PORT [MANNER]
 MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs on completions);
 tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
 late (exits 3 after 20 s); worker (a headless rank: serves nothing); family (a child of its own
-serves, and is busy; a file lies in the temporary folder); warming (503 for 20 s, then good).
+serves, and is busy; a file lies in the temporary folder); warming (503 for 20 s, then good);
+stubborn (busy, and ignores TERM).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -39,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         warming = self.manner == "warming" and time.monotonic() - BEGAN_S < WARM_AFTER_S
-        busy = self.manner == "busy" or warming
+        busy = self.manner in {"busy", "stubborn"} or warming
         self.answer(503 if busy else 200, {"version": "0.0.0-light"})
 
     def do_POST(self) -> None:
@@ -80,6 +82,9 @@ def main() -> None:
         FOR_EVER.wait(LATE_S if Handler.manner == "late" else 0)
         print("ValueError: the light server does not like this", flush=True)
         sys.exit(CRASH_CODE)
+    if Handler.manner == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("the light server ignores TERM", flush=True)
     if Handler.manner == "family":
         (Path(os.environ["TMPDIR"]) / "store").touch()
         subprocess.run([sys.executable, __file__, str(port), "busy"], check=True)
