@@ -14,6 +14,9 @@ import sys
 import time
 from typing import Any
 
+# It lies beside this file, here and on a host.
+from uv_settings import way_to_packages  # type: ignore[import-not-found]
+
 STAMP = ".lamplighter.json"
 SETTINGS = ".uv.json"  # written by make_environment.py
 
@@ -27,10 +30,13 @@ def unpack(requirements: list[str], folder: str) -> None:
     """Unpack wheels into a folder without what they depend on: the environment has that."""
     with open(os.path.join(sys.prefix, SETTINGS), encoding="utf-8") as file:
         settings = json.load(file)
-    argv = [settings["uv"], "pip", "install", "--quiet", "--no-deps"]
+    way = way_to_packages()
+    argv = [settings["uv"], "pip", "install", "--quiet", "--no-deps", *way.options]
     argv += ["--python", sys.executable, "--target", folder, *requirements]
+    if way.said:
+        say(way.said)
     say("unpacking " + ", ".join(requirements))
-    subprocess.run(argv, check=True, env={**os.environ, **settings["env"]})
+    subprocess.run(argv, check=True, env={**os.environ, **way.env, **settings["env"]})
 
 
 def convert(gguf: str, dtype: str, target: str) -> None:

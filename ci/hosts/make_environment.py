@@ -5,7 +5,6 @@ Touches the folder named in its input, uv's cache, and Debian packages where it 
 
 from __future__ import annotations
 
-import ast
 import collections
 import ctypes
 import fcntl
@@ -17,8 +16,11 @@ import sys
 import time
 from typing import Any
 
+# It lies beside this file, here and on a host.
+from uv_settings import Way, answer_of, way_to_packages  # type: ignore[import-not-found]
+
 STAMP = ".lamplighter.json"
-# How packages reach this host, for recipes that build on the environment; may hold credentials.
+# Which uv made it and with which cache, for recipes that build on the environment.
 SETTINGS = ".uv.json"
 TAIL_LINES = 15
 
@@ -54,50 +56,15 @@ def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") ->
         raise Failed("%s ended with %s:\n%s\n%s" % (argv[0], process.returncode, said, advice))
 
 
-def answer_of(*argv: str) -> str:
-    """What a command prints; empty when it failed or does not exist."""
-    try:
-        return subprocess.check_output(argv, stderr=subprocess.DEVNULL).decode().strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+def holds_torch(way: Way, backend: str) -> bool:
+    """Tell whether one of the folders of wheels holds PyTorch's own build for this backend."""
+    names = list(way.torch)
+    for folder in filter(os.path.isdir, way.env.get("UV_FIND_LINKS", "").split(",")):
+        names += os.listdir(folder)
+    return any(name.startswith("torch-") and "+" + backend in name for name in names)
 
 
-def pip_settings() -> dict[str, str]:
-    """What this machine's pip is told for installing, by option."""
-    ask = ("config", "list")
-    listed = answer_of(sys.executable, "-m", "pip", *ask) or answer_of("pip3", *ask)
-    settings: dict[str, str] = {}
-    for line in listed.splitlines():  # its order: environment, then [global], then [install]
-        key, _, value = line.partition("=")
-        section, _, option = key.rpartition(".")
-        if section in (":env:", "global", "install"):
-            settings.setdefault(option, " ".join(ast.literal_eval(value).split()))
-    return settings
-
-
-def index_settings() -> dict[str, str]:
-    """Hand uv what this machine's pip is told: uv does not read pip's settings."""
-    told, pip = os.environ, pip_settings()
-    env = {"UV_HTTP_TIMEOUT": told.get("UV_HTTP_TIMEOUT", "180")}
-    links = told.get("UV_FIND_LINKS") or told.get("PIP_FIND_LINKS") or pip.get("find-links", "")
-    if links:
-        env["UV_FIND_LINKS"] = ",".join(links.replace(",", " ").split())
-    index = told.get("PIP_INDEX_URL") or pip.get("index-url")
-    if index and not (told.get("UV_DEFAULT_INDEX") or told.get("UV_INDEX_URL")):
-        env["UV_DEFAULT_INDEX"] = index
-    return env
-
-
-def holds_torch(links: str, backend: str) -> bool:
-    """Tell whether one of the folders holds PyTorch's own build for this backend."""
-    for folder in filter(os.path.isdir, links.split(",")):
-        for name in os.listdir(folder):
-            if name.startswith("torch-") and "+" + backend in name:
-                return True
-    return False
-
-
-def find_uv(spec: dict[str, Any], workspace: str) -> str:
+def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
     """Find uv: as told, on the PATH, or installed into the workspace with pip."""
     own = os.path.join(workspace, "uv", "bin", "uv")
     for candidate in (spec.get("uv"), shutil.which("uv"), own):
@@ -106,8 +73,10 @@ def find_uv(spec: dict[str, Any], workspace: str) -> str:
     say("installing uv")
     advice = "Install uv (`pip install uv`) on this host, or python3-venv and pip, and run again."
     folder = os.path.dirname(os.path.dirname(own))
+    index = env.get("UV_DEFAULT_INDEX") or os.environ.get("UV_DEFAULT_INDEX")
+    for_pip = {**env, "PIP_INDEX_URL": index} if index else env
     run([sys.executable, "-m", "venv", "--clear", folder], advice=advice)
-    run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "uv"], advice=advice)
+    run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "uv"], for_pip, advice)
     return own
 
 
@@ -150,24 +119,29 @@ def loads(name: str) -> bool:
     return True
 
 
-def install(uv: str, spec: dict[str, Any], env: dict[str, str]) -> None:
+def install(uv: str, spec: dict[str, Any], way: Way) -> None:
     """Make the environment and install its packages."""
-    path = spec["path"]
+    path, env = spec["path"], way.env
     advice = "Nothing is left half-made: mend the cause and run again; it starts over."
     say("making %s with Python %s" % (path, spec["python"]))
     run([uv, "venv", "--quiet", "--clear", "--python", spec["python"], path], env, advice)
     # Compiled once here, not by every process of every start: vLLM's takes half as long so.
     argv = [uv, "pip", "install", "--compile-bytecode", "--python", path + "/bin/python"]
+    argv += way.options
     if spec.get("overrides"):
         listed = os.path.join(path, "overrides.txt")
         with open(listed, "w", encoding="utf-8") as file:
             file.write("\n".join(spec["overrides"]) + "\n")
         argv += ["--override", listed]
     backend = spec.get("torch_backend")
-    if backend and not holds_torch(env.get("UV_FIND_LINKS", ""), backend):
+    if backend and not holds_torch(way, backend):
         argv += ["--torch-backend", backend]
     say("installing " + ", ".join(spec["packages"]))
-    run(argv + list(spec["packages"]), env, "Is the package index reachable? " + advice)
+    run(
+        argv + list(spec["packages"]),
+        env,
+        (way.said + ". " if way.said else "Is the package index reachable? ") + advice,
+    )
 
 
 def add_metadata(path: str, requirement: str) -> None:
@@ -195,13 +169,14 @@ def verify(path: str, command: list[str]) -> None:
     run([program, *command[1:]], env, "What was installed does not work on this host.")
 
 
-def write_stamp(uv: str, spec: dict[str, Any], seconds: float) -> None:
+def write_stamp(uv: str, spec: dict[str, Any], way: Way, seconds: float) -> None:
     """Say that the environment is complete, and what is in it. The last thing that is done."""
     listed = answer_of(uv, "pip", "freeze", "--python", spec["path"] + "/bin/python").split()
     stamp = {
         "fingerprint": spec["fingerprint"],
         "packages": sorted(listed),
         "seconds": round(seconds, 1),
+        "way": way.said,
     }
     write_json(os.path.join(spec["path"], STAMP), stamp)
 
@@ -231,14 +206,18 @@ def make(spec: dict[str, Any]) -> None:
     workspace = os.path.dirname(os.path.dirname(path))
     shutil.rmtree(path, ignore_errors=True)
     need_libraries(spec.get("libraries", {}))
-    uv = find_uv(spec, workspace)
-    env = {**index_settings(), **cache_settings(uv, workspace)}
-    install(uv, spec, env)
-    write_json(os.path.join(path, SETTINGS), {"uv": uv, "env": env})
+    way = way_to_packages()
+    if way.said:
+        say(way.said)
+    uv = find_uv(spec, workspace, way.env)
+    cache = cache_settings(uv, workspace)
+    way.env.update(cache)
+    install(uv, spec, way)
+    write_json(os.path.join(path, SETTINGS), {"uv": uv, "env": cache})
     if spec.get("metadata_for"):
         add_metadata(path, spec["metadata_for"])
     verify(path, spec["verify"])
-    write_stamp(uv, spec, time.monotonic() - began)
+    write_stamp(uv, spec, way, time.monotonic() - began)
     say("made %s in %.0f s" % (path, time.monotonic() - began))
 
 

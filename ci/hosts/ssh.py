@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
 from typing import TYPE_CHECKING
 
 from paramiko.ssh_exception import SSHException
 
-from ci.errors import ConnectionLost
+from ci.errors import ConnectionLost, InfrastructureError
 from ci.hosts.ssh_channel import SOON_S, SshChannel
 from ci.hosts.ssh_link import CHANNEL_S, Link
 from ci.hosts.ssh_route import chart, route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from ci.hosts.ssh_route import Route
     from ci.hosts.target import Target
+
+LOOPBACK = "127.0.0.1"
 
 
 class SshConnections:
@@ -93,6 +96,7 @@ class SshConnection:
         self.host = link.route.name
         self.python = link.route.python
         self._link = link
+        self._forwards: dict[int, Callable[[paramiko.Channel], None]] = {}
 
     def open(self, argv: Sequence[str]) -> SshChannel:
         """Start a command in the user's login shell, which sees each argument as it is here.
@@ -112,6 +116,40 @@ class SshConnection:
                 f"{self.host}: cannot start `{command[:80]}`: {told}; look at sshd on the host",
             ) from error
 
+    def forward(self, take: Callable[[paramiko.Channel], None]) -> int:
+        """Let what runs there connect to us, through a port of its loopback address alone.
+
+        Args:
+            take: given each connection, in the link's own thread: it must return at once.
+
+        Returns:
+            The port; `reopen` listens on it anew. A second call takes the place of the first.
+
+        Raises:
+            ConnectionLost: the connection is gone.
+            InfrastructureError: sshd there does not allow it.
+        """
+        transport = self._link.live
+        if transport is None:
+            raise ConnectionLost(f"{self.host}: the connection broke: {self._link.loss}")
+        try:
+            port = _listen(transport, 0, take)
+        except SSHException as error:
+            raise InfrastructureError(
+                f"{self.host}: sshd there lets nothing be forwarded ({error}); set "
+                "`AllowTcpForwarding yes` in its sshd_config",
+            ) from error
+        self._forwards = {port: take}
+        return port
+
+    def unforward(self, port: int) -> None:
+        """Let nothing connect through that port any more."""
+        self._forwards.pop(port, None)
+        transport = self._link.live
+        if transport is not None:
+            with contextlib.suppress(SSHException, OSError, EOFError):
+                transport.cancel_port_forward(LOOPBACK, port)
+
     def reopen(self) -> None:
         """Connect anew, whatever the state of the connection; compare boot ids afterwards.
 
@@ -119,11 +157,20 @@ class SshConnection:
             HostUnreachable, HostKeyRefused: as when it was first opened.
         """
         self._link.close()
-        self._link.open()
+        transport = self._link.open()
+        for port, take in self._forwards.items():
+            with contextlib.suppress(SSHException):  # its sshd may not have noticed the break
+                _listen(transport, port, take)
 
     def close(self) -> None:
         """End it; commands there read the end of their stdin. Twice is fine."""
         self._link.close()
+
+
+def _listen(
+    transport: paramiko.Transport, port: int, take: Callable[[paramiko.Channel], None]
+) -> int:
+    return transport.request_port_forward(LOOPBACK, port, lambda channel, *_: take(channel))
 
 
 def _execute(transport: paramiko.Transport, command: str) -> paramiko.Channel:

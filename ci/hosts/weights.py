@@ -94,7 +94,9 @@ def sync(
     sources = files_of(source)
     folder = str(source.absolute()) if target is None else target
     if not folder.startswith("/"):
-        raise UserError(f"--target {folder}: give an absolute path, e.g. /data/models/{source.name}")
+        raise UserError(
+            f"--target {folder}: give an absolute path, e.g. /data/models/{source.name}"
+        )
     folder = folder.rstrip("/") or "/"
 
     def work(host: str) -> Synced:
@@ -151,7 +153,7 @@ def _standing(
     if missing > asked["free"]:
         raise InfrastructureError(
             f"{agent.host}: {missing / GB:.2f} GB are to come, but {asked['free'] / GB:.2f} GB are "
-            f"free on the file system of {folder}; make room there, or give --target another folder",
+            f"free on the file system of {folder}; make room, or give --target another folder",
         )
     return there
 

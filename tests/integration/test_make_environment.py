@@ -46,7 +46,7 @@ def host(tmp_path, wheels):
     return {
         **kept,
         "HOME": str(tmp_path / "home"),
-        "UV_NO_INDEX": "1",
+        "PIP_NO_INDEX": "1",
         "UV_CACHE_DIR": str(tmp_path / "cache"),
         "PIP_FIND_LINKS": str(wheels),
     }

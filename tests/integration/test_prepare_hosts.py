@@ -1,0 +1,212 @@
+"""Environments made on real hosts that have no way out, over real SSH, with a real uv."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import zipfile
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+from lab_fixture import said, ssh
+
+from ci.clusters import load
+from ci.errors import PreparationFailed
+from ci.hosts.connect import connected
+from ci.hosts.fan_out import SeveralFailed
+from ci.hosts.prepare import prepare
+from ci.lab import faults, inside
+from ci.plan.model import Preparation
+from ci.report.console import Plain, Steadfast
+from ci.report.run import Record, start
+from ci.serve.processes import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ci.hosts.agent import Agent
+    from ci.lab.model import Lab
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="hosts without a way out take root")
+WORKSPACE = "/root/work"
+HIDDEN = "s3cret-of-the-index"
+WORKS = "import tiny; assert tiny.WORD == 'tiny'"
+
+
+@pytest.fixture(scope="module")
+def lab(labs: Callable[..., Lab]) -> Lab:
+    return labs(2, workspace=WORKSPACE)
+
+
+@pytest.fixture
+def agents(lab: Lab) -> Iterator[dict[str, Agent]]:
+    with connected(load(lab.cluster_file)) as made:
+        yield made
+    for host in lab.hosts:
+        ssh(lab, host.name, f"rm -rf {WORKSPACE}/envs")
+
+
+@dataclass(frozen=True)
+class Night:
+    """What `prepare` is given, and what a person sees of it."""
+
+    processes: Processes
+    record: Record
+    shown: StringIO
+
+    def prepare(self, packages: Sequence[str], code: str) -> None:
+        """Make the same environment on every host."""
+        prepare(items_for(self.processes.agents, packages, code), self.processes, self.record)
+
+
+@pytest.fixture
+def night(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Night]:
+    shown = StringIO()
+    view = Plain(Steadfast(shown))
+    record = start(tmp_path / "runs", view, case="toy", config="toy.yaml", argv=["inv", "nightly"])
+    made = Processes(record.id, "tester", agents, SimpleQueue(), view)
+    yield Night(made, record, shown)
+    made.stop()
+    assert made.survivors() == ([], [])
+    assert made.clean(()) == []
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test says reaches the hosts, besides the index as this machine has it."""
+    for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+def items_for(hosts: Iterable[str], packages: Sequence[str], code: str) -> list[Preparation]:
+    path = f"{WORKSPACE}/envs/toy"
+    spec = {
+        "path": path,
+        "fingerprint": "f1",
+        "uv": None,
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "packages": list(packages),
+        "verify": ["python", "-c", code],
+    }
+    return [Preparation("toy", host, "environment", path, "f1", spec) for host in hosts]
+
+
+def wheel(folder: Path) -> Path:
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("tiny.py", "WORD = 'tiny'\n")
+        info = "tiny-1.0.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return folder
+
+
+def answers(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, port), 5).close()
+        return True
+    return False
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[str]:
+    """A package index that only this machine reaches; it has tiny, and says that it has lost."""
+    folder = tmp_path / "index" / "simple"
+    folder.mkdir(parents=True)
+    wheel(folder / "tiny")
+    (folder / "lost").mkdir()
+    (folder / "lost" / "index.html").write_text(
+        '<a href="http://127.0.0.1:9/lost-1.0-py3-none-any.whl">lost-1.0-py3-none-any.whl</a>'
+    )
+    handler = partial(Quiet, directory=str(tmp_path / "index"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/simple"
+        server.shutdown()
+        thread.join()
+
+
+def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, night, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    night.prepare(["tiny==1.0"], WORKS)
+    shown = night.shown.getvalue()
+    for host in night.processes.agents:
+        python = f"{WORKSPACE}/envs/toy/bin/python"
+        assert said(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
+        assert said(lab, host, f"stat -c %a {WORKSPACE}/uv/bin/*") == "755"
+        assert f"{host}: uv brought from here to {WORKSPACE}/uv/bin/uv" in shown
+        assert f"{host}: wheels come from the controller's own folders" in shown
+    began = len(night.processes.started)
+    night.prepare(["tiny==1.0"], WORKS)
+    assert len(night.processes.started) == began
+
+
+def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", index.replace("http://", f"http://someone:{HIDDEN}@"))
+    night.prepare(["tiny==1.0"], WORKS)
+    where = index.removeprefix("http://").removesuffix("/simple")
+    for host, agent in night.processes.agents.items():
+        way = f"{host}: {where} cannot be connected to: packages come through the controller"
+        assert way in night.shown.getvalue()
+        assert ssh(lab, host, f"grep -rlF {HIDDEN} {agent.workspace}").stdout == ""
+        # Its sshd listens, and nothing else any more.
+        assert said(lab, host, "grep -c ' 0A ' /proc/net/tcp") == "1"
+    told = [night.shown.getvalue(), (night.record.path / "run.json").read_text()]
+    assert HIDDEN not in "".join(told)
+
+
+def test_the_real_index(lab, night):
+    if not answers("pypi.org", 443):
+        pytest.skip("this machine itself cannot reach the package index")
+    night.prepare(["six==1.17.0"], "import six; assert six.__version__ == '1.17.0'")
+    for host in night.processes.agents:
+        stamp = said(lab, host, f"cat {WORKSPACE}/envs/toy/.lamplighter.json")
+        assert "six==1.17.0" in stamp
+
+
+def test_a_package_that_nobody_has_is_said_for_every_host(night, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(SeveralFailed, match="absent was not found") as failed:
+        night.prepare(["absent==2.0"], WORKS)
+    for host in night.processes.agents:
+        assert f"{host}: the environment toy: " in str(failed.value)
+
+
+def test_files_at_a_host_that_is_not_allowed_are_said(night, index, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", index)
+    with pytest.raises(SeveralFailed, match=r"127\.0\.0\.1:9; .*LAMPLIGHTER_INDEX_HOSTS"):
+        night.prepare(["lost==1.0"], WORKS)
+
+
+def test_a_host_that_allows_no_forwarding_is_told_what_to_change(lab, night, index, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", index)
+    host = lab.hosts[0].name
+    config = inside.root_of(lab, host) / "run/lab/sshd_config"
+    before = config.read_text()
+    config.write_text("AllowTcpForwarding no\n" + before)
+    try:
+        faults.restart_sshd(lab, host, kill_sessions=True)
+        with pytest.raises(PreparationFailed, match="AllowTcpForwarding yes"):
+            night.prepare(["tiny==1.0"], WORKS)
+    finally:
+        config.write_text(before)
+        faults.restart_sshd(lab, host, kill_sessions=True)
