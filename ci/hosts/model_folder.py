@@ -21,7 +21,7 @@ def files_of(folder: Path) -> dict[str, Source]:
         UserError: there is no such folder, nothing is in it, or a link leads out of it.
     """
     if not folder.is_dir():
-        raise UserError(f"--from {folder}: there is no such folder here; check the path")
+        raise UserError(f"--source {folder}: there is no such folder here; check the path")
     home = folder.resolve()
     roots = [home]
     if home.parent.name == "snapshots":  # as huggingface_hub lays out its cache
@@ -39,7 +39,7 @@ def files_of(folder: Path) -> dict[str, Source]:
         if real.is_file() and _readable(real):
             found[str(name)] = Source(real)
     if not found:
-        raise UserError(f"--from {folder}: no file is in it; name the model's own folder")
+        raise UserError(f"--source {folder}: no file is in it; name the model's own folder")
     return found
 
 

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
+from hosts_here import until
 from lab_fixture import said, ssh
 
 from ci.clusters import load
@@ -75,6 +76,7 @@ def night(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Night]:
     record = start(tmp_path / "runs", view, case="toy", config="toy.yaml", argv=["inv", "nightly"])
     made = Processes(record.id, "tester", agents, SimpleQueue(), view)
     yield Night(made, record, shown)
+    until(lambda: not made.survivors()[1])  # a host whose sshd was restarted is back
     made.stop()
     assert made.survivors() == ([], [])
     assert made.clean(()) == []
