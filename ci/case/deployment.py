@@ -169,25 +169,30 @@ def _case(document: Deployment, path: str) -> Case:
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),
-        nodes=tuple(_node(server, document.env_common or {}) for server in document.deployment),
+        num_hosts=len(document.deployment),
+        nodes=tuple(
+            _node(server, at, document.env_common or {})
+            for at, server in enumerate(document.deployment)
+        ),
         benchmarks=tuple(
             Benchmark(name=name, **entry.model_dump(exclude_unset=True))
             for name, entry in (document.benchmarks or {}).items()
             if entry is not None
         ),
         ready_timeout_s=document.ready_timeout_s,
-        prefill=tuple(separated.prefiller_host_index),
-        decode=tuple(separated.decoder_host_index),
         special_dependencies=document.special_dependencies or {},
     )
 
 
-def _node(server: Server, common: dict[str, str]) -> Node:
+def _node(server: Server, at: int, common: dict[str, str]) -> Node:
     """Settle one server. Whether it is headless is its command line's say, not the key's."""
     argv = tuple(shlex.split(server.server_cmd))
     return Node(
+        name=f"server-{at}",
+        host=at,
         argv=argv,
         env=common | (server.envs or server.env_extend or {}),
         headless="--headless" in argv,
-        master_index=server.master_index,
+        master=server.master_index or 0,
+        where=f"deployment[{at}]",
     )

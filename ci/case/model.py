@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from ci.errors import Problem  # noqa: TC001 - pydantic reads it
 from ci.evaluate.tools import TOOLS
 
 Device = Literal["cpu", "cuda", "ascend"]
@@ -72,25 +73,113 @@ class Benchmark(Entry):
     name: str = Field(min_length=1)
 
 
-class Node(Strict):
-    """One host's share of the deployment: one server process.
+Role = Literal["mixed", "prefill", "decode", "encode"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
-    `argv` and `env` still hold `$X` and `${X}` as written. `master_index` is the node that this
-    one belongs to, where the file says so.
+
+class Node(Strict):
+    """One server process of the deployment.
+
+    `argv` and `env` still hold `$X` and `${X}` as written. All indices of hosts count from 0.
+
+    Attributes:
+        name: unique in the case, e.g. `server-0`, `node-1-rank-3`.
+        host: where it runs.
+        role: what it does of prefill, decode and encode; mixed does all.
+        master: the host whose address is `$MASTER_IP` for it.
+        known: variables that are its own, e.g. `DP_RANK`; their values may refer to others.
+        where: key path in the file, for errors, e.g. `deployment[0]`.
     """
 
+    name: str
+    host: int = Field(ge=0)
     argv: tuple[str, ...]
     env: dict[str, str]
-    headless: bool
-    master_index: int | None = None
+    headless: bool = False
+    role: Role = "mixed"
+    master: int = Field(default=0, ge=0)
+    known: dict[str, str] = Field(default_factory=dict)
+    where: str
+
+
+class Service(Strict):
+    """A process that servers need and that serves no requests itself, such as a KV store's master.
+
+    Attributes:
+        name: unique in the case.
+        host: where it runs.
+        ports: that it listens on; it is ready when all of them accept a connection.
+        files: path below its own folder → content, written before it starts; `$FOLDER` in argv and
+            env is that folder.
+        server_env: what every server gets into its environment for it.
+    """
+
+    name: str
+    host: int = Field(ge=0)
+    argv: tuple[str, ...]
+    env: dict[str, str] = Field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
+    server_env: dict[str, str] = Field(default_factory=dict)
+
+
+class Router(Strict):
+    """What stands before prefill and decode servers, and takes all requests.
+
+    Attributes:
+        kind: `script` is a proxy script of the field's own argument form
+            (`--prefiller-hosts … --decoder-ports …`), found on the host; `vllm-router` is that
+            package's command, installed by us; `command` is a whole command line of the case.
+        script: path of the script, relative to the checkout on the host; for `script` only.
+        argv: for `command` the whole command line, else further arguments.
+        host: where it runs.
+        port: where it answers.
+    """
+
+    kind: Literal["script", "vllm-router", "command"]
+    script: str = ""
+    argv: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    host: int = Field(default=0, ge=0)
+    port: int = Field(default=1999, gt=0, lt=65536)
+    health_path: str = "/health"
+    where: str = ""
+
+
+class Asked(Strict):
+    """What the least proof of a server asks, where the case says.
+
+    Attributes:
+        prompts: each is asked; empty leaves them to us.
+        arguments: of the request, e.g. `max_tokens`.
+    """
+
+    prompts: tuple[str, ...] = ()
+    arguments: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+
+
+class Comparison(Strict):
+    """Two benchmarks whose figures are compared: `target` against `ratio` × `baseline`."""
+
+    metric: str
+    target: str
+    baseline: str
+    ratio: float
+    operator: Literal[">", ">=", "<", "<="]
 
 
 class Case(Strict):
     """A night's work. `hosts` is empty when the file names none.
 
-    `prefill` and `decode` are the nodes of each role, both empty when prefill and decode are not
-    separated. `vllm` and `device` name an entry of configs/versions.yaml. `special_dependencies`
-    are package versions that the case asks for.
+    Attributes:
+        vllm: an entry of configs/versions.yaml.
+        nodes: the server processes, in the order in which they are started; several may share a
+            host.
+        num_hosts: how many hosts there are.
+        router: stands before the servers where prefill and decode are separated.
+        services: started before the servers.
+        special_dependencies: package versions that the case asks for.
+        warnings: what is odd in the file, or read otherwise than its authors' own loader reads it.
     """
 
     name: str
@@ -101,9 +190,13 @@ class Case(Strict):
     device: Device | None
     npu_per_node: int
     hosts: tuple[str, ...]
+    num_hosts: int = Field(ge=0)
     nodes: tuple[Node, ...]
     benchmarks: tuple[Benchmark, ...]
     ready_timeout_s: float
-    prefill: tuple[int, ...] = ()
-    decode: tuple[int, ...] = ()
+    router: Router | None = None
+    services: tuple[Service, ...] = ()
+    asked: Asked = Asked()
+    comparisons: tuple[Comparison, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
