@@ -145,5 +145,5 @@ def found(options: Options) -> tuple[Case, Site]:
     if not options.config:
         known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
         raise UserError(f"give --config: a path, or one of {known} of {CASES}")
-    case = cases.load(cases.find(options.config, CASES))
+    case = cases.load_one(options.config, CASES)
     return case, survey(case, options)

@@ -37,7 +37,7 @@ def nodes_of(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[
     if local and cluster:
         raise UserError("--local and --cluster: give one of them; --local is this machine alone")
     if local:
-        chosen: Sequence[Target] = (this_machine(),) * len(case.nodes)
+        chosen: Sequence[Target] = (this_machine(),) * case.num_hosts
     elif cluster:
         chosen = _of_cluster(case, cluster)
     else:
@@ -57,7 +57,7 @@ def _of_case(case: Case) -> list[Target]:
     if not case.hosts:
         raise UserError(
             f"{case.path}: cluster_hosts: the case names no hosts; add "
-            f"`cluster_hosts: [{', '.join(['HOST'] * len(case.nodes))}]`, give --cluster NAME, or "
+            f"`cluster_hosts: [{', '.join(['HOST'] * case.num_hosts)}]`, give --cluster NAME, or "
             "--local to run on this machine",
         )
     return [inline(entry) for entry in case.hosts]
@@ -76,12 +76,12 @@ def _of_cluster(case: Case, cluster: str) -> list[Target]:
             f"{case.path}: cluster_hosts: {', '.join(strangers)} not in {path}, though the others "
             f"are; {guess}There are: {', '.join(targets)}",
         )
-    if len(targets) < len(case.nodes):
+    if len(targets) < case.num_hosts:
         raise UserError(
             f"{path}: has {len(targets)} hosts ({', '.join(targets)}), but {case.path} has "
-            f"{len(case.nodes)} nodes; add hosts, or choose another --cluster",
+            f"{case.num_hosts} nodes; add hosts, or choose another --cluster",
         )
-    return list(targets.values())[: len(case.nodes)]
+    return list(targets.values())[: case.num_hosts]
 
 
 def _refuse_twice(case: Case, chosen: Sequence[Target]) -> None:

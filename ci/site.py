@@ -49,7 +49,7 @@ class Options:
     """What the operator chose.
 
     Attributes:
-        config: which case.
+        config: which case: `FILE`, or `FILE#NAME` of a file that has several.
         local: this machine, whatever hosts the case names.
         cluster: a cluster file's name or path; empty takes the hosts that the case names.
         vllm: a version of configs/versions.yaml; empty leaves it to the case.
@@ -78,8 +78,8 @@ def survey(case: Case, options: Options) -> Site:
     hosts = tuple(as_written(one, one.workspace or "", alone=local) for one in targets)
     places = {one.name: _place(one) for one in targets}
     serving = _serving(case, options, {one.name: one for one in targets}, places)
-    answering = [at for at, node in enumerate(case.nodes) if not node.headless]
-    lead = targets[answering[0] if answering else 0].name
+    answering = [node.host for node in case.nodes if not node.headless]
+    lead = targets[case.router.host if case.router else (answering or [0])[0]].name
     needed = {TOOLS[item.tool].ENVIRONMENT for item in case.benchmarks}
     recipes = environments.load_tools(CONFIGS / "tools.yaml")
     return Site(

@@ -38,8 +38,32 @@ def find(name: str, cases_folder: Path) -> Path:
     raise UserError(_not_found(name, cases_folder))
 
 
-def load(path: Path) -> Case:
-    """Read a case file. The same file gives the same Case on every machine.
+def load_one(name: str, cases_folder: Path) -> Case:
+    """Find a case file, and read the one case that is wanted of it.
+
+    Args:
+        name: of the file, as for `find`; of a file that has several, `FILE#NAME` names one, for
+            which a part of its name is enough that no other has.
+        cases_folder: likewise.
+
+    Raises:
+        CaseError: the file is not a sound case.
+        UserError: there is no such file, none of that name in it, or several and no name.
+    """
+    file, _, case = name.partition("#")
+    path = find(file, cases_folder)
+    cases = load(path)
+    exact = [one for one in cases if one.name == case]
+    named = exact or [one for one in cases if case in one.name]
+    if len(named) == 1:
+        return named[0]
+    there = ", ".join(one.name for one in named or cases)
+    said = f"no case {case!r} in it, there are" if not named else f"{len(named)} cases in it"
+    raise UserError(f"{path}: {said}: {there}; choose one: --config {file}#NAME")
+
+
+def load(path: Path) -> tuple[Case, ...]:
+    """Read a case file. The same file gives the same cases on every machine.
 
     Raises:
         CaseError: the file is not a sound case; carries every problem found.
@@ -54,8 +78,8 @@ def load(path: Path) -> Case:
     return parse(data, str(path))
 
 
-def parse(data: bytes, path: str) -> Case:
-    """Make the Case of a file's bytes. Pure.
+def parse(data: bytes, path: str) -> tuple[Case, ...]:
+    """Make the cases of a file's bytes. Pure.
 
     Raises:
         CaseError: as for `load`.
@@ -68,7 +92,7 @@ def parse(data: bytes, path: str) -> Case:
         if key in source.value:
             message = f"this file is of the {dialect!r} dialect, which is not read yet"
             raise CaseError((source.at_key((key,), f"{message}; only 'deployment' files are"),))
-    return deployment.read(source)
+    return (deployment.read(source),)
 
 
 def _is_file(path: Path) -> bool:

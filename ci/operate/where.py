@@ -30,7 +30,7 @@ def targets_of(options: Options, runs: str, run: str = "") -> tuple[Target, ...]
     from ci.site import CASES  # noqa: PLC0415
 
     if options.config:
-        case = cases.load(cases.find(options.config, CASES))
+        case = cases.load_one(options.config, CASES)
         return nodes_of(
             case, local=options.local, cluster=options.cluster, workspace=options.workspace
         )

@@ -17,7 +17,7 @@ from ci.plan.variables import expand, expand_env
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.model import Benchmark, Case
+    from ci.case.model import Benchmark, Case, Node
     from ci.hosts.target import Target
     from ci.plan.model import Dataset, Host, Preparation
 
@@ -57,13 +57,13 @@ def build(case: Case, site: Site) -> Plan:
     """
     if not case.nodes and site.hosts:
         return _hosts_alone(case, site)
-    if len(case.nodes) != len(site.hosts):
+    if case.num_hosts != len(site.hosts):
         raise UserError(
-            f"{case.path}: the case has {len(case.nodes)} nodes and {len(site.hosts)} hosts; "
+            f"{case.path}: the case has {case.num_hosts} nodes and {len(site.hosts)} hosts; "
             "give as many cluster_hosts as nodes",
         )
     _refuse_what_is_not_planned_yet(case)
-    processes = tuple(_process(case, site, index) for index in range(len(case.nodes)))
+    processes = tuple(_process(case, site, node) for node in case.nodes)
     hosts = {host.name: host for host in site.hosts}
     head = head_of(processes, case.path)
     check(processes, {name: host.address for name, host in hosts.items()}, case.path)
@@ -94,7 +94,7 @@ def _hosts_alone(case: Case, site: Site) -> Plan:
 
 def _refuse_what_is_not_planned_yet(case: Case) -> None:
     reasons = {
-        "disaggregated_prefill: needs a router, which is not started yet": case.prefill,
+        "disaggregated_prefill: needs a router, which is not started yet": case.router,
         "special_dependencies: are not installed yet; make an environment that has them, leave "
         "out `vllm:` and put it first on the PATH": case.special_dependencies,
     }
@@ -103,20 +103,20 @@ def _refuse_what_is_not_planned_yet(case: Case) -> None:
             raise UserError(f"{case.path}: {reason}")
 
 
-def _process(case: Case, site: Site, index: int) -> Process:
-    node, host = case.nodes[index], site.hosts[index]
-    where = f"{case.path}: deployment[{index}]"
-    known = _known(case, site, index)
+def _process(case: Case, site: Site, node: Node) -> Process:
+    host = site.hosts[node.host]
+    where = f"{case.path}: {node.where}"
+    known = _known(case, site, node)
     env = expand_env({**_network_env(host), **node.env}, known, f"{where}.envs")
     argv = tuple(expand(word, {**known, **env}, f"{where}.server_cmd") for word in node.argv)
     argv, env = _from_environment(argv, env, site.serving.get(host.name))
     own_port = port(argv, "--port", where) or SERVER_PORT
     url = url_of(answers_at(argv, host.address), own_port)
     return Process(
-        name=f"server-{index}",
-        node=index,
+        name=node.name,
+        node=node.host,
         host=host.name,
-        role="mixed",
+        role=node.role,
         headless=node.headless,
         argv=argv,
         env=env,
@@ -126,16 +126,16 @@ def _process(case: Case, site: Site, index: int) -> Process:
     )
 
 
-def _known(case: Case, site: Site, index: int) -> dict[str, str]:
-    host, master = site.hosts[index], site.hosts[case.nodes[index].master_index or 0]
+def _known(case: Case, site: Site, node: Node) -> dict[str, str]:
+    host, master = site.hosts[node.host], site.hosts[node.master]
     model = site.model.get(host.name)
     return {
         "LOCAL_IP": host.address,
         "MASTER_IP": master.address,
         "NIC_NAME": _interface(host),
-        "NODE_INDEX": str(index),
-        "NODE_RANK": str(index),
-        "NUM_NODES": str(len(case.nodes)),
+        "NODE_INDEX": str(node.host),
+        "NODE_RANK": str(node.host),
+        "NUM_NODES": str(case.num_hosts),
         "NPU_PER_NODE": str(case.npu_per_node),
         "MODEL": model.path if model else case.model,
         "WORKSPACE": host.workspace,

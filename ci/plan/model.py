@@ -44,7 +44,7 @@ class Process:
     name: str
     node: int
     host: str
-    role: Literal["prefill", "decode", "mixed"]
+    role: Literal["mixed", "prefill", "decode", "encode"]
     headless: bool
     argv: tuple[str, ...]
     env: Mapping[str, str]

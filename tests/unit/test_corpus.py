@@ -34,7 +34,7 @@ def test_loads(path, request):
         with pytest.raises(CaseError, match=DEFECTS[name]):
             load(path)
         return
-    case = load(path)
+    [case] = load(path)
     document = yaml.safe_load(path.read_bytes())
     assert len(case.nodes) == document["num_nodes"]
     assert [bench.name for bench in case.benchmarks] == list(document["benchmarks"] or {})

@@ -55,7 +55,7 @@ def plan_of(
         "model": {"localhost": MODEL},
         "datasets": {"d": DATASET},
     }
-    return build(parse(text.encode(), "c.yaml"), Site(**(settings | site)))
+    return build(parse(text.encode(), "c.yaml")[0], Site(**(settings | site)))
 
 
 @pytest.mark.parametrize(

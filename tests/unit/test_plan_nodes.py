@@ -32,7 +32,7 @@ def case_of(*commands, **keys):
     )
     more = "\n".join(f"{key}: {value}" for key, value in keys.items())
     head = f"test_name: t\nmodel: m\nnum_nodes: {len(commands)}\nnpu_per_node: 4\n"
-    return parse(f"{head}{more}\ndeployment:\n{servers}\n".encode(), "c.yaml")
+    return parse(f"{head}{more}\ndeployment:\n{servers}\n".encode(), "c.yaml")[0]
 
 
 def site_of(count, *, names=None, interface="eth0", **more):
@@ -243,7 +243,7 @@ def test_a_server_is_asked_where_it_listens(bound, url):
 
 
 def test_hosts_without_a_case_are_planned_as_such():
-    case = case_of("serve").model_copy(update={"nodes": ()})
+    case = case_of("serve").model_copy(update={"nodes": (), "num_hosts": 0})
     plan = build(case, site_of(2))
     assert [host.name for host in plan.hosts] == ["n0", "n1"]
     assert (plan.processes, plan.preparations, plan.evaluations) == ((), (), ())
@@ -276,11 +276,11 @@ def corpus_files():
 @pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
 @pytest.mark.parametrize("path", corpus_files())
 def test_cases_of_the_field(path):
-    case = load(path)
+    [case] = load(path)
     datasets = {one.dataset_path: Dataset("d", "/d", "gsm8k", 40) for one in case.benchmarks}
     tool = made("aisbench", "n0", "environment", "/w1/envs/aisbench")
     site = site_of(len(case.nodes), datasets=datasets, tools={"aisbench": tool})
-    if case.prefill or case.decode or case.special_dependencies:
+    if case.router or case.special_dependencies:
         with pytest.raises(UserError, match=r"disaggregated_prefill|special_dependencies"):
             build(case, site)
         return

@@ -20,7 +20,7 @@ def case_of(hosts=(), count=2, model="m", more=""):
     servers = "\n".join("  - {server_cmd: serve x}" for _ in range(count))
     listed = f"cluster_hosts: [{', '.join(hosts)}]\n" if hosts else ""
     text = f"test_name: t\nmodel: {model}\nnum_nodes: {count}\nnpu_per_node: 0\n{listed}{more}"
-    return parse(f"{text}deployment:\n{servers}\n".encode(), "c.yaml")
+    return parse(f"{text}deployment:\n{servers}\n".encode(), "c.yaml")[0]
 
 
 @pytest.fixture
