@@ -111,7 +111,10 @@ class Service(Strict):
         ports: that it listens on; it is ready when all of them accept a connection.
         files: path below its own folder → content, written before it starts; `$FOLDER` in argv and
             env is that folder.
-        server_env: what every server gets into its environment for it.
+        server_env: what every server gets into its environment for it; `$FOLDER` in it is that
+            server's own folder.
+        server_files: path below every server's own folder → content; `$X` in the content of files
+            is expanded as in env, with the server's own variables.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Service(Strict):
     ports: tuple[int, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
     server_env: dict[str, str] = Field(default_factory=dict)
+    server_files: dict[str, str] = Field(default_factory=dict)
 
 
 class Router(Strict):
