@@ -1,0 +1,173 @@
+"""Plan → ConfigMap, Service and LeaderWorkerSet as YAML. Pure.
+
+https://lws.sigs.k8s.io/docs/reference/leaderworkerset.v1/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import UserError
+from ci.k8s.document import dump
+from ci.k8s.options import check, name_of
+from ci.k8s.payload import payload, secret_names, shared, without
+from ci.k8s.template import Content, templates
+from ci.plan.build import Site, build
+from ci.plan.model import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.case.model import Case
+    from ci.k8s.options import Options
+    from ci.k8s.template import Document
+    from ci.plan.model import Plan
+
+LAUNCHER = Path(__file__).with_name("pod.py").read_text("utf-8")
+MOST_BYTES = 1024 * 1024
+LABEL = "leaderworkerset.sigs.k8s.io"
+LOOPBACKS = frozenset({"127.0.0.1", "::1"})
+
+
+def planned(case: Case, options: Options) -> Plan:
+    """Plan a case for pods: its hosts are those of the first group, under their names in DNS.
+
+    Servers, services and router only; what measures them is no part of it.
+
+    Raises:
+        UserError: the case cannot run so, or an option is wrong.
+    """
+    name = name_of(case, options)
+    check(options, name)
+    pods = [f"{name}-0" + (f"-{at}" if at else "") for at in range(case.num_hosts)]
+    addresses = [f"{pod}.{name}.{options.namespace}" for pod in pods]
+    site = Site(
+        targets=(),
+        hosts=tuple(
+            Host(pod, address, options.interface, f"{options.mount}/lamplighter")
+            for pod, address in zip(pods, addresses, strict=True)
+        ),
+        serving={},
+        tools={},
+        model={},
+        datasets={},
+    )
+    return build(case.model_copy(update={"benchmarks": (), "comparisons": ()}), site)
+
+
+def render(plan: Plan, options: Options) -> str:
+    """Write a plan's manifest. The same plan and options give the same text.
+
+    Args:
+        plan: from `planned`, with the same options.
+        options: how it becomes pods.
+
+    Raises:
+        UserError: an option is wrong, or a secret would be written down.
+    """
+    name = name_of(plan.case, options)
+    check(options, name)
+    data = payload(plan, options.grace_s)
+    items = [item for host in data["hosts"] for item in host]
+    env, secrets = shared(items), secret_names(items)
+    _refuse_plain(secrets, plan, options, name)
+    files = _files(plan, data, frozenset((*env, *secrets)))
+    digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()[:16]
+    content = Content(env, secrets, f"{name}-plan", digest)
+    documents = (
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": _metadata(content.config_map, name, options),
+            "data": files,
+        },
+        _service(name, options, plan),
+        _worker_set(name, options, plan, content),
+    )
+    return _header(plan, options, name) + dump(documents)
+
+
+def _files(plan: Plan, data: dict[str, Any], held: frozenset[str]) -> dict[str, str]:
+    slim = {**data, "hosts": [without(host, held) for host in data["hosts"]]}
+    files = {"plan.json": json.dumps(slim, indent=1) + "\n", "pod.py": LAUNCHER}
+    if sum(map(len, files.values())) > MOST_BYTES:
+        raise UserError(f"{plan.case.path}: the plan is larger than the 1 MiB of a ConfigMap")
+    return files
+
+
+def _service(name: str, options: Options, plan: Plan) -> Document:
+    """The endpoint's; the pods' own names are of the headless Service that LWS makes itself."""
+    at = [host.name for host in plan.hosts].index(plan.leader)
+    port = plan.endpoint.port
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(f"{name}-endpoint", name, options),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {f"{LABEL}/name": name, f"{LABEL}/worker-index": str(at)},
+            "ports": [{"name": "http", "port": port, "targetPort": port, "protocol": "TCP"}],
+        },
+    }
+
+
+def _worker_set(name: str, options: Options, plan: Plan, content: Content) -> Document:
+    leader, worker = templates(plan, options, content)
+    return {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": _metadata(name, name, options),
+        "spec": {
+            "replicas": options.replicas,
+            "startupPolicy": "LeaderCreated",
+            "networkConfig": {"subdomainPolicy": "Shared"},
+            "leaderWorkerTemplate": {
+                "size": len(plan.hosts),
+                # A group made anew takes the failed pod's log and last words away with it.
+                "restartPolicy": "None",
+                "leaderTemplate": leader,
+                "workerTemplate": worker,
+            },
+        },
+    }
+
+
+def _metadata(own: str, name: str, options: Options) -> Document:
+    return {
+        "name": own,
+        "namespace": options.namespace,
+        "labels": {
+            "app.kubernetes.io/name": name,
+            "app.kubernetes.io/managed-by": "lamplighter",
+        },
+    }
+
+
+def _refuse_plain(secrets: Sequence[str], plan: Plan, options: Options, name: str) -> None:
+    if secrets and not options.secret:
+        literals = " ".join(f"--from-literal={one}=…" for one in secrets)
+        raise UserError(
+            f"{plan.case.path}: {', '.join(secrets)}: looks secret, and is not written into a "
+            f"manifest; make a Secret of it and give --secret {name}: kubectl -n "
+            f"{options.namespace} create secret generic {name} {literals}",
+        )
+
+
+def _header(plan: Plan, options: Options, name: str) -> str:
+    within, port = f"{name}-endpoint.{options.namespace}", plan.endpoint.port
+    wait = f"wait --for=condition=Available lws/{name} --timeout={plan.case.ready_timeout_s:.0f}s"
+    lines = [
+        f"Case {plan.case.name}, made by `inv k8s.render`. Do not edit: change the case, and",
+        "render again. It needs LeaderWorkerSet in the cluster: https://lws.sigs.k8s.io",
+        f"Ready: kubectl -n {options.namespace} {wait}",
+        f"Endpoint, from inside the cluster: http://{within}:{port}",
+    ]
+    if plan.endpoint.host in LOOPBACKS:
+        lines.append(
+            f"NOTE: the server listens on {plan.endpoint.host} alone, where only its own pod "
+            "reaches it; --host 0.0.0.0 in the case opens it.",
+        )
+    return "".join(f"# {line}\n" for line in lines)
