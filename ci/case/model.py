@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from ci.case.options import Json, Number, Texts, Truth, Whole  # noqa: TC001 - likewise
 from ci.errors import Problem  # noqa: TC001 - pydantic reads it
 from ci.evaluate.tools import TOOLS
 
@@ -34,7 +35,9 @@ class Entry(Strict):
     """One evaluation as a case file writes it: what to ask, with which tool, and what to reach.
 
     Accuracy baselines and thresholds are percentage points; a performance baseline is output
-    tokens per second and its threshold a factor of it.
+    tokens per second and its threshold a factor of it. `dataset_path_local` wins over
+    `dataset_path`. `thinking` and `enable_thinking` are short for `chat_template_kwargs`. The last
+    ones come from a model's generation_config.json; nothing reads them.
     """
 
     case_type: Literal["accuracy", "performance"] = Field(
@@ -48,12 +51,22 @@ class Entry(Strict):
     max_out_len: int = Field(gt=0, description="the most tokens that one answer may have")
     batch_size: int = Field(gt=0, description="how many requests are in flight at once")
     request_rate: float = Field(default=0, ge=0)
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = None
-    seed: int | None = None
-    repetition_penalty: float | None = Field(default=None, gt=0)
-    ignore_eos: bool | None = None
+    temperature: Number | None = Field(default=None, ge=0)
+    top_p: Number | None = Field(default=None, gt=0, le=1)
+    top_k: Whole | None = None
+    min_p: Number | None = Field(default=None, ge=0, le=1)
+    seed: Whole | None = None
+    presence_penalty: Number | None = Field(default=None, ge=-2, le=2)
+    repetition_penalty: Number | None = Field(default=None, gt=0)
+    stop: Texts | None = None
+    ignore_eos: Truth | None = None
+    thinking: Truth | None = None
+    enable_thinking: Truth | None = None
+    chat_template_kwargs: Json | None = None
+    no_pred: Truth | None = None
+    model_path: str | None = None
+    dataset_path_local: str | None = None
+    case_name: str | None = None
     trust_remote_code: bool = False
     deadline_s: float = Field(default=14_400, gt=0)
     baseline: float = Field(
@@ -65,6 +78,25 @@ class Entry(Strict):
         description="how far below the baseline still passes: percentage points for accuracy, "
         "a factor such as 0.97 for performance",
     )
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+    do_sample: bool | None = None
+    logprobs: int | None = None
+    transformers_version: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_first(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        local = value.get("dataset_path_local") if isinstance(value, dict) else None
+        named = isinstance(local, str) and local
+        return value | {"dataset_path": local} if named else value
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """What goes to the chat template: the short forms and `chat_template_kwargs`."""
+        short = {"thinking": self.thinking, "enable_thinking": self.enable_thinking}
+        given = {key: value for key, value in short.items() if value is not None}
+        return given | (self.chat_template_kwargs or {})
 
 
 class Benchmark(Entry):
@@ -89,6 +121,7 @@ class Node(Strict):
         master: the host whose address is `$MASTER_IP` for it.
         known: variables that are its own, e.g. `DP_RANK`; their values may refer to others.
         where: key path in the file, for errors, e.g. `deployment[0]`.
+        at: line and column there.
     """
 
     name: str
@@ -100,6 +133,7 @@ class Node(Strict):
     master: int = Field(default=0, ge=0)
     known: dict[str, str] = Field(default_factory=dict)
     where: str
+    at: tuple[int, int] = (1, 1)
 
 
 class Service(Strict):
@@ -159,7 +193,7 @@ class Asked(Strict):
     """
 
     prompts: tuple[str, ...] = ()
-    arguments: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 class Comparison(Strict):

@@ -72,6 +72,13 @@ models = [{model!r}]
 datasets = [dict(_found[0], abbr={abbr!r}, path={path!r})]
 summarizer = {summarizer!r}
 """
+GENERATION = (
+    *("temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "repetition_penalty"),
+    *("stop", "ignore_eos"),
+)
+WITHOUT_REASONING = (
+    "ais_bench.benchmark.utils.postprocess.model_postprocessors.extract_non_reasoning_content"
+)
 MODELS_MODULE = "lamplighter_models"
 # `evaluate` works without transformers' pipelines, which take 5 s to import in each of AISBench's
 # three processes and are of no use to requests sent to a server.
@@ -161,11 +168,12 @@ def _model(job: Job) -> dict[str, Any]:
         known = ", ".join(REQUESTS)
         raise UserError(f"{bench.name}: request_conf {request!r} is unknown; use one of {known}")
     kind, stream = REQUESTS[request]
+    postprocessor = {} if bench.no_pred else {"pred_postprocessor": {"type": WITHOUT_REASONING}}
     return {
         "attr": "service",
         "type": f"{MODELS_MODULE}.{kind}",
         "abbr": MODEL,
-        "path": job.tokenizer if bench.case_type == "performance" else "",
+        "path": (bench.model_path or job.tokenizer) if bench.case_type == "performance" else "",
         "model": job.endpoint.model,
         "stream": stream,
         "request_rate": bench.request_rate,
@@ -175,16 +183,13 @@ def _model(job: Job) -> dict[str, Any]:
         "batch_size": bench.batch_size,
         "trust_remote_code": bench.trust_remote_code,
         "generation_kwargs": _generation(job),
-        "pred_postprocessor": {
-            "type": "ais_bench.benchmark.utils.postprocess.model_postprocessors."
-            "extract_non_reasoning_content",
-        },
+        **postprocessor,
     }
 
 
-def _generation(job: Job) -> dict[str, float]:
-    keys = ("temperature", "top_p", "top_k", "seed", "repetition_penalty", "ignore_eos")
-    given = {key: getattr(job.benchmark, key) for key in keys}
+def _generation(job: Job) -> dict[str, Any]:
+    given = {key: getattr(job.benchmark, key) for key in GENERATION}
+    given["chat_template_kwargs"] = job.benchmark.template or None
     if job.benchmark.case_type == "accuracy" and given["temperature"] is None:
         given["temperature"] = 0.0
     return {key: value for key, value in given.items() if value is not None}

@@ -115,11 +115,13 @@ def _filters(pattern: str) -> list[dict[str, str]]:
 
 def _generation(job: Job) -> dict[str, Any]:
     bench = job.benchmark
-    keys = ("top_p", "top_k", "repetition_penalty", "ignore_eos")
+    keys = ("top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty", "ignore_eos")
     given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
+    if bench.template:
+        given["chat_template_kwargs"] = bench.template
     temperature = bench.temperature or 0.0
     return {
-        "until": [],
+        "until": bench.stop or [],
         "do_sample": temperature > 0,
         "temperature": temperature,
         "max_gen_toks": bench.max_out_len,

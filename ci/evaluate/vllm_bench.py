@@ -58,7 +58,8 @@ def _endpoint(job: Job) -> tuple[str, ...]:
     backend, path = REQUESTS[request]
     return (
         *("--backend", backend, "--base-url", job.endpoint.url, "--endpoint", path),
-        *("--model", job.endpoint.model, "--tokenizer", job.tokenizer),
+        *("--model", job.endpoint.model),
+        *("--tokenizer", job.benchmark.model_path or job.tokenizer),
         *("--ready-check-timeout-sec", str(READY_S)),
     )
 
@@ -75,11 +76,14 @@ def _load(job: Job) -> tuple[str, ...]:
 
 def _sampling(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
-    keys = ("temperature", "top_p", "top_k", "repetition_penalty")
+    keys = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
     given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
     argv = ["--seed", str(bench.seed or 0)]
     for key, value in given.items():
         argv += [f"--{key.replace('_', '-')}", str(value)]
+    extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
+    if further := {key: value for key, value in extra.items() if value}:
+        argv += ["--extra-body", json.dumps(further)]
     return (*argv, "--ignore-eos") if bench.ignore_eos else tuple(argv)
 
 
