@@ -92,7 +92,7 @@ def port(argv: Sequence[str], name: str, where: str) -> int | None:
     if text is None:
         return None
     if not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
-        raise UserError(f"{where}.server_cmd: {name} {text} is not a port (1 to {MAX_PORT})")
+        raise UserError(f"{where}: {name} {text} is not a port (1 to {MAX_PORT})")
     return int(text)
 
 

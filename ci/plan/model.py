@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.model import Benchmark, Case
+    from ci.case.model import Benchmark, Case, Role
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,29 @@ class Host:
 
 @dataclass(frozen=True)
 class Process:
-    """One server process.
+    """One process: a server, the router in front of them, or a service that servers need.
 
     Attributes:
-        node: its index in the case's deployment.
+        node: its host's index in the case.
         host: the name of where it runs.
-        headless: it computes and answers no requests.
+        headless: it answers no requests.
         port: where it answers requests, unless headless.
         ports: every port that it listens on, as far as its argv and environment tell.
+        files: path below its own folder → content, written before it starts. Where `<run>` stands
+            in argv, env or here, it is the run's id.
     """
 
     name: str
     node: int
     host: str
-    role: Literal["mixed", "prefill", "decode", "encode"]
+    role: Role | Literal["router", "service"]
     headless: bool
     argv: tuple[str, ...]
     env: Mapping[str, str]
     port: int
     health_url: str | None
     ports: tuple[int, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,10 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A benchmark's questions. `path` is the folder on the controller, None where not found."""
+    """A benchmark's questions. `path` is the folder on the controller, None where not found.
+
+    What is not found may still be known by its name: its `form`, empty where it is not, and items.
+    """
 
     name: str
     path: str | None
@@ -106,7 +112,8 @@ class Evaluation:
         host: where its tool runs.
         bin: folder of the tool's executables; empty leaves them to the host's PATH.
         tokenizer: the served model's tokenizer: a folder, or a name.
-        argv: the tool's command line, `<run>` standing for the run's own folder.
+        argv: the tool's command line, `<run>` standing for the run's own folder; empty while it
+            cannot be told because the dataset is not here.
     """
 
     benchmark: Benchmark
@@ -124,8 +131,11 @@ class Plan:
     Attributes:
         hosts: each once, in the order of the nodes.
         leader: name of the host of the endpoint, where the evaluations run.
+        processes: the servers.
         ranks: how many data-parallel ranks answer through the endpoint and have to show in its
-            metrics; None where the command lines do not tell.
+            metrics; None where the command lines do not tell, or a router stands in front.
+        services: what servers need; started before them.
+        router: takes all requests; started after the servers.
     """
 
     case: Case
@@ -136,6 +146,13 @@ class Plan:
     endpoint: Endpoint
     ranks: int | None
     evaluations: tuple[Evaluation, ...]
+    services: tuple[Process, ...] = ()
+    router: Process | None = None
+
+    @property
+    def everything(self) -> tuple[Process, ...]:
+        """Every process, in the order in which they are started."""
+        return (*self.services, *self.processes, *([self.router] if self.router else []))
 
     @property
     def workspace(self) -> str:

@@ -1,19 +1,84 @@
-"""Variables `$X` and `${X}` in a case's argv and environment."""
+"""Variables `$X` and `${X}` in a case's argv and environment: which there are, and their values."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable that we know.
+
+    Attributes:
+        name: without `$`; `<i>` in it is a host's index.
+        meaning: what its value is.
+        source: where the value comes from.
+    """
+
+    name: str
+    meaning: str
+    source: str
+
+
+_HOST, _CASE, _RANK = "the host, once asked", "the case", "the rank (external_dp)"
+VARIABLES = (
+    Variable("LOCAL_IP", "address at which the other hosts reach this one", _HOST),
+    Variable("MASTER_IP", "address of the host that this server's group reports to", _HOST),
+    Variable("NODE_<i>_IP", "address of host <i>, from 0", _HOST),
+    Variable("NIC_NAME", "network interface that carries this host's address", _HOST),
+    Variable("WORKSPACE", "folder on this host for environments, models and runs", _HOST),
+    Variable("FOLDER", "the process's own folder on this host", _HOST),
+    Variable("MODEL", "what is served: the case's `model`, or the folder made of it", _CASE),
+    Variable("NODE_INDEX", "this host's index, from 0", _CASE),
+    Variable("NODE_RANK", "the same", _CASE),
+    Variable("CONFIG_INDEX", "the same", _CASE),
+    Variable("LWS_WORKER_INDEX", "the same", _CASE),
+    Variable("NUM_NODES", "how many hosts there are", _CASE),
+    Variable("NPU_PER_NODE", "devices of a host", _CASE),
+    Variable("SERVER_PORT", "`SERVER_PORT` of the server's environment, or `server_port`", _CASE),
+    Variable("PORT", "where this server answers; for a router, where that does", _RANK),
+    Variable("PORT_START", "port of its host's first rank", _RANK),
+    Variable("DP_SIZE", "data-parallel ranks in all", _RANK),
+    Variable("DP_SIZE_LOCAL", "data-parallel ranks on this host", _RANK),
+    Variable("DP_RANK_START", "first data-parallel rank of this host", _RANK),
+    Variable("DP_RANK", "this server's data-parallel rank", _RANK),
+    Variable("LOCAL_RANK", "the same, counted on its host", _RANK),
+    Variable("DP_ADDRESS", "address of the group's first rank", _RANK),
+    Variable("DP_RPC_PORT", "port there at which the ranks meet", _RANK),
+    Variable("TP_SIZE", "tensor-parallel size", _RANK),
+    Variable("CP_SIZE", "context-parallel size", _RANK),
+    Variable("SP_SIZE", "sequence-parallel size", _RANK),
+    Variable("PP_SIZE", "pipeline-parallel size", _RANK),
+    Variable("VISIBLE_DEVICES", "the devices that are this rank's, by index", _RANK),
+)
+# What a process has of its own is known only where its dialect gives it.
+EVERYWHERE = tuple(
+    one.name for one in VARIABLES if one.source is not _RANK and one.name != "SERVER_PORT"
+)
 # Only the host knows these, so they stay as written and are expanded there.
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
+RUN_FOLDER = "{workspace}/.lamplighter/<run>/{process}"
 
 _REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+def references(text: str) -> Iterator[str]:
+    """Name every variable that a text refers to."""
+    for match in _REFERENCE.finditer(text):
+        yield match[1] or match[2]
+
+
+def names(hosts: int) -> frozenset[str]:
+    """Name every variable that all servers of a case with so many hosts have."""
+    addresses = [f"NODE_{at}_IP" for at in range(hosts)]
+    return frozenset([*(name for name in EVERYWHERE if "<" not in name), *addresses])
 
 
 def expand(text: str, known: Mapping[str, str], where: str) -> str:
@@ -61,8 +126,8 @@ def _resolved(
     """Expand one value, and first those that it refers to."""
     if key in above:
         raise UserError(f"{where}.{key}: its value refers to itself: {' → '.join((*above, key))}")
-    names = {match[1] or match[2] for match in _REFERENCE.finditer(env[key])}
-    # `PATH: /x:$PATH` means the host's own.
-    others = (names & set(env)) - ({key} & set(HOST_VARIABLES))
+    # `PATH: /x:$PATH` means the host's own, `PORT: $PORT` ours.
+    itself = {key} & {*HOST_VARIABLES, *known}
+    others = (set(references(env[key])) & set(env)) - itself
     values = {name: _resolved(name, env, known, where, (*above, key)) for name in others}
     return expand(env[key], {**known, **values}, f"{where}.{key}")

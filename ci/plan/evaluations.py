@@ -1,0 +1,58 @@
+"""Benchmark + where it runs → the tool's command line. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ci.errors import UserError
+from ci.evaluate.model import job_of
+from ci.evaluate.tools import TOOLS
+from ci.plan.model import Evaluation
+
+if TYPE_CHECKING:
+    from ci.case.model import Benchmark, Case
+    from ci.plan.build import Site
+    from ci.plan.model import Endpoint, Host
+
+
+def evaluation(
+    case: Case,
+    site: Site,
+    lead: Host,
+    endpoint: Endpoint,
+    benchmark: Benchmark,
+) -> Evaluation:
+    """Plan one benchmark.
+
+    Raises:
+        UserError: its tool cannot do what it asks for.
+    """
+    where = f"{case.path}: benchmarks.{benchmark.name}"
+    tool = TOOLS[benchmark.tool]
+    if benchmark.case_type not in tool.KINDS:
+        able = [name for name, other in TOOLS.items() if benchmark.case_type in other.KINDS]
+        raise UserError(
+            f"{where}.tool: {benchmark.tool} does not measure {benchmark.case_type}; these do: "
+            f"{', '.join(able)}",
+        )
+    is_vllm = tool.ENVIRONMENT == "vllm"
+    made = site.serving.get(lead.name) if is_vllm else site.tools.get(tool.ENVIRONMENT)
+    model = site.model.get(lead.name)
+    planned = Evaluation(
+        benchmark=benchmark,
+        dataset=site.datasets[benchmark.dataset_path],
+        host=lead.name,
+        bin=f"{made.path}/bin" if made else "",
+        tokenizer=model.path if model else case.model,
+        argv=(),
+    )
+    try:
+        command = tool.command(
+            job_of(planned, endpoint, f"{lead.workspace}/<run>/{benchmark.name}")
+        )
+    except UserError as error:
+        if planned.dataset.path is None and not planned.dataset.form:
+            return planned  # what the tool would make of it, nobody here can tell
+        raise UserError(f"{where}: {error}") from None
+    return replace(planned, argv=command.argv)
