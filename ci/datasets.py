@@ -53,6 +53,14 @@ def load(path: Path = REGISTRY) -> Mapping[str, Entry]:
         raise UserError(f"{path}: cannot be used: {error}") from error
 
 
+def name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:
+    """The dataset that a case's `dataset_path` is an alias of; None where it is a folder's path."""
+    for name, entry in entries.items():
+        if _plain(dataset_path) in map(_plain, (name, *entry.aliases)):
+            return name
+    return None
+
+
 def find(dataset_path: str, roots: Sequence[Path], registry: Path = REGISTRY) -> Dataset:
     """Find what a case's `dataset_path` stands for.
 
@@ -65,7 +73,7 @@ def find(dataset_path: str, roots: Sequence[Path], registry: Path = REGISTRY) ->
         UserError: it is nowhere, or it is not what its name says; says what to do.
     """
     entries = load(registry)
-    name = _name_of(dataset_path, entries)
+    name = name_of(dataset_path, entries)
     if name is None:
         return _own_folder(dataset_path, roots, entries)
     entry = entries[name]
@@ -129,7 +137,7 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
         PreparationFailed: it could not be downloaded, or what came is something else.
     """
     entries = load(registry)
-    known = _name_of(name, entries)
+    known = name_of(name, entries)
     url = entries[known].url if known else None
     if known is None or url is None:
         raise UserError(f"no dataset {name} to fetch; known: {', '.join(fetchable(registry))}")
@@ -146,13 +154,6 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
     for file, data in files.items():
         _write(folder / file, data)
     return f"{known}: {entry.items} items ({entry.licence}, {entry.source}) in {folder}"
-
-
-def _name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:
-    for name, entry in entries.items():
-        if _plain(dataset_path) in map(_plain, (name, *entry.aliases)):
-            return name
-    return None
 
 
 def _plain(name: str) -> str:
