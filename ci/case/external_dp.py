@@ -1,0 +1,147 @@
+"""The `external_dp` dialect: one server per data-parallel rank, behind a router. Source → Case.
+
+Beyond the field's own keys it knows `vllm`, `device`, `ready_timeout_s` and, per benchmark,
+`tool` and `deadline_s`; these are this project's additions.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from pydantic import Field, ValidationError
+
+from ci.case import anchors, kv_pool, options, ranks, routing, template
+from ci.case.consistency import contradictions
+from ci.case.kv_pool import KvPool
+from ci.case.model import Benchmark, Case, Device, Entry, Node, Strict
+from ci.case.ranks import Member
+from ci.case.routing import Groups, Routing
+from ci.case.settled import replace_braced
+from ci.case.template import Filled, Template
+from ci.case.values import BenchmarkName, Host, Index, Size, Version, in_file_order
+from ci.case.wording import problems
+from ci.errors import CaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.case.source import Source
+    from ci.errors import Problem
+
+
+class ExternalDp(Strict):
+    """A case file of this dialect."""
+
+    test_name: str | None = Field(default=None, min_length=1)
+    model: str = Field(min_length=1, description="it is the model that the servers serve")
+    vllm: Version | None = None
+    device: Device | None = None
+    num_nodes: Size = Field(description="it is the number of hosts")
+    npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
+    cluster_hosts: list[Host] | None = None
+    ready_timeout_s: float = Field(default=3600, gt=0)
+    special_dependencies: dict[str, str] | None = None
+    routing: Routing = Field(description="it says which hosts prefill and which decode")
+    kv_pool: KvPool | None = None
+    config: list[Member] = Field(description="it lists the ranks, ports and sizes of every host")
+    templates: list[Template] = Field(description="it lists the servers' arguments of every host")
+    benchmarks: dict[BenchmarkName, Entry | None] | None = None
+
+
+SECTIONS: dict[str, type[Strict]] = {
+    "": ExternalDp,
+    "routing": Routing,
+    "routing.groups": Groups,
+    "config": Member,
+    "templates": Template,
+    "kv_pool": KvPool,
+    "benchmarks": Entry,
+}
+
+
+def read(source: Source) -> Case:
+    """Make the Case of a file in this dialect.
+
+    Raises:
+        CaseError: with every problem found, in file order.
+    """
+    document, warnings = anchors.split(source, ExternalDp.model_fields)
+    defects = list(contradictions(document, source))
+    parsed: ExternalDp | None = None
+    try:
+        parsed = ExternalDp.model_validate(document)
+    except ValidationError as error:
+        defects += problems(error.errors(include_url=False), source, SECTIONS)
+    if defects or parsed is None:
+        raise CaseError(in_file_order(defects))
+    warnings += _warnings(parsed, source)
+    return _case(parsed, source, in_file_order(warnings))
+
+
+def _warnings(document: ExternalDp, source: Source) -> Iterator[Problem]:
+    roles = routing.roles(document.routing)
+    of_role: dict[str, list[Member]] = {
+        role: [document.config[index] for index in roles if roles[index] == role]
+        for role in set(roles.values())
+    }
+    for index, one in enumerate(document.templates):
+        filled = Filled(index, one, document.config[index], roles[index])
+        yield from template.warnings(filled, of_role, source)
+    yield from options.unread(source, ("benchmarks",))
+
+
+def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -> Case:
+    pool = document.kv_pool
+    return Case(
+        name=PurePath(source.file).stem,
+        test_name=document.test_name or "external_dp_test",
+        path=source.file,
+        model=document.model,
+        vllm=document.vllm,
+        device=document.device,
+        npu_per_node=document.npu_per_node,
+        hosts=tuple(document.cluster_hosts or ()),
+        num_hosts=document.num_nodes,
+        nodes=tuple(_nodes(document, source)),
+        benchmarks=tuple(
+            Benchmark(name=name, **entry.model_dump(exclude_unset=True))
+            for name, entry in (document.benchmarks or {}).items()
+            if entry is not None
+        ),
+        ready_timeout_s=document.ready_timeout_s,
+        router=routing.router(document.routing, dict(enumerate(document.config))),
+        services=(kv_pool.service(pool),) if pool else (),
+        special_dependencies=document.special_dependencies or {},
+        warnings=warnings,
+    )
+
+
+def _nodes(document: ExternalDp, source: Source) -> Iterator[Node]:
+    roles = routing.roles(document.routing)
+    for index, (member, one) in enumerate(zip(document.config, document.templates, strict=True)):
+        place = source.values["templates", index]
+        for local_rank in range(member.dp_size_local):
+            own = ranks.known(member, index, local_rank)
+            hidden = _hidden(own | {"MODEL": document.model}, one.envs, index)
+            words = [replace_braced(word, hidden) for word in one.server_cmd_template]
+            yield Node(
+                name=f"node-{index}-rank-{local_rank}",
+                host=index,
+                role=roles[index],
+                argv=("vllm", "serve", replace_braced("${MODEL}", hidden), *words),
+                env={key: replace_braced(value, hidden) for key, value in one.envs.items()},
+                headless="--headless" in words,
+                known=own,
+                where=f"templates[{index}]",
+                at=(place.line, place.column),
+            )
+
+
+def _hidden(own: dict[str, str], env: dict[str, str], index: int) -> dict[str, str]:
+    """The variables that an environment variable has the name of: `${X}` is the variable's.
+
+    The field's runner keeps the two apart; elsewhere here the environment's would win.
+    """
+    addresses = {"LOCAL_IP": f"${{NODE_{index}_IP}}", "MASTER_IP": "${NODE_0_IP}"}
+    return {key: value for key, value in (own | addresses).items() if key in env}
