@@ -37,7 +37,8 @@ def _number(value: object) -> object:
     return float(value) if "." in value else int(value)
 
 
-def _json(value: dict[str, Any]) -> dict[str, Any]:
+def as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what no JSON request can hold."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -52,7 +53,7 @@ def _list(value: object) -> object:
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_number)]
-Json = Annotated[dict[str, Any], AfterValidator(_json)]
+Json = Annotated[dict[str, Any], AfterValidator(as_json)]
 Texts = Annotated[list[str], BeforeValidator(_list)]
 
 

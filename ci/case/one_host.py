@@ -1,0 +1,194 @@
+"""A test case's servers, proxy, ports and devices on its one host. Pure.
+
+The rules are those of the field's own runner, except where a comment says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import accumulate, count
+from math import prod
+from typing import TYPE_CHECKING
+
+from ci.case import kv_pool
+from ci.case.address import MAX_PORT
+from ci.case.model import Node, Router
+from ci.plan.argv import number, option, parallel
+from ci.plan.variables import references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ci.case.kv_pool import KvPool
+    from ci.case.model import Role, Service
+    from ci.case.place import KeyPath
+    from ci.case.single_node import TestCase
+
+# Where the field's runner takes any port that is free, these are taken, or the next ones.
+PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
+OPEN = "DEFAULT_PORT"
+PROXY = "examples/disaggregated_encoder/disagg_epd_proxy.py"
+LOOPBACK = "127.0.0.1"
+
+_SPAWN = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+_EPD = {
+    "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
+    "PYTORCH_NPU_ALLOC_CONF": "expandable_segments:True",
+}
+_REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_SIZES = (
+    ("--tensor-parallel-size", "-tp"),
+    ("--pipeline-parallel-size", "-pp"),
+    ("--prefill-context-parallel-size", "-pcp"),
+)
+_VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "ascend": "ASCEND_RT_VISIBLE_DEVICES"}
+
+
+def nodes(entry: TestCase, where: str) -> tuple[Node, ...]:
+    """The servers, in the order in which they stand in the file.
+
+    Args:
+        entry: without `defects`.
+        where: its key path.
+    """
+    env = environment(entry)
+    if entry.service_mode == "epd":
+        return _epd_nodes(entry, env, where)
+    argv = tuple(server_words(entry))
+    headless = "--headless" in argv
+    return (
+        Node(name="server-0", host=0, argv=argv, env=_SPAWN | env, headless=headless, where=where),
+    )
+
+
+def _epd_nodes(entry: TestCase, env: dict[str, str], where: str) -> tuple[Node, ...]:
+    lines = [("vllm", "serve", *words) for words in entry.epd_server_cmds or ()]
+    needs = [devices_of(expanded(argv, env)) for argv in lines]
+    visible = _VISIBLE.get(entry.device or "ascend")
+    found: list[Node] = []
+    for at, (argv, need, end) in enumerate(zip(lines, needs, accumulate(needs), strict=True)):
+        # The runner gives server i device i alone, however many it computes on.
+        own = {visible: ",".join(map(str, range(end - need, end)))} if visible else {}
+        role = _role(argv)
+        found.append(
+            Node(
+                name=f"{'server' if role == 'mixed' else role}-{at}",
+                host=0,
+                role=role,
+                argv=argv,
+                env=env | _EPD | _SPAWN | own,
+                where=f"{where}.epd_server_cmds[{at}]",
+            )
+        )
+    return tuple(found)
+
+
+def router(entry: TestCase, where: str) -> Router | None:
+    """What stands before encode and decode servers; None where there is one server."""
+    if entry.service_mode != "epd":
+        return None
+    env = environment(entry)
+    words = expanded(entry.epd_proxy_args or (), env)
+    return Router(
+        kind="command",
+        argv=("python", PROXY, *words),
+        env=env,
+        port=port_of(words) or 0,
+        where=f"{where}.epd_proxy_args",
+    )
+
+
+def pool(written: KvPool) -> Service:
+    """The store's process and files. All is on one host, so that loopback is its address."""
+    made = kv_pool.service(written)
+
+    def here(texts: Mapping[str, str]) -> dict[str, str]:
+        return {
+            key: re.sub(r"\$\{(NODE_0|LOCAL)_IP\}", LOOPBACK, one) for key, one in texts.items()
+        }
+
+    update = {name: here(getattr(made, name)) for name in ("files", "server_env", "server_files")}
+    return made.model_copy(update=update)
+
+
+def devices(servers: Sequence[Node]) -> int:
+    """How many devices the host has to have."""
+    total = 0
+    for node in servers:
+        visible = (node.env[name] for name in _VISIBLE.values() if name in node.env)
+        named = re.findall(r"\d{1,4}", next(visible, ""))
+        total = max(total, devices_of(expanded(node.argv, node.env)), *(int(x) + 1 for x in named))
+    return total
+
+
+def commands(entry: TestCase) -> Iterator[tuple[KeyPath, Sequence[str]]]:
+    """Every list of words, with the end of its key path."""
+    for key in ("server_cmd", "server_cmd_extra", "epd_proxy_args"):
+        yield (key,), getattr(entry, key) or ()
+    for at, words in enumerate(entry.epd_server_cmds or ()):
+        yield ("epd_server_cmds", at), words
+
+
+def server_words(entry: TestCase) -> list[str]:
+    """The one server's command line; it may be written whole."""
+    words = [*(entry.server_cmd or ()), *(entry.server_cmd_extra or ())]
+    return words if words[:1] == ["vllm"] else ["vllm", "serve", entry.model, *words]
+
+
+def environment(entry: TestCase) -> dict[str, str]:
+    """The case's variables, with every port that it uses settled."""
+    given = entry.envs or {}
+    fixed = {name: one for name, one in given.items() if name in PORTS and one != OPEN}
+    epd = entry.service_mode == "epd"
+    used = {"ENCODE_PORT", "PD_PORT", "PROXY_PORT"} if epd else {"SERVER_PORT"}
+    used |= {name for _, words in commands(entry) for word in words for name in references(word)}
+    taken, ports = set(fixed.values()), dict(fixed)
+    for name, usual in PORTS.items():
+        if name not in fixed and (name in used or name in given):
+            ports[name] = next(str(one) for one in count(usual) if str(one) not in taken)
+            taken.add(ports[name])
+    return {**given, **ports}
+
+
+def expanded(words: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
+    """Replace references to the case's own variables; others stay."""
+    return tuple(
+        _REFERENCE.sub(lambda found: env.get(found[1] or found[2], found[0]), word)
+        for word in words
+    )
+
+
+def port_of(words: Sequence[str]) -> int | None:
+    """The port that a command line names; None where it names none that is one."""
+    given = option(words, "--port")
+    return int(given) if given and is_port(given) else None
+
+
+def is_port(text: str) -> bool:
+    """Whether a text is a port's number."""
+    return bool(re.fullmatch("[0-9]{1,5}", text)) and 0 < int(text) <= MAX_PORT
+
+
+def devices_of(argv: Sequence[str]) -> int:
+    """How many devices a server computes on."""
+    sizes = [number(argv, long) or number(argv, short) or 1 for long, short in _SIZES]
+    share = parallel(argv)
+    ranks = share.local if share else number(argv, "--data-parallel-size")
+    return prod(sizes) * max(ranks or 1, 1)
+
+
+def _role(argv: Sequence[str]) -> Role:
+    """What a server does, as its transfer configurations say."""
+    if _told(argv, "--ec-transfer-config", "ec_role") == "ec_producer":
+        return "encode"
+    by_kv: dict[str, Role] = {"kv_producer": "prefill", "kv_consumer": "decode"}
+    return by_kv.get(_told(argv, "--kv-transfer-config", "kv_role"), "mixed")
+
+
+def _told(argv: Sequence[str], flag: str, key: str) -> str:
+    try:
+        told = json.loads(option(argv, flag) or "{}")
+    except (ValueError, RecursionError):
+        return ""
+    return str(told.get(key, "")) if isinstance(told, dict) else ""

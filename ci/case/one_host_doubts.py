@@ -1,0 +1,125 @@
+"""What is wrong or odd in a test case's servers, proxy and ports. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ci.case.address import MAX_PORT
+from ci.case.one_host import (
+    OPEN,
+    PORTS,
+    commands,
+    devices_of,
+    environment,
+    expanded,
+    is_port,
+    port_of,
+    server_words,
+)
+from ci.plan.argv import option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ci.case.place import KeyPath
+    from ci.case.single_node import TestCase
+    from ci.case.source import Source
+    from ci.errors import Problem
+
+MAX_DEVICES = 1024
+
+
+def defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+    """Report commands that are missing, and ports and sizes that cannot be.
+
+    Args:
+        entry: of which every key is sound on its own.
+        path: where it stands.
+        source: the file.
+    """
+    env = environment(entry)
+    for name in PORTS.keys() & (entry.envs or {}).keys():
+        if not is_port(env[name]):
+            message = f"{env[name]!r} is no port; write one from 1 to {MAX_PORT}, or {OPEN}"
+            yield source.at_key((*path, "envs", name), message)
+    if entry.service_mode == "epd":
+        yield from _epd_defects(entry, env, path, source)
+        return
+    if entry.server_cmd is None:
+        yield source.at_key((*path, "server_cmd"), "missing; it lists the server's arguments")
+    yield from _unfit(server_words(entry), env, (*path, "server_cmd"), source)
+
+
+def _epd_defects(
+    entry: TestCase, env: Mapping[str, str], path: KeyPath, source: Source
+) -> Iterator[Problem]:
+    for needed in ("epd_server_cmds", "epd_proxy_args"):
+        if not getattr(entry, needed):
+            yield source.at_key((*path, needed), "missing; service_mode: epd needs it")
+    first: dict[int, KeyPath] = {}
+    for key, words in commands(entry):
+        if key[0] not in {"epd_server_cmds", "epd_proxy_args"} or not words:
+            continue
+        place = (*path, *key)
+        yield from _unfit(words, env, place, source)
+        said = expanded(words, env)
+        port, given = port_of(said), option(said, "--port")
+        if given is None:
+            yield source.at_key(place, "has no --port; each server and the proxy need their own")
+        elif port is None and "$" in given:
+            yield source.at_key(place, f"--port {given}: the case's envs have no such variable")
+        elif port is not None and first.setdefault(port, place) != place:
+            yield source.at_key(place, f"port {port} is taken by another of them; change one")
+
+
+def _unfit(
+    words: Sequence[str], env: Mapping[str, str], path: KeyPath, source: Source
+) -> Iterator[Problem]:
+    said = expanded(words, env)
+    given = option(said, "--port")
+    if given is not None and "$" not in given and not is_port(given):
+        yield source.at_key(path, f"--port {given} is not a port (1 to {MAX_PORT})")
+    if (need := devices_of(said)) > MAX_DEVICES:
+        yield source.at_key(path, f"its parallel sizes need {need} devices; lower them")
+
+
+def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+    """Report what vLLM will not take, and what the field's own runner reads otherwise."""
+    for name in entry.envs or {}:
+        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+            guess = re.sub(r"\W", "_", name, flags=re.ASCII)
+            message = f"no shell can set such a variable; did you mean {guess!r}?"
+            yield source.at_key((*path, "envs", name), message)
+    for key, words in commands(entry):
+        for word in words:
+            if _is_flag_with_blank(word):
+                message = f"{word!r} has a blank in it, so that vLLM takes it for no option"
+                yield source.at_key((*path, *key), f"{message}; mend it")
+    if entry.service_mode == "epd":
+        idle: tuple[str, ...] = ("server_cmd", "server_cmd_extra")
+    else:
+        idle = ("epd_server_cmds", "epd_proxy_args")
+        yield from _other_port(entry, (*path, "server_cmd"), source)
+    for unused in idle:
+        if getattr(entry, unused):
+            message = f"has no effect with service_mode: {entry.service_mode}"
+            yield source.at_key((*path, unused), message)
+
+
+def _is_flag_with_blank(word: str) -> bool:
+    before = word.partition("=")[0]
+    return word.startswith("-") and before.split() != [before]
+
+
+def _other_port(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+    env = environment(entry)
+    said = expanded(server_words(entry), env)
+    given = option(said, "--port")
+    port = port_of(said) or PORTS["SERVER_PORT"]
+    if given is None or (is_port(given) and str(port) != env["SERVER_PORT"]):
+        message = (
+            f"the server answers at {port}, as its command line says, and is asked there; today's "
+            "runner of the field asks at SERVER_PORT"
+        )
+        yield source.at_key(path, message)
