@@ -1,94 +1,40 @@
 """The `deployment` dialect: one server command per host. Source → Case, pure.
 
-Beyond the field's own keys it knows `vllm`, `device`, `ready_timeout_s` and, per benchmark,
-`tool` and `deadline_s`; these are this project's additions.
+Beyond the field's own keys it knows `vllm`, `device`, `ready_timeout_s`, `router` and, per
+benchmark, `tool` and `deadline_s`; these are this project's additions.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 import shlex
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
-from ci.case import address
+from ci.case import separation
 from ci.case.agreement import contradictions
+from ci.case.anchors import split
+from ci.case.command_line import CommandLine  # noqa: TC001 - pydantic reads it
 from ci.case.model import Benchmark, Case, Device, Entry, Node, Strict
-from ci.case.wording import found, problems
-from ci.errors import CaseError, Problem
+from ci.case.oddities import defects_of, oddities
+from ci.case.options import unread
+from ci.case.separation import RouterEntry, Separation
+from ci.case.values import BenchmarkName, Env, Host, Index, Port, Version, in_file_order
+from ci.case.wording import problems
+from ci.errors import CaseError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.case.model import Role, Router
     from ci.case.source import Source
-
-_SHELL = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<"})
-
-
-def _defect(message: str) -> PydanticCustomError:
-    return PydanticCustomError("defect", "{message}", {"message": message})
-
-
-def _shaped(pattern: str, complaint: str) -> AfterValidator:
-    """Check that a text matches the whole pattern."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise _defect(f"{value!r} {complaint}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _command(value: str) -> str:
-    try:
-        argv = shlex.split(value)
-    except ValueError as error:
-        raise _defect(f"not a command line: {str(error).lower()}; close every quote") from error
-    if not argv:
-        raise _defect("is empty; write the server's command line")
-    if "=" in argv[0]:
-        raise _defect(f"begins with {argv[0]!r}; put environment variables under 'envs'")
-    if shell := _SHELL.intersection(argv):
-        raise _defect(f"no shell runs this, {min(shell)!r} would reach the server; remove it")
-    return value
-
-
-def _host(value: str) -> str:
-    try:
-        address.parse(value)
-    except ValueError as error:
-        raise _defect(f"{value!r} {error}") from error
-    return value
-
-
-def _env_value(value: object) -> object:
-    """Write a value as the field's own runner does: `str(value)`, so that true is `True`."""
-    if isinstance(value, (str, bool, int, float, dt.date)):
-        return str(value)
-    raise _defect(f"expected text or a number, found {found(value)}")
-
-
-Host = Annotated[str, AfterValidator(_host)]
-Version = Annotated[
-    str,
-    _shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is no version; write one such as '0.32.0'"),
-]
-EnvName = Annotated[str, _shaped("[A-Za-z_][A-Za-z0-9_]*", "cannot name an environment variable")]
-Env = dict[EnvName, Annotated[str, BeforeValidator(_env_value)]]
-# A benchmark's name becomes a folder in the run's record.
-BenchmarkName = Annotated[
-    str, _shaped(r"[^\W_][\w.+-]{0,99}", "cannot name a benchmark; use letters, digits, '-', '_'")
-]
-Index = Annotated[int, Field(ge=0)]
 
 
 class Server(Strict):
     """One entry of `deployment`: what runs on one host."""
 
-    server_cmd: Annotated[str, AfterValidator(_command)] = Field(
+    server_cmd: CommandLine = Field(
         description="it is the command line that serves on this host",
     )
     envs: Env | None = None
@@ -96,14 +42,7 @@ class Server(Strict):
     local_index: Index | None = None
     master_index: Index | None = None
     headless: bool | None = None
-
-
-class Roles(Strict):
-    """`disaggregated_prefill`: which hosts prefill and which decode."""
-
-    enabled: bool = True
-    prefiller_host_index: list[Index] = Field(default_factory=list)
-    decoder_host_index: list[Index] = Field(default_factory=list)
+    server_port: Port | None = None
 
 
 class Deployment(Strict):
@@ -117,9 +56,11 @@ class Deployment(Strict):
     npu_per_node: int = Field(ge=0, description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=1800, gt=0)
+    server_port: Port | None = None
     env_common: Env | None = None
     special_dependencies: dict[str, str] | None = None
-    disaggregated_prefill: Roles | None = None
+    disaggregated_prefill: Separation | None = None
+    router: RouterEntry | None = None
     deployment: list[Server] = Field(description="it lists one server per host")
     benchmarks: dict[BenchmarkName, Entry | None] | None = None
 
@@ -128,7 +69,8 @@ SECTIONS: dict[str, type[Strict]] = {
     "": Deployment,
     "deployment": Server,
     "benchmarks": Entry,
-    "disaggregated_prefill": Roles,
+    "disaggregated_prefill": Separation,
+    "router": RouterEntry,
 }
 
 
@@ -138,42 +80,35 @@ def read(source: Source) -> Case:
     Raises:
         CaseError: with every problem found, in file order.
     """
+    values, unused = split(source, Deployment.model_fields)
     defects = contradictions(source)
     try:
-        document = Deployment.model_validate(source.value)
+        document = Deployment.model_validate(values)
     except ValidationError as error:
         defects += problems(error.errors(include_url=False), source, SECTIONS)
     if defects:
-        raise CaseError(_in_file_order(defects))
-    return _case(document, source.file)
+        raise CaseError(in_file_order(defects))
+    case = _case(document, source)
+    if defects := list(defects_of(case, source)):
+        raise CaseError(in_file_order(defects))
+    warnings = [*unused, *oddities(case, source), *unread(source, ("benchmarks",))]
+    return case.model_copy(update={"warnings": in_file_order(warnings)})
 
 
-def _in_file_order(defects: list[Problem]) -> tuple[Problem, ...]:
-    """Sort, and keep one of those that an alias repeats elsewhere: that with the shortest key."""
-    defects = sorted(defects, key=lambda d: (d.line, d.column, len(d.key)))
-    once: dict[tuple[int, int, str], Problem] = {}
-    for defect in defects:
-        once.setdefault((defect.line, defect.column, defect.message), defect)
-    return tuple(once.values())
-
-
-def _case(document: Deployment, path: str) -> Case:
-    roles = document.disaggregated_prefill
-    separated = roles if roles and roles.enabled else Roles()
+def _case(document: Deployment, source: Source) -> Case:
+    nodes = _nodes(document, source)
     return Case(
-        name=PurePath(path).stem,
+        name=PurePath(source.file).stem,
         test_name=document.test_name,
-        path=path,
+        path=source.file,
         model=document.model,
         vllm=document.vllm,
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),
         num_hosts=len(document.deployment),
-        nodes=tuple(
-            _node(server, at, document.env_common or {})
-            for at, server in enumerate(document.deployment)
-        ),
+        nodes=nodes,
+        router=_router(document, nodes),
         benchmarks=tuple(
             Benchmark(name=name, **entry.model_dump(exclude_unset=True))
             for name, entry in (document.benchmarks or {}).items()
@@ -184,15 +119,68 @@ def _case(document: Deployment, path: str) -> Case:
     )
 
 
-def _node(server: Server, at: int, common: dict[str, str]) -> Node:
-    """Settle one server. Whether it is headless is its command line's say, not the key's."""
-    argv = tuple(shlex.split(server.server_cmd))
-    return Node(
-        name=f"server-{at}",
-        host=at,
-        argv=argv,
-        env=common | (server.envs or server.env_extend or {}),
-        headless="--headless" in argv,
-        master=server.master_index or 0,
-        where=f"deployment[{at}]",
+def _nodes(document: Deployment, source: Source) -> tuple[Node, ...]:
+    apart = _separated(document)
+    commands = [tuple(shlex.split(server.server_cmd)) for server in document.deployment]
+    # Whether a server is headless is its command line's say, not the key's.
+    headless = ["--headless" in argv for argv in commands]
+    roles: Sequence[Role] = ["mixed" for _ in commands]
+    masters = [0] * len(commands)
+    if apart:
+        roles = separation.roles(apart, headless)
+        masters = [separation.master(at, apart, roles, headless) for at in range(len(commands))]
+    nodes = []
+    for at, server in enumerate(document.deployment):
+        place = source.values["deployment", at]
+        given = server.server_port or document.server_port
+        node = Node(
+            name=f"server-{at}",
+            host=at,
+            argv=commands[at],
+            env=_env(server, document, source),
+            headless=headless[at],
+            role=roles[at],
+            master=masters[at] if server.master_index is None else server.master_index,
+            known={"SERVER_PORT": str(given)} if given else {},
+            where=f"deployment[{at}]",
+            at=(place.line, place.column),
+        )
+        nodes.append(node)
+    return tuple(nodes)
+
+
+def _env(server: Server, document: Deployment, source: Source) -> dict[str, str]:
+    """A server's environment: `env_common` and its own.
+
+    Where servers merge `env_common` by its anchor, one that does not means to go without.
+    """
+    common = document.env_common or {}
+    own = server.envs or server.env_extend
+    if own is None:
+        return dict(common)
+    anchored = any(
+        source.keys[path] == source.keys["env_common", path[-1]]
+        for path in source.keys
+        if path[:1] == ("deployment",) and path[2:3] == ("envs",) and path[-1] in common
     )
+    return dict(own) if anchored else common | own
+
+
+def _separated(document: Deployment) -> Separation | None:
+    apart = document.disaggregated_prefill
+    return apart if apart and apart.enabled and apart.model_fields_set else None
+
+
+def _router(document: Deployment, nodes: Sequence[Node]) -> Router | None:
+    """The router that the file asks for, or that separated prefill and decode need."""
+    if not document.router and not _separated(document):
+        return None
+    host = document.router.host if document.router else 0
+    taken = {port for node in nodes if node.host == host for port in _numbers(node)}
+    return separation.router(document.router, nodes, taken)
+
+
+def _numbers(node: Node) -> set[int]:
+    """Whatever a server's command line and environment say that could be a port."""
+    words = [part for word in (*node.argv, *node.env.values()) for part in word.split("=")]
+    return {int(word) for word in words if word.isdecimal() and len(word) < 6}  # noqa: PLR2004

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import deployment
+from ci.case import deployment, external_dp
 from ci.case.source import MAX_BYTES, read
 from ci.case.wording import found
 from ci.errors import CaseError, UserError
@@ -14,11 +14,9 @@ from ci.errors import CaseError, UserError
 if TYPE_CHECKING:
     from ci.case.model import Case
 
-_OTHER_DIALECTS = {
-    "test_cases": "single_node",
-    "routing": "external_dp",
-    "templates": "external_dp",
-}
+# Keys of the top that only one dialect has; `deployment` is what is left.
+_SINGLE_NODE = ("test_cases",)
+_EXTERNAL_DP = ("routing", "templates", "kv_pool")
 
 
 def find(name: str, cases_folder: Path) -> Path:
@@ -88,10 +86,11 @@ def parse(data: bytes, path: str) -> tuple[Case, ...]:
     if not isinstance(source.value, dict):
         message = f"expected a mapping of keys to values, found {found(source.value)}"
         raise CaseError((source.at_value((), message),))
-    for key, dialect in _OTHER_DIALECTS.items():
-        if key in source.value:
-            message = f"this file is of the {dialect!r} dialect, which is not read yet"
-            raise CaseError((source.at_key((key,), f"{message}; only 'deployment' files are"),))
+    if any(key in source.value for key in _SINGLE_NODE):
+        message = "this file is of the 'single_node' dialect, which is not read yet"
+        raise CaseError((source.at_key(("test_cases",), message),))
+    if any(key in source.value for key in _EXTERNAL_DP):
+        return (external_dp.read(source),)
     return (deployment.read(source),)
 
 

@@ -125,15 +125,15 @@ disaggregated_prefill:
   prefiller_host_index: [0]
   decoder_host_index: [1]
 deployment:
-  - {local_index: 0, master_index: 0, headless: false, env_extend: , server_cmd: v --port $P}
-  - {local_index: 1, master_index: 0, headless: false, env_extend: {B: x}, server_cmd: v --headless}
+  - {local_index: 0, master_index: 0, headless: false, env_extend: , server_cmd: v --port $A}
+  - {local_index: 1, master_index: 0, headless: false, env_extend: {B: x}, server_cmd: v --port 2}
 benchmarks:
 """
 
 
 def test_two_nodes():
     case = case_of(TWO_NODES)
-    assert [node.headless for node in case.nodes] == [False, True]
+    assert [node.headless for node in case.nodes] == [False, False]
     assert [node.env for node in case.nodes] == [{"A": "1", "B": "2"}, {"A": "1", "B": "x"}]
     assert [node.master for node in case.nodes] == [0, 0]
     assert [node.role for node in case.nodes] == ["prefill", "decode"]
@@ -337,10 +337,6 @@ BAD = {
     "single_node dialect": (
         [("deployment:", "test_cases:")],
         (12, 1, "test_cases", "'single_node' dialect, which is not read yet"),
-    ),
-    "external_dp dialect": (
-        [("env_common:", "routing: {}\nenv_common:")],
-        (8, 1, "routing", "'external_dp' dialect, which is not read yet"),
     ),
 }
 

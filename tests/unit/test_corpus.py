@@ -45,15 +45,6 @@ def test_loads(path, request):
         assert "".join(entry["server_cmd"].split()).startswith("".join(node.argv[:2]))
 
 
-@pytest.mark.parametrize("path", files("external_dp", "single_node", "weekly"))
-def test_other_dialects_are_named(path):
-    if "internal_dp" in path.parts:
-        return
-    dialect = "single_node" if "single_node" in path.parts else "external_dp"
-    with pytest.raises(CaseError, match=f"'{dialect}' dialect, which is not read yet"):
-        load(path)
-
-
 @pytest.mark.parametrize("path", files("."))
 def test_values_are_what_pyyaml_reads(path):
     data = path.read_bytes()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 
-from ci.case.load import load, parse
+from ci.case.load import parse
 from ci.errors import UserError
 from ci.hosts.target import Target
-from ci.plan.argv import option, parallel
+from ci.plan.argv import option
 from ci.plan.build import Site, build
 from ci.plan.model import Dataset, Host, Preparation
 from ci.report.plan import as_text, as_values
 
-CORPUS = os.environ.get("CASE_CORPUS")
 HEAD = "vllm serve m --port 8080 --data-parallel-size 2 --data-parallel-size-local 1"
 HEAD += " --data-parallel-address $LOCAL_IP --data-parallel-rpc-port 13389"
 WORKER = HEAD.replace("LOCAL", "MASTER") + " --headless --data-parallel-start-rank 1"
@@ -266,34 +263,3 @@ def test_values_of_several_hosts():
     assert [host["address"] for host in values["hosts"]] == ["10.0.0.1", "10.0.0.2"]
     assert [process["ports"] for process in values["processes"]] == [[8080, 13389], []]
     assert (values["leader"], values["ranks"]) == ("n0", 2)
-
-
-def corpus_files():
-    folders = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    paths = sorted(path for folder in folders for path in (root / folder).rglob("*.yaml"))
-    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
-
-
-@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
-@pytest.mark.parametrize("path", corpus_files())
-def test_cases_of_the_field(path):
-    [case] = load(path)
-    datasets = {one.dataset_path: Dataset("d", "/d", "gsm8k", 40) for one in case.benchmarks}
-    tool = made("aisbench", "n0", "environment", "/w1/envs/aisbench")
-    site = site_of(len(case.nodes), datasets=datasets, tools={"aisbench": tool})
-    if case.router or case.special_dependencies:
-        with pytest.raises(UserError, match=r"disaggregated_prefill|special_dependencies"):
-            build(case, site)
-        return
-    plan = build(case, site)
-    head, *workers = plan.processes
-    assert not head.headless
-    assert all(worker.headless for worker in workers)
-    share = parallel(head.argv)
-    assert plan.ranks == (share.size if share else None)
-    assert {option(one.argv, "--data-parallel-address") for one in plan.processes} == {"10.0.0.1"}
-    assert head.port in head.ports
-    assert int(option(head.argv, "--data-parallel-rpc-port")) in head.ports
-    assert all(worker.ports == () for worker in workers)
-    assert not any("$" in word for one in plan.processes for word in one.argv)
