@@ -1,0 +1,1 @@
+"""Case files → findings, as a linter prints them."""

@@ -1,0 +1,84 @@
+"""Which dataset_conf AISBench has: configs/aisbench.yaml.
+
+`python -m ci.check.aisbench_confs ENVIRONMENT` writes that file anew from an environment with
+AISBench in it, such as `~/.cache/lamplighter/envs/aisbench`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from ci.errors import UserError
+
+FILE = Path(__file__).resolve().parent.parent.parent / "configs" / "aisbench.yaml"
+_PACKAGE = "ais_bench_benchmark"
+_HEAD = """\
+# What AISBench has for dataset_conf, folder: names. Written by
+#   python -m ci.check.aisbench_confs ENVIRONMENT
+"""
+
+
+@dataclass(frozen=True)
+class Confs:
+    """The names that one version of AISBench has; `datasets` as `folder/name`."""
+
+    version: str
+    datasets: tuple[str, ...]
+
+
+@cache
+def known() -> Confs:
+    """Read the project's list.
+
+    Raises:
+        UserError: it is missing or unsound.
+    """
+    try:
+        values = yaml.safe_load(FILE.read_bytes())
+        folders = values["datasets"].items()
+        datasets = (f"{folder}/{name}" for folder, names in folders for name in names.split())
+        return Confs(values["version"], tuple(datasets))
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{FILE}: cannot be used: {error}; it belongs to the project") from error
+
+
+def installed(environment: Path) -> Confs:
+    """List what an installed AISBench has.
+
+    Raises:
+        UserError: there is none in that environment.
+    """
+    [info, *_] = [*environment.glob(f"lib/*/site-packages/{_PACKAGE}-*.dist-info"), None]
+    if info is None:
+        raise UserError(f"{environment}: no AISBench in it; name an environment that has it")
+    configs = info.parent / "ais_bench" / "benchmark" / "configs"
+    # A few files hold nothing but parts of others.
+    confs = (
+        path for path in (configs / "datasets").rglob("*.py") if b"_datasets" in path.read_bytes()
+    )
+    names = (path.relative_to(configs / "datasets").with_suffix("").as_posix() for path in confs)
+    version = re.sub(rf"{_PACKAGE}-(.*)\.dist-info", r"\1", info.name)
+    return Confs(version, tuple(sorted(names)))
+
+
+def text_of(confs: Confs) -> str:
+    """Write the list down."""
+    folders: dict[str, list[str]] = {}
+    for conf in confs.datasets:
+        folder, _, name = conf.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    values = {
+        "version": confs.version,
+        "datasets": {folder: " ".join(names) for folder, names in folders.items()},
+    }
+    return _HEAD + yaml.safe_dump(values, width=96, sort_keys=False)
+
+
+if __name__ == "__main__":
+    FILE.write_text(text_of(installed(Path(sys.argv[1]).expanduser())), encoding="utf-8")

@@ -1,0 +1,86 @@
+"""What a case is planned with where no hosts are known: made-up hosts and the project's lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ci import datasets, environments
+from ci.case.wording import nearest
+from ci.errors import UserError
+from ci.evaluate.tools import TOOLS
+from ci.nodes import nodes_of
+from ci.plan.made_up import made_up_site
+from ci.plan.model import Dataset, Preparation
+from ci.plan.router import VLLM_ROUTER
+from ci.site import CONFIGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.case.model import Case, Device
+    from ci.environments import Environment
+    from ci.plan.build import Site
+
+WORKSPACE = "/workspace"
+
+
+def site_of(case: Case) -> Site:
+    """Make up what a case meets, with environments and datasets as the project's lists have them.
+
+    Raises:
+        UserError: the case's own hosts, or its vLLM, cannot be.
+    """
+    if case.hosts:
+        nodes_of(case, local=False, cluster="", workspace=WORKSPACE)
+    bare = made_up_site(case)
+    names = list(dict.fromkeys(host.name for host in bare.hosts))
+    tools = {TOOLS[bench.tool].ENVIRONMENT for bench in case.benchmarks} - {"vllm"}
+    if case.router and case.router.kind == VLLM_ROUTER:
+        tools.add(VLLM_ROUTER)
+    return replace(
+        bare,
+        serving={name: made for name in names if (made := _serving(case, name))},
+        tools={name: _environment(name, names[0]) for name in tools},
+        datasets={bench.dataset_path: _dataset(bench.dataset_path) for bench in case.benchmarks},
+    )
+
+
+def _serving(case: Case, host: str) -> Preparation | None:
+    """The environment of the case's `vllm`, for whichever kind of machine has it."""
+    if not case.vllm:
+        return None
+    versions = _versions()
+    device: Device = case.device or next(iter(versions.get(case.vllm, {})), "cpu")
+    place = environments.Place(host, WORKSPACE)
+    try:
+        return environments.serving(versions, case.vllm, device, place)
+    except UserError as error:
+        near = nearest(case.vllm, versions) if case.vllm not in versions else None
+        guess = f". Did you mean {near!r}?" if near else ""
+        raise UserError(f"{case.path}: vllm: {error}{guess}") from None
+
+
+def _environment(name: str, host: str) -> Preparation:
+    return Preparation(name, host, "environment", f"{WORKSPACE}/envs/{name}", "", {})
+
+
+def _dataset(dataset_path: str) -> Dataset:
+    """What the project knows of a dataset; one of the operator's own is taken to be like GSM8K."""
+    entries = registry()
+    name = datasets.name_of(dataset_path, entries)
+    if name is None:
+        return Dataset(dataset_path, None, "gsm8k", 0)
+    return Dataset(name, None, entries[name].form, entries[name].items)
+
+
+@cache
+def registry() -> Mapping[str, datasets.Entry]:
+    """The datasets that the project knows."""
+    return datasets.load()
+
+
+@cache
+def _versions() -> Mapping[str, Mapping[Device, Environment]]:
+    return environments.load_versions(CONFIGS / "versions.yaml")

@@ -1,0 +1,37 @@
+"""Every rule by its name; a further one is one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.check import benchmark_rules, device_rules, server_rules
+from ci.check.finding import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.check.finding import Remark, Subject
+
+RULES = (
+    Rule("json-argument", "error", server_rules.json_argument),
+    Rule("gone-flag", "warning", server_rules.gone),
+    Rule("duplicate-flag", "warning", server_rules.duplicate_flag),
+    Rule("headless-port", "warning", server_rules.headless_port),
+    Rule("too-few-devices", "error", device_rules.too_few_devices),
+    Rule("no-such-device", "error", device_rules.no_such_device),
+    Rule("shared-device", "error", device_rules.shared_device),
+    Rule("dataset-conf", "error", benchmark_rules.dataset_conf),
+    Rule("dataset-conf-folder", "warning", benchmark_rules.dataset_conf_folder),
+    Rule("request-conf", "error", benchmark_rules.request_conf),
+    Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
+    Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),
+    Rule("too-many-prompts", "warning", benchmark_rules.too_many_prompts),
+    Rule("too-few-prompts", "warning", benchmark_rules.too_few_prompts),
+)
+
+
+def remarks(subject: Subject) -> Iterator[tuple[Rule, Remark]]:
+    """What all rules say of a case."""
+    for rule in RULES:
+        for remark in rule.look(subject):
+            yield rule, remark

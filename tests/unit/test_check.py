@@ -1,0 +1,441 @@
+"""`inv check`: findings at their places, in each form, and every rule by what it says."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ci.check import aisbench_confs
+from ci.check.finding import Finding
+from ci.check.rules import RULES
+from ci.check.run import check, examine, files_of
+from ci.check.show import shown, summary
+from ci.errors import ExitCode, Problem, UserError
+from ci.site import CASES, CONFIGS
+
+CORPUS = os.environ.get("CASE_CORPUS")
+
+SOUND = """\
+test_name: t
+model: m
+num_nodes: 2
+npu_per_node: 4
+deployment:
+  - server_cmd: >
+      vllm serve m
+      --port 8080
+      --tensor-parallel-size 2
+      --data-parallel-size 2
+      --data-parallel-size-local 1
+      --data-parallel-address $LOCAL_IP
+  - envs: {A: b}
+    server_cmd: >
+      vllm serve m
+      --headless
+      --tensor-parallel-size 2
+      --data-parallel-size 2
+      --data-parallel-size-local 1
+      --data-parallel-start-rank 1
+      --data-parallel-address $MASTER_IP
+benchmarks:
+  acc:
+    case_type: accuracy
+    dataset_path: gsm8k
+    request_conf: vllm_api_general_chat
+    dataset_conf: gsm8k/gsm8k_gen_0_shot_cot_chat_prompt
+    num_prompts: 1319
+    max_out_len: 64
+    batch_size: 4
+    baseline: 50
+    threshold: 5
+  perf:
+    case_type: performance
+    dataset_path: gsm8k
+    num_prompts: 64
+    max_out_len: 64
+    batch_size: 4
+    baseline: 100
+    threshold: 0.97
+"""
+MOST = "      --max-model-len 10\n"
+
+
+def changed(*replacements):
+    text = SOUND
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def lines_of(text):
+    return [
+        f"{one.problem.line}:{one.problem.column}: {one.severity}: {one.problem.key}: "
+        f"{one.problem.message} [{one.rule}]"
+        for one in examine(text.encode(), "c.yaml")
+    ]
+
+
+def after(line, *more):
+    """Put arguments after a line of the first server's command."""
+    return (f"      {line}\n", f"      {line}\n" + "".join(f"      {one}\n" for one in more))
+
+
+def test_a_sound_case_has_no_findings():
+    assert lines_of(SOUND) == []
+
+
+# Replacements in SOUND → the one finding's begin, and what else it says.
+FINDINGS = {
+    "gone flag": (
+        [after("--port 8080", "--swap-space 4")],
+        "9:7: warning: deployment[0].server_cmd: --swap-space is gone from vLLM",
+        "leave it out [gone-flag]",
+    ),
+    "gone flag in its other spelling": (
+        [after("--port 8080", "--swap_space=4")],
+        "9:7: warning: deployment[0].server_cmd: --swap_space is gone",
+        "[gone-flag]",
+    ),
+    "a flag twice": (
+        [after("--port 8080", "--seed 1", "--max-model-len=9", "--seed 2")],
+        "9:7: warning: deployment[0].server_cmd: --seed is given 2 times, vLLM takes the last (2)",
+        "remove one [duplicate-flag]",
+    ),
+    "a flag twice, without a value": (
+        [after("--port 8080", "--enforce-eager", "--enforce_eager")],
+        "9:7: warning: deployment[0].server_cmd: --enforce-eager is given 2 times; remove one",
+        "[duplicate-flag]",
+    ),
+    "a flag and its contrary": (
+        [after("--port 8080", "--async-scheduling", "--no-async-scheduling")],
+        "10:7: warning: deployment[0].server_cmd: --async-scheduling and --no-async-scheduling",
+        "contradict each other; remove one [duplicate-flag]",
+    ),
+    "headless with a port": (
+        [("--headless", "--headless --port 9")],
+        "16:18: warning: deployment[1].server_cmd: --headless answers no requests, so --port",
+        "[headless-port]",
+    ),
+    "JSON without its quotes": (
+        [after("--port 8080", '--hf-overrides {"a": 1}')],
+        "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON, and '{a:' is none",
+        "single quotes, its keys and texts in double quotes [json-argument]",
+    ),
+    "JSON as Python writes it": (
+        [after("--port 8080", """--hf-overrides='{"a": True}'""")],
+        "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON",
+        "JSON writes true, false and null [json-argument]",
+    ),
+    "JSON with a comma too many": (
+        [after("--port 8080", """'{"a": 1,}'""")],
+        "6:5: error: deployment[0].server_cmd: takes JSON",
+        "remove the comma before the closing bracket [json-argument]",
+    ),
+    "JSON with two commas": (
+        [after("--port 8080", """--hf-overrides '{"a": 1,, "b": 2}'""")],
+        "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON",
+        "mend it there [json-argument]",
+    ),
+    "more ranks than devices": (
+        [("--tensor-parallel-size 2", "--tensor-parallel-size 8")],
+        "9:7: error: deployment[0].server_cmd: needs 8 devices (--tensor-parallel-size 8 × "
+        "1 data-parallel ranks here), and its host has 4",
+        "[too-few-devices]",
+    ),
+    "more ranks than visible devices": (
+        [("{A: b}", '{ASCEND_RT_VISIBLE_DEVICES: "3"}')],
+        "17:7: error: deployment[1].server_cmd: needs 2 devices",
+        "and it sees 1; lower one [too-few-devices]",
+    ),
+    "a device that is none": (
+        [("{A: b}", '{CUDA_VISIBLE_DEVICES: "3,4"}')],
+        "13:5: error: deployment[1]: device 4 is none of the host's 4 (0 to 3)",
+        "[no-such-device]",
+    ),
+    "misspelt dataset_conf": (
+        [("_shot_cot_chat_prompt", "_shot_cot_chat_promt")],
+        "27:5: error: benchmarks.acc.dataset_conf: AISBench ",
+        "did you mean 'gsm8k/gsm8k_gen_0_shot_cot_chat_prompt'? [dataset-conf]",
+    ),
+    "dataset_conf that is like none": (
+        [("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "zzz/yyy")],
+        "27:5: error: benchmarks.acc.dataset_conf: AISBench ",
+        "has no 'zzz/yyy'; write it as FOLDER/NAME of its own list [dataset-conf]",
+    ),
+    "dataset_conf in another folder": (
+        [("gsm8k/gsm8k_gen_0", "gpqa/gsm8k_gen_0")],
+        "27:5: warning: benchmarks.acc.dataset_conf: AISBench has no 'gpqa/gsm8k_gen_0_shot_cot",
+        "but 'gsm8k/gsm8k_gen_0_shot_cot_chat_prompt'; write that [dataset-conf-folder]",
+    ),
+    "misspelt request_conf": (
+        [("vllm_api_general_chat", "vllm_api_genral_chat")],
+        "26:5: error: benchmarks.acc.request_conf: 'vllm_api_genral_chat' is none of vllm",
+        "did you mean 'vllm_api_general_chat'? [request-conf]",
+    ),
+    "request_conf that we cannot use": (
+        [("vllm_api_general_chat", "vllm_api_function_call_chat")],
+        "26:5: error: benchmarks.acc.request_conf: 'vllm_api_function_call_chat' ",
+        "[request-conf]",
+    ),
+    "accuracy that cannot fail": (
+        [("threshold: 5", "threshold: 50")],
+        "32:5: warning: benchmarks.acc.threshold: no score is more than 50 below 50",
+        "[cannot-fail]",
+    ),
+    "performance that cannot fail": (
+        [("baseline: 100", "baseline: 1")],
+        "39:5: warning: benchmarks.perf.baseline: 1 token/s is reached whenever",
+        "or call the benchmark warm-up [cannot-fail]",
+    ),
+    "performance that need reach nothing": (
+        [("threshold: 0.97", "threshold: 0")],
+        "40:5: warning: benchmarks.perf.threshold: 0 of the baseline is always reached",
+        "[cannot-fail]",
+    ),
+    "a percentage for a factor": (
+        [("threshold: 0.97", "threshold: 97")],
+        "40:5: warning: benchmarks.perf.threshold: 97 times the baseline",
+        "[threshold-above-one]",
+    ),
+    "more prompts than questions": (
+        [("num_prompts: 1319", "num_prompts: 1320")],
+        "28:5: warning: benchmarks.acc.num_prompts: 1320 are more than the 1319 that gsm8k has",
+        "[too-many-prompts]",
+    ),
+    "fewer prompts than at once": (
+        [("num_prompts: 64", "num_prompts: 3")],
+        "38:5: warning: benchmarks.perf.batch_size: 4 at once are never reached with 3 prompts",
+        "[too-few-prompts]",
+    ),
+    "an unknown variable": (
+        [after("--port 8080", "--seed $SED")],
+        "6:5: error: deployment[0].server_cmd: unknown variable $SED",
+        "",
+    ),
+    "ranks that do not add up": (
+        [("--data-parallel-start-rank 1", "--data-parallel-start-rank 0")],
+        "20:7: error: deployment[1].server_cmd: server-1 and server-0 both compute",
+        "[plan]",
+    ),
+    "a vLLM that there is not": (
+        [("model: m", "model: m\nvllm: 0.32.00")],
+        "3:1: error: vllm: vLLM 0.32.00 is not in configs/versions.yaml",
+        "Did you mean '0.32.0'? [plan]",
+    ),
+    "one host for two nodes": (
+        [("model: m", "model: m\ncluster_hosts: [a, a]")],
+        "1:1: error: : nodes 0 and 1 would both run on a",
+        "name another host for one of them [plan]",
+    ),
+    "a misspelt key": (
+        [("npu_per_node", "npu_pr_node")],
+        "4:1: error: npu_pr_node: unknown key; did you mean 'npu_per_node'?",
+        "[case]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("replacements", "begin", "words"), FINDINGS.values(), ids=FINDINGS)
+def test_one_finding(replacements, begin, words):
+    [line] = lines_of(changed(*replacements))
+    assert line.startswith(begin.partition(": ")[0]), line
+    assert _without_key(line).startswith(_without_key(begin)), line
+    assert words in line
+
+
+def _without_key(line):
+    """A key's last part is the reader's to choose."""
+    return line.replace(".server_cmd:", ":")
+
+
+SILENT = {
+    "a warm-up that cannot fail": [("  perf:", "  warmup:"), ("baseline: 100", "baseline: 0")],
+    "a warm-up with few prompts": [("  perf:", "  perf_warm:"), ("prompts: 64", "prompts: 1")],
+    "JSON": [after("--port 8080", """--hf-overrides '{"a": [1, {"b": null}]}'""")],
+    "JSON with a variable": [after("--port 8080", """--hf-overrides '{"a": "$LOCAL_IP"}'""")],
+    "a flag that may repeat": [after("--port 8080", "--middleware a", "--middleware b")],
+    "ranks that Ray spreads": [
+        ("--tensor-parallel-size 2", "--tensor-parallel-size 8 --distributed-executor-backend ray"),
+        ("--tensor-parallel-size 2\n", "--tensor-parallel-size 4\n"),
+    ],
+    "a rank over two nodes": [
+        ("--tensor-parallel-size 2", "--tensor-parallel-size 8 --nnodes 2"),
+        ("--tensor-parallel-size 2\n", "--tensor-parallel-size 8 --nnodes 2 --node-rank 1\n"),
+    ],
+    "no devices at all": [("npu_per_node: 4", "npu_per_node: 0")],
+    "a tool that has no dataset_conf": [
+        ("dataset_path: gsm8k\n    request", "tool: lm_eval\n    dataset_path: gsm8k\n    request"),
+        ("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "zzz/yyy"),
+    ],
+}
+
+
+@pytest.mark.parametrize("replacements", SILENT.values(), ids=SILENT)
+def test_no_finding(replacements):
+    assert lines_of(changed(*replacements)) == []
+
+
+def test_findings_come_in_the_order_of_the_file_and_each_once():
+    text = changed(
+        ("threshold: 5", "threshold: 50"),
+        after("--port 8080", "--swap-space 4", "--seed 1 --seed 1"),
+        ("baseline: 100", "baseline: 1"),
+    )
+    assert [line.partition(":")[0] for line in lines_of(text)] == ["9", "10", "34", "41"]
+
+
+def test_rules_have_names_of_their_own():
+    names = [rule.name for rule in RULES]
+    assert len(set(names)) == len(names)
+    said = {name for name in names if any(f"[{name}]" in case[2] for case in FINDINGS.values())}
+    assert said == set(names) - {"shared-device"}
+
+
+ODD = Finding("error", Problem("a,b:c%.yaml", 3, 4, "k", "1%\n2"), "case")
+MILD = Finding("warning", Problem("d.yaml", 1, 1, "", "odd"), "reading")
+
+
+def test_text():
+    assert shown([ODD, MILD], 2, "text") == (
+        "a,b:c%.yaml:3:4: error: k: 1%\\n2 [case]\n"
+        "d.yaml:1:1: warning: odd [reading]\n"
+        "2 files: 1 error, 1 warning\n"
+    )
+
+
+def test_json():
+    assert json.loads(shown([ODD], 2, "json")) == [
+        {
+            "file": "a,b:c%.yaml",
+            "line": 3,
+            "column": 4,
+            "severity": "error",
+            "key": "k",
+            "message": "1%\n2",
+            "rule": "case",
+        },
+    ]
+
+
+def test_github():
+    assert shown([ODD, MILD], 2, "github") == (
+        "::error file=a%2Cb%3Ac%25.yaml,line=3,col=4,title=case::k: 1%25%0A2\n"
+        "::warning file=d.yaml,line=1,col=1,title=reading::odd\n"
+        "2 files: 1 error, 1 warning\n"
+    )
+
+
+def test_another_form_is_refused():
+    with pytest.raises(UserError, match="--format xml: there are text, json, github"):
+        shown([], 0, "xml")
+
+
+@pytest.mark.parametrize(
+    ("findings", "files", "text"),
+    [
+        ([], 0, "0 files: 0 errors, 0 warnings"),
+        ([ODD], 1, "1 file: 1 error, 0 warnings"),
+        ([ODD, ODD, MILD, MILD], 47, "47 files: 2 errors, 2 warnings"),
+    ],
+)
+def test_summary(findings, files, text):
+    assert summary(findings, files) == text
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "sound.yaml").write_text(SOUND, encoding="utf-8")
+    warned = changed(("threshold: 5", "threshold: 50"))
+    (tmp_path / "deep" / "warned.yml").write_text(warned, encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("no case", encoding="utf-8")
+    return tmp_path
+
+
+def test_folders_are_searched_and_warnings_pass(folder):
+    text, code = check([str(folder)])
+    assert text.splitlines()[0].startswith(f"{folder}/deep/warned.yml:32:5: warning: ")
+    assert text.endswith("\n2 files: 0 errors, 1 warning\n")
+    assert code == ExitCode.PASS
+
+
+def test_an_error_gives_exit_code_2(folder):
+    (folder / "bad.yaml").write_text("model: 1\n", encoding="utf-8")
+    assert check([str(folder)])[1] == ExitCode.USER
+
+
+def test_a_file_that_cannot_be_read_is_a_finding(folder, monkeypatch):
+    def refuse(*_args, **_keys):
+        raise PermissionError(13, "Permission denied")
+
+    files = files_of([str(folder / "sound.yaml")])
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("ci.check.run.files_of", lambda _: files)
+    text, code = check(["sound.yaml"])
+    assert ":1:1: error: cannot be read: Permission denied; check the path [file]" in text
+    assert code == ExitCode.USER
+
+
+def test_a_path_twice_is_one_file(folder):
+    assert len(files_of([str(folder), str(folder / "sound.yaml")])) == 2
+
+
+def test_a_case_of_ours_by_its_name():
+    assert files_of(["local"]) == [CASES / "local.yaml"]
+
+
+@pytest.mark.parametrize("path", ["nowhere", "nowhere.yaml", "x\0y", "y" * 5000])
+def test_a_path_that_is_not_there(path):
+    with pytest.raises(UserError, match="no case"):
+        check([path])
+
+
+def test_a_folder_without_cases(tmp_path):
+    with pytest.raises(UserError, match="no case file in it"):
+        check([str(tmp_path)])
+
+
+def test_our_own_cases_have_no_findings():
+    said = check([], "json")[0]
+    found = {(Path(one["file"]).stem, one["rule"]) for one in json.loads(said)}
+    # There nothing is judged: the model is too small to be right.
+    assert found == {("local-gsm8k", "cannot-fail")}
+
+
+def test_the_list_of_aisbenchs_names_is_of_the_version_that_is_installed():
+    tools = yaml.safe_load((CONFIGS / "tools.yaml").read_text("utf-8"))["tools"]
+    pin = f"ais-bench-benchmark=={aisbench_confs.known().version}"
+    assert pin in tools["aisbench"]["packages"]
+
+
+@pytest.mark.skipif(
+    "LAMPLIGHTER_TEST_AISBENCH_BIN" not in os.environ,
+    reason="LAMPLIGHTER_TEST_AISBENCH_BIN is unset: name the bin of an environment with AISBench",
+)
+def test_the_list_of_aisbenchs_names_is_current():
+    environment = Path(os.environ["LAMPLIGHTER_TEST_AISBENCH_BIN"]).parent
+    assert aisbench_confs.installed(environment) == aisbench_confs.known()
+    assert aisbench_confs.text_of(aisbench_confs.known()) == aisbench_confs.FILE.read_text("utf-8")
+
+
+def test_an_environment_without_aisbench(tmp_path):
+    with pytest.raises(UserError, match="no AISBench in it"):
+        aisbench_confs.installed(tmp_path)
+
+
+def corpus_files():
+    root = Path(CORPUS or "nowhere") / "vllm-ascend"
+    paths = sorted(root.rglob("*.yaml"))
+    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
+
+
+@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
+@pytest.mark.parametrize("path", corpus_files())
+def test_no_rule_refuses_a_case_of_the_field(path):
+    """What a rule alone calls an error runs there every night."""
+    own = {rule.name for rule in RULES}
+    findings = examine(path.read_bytes(), str(path))
+    assert [one for one in findings if one.severity == "error" and one.rule in own] == []
