@@ -37,6 +37,8 @@ class Options:
         name: of the LeaderWorkerSet; empty makes it of the case's.
         replicas: how many groups, each of which runs the whole plan.
         mount: where the claim is mounted; the workspace is `lamplighter` in it.
+        workdir: where the processes start, from which a router's script is found; empty leaves it
+            to the image.
         shm: the most that /dev/shm may hold; it counts as the container's memory.
         memory: the container's, as a quantity such as `512Gi`.
         cpu: the container's, as a quantity such as `64`.
@@ -57,6 +59,7 @@ class Options:
     name: str = ""
     replicas: int = 1
     mount: str = "/root/.cache"
+    workdir: str = ""
     shm: str = "512Gi"
     memory: str = ""
     cpu: str = ""
@@ -117,6 +120,7 @@ def check(options: Options, name: str) -> None:
         ("pvc", options.pvc, _SUBDOMAIN, "the name of a PersistentVolumeClaim"),
         ("image", options.image, re.compile(r"\S+"), "REGISTRY/NAME:TAG"),
         ("mount", options.mount, re.compile(r"/[^:\s]+"), "a whole path, /…"),
+        ("workdir", options.workdir or "/w", re.compile(r"/\S*"), "a whole path, /…"),
         ("shm", options.shm, _QUANTITY, "a quantity such as 512Gi"),
         ("memory", options.memory or "1", _QUANTITY, "a quantity such as 512Gi"),
         ("cpu", options.cpu or "1", _QUANTITY, "a quantity such as 64"),

@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.plan.variables import HOST_VARIABLES
+from ci.plan.model import url_of
+from ci.plan.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.report.redact import looks_secret, redact_argv, secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from ci.plan.model import Plan
+    from ci.plan.model import Plan, Process
 
 Item = dict[str, Any]
 
@@ -30,9 +31,10 @@ def payload(plan: Plan, grace_s: float) -> dict[str, Any]:
     hosts: list[list[Item]] = [[] for _ in plan.hosts]
     index = {host.name: at for at, host in enumerate(plan.hosts)}
     fill = _Placeholders(plan)
-    for host, item in _started(plan):
+    for process in plan.everything:
+        item = _item(process, plan)
         _refuse_secrets(item, plan.case.path)
-        hosts[index[host]].append(fill(item))
+        hosts[index[process.host]].append(fill(item))
     return {
         "case": plan.case.name,
         "deadline_s": plan.case.ready_timeout_s,
@@ -70,19 +72,28 @@ def without(items: Sequence[Item], names: frozenset[str]) -> list[Item]:
     ]
 
 
-def _started(plan: Plan) -> Iterator[tuple[str, Item]]:
-    for process in plan.processes:
-        yield (
-            process.host,
-            {
-                "name": process.name,
-                "argv": list(process.argv),
-                "env": dict(sorted(process.env.items())),
-                "files": {},
-                "after": [],
-                "health": process.health_url,
-            },
-        )
+def _item(process: Process, plan: Plan) -> Item:
+    return {
+        "name": process.name,
+        "argv": list(process.argv),
+        "env": dict(sorted(process.env.items())),
+        "files": dict(process.files),
+        "after": _needs(process, plan),
+        "health": process.health_url,
+    }
+
+
+def _needs(process: Process, plan: Plan) -> list[str]:
+    """What has to accept connections, or to answer, before a process is started."""
+    if process in plan.services:
+        return []
+    if process is plan.router:
+        return [one.health_url for one in plan.processes if one.health_url]
+    return [
+        url_of(plan.host(one.host).address, port).replace("http", "tcp", 1)
+        for one in plan.services
+        for port in one.ports
+    ]
 
 
 def _refuse_secrets(item: Item, path: str) -> None:
@@ -97,15 +108,19 @@ def _refuse_secrets(item: Item, path: str) -> None:
 
 
 class _Placeholders:
-    """Writes `${NODE_<i>_IP}` for every host's address, whatever it stands in."""
+    """Writes what only a pod knows as variables: hosts' addresses, and the run's folder."""
 
     def __init__(self, plan: Plan) -> None:
         self._number = {host.address: at for at, host in enumerate(plan.hosts)}
         names = "|".join(re.escape(address) for address in self._number)
         self._address = re.compile(rf"(?<![\w.-])({names})(?![\w-]|\.\w)")
+        folder = RUN_FOLDER.format(workspace=plan.workspace, process="")
+        self._texts = {folder.rstrip("/"): "${RUN_FOLDER}", "<run>": plan.case.name}
 
     def __call__(self, value: Any) -> Any:  # noqa: ANN401 - plain JSON
         if isinstance(value, str):
+            for text, placeholder in self._texts.items():
+                value = value.replace(text, placeholder)
             return self._address.sub(lambda at: f"${{NODE_{self._number[at[1]]}_IP}}", value)
         if isinstance(value, list):
             return [self(one) for one in value]

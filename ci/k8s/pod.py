@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
+FOLDER = Path(tempfile.gettempdir(), "lamplighter")
 POLL_S = 0.1
 LOOK_S = 1.0
 PROBE_S = 3.0
@@ -88,6 +89,7 @@ class Group:
     def start(self, name: str, argv: list[str], env: dict[str, str]) -> None:
         """Start one; its output becomes the pod's, every line under the process's name."""
         say(f"starts {name}: {shlex.join(argv)}")
+        (FOLDER / name).mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(
             argv,
             env=env,
@@ -222,10 +224,8 @@ def command(
     Raises:
         NotYet: the address of a pod that it names is not known.
     """
-    known = dict(env)
-    if item["files"]:
-        known["FOLDER"] = _folder(item)
-    names = "|".join([*host_variables, "FOLDER"])
+    known = {**env, "RUN_FOLDER": str(FOLDER)}
+    names = "|".join([*host_variables, "RUN_FOLDER"])
     reference = re.compile(rf"\$(?:({names})\b|\{{({names})\}})")
 
     def filled(text: str) -> str:
@@ -233,18 +233,11 @@ def command(
         return reference.sub(lambda match: known.get(match[1] or match[2], ""), here)
 
     own = {name: filled(value) for name, value in item["env"].items()}
+    for path, content in item["files"].items():
+        target = FOLDER / item["name"] / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(filled(content), "utf-8")
     return [filled(word) for word in item["argv"]], {**env, **own}
-
-
-def _folder(item: Item) -> str:
-    """Write a service's files into a folder of its own, once."""
-    if "folder" not in item:
-        item["folder"] = tempfile.mkdtemp(prefix=item["name"] + "-")
-        for path, content in item["files"].items():
-            target = Path(item["folder"], path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(content, "utf-8")
-    return str(item["folder"])
 
 
 def probe(url: str) -> None:

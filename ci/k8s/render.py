@@ -19,7 +19,7 @@ from ci.plan.build import Site, build
 from ci.plan.model import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ci.case.model import Case
     from ci.k8s.options import Options
@@ -70,6 +70,8 @@ def render(plan: Plan, options: Options) -> str:
     """
     name = name_of(plan.case, options)
     check(options, name)
+    if not plan.processes:
+        raise UserError(f"{plan.case.path}: the case starts no server, so that no pod has a use")
     data = payload(plan, options.grace_s)
     items = [item for host in data["hosts"] for item in host]
     env, secrets = shared(items), secret_names(items)
@@ -165,9 +167,21 @@ def _header(plan: Plan, options: Options, name: str) -> str:
         f"Ready: kubectl -n {options.namespace} {wait}",
         f"Endpoint, from inside the cluster: http://{within}:{port}",
     ]
-    if plan.endpoint.host in LOOPBACKS:
-        lines.append(
-            f"NOTE: the server listens on {plan.endpoint.host} alone, where only its own pod "
-            "reaches it; --host 0.0.0.0 in the case opens it.",
-        )
+    lines += [f"NOTE: {note}" for note in _notes(plan)]
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    """What the operator has to see to, as no pod does."""
+    if plan.endpoint.host in LOOPBACKS:
+        yield (
+            f"the server listens on {plan.endpoint.host} alone, where only its own pod reaches "
+            "it; --host 0.0.0.0 in the case opens it."
+        )
+    wanted = [f"{name} {version}" for name, version in plan.case.special_dependencies.items()]
+    if plan.case.router and plan.case.router.kind == "vllm-router":
+        wanted.append("vllm-router")
+    if wanted:
+        yield f"the image has to have {', '.join(wanted)}."
+    if plan.case.router and plan.case.router.script:
+        yield f"{plan.case.router.script} is looked for in the image's folder, or --workdir."

@@ -1,0 +1,246 @@
+"""What runs in a rendered pod, run here: the launcher out of the manifest, with light commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ci.case.load import parse
+from ci.k8s.options import Options
+from ci.k8s.render import planned, render
+
+OPTIONS = Options(namespace="night", image="i", pvc="p", name="pair", grace_s=2)
+# Says what it was started with, and stays.
+SHOW = (
+    "import json, os, sys, time; "
+    "print(json.dumps([sys.argv[1:], dict(os.environ)]), flush=True); time.sleep(60)"
+)
+
+
+def plan_of(*words, env="{}", timeout_s=60):
+    """A plan of one server per host, each started by this Python with the words given."""
+    text = "test_name: t\nmodel: m\ndevice: cpu\nnpu_per_node: 0\n"
+    text += f"num_nodes: {len(words)}\nready_timeout_s: {timeout_s}\nenv_common: {env}\n"
+    text += "deployment:\n" + "".join(
+        f"  - server_cmd: {json.dumps('serve ' + one)}\n" for one in words
+    )
+    plan = planned(parse(text.encode(), "c.yaml")[0], OPTIONS)
+    processes = (with_code(one, SHOW) for one in plan.processes)
+    return replace(plan, processes=tuple(processes))
+
+
+def with_code(process, code, **more):
+    return replace(process, argv=(sys.executable, "-c", code, *process.argv[1:]), **more)
+
+
+class Pod:
+    """One pod of a plan, made of nothing but its manifest and what LeaderWorkerSet adds."""
+
+    def __init__(self, folder, plan, index=0, size=None, leader="127.0.0.1"):
+        found = {one["kind"]: one for one in yaml.safe_load_all(render(plan, OPTIONS))}
+        for name, text in found["ConfigMap"]["data"].items():
+            (folder / name).write_text(text, "utf-8")
+        template = found["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+        pod = template["workerTemplate" if index else "leaderTemplate"]["spec"]
+        (container,) = pod["containers"]
+        self.last_words = folder / "last-words"
+        self.command = [word.replace("/lamplighter", str(folder)) for word in container["command"]]
+        self.probe = [
+            word.replace("/lamplighter", str(folder))
+            for word in container["readinessProbe"]["exec"]["command"]
+        ]
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "TMPDIR": str(folder),
+            **{one["name"]: one["value"] for one in container["env"] if "value" in one},
+            "POD_IP": "127.0.0.1",
+            "LAST_WORDS": str(self.last_words),
+            "LWS_LEADER_ADDRESS": leader,
+            "LWS_GROUP_SIZE": str(size or template["size"]),
+            "LWS_WORKER_INDEX": str(index),
+        }
+
+    def start(self):
+        return subprocess.Popen(
+            self.command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def run(self, timeout_s=30):
+        process = self.start()
+        try:
+            out, _ = process.communicate(timeout=timeout_s)
+        finally:
+            process.kill()
+        return process.returncode, out
+
+    def ready(self):
+        return subprocess.run(self.probe, env=self.env, check=False, capture_output=True).returncode
+
+
+def lines_until(process, enough):
+    """Read lines until `enough` of them are not the launcher's own."""
+    found = {}
+    for line in process.stdout:
+        name, _, rest = line.partition("] ")
+        if name != "[lamplighter":
+            found[name.lstrip("[")] = json.loads(rest)
+        if len(found) == enough:
+            return found
+    raise AssertionError(f"it ended; so far: {found}")
+
+
+def ended(process):
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    return process.returncode, out
+
+
+def test_a_pod_starts_the_processes_of_its_own_host_and_no_others(tmp_path):
+    plan = plan_of("--first $LOCAL_IP", "--at $MASTER_IP 'a b' --own $LOCAL_IP", env="{A: '1'}")
+    more = [
+        replace(plan.processes[1], name="rank-1", env={**plan.processes[1].env, "RANK": "1"}),
+        replace(plan.processes[1], name="rank-0", env={**plan.processes[1].env, "RANK": "0"}),
+    ]
+    pod = Pod(tmp_path, replace(plan, processes=(plan.processes[0], *more)), index=1)
+    with pod.start() as process:
+        found = lines_until(process, 2)
+        code, _ = ended(process)
+    assert code == 128 + signal.SIGTERM
+    assert set(found) == {"rank-0", "rank-1"}
+    for name, (argv, env) in found.items():
+        assert argv == ["--at", "127.0.0.1", "a b", "--own", "127.0.0.1"]
+        assert (env["RANK"], env["A"]) == (name[-1], "1")
+        assert env["VLLM_HOST_IP"] == "127.0.0.1"
+        assert env["GLOO_SOCKET_IFNAME"] == "eth0"
+
+
+def test_what_only_the_host_knows_is_filled_in_there(tmp_path):
+    plan = plan_of("--x", env="{LD_LIBRARY_PATH: '/own:$LD_LIBRARY_PATH', B: '$(date) ;'}")
+    pod = Pod(tmp_path, plan)
+    pod.env["LD_LIBRARY_PATH"] = "/of/image"
+    with pod.start() as process:
+        ((_, env),) = lines_until(process, 1).values()
+        ended(process)
+    assert env["LD_LIBRARY_PATH"] == "/own:/of/image"
+    assert env["B"] == "$(date) ;"
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "said"),
+    [
+        ("raise SystemExit(7)", 7, "rank-1 ended with exit code 7"),
+        ("pass", 1, "rank-1 ended with exit code 0"),
+        ("import os; os.kill(os.getpid(), 9)", 137, "rank-1 ended with signal 9"),
+    ],
+)
+def test_one_that_ends_takes_the_pod_with_it(tmp_path, code, exit_code, said):
+    plan = plan_of("--x")
+    (server,) = plan.processes
+    # It starts a grandchild, which has to go too.
+    lasting = (
+        "import subprocess, sys, time; "
+        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    )
+    failing = replace(
+        server, name="rank-1", argv=(sys.executable, "-c", f"import time; time.sleep(1); {code}")
+    )
+    stays = replace(server, argv=(sys.executable, "-c", lasting))
+    pod = Pod(tmp_path, replace(plan, processes=(stays, failing)))
+    got, out = pod.run()
+    assert got == exit_code
+    assert pod.last_words.read_text("utf-8") == said + "\n"
+    (grandchild,) = (line.split()[1] for line in out.splitlines() if line.startswith("[server-0]"))
+    assert not alive(int(grandchild))
+
+
+def alive(pid):
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def test_one_that_does_not_heed_term_is_killed(tmp_path):
+    plan = plan_of("--x")
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print('[]', flush=True); time.sleep(60)"
+    )
+    (server,) = plan.processes
+    plan = replace(plan, processes=(replace(server, argv=(sys.executable, "-c", deaf)),))
+    with Pod(tmp_path, plan).start() as process:
+        lines_until(process, 1)
+        began = time.monotonic()
+        code, _ = ended(process)
+    assert code == 128 + signal.SIGTERM
+    assert time.monotonic() - began >= OPTIONS.grace_s
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [(("/no/such/program",), "server-0 cannot be started"), ((sys.executable, "-x"), "ended with")],
+)
+def test_what_cannot_be_started_is_said(tmp_path, argv, said):
+    plan = plan_of("--x")
+    plan = replace(plan, processes=(replace(plan.processes[0], argv=argv),))
+    pod = Pod(tmp_path, plan)
+    code, _ = pod.run()
+    assert code != 0
+    assert said in pod.last_words.read_text("utf-8")
+
+
+def test_a_pod_that_never_gets_an_address_is_waited_for_so_long_and_no_longer(tmp_path):
+    plan = plan_of("--peer $MASTER_IP", "--x", timeout_s=1)
+    peer = replace(plan.processes[0], argv=(*plan.processes[0].argv, plan.hosts[1].address))
+    pod = Pod(
+        tmp_path, replace(plan, processes=(peer, plan.processes[1])), leader="no.such.name.invalid"
+    )
+    code, out = pod.run()
+    assert code == 1
+    assert "server-0 waits for the address of no-1.such.name.invalid" in out
+    assert "waited 1 s in vain" in pod.last_words.read_text("utf-8")
+
+
+def test_a_group_of_another_size_is_refused(tmp_path):
+    pod = Pod(tmp_path, plan_of("--x", "--y"), size=3)
+    code, out = pod.run()
+    assert code == 2
+    assert "the plan has 2 hosts, the group 3 pods" in out
+
+
+def test_a_pod_is_ready_when_its_server_answers(tmp_path):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    code = (
+        "import http.server as h\n"
+        "class A(h.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200 if self.path == '/health' else 404)\n"
+        "        self.end_headers()\n"
+        f"h.HTTPServer(('127.0.0.1', {port}), A).serve_forever()\n"
+    )
+    plan = plan_of(f"--port {port}", "--headless")
+    server = replace(plan.processes[0], argv=(sys.executable, "-c", code))
+    pod = Pod(tmp_path, replace(plan, processes=(server, plan.processes[1])))
+    assert pod.ready() == 1
+    with pod.start() as process:
+        deadline = time.monotonic() + 20
+        while pod.ready() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert pod.ready() == 0
+        ended(process)
+    assert pod.ready() == 1
+    pod.env["LWS_WORKER_INDEX"] = "1"  # headless: it has nothing that could be asked
+    assert pod.ready() == 0
