@@ -25,8 +25,10 @@ def split(source: Source, known: Collection[str]) -> tuple[dict[str, object], li
     """
     document = dict(source.value) if isinstance(source.value, dict) else {}
     warnings = []
+    absent = [key for key in known if key not in document]
     for key in [key for key in document if key not in known]:
-        if _is_used(key, source):
+        # A misspelt section may hold anchors that others use, too.
+        if _is_used(key, source) and not nearest(key, absent):
             del document[key]
         elif _is_environment(key, document[key]) and not nearest(key, known):
             del document[key]
@@ -39,7 +41,11 @@ def _is_used(key: str, source: Source) -> bool:
     """Whether a part of the section stands elsewhere in the file too, as an alias puts it there."""
     if not isinstance(source.value, dict) or not isinstance(source.value[key], (dict, list)):
         return False
-    own = {place for path, place in source.values.items() if path[:1] == (key,)}
+    # What stands before the section is there by alias itself, which is all that variables may be.
+    begin = 0 if _is_environment(key, source.value[key]) else source.keys[key,].line
+    own = {
+        place for path, place in source.values.items() if path[:1] == (key,) and place.line >= begin
+    }
     return any(path[:1] != (key,) and place in own for path, place in source.values.items())
 
 
