@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Literal
 
 from ci.errors import ExitCode, Interrupted, LamplighterError
@@ -11,7 +12,7 @@ from ci.errors import ExitCode, Interrupted, LamplighterError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.model import Benchmark
+    from ci.case.model import Benchmark, Comparison
     from ci.evaluate.model import Measurement, Result
 
 Outcome = Literal["pass", "fail", "unknown"]
@@ -19,6 +20,7 @@ Outcome = Literal["pass", "fail", "unknown"]
 ABOVE_THE_BAND = "above the band: baseline looks stale"
 METRICS = {"accuracy": ("accuracy", "%"), "performance": ("output_token_throughput", "tok/s")}
 FULL_MARKS = 100.0
+OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 # Bounds are computed from decimals that binary floats cannot hold: 0.7 * 8.3 comes out a hair
 # above 5.81, and would fail a run that measured 5.81. A billionth is far below any tool's figure.
@@ -36,7 +38,7 @@ class Check:
         unit: of value, baseline and bound: `%` or `tok/s`.
         baseline: from the case.
         tolerance: as a reader says it: `-5 pp`, `×0.97`.
-        bound: the least value that passes.
+        bound: the least value that passes; of a comparison, what `tolerance` compares it with.
         outcome: pass, fail or unknown.
         reason: one line; empty for a plain pass.
     """
@@ -66,8 +68,9 @@ def judge(
     *,
     cause: str = "",
     extra: tuple[Check, ...] = (),
+    comparisons: tuple[Comparison, ...] = (),
 ) -> Verdict:
-    """Hold every benchmark's figure against its threshold.
+    """Hold every benchmark's figure against its threshold, and some against each other.
 
     Args:
         benchmarks: what the case asks for; each one becomes a check, reached or not.
@@ -75,9 +78,11 @@ def judge(
         cause: in one line, what ended the night early; empty when nothing did. With a cause the
             verdict is never a pass.
         extra: what else was proved, e.g. the smoke probe; comes first in the verdict.
+        comparisons: what the case says of two benchmarks' figures.
     """
     checks = (check(benchmark, results.get(benchmark.name), cause) for benchmark in benchmarks)
-    return marred(combine((*extra, *checks)), cause)
+    compared = (compare(one, results, cause) for one in comparisons)
+    return marred(combine((*extra, *checks, *compared)), cause)
 
 
 def combine(checks: tuple[Check, ...]) -> Verdict:
@@ -123,6 +128,35 @@ def check(benchmark: Benchmark, result: Result | None, cause: str = "") -> Check
     )
 
 
+def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:
+    """Hold one benchmark's figure against another's: `target` `operator` `ratio` × `baseline`.
+
+    Unknown when either is missing, or its benchmark had a problem.
+    """
+    target, target_doubt = _one(comparison.target, comparison.metric, results, cause)
+    baseline, baseline_doubt = _one(comparison.baseline, comparison.metric, results, cause)
+    bound = comparison.ratio * baseline.value if baseline else None
+    outcome: Outcome = "unknown"
+    reason = target_doubt or baseline_doubt
+    if target and baseline and bound is not None:
+        same = _same(target.value, bound)
+        ordered = OPERATORS[comparison.operator](target.value, bound)
+        holds = "=" in comparison.operator if same else ordered
+        outcome = "pass" if holds else "fail"
+        reason = "" if holds else f"{target.value:.4g} is not {comparison.operator} {bound:.4g}"
+    return Check(
+        name=f"{comparison.target} against {comparison.baseline}",
+        metric=comparison.metric,
+        value=target.value if target else None,
+        unit=target.unit if target else "",
+        baseline=baseline.value if baseline else None,
+        tolerance=f"{comparison.operator} ×{comparison.ratio:g}",
+        bound=bound,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
 def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
     """Say what `inv nightly` exits with.
 
@@ -143,20 +177,33 @@ def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
 
 def _figure(benchmark: Benchmark, result: Result | None, cause: str) -> tuple[float | None, str]:
     """Find the one figure to judge, or the reason why there is none."""
+    metric, unit = METRICS[benchmark.case_type]
+    measured, doubt = _measured(benchmark.name, metric, result, cause)
+    doubt = doubt or (_doubt(measured, unit) if measured else "")
+    return (None, doubt) if doubt or not measured else (measured.value, "")
+
+
+def _measured(
+    name: str, metric: str, result: Result | None, cause: str
+) -> tuple[Measurement | None, str]:
+    """Find the one measurement of a metric, or the reason why there is none."""
     if result is None:
         return None, f"never reached: {cause}" if cause else "never reached"
     if result.problems:
         return None, "; ".join(result.problems)
-    metric, unit = METRICS[benchmark.case_type]
-    found = [
-        one
-        for one in result.measurements
-        if one.metric == metric and one.benchmark == benchmark.name
-    ]
+    found = [one for one in result.measurements if one.metric == metric and one.benchmark == name]
     if len(found) != 1:
         return None, f"{metric} was measured {len(found)} times" if found else f"no {metric} in it"
-    doubt = _doubt(found[0], unit)
-    return (None, doubt) if doubt else (found[0].value, "")
+    return found[0], ""
+
+
+def _one(
+    name: str, metric: str, results: Mapping[str, Result], cause: str
+) -> tuple[Measurement | None, str]:
+    """Find one side of a comparison, or the reason why it cannot be used."""
+    measured, doubt = _measured(name, metric, results.get(name), cause)
+    doubt = doubt or (_doubt(measured, measured.unit) if measured else "")
+    return (None, f"{name}: {doubt}") if doubt else (measured, "")
 
 
 def _doubt(measurement: Measurement, unit: str) -> str:

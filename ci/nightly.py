@@ -90,7 +90,7 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
                 servers = bring_up(plan, processes)
             ask = asked_on(agents[plan.leader])
             with record.step("prove that it answers"):
-                proved = smoke(ask, plan.endpoint, SMOKE_TIMEOUT_S)
+                proved = smoke(ask, plan.endpoint, SMOKE_TIMEOUT_S, order.case.asked)
                 version = served_version(ask, plan.endpoint) or "unknown"
                 record.update(versions={"vllm served": version})
             with watched(plan, servers, processes):
@@ -103,7 +103,14 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
         with record.step("give the hosts back"):
             give_back(processes, record, keep_s=0 if error else order.keep_s)
         cause = message_of(error) if error else ""
-        verdict = judge(order.case.benchmarks, results, cause=cause, extra=proved)
+        verdict = judge(
+            order.case.benchmarks,
+            results,
+            cause=cause,
+            extra=proved,
+            # Without benchmarks, as after `inv smoke`, there is nothing to compare.
+            comparisons=order.case.comparisons if order.case.benchmarks else (),
+        )
         code = record.finish(verdict, error)
         view.table(verdict)
         view.outcome(verdict, record.path / "report.md", cause)

@@ -100,25 +100,38 @@ def health(ask: Ask, url: str, timeout_s: float) -> Seen:
     return Seen("health", status, error=error, seconds=time.monotonic() - begin)
 
 
-def completion(ask: Ask, endpoint: Endpoint, timeout_s: float) -> Seen:
-    """Ask for a few tokens at temperature 0 through `/v1/completions`."""
+def completion(
+    ask: Ask,
+    endpoint: Endpoint,
+    timeout_s: float,
+    prompt: str = PROMPT,
+    arguments: Mapping[str, object] | None = None,
+) -> Seen:
+    """Ask for a few tokens at temperature 0 through `/v1/completions`; `arguments` change that."""
     return _generate(
         ask,
         "completion",
         f"{endpoint.url}/v1/completions",
-        {"model": endpoint.model, "prompt": PROMPT},
+        {**_plain(arguments), "model": endpoint.model, "prompt": prompt},
         timeout_s,
         lambda choice: choice.get("text"),
     )
 
 
-def chat(ask: Ask, endpoint: Endpoint, timeout_s: float) -> Seen:
-    """Ask for a few tokens at temperature 0 through `/v1/chat/completions`."""
+def chat(
+    ask: Ask,
+    endpoint: Endpoint,
+    timeout_s: float,
+    prompt: str = PROMPT,
+    arguments: Mapping[str, object] | None = None,
+) -> Seen:
+    """The same through `/v1/chat/completions`."""
+    messages = [{"role": "user", "content": prompt}]
     return _generate(
         ask,
         "chat",
         f"{endpoint.url}/v1/chat/completions",
-        {"model": endpoint.model, "messages": [{"role": "user", "content": PROMPT}]},
+        {**_plain(arguments), "model": endpoint.model, "messages": messages},
         timeout_s,
         _said,
     )
@@ -168,12 +181,18 @@ def _generate(  # noqa: PLR0913, PLR0917 - what makes the two questions differ
     text_of: Callable[[dict[str, Any]], object],
 ) -> Seen:
     begin = time.monotonic()
-    wish = {**question, "max_tokens": MAX_TOKENS, "temperature": 0}
+    wish = {"max_tokens": MAX_TOKENS, "temperature": 0, **question}
     status, body, error = _answer(ask("POST", url, timeout_s, wish))
     tokens, text = 0, None
     if not error:
         tokens, text, error = _understand(status, body, text_of)
     return Seen(kind, status, tokens, text, error, time.monotonic() - begin)
+
+
+def _plain(arguments: Mapping[str, object] | None) -> dict[str, object]:
+    """Leave out what would make the answer a stream, which is not read here."""
+    streamed = {"stream", "stream_options"}
+    return {key: one for key, one in (arguments or {}).items() if key not in streamed}
 
 
 def _understand(

@@ -1,9 +1,10 @@
-"""The least proof that a server serves: one completion and one chat, with tokens in both."""
+"""The least proof that a server serves: a completion and a chat, with tokens in both."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.model import Asked
 from ci.judge import Check
 from ci.serve import probe
 
@@ -12,27 +13,36 @@ if TYPE_CHECKING:
     from ci.serve.probe import Ask, Seen
 
 
-def smoke(ask: Ask, endpoint: Endpoint, timeout_s: float) -> tuple[Check, ...]:
-    """Ask for a completion and for a chat.
+NOTHING = Asked()
+
+
+def smoke(
+    ask: Ask, endpoint: Endpoint, timeout_s: float, asked: Asked = NOTHING
+) -> tuple[Check, ...]:
+    """Ask for a completion of every prompt, and for a chat about the first.
 
     Args:
         ask: from where.
         endpoint: where to ask.
-        timeout_s: for each of the two.
+        timeout_s: for each of them.
+        asked: what the case wants to be asked.
 
     Returns:
-        Two checks. Without tokens the outcome is unknown, never fail: a server that does not
+        A check for each. Without tokens the outcome is unknown, never fail: a server that does not
         answer says nothing about the model.
     """
-    return (
-        _check(probe.completion(ask, endpoint, timeout_s)),
-        _check(probe.chat(ask, endpoint, timeout_s)),
+    prompts = asked.prompts or (probe.PROMPT,)
+    completions = (
+        probe.completion(ask, endpoint, timeout_s, prompt, asked.arguments) for prompt in prompts
     )
+    checks = [_check(seen, f" {at}" if at else "") for at, seen in enumerate(completions)]
+    chat = probe.chat(ask, endpoint, timeout_s, prompts[0], asked.arguments)
+    return (*checks, _check(chat))
 
 
-def _check(seen: Seen) -> Check:
+def _check(seen: Seen, which: str = "") -> Check:
     return Check(
-        name=f"smoke {seen.kind}",
+        name=f"smoke {seen.kind}{which}",
         metric="tokens",
         value=float(seen.tokens) if seen.ok else None,
         unit="tokens",
