@@ -13,7 +13,7 @@ from ci.case import load as cases
 from ci.errors import ExitCode, UserError
 from ci.nodes import workspace_of
 from ci.plan.build import build
-from ci.site import CASES, Options, survey
+from ci.site import CASES, Options, require_datasets, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,6 +66,7 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     case, site = found(options)
     if not measure:
         case = case.model_copy(update={"benchmarks": ()})
+    require_datasets(case, options)
     plan = build(case, site)  # what is wrong with the case is said before any host is asked
     if site.local:
         require_device(options.device or case.device or "cpu")

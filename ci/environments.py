@@ -109,6 +109,7 @@ def serving(
     version: str,
     device: Device,
     place: Place,
+    pins: Mapping[str, str] | None = None,
 ) -> Preparation:
     """Describe the environment that a vLLM version is served from.
 
@@ -117,6 +118,8 @@ def serving(
         version: as in the file, e.g. `0.32.0`.
         device: the kind of machine that serves it.
         place: where it is made.
+        pins: package → version, which win over what vLLM asks for; they make an environment of
+            their own.
 
     Raises:
         UserError: there is no such version, or not for this kind of machine; says what it needs.
@@ -134,7 +137,7 @@ def serving(
             f"configs/versions.yaml has no such build of it. It needs a machine of another kind "
             f"({needs}). Served on {device}: {', '.join(servable(versions, device)) or 'nothing'}",
         )
-    return _environment(f"vllm-{version}", devices[device], place)
+    return _pinned(f"vllm-{version}", devices[device], place, pins or {})
 
 
 def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparation:
@@ -175,6 +178,23 @@ def model(
         fingerprint=fingerprint,
         spec={**recipe, "path": path, "fingerprint": fingerprint, "python_bin": python},
     )
+
+
+def _pinned(
+    name: str, environment: Environment, place: Place, pins: Mapping[str, str]
+) -> Preparation:
+    """An environment with further packages; its name tells it from one without."""
+    if not pins:
+        return _environment(name, environment, place)
+    lines = [f"{package}=={version}" for package, version in sorted(pins.items())]
+    changed = environment.model_copy(
+        update={
+            "packages": [*environment.packages, *lines],
+            "overrides": [*environment.overrides, *lines],
+        }
+    )
+    mark = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+    return _environment(f"{name}+{mark}", changed, place)
 
 
 def _environment(name: str, environment: Environment, place: Place) -> Preparation:

@@ -15,14 +15,16 @@ from ci.evaluate.tools import TOOLS
 from ci.nodes import nodes_of, workspace_of
 from ci.plan.build import Site, build
 from ci.plan.locate import as_written, located
+from ci.plan.model import Dataset
+from ci.plan.router import VLLM_ROUTER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ci.case.model import Case, Device
     from ci.hosts.agent import Agent
     from ci.hosts.target import Target
-    from ci.plan.model import Dataset, Plan, Preparation
+    from ci.plan.model import Plan, Preparation
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGS = PROJECT / "configs"
@@ -38,6 +40,7 @@ __all__ = [
     "device_of",
     "located",
     "planned",
+    "require_datasets",
     "survey",
     "targets_for",
     "workspace_of",
@@ -71,7 +74,7 @@ def survey(case: Case, options: Options) -> Site:
     """Gather what planning needs to know without asking a host; starts and changes nothing.
 
     Raises:
-        UserError: the hosts do not fit the case, nor a version the hosts; a dataset is not there.
+        UserError: the hosts do not fit the case, or no version fits the hosts.
     """
     targets = targets_for(case, options)
     local = all(target.is_local for target in targets)
@@ -81,6 +84,8 @@ def survey(case: Case, options: Options) -> Site:
     answering = [node.host for node in case.nodes if not node.headless]
     lead = targets[case.router.host if case.router else (answering or [0])[0]].name
     needed = {TOOLS[item.tool].ENVIRONMENT for item in case.benchmarks}
+    if case.router and case.router.kind == VLLM_ROUTER:
+        needed.add(VLLM_ROUTER)
     recipes = environments.load_tools(CONFIGS / "tools.yaml")
     return Site(
         targets=targets,
@@ -137,7 +142,11 @@ def _serving(
     versions = environments.load_versions(CONFIGS / "versions.yaml")
     return {
         name: environments.serving(
-            versions, version, _device(case, options, targets[name]), places[name]
+            versions,
+            version,
+            _device(case, options, targets[name]),
+            places[name],
+            case.special_dependencies,
         )
         for name in targets
     }
@@ -181,18 +190,42 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
     return {host: one for host, one in made.items() if one}
 
 
-def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
-    named = os.environ.get("LAMPLIGHTER_DATASETS")
-    roots = [Path(named)] if named else []
-    roots += [Path(workspace) / "datasets", PROJECT / "benchmarks"]
-    found = {}
+def require_datasets(case: Case, options: Options) -> None:
+    """Refuse a night whose benchmarks ask what is not here.
+
+    Raises:
+        UserError: says which dataset is not here, and how to get it.
+    """
+    roots = _roots(workspace_of(options.workspace))
     for item in case.benchmarks:
         try:
-            found[item.dataset_path] = datasets.find(item.dataset_path, roots)
+            datasets.find(item.dataset_path, roots)
         except UserError as error:
             where = f"{case.path}: benchmarks.{item.name}.dataset_path"
             raise UserError(f"{where}: {error}") from None
-    return found
+
+
+def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
+    """Every dataset of the case; what is not here can still be planned."""
+    roots = _roots(workspace)
+    return {item.dataset_path: _dataset(item.dataset_path, roots) for item in case.benchmarks}
+
+
+def _dataset(dataset_path: str, roots: Sequence[Path]) -> Dataset:
+    try:
+        return datasets.find(dataset_path, roots)
+    except UserError:
+        known = datasets.load()
+        name = datasets.name_of(dataset_path, known)
+        if name is None:
+            return Dataset(dataset_path, None, "", 0)
+        return Dataset(name, None, known[name].form, known[name].items)
+
+
+def _roots(workspace: str) -> list[Path]:
+    named = os.environ.get("LAMPLIGHTER_DATASETS")
+    roots = [Path(named)] if named else []
+    return [*roots, Path(workspace) / "datasets", PROJECT / "benchmarks"]
 
 
 @cache

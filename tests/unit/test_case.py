@@ -334,10 +334,6 @@ BAD = {
         [("  - envs:", "  - master_index: 1\n    envs:")],
         (13, 19, "deployment[0].master_index", "there is no host 1; they count from 0 to 0"),
     ),
-    "single_node dialect": (
-        [("deployment:", "test_cases:")],
-        (12, 1, "test_cases", "'single_node' dialect, which is not read yet"),
-    ),
 }
 
 
