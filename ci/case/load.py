@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import deployment, external_dp, single_node
+from ci.case import deployment, external_dp, single_node, sweep
 from ci.case.source import MAX_BYTES, read
 from ci.case.wording import found
 from ci.errors import CaseError, UserError
@@ -87,10 +87,10 @@ def parse(data: bytes, path: str) -> tuple[Case, ...]:
         message = f"expected a mapping of keys to values, found {found(source.value)}"
         raise CaseError((source.at_value((), message),))
     if any(key in source.value for key in _SINGLE_NODE):
-        return single_node.read(source)
+        return sweep.cases(source, single_node.read)
     if any(key in source.value for key in _EXTERNAL_DP):
-        return (external_dp.read(source),)
-    return (deployment.read(source),)
+        return sweep.cases(source, lambda one: (external_dp.read(one),))
+    return sweep.cases(source, lambda one: (deployment.read(one),))
 
 
 def _is_file(path: Path) -> bool:
