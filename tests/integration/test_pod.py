@@ -219,20 +219,29 @@ def test_a_group_of_another_size_is_refused(tmp_path):
     assert "the plan has 2 hosts, the group 3 pods" in out
 
 
-def test_a_pod_is_ready_when_its_server_answers(tmp_path):
+def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    code = (
-        "import http.server as h\n"
+        return found.getsockname()[1]
+
+
+def answering(port, before=""):
+    """The code of a server that answers /health, after what it does before."""
+    return (
+        f"import http.server as h, time, json, sys, os\n{before}\n"
         "class A(h.BaseHTTPRequestHandler):\n"
         "    def do_GET(self):\n"
         "        self.send_response(200 if self.path == '/health' else 404)\n"
         "        self.end_headers()\n"
+        "    def log_message(self, *_): pass\n"
         f"h.HTTPServer(('127.0.0.1', {port}), A).serve_forever()\n"
     )
+
+
+def test_a_pod_is_ready_when_its_server_answers(tmp_path):
+    port = free_port()
     plan = plan_of(f"--port {port}", "--headless")
-    server = replace(plan.processes[0], argv=(sys.executable, "-c", code))
+    server = replace(plan.processes[0], argv=(sys.executable, "-c", answering(port)))
     pod = Pod(tmp_path, replace(plan, processes=(server, plan.processes[1])))
     assert pod.ready() == 1
     with pod.start() as process:
@@ -244,3 +253,40 @@ def test_a_pod_is_ready_when_its_server_answers(tmp_path):
     assert pod.ready() == 1
     pod.env["LWS_WORKER_INDEX"] = "1"  # headless: it has nothing that could be asked
     assert pod.ready() == 0
+
+
+def test_services_servers_and_router_start_one_after_the_other(tmp_path):
+    store_port, port, router_port = free_port(), free_port(), free_port()
+    plan = plan_of(f"--port {port}")
+    (server,) = plan.processes
+    slow = "time.sleep(0.7)"
+    shows = "print(json.dumps(open(sys.argv[1]).read()), flush=True)"
+    store = replace(
+        server,
+        name="store",
+        argv=(
+            *(sys.executable, "-c", answering(store_port, f"{shows}; {slow}")),
+            f"{plan.workspace}/.lamplighter/<run>/store/conf/a.json",
+        ),
+        ports=(store_port,),
+        health_url=None,
+        files={"conf/a.json": f"at {plan.hosts[0].address}"},
+    )
+    server = replace(server, argv=(sys.executable, "-c", answering(port, slow)))
+    url = f"http://{plan.hosts[0].address}:{router_port}/health"
+    argv = (sys.executable, "-c", answering(router_port))
+    router = replace(server, name="router", argv=argv, health_url=url)
+    plan = replace(plan, processes=(server,), services=(store,), router=router)
+    pod = Pod(tmp_path, plan)
+    with pod.start() as process:
+        deadline = time.monotonic() + 30
+        while pod.ready() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert pod.ready() == 0
+        _, out = ended(process)
+    lines = out.splitlines()
+    began = [line.split()[2].rstrip(":") for line in lines if " starts " in line]
+    assert began == ["store", "server-0", "router"]
+    assert '[store] "at 127.0.0.1"' in lines
+    waits = [line for line in lines if " waits for " in line]
+    assert waits[0].startswith(f"[lamplighter] server-0 waits for tcp://127.0.0.1:{store_port}")

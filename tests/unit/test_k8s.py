@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ci.case.load import load, parse
+from ci.case.model import Router, Service
 from ci.errors import UserError
 from ci.k8s.document import dump
 from ci.k8s.options import Options, name_of, toleration
@@ -220,6 +221,56 @@ def test_the_pods_run_the_plan_under_their_own_addresses():
     assert "B" not in head["env"]
     # The kubelet would not expand it; the pod does.
     assert head["env"]["LD_LIBRARY_PATH"] == "/x:$LD_LIBRARY_PATH"
+
+
+def test_servers_wait_for_services_and_a_router_for_the_servers():
+    store = Service(
+        name="store",
+        host=1,
+        argv=("serve", "$FOLDER/a.json"),
+        ports=(50088, 9003),
+        files={"a.json": '{"at": "$LOCAL_IP:50088"}'},
+    )
+    front = Router(kind="command", argv=("route", "$LOCAL_IP"), host=0, port=1999)
+    case = case_of("serve --port 81", "serve --port 82").model_copy(
+        update={"services": (store,), "router": front}
+    )
+    found = documents(case)
+    assert_same_plan(planned(case, options()), found)
+    items = {item["name"]: item for host in hosts_of(found) for item in host}
+    ports = ["tcp://${NODE_1_IP}:50088", "tcp://${NODE_1_IP}:9003"]
+    healths = ["http://${NODE_0_IP}:81/health", "http://${NODE_1_IP}:82/health"]
+    assert {name: sorted(item["after"]) for name, item in items.items()} == {
+        "store": [],
+        "server-0": ports,
+        "server-1": ports,
+        "router": healths,
+    }
+    assert items["router"]["health"] == "http://${NODE_0_IP}:1999/health"
+    assert items["store"]["argv"] == ["serve", "${RUN_FOLDER}/store/a.json"]
+    assert items["store"]["files"] == {"a.json": '{"at": "${NODE_1_IP}:50088"}'}
+    assert found["Service"]["spec"]["ports"][0]["port"] == 1999
+    check_service(found, "c")
+
+
+def test_what_the_image_has_to_bring_is_pointed_out():
+    front = Router(kind="vllm-router")
+    case = case_of("serve --port 81", "serve --port 82")
+    roles = zip(case.nodes, ("prefill", "decode"), strict=True)
+    nodes = tuple(node.model_copy(update={"role": role}) for node, role in roles)
+    more = {"router": front, "nodes": nodes, "special_dependencies": {"transformers": "5.0"}}
+    text = rendered(case.model_copy(update=more))
+    assert "# NOTE: the image has to have transformers 5.0, vllm-router." in text
+    script = {"router": Router(kind="script", script="examples/proxy.py"), "nodes": nodes}
+    text = rendered(case.model_copy(update=script), workdir="/vllm-workspace")
+    assert "# NOTE: examples/proxy.py is looked for" in text
+    assert text.count("workingDir: /vllm-workspace") == 2
+
+
+def test_a_case_without_servers_has_no_pods():
+    case = case_of("serve").model_copy(update={"nodes": ()})
+    with pytest.raises(UserError, match="starts no server"):
+        rendered(case)
 
 
 def test_addresses_are_the_names_that_leaderworkerset_gives():
