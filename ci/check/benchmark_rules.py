@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ci.case.wording import nearest
 from ci.check.aisbench_confs import known
 from ci.check.finding import Remark
-from ci.check.made_up import registry
+from ci.check.surroundings import registry
 from ci.datasets import name_of
 from ci.evaluate.aisbench import REQUESTS
 
@@ -30,7 +30,7 @@ def dataset_conf(subject: Subject) -> Iterator[Remark]:
         near = nearest(conf, datasets)
         guess = f"did you mean {near!r}?" if near else "write it as FOLDER/NAME of its own list"
         message = f"AISBench {known().version} has no {conf!r}; {guess}"
-        yield Remark(f"benchmarks.{bench.name}.dataset_conf", message)
+        yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
 
 
 def dataset_conf_folder(subject: Subject) -> Iterator[Remark]:
@@ -39,7 +39,7 @@ def dataset_conf_folder(subject: Subject) -> Iterator[Remark]:
         conf = bench.dataset_conf
         if conf and conf not in known().datasets and (right := _elsewhere(conf)):
             message = f"AISBench has no {conf!r}, but {right!r}; write that"
-            yield Remark(f"benchmarks.{bench.name}.dataset_conf", message)
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
 
 
 def request_conf(subject: Subject) -> Iterator[Remark]:
@@ -49,13 +49,13 @@ def request_conf(subject: Subject) -> Iterator[Remark]:
             near = nearest(bench.request_conf, REQUESTS)
             guess = f"; did you mean {near!r}?" if near else ""
             message = f"{bench.request_conf!r} is none of {', '.join(REQUESTS)}{guess}"
-            yield Remark(f"benchmarks.{bench.name}.request_conf", message)
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.request_conf", message)
 
 
 def cannot_fail(subject: Subject) -> Iterator[Remark]:
     """A threshold that every night reaches."""
     for bench in subject.case.benchmarks:
-        where = f"benchmarks.{bench.name}"
+        where = f"{subject.section}benchmarks.{bench.name}"
         if bench.case_type == "accuracy" and bench.threshold >= bench.baseline:
             message = (
                 f"no score is more than {bench.threshold:g} below {bench.baseline:g}: every night "
@@ -84,7 +84,7 @@ def threshold_above_one(subject: Subject) -> Iterator[Remark]:
             message = (
                 f"{bench.threshold:g} times the baseline is asked for; it is a factor, such as 0.97"
             )
-            yield Remark(f"benchmarks.{bench.name}.threshold", message)
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.threshold", message)
 
 
 def too_many_prompts(subject: Subject) -> Iterator[Remark]:
@@ -97,7 +97,7 @@ def too_many_prompts(subject: Subject) -> Iterator[Remark]:
             message = (
                 f"{bench.num_prompts} are more than the {items} that {name} has; all are asked"
             )
-            yield Remark(f"benchmarks.{bench.name}.num_prompts", message)
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.num_prompts", message)
 
 
 def too_few_prompts(subject: Subject) -> Iterator[Remark]:
@@ -109,7 +109,7 @@ def too_few_prompts(subject: Subject) -> Iterator[Remark]:
                 f"{bench.batch_size} at once are never reached with {bench.num_prompts} prompts; "
                 "lower it, or raise num_prompts"
             )
-            yield Remark(f"benchmarks.{bench.name}.batch_size", message)
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.batch_size", message)
 
 
 def _of_aisbench(subject: Subject) -> list[Benchmark]:

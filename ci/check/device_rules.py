@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
-from ci.check.server_rules import command_key
 from ci.plan.argv import nodes, number, option, parallel
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def too_few_devices(subject: Subject) -> Iterator[Remark]:
         if wish.count > have:
             which = "its host has" if seen is None else "it sees"
             message = f"needs {wish.count} devices ({wish.said}), and {which} {have}; lower one"
-            yield Remark(command_key(server), message, wish.said.split()[0])
+            yield Remark(server.command, message, wish.said.split()[0])
         elif seen is None:
             alike.setdefault(server.host, []).append((server, wish))
     for host, wishes in alike.items():
@@ -57,7 +56,7 @@ def too_few_devices(subject: Subject) -> Iterator[Remark]:
                 f"{names} on host {host} together need {total} devices, and it has "
                 f"{subject.case.npu_per_node}; move one, or lower its parallel sizes"
             )
-            yield Remark(command_key(wishes[-1][0]), message)
+            yield Remark(wishes[-1][0].command, message)
 
 
 def no_such_device(subject: Subject) -> Iterator[Remark]:

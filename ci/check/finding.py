@@ -29,11 +29,13 @@ class Server:
 
     Attributes:
         where: its key path in the file.
+        command: key path of its command line.
         host: its index.
     """
 
     name: str
     where: str
+    command: str
     host: int
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -43,10 +45,15 @@ class Server:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the rules look at: a case, and its servers."""
+    """What the rules look at: a case, and its servers.
+
+    Attributes:
+        section: what stands before its keys where a file has several cases: `test_cases[0].`.
+    """
 
     case: Case
     servers: tuple[Server, ...]
+    section: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,15 @@ class Places:
             near: a word within the value to point at, where the value says it.
         """
         known = key
-        while known and known not in self.values and known not in self.keys:
+        while known and not self.has(known):
             known = _parent(known)
-        place = (self.values.get(known) if near else None) or self.keys.get(known)
-        place = place or self.values.get(known, START)
-        place = (self._word(near, known, place) if near else None) or place
+        place = self.keys.get(known) or self.values.get(known, START)
+        place = (self._pointed(near, known) if near else None) or place
         return Problem(self.file, place.line, place.column, key, message)
+
+    def has(self, key: str) -> bool:
+        """Whether the file has this key."""
+        return key in self.values or key in self.keys
 
     def split(self, text: str) -> tuple[str, str]:
         """Take `key: message` apart; without a key of this file, it is all message."""
@@ -50,6 +53,14 @@ class Places:
         if message and not re.search(r"\s", head) and first in self.keys:
             return head, message
         return "", text
+
+    def _pointed(self, word: str, key: str) -> Place | None:
+        """The word's place below a key, else below that around it; None where it is in neither."""
+        for around in (key, _parent(key)):
+            begin = self.values.get(around)
+            if begin and around and (place := self._word(word, around, begin)):
+                return place
+        return None
 
     def _word(self, word: str, key: str, begin: Place) -> Place | None:
         """The word's first place within what stands under the key."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ci.check.finding import Remark, Subject
 
 RULES = (
+    Rule("spaced-flag", "error", server_rules.spaced_flag),
     Rule("json-argument", "error", server_rules.json_argument),
     Rule("gone-flag", "warning", server_rules.gone),
     Rule("duplicate-flag", "warning", server_rules.duplicate_flag),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ci.case.load import find, parse
 from ci.case.source import MAX_BYTES, read
 from ci.check.finding import Finding, Server, Subject
-from ci.check.made_up import site_of
 from ci.check.places import Places, places_of
 from ci.check.rules import remarks
 from ci.check.show import shown
+from ci.check.surroundings import site_of
 from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.plan.build import build
 from ci.site import CASES
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
 
 _SUFFIXES = (".yaml", ".yml")
+_COMMANDS = ("server_cmd_template", "server_cmd")
 _FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+)")
 
 
@@ -92,17 +93,24 @@ def _places(data: bytes, file: str) -> Places:
 def _of_case(case: Case, places: Places) -> Iterator[Finding]:
     for problem in case.warnings:
         yield Finding("warning", problem, "reading")
-    plan, refusals = _planned(case, places)
-    for rule, remark in remarks(Subject(case, _servers(case, plan))):
+    section = _section(case)
+    plan, refusals = _planned(case, places, section)
+    for rule, remark in remarks(Subject(case, _servers(case, plan, places), section)):
         problem = places.problem(remark.key, remark.message, remark.near)
-        if rule.severity == "error" and problem.key.startswith("benchmarks."):
+        if rule.severity == "error" and ".benchmarks." in f".{problem.key}":
             # The rule says it better than planning, which names no more than the benchmark.
             refusals = [one for one in refusals if not problem.key.startswith(one.key or ".")]
         yield Finding(rule.severity, problem, rule.name)
     yield from (Finding("error", problem, "plan") for problem in refusals)
 
 
-def _planned(case: Case, places: Places) -> tuple[Plan | None, list[Problem]]:
+def _section(case: Case) -> str:
+    """What stands before the keys of a case where its file has several."""
+    found = re.match(r"test_cases\[\d+\]", case.nodes[0].where if case.nodes else "")
+    return f"{found.group()}." if found else ""
+
+
+def _planned(case: Case, places: Places, section: str) -> tuple[Plan | None, list[Problem]]:
     """Plan a case on made-up hosts; without a plan, say why there is none."""
     try:
         return build(case, site_of(case)), []
@@ -110,6 +118,8 @@ def _planned(case: Case, places: Places) -> tuple[Plan | None, list[Problem]]:
         said = [(problem.key, problem.message) for problem in error.problems]
     except UserError as error:
         text = re.sub(rf"^{re.escape(case.path)}(:\d+:\d+)?: ", "", str(error))
+        if text.startswith("benchmarks."):
+            text = section + text
         said = [places.split(text)]
     return None, [places.problem(key, text, _flag_of(text)) for key, text in said]
 
@@ -120,12 +130,13 @@ def _flag_of(message: str) -> str:
     return found.group().removeprefix("$") if found else ""
 
 
-def _servers(case: Case, plan: Plan | None) -> tuple[Server, ...]:
+def _servers(case: Case, plan: Plan | None, places: Places) -> tuple[Server, ...]:
     planned = {process.name: process for process in plan.processes} if plan else {}
     return tuple(
         Server(
             name=node.name,
             where=node.where,
+            command=_command_key(node.where, places),
             host=node.host,
             argv=planned[node.name].argv if node.name in planned else node.argv,
             env=planned[node.name].env if node.name in planned else node.env,
@@ -134,6 +145,11 @@ def _servers(case: Case, plan: Plan | None) -> tuple[Server, ...]:
         )
         for node in case.nodes
     )
+
+
+def _command_key(where: str, places: Places) -> str:
+    named = (f"{where}.{key}" for key in _COMMANDS)
+    return next((key for key in named if places.has(key)), where)
 
 
 def _in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -14,17 +14,12 @@ from ci.serve.reasons import GONE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.check.finding import Server, Subject
+    from ci.check.finding import Subject
 
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 # vLLM appends what is given to these: https://docs.vllm.ai/en/stable/cli/serve.html
 _REPEATABLE = frozenset({"--middleware"})
 _SHOWN = 40
-
-
-def command_key(server: Server) -> str:
-    """Key path of its command line."""
-    return f"{server.where}.server_cmd"
 
 
 def flags(argv: Sequence[str]) -> list[tuple[str, str]]:
@@ -41,7 +36,7 @@ def gone(subject: Subject) -> Iterator[Remark]:
                 message = (
                     f"{written} is gone from vLLM, which ends at once when it sees it; {advice}"
                 )
-                yield Remark(command_key(server), message, written)
+                yield Remark(server.command, message, written)
 
 
 def headless_port(subject: Subject) -> Iterator[Remark]:
@@ -51,7 +46,18 @@ def headless_port(subject: Subject) -> Iterator[Remark]:
             message = (
                 "--headless answers no requests, so --port has no effect; leave one of them out"
             )
-            yield Remark(command_key(server), message, "--port")
+            yield Remark(server.command, message, "--port")
+
+
+def spaced_flag(subject: Subject) -> Iterator[Remark]:
+    """Flags with a space in their word, which vLLM takes for no flag."""
+    for server in subject.servers:
+        for word in server.argv:
+            flag = word.partition("=")[0].strip()
+            if re.search(r"\s", word.partition("=")[0]) and _FLAG.match(flag):
+                parts = " and ".join(repr(part) for part in word.split(maxsplit=1))
+                message = f"{word!r} is no flag with a space in it; write {parts}"
+                yield Remark(server.command, message, flag.split()[0])
 
 
 def json_argument(subject: Subject) -> Iterator[Remark]:
@@ -61,7 +67,7 @@ def json_argument(subject: Subject) -> Iterator[Remark]:
             if "$" in word and not server.planned:
                 continue
             if wrong := _no_json(word):
-                yield Remark(command_key(server), f"{flag} {wrong}".strip(), flag)
+                yield Remark(server.command, f"{flag} {wrong}".strip(), flag)
 
 
 def duplicate_flag(subject: Subject) -> Iterator[Remark]:
@@ -75,11 +81,11 @@ def duplicate_flag(subject: Subject) -> Iterator[Remark]:
                 message = (
                     f"{first[flag]} is given {count} times{_last(server.argv, flag)}; remove one"
                 )
-                yield Remark(command_key(server), message, first[flag])
+                yield Remark(server.command, message, first[flag])
             contrary = f"--no-{flag.removeprefix('--')}"
             if contrary in counts:
                 message = f"{first[flag]} and {first[contrary]} contradict each other; remove one"
-                yield Remark(command_key(server), message, first[contrary])
+                yield Remark(server.command, message, first[contrary])
 
 
 def _last(argv: Sequence[str], flag: str) -> str:

@@ -17,6 +17,9 @@ from ci.site import CASES, CONFIGS
 
 CORPUS = os.environ.get("CASE_CORPUS")
 
+# Files of the field that no workflow of theirs runs, and what is truly wrong in them.
+DEFECTS = {"Qwen3_235b_w8a8_A5.yaml": {"spaced-flag", "dataset-conf"}}
+
 SOUND = """\
 test_name: t
 model: m
@@ -119,6 +122,16 @@ FINDINGS = {
         "16:18: warning: deployment[1].server_cmd: --headless answers no requests, so --port",
         "[headless-port]",
     ),
+    "a flag with a space": (
+        [after("--port 8080", "'--enforce-eager '")],
+        "9:8: error: deployment[0].server_cmd: '--enforce-eager ' is no flag with a space in it",
+        "write '--enforce-eager' [spaced-flag]",
+    ),
+    "a flag and its value in one": (
+        [after("--port 8080", "'--seed 4'")],
+        "9:8: error: deployment[0].server_cmd: '--seed 4' is no flag with a space in it",
+        "write '--seed' and '4' [spaced-flag]",
+    ),
     "JSON without its quotes": (
         [after("--port 8080", '--hf-overrides {"a": 1}')],
         "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON, and '{a:' is none",
@@ -141,9 +154,8 @@ FINDINGS = {
     ),
     "more ranks than devices": (
         [("--tensor-parallel-size 2", "--tensor-parallel-size 8")],
-        "9:7: error: deployment[0].server_cmd: needs 8 devices (--tensor-parallel-size 8 × "
-        "1 data-parallel ranks here), and its host has 4",
-        "[too-few-devices]",
+        "9:7: error: deployment[0].server_cmd: needs 8 devices (--tensor-parallel-size 8 × ",
+        "1 data-parallel ranks here), and its host has 4; lower one [too-few-devices]",
     ),
     "more ranks than visible devices": (
         [("{A: b}", '{ASCEND_RT_VISIBLE_DEVICES: "3"}')],
@@ -217,7 +229,7 @@ FINDINGS = {
     ),
     "ranks that do not add up": (
         [("--data-parallel-start-rank 1", "--data-parallel-start-rank 0")],
-        "20:7: error: deployment[1].server_cmd: server-1 and server-0 both compute",
+        "20:7: error: deployment[1]: server-1 and server-0 both compute",
         "[plan]",
     ),
     "a vLLM that there is not": (
@@ -241,14 +253,8 @@ FINDINGS = {
 @pytest.mark.parametrize(("replacements", "begin", "words"), FINDINGS.values(), ids=FINDINGS)
 def test_one_finding(replacements, begin, words):
     [line] = lines_of(changed(*replacements))
-    assert line.startswith(begin.partition(": ")[0]), line
-    assert _without_key(line).startswith(_without_key(begin)), line
+    assert line.startswith(begin)
     assert words in line
-
-
-def _without_key(line):
-    """A key's last part is the reader's to choose."""
-    return line.replace(".server_cmd:", ":")
 
 
 SILENT = {
@@ -438,4 +444,5 @@ def test_no_rule_refuses_a_case_of_the_field(path):
     """What a rule alone calls an error runs there every night."""
     own = {rule.name for rule in RULES}
     findings = examine(path.read_bytes(), str(path))
-    assert [one for one in findings if one.severity == "error" and one.rule in own] == []
+    errors = {one.rule for one in findings if one.severity == "error" and one.rule in own}
+    assert errors == DEFECTS.get(path.name, set())

@@ -10,8 +10,8 @@ from ci import datasets, environments
 from ci.case.wording import nearest
 from ci.errors import UserError
 from ci.evaluate.tools import TOOLS
+from ci.made_up import made_up_site
 from ci.nodes import nodes_of
-from ci.plan.made_up import made_up_site
 from ci.plan.model import Dataset, Preparation
 from ci.plan.router import VLLM_ROUTER
 from ci.site import CONFIGS
@@ -52,10 +52,10 @@ def _serving(case: Case, host: str) -> Preparation | None:
     if not case.vllm:
         return None
     versions = _versions()
-    device: Device = case.device or next(iter(versions.get(case.vllm, {})), "cpu")
+    kinds: list[Device] = [case.device] if case.device else [*versions.get(case.vllm, {}), "cpu"]
     place = environments.Place(host, WORKSPACE)
     try:
-        return environments.serving(versions, case.vllm, device, place)
+        return environments.serving(versions, case.vllm, kinds[0], place)
     except UserError as error:
         near = nearest(case.vllm, versions) if case.vllm not in versions else None
         guess = f". Did you mean {near!r}?" if near else ""
