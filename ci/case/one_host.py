@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ci.case import kv_pool
 from ci.case.address import MAX_PORT
 from ci.case.model import Node, Router
+from ci.case.place import key_text
 from ci.plan.argv import number, option, parallel
 from ci.plan.variables import references
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ci.case.model import Role, Service
     from ci.case.place import KeyPath
     from ci.case.single_node import TestCase
+    from ci.case.source import Source
 
 # Where the field's runner takes any port that is free, these are taken, or the next ones.
 PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
@@ -45,24 +47,39 @@ _SIZES = (
 _VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "ascend": "ASCEND_RT_VISIBLE_DEVICES"}
 
 
-def nodes(entry: TestCase, where: str) -> tuple[Node, ...]:
+def nodes(entry: TestCase, path: KeyPath, source: Source) -> tuple[Node, ...]:
     """The servers, in the order in which they stand in the file.
 
     Args:
-        entry: without `defects`.
-        where: its key path.
+        entry: without defects.
+        path: where it stands.
+        source: the file.
     """
     env = environment(entry)
     if entry.service_mode == "epd":
-        return _epd_nodes(entry, env, where)
+        return _epd_nodes(entry, env, path, source)
     argv = tuple(server_words(entry))
-    headless = "--headless" in argv
     return (
-        Node(name="server-0", host=0, argv=argv, env=_SPAWN | env, headless=headless, where=where),
+        Node(
+            name="server-0",
+            host=0,
+            argv=argv,
+            env=_SPAWN | env,
+            headless="--headless" in argv,
+            where=key_text(path),
+            at=_at((*path, "server_cmd"), source),
+        ),
     )
 
 
-def _epd_nodes(entry: TestCase, env: dict[str, str], where: str) -> tuple[Node, ...]:
+def _at(path: KeyPath, source: Source) -> tuple[int, int]:
+    place = source.keys.get(path) or source.values[path]
+    return place.line, place.column
+
+
+def _epd_nodes(
+    entry: TestCase, env: dict[str, str], path: KeyPath, source: Source
+) -> tuple[Node, ...]:
     lines = [("vllm", "serve", *words) for words in entry.epd_server_cmds or ()]
     needs = [devices_of(expanded(argv, env)) for argv in lines]
     visible = _VISIBLE.get(entry.device or "ascend")
@@ -70,7 +87,7 @@ def _epd_nodes(entry: TestCase, env: dict[str, str], where: str) -> tuple[Node, 
     for at, (argv, need, end) in enumerate(zip(lines, needs, accumulate(needs), strict=True)):
         # The runner gives server i device i alone, however many it computes on.
         own = {visible: ",".join(map(str, range(end - need, end)))} if visible else {}
-        role = _role(argv)
+        role, place = _role(argv), (*path, "epd_server_cmds", at)
         found.append(
             Node(
                 name=f"{'server' if role == 'mixed' else role}-{at}",
@@ -78,7 +95,8 @@ def _epd_nodes(entry: TestCase, env: dict[str, str], where: str) -> tuple[Node, 
                 role=role,
                 argv=argv,
                 env=env | _EPD | _SPAWN | own,
-                where=f"{where}.epd_server_cmds[{at}]",
+                where=key_text(place),
+                at=_at(place, source),
             )
         )
     return tuple(found)
@@ -124,10 +142,11 @@ def devices(servers: Sequence[Node]) -> int:
 
 def commands(entry: TestCase) -> Iterator[tuple[KeyPath, Sequence[str]]]:
     """Every list of words, with the end of its key path."""
-    for key in ("server_cmd", "server_cmd_extra", "epd_proxy_args"):
-        yield (key,), getattr(entry, key) or ()
+    yield ("server_cmd",), entry.server_cmd or ()
+    yield ("server_cmd_extra",), entry.server_cmd_extra or ()
     for at, words in enumerate(entry.epd_server_cmds or ()):
         yield ("epd_server_cmds", at), words
+    yield ("epd_proxy_args",), entry.epd_proxy_args or ()
 
 
 def server_words(entry: TestCase) -> list[str]:

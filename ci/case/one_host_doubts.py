@@ -39,10 +39,12 @@ def defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]
         source: the file.
     """
     env = environment(entry)
-    for name in PORTS.keys() & (entry.envs or {}).keys():
-        if not is_port(env[name]):
-            message = f"{env[name]!r} is no port; write one from 1 to {MAX_PORT}, or {OPEN}"
-            yield source.at_key((*path, "envs", name), message)
+    wrong = [name for name in PORTS if name in (entry.envs or {}) and not is_port(env[name])]
+    for name in wrong:
+        message = f"{env[name]!r} is no port; write one from 1 to {MAX_PORT}, or {OPEN}"
+        yield source.at_key((*path, "envs", name), message)
+    if wrong:
+        return
     if entry.service_mode == "epd":
         yield from _epd_defects(entry, env, path, source)
         return

@@ -72,3 +72,12 @@ def unread(source: Source, benchmarks: KeyPath) -> Iterator[Problem]:
         elif path[-1] in {"chat_template_kwargs", "enable_thinking"}:
             message = "goes into each request; today's runner of the field leaves it out"
             yield source.at_key(path, message)
+        if path[-1] == "thinking" and str(_value(source.value, path)).lower() == "false":
+            message = "is sent as false; today's runner of the field leaves it to the model, or"
+            yield source.at_key(path, f"{message} takes it for true where it is text")
+
+
+def _value(document: Any, path: KeyPath) -> object:  # noqa: ANN401 - whatever the file holds
+    for part in path:
+        document = document[part]
+    return document

@@ -172,7 +172,7 @@ def _below(path: KeyPath, source: Source) -> Source:
 
 def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem]) -> Case:
     path: KeyPath = ("test_cases", at)
-    nodes = one_host.nodes(entry, key_text(path))
+    nodes = one_host.nodes(entry, path, source)
     return Case(
         name=_plain(entry.name),
         test_name=entry.name,

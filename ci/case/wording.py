@@ -113,7 +113,11 @@ def _unknown(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> str:
     key, known = str(path[-1]), _model(path, models).model_fields
     for section, model in models.items():
         if key in model.model_fields:
-            where = f"under {section.rpartition('.')[2]!r}" if section else "at the top of the file"
+            where = (
+                f"under {section.removesuffix('.*').rpartition('.')[2]!r}"
+                if section
+                else "at the top of the file"
+            )
             return f"unknown key here; it belongs {where}"
     if near := nearest(key, known):
         return f"unknown key; did you mean {near!r}?"
