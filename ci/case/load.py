@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ci.case.model import Case
 
 # Keys of the top that only one dialect has; `deployment` is what is left.
-_SINGLE_NODE = ("test_cases",)
-_EXTERNAL_DP = ("routing", "templates", "kv_pool")
+SINGLE_NODE = ("test_cases",)
+EXTERNAL_DP = ("routing", "templates", "kv_pool")
 
 
 def find(name: str, cases_folder: Path) -> Path:
@@ -86,9 +86,9 @@ def parse(data: bytes, path: str) -> tuple[Case, ...]:
     if not isinstance(source.value, dict):
         message = f"expected a mapping of keys to values, found {found(source.value)}"
         raise CaseError((source.at_value((), message),))
-    if any(key in source.value for key in _SINGLE_NODE):
+    if any(key in source.value for key in SINGLE_NODE):
         return sweep.cases(source, single_node.read)
-    if any(key in source.value for key in _EXTERNAL_DP):
+    if any(key in source.value for key in EXTERNAL_DP):
         return sweep.cases(source, lambda one: (external_dp.read(one),))
     return sweep.cases(source, lambda one: (deployment.read(one),))
 
