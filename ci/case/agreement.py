@@ -7,6 +7,7 @@ contradictions are reported together with its misspellings.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def _is_index(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _index(value: object) -> object:
+    """The number that a number in quotes is taken for."""
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else value
+
+
 def _counts(document: dict[str, Any], source: Source) -> Iterator[Problem]:
     count = document.get("num_nodes")
     if not _is_index(count) or count < 1:
@@ -59,7 +65,7 @@ def _servers(document: dict[str, Any], source: Source) -> Iterator[Problem]:
         if server.get("envs") is not None and server.get("env_extend") is not None:
             message = "there is 'envs' as well; put the variables of both into one of them"
             yield source.at_key((*path, "env_extend"), message)
-        local = server.get("local_index")
+        local = _index(server.get("local_index"))
         if _is_index(local) and local != position:
             message = f"{local}, but this is entry {position}; entries stand in the hosts' order"
             yield source.at_value((*path, "local_index"), message)
@@ -76,7 +82,7 @@ def _roles(document: dict[str, Any], source: Source) -> Iterator[Problem]:
         if not roles.get(key, []):
             message = "names no host; give the index of at least one, or set enabled: false"
             yield source.at_key((section, key), message)
-        for position, index in enumerate(_list(roles.get(key))):
+        for position, index in enumerate(map(_index, _list(roles.get(key)))):
             path = (section, key, position)
             yield from _in_range(index, path, document, source)
             if _is_index(index) and index in seen:
@@ -87,7 +93,7 @@ def _roles(document: dict[str, Any], source: Source) -> Iterator[Problem]:
 def _in_range(
     index: object, path: KeyPath, document: dict[str, Any], source: Source
 ) -> Iterator[Problem]:
-    servers = len(_list(document.get("deployment")))
+    servers, index = len(_list(document.get("deployment"))), _index(index)
     if _is_index(index) and index >= servers > 0:
         yield source.at_value(path, f"there is no host {index}; they count from 0 to {servers - 1}")
 

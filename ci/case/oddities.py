@@ -97,8 +97,8 @@ def _wish(case: Case, wish: dict[str, Any], source: Source) -> Iterator[Problem]
             yield source.at_key(("router", key), message)
     if wish.get("arguments") and kind == "command":
         yield source.at_key(("router", "arguments"), "put them into 'command'")
-    if wish.get("host", 0) not in range(case.num_hosts):
-        message = f"there is no host {wish['host']}; they count from 0 to {case.num_hosts - 1}"
+    if case.router and case.router.host >= case.num_hosts:
+        message = f"there is no host {case.router.host}; they count from 0 to {case.num_hosts - 1}"
         yield source.at_value(("router", "host"), message)
 
 
@@ -135,7 +135,7 @@ def _port_of(node: Node) -> str | None:
 
 def _groups(case: Case, apart: dict[str, Any], source: Source) -> Iterator[Problem]:
     listed = {
-        index: (_APART, key, position)
+        int(index): (_APART, key, position)
         for key, _ in _LISTS
         for position, index in enumerate(apart.get(key) or [])
     }

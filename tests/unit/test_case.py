@@ -1,12 +1,14 @@
 """Case files of the `deployment` dialect → Case, or every problem at its place."""
 
+import re
+
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.case import deployment
-from ci.case.load import find, load, parse
+from ci.case.load import find, load, load_one, parse
 from ci.case.model import Benchmark, Case
 from ci.errors import CaseError, UserError
 
@@ -347,6 +349,7 @@ def test_one_problem(replacements, expected):
 
 BAD_ROLES = {
     "out of range": (("decoder_host_index: [1]", "decoder_host_index: [2]"), 10, 24, "no host 2"),
+    "quoted": (("decoder_host_index: [1]", "decoder_host_index: ['2']"), 10, 24, "no host 2"),
     "twice": (("decoder_host_index: [1]", "decoder_host_index: [0]"), 10, 24, "has a role already"),
     "none": (("prefiller_host_index: [0]", "prefiller_host_index: []"), 9, 3, "names no host"),
     "absent": (("  prefiller_host_index: [0]\n", ""), 7, 1, "names no host"),
@@ -433,7 +436,23 @@ def mutated(draw):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.integers(0, 40)))
         splice = st.binary(max_size=12) | st.sampled_from(
-            [b"\n", b": ", b"- ", b"'", b"*common", b"&a ", b"[", b"{", b"~", b"1", b"no", b".nan"],
+            [
+                b"$X",
+                b"${NODE_0_IP}",
+                b"router: {host: '7'}\n",
+                b"\n",
+                b": ",
+                b"- ",
+                b"'",
+                b"*common",
+                b"&a ",
+                b"[",
+                b"{",
+                b"~",
+                b"1",
+                b"no",
+                b".nan",
+            ],
         )
         data = data[:start] + draw(splice) + data[end:]
     return data
@@ -480,3 +499,26 @@ def assert_case_or_problems(data):
         return
     assert problems
     assert all(problem.line > 0 and problem.column > 0 for problem in problems)
+
+
+SWEPT = VALID.replace("npu_per_node", "sweep: {seqs: [1, 16]}\nnpu_per_node").replace(
+    "vllm serve smollm2", "vllm serve smollm2 --max-num-seqs ${sweep.seqs}"
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("#night-seqs1", "night-seqs1"),
+        ("#seqs16", "night-seqs16"),
+        ("", "2 cases in it: night-seqs1, night-seqs16; choose one: --config night#NAME"),
+        ("#seqs2", "no case 'seqs2' in it, there are: night-seqs1, night-seqs16"),
+    ],
+)
+def test_one_case_of_several(tmp_path, asked, name):
+    (tmp_path / "night.yaml").write_text(SWEPT, encoding="utf-8")
+    if "cases" in name or "case " in name:
+        with pytest.raises(UserError, match=re.escape(name)):
+            load_one(f"night{asked}", tmp_path)
+    else:
+        assert load_one(f"night{asked}", tmp_path).name == name

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ci.case.load import parse
 from ci.errors import UserError
 from ci.hosts.target import Target
 from ci.nodes import nodes_of, workspace_of
-from ci.plan.build import Site
+from ci.plan.build import Site, build
 from ci.plan.locate import as_written, located
 from ci.plan.model import Preparation
-from ci.site import Options, survey
+from ci.site import Options, require_datasets, survey
 
 FILE = "hosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2, workspace: /b}, c: }"
 
@@ -216,3 +218,66 @@ def test_what_is_made_there_is_written_with_the_hosts_home():
     site = located(site_of(Target("a", "a"), serving={"a": made}), {"a": facts_of(TWO)})
     assert site.serving["a"].path == "/home/me/w/envs/v"
     assert site.serving["a"].spec == {**spec, "path": "/home/me/w/envs/v"}
+
+
+def bench(dataset, more=""):
+    return (
+        f"benchmarks: {{b: {{case_type: accuracy, dataset_path: {dataset}, max_out_len: 1, "
+        f"batch_size: 1, baseline: 1, threshold: 0{more}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "found", "planned"),
+    [
+        ("vllm-ascend/gsm8k-lite", ("gsm8k", None, "gsm8k"), True),
+        ("vllm-ascend/gpqa", ("vllm-ascend/gpqa", None, ""), False),
+        ("/nowhere/d", ("/nowhere/d", None, ""), False),
+    ],
+)
+def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
+    dataset, found, planned, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("LAMPLIGHTER_DATASETS", raising=False)
+    case, options = (
+        case_of(count=1, more=bench(dataset)),
+        Options("c", local=True, workspace=str(tmp_path)),
+    )
+    site = survey(case, options)
+    one = site.datasets[dataset]
+    assert (one.name, one.path, one.form) == found
+    (evaluation,) = build(case, site).evaluations
+    assert bool(evaluation.argv) == planned
+    with pytest.raises(UserError, match=r"c\.yaml: benchmarks\.b\.dataset_path: "):
+        require_datasets(case, options)
+
+
+def test_a_dataset_that_is_not_here_and_a_conf_that_does_not_need_it(tmp_path):
+    case = case_of(count=1, more=bench("/nowhere/d", ", dataset_conf: gpqa/gpqa_gen_0_shot_str"))
+    site = survey(case, Options("c", local=True, workspace=str(tmp_path)))
+    assert build(case, site).evaluations[0].argv
+
+
+PINNED = "vllm: '0.32.0'\ndevice: cpu\nspecial_dependencies: {transformers: 5.2.0, einops: 0.8.1}\n"
+
+
+def test_special_dependencies_make_an_environment_of_their_own(lab):
+    site = survey(case_of(more=PINNED), Options("c", cluster=lab))
+    plain = survey(case_of(more="vllm: '0.32.0'\ndevice: cpu\n"), Options("c", cluster=lab))
+    made, bare = site.serving["b"], plain.serving["b"]
+    assert re.fullmatch(r"vllm-0\.32\.0\+[0-9a-f]{8}", made.name)
+    assert (made.path, made.fingerprint != bare.fingerprint) == (f"/b/envs/{made.name}", True)
+    pins = ["einops==0.8.1", "transformers==5.2.0"]
+    assert made.spec["packages"] == [*bare.spec["packages"], *pins]
+    assert made.spec["overrides"] == [*bare.spec["overrides"], *pins]
+    other = survey(case_of(more=PINNED.replace("5.2.0", "5.3.0")), Options("c", cluster=lab))
+    assert other.serving["b"].name != made.name
+
+
+def test_vllm_router_is_made_where_it_runs(lab):
+    apart = "disaggregated_prefill: {prefiller_host_index: [0], decoder_host_index: [1]}\n"
+    case = case_of(more=f"{apart}router: {{kind: vllm-router, host: 1}}\n")
+    made = survey(case, Options("c", cluster=lab)).tools["vllm-router"]
+    assert (made.host, made.path) == ("b", "/b/envs/vllm-router")
+    assert made.spec["packages"] == ["vllm-router==0.1.17"]
+    assert survey(case_of(more=apart), Options("c", cluster=lab)).tools == {}
