@@ -118,11 +118,11 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
 
 
 def _nodes(document: ExternalDp, source: Source) -> Iterator[Node]:
-    roles = routing.roles(document.routing)
+    roles, hosts = routing.roles(document.routing), document.cluster_hosts or []
     for index, (member, one) in enumerate(zip(document.config, document.templates, strict=True)):
         place = source.values["templates", index]
         for local_rank in range(member.dp_size_local):
-            own = ranks.known(member, index, local_rank)
+            own = ranks.known(ranks.at_head(member, index, hosts), index, local_rank)
             hidden = _hidden(own | {"MODEL": document.model}, one.envs, index)
             words = [replace_braced(word, hidden) for word in one.server_cmd_template]
             yield Node(

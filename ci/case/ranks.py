@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ci.errors import Problem
 
 _MOST_DEVICES = 1024
+_GROUP = " of its group"
 _ALIKE = ("dp_size", "dp_rpc_port", "tp_size", "cp_size", "sp_size", "pp_size")
 
 
@@ -98,6 +99,14 @@ def head_of(address: str, index: int, hosts: Sequence[str]) -> int | str:
     return hosts.index(address) if address in hosts else address
 
 
+def at_head(member: Member, index: int, hosts: Sequence[str]) -> Member:
+    """Write an entry's `dp_address` as that of a host of the case, where it is one's."""
+    head = head_of(member.dp_address, index, hosts)
+    if not isinstance(head, int):
+        return member
+    return member.model_copy(update={"dp_address": f"${{NODE_{head}_IP}}"})
+
+
 def groups(
     members: Mapping[int, Member], hosts: Sequence[str]
 ) -> dict[int | str, dict[int, Member]]:
@@ -160,13 +169,13 @@ def coverage(head: int | str, group: Mapping[int, Member], source: Source) -> It
     for index, member in ordered:
         path, start = ("config", index, "dp_rank_start"), member.dp_rank_start
         if start > expected:
-            yield source.at_key(path, f"{_ranks(expected, start)} of its group on no host")
+            yield source.at_key(path, f"{_ranks(expected, start, _GROUP)} on no host")
         if start < expected:
             shared = _ranks(start, min(expected, start + member.dp_size_local))
             yield source.at_key(path, f"{shared} on config[{before}] already; begin at {expected}")
         expected, before = max(expected, start + member.dp_size_local), index
     if expected < size:
-        message = f"{_ranks(expected, size)} of its group on no host, but dp_size is {size}"
+        message = f"{_ranks(expected, size, _GROUP)} on no host, but dp_size is {size}"
         yield source.at_key(("config", before, "dp_size_local"), message)
     leader, lead = ordered[0]
     if isinstance(head, int) and head != leader and lead.dp_rank_start == 0:
@@ -206,5 +215,6 @@ def clashes(
                 yield source.at_value(path, f"{port} is that of {other} on host {head}")
 
 
-def _ranks(start: int, end: int) -> str:
-    return f"rank {start} runs" if end - start == 1 else f"ranks {start} to {end - 1} run"
+def _ranks(start: int, end: int, whose: str = "") -> str:
+    one = end - start == 1
+    return f"rank {start}{whose} runs" if one else f"ranks {start} to {end - 1}{whose} run"

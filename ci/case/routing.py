@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ci.case.model import Router, Strict
+from ci.case.separation import PROXY
 from ci.case.values import Index  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 ROUTER_HOST = 0
 ROUTER_PORT = 1999
 _HEALTH = "/healthcheck"
-_SEPARATED = "examples/disaggregated_prefill_v1/load_balance_proxy_server_example.py"
 # Served by versions of the field before July 2026.
 _GENERIC = "examples/external_online_dp/dp_load_balance_proxy_server.py"
 _GROUPS = {"disaggregated_prefill": ("prefiller", "decoder"), "generic_dp": ("worker",)}
@@ -63,7 +63,7 @@ def router(routing: Routing, members: Mapping[int, Member]) -> Router:
     if routing.type == "disaggregated_prefill":
         return Router(
             kind="script",
-            script=_SEPARATED,
+            script=PROXY,
             host=ROUTER_HOST,
             port=ROUTER_PORT,
             health_path=_HEALTH,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ci.case import external_dp, source
 from ci.errors import CaseError
 from ci.hosts.target import Target
-from ci.plan.build import Site
+from ci.plan.build import Site, build
 from ci.plan.model import Host
 from ci.plan.servers import server
 
@@ -153,7 +153,7 @@ def test_one_node_a_rank():
         "CP_SIZE": "1",
         "SP_SIZE": "1",
         "PP_SIZE": "2",
-        "DP_ADDRESS": "b",
+        "DP_ADDRESS": "${NODE_1_IP}",
         "DP_RPC_PORT": "12322",
         "VISIBLE_DEVICES": "4,5,6,7",
         "NODE_INDEX": "2",
@@ -186,6 +186,13 @@ def test_workers_behind_a_data_parallel_balancer():
     words = list(case.router.argv)
     assert words[words.index("--dp-hosts") + 1 :] == [*hosts, "--dp-ports", *ports]
     assert words[2:6] == ["--host", "${NODE_0_IP}", "--port", "1999"]
+    front = build(case.model_copy(update={"benchmarks": ()}), site_of(3)).router
+    assert front.argv[3:8] == ("10.0.0.0", "--port", "1999", "--dp-hosts", "10.0.0.0")
+
+
+def test_hosts_without_devices():
+    case = case_of(changed(("npu_per_node: 8", "npu_per_node: 0")))
+    assert (case.npu_per_node, case.warnings) == (0, ())
 
 
 WRONG = {
@@ -214,7 +221,7 @@ WRONG = {
     "gap": (
         ("dp_size_local: 2\n    dp_rank_start: 0", "dp_size_local: 1\n    dp_rank_start: 0"),
         "config[2].dp_rank_start",
-        "rank 1 runs of its group on no host",
+        "rank 1 of its group runs on no host",
     ),
     "overlap": (
         ("dp_rank_start: 2", "dp_rank_start: 1"),
@@ -224,7 +231,7 @@ WRONG = {
     "end": (
         ("dp_size_local: 2\n    dp_rank_start: 2", "dp_size_local: 1\n    dp_rank_start: 2"),
         "config[2].dp_size_local",
-        "rank 3 runs of its group on no host",
+        "rank 3 of its group runs on no host",
     ),
     "group's size": (
         (
