@@ -87,17 +87,12 @@ def _unfit(
 
 
 def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report what vLLM will not take, and what the field's own runner reads otherwise."""
+    """Report what has no effect, and what the field's own runner reads otherwise."""
     for name in entry.envs or {}:
         if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
             guess = re.sub(r"\W", "_", name, flags=re.ASCII)
             message = f"no shell can set such a variable; did you mean {guess!r}?"
             yield source.at_key((*path, "envs", name), message)
-    for key, words in commands(entry):
-        for word in words:
-            if _is_flag_with_blank(word):
-                message = f"{word!r} has a blank in it, so that vLLM takes it for no option"
-                yield source.at_key((*path, *key), f"{message}; mend it")
     if entry.service_mode == "epd":
         idle: tuple[str, ...] = ("server_cmd", "server_cmd_extra")
     else:
@@ -107,11 +102,6 @@ def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem
         if getattr(entry, unused):
             message = f"has no effect with service_mode: {entry.service_mode}"
             yield source.at_key((*path, unused), message)
-
-
-def _is_flag_with_blank(word: str) -> bool:
-    before = word.partition("=")[0]
-    return word.startswith("-") and before.split() != [before]
 
 
 def _other_port(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ci.case.model import Asked
 from ci.hosts.remote.http import ask
 from ci.plan.model import Endpoint
 from ci.serve import probe
@@ -224,6 +225,20 @@ def test_smoke_passes_on_tokens():
         ("smoke completion", "tokens", 2.0, "pass", ""),
         ("smoke chat", "tokens", 2.0, "pass", ""),
     ]
+
+
+def test_smoke_asks_what_the_case_says():
+    arguments = {"max_tokens": 32, "temperature": 1.0, "stream": True, "model": "other"}
+    with answering(200, GOOD) as server:
+        checks = smoke(ask, server.endpoint, 5, Asked(prompts=("a", "b"), arguments=arguments))
+    assert [c.name for c in checks] == ["smoke completion", "smoke completion 1", "smoke chat"]
+    asked = [wish for _, wish in server.asked]
+    assert [one.get("prompt") for one in asked] == ["a", "b", None]
+    assert asked[2]["messages"] == [{"role": "user", "content": "a"}]
+    assert {(one["max_tokens"], one["temperature"], "stream" in one) for one in asked} == {
+        (32, 1.0, False),
+    }
+    assert {one["model"] for one in asked} == {server.endpoint.model}
 
 
 def test_smoke_is_unknown_without_tokens():

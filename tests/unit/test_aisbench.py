@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tool_outputs import captured, edited, job
 
+from ci.case.model import Entry
 from ci.errors import UserError
 from ci.evaluate.aisbench import command, parse
 from ci.plan.model import Dataset, Endpoint
@@ -190,6 +191,54 @@ def test_the_configuration_says_what_the_case_says() -> None:
     assert made.argv[:2] == ("/env/bin/ais_bench", "/w/work/config/run.py")
     assert made.argv[-2:] == ("--num-prompts", "4")
     assert "--dump-eval-details" in made.argv
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ({"min_p": 0.0, "presence_penalty": 1.5}, {"min_p": 0, "presence_penalty": 1.5}),
+        ({"temperature": "0", "top_k": "-1"}, {"temperature": 0, "top_k": -1}),
+        ({"stop": "END"}, {"stop": ["END"]}),
+        ({"thinking": "true"}, {"chat_template_kwargs": {"thinking": True}}),
+        ({"thinking": False}, {"chat_template_kwargs": {"thinking": False}}),
+        (
+            {"enable_thinking": "false", "chat_template_kwargs": {"effort": "low"}},
+            {"chat_template_kwargs": {"enable_thinking": False, "effort": "low"}},
+        ),
+        ({"do_sample": True, "logprobs": 1}, {}),
+    ],
+)
+def test_every_request_carries_what_the_case_asks_for(
+    written: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    made = command(job("aisbench", "performance", **written))
+    (model,) = configured(made.files["config/run.py"])["models"]
+    assert model["generation_kwargs"] == sent
+
+
+def test_raw_answers_are_judged_where_the_case_says_so() -> None:
+    for no_pred, expected in ((None, True), (False, True), (True, False)):
+        made = command(job("aisbench", no_pred=no_pred))
+        (model,) = configured(made.files["config/run.py"])["models"]
+        assert ("pred_postprocessor" in model) is expected
+
+
+def test_the_tokenizer_may_be_another_models() -> None:
+    made = command(job("aisbench", "performance", model_path="/models/other"))
+    (model,) = configured(made.files["config/run.py"])["models"]
+    assert model["path"] == "/models/other"
+
+
+def test_a_local_dataset_wins() -> None:
+    entry = Entry(
+        case_type="accuracy",
+        dataset_path_local="local/words",
+        max_out_len=1,
+        batch_size=1,
+        baseline=1,
+        threshold=1,
+    )
+    assert entry.dataset_path == "local/words"
 
 
 def test_performance_streams_and_needs_the_tokenizer() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ci.case.model import Benchmark
+from ci.case.model import Benchmark, Comparison
 from ci.errors import CaseError, ExitCode, Interrupted, NotReady, ProcessDied, UserError
 from ci.evaluate.model import Measurement, Result
 from ci.judge import ABOVE_THE_BAND, Check, combine, exit_code, judge, marred
@@ -129,6 +129,49 @@ def test_a_benchmark_that_was_never_reached_is_unknown_and_says_why():
     assert verdict.checks[1].tolerance == "×0.8"
     assert verdict.outcome == "unknown"
     assert judge(asked, {}).checks[0].reason == "never reached"
+
+
+def ttft(value, name):
+    return Result((measured(value, "ttft_average", "ms", name=name),))
+
+
+@pytest.mark.parametrize(
+    ("operator", "ratio", "figures", "outcome", "reason"),
+    [
+        ("<", 0.5, (49, 100), "pass", ""),
+        ("<", 0.5, (50, 100), "fail", "50 is not < 50"),
+        ("<", 0.5, (51, 100), "fail", "51 is not < 50"),
+        ("<=", 0.7, (5.81, 8.3), "pass", ""),
+        (">", 2, (201, 100), "pass", ""),
+        (">", 2, (200, 100), "fail", "200 is not > 200"),
+        (">=", 2, (200, 100), "pass", ""),
+        (">=", 2, (199, 100), "fail", "199 is not >= 200"),
+        ("<", 1, (None, 100), "unknown", "warm: no ttft_average in it"),
+        ("<", 1, (1, None), "unknown", "cold: no ttft_average in it"),
+        ("<", 1, (math.nan, 100), "unknown", "warm: ttft_average came back as nan"),
+        ("<", 1, (0, 100), "unknown", "warm: ttft_average of 0 ms: no token came back"),
+    ],
+)
+def test_two_figures_are_compared(operator, ratio, figures, outcome, reason):
+    asked = Comparison(
+        metric="ttft_average", target="warm", baseline="cold", ratio=ratio, operator=operator
+    )
+    named = zip(("warm", "cold"), figures, strict=True)
+    results = {name: Result() if value is None else ttft(value, name) for name, value in named}
+    verdict = judge((), results, comparisons=(asked,))
+    assert (verdict.outcome, verdict.checks[0].reason) == (outcome, reason)
+    assert verdict.checks[0].name == "warm against cold"
+
+
+def test_a_comparison_with_a_benchmark_that_went_wrong_is_unknown():
+    asked = Comparison(metric="ttft_average", target="a", baseline="b", ratio=1, operator="<")
+    broken = Result(ttft(1, "a").measurements, (), ("2 requests failed",))
+    for results, reason in (
+        ({"a": broken, "b": ttft(2, "b")}, "a: 2 requests failed"),
+        ({"a": ttft(1, "a")}, "b: never reached: a host went away"),
+    ):
+        verdict = judge((), results, cause="a host went away", comparisons=(asked,))
+        assert (verdict.outcome, verdict.checks[0].reason) == ("unknown", reason)
 
 
 def test_extra_checks_count():

@@ -118,6 +118,13 @@ def test_the_answer_is_found_in_the_text(form: str, text: str, answer: str | Non
     assert (found[0] if found else None) == answer
 
 
+def test_request_options_go_along() -> None:
+    made = command(job("lm_eval", presence_penalty=1.5, stop=["END"], thinking=True))
+    kwargs = json.loads(made.files[f"tasks/{TASK}.yaml"])["generation_kwargs"]
+    assert (kwargs["until"], kwargs["presence_penalty"]) == (["END"], 1.5)
+    assert kwargs["chat_template_kwargs"] == {"thinking": True}
+
+
 def test_the_task_and_the_command_say_what_the_case_says() -> None:
     asked = job("lm_eval", temperature=0.6, top_p=0.9, seed=3)
     made = command(asked)

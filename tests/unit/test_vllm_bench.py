@@ -95,6 +95,17 @@ def test_the_command_says_what_the_case_says() -> None:
     assert "--ignore-eos" in argv
 
 
+def test_request_options_go_along() -> None:
+    asked = job("vllm_bench", "performance", min_p=0.1, thinking=True, stop=["a"], model_path="/t")
+    argv = command(asked).argv
+    assert (option(argv, "--min-p"), option(argv, "--tokenizer")) == ("0.1", "/t")
+    assert json.loads(option(argv, "--extra-body")) == {
+        "stop": ["a"],
+        "chat_template_kwargs": {"thinking": True},
+    }
+    assert "--extra-body" not in command(job("vllm_bench", "performance")).argv
+
+
 def test_no_request_rate_means_all_at_once() -> None:
     argv = command(job("vllm_bench", "performance")).argv
     assert option(argv, "--request-rate") == "inf"
