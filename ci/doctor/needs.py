@@ -37,7 +37,7 @@ class Devices:
 
 def processes_on(plan: Plan, host: str) -> tuple[Process, ...]:
     """The plan's processes on a host."""
-    return tuple(process for process in plan.processes if process.host == host)
+    return tuple(process for process in plan.everything if process.host == host)
 
 
 def ports_of(process: Process) -> tuple[int, ...]:
