@@ -132,11 +132,11 @@ class Agent:
             head.setdefault("workspace", self.workspace)
         try:
             self._send(json.dumps(head).encode() + b"\n" + data)
-        except ConnectionLost as error:
+        except ConnectionLost:
             with self._lock:
                 self._pending.pop(number, None)
             if not future.done():
-                future.set_exception(error)
+                future.set_exception(ConnectionLost(f"{self.host}: the connection broke"))
         return number, future
 
     def call(self, do: str, data: bytes = b"", within_s: float = 60, **wish: Any) -> Answer:
@@ -255,7 +255,12 @@ class Agent:
 
     def _beat(self) -> None:
         """Keep the lease, and find out when nobody answers any more."""
+        before = time.monotonic()
         while not self._closing.wait(BEAT_S):
+            now = time.monotonic()
+            if now - before > 2 * BEAT_S:
+                self._heard = now  # it was us who slept: the host may have said much meanwhile
+            before = now
             if not self._up.is_set():
                 continue
             if time.monotonic() - self._heard > SILENT_S:
