@@ -18,6 +18,7 @@ from ci.errors import (
     LamplighterError,
 )
 from ci.hosts import connection as ways
+from ci.hosts.alarm import after
 from ci.hosts.boot import LOADER, parcel
 
 if TYPE_CHECKING:
@@ -203,20 +204,18 @@ class Agent:
     def close(self) -> None:
         """End the agent and let go of the host; what was started there is not touched."""
         self._closing.set()
-        self._channel.finish()
+        # Over SSH this ends the agent too, at once; on this machine there is nothing to let go of.
+        self.connection.close()
+        self._channel.close()
         for thread in self._threads:
             thread.join(1)
-        self._channel.close()
-        self.connection.close()
 
     # The way
 
     def _start(self) -> tuple[Channel, dict[str, Any]]:
         """Start an agent there; gives its channel and its first words."""
         channel = self.connection.open([self.connection.python, FLAGS, "-c", LOADER])
-        stuck = threading.Timer(START_S, channel.close)
-        stuck.daemon = True
-        stuck.start()
+        stuck = after(START_S, channel.close)
         try:
             channel.write(parcel())
             text = b""
