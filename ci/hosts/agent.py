@@ -90,6 +90,9 @@ class Agent:
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Answer]] = {}
         self._listeners: dict[tuple[str, object], Hear] = {}
+        self._begun: dict[object, dict[str, Any]] = {}
+        # What tells of itself in events, to be asked for again where the way broke meanwhile.
+        self._begun: dict[tuple[str, object], dict[str, Any]] = {}
         self._number = 0
         self._up = threading.Event()
         self._closing = threading.Event()
@@ -128,6 +131,7 @@ class Agent:
             self._pending[number] = future
             if hear:
                 self._listeners[hear[0], number] = hear[1]
+                self._begun[number] = {"id": number, "do": do, **wish}
         head = {"id": number, "do": do, **wish, **({"size": len(data)} if data else {})}
         if do in OF_WORKSPACE:
             head.setdefault("workspace", self.workspace)
@@ -193,6 +197,8 @@ class Agent:
     def begin(self, do: str, event: str, hear: Hear, **wish: Any) -> int:
         """Ask for what tells of itself in events, and give its number. Raises as `call` does."""
         number, future = self._ask(do, b"", wish, (event, hear))
+        with self._lock:
+            self._begun[event, number] = {"id": number, "do": do, **wish}
         result_of(self, do, future, START_S)
         return number
 
@@ -200,6 +206,7 @@ class Agent:
         """Hear no more of it."""
         with self._lock:
             self._listeners.pop((event, key), None)
+            self._begun.pop(key, None)
 
     def close(self) -> None:
         """End the agent and let go of the host; what was started there is not touched."""
@@ -294,6 +301,8 @@ class Agent:
             key = head.get("folder", head.get("patrol", head.get("follow")))
             with self._lock:
                 hear = self._listeners.get((head["event"], key))
+                if key in self._begun and head["event"] == "log":
+                    self._begun[key]["offset"] += len(data)
             if hear:
                 hear(head, data)
             return
@@ -319,7 +328,8 @@ class Agent:
                 channel, told = self._start()
             except LamplighterError as error:
                 if time.monotonic() > deadline:
-                    self.trouble = f"the connection broke and is not back: {error}"
+                    told = str(error).removeprefix(f"{self.host}: ")
+                    self.trouble = f"the connection broke and is not back: {told}"
                     return False
                 self._closing.wait(RETRY_EVERY_S)
                 continue
@@ -334,13 +344,27 @@ class Agent:
         with self._lock:
             self.trouble = ""
             folders = [key for event, key in self._listeners if event == "state"]
+            begun = list(self._begun.values())
         self._up.set()
         if rebooted:
-            self._tell_lost("the host rebooted meanwhile")
+            self._tell_lost(
+                "the host rebooted meanwhile; see why in its console or with `last -x`, then run "
+                "again"
+            )
         else:
             self._note(f"{self.host}: connected again")
             self.ask("watch", folders=folders)
+            self._begin_again()
         return True
+
+    def _begin_again(self) -> None:
+        """Let the new agent there go on with what the last one told of."""
+        with self._lock:
+            begun = [json.dumps(head).encode() + b"\n" for head in self._begun.values()]
+        # Should the way break again, it comes back here.
+        with contextlib.suppress(ConnectionLost):
+            for head in begun:
+                self._send(head)
 
     def _break(self, why: str, *, final: bool = False) -> None:
         self._up.clear()
@@ -361,6 +385,7 @@ class Agent:
         with self._lock:
             listeners = list(self._listeners.values())
             self._listeners.clear()
+            self._begun.clear()
         for hear in listeners:
             hear({"lost": why}, b"")
 
