@@ -90,9 +90,8 @@ class Agent:
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Answer]] = {}
         self._listeners: dict[tuple[str, object], Hear] = {}
-        self._begun: dict[object, dict[str, Any]] = {}
         # What tells of itself in events, to be asked for again where the way broke meanwhile.
-        self._begun: dict[tuple[str, object], dict[str, Any]] = {}
+        self._begun: dict[object, dict[str, Any]] = {}
         self._number = 0
         self._up = threading.Event()
         self._closing = threading.Event()
@@ -197,8 +196,6 @@ class Agent:
     def begin(self, do: str, event: str, hear: Hear, **wish: Any) -> int:
         """Ask for what tells of itself in events, and give its number. Raises as `call` does."""
         number, future = self._ask(do, b"", wish, (event, hear))
-        with self._lock:
-            self._begun[event, number] = {"id": number, "do": do, **wish}
         result_of(self, do, future, START_S)
         return number
 
@@ -328,8 +325,8 @@ class Agent:
                 channel, told = self._start()
             except LamplighterError as error:
                 if time.monotonic() > deadline:
-                    told = str(error).removeprefix(f"{self.host}: ")
-                    self.trouble = f"the connection broke and is not back: {told}"
+                    why = str(error).removeprefix(f"{self.host}: ")
+                    self.trouble = f"the connection broke and is not back: {why}"
                     return False
                 self._closing.wait(RETRY_EVERY_S)
                 continue
@@ -344,7 +341,6 @@ class Agent:
         with self._lock:
             self.trouble = ""
             folders = [key for event, key in self._listeners if event == "state"]
-            begun = list(self._begun.values())
         self._up.set()
         if rebooted:
             self._tell_lost(
@@ -379,7 +375,8 @@ class Agent:
 
     def _lose(self, why: str) -> None:
         self._break(why, final=True)
-        self._tell_lost(why)
+        if not self._closing.is_set():  # who let go of the host has nothing to be told
+            self._tell_lost(why)
 
     def _tell_lost(self, why: str) -> None:
         with self._lock:
