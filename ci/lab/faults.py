@@ -153,11 +153,26 @@ def _rename(lab: Lab, host: str, old: str, new: str) -> None:
 
 
 def fill_disk(lab: Lab, host: str) -> None:
-    """Leave no free byte on a host's disk, without writing any: the disk shrinks to its content."""
+    """Leave no free byte on a host's disk, without writing any: the disk shrinks to its content.
+
+    Raises:
+        InfrastructureError: it grows too fast.
+    """
     disk = lab.home(host) / "disk"
-    space = os.statvfs(disk)
-    used_kb = (space.f_blocks - space.f_bfree) * space.f_frsize // 1024
-    run_tool(["mount", "-o", f"remount,size={used_kb}k", str(disk)])
+    refused: list[str] = []
+
+    def shrunk() -> bool:
+        space = os.statvfs(disk)
+        used_kb = (space.f_blocks - space.f_bfree) * space.f_frsize // 1024
+        try:
+            run_tool(["mount", "-o", f"remount,size={used_kb}k", str(disk)])
+        except InfrastructureError as error:  # something was written since we looked
+            refused.append(str(error))
+            return False
+        return True
+
+    if not wait_for(shrunk, RESTART_S):
+        raise InfrastructureError(f"{host}'s disk cannot be filled: {refused[-1]}")
 
 
 def free_disk(lab: Lab, host: str) -> None:
