@@ -330,6 +330,9 @@ class Agent:
                     return False
                 self._closing.wait(RETRY_EVERY_S)
                 continue
+            if self._closing.is_set():
+                channel.close()
+                return False
             return self._resume(channel, told["boot_id"])
         return False
 
