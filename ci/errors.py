@@ -134,13 +134,17 @@ class ProcessDied(InfrastructureError):  # noqa: N818
 
     Attributes:
         process: its name in the plan.
+        host: where it ran; empty where that tells nothing.
         reason: why, in one line, as classified from its log.
         tail: the last lines of its log.
     """
 
-    def __init__(self, process: str, reason: str, tail: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{process}: {reason}")
+    def __init__(
+        self, process: str, reason: str, tail: tuple[str, ...] = (), *, host: str = ""
+    ) -> None:
+        super().__init__(f"{process}{f' on {host}' if host else ''}: {reason}")
         self.process = process
+        self.host = host
         self.reason = reason
         self.tail = tail
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ci.datasets import files_of
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ci.plan.model import Evaluation, Plan
     from ci.report.run import Record
     from ci.serve.processes import Processes
+
+# With less a tool cannot have written what it measured.
+ROOM_BYTES = 1 << 20
 
 
 def evaluate(
@@ -72,6 +75,8 @@ def evaluate(
             # Its own failure must not hide what ended the tool: without files, parse says so.
             _bring_home(agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
+        if result.problems and (full := _disk_full(agent)):
+            result = replace(result, problems=(full, *result.problems))
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # Which rank has served how much, among much else.
         seen = metrics(asked_on(processes.agents[plan.leader]), plan.endpoint)
@@ -90,10 +95,22 @@ def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> None:
 
 def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
     if ended.state.state == "deadline":
-        late = f"{job.benchmark.tool} did not finish within {job.benchmark.deadline_s:g} s"
+        tool_there = f"{job.benchmark.tool} on {ended.host}"
+        late = f"{tool_there} did not finish within {job.benchmark.deadline_s:g} s"
         return Result(problems=(f"{late}; see its log, or raise deadline_s in the case",))
     output = Output(ended.state.exit_code, outputs(raw, tool.OUTPUTS), "\n".join(ended.tail(200)))
     return tool.parse(job, output)
+
+
+def _disk_full(agent: Agent) -> str:
+    """Say so where a host has no room: on a full disk no log can tell it."""
+    try:
+        free = agent.call("facts", ports=[], paths=[]).value["disk_free_bytes"]
+    except LamplighterError:
+        return ""
+    if free is None or free >= ROOM_BYTES:
+        return ""
+    return f"{agent.host}: its disk is full, {agent.workspace} has no room left; make room there"
 
 
 def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:

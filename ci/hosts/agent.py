@@ -18,6 +18,7 @@ from ci.errors import (
     LamplighterError,
 )
 from ci.hosts import connection as ways
+from ci.hosts.alarm import after
 from ci.hosts.boot import LOADER, parcel
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Agent:
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Answer]] = {}
         self._listeners: dict[tuple[str, object], Hear] = {}
+        # What tells of itself in events, to be asked for again where the way broke meanwhile.
+        self._begun: dict[object, dict[str, Any]] = {}
         self._number = 0
         self._up = threading.Event()
         self._closing = threading.Event()
@@ -127,16 +130,17 @@ class Agent:
             self._pending[number] = future
             if hear:
                 self._listeners[hear[0], number] = hear[1]
+                self._begun[number] = {"id": number, "do": do, **wish}
         head = {"id": number, "do": do, **wish, **({"size": len(data)} if data else {})}
         if do in OF_WORKSPACE:
             head.setdefault("workspace", self.workspace)
         try:
             self._send(json.dumps(head).encode() + b"\n" + data)
-        except ConnectionLost as error:
+        except ConnectionLost:
             with self._lock:
                 self._pending.pop(number, None)
             if not future.done():
-                future.set_exception(error)
+                future.set_exception(ConnectionLost(f"{self.host}: the connection broke"))
         return number, future
 
     def call(self, do: str, data: bytes = b"", within_s: float = 60, **wish: Any) -> Answer:
@@ -199,24 +203,23 @@ class Agent:
         """Hear no more of it."""
         with self._lock:
             self._listeners.pop((event, key), None)
+            self._begun.pop(key, None)
 
     def close(self) -> None:
         """End the agent and let go of the host; what was started there is not touched."""
         self._closing.set()
-        self._channel.finish()
+        # Over SSH this ends the agent too, at once; on this machine there is nothing to let go of.
+        self.connection.close()
+        self._channel.close()
         for thread in self._threads:
             thread.join(1)
-        self._channel.close()
-        self.connection.close()
 
     # The way
 
     def _start(self) -> tuple[Channel, dict[str, Any]]:
         """Start an agent there; gives its channel and its first words."""
         channel = self.connection.open([self.connection.python, FLAGS, "-c", LOADER])
-        stuck = threading.Timer(START_S, channel.close)
-        stuck.daemon = True
-        stuck.start()
+        stuck = after(START_S, channel.close)
         try:
             channel.write(parcel())
             text = b""
@@ -255,7 +258,12 @@ class Agent:
 
     def _beat(self) -> None:
         """Keep the lease, and find out when nobody answers any more."""
+        before = time.monotonic()
         while not self._closing.wait(BEAT_S):
+            now = time.monotonic()
+            if now - before > 2 * BEAT_S:
+                self._heard = now  # it was us who slept: the host may have said much meanwhile
+            before = now
             if not self._up.is_set():
                 continue
             if time.monotonic() - self._heard > SILENT_S:
@@ -290,6 +298,8 @@ class Agent:
             key = head.get("folder", head.get("patrol", head.get("follow")))
             with self._lock:
                 hear = self._listeners.get((head["event"], key))
+                if key in self._begun and head["event"] == "log":
+                    self._begun[key]["offset"] += len(data)
             if hear:
                 hear(head, data)
             return
@@ -315,10 +325,14 @@ class Agent:
                 channel, told = self._start()
             except LamplighterError as error:
                 if time.monotonic() > deadline:
-                    self.trouble = f"the connection broke and is not back: {error}"
+                    why = str(error).removeprefix(f"{self.host}: ")
+                    self.trouble = f"the connection broke and is not back: {why}"
                     return False
                 self._closing.wait(RETRY_EVERY_S)
                 continue
+            if self._closing.is_set():
+                channel.close()
+                return False
             return self._resume(channel, told["boot_id"])
         return False
 
@@ -332,11 +346,24 @@ class Agent:
             folders = [key for event, key in self._listeners if event == "state"]
         self._up.set()
         if rebooted:
-            self._tell_lost("the host rebooted meanwhile")
+            self._tell_lost(
+                "the host rebooted meanwhile; see why in its console or with `last -x`, then run "
+                "again"
+            )
         else:
             self._note(f"{self.host}: connected again")
             self.ask("watch", folders=folders)
+            self._begin_again()
         return True
+
+    def _begin_again(self) -> None:
+        """Let the new agent there go on with what the last one told of."""
+        with self._lock:
+            begun = [json.dumps(head).encode() + b"\n" for head in self._begun.values()]
+        # Should the way break again, it comes back here.
+        with contextlib.suppress(ConnectionLost):
+            for head in begun:
+                self._send(head)
 
     def _break(self, why: str, *, final: bool = False) -> None:
         self._up.clear()
@@ -351,12 +378,14 @@ class Agent:
 
     def _lose(self, why: str) -> None:
         self._break(why, final=True)
-        self._tell_lost(why)
+        if not self._closing.is_set():  # who let go of the host has nothing to be told
+            self._tell_lost(why)
 
     def _tell_lost(self, why: str) -> None:
         with self._lock:
             listeners = list(self._listeners.values())
             self._listeners.clear()
+            self._begun.clear()
         for hear in listeners:
             hear({"lost": why}, b"")
 

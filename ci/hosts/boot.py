@@ -7,6 +7,7 @@ import importlib.util
 import json
 import marshal
 import zlib
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 REMOTE = Path(__file__).with_name("remote")
@@ -53,18 +54,19 @@ def parcel() -> bytes:
     their sources (JSON, deflated).
     """
     packages = dict.fromkeys(("ci", "ci.hosts", "ci.hosts.remote"))
-    sources = {
-        f"{__package__}.remote.{path.stem}": path.read_text("utf-8")
+    files = {
+        f"{__package__}.remote.{path.stem}": path
         for path in sorted(REMOTE.glob("*.py"))
         if path.stem != "__init__"
     }
+    # The loader keeps what it compiled beside the sources, as an import would.
     compiled = {
-        name: compile(source, name, "exec", dont_inherit=True, optimize=2)
-        for name, source in sources.items()
+        name: SourceFileLoader(name, str(path)).get_code(name) for name, path in files.items()
     }
+    sources = {name: path.read_text("utf-8") for name, path in files.items()}
     parts = (
         importlib.util.MAGIC_NUMBER,
         marshal.dumps(packages | compiled),
-        zlib.compress(json.dumps(packages | sources).encode()),
+        zlib.compress(json.dumps(packages | sources).encode(), 1),
     )
     return b"".join(b"%08d%s" % (len(part), part) for part in parts)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ci.hosts.agent import Agent
+from ci.hosts.boot import parcel
 from ci.hosts.connection import LocalConnection
 from ci.hosts.fan_out import all_of, fan_out
 
@@ -46,6 +47,7 @@ def reached(
     """As `connected`, but a host that cannot be connected to is an error among the values."""
     by_name = {target.name: target for target in targets}
     ssh = _ssh(targets)
+    parcel()  # made once, and not in every thread at the same time
 
     def agent(name: str) -> Agent:
         target = by_name[name]

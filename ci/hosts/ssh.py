@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from paramiko.ssh_exception import SSHException
 
 from ci.errors import ConnectionLost, InfrastructureError
+from ci.hosts.alarm import after
 from ci.hosts.ssh_channel import SOON_S, SshChannel
 from ci.hosts.ssh_link import CHANNEL_S, Link
 from ci.hosts.ssh_route import chart, route
@@ -176,9 +177,7 @@ def _listen(
 def _execute(transport: paramiko.Transport, command: str) -> paramiko.Channel:
     channel = transport.open_session(timeout=CHANNEL_S)
     # paramiko waits for the answer for ever, and a sick sshd gives none.
-    alarm = threading.Timer(CHANNEL_S, channel.close)
-    alarm.daemon = True
-    alarm.start()
+    alarm = after(CHANNEL_S, channel.close)
     try:
         channel.exec_command(command)
     finally:

@@ -102,6 +102,8 @@ class SshChannel:
 
     def close(self) -> None:
         """End it: its stdin and stdout close there. Readers here get b"" at once."""
+        if self._link.live is None:
+            return
         # A thread of its own, since telling a host behind a full, cut line blocks until that ends.
         closer = threading.Thread(target=self._close, daemon=True)
         closer.start()

@@ -12,6 +12,9 @@ CONNECT_S = 5.0
 USER_TIMEOUT_S = 10
 KEEPALIVE_S = 5
 
+# As Linux names it; a controller may be another system.
+QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)
+
 ADVICE = {
     errno.ECONNREFUSED: "nothing listens there; start sshd on it, or mend `port`",
     errno.EHOSTUNREACH: "it is down, or the way there is; look at its power, link and address",
@@ -43,7 +46,7 @@ def dial(host: str, address: str, port: int, timeout_s: float = CONNECT_S) -> so
         ) from error
     cause: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for family, kind, protocol, _, where in found:
-        sock = socket.socket(family, kind, protocol)
+        sock = Prompt(family, kind, protocol)
         try:
             _bound(sock, timeout_s)
             sock.connect(where)
@@ -53,6 +56,21 @@ def dial(host: str, address: str, port: int, timeout_s: float = CONNECT_S) -> so
         else:
             return sock
     raise HostUnreachable(f"{host}: {address} port {port}: {_why(cause, timeout_s)}") from cause
+
+
+class Prompt(socket.socket):
+    """Acknowledges at once what it receives.
+
+    sshd leaves its Nagle on until a command runs: the answer to our first channel waits for the
+    acknowledgement of what it said before, which the kernel would put off by 40 ms.
+    """
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """As a socket's. The kernel soon forgets this option, so it is set each time."""
+        data = super().recv(size, flags)
+        if QUICK_ACK is not None:
+            self.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+        return data
 
 
 def run_proxy(command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:

@@ -58,10 +58,14 @@ def filter_port(lab: Lab, host: str, port: int) -> None:
 def mend(lab: Lab, host: str) -> None:
     """Undo everything that was done to the host's network."""
     _nft(network.namespace(lab, lab.host(host)), "flush ruleset")
+    _mend_switch(lab, host)
+    run_tool(["ip", "-n", network.switch(lab), "link", "set", _port(lab, host), "up"])
+
+
+def _mend_switch(lab: Lab, host: str) -> None:
     for fault in ("cut", "loss"):
         table = f"netdev {_port(lab, host)}_{fault}"
         _nft(network.switch(lab), f"add table {table}\ndelete table {table}")
-    run_tool(["ip", "-n", network.switch(lab), "link", "set", _port(lab, host), "up"])
 
 
 def crash(lab: Lab, host: str) -> None:
@@ -90,6 +94,7 @@ def boot(lab: Lab, host: str, *, empty: bool = True) -> None:
     """
     if namespaces.first_process(lab, host) is not None:
         crash(lab, host)
+    _mend_switch(lab, host)  # since Linux 6.16 rules wait for the next device of that name
     network.renew_namespace(lab, lab.host(host))
     namespaces.begin(lab, [lab.host(host)], empty=empty)
 
@@ -148,11 +153,26 @@ def _rename(lab: Lab, host: str, old: str, new: str) -> None:
 
 
 def fill_disk(lab: Lab, host: str) -> None:
-    """Leave no free byte on a host's disk, without writing any: the disk shrinks to its content."""
+    """Leave no free byte on a host's disk, without writing any: the disk shrinks to its content.
+
+    Raises:
+        InfrastructureError: it grows too fast.
+    """
     disk = lab.home(host) / "disk"
-    space = os.statvfs(disk)
-    used_kb = (space.f_blocks - space.f_bfree) * space.f_frsize // 1024
-    run_tool(["mount", "-o", f"remount,size={used_kb}k", str(disk)])
+    refused: list[str] = []
+
+    def shrunk() -> bool:
+        space = os.statvfs(disk)
+        used_kb = (space.f_blocks - space.f_bfree) * space.f_frsize // 1024
+        try:
+            run_tool(["mount", "-o", f"remount,size={used_kb}k", str(disk)])
+        except InfrastructureError as error:  # something was written since we looked
+            refused.append(str(error))
+            return False
+        return True
+
+    if not wait_for(shrunk, RESTART_S):
+        raise InfrastructureError(f"{host}'s disk cannot be filled: {refused[-1]}")
 
 
 def free_disk(lab: Lab, host: str) -> None:

@@ -15,6 +15,7 @@ from ci.operate import logs as logging
 from ci.operate import show
 from ci.operate.found import ask_hosts
 from ci.operate.where import targets_of
+from ci.report.abandoned import complete_abandoned
 from ci.report.controller import owner
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def down(options: Options, runs: str, run: str, *, all_mine: bool) -> ExitCode:
         mine = {row.run for row in overview.rows if row.owner == owner()}
         wanted = sorted(mine) if all_mine else [run]
         _say_unasked(overview)
+        completed = [_complete(Path(runs) / one) for one in wanted]
         if not overview.of(wanted):
-            return _nothing_there(overview, wanted)
+            return ExitCode.PASS if any(completed) else _nothing_there(overview, wanted)
         ended = ending.end_runs(_agents(hosts), overview, wanted, Path(runs))
     for row, state in ended.stopped:
         print(f"{row.host}: ended {row.process} of {row.run} ({state})")
@@ -59,6 +61,14 @@ def down(options: Options, runs: str, run: str, *, all_mine: bool) -> ExitCode:
             f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; logs in {runs}"
         )
     return ExitCode.UNKNOWN if ended.troubles or overview.silent else ExitCode.PASS
+
+
+def _complete(folder: Path) -> bool:
+    """Complete the record of a run whose controller is gone, where this machine was that."""
+    completed = complete_abandoned(folder, lambda text: print(text, file=sys.stderr))
+    if completed:
+        print(f"{folder.name}: its controller is gone; {folder / 'report.md'} says so now")
+    return completed
 
 
 def _nothing_there(overview: Overview, wanted: list[str]) -> ExitCode:

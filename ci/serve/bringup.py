@@ -40,6 +40,7 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
         plan.case.ready_timeout_s,
         processes.tell,
         ranks=plan.ranks,
+        where=plan.leader,
     )
     return started
 

@@ -75,6 +75,7 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
     on_progress: Callable[[str, float], None],
     *,
     ranks: int | None = None,
+    where: str = "",
 ) -> None:
     """Block until the endpoint answers a real completion while every process is alive.
 
@@ -87,6 +88,7 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
         on_progress: called with what is waited for, and for how many seconds it has been, about
             once a second.
         ranks: how many data-parallel ranks the server's metrics have to show.
+        where: the endpoint's host, for the message.
 
     Raises:
         ProcessDied: a process ended; with the reason found in its log.
@@ -102,7 +104,8 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
         daemon=True,
     ).start()
     try:
-        _watch(processes, events, latest, begin, deadline_s, on_progress, endpoint.url)
+        name = f"{where}: {endpoint.url}" if where else endpoint.url
+        _watch(processes, events, latest, begin, deadline_s, on_progress, name)
     finally:
         done.set()
 
@@ -114,7 +117,7 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
     begin: float,
     deadline_s: float,
     on_progress: Callable[[str, float], None],
-    url: str,
+    name: str,
 ) -> None:
     last_seen, since, told = "", begin, begin
     while True:
@@ -126,8 +129,8 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
             last_seen, since = readiness.waiting_for, now
         if now - begin >= deadline_s:
             raise NotReady(
-                f"{url} is not ready after {deadline_s:g} s: still waiting for {last_seen}, "
-                f"unchanged for {now - since:.0f} s; see the server's log, or raise "
+                f"{name} is not ready after {deadline_s:g} s: still waiting for {last_seen}, "
+                f"unchanged for {now - since:.0f} s; see the servers' logs, or raise "
                 "ready_timeout_s in the case",
             )
         if now - told >= TICK_S:

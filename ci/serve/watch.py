@@ -36,11 +36,13 @@ PULSE_EVERY_S = 30.0
 PULSE_TIMEOUT_S = 60.0
 # The root cause stands above the tracebacks that it ends in.
 READ_LINES = 400
+# Ends that a caller judges: it may have reached its end, or run out of the time it was given.
+OF_ITS_OWN = {"exited", "deadline"}
 # Ends that the process's own log cannot explain.
 NOT_OF_ITS_OWN = {
     "lost": "its supervisor is gone, so nobody knows how it is; see whether the host rebooted",
     "lease_expired": "the controller was silent for too long (suspended, or cut off), so the "
-    "host ended it; run again",
+    "host ended what ran on it; run again",
     "deadline": "its deadline passed; see its log",
     "stopped": "somebody stopped it on the host",
 }
@@ -69,7 +71,8 @@ def await_end(target: Supervised, events: Events, on_tick: Callable[[float], Non
         on_tick: called with the seconds waited, about once a second.
 
     Raises:
-        ProcessDied: another process, which the target needs, ended first.
+        ProcessDied: another process, which the target needs, ended first; or the target was ended.
+        HostLost: there is no word of one of them any more.
         Interrupted: the controller was told to stop.
     """
     await_ends([target], events, on_tick)
@@ -88,10 +91,11 @@ def await_ends(
             event = events.get(timeout=TICK_S)
         except Empty:
             event = None
-        if event in left:
-            left.remove(event)
-        elif event is not None:
+        ended = next((one for one in left if one is event), None)
+        if event is not None and (ended is None or ended.state.state not in OF_ITS_OWN):
             raise cause_of_end(event)
+        if ended is not None:
+            left.remove(ended)
         now = time.monotonic()
         if left and now - told >= TICK_S:
             told = now
@@ -215,8 +219,13 @@ def died(process: Supervised, sign: str = "") -> HostLost | ProcessDied:
     try:
         log = telling(process.tail(READ_LINES))
     except InfrastructureError as error:
-        return ProcessDied(process.name, f"{sign or state}; its log cannot be read: {error}")
+        reason = f"{sign or state}; its log cannot be read: {error}"
+        return ProcessDied(process.name, reason, host=process.host)
     reason = NOT_OF_ITS_OWN.get(state.state) or (
         classify("\n".join(log), state.exit_code, state.signal).message
     )
-    return ProcessDied(process.name, f"{sign}: {reason}" if sign else reason, log[-TAIL_LINES:])
+    # All that ran on the host ended with the lease, so the first to be heard of tells nothing.
+    if state.state == "lease_expired":
+        return ProcessDied(process.host, reason, log[-TAIL_LINES:])
+    reason = f"{sign}: {reason}" if sign else reason
+    return ProcessDied(process.name, reason, log[-TAIL_LINES:], host=process.host)

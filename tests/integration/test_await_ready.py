@@ -156,7 +156,7 @@ def test_a_death_ends_the_wait_while_a_completion_hangs(serve, events):
         if "completion" in waiting_for:
             server.popen.send_signal(signal.SIGKILL)
 
-    with pytest.raises(ProcessDied, match="server: killed with SIGKILL") as raised:
+    with pytest.raises(ProcessDied, match="server on here: killed with SIGKILL") as raised:
         await_ready([server], endpoint, ask, events, 60, kill)
     assert raised.value.process == "server"
     assert raised.value.tail == (server.first_line.strip(),)
@@ -165,7 +165,7 @@ def test_a_death_ends_the_wait_while_a_completion_hangs(serve, events):
 def test_a_death_is_explained_from_the_log(start, events):
     log = (LOGS / "port_in_use.log").read_text()
     dying = start("server", "import sys; print(sys.argv[1].strip()); sys.exit(1)", log)
-    with pytest.raises(ProcessDied, match="server: port 8123 is in use") as raised:
+    with pytest.raises(ProcessDied, match="server on here: port 8123 is in use") as raised:
         await_ready([dying], Endpoint("127.0.0.1", 1, "tiny"), ask, events, 60, ignore)
     assert "Address already in use" in raised.value.tail[-1]
 
@@ -177,7 +177,7 @@ def test_any_process_has_to_live(serve, start, events):
     def kill_the_worker(*_):
         os.kill(worker.popen.pid, signal.SIGTERM)
 
-    with pytest.raises(ProcessDied, match="worker: ended by SIGTERM"):
+    with pytest.raises(ProcessDied, match="worker on here: ended by SIGTERM"):
         await_ready([server, worker], endpoint, ask, events, 60, kill_the_worker)
 
 
@@ -185,7 +185,7 @@ def test_somebody_else_answering_for_a_dead_server_is_not_ready(serve, start, ev
     _, endpoint = serve("good")
     dead = start("ours", "raise SystemExit(3)")
     assert events.get() is dead
-    with pytest.raises(ProcessDied, match="ours: exited with code 3"):
+    with pytest.raises(ProcessDied, match="ours on here: exited with code 3"):
         await_ready([dead], endpoint, ask, events, 60, ignore)
 
 

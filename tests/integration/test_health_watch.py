@@ -13,11 +13,12 @@ import pytest
 
 from ci.errors import ProcessDied
 from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
+from ci.hosts.connection import LocalChannel, LocalConnection
 from ci.hosts.process import State
 from ci.serve.watch import cause_of_end, health_watched
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 PATIENCE_S = 30
@@ -37,16 +38,31 @@ def agents(tmp_path: Path):
     agent.close()
 
 
+class Breakable(LocalConnection):
+    """Keeps the channels, so that a test can close one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels: list[LocalChannel] = []
+
+    def open(self, argv: Sequence[str]) -> LocalChannel:
+        self.channels.append(super().open(argv))
+        return self.channels[-1]
+
+
 @contextmanager
-def answering(*statuses: int):
-    """Serve these statuses in turn, then 200; yields the URL and what is set at the end of them."""
+def answering(*statuses: int, afterwards: Sequence[int] = (200,)):
+    """Serve these statuses in turn, then the last of `afterwards`, which may grow.
+
+    Yields the URL, and what is set at the end of the statuses.
+    """
     left, spent = list(statuses), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             if not left:
                 spent.set()
-            self.send_response(left.pop(0) if left else 200)
+            self.send_response(left.pop(0) if left else afterwards[-1])
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -80,3 +96,25 @@ def test_anything_else_is_not(agents, statuses: tuple[int, ...]):
     with answering(*statuses) as (url, spent), health_watched([(SERVER, url)], agents, events):
         assert spent.wait(PATIENCE_S)
     assert events.empty()
+
+
+def test_it_goes_on_when_the_way_to_the_host_broke_and_is_back(tmp_path: Path):
+    notes: SimpleQueue = SimpleQueue()
+    events: SimpleQueue = SimpleQueue()
+    told = [200]
+    connection = Breakable()
+    agent = Agent(connection, str(tmp_path), notes.put)
+    try:
+        with (
+            answering(200, 200, afterwards=told) as (url, spent),
+            health_watched([(SERVER, url)], {"localhost": agent}, events),
+        ):
+            assert spent.wait(PATIENCE_S)
+            connection.channels[-1].close()
+            while "connected again" not in notes.get(timeout=PATIENCE_S):
+                pass
+            told.append(503)
+            death = cause_of_end(events.get(timeout=PATIENCE_S))
+    finally:
+        agent.close()
+    assert "503" in str(death)

@@ -123,6 +123,17 @@ def test_a_host_that_is_cut_off_is_silent(
 
 
 @as_root
+@pytest.mark.parametrize("fault", [faults.cut, faults.pull_cable])
+def test_a_boot_mends_the_network(
+    pair: Lab, names: tuple[str, str], fault: Callable[[Lab, str], None]
+) -> None:
+    first, _ = names
+    fault(pair, first)
+    faults.boot(pair, first)
+    assert wait_for(lambda: connects(pair, first) == "open", 10)
+
+
+@as_root
 def test_an_open_session_outlives_a_cut(pair: Lab, names: tuple[str, str]) -> None:
     first, _ = names
     session = subprocess.Popen(

@@ -43,6 +43,18 @@ def test_the_end_of_another_one_comes_first_even_when_both_have_ended():
     assert "too much" in str(raised.value)
 
 
+@pytest.mark.parametrize("state", ["lease_expired", "lost", "stopped"])
+def test_an_end_that_is_not_its_own_is_no_end_to_go_on_from(state: str):
+    tool = ended("tool", State(state, signal=15))
+    with pytest.raises(ProcessDied, match="tool on here: |here: the controller"):
+        await_end(tool, events(tool), lambda _: None)
+
+
+def test_a_deadline_is_for_the_caller_to_judge():
+    tool = ended("tool", State("deadline", signal=15))
+    await_end(tool, events(tool), lambda _: None)
+
+
 def test_an_interrupt_ends_the_wait():
     with pytest.raises(Interrupted):
         await_end(TOOL, events(Interrupted("SIGINT")), lambda _: None)

@@ -1,0 +1,215 @@
+"""What it costs to watch many hosts, and how soon their ends are known: on lab hosts, as root.
+
+`python benchmarks/watching.py --help`. The controller is this very process, on the same machine as
+its hosts; its CPU seconds are its own, those of the hosts come on top of the machine's load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import statistics
+import sys
+import threading
+import time
+from itertools import chain
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+from ci.clusters import load
+from ci.hosts import process
+from ci.hosts.connect import connected
+from ci.hosts.process import Launch, Spec, Supervised
+from ci.lab import lab as labs
+from ci.lab.inside import processes as processes_on
+from ci.nodes import workspace_of
+from ci.operate.found import Row
+from ci.operate.logs import follow_logs
+from ci.serve.processes import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ci.hosts.agent import Agent
+    from ci.serve.watch import Events
+
+RUN = "watching"
+STUBBORN = ("sh", "-c", 'trap "" TERM; while :; do sleep 1; done')
+GRACE_S = 2.0
+LOGGING_HOSTS = 8
+LOG_MB_PER_S = 10
+# A line as long as vLLM's are, ten times a second as many as it takes.
+WRITER = """\
+import sys, time
+line = "(APIServer pid=1) INFO 11-21 08:00:00 [loggers.py:1] Engine 000: Avg prompt throughput: 1"
+batch = (line + chr(10)) * (int(sys.argv[1]) // 10 // (len(line) + 1))
+due = time.monotonic()
+while True:
+    sys.stdout.write(batch); sys.stdout.flush()
+    due += 0.1
+    time.sleep(max(0.0, due - time.monotonic()))
+"""
+
+
+def bring_up(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
+    """A lease and a process on every host."""
+    began = time.perf_counter()
+    processes.take_leases()
+    yield f"leases of {len(hosts)} hosts taken", time.perf_counter() - began, "s"
+    began = time.perf_counter()
+    processes.launch_all([Launch(host, "idle", ("sleep", "infinity")) for host in hosts])
+    yield f"{len(hosts)} processes started", time.perf_counter() - began, "s"
+
+
+def idle(hosts: list[str], seconds: float) -> Iterator[tuple[str, float, str]]:
+    """Nothing happens: what does that cost?"""
+    time.sleep(3)  # what bringing up has left behind
+    spent, began = time.process_time(), time.perf_counter()
+    time.sleep(seconds)
+    share = (time.process_time() - spent) / (time.perf_counter() - began)
+    yield f"watching {len(hosts)} hosts idle, of a core", 100 * share, "%"
+
+
+def deaths(processes: Processes, lab: labs.Lab, times: int) -> Iterator[tuple[str, float, str]]:
+    """From the kill of a random host's process to the controller knowing."""
+    seen: list[float] = []
+    alive = [item for item in processes.started if item.alive]
+    for victim in random.sample(alive, min(times, len(alive))):
+        pid = outside(lab, victim)
+        began = time.perf_counter()
+        os.kill(pid, signal.SIGKILL)
+        ended = processes.events.get()
+        seen.append(time.perf_counter() - began)
+        if ended is not victim:
+            sys.exit(f"told of {ended} when {victim.host} was hit")
+    yield f"death seen after, median of {len(seen)}", 1000 * statistics.median(seen), "ms"
+    yield "death seen after, at most", 1000 * max(seen), "ms"
+
+
+def outside(lab: labs.Lab, victim: Supervised) -> int:
+    """The number that a host's process has on this machine."""
+    there = processes_on(lab, victim.host)
+    return next(one.pid for one in there if one.pid_there == victim.state.pid)
+
+
+def stopping(processes: Processes, what: str) -> Iterator[tuple[str, float, str]]:
+    """Stop everything and verify it, leases last."""
+    count = sum(item.alive for item in processes.started)
+    began = time.perf_counter()
+    states, troubles = processes.stop()
+    survivors, unsure = processes.survivors()
+    took = time.perf_counter() - began
+    if troubles or survivors or unsure or not all(state.complete for _, state in states):
+        sys.exit(f"not stopped: {troubles or survivors or unsure}")
+    yield f"{count} {what} and the leases stopped and verified", took, "s"
+    processes.started.clear()
+    processes.leases.clear()
+    processes.clean(())
+
+
+def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
+    """Processes that do not heed TERM."""
+    processes.take_leases()
+    for host in hosts:
+        spec = Spec(run=RUN, process="stubborn", argv=STUBBORN, grace_s=GRACE_S)
+        agent = processes.agents[host]
+        processes.started.append(process.start(agent, spec, processes.events.put))
+    yield from stopping(processes, f"that ignore TERM (grace {GRACE_S:g} s)")
+
+
+def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str]]:
+    """Follow what several hosts write, as `inv logs --follow` does."""
+    hosts = list(processes.agents)[:LOGGING_HOSTS]
+    rate = LOG_MB_PER_S * 1_000_000 // len(hosts)
+    argv = ("python3", "-ISB", "-c", WRITER, str(rate))
+    processes.launch_all([Launch(host, "writer", argv) for host in hosts])
+    rows = [row(item) for item in processes.started]
+    taken, over = [0], threading.Event()
+
+    def take() -> None:
+        with Path(os.devnull).open("wb") as sink:
+            for piece in follow_logs(processes.agents, rows):
+                taken[0] += len(piece)
+                sink.write(piece)
+        over.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    time.sleep(2)
+    spent, before, began = time.process_time(), taken[0], time.perf_counter()
+    time.sleep(seconds)
+    cpu_s, took = time.process_time() - spent, time.perf_counter() - began
+    got = taken[0] - before
+    processes.stop()
+    if not over.wait(30):
+        sys.exit("following did not end with the processes")
+    yield f"logs of {len(hosts)} hosts followed", got / took / 1e6, "MB/s"
+    yield "following them, of a core", 100 * cpu_s / took, "%"
+
+
+def row(item: Supervised) -> Row:
+    """As `inv logs` finds a process."""
+    return Row(item.host, RUN, item.name, "", "running", True, "", item.state.pid, item.folder)  # noqa: FBT003
+
+
+def figures(
+    lab: labs.Lab, agents: Mapping[str, Agent], asked: argparse.Namespace
+) -> Iterator[tuple[str, float, str]]:
+    """All of them, in order; prints each as it is known."""
+    events: Events = SimpleQueue()
+    # No view: nothing here is waited for in a way that would be shown.
+    processes = Processes(RUN, "benchmark", agents, events, cast("Any", None))
+    hosts = list(agents)
+    try:
+        yield from bring_up(processes, hosts)
+        yield from idle(hosts, asked.idle_s)
+        yield from deaths(processes, lab, asked.times)
+        missing = [item.host for item in processes.started if not item.alive]
+        processes.launch_all([Launch(host, "again", ("sleep", "infinity")) for host in missing])
+        yield from stopping(processes, "processes")
+        yield from stubborn(processes, hosts)
+        yield from logs(processes, asked.logs_s)
+    finally:
+        processes.stop()
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, default=64)
+    parser.add_argument("--times", type=int, default=30, help="how many deaths")
+    parser.add_argument("--idle-s", type=float, default=30)
+    parser.add_argument("--logs-s", type=float, default=15)
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(workspace_of("")) / "benchmarks"
+    cluster_file = folder / "watching.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
+    labs.down(folder / "watching-lab")
+    found = []
+    try:
+        lab = labs.up(
+            folder / "watching-lab", asked.hosts, name="watching", cluster_file=cluster_file
+        )
+        began = time.perf_counter()
+        with connected(load(cluster_file)) as agents:
+            first = (f"connected to {asked.hosts} hosts", time.perf_counter() - began, "s")
+            for name, value, unit in chain([first], figures(lab, agents, asked)):
+                print(f"{name:58} {value:9.2f} {unit}", flush=True)
+                found.append({"what": name, "value": value, "unit": unit})
+    finally:
+        labs.down(folder / "watching-lab")
+        shutil.rmtree(folder / "watching-lab", ignore_errors=True)
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

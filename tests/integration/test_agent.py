@@ -1,0 +1,160 @@
+"""A host's agent whose way breaks and comes back: what was asked for goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+from hosts_here import until
+
+from ci.errors import ConnectionLost, InfrastructureError
+from ci.hosts.agent import Agent, call_all
+from ci.hosts.connection import LocalConnection
+from ci.hosts.process import Spec, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def agent(tmp_path: Path, notes: list[str]) -> Iterator[Agent]:
+    agent = Agent(LocalConnection(), str(tmp_path / "workspace"), notes.append)
+    yield agent
+    agent.close()
+
+
+def kill_its_other_end(agent: Agent) -> None:
+    """As when sshd ends a session: the agent on the host is gone, what it started is not."""
+    os.kill(agent._channel._process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def answering(statuses: dict[str, int]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(statuses["now"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/health"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_process_ends_while_the_way_is_broken_and_its_end_is_heard(agent: Agent):
+    ends: SimpleQueue = SimpleQueue()
+    one = start(agent, Spec("run-1", "server", ("sleep", "600")), ends.put)
+    kill_its_other_end(agent)
+    os.kill(one.state.pid, signal.SIGKILL)
+    assert ends.get(timeout=PATIENCE_S) is one
+    assert (one.state.state, one.state.signal) == ("exited", signal.SIGKILL)
+    assert one.stop().complete
+
+
+def test_a_process_lives_on_and_is_stopped_over_the_new_way(agent: Agent, notes: list[str]):
+    ends: SimpleQueue = SimpleQueue()
+    one = start(agent, Spec("run-1", "server", ("sleep", "600")), ends.put)
+    kill_its_other_end(agent)
+    until(lambda: any("connected again" in note for note in notes))
+    assert ends.empty()
+    assert one.stop().state == "stopped"
+
+
+def test_a_patrol_goes_on_over_the_new_way(agent: Agent, notes: list[str]):
+    seen: SimpleQueue = SimpleQueue()
+    statuses = {"now": 200}
+    with answering(statuses) as url:
+        question = {"method": "GET", "url": url, "timeout_s": 5}
+        agent.begin(
+            "patrol",
+            "patrol",
+            lambda frame, _: seen.put(frame["seen"]["status"]),
+            question=question,
+            every_s=0.05,
+            times=2,
+        )
+        assert seen.get(timeout=PATIENCE_S) == 200
+        kill_its_other_end(agent)
+        until(lambda: any("connected again" in note for note in notes))
+        assert seen.get(timeout=PATIENCE_S) == 200
+        statuses["now"] = 503
+        assert seen.get(timeout=PATIENCE_S) == 503
+
+
+def test_a_log_is_followed_on_from_where_it_was(agent: Agent, notes: list[str], tmp_path: Path):
+    go_on = tmp_path / "go-on"
+    script = f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo second"
+    heard: SimpleQueue = SimpleQueue()
+    one = start(agent, Spec("run-1", "talker", ("sh", "-c", script)), lambda _: None)
+    agent.begin(
+        "follow",
+        "log",
+        lambda frame, data: heard.put(None if frame.get("end") else data),
+        folder=one.folder,
+        offset=0,
+    )
+    assert heard.get(timeout=PATIENCE_S) == b"first\n"
+    kill_its_other_end(agent)
+    until(lambda: any("connected again" in note for note in notes))
+    go_on.touch()
+    assert heard.get(timeout=PATIENCE_S) == b"second\n"
+    assert heard.get(timeout=PATIENCE_S) is None
+
+
+def test_what_may_be_asked_again_is_and_nothing_else(agent: Agent):
+    kill_its_other_end(agent)
+    assert agent.call("runs").value == {"holder": None, "processes": []}
+    kill_its_other_end(agent)
+    with contextlib.suppress(ConnectionLost):  # or it was back already
+        start(agent, Spec("run-1", "server", ("true",)), lambda _: None)
+
+
+def test_what_cannot_be_done_says_why(agent: Agent, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InfrastructureError, match=r"cannot write .*make room"):
+        agent.write(str(tmp_path / "file" / "below"), b"")
+    assert agent.read(str(tmp_path / "none")) == b""
+
+
+def test_files_are_written_whole_and_read_in_parts(agent: Agent, tmp_path: Path):
+    path = tmp_path / "a" / "b" / "file"
+    agent.write(str(path), b"first")
+    agent.write(str(path), b"\0second\n", mode=0o640)
+    assert agent.read(str(path)) == b"\0second\n"
+    assert agent.read(str(path), 4) == b"ond\n"
+    assert agent.read(str(path), tail=3) == b"nd\n"
+    assert agent.read(str(path), 400) == b""
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+def test_a_host_that_is_gone_hides_nobody_elses_answer(agent: Agent, tmp_path: Path):
+    gone = Agent(LocalConnection("gone"), str(tmp_path))
+    gone.close()
+    outcomes = call_all({"gone": gone, "here": agent}, "runs", 30)
+    assert list(outcomes) == ["gone", "here"]
+    assert isinstance(outcomes["gone"], ConnectionLost)
+    assert outcomes["here"].value["processes"] == []
