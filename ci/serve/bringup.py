@@ -2,58 +2,104 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ci.hosts.process import Launch
 from ci.serve.probe import asked_on
 from ci.serve.readiness import await_ready
+from ci.serve.surroundings import await_accepting, await_healthy
 from ci.serve.watch import health_watched, pulse_watched
+
+# Stands in a plan for what is known only once a night has begun.
+RUN = "<run>"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ci.hosts.process import Supervised
-    from ci.plan.model import Plan
+    from ci.plan.model import Plan, Process
     from ci.serve.processes import Processes
 
 
 def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
-    """Start every server and block until the endpoint gave a completion with a token in it.
+    """Start everything in order and block until the endpoint gave a completion with a token in it.
+
+    Services come first, until all of their ports accept; then the servers, all at once; then the
+    router, once every server that answers requests is healthy.
 
     Returns:
-        The servers, in the plan's order.
+        What was started, in the order of `plan.everything`.
 
     Raises:
-        ProcessDied: a server ended; the message is the reason found in its log.
+        ProcessDied: a process ended; the message is the reason found in its log.
         NotReady: the case's `ready_timeout_s` passed; the message is what was last seen.
         Interrupted: the controller was told to stop.
     """
-    started = processes.launch_all(
-        [Launch(server.host, server.name, server.argv, server.env) for server in plan.processes]
-    )
+    deadline = time.monotonic() + plan.case.ready_timeout_s
+    started = _start(plan.services, processes)
+    await_accepting(plan.services, started, processes, deadline)
+    servers = _start(plan.processes, processes)
+    started += servers
+    if plan.router:
+        await_healthy(with_health(plan.processes, servers), started, processes, deadline)
+        started += _start((plan.router,), processes)
     await_ready(
         started,
         plan.endpoint,
         asked_on(processes.agents[plan.leader]),
         processes.events,
-        plan.case.ready_timeout_s,
+        deadline - time.monotonic(),
         processes.tell,
         ranks=plan.ranks,
         where=plan.leader,
+        health_url=plan.router.health_url if plan.router else None,
     )
     return started
 
 
+def _start(wanted: Sequence[Process], processes: Processes) -> list[Supervised]:
+    """Start processes at once, each with the files that it is to find."""
+    return processes.launch_all([_launch(one, processes) for one in wanted])
+
+
+def _launch(one: Process, processes: Processes) -> Launch:
+    def here(text: str) -> str:
+        return text.replace(RUN, processes.run)
+
+    for path, text in one.files.items():
+        folder = processes.inputs(one.host, one.name)
+        processes.agents[one.host].write(f"{folder}/{path}", here(text).encode())
+    env = {name: here(value) for name, value in one.env.items()}
+    return Launch(one.host, one.name, tuple(map(here, one.argv)), env)
+
+
+def with_health(
+    planned: Sequence[Process],
+    started: Sequence[Supervised],
+) -> list[tuple[Supervised, str]]:
+    """Those that have a health URL, each with it."""
+    pairs = zip(started, planned, strict=True)
+    return [(one, process.health_url) for one, process in pairs if process.health_url]
+
+
 @contextmanager
-def watched(plan: Plan, servers: Sequence[Supervised], processes: Processes) -> Iterator[None]:
-    """While inside, servers that are dead though their processes live end whatever is awaited."""
-    pairs = zip(servers, plan.processes, strict=True)
-    with_health = [(one, planned.health_url) for one, planned in pairs if planned.health_url]
-    head = next(one for one in servers if one.host == plan.leader)
+def watched(plan: Plan, started: Sequence[Supervised], processes: Processes) -> Iterator[None]:
+    """While inside, what is dead though its process lives ends whatever is awaited.
+
+    Args:
+        plan: of the night.
+        started: in the order of `plan.everything`.
+        processes: of the run.
+    """
+    pairs = list(zip(started, plan.everything, strict=True))
+    servers = [(one, process) for one, process in pairs if process.role not in {"router", "service"}]
+    healthy = with_health([process for _, process in servers], [one for one, _ in servers])
+    front = next(one for one, process in reversed(pairs) if process.host == plan.leader)
     ask = asked_on(processes.agents[plan.leader])
     with (
-        health_watched(with_health, processes.agents, processes.events),
-        pulse_watched(head, plan.endpoint, ask, processes.events),
+        health_watched(healthy, processes.agents, processes.events),
+        pulse_watched(front, plan.endpoint, ask, processes.events),
     ):
         yield

@@ -76,6 +76,7 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
     *,
     ranks: int | None = None,
     where: str = "",
+    health_url: str | None = None,
 ) -> None:
     """Block until the endpoint answers a real completion while every process is alive.
 
@@ -89,6 +90,7 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
             once a second.
         ranks: how many data-parallel ranks the server's metrics have to show.
         where: the endpoint's host, for the message.
+        health_url: where its health is asked; None for `/health`.
 
     Raises:
         ProcessDied: a process ended; with the reason found in its log.
@@ -100,7 +102,10 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
     done = threading.Event()
     threading.Thread(
         target=_probe_until,
-        args=(done, endpoint, ask, ranks or 0, latest, begin + deadline_s),
+        args=(
+            *(done, endpoint, health_url or f"{endpoint.url}/health"),
+            *(ask, ranks or 0, latest, begin + deadline_s),
+        ),
         daemon=True,
     ).start()
     try:
@@ -121,7 +126,7 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
 ) -> None:
     last_seen, since, told = "", begin, begin
     while True:
-        _raise_if_ended(processes, events)
+        raise_if_ended(processes, events)
         now, readiness = time.monotonic(), latest[-1]
         if readiness.ready:
             return
@@ -138,7 +143,7 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
             on_progress(last_seen, now - begin)
 
 
-def _raise_if_ended(
+def raise_if_ended(
     processes: Sequence[Supervised],
     events: Events,
 ) -> None:
@@ -156,6 +161,7 @@ def _raise_if_ended(
 def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
     done: threading.Event,
     endpoint: Endpoint,
+    health_url: str,
     ask: Ask,
     ranks: int,
     latest: deque[Readiness],
@@ -164,7 +170,7 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
     begin = time.monotonic()
     completion: Seen | None = None
     while not done.is_set():
-        health = probe.health(ask, f"{endpoint.url}/health", HEALTH_TIMEOUT_S)
+        health = probe.health(ask, health_url, HEALTH_TIMEOUT_S)
         completion = completion if health.ok else None
         latest.append(judge_readiness(health, completion))
         left_s = deadline - time.monotonic()

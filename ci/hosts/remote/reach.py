@@ -241,3 +241,10 @@ def _keep_only(handles: List[int]) -> None:
         if int(name) not in handles:
             with contextlib.suppress(OSError):
                 os.close(int(name))
+
+
+def accepts(port: int) -> bool:
+    """Whether something on this host accepts connections on a port."""
+    with socket.socket() as caller:
+        caller.settimeout(2)
+        return caller.connect_ex(("127.0.0.1", port)) == 0
