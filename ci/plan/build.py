@@ -92,7 +92,7 @@ def _endpoint(
     """Where requests go: the router where there is one, else the first server that answers."""
     model = served_name(head.argv, case.model)
     if front:
-        return Endpoint(hosts[front.host].address, front.port, model)
+        return Endpoint(answers_at(front.argv, hosts[front.host].address), front.port, model)
     return Endpoint(answers_at(head.argv, hosts[head.host].address), head.port, model)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
-from ci.plan.argv import has
+from ci.plan.argv import answers_at, has
 from ci.plan.model import Process, url_of
 from ci.plan.servers import from_environment, known_on, network_env
 from ci.plan.variables import expand, expand_env
@@ -47,7 +47,7 @@ def router(case: Case, site: Site, servers: Sequence[Process]) -> Process | None
         argv=argv,
         env=env,
         port=front.port,
-        health_url=f"{url_of(host.address, front.port)}{front.health_path}",
+        health_url=f"{url_of(answers_at(argv, host.address), front.port)}{front.health_path}",
         ports=(front.port,),
     )
 

@@ -13,6 +13,8 @@ from ci.case import single_node
 from ci.case.load import parse
 from ci.case.model import Asked, Comparison
 from ci.errors import CaseError
+from ci.made_up import made_up_site
+from ci.plan.build import build
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PORTS = ("SERVER_PORT", "ENCODE_PORT", "PD_PORT", "PROXY_PORT")
@@ -164,6 +166,13 @@ def test_encode_and_decode_servers_behind_a_proxy():
     [pool] = case.services
     assert pool.server_env["MOONCAKE_MASTER"] == "127.0.0.1:50088"
     assert '"here": "127.0.0.1"' in pool.server_files["mooncake.json"]
+
+
+def test_requests_go_through_the_proxy_where_it_listens():
+    [case] = cases_of(EPD)
+    plan = build(case, made_up_site(case))
+    assert plan.endpoint.url == "http://127.0.0.1:8003"
+    assert plan.router.health_url == "http://127.0.0.1:8003/health"
 
 
 @pytest.mark.parametrize(
@@ -535,6 +544,10 @@ def test_starts_what_the_fields_own_runner_starts(path, request):
             # Ports that neither the file nor a command names are left out.
             assert {key: env[key] for key in ours} == ours
             assert env.keys() - ours.keys() <= set(PORTS)
+        planned = build(case, made_up_site(case))
+        for process, (argv, _) in zip(planned.processes, servers, strict=True):
+            named = [re.sub(r"<(\w+_PORT)>", r"$\1", word) for word in argv]
+            assert list(process.argv) == [substituted(word, process.env) for word in named]
         assert (case.router is None) == (proxy is None)
         if proxy:
             ours = list(case.router.argv[2:])
