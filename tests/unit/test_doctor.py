@@ -37,7 +37,7 @@ def plan_of(*processes, hosts=("a", "b"), preparations=(), device="cpu", npu_per
             for n, name in enumerate(hosts, 1)
         ),
         preparations=preparations,
-        processes=processes or tuple(process(name) for name in hosts),
+        everything=processes or tuple(process(name) for name in hosts),
     )
 
 
