@@ -59,7 +59,6 @@ def _no_case(options: Options) -> tuple[Case, Site]:
         npu_per_node=0,
         hosts=tuple(target.name for target in targets),
         num_hosts=len(targets),
-        num_hosts=len(targets),
         nodes=(),
         benchmarks=(),
         ready_timeout_s=0,

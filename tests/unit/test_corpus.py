@@ -9,6 +9,7 @@ import yaml
 from ci.case import source
 from ci.case.load import load
 from ci.errors import CaseError
+from ci.plan.variables import VARIABLES
 
 CORPUS = os.environ.get("CASE_CORPUS")
 FOLDERS = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")
@@ -49,3 +50,13 @@ def test_loads(path, request):
 def test_values_are_what_pyyaml_reads(path):
     data = path.read_bytes()
     assert source.read(data, str(path)).value == yaml.safe_load(data)
+
+
+@pytest.mark.parametrize("path", files("."))
+def test_what_servers_know_of_their_own_is_in_the_table(path):
+    try:
+        cases = load(path)
+    except CaseError:
+        return
+    table = {one.name for one in VARIABLES}
+    assert {name for case in cases for node in case.nodes for name in node.known} <= table

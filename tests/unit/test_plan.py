@@ -10,9 +10,11 @@ import pytest
 from ci.case.load import parse
 from ci.errors import UserError
 from ci.hosts.target import Target
+from ci.made_up import made_up_site
 from ci.plan.build import Site, build
 from ci.plan.model import Dataset, Host, Preparation
-from ci.plan.variables import expand, expand_env
+from ci.plan.servers import known_on
+from ci.plan.variables import VARIABLES, expand, expand_env, names
 from ci.report.plan import as_text, as_values
 
 CASE = """\
@@ -201,3 +203,15 @@ def test_values_may_refer_to_one_another_but_not_in_a_circle():
     assert expand_env({"A": "$B/x", "B": "$C", "C": "c"}, {}, "e")["A"] == "c/x"
     with pytest.raises(UserError, match="refers to itself: A → B → A"):
         expand_env({"A": "x$B", "B": "y$A"}, {}, "e")
+
+
+def test_every_variable_that_servers_have_is_in_the_table_and_the_other_way_round():
+    case = parse(
+        CASE.format(command="x", model="m", tool="aisbench", conf="x", more="").encode(), "c"
+    )
+    known = known_on(case[0], made_up_site(case[0]), 0, "p")
+    assert set(known) == names(1)
+    table = {one.name.replace("<i>", "0") for one in VARIABLES}
+    assert set(known) < table
+    assert len(table) == len(VARIABLES)
+    assert all(one.meaning and one.source for one in VARIABLES)
