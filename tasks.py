@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 # Everything of ours is imported inside the tasks: listing them takes no more than Invoke itself.
 
 _CASE = {
-    "config": "case file: a path, or a name in configs/cases (with or without .yaml)",
+    "config": "case file: a path, or a name in configs/cases (with or without .yaml); FILE#NAME "
+    "chooses one of several cases in it",
     "cluster": "which hosts: a path, or a name in configs/clusters; default: the case's "
     "cluster_hosts",
     "local": "run on this machine, whatever cluster_hosts the case names",
@@ -253,6 +254,33 @@ def plan(
 @task(
     positional=[],
     help={
+        "paths": "case files, folders or names, separated by commas; or after `--`, as the shell "
+        "gives them; default: configs/cases",
+        "format": "text, json, or github for annotations of a workflow",
+    },
+)
+@_said_plainly
+def check(_: Context, paths: str = "", format: str = "text") -> None:  # noqa: A002 - its flag
+    """Check case files as a linter does: every problem with file, line, column and a proposal.
+
+    Each case is also planned on made-up hosts:
+
+        inv check -- cases/*.yaml
+
+    Exit codes: 0 (with warnings alone too), 2 errors.
+    """
+    from ci.check.run import check  # noqa: PLC0415
+
+    # Invoke takes a bare word for another task.
+    after = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    text, code = check([*filter(None, paths.split(",")), *after], format)
+    sys.stdout.write(text)
+    raise Exit(code=int(code))
+
+
+@task(
+    positional=[],
+    help={
         "name": "gsm8k or aime2024; default: all that can be fetched",
         "workspace": _CASE["workspace"],
     },
@@ -339,8 +367,162 @@ def lab_down(_: Context, name: str = "lab") -> None:
     print(down(name))
 
 
-namespace = Collection(nightly, plan, doctor, up, down, status, logs)
+_PODS = {
+    "config": _CASE["config"],
+    "name": "of the LeaderWorkerSet; default: after the case",
+    "namespace": "where the pods are",
+    "context": "of the kubeconfig; default: the current one",
+}
+_RENDER = {
+    **_PODS,
+    "image": "that has vLLM, and python3 on its PATH",
+    "pvc": "the PersistentVolumeClaim with the models, which all pods mount",
+    "mount": "where the claim is mounted; default: /root/.cache",
+    "workdir": "where the processes start; default: the image's",
+    "shm": "the most that /dev/shm may hold; default: 512Gi",
+    "memory": "of a container, e.g. 512Gi",
+    "cpu": "of a container, e.g. 64",
+    "device": "cpu, cuda or ascend; default: the case's",
+    "resource": "what the cluster calls an accelerator, e.g. huawei.com/ascend-1980",
+    "replicas": "how many groups, each of which runs the whole plan",
+    "interface": "the pods' network interface; default: eth0",
+    "secret": "a Secret with the variables that look secret, under their own names",
+    "pull_secret": "a Secret with which the image is pulled",
+    "tolerate": "KEY[=VALUE]:EFFECT of tainted nodes that pods may run on; may be repeated",
+    "node_selector": "KEY=VALUE that a node has to be labelled with; may be repeated",
+    "host_path": "a folder of the node that pods see read-only; may be repeated",
+    "grace": "seconds that the servers have to end",
+}
+_REPEATED = ["tolerate", "node_selector", "host_path"]
+
+
+def _manifest(config: str, wish: dict[str, Any]) -> str:
+    from ci.case.load import load_one  # noqa: PLC0415
+    from ci.k8s.options import Options  # noqa: PLC0415
+    from ci.k8s.render import planned, render  # noqa: PLC0415
+    from ci.site import CASES  # noqa: PLC0415
+
+    wish["tolerations"] = tuple(wish.pop("tolerate") or ())
+    wish["node_selector"] = tuple(wish["node_selector"] or ())
+    wish["host_paths"] = tuple(wish.pop("host_path") or ())
+    wish["grace_s"] = wish.pop("grace")
+    options = Options(**wish)
+    return render(planned(load_one(config, CASES), options), options)
+
+
+def _name(config: str, name: str, namespace: str) -> str:
+    from ci.case.load import load_one  # noqa: PLC0415
+    from ci.errors import UserError  # noqa: PLC0415
+    from ci.k8s.options import Options, name_of  # noqa: PLC0415
+    from ci.site import CASES  # noqa: PLC0415
+
+    if not namespace or not (name or config):
+        raise UserError("give --namespace, and --name or the --config that it was made of")
+    return name or name_of(load_one(config, CASES), Options(namespace, "", ""))
+
+
+@task(positional=[], iterable=_REPEATED, help={k: v for k, v in _RENDER.items() if k != "context"})
+@_said_plainly
+def render(
+    _: Context,
+    config: str = "",
+    namespace: str = "",
+    image: str = "",
+    pvc: str = "",
+    name: str = "",
+    replicas: int = 1,
+    mount: str = "/root/.cache",
+    workdir: str = "",
+    shm: str = "512Gi",
+    memory: str = "",
+    cpu: str = "",
+    device: str = "",
+    resource: str = "",
+    interface: str = "eth0",
+    secret: str = "",
+    pull_secret: str = "",
+    tolerate: Any = None,  # noqa: ANN401 - Invoke gives a list
+    node_selector: Any = None,  # noqa: ANN401
+    host_path: Any = None,  # noqa: ANN401
+    grace: int = 60,
+) -> None:
+    """Write a case's plan as a LeaderWorkerSet with its Service: the pods run the same plan."""
+    wish = {key: value for key, value in locals().items() if key not in {"_", "config"}}
+    sys.stdout.write(_manifest(config, wish))
+
+
+@task(positional=[], iterable=_REPEATED, help=_RENDER)
+@_said_plainly
+def apply(
+    _: Context,
+    config: str = "",
+    namespace: str = "",
+    image: str = "",
+    pvc: str = "",
+    name: str = "",
+    replicas: int = 1,
+    mount: str = "/root/.cache",
+    workdir: str = "",
+    shm: str = "512Gi",
+    memory: str = "",
+    cpu: str = "",
+    device: str = "",
+    resource: str = "",
+    interface: str = "eth0",
+    secret: str = "",
+    pull_secret: str = "",
+    tolerate: Any = None,  # noqa: ANN401 - Invoke gives a list
+    node_selector: Any = None,  # noqa: ANN401
+    host_path: Any = None,  # noqa: ANN401
+    grace: int = 60,
+    context: str = "",
+) -> None:
+    """Write it, as k8s.render does, and make the cluster so with kubectl."""
+    skipped = {"_", "config", "context"}
+    wish = {key: value for key, value in locals().items() if key not in {*skipped, "skipped"}}
+    from ci.k8s import kubectl  # noqa: PLC0415
+
+    sys.stdout.write(kubectl.apply(_manifest(config, wish), context=context))
+
+
+@task(
+    name="logs",
+    positional=[],
+    help={**_PODS, "host": "only this host's pods: its index", "follow": "go on as they grow"},
+)
+@_said_plainly
+def k8s_logs(
+    _: Context,
+    config: str = "",
+    namespace: str = "",
+    name: str = "",
+    host: int = -1,
+    follow: bool = False,
+    context: str = "",
+) -> None:
+    """Print the logs of all pods, each line under its pod's name."""
+    from ci.k8s import kubectl  # noqa: PLC0415
+
+    one = None if host < 0 else host
+    which = _name(config, name, namespace)
+    kubectl.logs(which, namespace, host=one, follow=follow, context=context)
+
+
+@task(positional=[], help=_PODS)
+@_said_plainly
+def delete(
+    _: Context, config: str = "", namespace: str = "", name: str = "", context: str = ""
+) -> None:
+    """Take the LeaderWorkerSet away, with its Service and ConfigMap."""
+    from ci.k8s import kubectl  # noqa: PLC0415
+
+    which = _name(config, name, namespace)
+    sys.stdout.write(kubectl.delete(which, namespace, context=context))
+
+
+namespace = Collection(nightly, plan, check, doctor, up, down, status, logs)
 namespace.add_collection(Collection("datasets", fetch))
 namespace.add_collection(Collection("hosts", trust))
+namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("weights", sync))

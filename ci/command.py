@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
 
 KEEP_S = 12 * 3600.0
+# Of several nights, the worst is what the command exits with.
+WORSE = (ExitCode.PASS, ExitCode.UNKNOWN, ExitCode.FAIL, ExitCode.USER, ExitCode.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -48,28 +50,48 @@ class Manner:
 
 
 def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCode:
-    """Run a night.
+    """Run a night; of a file with several cases one after another, each a run of its own.
 
     Args:
         options: which case, and where.
         manner: how.
         measure: False leaves the benchmarks out.
 
+    Returns:
+        The worst that came of any; an interrupt ends all.
+
     Raises:
-        UserError: the case or the options are wrong; nothing was started.
+        UserError: a case or the options are wrong; nothing was started.
     """
     from ci.hosts.device import require_device  # noqa: PLC0415
+
+    wanted = [(case, survey(case, options)) for case in chosen(options)]
+    if manner.keep and len(wanted) > 1:
+        names = ", ".join(case.name for case, _ in wanted)
+        raise UserError(
+            f"{options.config} has several cases: {names}; keep one: --config FILE#NAME"
+        )
+    if not measure:
+        wanted = [(case.model_copy(update={"benchmarks": ()}), site) for case, site in wanted]
+    for case, site in wanted:  # what is wrong with one is said before any host is asked
+        require_datasets(case, options)
+        build(case, site)
+        if site.local:
+            require_device(options.device or case.device or "cpu")
+    worst = ExitCode.PASS
+    for case, site in wanted:
+        code = _night(case, site, manner)
+        worst = max(worst, code, key=WORSE.index)
+        if code == ExitCode.INTERRUPTED:
+            break
+    return worst
+
+
+def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
     from ci.nightly import Order, run_night  # noqa: PLC0415
     from ci.report.console import open_view  # noqa: PLC0415
     from ci.report.run import start  # noqa: PLC0415
 
-    case, site = found(options)
-    if not measure:
-        case = case.model_copy(update={"benchmarks": ()})
-    require_datasets(case, options)
-    plan = build(case, site)  # what is wrong with the case is said before any host is asked
-    if site.local:
-        require_device(options.device or case.device or "cpu")
     order = Order(
         case=case,
         site=site,
@@ -86,7 +108,9 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
             benchmarks=[item.name for item in case.benchmarks],
             targets=[asdict(target) for target in site.targets],
         )
-        record.write_plan(plan)
+        for warning in case.warnings:
+            record.note(f"warning: {warning}")
+        record.write_plan(build(case, site))
         code = run_night(order, record, view)
         if manner.keep and code in {ExitCode.PASS, ExitCode.FAIL}:
             view.note(
@@ -138,13 +162,29 @@ def plan_of(options: Options) -> Plan:
 
 
 def found(options: Options) -> tuple[Case, Site]:
-    """Read the case, and survey where it is to run; no host is asked.
+    """Read the one case that is wanted, and survey where it is to run; no host is asked.
+
+    Raises:
+        UserError: the case or the options are wrong, or the file has several and none is named.
+    """
+    _require_config(options)
+    case = cases.load_one(options.config, CASES)
+    return case, survey(case, options)
+
+
+def chosen(options: Options) -> tuple[Case, ...]:
+    """Read every case that is wanted: all of a file's, or the one that `FILE#NAME` names.
 
     Raises:
         UserError: the case or the options are wrong.
     """
+    _require_config(options)
+    if "#" in options.config:
+        return (cases.load_one(options.config, CASES),)
+    return cases.load(cases.find(options.config, CASES))
+
+
+def _require_config(options: Options) -> None:
     if not options.config:
         known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
         raise UserError(f"give --config: a path, or one of {known} of {CASES}")
-    case = cases.load_one(options.config, CASES)
-    return case, survey(case, options)

@@ -64,7 +64,7 @@ EVERYWHERE = tuple(
 )
 # Only the host knows these, so they stay as written and are expanded there.
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
-RUN_FOLDER = "{workspace}/.lamplighter/<run>/{process}"
+RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
 
 _REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
