@@ -1,0 +1,18 @@
+"""Which files are generated, and from what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.reference.page import page
+from ci.reference.schema import schema_text
+from ci.site import CONFIGS, PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+FILES: Mapping[Path, Callable[[], str]] = {
+    CONFIGS / "case.schema.json": schema_text,
+    PROJECT / "CASES.md": page,
+}

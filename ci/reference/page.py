@@ -1,0 +1,106 @@
+"""The models of case files, the variables and the rules → CASES.md. Pure."""
+
+from __future__ import annotations
+
+from inspect import getdoc
+from typing import TYPE_CHECKING, Any
+
+from ci.case import deployment, external_dp, single_node, sweep
+from ci.check.rules import RULES
+from ci.plan.variables import HOST_VARIABLES, VARIABLES
+from ci.reference.prose import HEAD, OTHERWISE, VARIABLES_HEAD
+from ci.reference.schema import schema
+from ci.reference.types import written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ci.case.model import Strict
+
+_DIALECTS = (
+    ("deployment", deployment.SECTIONS),
+    ("external_dp", external_dp.SECTIONS),
+    ("single_node", single_node.SECTIONS),
+)
+_ELSEWHERE = {"Entry": "benchmarks.NAME", "KvPool": "kv_pool"}
+
+
+def page() -> str:
+    """Write the reference page."""
+    definitions = schema()["$defs"]
+    parts = [HEAD]
+    for name, sections in _DIALECTS:
+        parts += _dialect(name, sections, definitions)
+    parts += ["## Sections that several dialects have"]
+    for name, title in _ELSEWHERE.items():
+        parts += _section(title, definitions[name])
+    parts += ["## `sweep`", _sweep(), VARIABLES_HEAD, _variables(), OTHERWISE, *_rules()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _dialect(
+    name: str, sections: Mapping[str, type[Strict]], definitions: Mapping[str, Any]
+) -> Iterator[str]:
+    yield f"## Dialect `{name}`"
+    for path, model in sections.items():
+        if model.__name__ not in _ELSEWHERE:
+            title = path.removesuffix(".*").replace(".*", "[i]")
+            yield from _section(title, definitions[model.__name__])
+
+
+def _section(title: str, definition: Mapping[str, Any]) -> Iterator[str]:
+    yield f"### `{title}`" if title else "### The top of the file"
+    if title:
+        yield definition["description"]
+    required = definition.get("required", ())
+    yield _table(
+        ("key", "type", "default", "meaning"),
+        (
+            (
+                f"`{key}`",
+                written(value),
+                "**required**" if key in required else _default(value),
+                value["description"],
+            )
+            for key, value in definition["properties"].items()
+        ),
+    )
+
+
+def _default(value: Mapping[str, Any]) -> str:
+    default = value.get("default")
+    if default is None or default in ([], ""):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _sweep() -> str:
+    lines = (getdoc(sweep) or "").split("\n\n")[1:]
+    return "\n\n".join(
+        f"```yaml\n{_undented(one)}\n```" if one[:1] == " " else one for one in lines
+    )
+
+
+def _undented(text: str) -> str:
+    return "\n".join(line.removeprefix("    ") for line in text.splitlines())
+
+
+def _variables() -> str:
+    known = ((f"`${one.name}`", one.meaning.replace("<", "&lt;"), one.source) for one in VARIABLES)
+    hosts = (
+        (f"`${name}`", "the host's own; expanded there", "the host") for name in HOST_VARIABLES
+    )
+    return _table(("variable", "value", "from"), (*known, *hosts))
+
+
+def _rules() -> Iterator[str]:
+    yield "## What `inv check` looks for besides"
+    rows = (
+        (f"`{one.name}`", one.severity, (getdoc(one.look) or "").split("\n")[0]) for one in RULES
+    )
+    yield _table(("rule", "finding", "about"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)

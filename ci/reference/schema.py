@@ -1,0 +1,174 @@
+"""The models of case files → JSON Schema, as editors use it. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+
+from ci.case import sweep
+from ci.case.deployment import Deployment
+from ci.case.external_dp import ExternalDp
+from ci.case.load import EXTERNAL_DP, SINGLE_NODE
+from ci.case.single_node import SingleNode
+from ci.reference.meanings import meaning_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+    from pydantic_core import core_schema
+
+    from ci.case.model import Strict
+
+DIALECTS: dict[str, type[Strict]] = {
+    "deployment": Deployment,
+    "external_dp": ExternalDp,
+    "single_node": SingleNode,
+}
+SWEPT = "Swept"
+_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
+# What a validator accepts beyond the type that it makes of it; None for nothing.
+_ACCEPTED: dict[str, JsonSchemaValue | None] = {
+    "_as_text": {"type": ["number", "boolean"]},
+    "_as_number": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+    "_number": {"type": "string", "pattern": _NUMBER},
+    "_truth": {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$"},
+    "_list": {"type": "string"},
+    "_lower": {"type": "string", "pattern": "^([Mm]ooncake|[Mm]emcache|MOONCAKE|MEMCACHE)$"},
+    "_local_first": None,
+    "_without_open_ports": None,
+}
+_RAW_BOUNDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
+# Sections that are only there for their anchors may have any name; these are the usual ones.
+_ANCHORS = "^(_|x-|env)"
+
+
+class _Generator(GenerateJsonSchema):
+    """Also says what is accepted before it becomes the model's own type."""
+
+    def function_before_schema(
+        self, schema: core_schema.BeforeValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        made = super().function_before_schema(schema)
+        more = _ACCEPTED[getattr(schema["function"]["function"], "__name__", "")]
+        return {"anyOf": [made, more]} if more else made
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002 - pydantic's
+        return False
+
+
+def schema() -> dict[str, Any]:
+    """Make the JSON Schema of all dialects."""
+    models: list[tuple[type[BaseModel], Literal["validation"]]] = [
+        (model, "validation") for model in DIALECTS.values()
+    ]
+    _, made = models_json_schema(
+        models,
+        schema_generator=_Generator,
+        ref_template="#/$defs/{model}",
+    )
+    definitions = {name: _model(name, value) for name, value in made["$defs"].items()}
+    for model in DIALECTS.values():
+        top = definitions[model.__name__]
+        top["properties"][sweep.KEY] = _sweep()
+        top["patternProperties"] = {_ANCHORS: {"type": ["object", "array", "null"]}}
+    definitions[SWEPT] = {"type": "string", "pattern": r"^\$\{sweep\.[^{}]+\}$"}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Case file of Lamplighter",
+        "type": "object",
+        **_choice(),
+        "$defs": definitions,
+    }
+
+
+def schema_text() -> str:
+    """Write the schema as its file has it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _choice() -> dict[str, Any]:
+    """Choose the dialect by its keys, as the loader does, so that errors are of the one meant."""
+    reference = {name: {"$ref": f"#/$defs/{model.__name__}"} for name, model in DIALECTS.items()}
+    return {
+        "if": _has_one_of(SINGLE_NODE),
+        "then": reference["single_node"],
+        "else": {
+            "if": _has_one_of(EXTERNAL_DP),
+            "then": reference["external_dp"],
+            "else": reference["deployment"],
+        },
+    }
+
+
+def _has_one_of(keys: tuple[str, ...]) -> dict[str, Any]:
+    return {"anyOf": [{"required": [key]} for key in keys]}
+
+
+def _sweep() -> dict[str, Any]:
+    made = TypeAdapter(sweep.Axes).json_schema(schema_generator=_Generator)
+    return {**_plain(made), "description": meaning_of("", sweep.KEY)}
+
+
+def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
+    """Finish a model's schema: meanings of all keys, and references to `sweep` in all values."""
+    plain = _plain(made)
+    described = {
+        key: {**_sweepable(value), "description": meaning_of(name, key, value.get("description"))}
+        for key, value in plain["properties"].items()
+    }
+    if "dataset_path_local" in described:
+        plain["required"] = [key for key in plain["required"] if key != "dataset_path"]
+        one_of = ("dataset_path", "dataset_path_local")
+        plain["anyOf"] = [{"required": [key]} for key in one_of]
+    return {**plain, "description": plain["description"].split("\n\n")[0], "properties": described}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave out titles and defaults of null, and name bounds as JSON Schema does."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        _RAW_BOUNDS.get(key, key): one if key in {"default", "const"} else _plain(one)
+        for key, one in value.items()
+        if not (key == "title" and isinstance(one, str)) and (key, one) != ("default", None)
+    }
+
+
+def _sweepable(value: dict[str, Any]) -> dict[str, Any]:
+    """Let a reference to `sweep` stand wherever no text may."""
+    if "anyOf" in value:
+        options = [_sweepable(one) for one in value["anyOf"]]
+        return {**value, "anyOf": list(_each_once(options))}
+    inner = {key: _sweepable(value[key]) for key in _containers(value)}
+    if "enum" in value or value.get("type") in ("integer", "number", "boolean"):
+        outer = {key: one for key, one in value.items() if key in {"default", "description"}}
+        own = {key: one for key, one in value.items() if key not in outer}
+        return {"anyOf": [own, {"$ref": f"#/$defs/{SWEPT}"}], **outer}
+    return {**value, **inner}
+
+
+def _containers(value: dict[str, Any]) -> Iterator[str]:
+    for key in ("items", "additionalProperties"):
+        if isinstance(value.get(key), dict):
+            yield key
+
+
+def _each_once(options: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Put nested alternatives side by side."""
+    seen: list[dict[str, Any]] = []
+    for option in options:
+        for one in option["anyOf"] if set(option) == {"anyOf"} else [option]:
+            if one not in seen:
+                seen.append(one)
+                yield one
