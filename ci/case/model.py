@@ -105,6 +105,9 @@ class Benchmark(Entry):
     name: str = Field(min_length=1)
 
 
+# Where the field's own images have their checkout, with the proxy scripts.
+CHECKOUT = "/vllm-workspace/vllm-ascend"
+
 Role = Literal["mixed", "prefill", "decode", "encode"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -168,14 +171,16 @@ class Router(Strict):
         kind: `script` is a proxy script of the field's own argument form
             (`--prefiller-hosts … --decoder-ports …`), found on the host; `vllm-router` is that
             package's command, installed by us; `command` is a whole command line of the case.
-        script: path of the script, relative to the checkout on the host; for `script` only.
+        script: path of the script on the host; for `script` only.
         argv: for `command` the whole command line, else further arguments.
+        folder: on the host, where it starts and a relative script is found; empty for its own.
         host: where it runs.
         port: where it answers.
     """
 
     kind: Literal["script", "vllm-router", "command"]
     script: str = ""
+    folder: str = CHECKOUT
     argv: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
     host: int = Field(default=0, ge=0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ci.case.command_line import Arguments, CommandLine  # noqa: TC001 - pydantic reads it
-from ci.case.model import Router, Strict
+from ci.case.model import CHECKOUT, Router, Strict
 from ci.case.values import Env, Index, Port  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class RouterEntry(Strict):
 
     kind: Literal["script", "vllm-router", "command"] = "script"
     script: Annotated[str, Field(min_length=1)] | None = None
+    folder: Annotated[str, Field(pattern="^/")] | None = Field(
+        default=None,
+        description="where it starts on the host, and where a relative script is found",
+    )
     command: CommandLine | None = None
     arguments: Arguments = ""
     envs: Env | None = None
@@ -90,6 +94,7 @@ def router(entry: RouterEntry | None, nodes: Sequence[Node], taken: Collection[i
     return Router(
         kind=wish.kind,
         script=(wish.script or own.get(PROXY_VARIABLE) or PROXY) if wish.kind == "script" else "",
+        folder=wish.folder or (CHECKOUT if wish.kind == "script" else ""),
         argv=tuple(shlex.split(words or "")),
         env=own | (wish.envs or {}),
         host=wish.host,

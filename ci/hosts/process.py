@@ -61,6 +61,7 @@ class Launch:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float | None = None
+    cwd: str | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Process:
         headless: it answers no requests.
         port: where it answers requests, unless headless.
         ports: every port that it listens on, as far as its argv and environment tell.
+        cwd: the folder on the host that it starts in; None for its own.
         files: path below its own folder → content, written before it starts. Where `<run>` stands
             in argv, env or here, it is the run's id.
     """
@@ -54,6 +55,7 @@ class Process:
     health_url: str | None
     ports: tuple[int, ...]
     files: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
 
 
 @dataclass(frozen=True)

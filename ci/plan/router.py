@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VLLM_ROUTER = "vllm-router"
 NAME = "router"
+# vllm-router's own default for its metrics.
+METRICS_PORT = 29000
 
 
 def router(case: Case, site: Site, servers: Sequence[Process]) -> Process | None:
@@ -48,7 +50,8 @@ def router(case: Case, site: Site, servers: Sequence[Process]) -> Process | None
         env=env,
         port=front.port,
         health_url=f"{url_of(answers_at(argv, host.address), front.port)}{front.health_path}",
-        ports=(front.port,),
+        ports=(front.port, *((METRICS_PORT,) if front.kind == VLLM_ROUTER else ())),
+        cwd=front.folder if front.kind != VLLM_ROUTER and front.folder else None,
     )
 
 

@@ -72,7 +72,7 @@ def _launch(one: Process, processes: Processes) -> Launch:
         folder = processes.inputs(one.host, one.name)
         processes.agents[one.host].write(f"{folder}/{path}", here(text).encode())
     env = {name: here(value) for name, value in one.env.items()}
-    return Launch(one.host, one.name, tuple(map(here, one.argv)), env)
+    return Launch(one.host, one.name, tuple(map(here, one.argv)), env, cwd=one.cwd)
 
 
 def with_health(
@@ -94,7 +94,9 @@ def watched(plan: Plan, started: Sequence[Supervised], processes: Processes) -> 
         processes: of the run.
     """
     pairs = list(zip(started, plan.everything, strict=True))
-    servers = [(one, process) for one, process in pairs if process.role not in {"router", "service"}]
+    servers = [
+        (one, process) for one, process in pairs if process.role not in {"router", "service"}
+    ]
     healthy = with_health([process for _, process in servers], [one for one, _ in servers])
     front = next(one for one, process in reversed(pairs) if process.host == plan.leader)
     ask = asked_on(processes.agents[plan.leader])

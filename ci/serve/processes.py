@@ -156,6 +156,7 @@ class Processes:
             expand=HOST_VARIABLES,
             grace_s=GRACE_S,
             deadline_s=wish.deadline_s,
+            cwd=wish.cwd,
         )
         return process.start(self.agents[wish.host], spec, self.events.put)
 
