@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
@@ -71,17 +70,18 @@ def no_such_device(subject: Subject) -> Iterator[Remark]:
 
 def shared_device(subject: Subject) -> Iterator[Remark]:
     """Two servers on one device that together want more than all of its memory."""
-    for one, other in combinations(_planned(subject), 2):
-        common = set(_visible(one) or ()) & set(_visible(other) or ())
-        if one.host != other.host or not common:
-            continue
-        shares = [_utilization(server) for server in (one, other)]
-        if sum(shares) > 1:
-            message = (
-                f"{one.name} and {other.name} both use device {min(common)}, and want "
-                f"{shares[0]:g} and {shares[1]:g} of its memory; give each devices of its own"
-            )
-            yield Remark(other.where, message)
+    taken: dict[tuple[int, str], Server] = {}
+    for server in _planned(subject):
+        for device in _visible(server) or ():
+            other = taken.setdefault((server.host, device), server)
+            shares = _utilization(other), _utilization(server)
+            if other is not server and sum(shares) > 1:
+                message = (
+                    f"{other.name} and {server.name} both use device {device}, and want "
+                    f"{shares[0]:g} and {shares[1]:g} of its memory; give each devices of its own"
+                )
+                yield Remark(server.where, message)
+                break
 
 
 def _planned(subject: Subject) -> list[Server]:

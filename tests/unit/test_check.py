@@ -293,6 +293,36 @@ def test_findings_come_in_the_order_of_the_file_and_each_once():
     assert [line.partition(":")[0] for line in lines_of(text)] == ["9", "10", "34", "41"]
 
 
+SHARED = """\
+model: m
+num_nodes: 1
+npu_per_node: 4
+routing: {type: generic_dp, groups: {worker: [0]}}
+config:
+  - {port_start: 7100, dp_rpc_port: 12321, dp_size: 2, dp_size_local: 2, dp_address: $NODE_0_IP}
+templates:
+  - envs: {CUDA_VISIBLE_DEVICES: "1"}
+    server_cmd_template:
+      [--port, "${PORT}", --data-parallel-size, "2", --data-parallel-rank, "${DP_RANK}",
+       --data-parallel-address, "${DP_ADDRESS}", --data-parallel-rpc-port, "${DP_RPC_PORT}"SHARE]
+"""
+
+
+@pytest.mark.parametrize(
+    ("share", "found"),
+    [
+        ("", ["node-0-rank-0 and node-0-rank-1 both use device 1, and want 0.9 and 0.9 of its"]),
+        (", --gpu-memory-utilization, '0.6'", ["both use device 1, and want 0.6 and 0.6 of its"]),
+        (", --gpu-memory-utilization, '0.5'", []),
+    ],
+)
+def test_a_device_that_two_servers_share(share, found):
+    findings = examine(SHARED.replace("SHARE", share).encode(), "c.yaml")
+    errors = [one.problem for one in findings if one.severity == "error"]
+    assert [(one.line, one.key) for one in errors] == [(8, "templates[0]")] * len(found)
+    assert all(words in one.message for words, one in zip(found, errors, strict=True))
+
+
 def test_rules_have_names_of_their_own():
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
