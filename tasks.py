@@ -227,7 +227,14 @@ def doctor(
     raise Exit(code=int(doctor(options, as_json=json)))
 
 
-@task(positional=[], help={**_CASE, "json": "print the plan as JSON"})
+@task(
+    positional=[],
+    help={
+        **_CASE,
+        "json": "print the plan as JSON",
+        "host": "only this host's share of it: its name, or its index from 0",
+    },
+)
 @_said_plainly
 def plan(
     _: Context,
@@ -238,8 +245,9 @@ def plan(
     device: str = "",
     workspace: str = "",
     json: bool = False,
+    host: str = "",
 ) -> None:
-    """Print what a night would do: every command, environment, port and evaluation, in order.
+    """Print what a night would do: a picture of it, then every command, to be pasted, in order.
 
     Touches nothing: no host, no port, no environment.
     """
@@ -248,7 +256,7 @@ def plan(
     options = Options(
         config, cluster=cluster, local=local, vllm=vllm, device=device, workspace=workspace
     )
-    sys.stdout.write(describe(options, as_json=json))
+    sys.stdout.write(describe(options, host, as_json=json))
 
 
 @task(

@@ -126,8 +126,13 @@ def endpoint_of(record: Record) -> str:
     return f"http://{plan['endpoint']['host']}:{plan['endpoint']['port']}"
 
 
-def describe(options: Options, *, as_json: bool) -> str:
+def describe(options: Options, host: str = "", *, as_json: bool) -> str:
     """Say what a night would do, as text or as JSON.
+
+    Args:
+        options: which case, and where.
+        host: name or index of the one host whose share is wanted; empty wants all.
+        as_json: or as text.
 
     Raises:
         UserError: the case or the options are wrong.
@@ -135,7 +140,7 @@ def describe(options: Options, *, as_json: bool) -> str:
     from ci.report.plan import as_text, as_values  # noqa: PLC0415
 
     plan = plan_of(options)
-    return json.dumps(as_values(plan), indent=2) + "\n" if as_json else as_text(plan)
+    return json.dumps(as_values(plan, host), indent=2) + "\n" if as_json else as_text(plan, host)
 
 
 def fetch_datasets(name: str, workspace: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from ci.errors import UserError
 from ci.evaluate.model import job_of
 from ci.evaluate.tools import TOOLS
 from ci.plan.model import Evaluation
+from ci.plan.variables import RUN_FOLDER
 
 if TYPE_CHECKING:
     from ci.case.model import Benchmark, Case
@@ -48,9 +49,8 @@ def evaluation(
         argv=(),
     )
     try:
-        command = tool.command(
-            job_of(planned, endpoint, f"{lead.workspace}/<run>/{benchmark.name}")
-        )
+        folder = RUN_FOLDER.format(workspace=lead.workspace, process=benchmark.name)
+        command = tool.command(job_of(planned, endpoint, folder))
     except UserError as error:
         if planned.dataset.path is None and not planned.dataset.form:
             return planned  # what the tool would make of it, nobody here can tell

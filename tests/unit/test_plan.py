@@ -175,7 +175,7 @@ def test_values_have_the_documented_shape():
     (process,) = values["processes"]
     assert set(process) == {
         *("name", "node", "host", "role", "headless", "argv", "env", "port", "health_url", "ports"),
-        "files",
+        *("cwd", "files"),
     }
     assert process["env"]["API_KEY"] == "***"
     assert values["endpoint"]["url"] == "http://127.0.0.1:8080"

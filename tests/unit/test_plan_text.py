@@ -1,0 +1,205 @@
+"""What `inv plan` prints: the picture of many ranks, what can be pasted, one host's share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from ci.case.load import parse
+from ci.errors import UserError
+from ci.hosts.target import Target
+from ci.plan.build import Site, build
+from ci.plan.model import Dataset, Host
+from ci.report import paste
+from ci.report.picture import WIDTH, spans
+from ci.report.plan import as_text, as_values
+
+MEMBER = (
+    "{dp_size: 32, dp_size_local: 16, dp_rank_start: %d, port_start: 7100, tp_size: 1, "
+    "dp_rpc_port: 12321, dp_address: '${NODE_%d_IP}'}"
+)
+TEMPLATE = """
+  - envs: {ASCEND_RT_VISIBLE_DEVICES: "${VISIBLE_DEVICES}", API_KEY: hush-hush}
+    server_cmd_template: [--port, "${PORT}", --data-parallel-size, "${DP_SIZE}",
+      --data-parallel-rank, "${DP_RANK}", --data-parallel-address, "${DP_ADDRESS}",
+      --data-parallel-rpc-port, "${DP_RPC_PORT}", --tensor-parallel-size, "${TP_SIZE}",
+      --kv-transfer-config, '{"kv_connector": "MooncakeConnectorV1", "kv_role": "%s"}']"""
+RANKS = f"""\
+test_name: sixty-four ranks
+model: m
+num_nodes: 4
+npu_per_node: 16
+routing:
+  type: disaggregated_prefill
+  groups: {{prefiller: [0, 1], decoder: [2, 3]}}
+config:
+{"".join(f"  - {MEMBER % one}" + chr(10) for one in ((0, 0), (16, 0), (0, 2), (16, 2)))}templates:\
+{"".join(TEMPLATE % f"kv_{role}" for role in ("producer", "producer", "consumer", "consumer"))}
+benchmarks:
+  acc: {{case_type: accuracy, dataset_path: d, num_prompts: 8, max_out_len: 4, batch_size: 2,
+        baseline: 50, threshold: 5}}
+"""
+
+
+def plan_of(text=RANKS, workspace="/w", hosts=4):
+    (case,) = parse(text.encode(), "c.yaml")
+    names = [f"n{at}" for at in range(hosts)]
+    site = Site(
+        targets=tuple(Target(name, name) for name in names),
+        hosts=tuple(
+            Host(name, f"10.0.0.{at + 1}", "eth0", workspace) for at, name in enumerate(names)
+        ),
+        serving={},
+        tools={},
+        model={},
+        datasets={"d": Dataset("d", "/data/d", "gsm8k", 40)},
+    )
+    return build(case, site)
+
+
+def picture_of(plan, host=""):
+    return as_text(plan, host).partition("\n\nThe steps")[0].splitlines()
+
+
+def test_sixty_four_ranks_are_a_line_a_host():
+    lines = picture_of(plan_of())
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= WIDTH
+    text = "\n".join(lines)
+    assert (
+        "prefill  node-1-rank-0…15  :7100-7115  devices 0-15, data-parallel ranks 16-31 of 32"
+        in text
+    )
+    assert "router              → decode node-3-rank-0…15 10.0.0.4:7100-7115  (requests)" in text
+    assert (
+        "all prefill servers → all decode servers  (key-value cache, MooncakeConnectorV1)" in text
+    )
+    assert "node-2-rank-1…15    → n2 10.0.0.3:" in text
+
+
+def test_every_rank_has_its_command():
+    text = as_text(plan_of())
+    assert text.count("\nvllm serve m \\\n") == 64
+    assert "hush-hush" not in text
+    assert text.count("export ASCEND_RT_VISIBLE_DEVICES=15\n") == 4
+
+
+def test_the_steps_are_in_order():
+    titles = [line for line in as_text(plan_of()).splitlines() if line.startswith("# ")]
+    numbered = [line for line in titles if line[2].isdecimal()]
+    assert [line.split(".")[0] for line in numbered] == [f"# {at + 1}" for at in range(67)]
+    assert [line.partition(" ")[2].partition(". ")[2][:18] for line in numbered[63:]] == [
+        *("On n3, start node-", "On n0, start route", "Await readiness: e", "On n0, acc with ai"),
+    ]
+
+
+@pytest.mark.parametrize("host", ["n2", "2"])
+def test_one_hosts_share(host):
+    plan = plan_of()
+    text = as_text(plan, host)
+    assert text.count("\nvllm serve") == 16
+    assert "# 33. On n2, start node-2-rank-0 (decode" in text
+    assert "On n1" not in text
+    assert "acc with" not in text
+    picture = "\n".join(picture_of(plan, host))
+    assert "  node 2     n2: 10.0.0.3 (eth0)" in picture
+    assert "  node 3     " not in picture
+    assert "node-3-rank-0…15    → n2 10.0.0.3:12321  (data-parallel head)" in picture
+    assert "10.0.0.4" not in picture
+    values = as_values(plan, host)
+    assert {one["host"] for one in values["processes"]} == {"n2"}
+    assert (values["router"], values["benchmarks"], len(values["hosts"])) == (None, [], 1)
+
+
+def test_the_share_of_the_leader_has_the_router_and_the_evaluations():
+    values = as_values(plan_of(), "0")
+    assert values["router"]["host"] == "n0"
+    assert [item["name"] for item in values["benchmarks"]] == ["acc"]
+    assert set(values["benchmarks"][0]["files"]) > {"config/run.py"}
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("N1", "did you mean 'n1'"),
+        ("n9", "no such host; There are"),
+        ("4", "There are: 0 n0, 1 n1"),
+    ],
+)
+def test_a_host_that_is_not_there_is_refused(host, words):
+    with pytest.raises(UserError, match=f"--host {host}: the plan has no such host"):
+        as_text(plan_of(), host)
+    with pytest.raises(UserError, match=words):
+        as_values(plan_of(), host)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [([], ""), ([3], "3"), ([2, 1], "1-2"), ([0, 1, 2, 5, 7, 8], "0-2, 5, 7-8"), ([1, 1], "1")],
+)
+def test_spans(numbers, text):
+    assert spans(numbers) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "means"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        ("two words", "two words"),
+        ('{"a": "$b"}', '{"a": "$b"}'),
+        ("it's `x` \\ $(y)", "it's `x` \\ $(y)"),
+        ("~/x y", "/home/me/x y"),
+        ("a:~/x", "a:/home/me/x"),
+        ("x~/y", "x~/y"),
+        ("/opt:$LD_LIBRARY_PATH", "/opt:/lib"),
+        ('"${LD_LIBRARY_PATH}" $OTHER', '"/lib" $OTHER'),
+        ("$HOMES $HOME", "$HOMES /home/me"),
+        ("two\nlines", "two\nlines"),
+    ],
+)
+def test_a_word_means_in_a_shell_what_it_means_on_the_host(word, means):
+    env = {"HOME": "/home/me", "LD_LIBRARY_PATH": "/lib", "PATH": os.environ["PATH"]}
+    found = subprocess.run(
+        ["bash", "-c", f"printf %s {paste.quoted(word)}"], env=env, capture_output=True, check=True
+    )
+    assert found.stdout.decode() == means
+
+
+def test_files_and_a_command_can_be_pasted(tmp_path):
+    files = {"a/one": "1\n", "a/two": "it's $HOME\n`x`\n", "three": ""}
+    argv = ["printenv", "WITH SPACE", "VLLM-ODD", "PLAIN"]
+    env = {"PLAIN": "p q", "VLLM-ODD": "o'o"}
+    lines = [*paste.files(str(tmp_path / "new"), files), *paste.command(env, argv[:1] + argv[2:])]
+    found = subprocess.run(
+        ["bash", "-e"], input="\n".join(lines).encode(), capture_output=True, check=True
+    )
+    assert found.stdout.decode() == "o'o\np q\n"
+    assert (tmp_path / "new/a/two").read_text("utf-8") == files["a/two"]
+    assert (tmp_path / "new/three").read_text("utf-8") == "\n"
+
+
+def test_a_long_command_is_broken_before_its_options():
+    argv = ["serve", "m", *(word for at in range(20) for word in (f"--option-{at}", str(at)))]
+    lines = list(paste.command({}, argv))
+    assert lines[:2] == ["serve m \\", "  --option-0 0 \\"]
+    assert lines[-1] == "  --option-19 19"
+
+
+def test_what_a_dataset_has_to_be_here_for_says_so():
+    plan = plan_of()
+    (item,) = plan.evaluations
+    plan = replace(plan, evaluations=(replace(item, argv=()),))
+    assert "# Its command is known once the dataset d is here." in as_text(plan)
+    assert as_values(plan)["benchmarks"][0]["files"] == {}
+
+
+def test_services_are_before_the_servers_that_ask_them():
+    pool = "kv_pool: {type: mooncake, master_port: 50051, metrics_port: 50052, config: {}}\n"
+    text = as_text(plan_of(pool + RANKS))
+    assert text.index("start mooncake") < text.index("start node-0-rank-0")
+    assert " (service; listens on " in text
+    assert "(service)" in text.partition("\n\nThe steps")[0]
