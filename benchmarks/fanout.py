@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,9 @@ PACKAGES = ("asyncssh", "pyinfra", "ansible-core")
 SIZES = (2, 8, 32, 128)
 PUSHED_BYTES = 100_000
 SLOW_S = 10.0
+FURTHER = 5
+COLUMNS = ("seconds", "cpu_s", "peak_mb")
+ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
 FACTS = ("wire", "store", "network", "ports", "software", "facts")
 # What any tool would run on a host: our own facts, from source.
@@ -87,8 +89,8 @@ def runs_with(name: str, peers: Path) -> Path | None:
 class Stage:
     """The hosts, the file that is pushed, and what one run is told."""
 
-    def __init__(self, lab: labs.Lab, folder: Path, further: int) -> None:
-        self.lab, self.folder, self.further = lab, folder, further
+    def __init__(self, lab: labs.Lab, folder: Path, *, tuned: bool) -> None:
+        self.lab, self.folder, self.tuned = lab, folder, tuned
         self.script = folder / "facts.py"
         self.script.write_text(facts_script())
 
@@ -108,7 +110,8 @@ class Stage:
             "payload": str(scratch / "payload"),
             "target": target,
             "folder": str(scratch),
-            "further": self.further if name == "ours" else 0,
+            "further": FURTHER,
+            "tuned": self.tuned,
         }
         try:
             told, peak_mb = self.client(name, python, task, watch_memory=watch_memory)
@@ -196,42 +199,60 @@ def end_masters(folder: Path) -> None:
 
 
 def measured(
-    stage: Stage, pythons: dict[str, Path], sizes: Sequence[int], times: int
-) -> dict[int, dict[str, list[dict[str, Any]]]]:
-    """Run all, in turn; the first of each is for memory and warmth, and is not timed.
+    stage: Stage, pythons: dict[str, Path], size: int, times: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Run all in turn; the first of each is for memory and warmth, and is not timed.
 
-    Whoever takes more than SLOW_S is timed but twice.
+    Whoever takes more than SLOW_S is timed but once.
     """
-    found: dict[int, dict[str, list[dict[str, Any]]]] = {
-        size: {name: [] for name in pythons} for size in sizes
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
+    first = {
+        name: stage.run(name, python, size, watch_memory=True) for name, python in pythons.items()
     }
-    for size in sizes:
-        peaks = {
-            name: stage.run(name, python, size, watch_memory=True)
-            for name, python in pythons.items()
-        }
-        for number in range(times):
-            for name, python in pythons.items():
-                if peaks[name]["seconds"] > SLOW_S and number > 1:
-                    continue
+    for number in range(times):
+        for name, python in pythons.items():
+            if number == 0 or first[name]["seconds"] < SLOW_S:
                 told = stage.run(name, python, size, watch_memory=False)
-                found[size][name].append({**told, "peak_mb": peaks[name]["peak_mb"]})
-    return found
+                runs[name].append({**told, "peak_mb": first[name]["peak_mb"]})
+    return runs
 
 
-def table(found: dict[int, dict[str, list[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
-    """Medians, a row for each size and contender."""
-    for size, by_name in found.items():
-        middle = {
-            name: {key: statistics.median(run[key] for run in runs) for key in COLUMNS}
-            for name, runs in by_name.items()
-        }
-        for name, row in middle.items():
-            ratio = row["seconds"] / middle["ours"]["seconds"]
-            yield {"hosts": size, "contender": name, "ratio": ratio, "n": len(by_name[name]), **row}
+def table(size: int, runs: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """A row for each contender: medians; the ratio is that of runs that followed each other."""
+    for name, each in runs.items():
+        middle = {key: statistics.median(one[key] for one in each) for key in COLUMNS}
+        pairs = zip(each, runs["ours"], strict=False)
+        ratio = statistics.median(one["seconds"] / mine["seconds"] for one, mine in pairs)
+        yield {"hosts": size, "contender": name, "ratio": ratio, "n": len(each), **middle}
 
 
-COLUMNS = ("seconds", "cpu_s", "peak_mb")
+def further_rounds(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Seconds of a further round over the connections that are open: an empty one, and facts."""
+    rounds = [one for run in runs for one in run["rounds"]]
+    return {kind: statistics.median(one[kind] for one in rounds) for kind in ("empty", "facts")}
+
+
+def present(names: Sequence[str], peers: Path) -> dict[str, Path]:
+    """Contender → the Python that runs it; says who is left out."""
+    found = {name: runs_with(name, peers) for name in dict.fromkeys(("ours", *names))}
+    for name in (name for name, python in found.items() if python is None):
+        print(f"{name} is not installed and is left out: --peers installs it")
+    return {name: python for name, python in found.items() if python}
+
+
+@contextlib.contextmanager
+def staged(folder: Path, count: int, *, tuned: bool) -> Iterator[Stage]:
+    """Bring the hosts up; takes all away again, whatever happens."""
+    shutil.rmtree(folder / "fanout", ignore_errors=True)
+    (folder / "fanout").mkdir(parents=True)
+    home = folder / "fanout-lab"
+    labs.down(home)
+    try:
+        lab = labs.up(home, count, name="fanout", cluster_file=folder / "fanout.yaml")
+        yield Stage(lab, folder / "fanout", tuned=tuned)
+    finally:
+        labs.down(home)
+        shutil.rmtree(folder / "fanout")
 
 
 def main() -> None:
@@ -241,53 +262,29 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5, help="of each, of which medians are told")
     parser.add_argument("--only", nargs="+", default=CONTENDERS, choices=CONTENDERS)
     parser.add_argument("--peers", action="store_true", help="install the peers first, with uv")
+    parser.add_argument("--tuned", action="store_true", help="give peers our remote tricks too")
     parser.add_argument("--json", type=Path, help="write everything there too")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(workspace_of("")) / "benchmarks"
-    folder.mkdir(parents=True, exist_ok=True)
     if asked.peers:
         install_peers(folder / "peers")
-    found_with = {
-        name: runs_with(name, folder / "peers") for name in dict.fromkeys(("ours", *asked.only))
-    }
-    pythons = {name: python for name, python in found_with.items() if python}
-    for name in found_with.keys() - pythons.keys():
-        print(f"{name} is not installed and is left out: --peers installs it")
+    pythons = present(asked.only, folder / "peers")
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
-    began = time.monotonic()
-    shutil.rmtree(folder / "fanout", ignore_errors=True)
-    (folder / "fanout").mkdir()
-    labs.down(folder / "fanout-lab")
-    try:
-        lab = labs.up(
-            folder / "fanout-lab",
-            max(asked.sizes),
-            name="fanout",
-            cluster_file=folder / "fanout.yaml",
-        )
-        found = measured(Stage(lab, folder / "fanout", 5), pythons, asked.sizes, asked.times)
-    finally:
-        labs.down(folder / "fanout-lab")
-        shutil.rmtree(folder / "fanout")
-    rows = list(table(found))
     print("hosts contender   wall s  × ours  client CPU s  peak MB  n")
-    for row in rows:
-        print(
-            "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
-            .format_map(row)
-        )  # fmt: skip
-    further = {
-        size: {
-            kind: statistics.median(one[kind] for run in by_name["ours"] for one in run["rounds"])
-            for kind in ("empty", "facts")
-        }
-        for size, by_name in found.items()
-    }
+    rows, further = [], {}
+    with staged(folder, max(asked.sizes), tuned=asked.tuned) as stage:
+        for size in asked.sizes:
+            runs = measured(stage, pythons, size, asked.times)
+            further[size] = further_rounds(runs["ours"])
+            for row in table(size, runs):
+                print(ROW.format_map(row), flush=True)
+                rows.append(row)
     for size, each in further.items():
-        print(f"a further round over {size:3} open connections: {each['empty']:.3f} s empty, "
-              f"{each['facts']:.3f} s facts")  # fmt: skip
-    print(f"all of it took {time.monotonic() - began:.0f} s")
+        print(
+            f"a further round over {size} open connections: {each['empty']:.3f} s empty, "
+            f"{each['facts']:.3f} s facts"
+        )
     if asked.json:
         asked.json.write_text(json.dumps({"rows": rows, "further": further}, indent=1) + "\n")
 

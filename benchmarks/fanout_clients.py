@@ -62,13 +62,21 @@ def ours(task: dict[str, Any]) -> Work:
 
 
 def asyncssh(task: dict[str, Any]) -> Work:
-    """asyncssh: its best idiom of those tried (one channel, one Python; 32 at once)."""
+    """asyncssh: all at once up to 32, script and file in two channels, or tuned in one."""
     asyncio = importlib.import_module("asyncio")
     library = importlib.import_module("asyncssh")
+    script, data = Path(task["script"]).read_bytes(), Path(task["payload"]).read_bytes()
 
-    async def one(address: str, given: dict[str, Any], stdin: bytes, turn: Any) -> str:  # noqa: ANN401
+    async def one(address: str, given: dict[str, Any], turn: Any) -> str:  # noqa: ANN401
         async with turn, library.connect(address, **given) as connection:
-            done = await connection.run(remote_command(task), input=stdin, encoding=None)
+            if task["tuned"]:
+                done = await connection.run(tuned(task), input=script + data, encoding=None)
+            else:
+                put = f"cat > {task['target']}"
+                done, _ = await asyncio.gather(
+                    connection.run("python3 -", input=script, encoding=None),
+                    connection.run(put, input=data, encoding=None),
+                )
             return str(json.loads(done.stdout)["hostname"])
 
     async def every() -> dict[str, str]:
@@ -82,8 +90,8 @@ def asyncssh(task: dict[str, Any]) -> Work:
             "encryption_algs": [CIPHER],
             "compression_algs": None,
         }
-        turn, stdin = asyncio.Semaphore(AT_ONCE), remote_input(task)
-        jobs = [one(address, given, stdin, turn) for address in task["hosts"].values()]
+        turn = asyncio.Semaphore(AT_ONCE)
+        jobs = [one(address, given, turn) for address in task["hosts"].values()]
         return dict(zip(task["hosts"], await asyncio.gather(*jobs), strict=True))
 
     return lambda: dict(asyncio.run(every()))
@@ -91,15 +99,15 @@ def asyncssh(task: dict[str, Any]) -> Work:
 
 def openssh(task: dict[str, Any]) -> Work:
     """OpenSSH: one batched call a host, 32 in parallel."""
-    stdin = Path(task["folder"], "stdin")
-    stdin.write_bytes(remote_input(task))
+    stdin, script = Path(task["folder"], "stdin"), Path(task["script"]).read_bytes()
+    stdin.write_bytes(script + Path(task["payload"]).read_bytes())
+    plain = f"head -c {len(script)} | python3 -; cat > {task['target']}"
+    command = tuned(task) if task["tuned"] else plain
 
     def one(address: str) -> str:
         argv = ["ssh", *ssh_options(task), "-i", task["identity"], f"root@{address}"]
         with stdin.open("rb") as file:
-            done = subprocess.run(
-                [*argv, remote_command(task)], stdin=file, capture_output=True, check=True
-            )
+            done = subprocess.run([*argv, command], stdin=file, capture_output=True, check=True)
         return str(json.loads(done.stdout)["hostname"])
 
     def work() -> dict[str, str]:
@@ -122,7 +130,7 @@ def pyinfra(task: dict[str, Any]) -> Work:
 
     class Everything(api.FactBase):  # type: ignore[misc, name-defined]
         def command(self) -> str:
-            return f"python3 -ISB -c {shlex.quote(script)}"
+            return f"python3 {'-ISB' if task['tuned'] else ''} -c {shlex.quote(script)}"
 
         def process(self, output: list[str]) -> str:
             return str(json.loads("".join(output))["hostname"])
@@ -203,16 +211,11 @@ def ssh_options(task: dict[str, Any]) -> list[str]:
     return ["-F", "none", *(word for name in options for word in ("-o", f"{name}={options[name]}"))]
 
 
-def remote_command(task: dict[str, Any]) -> str:
-    """One Python for both, started as ours is: quicker than `python3 -; cat`."""
+def tuned(task: dict[str, Any]) -> str:
+    """One Python for both, started as ours is, where anybody would write `python3 -; cat`."""
     size = Path(task["script"]).stat().st_size
     both = f"exec(i.read({size})); open({task['target']!r}, 'wb').write(i.read())"
     return shlex.join(["python3", "-ISBc", f"import sys; i = sys.stdin.buffer; {both}"])
-
-
-def remote_input(task: dict[str, Any]) -> bytes:
-    """What that reads: the facts' script, then the file."""
-    return Path(task["script"]).read_bytes() + Path(task["payload"]).read_bytes()
 
 
 def timed(work: Callable[[], object]) -> float:

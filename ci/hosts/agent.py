@@ -93,13 +93,13 @@ class Agent:
         # What tells of itself in events, to be asked for again where the way broke meanwhile.
         self._begun: dict[object, dict[str, Any]] = {}
         self._number = 0
-        self._up = threading.Event()
+        self._settled = threading.Event()  # open, or lost for good
         self._closing = threading.Event()
         self._heard = time.monotonic()
         self._channel, told = self._start()
         self._boot_id: str = told["boot_id"]
         self.workspace = (workspace or WORKSPACE).replace("~", told["home"], 1)
-        self._up.set()
+        self._settled.set()
         self._threads = [
             threading.Thread(target=work, daemon=True, name=f"{self.host} {work.__name__}")
             for work in (self._listen, self._beat)
@@ -156,9 +156,13 @@ class Agent:
         try:
             return result_of(self, do, self.ask(do, data, **wish), within_s)
         except ConnectionLost:
-            if do not in REPEATABLE or not self._up.wait(min(RETRY_S, within_s)):
+            if do not in REPEATABLE or not self.await_way(min(RETRY_S, within_s)):
                 raise
             return result_of(self, do, self.ask(do, data, **wish), within_s)
+
+    def await_way(self, within_s: float = RETRY_S + START_S) -> bool:
+        """Wait until a broken way is open again or lost for good; False when it is neither."""
+        return self._settled.wait(within_s)
 
     def read(self, path: str, offset: int = 0, tail: int | None = None) -> bytes:
         """Read a file from `offset` on, or its last `tail` bytes; none gives nothing."""
@@ -264,7 +268,7 @@ class Agent:
             if now - before > 2 * BEAT_S:
                 self._heard = now  # it was us who slept: the host may have said much meanwhile
             before = now
-            if not self._up.is_set():
+            if self.trouble:
                 continue
             if time.monotonic() - self._heard > SILENT_S:
                 self._channel.close()
@@ -344,7 +348,7 @@ class Agent:
         with self._lock:
             self.trouble = ""
             folders = [key for event, key in self._listeners if event == "state"]
-        self._up.set()
+        self._settled.set()
         if rebooted:
             self._tell_lost(
                 "the host rebooted meanwhile; see why in its console or with `last -x`, then run "
@@ -366,7 +370,7 @@ class Agent:
                 self._send(head)
 
     def _break(self, why: str, *, final: bool = False) -> None:
-        self._up.clear()
+        self._settled.clear()
         with self._lock:
             self.trouble = why
             pending, self._pending = self._pending, {}
@@ -378,6 +382,7 @@ class Agent:
 
     def _lose(self, why: str) -> None:
         self._break(why, final=True)
+        self._settled.set()
         if not self._closing.is_set():  # who let go of the host has nothing to be told
             self._tell_lost(why)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.hosts.process import Spec
 from ci.report.cause import message_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
         troubles.extend(found)
         return not found
 
+    lost: dict[str, str] = {}
+
+    def find_lost() -> list[str]:
+        lost.update(processes.lost())
+        return [_is_lost(host, processes.run) for host in lost]
+
+    attempt(find_lost)
     kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
     if not kept:
         attempt(lambda: _stop(processes, record))
@@ -43,7 +51,7 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
         found = processes.bring_logs_home(record.path / "logs")
         left_there.clear()
         left_there.update(found)
-        return [f"logs of {host}: {why}" for host, why in found.items()]
+        return [f"logs of {host}: {why}" for host, why in found.items() if host not in lost]
 
     attempt(bring_home)
     if not kept:
@@ -51,6 +59,14 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
         attempt(lambda: processes.clean(spared=left_there))
     for trouble in troubles:
         record.note(f"giving back: {trouble}")
+
+
+def _is_lost(host: str, run: str) -> str:
+    return (
+        f"{host} is lost: what ran there ends by itself {Spec.lease_s:g} s after the last word "
+        f"from here, and its logs stay there; once it is back, `inv down --run {run}` brings them "
+        "home and clears up"
+    )
 
 
 def _stop(processes: Processes, record: Record) -> list[str]:

@@ -199,15 +199,21 @@ class Processes:
         outcomes = call_all(self.agents, "keep", VERIFY_S, seconds=seconds)
         return [f"{host}: {one}" for host, one in outcomes.items() if not isinstance(one, Answer)]
 
+    def lost(self) -> dict[str, str]:
+        """Let broken ways come back, and give the hosts whose way did not, with the reason."""
+        for agent in self.agents.values():
+            agent.await_way()
+        return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}
+
     def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
-        """Stop everything, leases last; returns final states, and what could not be stopped."""
+        """Stop everything but on lost hosts, leases last; final states, and what would not stop."""
         states: list[tuple[Supervised, State]] = []
         troubles: list[str] = []
         for group in (self.started, list(self.leases.values())):
             asked = {
                 f"{item.name} on {item.host}": (item, item.ask_to_stop())
                 for item in group
-                if not item.state.complete
+                if not item.state.complete and not self.agents[item.host].trouble
             }
             outcomes = gather(
                 (
@@ -253,7 +259,7 @@ class Processes:
     def survivors(self) -> tuple[list[str], list[str]]:
         """Processes of this run that its hosts still see, and the hosts that did not say."""
         left, unsure = [], []
-        for host, answer in call_all(self.agents, "runs", VERIFY_S).items():
+        for host, answer in call_all(self._reachable(), "runs", VERIFY_S).items():
             if isinstance(answer, LamplighterError):
                 unsure.append(
                     f"{host} was not verified: {answer}; what ran there ends by itself "
@@ -270,12 +276,15 @@ class Processes:
     def clean(self, spared: Collection[str]) -> list[str]:
         """Remove this run's folder from every host but those; returns what could not be removed."""
         troubles = []
-        agents = {host: agent for host, agent in self.agents.items() if host not in spared}
+        agents = {host: one for host, one in self._reachable().items() if host not in spared}
         for host, answer in call_all(agents, "forget", VERIFY_S, run=self.run).items():
             said = answer if isinstance(answer, LamplighterError) else answer.value
             if said:
                 troubles.append(f"{host}: {said}")
         return troubles
+
+    def _reachable(self) -> dict[str, Agent]:
+        return {host: agent for host, agent in self.agents.items() if not agent.trouble}
 
 
 def _only_busy(error: HostBusy | SeveralFailed) -> bool:

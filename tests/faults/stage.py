@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hosts_here import until
+from hosts_here import PATIENCE_S, until
 
 from ci.lab import faults, inside
 from ci.nodes import workspace_of
@@ -118,7 +118,7 @@ class Night:
         until(lambda: words in self.said.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, f"the night ended before it said {words!r}"
 
-    def await_step(self, name: str) -> None:
+    def await_step(self, name: str, patience_s: float = PATIENCE_S) -> None:
         """Wait until the night is in this step, or has ended."""
 
         def there() -> bool:
@@ -126,7 +126,7 @@ class Night:
             known = journal is not None and f'"{name}' in journal.read_text()
             return known or self.process.poll() is not None
 
-        until(there)
+        until(there, patience_s)
         assert self.process.poll() is None, f"the night ended before {name!r}"
 
 
@@ -227,7 +227,7 @@ class Stage:
         print(ended.stdout)
         return ended
 
-    def pid_in(self, host: str, words: str) -> int:
+    def pid_in(self, host: str, words: str, patience_s: float = PATIENCE_S) -> int:
         """Wait for a process of a host whose command has these words; its pid on this machine."""
         found: list[int] = []
 
@@ -235,7 +235,7 @@ class Stage:
             found[:] = [p.pid for p in inside.processes(self.lab, host) if words in p.command]
             return bool(found)
 
-        until(there)
+        until(there, patience_s)
         return found[0]
 
     def excuse(self) -> None:
@@ -246,25 +246,36 @@ class Stage:
         """Commands of what runs on a host besides the lab itself."""
         return [one.command for one in inside.processes(self.lab, host)]
 
-    def await_free(self) -> None:
-        """Wait until nothing runs on any host."""
+    def await_free(self, *, cut_off: tuple[str, ...] = ()) -> None:
+        """Wait until nothing runs on any host.
+
+        Args:
+            cut_off: hosts whose sshd cannot know that a session is over; TCP tells it in minutes.
+        """
         for host in self.hosts:
-            until(lambda host=host: not self.ours_on(host), DEAD_MAN_S)
+            spared = "sshd: " if host in cut_off else "-"
+            until(
+                lambda host=host, spared=spared: all(
+                    command.startswith(spared) for command in self.ours_on(host)
+                ),
+                DEAD_MAN_S,
+            )
 
     def await_nothing_left(self, *, folders: tuple[str, ...] = ()) -> None:
         """Wait until no host has a process, a port or a file of ours; looks from inside.
 
         Args:
-            folders: hosts whose logs could not come home, so that a run's folder may stay there.
+            folders: hosts that were cut off: their logs could not come home, so that a run's
+                folder may stay there.
         """
-        self.await_free()
+        self.await_free(cut_off=folders)
         for host in self.hosts:
             assert inside.ports(self.lab, host) == set()
             left = [path for path in inside.written(self.lab, host) if not known_file(path)]
             left = [path for path in left if path not in self.excused]
             if host in folders:
                 left = [path for path in left if "/.lamplighter/" not in path]
-            assert left == [], host
+            assert left == [], f"{host} has {left}"
 
     def mend(self) -> None:
         """Make both hosts new."""

@@ -1,4 +1,4 @@
-"""Faults while a tool measures. Those with real vLLM, and those of the controller, are elsewhere."""
+"""Faults while a tool measures. Those of real vLLM and of the controller are elsewhere."""
 
 from __future__ import annotations
 

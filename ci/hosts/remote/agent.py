@@ -362,7 +362,10 @@ class Agent:
         self.hark(reader, take)
 
     def think(self, work: Callable[[], Frame], then: Callable[[Frame], None]) -> None:
-        """Do light work in a thread: a fork costs more than it. It may import nothing: see fork."""
+        """Do light work in a thread: a fork costs more than all of it.
+
+        It may import nothing: a fork meanwhile would leave that import locked in the child.
+        """
 
         def run() -> None:
             answer = work()
