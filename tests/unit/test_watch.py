@@ -46,7 +46,7 @@ def test_the_end_of_another_one_comes_first_even_when_both_have_ended():
 @pytest.mark.parametrize("state", ["lease_expired", "lost", "stopped"])
 def test_an_end_that_is_not_its_own_is_no_end_to_go_on_from(state: str):
     tool = ended("tool", State(state, signal=15))
-    with pytest.raises(ProcessDied, match="tool on here: |here: the controller"):
+    with pytest.raises(ProcessDied, match=r"tool on here: |here: the controller"):
         await_end(tool, events(tool), lambda _: None)
 
 
