@@ -8,6 +8,7 @@ the cheapest key exchange and cipher that we use ourselves.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -124,6 +125,7 @@ def pyinfra(task: dict[str, Any]) -> Work:
     connect = importlib.import_module("pyinfra.api.connect")
     operation = importlib.import_module("pyinfra.api.operation")
     operations = importlib.import_module("pyinfra.api.operations")
+    context = importlib.import_module("pyinfra.context")
     facts = importlib.import_module("pyinfra.api.facts")
     files = importlib.import_module("pyinfra.operations.files")
     script = Path(task["script"]).read_text()
@@ -144,7 +146,12 @@ def pyinfra(task: dict[str, Any]) -> Work:
         state = api.State(inventory, api.Config(PARALLEL=AT_ONCE))
         connect.connect_all(state)
         names = facts.get_facts(state, Everything)
-        operation.add_op(state, files.put, src=task["payload"], dest=task["target"])
+        put = {"src": task["payload"], "dest": task["target"]}
+        with context.ctx_state.use(state):
+            # As its command line does: add_op itself goes host by host.
+            spawn = functools.partial(state.pool.spawn, operation.add_op, state, files.put)
+            for one in [spawn(host=host, **put) for host in inventory]:
+                one.get()
         operations.run_ops(state, no_wait=True)
         connect.disconnect_all(state)
         return {host.name: name for host, name in names.items()}

@@ -365,6 +365,57 @@ def test_temporary_files_go_with_the_process(night, end):
     until(lambda: not folder.exists())
 
 
+SHARER = """
+import mmap, os, signal, sys, time
+for name in sys.argv[1:]:
+    handle = os.open("/dev/shm/" + name, os.O_CREAT | os.O_RDWR, 0o600)
+    os.ftruncate(handle, 4096)
+    held = mmap.mmap(handle, 4096)
+    os.close(handle)
+    print(name, flush=True)
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        break
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("end", ["stop", "supervisor", "process"])
+def test_shared_memory_goes_with_the_processes_that_alone_held_it(night, end):
+    ours, others, kept = (f"lamplighter-test-{os.getpid()}-{n}" for n in "123")
+    shared = Path("/dev/shm")
+    try:
+        (shared / kept).touch()  # was there before
+        one = night.start(sys.executable, "-c", SHARER, ours, kept)
+        until(lambda: "shared" in night.on_disk())
+        (shared / others).touch()  # has come since, and nobody of ours has it
+        if end == "stop":
+            one.stop(0)
+        else:
+            victim = one.state.pid if end == "process" else night.on_disk()["supervisor"]
+            os.kill(victim, signal.SIGKILL)
+            night.hears_end(one)
+        until(lambda: not (shared / ours).exists())
+        assert (shared / others).exists()
+        assert (shared / kept).exists()
+    finally:
+        for name in (ours, others, kept):
+            (shared / name).unlink(missing_ok=True)
+
+
+def test_shared_memory_that_somebody_else_holds_stays(night):
+    name = f"lamplighter-test-{os.getpid()}-4"
+    path = Path("/dev/shm") / name
+    try:
+        one = night.start(sys.executable, "-c", SHARER, name)
+        until(lambda: "shared" in night.on_disk())
+        with path.open("rb"):
+            one.stop(0)
+            assert path.exists()
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def test_a_temporary_folder_of_the_cases_own_is_left_alone(night, tmp_path):
     one = night.start("bash", "-c", LITTER, env={"TMPDIR": str(tmp_path)})
     assert temporary_folder(one) == tmp_path

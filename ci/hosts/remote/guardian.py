@@ -12,6 +12,7 @@ from typing import NoReturn, Optional, Tuple
 from ci.hosts.remote.control import dial, receive, settled
 from ci.hosts.remote.lock import Refused, acquire
 from ci.hosts.remote.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, sweep
+from ci.hosts.remote.shared import Shared
 from ci.hosts.remote.store import (
     State,
     boot_id,
@@ -54,15 +55,16 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
         answer(answers, refusal(error))
         os._exit(1)
+    shared = Shared()
     supervisor = os.fork()
     if supervisor == 0:
-        supervise(spec, folder, lock, answers)
+        supervise(spec, folder, lock, answers, shared)
     os.close(answers)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(supervisor, 0)
     if os.WIFSIGNALED(status):
-        end_orphans(folder, os.getpid(), REST_GRACE_S)
+        end_orphans(folder, os.getpid(), REST_GRACE_S, shared)
     remove(spec["tmp"])
     os._exit(0)
 
@@ -80,11 +82,11 @@ def detach(keep: int) -> None:
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def supervise(spec: State, folder: str, lock: int, answers: int) -> NoReturn:
+def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared) -> NoReturn:
     """Be the supervisor: one answer, then the loop."""
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        supervisor = Supervisor(spec, folder, lock)
+        supervisor = Supervisor(spec, folder, lock, shared)
         supervisor.launch()
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
         remove(folder)
@@ -151,7 +153,7 @@ def stop(folder: str, grace_s: Optional[float] = None) -> State:
             break
     if not state.get("complete") and not state.get("survivors"):
         await_guardian(folder)
-        state = end_orphans(folder, -1, REST_GRACE_S if grace_s is None else grace_s)
+        state = end_orphans(folder, -1, REST_GRACE_S if grace_s is None else grace_s, Shared())
     return state
 
 
@@ -166,13 +168,14 @@ def await_guardian(folder: str) -> None:
         time.sleep(0.02)
 
 
-def end_orphans(folder: str, root: int, grace_s: float) -> State:
+def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
     """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
     state = settled(folder)
     if state["complete"]:
         return state
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
-    state.update(sweep(root, marker, grace_s))
+    shared.held.update((name, inode) for name, inode in state.get("shared", ()))
+    state.update(sweep(root, marker, grace_s, shared))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
     if state["complete"] and state.get("tmp"):
         remove(state["tmp"])  # the guardian that should have done it may have been killed, too

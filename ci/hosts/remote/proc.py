@@ -6,6 +6,8 @@ import signal
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from ci.hosts.remote.shared import Shared
+
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
 KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
@@ -62,8 +64,9 @@ def members(root: int, marker: bytes) -> Set[Seen]:
 class Ladder:
     """TERM, then KILL from `kill_at` on, each once to every process that is found."""
 
-    def __init__(self, root: int, marker: bytes, grace_s: float) -> None:
+    def __init__(self, root: int, marker: bytes, grace_s: float, shared: Shared) -> None:
         self.root = root
+        self.shared = shared
         self.marker = marker
         self.kill_at = time.monotonic() + grace_s
         self.termed: Set[Tuple[int, int]] = set()
@@ -72,6 +75,7 @@ class Ladder:
     def press(self) -> Set[Seen]:
         """Signal whoever has not had this rung's signal yet; return who was still there."""
         left = members(self.root, self.marker)
+        self.shared.look(lambda: [one.pid for one in left])
         kill = time.monotonic() >= self.kill_at
         told = self.killed if kill else self.termed
         for one in left:
@@ -104,11 +108,13 @@ class Ladder:
         return {"survivors": survivors, "killed": killed, "escalated": killed > 0}
 
 
-def sweep(root: int, marker: bytes, grace_s: float) -> Dict[str, Any]:
+def sweep(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
     """Climb the whole ladder without a supervisor's event loop."""
-    ladder = Ladder(root, marker, grace_s)
+    ladder = Ladder(root, marker, grace_s, shared)
     while True:
         left = ladder.press()
+        if not left:
+            shared.remove()
         if not left or ladder.given_up:
             return ladder.report(left)
         time.sleep(0.02)

@@ -1,7 +1,7 @@
 """Starts one process on a host, owns its whole descent, and ends it when told or left alone.
 
-Touches `<workspace>/.lamplighter`, a folder in the temporary one, and the processes that it
-started, nothing else.
+Touches `<workspace>/.lamplighter`, a folder in the temporary one, the processes that it started
+and what they leave in /dev/shm, nothing else.
 """
 
 import contextlib
@@ -20,7 +20,8 @@ from typing import Dict, Optional, Set
 
 from ci.hosts.remote.control import MESSAGE_BYTES, listen
 from ci.hosts.remote.lock import Refused
-from ci.hosts.remote.proc import MARKER, TICK_S, Ladder, sweep
+from ci.hosts.remote.proc import MARKER, TICK_S, Ladder, members, sweep
+from ci.hosts.remote.shared import Shared
 from ci.hosts.remote.store import State, boot_id, now_text, remove, write_json
 
 REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
@@ -32,8 +33,9 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 class Supervisor:
     """One process, its descent, and whoever watches it through the control socket."""
 
-    def __init__(self, spec: State, folder: str, lock: int) -> None:
+    def __init__(self, spec: State, folder: str, lock: int, shared: Shared) -> None:
         self.spec = spec
+        self.shared = shared
         self.folder = folder
         self.lock = lock
         self.grace_s = float(spec["grace_s"])
@@ -115,11 +117,18 @@ class Supervisor:
             for key, _ in events:
                 key.data()
             if self.ladder is None:
+                self.look_at_shared()
                 self.check_bounds()
             if self.ladder is not None:
                 self.press(self.ladder)
             if self.unsaved:
                 self.save()
+
+    def look_at_shared(self) -> None:
+        """Keep on the disk what is held in /dev/shm, for whoever outlives this process."""
+        if self.shared.look(lambda: [one.pid for one in members(os.getpid(), self.marker)]):
+            self.state["shared"] = sorted(self.shared.held)
+            self.unsaved = True
 
     def pause_s(self) -> float:
         """How long nothing needs doing unless something happens."""
@@ -170,7 +179,7 @@ class Supervisor:
         """Step on the ladder; the first cause stays, a shorter grace counts."""
         if self.ladder is None:
             self.cause = cause
-            self.ladder = Ladder(os.getpid(), self.marker, grace_s)
+            self.ladder = Ladder(os.getpid(), self.marker, grace_s, self.shared)
         self.ladder.kill_at = min(self.ladder.kill_at, time.monotonic() + grace_s)
 
     def press(self, ladder: Ladder) -> None:
@@ -190,6 +199,7 @@ class Supervisor:
         """Free the host first: who hears of the end may start the next process at once."""
         self.state["complete"] = True
         remove(self.spec["tmp"])
+        self.shared.remove()
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
         self.publish()
         with contextlib.suppress(OSError):
@@ -198,7 +208,7 @@ class Supervisor:
     def fail(self, error: BaseException) -> None:
         """Leave nothing behind after a defect of our own."""
         self.state["error"] = f"{type(error).__name__}: {error}"
-        ladder = sweep(os.getpid(), self.marker, 0)
+        ladder = sweep(os.getpid(), self.marker, 0, self.shared)
         self.reap()
         self.state.update(ladder, state="lost", ended_at=now_text())
         self.finish()
