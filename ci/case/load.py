@@ -6,13 +6,16 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import deployment, external_dp, single_node, sweep
+from ci.case import sweep
 from ci.case.source import MAX_BYTES, read
 from ci.case.wording import found
 from ci.errors import CaseError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from ci.case.model import Case
+    from ci.case.source import Source
 
 # Keys of the top that only one dialect has; `deployment` is what is left.
 SINGLE_NODE = ("test_cases",)
@@ -82,15 +85,34 @@ def parse(data: bytes, path: str) -> tuple[Case, ...]:
     Raises:
         CaseError: as for `load`.
     """
-    source = read(data, path)
+    return cases_of(read(data, path))
+
+
+def cases_of(source: Source) -> tuple[Case, ...]:
+    """Make the cases of a file that was read. Pure.
+
+    Raises:
+        CaseError: as for `load`.
+    """
     if not isinstance(source.value, dict):
         message = f"expected a mapping of keys to values, found {found(source.value)}"
         raise CaseError((source.at_value((), message),))
-    if any(key in source.value for key in SINGLE_NODE):
-        return sweep.cases(source, single_node.read)
-    if any(key in source.value for key in EXTERNAL_DP):
-        return sweep.cases(source, lambda one: (external_dp.read(one),))
-    return sweep.cases(source, lambda one: (deployment.read(one),))
+    return sweep.cases(source, _reader(source.value))
+
+
+def _reader(document: Collection[str]) -> Callable[[Source], tuple[Case, ...]]:
+    """The reader of a document's dialect; the others' models are not even made."""
+    if any(key in document for key in SINGLE_NODE):
+        from ci.case import single_node  # noqa: PLC0415
+
+        return single_node.read
+    if any(key in document for key in EXTERNAL_DP):
+        from ci.case import external_dp  # noqa: PLC0415
+
+        return lambda source: (external_dp.read(source),)
+    from ci.case import deployment  # noqa: PLC0415
+
+    return lambda source: (deployment.read(source),)
 
 
 def _is_file(path: Path) -> bool:

@@ -28,7 +28,10 @@ def _known_tool(name: str) -> str:
 class Strict(BaseModel):
     """Frozen, strict about types, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Built when first used: a file needs the models of one dialect.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class Entry(Strict):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case.load import find, parse
+from ci.case.load import cases_of, find
 from ci.case.source import MAX_BYTES, read
 from ci.check.finding import Finding, Server, Subject
 from ci.check.places import Places, places_of
@@ -75,19 +75,16 @@ def findings_of(file: Path) -> tuple[Finding, ...]:
 def examine(data: bytes, file: str) -> tuple[Finding, ...]:
     """Check a case file's bytes. Asks no host; reads the project's own lists and nothing else."""
     try:
-        cases = parse(data, file)
+        source = read(data, file)
+        cases = cases_of(source)
     except CaseError as error:
         found = [Finding("error", problem, "case") for problem in error.problems]
     except UserError as error:
         found = [Finding("error", Problem(file, 1, 1, "", str(error)), "case")]
     else:
-        places = _places(data, file)
+        places = places_of(source, data.decode("utf-8-sig"))
         found = [finding for case in cases for finding in _of_case(case, places)]
     return _in_order(found)
-
-
-def _places(data: bytes, file: str) -> Places:
-    return places_of(read(data, file), data.decode("utf-8-sig"))
 
 
 def _of_case(case: Case, places: Places) -> Iterator[Finding]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_PORT = 65535
 _LOOPBACKS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
@@ -58,17 +59,12 @@ class Parallel:
 
 def option(argv: Sequence[str], name: str) -> str | None:
     """The value of `--name value` or `--name=value`; the last one given counts."""
-    value = None
-    for word, following in zip(argv, (*argv[1:], ""), strict=True):
-        flag, equals, given = word.partition("=")
-        if flag.startswith("-") and _long(flag) == name:
-            value = given if equals else following
-    return value
+    return _options(tuple(argv)).get(name)
 
 
 def has(argv: Sequence[str], name: str) -> bool:
     """Whether an option is given, with a value or without."""
-    return any(word.startswith("-") and _long(word.partition("=")[0]) == name for word in argv)
+    return name in _options(tuple(argv))
 
 
 def number(argv: Sequence[str], name: str) -> int | None:
@@ -144,6 +140,18 @@ def parallel(argv: Sequence[str]) -> Parallel | None:
 def nodes(argv: Sequence[str]) -> int:
     """Over how many nodes one rank's tensor and pipeline parallelism reaches."""
     return number(argv, "--nnodes") or 1
+
+
+# Planning and checking ask for dozens of options of the same few command lines.
+@lru_cache(maxsize=4096)
+def _options(argv: tuple[str, ...]) -> Mapping[str, str]:
+    """Option → its value, or the word that follows it."""
+    found = {}
+    for word, following in zip(argv, (*argv[1:], ""), strict=False):
+        if word.startswith("-"):
+            flag, equals, given = word.partition("=")
+            found[_long(flag)] = given if equals else following
+    return found
 
 
 def _long(flag: str) -> str:
