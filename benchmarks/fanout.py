@@ -265,7 +265,8 @@ def main() -> None:
     parser.add_argument("--tuned", action="store_true", help="give peers our remote tricks too")
     parser.add_argument("--json", type=Path, help="write everything there too")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken away all the same
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     folder = Path(workspace_of("")) / "benchmarks"
     if asked.peers:
         install_peers(folder / "peers")

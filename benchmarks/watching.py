@@ -187,7 +187,8 @@ def main() -> None:
     parser.add_argument("--logs-s", type=float, default=15)
     parser.add_argument("--json", type=Path, help="write the figures there too")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken away all the same
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     folder = Path(workspace_of("")) / "benchmarks"
     cluster_file = folder / "watching.yaml"
     folder.mkdir(parents=True, exist_ok=True)
