@@ -33,7 +33,7 @@ class Spec:
         argv: what to start, without a shell.
         env: added to the host's environment; reaches the host on stdin, never on a command line.
         owner: who runs it, for whoever finds the host busy.
-        expand: names in `env` whose `$NAME` refer to the host's own environment.
+        expand: names whose `$NAME` in `argv` and `env` is the host's own value.
         cwd: working folder on the host; None for the process's own.
         lease_s: after so long without a sign from the controller everything is ended.
         grace_s: between TERM and KILL.

@@ -269,7 +269,7 @@ def test_the_log_is_complete_and_comes_home(night, tmp_path):
 
 
 def test_environment_reaches_the_process_and_nothing_else(night):
-    value = "hidden-word with 'quotes'; and $PATH\n"
+    value = "hidden-word with 'quotes'; and $OTHER\n"
     script = (
         'printf %s "$TOKEN" | cksum; echo "$PATH"; echo "$LAMPLIGHTER_RUN $SPT_NOENV"; exec cat'
     )
@@ -285,6 +285,17 @@ def test_environment_reaches_the_process_and_nothing_else(night):
     texts = [path.read_bytes() for path in night.folder().iterdir() if path.is_file()]
     assert len(texts) >= 3
     assert not any(b"hidden-word" in text for text in texts)
+
+
+def test_what_only_the_host_knows_is_expanded_there(night):
+    one = night.start(
+        *("sh", "-c", 'printf "%s\\n" "$@" "$ALL"', "-", "$HOME/x", "${HOME}y", "$OTHER", "$NONE"),
+        env={"ALL": "/lib:$HOME:${NONE}:$OTHER"},
+        expand=("HOME", "NONE"),
+    )
+    night.hears_end(one)
+    home = os.environ["HOME"]
+    assert one.tail() == (f"{home}/x", f"{home}y", "$OTHER", "", f"/lib:{home}::$OTHER")
 
 
 def test_secrets_are_on_no_command_line(night):

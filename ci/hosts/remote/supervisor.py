@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import Dict, Optional, Set
+from typing import Dict, List, Mapping, Match, Optional, Set
 
 from ci.hosts.remote.control import MESSAGE_BYTES, listen
 from ci.hosts.remote.lock import Refused
@@ -91,14 +91,15 @@ class Supervisor:
             os.O_WRONLY | os.O_CREAT | os.O_APPEND,
             0o600,
         )
+        env = child_environment(self.spec)
         try:
             self.child = subprocess.Popen(
-                self.spec["argv"],
+                [expanded(word, self.spec["expand"], env) for word in self.spec["argv"]],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.spec["cwd"] or self.folder,
-                env=child_environment(self.spec),
+                env=env,
                 start_new_session=True,
                 preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509 - this process has one thread
             )
@@ -274,12 +275,20 @@ class Supervisor:
 
 
 def child_environment(spec: State) -> Dict[str, str]:
-    """Build the child's environment; names in `expand` may refer to the host's own values."""
+    """Build the child's environment; what `expand` names is the host's own value in it."""
     env = dict(os.environ, TMPDIR=spec["tmp"])
-    for name, value in spec["env"].items():
-        if name in spec["expand"]:
-            value = re.sub(r"\$\{?(\w+)\}?", lambda m: os.environ.get(m[1], ""), value)  # noqa: PLW2901
-        env[name] = value
+    given = spec["env"].items()
+    env.update((name, expanded(text, spec["expand"], os.environ)) for name, text in given)
     # SPT_NOENV keeps setproctitle, which vLLM uses, from wiping the marker.
     env.update({MARKER: f"{spec['run']}/{spec['process']}", "SPT_NOENV": "1"})
     return env
+
+
+def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:
+    """Replace `$X` and `${X}` by values, of these names alone; one that is not there is empty."""
+
+    def value(match: Match[str]) -> str:
+        name = match[1] or match[2]
+        return values.get(name, "") if name in names else match[0]
+
+    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, text)
