@@ -72,6 +72,11 @@ models = [{model!r}]
 datasets = [dict(_found[0], abbr={abbr!r}, path={path!r})]
 summarizer = {summarizer!r}
 """
+# What the field's own runner asks for where a case does not say, so that its baselines hold here.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "accuracy": {"temperature": 0.6},
+    "performance": {"temperature": 0.0, "ignore_eos": True},
+}
 GENERATION = (
     *("temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "repetition_penalty"),
     *("stop", "ignore_eos"),
@@ -190,6 +195,5 @@ def _model(job: Job) -> dict[str, Any]:
 def _generation(job: Job) -> dict[str, Any]:
     given = {key: getattr(job.benchmark, key) for key in GENERATION}
     given["chat_template_kwargs"] = job.benchmark.template or None
-    if job.benchmark.case_type == "accuracy" and given["temperature"] is None:
-        given["temperature"] = 0.0
-    return {key: value for key, value in given.items() if value is not None}
+    given = {key: value for key, value in given.items() if value is not None}
+    return {**DEFAULTS[job.benchmark.case_type], **given}

@@ -213,7 +213,12 @@ def test_every_request_carries_what_the_case_asks_for(
 ) -> None:
     made = command(job("aisbench", "performance", **written))
     (model,) = configured(made.files["config/run.py"])["models"]
-    assert model["generation_kwargs"] == sent
+    assert model["generation_kwargs"] == {"temperature": 0.0, "ignore_eos": True, **sent}
+
+
+def test_accuracy_is_asked_as_the_fields_own_runner_asks() -> None:
+    (model,) = configured(command(job("aisbench")).files["config/run.py"])["models"]
+    assert model["generation_kwargs"] == {"temperature": 0.6}
 
 
 def test_raw_answers_are_judged_where_the_case_says_so() -> None:
@@ -246,7 +251,7 @@ def test_performance_streams_and_needs_the_tokenizer() -> None:
     scope = configured(made.files["config/run.py"])
     (model,) = scope["models"]
     assert (model["stream"], model["path"]) == (True, "/models/qwen")
-    assert model["generation_kwargs"] == {}
+    assert model["generation_kwargs"] == {"temperature": 0.0, "ignore_eos": True}
     assert scope["summarizer"]["attr"] == "performance"
     assert made.argv[made.argv.index("--mode") + 1] == "perf"
     assert scope["asked"][0].endswith(".aime2024.aime2024_gen_0_shot_str")
