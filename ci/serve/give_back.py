@@ -51,7 +51,11 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
         found = processes.bring_logs_home(record.path / "logs")
         left_there.clear()
         left_there.update(found)
-        return [f"logs of {host}: {why}" for host, why in found.items() if host not in lost]
+        return [
+            f"{host}: its logs did not come home: {why.removeprefix(f'{host}: ')}"
+            for host, why in found.items()
+            if host not in lost
+        ]
 
     attempt(bring_home)
     if not kept:

@@ -236,8 +236,11 @@ class Processes:
         for item in self.started:
             by_host.setdefault(item.host, []).append(item.name)
         outcomes = fan_out(by_host, lambda host: self._logs_home(host, by_host[host], home))
+        rebooted = {item.host: item.why_lost for item in self.started if item.why_lost}
         return {
-            host: str(error)
+            host: f"they are not there any more: {rebooted[host]}"
+            if host in rebooted and not self.agents[host].trouble
+            else str(error)
             for host, error in outcomes.items()
             if isinstance(error, LamplighterError)
         }

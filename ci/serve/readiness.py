@@ -134,8 +134,8 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
             last_seen, since = readiness.waiting_for, now
         if now - begin >= deadline_s:
             raise NotReady(
-                f"{name} is not ready after {deadline_s:g} s: still waiting for {last_seen}, "
-                f"unchanged for {now - since:.0f} s; see the servers' logs, or raise "
+                f"{name} is not ready after {round(deadline_s, 1):g} s: still waiting for "
+                f"{last_seen}, unchanged for {now - since:.0f} s; see the servers' logs, or raise "
                 "ready_timeout_s in the case",
             )
         if now - told >= TICK_S:

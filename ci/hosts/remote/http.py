@@ -41,7 +41,7 @@ def ask(
     late = f"no connection within {connect_s:g} s"
     try:
         connection.connect()
-        late = f"no answer within {timeout_s:g} s"
+        late = f"no answer within {round(timeout_s, 1):g} s"
         connection.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         sock = connection.sock
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
