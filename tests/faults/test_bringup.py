@@ -88,6 +88,12 @@ def test_link_down_for_good(stage: Stage):
     assert night.log(stage.head, "server-0")
     # Nobody can reach it to see: it has ended everything by itself.
     stage.await_nothing_left(folders=(stage.worker,))
+    # Once it is back, what the report says to do brings the rest home.
+    run = night.record["id"]
+    assert f"inv down --run {run}" in night.notes
+    faults.mend(stage.lab, stage.worker)
+    assert stage.inv("down", "--run", run).returncode == 0
+    assert [path for path in inside.written(stage.lab, stage.worker) if run in path] == []
 
 
 def test_20_percent_of_packets_lost(stage: Stage):
@@ -121,6 +127,7 @@ def test_a_host_crashes_and_reboots_empty(stage: Stage):
     faults.crash(stage.lab, stage.worker)
     faults.boot(stage.lab, stage.worker)
     night.finish()
-    night.assert_unknown(f"lost {stage.worker}", "rebooted")
+    night.assert_unknown(f"lost {stage.worker}", "rebooted", "run again")
+    assert "its logs did not come home: they are not there any more" in night.notes
     assert night.log(stage.head, "server-0")
     stage.await_nothing_left()
