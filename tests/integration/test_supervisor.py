@@ -377,13 +377,13 @@ def test_temporary_files_go_with_the_process(night, end):
 
 
 SHARER = """
-import mmap, os, signal, sys, time
+import mmap, multiprocessing, os, signal, sys, time
+lock = multiprocessing.get_context("spawn").Lock()
 for name in sys.argv[1:]:
     handle = os.open("/dev/shm/" + name, os.O_CREAT | os.O_RDWR, 0o600)
     os.ftruncate(handle, 4096)
     held = mmap.mmap(handle, 4096)
     os.close(handle)
-    print(name, flush=True)
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         break
@@ -398,7 +398,9 @@ def test_shared_memory_goes_with_the_processes_that_alone_held_it(night, end):
     try:
         (shared / kept).touch()  # was there before
         one = night.start(sys.executable, "-c", SHARER, ours, kept)
-        until(lambda: "shared" in night.on_disk())
+        until(lambda: len(night.on_disk().get("shared", ())) == 2)
+        held = {name for name, _ in night.on_disk()["shared"]}
+        assert held > {ours}  # and a semaphore
         (shared / others).touch()  # has come since, and nobody of ours has it
         if end == "stop":
             one.stop(0)
@@ -406,7 +408,7 @@ def test_shared_memory_goes_with_the_processes_that_alone_held_it(night, end):
             victim = one.state.pid if end == "process" else night.on_disk()["supervisor"]
             os.kill(victim, signal.SIGKILL)
             night.hears_end(one)
-        until(lambda: not (shared / ours).exists())
+        until(lambda: not any((shared / name).exists() for name in held))
         assert (shared / others).exists()
         assert (shared / kept).exists()
     finally:

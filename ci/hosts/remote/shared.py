@@ -25,8 +25,8 @@ class Shared:
         """Note what of the files that have come since the last look is held; tells of news."""
         now, count = files(), len(self.held)
         if now - self.known:  # most looks end here, and cost next to nothing
-            for pid in pids():
-                self.held.update(held_by(pid) - self.before)
+            inodes = {inode for pid in pids() for inode in held_by(pid)}
+            self.held.update(one for one in now - self.before if one[1] in inodes)
         self.known = now
         return len(self.held) > count
 
@@ -34,8 +34,12 @@ class Shared:
         """Remove what the descent, all of it gone, has left and nobody holds."""
         left = self.held & files()
         if left:
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                left -= held_by(int(pid))
+            others = {
+                inode
+                for pid in filter(str.isdigit, os.listdir("/proc"))
+                for inode in held_by(int(pid))
+            }
+            left = {one for one in left if one[1] not in others}
         for name, _ in left:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(FOLDER, name))
@@ -50,24 +54,20 @@ def files() -> Set[File]:
         return set()
 
 
-def held_by(pid: int) -> Set[File]:
-    """Give the files there that a process has mapped or open; none where it may not be seen."""
-    held: Set[File] = set()
+def held_by(pid: int) -> Iterator[int]:
+    """Give the inodes there that a process has mapped or open; none where it may not be seen.
+
+    Not the names: a semaphore is mapped before it gets its own.
+    """
     with contextlib.suppress(OSError):
-        held.update(_mapped(pid))
-    with contextlib.suppress(OSError):
+        device = os.stat(FOLDER).st_dev
+        mark = b" %02x:%02x " % (os.major(device), os.minor(device))
+        with open("/proc/%d/maps" % pid, "rb") as file:
+            for line in file:
+                if mark in line:
+                    yield int(line.split(None, 5)[4])
         for handle in os.listdir("/proc/%d/fd" % pid):
             with contextlib.suppress(OSError):
-                path = "/proc/%d/fd/%s" % (pid, handle)
-                folder, name = os.path.split(os.readlink(path))
-                if folder == FOLDER:
-                    held.add((name, os.stat(path).st_ino))
-    return held
-
-
-def _mapped(pid: int) -> Iterator[File]:
-    with open("/proc/%d/maps" % pid, "rb") as file:
-        for line in file:
-            if b" /dev/shm/" in line:
-                fields = line.split(None, 5)
-                yield os.fsdecode(fields[5].rstrip(b"\n"))[len(FOLDER) + 1 :], int(fields[4])
+                seen = os.stat("/proc/%d/fd/%s" % (pid, handle))
+                if seen.st_dev == device:
+                    yield seen.st_ino
