@@ -50,7 +50,7 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
         plan.endpoint,
         asked_on(processes.agents[plan.leader]),
         processes.events,
-        deadline - time.monotonic(),
+        deadline - time.monotonic() if plan.services or plan.router else plan.case.ready_timeout_s,
         processes.tell,
         ranks=plan.ranks,
         where=plan.leader,
