@@ -66,7 +66,7 @@ def test_a_case_is_found_from_any_folder_of_the_project():
             "cannot be served here",
         ),
         (("datasets.fetch", "--name", "no-such"), "no-such"),
-        (("plan", "--config", "local-gsm8k"), "inv datasets.fetch"),
+        (("nightly", "--config", "local-gsm8k"), "inv datasets.fetch"),
     ],
 )
 def test_a_mistake_is_told_in_words_with_exit_code_2(

@@ -38,7 +38,7 @@ def plan_of(port, **more):
             for name, where in ADDRESSES.items()
         ),
         preparations=(),
-        processes=(
+        everything=(
             Values(
                 name="server-0",
                 host="a",

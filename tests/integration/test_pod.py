@@ -266,7 +266,7 @@ def test_services_servers_and_router_start_one_after_the_other(tmp_path):
         name="store",
         argv=(
             *(sys.executable, "-c", answering(store_port, f"{shows}; {slow}")),
-            f"{plan.workspace}/.lamplighter/<run>/store/conf/a.json",
+            f"{plan.workspace}/.lamplighter/<run>/inputs/store/conf/a.json",
         ),
         ports=(store_port,),
         health_url=None,
