@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from ci.case import address
 from ci.case.cluster import SECTIONS, Cluster, HostEntry, Settings
-from ci.case.source import MAX_BYTES, read
+from ci.case.load import bytes_of
+from ci.case.source import read
 from ci.case.wording import found, problems
 from ci.errors import CaseError, UserError
 from ci.hosts.target import LOCAL_ADDRESSES, Accelerator, Target
@@ -68,13 +69,7 @@ def load(path: Path) -> tuple[Target, ...]:
         CaseError: the file is not a sound cluster; carries every problem found.
         UserError: the file cannot be read at all.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path}: cannot be read: {reason}; check the path") from error
-    return parse(data, str(path))
+    return parse(bytes_of(path), str(path))
 
 
 def parse(data: bytes, path: str) -> tuple[Target, ...]:

@@ -70,13 +70,21 @@ def load(path: Path) -> tuple[Case, ...]:
         CaseError: the file is not a sound case; carries every problem found.
         UserError: the file cannot be read at all.
     """
+    return parse(bytes_of(path), str(path))
+
+
+def bytes_of(path: Path) -> bytes:
+    """Read a file whole, or a byte more than may be in it.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{path}: cannot be read: {reason}; check the path") from error
-    return parse(data, str(path))
 
 
 def parse(data: bytes, path: str) -> tuple[Case, ...]:
