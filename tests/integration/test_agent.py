@@ -17,6 +17,7 @@ from ci.errors import ConnectionLost, InfrastructureError
 from ci.hosts.agent import Agent, call_all
 from ci.hosts.connection import LocalConnection
 from ci.hosts.process import Spec, start
+from ci.hosts.remote.proc import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,15 @@ def test_what_cannot_be_done_says_why(agent: Agent, tmp_path: Path):
     with pytest.raises(InfrastructureError, match=r"cannot write .*make room"):
         agent.write(str(tmp_path / "file" / "below"), b"")
     assert agent.read(str(tmp_path / "none")) == b""
+
+
+def test_who_listens_for_a_while_is_gone_when_told(agent: Agent):
+    opened = agent.call("open_ports", address="127.0.0.1", ports=[], seconds=60).value
+    pid, began, port = (opened[key] for key in ("pid", "began", "ephemeral"))
+    assert agent.call("accepts", port=port).value is True
+    assert agent.call("close_ports", pid=pid, began=began).value is True
+    assert look(str(pid)) is None
+    assert agent.call("accepts", port=port).value is False
 
 
 def test_files_are_written_whole_and_read_in_parts(agent: Agent, tmp_path: Path):

@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -20,9 +22,8 @@ def listening(address="127.0.0.1", ports=(), seconds=30):
     try:
         yield opened
     finally:
-        closed = reach.close_ports(opened["pid"], opened["began"])
-        os.waitpid(opened["pid"], 0)
-        assert closed
+        assert reach.close_ports(opened["pid"], opened["began"])
+        assert look(str(opened["pid"])) is None
 
 
 @pytest.fixture
@@ -64,6 +65,31 @@ def test_a_name_that_means_nothing_is_unreachable():
 def test_an_address_that_is_not_ours_cannot_be_listened_on():
     with pytest.raises(OSError, match="assign requested address"):
         reach.open_ports("192.0.2.77", [], 5)
+
+
+def test_a_name_is_not_looked_up_to_listen_on():
+    with pytest.raises(OSError, match="address"):
+        reach.open_ports("localhost", [], 5)
+
+
+def test_who_takes_the_connection_and_says_nothing_is_somebody_else(foreign):
+    (answer,) = reach.reach([("127.0.0.1", foreign, "x")], 0.2)
+    assert answer == {"outcome": "other", "detail": "it took the connection and said nothing"}
+
+
+def test_who_hangs_up_is_somebody_else():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up():
+            caller, _ = server.accept()
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            caller.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        (answer,) = reach.reach([("127.0.0.1", server.getsockname()[1], "x")], 10)
+        thread.join()
+    assert answer == {"outcome": "other", "detail": "it hung up: Connection reset by peer"}
 
 
 def test_a_listener_ends_by_itself():

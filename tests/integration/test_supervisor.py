@@ -4,6 +4,7 @@ import ast
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -313,6 +314,32 @@ def test_a_workspace_deeper_than_a_socket_path(tmp_path):
     one = night.start("sleep", "1000")
     assert one.stop().state == "stopped"
     night.close()
+
+
+def test_what_keeps_a_process_from_starting_is_said(night, tmp_path):
+    script = tmp_path / "script"
+    script.write_text("no shebang")
+    script.chmod(0o755)
+    for words, more, said in (
+        (("pwd",), {"cwd": str(tmp_path / "none")}, f"{tmp_path}/none: No such file or directory"),
+        ((str(tmp_path),), {}, f"{tmp_path}: Permission denied"),
+        ((str(script),), {}, f"{script}: Exec format error"),
+        (("pwd", "a\0b"), {}, "pwd: embedded null byte"),
+    ):
+        with pytest.raises(InfrastructureError, match=re.escape(said)):
+            night.start(*words, **more)
+    assert [row["process"] for row in running(night.agent)] == []
+
+
+def test_a_process_has_nothing_of_ours_open_and_no_signal_ignored(night):
+    one = night.start("sh", "-c", "ls -l /proc/self/fd; grep SigIgn /proc/self/status")
+    night.hears_end(one)
+    lines = one.tail(20)
+    opened = {line.split()[-3]: line.split()[-1] for line in lines if "->" in line}
+    assert opened.pop("0") == "/dev/null"
+    assert {opened.pop("1"), opened.pop("2")} == {one.log}
+    assert len(opened) == 1  # the folder that `ls` reads
+    assert lines[-1].split() == ["SigIgn:", "0" * 16]
 
 
 def test_works_in_its_own_folder_unless_told(night, tmp_path):

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import _thread
+import gc
 import os
-import select
 import sys
 import time
 
 from ci.hosts.remote import wire
 from ci.hosts.remote.control import MESSAGE_BYTES, dial, settled
+from ci.hosts.remote.ears import Ears
 from ci.hosts.remote.store import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import _socket as socket
     from types import ModuleType
     from typing import Any, Callable, Dict, List, NoReturn, Optional
 
@@ -34,17 +35,16 @@ if TYPE_CHECKING:
 # A controller says something every few seconds; one that is this silent is cut off or gone.
 SILENCE_S = 60.0
 FOLLOW_EVERY_S = 0.2
+GARBAGE = 50_000  # objects
 PIECE_BYTES = 256 * 1024
 # What runs in a forked child: the module and the function, which gives a JSON value.
 SLOW = {
     "accepts": ("reach", "accepts"),
-    "close_ports": ("reach", "close_ports"),
     "cut": ("files", "cut"),
     "digest": ("files", "digest"),
     "facts": ("facts", "gather"),
     "forget": ("runs", "forget"),
     "http": ("http", "ask"),
-    "open_ports": ("reach", "open_ports"),
     "program": ("files", "program"),
     "reach": ("reach", "reach"),
     "runs": ("runs", "show"),
@@ -94,8 +94,7 @@ class Agent:
     """The loop, and what it listens to."""
 
     def __init__(self) -> None:
-        self.poll = select.poll()
-        self.hearers: Dict[int, Callable[[], None]] = {}
+        self.ears = Ears()
         self.thought: List[Callable[[], None]] = []
         self.woken, self.wake = os.pipe()
         self.inbox = bytearray()
@@ -105,11 +104,13 @@ class Agent:
         self.heard = time.monotonic()
         self.open = True
         os.set_blocking(0, False)
-        self.hark(0, self.listen)
-        self.hark(self.woken, self.take_thought)
-        self.quick: Dict[str, Callable[[Frame, bytes], Optional[bytes]]] = {
+        self.ears.hark(0, self.listen)
+        self.ears.hark(self.woken, self.take_thought)
+        self.quick: Dict[str, Callable[[Frame, bytes], object]] = {
             "beat": self.beat,
+            "close_ports": close_ports,
             "keep": self.keep,
+            "open_ports": open_ports,
             "read": self.read,
             "unpatrol": self.unpatrol,
             "write": write,
@@ -118,22 +119,11 @@ class Agent:
     def loop(self) -> None:
         """Run until the controller closes its end, or has been silent for too long."""
         while self.open and time.monotonic() - self.heard < SILENCE_S:
-            for handle, _ in self.poll.poll(1000 * self.pause_s()):
-                if handle in self.hearers:
-                    self.hearers[handle]()
+            for hear in self.ears.heard(self.pause_s()):
+                hear()
             self.ask_due()
             for follow in list(self.follows.values()):
                 self.send_growth(follow)
-
-    def hark(self, handle: int, hear: Callable[[], None]) -> None:
-        """Call `hear` whenever there is something to read."""
-        self.poll.register(handle, select.POLLIN)
-        self.hearers[handle] = hear
-
-    def leave(self, handle: int) -> None:
-        """Hark no more."""
-        self.poll.unregister(handle)
-        del self.hearers[handle]
 
     def pause_s(self) -> float:
         """How long nothing needs doing unless something happens."""
@@ -250,7 +240,7 @@ class Agent:
             return
         caller.settimeout(0)
         self.watched[folder] = caller
-        self.hark(caller.fileno(), lambda: self.hear(folder))
+        self.ears.hark(caller.fileno(), lambda: self.hear(folder))
 
     def hear(self, folder: str) -> None:
         """Pass on what a supervisor says; when it has gone, what it left."""
@@ -263,7 +253,7 @@ class Agent:
         state = wire.loads(text) if text else settled(folder)
         if not text or state["complete"]:
             caller = self.watched.pop(folder)
-            self.leave(caller.fileno())
+            self.ears.leave(caller.fileno())
             caller.close()
         self.tell_state(folder, state)
 
@@ -355,11 +345,11 @@ class Agent:
             piece = os.read(reader, PIECE_BYTES)
             pieces.append(piece)
             if not piece:
-                self.leave(reader)
+                self.ears.leave(reader)
                 os.close(reader)
                 done(b"".join(pieces))
 
-        self.hark(reader, take)
+        self.ears.hark(reader, take)
 
     def think(self, work: Callable[[], Frame], then: Callable[[Frame], None]) -> None:
         """Do light work in a thread: a fork costs more than all of it.
@@ -407,6 +397,20 @@ def loaded(name: str) -> ModuleType:
     return sys.modules[name]
 
 
+def open_ports(request: Frame, _: bytes) -> Frame:
+    """Have a child listen on ports for a while."""
+    from ci.hosts.remote import reach  # noqa: PLC0415 - few need it
+
+    return reach.open_ports(request["address"], request["ports"], request["seconds"])
+
+
+def close_ports(request: Frame, _: bytes) -> bool:
+    """End such a child, and wait until it has gone."""
+    from ci.hosts.remote import reach  # noqa: PLC0415 - few need it
+
+    return reach.close_ports(request["pid"], request["began"])
+
+
 def write(request: Frame, data: bytes) -> None:
     """Write a file whole or not at all; with an `offset`, that part of it in place."""
     path = request["path"]
@@ -435,6 +439,9 @@ def words(error: BaseException) -> str:
 
 def main() -> None:
     """Serve the controller at the other end of stdin and stdout."""
+    # Seldom, since a collection in a forked child copies every page of ours: half of what a start
+    # costs. Next to nothing here is ever part of a cycle.
+    gc.set_threshold(GARBAGE)
     for number in (_signal.SIGHUP, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_DFL)
     agent = Agent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket as socket  # the other half of `socket` takes as long as half of Python's start
 import os
 
 from ci.hosts.remote import wire
@@ -9,7 +10,6 @@ from ci.hosts.remote.store import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Callable, Iterator, Optional
 
     from ci.hosts.remote.store import State
@@ -29,8 +29,6 @@ def by_short_path(folder: str, act: Callable[[str], object]) -> None:
 
 def new_socket() -> socket.socket:
     """SEQPACKET: every message arrives whole."""
-    import socket  # noqa: PLC0415 - takes as long as half of Python's start; none may be needed
-
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
@@ -41,6 +39,14 @@ def listen(folder: str) -> socket.socket:
     listener.listen(16)
     listener.settimeout(0)
     return listener
+
+
+def taken(listener: socket.socket) -> socket.socket:
+    """Take the next caller, who is waited for no more than the listener waits."""
+    handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
+    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, handle)
+    caller.settimeout(0)
+    return caller
 
 
 def dial(folder: str, message: str) -> Optional[socket.socket]:
@@ -66,9 +72,11 @@ def receive(caller: socket.socket) -> State:
 def settled(folder: str, caller: Optional[socket.socket] = None) -> State:
     """Give the state as its supervisor tells it, else as it was written."""
     if caller is not None:
-        with caller:
+        try:
             caller.settimeout(ANSWER_S)
             state = receive(caller)
+        finally:
+            caller.close()
         if state:
             return state
     state = read_json(os.path.join(folder, "state.json"))

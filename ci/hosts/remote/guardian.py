@@ -1,29 +1,35 @@
 """Puts a supervisor in the background, and ends its orphans should it be killed."""
 
-import contextlib
-import json
-import os
-import re
-import signal
-import socket
-import time
-from typing import NoReturn, Optional, Tuple
+from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
+import contextlib
+import os
+import time
+
+from ci.hosts.remote import wire
+from ci.hosts.remote.child import LIBC
 from ci.hosts.remote.control import dial, receive, settled
 from ci.hosts.remote.lock import Refused, acquire
 from ci.hosts.remote.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, sweep
 from ci.hosts.remote.shared import Shared
 from ci.hosts.remote.store import (
-    State,
     boot_id,
     now_text,
     remove,
     temporary_folder,
     write_json,
 )
-from ci.hosts.remote.supervisor import LIBC, REST_GRACE_S, Supervisor
+from ci.hosts.remote.supervisor import REST_GRACE_S, Supervisor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, Optional, Tuple
+
+    from ci.hosts.remote.store import State
 
 PR_SET_CHILD_SUBREAPER = 36
+FOLDER_CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 def begin(spec: State) -> int:
@@ -103,7 +109,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
 def answer(answers: int, value: State) -> None:
     """Tell the waiting `start` what came of it."""
     with contextlib.suppress(OSError):
-        os.write(answers, json.dumps(value).encode() + b"\n")
+        os.write(answers, wire.dumps(value) + b"\n")
     os.close(answers)
 
 
@@ -120,13 +126,13 @@ def refusal(error: Exception) -> State:
 def take_host(spec: State) -> Tuple[str, int]:
     """Take the host's lock and make the process's folder; returns both."""
     for name in (spec["run"], spec["process"]):
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        if name[:1] in ".-" or set(name) - FOLDER_CHARACTERS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
     house = os.path.join(spec["workspace"], ".lamplighter")
     folder = os.path.join(house, spec["run"], spec["process"])
     os.makedirs(house, exist_ok=True)
     record = {key: spec[key] for key in ("run", "owner", "process")}
-    record.update(pid=os.getpid(), host=socket.gethostname(), since=now_text(), boot_id=boot_id())
+    record.update(pid=os.getpid(), host=os.uname().nodename, since=now_text(), boot_id=boot_id())
     lock = acquire(house, record)
     try:
         os.makedirs(folder, mode=0o700)

@@ -1,13 +1,20 @@
 """The host's lock: it belongs to one run, and all of that run's supervisors hold it together."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
-import json
 import os
-from typing import Iterator
 
+from ci.hosts.remote import wire
 from ci.hosts.remote.control import processes
-from ci.hosts.remote.store import State, read_json
+from ci.hosts.remote.store import read_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from ci.hosts.remote.store import State
 
 
 class Refused(Exception):  # noqa: N818 - an answer to `start`, not a fault
@@ -44,7 +51,7 @@ def acquire(house: str, record: State) -> int:
     with guard(house) as lock:
         if try_lock(lock):
             os.ftruncate(lock, 0)
-            os.pwrite(lock, json.dumps(record).encode(), 0)
+            os.pwrite(lock, wire.dumps(record), 0)
         else:
             holder = present_holder(house)
             if holder.get("run") != record["run"]:

@@ -1,25 +1,31 @@
 """What runs on this host: a process's whole descent, found and ended. Reads /proc."""
 
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
 import contextlib
 import os
-import signal
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from ci.hosts.remote.shared import Shared
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Set, Tuple
+
+    from ci.hosts.remote.shared import Shared
 
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
 KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
 
 
-class Seen(NamedTuple):
-    """A process. Its start tells it from a later one with the same pid."""
+class Seen(tuple):  # type: ignore[type-arg]
+    """A process: pid, start, parent, alive. Its start tells it from a later one with that pid."""
 
-    pid: int
-    began: int
-    parent: int
-    alive: bool
+    __slots__ = ()
+    pid = property(lambda self: self[0])
+    began = property(lambda self: self[1])
+    parent = property(lambda self: self[2])
+    alive = property(lambda self: self[3])
 
 
 def look(pid: str) -> Optional[Seen]:
@@ -32,7 +38,7 @@ def look(pid: str) -> Optional[Seen]:
     fields = raw[raw.rindex(b")") + 2 :].split()
     # A process whose first thread has ended looks like a zombie while its other threads live.
     alive = fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
-    return Seen(int(pid), int(fields[19]), int(fields[1]), alive)
+    return Seen((int(pid), int(fields[19]), int(fields[1]), alive))
 
 
 def is_marked(pid: int, marker: bytes) -> bool:

@@ -3,30 +3,35 @@
 A listener ends by itself. What answers is told from anybody else by a word that only we know.
 """
 
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
+import _socket as socket
 import contextlib
 import errno
 import os
 import select
-import signal
-import socket
+import sys
 import time
-from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from ci.hosts.remote.proc import look
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 AT_ONCE = 200  # connections under way; a process may have 1024 files open by default
 GREETING_BYTES = 64
 MOST_SECONDS = 300.0
 CLOSE_S = 2.0
-_TIMED_OUT = {errno.ETIMEDOUT}
-_REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET}
+_HANG_UP = (1).to_bytes(4, sys.byteorder) + bytes(4)  # struct linger: on, for 0 s
 
 
 def open_ports(address: str, ports: List[int], seconds: float) -> Dict[str, Any]:
     """Listen on the ports that are free and on one more of the kernel's choice; returns at once.
 
     Args:
-        address: what to listen on.
+        address: what to listen on, in numbers: a name could take long to look up.
         ports: wanted; those that somebody else listens on are left out.
         seconds: after which the listener ends, whatever happens. At most five minutes.
 
@@ -38,12 +43,11 @@ def open_ports(address: str, ports: List[int], seconds: float) -> Dict[str, Any]
         OSError: the host cannot listen on this address at all.
     """
     seconds = min(float(seconds), MOST_SECONDS)
-    with contextlib.ExitStack() as stack:
-        spare = stack.enter_context(_listen(address, 0))
-        ears, taken = [spare], {}
+    ears, taken = [_listen(address, 0)], {}
+    try:
         for port in ports:
             try:
-                ears.append(stack.enter_context(_listen(address, port)))
+                ears.append(_listen(address, port))
             except OSError as error:
                 taken[str(port)] = os.strerror(error.errno) if error.errno else str(error)
         greeting = os.urandom(8).hex()
@@ -51,6 +55,9 @@ def open_ports(address: str, ports: List[int], seconds: float) -> Dict[str, Any]
         child = os.fork()
         if child == 0:
             _be_listener(ears, greeting.encode(), seconds)
+    finally:
+        for ear in ears:
+            ear.close()
     seen = look(str(child))
     return {
         "ports": numbers,
@@ -68,12 +75,14 @@ def close_ports(pid: int, began: int) -> bool:
     while True:
         seen = look(str(pid))
         if seen is None or not seen.alive or seen.began != began:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
             return True
         if time.monotonic() > until:
             return False
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)
+        time.sleep(0.001)
 
 
 def reach(targets: List[Tuple[str, int, str]], timeout_s: float) -> List[Dict[str, Any]]:
@@ -97,7 +106,7 @@ def reach(targets: List[Tuple[str, int, str]], timeout_s: float) -> List[Dict[st
             call = _Call(waiting.pop(), targets, timeout_s)
             if call.answer is None and call.link is not None:
                 calls[call.link.fileno()] = call
-                poll.register(call.link, select.POLLOUT)
+                poll.register(call.link, select.POLLIN)
             answers[call.number] = call.answer
         pause_s = min((call.until for call in calls.values()), default=0.0) - time.monotonic()
         ready = dict(poll.poll(max(0.0, pause_s) * 1000) if calls else ())
@@ -111,9 +120,14 @@ def reach(targets: List[Tuple[str, int, str]], timeout_s: float) -> List[Dict[st
                 del calls[handle]
                 call.close()
                 answers[call.number] = call.answer
-            elif call.connected:
-                poll.modify(handle, select.POLLIN)
     return [answer or _said("unreachable", "it was not tried") for answer in answers]
+
+
+_FAILED = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "other",
+    errno.ETIMEDOUT: "timed_out",
+}
 
 
 class _Call:
@@ -124,35 +138,31 @@ class _Call:
         self.number = number
         self.expected = greeting.encode()
         self.until = time.monotonic() + timeout_s
-        self.connected = False
         self.heard = b""
         self.answer: Optional[Dict[str, str]] = None
         self.link: Optional[socket.socket] = None
         try:
-            family, kind, protocol, _, where = socket.getaddrinfo(
-                address, port, type=socket.SOCK_STREAM
-            )[0]
-            self.link = socket.socket(family, kind, protocol)
+            family, where = _whereabouts(address, port)
+            self.link = socket.socket(family, socket.SOCK_STREAM)
             self.link.settimeout(0)
-            self._judge(self.link.connect_ex(where))
+            code = self.link.connect_ex(where)
+            if code not in {0, errno.EINPROGRESS}:
+                self._fail(code)
         except OSError as error:  # a name that does not resolve, no address of this family
             self.answer = _said("unreachable", error.strerror or str(error))
         if self.answer is not None:
             self.close()
 
     def go_on(self) -> None:
-        """Something has happened to the socket."""
+        """Something has happened to the socket: it was greeted, or there is no connection."""
         if self.link is None:
-            return
-        if not self.connected:
-            self._judge(self.link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
             return
         try:
             piece = self.link.recv(GREETING_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
-            self.answer = _said("other", f"it hung up: {error.strerror}")
+            self._fail(error.errno or 0)
             return
         self.heard += piece
         if self.heard == self.expected:
@@ -163,34 +173,46 @@ class _Call:
 
     def give_up(self) -> None:
         """Its time is over."""
-        said = _said("other", "it took the connection and said nothing")
-        self.answer = said if self.connected else _said("timed_out", "no answer at all")
+        self.answer = _said("timed_out", "no answer at all")
+        with contextlib.suppress(OSError):
+            if self.link is not None and self.link.getpeername():
+                self.answer = _said("other", "it took the connection and said nothing")
 
     def close(self) -> None:
         """Hang up without leaving the port in TIME_WAIT: a server is to listen there soon."""
         if self.link is not None:
             with contextlib.suppress(OSError):
-                self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
             self.link.close()
 
-    def _judge(self, code: int) -> None:
-        if code == 0:
-            self.connected = True
-        elif code in _REFUSED:
-            self.answer = _said("refused", os.strerror(code))
-        elif code in _TIMED_OUT:
-            self.answer = _said("timed_out", os.strerror(code))
-        elif code != errno.EINPROGRESS:
-            self.answer = _said("unreachable", os.strerror(code))
+    def _fail(self, code: int) -> None:
+        outcome = _FAILED.get(code, "unreachable")
+        said = os.strerror(code)
+        self.answer = _said(outcome, f"it hung up: {said}" if outcome == "other" else said)
 
 
 def _said(outcome: str, detail: str) -> Dict[str, str]:
     return {"outcome": outcome, "detail": detail}
 
 
-def _listen(address: str, port: int) -> socket.socket:
+def _whereabouts(address: str, port: int) -> Tuple[int, Any]:
+    """Give the family and what to connect to; a name is looked up, which takes an import, too."""
+    try:
+        return _family(address), (address, port)
+    except OSError:
+        found = socket.getaddrinfo(address, port, 0, socket.SOCK_STREAM)[0]
+        return found[0], found[4]
+
+
+def _family(address: str) -> int:
+    """Tell an address's family; OSError for what is none."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    ear = socket.socket(family, socket.SOCK_STREAM)
+    socket.inet_pton(family, address)
+    return family
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    ear = socket.socket(_family(address), socket.SOCK_STREAM)
     try:
         ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         ear.bind((address, port))
@@ -218,20 +240,18 @@ def _greet_for_ever(ears: List[socket.socket], greeting: bytes) -> NoReturn:
     """Greet; the caller hangs up first, so that no TIME_WAIT stays on a port of ours."""
     poll = select.poll()
     by_handle = {one.fileno(): one for one in ears}
-    listening = set(by_handle)
-    for handle in listening:
+    for handle in by_handle:
         poll.register(handle, select.POLLIN)
     while True:
         for handle, _ in poll.poll():
-            if handle not in listening:
+            ear = by_handle.get(handle)
+            if ear is None:
                 poll.unregister(handle)
-                by_handle.pop(handle).close()
+                os.close(handle)
                 continue
             with contextlib.suppress(OSError):
-                caller = by_handle[handle].accept()[0]
-                caller.settimeout(0)
-                caller.send(greeting)
-                by_handle[caller.fileno()] = caller
+                caller, _ = ear._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
+                os.write(caller, greeting)
                 poll.register(caller, select.POLLIN)
 
 
@@ -245,6 +265,9 @@ def _keep_only(handles: List[int]) -> None:
 
 def accepts(port: int) -> bool:
     """Whether something on this host accepts connections on a port."""
-    with socket.socket() as caller:
+    caller = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
         caller.settimeout(2)
         return caller.connect_ex(("127.0.0.1", port)) == 0
+    finally:
+        caller.close()

@@ -1,12 +1,19 @@
 """What runs have left on this host: every process of every run, who holds the host, clean-up."""
 
+from __future__ import annotations
+
 import os
-from typing import Any, Dict, Optional
 
 from ci.hosts.remote.control import processes
 from ci.hosts.remote.lock import guard, present_holder, try_lock
 from ci.hosts.remote.proc import MARKER, members
-from ci.hosts.remote.store import State, remove
+from ci.hosts.remote.store import remove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional
+
+    from ci.hosts.remote.store import State
 
 
 def show(workspace: str) -> Dict[str, Any]:

@@ -62,6 +62,12 @@ def temporary_folder() -> str:
 
 def remove(folder: str) -> None:
     """Remove a folder with all that is in it, as far as that can be done."""
+    try:
+        os.rmdir(folder)  # a temporary one is mostly empty
+    except OSError:
+        pass
+    else:
+        return
     import shutil  # noqa: PLC0415 - takes longer to import than most of what runs here
 
     shutil.rmtree(folder, ignore_errors=True)

@@ -4,30 +4,32 @@ Touches `<workspace>/.lamplighter`, a folder in the temporary one, the processes
 and what they leave in /dev/shm, nothing else.
 """
 
-import contextlib
-import ctypes
-import fcntl
-import functools
-import json
-import os
-import re
-import selectors
-import signal
-import socket
-import subprocess
-import time
-from typing import Dict, List, Mapping, Match, Optional, Set
+from __future__ import annotations
 
-from ci.hosts.remote.control import MESSAGE_BYTES, listen
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
+import _socket as socket
+import contextlib
+import fcntl
+import os
+import time
+
+from ci.hosts.remote import wire
+from ci.hosts.remote.child import environment, expanded, spawn
+from ci.hosts.remote.control import MESSAGE_BYTES, listen, taken
+from ci.hosts.remote.ears import Ears
 from ci.hosts.remote.lock import Refused
 from ci.hosts.remote.proc import MARKER, TICK_S, Ladder, members, sweep
-from ci.hosts.remote.shared import Shared
-from ci.hosts.remote.store import State, boot_id, now_text, remove, write_json
+from ci.hosts.remote.store import boot_id, now_text, remove, write_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Optional
+
+    from ci.hosts.remote.shared import Shared
+    from ci.hosts.remote.store import State
 
 REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
 LEFT_ALONE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Supervisor:
@@ -43,8 +45,8 @@ class Supervisor:
         self.ladder: Optional[Ladder] = None
         self.cause = ""
         self.unsaved = False
-        self.watchers: Set[socket.socket] = set()
-        self.selector = selectors.DefaultSelector()
+        self.watchers: Dict[int, socket.socket] = {}
+        self.ears = Ears()
         self.began = self.renewed = time.monotonic()
         self.state: State = {
             "run": spec["run"],
@@ -70,7 +72,7 @@ class Supervisor:
         self.lease_mtime = os.stat(self.lease).st_mtime_ns
         self.catch_signals()
         self.listener = listen(folder)
-        self.selector.register(self.listener, selectors.EVENT_READ, self.greet)
+        self.ears.hark(self.listener.fileno(), self.greet)
 
     def catch_signals(self) -> None:
         """Turn signals into events, so that an end is seen at once."""
@@ -82,7 +84,7 @@ class Supervisor:
         # Handlers, not SIG_IGN: the child would inherit that.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        self.selector.register(self.wake, selectors.EVENT_READ, self.woken)
+        self.ears.hark(self.wake.fileno(), self.woken)
 
     def launch(self) -> None:
         """Start the process; returns when it has been exec'ed, raises Refused when it cannot be."""
@@ -91,32 +93,23 @@ class Supervisor:
             os.O_WRONLY | os.O_CREAT | os.O_APPEND,
             0o600,
         )
-        env = child_environment(self.spec)
+        env = environment(self.spec)
+        argv = [expanded(word, self.spec["expand"], env) for word in self.spec["argv"]]
         try:
-            self.child = subprocess.Popen(
-                [expanded(word, self.spec["expand"], env) for word in self.spec["argv"]],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.spec["cwd"] or self.folder,
-                env=env,
-                start_new_session=True,
-                preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509 - this process has one thread
-            )
+            self.state["pid"] = spawn(argv, env, self.spec["cwd"] or self.folder, log)
         except OSError as error:
             raise Refused("exec", f"{error.filename}: {error.strerror}") from None
         finally:
             os.close(log)
-        self.state["pid"] = self.child.pid
         self.publish()
 
     def loop(self) -> None:
         """Run until nothing is left of the descent."""
         while not self.state["complete"]:
-            events = self.selector.select(self.pause_s())
+            heard = list(self.ears.heard(self.pause_s()))
             self.reap()
-            for key, _ in events:
-                key.data()
+            for hear in heard:
+                hear()
             if self.ladder is None:
                 self.look_at_shared()
                 self.check_bounds()
@@ -157,7 +150,6 @@ class Supervisor:
             self.state["signal"] = os.WTERMSIG(status)
         else:
             self.state["exit_code"] = os.WEXITSTATUS(status)
-        self.child.returncode = status
         self.state["ended_at"] = now_text()
         self.end("exited", min(self.grace_s, REST_GRACE_S))
         self.state["state"] = self.cause
@@ -217,7 +209,7 @@ class Supervisor:
     def publish(self) -> None:
         """Keep the state and tell the watchers."""
         self.save()
-        for watcher in list(self.watchers):
+        for watcher in list(self.watchers.values()):
             self.tell(watcher)
 
     def save(self) -> None:
@@ -231,28 +223,22 @@ class Supervisor:
     def tell(self, watcher: socket.socket) -> None:
         """Send the state to one watcher."""
         try:
-            watcher.send(json.dumps(self.state).encode())
+            watcher.send(wire.dumps(self.state))
         except OSError:
             self.drop(watcher)
 
     def drop(self, watcher: socket.socket) -> None:
         """Forget a watcher."""
-        self.watchers.discard(watcher)
-        with contextlib.suppress(KeyError, ValueError):
-            self.selector.unregister(watcher)
+        if self.watchers.pop(watcher.fileno(), None):
+            self.ears.leave(watcher.fileno())
         watcher.close()
 
     def greet(self) -> None:
         """Let a watcher in."""
         with contextlib.suppress(OSError):
-            watcher, _ = self.listener.accept()
-            watcher.settimeout(0)
-            self.watchers.add(watcher)
-            self.selector.register(
-                watcher,
-                selectors.EVENT_READ,
-                functools.partial(self.hear, watcher),
-            )
+            watcher = taken(self.listener)
+            self.watchers[watcher.fileno()] = watcher
+            self.ears.hark(watcher.fileno(), lambda: self.hear(watcher))
 
     def hear(self, watcher: socket.socket) -> None:
         """Do what a watcher asks: `ask`, `renew`, `keep seconds` or `stop [grace]`."""
@@ -272,23 +258,3 @@ class Supervisor:
             self.renewed, self.spec["lease_s"] = time.monotonic(), float(words[1])
         elif words[0] == "stop":
             self.end("stopped", float(words[1]) if words[1:] else self.grace_s)
-
-
-def child_environment(spec: State) -> Dict[str, str]:
-    """Build the child's environment; what `expand` names is the host's own value in it."""
-    env = dict(os.environ, TMPDIR=spec["tmp"])
-    given = spec["env"].items()
-    env.update((name, expanded(text, spec["expand"], os.environ)) for name, text in given)
-    # SPT_NOENV keeps setproctitle, which vLLM uses, from wiping the marker.
-    env.update({MARKER: f"{spec['run']}/{spec['process']}", "SPT_NOENV": "1"})
-    return env
-
-
-def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:
-    """Replace `$X` and `${X}` by values, of these names alone; one that is not there is empty."""
-
-    def value(match: Match[str]) -> str:
-        name = match[1] or match[2]
-        return values.get(name, "") if name in names else match[0]
-
-    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, text)
