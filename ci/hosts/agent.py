@@ -19,7 +19,7 @@ from ci.errors import (
 )
 from ci.hosts import connection as ways
 from ci.hosts.alarm import after
-from ci.hosts.boot import LOADER, parcel
+from ci.hosts.boot import LOADER, WANTS_SOURCES, parcel, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -226,9 +226,12 @@ class Agent:
         stuck = after(START_S, channel.close)
         try:
             channel.write(parcel())
-            text = b""
+            text, asked = b"", False
             # A login shell may greet before; the agent's first words are a line of JSON.
             while (ready := _first_words(text)) is None:
+                if not asked and WANTS_SOURCES in text:
+                    asked = True
+                    channel.write(sources())
                 text += channel.read() or _end_of(channel)
         except ConnectionLost:
             raise InfrastructureError(self._no_agent(channel)) from None

@@ -11,10 +11,17 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 REMOTE = Path(__file__).with_name("remote")
+_PACKAGES: dict[str, object] = dict.fromkeys(("ci", "ci.hosts", "ci.hosts.remote"))
+
+# Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
+# each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
+AT_ONCE = ("agent", "control", "ears", "facts", "network", "ports", "software", "store", "wire")
+# Said by a Python for which we did not compile.
+WANTS_SOURCES = b'{"event": "sources"}\n'
 
 # Runs what was compiled here where that Python is the same as ours, for compiling takes 10 ms on
-# each host; else the sources, which are always there. Reads from the raw stream: what follows
-# belongs to the agent. `json` is imported for sources alone: it takes as long as Python's start.
+# each host; else it asks for the sources. Reads from the raw stream: what follows belongs to the
+# agent. `json` is imported for sources alone: it takes as long as Python's start.
 LOADER = """\
 import sys,marshal
 r=sys.stdin.buffer.raw
@@ -25,12 +32,13 @@ def read(n):
   if not c: sys.exit(1)
   b+=c
  return b
-magic,code,text=(read(int(read(8))) for _ in "mct")
+magic,code=(read(int(read(8))) for _ in "mc")
 if getattr(sys.modules.get("_frozen_importlib_external"),"MAGIC_NUMBER",0)==magic:
  P=marshal.loads(code)
 else:
  import json,zlib
- P=json.loads(zlib.decompress(text))
+ print('{"event": "sources"}',flush=True)
+ P=json.loads(zlib.decompress(read(int(read(8)))))
 class Carried:
  @staticmethod
  def find_spec(name,path=None,target=None):
@@ -39,7 +47,11 @@ class Carried:
  def create_module(spec): return None
  @staticmethod
  def exec_module(module):
-  exec(P[module.__name__] or "",module.__dict__)
+  c=P[module.__name__]
+  if type(c) is bytes:
+   import zlib
+   c=marshal.loads(zlib.decompress(c))
+  exec(c or "",module.__dict__)
 sys.meta_path.insert(0,Carried)
 from ci.hosts.remote.agent import main
 main()
@@ -48,25 +60,35 @@ main()
 
 @functools.cache
 def parcel() -> bytes:
-    """Give what the loader reads: three parts, each after its length in eight digits.
+    """Give what the loader reads: two parts, each after its length in eight digits.
 
-    They are the mark of this Python's bytecode, the modules in that bytecode (marshalled), and
-    their sources (JSON, deflated).
+    They are the mark of this Python's bytecode, and the modules in that bytecode, marshalled.
     """
-    packages = dict.fromkeys(("ci", "ci.hosts", "ci.hosts.remote"))
-    files = {
+    # The loader keeps what it compiled beside the sources, as an import would.
+    compiled = {
+        name: SourceFileLoader(name, str(path)).get_code(name) for name, path in _files().items()
+    }
+    modules = {
+        name: code if name.rpartition(".")[2] in AT_ONCE else zlib.compress(marshal.dumps(code))
+        for name, code in compiled.items()
+    }
+    return _part(importlib.util.MAGIC_NUMBER) + _part(marshal.dumps(_PACKAGES | modules))
+
+
+@functools.cache
+def sources() -> bytes:
+    """Give what it reads after having said that it wants the sources: JSON, deflated."""
+    modules = {name: path.read_text("utf-8") for name, path in _files().items()}
+    return _part(zlib.compress(json.dumps(_PACKAGES | modules).encode()))
+
+
+def _files() -> dict[str, Path]:
+    return {
         f"{__package__}.remote.{path.stem}": path
         for path in sorted(REMOTE.glob("*.py"))
         if path.stem != "__init__"
     }
-    # The loader keeps what it compiled beside the sources, as an import would.
-    compiled = {
-        name: SourceFileLoader(name, str(path)).get_code(name) for name, path in files.items()
-    }
-    sources = {name: path.read_text("utf-8") for name, path in files.items()}
-    parts = (
-        importlib.util.MAGIC_NUMBER,
-        marshal.dumps(packages | compiled),
-        zlib.compress(json.dumps(packages | sources).encode(), 1),
-    )
-    return b"".join(b"%08d%s" % (len(part), part) for part in parts)
+
+
+def _part(data: bytes) -> bytes:
+    return b"%08d%s" % (len(data), data)

@@ -14,6 +14,7 @@ import pytest
 from hosts_here import until
 
 from ci.errors import ConnectionLost, InfrastructureError
+from ci.hosts import boot
 from ci.hosts.agent import Agent, call_all
 from ci.hosts.connection import LocalConnection
 from ci.hosts.process import Spec, start
@@ -138,6 +139,19 @@ def test_what_cannot_be_done_says_why(agent: Agent, tmp_path: Path):
     with pytest.raises(InfrastructureError, match=r"cannot write .*make room"):
         agent.write(str(tmp_path / "file" / "below"), b"")
     assert agent.read(str(tmp_path / "none")) == b""
+
+
+def test_a_host_with_another_python_gets_the_sources(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(boot.importlib.util, "MAGIC_NUMBER", b"none")
+    boot.parcel.cache_clear()
+    try:
+        agent = Agent(LocalConnection("old"), str(tmp_path))
+        one = start(agent, Spec("run", "true", ("true",), owner="me"), lambda _: None)
+        assert one.stop().complete
+        assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
+        agent.close()
+    finally:
+        boot.parcel.cache_clear()
 
 
 def test_who_listens_for_a_while_is_gone_when_told(agent: Agent):

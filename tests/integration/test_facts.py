@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ci.hosts.boot import LOADER, parcel
+from ci.hosts.boot import LOADER, parcel, sources
 from ci.hosts.remote import facts, ports, weights
 
 OLDEST = next(filter(None, map(shutil.which, ("/usr/bin/python3", sys.executable))))
@@ -46,10 +46,10 @@ def test_it_travels_to_a_host_with_nothing_but_python(tmp_path):
         check=True,
         cwd=tmp_path,
         env={"PATH": os.defpath, "SSH_CONNECTION": "192.0.2.1 5 192.0.2.2 22"},
-        input=parcel(),
+        input=parcel() + sources(),
         stdout=subprocess.PIPE,
     )
-    seen = json.loads(done.stdout)
+    seen = json.loads(done.stdout.splitlines()[-1])
     assert (seen["errors"], seen["ssh_address"]) == ({}, "192.0.2.2")
     assert seen["boot_id"] == gather(tmp_path)["boot_id"]
 

@@ -128,7 +128,7 @@ def _space(path: str) -> Tuple[int, int]:
 
 
 def _memory(field: str) -> int:
-    with open("/proc/meminfo", encoding="ascii") as lines:
+    with open("/proc/meminfo", encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
@@ -150,7 +150,7 @@ def _cpu() -> str:
 
 
 def _uptime_s() -> float:
-    with open("/proc/uptime", encoding="ascii") as file:
+    with open("/proc/uptime", encoding="utf-8") as file:
         return float(file.read().split()[0])
 
 

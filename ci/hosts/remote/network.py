@@ -53,7 +53,7 @@ def addresses() -> List[Dict[str, Any]]:
 
 def default_interface() -> Optional[str]:
     """Name the interface of the default route with the lowest metric."""
-    with open("/proc/net/route", encoding="ascii") as lines:
+    with open("/proc/net/route", encoding="utf-8") as lines:
         rows = [line.split() for line in lines][1:]
     ways = [
         (int(row[6]), row[0])

@@ -55,7 +55,7 @@ def _read() -> List[Listener]:
     found: List[Listener] = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
-            with open(table, encoding="ascii") as lines:
+            with open(table, encoding="utf-8") as lines:
                 rows = [line.split() for line in lines][1:]
         except OSError:
             continue
