@@ -15,7 +15,18 @@ _PACKAGES: dict[str, object] = dict.fromkeys(("ci", "ci.hosts", "ci.hosts.remote
 
 # Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
 # each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
-AT_ONCE = ("agent", "control", "ears", "facts", "network", "ports", "software", "store", "wire")
+AT_ONCE = (
+    "agent",
+    "aside",
+    "control",
+    "ears",
+    "facts",
+    "network",
+    "ports",
+    "software",
+    "store",
+    "wire",
+)
 # Said by a Python for which we did not compile.
 WANTS_SOURCES = b'{"event": "sources"}\n'
 

@@ -2,7 +2,7 @@
 
 A frame is one line of JSON; where it has a `size`, so many raw bytes follow. A request has an `id`
 and says what to `do`; its answer has the same `id` and an `ok` or an `error`. A frame with an
-`event` answers nothing. What takes time runs in a forked child. Nothing that was started here ends
+`event` answers nothing. What takes time is done aside. Nothing that was started here ends
 with this process: a supervisor has a life of its own.
 
 What it imports here was chosen by how long that takes: a large cluster waits for it.
@@ -11,13 +11,12 @@ What it imports here was chosen by how long that takes: a large cluster waits fo
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import _thread
 import gc
 import os
-import sys
 import time
 
 from ci.hosts.remote import wire
+from ci.hosts.remote.aside import PIECE_BYTES, WORK, Aside, loaded, words
 from ci.hosts.remote.control import MESSAGE_BYTES, dial, settled
 from ci.hosts.remote.ears import Ears
 from ci.hosts.remote.store import boot_id
@@ -25,8 +24,7 @@ from ci.hosts.remote.store import boot_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket as socket
-    from types import ModuleType
-    from typing import Any, Callable, Dict, List, NoReturn, Optional
+    from typing import Any, Callable, Dict, Optional
 
     from ci.hosts.remote.store import State
 
@@ -36,24 +34,6 @@ if TYPE_CHECKING:
 SILENCE_S = 60.0
 FOLLOW_EVERY_S = 0.2
 GARBAGE = 50_000  # objects
-PIECE_BYTES = 256 * 1024
-# What runs in a forked child: the module and the function, which gives a JSON value.
-SLOW = {
-    "accepts": ("reach", "accepts"),
-    "cut": ("files", "cut"),
-    "digest": ("files", "digest"),
-    "facts": ("facts", "gather"),
-    "forget": ("runs", "forget"),
-    "http": ("http", "ask"),
-    "program": ("files", "program"),
-    "reach": ("reach", "reach"),
-    "runs": ("runs", "show"),
-    "settle": ("files", "settle"),
-    "stand": ("files", "stand"),
-    "stop": ("guardian", "stop"),
-}
-# Imported before the first fork that needs them, so that further ones need not.
-HEAVY = {"http": "http.client"}
 
 
 class Patrol:
@@ -95,8 +75,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.ears = Ears()
-        self.thought: List[Callable[[], None]] = []
-        self.woken, self.wake = os.pipe()
+        self.aside = Aside(self.ears)
         self.inbox = bytearray()
         self.watched: Dict[str, socket.socket] = {}
         self.patrols: Dict[int, Patrol] = {}
@@ -105,7 +84,6 @@ class Agent:
         self.open = True
         os.set_blocking(0, False)
         self.ears.hark(0, self.listen)
-        self.ears.hark(self.woken, self.take_thought)
         self.quick: Dict[str, Callable[[Frame, bytes], object]] = {
             "beat": self.beat,
             "close_ports": close_ports,
@@ -156,8 +134,8 @@ class Agent:
         """Do one request; whatever goes wrong is its answer."""
         name = request["do"]
         try:
-            if name in SLOW:
-                self.aside(request, self.send)
+            if name in WORK:
+                self.aside.do(request, self.send)
             elif name in {"start", "watch", "patrol", "follow"}:
                 getattr(self, name)(request)
             else:
@@ -224,7 +202,7 @@ class Agent:
 
         # Loaded with the first start only: many a controller merely asks.
         guardian = loaded("ci.hosts.remote.guardian")
-        self.collect(guardian.begin(request["spec"]), done)
+        self.aside.collect(guardian.begin(request["spec"]), done)
 
     def watch(self, request: Frame) -> None:
         """Watch processes that have been started before."""
@@ -276,7 +254,7 @@ class Agent:
             if not patrol.busy and time.monotonic() >= patrol.due:
                 patrol.busy = True
                 wish = dict(patrol.question, do="http", id=patrol.id)
-                self.aside(wish, self.judge)
+                self.aside.do(wish, self.judge)
 
     def judge(self, answer: Frame) -> None:
         """Tell of a patrol's answer if it is news, and set its next time."""
@@ -313,89 +291,6 @@ class Agent:
             # One more look afterwards: it may have written its last words in between.
             follow.ending = state["complete"] or state["state"] == "lost"
 
-    # Children
-
-    def aside(self, request: Frame, then: Callable[[Frame], None]) -> None:
-        """Do a request in a forked child, and take its answer when it has one."""
-        module, function = SLOW[request["do"]]
-        if request["do"] in HEAVY:
-            loaded(HEAVY[request["do"]])
-        work = getattr(loaded("ci.hosts.remote." + module), function)
-        known = {key: value for key, value in request.items() if key not in {"id", "do"}}
-        if request["do"] == "facts" and loaded("ci.hosts.remote.facts").light(**known):
-            self.think(lambda: answer_of(request["id"], lambda: work(**known)), then)
-            return
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            answer_from(writer, request["id"], lambda: work(**known))
-        os.close(writer)
-
-        def done(text: bytes) -> None:
-            os.waitpid(child, 0)
-            then(wire.loads(text) if text else {"id": request["id"], "error": "it was killed"})
-
-        self.collect(reader, done)
-
-    def collect(self, reader: int, done: Callable[[bytes], None]) -> None:
-        """Read a pipe to its end without waiting for it."""
-        pieces: List[bytes] = []
-
-        def take() -> None:
-            piece = os.read(reader, PIECE_BYTES)
-            pieces.append(piece)
-            if not piece:
-                self.ears.leave(reader)
-                os.close(reader)
-                done(b"".join(pieces))
-
-        self.ears.hark(reader, take)
-
-    def think(self, work: Callable[[], Frame], then: Callable[[Frame], None]) -> None:
-        """Do light work in a thread: a fork costs more than all of it.
-
-        It may import nothing: a fork meanwhile would leave that import locked in the child.
-        """
-
-        def run() -> None:
-            answer = work()
-            self.thought.append(lambda: then(answer))
-            os.write(self.wake, b"!")
-
-        _thread.start_new_thread(run, ())
-
-    def take_thought(self) -> None:
-        """Take what threads have come to."""
-        os.read(self.woken, PIECE_BYTES)
-        while self.thought:
-            self.thought.pop(0)()
-
-
-def answer_from(writer: int, number: int, work: Callable[[], object]) -> NoReturn:
-    """Be the child: work, write one answer, end without a trace of the parent's affairs."""
-    try:
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(wire.dumps(answer_of(number, work)))
-    finally:
-        os._exit(0)
-
-
-def answer_of(number: int, work: Callable[[], object]) -> Frame:
-    """Work, and give what came of it as an answer."""
-    try:
-        return {"id": number, "ok": work()}
-    except BaseException as error:  # noqa: BLE001 - the controller is told whatever it is
-        return {"id": number, "error": words(error)}
-
-
-def loaded(name: str) -> ModuleType:
-    """Import what is needed only now and then."""
-    __import__(name)
-    return sys.modules[name]
-
 
 def open_ports(request: Frame, _: bytes) -> Frame:
     """Have a child listen on ports for a while."""
@@ -428,13 +323,6 @@ def write(request: Frame, data: bytes) -> None:
         if offset is None and os.path.exists(target):
             os.unlink(target)
         raise
-
-
-def words(error: BaseException) -> str:
-    """Say what went wrong in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
-    return "%s: %s" % (type(error).__name__, error)
 
 
 def main() -> None:
