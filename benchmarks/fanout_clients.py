@@ -33,7 +33,7 @@ KEX, CIPHER = "curve25519-sha256", "aes128-gcm@openssh.com"
 def ours(task: dict[str, Any]) -> Work:
     """This project: one agent a host, facts and file asked of it in one go."""
     from ci.hosts import ssh  # noqa: F401, PLC0415 - Fabric, imported untimed as for the others
-    from ci.hosts.agent import call_all, gather  # noqa: PLC0415
+    from ci.hosts.answers import call_all, gather  # noqa: PLC0415
     from ci.hosts.connect import connected  # noqa: PLC0415
     from ci.hosts.target import Target  # noqa: PLC0415
 

@@ -118,7 +118,7 @@ def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
         UserError: the case cannot run on them; says why.
         InfrastructureError: a host did not answer.
     """
-    from ci.hosts.agent import call_all  # noqa: PLC0415
+    from ci.hosts.answers import call_all  # noqa: PLC0415
     from ci.hosts.fan_out import all_of  # noqa: PLC0415
 
     answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))

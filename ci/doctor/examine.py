@@ -12,7 +12,7 @@ from ci.doctor.checks import check
 from ci.doctor.model import Examination, Facts, Pair
 from ci.doctor.needs import ports_on, weights_on
 from ci.errors import LamplighterError
-from ci.hosts.agent import Answer, gather
+from ci.hosts.answers import Answer, gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

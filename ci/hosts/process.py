@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import HostBusy, InfrastructureError, LamplighterError
-from ci.hosts.agent import Refusal, result_of
+from ci.hosts.answers import Refusal, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
-    from ci.hosts.agent import Agent, Answer
+    from ci.hosts.agent import Agent
+    from ci.hosts.answers import Answer
 
 TAIL_BYTES = 64 * 1024
 START_S = 30.0

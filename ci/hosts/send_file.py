@@ -10,14 +10,15 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
-from ci.hosts.agent import result_of
+from ci.hosts.answers import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ci.hosts.agent import Agent, Answer
+    from ci.hosts.agent import Agent
+    from ci.hosts.answers import Answer
 
 PIECE_BYTES = 1 << 20
 UNDER_WAY = 4  # pieces that are not yet answered: they hide the way's latency

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.errors import LamplighterError
-from ci.hosts.agent import call_all, gather
+from ci.hosts.answers import call_all, gather
 from ci.hosts.fan_out import fan_out
 from ci.hosts.process import STOP_MARGIN_S
 from ci.operate.found import ANSWER_S, LEASE

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import LamplighterError
-from ci.hosts.agent import Agent, call_all
+from ci.hosts.agent import Agent
+from ci.hosts.answers import call_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ci.errors import HostBusy, InfrastructureError, LamplighterError
 from ci.hosts import process
-from ci.hosts.agent import Answer, call_all, gather
+from ci.hosts.answers import Answer, call_all, gather
 from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
 from ci.hosts.process import Launch
 from ci.plan.variables import HOST_VARIABLES

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import LamplighterError, NotReady
-from ci.hosts.agent import gather
+from ci.hosts.answers import gather
 from ci.serve.probe import OK
 from ci.serve.readiness import TICK_S, raise_if_ended
 

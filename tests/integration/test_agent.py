@@ -15,7 +15,8 @@ from hosts_here import until
 
 from ci.errors import ConnectionLost, InfrastructureError
 from ci.hosts import boot
-from ci.hosts.agent import Agent, call_all
+from ci.hosts.agent import Agent
+from ci.hosts.answers import call_all
 from ci.hosts.connection import LocalConnection
 from ci.hosts.process import Spec, start
 from ci.hosts.remote.proc import look

@@ -1,0 +1,77 @@
+"""What hosts answer: waited for one by one or all together, an error as a value."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import TimeoutError as NoAnswer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import CommandTimedOut, InfrastructureError, LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
+
+    from ci.hosts.agent import Agent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host answered: a JSON value, and raw bytes where those were asked for."""
+
+    value: Any
+    data: bytes = b""
+
+
+class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; process.py words it
+    """A start that cannot be; `told` is what the host says of it."""
+
+    def __init__(self, host: str, told: Mapping[str, Any]) -> None:
+        super().__init__(f"{host}: {told.get('error')}")
+        self.told = told
+
+
+def result_of(agent: Agent, do: str, future: Future[Answer], within_s: float) -> Answer:
+    """Wait for an answer. Raises as `Agent.call` does."""
+    try:
+        return future.result(within_s)
+    except NoAnswer:
+        raise CommandTimedOut(agent.host, do, within_s) from None
+
+
+def call_all(
+    agents: Mapping[str, Agent],
+    do: str,
+    within_s: float = 60,
+    **wish: Any,
+) -> dict[str, Answer | LamplighterError]:
+    """Ask every host the same, all at once.
+
+    Returns:
+        What came of it for each, in the order of `agents`; an error as a value.
+    """
+    return gather(
+        ((host, agent, do, agent.ask(do, **wish)) for host, agent in agents.items()), within_s
+    )
+
+
+def gather(
+    asked: Iterable[tuple[str, Agent, str, Future[Answer]]],
+    within_s: float,
+) -> dict[str, Answer | LamplighterError]:
+    """Collect answers under one common deadline; an error as a value.
+
+    Args:
+        asked: key, host, request and future of each.
+        within_s: for all of them together.
+    """
+    listed = list(asked)  # every request is on its way before the first answer is waited for
+    deadline = time.monotonic() + within_s
+    outcomes: dict[str, Answer | LamplighterError] = {}
+    for key, agent, do, future in listed:
+        try:
+            outcomes[key] = result_of(agent, do, future, max(0.0, deadline - time.monotonic()))
+        except LamplighterError as error:
+            outcomes[key] = error
+    return outcomes
