@@ -1,19 +1,26 @@
 """Connections over SSH, to real sshds on loopback addresses."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
-from sshds import SSHD, make_key, make_sshd
+from sshds import SSHD, descendants, make_key, make_sshd
 
 from ci.errors import ConnectionLost, HostKeyRefused, HostUnreachable, LamplighterError, UserError
+from ci.hosts import agent as agents_end
+from ci.hosts import ssh_link
+from ci.hosts.connect import connected
 from ci.hosts.fan_out import fan_out
+from ci.hosts.process import Spec, start
 from ci.hosts.ssh import SshConnections
 from ci.hosts.target import Target
 from ci.hosts.trust import Offer, offers, trust
@@ -296,6 +303,36 @@ def test_a_jump_host_that_went_is_connected_to_anew(sshd, connections):
     gate.start()
     connection.reopen()
     assert output(connection.open(["echo", "in"])) == b"in\n"
+
+
+def test_behind_a_jump_host_that_freezes_a_host_is_lost_and_found(sshd, place, monkeypatch):
+    # Its kernel still answers for it: only that nobody says anything any more is to be seen.
+    monkeypatch.setattr(agents_end, "BEAT_S", 0.5)
+    monkeypatch.setattr(agents_end, "SILENT_S", 3.0)
+    monkeypatch.setattr(ssh_link, "JUMP_S", 1.0)
+    gate = sshd("gate")
+    jump = f"{gate.target('').user}@127.0.0.1:{gate.port}"
+    target = jumped(sshd, jump, workspace=str(place / "workspace"))[0]
+    notes = SimpleQueue()
+    with connected([target], notes.put) as agents:
+        one = start(agents["h2"], Spec("run", "sleep", ("sleep", "1000")), lambda _: None)
+        with frozen(gate):
+            assert notes.get(timeout=60).startswith("h2: the connection broke")
+        assert notes.get(timeout=60) == "h2: connected again"
+        assert one.alive
+        assert one.stop(0).complete
+
+
+@contextlib.contextmanager
+def frozen(sshd):
+    everybody = [sshd.process.pid, *descendants(sshd.process.pid)]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_jump_host_behind_a_jump_host(sshd, connections):
