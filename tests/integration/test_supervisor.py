@@ -310,10 +310,8 @@ def test_secrets_are_on_no_command_line(night):
 
 
 def test_a_workspace_deeper_than_a_socket_path(tmp_path):
-    night = Night(tmp_path / ("deep" * 20) / ("deeper" * 20))
-    one = night.start("sleep", "1000")
-    assert one.stop().state == "stopped"
-    night.close()
+    with contextlib.closing(Night(tmp_path / ("deep" * 20) / ("deeper" * 20))) as night:
+        assert night.start("sleep", "1000").stop().state == "stopped"
 
 
 def test_what_keeps_a_process_from_starting_is_said(night, tmp_path):
@@ -331,10 +329,23 @@ def test_what_keeps_a_process_from_starting_is_said(night, tmp_path):
     assert [row["process"] for row in running(night.agent)] == []
 
 
-def test_a_process_has_nothing_of_ours_open_and_no_signal_ignored(night):
-    one = night.start("sh", "-c", "ls -l /proc/self/fd; grep SigIgn /proc/self/status")
-    night.hears_end(one)
-    lines = one.tail(20)
+@pytest.fixture
+def started_in_the_background():
+    """As a shell that is no terminal's does it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGQUIT)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("started_in_the_background")
+def test_a_process_has_nothing_of_ours_open_and_no_signal_ignored(tmp_path):
+    with contextlib.closing(Night(tmp_path / "workspace")) as night:
+        one = night.start("sh", "-c", "ls -l /proc/self/fd; grep SigIgn /proc/self/status")
+        night.hears_end(one)
+        lines = one.tail(20)
     opened = {line.split()[-3]: line.split()[-1] for line in lines if "->" in line}
     assert opened.pop("0") == "/dev/null"
     assert {opened.pop("1"), opened.pop("2")} == {one.log}

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 NOT_STARTED = 127  # as a shell says it
+# By Python, and by a shell in what it starts in the background or for ever.
+IGNORED = (
+    _signal.SIGPIPE,
+    _signal.SIGXFSZ,
+    _signal.SIGHUP,
+    _signal.SIGINT,
+    _signal.SIGQUIT,
+)
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -56,7 +64,7 @@ def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer:
     try:
         os.setsid()
         LIBC.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
-        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them
+        for number in IGNORED:
             _signal.signal(number, _signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDONLY)
         for place, handle in enumerate((null, output, output)):
