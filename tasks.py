@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import sys
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any
 
-from invoke import Collection, Context, Exit, task
+from invoke import Collection, Context, Exit, Task, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -459,35 +460,23 @@ def render(
     sys.stdout.write(_manifest(config, wish))
 
 
+def _with_flags_of(other: Task[Any]) -> Callable[..., Any]:
+    """Give a task another one's flags before its own: Invoke reads them from the signature."""
+
+    def give(body: Callable[..., Any]) -> Callable[..., Any]:
+        flags = {**signature(other.body).parameters, **signature(body).parameters}
+        kept = [flag for flag in flags.values() if flag.kind is not flag.VAR_KEYWORD]
+        body.__dict__["__signature__"] = Signature(kept)
+        return body
+
+    return give
+
+
 @task(positional=[], iterable=_REPEATED, help=_RENDER)
 @_said_plainly
-def apply(
-    _: Context,
-    config: str = "",
-    namespace: str = "",
-    image: str = "",
-    pvc: str = "",
-    name: str = "",
-    replicas: int = 1,
-    mount: str = "/root/.cache",
-    workdir: str = "",
-    shm: str = "512Gi",
-    memory: str = "",
-    cpu: str = "",
-    device: str = "",
-    resource: str = "",
-    interface: str = "eth0",
-    secret: str = "",
-    pull_secret: str = "",
-    tolerate: Any = None,  # noqa: ANN401 - Invoke gives a list
-    node_selector: Any = None,  # noqa: ANN401
-    host_path: Any = None,  # noqa: ANN401
-    grace: int = 60,
-    context: str = "",
-) -> None:
+@_with_flags_of(render)
+def apply(_: Context, config: str = "", context: str = "", **wish: Any) -> None:  # noqa: ANN401
     """Write it, as k8s.render does, and make the cluster so with kubectl."""
-    skipped = {"_", "config", "context"}
-    wish = {key: value for key, value in locals().items() if key not in {*skipped, "skipped"}}
     from ci.k8s import kubectl  # noqa: PLC0415
 
     sys.stdout.write(kubectl.apply(_manifest(config, wish), context=context))
