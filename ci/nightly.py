@@ -82,7 +82,9 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
                 processes.take_leases(order.wait_s)
             with record.step("examine the hosts"):
                 by_name = {target.name: target for target in order.site.targets}
-                found = fit_for(plan, by_name, agents, record.note, doctor=order.doctor)
+                found = fit_for(
+                    plan, by_name, agents, record.note, run=record.id, doctor=order.doctor
+                )
                 record.update(hosts=found)
             for missing in plan.preparations_by_name:
                 prepare(missing, processes, record)

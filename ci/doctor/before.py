@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
 
 
-def fit_for(
+def fit_for(  # noqa: PLR0913 - as `examine`
     plan: Plan,
     targets: Mapping[str, Target],
     agents: Mapping[str, Agent],
     on_note: Callable[[str], None],
     *,
+    run: str,
     doctor: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Examine the hosts for a plan.
@@ -32,6 +33,7 @@ def fit_for(
         targets: host → what its cluster file says.
         agents: host → agent.
         on_note: told of warnings.
+        run: which has taken the hosts.
         doctor: False only gathers the facts.
 
     Returns:
@@ -43,7 +45,7 @@ def fit_for(
     if not doctor:
         facts, _ = facts_of(agents, plan)
         return facts
-    found = examine(agents, plan, targets, device=plan.case.device or "")
+    found = examine(agents, plan, targets, device=plan.case.device or "", run=run)
     for finding in found.findings:
         if finding.severity == "warning":
             on_note(_line(finding))

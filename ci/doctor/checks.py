@@ -42,6 +42,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
     pairs: Sequence[Pair],
     targets: Mapping[str, Target],
     device: str = "",
+    run: str = "",
 ) -> tuple[Finding, ...]:
     """Judge whether the hosts are fit for a plan.
 
@@ -53,6 +54,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
         pairs: what came of connecting between hosts.
         targets: host → its cluster file's entry, where there is one.
         device: the kind of machine that the night serves on; empty where that is not known.
+        run: which one asks, and may be on the hosts; empty for none.
 
     Returns:
         The findings: errors first, then warnings; among equals in host order.
@@ -70,6 +72,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
     for host in _hosts(plan):
         if host.name in facts:
             found += _one(plan, host, facts[host.name])
+            found += _runs(host.name, facts[host.name], run)
             needed = devices_on(plan, host.name, targets.get(host.name), device)
             found += accelerators.check(host.name, facts[host.name], needed)
     found += compare.check(plan, facts, pairs)
@@ -118,6 +121,20 @@ def _clock(host: str, facts: Facts) -> Iterator[Finding]:
             "controller's",
             "let NTP set it: `timedatectl set-ntp true`, or `chronyc makestep`",
         )
+
+
+def _runs(host: str, facts: Facts, ours: str) -> Iterator[Finding]:
+    """Another run has another workspace there, or this one could not have taken the host."""
+    for one in facts.get("runs") or ():
+        if one["run"] != ours:
+            yield Finding(
+                host,
+                "run",
+                "error",
+                f"run {one['run']} of {one['owner'] or 'somebody'} is on it",
+                "two spoil each other's figures: wait for its end, or end it with "
+                f"`inv down --run {one['run']}`",
+            )
 
 
 def _ports(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:

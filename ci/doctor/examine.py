@@ -38,6 +38,7 @@ def examine(  # noqa: PLR0913 - what is asked, and what is known beforehand
     device: str = "",
     silent: Mapping[str, str] | None = None,
     pairs: bool = True,
+    run: str = "",
 ) -> Examination:
     """Find out whether the hosts are fit for a plan. Changes nothing on them.
 
@@ -48,12 +49,15 @@ def examine(  # noqa: PLR0913 - what is asked, and what is known beforehand
         device: the kind of machine that the night serves on; empty where that is not known.
         silent: host → why it could not be connected to.
         pairs: whether the hosts try to reach one another.
+        run: which one has taken the hosts; empty for none.
     """
     facts, unasked = facts_of(agents, plan)
     unasked = {**(silent or {}), **unasked}
     answering = {host: agents[host] for host in facts}
     tried = reach_all(answering, plan) if pairs else ()
-    findings = check(plan, facts, silent=unasked, pairs=tried, targets=targets, device=device)
+    findings = check(
+        plan, facts, silent=unasked, pairs=tried, targets=targets, device=device, run=run
+    )
     return Examination(facts=facts, silent=unasked, pairs=tried, findings=findings)
 
 

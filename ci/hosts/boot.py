@@ -23,6 +23,7 @@ AT_ONCE = (
     "facts",
     "network",
     "ports",
+    "sign",
     "software",
     "store",
     "wire",

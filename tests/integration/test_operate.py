@@ -94,6 +94,11 @@ def test_servers_that_were_brought_up_go_on_until_they_are_taken_down(inv, lab, 
     refused = inv("nightly", "--config", "case.yaml", runs="others")
     assert refused.returncode == 3
     assert f"held by run {up}" in refused.stdout
+    # Another workspace's lock is another one, but its runs are seen.
+    away = ("nightly", "--config", "case.yaml", "--workspace", "/srv/another")
+    refused = inv(*away, runs="others")
+    assert refused.returncode == 3
+    assert f"{head}: run: run {up} of " in refused.stdout
 
     # From a folder that knows nothing of the run, as another controller would.
     ended = inv("down", "--run", up, runs="elsewhere")

@@ -219,6 +219,23 @@ def test_a_name_stays_in_the_workspace(night, name):
         night.start("true", process=name)
 
 
+def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(night):
+    def runs():
+        return night.agent.call("facts", ports=[], paths=[]).value["runs"]
+
+    others = runs()
+    first, second = (night.start("sleep", "1000", process=name) for name in ("first", "second"))
+    assert runs() == [*others, {"run": "run-1", "owner": "tester"}]
+    second.stop(0)
+    assert runs() == [*others, {"run": "run-1", "owner": "tester"}]
+    first.stop(0)
+    assert runs() == others
+    night.start("sleep", "1000", run="a-name-of-many-letters-" * 8)
+    assert [one["run"][:95] for one in runs() if one not in others] == [
+        ("a-name-of-many-letters-" * 8)[:95]
+    ]
+
+
 def test_a_host_belongs_to_one_run(night):
     first = night.start("sleep", "1000", process="first")
     second = night.start("sleep", "1000", process="second")

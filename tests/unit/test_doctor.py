@@ -123,6 +123,7 @@ OURS = holder(run="r1/server-0")
         ({"python": "3.6.8"}, "error", "python", "3.6.8"),
         ({"clock_offset_s": 1.5}, "warning", "clock", "1.5 s ahead of"),
         ({"clock_offset_s": -3600.0}, "error", "clock", "3600.0 s behind"),
+        ({"runs": [{"run": "r9", "owner": "bo@x"}]}, "error", "run", "run r9 of bo@x is on it"),
         ({"ports_taken": {"8000": holder()}}, "error", "port 8000", "pid 7 of ann (python3 x)"),
         ({"ports_taken": {"13345": OURS}}, "error", "port 13345", "ours: r1/server-0"),
         (
@@ -147,6 +148,10 @@ def test_what_is_wrong_with_one_host(facts, severity, subject, words):
     assert (finding.host, finding.severity, finding.subject) == ("a", severity, subject)
     assert words in finding.message
     assert finding.advice
+
+
+def test_the_run_that_asks_is_no_finding():
+    assert check(a={"runs": [{"run": "r1", "owner": "bo@x"}]}, run="r1") == ()
 
 
 def test_a_clock_that_only_a_slow_answer_puts_off_is_no_finding():

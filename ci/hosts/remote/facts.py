@@ -10,7 +10,7 @@ import pwd
 import sys
 import time
 
-from ci.hosts.remote import network, software
+from ci.hosts.remote import network, sign, software
 from ci.hosts.remote import ports as listening_ports
 from ci.hosts.remote.store import boot_id
 
@@ -178,6 +178,7 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "addresses": network.addresses,
     "default_interface": network.default_interface,
     "ssh_address": network.ssh_address,
+    "runs": sign.seen,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
 }

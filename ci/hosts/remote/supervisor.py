@@ -19,6 +19,7 @@ from ci.hosts.remote.control import MESSAGE_BYTES, listen, taken
 from ci.hosts.remote.ears import Ears
 from ci.hosts.remote.lock import Refused
 from ci.hosts.remote.proc import MARKER, TICK_S, Ladder, members, sweep
+from ci.hosts.remote.sign import hang_out
 from ci.hosts.remote.store import boot_id, now_text, remove, write_json
 
 TYPE_CHECKING = False
@@ -70,6 +71,7 @@ class Supervisor:
         self.lease = os.path.join(folder, "lease")
         os.close(os.open(self.lease, os.O_CREAT | os.O_WRONLY, 0o600))
         self.lease_mtime = os.stat(self.lease).st_mtime_ns
+        self.sign = hang_out(spec["run"], spec["owner"])
         self.catch_signals()
         self.listener = listen(folder)
         self.ears.hark(self.listener.fileno(), self.greet)
@@ -193,6 +195,8 @@ class Supervisor:
         self.state["complete"] = True
         remove(self.spec["tmp"])
         self.shared.remove()
+        if self.sign:
+            self.sign.close()
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
         self.publish()
         with contextlib.suppress(OSError):
