@@ -40,7 +40,7 @@ FURTHER = 5
 COLUMNS = ("seconds", "cpu_s", "peak_mb")
 ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
-FACTS = ("wire", "store", "network", "ports", "software", "facts")
+FACTS = ("wire", "store", "network", "ports", "sign", "software", "facts")
 # What any tool would run on a host: our own facts, from source.
 SCRIPT = """\
 import json, sys
