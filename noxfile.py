@@ -27,6 +27,7 @@ nox.options.reuse_venv = "yes"
 
 PYPROJECT = nox.project.load_toml(PROJECT / "pyproject.toml")
 VERSIONS = environments.load_versions(PROJECT / "configs" / "versions.yaml")
+MODELS = environments.load_models(PROJECT / "configs" / "models.yaml")
 # What the local default serves, what every test run serves besides, and the tools it measures with.
 VLLM = next(iter(VERSIONS))
 EARLIER_VLLM = "0.30.0"
@@ -122,8 +123,12 @@ def _device(session: nox.Session) -> Device:
 
 
 def _set_up(session: nox.Session) -> None:
-    """Make what tests need beyond Python packages: environments, and programs for a lab."""
-    session.run("python", "-m", "ci.setup", *TOOLS, "--vllm", VLLM, "--device", "cpu", "--lab")
+    """Make what tests need beyond Python packages: environments, models, and programs for a lab.
+
+    Lab hosts see what is here; what they had to make themselves would be found left on them.
+    """
+    names = (*TOOLS, *MODELS)
+    session.run("python", "-m", "ci.setup", *names, "--vllm", VLLM, "--device", "cpu", "--lab")
 
 
 def _install(session: nox.Session, group: str) -> None:
