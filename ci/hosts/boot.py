@@ -15,7 +15,7 @@ _PACKAGES: dict[str, object] = dict.fromkeys(("ci", "ci.hosts", "ci.hosts.remote
 
 # Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
 # each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
-AT_ONCE = (
+UNPACKED = (
     "agent",
     "aside",
     "control",
@@ -81,7 +81,7 @@ def parcel() -> bytes:
         name: SourceFileLoader(name, str(path)).get_code(name) for name, path in _files().items()
     }
     modules = {
-        name: code if name.rpartition(".")[2] in AT_ONCE else zlib.compress(marshal.dumps(code))
+        name: code if name.rpartition(".")[2] in UNPACKED else zlib.compress(marshal.dumps(code))
         for name, code in compiled.items()
     }
     return _part(importlib.util.MAGIC_NUMBER) + _part(marshal.dumps(_PACKAGES | modules))

@@ -146,11 +146,10 @@ def test_a_host_with_another_python_gets_the_sources(tmp_path: Path, monkeypatch
     monkeypatch.setattr(boot.importlib.util, "MAGIC_NUMBER", b"none")
     boot.parcel.cache_clear()
     try:
-        agent = Agent(LocalConnection("old"), str(tmp_path))
-        one = start(agent, Spec("run", "true", ("true",), owner="me"), lambda _: None)
-        assert one.stop().complete
-        assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
-        agent.close()
+        with contextlib.closing(Agent(LocalConnection("old"), str(tmp_path))) as agent:
+            one = start(agent, Spec("run", "true", ("true",), owner="me"), lambda _: None)
+            assert one.stop().complete
+            assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
     finally:
         boot.parcel.cache_clear()
 

@@ -10,7 +10,7 @@ from ci.hosts.remote.proc import MARKER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Mapping, Match
+    from typing import Dict, List, Mapping, Match, NoReturn
 
     from ci.hosts.remote.store import State
 
@@ -58,8 +58,8 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
     return pid
 
 
-def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer: int) -> None:
-    """Be the child; never returns."""
+def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer: int) -> NoReturn:
+    """Be the child."""
     name = cwd
     try:
         os.setsid()

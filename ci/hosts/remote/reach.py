@@ -74,8 +74,10 @@ def close_ports(pid: int, began: int) -> bool:
     until = time.monotonic() + CLOSE_S
     while True:
         seen = look(str(pid))
-        if seen is None or not seen.alive or seen.began != began:
-            with contextlib.suppress(ChildProcessError):
+        if seen is None or seen.began != began:
+            return True
+        if not seen.alive:
+            with contextlib.suppress(ChildProcessError):  # of an agent before this one
                 os.waitpid(pid, os.WNOHANG)
             return True
         if time.monotonic() > until:
