@@ -32,22 +32,27 @@ MODELS = environments.load_models(PROJECT / "configs" / "models.yaml")
 VLLM = next(iter(VERSIONS))
 EARLIER_VLLM = "0.30.0"
 TOOLS = ("aisbench", "lm_eval")
+ROUTER = "vllm-router"
+# Parallel workers on two cores: light tests mostly wait, and two vLLM servers are 8 GB of memory.
+_LIGHT = "4"
+_REAL = "2"
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything: unit, integration, faults and, with real vLLM on this machine, end to end.
+    """Everything in its turn: unit, then integration and faults, then real vLLM on this machine.
 
-    `-- tests/unit` runs what it names, with the environments that are there.
+    The first failure ends it. `-- tests/unit` runs what it names, with the environments that are
+    there. As root it skips nothing; otherwise what needs root says so.
     """
     _install(session, "tests")
-    chosen = session.posargs
-    if not chosen:
-        _set_up(session)
-        chosen = ["tests/unit", "tests/integration", "tests/faults", "tests/e2e"]
-    session.run("pytest", *chosen, env=_tool_folders())
-    if not session.posargs:
-        session.run("pytest", "tests/e2e/test_version.py", "--vllm", EARLIER_VLLM)
+    if session.posargs:
+        session.run("pytest", *session.posargs, env=_tool_folders())
+        return
+    _pytest(session, "tests/unit", workers="auto")
+    _set_up(session)
+    _pytest(session, "tests/faults", "tests/integration", "-m", "not long", workers=_LIGHT)
+    _pytest(session, "tests/e2e", "-m", "not long", "--also-vllm", EARLIER_VLLM, workers=_REAL)
 
 
 @nox.session(default=False)
@@ -58,7 +63,7 @@ def faults(session: nox.Session) -> None:
     """
     _install(session, "tests")
     _set_up(session)
-    session.run("pytest", "tests/faults", *session.posargs, env=_tool_folders())
+    _pytest(session, "tests/faults", *session.posargs, workers=_LIGHT)
 
 
 @nox.session
@@ -122,13 +127,25 @@ def _device(session: nox.Session) -> Device:
     return chosen
 
 
+def _pytest(session: nox.Session, *arguments: str, workers: str) -> None:
+    """Run tests in parallel, those of one `xdist_group` one after another; name the slowest.
+
+    Parallel workers of root have networks of their own, see tests/own_network.py. Without root all
+    nights share one, in which they would meet.
+    """
+    alone = os.geteuid() != 0 and "tests/unit" not in arguments
+    parallel = ["-n", "0" if alone else workers, "--dist", "loadgroup"]
+    session.run("pytest", *arguments, *parallel, "--durations=20", env=_tool_folders())
+
+
 def _set_up(session: nox.Session) -> None:
     """Make what tests need beyond Python packages: environments, models, and programs for a lab.
 
     Lab hosts see what is here; what they had to make themselves would be found left on them.
     """
-    names = (*TOOLS, *MODELS)
-    session.run("python", "-m", "ci.setup", *names, "--vllm", VLLM, "--device", "cpu", "--lab")
+    make = ("python", "-m", "ci.setup", "--device", "cpu")
+    session.run(*make, *TOOLS, ROUTER, *MODELS, "--vllm", VLLM, "--lab")
+    session.run(*make, "--vllm", EARLIER_VLLM)
 
 
 def _install(session: nox.Session, group: str) -> None:

@@ -1,13 +1,24 @@
 """Fixtures that any test may ask for; being here, it also lets tests import what lies beside it."""
 
+from __future__ import annotations
+
+import os
 import signal
+from typing import TYPE_CHECKING
 
+import own_network
 from lab_fixture import labs
+from own_network import machine_network
 
-__all__ = ["labs"]
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["labs", "machine_network"]
 
 
-def pytest_configure():
+def pytest_configure(config: pytest.Config) -> None:
     """End tidily, labs and all, also when told by SIGTERM, or by SIGINT in the background."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    if hasattr(config, "workerinput") and os.geteuid() == 0:
+        config.stash[own_network.MACHINE] = own_network.enter_own()

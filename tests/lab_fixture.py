@@ -8,12 +8,14 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import own_network
 import pytest
 
 from ci.lab.run_tool import run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from ci.lab.model import Lab
 
@@ -28,12 +30,21 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab
     """
     from ci.lab.lab import down, up  # noqa: PLC0415 - most tests need no lab
 
+    def end(network: int, folder: Path) -> None:
+        if os.geteuid() != 0:
+            down(folder)
+            return
+        with own_network.inside(network):  # the one in which it was made
+            down(folder)
+
     with ExitStack() as ends:
 
         def make(count: int, **keywords: object) -> Lab:
             name = f"t{os.getpid()}-{next(NUMBERS)}"
             folder = tmp_path_factory.mktemp("lab") / name
-            ends.callback(down, folder)
+            network = own_network.here()
+            ends.callback(os.close, network)
+            ends.callback(end, network, folder)
             return up(folder, count, name=name, cluster_file=folder / "cluster.yaml", **keywords)
 
         yield make

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+ROW = "fault"  # a property of its test: it travels from parallel workers, too
+ROWS: list[tuple[str, ...]] = []
 HEADINGS = ("fault", "exit", "outcome", "seconds", "root cause in the report")
 MOST = 110
 
@@ -25,7 +26,7 @@ MOST = 110
 @pytest.fixture(scope="session")
 def two_hosts(labs: Callable[..., Lab]) -> Lab:
     if os.geteuid() != 0:
-        pytest.fail("faults are played in network namespaces: run these tests as root")
+        pytest.skip("needs root: faults are played on hosts in network namespaces")
     return labs(2, workspace=workspace_of(""), shown=[PROJECT])
 
 
@@ -44,22 +45,25 @@ def stage(request: pytest.FixtureRequest, two_hosts: Lab, tmp_path: Path) -> Ite
 
 def _note(request: pytest.FixtureRequest, stage: Stage) -> None:
     """Add a row to the table: the outcome of the night it is about, under the test's own name."""
-    rows = request.config.stash.setdefault(ROWS, [])
     name = request.node.name.removeprefix("test_").replace("_", " ")
     for night in [stage.subject] if stage.subject else stage.nights[-1:]:
         if next(night.runs.glob("*/run.json"), None):
             record, cause = night.record, night.cause
             row = (name, str(night.code), record["outcome"], f"{night.seconds:.0f}", cause[:MOST])
-            rows.append(row)
+            request.node.user_properties.append((ROW, row))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        ROWS.extend(tuple(row) for name, row in report.user_properties if name == ROW)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    rows = terminalreporter.config.stash.get(ROWS, [])
-    if not rows:
+    if not ROWS:
         return
-    table = [HEADINGS, *rows]
+    table = [HEADINGS, *sorted(ROWS)]
     widths = [max(len(row[at]) for row in table) for at in range(len(HEADINGS) - 1)]
-    terminalreporter.section(f"{len(rows)} faults")
+    terminalreporter.section(f"{len(ROWS)} faults")
     for row in table:
         padded = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
         terminalreporter.write_line("  ".join(padded).rstrip())

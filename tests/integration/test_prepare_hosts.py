@@ -44,7 +44,7 @@ WORKS = "import tiny; assert tiny.WORD == 'tiny'"
 
 
 @pytest.fixture(scope="module")
-def lab(labs: Callable[..., Lab]) -> Lab:
+def lab(labs: Callable[..., Lab], machine_network: None) -> Lab:
     return labs(2, workspace=WORKSPACE)
 
 
