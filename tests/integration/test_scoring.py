@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ci.evaluate.model import Command
 
-DEADLINE_S = 300
+DEADLINE_S = 3600
 READERS = {"gsm8k": ("test.jsonl", read_gsm8k, 40), "aime2024": ("aime.jsonl", read_aime, 30)}
 
 
