@@ -84,7 +84,7 @@ def without_baseline(checks: Sequence[Mapping[str, object]]) -> list[Mapping[str
 
 
 def next_step(checks: Sequence[Mapping[str, object]]) -> str:
-    """Say in one line what to do about figures without a baseline; empty where there are none.
+    """Give the next step about figures without a baseline, in one line; empty where there are none.
 
     Args:
         checks: name, value and reason of each.
