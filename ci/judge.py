@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Outcome = Literal["pass", "fail", "unknown"]
 
 ABOVE_THE_BAND = "above the band: baseline looks stale"
+NO_BASELINE = "no baseline yet"
+NOTHING_CAME = "no token came back"
 METRICS = {"accuracy": ("accuracy", "%"), "performance": ("output_token_throughput", "tok/s")}
 FULL_MARKS = 100.0
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
@@ -36,11 +38,11 @@ class Check:
         metric: e.g. `accuracy`, `output_token_throughput`.
         value: what was measured, None when missing.
         unit: of value, baseline and bound: `%` or `tok/s`.
-        baseline: from the case.
-        tolerance: as a reader says it: `-5 pp`, `×0.97`.
+        baseline: from the case; None where it has none.
+        tolerance: as a reader says it: `-5 pp`, `×0.97`; empty without a baseline.
         bound: the least value that passes; of a comparison, what `tolerance` compares it with.
         outcome: pass, fail or unknown.
-        reason: one line; empty for a plain pass.
+        reason: one line; empty for a plain pass, `NO_BASELINE` for one without a baseline.
     """
 
     name: str
@@ -105,27 +107,23 @@ def check(benchmark: Benchmark, result: Result | None, cause: str = "") -> Check
     """Hold one benchmark's figure against its threshold.
 
     Accuracy passes at `baseline - threshold` percentage points or more; performance passes at
-    `threshold * baseline` output tokens per second or more. A better value never fails.
+    `threshold * baseline` output tokens per second or more. A better value never fails. Without a
+    baseline every figure passes that is sound, as `NO_BASELINE`.
     """
     metric, unit = METRICS[benchmark.case_type]
-    baseline, threshold = benchmark.baseline, benchmark.threshold
+    value, doubt = _figure(benchmark, result, cause)
+    made = Check(benchmark.name, metric, value, unit, None, "", None, "unknown", doubt)
+    if benchmark.expected is None:
+        return made if value is None else replace(made, outcome="pass", reason=NO_BASELINE)
+    baseline, threshold = benchmark.expected
     accuracy = benchmark.case_type == "accuracy"
     bound = baseline - threshold if accuracy else threshold * baseline
-    value, doubt = _figure(benchmark, result, cause)
-    outcome, reason = (
-        _compare(value, baseline, bound, unit) if value is not None else ("unknown", doubt)
-    )
-    return Check(
-        name=benchmark.name,
-        metric=metric,
-        value=value,
-        unit=unit,
-        baseline=baseline,
-        tolerance=f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}",
-        bound=bound,
-        outcome=outcome,
-        reason=reason,
-    )
+    tolerance = f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}"
+    made = replace(made, baseline=baseline, tolerance=tolerance, bound=bound)
+    if value is None:
+        return made
+    outcome, reason = _compare(value, baseline, bound, unit)
+    return replace(made, outcome=outcome, reason=reason)
 
 
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:
@@ -194,6 +192,8 @@ def _measured(
     found = [one for one in result.measurements if one.metric == metric and one.benchmark == name]
     if len(found) != 1:
         return None, f"{metric} was measured {len(found)} times" if found else f"no {metric} in it"
+    if result.items and all(item.tokens == 0 for item in result.items):
+        return None, NOTHING_CAME
     return found[0], ""
 
 
@@ -218,7 +218,7 @@ def _doubt(measurement: Measurement, unit: str) -> str:
     if unit == "%" and not 0 <= value <= FULL_MARKS:
         return f"{measurement.metric} of {value:g} % is outside 0 to 100"
     if unit != "%" and value <= 0:
-        return f"{measurement.metric} of {value:g} {unit}: no token came back"
+        return f"{measurement.metric} of {value:g} {unit}: {NOTHING_CAME}"
     return ""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PATIENCE_S = 60
+PATIENCE_S = 600
 
 
 def look_here(workspace: Path | str) -> Found:

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ci.case.options import Json, Number, Texts, Truth, Whole  # noqa: TC001 - likewise
+from ci.case.baseline import Amount, Threshold  # noqa: TC001 - pydantic reads it
+from ci.case.options import Json, Number, Texts, ToolName, Truth, Whole  # noqa: TC001 - likewise
 from ci.errors import Problem  # noqa: TC001 - pydantic reads it
-from ci.evaluate.tools import TOOLS
 
 Device = Literal["cpu", "cuda", "ascend"]
 DEVICES: tuple[Device, ...] = get_args(Device)
-
-
-def _known_tool(name: str) -> str:
-    if name not in TOOLS:
-        near = difflib.get_close_matches(name, TOOLS)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
-        message = f"{name!r} is no tool of ours, there are: {', '.join(TOOLS)}{guess}"
-        raise PydanticCustomError("defect", "{message}", {"message": message})
-    return name
 
 
 class Strict(BaseModel):
@@ -38,16 +27,17 @@ class Entry(Strict):
     """One evaluation as a case file writes it: what to ask, with which tool, and what to reach.
 
     Accuracy baselines and thresholds are percentage points; a performance baseline is output
-    tokens per second and its threshold a factor of it. `dataset_path_local` wins over
-    `dataset_path`. `thinking` and `enable_thinking` are short for `chat_template_kwargs`. The last
-    ones come from a model's generation_config.json; nothing reads them.
+    tokens per second and its threshold a factor of it. Without both, any sound figure passes.
+    `dataset_path_local` wins over `dataset_path`. `thinking` and `enable_thinking` are short for
+    `chat_template_kwargs`. The last ones come from a model's generation_config.json; nothing reads
+    them.
     """
 
     case_type: Literal["accuracy", "performance"] = Field(
         description="what is measured: accuracy or performance",
     )
     dataset_path: str = Field(min_length=1, description="the dataset to ask, e.g. gsm8k")
-    tool: Annotated[str, AfterValidator(_known_tool)] = "aisbench"
+    tool: ToolName = "aisbench"
     request_conf: str | None = None
     dataset_conf: str | None = None
     num_prompts: int | None = Field(default=None, gt=0)
@@ -72,12 +62,14 @@ class Entry(Strict):
     case_name: str | None = None
     trust_remote_code: bool = False
     deadline_s: float = Field(default=14_400, gt=0)
-    baseline: float = Field(
-        ge=0,
-        description="the figure of a healthy night: percent, or output tokens per second",
+    baseline: Amount | None = Field(
+        default=None,
+        description="the figure of a healthy night: percent, or output tokens per second; without "
+        "it and `threshold`, every sound figure passes as `no baseline yet`",
     )
-    threshold: float = Field(
-        ge=0,
+    threshold: Threshold = Field(
+        default=None,
+        validate_default=True,
         description="how far below the baseline still passes: percentage points for accuracy, "
         "a factor such as 0.97 for performance",
     )
@@ -93,6 +85,12 @@ class Entry(Strict):
         local = value.get("dataset_path_local") if isinstance(value, dict) else None
         named = isinstance(local, str) and local
         return value | {"dataset_path": local} if named else value
+
+    @property
+    def expected(self) -> tuple[float, float] | None:
+        """The baseline and its threshold; None where the case has none yet."""
+        both = (self.baseline, self.threshold)
+        return None if both[0] is None or both[1] is None else (both[0], both[1])
 
     @property
     def template(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The request options of a benchmark: kinds of value, and which ones nothing reads. Pure."""
+"""The options of a benchmark: kinds of value, and which ones nothing reads. Pure."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from ci.case.values import defect
 from ci.case.wording import found
+from ci.evaluate.tools import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +48,14 @@ def as_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _known_tool(name: str) -> str:
+    if name not in TOOLS:
+        near = difflib.get_close_matches(name, TOOLS)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        raise defect(f"{name!r} is no tool of ours, there are: {', '.join(TOOLS)}{guess}")
+    return name
+
+
 def _list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -53,6 +63,7 @@ def _list(value: object) -> object:
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_number)]
+ToolName = Annotated[str, AfterValidator(_known_tool)]
 Json = Annotated[dict[str, Any], AfterValidator(as_json)]
 Texts = Annotated[list[str], BeforeValidator(_list)]
 

@@ -9,6 +9,8 @@ import textwrap
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from ci.case.baseline import NEEDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -55,7 +57,7 @@ def problems(
         _problem(error, source, models)
         for error in errors
         # A misspelt key is one mistake, not an unknown key and a missing one.
-        if not (error["type"] == "missing" and error["loc"] in misspelt)
+        if _missing(error) not in misspelt
     ]
 
 
@@ -97,13 +99,21 @@ def _misspelt(error: ErrorDetails, models: Mapping[str, type[BaseModel]]) -> Key
     return (*section, nearest(str(key), known) or key)
 
 
+def _missing(error: ErrorDetails) -> KeyPath | None:
+    """The path of the key that an error says is missing; None for other errors."""
+    if error["type"] == NEEDS:
+        return (*error["loc"][:-1], error["ctx"]["key"])
+    return error["loc"] if error["type"] == "missing" else None
+
+
 def _problem(error: ErrorDetails, source: Source, models: Mapping[str, type[BaseModel]]) -> Problem:
     path = error["loc"]
     if error["type"] == "extra_forbidden":
         return source.at_key(path, _unknown(path, models))
-    if error["type"] == "missing":
-        purpose = _model(path, models).model_fields[str(path[-1])].description
-        return source.at_key(path, f"missing; {purpose}")
+    if missing := _missing(error):
+        purpose = _model(missing, models).model_fields[str(missing[-1])].description
+        advice = f"; {error['msg']}" if error["type"] == NEEDS else ""
+        return source.at_key(missing, f"missing; {purpose}{advice}")
     if path[-1] == "[key]":
         return source.at_key(path[:-1], error["msg"])
     return source.at_value(path, _wrong(error["type"], error["input"], error.get("ctx", {}), error))

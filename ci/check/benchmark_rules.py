@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ci.check.finding import Subject
 
 _LEAST_BASELINE = 1
+_NO_BASELINE = "leave out both baseline and threshold until you know one"
 
 
 def dataset_conf(subject: Subject) -> Iterator[Remark]:
@@ -56,31 +57,34 @@ def cannot_fail(subject: Subject) -> Iterator[Remark]:
     """A threshold that every night reaches."""
     for bench in subject.case.benchmarks:
         where = f"{subject.section}benchmarks.{bench.name}"
-        if bench.case_type == "accuracy" and bench.threshold >= bench.baseline:
+        if bench.expected is None:
+            continue  # the night says that there is no baseline yet
+        baseline, threshold = bench.expected
+        if bench.case_type == "accuracy" and threshold >= baseline:
             message = (
-                f"no score is more than {bench.threshold:g} below {bench.baseline:g}: every night "
-                "passes; lower the threshold"
+                f"no score is more than {threshold:g} below {baseline:g}: every night passes; "
+                f"lower the threshold, or {_NO_BASELINE}"
             )
             yield Remark(f"{where}.threshold", message)
         elif bench.case_type == "performance" and not _is_warm_up(bench):
-            yield from _cannot_fail_at(where, bench)
+            yield from _cannot_fail_at(where, baseline, threshold)
 
 
-def _cannot_fail_at(where: str, bench: Benchmark) -> Iterator[Remark]:
-    if bench.baseline <= _LEAST_BASELINE:
+def _cannot_fail_at(where: str, baseline: float, threshold: float) -> Iterator[Remark]:
+    if baseline <= _LEAST_BASELINE:
         message = (
-            f"{bench.baseline:g} token/s is reached whenever anything is answered; give the figure "
-            "of a healthy night, or call the benchmark warm-up"
+            f"{baseline:g} token/s is reached whenever anything is answered; give the figure of a "
+            f"healthy night, {_NO_BASELINE}, or call the benchmark warm-up"
         )
         yield Remark(f"{where}.baseline", message)
-    elif bench.threshold == 0:
+    elif threshold == 0:
         yield Remark(f"{where}.threshold", "0 of the baseline is always reached; write e.g. 0.97")
 
 
 def threshold_above_one(subject: Subject) -> Iterator[Remark]:
     """A performance threshold that asks for more than a healthy night reaches."""
     for bench in subject.case.benchmarks:
-        if bench.case_type == "performance" and bench.threshold > 1:
+        if bench.case_type == "performance" and bench.expected and bench.expected[1] > 1:
             message = (
                 f"{bench.threshold:g} times the baseline is asked for; it is a factor, such as 0.97"
             )

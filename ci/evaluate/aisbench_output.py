@@ -42,7 +42,7 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     folder = f"out/*/predictions/{MODEL}"
     predictions = output.rows(f"{folder}/{dataset_abbr(job)}.jsonl")
     problems += _incomplete(job, predictions, "predictions")
-    empty = sum(not row.get("prediction") for row in predictions)
+    empty = sum(_is_empty(row.get("prediction")) for row in predictions)
     if empty:
         problems.append(f"{empty} of {len(predictions)} predictions are empty")
     score = _score(job, output)
@@ -54,6 +54,10 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
             problems.append(f"the summary says {score:g} %, but {right} of {len(items)} are right")
     figure = _figure(job, "accuracy", (score, "%"), len(items), "out/*/summary/summary_*.csv")
     return Result((figure,), items)
+
+
+def _is_empty(prediction: object) -> bool:
+    return not (prediction.strip() if isinstance(prediction, str) else prediction)
 
 
 def _failures(job: Job, output: Output) -> tuple[str, ...]:

@@ -129,7 +129,16 @@ def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
         plain["required"] = [key for key in plain["required"] if key != "dataset_path"]
         one_of = ("dataset_path", "dataset_path_local")
         plain["anyOf"] = [{"required": [key]} for key in one_of]
+        both = ("baseline", "threshold")
+        plain["allOf"] = [
+            {"if": _given(one), "then": _given(other)} for one, other in (both, both[::-1])
+        ]
     return {**plain, "description": plain["description"].split("\n\n")[0], "properties": described}
+
+
+def _given(key: str) -> dict[str, Any]:
+    """A key that is there, with a value."""
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON

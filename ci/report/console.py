@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from ci.report.text import check_row, duration, headline, one_line
+from ci.report.text import check_row, duration, headline, next_step, one_line, without_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -172,10 +172,14 @@ def rows(verdict: Verdict) -> list[tuple[str, ...]]:
 
 
 def ending(verdict: Verdict, report: Path, cause: str) -> list[str]:
-    """Say how the night ended in words: outcome, cause, report."""
-    lines = [headline(verdict.outcome, [check.outcome for check in verdict.checks])]
+    """Say how the night ended in words: outcome, cause, what to do next, report."""
+    checks = [vars(check) for check in verdict.checks]
+    outcomes = [check.outcome for check in verdict.checks]
+    lines = [headline(verdict.outcome, outcomes, new=len(without_baseline(checks)))]
     if cause:
         lines.append(f"cause  {one_line(cause)}")
+    if step := next_step(checks):
+        lines.append(f"next   {step}")
     return [*lines, f"report {report}"]
 
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ci.report.text import check_row, clean, duration, figure, headline, one_line
+from ci.report.text import (
+    check_row,
+    clean,
+    duration,
+    figure,
+    headline,
+    next_step,
+    one_line,
+    without_baseline,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +44,7 @@ def render(run: Mapping[str, Any]) -> str:
         again=f"cd {shlex.quote(run['folder'])}\n{run['command']}",
         smoke_only=run["benchmarks"] == [],
         checks=[check_row(check) for check in run["checks"]],
+        next_step=next_step(run["checks"]),
         measurements=_measurements(run),
         processes=[
             [one.get(key) for key in ("name", "host", "state", "exit_code")]
@@ -75,6 +85,7 @@ def _headline(run: Mapping[str, Any]) -> str:
     return headline(
         run["outcome"],
         [check["outcome"] for check in run["checks"]],
+        new=len(without_baseline(run["checks"])),
         smoke_only=run["benchmarks"] == [],
         interrupted=run["exit_code"] == 130,  # noqa: PLR2004
     )

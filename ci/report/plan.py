@@ -17,6 +17,7 @@ from ci.report.redact import redact_argv, redact_env
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ci.case.model import Benchmark
     from ci.evaluate.model import Command
     from ci.plan.model import Evaluation, Plan, Preparation, Process
 
@@ -178,12 +179,17 @@ def _inputs(workspace: str, name: str) -> str:
 def _sentence(item: Evaluation) -> str:
     mark = item.benchmark
     asked = f"{mark.num_prompts or item.dataset.items or 'all'} items of {item.dataset.name}"
-    bound = (
-        f"accuracy ≥ {mark.baseline:g} - {mark.threshold:g} pp"
-        if mark.case_type == "accuracy"
-        else f"output token throughput ≥ {mark.threshold:g} x {mark.baseline:g} tok/s"
-    )
-    return f"On {item.host}, {mark.name} with {mark.tool}: {asked}, {bound}"
+    return f"On {item.host}, {mark.name} with {mark.tool}: {asked}, {_bound(mark)}"
+
+
+def _bound(mark: Benchmark) -> str:
+    figure = "accuracy" if mark.case_type == "accuracy" else "output token throughput"
+    if mark.expected is None:
+        return f"{figure}, no baseline yet"
+    baseline, threshold = mark.expected
+    if mark.case_type == "accuracy":
+        return f"{figure} ≥ {baseline:g} - {threshold:g} pp"
+    return f"{figure} ≥ {threshold:g} x {baseline:g} tok/s"
 
 
 def _process(process: Process) -> dict[str, Any]:

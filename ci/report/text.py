@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ci.judge import NO_BASELINE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -48,25 +50,55 @@ def duration(seconds: object) -> str:
 
 
 def headline(
-    outcome: str, outcomes: Sequence[str], *, smoke_only: bool = False, interrupted: bool = False
+    outcome: str,
+    outcomes: Sequence[str],
+    *,
+    new: int = 0,
+    smoke_only: bool = False,
+    interrupted: bool = False,
 ) -> str:
     """Say the outcome in words.
 
     Args:
         outcome: of the run.
         outcomes: of each check.
+        new: how many passed because they have no baseline yet.
         smoke_only: the case has no benchmarks.
         interrupted: the night was told to stop.
     """
     checks = "1 check" if len(outcomes) == 1 else f"{len(outcomes)} checks"
+    within = f"{new} of them without a baseline yet" if new else "all within tolerance"
     words = {
-        "pass": f"PASS: {checks}, all within tolerance",
+        "pass": f"PASS: {checks}, {within}",
         "fail": f"FAIL: {outcomes.count('fail')} of {checks} below the bound",
         "unknown": _unknown(outcomes, checks),
         "running": "RUNNING: the night has not ended, or its controller died",
     }
     told = f"INTERRUPTED, {words[outcome]}" if interrupted else words[outcome]
     return told + (" (smoke only: the case has no benchmarks)" if smoke_only else "")
+
+
+def without_baseline(checks: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """Choose the checks that passed because their benchmark has no baseline yet."""
+    return [check for check in checks if check["reason"] == NO_BASELINE]
+
+
+def next_step(checks: Sequence[Mapping[str, object]]) -> str:
+    """Give the next step about figures without a baseline, in one line; empty where there are none.
+
+    Args:
+        checks: name, value and reason of each.
+    """
+    new = without_baseline(checks)
+    names, zero = (
+        ", ".join(str(check["name"]) for check in some)
+        for some in (new, [check for check in new if check["value"] == 0])
+    )
+    if zero:
+        return f"{zero}: no answer was right; read its items before you trust the 0 %"
+    if names:
+        return f"{names}: once several nights agree, write baseline and threshold into the case"
+    return ""
 
 
 def _unknown(outcomes: Sequence[str], checks: str) -> str:

@@ -27,8 +27,6 @@ benchmarks:
     num_prompts: 8
     max_out_len: 16
     batch_size: 4
-    baseline: 1
-    threshold: 0.5
 """
 
 

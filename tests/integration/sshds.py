@@ -57,7 +57,7 @@ class Sshd:
         )
         while True:
             with contextlib.suppress(ConnectionRefusedError):
-                with socket.create_connection((self.address, self.port), timeout=20) as sock:
+                with socket.create_connection((self.address, self.port), timeout=120) as sock:
                     assert sock.recv(4) == b"SSH-"
                 return
             assert self.process.poll() is None, (self.folder / "log").read_text()

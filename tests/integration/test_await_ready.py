@@ -44,10 +44,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
 server.server_bind()
+if mode != "deaf":
+    server.server_activate()
 print(server.server_port, flush=True)
 if mode == "deaf":
     threading.Event().wait()
-server.server_activate()
 server.serve_forever()
 """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-PATIENCE_S = 30
+PATIENCE_S = 600
 SERVER = SimpleNamespace(
     name="server-0",
     host="localhost",

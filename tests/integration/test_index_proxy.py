@@ -30,7 +30,7 @@ import json, sys, urllib.request, urllib.error
 proxy, url, headers = json.load(sys.stdin)
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy, "https": proxy}))
 try:
-    with opener.open(urllib.request.Request(url, headers=headers), timeout=20) as reply:
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=120) as reply:
         print(json.dumps([reply.status, reply.read().decode()]))
 except urllib.error.HTTPError as error:
     print(json.dumps([error.code, error.read().decode()]))

@@ -16,7 +16,7 @@ import pytest
 from uv import find_uv_bin
 
 RECIPE = Path(__file__).parents[2] / "ci" / "hosts" / "make_environment.py"
-WAIT_S = 120
+WAIT_S = 600
 WORKS = [
     "python",
     "-c",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hosts_here import PATIENCE_S, until
 
 from ci.case.load import parse
 from ci.k8s.options import Options
@@ -23,11 +24,11 @@ OPTIONS = Options(namespace="night", image="i", pvc="p", name="pair", grace_s=2)
 # Says what it was started with, and stays.
 SHOW = (
     "import json, os, sys, time; "
-    "print(json.dumps([sys.argv[1:], dict(os.environ)]), flush=True); time.sleep(60)"
+    "print(json.dumps([sys.argv[1:], dict(os.environ)]), flush=True); time.sleep(600)"
 )
 
 
-def plan_of(*words, env="{}", timeout_s=60):
+def plan_of(*words, env="{}", timeout_s=600):
     """A plan of one server per host, each started by this Python with the words given."""
     text = "test_name: t\nmodel: m\ndevice: cpu\nnpu_per_node: 0\n"
     text += f"num_nodes: {len(words)}\nready_timeout_s: {timeout_s}\nenv_common: {env}\n"
@@ -75,7 +76,7 @@ class Pod:
             self.command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def run(self, timeout_s=30):
+    def run(self, timeout_s=PATIENCE_S):
         process = self.start()
         try:
             out, _ = process.communicate(timeout=timeout_s)
@@ -101,7 +102,7 @@ def lines_until(process, enough):
 
 def ended(process):
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out
 
 
@@ -147,12 +148,14 @@ def test_one_that_ends_takes_the_pod_with_it(tmp_path, code, exit_code, said):
     plan = plan_of("--x")
     (server,) = plan.processes
     # It starts a grandchild, which has to go too.
+    has_begun = tmp_path / "begun"
     lasting = (
-        "import subprocess, sys, time; "
-        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+        "import pathlib, subprocess, time; "
+        "print(subprocess.Popen(['sleep', '600']).pid, flush=True); "
+        f"pathlib.Path({str(has_begun)!r}).touch(); time.sleep(600)"
     )
     failing = replace(
-        server, name="rank-1", argv=(sys.executable, "-c", f"import time; time.sleep(1); {code}")
+        server, name="rank-1", argv=(sys.executable, "-c", f"{once_there(has_begun)}\n{code}")
     )
     stays = replace(server, argv=(sys.executable, "-c", lasting))
     pod = Pod(tmp_path, replace(plan, processes=(stays, failing)))
@@ -161,6 +164,11 @@ def test_one_that_ends_takes_the_pod_with_it(tmp_path, code, exit_code, said):
     assert pod.last_words.read_text("utf-8") == said + "\n"
     (grandchild,) = (line.split()[1] for line in out.splitlines() if line.startswith("[server-0]"))
     assert not alive(int(grandchild))
+
+
+def once_there(path):
+    """The code that waits for a file."""
+    return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.02)"
 
 
 def alive(pid):
@@ -175,7 +183,7 @@ def test_one_that_does_not_heed_term_is_killed(tmp_path):
     plan = plan_of("--x")
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "print('[]', flush=True); time.sleep(60)"
+        "print('[]', flush=True); time.sleep(600)"
     )
     (server,) = plan.processes
     plan = replace(plan, processes=(replace(server, argv=(sys.executable, "-c", deaf)),))
@@ -245,10 +253,7 @@ def test_a_pod_is_ready_when_its_server_answers(tmp_path):
     pod = Pod(tmp_path, replace(plan, processes=(server, plan.processes[1])))
     assert pod.ready() == 1
     with pod.start() as process:
-        deadline = time.monotonic() + 20
-        while pod.ready() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert pod.ready() == 0
+        until(lambda: pod.ready() == 0)
         ended(process)
     assert pod.ready() == 1
     pod.env["LWS_WORKER_INDEX"] = "1"  # headless: it has nothing that could be asked
@@ -259,32 +264,34 @@ def test_services_servers_and_router_start_one_after_the_other(tmp_path):
     store_port, port, router_port = free_port(), free_port(), free_port()
     plan = plan_of(f"--port {port}")
     (server,) = plan.processes
-    slow = "time.sleep(0.7)"
+    store_may, server_may = tmp_path / "store may", tmp_path / "server may"
     shows = "print(json.dumps(open(sys.argv[1]).read()), flush=True)"
     store = replace(
         server,
         name="store",
         argv=(
-            *(sys.executable, "-c", answering(store_port, f"{shows}; {slow}")),
+            *(sys.executable, "-c", answering(store_port, f"{shows}\n{once_there(store_may)}")),
             f"{plan.workspace}/.lamplighter/<run>/inputs/store/conf/a.json",
         ),
         ports=(store_port,),
         health_url=None,
         files={"conf/a.json": f"at {plan.hosts[0].address}"},
     )
-    server = replace(server, argv=(sys.executable, "-c", answering(port, slow)))
+    server = replace(server, argv=(sys.executable, "-c", answering(port, once_there(server_may))))
     url = f"http://{plan.hosts[0].address}:{router_port}/health"
     argv = (sys.executable, "-c", answering(router_port))
     router = replace(server, name="router", argv=argv, health_url=url)
     plan = replace(plan, processes=(server,), services=(store,), router=router)
     pod = Pod(tmp_path, plan)
     with pod.start() as process:
-        deadline = time.monotonic() + 30
-        while pod.ready() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert pod.ready() == 0
-        _, out = ended(process)
-    lines = out.splitlines()
+        lines = []
+        for words, file in (("server-0 waits for", store_may), ("starts server-0", server_may)):
+            while not any(words in line for line in lines):
+                lines.append(next(process.stdout).rstrip())
+            file.touch()
+        until(lambda: pod.ready() == 0)
+        process.send_signal(signal.SIGTERM)
+        lines += process.stdout.read().splitlines()
     began = [line.split()[2].rstrip(":") for line in lines if " starts " in line]
     assert began == ["store", "server-0", "router"]
     assert '[store] "at 127.0.0.1"' in lines

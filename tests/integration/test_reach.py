@@ -17,7 +17,7 @@ from ci.hosts.remote.proc import look
 
 
 @contextlib.contextmanager
-def listening(address="127.0.0.1", ports=(), seconds=30):
+def listening(address="127.0.0.1", ports=(), seconds=600):
     opened = reach.open_ports(address, list(ports), seconds)
     try:
         yield opened
@@ -32,7 +32,7 @@ def foreign():
         yield server.getsockname()[1]
 
 
-def outcomes(targets, timeout_s=10):
+def outcomes(targets, timeout_s=120):
     return [one["outcome"] for one in reach.reach(targets, timeout_s)]
 
 

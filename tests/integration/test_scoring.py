@@ -17,6 +17,7 @@ from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
 from ci.case.model import Benchmark
 from ci.evaluate.model import Job, Output, Result
 from ci.evaluate.tools import TOOLS
+from ci.judge import NO_BASELINE, judge
 from ci.plan.model import Dataset, Endpoint
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from ci.evaluate.model import Command
 
-DEADLINE_S = 300
+DEADLINE_S = 3600
 READERS = {"gsm8k": ("test.jsonl", read_gsm8k, 40), "aime2024": ("aime.jsonl", read_aime, 30)}
 
 
@@ -117,8 +118,6 @@ def make_job(tmp_path: Path, tool: str, bin_folder: str, port: int, **changes: o
         num_prompts=fields["items"],
         max_out_len=64,
         batch_size=4,
-        baseline=0,
-        threshold=0,
     )
     dataset = Dataset("words", str(tmp_path / "data"), fields["form"], fields["items"])
     endpoint = Endpoint("127.0.0.1", port, fields["model"])
@@ -151,6 +150,8 @@ def test_the_score_is_the_share_that_was_right(
         job = make_job(tmp_path, tool, bin_folder, port, form=form, items=len(questions))
         result = evaluate(job)
     assert result.problems == ()
+    (check,) = judge((job.benchmark,), {job.benchmark.name: result}).checks
+    assert (check.outcome, check.reason) == ("pass", NO_BASELINE)
     (accuracy,) = result.measurements
     assert (accuracy.metric, accuracy.unit, accuracy.n) == ("accuracy", "%", len(questions))
     assert accuracy.value == pytest.approx(100 * share, abs=1e-9)
@@ -182,6 +183,7 @@ def test_performance_comes_back_with_every_figure(
         job = make_job(tmp_path, tool, bin_folder, port, case_type=case_type)
         result = evaluate(job)
     assert result.problems == ()
+    assert judge((job.benchmark,), {job.benchmark.name: result}).outcome == "pass"
     figures = {figure.metric: figure for figure in result.measurements}
     assert figures["output_token_throughput"].value > 0
     assert figures["output_token_throughput"].unit == "tok/s"
@@ -224,5 +226,7 @@ def test_a_run_that_went_wrong_is_never_a_pass(
         )
         result = evaluate(job)
     assert result.problems
+    # There is no baseline, so that nothing but the problems keeps it from passing.
+    assert judge((job.benchmark,), {job.benchmark.name: result}).outcome == "unknown"
     if trouble == "dies":
         assert oracle.completions > 5

@@ -22,7 +22,7 @@ from ci.hosts.process import Spec, look, running, start
 from ci.hosts.remote import proc
 
 NASTY = str(Path(__file__).with_name("nasty_server.py"))
-PATIENCE_S = 60
+PATIENCE_S = 600
 
 
 def until(condition):

@@ -175,7 +175,7 @@ BAD = {
     ),
     "missing baseline": (
         [("    baseline: 50\n", "")],
-        (22, 3, "benchmarks.acc.baseline", "missing; the figure of a healthy night"),
+        (22, 3, "benchmarks.acc.baseline", "give both 'baseline' and 'threshold', or leave out"),
     ),
     "missing threshold": (
         [("    threshold: 7.5\n", "")],

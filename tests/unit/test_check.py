@@ -260,6 +260,10 @@ def test_one_finding(replacements, begin, words):
 
 SILENT = {
     "a warm-up that cannot fail": [("  perf:", "  warmup:"), ("baseline: 100", "baseline: 0")],
+    "no baselines yet": [
+        ("    baseline: 50\n    threshold: 5\n", ""),
+        ("    baseline: 100\n    threshold: 0.97\n", ""),
+    ],
     "a warm-up with few prompts": [("  perf:", "  perf_warm:"), ("prompts: 64", "prompts: 1")],
     "JSON": [after("--port 8080", """--hf-overrides '{"a": [1, {"b": null}]}'""")],
     "JSON with a variable": [after("--port 8080", """--hf-overrides '{"a": "$LOCAL_IP"}'""")],
@@ -437,9 +441,7 @@ def test_a_folder_without_cases(tmp_path):
 
 def test_our_own_cases_have_no_findings():
     said = check([], "json")[0]
-    found = {(Path(one["file"]).stem, one["rule"]) for one in json.loads(said)}
-    # There nothing is judged: the model is too small to be right.
-    assert found == {("local-gsm8k", "cannot-fail")}
+    assert json.loads(said) == []
 
 
 def test_the_list_of_aisbenchs_names_is_of_the_version_that_is_installed():

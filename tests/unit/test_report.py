@@ -8,7 +8,7 @@ from subprocess import run as run_command
 from sys import executable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml
 
@@ -256,6 +256,7 @@ def test_a_bug_tells_its_traceback_and_an_interrupt_none():
 # Markdown --------------------------------------------------------------------------------------
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.sampled_from("`~ab\n |"), max_size=60))
 def test_nothing_closes_the_fence_but_its_end(text):
     first, *inside, last = markdown.fence(text).split("\n")

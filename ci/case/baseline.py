@@ -1,0 +1,31 @@
+"""A benchmark's baseline and threshold: the case gives both, or neither. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
+
+# `problems` in ci.case.wording reports it as a missing key beside the one that has the error.
+NEEDS = "needs"
+ADVICE = "give both 'baseline' and 'threshold', or leave out both"
+
+
+def _beside_baseline(threshold: float | None, info: ValidationInfo) -> float | None:
+    """Refuse a threshold without a baseline, and a baseline without a threshold."""
+    if "baseline" not in info.data:
+        return threshold  # it has an error of its own
+    both = {"baseline": info.data["baseline"], "threshold": threshold}
+    absent = [key for key, value in both.items() if value is None]
+    if len(absent) == 1:
+        raise PydanticCustomError(NEEDS, "{advice}", {"key": absent[0], "advice": ADVICE})
+    return threshold
+
+
+Amount = Annotated[float, Field(ge=0)]
+# Of the model's fields it has to stand after `baseline`, which its check reads.
+Threshold = Annotated[Amount | None, AfterValidator(_beside_baseline)]

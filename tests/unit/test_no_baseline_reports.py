@@ -1,0 +1,88 @@
+"""What every report makes of a figure that passed without a baseline."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from junitparser import JUnitXml
+from test_report import sample
+
+from ci.judge import NO_BASELINE, Check, combine
+from ci.report import junit, markdown
+from ci.report.console import Plain, Steadfast
+from ci.report.live import Live
+from ci.report.text import next_step
+
+HELD = Check("acc", "accuracy", 45.0, "%", 45.0, "-15 pp", 30.0, "pass")
+NEW = Check("perf", "output_token_throughput", 80.0, "tok/s", None, "", None, "pass", NO_BASELINE)
+ZERO = Check("gsm8k", "accuracy", 0.0, "%", None, "", None, "pass", NO_BASELINE)
+SMOKE = Check("smoke", "answers", 8.0, "tokens", None, "", None, "pass")
+NEXT = "perf: once several nights agree, write baseline and threshold into the case"
+
+
+@pytest.mark.parametrize(
+    ("checks", "line"),
+    [
+        ((), ""),
+        ((HELD, SMOKE), ""),
+        ((HELD, SMOKE, NEW), NEXT),
+        ((NEW, ZERO), "gsm8k: no answer was right; read its items before you trust the 0 %"),
+    ],
+)
+def test_one_line_tells_what_to_do_next(checks: tuple[Check, ...], line: str) -> None:
+    assert next_step([vars(check) for check in checks]) == line
+
+
+def test_the_console_shows_the_figure_and_what_is_next() -> None:
+    stream = io.StringIO()
+    view = Plain(Steadfast(stream))
+    verdict = combine((HELD, NEW))
+    view.table(verdict)
+    view.outcome(verdict, Path("report.md"))
+    assert stream.getvalue().splitlines() == [
+        "check  value        baseline  tolerance  outcome  reason",
+        "acc    45.00 %      45.00 %   -15 pp     pass",
+        "perf   80.00 tok/s  -         -          pass     no baseline yet",
+        "PASS: 2 checks, 1 of them without a baseline yet",
+        f"next   {NEXT}",
+        "report report.md",
+    ]
+
+
+def test_the_live_view_shows_the_same() -> None:
+    stream = io.StringIO()
+    view = Live(Steadfast(stream))
+    verdict = combine((HELD, NEW))
+    view.table(verdict)
+    view.outcome(verdict, Path("report.md"))
+    view.close()
+    assert NO_BASELINE in stream.getvalue()
+    assert f"next   {NEXT}" in stream.getvalue()
+
+
+def test_a_failure_elsewhere_is_what_the_headline_says() -> None:
+    failed = Check("acc", "accuracy", 20.0, "%", 45.0, "-15 pp", 30.0, "fail", "10 pp below")
+    text = markdown.render(sample(failed, NEW))
+    assert text.startswith("# FAIL: 1 of 2 checks below the bound\n")
+    assert f"\nNext: {NEXT}\n" in text
+
+
+def test_the_report_has_a_row_without_baseline_and_bound() -> None:
+    text = markdown.render(sample(HELD, NEW))
+    assert text.startswith("# PASS: 2 checks, 1 of them without a baseline yet\n")
+    row = "| perf | output_token_throughput | 80.00 tok/s | - | - | - | pass | no baseline yet |"
+    assert f"\n{row}\n\nNext: {NEXT}\n" in text
+    assert "None" not in text
+
+
+def test_a_report_without_such_a_figure_has_no_next_line() -> None:
+    assert "Next:" not in markdown.render(sample(HELD))
+
+
+def test_junit_passes_and_says_why() -> None:
+    (suite,) = JUnitXml.fromstring(junit.render(sample(NEW)))
+    (case,) = suite
+    assert case.is_passed
+    assert case.system_out == "no baseline yet; measured 80.00 tok/s"
