@@ -1,6 +1,7 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["nox>=2025.5.1", "pydantic>=2.10", "pyyaml>=6.0.2", "uv>=0.8"]
+# # As uv.lock has them; `nox -s tests -- tests/unit/test_lock.py` compares.
+# dependencies = ["nox==2026.10.20", "pydantic==2.14.4", "pyyaml==6.0.4", "uv==0.13.9"]
 # ///
 """The project's own checks. `pip install nox && nox -s tests` is all that a newcomer types."""
 
@@ -22,7 +23,7 @@ from ci.hosts.device import detect_device, require_device  # noqa: E402
 
 nox.needs_version = ">=2025.5.1"
 nox.options.sessions = ["tests", "lint", "types"]
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 
 PYPROJECT = nox.project.load_toml(PROJECT / "pyproject.toml")
@@ -66,9 +67,21 @@ def faults(session: nox.Session) -> None:
     _pytest(session, "tests/faults", *session.posargs, workers=_LIGHT)
 
 
+@nox.session(name="tests-newest", default=False, reuse_venv=False)
+def tests_newest(session: nox.Session) -> None:
+    """Unit and integration tests with the newest of everything that pyproject.toml allows."""
+    _test_resolved(session, "highest")
+
+
+@nox.session(name="tests-lowest", python="3.11", default=False, reuse_venv=False)
+def tests_lowest(session: nox.Session) -> None:
+    """Unit and integration tests with the lowest versions that pyproject.toml allows."""
+    _test_resolved(session, "lowest-direct")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, format and which room may import which."""
+    """Style, format, which room may import which, and whether uv.lock is current."""
     _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -149,7 +162,35 @@ def _set_up(session: nox.Session) -> None:
 
 
 def _install(session: nox.Session, group: str) -> None:
-    session.install("--quiet", "-e", ".", *nox.project.dependency_groups(PYPROJECT, group))
+    """Install exactly what uv.lock names, checked by hash, and the project as it lies here.
+
+    It fails where uv.lock is out of date. The packages come from the index that is configured for
+    uv, be it PyPI or a mirror of it; the lock names PyPI on every machine.
+    """
+    locked = str(Path(session.virtualenv.location, "locked.txt"))
+    export = ("--no-emit-project", "--no-header", "--output-file", locked)
+    groups = ("--group", group, "--group", "build")
+    session.run_install("uv", "export", "--quiet", "--locked", *groups, *export, env=_pypi_alone())
+    session.run_install("uv", "pip", "sync", "--quiet", "--require-hashes", locked)
+    session.install("--quiet", "--no-deps", "--no-build-isolation", "-e", ".")
+
+
+def _pypi_alone() -> dict[str, str | None]:
+    """Unset this machine's own settings of uv: with a mirror, every lock would look outdated."""
+    settings = [name for name in os.environ if name.startswith("UV_") and name != "UV_CACHE_DIR"]
+    return {**dict.fromkeys(settings), "UV_DEFAULT_INDEX": "https://pypi.org/simple"}
+
+
+def _test_resolved(session: nox.Session, resolution: str) -> None:
+    """Run tests with packages resolved now, without uv.lock; tests of absent tools are skipped."""
+    groups = nox.project.dependency_groups(PYPROJECT, "tests")
+    session.install("--quiet", "--upgrade", "--resolution", resolution, "-e", ".", *groups)
+    session.run("uv", "pip", "list")
+    if not session.posargs:
+        session.run("python", "-m", "ci.setup", "--lab")
+    folders = {name: path for name, path in _tool_folders().items() if Path(path).is_dir()}
+    chosen = session.posargs or ["tests/unit", "tests/integration"]
+    session.run("pytest", *chosen, env=folders)
 
 
 def _tool_folders() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,9 @@ class Source:
 def read(data: bytes, file: str, kind: str = "case") -> Source:
     """Read one YAML document.
 
-    Scalars are what PyYAML's safe loader makes of them; anchors, aliases and merge keys work as
-    there. Keys have to be text and may not repeat.
+    Scalars are what PyYAML's safe loader makes of them. Keys have to be text and may not repeat,
+    `<<` included; where `<<` merges a list, the earlier mapping wins. No version of PyYAML changes
+    this.
 
     Args:
         data: the file's bytes.
@@ -65,9 +67,10 @@ def read(data: bytes, file: str, kind: str = "case") -> Source:
     """
     text = _decode(data, file, kind)
     try:
-        _check_shape(text, file, kind)
+        _check_shape(text, file, kind, _LOADER)
         root = yaml.compose(text, _LOADER)
     except yaml.MarkedYAMLError as error:
+        _refuse_deep_nesting(text, file, kind)
         raise _syntax_problem(error, text, file) from error
     except yaml.YAMLError as error:
         refuse(file, START, (), f"not valid YAML: {error}")
@@ -92,10 +95,10 @@ def _decode(data: bytes, file: str, kind: str) -> str:
     return text
 
 
-def _check_shape(text: str, file: str, kind: str) -> None:
+def _check_shape(text: str, file: str, kind: str, loader: type[Any]) -> None:
     """Refuse what would crash the C composer (deep nesting) or be lost (further documents)."""
     depth = documents = 0
-    for event in yaml.parse(text, _LOADER):
+    for event in yaml.parse(text, loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -108,6 +111,16 @@ def _check_shape(text: str, file: str, kind: str) -> None:
         if documents > 1:
             message = f"a second document begins here; one {kind} a file: remove the '---'"
             refuse(file, Place.of(event.start_mark), (), message)
+
+
+def _refuse_deep_nesting(text: str, file: str, kind: str) -> None:
+    """Report deep nesting in the same words, also where the C loader stopped at it first.
+
+    From PyYAML 6.0.4 on it has a limit of its own, and reads ahead of the events that it returns.
+    """
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        with suppress(yaml.YAMLError):
+            _check_shape(text, file, kind, yaml.SafeLoader)
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> CaseError:

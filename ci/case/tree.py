@@ -59,13 +59,19 @@ class Tree:
     def _flatten(
         self, node: yaml.MappingNode, path: KeyPath
     ) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Resolve merge keys: own keys win, then those merged later, in PyYAML's order."""
+        """Resolve the merge key: own keys win, then the earlier of a list (YAML 1.1's merge type).
+
+        PyYAML's own loaders are not asked: which of several they prefer depends on the version.
+        """
         if id(node) in self._pairs:
             return self._pairs[id(node)]
         own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        merge_key: yaml.Node | None = None
         for key, value in node.value:
             if key.tag == _TAG + "merge":
+                self._refuse_second_merge(merge_key, key, path)
+                merge_key = key
                 for source in self._merge_sources(value, path):
                     merged.update(self._flatten_merged(source, path))
             else:
@@ -82,6 +88,15 @@ class Tree:
         self._open.pop()
         self._spend(len(pairs) + 1, node, path)
         return pairs
+
+    def _refuse_second_merge(self, first: yaml.Node | None, key: yaml.Node, path: KeyPath) -> None:
+        if first is not None:
+            line = first.start_mark.line + 1
+            message = (
+                f"'<<' is written twice, first on line {line}; merge both with one list, "
+                "`<<: [*A, *B]`, in which the earlier one wins"
+            )
+            self._stop(key, path, message)
 
     def _merge_sources(self, value: yaml.Node, path: KeyPath) -> list[yaml.MappingNode]:
         sources = [value] if isinstance(value, yaml.MappingNode) else value.value

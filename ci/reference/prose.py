@@ -24,7 +24,13 @@ file while it is written if it begins with
 ```
 
 as those of configs/cases do. Numbers may stand in quotes where the field's own files have them \
-so; a key without a default may be left out, or be there without a value."""
+so; a key without a default may be left out, or be there without a value.
+
+No key may be written twice in one mapping, and neither may `<<`. To merge several mappings, \
+list them: with `<<: [*a, *b]`, a key that both have gets its value from `*a`, as YAML 1.1 says, \
+and the mapping's own keys win over both. That is so with every version of PyYAML, whose own \
+loaders do not agree: 6.0.3 takes the value from `*a`, 6.0.4 that from `*b` unless the key is a \
+single character."""
 
 VARIABLES_HEAD = """\
 ## Variables

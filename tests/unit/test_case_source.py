@@ -23,9 +23,7 @@ GOOD = {
     "literal": "a: |-\n  x\n   y\n",
     "alias": "a: &a [1, 2]\nb: *a\n",
     "merge": "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n",
-    "merge of a list": "a: &a {x: 1}\nb: &b {x: 2, y: 3}\nc: {<<: [*a, *b], z: 4}\n",
     "merge of merges": "a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, x: 9}\n",
-    "merge twice": "a: &a {x: 1}\nb: &b {x: 2}\nc: {<<: *a, <<: *b}\n",
     "merge before own": "a: &a {x: 1}\nb: {y: 2, <<: *a}\n",
     "anchor used before and after a merge": "a: &a {<<: &b {x: 1}, y: 2}\nb: *b\nc: *a\nd: *a\n",
     "byte order mark": "\ufeffa: 1\n",
@@ -41,6 +39,27 @@ GOOD = {
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
 def test_value_is_what_pyyaml_reads(text):
     assert source.read(text.encode(), "f").value == yaml.safe_load(text)
+
+
+# Which of several mappings wins depends on PyYAML's version there, and on how long the keys are.
+MERGED = {
+    "earlier of a list": ("[*first, *second]", {"x": 1, "PORT": 1, "HOST": 2}),
+    "the list turned round": ("[*second, *first]", {"x": 2, "PORT": 2, "HOST": 2}),
+    "one twice": ("[*first, *second, *first]", {"x": 1, "PORT": 1, "HOST": 2}),
+    "merged itself": ("[*third, *second]", {"x": 1, "PORT": 3, "HOST": 2}),
+    "list of one": ("[*second]", {"x": 2, "PORT": 2, "HOST": 2}),
+    "own key": ("[*first, *second]\n  PORT: 9", {"x": 1, "PORT": 9, "HOST": 2}),
+}
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize(("merge", "expected"), MERGED.values(), ids=MERGED)
+def test_the_earlier_of_several_merged_mappings_wins(merge, expected):
+    text = (
+        "a: &first {x: 1, PORT: 1}\nb: &second {x: 2, PORT: 2, HOST: 2}\n"
+        f"c: &third {{<<: *first, PORT: 3}}\nd:\n  <<: {merge}\n"
+    )
+    assert source.read(text.encode(), "f").value["d"] == expected
 
 
 @pytest.mark.usefixtures("loader")
@@ -99,6 +118,21 @@ BAD = {
     "endless sexagesimal": (b"a: 1" + b":10" * 90_000, 1, 4, "a", "far too long for a number"),
     "merge of a scalar": (b"a: {<<: 1}\n", 1, 9, "a", "'<<' merges a mapping"),
     "merge of scalars": (b"a: {<<: [1]}\n", 1, 9, "a", "'<<' merges a mapping"),
+    "merge twice": (
+        b"a: &a {x: 1}\nb: &b {x: 2}\nc:\n  <<: *a\n  y: 3\n  <<: *b\n",
+        6,
+        3,
+        "c",
+        "'<<' is written twice, first on line 4; merge both with one list",
+    ),
+    "merge twice the same": (b"a: &a {x: 1}\nb: {<<: *a, <<: *a}\n", 2, 13, "b", "written twice"),
+    "merge twice in what is merged": (
+        b"a: &a {x: 1}\nb: {<<: {<<: *a, <<: *a}}\n",
+        2,
+        18,
+        "b",
+        "written twice",
+    ),
     "recursive": (b"a: &a\n  b: *a\n", 1, 4, "a.b", "this anchor contains itself"),
     "recursive list": (b"a: &a [*a]\n", 1, 4, "a[0]", "this anchor contains itself"),
     "recursive merge": (b"a: &a\n  <<: *a\n", 1, 4, "a", "this anchor contains itself"),
@@ -113,6 +147,15 @@ BAD = {
     "merged laughs": (MERGED_LAUGHS.encode(), None, None, None, "aliases expand this file"),
     "deep by aliases": (CHAIN.encode(), None, None, None, NESTED),
     "deep flow": (b"[" * 200_000, 1, 51, "", NESTED),
+    "deep flow of mappings": (b"{a: " * 200_000, 1, 201, "", NESTED),
+    "deep flow in a block": (b"a:\n  - " + b"[" * 200_000, 2, 53, "", NESTED),
+    "deep flow after brackets in quotes": (
+        b"a: '" + b"[" * 60 + b"'\nb: [1, 2\nc: 3\n",
+        3,
+        2,
+        "",
+        "not valid YAML",
+    ),
     "deep block": (b"- " * 200_000, 1, 101, "", NESTED),
     "large": (b"#" * (source.MAX_BYTES + 1), 1, 1, "", "larger than 1 MiB"),
 }
