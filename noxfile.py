@@ -53,7 +53,8 @@ def tests(session: nox.Session) -> None:
     _pytest(session, "tests/unit", workers="auto")
     _set_up(session)
     _pytest(session, "tests/faults", "tests/integration", "-m", "not long", workers=_LIGHT)
-    _pytest(session, "tests/e2e", "-m", "not long", "--also-vllm", EARLIER_VLLM, workers=_REAL)
+    _pytest(session, "tests/e2e", "-m", "not long", workers=_REAL)
+    session.run("pytest", "tests/e2e/test_version.py", "--vllm", EARLIER_VLLM)
 
 
 @nox.session(default=False)
@@ -65,6 +66,14 @@ def faults(session: nox.Session) -> None:
     _install(session, "tests")
     _set_up(session)
     _pytest(session, "tests/faults", *session.posargs, workers=_LIGHT)
+
+
+@nox.session(default=False)
+def scoring(session: nox.Session) -> None:
+    """Each accuracy tool's score where 0, 70 and 100 % of the answers are right; `tests` has 70."""
+    _install(session, "tests")
+    _set_up(session)
+    _pytest(session, "tests/integration/test_scoring.py", *session.posargs, workers="auto")
 
 
 @nox.session(name="tests-newest", default=False, reuse_venv=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -61,28 +62,37 @@ class Ended:
         return json.loads((self.folder / "run.json").read_text())
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let nights on this machine come one after another: it is one host."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and "labs" not in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("this machine"))
+
+
+@pytest.fixture(scope="session")
 def vllm(request: pytest.FixtureRequest) -> str:
     return request.config.getoption("--vllm")
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.fixture(scope="session")
+def write_case() -> Callable[..., Path]:
+    """Write a case that serves the small model with these benchmarks and flags into a folder."""
 
-
-@pytest.fixture
-def case(tmp_path: Path, port: int) -> Callable[..., Path]:
-    """Write a case that serves the small model with these flags and benchmarks."""
-
-    def write(benchmarks: str = "", flags: str = "") -> Path:
-        path = tmp_path / "case.yaml"
+    def write(folder: Path, benchmarks: str = "", flags: str = "") -> Path:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        path = folder / "case.yaml"
         path.write_text(HEAD.format(port=port, flags=flags) + benchmarks)
         return path
 
     return write
+
+
+@pytest.fixture
+def case(tmp_path: Path, write_case: Callable[..., Path]) -> Callable[..., Path]:
+    """Write a case into the test's own folder."""
+    return functools.partial(write_case, tmp_path)
 
 
 @pytest.fixture

@@ -1,55 +1,101 @@
-"""One vLLM version, really served: smoke, a small accuracy and performance run, its version."""
+"""One vLLM version on one real server that the tests here share: its version, and the tools."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import pytest
+from hosts_here import assert_given_back
+from run_tool import evaluate
 
-BENCHMARKS = """\
+from ci import datasets
+from ci.command import Options, plan_of
+from ci.evaluate.model import job_of
+from ci.judge import judge
+from ci.nodes import workspace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ci.plan.model import Plan
+
+PROJECT = Path(__file__).parents[2]
+ITEMS = 8
+BENCHMARKS = f"""\
 benchmarks:
   acc:
     case_type: accuracy
     tool: lm_eval
     dataset_path: lamplighter/arithmetic
-    num_prompts: 8
+    num_prompts: {ITEMS}
     max_out_len: 48
     batch_size: 8
     temperature: 0
-    baseline: 50
-    threshold: 50
   perf:
     case_type: performance
     tool: vllm_bench
     dataset_path: lamplighter/arithmetic
-    num_prompts: 8
+    num_prompts: {ITEMS}
     max_out_len: 16
     batch_size: 4
 """
 
 
-def test_it_serves_answers_and_is_the_version_that_was_asked_for(
-    case: Callable[..., object],
-    start: Callable[..., object],
-    finish: Callable[..., object],
-    vllm: str,
-):
-    ended = finish(start(case(BENCHMARKS)))
-    assert ended.code == 0
-    record = ended.record
+@dataclass(frozen=True)
+class Served:
+    """A server that is up: its plan, and the folder of the run that brought it up."""
+
+    plan: Plan
+    run: Path
+
+
+@pytest.fixture(scope="module")
+def served(
+    vllm: str, write_case: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Bring one server up for this file's tests; nothing of it is left afterwards."""
+    folder = tmp_path_factory.mktemp("served")
+    config = write_case(folder, BENCHMARKS)
+    runs = ("--runs", str(folder / "runs"))
+    try:
+        brought_up = _inv("up", "--config", str(config), "--vllm", vllm, *runs)
+        assert brought_up.returncode == 0
+        (run,) = (folder / "runs").iterdir()
+        yield Served(plan_of(Options(str(config), vllm=vllm)), run)
+    finally:
+        for run in (folder / "runs").glob("*"):
+            assert _inv("down", "--run", run.name, *runs).returncode == 0
+        assert_given_back(workspace_of(""))
+
+
+def _inv(*words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "invoke", *words]
+    ended = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
+    print(ended.stdout, ended.stderr)
+    return ended
+
+
+def test_it_is_the_version_that_was_asked_for(served: Served, vllm: str):
+    record = json.loads((served.run / "run.json").read_text())
     assert record["versions"]["vllm served"].partition("+")[0] == vllm
-    assert {check["name"]: check["outcome"] for check in record["checks"]} == {
-        "smoke completion": "pass",
-        "smoke chat": "pass",
-        "acc": "pass",
-        "perf": "pass",
-    }
-    for entry in record["evaluations"]:
-        lines = (ended.folder / entry["items"]).read_text().splitlines()
-        assert len(lines) == 8
-    performance = [json.loads(line) for line in lines]
-    assert all(item["tokens"] > 0 for item in performance)
-    assert record["survivors"] == []
+    assert [check["outcome"] for check in record["checks"]] == ["pass", "pass"]
     assert record["overhead_s"] > 0
+
+
+@pytest.mark.parametrize("name", ["acc", "perf"])
+def test_a_tool_measures_it(served: Served, tmp_path: Path, name: str):
+    (evaluation,) = (item for item in served.plan.evaluations if item.benchmark.name == name)
+    datasets.stage(evaluation.dataset, tmp_path / "data")
+    job = job_of(evaluation, served.plan.endpoint, str(tmp_path))
+    Path(job.work).mkdir()
+    result = evaluate(job)
+    assert result.problems == ()
+    assert judge((evaluation.benchmark,), {name: result}).outcome == "pass"
+    assert len(result.items) == ITEMS
+    if name == "perf":
+        assert all(item.tokens and item.tokens > 0 for item in result.items)

@@ -6,6 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
 from stage import PROJECT
 
 from ci.lab import faults
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from stage import Night, Stage
 
+# Of all that is played here, one at a time has two vLLM servers in memory.
+pytestmark = pytest.mark.xdist_group("vllm")
 CASE = PROJECT / "configs" / "cases" / "local-2-hosts.yaml"
 SERVER = "vllm serve"
 READY_S = 300
@@ -45,6 +48,7 @@ def test_a_server_exits_at_once(stage: Stage):
     stage.await_nothing_left()
 
 
+@pytest.mark.long
 def test_a_worker_dies_while_the_head_is_up(stage: Stage):
     night = stage.begin(case(stage))
     stage.pid_in(stage.head, SERVER)
@@ -57,6 +61,7 @@ def test_a_worker_dies_while_the_head_is_up(stage: Stage):
     stage.await_nothing_left()
 
 
+@pytest.mark.long
 def test_the_head_dies_in_the_evaluation(stage: Stage):
     night = stage.begin(case(stage))
     await_evaluation(stage, night)
@@ -68,6 +73,7 @@ def test_the_head_dies_in_the_evaluation(stage: Stage):
     stage.await_nothing_left()
 
 
+@pytest.mark.long
 def test_the_worker_dies_in_the_evaluation_with_its_host(stage: Stage):
     night = stage.begin(case(stage))
     await_evaluation(stage, night)

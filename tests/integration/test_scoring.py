@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
+from run_tool import evaluate
 
 from ci.case.model import Benchmark
-from ci.evaluate.model import Job, Output, Result
+from ci.evaluate.model import Job
 from ci.evaluate.tools import TOOLS
 from ci.judge import NO_BASELINE, judge
 from ci.plan.model import Dataset, Endpoint
@@ -25,44 +23,7 @@ if TYPE_CHECKING:
 
     from answer_server import Question
 
-    from ci.evaluate.model import Command
-
-DEADLINE_S = 3600
 READERS = {"gsm8k": ("test.jsonl", read_gsm8k, 40), "aime2024": ("aime.jsonl", read_aime, 30)}
-
-
-def execute(command: Command, work: Path) -> tuple[int, str]:
-    """Run a tool in its own process group, of which nothing is left afterwards."""
-    for name, text in command.files.items():
-        (work / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / name).write_text(text, "utf-8")
-    with (work / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command.argv,
-            cwd=work,
-            env=os.environ | command.env,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            code = process.wait(DEADLINE_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    return code, (work / "log").read_text("utf-8", "replace")
-
-
-def evaluate(job: Job) -> Result:
-    tool = TOOLS[job.benchmark.tool]
-    work = Path(job.work)
-    code, log = execute(tool.command(job), work)
-    left = (path for pattern in tool.OUTPUTS for path in work.glob(pattern))
-    files = {str(path.relative_to(work)): path.read_text("utf-8") for path in left}
-    result = tool.parse(job, Output(code, files, log))
-    print(log[-3000:], result)
-    return result
 
 
 def make_tokenizer(folder: Path) -> str:
@@ -126,16 +87,12 @@ def make_job(tmp_path: Path, tool: str, bin_folder: str, port: int, **changes: o
     )
 
 
-@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
-@pytest.mark.parametrize(
-    ("tool", "form"),
-    [
-        ("aisbench", "gsm8k"),
-        ("lm_eval", "gsm8k"),
-        ("aisbench", "aime2024"),
-        ("lm_eval", "aime2024"),
-    ],
-)
+ALL_OR_NONE = [pytest.param(share, marks=pytest.mark.long) for share in (0.0, 1.0)]
+
+
+@pytest.mark.parametrize("share", [0.7, *ALL_OR_NONE])
+@pytest.mark.parametrize("form", ["gsm8k", "aime2024"])
+@pytest.mark.parametrize("tool", ["aisbench", "lm_eval"])
 def test_the_score_is_the_share_that_was_right(
     tool: str,
     form: str,
