@@ -313,8 +313,8 @@ class Agent:
 
     def _come_back(self) -> bool:
         """Open the way anew, and watch again what was watched; False when that fails for good."""
-        said = self._channel.said.splitlines()[-1:]
-        self._break(f"the connection broke{': ' + said[0] if said else ''}")
+        said = "".join(self._channel.said.splitlines()[-1:])
+        self._break(f"the connection broke{said and ': ' + said}")
         deadline = time.monotonic() + RETRY_S
         while not self._closing.is_set():
             try:
@@ -323,7 +323,8 @@ class Agent:
             except LamplighterError as error:
                 if time.monotonic() > deadline:
                     why = str(error).removeprefix(f"{self.host}: ")
-                    self.trouble = f"the connection broke and is not back: {why}"
+                    first = f" ({said})" if said else ""
+                    self.trouble = f"the connection broke{first} and is not back: {why}"
                     return False
                 self._closing.wait(RETRY_EVERY_S)
                 continue

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci.errors import InfrastructureError, UserError
+from ci.errors import InfrastructureError, LamplighterError, UserError
 from ci.lab import loopback, namespaces, network
 from ci.lab.model import Lab, LabHost, load, save
 from ci.lab.programs import need_programs
@@ -75,10 +75,19 @@ def up(  # noqa: PLR0913 - each is one plain choice
         save(lab)
         try:
             _make(lab)
-        except BaseException:
-            _remove(lab)
+        except BaseException as error:
+            _remove_after(error, lab)
             raise
     return lab
+
+
+def _remove_after(error: BaseException, lab: Lab) -> None:
+    """Take a lab away that could not be made; what stays does not hide why it was not made."""
+    try:
+        _remove(lab)
+    except LamplighterError as left:
+        if isinstance(error, InfrastructureError):
+            raise InfrastructureError(f"{error}; nor could it be taken away: {left}") from error
 
 
 def down(folder: Path) -> bool:
