@@ -404,6 +404,62 @@ def test_up_clears_away_a_lab_in_which_nobody_lives(tmp_path: Path) -> None:
     assert not any(traces(old).values()), traces(old)
 
 
+AT_ONCE = """
+import sys
+from pathlib import Path
+from ci.lab.lab import down, up
+from lab_fixture import said
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+sys.stdin.readline()
+lab = up(folder, 2, name=name, cluster_file=folder / "cluster.yaml")
+try:
+    seen = [said(lab, host.name, "hostname") for host in lab.hosts]
+    print(lab.subnet, *seen, flush=True)
+    sys.stdin.readline()
+finally:
+    down(folder)
+"""
+
+
+@as_root
+def test_labs_that_begin_and_end_at_once_do_not_meet(tmp_path: Path) -> None:
+    names = [f"many{os.getpid()}-{n}" for n in range(4)]
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}:{HERE}"}
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, str(tmp_path / name), name],
+            # Whoever makes a lab may have been given a temporary folder of its own.
+            env={**environment, "TMPDIR": str(tmp_path)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in names
+    ]  # fmt: skip
+    try:
+        for maker in makers:
+            tell(maker)
+        lines = [maker.stdout.readline().split() for maker in makers if maker.stdout]
+        for name, (_, *hosts) in zip(names, lines, strict=True):
+            assert hosts == [f"{name}-1", f"{name}-2"]
+        assert len({subnet for subnet, *_ in lines}) == len(names)
+        labs = [load(tmp_path / name) for name in names]
+        for maker in makers:
+            tell(maker)
+        assert [maker.wait(60) for maker in makers] == [0] * len(names)
+        assert not any(any(traces(lab).values()) for lab in labs if lab)
+    finally:
+        for maker, name in zip(makers, names, strict=True):
+            maker.kill()
+            maker.communicate()
+            down(tmp_path / name)
+
+
+def tell(maker: subprocess.Popen[str]) -> None:
+    assert maker.stdin is not None
+    maker.stdin.write("go on\n")
+    maker.stdin.flush()
+
+
 LOOPBACK = """
 import subprocess, sys
 from pathlib import Path
