@@ -82,8 +82,15 @@ def ssh_config(place, text):
 
 
 def held():
-    """The threads and the sockets of this process; a timer is the one that waits for this."""
-    threads = {one for one in threading.enumerate() if not isinstance(one, threading.Timer)}
+    """The threads and the sockets of this process.
+
+    Not the thread of all alarms, which begins with the first, nor the timer of who waits for this.
+    """
+    threads = {
+        one
+        for one in threading.enumerate()
+        if not isinstance(one, threading.Timer) and one.name != "alarms"
+    }
     links = set()
     for file in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the listing's own
