@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ci.hosts.agent import Agent
@@ -10,7 +12,7 @@ from ci.hosts.connection import LocalConnection
 from ci.hosts.process import Found, look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PATIENCE_S = 600
@@ -28,6 +30,19 @@ def assert_given_back(workspace: Path | str) -> None:
     """Wait for the host to be free, and see that no process of ours is left on it."""
     until(lambda: look_here(workspace).holder is None)
     assert [row for row in look_here(workspace).processes if row["alive"]] == []
+
+
+@contextmanager
+def held_port(address: str = "127.0.0.1") -> Iterator[int]:
+    """A port that nobody else is given meanwhile.
+
+    Nobody listens on it. A server that sets SO_REUSEADDR, as vLLM's, Python's and sshd do, can.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((address, 0))
+        yield held.getsockname()[1]
 
 
 def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:

@@ -10,7 +10,7 @@ from ci.datasets import files_of
 from ci.errors import LamplighterError
 from ci.evaluate.model import Output, Result, job_of
 from ci.evaluate.tools import TOOLS
-from ci.hosts.process import Launch
+from ci.hosts.process import Launch, tail_of
 from ci.serve.probe import asked_on, metrics
 
 if TYPE_CHECKING:
@@ -72,11 +72,12 @@ def evaluate(
                 )
             )
         finally:
-            # Its own failure must not hide what ended the tool: without files, parse says so.
-            _bring_home(agent, job.work, record, record.path / home / "raw")
+            # Its own failure must not hide what ended the tool.
+            missing = _bring_home(agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
-        if result.problems and (full := _disk_full(agent)):
-            result = replace(result, problems=(full, *result.problems))
+        full = _disk_full(agent) if result.problems else ""
+        late = ended.state.state == "deadline"  # which no output explains
+        result = with_troubles(result, "" if late else missing, full)
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # Which rank has served how much, among much else.
         seen = metrics(asked_on(processes.agents[plan.leader]), plan.endpoint)
@@ -86,11 +87,20 @@ def evaluate(
     return result
 
 
-def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> None:
+def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> str:
+    """Copy what the tool left; gives and notes why that could not be done, else nothing."""
     try:
         agent.fetch_folder(work, raw)
     except (LamplighterError, OSError) as error:
-        record.note(f"raw output of {work} could not be brought home: {error}")
+        trouble = f"raw output of {work} could not be brought home: {error}"
+        record.note(trouble)
+        return trouble
+    return ""
+
+
+def with_troubles(result: Result, *troubles: str) -> Result:
+    """Put what went wrong around a tool before what is therefore wrong in its output."""
+    return replace(result, problems=(*filter(None, troubles), *result.problems))
 
 
 def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
@@ -98,8 +108,9 @@ def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
         tool_there = f"{job.benchmark.tool} on {ended.host}"
         late = f"{tool_there} did not finish within {job.benchmark.deadline_s:g} s"
         return Result(problems=(f"{late}; see its log, or raise deadline_s in the case",))
-    output = Output(ended.state.exit_code, outputs(raw, tool.OUTPUTS), "\n".join(ended.tail(200)))
-    return tool.parse(job, output)
+    tail, unread = tail_of(ended, 200)
+    log = f"its log cannot be read: {unread}" if unread else "\n".join(tail)
+    return tool.parse(job, Output(ended.state.exit_code, outputs(raw, tool.OUTPUTS), log))
 
 
 def _disk_full(agent: Agent) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
 import time
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import (
@@ -19,9 +19,11 @@ from ci.hosts import connection as ways
 from ci.hosts.alarm import after
 from ci.hosts.answers import Answer, Refusal, result_of
 from ci.hosts.boot import LOADER, WANTS_SOURCES, parcel, sources
+from ci.hosts.requests import Request, frames_to_send, split_at_break
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from ci.hosts.connection import Channel, Connection
@@ -39,9 +41,6 @@ SILENT_S = 16.0
 # How long a broken way is tried anew before everything on that host counts as lost.
 RETRY_S = 15.0
 RETRY_EVERY_S = 1.0
-# What may be asked again when the answer was lost on the way.
-REPEATABLE = frozenset({"digest", "facts", "http", "read", "runs", "stop", "watch", "write"})
-
 # What is asked of the host's own workspace unless another is named.
 OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
 
@@ -49,8 +48,12 @@ OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
 class Agent:
     """One host that answers.
 
-    A broken way is opened anew by itself, within bounds: the processes there live on meanwhile, as
-    long as their lease. A host that has rebooted is not the one that was left.
+    A broken connection is opened again by itself, within bounds: the processes there live on
+    meanwhile, as long as their lease. Requests that may be repeated, and those that were not sent
+    yet, wait for the next connection. A host that has rebooted is not the one that was left.
+
+    Only the thread that reads the connection says that it is broken; whoever cannot write closes
+    it, so that the reader notices.
 
     Attributes:
         host: its name in the plan.
@@ -71,11 +74,11 @@ class Agent:
         self._note = on_note
         self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._pending: dict[int, Future[Answer]] = {}
+        self._pending: dict[int, Request] = {}
         self._listeners: dict[tuple[str, object], Hear] = {}
         # What tells of itself in events, to be asked for again where the way broke meanwhile.
         self._begun: dict[object, dict[str, Any]] = {}
-        self._number = 0
+        self._numbers = itertools.count(1)
         self._settled = threading.Event()  # open, or lost for good
         self._closing = threading.Event()
         self._heard = time.monotonic()
@@ -103,48 +106,43 @@ class Agent:
         wish: Mapping[str, object],
         hear: tuple[str, Hear] | None = None,
     ) -> tuple[int, Future[Answer]]:
-        future: Future[Answer] = Future()
-        with self._lock:
-            self._number += 1
-            number = self._number
-            if self.trouble:
-                future.set_exception(ConnectionLost(f"{self.host}: {self.trouble}"))
-                return number, future
-            self._pending[number] = future
-            if hear:
-                self._listeners[hear[0], number] = hear[1]
-                self._begun[number] = {"id": number, "do": do, **wish}
+        number = next(self._numbers)
         head = {"id": number, "do": do, **wish, **({"size": len(data)} if data else {})}
         if do in OF_WORKSPACE:
             head.setdefault("workspace", self.workspace)
-        try:
-            self._send(json.dumps(head).encode() + b"\n" + data)
-        except ConnectionLost:
-            with self._lock:
-                self._pending.pop(number, None)
-            if not future.done():
-                future.set_exception(ConnectionLost(f"{self.host}: the connection broke"))
-        return number, future
+        request = Request(do, json.dumps(head).encode() + b"\n" + data)
+        with self._lock:
+            if self.trouble and self._settled.is_set():
+                request.fail(f"{self.host}: {self.trouble}")
+                return number, request.future
+            self._pending[number] = request
+            if hear:
+                self._listeners[hear[0], number] = hear[1]
+                self._begun[number] = {"id": number, "do": do, **wish}
+            if self.trouble:
+                return number, request.future
+            channel, frames = self._channel, frames_to_send([request])
+        self._send(channel, frames)
+        return number, request.future
 
     def call(self, do: str, data: bytes = b"", within_s: float = 60, **wish: Any) -> Answer:
         """Send a request and wait for its answer.
 
-        What may be asked twice is, once, when the way broke meanwhile and came back.
+        What may be asked twice is, once, when the connection broke meanwhile and came back.
 
         Raises:
             ConnectionLost: the host went away.
             CommandTimedOut: it did not answer in time.
             InfrastructureError: it could not do it; says why.
         """
-        try:
-            return result_of(self, do, self.ask(do, data, **wish), within_s)
-        except ConnectionLost:
-            if do not in REPEATABLE or not self.await_way(min(RETRY_S, within_s)):
-                raise
-            return result_of(self, do, self.ask(do, data, **wish), within_s)
+        return result_of(self, do, self.ask(do, data, **wish), within_s)
 
     def await_way(self, within_s: float = RETRY_S + START_S) -> bool:
-        """Wait until a broken way is open again or lost for good; False when it is neither."""
+        """Wait until a broken connection is open again or lost for good; False when it is neither.
+
+        A connection that broke a moment ago still looks open. Who got a ConnectionLost, or any
+        later answer, waits for a newer one.
+        """
         return self._settled.wait(within_s)
 
     def read(self, path: str, offset: int = 0, tail: int | None = None) -> bytes:
@@ -183,7 +181,11 @@ class Agent:
     def begin(self, do: str, event: str, hear: Hear, **wish: Any) -> int:
         """Ask for what tells of itself in events, and give its number. Raises as `call` does."""
         number, future = self._ask(do, b"", wish, (event, hear))
-        result_of(self, do, future, START_S)
+        try:
+            result_of(self, do, future, START_S)
+        except LamplighterError:
+            self.forget(event, number)
+            raise
         return number
 
     def forget(self, event: str, key: object) -> None:
@@ -242,9 +244,14 @@ class Agent:
             f"Python 3.8 or later: see there what `{python} --version` says"
         )
 
-    def _send(self, data: bytes) -> None:
-        with self._sending:
-            self._channel.write(data)
+    def _send(self, channel: Channel, frames: Sequence[bytes]) -> None:
+        """Write frames to a channel, and to no later one."""
+        try:
+            for frame in frames:
+                with self._sending:
+                    channel.write(frame)
+        except ConnectionLost:
+            channel.close()
 
     def _beat(self) -> None:
         """Keep the lease, and find out when nobody answers any more."""
@@ -294,8 +301,8 @@ class Agent:
                 hear(head, data)
             return
         with self._lock:
-            future = self._pending.pop(head["id"], None)
-        if future is None or future.done():
+            request = self._pending.pop(head["id"], None)
+        if request is None or (future := request.future).done():
             return
         if "error" in head:
             future.set_exception(InfrastructureError(f"{self.host}: {head['error']}"))
@@ -306,8 +313,8 @@ class Agent:
 
     def _come_back(self) -> bool:
         """Open the way anew, and watch again what was watched; False when that fails for good."""
-        said = self._channel.said.splitlines()[-1:]
-        self._break(f"the connection broke{': ' + said[0] if said else ''}")
+        said = "".join(self._channel.said.splitlines()[-1:])
+        self._break(f"the connection broke{said and ': ' + said}")
         deadline = time.monotonic() + RETRY_S
         while not self._closing.is_set():
             try:
@@ -316,7 +323,8 @@ class Agent:
             except LamplighterError as error:
                 if time.monotonic() > deadline:
                     why = str(error).removeprefix(f"{self.host}: ")
-                    self.trouble = f"the connection broke and is not back: {why}"
+                    first = f" ({said})" if said else ""
+                    self.trouble = f"the connection broke{first} and is not back: {why}"
                     return False
                 self._closing.wait(RETRY_EVERY_S)
                 continue
@@ -328,49 +336,57 @@ class Agent:
 
     def _resume(self, channel: Channel, boot_id: str) -> bool:
         self._channel.close()
-        self._channel = channel
         rebooted = boot_id != self._boot_id
         self._boot_id = boot_id
         with self._lock:
+            self._channel = channel
             self.trouble = ""
             folders = [key for event, key in self._listeners if event == "state"]
-        self._settled.set()
+            failed = self._take_pending() if rebooted else []
+            frames = [] if rebooted else self._frames_again()
+            self._settled.set()
         if rebooted:
-            self._tell_lost(
+            why = (
                 "the host rebooted meanwhile; see why in its console or with `last -x`, then run "
                 "again"
             )
+            self._tell_lost(why)
+            _fail(failed, f"{self.host}: {why}")
         else:
             self._note(f"{self.host}: connected again")
             self.ask("watch", folders=folders)
-            self._begin_again()
+            # Not from here: what the host answers meanwhile has to be read.
+            threading.Thread(target=self._send, args=(channel, frames), daemon=True).start()
         return True
 
-    def _begin_again(self) -> None:
-        """Let the new agent there go on with what the last one told of."""
-        with self._lock:
-            begun = [json.dumps(head).encode() + b"\n" for head in self._begun.values()]
-        # Should the way break again, it comes back here.
-        with contextlib.suppress(ConnectionLost):
-            for head in begun:
-                self._send(head)
+    def _frames_again(self) -> list[bytes]:
+        """What the new agent there has to be asked too; the lock is held."""
+        begun = [json.dumps(head).encode() + b"\n" for head in self._begun.values()]
+        waiting = [one for number, one in self._pending.items() if number not in self._begun]
+        return begun + frames_to_send(waiting)
 
-    def _break(self, why: str, *, final: bool = False) -> None:
-        self._settled.clear()
+    def _take_pending(self) -> list[Request]:
+        pending, self._pending = self._pending, {}
+        return list(pending.values())
+
+    def _break(self, why: str) -> None:
         with self._lock:
+            self._settled.clear()
             self.trouble = why
-            pending, self._pending = self._pending, {}
+            self._pending, failed = split_at_break(self._pending, self._begun)
         if not self._closing.is_set():
-            self._note(f"{self.host}: {why}" + ("" if final else "; trying to come back"))
-        for future in pending.values():
-            if not future.done():
-                future.set_exception(ConnectionLost(f"{self.host}: {why}"))
+            self._note(f"{self.host}: {why}; trying to come back")
+        _fail(failed, f"{self.host}: {why}")
 
     def _lose(self, why: str) -> None:
-        self._break(why, final=True)
-        self._settled.set()
+        with self._lock:
+            self.trouble = why
+            failed = self._take_pending()
+            self._settled.set()
         if not self._closing.is_set():  # who let go of the host has nothing to be told
+            self._note(f"{self.host}: {why}")
             self._tell_lost(why)
+        _fail(failed, f"{self.host}: {why}")
 
     def _tell_lost(self, why: str) -> None:
         with self._lock:
@@ -379,6 +395,11 @@ class Agent:
             self._begun.clear()
         for hear in listeners:
             hear({"lost": why}, b"")
+
+
+def _fail(requests: Sequence[Request], why: str) -> None:
+    for request in requests:
+        request.fail(why)
 
 
 def _first_words(text: bytes) -> dict[str, Any] | None:

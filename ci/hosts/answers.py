@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ci.errors import CommandTimedOut, InfrastructureError, LamplighterError
+from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +37,8 @@ def result_of(agent: Agent, do: str, future: Future[Answer], within_s: float) ->
     try:
         return future.result(within_s)
     except NoAnswer:
+        if agent.trouble:
+            raise ConnectionLost(f"{agent.host}: {agent.trouble}") from None
         raise CommandTimedOut(agent.host, do, within_s) from None
 
 

@@ -10,7 +10,7 @@ from ci.errors import PreparationFailed
 from ci.hosts.connection import LocalConnection
 from ci.hosts.fan_out import all_of, fan_out
 from ci.hosts.package_index import MORE_HOSTS, offered
-from ci.hosts.process import Launch
+from ci.hosts.process import Launch, tail_of
 from ci.hosts.uv import provide
 
 if TYPE_CHECKING:
@@ -151,13 +151,14 @@ def _recipe_at(processes: Processes, item: Preparation, offer: Offer) -> Launch:
 
 
 def _failure(item: Preparation, ended: Supervised, refused: Collection[str]) -> PreparationFailed:
-    tail, said = ended.tail(40), ""
+    (tail, unread), said = tail_of(ended, 40), ""
     if refused:
         said = (
             f" This controller let nothing through to {', '.join(sorted(refused))}; where packages "
             f"come from there, name it in {MORE_HOSTS}."
         )
-    why = f"{item.host}: the {item.kind} {item.name}: {said_last(tail)}{said}"
+    last = f"{ended.state}; its log cannot be read: {unread}." if unread else said_last(tail)
+    why = f"{item.host}: the {item.kind} {item.name}: {last}{said}"
     return PreparationFailed(why, tail)
 
 

@@ -200,6 +200,18 @@ class Supervised:
             self._on_end(self)
 
 
+def tail_of(process: Supervised, lines: int) -> tuple[tuple[str, ...], str]:
+    """Read a log's last lines to explain an end that is known already; never raises.
+
+    Returns:
+        The lines, and why they cannot be read: that must not take the place of the end itself.
+    """
+    try:
+        return process.tail(lines), ""
+    except LamplighterError as error:
+        return (), str(error)
+
+
 def folder_of(workspace: str, run: str, process: str) -> str:
     """Say where a process's log and state lie on its host."""
     return f"{workspace}/.lamplighter/{run}/{process}"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import re
 import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci.errors import InfrastructureError, UserError
+from ci.errors import InfrastructureError, LamplighterError, UserError
 from ci.lab import loopback, namespaces, network
+from ci.lab.lock import one_at_a_time
 from ci.lab.model import Lab, LabHost, load, save
 from ci.lab.programs import need_programs
 from ci.lab.run_tool import run_tool
 from ci.lab.sshd import last_word, path_with_python, write_host_files, write_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -63,7 +61,7 @@ def up(  # noqa: PLR0913 - each is one plain choice
     folder, cluster_file = folder.absolute(), cluster_file.absolute()
     _check(name, count, cluster_file)
     need_programs(as_root)
-    with _one_at_a_time():
+    with one_at_a_time():
         _clear_the_way(folder, name, as_root=as_root)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lab = _planned(Lab(
@@ -75,10 +73,19 @@ def up(  # noqa: PLR0913 - each is one plain choice
         save(lab)
         try:
             _make(lab)
-        except BaseException:
-            _remove(lab)
+        except BaseException as error:
+            _remove_after(error, lab)
             raise
     return lab
+
+
+def _remove_after(error: BaseException, lab: Lab) -> None:
+    """Take a lab away that could not be made; what stays does not hide why it was not made."""
+    try:
+        _remove(lab)
+    except LamplighterError as left:
+        if isinstance(error, InfrastructureError):
+            raise InfrastructureError(f"{error}; nor could it be taken away: {left}") from error
 
 
 def down(folder: Path) -> bool:
@@ -96,7 +103,7 @@ def down(folder: Path) -> bool:
         return False
     if lab.root and os.geteuid() != 0:
         raise UserError(f"lab {lab.name} was made as root; end it as root: sudo inv lab.down")
-    with _one_at_a_time():
+    with one_at_a_time():
         _remove(lab)
     return True
 
@@ -108,19 +115,6 @@ def _check(name: str, count: int, cluster_file: Path) -> None:
         raise UserError(f"{count} hosts: a lab has from 1 to {network.MOST_HOSTS}")
     if cluster_file.exists() and not cluster_file.read_text().startswith(_FIRST_LINE):
         raise UserError(f"{cluster_file} is not a lab's; give the lab another name, or move it")
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    # Two labs that begin at once would choose the same network. A folder can be locked as well as
-    # a file, and nothing is left behind.
-    user_folder = tempfile.gettempdir()
-    held = os.open("/run" if os.geteuid() == 0 else user_folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
 
 
 def _clear_the_way(folder: Path, name: str, *, as_root: bool) -> None:
@@ -149,7 +143,7 @@ def _planned(lab: Lab, count: int) -> Lab:
     if lab.root:
         subnet = network.free_subnet()
         addresses = [network.address(subnet, index) for index in numbers]
-        lab = replace(lab, subnet=subnet, neighbours=network.neighbours_before(count))
+        lab = replace(lab, subnet=subnet)
     else:
         addresses = [f"127.0.0.{index + 1}" for index in numbers]
         lab = replace(lab, port=loopback.free_port(addresses))
@@ -164,7 +158,6 @@ def _user() -> str:
 def _make(lab: Lab) -> None:
     write_keys(lab)
     if lab.root:
-        network.remember_neighbours(lab, more=True)
         namespaces.make_hosts(lab)
     else:
         for host in lab.hosts:
@@ -189,7 +182,6 @@ def _prove_login(lab: Lab) -> None:
 
 def _remove(lab: Lab) -> None:
     (namespaces if lab.root else loopback).end_hosts(lab)
-    network.remember_neighbours(lab, more=False)
     if lab.cluster_file.exists() and lab.cluster_file.read_text().startswith(_header(lab)):
         lab.cluster_file.unlink()
     if (lab.folder / "hosts").exists():

@@ -44,7 +44,6 @@ class Lab:
         disk_mb: how much each host may write; 0 for half the memory.
         path: PATH of the sessions; empty for sshd's own.
         shown: folders of this machine that the hosts see although they are under /tmp or /run.
-        neighbours: how many neighbours the kernel remembered before; 0 where that was enough.
     """
 
     name: str
@@ -59,7 +58,6 @@ class Lab:
     disk_mb: int = 0
     path: str = ""
     shown: tuple[str, ...] = ()
-    neighbours: int = 0
 
     @property
     def identity(self) -> Path:

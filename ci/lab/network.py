@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 NAMESPACES = Path("/run/netns")
 NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+# How many neighbours it remembered before a large lab; there while one is up.
+BEFORE = Path("/run/lamplighter-lab-neighbours")
+HOST_NAMESPACE = re.compile(r"lamplighter-(.+)-\d+")
 MOST_HOSTS = 250
 PREFIXES = ("10.213", "10.214", "172.29")
 
@@ -79,29 +84,31 @@ def owner_of(lab: Lab) -> Path | None:
     return None
 
 
-def neighbours_before(count: int) -> int:
-    """How many neighbours the kernel remembers, where that is too few for so many hosts; else 0.
+def fit_neighbours() -> None:
+    """Let the kernel remember all neighbours of all labs that are up; as before without large ones.
 
     All namespaces share that table (arp(7), gc_thresh3): once every host has spoken with every
-    other, it is full, and packets vanish.
+    other, it is full, and packets vanish. Labs come and go in any order, so how it was before the
+    first large one stands in a file until the last has gone. The caller is alone; see lock.py.
     """
     try:
-        most = int(NEIGHBOURS.read_text())
-    except (OSError, ValueError):
-        return 0
-    return most if most < _neighbours_of(count) else 0
+        now = int(NEIGHBOURS.read_text())
+        before = int(BEFORE.read_text()) if BEFORE.exists() else now
+        needed = sum(2 * count * count for count in hosts_by_lab().values())
+        if needed > before:
+            BEFORE.write_text(f"{before}\n")
+        if max(before, needed) != now:
+            NEIGHBOURS.write_text(str(max(before, needed)))
+        if needed <= before:
+            BEFORE.unlink(missing_ok=True)
+    except (OSError, ValueError):  # then a large lab loses packets, and nothing else
+        return
 
 
-def remember_neighbours(lab: Lab, *, more: bool) -> None:
-    """Let the kernel remember as many neighbours as the lab has, or as before it."""
-    if lab.neighbours:
-        with contextlib.suppress(OSError):  # then a large lab loses packets, and nothing else
-            most = _neighbours_of(len(lab.hosts)) if more else lab.neighbours
-            NEIGHBOURS.write_text(str(most))
-
-
-def _neighbours_of(count: int) -> int:
-    return 2 * count * count
+def hosts_by_lab() -> dict[str, int]:
+    """How many hosts each lab that is up has, as its namespaces tell, whoever made it."""
+    named = (HOST_NAMESPACE.fullmatch(name) for name in names_of_all())
+    return dict(Counter(found[1] for found in named if found))
 
 
 def make_network(lab: Lab) -> None:
@@ -112,6 +119,7 @@ def make_network(lab: Lab) -> None:
         *(f"netns add {namespace(lab, host)}" for host in lab.hosts),
         f"link add {ours} type veth peer name uplink netns {switch(lab)}",
     ])  # fmt: skip
+    fit_neighbours()
     run_tool(["ip", "link", "set", ours, "alias", str(lab.folder)[:255]])
     batch("", [
         f"link set {ours} addrgenmode none",
@@ -175,9 +183,12 @@ def remove_network(lab: Lab) -> None:
     names = names_here(lab)
     if names:
         batch("", [f"netns del {name}" for name in names])
+        fit_neighbours()
     if any(mount.path == str(NAMESPACES) for mount in read_mounts()) and not names_of_all():
-        run_tool(["umount", str(NAMESPACES)])
-        NAMESPACES.rmdir()
+        # Whoever else makes a namespace just now, by `ip` alone, does not wait for us.
+        with contextlib.suppress(InfrastructureError, OSError):
+            run_tool(["umount", str(NAMESPACES)])
+            NAMESPACES.rmdir()
 
 
 def names_of_all() -> list[str]:

@@ -8,11 +8,13 @@ import subprocess
 from pathlib import Path
 
 from ci.errors import InfrastructureError, UserError
+from ci.lab.lock import one_at_a_time
 from ci.lab.run_tool import PATH, run_tool
 
 # Program → Debian's package that has it.
 FOR_KEYS = {"sshd": "openssh-server", "ssh": "openssh-client"}
 FOR_NAMESPACES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
+OTHERS_S = 300  # how long another's apt-get is waited for
 
 
 def find_program(name: str) -> str | None:
@@ -44,8 +46,17 @@ def install(packages: list[str]) -> None:
     by_hand = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise UserError(f"a lab needs {', '.join(packages)}; as root: {by_hand}")
+    # Two installations at once would break on dpkg's lock, and share the file that forbids
+    # services; what the first has installed, the second finds up to date.
+    with one_at_a_time():
+        _install(packages, by_hand)
+
+
+def _install(packages: list[str], by_hand: str) -> None:
     environment = [*("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")]
-    command = [*environment, "apt-get", "install", "-y", "--no-install-recommends", *packages]
+    patient = [*("-o", f"DPkg::Lock::Timeout={OTHERS_S}")]
+    command = [*environment, "apt-get", *patient, "install", "-y", "--no-install-recommends"]
+    command += packages
     kept_off = _forbid_services()
     try:
         if subprocess.run(command, capture_output=True, check=False).returncode != 0:
@@ -55,7 +66,7 @@ def install(packages: list[str]) -> None:
         raise UserError(f"{error}; try by hand, as root: {by_hand}") from None
     finally:
         if kept_off:
-            kept_off.unlink()
+            kept_off.unlink(missing_ok=True)
 
 
 def find_compiler() -> str:

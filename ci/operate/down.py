@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.errors import LamplighterError
+from ci.errors import InfrastructureError, LamplighterError
 from ci.hosts.answers import call_all, gather
 from ci.hosts.fan_out import fan_out
 from ci.hosts.process import STOP_MARGIN_S
@@ -88,12 +88,19 @@ def _logs_home(agents: Mapping[str, Agent], rows: Sequence[Row], home: Path) -> 
     def fetch(place: str) -> None:
         for row in by_place[place]:
             target = home / row.run / "logs" / row.host / f"{row.process}.log"
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(agents[row.host].read(f"{row.folder}/log"))
+            try:
+                _fetch(agents[row.host], row, target)
+            except OSError as error:
+                raise InfrastructureError(f"{error}; make room here, then run again") from error
 
     outcomes = fan_out(by_place, fetch)
     return [f"logs of {place}: {one}" for place, one in outcomes.items() if one is not None]
+
+
+def _fetch(agent: Agent, row: Row, target: Path) -> None:
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(agent.read(f"{row.folder}/log"))
 
 
 def _forget(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:

@@ -200,7 +200,11 @@ class Processes:
         return [f"{host}: {one}" for host, one in outcomes.items() if not isinstance(one, Answer)]
 
     def lost(self) -> dict[str, str]:
-        """Let broken ways come back, and give the hosts whose way did not, with the reason."""
+        """Let broken connections come back, and give the hosts that are lost, with the reason.
+
+        A connection that broke a moment ago still looks open: only an answer shows that it is.
+        """
+        call_all(self.agents, "beat", VERIFY_S)
         for agent in self.agents.values():
             agent.await_way()
         return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ci.errors import HostLost, InfrastructureError, ProcessDied
+from ci.errors import HostLost, ProcessDied
+from ci.hosts.process import tail_of
 from ci.serve import probe
 from ci.serve.classify import classify
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
 
     from ci.hosts.agent import Agent
-    from ci.hosts.process import Supervised
+    from ci.hosts.process import State, Supervised
     from ci.plan.model import Endpoint
     from ci.serve.probe import Ask
 
@@ -216,16 +217,20 @@ def died(process: Supervised, sign: str = "") -> HostLost | ProcessDied:
     state = process.state
     if process.why_lost:
         return HostLost(f"lost {process.host}: {process.why_lost}")
-    try:
-        log = telling(process.tail(READ_LINES))
-    except InfrastructureError as error:
-        reason = f"{sign or state}; its log cannot be read: {error}"
-        return ProcessDied(process.name, reason, host=process.host)
-    reason = NOT_OF_ITS_OWN.get(state.state) or (
-        classify("\n".join(log), state.exit_code, state.signal).message
-    )
+    lines, unread = tail_of(process, READ_LINES)
+    log = telling(lines)
+    reason = NOT_OF_ITS_OWN.get(state.state) or _reason_in(log, state, unread=bool(unread))
     # All that ran on the host ended with the lease, so the first to be heard of tells nothing.
-    if state.state == "lease_expired":
-        return ProcessDied(process.host, reason, log[-TAIL_LINES:])
-    reason = f"{sign}: {reason}" if sign else reason
-    return ProcessDied(process.name, reason, log[-TAIL_LINES:], host=process.host)
+    alone = state.state != "lease_expired"
+    reason = ": ".join(filter(None, (sign if alone else "", reason))) or str(state)
+    reason += f"; its log cannot be read: {unread}" if unread else ""
+    tail = log[-TAIL_LINES:]
+    if not alone:
+        return ProcessDied(process.host, reason, tail)
+    return ProcessDied(process.name, reason, tail, host=process.host)
+
+
+def _reason_in(log: Sequence[str], state: State, *, unread: bool) -> str:
+    """Find the reason in the log, or in how the process ended; empty where neither tells it."""
+    found = classify("\n".join(log), state.exit_code, state.signal)
+    return "" if unread and found.kind == "unknown" else found.message

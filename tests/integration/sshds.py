@@ -7,8 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from hosts_here import held_port
 
 from ci.hosts.target import Target
 
@@ -23,6 +25,7 @@ class Sshd:
     address: str
     port: int
     process: subprocess.Popen | None = None
+    holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def key(self):
@@ -61,6 +64,11 @@ class Sshd:
                     assert sock.recv(4) == b"SSH-"
                 return
             assert self.process.poll() is None, (self.folder / "log").read_text()
+
+    def end(self):
+        """End it for good, and let go of its port."""
+        self.kill()
+        self.holding.close()
 
     def kill(self):
         """End it and every session of it, at once."""
@@ -102,10 +110,8 @@ def make_sshd(folder, address="127.0.0.1", *lines):
     home = folder / "home"
     home.mkdir()
     make_key(folder / "host")
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as free:
-        free.bind((address, 0))
-        port = free.getsockname()[1]
+    holding = contextlib.ExitStack()
+    port = holding.enter_context(held_port(address))
     settings = [
         f"HostKey {folder}/host",
         f"ListenAddress [{address}]:{port}",
@@ -126,7 +132,7 @@ def make_sshd(folder, address="127.0.0.1", *lines):
         checked = subprocess.run([SSHD, "-t", "-f", config], capture_output=True, check=False)
         if checked.returncode == 0:
             break
-    started = Sshd(folder, address, port)
+    started = Sshd(folder, address, port, holding=holding)
     started.start()
     with (folder.parent / "known_hosts").open("a") as file:
         file.write(started.known_line)

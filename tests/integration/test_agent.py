@@ -6,23 +6,28 @@ import contextlib
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import until
 
-from ci.errors import ConnectionLost, InfrastructureError
+from ci.errors import ConnectionLost, HostUnreachable, InfrastructureError
 from ci.hosts import boot
 from ci.hosts.agent import Agent
 from ci.hosts.answers import call_all
-from ci.hosts.connection import LocalConnection
+from ci.hosts.connection import LocalChannel, LocalConnection
 from ci.hosts.process import Spec, start
 from ci.hosts.remote.proc import look
+from ci.report.console import Plain
+from ci.serve.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 PATIENCE_S = 600
@@ -127,12 +132,121 @@ def test_a_log_is_followed_on_from_where_it_was(agent: Agent, notes: list[str], 
     assert heard.get(timeout=PATIENCE_S) is None
 
 
-def test_what_may_be_asked_again_is_and_nothing_else(agent: Agent):
-    kill_its_other_end(agent)
-    assert agent.call("runs").value == {"holder": None, "processes": []}
-    kill_its_other_end(agent)
-    with contextlib.suppress(ConnectionLost):  # or it was back already
-        start(agent, Spec("run-1", "server", ("true",)), lambda _: None)
+class Unnoticed(LocalConnection):
+    """A connection whose end only a writer notices: a reader waits until somebody closes it."""
+
+    def open(self, argv: Sequence[str]) -> UnnoticedChannel:
+        return UnnoticedChannel(super().open(argv))
+
+
+class UnnoticedChannel:
+    def __init__(self, channel: LocalChannel) -> None:
+        self._inner, self._closed = channel, threading.Event()
+
+    def __getattr__(self, name: str):
+        return getattr(self._inner, name)
+
+    def read(self) -> bytes:
+        data = self._inner.read()
+        return data if data or self._closed.wait(PATIENCE_S) else b""
+
+    def close(self) -> None:
+        self._closed.set()
+        self._inner.close()
+
+    def break_off(self) -> None:
+        self._inner._process.kill()
+        self._inner._process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def unnoticed(tmp_path: Path, notes: list[str]) -> Iterator[Agent]:
+    agent = Agent(Unnoticed(), str(tmp_path / "workspace"), notes.append)
+    yield agent
+    agent.close()
+
+
+def ask_for_runs(agent: Agent) -> object:
+    return agent.call("runs").value["processes"]
+
+
+def ask_all_for_runs(agent: Agent) -> object:
+    return call_all({"here": agent}, "runs")["here"].value["processes"]
+
+
+@pytest.mark.parametrize("ask", [ask_for_runs, ask_all_for_runs])
+def test_what_may_be_asked_again_is_over_the_next_connection(unnoticed: Agent, ask):
+    unnoticed._channel.break_off()
+    assert ask(unnoticed) == []
+    assert unnoticed.trouble == ""
+
+
+def test_what_may_not_be_asked_twice_is_not(unnoticed: Agent):
+    unnoticed._channel.break_off()
+    with pytest.raises(ConnectionLost, match="the connection broke"):
+        start(unnoticed, Spec("run-1", "server", ("true",)), lambda _: None)
+    # Who has heard of a break can wait for the next connection.
+    assert unnoticed.await_way(PATIENCE_S)
+    start(unnoticed, Spec("run-1", "server", ("true",)), lambda _: None).stop()
+
+
+class Gated(LocalConnection):
+    """A host that cannot be connected to again before the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def reopen(self) -> None:
+        self.gate.wait(PATIENCE_S)
+
+
+def test_what_is_asked_while_the_connection_is_broken_waits_for_the_next(
+    tmp_path: Path, notes: list[str]
+):
+    connection, seen = Gated(), SimpleQueue()
+    with contextlib.closing(Agent(connection, str(tmp_path), notes.append)) as agent:
+        kill_its_other_end(agent)
+        until(lambda: agent.trouble)
+        spec = Spec("run-1", "server", ("true",))
+        started = agent.ask("start", spec={**asdict(spec), "workspace": agent.workspace})
+        listed = agent.ask("runs")
+        question = {"method": "GET", "url": "http://127.0.0.1:1/", "timeout_s": 5}
+        patrol = {"question": question, "every_s": 0.05, "times": 1}
+        with ThreadPoolExecutor(1) as pool:
+            begun = pool.submit(
+                agent.begin, "patrol", "patrol", lambda frame, _: seen.put(frame), **patrol
+            )
+            until(lambda: len(agent._pending) == 3)
+            connection.gate.set()
+            assert started.result(PATIENCE_S).value["pid"] > 0
+            assert "processes" in listed.result(PATIENCE_S).value
+            assert seen.get(timeout=PATIENCE_S)["patrol"] == begun.result(PATIENCE_S)
+
+
+def test_what_was_asked_of_a_host_that_rebooted_meanwhile_says_so(unnoticed: Agent):
+    unnoticed._boot_id = "of the boot before"
+    unnoticed._channel.break_off()
+    with pytest.raises(ConnectionLost, match="rebooted meanwhile"):
+        unnoticed.call("runs")
+    assert unnoticed.call("runs").value["processes"] == []
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_host_is_lost_only_where_its_connection_does_not_come_back(
+    unnoticed: Agent, monkeypatch, *, back: bool
+):
+    def reopen() -> None:
+        if not back:
+            raise HostUnreachable("localhost: no route to it")
+
+    monkeypatch.setattr(unnoticed.connection, "reopen", reopen)
+    monkeypatch.setattr("ci.hosts.agent.RETRY_S", 0)
+    processes = Processes("run-1", "me", {"localhost": unnoticed}, SimpleQueue(), Plain(StringIO()))
+    unnoticed._channel.break_off()
+    lost = processes.lost()
+    assert list(lost) == ([] if back else ["localhost"])
+    assert back or "no route" in lost["localhost"]
 
 
 def test_what_cannot_be_done_says_why(agent: Agent, tmp_path: Path):

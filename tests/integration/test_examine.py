@@ -5,6 +5,7 @@ import socket
 from types import SimpleNamespace as Values
 
 import pytest
+from hosts_here import held_port
 
 from ci.doctor.examine import examine
 from ci.hosts.agent import Agent
@@ -23,9 +24,10 @@ def agents(tmp_path):
         yield made
 
 
+@pytest.fixture
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    with held_port(ADDRESSES["a"]) as port:
+        yield port
 
 
 def plan_of(port, **more):
@@ -56,8 +58,8 @@ def errors(found):
     return {(one.host, one.subject) for one in found.findings if one.severity == "error"}
 
 
-def test_two_hosts_that_are_fit(agents):
-    port = free_port()
+def test_two_hosts_that_are_fit(agents, free_port):
+    port = free_port
     found = examine(agents, plan_of(port), {})
     assert errors(found) == set()
     assert list(found.facts) == ["a", "b"]
@@ -77,8 +79,8 @@ def test_a_taken_port_and_a_wrong_interface(agents):
     assert port not in {pair.port for pair in found.pairs}
 
 
-def test_a_host_that_went_away_hides_nothing_of_the_other(agents):
+def test_a_host_that_went_away_hides_nothing_of_the_other(agents, free_port):
     agents["b"].close()
-    found = examine(agents, plan_of(free_port()), {}, silent={"c": "c: it is down"})
+    found = examine(agents, plan_of(free_port), {}, silent={"c": "c: it is down"})
     assert list(found.facts) == ["a"]
     assert errors(found) == {("b", "connection"), ("c", "connection")}

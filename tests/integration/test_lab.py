@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from hosts_here import PATIENCE_S
 from lab_fixture import said, ssh, ssh_argv, traces
 
 from ci.errors import InfrastructureError, UserError
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces take root")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: hosts in network namespaces")
 HERE = Path(__file__).parents[1]
 PROJECT = HERE.parent
-# Only ends a test that has failed.
-PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +208,8 @@ def test_a_crash_says_no_goodbye_and_a_boot_is_another(pair: Lab, names: tuple[s
     open_one = socket.create_connection((pair.host(first).address, 22), PATIENCE_S)
     with open_one:
         open_one.recv(100)
-        open_one.settimeout(0.5)
         faults.crash(pair, first)
+        open_one.settimeout(0.5)
         with pytest.raises(TimeoutError):
             open_one.recv(100)
     assert connects(pair, first) == "silence"
@@ -405,12 +404,70 @@ def test_up_clears_away_a_lab_in_which_nobody_lives(tmp_path: Path) -> None:
     assert not any(traces(old).values()), traces(old)
 
 
+AT_ONCE = """
+import sys
+from pathlib import Path
+from ci.lab.lab import down, up
+from hosts_here import PATIENCE_S
+from lab_fixture import said
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+sys.stdin.readline()
+lab = up(folder, 2, name=name, cluster_file=folder / "cluster.yaml")
+try:
+    seen = [said(lab, host.name, "hostname") for host in lab.hosts]
+    print(lab.subnet, *seen, flush=True)
+    sys.stdin.readline()
+finally:
+    down(folder)
+"""
+
+
+@as_root
+def test_labs_that_begin_and_end_at_once_do_not_meet(tmp_path: Path) -> None:
+    names = [f"many{os.getpid()}-{n}" for n in range(4)]
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}:{HERE}"}
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, str(tmp_path / name), name],
+            # Whoever makes a lab may have been given a temporary folder of its own.
+            env={**environment, "TMPDIR": str(tmp_path)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in names
+    ]  # fmt: skip
+    try:
+        for maker in makers:
+            tell(maker)
+        lines = [maker.stdout.readline().split() for maker in makers if maker.stdout]
+        for name, (_, *hosts) in zip(names, lines, strict=True):
+            assert hosts == [f"{name}-1", f"{name}-2"]
+        assert len({subnet for subnet, *_ in lines}) == len(names)
+        labs = [load(tmp_path / name) for name in names]
+        for maker in makers:
+            tell(maker)
+        assert [maker.wait(PATIENCE_S) for maker in makers] == [0] * len(names)
+        assert not any(any(traces(lab).values()) for lab in labs if lab)
+    finally:
+        for maker, name in zip(makers, names, strict=True):
+            maker.kill()
+            maker.communicate()
+            down(tmp_path / name)
+
+
+def tell(maker: subprocess.Popen[str]) -> None:
+    assert maker.stdin is not None
+    maker.stdin.write("go on\n")
+    maker.stdin.flush()
+
+
 LOOPBACK = """
 import subprocess, sys
 from pathlib import Path
 from ci.errors import UserError
 from ci.lab import faults
 from ci.lab.lab import down, up
+from hosts_here import PATIENCE_S
 from lab_fixture import said
 
 folder = Path(sys.argv[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hosts_here import PATIENCE_S, until
+from hosts_here import PATIENCE_S, held_port, until
 
 from ci.case.load import parse
 from ci.k8s.options import Options
@@ -227,10 +226,10 @@ def test_a_group_of_another_size_is_refused(tmp_path):
     assert "the plan has 2 hosts, the group 3 pods" in out
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+@pytest.fixture
+def free_ports():
+    with held_port() as first, held_port() as second, held_port() as third:
+        yield first, second, third
 
 
 def answering(port, before=""):
@@ -246,8 +245,8 @@ def answering(port, before=""):
     )
 
 
-def test_a_pod_is_ready_when_its_server_answers(tmp_path):
-    port = free_port()
+def test_a_pod_is_ready_when_its_server_answers(tmp_path, free_ports):
+    port, *_ = free_ports
     plan = plan_of(f"--port {port}", "--headless")
     server = replace(plan.processes[0], argv=(sys.executable, "-c", answering(port)))
     pod = Pod(tmp_path, replace(plan, processes=(server, plan.processes[1])))
@@ -260,8 +259,8 @@ def test_a_pod_is_ready_when_its_server_answers(tmp_path):
     assert pod.ready() == 0
 
 
-def test_services_servers_and_router_start_one_after_the_other(tmp_path):
-    store_port, port, router_port = free_port(), free_port(), free_port()
+def test_services_servers_and_router_start_one_after_the_other(tmp_path, free_ports):
+    store_port, port, router_port = free_ports
     plan = plan_of(f"--port {port}")
     (server,) = plan.processes
     store_may, server_may = tmp_path / "store may", tmp_path / "server may"

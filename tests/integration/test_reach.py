@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from hosts_here import held_port
 
 from ci.hosts.remote import reach
 from ci.hosts.remote.proc import look
@@ -32,13 +33,17 @@ def foreign():
         yield server.getsockname()[1]
 
 
+@pytest.fixture
+def free():
+    with held_port() as port:
+        yield port
+
+
 def outcomes(targets, timeout_s=120):
     return [one["outcome"] for one in reach.reach(targets, timeout_s)]
 
 
-def test_every_port_that_is_free_is_opened_and_reached(foreign):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
+def test_every_port_that_is_free_is_opened_and_reached(free, foreign):
     with listening(ports=[free, foreign]) as opened:
         assert opened["ports"] == [opened["ephemeral"], free]
         assert list(opened["taken"]) == [str(foreign)]
@@ -53,7 +58,7 @@ def test_every_port_that_is_free_is_opened_and_reached(foreign):
 def test_somebody_else_is_told_from_ours(foreign):
     with listening() as opened:
         targets = [("127.0.0.1", opened["ephemeral"], "another word"), ("127.0.0.1", foreign, "x")]
-        assert outcomes(targets, 0.3) == ["other", "other"]
+        assert outcomes(targets, 3) == ["other", "other"]
 
 
 def test_a_name_that_means_nothing_is_unreachable():
@@ -73,7 +78,7 @@ def test_a_name_is_not_looked_up_to_listen_on():
 
 
 def test_who_takes_the_connection_and_says_nothing_is_somebody_else(foreign):
-    (answer,) = reach.reach([("127.0.0.1", foreign, "x")], 0.2)
+    (answer,) = reach.reach([("127.0.0.1", foreign, "x")], 3)
     assert answer == {"outcome": "other", "detail": "it took the connection and said nothing"}
 
 
@@ -125,7 +130,7 @@ def ip(*words):
 def two_hosts():
     """Two network namespaces with a wire between them: 10.77.0.1 and 10.77.0.2."""
     if os.geteuid() != 0 or not shutil.which("ip"):
-        pytest.skip("needs root and iproute2 to make network namespaces")
+        pytest.skip("needs root: and iproute2, to make network namespaces")
     left, right = (f"lamp-{os.getpid()}-{side}" for side in "ab")
     try:
         for name in (left, right):

@@ -210,7 +210,7 @@ def test_kill_9_leaves_a_record_that_is_seen_to_be_abandoned(tmp_path):
 def tmpfs(path, size):
     """Mount a real, tiny file system; nothing else fills up."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
+        pytest.skip("needs root: a small tmpfs is mounted")
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)

@@ -83,16 +83,33 @@ def test_the_servers_lines_about_our_own_probes_are_left_out_of_the_reason():
     assert error.tail == ("ValueError: it",)
 
 
-def test_a_log_that_cannot_be_read_does_not_hide_the_end():
-    def unreadable(_: int) -> tuple[str, ...]:
-        raise ConnectionLost("the link is down")
+def unreadable(_: int) -> tuple[str, ...]:
+    raise ConnectionLost("the link is down")
 
-    cut_off = SimpleNamespace(
-        name="server-0", host="here", state=State("exited"), why_lost="", tail=unreadable
+
+@pytest.mark.parametrize(
+    ("state", "sign", "words"),
+    [
+        (State("lease_expired", signal=15), "", "the controller was silent"),
+        (State("lost"), "", "supervisor is gone"),
+        (State("deadline", signal=15), "", "deadline passed"),
+        (State("stopped", signal=15), "", "stopped it"),
+        (State("exited", signal=9), "", "killed with SIGKILL"),
+        (State("exited", exit_code=137), "", "killed with SIGKILL"),
+        (State("exited", exit_code=1), "", "exited (exit 1)"),
+        (State("running"), "its health says 503", "its health says 503"),
+    ],
+)
+def test_a_log_that_cannot_be_read_hides_no_explanation(state: State, sign: str, words: str):
+    process = SimpleNamespace(
+        name="server-0", host="here", state=state, why_lost="", tail=unreadable
     )
-    error = died(cut_off)
-    assert error.process == "server-0"
-    assert "the link is down" in error.reason
+    error = died(process, sign)
+    assert isinstance(error, ProcessDied)
+    assert error.process == ("here" if state.state == "lease_expired" else "server-0")
+    assert words in error.reason
+    assert error.reason.endswith("; its log cannot be read: the link is down")
+    assert error.tail == ()
 
 
 def test_a_lost_host_is_the_reason_and_its_log_is_not_waited_for():

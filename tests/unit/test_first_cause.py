@@ -1,0 +1,121 @@
+"""What goes wrong while an end is explained or cleared up never takes the place of its cause."""
+
+from __future__ import annotations
+
+import errno
+from types import SimpleNamespace
+
+import pytest
+
+from ci.errors import ConnectionLost, InfrastructureError, Interrupted
+from ci.evaluate import run
+from ci.evaluate.model import Result
+from ci.hosts import prepare
+from ci.hosts.process import State, tail_of
+from ci.lab import lab
+from ci.operate import down
+from ci.operate.found import Overview, Row
+
+
+def unreadable(_: int) -> tuple[str, ...]:
+    raise ConnectionLost("h1: the link is down")
+
+
+def ended(state: State) -> SimpleNamespace:
+    return SimpleNamespace(name="x", host="h1", state=state, tail=unreadable)
+
+
+def test_a_log_that_cannot_be_read_is_a_value():
+    assert tail_of(ended(State("exited")), 5) == ((), "h1: the link is down")
+
+
+@pytest.mark.parametrize(
+    ("state", "refused", "words"),
+    [
+        (State("exited", exit_code=1), set(), ["vllm", "exited (exit 1)", "the link is down"]),
+        (State("deadline", signal=15), set(), ["deadline (signal 15)", "the link is down"]),
+        (State("exited", exit_code=1), {"pypi.example:443"}, ["pypi.example:443", "link is down"]),
+    ],
+)
+def test_a_recipe_that_failed_is_told_without_its_log(
+    state: State, refused: set[str], words: list[str]
+):
+    item = SimpleNamespace(host="h1", kind="environment", name="vllm")
+    error = prepare._failure(item, ended(state), refused)
+    assert all(word in str(error) for word in words)
+    assert error.tail == ()
+
+
+class Said:
+    """A tool that gives back what it was shown."""
+
+    OUTPUTS = ()
+
+    @staticmethod
+    def parse(_: object, output: object) -> Result:
+        return Result(problems=(f"exit {output.exit_code}: {output.log}",))
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_evaluation_is_read_without_its_log(tmp_path, code: int):
+    job = SimpleNamespace(benchmark=SimpleNamespace(tool="toy", deadline_s=1))
+    result = run._read(Said, job, ended(State("exited", exit_code=code)), tmp_path)
+    assert result.problems == (f"exit {code}: its log cannot be read: h1: the link is down",)
+
+
+@pytest.mark.parametrize(
+    ("troubles", "problems"),
+    [
+        (("", ""), ("no summary",)),
+        (("not brought home", ""), ("not brought home", "no summary")),
+        (("not brought home", "disk full"), ("not brought home", "disk full", "no summary")),
+    ],
+)
+def test_why_there_is_no_output_stands_before_what_is_missing_in_it(
+    troubles: tuple[str, str], problems: tuple[str, ...]
+):
+    assert run.with_troubles(Result(problems=("no summary",)), *troubles).problems == problems
+
+
+def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
+    row = Row("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
+
+    class Agent:
+        def ask(self, *_: object, **__: object) -> SimpleNamespace:
+            return SimpleNamespace(
+                result=lambda _: SimpleNamespace(value={"state": "stopped", "survivors": []})
+            )
+
+        def read(self, _: str) -> bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    overview = Overview(("h1",), (row,), (), {}, {})
+    result = down.end_runs({"h1": Agent()}, overview, ["run-1"], tmp_path)
+    assert result.stopped == ((row, "stopped"),)
+    assert "No space left on device" in result.troubles[0]
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "words"),
+    [
+        (InfrastructureError("h1's sshd does not listen"), InfrastructureError, "does not listen"),
+        (Interrupted("interrupted by SIGINT"), Interrupted, "SIGINT"),
+        (KeyboardInterrupt("by hand"), KeyboardInterrupt, "by hand"),
+    ],
+)
+def test_a_lab_that_cannot_be_taken_away_again_says_first_why_it_was_not_made(
+    tmp_path, monkeypatch, cause: BaseException, kind: type[BaseException], words: str
+):
+    def fail(_: object) -> None:
+        raise cause
+
+    def stay(_: object) -> None:
+        raise InfrastructureError("processes of the lab do not end")
+
+    monkeypatch.setattr(lab, "_make", fail)
+    monkeypatch.setattr(lab, "_remove", stay)
+    monkeypatch.setattr(lab, "need_programs", lambda _: None)
+    with pytest.raises(kind, match=words) as raised:
+        lab.up(tmp_path / "lab", 1, cluster_file=tmp_path / "c.yaml", root=False)
+    if kind is InfrastructureError:
+        assert "do not end" in str(raised.value)
