@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 import own_network
+import pytest
 from lab_fixture import labs
 from own_network import machine_network
-
-if TYPE_CHECKING:
-    import pytest
 
 __all__ = ["labs", "machine_network"]
 
@@ -22,3 +19,10 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(number, signal.default_int_handler)
     if hasattr(config, "workerinput") and os.geteuid() == 0:
         config.stash[own_network.MACHINE] = own_network.enter_own()
+
+
+@pytest.fixture(scope="session")
+def as_root() -> None:
+    """Skip what needs root, with one reason for all of it: then pytest tells it in one line."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for hosts in network namespaces and for mounts: run them as root")

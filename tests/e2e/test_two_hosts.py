@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +24,7 @@ TOKENS = re.compile(
 
 
 @pytest.fixture
-def two_hosts(labs: Callable[..., Lab]) -> Lab:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: two hosts in network namespaces")
+def two_hosts(as_root: None, labs: Callable[..., Lab]) -> Lab:
     return labs(2, workspace=workspace_of(""), shown=[PROJECT])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -24,9 +23,7 @@ MOST = 110
 
 
 @pytest.fixture(scope="session")
-def two_hosts(labs: Callable[..., Lab]) -> Lab:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: faults are played on hosts in network namespaces")
+def two_hosts(as_root: None, labs: Callable[..., Lab]) -> Lab:
     return labs(2, workspace=workspace_of(""), shown=[PROJECT])
 
 

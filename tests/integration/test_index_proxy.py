@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -160,7 +159,7 @@ def test_it_ends_with_its_tunnel(lab, server):
         assert "refused" in tunnel.ask(url)[1]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an sshd's sessions are ended")
+@pytest.mark.usefixtures("as_root")
 def test_it_comes_back_with_the_connection(lab, server):
     proxy = IndexProxy(frozenset({("127.0.0.1", server.server_port)}), {})
     url = f"http://127.0.0.1:{server.server_port}/page"

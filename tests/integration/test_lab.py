@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: hosts in network namespaces")
+as_root = pytest.mark.usefixtures("as_root")
 HERE = Path(__file__).parents[1]
 PROJECT = HERE.parent
 

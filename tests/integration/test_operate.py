@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -37,9 +36,7 @@ deployment:
 
 
 @pytest.fixture(scope="module")
-def lab(labs: Callable[..., Lab]) -> Lab:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: hosts in network namespaces")
+def lab(as_root: None, labs: Callable[..., Lab]) -> Lab:
     return labs(2, workspace=WORKSPACE, shown=[PROJECT])
 
 

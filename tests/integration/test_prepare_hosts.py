@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ci.hosts.agent import Agent
     from ci.lab.model import Lab
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: hosts in network namespaces")
+pytestmark = pytest.mark.usefixtures("as_root")
 WORKSPACE = "/root/work"
 HIDDEN = "s3cret-of-the-index"
 WORKS = "import tiny; assert tiny.WORD == 'tiny'"

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -127,10 +126,8 @@ def ip(*words):
 
 
 @pytest.fixture
-def two_hosts():
+def two_hosts(as_root):
     """Two network namespaces with a wire between them: 10.77.0.1 and 10.77.0.2."""
-    if os.geteuid() != 0 or not shutil.which("ip"):
-        pytest.skip("needs root: and iproute2, to make network namespaces")
     left, right = (f"lamp-{os.getpid()}-{side}" for side in "ab")
     try:
         for name in (left, right):

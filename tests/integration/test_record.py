@@ -209,8 +209,6 @@ def test_kill_9_leaves_a_record_that_is_seen_to_be_abandoned(tmp_path):
 @contextmanager
 def tmpfs(path, size):
     """Mount a real, tiny file system; nothing else fills up."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: a small tmpfs is mounted")
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
@@ -228,6 +226,7 @@ def fill(path):
         file.writelines(repeat(b"x" * 4096))
 
 
+@pytest.mark.usefixtures("as_root")
 def test_a_full_disk_does_not_end_the_night_and_the_record_says_so(tmp_path, shown, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     with tmpfs(tmp_path / "runs", "256k") as runs:
@@ -259,6 +258,7 @@ def test_a_full_disk_does_not_end_the_night_and_the_record_says_so(tmp_path, sho
         }
 
 
+@pytest.mark.usefixtures("as_root")
 def test_a_disk_that_is_full_from_the_start_is_told_before_anything_starts(tmp_path, shown):
     with tmpfs(tmp_path / "runs", "32k") as runs:
         fill(runs / "other")

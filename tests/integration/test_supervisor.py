@@ -382,9 +382,7 @@ def test_works_in_its_own_folder_unless_told(night, tmp_path):
 
 
 @pytest.fixture
-def tiny_disk(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("needs root: a small tmpfs is mounted")
+def tiny_disk(as_root, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]

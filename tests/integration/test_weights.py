@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: hosts in network namespaces")
+as_root = pytest.mark.usefixtures("as_root")
 TARGET = "/data/models/toy"
 FILES = {
     "config.json": b"{}",

@@ -65,7 +65,7 @@ rmdir {busy}
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root installs packages")
+@pytest.mark.usefixtures("as_root")
 def test_packages_are_installed_by_one_at_a_time(tmp_path, monkeypatch):
     apt = tmp_path / "apt-get"
     apt.write_text(APT.format(busy=tmp_path / "busy"))
