@@ -210,6 +210,13 @@ WRONG = {
     "far too many": (("tp_size: 4", "tp_size: 1024\n    cp_size: 9"), "config[0]", "more devices"),
     "no port": (("port_start: 7100", "port_start: 0"), "config[0].port_start", "more than 0"),
     "last port": (("port_start: 7100", "port_start: 65535"), "config[0].port_start", "above 65535"),
+    # Their types are also those of keys that have a default.
+    "no number of hosts": (("num_nodes: 3\n", ""), "num_nodes", "missing; it is the number"),
+    "no number of devices": (
+        ("npu_per_node: 8\n", ""),
+        "npu_per_node",
+        "missing; it is the number",
+    ),
     "missing": (("    port_start: 7100\n", ""), "config[0].port_start", "missing; it is the port"),
     "misspelt": (("tp_size: 4", "tp_sise: 4"), "config[0].tp_sise", "did you mean 'tp_size'?"),
     "misspelt part": (("templates:", "template:"), "template", "did you mean 'templates'?"),
