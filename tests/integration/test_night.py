@@ -77,7 +77,7 @@ def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
     workspace = tmp_path / "workspace"
 
     def start(
-        manner: str = "good", *, ready_timeout_s: int = 30, runs: Path | None = None
+        manner: str = "good", *, ready_timeout_s: int = 180, runs: Path | None = None
     ) -> Night:
         case = tmp_path / f"{manner}.yaml"
         case.write_text(
@@ -153,7 +153,7 @@ def test_a_server_that_exits_ends_the_night_with_its_reason(begin: Callable[...,
 def test_a_server_that_is_not_ready_is_waited_for_no_longer_than_the_case_says(
     begin: Callable[..., Night], manner: str, seen: str
 ):
-    night = begin(manner, ready_timeout_s=2)
+    night = begin(manner, ready_timeout_s=15)  # its server has to be up by then
     assert night.finish() == 3
     assert night.record["cause"]["kind"] == "NotReady"
     assert seen in night.record["cause"]["message"]

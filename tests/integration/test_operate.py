@@ -28,7 +28,7 @@ test_name: "two light hosts"
 model: light
 num_nodes: 2
 npu_per_node: 0
-ready_timeout_s: 30
+ready_timeout_s: 180
 env_common: {{SERVER_PORT: 18371}}
 deployment:
   - server_cmd: "python3 {SERVER} $SERVER_PORT good --port $SERVER_PORT"
