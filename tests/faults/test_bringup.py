@@ -38,7 +38,7 @@ def test_no_fault_at_all(stage: Stage):
 
 
 def test_a_server_exits_after_20_s(stage: Stage):
-    night = stage.night(stage.case("late", ready_timeout_s=60))
+    night = stage.night(stage.case("late", ready_timeout_s=180))
     night.assert_unknown("server-0", stage.head, "exited with code 3", "does not like this")
     assert "does not like this" in night.log(stage.head, "server-0")
     assert_logs_home(stage, night)
@@ -46,23 +46,23 @@ def test_a_server_exits_after_20_s(stage: Stage):
 
 
 def test_a_server_never_listens(stage: Stage):
-    night = stage.night(stage.case("deaf", ready_timeout_s=8))
-    night.assert_unknown("not ready after 8 s", "health 200 (connection refused)", stage.head)
+    night = stage.night(stage.case("deaf", ready_timeout_s=30))
+    night.assert_unknown("not ready after 30 s", "health 200 (connection refused)", stage.head)
     assert "a deaf server is up" in night.log(stage.head, "server-0")
     assert_logs_home(stage, night)
     stage.await_nothing_left()
 
 
 def test_a_server_answers_503_for_ever(stage: Stage):
-    night = stage.night(stage.case("busy", ready_timeout_s=8))
-    night.assert_unknown("not ready after 8 s", "health 200 (HTTP 503", stage.head)
+    night = stage.night(stage.case("busy", ready_timeout_s=30))
+    night.assert_unknown("not ready after 30 s", "health 200 (HTTP 503", stage.head)
     assert_logs_home(stage, night)
     stage.await_nothing_left()
 
 
 def test_a_server_hangs_on_completions(stage: Stage):
-    night = stage.night(stage.case("mute", ready_timeout_s=8))
-    night.assert_unknown("not ready after 8 s", "a completion with tokens", stage.head)
+    night = stage.night(stage.case("mute", ready_timeout_s=30))
+    night.assert_unknown("not ready after 30 s", "a completion with tokens", stage.head)
     assert_logs_home(stage, night)
     stage.await_nothing_left()
 
@@ -80,7 +80,7 @@ def test_link_down_for_5_s(stage: Stage):
 
 
 def test_link_down_for_good(stage: Stage):
-    night = stage.begin(stage.case("busy", ready_timeout_s=120))
+    night = stage.begin(stage.case("busy", ready_timeout_s=180))
     await_servers(stage)
     faults.cut(stage.lab, stage.worker)
     night.finish()
@@ -122,7 +122,7 @@ def test_sshd_restarted_with_its_sessions_killed(stage: Stage):
 
 
 def test_a_host_crashes_and_reboots_empty(stage: Stage):
-    night = stage.begin(stage.case("busy", ready_timeout_s=120))
+    night = stage.begin(stage.case("busy", ready_timeout_s=180))
     await_servers(stage)
     faults.crash(stage.lab, stage.worker)
     faults.boot(stage.lab, stage.worker)
