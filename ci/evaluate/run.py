@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.datasets import files_of
 from ci.errors import LamplighterError
-from ci.evaluate.model import Output, Result, job_of
+from ci.evaluate.model import Output, Result, Unreadable, job_of
 from ci.evaluate.tools import TOOLS
 from ci.hosts.process import Launch
 from ci.serve.probe import asked_on, metrics
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # With less a tool cannot have written what it measured.
 ROOM_BYTES = 1 << 20
+# Of one file that is read whole; an item's prediction is some KiB.
+MAX_OUTPUT_BYTES = 1 << 30
 
 
 def evaluate(
@@ -72,9 +74,11 @@ def evaluate(
                 )
             )
         finally:
-            # Its own failure must not hide what ended the tool: without files, parse says so.
-            _bring_home(agent, job.work, record, record.path / home / "raw")
+            # Its own failure must not hide what ended the tool.
+            trouble = _bring_home(agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
+        if trouble:  # of files that came home in part nothing is judged
+            result = replace(result, problems=(*result.problems, trouble))
         if result.problems and (full := _disk_full(agent)):
             result = replace(result, problems=(full, *result.problems))
         record.folder.write(f"{home}/items.jsonl", items_of(result))
@@ -86,11 +90,17 @@ def evaluate(
     return result
 
 
-def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> None:
+def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> str:
+    """Copy all that a tool left; returns why that could not be done, empty when it was."""
     try:
-        agent.fetch_folder(work, raw)
+        left_out = agent.fetch_folder(work, raw)
     except (LamplighterError, OSError) as error:
-        record.note(f"raw output of {work} could not be brought home: {error}")
+        trouble = f"its raw output could not be brought home: {error}"
+        record.note(trouble)
+        return trouble
+    if left_out:
+        record.note(f"{agent.host}: of the raw output in {work} not copied: {', '.join(left_out)}")
+    return ""
 
 
 def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
@@ -98,8 +108,11 @@ def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
         tool_there = f"{job.benchmark.tool} on {ended.host}"
         late = f"{tool_there} did not finish within {job.benchmark.deadline_s:g} s"
         return Result(problems=(f"{late}; see its log, or raise deadline_s in the case",))
-    output = Output(ended.state.exit_code, outputs(raw, tool.OUTPUTS), "\n".join(ended.tail(200)))
-    return tool.parse(job, output)
+    try:
+        files = outputs(raw, tool.OUTPUTS)
+    except Unreadable as error:
+        return Result(problems=(str(error),))
+    return tool.parse(job, Output(ended.state.exit_code, files, "\n".join(ended.tail(200))))
 
 
 def _disk_full(agent: Agent) -> str:
@@ -114,13 +127,24 @@ def _disk_full(agent: Agent) -> str:
 
 
 def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
-    """The files under `raw` that match one of the patterns, by relative path."""
+    """The files under `raw` that match one of the patterns, by relative path.
+
+    Raises:
+        Unreadable: one is too large to be read.
+    """
     return {
-        str(path.relative_to(raw)): path.read_text(encoding="utf-8", errors="replace")
+        str(path.relative_to(raw)): _text_of(path)
         for pattern in patterns
         for path in sorted(raw.glob(pattern))
         if path.is_file()
     }
+
+
+def _text_of(path: Path) -> str:
+    size = path.stat().st_size
+    if size > MAX_OUTPUT_BYTES:
+        raise Unreadable(f"{path.name} has {size} bytes, more than {MAX_OUTPUT_BYTES}; look at it")
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def items_of(result: Result) -> str:
