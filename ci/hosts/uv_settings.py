@@ -1,4 +1,4 @@
-"""How uv gets packages, and a Python, on this host. Runs on hosts too: stdlib only, Python 3.8 and later.
+"""How uv gets packages and a Python on a host. Runs there too: stdlib only, Python 3.8 and later.
 
 Asks pip for its settings, and tries whether package indexes can be connected to.
 """
