@@ -7,6 +7,7 @@ LamplighterError                 3  (unknown)
 │   ├── ConnectionLost           3  the connection to a host is gone
 │   ├── HostUnreachable          3  a host cannot be connected to
 │   ├── HostKeyRefused           3  a host's key is not the one that is known, or none is known
+│   ├── ArchiveRefused           3  a host sent an archive that no honest `tar` writes
 │   ├── CommandTimedOut          3  a host did not answer a request in time
 │   ├── HostBusy                 3  another run holds the host; says which
 │   ├── PreparationFailed        3  an environment or a model could not be made
@@ -91,6 +92,10 @@ class HostUnreachable(InfrastructureError):  # noqa: N818
 
 class HostKeyRefused(InfrastructureError):  # noqa: N818
     """A host showed a key that is not the one known for it, or none is known."""
+
+
+class ArchiveRefused(InfrastructureError):  # noqa: N818
+    """A host sent an archive that no honest `tar` writes: nothing that it sends can be believed."""
 
 
 class CommandTimedOut(InfrastructureError):  # noqa: N818

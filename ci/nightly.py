@@ -103,7 +103,8 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
             for one in getattr(raised, "errors", ()):
                 record.note(message_of(one))
         with record.step("give the hosts back"):
-            give_back(processes, record, keep_s=0 if error else order.keep_s)
+            distrusted = give_back(processes, record, keep_s=0 if error else order.keep_s)
+        error = error or distrusted
         cause = message_of(error) if error else ""
         verdict = judge(
             order.case.benchmarks,

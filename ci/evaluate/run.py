@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.datasets import files_of
 from ci.errors import LamplighterError
-from ci.evaluate.model import Output, Result, job_of
+from ci.evaluate.model import Output, Result, Unreadable, job_of
 from ci.evaluate.tools import TOOLS
 from ci.hosts.process import Launch, tail_of
 from ci.serve.probe import asked_on, metrics
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # With less a tool cannot have written what it measured.
 ROOM_BYTES = 1 << 20
+# Of one file that is read whole; an item's prediction is some KiB.
+MAX_OUTPUT_BYTES = 1 << 30
 
 
 def evaluate(
@@ -88,13 +90,15 @@ def evaluate(
 
 
 def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> str:
-    """Copy what the tool left; gives and notes why that could not be done, else nothing."""
+    """Copy all that the tool left; gives and notes why that could not be done, else nothing."""
     try:
-        agent.fetch_folder(work, raw)
+        left_out = agent.fetch_folder(work, raw)
     except (LamplighterError, OSError) as error:
         trouble = f"raw output of {work} could not be brought home: {error}"
         record.note(trouble)
         return trouble
+    if left_out:
+        record.note(f"{agent.host}: of the raw output in {work} not copied: {', '.join(left_out)}")
     return ""
 
 
@@ -110,7 +114,11 @@ def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
         return Result(problems=(f"{late}; see its log, or raise deadline_s in the case",))
     tail, unread = tail_of(ended, 200)
     log = f"its log cannot be read: {unread}" if unread else "\n".join(tail)
-    return tool.parse(job, Output(ended.state.exit_code, outputs(raw, tool.OUTPUTS), log))
+    try:
+        files = outputs(raw, tool.OUTPUTS)
+    except Unreadable as error:
+        return Result(problems=(str(error),))
+    return tool.parse(job, Output(ended.state.exit_code, files, log))
 
 
 def _disk_full(agent: Agent) -> str:
@@ -125,13 +133,24 @@ def _disk_full(agent: Agent) -> str:
 
 
 def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
-    """The files under `raw` that match one of the patterns, by relative path."""
+    """The files under `raw` that match one of the patterns, by relative path.
+
+    Raises:
+        Unreadable: one is too large to be read.
+    """
     return {
-        str(path.relative_to(raw)): path.read_text(encoding="utf-8", errors="replace")
+        str(path.relative_to(raw)): _text_of(path)
         for pattern in patterns
         for path in sorted(raw.glob(pattern))
         if path.is_file()
     }
+
+
+def _text_of(path: Path) -> str:
+    size = path.stat().st_size
+    if size > MAX_OUTPUT_BYTES:
+        raise Unreadable(f"{path.name} has {size} bytes, more than {MAX_OUTPUT_BYTES}; look at it")
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def items_of(result: Result) -> str:

@@ -162,9 +162,11 @@ class Agent:
                 f"{self.host}: cannot write {path}: {error}; make room or mend the folder"
             ) from error
 
-    def fetch_folder(self, remote: str, local: Path, only: Sequence[str] = (".",)) -> None:
-        """Copy a folder of the host, or the entries of it named in `only`, into `local`."""
-        ways.fetch_folder(self.connection, remote, local, only)
+    def fetch_folder(
+        self, remote: str, local: Path, only: Sequence[str] = (".",)
+    ) -> tuple[str, ...]:
+        """Copy a folder of the host, or its entries named in `only`; see `connection.py`."""
+        return ways.fetch_folder(self.connection, remote, local, only)
 
     def listen(self, event: str, key: object, hear: Hear) -> None:
         """Hear of events from now on.

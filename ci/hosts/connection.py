@@ -7,18 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
+import zlib
 from collections import deque
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from ci.errors import ConnectionLost, InfrastructureError
+from ci.errors import ArchiveRefused, ConnectionLost, InfrastructureError
+from ci.hosts.alarm import after
+from ci.hosts.tar_stream import ArchiveTooLarge, BadArchive
+from ci.hosts.unpack import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 CLOSE_S = 5.0
+# A folder that comes home: without a byte for so long, or altogether after so long, it is given up.
+SILENT_S = 120.0
+MAX_FETCH_S = 3600.0
 PIECE_BYTES = 256 * 1024
 SAID_LINES = 20
 
@@ -169,8 +175,8 @@ def fetch_folder(
     remote: str,
     local: Path,
     only: Sequence[str] = (".",),
-) -> None:
-    """Copy a folder of a host through tar, compressed.
+) -> tuple[str, ...]:
+    """Copy a folder of a host through tar, compressed: its regular files and folders.
 
     Args:
         connection: the host.
@@ -178,51 +184,74 @@ def fetch_folder(
         local: where its content goes; made when missing.
         only: the entries that are copied.
 
+    Returns:
+        What was left out, each with the reason: links, devices, names that cannot be shown.
+
     Raises:
-        InfrastructureError: it is not there, cannot be read, or there is no room here.
+        ArchiveRefused: no honest host sends such an archive; what came before it is in `local`.
+        InfrastructureError: it is not there, cannot be read, is too large, takes too long, or
+            there is no room here.
         ConnectionLost: the host went away meanwhile.
     """
-    channel = connection.open(["tar", "-C", remote, "-czf", "-", "--", *only])
+    source = _Source(connection.open(["tar", "-C", remote, "-czf", "-", "--", *only]))
     try:
-        try:
-            unpack(cast("IO[bytes]", _Stream(channel)), local)
-        except (OSError, EOFError, tarfile.TarError) as error:
-            raise InfrastructureError(
-                f"{connection.host}: cannot copy {remote} to {local}: {channel.said or error}; "
-                "see that it exists there and that there is room here",
-            ) from error
-        code = channel.exit_code(CLOSE_S)
+        left_out = _unpack_from(source, connection.host, remote, local)
+        code = source.channel.exit_code(CLOSE_S)
         if code not in {0, 1}:  # 1: a file changed while it was read, as a live log does
             raise InfrastructureError(
-                f"{connection.host}: cannot copy {remote}: {channel.said or 'cut short'}; look at "
-                "it on the host",
+                f"{connection.host}: cannot copy {remote}: {source.why('cut short')}; look at it "
+                "on the host",
             )
     finally:
-        channel.close()
+        source.close()
+    return left_out
 
 
-class _Stream:
-    """A channel's output as tarfile reads it."""
+class _Source:
+    """A channel that is read within bounds of time, and closed when one is passed."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._rest = bytearray()
+        self.channel = channel
+        self._late = ""
+        self._end = after(MAX_FETCH_S, lambda: self._give_up(f"not done in {MAX_FETCH_S:g} s"))
 
-    def read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            piece = self._channel.read()
-            if not piece:
-                break
-            self._rest += piece
-        taken = bytes(self._rest[:size])
-        del self._rest[:size]
-        return taken
+    def read(self) -> bytes:
+        """Wait for the next bytes; none at the end, or when they do not come."""
+        silent = after(SILENT_S, lambda: self._give_up(f"nothing came for {SILENT_S:g} s"))
+        try:
+            return self.channel.read()
+        finally:
+            silent.cancel()
+
+    def why(self, otherwise: str) -> str:
+        """Why it ended too early."""
+        return self._late or self.channel.said or otherwise
+
+    def close(self) -> None:
+        self._end.cancel()
+        self.channel.close()
+
+    def _give_up(self, why: str) -> None:
+        self._late = why
+        self.channel.close()
 
 
-def unpack(stream: IO[bytes], local: Path) -> None:
-    """Extract a compressed tar stream below `local`; what would land elsewhere is left out."""
-    local.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=stream, mode="r|gz") as tar:
-        for member in tar:
-            with contextlib.suppress(tarfile.FilterError):
-                tar.extract(member, local, filter="data")
+def _unpack_from(source: _Source, host: str, remote: str, local: Path) -> tuple[str, ...]:
+    what = f"{host}: cannot copy {remote}"
+    try:
+        return unpack(source.read, local)
+    except BadArchive as error:
+        raise ArchiveRefused(
+            f"{what}: it sent an archive that no `tar` writes: {error}; find out what `tar` on its "
+            "PATH is, and trust nothing that comes from this host until then",
+        ) from error
+    except ArchiveTooLarge as error:
+        raise InfrastructureError(f"{what}: {error}; look at it on the host") from error
+    except (EOFError, zlib.error) as error:
+        raise InfrastructureError(
+            f"{what}: {source.why(str(error))}; see that it exists there and can be read",
+        ) from error
+    except OSError as error:
+        raise InfrastructureError(
+            f"{what} to {local}: {error.strerror or error}; see that there is room here"
+        ) from error

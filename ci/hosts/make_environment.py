@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 # It lies beside this file, here and on a host.
-from uv_settings import Way, answer_of, way_to_packages  # type: ignore[import-not-found]
+from uv_settings import Way, answer_of, python_of, way_to_packages  # type: ignore[import-not-found]
 
 STAMP = ".lamplighter.json"
 # Which uv made it and with which cache, for recipes that build on the environment.
@@ -124,7 +124,10 @@ def install(uv: str, spec: dict[str, Any], way: Way) -> None:
     path, env = spec["path"], way.env
     advice = "Nothing is left half-made: mend the cause and run again; it starts over."
     say("making %s with Python %s" % (path, spec["python"]))
-    run([uv, "venv", "--quiet", "--clear", "--python", spec["python"], path], env, advice)
+    python, lacking = python_of(uv, spec["python"])
+    if lacking:
+        say("there is no Python %s here: uv fetches one" % spec["python"])
+    run([uv, "venv", "--quiet", "--clear", "--python", python, path], env, lacking or advice)
     # Compiled once here, not by every process of every start: vLLM's takes half as long so.
     argv = [uv, "pip", "install", "--compile-bytecode", "--python", path + "/bin/python"]
     argv += way.options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -173,7 +172,7 @@ class Supervised:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as part:
             self._agent.fetch_folder(self.folder, Path(part), only=("log",))
-            shutil.move(Path(part) / "log", target)
+            log_home(Path(part) / "log", target)
         return target
 
     def hear(self, frame: Mapping[str, Any], _: bytes) -> None:
@@ -215,6 +214,17 @@ def tail_of(process: Supervised, lines: int) -> tuple[tuple[str, ...], str]:
 def folder_of(workspace: str, run: str, process: str) -> str:
     """Say where a process's log and state lie on its host."""
     return f"{workspace}/.lamplighter/{run}/{process}"
+
+
+def log_home(fetched: Path, target: Path) -> None:
+    """Put a log that was fetched in its place, on the same file system.
+
+    Raises:
+        InfrastructureError: the host has no such log, or it is no regular file there.
+    """
+    if not fetched.is_file():
+        raise InfrastructureError(f"there is no {target.name} among what came; look on the host")
+    fetched.replace(target)
 
 
 def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Supervised:

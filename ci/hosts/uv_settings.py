@@ -1,4 +1,4 @@
-"""How uv gets packages on this host. Runs on hosts too: stdlib only, Python 3.8 and later.
+"""How uv gets packages and a Python on a host. Runs there too: stdlib only, Python 3.8 and later.
 
 Asks pip for its settings, and tries whether package indexes can be connected to.
 """
@@ -54,6 +54,25 @@ def answer_of(*argv: str) -> str:
         return subprocess.check_output(argv, stderr=subprocess.DEVNULL).decode().strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def python_of(uv: str, version: str) -> tuple[str, str]:
+    """Find the Python that the environment is made with.
+
+    Returns:
+        What uv is told: this Python where it is of that version, else the version. And what to do
+        if uv cannot fetch it; empty where it is here.
+    """
+    if "%d.%d" % sys.version_info[:2] == version:
+        return sys.executable, ""
+    if answer_of(uv, "python", "find", "--no-python-downloads", version):
+        return version, ""
+    advice = (
+        "This host has no Python %s, and uv cannot fetch one. Put `python%s` on its PATH (with its "
+        "package manager, pyenv or conda), or copy ~/.local/share/uv/python here from a machine "
+        "where `uv python install %s` works, and run again." % (version, version, version)
+    )
+    return version, advice
 
 
 def pip_settings() -> dict[str, str]:

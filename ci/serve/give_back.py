@@ -10,11 +10,14 @@ from ci.report.cause import message_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ci.errors import InfrastructureError
     from ci.report.run import Record
     from ci.serve.processes import Processes
 
 
-def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> None:
+def give_back(
+    processes: Processes, record: Record, *, keep_s: float = 0
+) -> InfrastructureError | None:
     """Stop what the run started, bring its logs home, verify, and remove its folders.
 
     Never raises: a step that fails is noted, and hides neither the later steps nor the first
@@ -24,6 +27,9 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
         processes: of the run.
         record: where it is noted.
         keep_s: leave everything running for so many seconds instead, and only fetch the logs.
+
+    Returns:
+        What a host did that makes the night unknown, because nothing that it sent can be believed.
     """
     troubles: list[str] = []
 
@@ -63,6 +69,7 @@ def give_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Non
         attempt(lambda: processes.clean(spared=left_there))
     for trouble in troubles:
         record.note(f"giving back: {trouble}")
+    return next(iter(processes.refused), None)
 
 
 def _is_lost(host: str, run: str) -> str:

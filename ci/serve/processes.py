@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -10,11 +9,11 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
-from ci.errors import HostBusy, InfrastructureError, LamplighterError
+from ci.errors import ArchiveRefused, HostBusy, InfrastructureError, LamplighterError
 from ci.hosts import process
 from ci.hosts.answers import Answer, call_all, gather
 from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
-from ci.hosts.process import Launch
+from ci.hosts.process import Launch, log_home
 from ci.plan.variables import HOST_VARIABLES
 from ci.serve.watch import await_ends, telling
 
@@ -45,6 +44,7 @@ class Processes:
         agents: host → agent.
         events: where each process puts itself when it ends, and an interrupt its exception.
         view: told about once a second what is waited for, and last log lines.
+        refused: hosts that sent archives which no honest host sends, as errors.
     """
 
     run: str
@@ -54,6 +54,7 @@ class Processes:
     view: View
     started: list[Supervised] = field(default_factory=list)
     leases: dict[str, Supervised] = field(default_factory=dict)
+    refused: list[ArchiveRefused] = field(default_factory=list)
 
     def inputs(self, host: str, name: str) -> str:
         """The folder on a host for what a process is given before it starts."""
@@ -259,7 +260,10 @@ class Processes:
                 folder = process.folder_of(agent.workspace, self.run, "")
                 agent.fetch_folder(folder, Path(part), [f"{name}/log" for name in names])
                 for name in names:
-                    shutil.move(Path(part) / name / "log", target / f"{name}.log")
+                    log_home(Path(part) / name / "log", target / f"{name}.log")
+        except ArchiveRefused as error:
+            self.refused.append(error)
+            raise
         except OSError as error:
             raise InfrastructureError(f"{error}; make room and look on the host") from error
 

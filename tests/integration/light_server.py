@@ -72,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
+        if self.headers.get("Connection") == "close":  # as uvicorn does
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 

@@ -121,6 +121,7 @@ def test_pips_own_setting_reaches_uv(tmp_path, host, wheels):
     [
         ({"packages": ["missing==2.0"]}, ["missing==2.0", "run again"]),
         ({"packages": ["tiny==9.9"]}, ["tiny==9.9", "run again"]),
+        ({"python": "3.99"}, ["no Python 3.99", "Put `python3.99` on its PATH", "run again"]),
         ({"verify": ["python", "-c", "import nothing_of_this_name"]}, ["nothing_of_this_name"]),
         ({"libraries": {"libnothing-of-this-name.so.1": "no-such-package"}}, ["no-such-package"]),
     ],

@@ -49,7 +49,8 @@ def ask(
         connection.request(method, target, None if wish is None else json.dumps(wish), headers)
         reply = connection.getresponse()
         body = bytearray()
-        while len(body) < max_bytes:
+        # Since Python 3.13 the socket is closed as soon as the whole answer has been read.
+        while len(body) < max_bytes and not reply.isclosed():
             # The socket's own timeout starts anew at every byte.
             sock.settimeout(max(deadline - time.monotonic(), 0.001))
             piece = reply.read1(PIECE_BYTES)
