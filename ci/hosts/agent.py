@@ -40,7 +40,9 @@ SILENT_S = 16.0
 RETRY_S = 15.0
 RETRY_EVERY_S = 1.0
 # What may be asked again when the answer was lost on the way.
-REPEATABLE = frozenset({"digest", "facts", "http", "read", "runs", "stop", "watch", "write"})
+REPEATABLE = frozenset(
+    {"digest", "facts", "http", "packages", "read", "runs", "stop", "watch", "write"}
+)
 
 # What is asked of the host's own workspace unless another is named.
 OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
