@@ -72,9 +72,21 @@ def path_of(stem: str, machine: str) -> str:
 
 
 def text_of(lock: Lock, title: str) -> str:
-    """Write a lock file; `title` says in one line what it is for."""
-    head = [f"# {title}", "# Made by `inv versions.lock`; renew it with that, do not edit it."]
+    """Write a lock file; `title` says what it is for and how it is made again."""
+    head = [f"# {line}" for line in title.splitlines()]
     return "\n".join([*head, RECIPE + lock.recipe, *lock.packages, ""])
+
+
+def write(path: Path, lock: Lock, title: str) -> None:
+    """Put a lock file in place at once: another night may be reading it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    halfway = path.with_name(path.name + ".partial")
+    halfway.write_text(text_of(lock, title), "utf-8")
+    halfway.replace(path)
 
 
 def read(path: Path) -> Lock | None:

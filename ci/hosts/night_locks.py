@@ -69,8 +69,7 @@ def _resolved(
     lock = locks.Lock(locks.resolution_of(recipe), tuple(packages))
     note = f"{what}: {len(packages)} packages resolved here: configs/locks has no current lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(locks.text_of(lock, f"{what}, of this controller"), "utf-8")
+        locks.write(path, lock, f"{what}\nMade at night; remove it to have it made again.")
         note += f"; kept in {path}"
     except OSError as error:
         note += f"; not kept for other nights: {error}"

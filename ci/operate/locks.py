@@ -148,10 +148,8 @@ def _make(entry: Entry) -> bool:
     except PreparationFailed as error:
         print(f"  not resolved: {error}")
         return False
-    entry.path.parent.mkdir(parents=True, exist_ok=True)
-    entry.path.write_text(
-        locks.text_of(Lock(entry.resolution, tuple(packages)), entry.title), "utf-8"
-    )
+    title = f"{entry.title}\nMade by `inv versions.lock`; renew it with that, do not edit it."
+    locks.write(entry.path, Lock(entry.resolution, tuple(packages)), title)
     took = f"{len(packages)} packages in {time.monotonic() - began:.0f} s"
     print(f"  {entry.path.name}: {took}{_changed(before, packages)}", flush=True)
     return True
