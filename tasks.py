@@ -517,9 +517,40 @@ def delete(
     sys.stdout.write(kubectl.delete(which, namespace, context=context))
 
 
+@task(
+    positional=[],
+    help={
+        "version": "of configs/versions.yaml; renew its locks",
+        "device": "cpu, cuda or ascend; renew the locks of this kind",
+        "tool": "of configs/tools.yaml; renew its lock",
+        "platform": "x86_64 or aarch64; default: x86_64, and aarch64 for --device ascend",
+        "check": "make nothing, only say which locks are missing or stale",
+    },
+)
+@_said_plainly
+def lock(
+    _: Context,
+    version: str = "",
+    device: str = "",
+    tool: str = "",
+    platform: str = "",
+    check: bool = False,
+) -> None:
+    """Resolve environments into configs/locks: every package, pinned; each is installed from that.
+
+    Without a choice, those that are missing or whose recipe has changed. Needs a package index.
+
+    Exit codes: 0, 3 when one could not be resolved, with --check 2 when one is not current.
+    """
+    from ci.operate.locks import lock  # noqa: PLC0415
+
+    raise Exit(code=int(lock(version, device, tool, platform, check=check)))
+
+
 namespace = Collection(nightly, plan, check, doctor, up, down, status, logs)
 namespace.add_collection(Collection("datasets", fetch))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
+namespace.add_collection(Collection("versions", lock))
 namespace.add_collection(Collection("weights", sync))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -12,11 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ci.case.model import Device  # noqa: TC001 - pydantic reads it
 from ci.errors import UserError
+from ci.locks import current as current_locks
+from ci.locks import fingerprint_of, locked, resolution_of
 from ci.plan.model import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from ci.locks import Shelves
 
 _PINNED = r"^[A-Za-z0-9._\[\]-]+==[A-Za-z0-9.+!]+$"
 
@@ -29,6 +32,7 @@ class Environment(_Strict):
     """How one environment is made; the keys are explained in configs/versions.yaml."""
 
     python: str = Field(pattern=r"^3\.\d+$")
+    glibc: str = Field(default="2.28", pattern=r"^2\.\d+$")
     packages: list[str] = Field(min_length=1)
     overrides: list[str] = []
     torch_backend: str | None = None
@@ -65,11 +69,16 @@ Shape = TypeVar("Shape", bound=_Strict)
 
 @dataclass(frozen=True)
 class Place:
-    """Where things are made: a host, the workspace on it, and its uv where it is known."""
+    """Where things are made: a host, the workspace on it, and its uv where it is known.
+
+    Attributes:
+        shelves: where the locks are that it is made from; None makes it without any.
+    """
 
     host: str
     workspace: str
     uv: str | None = None
+    shelves: Shelves | None = None
 
 
 def load_versions(path: Path) -> Mapping[str, Mapping[Device, Environment]]:
@@ -137,7 +146,10 @@ def serving(
             f"configs/versions.yaml has no such build of it. It needs a machine of another kind "
             f"({needs}). Served on {device}: {', '.join(servable(versions, device)) or 'nothing'}",
         )
-    return _pinned(f"vllm-{version}", devices[device], place, pins or {})
+    name = f"vllm-{version}"
+    if not pins:
+        return _environment(name, devices[device], place, f"{name}-{device}")
+    return _pinned(name, devices[device], place, device, pins)
 
 
 def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparation:
@@ -148,7 +160,7 @@ def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparati
     """
     if name not in tools:
         raise UserError(f"no tool {name} in configs/tools.yaml; known: {', '.join(tools)}")
-    return _environment(name, tools[name], place)
+    return _environment(name, tools[name], place, name)
 
 
 def model(
@@ -181,11 +193,16 @@ def model(
 
 
 def _pinned(
-    name: str, environment: Environment, place: Place, pins: Mapping[str, str]
+    name: str,
+    environment: Environment,
+    place: Place,
+    device: Device,
+    pins: Mapping[str, str],
 ) -> Preparation:
-    """An environment with further packages; its name tells it from one without."""
-    if not pins:
-        return _environment(name, environment, place)
+    """An environment with further packages; its name tells it from one without.
+
+    Its resolution keeps the versions of the lock without pins, where those allow it.
+    """
     lines = [f"{package}=={version}" for package, version in sorted(pins.items())]
     changed = environment.model_copy(
         update={
@@ -193,24 +210,32 @@ def _pinned(
             "overrides": [*environment.overrides, *lines],
         }
     )
-    mark = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
-    return _environment(f"{name}+{mark}", changed, place)
+    plain = _environment(name, environment, place, f"{name}-{device}")
+    pinned = f"{name}+{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:8]}"
+    prefer = plain.spec.get("locks")
+    more = {"prefer": prefer} if prefer else {}
+    return _environment(pinned, changed, place, f"{pinned}-{device}", more)
 
 
-def _environment(name: str, environment: Environment, place: Place) -> Preparation:
-    recipe = environment.model_dump(exclude={"needs"})
+def _environment(
+    name: str,
+    environment: Environment,
+    place: Place,
+    stem: str,
+    more: Mapping[str, object] | None = None,
+) -> Preparation:
+    recipe = {**environment.model_dump(exclude={"needs"}), **(more or {})}
     path = f"{place.workspace}/envs/{name}"
-    fingerprint = fingerprint_of(recipe)
-    return Preparation(
+    bare = Preparation(
         name=name,
         host=place.host,
         kind="environment",
         path=path,
-        fingerprint=fingerprint,
-        spec={**recipe, "path": path, "fingerprint": fingerprint, "uv": place.uv},
+        fingerprint=fingerprint_of(recipe),
+        spec={**recipe, "path": path, "fingerprint": fingerprint_of(recipe), "uv": place.uv},
+        lock=f"{place.shelves.kept}/{stem}" if place.shelves else "",
     )
-
-
-def fingerprint_of(recipe: Mapping[str, object]) -> str:
-    """Identify what is made, wherever it is made."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+    if not place.shelves:
+        return bare
+    folders = (place.shelves.project, place.shelves.kept)
+    return locked(bare, current_locks(stem, resolution_of(recipe), folders))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from ci.doctor.before import fit_for
+from ci.doctor.before import fit_for, require_alike
+from ci.doctor.installed import installed_on
 from ci.evaluate.run import evaluate
 from ci.hosts.connect import connected
 from ci.hosts.prepare import prepare
@@ -15,6 +16,7 @@ from ci.interrupt import interrupts_into
 from ci.judge import judge
 from ci.report.cause import message_of
 from ci.report.controller import owner
+from ci.report.installed import keep_installed
 from ci.serve.bringup import bring_up, watched
 from ci.serve.give_back import give_back
 from ci.serve.probe import asked_on, served_version
@@ -88,6 +90,10 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
                 record.update(hosts=found)
             for missing in plan.preparations_by_name:
                 prepare(missing, processes, record)
+            with record.step("compare what is installed"):
+                listed = installed_on(agents, plan)
+                keep_installed(record, listed)
+                require_alike(listed, record.note, doctor=order.doctor)
             with record.step("start the servers and await their first token", "server"):
                 servers = bring_up(plan, processes)
             ask = asked_on(agents[plan.leader])

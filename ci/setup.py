@@ -17,7 +17,7 @@ from ci.errors import LamplighterError, PreparationFailed
 from ci.hosts.prepare import recipe_of
 from ci.lab.programs import need_programs
 from ci.nodes import workspace_of
-from ci.site import CONFIGS, device_of
+from ci.site import CONFIGS, device_of, shelves_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
     Raises:
         UserError: a name is unknown, or the version cannot be served here.
     """
-    place = environments.Place("localhost", workspace_of(workspace))
+    place = environments.Place("localhost", workspace_of(workspace), shelves=shelves_of(workspace))
     tools = environments.load_tools(CONFIGS / "tools.yaml")
     models = environments.load_models(CONFIGS / "models.yaml")
     made: list[Preparation] = []

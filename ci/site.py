@@ -12,6 +12,7 @@ from ci import datasets, environments
 from ci.case.model import DEVICES
 from ci.errors import UserError
 from ci.evaluate.tools import TOOLS
+from ci.locks import Shelves
 from ci.nodes import nodes_of, workspace_of
 from ci.plan.build import Site, build
 from ci.plan.locate import as_written, located
@@ -41,6 +42,7 @@ __all__ = [
     "located",
     "planned",
     "require_datasets",
+    "shelves_of",
     "survey",
     "targets_for",
     "workspace_of",
@@ -79,7 +81,8 @@ def survey(case: Case, options: Options) -> Site:
     targets = targets_for(case, options)
     local = all(target.is_local for target in targets)
     hosts = tuple(as_written(one, one.workspace or "", alone=local) for one in targets)
-    places = {one.name: _place(one) for one in targets}
+    shelves = shelves_of(options.workspace)
+    places = {one.name: _place(one, shelves) for one in targets}
     serving = _serving(case, options, {one.name: one for one in targets}, places)
     answering = [node.host for node in case.nodes if not node.headless]
     lead = targets[case.router.host if case.router else (answering or [0])[0]].name
@@ -125,9 +128,18 @@ def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
     return build(case, located(site, {host: one.value for host, one in answers.items()}))
 
 
-def _place(target: Target) -> environments.Place:
+def shelves_of(workspace: str) -> Shelves:
+    """Find the lock files: the project's, and those that this controller made for itself.
+
+    Args:
+        workspace: as chosen; empty takes the default of this machine.
+    """
+    return Shelves(CONFIGS / "locks", Path(workspace_of(workspace)) / "locks")
+
+
+def _place(target: Target, shelves: Shelves) -> environments.Place:
     uv = _uv() if target.is_local else None
-    return environments.Place(host=target.name, workspace=target.workspace or "", uv=uv)
+    return environments.Place(target.name, target.workspace or "", uv, shelves)
 
 
 def _serving(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ci.doctor.examine import examine, facts_of
+from ci.doctor.packages import differences
 from ci.errors import InfrastructureError
 from ci.hosts.fan_out import SeveralFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ci.doctor.model import Finding
+    from ci.doctor.model import Finding, Packages
     from ci.hosts.agent import Agent
     from ci.hosts.target import Target
     from ci.plan.model import Plan
@@ -49,12 +50,37 @@ def fit_for(  # noqa: PLR0913 - as `examine`
     for finding in found.findings:
         if finding.severity == "warning":
             on_note(_line(finding))
-    errors = [InfrastructureError(_line(one)) for one in found.findings if one.severity == "error"]
+    _raise([one for one in found.findings if one.severity == "error"])
+    return {host: dict(one) for host, one in found.facts.items()}
+
+
+def require_alike(
+    listed: Mapping[str, Packages], on_note: Callable[[str], None], *, doctor: bool = True
+) -> None:
+    """Refuse hosts that have not the same installed under one name.
+
+    Args:
+        listed: host → environment → packages.
+        on_note: told of what differs and does not end the night.
+        doctor: False only notes it.
+
+    Raises:
+        InfrastructureError: they differ; says in what, and what to do.
+    """
+    findings = list(differences(listed))
+    errors = [one for one in findings if one.severity == "error" and doctor]
+    for finding in findings:
+        if finding not in errors:
+            on_note(_line(finding))
+    _raise(errors)
+
+
+def _raise(findings: Sequence[Finding]) -> None:
+    errors = [InfrastructureError(_line(one)) for one in findings]
     if len(errors) == 1:
         raise errors[0]
     if errors:
         raise SeveralFailed(tuple(errors))
-    return {host: dict(one) for host, one in found.facts.items()}
 
 
 def _line(finding: Finding) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.doctor import accelerators, compare, network
+from ci.doctor import accelerators, compare, network, packages
 from ci.doctor.model import Finding
 from ci.doctor.needs import (
     devices_on,
@@ -19,7 +19,7 @@ from ci.doctor.wording import gib, names, owner, way_out
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ci.doctor.model import Facts, Pair
+    from ci.doctor.model import Facts, Packages, Pair
     from ci.hosts.target import Target
     from ci.plan.model import Host, Plan
 
@@ -43,6 +43,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
     targets: Mapping[str, Target],
     device: str = "",
     run: str = "",
+    installed: Mapping[str, Packages] | None = None,
 ) -> tuple[Finding, ...]:
     """Judge whether the hosts are fit for a plan.
 
@@ -55,6 +56,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
         targets: host → its cluster file's entry, where there is one.
         device: the kind of machine that the night serves on; empty where that is not known.
         run: which one asks, and may be on the hosts; empty for none.
+        installed: host → environment that is there already → what is in it.
 
     Returns:
         The findings: errors first, then warnings; among equals in host order.
@@ -76,6 +78,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
             needed = devices_on(plan, host.name, targets.get(host.name), device)
             found += accelerators.check(host.name, facts[host.name], needed)
     found += compare.check(plan, facts, pairs)
+    found += packages.differences(installed or {})
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
 
 

@@ -73,13 +73,21 @@ def _packages(plan: Plan, host: str, facts: Facts) -> Mapping[str, str]:
     for process in processes_on(plan, host):
         name = environment_of(process, workspaces.get(host, plan.workspace))
         if name:
-            found: Mapping[str, str] = (
-                (facts.get("environments") or {}).get(name, {}).get("packages", {})
-            )
-            return found
+            stamp = (facts.get("environments") or {}).get(name, {})
+            # What is not current is made again before anything starts.
+            return dict(stamp.get("packages", {})) if _is_current(plan, host, name, stamp) else {}
         if process.argv[0] == "vllm":
             return dict((facts.get("vllm") or {}).get("packages", {}))
     return {}
+
+
+def _is_current(plan: Plan, host: str, name: str, stamp: Mapping[str, object]) -> bool:
+    planned = [
+        item.fingerprint
+        for item in plan.preparations
+        if (item.kind, item.host) == ("environment", host) and item.path.endswith(f"/{name}")
+    ]
+    return not planned or stamp.get("fingerprint") in planned
 
 
 def _driver(facts: Facts) -> str | None:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ci.doctor.checks import check
+from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
 from ci.doctor.needs import ports_on, weights_on
 from ci.errors import LamplighterError
@@ -56,7 +57,14 @@ def examine(  # noqa: PLR0913 - what is asked, and what is known beforehand
     answering = {host: agents[host] for host in facts}
     tried = reach_all(answering, plan) if pairs else ()
     findings = check(
-        plan, facts, silent=unasked, pairs=tried, targets=targets, device=device, run=run
+        plan,
+        facts,
+        silent=unasked,
+        pairs=tried,
+        targets=targets,
+        device=device,
+        run=run,
+        installed=installed_before(answering, plan, facts),
     )
     return Examination(facts=facts, silent=unasked, pairs=tried, findings=findings)
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "info"]
 Facts = dict[str, Any]
+# Environment → `name==version` of everything that is installed in it; None where nobody knows.
+Packages = dict[str, tuple[str, ...] | None]
 
 
 @dataclass(frozen=True)

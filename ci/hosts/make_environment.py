@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,13 @@ import time
 from typing import Any
 
 # It lies beside this file, here and on a host.
-from uv_settings import Way, answer_of, python_of, way_to_packages  # type: ignore[import-not-found]
+from uv_settings import (  # type: ignore[import-not-found]
+    Way,
+    answer_of,
+    holds_torch,
+    python_of,
+    way_to_packages,
+)
 
 STAMP = ".lamplighter.json"
 # Which uv made it and with which cache, for recipes that build on the environment.
@@ -54,14 +61,6 @@ def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") ->
     if process.returncode != 0:
         said = "\n".join("  " + line for line in tail)
         raise Failed("%s ended with %s:\n%s\n%s" % (argv[0], process.returncode, said, advice))
-
-
-def holds_torch(way: Way, backend: str) -> bool:
-    """Tell whether one of the folders of wheels holds PyTorch's own build for this backend."""
-    names = list(way.torch)
-    for folder in filter(os.path.isdir, way.env.get("UV_FIND_LINKS", "").split(",")):
-        names += os.listdir(folder)
-    return any(name.startswith("torch-") and "+" + backend in name for name in names)
 
 
 def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
@@ -131,20 +130,59 @@ def install(uv: str, spec: dict[str, Any], way: Way) -> None:
     # Compiled once here, not by every process of every start: vLLM's takes half as long so.
     argv = [uv, "pip", "install", "--compile-bytecode", "--python", path + "/bin/python"]
     argv += way.options
-    if spec.get("overrides"):
-        listed = os.path.join(path, "overrides.txt")
-        with open(listed, "w", encoding="utf-8") as file:
-            file.write("\n".join(spec["overrides"]) + "\n")
-        argv += ["--override", listed]
     backend = spec.get("torch_backend")
     if backend and not holds_torch(way, backend):
         argv += ["--torch-backend", backend]
-    say("installing " + ", ".join(spec["packages"]))
-    run(
-        argv + list(spec["packages"]),
-        env,
-        (way.said + ". " if way.said else "Is the package index reachable? ") + advice,
-    )
+    locked = lock_of(spec)
+    if locked:
+        # As they are: what they need was settled when the lock was made.
+        argv += ["--no-deps", "--requirement", write_lines(path, "lock.txt", locked)]
+        say("installing %d packages of its lock" % len(locked))
+    else:
+        argv += ["--override", write_lines(path, "overrides.txt", spec.get("overrides") or [])]
+        argv += spec["packages"]
+        say("installing " + ", ".join(spec["packages"]))
+    asked = way.said + ". " if way.said else "Is the package index reachable? "
+    run(argv, env, asked + advice)
+    if locked:
+        require_as_locked(uv, path, locked)
+
+
+def lock_of(spec: dict[str, Any]) -> list[str]:
+    """Every package of the environment, pinned; empty where this kind of machine has no lock."""
+    return list(spec.get("locks", {}).get(os.uname().machine, ()))
+
+
+def write_lines(folder: str, name: str, lines: list[str]) -> str:
+    """Write a file for uv, a line each; returns its path."""
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+    return path
+
+
+def require_as_locked(uv: str, path: str, locked: list[str]) -> None:
+    """Compare what was installed with the lock.
+
+    Raises:
+        Failed: they differ; says in what.
+    """
+    there = {plain_name(line) for line in installed(uv, path)}
+    differ = sorted(there.symmetric_difference(map(plain_name, locked)))
+    if differ:
+        said = ", ".join(differ[:TAIL_LINES])
+        raise Failed("what was installed is not what the lock says: %s differ; run again" % said)
+
+
+def plain_name(pin: str) -> str:
+    """Write a `name==version` as every other spelling of that name is written."""
+    name, _, version = pin.partition("==")
+    return re.sub(r"[-_.]+", "-", name).lower() + "==" + version
+
+
+def installed(uv: str, path: str) -> list[str]:
+    """List what is in the environment, sorted: `name==version`."""
+    return sorted(answer_of(uv, "pip", "freeze", "--python", path + "/bin/python").split("\n"))
 
 
 def add_metadata(path: str, requirement: str) -> None:
@@ -174,10 +212,10 @@ def verify(path: str, command: list[str]) -> None:
 
 def write_stamp(uv: str, spec: dict[str, Any], way: Way, seconds: float) -> None:
     """Say that the environment is complete, and what is in it. The last thing that is done."""
-    listed = answer_of(uv, "pip", "freeze", "--python", spec["path"] + "/bin/python").split()
     stamp = {
         "fingerprint": spec["fingerprint"],
-        "packages": sorted(listed),
+        "packages": installed(uv, spec["path"]),
+        "locked": bool(lock_of(spec)),
         "seconds": round(seconds, 1),
         "way": way.said,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.errors import PreparationFailed
 from ci.hosts.connection import LocalConnection
 from ci.hosts.fan_out import all_of, fan_out
+from ci.hosts.night_locks import with_locks
 from ci.hosts.package_index import MORE_HOSTS, offered
 from ci.hosts.process import Launch, tail_of
 from ci.hosts.uv import provide
@@ -51,7 +52,8 @@ def stamp_of(text: bytes, item: Preparation) -> dict[str, Any] | None:
 def prepare(items: Sequence[Preparation], processes: Processes, record: Record) -> None:
     """Make the same environment or model on its hosts at once, where it is not there yet.
 
-    What is in it goes on record, and how a host came to its packages if not by itself.
+    What is in it goes on record, and how a host came to its packages if not by itself. Where there
+    is no lock for a host's kind of machine, this controller makes one first, for all of them.
 
     Args:
         items: the same for each of their hosts.
@@ -63,6 +65,9 @@ def prepare(items: Sequence[Preparation], processes: Processes, record: Record) 
         ConnectionLost: a host went away.
     """
     stamps = _stamps(items, processes)
+    if None in stamps.values() and items[0].lock:
+        items = with_locks(items, processes, record)
+        stamps = _stamps(items, processes)
     missing = [item for item in items if stamps[item.host] is None]
     if missing:
         what = f"make the {items[0].kind} {items[0].name}"

@@ -139,6 +139,14 @@ def way_to_packages() -> Way:
     return Way({**env, **through(offer["proxy"], cut_off, told)}, said, torch)
 
 
+def holds_torch(way: Way, backend: str) -> bool:
+    """Tell whether one of the folders of wheels holds PyTorch's own build for this backend."""
+    names = list(way.torch)
+    for folder in filter(os.path.isdir, way.env.get("UV_FIND_LINKS", "").split(",")):
+        names += os.listdir(folder)
+    return any(name.startswith("torch-") and "+" + backend in name for name in names)
+
+
 def find_links(told: str, offered: dict[str, Any]) -> tuple[list[str], tuple[str, ...], bool]:
     """Put the controller's page in the place of each folder that is not on this host.
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from ci.case.model import Benchmark, Case, Role
 
+# What stands for an environment of ours where a host's own `vllm` is used.
+PATH_VLLM = "vllm"
+
 
 @dataclass(frozen=True)
 class Host:
@@ -81,6 +84,8 @@ class Preparation:
         path: the folder that it makes; complete when it holds `.lamplighter.json` whose
             `fingerprint` is this one.
         spec: the recipe's JSON input.
+        lock: path on the controller, up to `-<machine>.txt`, of the locks that it resolves for
+            an environment itself; empty leaves that to the hosts.
     """
 
     name: str
@@ -89,6 +94,7 @@ class Preparation:
     path: str
     fingerprint: str
     spec: Mapping[str, object]
+    lock: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci.locks import digest
 from ci.report.controller import identity, user
 from ci.report.redact import redact_argv
 
@@ -37,11 +38,25 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "evaluations": [],
         "targets": [],
         "hosts": {},
+        "environments": {},
+        "environment_changes": None,
         "processes": [],
         "survivors": [],
         "versions": {},
         "git_commit": None,
     }
+
+
+def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave each lock's packages out of a plan: what is installed is on record for itself."""
+    for item in plan.get("preparations", ()) if isinstance(plan, dict) else ():
+        for key in ("locks", "prefer"):
+            if key in item["spec"]:
+                item["spec"][key] = {
+                    machine: f"{len(packages)} packages, {digest(packages)}"
+                    for machine, packages in item["spec"][key].items()
+                }
+    return plan
 
 
 def utc_now() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ci.report.installed import sentence
 from ci.report.text import (
     check_row,
     clean,
@@ -46,6 +47,8 @@ def render(run: Mapping[str, Any]) -> str:
         checks=[check_row(check) for check in run["checks"]],
         next_step=next_step(run["checks"]),
         measurements=_measurements(run),
+        environments=_environments(run),
+        changed=sentence(run["environment_changes"]) if run.get("environment_changes") else "",
         processes=[
             [one.get(key) for key in ("name", "host", "state", "exit_code")]
             for one in run["processes"]
@@ -89,6 +92,20 @@ def _headline(run: Mapping[str, Any]) -> str:
         smoke_only=run["benchmarks"] == [],
         interrupted=run["exit_code"] == 130,  # noqa: PLR2004
     )
+
+
+def _environments(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each environment and its list; where hosts differ, a row for each list and who has it."""
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for host, by_name in run.get("environments", {}).items():
+        for name, one in by_name.items():
+            listed = f"{one['packages']} packages: {one['list']}" if one["list"] else "unknown"
+            hosts.setdefault((name, listed), []).append(host)
+    names = [name for name, _ in hosts]
+    return [
+        (name, f"{listed} on {', '.join(where)}" if names.count(name) > 1 else listed)
+        for (name, listed), where in sorted(hosts.items())
+    ]
 
 
 def _measurements(run: Mapping[str, Any]) -> list[tuple[object, ...]]:

@@ -20,7 +20,7 @@ from ci.judge import Verdict, exit_code, marred
 from ci.report.cause import cause_of, message_of
 from ci.report.controller import project_commit, versions
 from ci.report.disk import Folder, make_folder
-from ci.report.fields import first_fields, utc_now
+from ci.report.fields import first_fields, utc_now, without_locks
 from ci.report.redact import plain, redacted, secrets_of, secrets_within
 from ci.report.reports import write_reports
 from ci.report.steps import Step, WaitsFor, account
@@ -100,7 +100,7 @@ class Record:
 
     def write_plan(self, plan: object) -> None:
         """Keep the plan, a mapping or a `Plan`, without its secrets, as plan.json."""
-        tree = plain(plan)
+        tree = without_locks(plain(plan))
         self._secrets |= secrets_within(tree)
         self.folder.write("plan.json", self._json(tree))
 

@@ -15,10 +15,10 @@ from ci.hosts.answers import Answer, call_all, gather
 from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
 from ci.hosts.process import Launch, log_home
 from ci.plan.variables import HOST_VARIABLES
-from ci.serve.watch import await_ends, telling
+from ci.serve.watch import await_ends, cause_of_end, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ci.hosts.agent import Agent
     from ci.hosts.process import State, Supervised
@@ -29,6 +29,7 @@ LEASE = "lease"
 GRACE_S = 10.0
 VERIFY_S = 30.0
 WAIT_EVERY_S = 5.0
+HERE_EVERY_S = 0.2
 # Two runs may have taken a host of each other's: the later one lets go, the earlier waits for it.
 YIELDING_S = 5.0
 MOST_LOGS = 12
@@ -176,6 +177,26 @@ class Processes:
         what = ", ".join(dict.fromkeys(wish.name for wish in wishes))
         await_ends(targets, self.events, lambda seconds: self.tell(what, seconds))
         return targets
+
+    def await_here(self, ended: Callable[[], bool], what: str) -> None:
+        """Wait for something on this machine, while every process of the run has to live.
+
+        Args:
+            ended: whether it has; asked a few times a second.
+            what: is waited for.
+
+        Raises:
+            ProcessDied: one ended meanwhile.
+            Interrupted: the controller was told to stop.
+        """
+        began = time.monotonic()
+        while not ended():
+            self.view.waiting(what, time.monotonic() - began, dict)
+            try:
+                event = self.events.get(timeout=HERE_EVERY_S)
+            except Empty:
+                continue
+            raise cause_of_end(event)
 
     def tell(self, what: str, seconds: float) -> None:
         """Show what is waited for, for how long, and last log lines."""

@@ -84,3 +84,22 @@ def test_a_host_that_went_away_hides_nothing_of_the_other(agents, free_port):
     found = examine(agents, plan_of(free_port), {}, silent={"c": "c: it is down"})
     assert list(found.facts) == ["a"]
     assert errors(found) == {("b", "connection"), ("c", "connection")}
+
+
+@pytest.mark.parametrize(("mark", "differ"), [("f1", True), ("older", False)])
+def test_environments_that_are_there_already_and_differ(tmp_path, mark, differ):
+    with contextlib.ExitStack() as stack:
+        agents, made = {}, []
+        for name, version in zip(ADDRESSES, ("1.0", "1.1"), strict=True):
+            path = tmp_path / name / "envs" / "e"
+            (path / "lib/python3.11/site-packages" / f"six-{version}.dist-info").mkdir(parents=True)
+            (path / ".lamplighter.json").write_text('{"fingerprint": "f1", "packages": []}')
+            agents[name] = Agent(LocalConnection(name), str(tmp_path / name))
+            stack.callback(agents[name].close)
+            item = {"name": "e", "host": name, "kind": "environment", "path": str(path)}
+            made.append(Values(**item, fingerprint=mark))
+        plan = plan_of(free_port())
+        plan.preparations = tuple(made)
+        found = examine(agents, plan, {})
+    assert errors(found) == ({("", "environment e")} if differ else set())
+    assert ("six 1.0 on a, 1.1 on b" in str(found.findings)) == differ

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ci.hosts.boot import LOADER, parcel, sources
-from ci.hosts.remote import facts, ports, weights
+from ci.hosts.remote import facts, ports, software, weights
 
 OLDEST = next(filter(None, map(shutil.which, ("/usr/bin/python3", sys.executable))))
 
@@ -100,6 +100,28 @@ def test_environments_and_what_is_beside_the_vllm_on_the_path(tmp_path, monkeypa
     assert seen["environments"] == {"vllm-1": {"fingerprint": "f", "packages": packages}}
     packages = {"vllm": "1.0+cpu", "torch-npu": "2.0"}
     assert seen["vllm"] == {"path": f"{made}/bin/vllm", "packages": packages}
+
+
+def test_everything_that_is_installed_now(tmp_path, monkeypatch):
+    made = tmp_path / "envs" / "vllm-1"
+    library = made / "lib" / "python3.11" / "site-packages"
+    for name in ("vllm-1.0+cpu", "Torch_NPU-2.0", "zope.interface-5"):
+        (library / f"{name}.dist-info").mkdir(parents=True)
+    (library / "vllm").mkdir()
+    (made / "bin").mkdir()
+    program = made / "bin" / "vllm"
+    program.write_text("#!/nowhere/bin/python\n", "utf-8")
+    program.chmod(0o755)
+    listed = ["torch-npu==2.0", "vllm==1.0+cpu", "zope-interface==5"]
+    monkeypatch.setenv("PATH", f"{made}/bin")
+    asked = [str(made), str(program), "vllm", str(tmp_path / "none"), "absent"]
+    assert software.packages(asked) == {
+        str(made): listed,
+        str(program): listed,
+        "vllm": listed,
+        str(tmp_path / "none"): None,
+        "absent": None,
+    }
 
 
 def model(folder, shards=("1", "2")):

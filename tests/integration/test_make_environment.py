@@ -17,6 +17,7 @@ from uv import find_uv_bin
 
 RECIPE = Path(__file__).parents[2] / "ci" / "hosts" / "make_environment.py"
 WAIT_S = 600
+LACKS = {"1.0": False, "1.1": True}  # whether it needs a package that nobody has
 WORKS = [
     "python",
     "-c",
@@ -26,15 +27,19 @@ WORKS = [
 
 @pytest.fixture
 def wheels(tmp_path):
-    """A folder that holds the one wheel there is."""
+    """A folder that holds the two wheels there are."""
     folder = tmp_path / "wheels"
     folder.mkdir()
-    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("tiny.py", "")
-        info = "tiny-1.0.dist-info"
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
+    for version in ("1.0", "1.1"):
+        name, info = f"tiny-{version}-py3-none-any.whl", f"tiny-{version}.dist-info"
+        with zipfile.ZipFile(folder / name, "w") as wheel:
+            wheel.writestr("tiny.py", "")
+            metadata = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+            wheel.writestr(
+                f"{info}/METADATA", metadata + "Requires-Dist: absent\n" * LACKS[version]
+            )
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
     return folder
 
 
@@ -95,6 +100,29 @@ def test_it_is_made_once_and_says_what_is_in_it(tmp_path, host):
     again = run(spec_of(tmp_path), host)
     assert (again.returncode, "already" in again.stdout) == (0, True)
     assert stamp(tmp_path) == first
+
+
+def test_a_lock_is_installed_as_it_is(tmp_path, host):
+    lock = {os.uname().machine: ["tiny==1.1"], "another": ["tiny==9.9"]}
+    made = run(spec_of(tmp_path, packages=["tiny"], locks=lock), host)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "installing 1 packages of its lock" in made.stdout
+    assert {"tiny==1.1", "other==1.0+cpu"} == set(stamp(tmp_path)["packages"])
+    assert stamp(tmp_path)["locked"] is True
+
+
+def test_the_lock_of_another_machine_is_not_installed(tmp_path, host):
+    made = run(spec_of(tmp_path, locks={"another": ["tiny==9.9"]}), host)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "tiny==1.0" in stamp(tmp_path)["packages"]
+    assert stamp(tmp_path)["locked"] is False
+
+
+def test_a_lock_that_cannot_be_had_says_which_package(tmp_path, host):
+    failed = run(spec_of(tmp_path, locks={os.uname().machine: ["tiny==9.9"]}), host)
+    assert failed.returncode == 1
+    assert "tiny==9.9" in failed.stdout
+    assert stamp(tmp_path) is None
 
 
 def test_another_fingerprint_makes_it_anew_from_nothing(tmp_path, host):

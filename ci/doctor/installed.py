@@ -1,0 +1,121 @@
+"""Ask hosts what is installed where a plan's processes run from. Effects; over agents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.doctor.needs import processes_on
+from ci.hosts.answers import Answer, gather
+from ci.hosts.fan_out import all_of
+from ci.plan.model import PATH_VLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.doctor.model import Facts, Packages
+    from ci.hosts.agent import Agent
+    from ci.plan.model import Plan
+
+LIST_S = 60.0
+
+
+def installed_on(agents: Mapping[str, Agent], plan: Plan) -> dict[str, Packages]:
+    """List what is installed in every environment of a plan, as it is now.
+
+    Args:
+        agents: host → agent.
+        plan: its environments, and `vllm` where it is started from a host's PATH.
+
+    Returns:
+        Host → environment → packages.
+
+    Raises:
+        ConnectionLost, CommandTimedOut, SeveralFailed: hosts did not answer.
+    """
+    wanted = {host: {**_made(plan, host), **_own(plan, host)} for host in agents}
+    return _listed(agents, wanted)
+
+
+def installed_before(
+    agents: Mapping[str, Agent], plan: Plan, facts: Mapping[str, Facts]
+) -> dict[str, Packages]:
+    """List what is installed in the environments that are there already, on several hosts.
+
+    What is not current is left out: a night makes it first. So is a host that does not answer.
+
+    Args:
+        agents: host → agent, of the hosts that have facts.
+        plan: what is to run.
+        facts: host → facts.
+    """
+    current = {host: _current(plan, host, facts[host]) for host in agents}
+    several = {
+        name
+        for names in current.values()
+        for name in names
+        if sum(name in other for other in current.values()) > 1
+    }
+    wanted = {
+        host: {name: path for name, path in names.items() if name in several}
+        for host, names in current.items()
+    }
+    return _listed(agents, wanted, partly=True)
+
+
+def _listed(
+    agents: Mapping[str, Agent],
+    wanted: Mapping[str, Mapping[str, str | None]],
+    *,
+    partly: bool = False,
+) -> dict[str, Packages]:
+    paths = {host: sorted({one for one in names.values() if one}) for host, names in wanted.items()}
+    outcomes = gather(
+        (
+            (host, agents[host], "packages", agents[host].ask("packages", paths=paths[host]))
+            for host in wanted
+            if paths[host]
+        ),
+        LIST_S,
+    )
+    if partly:
+        outcomes = {host: one for host, one in outcomes.items() if isinstance(one, Answer)}
+    values = {host: one.value for host, one in all_of(outcomes).items()}
+    return {
+        host: {name: _packages(values[host].get(path)) for name, path in names.items()}
+        for host, names in wanted.items()
+        if host in values or not (partly or paths[host])
+    }
+
+
+def _packages(found: list[str] | None) -> tuple[str, ...] | None:
+    return None if found is None else tuple(found)
+
+
+def _made(plan: Plan, host: str) -> dict[str, str]:
+    return {
+        item.name: item.path
+        for item in plan.preparations
+        if (item.host, item.kind) == (host, "environment")
+    }
+
+
+def _own(plan: Plan, host: str) -> dict[str, str | None]:
+    """The host's own vLLM; None where a PATH of the case leads to it, which is not followed."""
+    ours = tuple(f"{path}/" for path in _made(plan, host).values())
+    started = [
+        process
+        for process in processes_on(plan, host)
+        if process.argv[0].rsplit("/", 1)[-1] == "vllm" and not process.argv[0].startswith(ours)
+    ]
+    known = [one.argv[0] for one in started if "/" in one.argv[0] or "PATH" not in one.env]
+    return {PATH_VLLM: known[0] if known else None} if started else {}
+
+
+def _current(plan: Plan, host: str, facts: Facts) -> dict[str, str]:
+    stamps = facts.get("environments") or {}
+    return {
+        item.name: item.path
+        for item in plan.preparations
+        if (item.host, item.kind) == (host, "environment")
+        and stamps.get(item.path.rsplit("/", 1)[-1], {}).get("fingerprint") == item.fingerprint
+    }

@@ -1,0 +1,163 @@
+"""`inv versions.lock`: resolve environments into configs/locks, one file each. Reads the index."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ci import environments, locks
+from ci.case.model import DEVICES
+from ci.errors import ExitCode, PreparationFailed, UserError
+from ci.hosts.resolve_packages import resolve
+from ci.locks import Lock
+from ci.site import CONFIGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ci.environments import Environment
+
+FOLDER = CONFIGS / "locks"
+# What the project keeps locks for; what it has none for is resolved by each controller at night.
+USUAL = {"cpu": "x86_64", "cuda": "x86_64", "tool": "x86_64"}
+SHOWN_CHANGES = 5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An environment for one kind of machine, and where its lock is.
+
+    Attributes:
+        name: as it is called in the workspace.
+        kind: cpu, cuda, ascend, or `tool`.
+        key: what chooses it: the version, or the tool.
+    """
+
+    name: str
+    kind: str
+    key: str
+    machine: str
+    recipe: Environment
+
+    @property
+    def path(self) -> Path:
+        """Its lock file."""
+        stem = self.name if self.kind == "tool" else f"{self.name}-{self.kind}"
+        return FOLDER / locks.path_of(stem, self.machine)
+
+    @property
+    def resolution(self) -> str:
+        """What its lock has to be made from."""
+        return locks.resolution_of(self.recipe.model_dump())
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        kind = "" if self.kind == "tool" else f" for {self.kind}"
+        return (
+            f"{self.name}{kind} on {self.machine} Linux, glibc {self.recipe.glibc} or later, "
+            f"Python {self.recipe.python}"
+        )
+
+    @property
+    def state(self) -> str:
+        """`current`, `stale` or `missing`."""
+        lock = locks.read(self.path)
+        if lock is None:
+            return "missing"
+        return "current" if lock.recipe == self.resolution else "stale"
+
+
+def lock(version: str, device: str, tool: str, platform: str, *, check: bool) -> ExitCode:
+    """Make the locks that are asked for, or without a choice those that are missing or stale.
+
+    Prints a line for each; one that cannot be resolved does not keep the others from being made.
+
+    Args:
+        version: of configs/versions.yaml; empty for all.
+        device: cpu, cuda or ascend; empty for all.
+        tool: of configs/tools.yaml; empty for all.
+        platform: of the machines, as `uname -m` says it; empty for the usual one.
+        check: make nothing, only say which are missing or stale.
+
+    Returns:
+        PASS; UNKNOWN where one could not be resolved; with `check` USER where one is not current.
+
+    Raises:
+        UserError: there is no such version, kind of machine or tool.
+    """
+    asked = bool(version or device or tool or platform)
+    chosen = list(entries(version, device, tool, platform))
+    left = [entry for entry in chosen if entry.state != "current"]
+    if check:
+        for entry in left:
+            print(f"{entry.path}: {entry.state}; make it with `inv versions.lock`")
+        print(f"{len(chosen) - len(left)} of {len(chosen)} locks are current")
+        return ExitCode.USER if left else ExitCode.PASS
+    wanted = chosen if asked else left
+    failed = [entry.name for entry in wanted if not _make(entry)]
+    if not wanted:
+        print(f"all {len(chosen)} locks are current; name a --version, --device or --tool to renew")
+    if failed:
+        print(f"not resolved: {', '.join(failed)}; is the package index reachable from here?")
+    return ExitCode.UNKNOWN if failed else ExitCode.PASS
+
+
+def entries(version: str, device: str, tool: str, platform: str) -> Iterator[Entry]:
+    """Find what is chosen in configs/versions.yaml and configs/tools.yaml.
+
+    Raises:
+        UserError: there is no such version, kind of machine or tool.
+    """
+    versions = environments.load_versions(CONFIGS / "versions.yaml")
+    tools = environments.load_tools(CONFIGS / "tools.yaml")
+    _require("version", version, versions)
+    _require("device", device, DEVICES)
+    _require("tool", tool, tools)
+    _require("platform", platform, locks.MACHINES)
+    for name, devices in versions.items():
+        for kind, recipe in devices.items():
+            machine = _machine(kind, device, platform)
+            if machine and not tool and version in {"", name} and device in {"", kind}:
+                yield Entry(f"vllm-{name}", kind, name, machine, recipe)
+    for name, recipe in tools.items():
+        if not (version or device) and tool in {"", name}:
+            yield Entry(name, "tool", name, platform or USUAL["tool"], recipe)
+
+
+def _machine(kind: str, asked: str, platform: str) -> str:
+    """Which machine a kind is locked for; empty where the project keeps no lock for it."""
+    return platform or USUAL.get(kind, "") or ("aarch64" if kind == asked else "")
+
+
+def _require(what: str, value: str, known: object) -> None:
+    names = list(known) if isinstance(known, dict | tuple) else []
+    if value and value not in names:
+        raise UserError(f"--{what} {value}: known are {', '.join(names)}")
+
+
+def _make(entry: Entry) -> bool:
+    """Resolve one, say what came of it, and write it where it could be resolved."""
+    print(f"{entry.title}: resolving …", flush=True)
+    began = time.monotonic()
+    before = locks.read(entry.path) if entry.path.exists() else None
+    try:
+        packages = resolve(entry.recipe.model_dump(), entry.machine)
+    except PreparationFailed as error:
+        print(f"  not resolved: {error}")
+        return False
+    title = f"{entry.title}\nMade by `inv versions.lock`; renew it with that, do not edit it."
+    locks.write(entry.path, Lock(entry.resolution, tuple(packages)), title)
+    took = f"{len(packages)} packages in {time.monotonic() - began:.0f} s"
+    print(f"  {entry.path.name}: {took}{_changed(before, packages)}", flush=True)
+    return True
+
+
+def _changed(before: Lock | None, packages: list[str]) -> str:
+    if before is None:
+        return ", new"
+    changed = locks.changes(before.packages, packages)
+    rest = f" and {len(changed) - SHOWN_CHANGES} more" if changed[SHOWN_CHANGES:] else ""
+    return f", {', '.join(changed[:SHOWN_CHANGES])}{rest}" if changed else ", unchanged"

