@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import yaml
@@ -44,6 +44,7 @@ class Model(_Strict):
     package: str = Field(pattern=_PINNED)
     gguf: str
     dtype: Literal["bfloat16", "float16", "float32"]
+    tokenizer: str
     needs: list[str]
     licence: str
 
@@ -137,7 +138,8 @@ def serving(
             f"configs/versions.yaml has no such build of it. It needs a machine of another kind "
             f"({needs}). Served on {device}: {', '.join(servable(versions, device)) or 'nothing'}",
         )
-    return _pinned(f"vllm-{version}", devices[device], place, pins or {})
+    made = _pinned(f"vllm-{version}", devices[device], place, pins or {})
+    return replace(made, vllm=version)
 
 
 def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparation:

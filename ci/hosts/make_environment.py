@@ -23,6 +23,9 @@ STAMP = ".lamplighter.json"
 # Which uv made it and with which cache, for recipes that build on the environment.
 SETTINGS = ".uv.json"
 TAIL_LINES = 15
+# What uv says when it gets nothing from PyTorch's index, and what is done then.
+UNFETCHED = "https://download.pytorch.org/"
+NO_PYTORCH = "PyTorch's own index cannot be fetched from: torch comes from the package index"
 
 
 class Failed(Exception):  # noqa: N818 - it is the end of a step, told to the operator
@@ -56,12 +59,16 @@ def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") ->
         raise Failed("%s ended with %s:\n%s\n%s" % (argv[0], process.returncode, said, advice))
 
 
-def holds_torch(way: Way, backend: str) -> bool:
-    """Tell whether one of the folders of wheels holds PyTorch's own build for this backend."""
+def holds_torch(way: Way, spec: dict[str, Any]) -> bool:
+    """Tell whether a folder of wheels holds PyTorch's own build, of the pinned version if any."""
     names = list(way.torch)
     for folder in filter(os.path.isdir, way.env.get("UV_FIND_LINKS", "").split(",")):
         names += os.listdir(folder)
-    return any(name.startswith("torch-") and "+" + backend in name for name in names)
+    lines = [*spec["packages"], *spec.get("overrides", ())]
+    pinned = [line[len("torch==") :] for line in lines if line.startswith("torch==")]
+    versions = ["torch-%s+" % version for version in pinned] or ["torch-"]
+    backend = "+" + spec["torch_backend"]
+    return any(name.startswith(tuple(versions)) and backend in name for name in names)
 
 
 def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
@@ -119,8 +126,8 @@ def loads(name: str) -> bool:
     return True
 
 
-def install(uv: str, spec: dict[str, Any], way: Way) -> None:
-    """Make the environment and install its packages."""
+def install(uv: str, spec: dict[str, Any], way: Way) -> Way:
+    """Make the environment and install its packages; gives the way they came."""
     path, env = spec["path"], way.env
     advice = "Nothing is left half-made: mend the cause and run again; it starts over."
     say("making %s with Python %s" % (path, spec["python"]))
@@ -133,15 +140,29 @@ def install(uv: str, spec: dict[str, Any], way: Way) -> None:
         with open(listed, "w", encoding="utf-8") as file:
             file.write("\n".join(spec["overrides"]) + "\n")
         argv += ["--override", listed]
-    backend = spec.get("torch_backend")
-    if backend and not holds_torch(way, backend):
-        argv += ["--torch-backend", backend]
+    argv += spec["packages"]
     say("installing " + ", ".join(spec["packages"]))
-    run(
-        argv + list(spec["packages"]),
-        env,
-        (way.said + ". " if way.said else "Is the package index reachable? ") + advice,
-    )
+    if spec.get("torch_backend") and not holds_torch(way, spec):
+        if installs_torch_build(argv, spec, way, advice):
+            return way
+        say(NO_PYTORCH)
+        way = way._replace(said="; ".join(filter(None, [way.said, NO_PYTORCH])))
+    run(argv, env, (way.said or "Is the package index reachable?") + ". " + advice)
+    return way
+
+
+def installs_torch_build(argv: list[str], spec: dict[str, Any], way: Way, advice: str) -> bool:
+    """Install with PyTorch's own build of torch; False where its index cannot be fetched from.
+
+    Tried, not asked for beforehand: behind a proxy or a mirror only uv finds out.
+    """
+    try:
+        run([*argv, "--torch-backend", spec["torch_backend"]], way.env, way.said + ". " + advice)
+    except Failed as failed:
+        if UNFETCHED not in str(failed):
+            raise
+        return False
+    return True
 
 
 def add_metadata(path: str, requirement: str) -> None:
@@ -212,7 +233,7 @@ def make(spec: dict[str, Any]) -> None:
     uv = find_uv(spec, workspace, way.env)
     cache = cache_settings(uv, workspace)
     way.env.update(cache)
-    install(uv, spec, way)
+    way = install(uv, spec, way)
     write_json(os.path.join(path, SETTINGS), {"uv": uv, "env": cache})
     if spec.get("metadata_for"):
         add_metadata(path, spec["metadata_for"])

@@ -81,6 +81,7 @@ class Preparation:
         path: the folder that it makes; complete when it holds `.lamplighter.json` whose
             `fingerprint` is this one.
         spec: the recipe's JSON input.
+        vllm: the version of vLLM in it, as in configs/versions.yaml; empty for anything else.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Preparation:
     path: str
     fingerprint: str
     spec: Mapping[str, object]
+    vllm: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Evaluation:
         tokenizer: the served model's tokenizer: a folder, or a name.
         argv: the tool's command line, `<run>` standing for the run's own folder; empty while it
             cannot be told because the dataset is not here.
+        vllm: the version of the tool where that is vLLM's own; empty where it is not known.
     """
 
     benchmark: Benchmark
@@ -124,6 +127,7 @@ class Evaluation:
     bin: str
     tokenizer: str
     argv: tuple[str, ...]
+    vllm: str = ""
 
 
 @dataclass(frozen=True)

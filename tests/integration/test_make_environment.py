@@ -157,3 +157,65 @@ def test_one_that_was_cut_short_is_made_anew(tmp_path, host):
     assert stamp(tmp_path) is None
     assert run(spec_of(tmp_path), host).returncode == 0
     assert stamp(tmp_path)["fingerprint"] == "f1"
+
+
+def add_wheel(wheels, name, version):
+    with zipfile.ZipFile(wheels / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        info = f"{name}-{version}.dist-info"
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def cut_off(host, tmp_path):
+    """A host whose package index is a folder, and that reaches nothing else."""
+    (tmp_path / "index").mkdir()
+    del host["PIP_NO_INDEX"]
+    host |= {"UV_DEFAULT_INDEX": f"file://{tmp_path}/index", "UV_HTTP_RETRIES": "0"}
+    dead = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    return {**host, **dead, "PIP_CONFIG_FILE": os.devnull}
+
+
+def test_without_pytorchs_own_index_torch_comes_from_the_package_index(tmp_path, cut_off, wheels):
+    add_wheel(wheels, "torch", "2.8.0")
+    changes = {"packages": ["tiny==1.0", "torch==2.8.0"], "torch_backend": "cpu"}
+    made = run(spec_of(tmp_path, **changes), cut_off)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "torch==2.8.0" in stamp(tmp_path)["packages"]
+    # The report says so: it is another build, and a larger one.
+    assert stamp(tmp_path)["way"] == (
+        "PyTorch's own index cannot be fetched from: torch comes from the package index"
+    )
+
+
+def test_where_that_has_no_such_torch_both_are_named(tmp_path, cut_off):
+    changes = {"packages": ["tiny==1.0", "torch==2.8.0"], "torch_backend": "cpu"}
+    failed = run(spec_of(tmp_path, **changes), cut_off)
+    assert failed.returncode == 1
+    assert "torch" in failed.stdout.splitlines()[-2]
+    assert "PyTorch's own index cannot be fetched from" in failed.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "held"),
+    [
+        (["tiny==1.0"], "2.13.0+cpu"),
+        (["tiny==1.0", "torch==2.13.0"], "2.13.0+cpu"),
+        (["tiny==1.0", "torch==2.8.0"], "2.8.0"),
+    ],
+)
+def test_a_folder_holds_pytorchs_build_only_of_the_version_that_is_pinned(
+    tmp_path, cut_off, wheels, pinned, held
+):
+    add_wheel(wheels, "torch", "2.13.0+cpu")
+    add_wheel(wheels, "torch", "2.8.0")
+    changes = {"packages": [*pinned, "torch"], "torch_backend": "cpu"}
+    made = run(spec_of(tmp_path, **changes), cut_off)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert f"torch=={held}" in stamp(tmp_path)["packages"]
+    # From the folder, without asking for it, where the folder has what is pinned.
+    assert bool(stamp(tmp_path)["way"]) == (held == "2.8.0")
