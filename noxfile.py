@@ -30,7 +30,7 @@ PYPROJECT = nox.project.load_toml(PROJECT / "pyproject.toml")
 VERSIONS = environments.load_versions(PROJECT / "configs" / "versions.yaml")
 MODELS = environments.load_models(PROJECT / "configs" / "models.yaml")
 # What the local default serves, what every test run serves besides, and the tools it measures with.
-VLLM = next(iter(VERSIONS))
+VLLM = environments.servable(VERSIONS, "cpu")[0]
 EARLIER_VLLM = "0.30.0"
 TOOLS = ("aisbench", "lm_eval")
 ROUTER = "vllm-router"

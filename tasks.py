@@ -376,6 +376,33 @@ def lab_down(_: Context, name: str = "lab") -> None:
     print(down(name))
 
 
+@task(
+    name="list",
+    default=True,
+    positional=[],
+    help={
+        "newer": "ask the package index for releases that are newer than what is listed",
+        "device": "cpu, cuda or ascend; default: what this machine has",
+        "workspace": _CASE["workspace"],
+        "json": "print it as JSON",
+    },
+)
+@_said_plainly
+def versions_list(
+    _: Context, newer: bool = False, device: str = "", workspace: str = "", json: bool = False
+) -> None:
+    """List the vLLM versions of configs/versions.yaml, and which of them this machine can serve.
+
+    With --newer: the releases that the package index has beyond them. It is the index that pip or
+    uv is configured for. Exit codes: 0, or 3 when the index could not be asked.
+    """
+    from ci.operate.versions import list_newer, list_versions  # noqa: PLC0415
+
+    if newer:
+        raise Exit(code=int(list_newer(as_json=json)))
+    raise Exit(code=int(list_versions(workspace, device, as_json=json)))
+
+
 _PODS = {
     "config": _CASE["config"],
     "name": "of the LeaderWorkerSet; default: after the case",
@@ -552,5 +579,5 @@ namespace.add_collection(Collection("datasets", fetch))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
-namespace.add_collection(Collection("versions", lock))
+namespace.add_collection(Collection("versions", versions_list, lock))
 namespace.add_collection(Collection("weights", sync))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import yaml
@@ -48,6 +48,7 @@ class Model(_Strict):
     package: str = Field(pattern=_PINNED)
     gguf: str
     dtype: Literal["bfloat16", "float16", "float32"]
+    tokenizer: str
     needs: list[str]
     licence: str
 
@@ -147,9 +148,12 @@ def serving(
             f"({needs}). Served on {device}: {', '.join(servable(versions, device)) or 'nothing'}",
         )
     name = f"vllm-{version}"
-    if not pins:
-        return _environment(name, devices[device], place, f"{name}-{device}")
-    return _pinned(name, devices[device], place, device, pins)
+    made = (
+        _pinned(name, devices[device], place, device, pins)
+        if pins
+        else _environment(name, devices[device], place, f"{name}-{device}")
+    )
+    return replace(made, vllm=version)
 
 
 def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparation:

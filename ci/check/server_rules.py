@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
 from ci.plan.argv import has, option
-from ci.serve.reasons import GONE
+from ci.serve.reasons import GONE, GONE_SINCE
+from ci.vllm_version import is_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,10 +30,11 @@ def flags(argv: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def gone(subject: Subject) -> Iterator[Remark]:
-    """Flags that vLLM had once."""
+    """Flags that vLLM had once, unless the case's version has them still."""
     for server in subject.servers:
         for written, flag in flags(server.argv):
-            if advice := GONE.get(flag):
+            advice = GONE.get(flag)
+            if advice and not is_before(subject.case.vllm, GONE_SINCE[flag]):
                 message = (
                     f"{written} is gone from vLLM, which ends at once when it sees it; {advice}"
                 )

@@ -28,6 +28,7 @@ class Job:
         tokenizer: folder of the served model's tokenizer; performance runs need it.
         bin: folder of the tool's executables; empty leaves them to the host's PATH.
         work: an empty folder of the tool's own; everything left in it is kept.
+        vllm: the version of the tool where that is vLLM's own; empty where it is not known.
     """
 
     benchmark: Benchmark
@@ -36,6 +37,7 @@ class Job:
     tokenizer: str
     bin: str
     work: str
+    vllm: str = ""
 
     def program(self, name: str) -> str:
         """The tool's executable; without an environment of ours the host's PATH finds it."""
@@ -65,6 +67,7 @@ def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
         tokenizer=evaluation.tokenizer,
         bin=evaluation.bin,
         work=f"{folder}/work",
+        vllm=evaluation.vllm,
     )
 
 

