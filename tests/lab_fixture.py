@@ -54,7 +54,7 @@ def ssh_argv(lab: Lab, host: str, command: str, *options: str) -> list[str]:
     """Plain OpenSSH to a host of a lab."""
     where = f"{lab.user}@{lab.host(host).address}"
     known = f"UserKnownHostsFile={lab.known_hosts}"
-    chosen = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *options)
+    chosen = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=30", *options)
     login = ("-F", "none", "-i", str(lab.identity), "-o", known, "-p", str(lab.port))
     return ["ssh", *login, *chosen, where, command]
 
@@ -68,7 +68,7 @@ def ssh(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
 
