@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
+from io import StringIO
+from queue import SimpleQueue
 
 import pytest
 
@@ -12,6 +14,8 @@ from ci.errors import Interrupted, PreparationFailed
 from ci.hosts import resolve_packages
 from ci.hosts.resolve_packages import resolve
 from ci.operate import locks as operate
+from ci.report.console import Plain, Steadfast
+from ci.serve.processes import Processes
 
 RECIPE = {"python": "3.11", "packages": ["top==1.0"], "overrides": [], "torch_backend": None}
 NEEDS = {"top-1.0": "base", "base-1.0": "", "base-1.1": "", "base-2.0": ""}
@@ -86,6 +90,16 @@ def test_an_interrupt_ends_uv(tmp_path, monkeypatch):
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_night_waits_for_uv_and_no_longer_once_it_is_interrupted():
+    events = SimpleQueue()
+    night = Processes("r1", "me", {}, events, Plain(Steadfast(StringIO())))
+    answers = iter([False, False, True])
+    night.await_here(lambda: next(answers), "uv")
+    events.put(Interrupted("interrupted by SIGINT"))
+    with pytest.raises(Interrupted):
+        night.await_here(lambda: False, "uv")
 
 
 VERSIONS = """\
