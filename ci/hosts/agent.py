@@ -21,7 +21,7 @@ from ci.hosts.answers import Answer, Refusal, result_of
 from ci.hosts.boot import LOADER, WANTS_SOURCES, parcel, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ci.hosts.connection import Channel, Connection
@@ -39,6 +39,11 @@ SILENT_S = 16.0
 # How long a broken way is tried anew before everything on that host counts as lost.
 RETRY_S = 15.0
 RETRY_EVERY_S = 1.0
+# Of one frame: its line, and the bytes after it. A file is read in pieces.
+MAX_LINE_BYTES, MAX_DATA_BYTES = 16 << 20, 64 << 20
+READ_BYTES = 4 << 20
+# How a frame that makes no sense shows, in ours or in the code that takes it.
+SENSELESS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 # What may be asked again when the answer was lost on the way.
 REPEATABLE = frozenset({"digest", "facts", "http", "read", "runs", "stop", "watch", "write"})
 
@@ -80,7 +85,7 @@ class Agent:
         self._closing = threading.Event()
         self._heard = time.monotonic()
         self._channel, told = self._start()
-        self._boot_id: str = told["boot_id"]
+        self._boot_id = told["boot_id"]
         self.workspace = (workspace or WORKSPACE).replace("~", told["home"], 1)
         self._settled.set()
         self._threads = [
@@ -151,6 +156,13 @@ class Agent:
         """Read a file from `offset` on, or its last `tail` bytes; none gives nothing."""
         return self.call("read", path=path, offset=offset, tail=tail).data
 
+    def read_pieces(self, path: str) -> Iterator[bytes]:
+        """Read a file of whatever size, piece by piece; none gives nothing."""
+        offset = 0
+        while piece := self.call("read", path=path, offset=offset, limit=READ_BYTES).data:
+            offset += len(piece)
+            yield piece
+
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file on the host whole or not at all, making its parents."""
         try:
@@ -205,7 +217,7 @@ class Agent:
 
     # The way
 
-    def _start(self) -> tuple[Channel, dict[str, Any]]:
+    def _start(self) -> tuple[Channel, dict[str, str]]:
         """Start an agent there; gives its channel and its first words."""
         channel = self.connection.open([self.connection.python, FLAGS, "-c", LOADER])
         stuck = after(START_S, channel.close)
@@ -217,7 +229,7 @@ class Agent:
                 if not asked and WANTS_SOURCES in text:
                     asked = True
                     channel.write(sources())
-                text += channel.read() or _end_of(channel)
+                text += _more(channel, text)
         except ConnectionLost:
             raise InfrastructureError(self._no_agent(channel)) from None
         except BaseException:
@@ -265,9 +277,12 @@ class Agent:
 
     def _listen(self) -> None:
         while True:
-            with contextlib.suppress(ValueError):
+            why = ""
+            try:
                 self._take_frames(self._channel)
-            if self._closing.is_set() or not self._come_back():
+            except SENSELESS as error:
+                why = f"it sent what no agent sends ({type(error).__name__}: {error})"
+            if self._closing.is_set() or not self._come_back(why):
                 break
         self._lose(self.trouble or f"{self.host}: closed")
 
@@ -276,14 +291,19 @@ class Agent:
         while piece := channel.read():
             self._heard = time.monotonic()
             inbox += piece
-            while (end := inbox.find(b"\n")) >= 0:
+            while (end := inbox.find(b"\n", 0, MAX_LINE_BYTES)) >= 0:
                 head = json.loads(inbox[:end])
-                after = end + 1 + head.get("size", 0)
+                size = head.get("size", 0)
+                if not 0 <= size <= MAX_DATA_BYTES:
+                    raise ValueError(f"a frame of {size} bytes")
+                after = end + 1 + size
                 if len(inbox) < after:
                     break
                 data = bytes(inbox[end + 1 : after])
                 del inbox[:after]
                 self._take(head, data)
+            if end < 0 and len(inbox) >= MAX_LINE_BYTES:
+                raise ValueError(f"a line of {len(inbox)} bytes")
 
     def _take(self, head: dict[str, Any], data: bytes) -> None:
         if "event" in head:
@@ -296,7 +316,7 @@ class Agent:
                 hear(head, data)
             return
         with self._lock:
-            future = self._pending.pop(head["id"], None)
+            future = self._pending.get(head["id"])
         if future is None or future.done():
             return
         if "error" in head:
@@ -305,10 +325,13 @@ class Agent:
             future.set_exception(Refusal(self.host, head["refused"]))
         else:
             future.set_result(Answer(head.get("ok"), data))
+        # Not before: of an answer that makes no sense the caller hears with the broken connection.
+        with self._lock:
+            self._pending.pop(head["id"], None)
 
-    def _come_back(self) -> bool:
+    def _come_back(self, why: str = "") -> bool:
         """Open the way anew, and watch again what was watched; False when that fails for good."""
-        said = self._channel.said.splitlines()[-1:]
+        said = [why] if why else self._channel.said.splitlines()[-1:]
         self._break(f"the connection broke{': ' + said[0] if said else ''}")
         deadline = time.monotonic() + RETRY_S
         while not self._closing.is_set():
@@ -383,13 +406,20 @@ class Agent:
             hear({"lost": why}, b"")
 
 
-def _first_words(text: bytes) -> dict[str, Any] | None:
+def _first_words(text: bytes) -> dict[str, str] | None:
     for line in text.split(b"\n")[:-1]:
         if line.startswith(b'{"event": "ready"'):
-            ready: dict[str, Any] = json.loads(line)
-            return ready
+            try:
+                ready = json.loads(line)
+                return {"boot_id": str(ready["boot_id"]), "home": str(ready["home"])}
+            except SENSELESS:
+                continue
     return None
 
 
-def _end_of(channel: Channel) -> bytes:
-    raise ConnectionLost(channel.said)
+def _more(channel: Channel, text: bytes) -> bytes:
+    """What comes next; an agent's first words come soon, and are few."""
+    piece = channel.read()
+    if not piece or len(text) > MAX_LINE_BYTES:
+        raise ConnectionLost(channel.said)
+    return piece
