@@ -138,6 +138,14 @@ def test_what_it_says_of_its_runs_makes_no_sense(host, odd: str):
     assert "\x1b" not in text
 
 
+def test_what_it_calls_itself_moves_no_cursor(host):
+    odd = GOOD | {"owner": "me\x1b[2J\nother  run-9", "state": "\x1b]0;x\x07", "alive": True}
+    runs = json.dumps({"ok": {"holder": None, "processes": [odd]}})[1:].encode()
+    text = as_text(ask_hosts({"liar": host(runs=b'{"id": ID, ' + runs + b"\n")}))
+    assert "me other run-9" in text
+    assert text.replace("\n", "").isprintable()
+
+
 def test_a_log_is_not_written_through_a_link(host, tmp_path: Path):
     (tmp_path / "victim").write_text("mine")
     runs = json.dumps({"ok": {"holder": None, "processes": [GOOD]}})[1:].encode()
