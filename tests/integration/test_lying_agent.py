@@ -12,6 +12,8 @@ import pytest
 from ci.errors import ConnectionLost, InfrastructureError
 from ci.hosts.agent import Agent
 from ci.hosts.connection import LocalConnection
+from ci.hosts.facts_shape import nonsense_in
+from ci.hosts.remote.facts import gather
 from ci.operate.down import end_runs
 from ci.operate.found import ask_hosts
 from ci.operate.show import as_text
@@ -136,6 +138,40 @@ def test_what_it_says_of_its_runs_makes_no_sense(host, odd: str):
     text = as_text(overview)
     assert "liar" in text
     assert "\x1b" not in text
+
+
+TRUE_FACTS = gather("/", [], [])
+ODD_FACTS = {
+    "all of it": None,
+    "time_s": {"time_s": "now"},
+    "took_s": {"took_s": 10**400},
+    "errors": {"errors": ["x"]},
+    "python": {"python": "three"},
+    "memory_bytes": {"memory_bytes": "much"},
+    "disk_free_bytes": {"disk_free_bytes": float("nan")},
+    "interfaces": {"interfaces": [{"name": "eth0"}]},
+    "addresses": {"addresses": [{"interface": "eth0", "address": "here", "prefix": 8}]},
+    "accelerators": {"accelerators": [{"kind": "cuda"}]},
+    "runs": {"runs": "run-1"},
+    "ports_taken": {"ports_taken": {"80": "sshd"}},
+    "environments": {"environments": {"vllm": []}},
+    "weights": {"weights": {"/models/x": {"exists": True}}},
+    "vllm": {"vllm": {"packages": ["vllm"]}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD_FACTS)
+def test_what_it_says_of_itself_makes_no_sense(host, odd: str):
+    change = ODD_FACTS[odd]
+    facts = None if change is None else TRUE_FACTS | change
+    agent = host(facts=b'{"id": ID, ' + json.dumps({"ok": facts})[1:].encode() + b"\n")
+    with pytest.raises(InfrastructureError, match=rf"^liar: .*makes no sense \({odd}"):
+        agent.call("facts", ports=[], paths=[])
+
+
+def test_what_a_host_does_not_know_is_no_nonsense():
+    assert nonsense_in(TRUE_FACTS) == ""
+    assert nonsense_in(dict.fromkeys(TRUE_FACTS) | {"time_s": 1, "took_s": 0, "errors": {}}) == ""
 
 
 def test_what_it_calls_itself_moves_no_cursor(host):
