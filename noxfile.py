@@ -211,3 +211,15 @@ def _tool_folders() -> dict[str, str]:
         f"LAMPLIGHTER_TEST_{name}_BIN": f"{workspace}/envs/{folder}/bin"
         for name, folder in made.items()
     }
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False)
+def controllers(session: nox.Session) -> None:
+    """What a controller does, without vLLM, on every Python that it may have and that is here.
+
+    `nox -s tests` has a light night on each; this adds the unit tests, hosts and reports.
+    """
+    _install(session, "tests")
+    files = ("connection", "agent", "probe", "commands", "record", "night", "operate", "ssh")
+    chosen = session.posargs or ["tests/unit", *(f"tests/integration/test_{x}.py" for x in files)]
+    session.run("pytest", *chosen)

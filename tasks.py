@@ -47,11 +47,12 @@ def _said_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the task takes
         from ci.errors import LamplighterError  # noqa: PLC0415
+        from ci.report.text import clean  # noqa: PLC0415
 
         try:
             return body(*args, **kwargs)
         except LamplighterError as error:
-            raise Exit(str(error), code=int(error.exit_code)) from None
+            raise Exit(clean(str(error)), code=int(error.exit_code)) from None
         except KeyboardInterrupt:
             raise Exit("interrupted", code=130) from None
 

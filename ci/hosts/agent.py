@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import threading
@@ -22,7 +21,7 @@ from ci.hosts.boot import LOADER, WANTS_SOURCES, parcel, sources
 from ci.hosts.requests import Request, frames_to_send, split_at_break
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -41,6 +40,11 @@ SILENT_S = 16.0
 # How long a broken way is tried anew before everything on that host counts as lost.
 RETRY_S = 15.0
 RETRY_EVERY_S = 1.0
+# Of one frame: its line, and the bytes after it. A file is read in pieces.
+MAX_LINE_BYTES, MAX_DATA_BYTES = 16 << 20, 64 << 20
+READ_BYTES = 4 << 20
+# How a frame that makes no sense shows, in ours or in the code that takes it.
+SENSELESS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 # What is asked of the host's own workspace unless another is named.
 OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
 
@@ -83,7 +87,7 @@ class Agent:
         self._closing = threading.Event()
         self._heard = time.monotonic()
         self._channel, told = self._start()
-        self._boot_id: str = told["boot_id"]
+        self._boot_id = told["boot_id"]
         self.workspace = (workspace or WORKSPACE).replace("~", told["home"], 1)
         self._settled.set()
         self._threads = [
@@ -149,6 +153,13 @@ class Agent:
         """Read a file from `offset` on, or its last `tail` bytes; none gives nothing."""
         return self.call("read", path=path, offset=offset, tail=tail).data
 
+    def read_pieces(self, path: str) -> Iterator[bytes]:
+        """Read a file of whatever size, piece by piece; none gives nothing."""
+        offset = 0
+        while piece := self.call("read", path=path, offset=offset, limit=READ_BYTES).data:
+            offset += len(piece)
+            yield piece
+
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file on the host whole or not at all, making its parents."""
         try:
@@ -207,7 +218,7 @@ class Agent:
 
     # The way
 
-    def _start(self) -> tuple[Channel, dict[str, Any]]:
+    def _start(self) -> tuple[Channel, dict[str, str]]:
         """Start an agent there; gives its channel and its first words."""
         channel = self.connection.open([self.connection.python, FLAGS, "-c", LOADER])
         stuck = after(START_S, channel.close)
@@ -219,7 +230,7 @@ class Agent:
                 if not asked and WANTS_SOURCES in text:
                     asked = True
                     channel.write(sources())
-                text += channel.read() or _end_of(channel)
+                text += _more(channel, text)
         except ConnectionLost:
             raise InfrastructureError(self._no_agent(channel)) from None
         except BaseException:
@@ -272,9 +283,12 @@ class Agent:
 
     def _listen(self) -> None:
         while True:
-            with contextlib.suppress(ValueError):
+            why = ""
+            try:
                 self._take_frames(self._channel)
-            if self._closing.is_set() or not self._come_back():
+            except SENSELESS as error:
+                why = f"it sent what no agent sends ({type(error).__name__}: {error})"
+            if self._closing.is_set() or not self._come_back(why):
                 break
         self._lose(self.trouble or f"{self.host}: closed")
 
@@ -283,14 +297,19 @@ class Agent:
         while piece := channel.read():
             self._heard = time.monotonic()
             inbox += piece
-            while (end := inbox.find(b"\n")) >= 0:
+            while (end := inbox.find(b"\n", 0, MAX_LINE_BYTES)) >= 0:
                 head = json.loads(inbox[:end])
-                after = end + 1 + head.get("size", 0)
+                size = head.get("size", 0)
+                if not 0 <= size <= MAX_DATA_BYTES:
+                    raise ValueError(f"a frame of {size} bytes")
+                after = end + 1 + size
                 if len(inbox) < after:
                     break
                 data = bytes(inbox[end + 1 : after])
                 del inbox[:after]
                 self._take(head, data)
+            if end < 0 and len(inbox) >= MAX_LINE_BYTES:
+                raise ValueError(f"a line of {len(inbox)} bytes")
 
     def _take(self, head: dict[str, Any], data: bytes) -> None:
         if "event" in head:
@@ -303,7 +322,7 @@ class Agent:
                 hear(head, data)
             return
         with self._lock:
-            request = self._pending.pop(head["id"], None)
+            request = self._pending.get(head["id"])
         if request is None or (future := request.future).done():
             return
         if "error" in head:
@@ -312,10 +331,13 @@ class Agent:
             future.set_exception(Refusal(self.host, head["refused"]))
         else:
             future.set_result(Answer(head.get("ok"), data))
+        # Not before: of an answer that makes no sense the caller hears with the broken connection.
+        with self._lock:
+            self._pending.pop(head["id"], None)
 
-    def _come_back(self) -> bool:
+    def _come_back(self, why: str = "") -> bool:
         """Open the way anew, and watch again what was watched; False when that fails for good."""
-        said = "".join(self._channel.said.splitlines()[-1:])
+        said = why or "".join(self._channel.said.splitlines()[-1:])
         self._break(f"the connection broke{said and ': ' + said}")
         deadline = time.monotonic() + RETRY_S
         while not self._closing.is_set():
@@ -404,13 +426,20 @@ def _fail(requests: Sequence[Request], why: str) -> None:
         request.fail(why)
 
 
-def _first_words(text: bytes) -> dict[str, Any] | None:
+def _first_words(text: bytes) -> dict[str, str] | None:
     for line in text.split(b"\n")[:-1]:
         if line.startswith(b'{"event": "ready"'):
-            ready: dict[str, Any] = json.loads(line)
-            return ready
+            try:
+                ready = json.loads(line)
+                return {"boot_id": str(ready["boot_id"]), "home": str(ready["home"])}
+            except SENSELESS:
+                continue
     return None
 
 
-def _end_of(channel: Channel) -> bytes:
-    raise ConnectionLost(channel.said)
+def _more(channel: Channel, text: bytes) -> bytes:
+    """What comes next; an agent's first words come soon, and are few."""
+    piece = channel.read()
+    if not piece or len(text) > MAX_LINE_BYTES:
+        raise ConnectionLost(channel.said)
+    return piece

@@ -35,11 +35,20 @@ class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; proces
 def result_of(agent: Agent, do: str, future: Future[Answer], within_s: float) -> Answer:
     """Wait for an answer. Raises as `Agent.call` does."""
     try:
-        return future.result(within_s)
+        answer = future.result(within_s)
     except NoAnswer:
         if agent.trouble:
             raise ConnectionLost(f"{agent.host}: {agent.trouble}") from None
         raise CommandTimedOut(agent.host, do, within_s) from None
+    if do == "facts":
+        from ci.hosts.facts_shape import nonsense_in  # noqa: PLC0415 - few ask for facts
+
+        if why := nonsense_in(answer.value):
+            raise InfrastructureError(
+                f"{agent.host}: what it says of itself makes no sense ({why}); see what answers "
+                "there"
+            )
+    return answer
 
 
 def call_all(

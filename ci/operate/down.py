@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from ci.errors import InfrastructureError, LamplighterError
 from ci.hosts.answers import call_all, gather
 from ci.hosts.fan_out import fan_out
 from ci.hosts.process import STOP_MARGIN_S
+from ci.hosts.tar_stream import MAX_BYTES
+from ci.hosts.unpack import FILE_MODE
 from ci.operate.found import ANSWER_S, LEASE
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from ci.operate.found import Overview, Row
 
 GRACE_S = 10.0
+PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -88,19 +92,29 @@ def _logs_home(agents: Mapping[str, Agent], rows: Sequence[Row], home: Path) -> 
     def fetch(place: str) -> None:
         for row in by_place[place]:
             target = home / row.run / "logs" / row.host / f"{row.process}.log"
-            try:
-                _fetch(agents[row.host], row, target)
-            except OSError as error:
-                raise InfrastructureError(f"{error}; make room here, then run again") from error
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _log_home(agents[row.host], f"{row.folder}/log", target)
 
     outcomes = fan_out(by_place, fetch)
     return [f"logs of {place}: {one}" for place, one in outcomes.items() if one is not None]
 
 
-def _fetch(agent: Agent, row: Row, target: Path) -> None:
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(agent.read(f"{row.folder}/log"))
+def _log_home(agent: Agent, log: str, target: Path) -> None:
+    """Copy one log, whole or not at all; its parts' names have been checked in `found.py`."""
+    part, left = target.with_suffix(".part"), MAX_BYTES
+    try:
+        with os.fdopen(os.open(part, PRIVATE, FILE_MODE), "wb") as file:
+            for piece in agent.read_pieces(log):
+                left -= len(piece)
+                if left < 0:
+                    raise InfrastructureError(f"{log} has more than {MAX_BYTES} bytes; look at it")
+                file.write(piece)
+        part.replace(target)
+    except OSError as error:
+        raise InfrastructureError(f"{target}: {error.strerror}; make room and retry") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _forget(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import LamplighterError
 from ci.hosts.agent import Agent
-from ci.hosts.answers import call_all
+from ci.hosts.answers import Answer, call_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ANSWER_S = 30.0
 LEASE = "lease"
+# As a host itself has it: no name leads out of the folder that it is in.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 
 
 @dataclass(frozen=True)
@@ -73,49 +76,73 @@ def ask_hosts(reached: Mapping[str, Agent | LamplighterError]) -> Overview:
     agents = {host: one for host, one in reached.items() if isinstance(one, Agent)}
     runs = call_all(agents, "runs", ANSWER_S)
     facts = call_all(agents, "facts", ANSWER_S, ports=[], paths=[])
-    silent = {
-        host: str(one)
-        for host, one in {**reached, **runs}.items()
-        if isinstance(one, LamplighterError)
-    }
-    answered = {h: one.value for h, one in runs.items() if not isinstance(one, LamplighterError)}
+    read = {host: _read(host, one) for host, one in {**reached, **runs}.items()}
+    answered = {host: one for host, one in read.items() if isinstance(one, _Runs)}
     return Overview(
         hosts=tuple(reached),
-        rows=tuple(row for host, found in answered.items() for row in _rows(host, found)),
-        strangers=tuple(
-            one
-            for host, answer in facts.items()
-            if not isinstance(answer, LamplighterError)
-            for one in _strangers(host, answer.value)
-        ),
-        silent=silent,
-        holders={host: found["holder"] for host, found in answered.items()},
+        rows=tuple(row for found in answered.values() for row in found.rows),
+        strangers=tuple(one for host in answered for one in _strangers(host, facts[host])),
+        silent={host: one for host, one in read.items() if isinstance(one, str)},
+        holders={host: found.holder for host, found in answered.items()},
     )
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """One host's answer to `runs`."""
+
+    rows: tuple[Row, ...]
+    holder: Mapping[str, Any] | None
+
+
+def _read(host: str, answer: Agent | Answer | LamplighterError) -> _Runs | str:
+    """Read what a host says of its runs, or say why there is nothing to read."""
+    if not isinstance(answer, Answer):
+        return str(answer)
+    try:
+        holder = answer.value["holder"]
+        return _Runs(tuple(_rows(host, answer.value)), None if holder is None else {**holder})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return f"what it says of its runs makes no sense ({error}); see who answers there"
+
+
+def _name(value: object) -> str:
+    """Take the name of a run or a process, which becomes that of a folder here."""
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of a run or a process")
+    return value
 
 
 def _rows(host: str, found: Mapping[str, Any]) -> Iterable[Row]:
     for one in found["processes"]:
         yield Row(
             host=host,
-            run=one["run"],
-            process=one["process"],
+            run=_name(one["run"]),
+            process=_name(one["process"]),
             owner=str(one.get("owner") or "?"),
             state=str(one["state"]),
             alive=bool(one["alive"]),
             started_at=str(one.get("started_at") or ""),
             pid=one.get("pid"),
-            folder=one["folder"],
+            folder=str(one["folder"]),
         )
 
 
-def _strangers(host: str, facts: Mapping[str, Any]) -> Iterable[Stranger]:
-    for device in facts.get("accelerators") or ():
-        for one in device.get("processes") or ():
-            if not one.get("run"):
-                yield Stranger(
-                    host=host,
-                    what=f"{device.get('kind')} {device.get('index')}",
-                    pid=one.get("pid"),
-                    user=str(one.get("user") or "?"),
-                    command=str(one.get("command") or "?"),
-                )
+def _strangers(host: str, answer: Answer | LamplighterError) -> list[Stranger]:
+    if isinstance(answer, LamplighterError):
+        return []
+    try:
+        return [
+            Stranger(
+                host=host,
+                what=f"{device.get('kind')} {device.get('index')}",
+                pid=one.get("pid"),
+                user=str(one.get("user") or "?"),
+                command=str(one.get("command") or "?"),
+            )
+            for device in answer.value.get("accelerators") or ()
+            for one in device.get("processes") or ()
+            if not one.get("run")
+        ]
+    except (TypeError, AttributeError):
+        return []

@@ -19,7 +19,10 @@ def read_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[byte
     """Give every log whole, each line with its host and process in front."""
     for row in rows:
         if row.process != LEASE:
-            yield Prefixed(row).lines(agents[row.host].read(f"{row.folder}/log"), last=True)
+            prefixed = Prefixed(row)
+            for piece in agents[row.host].read_pieces(f"{row.folder}/log"):
+                yield prefixed.lines(piece)
+            yield prefixed.lines(b"", last=True)
 
 
 def follow_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[bytes]:

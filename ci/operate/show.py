@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ci.operate.found import LEASE
+from ci.report.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,14 @@ def _lines(overview: Overview) -> Iterator[str]:
         elif not shown:
             table.append((host, *_holder(overview, host), "", ""))
         table += [_cells(row) for row in shown]
+    # What hosts say stays in its cell: no line breaks, nothing that a terminal obeys.
+    table = [tuple(map(one_line, row)) for row in table]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS) - 1)]
     for row in table:
         padded = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
         yield "  ".join(padded).rstrip()
     for one in overview.strangers:
-        yield (
+        yield one_line(
             f"{one.host}: not of any run here: {one.what} is used by pid {one.pid} of {one.user}: "
             f"{one.command[:MOST_COMMAND]}"
         )
