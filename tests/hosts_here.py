@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def assert_given_back(workspace: Path | str) -> None:
     """Wait for the host to be free, and see that no process of ours is left on it."""
     until(lambda: look_here(workspace).holder is None)
     assert [row for row in look_here(workspace).processes if row["alive"]] == []
+
+
+def new_run() -> str:
+    """A run's id that nobody else has: a host finds, and ends, a run's processes by it."""
+    return f"run-{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager

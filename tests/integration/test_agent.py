@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import until
+from hosts_here import new_run, until
 
 from ci.errors import ConnectionLost, HostUnreachable, InfrastructureError
 from ci.hosts import boot
@@ -74,7 +74,7 @@ def answering(statuses: dict[str, int]) -> Iterator[str]:
 
 def test_a_process_ends_while_the_way_is_broken_and_its_end_is_heard(agent: Agent):
     ends: SimpleQueue = SimpleQueue()
-    one = start(agent, Spec("run-1", "server", ("sleep", "600")), ends.put)
+    one = start(agent, Spec(new_run(), "server", ("sleep", "600")), ends.put)
     kill_its_other_end(agent)
     os.kill(one.state.pid, signal.SIGKILL)
     assert ends.get(timeout=PATIENCE_S) is one
@@ -84,7 +84,7 @@ def test_a_process_ends_while_the_way_is_broken_and_its_end_is_heard(agent: Agen
 
 def test_a_process_lives_on_and_is_stopped_over_the_new_way(agent: Agent, notes: list[str]):
     ends: SimpleQueue = SimpleQueue()
-    one = start(agent, Spec("run-1", "server", ("sleep", "600")), ends.put)
+    one = start(agent, Spec(new_run(), "server", ("sleep", "600")), ends.put)
     kill_its_other_end(agent)
     until(lambda: any("connected again" in note for note in notes))
     assert ends.empty()
@@ -116,7 +116,7 @@ def test_a_log_is_followed_on_from_where_it_was(agent: Agent, notes: list[str], 
     go_on = tmp_path / "go-on"
     script = f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo second"
     heard: SimpleQueue = SimpleQueue()
-    one = start(agent, Spec("run-1", "talker", ("sh", "-c", script)), lambda _: None)
+    one = start(agent, Spec(new_run(), "talker", ("sh", "-c", script)), lambda _: None)
     agent.begin(
         "follow",
         "log",
@@ -184,10 +184,10 @@ def test_what_may_be_asked_again_is_over_the_next_connection(unnoticed: Agent, a
 def test_what_may_not_be_asked_twice_is_not(unnoticed: Agent):
     unnoticed._channel.break_off()
     with pytest.raises(ConnectionLost, match="the connection broke"):
-        start(unnoticed, Spec("run-1", "server", ("true",)), lambda _: None)
+        start(unnoticed, Spec(new_run(), "server", ("true",)), lambda _: None)
     # Who has heard of a break can wait for the next connection.
     assert unnoticed.await_way(PATIENCE_S)
-    start(unnoticed, Spec("run-1", "server", ("true",)), lambda _: None).stop()
+    start(unnoticed, Spec(new_run(), "server", ("true",)), lambda _: None).stop()
 
 
 class Gated(LocalConnection):
@@ -208,7 +208,7 @@ def test_what_is_asked_while_the_connection_is_broken_waits_for_the_next(
     with contextlib.closing(Agent(connection, str(tmp_path), notes.append)) as agent:
         kill_its_other_end(agent)
         until(lambda: agent.trouble)
-        spec = Spec("run-1", "server", ("true",))
+        spec = Spec(new_run(), "server", ("true",))
         started = agent.ask("start", spec={**asdict(spec), "workspace": agent.workspace})
         listed = agent.ask("runs")
         question = {"method": "GET", "url": "http://127.0.0.1:1/", "timeout_s": 5}
@@ -242,7 +242,9 @@ def test_a_host_is_lost_only_where_its_connection_does_not_come_back(
 
     monkeypatch.setattr(unnoticed.connection, "reopen", reopen)
     monkeypatch.setattr("ci.hosts.agent.RETRY_S", 0)
-    processes = Processes("run-1", "me", {"localhost": unnoticed}, SimpleQueue(), Plain(StringIO()))
+    processes = Processes(
+        new_run(), "me", {"localhost": unnoticed}, SimpleQueue(), Plain(StringIO())
+    )
     unnoticed._channel.break_off()
     lost = processes.lost()
     assert list(lost) == ([] if back else ["localhost"])
@@ -261,7 +263,7 @@ def test_a_host_with_another_python_gets_the_sources(tmp_path: Path, monkeypatch
     boot.parcel.cache_clear()
     try:
         with contextlib.closing(Agent(LocalConnection("old"), str(tmp_path))) as agent:
-            one = start(agent, Spec("run", "true", ("true",), owner="me"), lambda _: None)
+            one = start(agent, Spec(new_run(), "true", ("true",), owner="me"), lambda _: None)
             assert one.stop().complete
             assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from hosts_here import until
+from hosts_here import new_run, until
 from sshds import SSHD, descendants, make_key, make_sshd
 
 from ci.errors import ConnectionLost, HostKeyRefused, HostUnreachable, LamplighterError, UserError
@@ -329,7 +329,7 @@ def test_behind_a_jump_host_that_freezes_a_host_is_lost_and_found(sshd, place, m
     target = jumped(sshd, jump, workspace=str(place / "workspace"))[0]
     notes = SimpleQueue()
     with connected([target], notes.put) as agents:
-        one = start(agents["h2"], Spec("run", "sleep", ("sleep", "1000")), lambda _: None)
+        one = start(agents["h2"], Spec(new_run(), "sleep", ("sleep", "1000")), lambda _: None)
         with frozen(gate):
             assert notes.get(timeout=60).startswith("h2: the connection broke")
         assert notes.get(timeout=60) == "h2: connected again"

@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from hosts_here import new_run
 
 from ci.errors import HostBusy, InfrastructureError
 from ci.hosts.agent import Agent
@@ -45,12 +46,13 @@ class Night:
 
     def __init__(self, workspace):
         self.workspace = str(workspace)
+        self.run = new_run()
         self.agent = Agent(LocalConnection(), self.workspace)
         self.started = []
         self.ends = {}
 
-    def start(self, *argv, process="server", run="run-1", **more):
-        spec = Spec(run=run, process=process, argv=argv, owner="tester", **more)
+    def start(self, *argv, process="server", run="", **more):
+        spec = Spec(run=run or self.run, process=process, argv=argv, owner="tester", **more)
         ended = threading.Event()
         one = start(self.agent, spec, lambda _: ended.set())
         self.started.append(one)
@@ -70,7 +72,7 @@ class Night:
         assert self.ends[one].wait(PATIENCE_S)
 
     def folder(self, process="server"):
-        return Path(self.workspace) / ".lamplighter" / "run-1" / process
+        return Path(self.workspace) / ".lamplighter" / self.run / process
 
     def on_disk(self, process="server"):
         return json.loads((self.folder(process) / "state.json").read_text())
@@ -152,12 +154,12 @@ import sys, time
 from ci.hosts.agent import Agent
 from ci.hosts.connection import LocalConnection
 from ci.hosts.process import Spec, start
-spec = Spec("run-1", "server", tuple(sys.argv[2:]), lease_s=8, grace_s=0.2)
+spec = Spec(sys.argv[2], "server", tuple(sys.argv[3:]), lease_s=8, grace_s=0.2)
 start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)
 time.sleep(3600)
 """
-    command = [sys.executable, "-c", script, night.workspace, sys.executable, NASTY]
+    command = [sys.executable, "-c", script, night.workspace, night.run, sys.executable, NASTY]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as controller:
         try:
             assert controller.stdout.readline() == b"started\n"
@@ -222,35 +224,35 @@ def test_a_name_stays_in_the_workspace(night, name):
 
 def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(night):
     def runs():
-        return night.agent.call("facts", ports=[], paths=[]).value["runs"]
+        found = night.agent.call("facts", ports=[], paths=[]).value["runs"]
+        return [one for one in found if night.run in one["run"]]
 
-    others = runs()
+    assert runs() == []
     first, second = (night.start("sleep", "1000", process=name) for name in ("first", "second"))
-    assert runs() == [*others, {"run": "run-1", "owner": "tester"}]
+    assert runs() == [{"run": night.run, "owner": "tester"}]
     second.stop(0)
-    assert runs() == [*others, {"run": "run-1", "owner": "tester"}]
+    assert runs() == [{"run": night.run, "owner": "tester"}]
     first.stop(0)
-    assert runs() == others
-    night.start("sleep", "1000", run="a-name-of-many-letters-" * 8)
-    assert [one["run"][:95] for one in runs() if one not in others] == [
-        ("a-name-of-many-letters-" * 8)[:95]
-    ]
+    assert runs() == []
+    long = f"{night.run}-{'a-name-of-many-letters-' * 8}"
+    night.start("sleep", "1000", run=long)
+    assert [one["run"][:95] for one in runs()] == [long[:95]]
 
 
 def test_a_host_belongs_to_one_run(night):
     first = night.start("sleep", "1000", process="first")
     second = night.start("sleep", "1000", process="second")
     with pytest.raises(HostBusy) as caught:
-        night.start("sleep", "1000", run="run-2")
-    assert caught.value.holder["run"] == "run-1"
+        night.start("sleep", "1000", run=f"{night.run}-2")
+    assert caught.value.holder["run"] == night.run
     assert caught.value.holder["owner"] == "tester"
     assert lives(caught.value.holder["pid"])
     first.stop()
     with pytest.raises(HostBusy) as caught:
-        night.start("sleep", "1000", run="run-2")
+        night.start("sleep", "1000", run=f"{night.run}-2")
     assert caught.value.holder["process"] == "second"
     second.stop()
-    assert night.start("sleep", "1000", run="run-2").alive
+    assert night.start("sleep", "1000", run=f"{night.run}-2").alive
 
 
 def test_a_child_does_not_hold_the_host(night):
@@ -265,7 +267,7 @@ def test_says_what_is_on_the_host(night):
     one = night.start("sleep", "1000", process="first")
     night.start("true", process="second").stop()
     found = look(night.agent)
-    assert found.holder["run"] == "run-1"
+    assert found.holder["run"] == night.run
     assert [(row["process"], row["alive"]) for row in found.processes] == [
         ("first", True),
         ("second", False),
@@ -299,7 +301,11 @@ def test_environment_reaches_the_process_and_nothing_else(night):
     )
     lines = until(lambda: len(one.tail()) == 3 and one.tail())
     cksum = subprocess.run(["cksum"], input=value.encode(), capture_output=True, check=True).stdout
-    assert lines == (cksum.decode().strip(), f"/first:{os.environ['PATH']}", "run-1/server 1")
+    assert lines == (
+        cksum.decode().strip(),
+        f"/first:{os.environ['PATH']}",
+        f"{night.run}/server 1",
+    )
     one.stop()
     texts = [path.read_bytes() for path in night.folder().iterdir() if path.is_file()]
     assert len(texts) >= 3
