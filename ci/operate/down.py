@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,6 @@ def _logs_home(agents: Mapping[str, Agent], rows: Sequence[Row], home: Path) -> 
         for row in by_place[place]:
             target = home / row.run / "logs" / row.host / f"{row.process}.log"
             if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
                 _log_home(agents[row.host], f"{row.folder}/log", target)
 
     outcomes = fan_out(by_place, fetch)
@@ -104,6 +104,7 @@ def _log_home(agent: Agent, log: str, target: Path) -> None:
     """Copy one log, whole or not at all; its parts' names have been checked in `found.py`."""
     part, left = target.with_suffix(".part"), MAX_BYTES
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(part, PRIVATE, FILE_MODE), "wb") as file:
             for piece in agent.read_pieces(log):
                 left -= len(piece)
@@ -114,7 +115,8 @@ def _log_home(agent: Agent, log: str, target: Path) -> None:
     except OSError as error:
         raise InfrastructureError(f"{target}: {error.strerror}; make room and retry") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it hides nothing that went wrong before
+            part.unlink()
 
 
 def _forget(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:

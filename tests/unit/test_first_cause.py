@@ -86,7 +86,7 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
                 result=lambda _: SimpleNamespace(value={"state": "stopped", "survivors": []})
             )
 
-        def read(self, _: str) -> bytes:
+        def read_pieces(self, _: str) -> bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     overview = Overview(("h1",), (row,), (), {}, {})
