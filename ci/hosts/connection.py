@@ -151,11 +151,13 @@ class LocalChannel:
             self._stdin.close()
 
     def exit_code(self, timeout_s: float) -> int | None:
-        """Wait for its end; negative for a signal."""
+        """Wait for its end, and for all that it wrote to stderr; negative for a signal."""
         try:
-            return self._process.wait(timeout_s)
+            code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
+        self._listener.join(timeout_s)  # a child of its own may hold the pipe for longer
+        return code
 
     def close(self) -> None:
         """Close its stdin, which ends a well-behaved command; kill one that is not."""
@@ -225,6 +227,7 @@ class _Source:
 
     def why(self, otherwise: str) -> str:
         """Why it ended too early."""
+        self.channel.exit_code(CLOSE_S)  # until then its last lines may still be on the way
         return self._late or self.channel.said or otherwise
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ def test_a_case_is_found_from_any_folder_of_the_project():
         (("plan", "--config", "local", "--vllm", "0.0.1"), "0.0.1 is not in configs/versions"),
         (("plan", "--config", "local", "--device", "tpu"), "--device tpu"),
         (
-            ("plan", "--config", "local", "--vllm", "0.11.0", "--device", "cpu"),
+            ("plan", "--config", "local", "--vllm", "0.13.0", "--device", "cpu"),
             "cannot be served here",
         ),
         (("datasets.fetch", "--name", "no-such"), "no-such"),

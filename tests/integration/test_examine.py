@@ -87,7 +87,7 @@ def test_a_host_that_went_away_hides_nothing_of_the_other(agents, free_port):
 
 
 @pytest.mark.parametrize(("mark", "differ"), [("f1", True), ("older", False)])
-def test_environments_that_are_there_already_and_differ(tmp_path, mark, differ):
+def test_environments_that_are_there_already_and_differ(tmp_path, free_port, mark, differ):
     with contextlib.ExitStack() as stack:
         agents, made = {}, []
         for name, version in zip(ADDRESSES, ("1.0", "1.1"), strict=True):
@@ -98,7 +98,7 @@ def test_environments_that_are_there_already_and_differ(tmp_path, mark, differ):
             stack.callback(agents[name].close)
             item = {"name": "e", "host": name, "kind": "environment", "path": str(path)}
             made.append(Values(**item, fingerprint=mark))
-        plan = plan_of(free_port())
+        plan = plan_of(free_port)
         plan.preparations = tuple(made)
         found = examine(agents, plan, {})
     assert errors(found) == ({("", "environment e")} if differ else set())
