@@ -8,7 +8,7 @@ import logging
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 from paramiko.ssh_exception import SSHException
@@ -21,7 +21,7 @@ from ci.hosts.ssh_socket import CONNECT_S, dial, run_proxy
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ci.hosts.ssh_route import Route
 
@@ -211,10 +211,10 @@ class _Check(paramiko.MissingHostKeyPolicy):
 def _transport(
     types: tuple[str, ...],
     sock: socket.socket,
-    disabled_algorithms: Mapping[str, Iterable[str]] | None = None,
+    **settings: Any,  # noqa: ANN401 - the client's own: which there are depends on paramiko's version
 ) -> paramiko.Transport:
-    """A transport that asks for a key of a known type, and prefers what costs least."""
-    transport = paramiko.Transport(sock, disabled_algorithms=disabled_algorithms)
+    """Make a transport that asks for a key of a known type, and prefers what costs least."""
+    transport = paramiko.Transport(sock, **settings)
     transport.handshake_timeout = HANDSHAKE_S
     options = transport.get_security_options()
     options.ciphers = _first(FAST["ciphers"], options.ciphers)

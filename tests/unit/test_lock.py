@@ -1,6 +1,11 @@
-"""uv.lock: what it may name, and what must agree with it; `nox -s lint` sees that it is current."""
+"""The dependencies: what pyproject.toml declares, what uv.lock may name, and what must agree.
 
+`nox -s lint` checks that uv.lock is current.
+"""
+
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,8 +13,37 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 LOCK = tomllib.loads((PROJECT / "uv.lock").read_text("utf-8"))
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+DECLARED = {re.match(r"[\w-]+", text)[0] for text in PYPROJECT["project"]["dependencies"]}
+# Module → distribution, where the names differ. pydantic pins its own core.
+DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
+# Travel to hosts with the module beside them, one into an environment that has the others.
+ELSEWHERE = {
+    "ci/hosts/make_environment.py": {"uv_settings"},
+    "ci/hosts/convert_model.py": {"torch", "transformers", "uv_settings"},
+}
 LOCKED = {package["name"]: package for package in LOCK["package"]}
 FROM_PYPI = [name for name in LOCKED if name != "lamplighter"]
+
+
+def imported():
+    """Every distribution that the product's modules import."""
+    own = {"ci", *sys.stdlib_module_names}
+    for path in [*(PROJECT / "ci").rglob("*.py"), PROJECT / "tasks.py", PROJECT / "noxfile.py"]:
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+        relative = path.relative_to(PROJECT).as_posix()
+        modules = {name.partition(".")[0] for name in names} - ELSEWHERE.get(relative, set())
+        yield from (DISTRIBUTIONS.get(name, name) for name in modules - own)
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round():
+    """What only a dependency of ours asks for has no lower bound that is tested."""
+    assert set(imported()) == DECLARED
 
 
 @pytest.mark.parametrize("name", FROM_PYPI)
