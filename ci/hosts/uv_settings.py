@@ -60,13 +60,13 @@ def python_of(uv: str, version: str) -> tuple[str, str]:
     """Find the Python that the environment is made with.
 
     Returns:
-        What uv is told: this Python where it is of that version, else the version. And what to do
-        if uv cannot fetch it; empty where it is here.
+        What uv is told: the version where uv finds one, else this Python if it is of that version.
+        And what to do if uv cannot fetch it; empty where it is here.
     """
-    if "%d.%d" % sys.version_info[:2] == version:
-        return sys.executable, ""
     if answer_of(uv, "python", "find", "--no-python-downloads", version):
         return version, ""
+    if "%d.%d" % sys.version_info[:2] == version:  # not on the PATH
+        return sys.executable, ""
     advice = (
         "This host has no Python %s, and uv cannot fetch one. Put `python%s` on its PATH (with its "
         "package manager, pyenv or conda), or copy ~/.local/share/uv/python here from a machine "
