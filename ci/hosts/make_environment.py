@@ -17,15 +17,19 @@ import time
 from typing import Any
 
 # It lies beside this file, here and on a host.
-from uv_settings import Way, answer_of, way_to_packages  # type: ignore[import-not-found]
+from uv_settings import (  # type: ignore[import-not-found]
+    NO_PYTORCH,
+    UNFETCHED,
+    Way,
+    answer_of,
+    holds_torch,
+    way_to_packages,
+)
 
 STAMP = ".lamplighter.json"
 # Which uv made it and with which cache, for recipes that build on the environment.
 SETTINGS = ".uv.json"
 TAIL_LINES = 15
-# What uv says when it gets nothing from PyTorch's index, and what is done then.
-UNFETCHED = "https://download.pytorch.org/"
-NO_PYTORCH = "PyTorch's own index cannot be fetched from: torch comes from the package index"
 
 
 class Failed(Exception):  # noqa: N818 - it is the end of a step, told to the operator
@@ -57,18 +61,6 @@ def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") ->
     if process.returncode != 0:
         said = "\n".join("  " + line for line in tail)
         raise Failed("%s ended with %s:\n%s\n%s" % (argv[0], process.returncode, said, advice))
-
-
-def holds_torch(way: Way, spec: dict[str, Any]) -> bool:
-    """Tell whether a folder of wheels holds PyTorch's own build, of the pinned version if any."""
-    names = list(way.torch)
-    for folder in filter(os.path.isdir, way.env.get("UV_FIND_LINKS", "").split(",")):
-        names += os.listdir(folder)
-    lines = [*spec["packages"], *spec.get("overrides", ())]
-    pinned = [line[len("torch==") :] for line in lines if line.startswith("torch==")]
-    versions = ["torch-%s+" % version for version in pinned] or ["torch-"]
-    backend = "+" + spec["torch_backend"]
-    return any(name.startswith(tuple(versions)) and backend in name for name in names)
 
 
 def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
@@ -133,36 +125,37 @@ def install(uv: str, spec: dict[str, Any], way: Way) -> Way:
     say("making %s with Python %s" % (path, spec["python"]))
     run([uv, "venv", "--quiet", "--clear", "--python", spec["python"], path], env, advice)
     # Compiled once here, not by every process of every start: vLLM's takes half as long so.
-    argv = [uv, "pip", "install", "--compile-bytecode", "--python", path + "/bin/python"]
-    argv += way.options
+    argv = [
+        uv,
+        "pip",
+        "install",
+        "--compile-bytecode",
+        "--python",
+        path + "/bin/python",
+        *way.options,
+    ]
     if spec.get("overrides"):
         listed = os.path.join(path, "overrides.txt")
         with open(listed, "w", encoding="utf-8") as file:
             file.write("\n".join(spec["overrides"]) + "\n")
         argv += ["--override", listed]
     argv += spec["packages"]
+    hint = way.said + ". " if way.said else "Is the package index reachable? "
     say("installing " + ", ".join(spec["packages"]))
     if spec.get("torch_backend") and not holds_torch(way, spec):
-        if installs_torch_build(argv, spec, way, advice):
+        # Tried, not asked for beforehand: behind a proxy or a mirror only uv finds out.
+        try:
+            run([*argv, "--torch-backend", spec["torch_backend"]], env, hint + advice)
+        except Failed as failed:
+            if UNFETCHED not in str(failed):
+                raise
+        else:
             return way
         say(NO_PYTORCH)
         way = way._replace(said="; ".join(filter(None, [way.said, NO_PYTORCH])))
-    run(argv, env, (way.said or "Is the package index reachable?") + ". " + advice)
+        hint = way.said + ". "
+    run(argv, env, hint + advice)
     return way
-
-
-def installs_torch_build(argv: list[str], spec: dict[str, Any], way: Way, advice: str) -> bool:
-    """Install with PyTorch's own build of torch; False where its index cannot be fetched from.
-
-    Tried, not asked for beforehand: behind a proxy or a mirror only uv finds out.
-    """
-    try:
-        run([*argv, "--torch-backend", spec["torch_backend"]], way.env, way.said + ". " + advice)
-    except Failed as failed:
-        if UNFETCHED not in str(failed):
-            raise
-        return False
-    return True
 
 
 def add_metadata(path: str, requirement: str) -> None:

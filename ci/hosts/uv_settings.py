@@ -27,6 +27,9 @@ AUTHORITIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "authorit
 CONNECT_S = 2.0
 PYPI = "https://pypi.org https://files.pythonhosted.org"
 PORTS = {"http": 80, "https": 443}
+# What uv says when it gets nothing from PyTorch's index, and what is done then.
+UNFETCHED = "https://download.pytorch.org/"
+NO_PYTORCH = "PyTorch's own index cannot be fetched from: torch comes from the package index"
 
 
 class Way(NamedTuple):
@@ -118,6 +121,18 @@ def way_to_packages() -> Way:
     if cut_off:
         said = "%s cannot be connected to: packages come through the controller" % cut_off
     return Way({**env, **through(offer["proxy"], cut_off, told)}, said, torch)
+
+
+def holds_torch(way: Way, spec: dict[str, Any]) -> bool:
+    """Tell whether a folder of wheels holds PyTorch's own build, of the pinned version if any."""
+    names = list(way.torch)
+    for folder in filter(os.path.isdir, way.env.get("UV_FIND_LINKS", "").split(",")):
+        names += os.listdir(folder)
+    lines = [*spec["packages"], *spec.get("overrides", ())]
+    pinned = [line[len("torch==") :] for line in lines if line.startswith("torch==")]
+    versions = ["torch-%s+" % version for version in pinned] or ["torch-"]
+    backend = "+" + spec["torch_backend"]
+    return any(name.startswith(tuple(versions)) and backend in name for name in names)
 
 
 def find_links(told: str, offered: dict[str, Any]) -> tuple[list[str], tuple[str, ...], bool]:
