@@ -149,7 +149,27 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
     if errors:
         last = str(errors[0]).strip().splitlines()[-1]
         found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
-    return tuple(found)
+    return (*found, *_cut_short(job, result, failed))
+
+
+def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ...]:
+    """Find what the tool counts as completed and is not: a stream that ends in an error.
+
+    Every version does so; nothing but the tokens that are missing tells of it.
+    """
+    bench, lengths = job.benchmark, _list(result, "output_lens")
+    least = bench.max_out_len if bench.ignore_eos else 1
+    short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
+    if len(lengths) != job.expected_items:
+        return (f"{len(lengths)} outputs are in the result where {job.expected_items} belong",)
+    if short <= failed:  # those that failed have no tokens
+        return ()
+    problem = (
+        f"{short - failed:g} of {job.expected_items} requests ended with fewer than {least} output "
+        "tokens: the server broke them off (see its log), or --max-model-len has no room for "
+        f"{INPUT_TOKENS} + {bench.max_out_len} tokens"
+    )
+    return (problem,)
 
 
 def _failed(job: Job, result: dict[str, Any], not_completed: float) -> float:

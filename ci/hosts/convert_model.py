@@ -45,11 +45,10 @@ def convert(gguf: str, dtype: str, tokenizer_class: str, target: str) -> None:
     import transformers  # type: ignore[import-not-found]  # noqa: PLC0415
 
     folder, name = os.path.split(gguf)
-    options = {"gguf_file": name}
-    if hasattr(transformers, "GgufConfig"):  # from transformers 5; earlier ones always dequantise
-        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    say("converting %s to %s" % (name, dtype))
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
+    say("converting %s to %s with transformers %s" % (name, dtype, transformers.__version__))
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=name, quantization_config=transformers.GgufConfig(dequantize=True)
+    )
     model.to(getattr(torch, dtype)).save_pretrained(target)
     transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
     rewrite(os.path.join(target, "config.json"), config_for_all)
@@ -68,17 +67,15 @@ def rewrite(path: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> No
 
 
 def config_for_all(config: dict[str, Any]) -> dict[str, Any]:
-    """Name the rotary base and the dtype as transformers 4 and 5 do.
+    """Name the rotary base and the dtype as transformers 4 does, too.
 
-    Each reads its own name alone, and takes a default for one that it does not find.
+    It does not read version 5's names, and takes a default for what it does not find.
     """
-    dtype = config.get("dtype") or config["torch_dtype"]
-    rope = config.get("rope_parameters") or {
-        "rope_theta": config["rope_theta"],
-        "rope_type": "default",
+    earlier = {
+        "rope_theta": config["rope_parameters"]["rope_theta"],
+        "torch_dtype": config["dtype"],
     }
-    both = {"dtype": dtype, "torch_dtype": dtype, "rope_parameters": rope}
-    return {**config, **both, "rope_theta": rope["rope_theta"]}
+    return {**config, **earlier}
 
 
 def tokenizer_for_all(config: dict[str, Any], tokenizer_class: str) -> dict[str, Any]:

@@ -122,6 +122,12 @@ def test_a_model_is_made_with_the_serving_environments_python():
     assert again.fingerprint == made.fingerprint
 
 
+def test_a_model_is_converted_by_one_transformers_whichever_vllm_is_there():
+    """Version 4 makes another tokenizer of the same file: other ids, another end of text."""
+    needed = {line.partition("==")[0] for line in MODELS["SmolLM2-135M-Instruct"].needs}
+    assert {"transformers", "tokenizers", "huggingface_hub", "safetensors"} <= needed
+
+
 def test_the_tokenizers_class_is_part_of_what_is_made():
     """A folder that names a class of transformers 5 alone is made again."""
     serving = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)

@@ -5,17 +5,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tool_outputs import captured, edited, job
+from tool_outputs import CAPTURED, captured, edited, job
 
+from ci.environments import load_versions, servable
 from ci.errors import UserError
 from ci.evaluate.tools import TOOLS
 from ci.evaluate.vllm_bench import command, parse
 from ci.plan.model import Dataset
+from ci.site import CONFIGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ci.evaluate.model import Tool
+
+
+CAPTURED_VERSIONS = sorted(path.name for path in (CAPTURED / "vllm_bench").iterdir())
 
 
 def with_values(**values: object) -> Callable[[str], str]:
@@ -58,6 +63,10 @@ def test_performance_is_read() -> None:
         (with_values(output_throughput=float("nan")), "output_throughput is nan"),
         (without("failed"), "failed is None"),
         (without("errors"), "no list errors"),
+        (without("output_lens"), "no list output_lens"),
+        (with_values(output_lens=[6, 6, 0, 6]), "1 of 4 requests ended with fewer than 1 output"),
+        (with_values(output_lens=[6, 6, 6]), "3 outputs are in the result where 4 belong"),
+        (with_values(output_lens=[6, 6, None, 6]), "output_lens is None"),
         (without("p99_ttft_ms"), "p99_ttft_ms is None"),
     ],
 )
@@ -95,6 +104,53 @@ def test_failed_requests_are_found_as_the_version_tells_them(
     problems = parse(job("vllm_bench", "performance", vllm=vllm), output).problems
     assert problem in "; ".join(problems)
     assert bool(problem) == bool(problems)
+
+
+def of_version(vllm: str, fault: str, **changes: Any) -> tuple[str, ...]:
+    """The problems that a captured result of this version has."""
+    fields = {"max_out_len": 8, "batch_size": 1, "ignore_eos": True, **changes}
+    asked = job("vllm_bench", "performance", vllm=vllm, **fields)
+    return parse(asked, captured(f"vllm_bench/{vllm}/{fault}")).problems
+
+
+def test_every_version_that_a_cpu_serves_has_its_captured_results() -> None:
+    offered = servable(load_versions(CONFIGS / "versions.yaml"), "cpu")
+    assert {path.name for path in (CAPTURED / "vllm_bench").iterdir()} == set(offered)
+
+
+@pytest.mark.parametrize("vllm", CAPTURED_VERSIONS)
+def test_a_whole_run_of_each_version_is_read(vllm: str) -> None:
+    output = captured(f"vllm_bench/{vllm}/whole")
+    asked = job("vllm_bench", "performance", vllm=vllm, max_out_len=8, ignore_eos=True)
+    result = parse(asked, output)
+    assert result.problems == ()
+    assert [item.tokens for item in result.items] == [8, 8, 8, 8]
+    assert len(result.measurements) == 14
+    assert all(figure.value > 0 for figure in result.measurements)
+
+
+@pytest.mark.parametrize("vllm", CAPTURED_VERSIONS)
+@pytest.mark.parametrize(
+    ("fault", "problems"),
+    [
+        ("refused", ["3 of 4 requests were completed", "1 of 4 requests failed", "Server Error"]),
+        ("cut", ["3 of 4 requests were completed", "1 of 4 requests failed", "not completed"]),
+        # All versions count these as completed: no error, and `failed` is 0 where there is one.
+        ("error-event", ["2 of 4 requests ended with fewer than 8 output tokens"]),
+    ],
+)
+def test_no_broken_run_of_any_version_passes(vllm: str, fault: str, problems: list[str]) -> None:
+    found = of_version(vllm, fault)
+    assert len(found) == len(problems)
+    for text, words in zip(found, problems, strict=True):
+        assert words in text
+
+
+@pytest.mark.parametrize("vllm", CAPTURED_VERSIONS)
+def test_without_ignore_eos_an_answer_has_at_least_one_token(vllm: str) -> None:
+    (problem,) = of_version(vllm, "error-event", ignore_eos=False)
+    assert problem.startswith("1 of 4 requests ended with fewer than 1 output tokens")
+    assert of_version(vllm, "whole", ignore_eos=False) == ()
 
 
 @pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
