@@ -197,19 +197,20 @@ def _test_resolved(session: nox.Session, resolution: str) -> None:
     session.run("uv", "pip", "list")
     if not session.posargs:
         session.run("python", "-m", "ci.setup", "--lab")
-    folders = {name: path for name, path in _tool_folders().items() if Path(path).is_dir()}
     chosen = session.posargs or ["tests/unit", "tests/integration"]
-    session.run("pytest", *chosen, env=folders)
+    session.run("pytest", *chosen, env=_tool_folders())
 
 
 def _tool_folders() -> dict[str, str]:
-    """Where the integration tests find the tools that they drive."""
+    """Where tests find the tools that they drive, of those that are here."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     workspace = os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
     made = {"VLLM": f"vllm-{VLLM}", **{name.upper(): name for name in TOOLS}}
+    folders = {name: Path(workspace, "envs", folder, "bin") for name, folder in made.items()}
     return {
-        f"LAMPLIGHTER_TEST_{name}_BIN": f"{workspace}/envs/{folder}/bin"
-        for name, folder in made.items()
+        f"LAMPLIGHTER_TEST_{name}_BIN": str(folder)
+        for name, folder in folders.items()
+        if folder.is_dir()
     }
 
 
