@@ -125,21 +125,13 @@ def install(uv: str, spec: dict[str, Any], way: Way) -> Way:
     say("making %s with Python %s" % (path, spec["python"]))
     run([uv, "venv", "--quiet", "--clear", "--python", spec["python"], path], env, advice)
     # Compiled once here, not by every process of every start: vLLM's takes half as long so.
-    argv = [
-        uv,
-        "pip",
-        "install",
-        "--compile-bytecode",
-        "--python",
-        path + "/bin/python",
-        *way.options,
-    ]
+    argv = [uv, "pip", "install", "--compile-bytecode", *way.options]
+    argv += ["--python", path + "/bin/python", *spec["packages"]]
     if spec.get("overrides"):
         listed = os.path.join(path, "overrides.txt")
         with open(listed, "w", encoding="utf-8") as file:
             file.write("\n".join(spec["overrides"]) + "\n")
         argv += ["--override", listed]
-    argv += spec["packages"]
     hint = way.said + ". " if way.said else "Is the package index reachable? "
     say("installing " + ", ".join(spec["packages"]))
     if spec.get("torch_backend") and not holds_torch(way, spec):
