@@ -7,7 +7,7 @@ import signal
 
 import own_network
 import pytest
-from lab_fixture import labs
+from lab_fixture import end_labs, labs
 from own_network import machine_network
 
 __all__ = ["labs", "machine_network"]
@@ -19,6 +19,13 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(number, signal.default_int_handler)
     if hasattr(config, "workerinput") and os.geteuid() == 0:
         config.stash[own_network.MACHINE] = own_network.enter_own()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take away the labs of parallel workers that were ended before they could do so."""
+    parallel = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if parallel and os.geteuid() == 0:
+        end_labs(config._tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

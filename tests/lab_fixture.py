@@ -50,6 +50,14 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab
         yield make
 
 
+def end_labs(folder: Path) -> None:
+    """End every lab whose files are below a folder, whoever made it and in whichever network."""
+    from ci.lab.lab import down  # noqa: PLC0415 - most runs leave none
+
+    for state in folder.rglob("lab.json"):
+        down(state.parent)
+
+
 def ssh_argv(lab: Lab, host: str, command: str, *options: str) -> list[str]:
     """Plain OpenSSH to a host of a lab."""
     where = f"{lab.user}@{lab.host(host).address}"
