@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import own_network
@@ -15,7 +16,6 @@ from ci.lab.run_tool import run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from ci.lab.model import Lab
 
@@ -54,8 +54,9 @@ def end_labs(folder: Path) -> None:
     """End every lab whose files are below a folder, whoever made it and in whichever network."""
     from ci.lab.lab import down  # noqa: PLC0415 - most runs leave none
 
-    for state in folder.rglob("lab.json"):
-        down(state.parent)
+    for parent, _, files in os.walk(folder):  # which passes over what a worker just removes
+        if "lab.json" in files:
+            down(Path(parent))
 
 
 def ssh_argv(lab: Lab, host: str, command: str, *options: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 In it a worker has every port, every lab subnet and every sign of a run (abstract sockets) to
 itself: nights of different workers neither meet nor stop each other. It has loopback alone, see
-network_namespaces(7); the fixture `machine_network` is for what needs more.
+network_namespaces(7); `machine_network` and `inside_machines` are for what needs more.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET of sched.h; os.unshare came with Python 3.12
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -59,12 +60,14 @@ def _call(name: str, *arguments: int) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
+def inside_machines(config: pytest.Config) -> AbstractContextManager[None]:
+    """Be in the machine's own network for a while, from which a package index is reached."""
+    machine = config.stash.get(MACHINE, None)
+    return nullcontext() if machine is None else inside(machine)
+
+
 @pytest.fixture(scope="module")
 def machine_network(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run a module's tests in the machine's own network, from which a package index is reached."""
-    machine = request.config.stash.get(MACHINE, None)
-    if machine is None:
+    """Run a module's tests in the machine's own network."""
+    with inside_machines(request.config):
         yield
-    else:
-        with inside(machine):
-            yield

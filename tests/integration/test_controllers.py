@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hosts_here import assert_given_back
+from own_network import inside_machines
 from pythons_here import each_python, pythons
 from uv import find_uv_bin
 
@@ -55,7 +56,8 @@ def controller(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str
     # uv's own cache first: it takes a second, and needs no index.
     installed = [uv(*install, "--offline")]
     if installed[0].returncode != 0:
-        installed.append(uv(*install))
+        with inside_machines(request.config):
+            installed.append(uv(*install))
     if installed[-1].returncode != 0:
         pytest.skip(f"no packages for this Python: {installed[-1].stderr.strip()[-300:]}")
     return python, VERSIONS[request.param]

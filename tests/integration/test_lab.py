@@ -94,7 +94,8 @@ def test_what_a_host_writes_stays_its_own(pair: Lab, names: tuple[str, str]) -> 
 @as_root
 def test_processes_and_ports_are_seen_from_outside(pair: Lab, names: tuple[str, str]) -> None:
     first, second = names
-    assert inside.processes(pair, first) == ()
+    # The sshd session of an earlier test may still be ending.
+    assert wait_for(lambda: inside.processes(pair, first) == (), PATIENCE_S)
     serve = "import socket,time; s=socket.create_server(('', 8123)); time.sleep(600)"
     command = f'setsid nohup python3 -c "{serve}" >/dev/null 2>&1 </dev/null &'
     said(pair, first, command)

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
+from hosts_here import new_run
 from pythons_here import each_python
 
 from ci.hosts.agent import Agent
@@ -85,7 +86,7 @@ def test_every_module_is_imported_without_a_warning(python: str, tmp_path: Path)
 def test_a_process_is_supervised_to_its_end_and_its_log_comes_home(agent: Agent, tmp_path: Path):
     ends: SimpleQueue = SimpleQueue()
     script = "echo first; (sleep 600 & ); echo $MARK; exit 7"
-    spec = Spec("run-1", "talker", ("sh", "-c", script), {"MARK": "sécond"})
+    spec = Spec(new_run(), "talker", ("sh", "-c", script), {"MARK": "sécond"})
     talker = start(agent, spec, ends.put)
     assert ends.get(timeout=PATIENCE_S) is talker
     state = talker.stop()
@@ -99,7 +100,7 @@ def test_a_process_is_supervised_to_its_end_and_its_log_comes_home(agent: Agent,
 
 def test_a_log_is_followed(agent: Agent):
     heard: SimpleQueue = SimpleQueue()
-    talker = start(agent, Spec("run-1", "talker", ("echo", "line")), lambda _: None)
+    talker = start(agent, Spec(new_run(), "talker", ("echo", "line")), lambda _: None)
     agent.begin(
         "follow",
         "log",
