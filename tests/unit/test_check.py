@@ -465,16 +465,6 @@ def test_the_list_of_aisbenchs_names_is_of_the_version_that_is_installed():
     assert pin in tools["aisbench"]["packages"]
 
 
-@pytest.mark.skipif(
-    "LAMPLIGHTER_TEST_AISBENCH_BIN" not in os.environ,
-    reason="LAMPLIGHTER_TEST_AISBENCH_BIN is unset: name the bin of an environment with AISBench",
-)
-def test_the_list_of_aisbenchs_names_is_current():
-    environment = Path(os.environ["LAMPLIGHTER_TEST_AISBENCH_BIN"]).parent
-    assert aisbench_confs.installed(environment) == aisbench_confs.known()
-    assert aisbench_confs.text_of(aisbench_confs.known()) == aisbench_confs.FILE.read_text("utf-8")
-
-
 def test_an_environment_without_aisbench(tmp_path):
     with pytest.raises(UserError, match="no AISBench in it"):
         aisbench_confs.installed(tmp_path)
