@@ -195,10 +195,12 @@ def _test_resolved(session: nox.Session, resolution: str) -> None:
     groups = nox.project.dependency_groups(PYPROJECT, "tests")
     session.install("--quiet", "--upgrade", "--resolution", resolution, "-e", ".", *groups)
     session.run("uv", "pip", "list")
-    if not session.posargs:
-        session.run("python", "-m", "ci.setup", "--lab")
-    chosen = session.posargs or ["tests/unit", "tests/integration"]
-    session.run("pytest", *chosen, env=_tool_folders())
+    if session.posargs:
+        session.run("pytest", *session.posargs, env=_tool_folders())
+        return
+    _pytest(session, "tests/unit", workers="auto")
+    session.run("python", "-m", "ci.setup", "--lab")
+    _pytest(session, "tests/integration", "-m", "not long", workers=_LIGHT)
 
 
 def _tool_folders() -> dict[str, str]:
