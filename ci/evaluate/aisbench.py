@@ -85,9 +85,19 @@ WITHOUT_REASONING = (
     "ais_bench.benchmark.utils.postprocess.model_postprocessors.extract_non_reasoning_content"
 )
 MODELS_MODULE = "lamplighter_models"
-# `evaluate` works without transformers' pipelines, which take 5 s to import in each of AISBench's
-# three processes and are of no use to requests sent to a server.
-QUICK = 'import sys\n\nsys.modules["transformers.pipelines"] = None\n'
+# Read by each of AISBench's Pythons at its start. `evaluate` works without transformers' pipelines,
+# which take 5 s to import in each of three processes, and which requests to a server do not need.
+# Caches such as yapf's would stay in the host's home: they go where the process's temporary files
+# are. Those of the hub, which may hold a tokenizer, stay where they are.
+AT_START = """\
+import os
+import sys
+
+sys.modules["transformers.pipelines"] = None
+caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+os.environ.setdefault("HF_HOME", os.path.join(caches, "huggingface"))
+os.environ["XDG_CACHE_HOME"] = os.environ.get("TMPDIR") or "/tmp"
+"""
 
 
 # AISBench drops what the server says of an answer besides its text. Its model classes are named in
@@ -142,7 +152,7 @@ def command(job: Job) -> Command:
     env |= {"no_proxy": job.endpoint.host, "PYTHONUNBUFFERED": "1"}
     files = {
         "config/run.py": _config(job),
-        "python/sitecustomize.py": QUICK,
+        "python/sitecustomize.py": AT_START,
         f"python/{MODELS_MODULE}.py": MODELS.format(answers=f"{job.work}/{ANSWERS}"),
     }
     return Command(tuple(argv), env, files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,25 @@ from ci.judge import NO_BASELINE, judge
 from ci.plan.model import Dataset, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from answer_server import Question
 
 READERS = {"gsm8k": ("test.jsonl", read_gsm8k, 40), "aime2024": ("aime.jsonl", read_aime, 30)}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home that is new to the tool, as a host's is: nothing may be left in it."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    # A short name: tools make sockets in it.
+    with tempfile.TemporaryDirectory(prefix="tool-") as temporary:
+        monkeypatch.setenv("TMPDIR", temporary)
+        yield
+    assert list(folder.rglob("*")) == []
 
 
 def make_tokenizer(folder: Path) -> str:
