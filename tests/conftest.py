@@ -28,8 +28,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         end_labs(config._tmp_path_factory.getbasetemp())
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs root from this one place: then pytest tells all of it in one line."""
+    if os.geteuid() != 0 and "as_root" in item.fixturenames:
+        pytest.skip("needs root, for hosts in network namespaces and for mounts: run as root")
+
+
 @pytest.fixture(scope="session")
 def as_root() -> None:
-    """Skip what needs root, with one reason for all of it: then pytest tells it in one line."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, for hosts in network namespaces and for mounts: run them as root")
+    """Ask for root; without it a test is skipped."""

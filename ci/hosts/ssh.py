@@ -110,7 +110,8 @@ class SshConnection:
             raise ConnectionLost(f"{self.host}: the connection broke: {self._link.loss}")
         command = shlex.join(argv)
         try:
-            return SshChannel(self._link, _execute(transport, command), command)
+            # Without exec some shells, such as dash, stay and make an exit code of a signal.
+            return SshChannel(self._link, _execute(transport, f"exec {command}"), command)
         except (SSHException, OSError, EOFError) as error:
             told = str(error) or "the connection broke"
             raise ConnectionLost(
