@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from itertools import zip_longest
 
 import own_network
 import pytest
@@ -19,6 +20,14 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(number, signal.default_int_handler)
     if hasattr(config, "workerinput") and os.geteuid() == 0:
         config.stash[own_network.MACHINE] = own_network.enter_own()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, tools that compute and faults that wait in turn."""
+    tools = [item for item in items if item.path.name == "test_scoring.py"]
+    faults = [item for item in items if item.path.parent.name == "faults"]
+    first = [item for pair in zip_longest(tools, faults) for item in pair if item is not None]
+    items[:] = [*first, *(item for item in items if item not in set(first))]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
