@@ -62,6 +62,7 @@ class Ended:
         return json.loads((self.folder / "run.json").read_text())
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let nights on this machine come one after another: it is one host."""
     for item in items:
