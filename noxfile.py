@@ -150,13 +150,13 @@ def _device(session: nox.Session) -> Device:
 
 
 def _pytest(session: nox.Session, *arguments: str, workers: str) -> None:
-    """Run tests in parallel, those of one `xdist_group` one after another; name the slowest.
+    """Run tests in parallel, as tests/in_parallel.py distributes them; name the slowest.
 
     Parallel workers of root have networks of their own, see tests/own_network.py. Without root all
     nights share one, in which they would meet.
     """
     alone = os.geteuid() != 0 and "tests/unit" not in arguments
-    parallel = ["-n", "0" if alone else workers, "--dist", "loadgroup"]
+    parallel = ("-n", "0" if alone else workers)
     session.run("pytest", *arguments, *parallel, "--durations=20", env=_tool_folders())
 
 

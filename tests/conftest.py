@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from itertools import zip_longest
 
 import own_network
 import pytest
+from in_parallel import in_turn, pytest_xdist_make_scheduler
 from lab_fixture import end_labs, labs
 from own_network import machine_network
 
-__all__ = ["labs", "machine_network"]
+__all__ = ["labs", "machine_network", "pytest_xdist_make_scheduler"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,11 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, tools that compute and faults that wait in turn."""
-    tools = [item for item in items if item.path.name == "test_scoring.py"]
-    faults = [item for item in items if item.path.parent.name == "faults"]
-    first = [item for pair in zip_longest(tools, faults) for item in pair if item is not None]
-    items[:] = [*first, *(item for item in items if item not in set(first))]
+    items[:] = in_turn(items)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

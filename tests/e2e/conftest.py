@@ -62,14 +62,6 @@ class Ended:
         return json.loads((self.folder / "run.json").read_text())
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let nights on this machine come one after another: it is one host."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent and "labs" not in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("this machine"))
-
-
 @pytest.fixture(scope="session")
 def vllm(request: pytest.FixtureRequest) -> str:
     return request.config.getoption("--vllm")

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from stage import Night, Stage
 
-# Of all that is played here, one at a time has two vLLM servers in memory.
-pytestmark = pytest.mark.xdist_group("vllm")
 CASE = PROJECT / "configs" / "cases" / "local-2-hosts.yaml"
 SERVER = "vllm serve"
 READY_S = 300
