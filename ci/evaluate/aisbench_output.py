@@ -47,6 +47,7 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
         problems.append(f"{empty} of {len(predictions)} predictions are empty")
     score = _score(job, output)
     items = _items(job, output, predictions)
+    problems += _broken_off(output, items)
     right = sum(item.correct is True for item in items)
     if all(item.correct is not None for item in items) and items:
         share = 100 * right / len(items)
@@ -152,7 +153,24 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     figures += _latencies(job, output.text(f"{stem}.csv"), done, f"{stem}.csv")
     answers = _answers(output)
     items = tuple(_item(row, answers) for row in rows)
+    problems += _without_tokens(items) or _broken_off(output, items)
     return Result(tuple(figures), items)
+
+
+def _without_tokens(items: tuple[Item, ...]) -> tuple[str, ...]:
+    """Find requests that AISBench calls successful though their stream brought no token."""
+    empty = sum(item.tokens is None or item.tokens < 1 for item in items)
+    if not empty:
+        return ()
+    return (f"{empty} of {len(items)} requests brought no token; see the server's log",)
+
+
+def _broken_off(output: Output, items: tuple[Item, ...]) -> tuple[str, ...]:
+    """Find answers that AISBench calls successful though the server never said why they ended."""
+    cut = sum(item.finish_reason is None for item in items)
+    if not cut or output.find(ANSWERS) is None:
+        return ()
+    return (f"{cut} of {len(items)} answers were broken off; see the server's log",)
 
 
 def _failed_requests(job: Job, whole: dict[str, Any]) -> tuple[str, ...]:

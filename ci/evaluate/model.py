@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import dataclass, field, replace
@@ -184,6 +185,10 @@ def number(value: object, what: str) -> float:
     return float(value)
 
 
+# How a file that is not what it should be shows in the code that takes it apart.
+UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, csv.Error)
+
+
 def read(
     job: Job,
     output: Output,
@@ -205,4 +210,8 @@ def read(
         result = reader(job, output, problems)
     except Unreadable as error:
         return Result(problems=(*problems, str(error)))
+    # Whatever else a tool wrote there: one benchmark is unknown, the others go on.
+    except UNREADABLE as error:
+        why = f"its output cannot be read: {type(error).__name__}: {error}"
+        return Result(problems=(*problems, why))
     return Result(result.measurements, result.items, (*problems, *result.problems))

@@ -147,7 +147,7 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
         found.append("not one output token was generated")
     errors = [error for error in _list(result, "errors") if error]
     if errors:
-        last = str(errors[0]).strip().splitlines()[-1]
+        last = (str(errors[0]).strip().splitlines() or ["no text"])[-1]
         found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
     return (*found, *_cut_short(job, result, failed))
 

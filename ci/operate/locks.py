@@ -90,6 +90,8 @@ def lock(version: str, device: str, tool: str, platform: str, *, check: bool) ->
     """
     asked = bool(version or device or tool or platform)
     chosen = list(entries(version, device, tool, platform))
+    if not chosen:
+        raise UserError("no environment is all that was asked for; `inv versions` lists them")
     left = [entry for entry in chosen if entry.state != "current"]
     if check:
         for entry in left:

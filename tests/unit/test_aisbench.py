@@ -56,13 +56,33 @@ def test_what_the_server_said_of_each_answer_is_kept_with_its_item() -> None:
     ]
     lines = "".join(json.dumps(row) + "\n" for row in said)
     result = parse(job("aisbench"), replace(output, files={**output.files, "answers.jsonl": lines}))
-    assert result.problems == ()
+    # Of the others the server never said why they ended.
+    assert result.problems == ("3 of 4 answers were broken off; see the server's log",)
     assert [(i.tokens, i.finish_reason) for i in result.items] == [
         (None, None),
         (7, "length"),
         (None, None),
         (None, None),
     ]
+
+
+@pytest.mark.parametrize("tokens", [0, -1, 0.0, None, "5"])
+def test_a_stream_without_a_token_is_no_success(tokens: object) -> None:
+    output = captured("aisbench_performance")
+    (name,) = (name for name in output.files if name.endswith("_details.jsonl"))
+    rows = [json.loads(line) for line in output.files[name].splitlines()]
+    rows[1]["output_tokens"] = tokens
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    broken = replace(output, files={**output.files, name: lines})
+    result = parse(job("aisbench", "performance"), broken)
+    assert result.problems == ("1 of 4 requests brought no token; see the server's log",)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"uuid": [1]}\n', "1" * 5000])
+def test_an_answer_file_that_makes_no_sense_is_a_problem(text: str) -> None:
+    output = captured("aisbench_accuracy")
+    result = parse(job("aisbench"), replace(output, files={**output.files, "answers.jsonl": text}))
+    assert result.problems
 
 
 def test_performance_is_read_with_its_units() -> None:
