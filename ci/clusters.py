@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ci.case import address
 from ci.case.cluster import SECTIONS, Cluster, HostEntry, Settings
-from ci.case.load import bytes_of
-from ci.case.source import read
-from ci.case.wording import found, problems
+from ci.documents import address
+from ci.documents.files import bytes_of
+from ci.documents.source import read
+from ci.documents.wording import found, problems
 from ci.errors import CaseError, UserError
 from ci.hosts.target import LOCAL_ADDRESSES, Accelerator, Target
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from ci.case.cluster import AcceleratorEntry
-    from ci.case.source import Source
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 CLUSTERS = Path(__file__).resolve().parent.parent / "configs" / "clusters"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ci.case.model import Device  # noqa: TC001 - pydantic reads it
+from ci.case.model import Device
 from ci.errors import UserError
 from ci.locks import current as current_locks
 from ci.locks import fingerprint_of, locked, resolution_of

@@ -12,7 +12,8 @@ from ci.errors import ExitCode, Interrupted, LamplighterError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.model import Benchmark, Comparison
+    from ci.case.benchmark import Benchmark
+    from ci.case.model import Comparison
     from ci.evaluate.model import Measurement, Result
 
 Outcome = Literal["pass", "fail", "unknown"]

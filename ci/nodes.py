@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci import clusters
-from ci.case.wording import nearest
 from ci.clusters import inline, this_machine
+from ci.documents.wording import nearest
 from ci.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from ci.documents.wording import NEEDS
+
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
-# `problems` in ci.case.wording reports it as a missing key beside the one that has the error.
-NEEDS = "needs"
 ADVICE = "give both 'baseline' and 'threshold', or leave out both"
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ci.case import address
-from ci.case.model import Device, Strict
+from ci.case.model import Device
+from ci.documents import address
+from ci.documents.strict import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

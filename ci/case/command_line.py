@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from ci.case.values import defect
+from ci.documents.values import defect
 
 _SHELL = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<"})
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ci.case.model import Service, Strict
-from ci.case.values import Port  # noqa: TC001 - pydantic reads it
-from ci.case.wording import found
+from ci.case.model import Service
+from ci.documents.strict import Strict
+from ci.documents.values import Port
+from ci.documents.wording import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 _HOST = 0

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import sweep
-from ci.case.source import MAX_BYTES, read
-from ci.case.wording import found
+from ci.documents.files import bytes_of, is_file
+from ci.documents.source import read
+from ci.documents.wording import found
 from ci.errors import CaseError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ci.case.model import Case
-    from ci.case.source import Source
+    from ci.documents.source import Source
 
 # Keys of the top that only one dialect has; `deployment` is what is left.
 SINGLE_NODE = ("test_cases",)
@@ -34,7 +35,7 @@ def find(name: str, cases_folder: Path) -> Path:
     """
     candidates = (Path(name), cases_folder / name, cases_folder / f"{name}.yaml")
     for path in candidates:
-        if name and _is_file(path):
+        if name and is_file(path):
             return path
     raise UserError(_not_found(name, cases_folder))
 
@@ -73,20 +74,6 @@ def load(path: Path) -> tuple[Case, ...]:
     return parse(bytes_of(path), str(path))
 
 
-def bytes_of(path: Path) -> bytes:
-    """Read a file whole, or a byte more than may be in it.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path}: cannot be read: {reason}; check the path") from error
-
-
 def parse(data: bytes, path: str) -> tuple[Case, ...]:
     """Make the cases of a file's bytes. Pure.
 
@@ -111,24 +98,16 @@ def cases_of(source: Source) -> tuple[Case, ...]:
 def _reader(document: Collection[str]) -> Callable[[Source], tuple[Case, ...]]:
     """The reader of a document's dialect; the others' models are not even made."""
     if any(key in document for key in SINGLE_NODE):
-        from ci.case import single_node  # noqa: PLC0415
+        from ci.case.single_node import reader as single_node  # noqa: PLC0415
 
         return single_node.read
     if any(key in document for key in EXTERNAL_DP):
-        from ci.case import external_dp  # noqa: PLC0415
+        from ci.case.external_dp import reader as external_dp  # noqa: PLC0415
 
         return lambda source: (external_dp.read(source),)
-    from ci.case import deployment  # noqa: PLC0415
+    from ci.case.deployment import reader as deployment  # noqa: PLC0415
 
     return lambda source: (deployment.read(source),)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        # Too long a name, or a folder that may not be searched: no file that we could read.
-        return False
 
 
 def _not_found(name: str, cases_folder: Path) -> str:

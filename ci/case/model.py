@@ -4,106 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from ci.case.baseline import Amount, Threshold  # noqa: TC001 - pydantic reads it
-from ci.case.options import Json, Number, Texts, ToolName, Truth, Whole  # noqa: TC001 - likewise
-from ci.errors import Problem  # noqa: TC001 - pydantic reads it
+from ci.case.benchmark import Benchmark
+from ci.documents.strict import Strict
+from ci.errors import Problem
 
 Device = Literal["cpu", "cuda", "ascend"]
 DEVICES: tuple[Device, ...] = get_args(Device)
-
-
-class Strict(BaseModel):
-    """Frozen, strict about types, and unknown keys are refused."""
-
-    # Built when first used: a file needs the models of one dialect.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
-    )
-
-
-class Entry(Strict):
-    """One evaluation as a case file writes it: what to ask, with which tool, and what to reach.
-
-    Accuracy baselines and thresholds are percentage points; a performance baseline is output
-    tokens per second and its threshold a factor of it. Without both, any sound figure passes.
-    `dataset_path_local` wins over `dataset_path`. `thinking` and `enable_thinking` are short for
-    `chat_template_kwargs`. The last ones come from a model's generation_config.json; nothing reads
-    them.
-    """
-
-    case_type: Literal["accuracy", "performance"] = Field(
-        description="what is measured: accuracy or performance",
-    )
-    dataset_path: str = Field(min_length=1, description="the dataset to ask, e.g. gsm8k")
-    tool: ToolName = "aisbench"
-    request_conf: str | None = None
-    dataset_conf: str | None = None
-    num_prompts: int | None = Field(default=None, gt=0)
-    max_out_len: int = Field(gt=0, description="the most tokens that one answer may have")
-    batch_size: int = Field(gt=0, description="how many requests are in flight at once")
-    request_rate: float = Field(default=0, ge=0)
-    temperature: Number | None = Field(default=None, ge=0)
-    top_p: Number | None = Field(default=None, gt=0, le=1)
-    top_k: Whole | None = None
-    min_p: Number | None = Field(default=None, ge=0, le=1)
-    seed: Whole | None = None
-    presence_penalty: Number | None = Field(default=None, ge=-2, le=2)
-    repetition_penalty: Number | None = Field(default=None, gt=0)
-    stop: Texts | None = None
-    ignore_eos: Truth | None = None
-    thinking: Truth | None = None
-    enable_thinking: Truth | None = None
-    chat_template_kwargs: Json | None = None
-    no_pred: Truth | None = None
-    model_path: str | None = None
-    dataset_path_local: str | None = None
-    case_name: str | None = None
-    trust_remote_code: bool = False
-    deadline_s: float = Field(default=14_400, gt=0)
-    baseline: Amount | None = Field(
-        default=None,
-        description="the figure of a healthy night: percent, or output tokens per second; without "
-        "it and `threshold`, every sound figure passes as `no baseline yet`",
-    )
-    threshold: Threshold = Field(
-        default=None,
-        validate_default=True,
-        description="how far below the baseline still passes: percentage points for accuracy, "
-        "a factor such as 0.97 for performance",
-    )
-    bos_token_id: int | None = None
-    eos_token_id: int | None = None
-    do_sample: bool | None = None
-    logprobs: int | None = None
-    transformers_version: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _local_first(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        local = value.get("dataset_path_local") if isinstance(value, dict) else None
-        named = isinstance(local, str) and local
-        return value | {"dataset_path": local} if named else value
-
-    @property
-    def expected(self) -> tuple[float, float] | None:
-        """The baseline and its threshold; None where the case has none yet."""
-        both = (self.baseline, self.threshold)
-        return None if both[0] is None or both[1] is None else (both[0], both[1])
-
-    @property
-    def template(self) -> dict[str, Any]:
-        """What goes to the chat template: the short forms and `chat_template_kwargs`."""
-        short = {"thinking": self.thinking, "enable_thinking": self.enable_thinking}
-        given = {key: value for key, value in short.items() if value is not None}
-        return given | (self.chat_template_kwargs or {})
-
-
-class Benchmark(Entry):
-    """An evaluation together with the name that it stands under in the file."""
-
-    name: str = Field(min_length=1)
 
 
 # Where the field's own images have their checkout, with the proxy scripts.

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from ci.case.values import defect
-from ci.case.wording import found
-from ci.evaluate.tools import TOOLS
+from ci.documents.values import defect
+from ci.documents.wording import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 # What files carry over from a model's generation_config.json.
@@ -48,14 +46,6 @@ def as_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _known_tool(name: str) -> str:
-    if name not in TOOLS:
-        near = difflib.get_close_matches(name, TOOLS)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise defect(f"{name!r} is no tool of ours, there are: {', '.join(TOOLS)}{guess}")
-    return name
-
-
 def _list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -63,7 +53,6 @@ def _list(value: object) -> object:
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_number)]
-ToolName = Annotated[str, AfterValidator(_known_tool)]
 Json = Annotated[dict[str, Any], AfterValidator(as_json)]
 Texts = Annotated[list[str], BeforeValidator(_list)]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.case.wording import nearest
-from ci.plan.variables import HOST_VARIABLES, names, references
+from ci.case.variables import HOST_VARIABLES, names, references
+from ci.documents.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 

@@ -17,16 +17,16 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci.case.values import in_file_order
-from ci.case.wording import found, nearest
+from ci.documents.values import in_file_order
+from ci.documents.wording import found, nearest
 from ci.errors import CaseError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ci.case.model import Case
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
 
 Scalar = str | int | float | bool
 # What stands under `sweep`; for whoever describes the format of case files.

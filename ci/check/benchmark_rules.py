@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.case.wording import nearest
 from ci.check.aisbench_confs import known
 from ci.check.finding import Remark
 from ci.check.surroundings import registry
 from ci.datasets import name_of
+from ci.documents.wording import nearest
 from ci.evaluate.aisbench import REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.model import Benchmark
+    from ci.case.benchmark import Benchmark
     from ci.check.finding import Subject
 
 _LEAST_BASELINE = 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
-from ci.plan.argv import nodes, number, option, parallel
+from ci.vllm.command_line import nodes, number, option, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

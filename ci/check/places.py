@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.case.place import START, Place, key_text
+from ci.documents.place import START, Place, key_text
 from ci.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.source import Source
+    from ci.documents.source import Source
 
 # A flag is no part of a longer one.
 _WORD = r"(?<![\w-]){}(?![\w-])"

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case.load import cases_of, find
-from ci.case.source import MAX_BYTES, read
 from ci.check.finding import Finding, Server, Subject
 from ci.check.places import Places, places_of
 from ci.check.rules import remarks
 from ci.check.show import shown
 from ci.check.surroundings import site_of
+from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.plan.build import build
 from ci.site import CASES

@@ -8,9 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
-from ci.plan.argv import has, option
-from ci.serve.reasons import GONE, GONE_SINCE
-from ci.vllm_version import is_before
+from ci.vllm.command_line import has, option
+from ci.vllm.failures import GONE_SINCE
+from ci.vllm.flags import GONE
+from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

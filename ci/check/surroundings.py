@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci import datasets, environments
-from ci.case.wording import nearest
+from ci.documents.wording import nearest
 from ci.errors import UserError
 from ci.evaluate.tools import TOOLS
 from ci.made_up import made_up_site

@@ -14,7 +14,7 @@ from ci.errors import InfrastructureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ci.case.model import Benchmark
+    from ci.case.benchmark import Benchmark
     from ci.plan.model import Dataset, Endpoint, Evaluation
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
 from ci.evaluate.model import Command, Item, Measurement, Result, Unreadable, number, read
-from ci.vllm_version import is_before
+from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
     from ci.evaluate.model import Job, Output

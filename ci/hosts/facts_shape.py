@@ -5,7 +5,7 @@ A host may leave out, or give as null, whatever it does not know. What is here i
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address  # noqa: TC003 - pydantic reads them
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ci.case.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.errors import UserError
 from ci.plan.model import url_of
-from ci.plan.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.report.redact import looks_secret, redact_argv, secrets_of
 
 if TYPE_CHECKING:

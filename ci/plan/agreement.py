@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ci.errors import CaseError, Problem, UserError
-from ci.plan.argv import Parallel, parallel
-from ci.plan.ports import named_ports
+from ci.vllm.command_line import Parallel, parallel
+from ci.vllm.ports import named_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

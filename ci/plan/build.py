@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 from ci.plan.agreement import check, head_of, ranks_of
-from ci.plan.argv import answers_at, served_name
 from ci.plan.evaluations import evaluation
 from ci.plan.model import Endpoint, Plan
 from ci.plan.router import VLLM_ROUTER, router, service
 from ci.plan.servers import server
+from ci.vllm.command_line import answers_at, served_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ci.case.variables import RUN_FOLDER
 from ci.errors import UserError
 from ci.evaluate.model import job_of
 from ci.evaluate.tools import TOOLS
 from ci.plan.model import Evaluation
-from ci.plan.variables import RUN_FOLDER
 
 if TYPE_CHECKING:
-    from ci.case.model import Benchmark, Case
+    from ci.case.benchmark import Benchmark
+    from ci.case.model import Case
     from ci.plan.build import Site
     from ci.plan.model import Endpoint, Host
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.case.model import Benchmark, Case, Role
+    from ci.case.benchmark import Benchmark
+    from ci.case.model import Case, Role
 
 # What stands for an environment of ours where a host's own `vllm` is used.
 PATH_VLLM = "vllm"

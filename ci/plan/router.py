@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.variables import expand, expand_env
 from ci.errors import UserError
-from ci.plan.argv import answers_at, has
 from ci.plan.model import Process, url_of
 from ci.plan.servers import from_environment, known_on, network_env
-from ci.plan.variables import expand, expand_env
+from ci.vllm.command_line import answers_at, has
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.plan.argv import answers_at, port
+from ci.case.variables import RUN_FOLDER, expand, expand_env
 from ci.plan.model import Process, url_of
-from ci.plan.ports import SERVER_PORT, ports_of
-from ci.plan.variables import RUN_FOLDER, expand, expand_env
+from ci.vllm.command_line import answers_at, port
+from ci.vllm.ports import SERVER_PORT, ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def server(case: Case, site: Site, node: Node) -> Process:
 
 
 def known_on(case: Case, site: Site, at: int, process: str, *, master: int = 0) -> dict[str, str]:
-    """The variables that every process on a host has; see `ci.plan.variables`.
+    """The variables that every process on a host has; see `ci.case.variables`.
 
     Args:
         case: what is served.

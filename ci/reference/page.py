@@ -5,9 +5,12 @@ from __future__ import annotations
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
-from ci.case import deployment, external_dp, single_node, sweep
+from ci.case import sweep
+from ci.case.deployment import reader as deployment
+from ci.case.external_dp import reader as external_dp
+from ci.case.single_node import reader as single_node
+from ci.case.variables import HOST_VARIABLES, VARIABLES
 from ci.check.rules import RULES
-from ci.plan.variables import HOST_VARIABLES, VARIABLES
 from ci.reference.prose import HEAD, OTHERWISE, VARIABLES_HEAD
 from ci.reference.schema import schema
 from ci.reference.types import written
@@ -15,7 +18,7 @@ from ci.reference.types import written
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ci.case.model import Strict
+    from ci.documents.strict import Strict
 
 _DIALECTS = (
     ("deployment", deployment.SECTIONS),

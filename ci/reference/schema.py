@@ -9,10 +9,10 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from ci.case import sweep
-from ci.case.deployment import Deployment
-from ci.case.external_dp import ExternalDp
+from ci.case.deployment.reader import Deployment
+from ci.case.external_dp.reader import ExternalDp
 from ci.case.load import EXTERNAL_DP, SINGLE_NODE
-from ci.case.single_node import SingleNode
+from ci.case.single_node.model import SingleNode
 from ci.reference.meanings import meaning_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import core_schema
 
-    from ci.case.model import Strict
+    from ci.documents.strict import Strict
 
 DIALECTS: dict[str, type[Strict]] = {
     "deployment": Deployment,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ci.plan.argv import number, option, parallel
 from ci.report.rows import Row, spans
+from ci.vllm.command_line import number, option, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,7 +9,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ci.plan.variables import HOST_VARIABLES
+from ci.case.variables import HOST_VARIABLES
 from ci.report.redact import redact_argv, redact_env
 
 if TYPE_CHECKING:

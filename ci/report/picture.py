@@ -8,16 +8,16 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from ci.plan.argv import nodes, number, parallel
 from ci.report.edges import edges
 from ci.report.rows import SIZES, rows_of, size, spans
+from ci.vllm.command_line import nodes, number, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.plan.argv import Parallel
     from ci.plan.model import Host, Plan, Process
     from ci.report.rows import Row
+    from ci.vllm.command_line import Parallel
 
 WIDTH = 100
 _VISIBLE = ("ASCEND_RT_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ci.case.wording import nearest
+from ci.case.variables import RUN_FOLDER
+from ci.documents.wording import nearest
 from ci.errors import UserError
 from ci.evaluate.model import job_of
 from ci.evaluate.tools import TOOLS
-from ci.plan.variables import RUN_FOLDER
 from ci.report import paste
 from ci.report.picture import picture
 from ci.report.redact import redact_argv, redact_env
@@ -17,7 +17,7 @@ from ci.report.redact import redact_argv, redact_env
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.model import Benchmark
+    from ci.case.benchmark import Benchmark
     from ci.evaluate.model import Command
     from ci.plan.model import Evaluation, Plan, Preparation, Process
 

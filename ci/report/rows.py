@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ci.plan.argv import number, parallel
+from ci.vllm.command_line import number, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,12 +9,12 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
+from ci.case.variables import HOST_VARIABLES
 from ci.errors import ArchiveRefused, HostBusy, InfrastructureError, LamplighterError
 from ci.hosts import process
 from ci.hosts.answers import Answer, call_all, gather
 from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
 from ci.hosts.process import Launch, log_home
-from ci.plan.variables import HOST_VARIABLES
 from ci.serve.watch import await_ends, cause_of_end, telling
 
 if TYPE_CHECKING:

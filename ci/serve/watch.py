@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ci.errors import HostLost, ProcessDied
 from ci.hosts.process import tail_of
 from ci.serve import probe
-from ci.serve.classify import classify
+from ci.vllm.classify import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ import pytest
 from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
 from run_tool import evaluate
 
-from ci.case.model import Benchmark
+from ci.case.benchmark import Benchmark
 from ci.evaluate.model import Job
 from ci.evaluate.tools import TOOLS
 from ci.judge import NO_BASELINE, judge

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tool_outputs import captured, edited, job
 
-from ci.case.model import Entry
+from ci.case.benchmark import Entry
 from ci.errors import UserError
 from ci.evaluate.aisbench import command, parse
 from ci.plan.model import Dataset, Endpoint

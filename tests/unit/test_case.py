@@ -7,9 +7,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.case import deployment
+from ci.case.benchmark import Benchmark
+from ci.case.deployment import reader as deployment
 from ci.case.load import find, load, load_one, parse
-from ci.case.model import Benchmark, Case
+from ci.case.model import Case
 from ci.errors import CaseError, UserError
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -278,11 +279,11 @@ BAD = {
     ),
     "misspelt tool": (
         [("tool: vllm_bench", "tool: vllm-bench")],
-        (31, 11, "benchmarks.perf.tool", "lm_eval, vllm_bench; did you mean 'vllm_bench'?"),
+        (31, 11, "benchmarks.perf.tool", "found the text 'vllm-bench'; did you mean 'vllm_bench'?"),
     ),
     "tool that is like none": (
         [("tool: vllm_bench", "tool: 7")],
-        (31, 11, "benchmarks.perf.tool", "expected text, found the number 7"),
+        (31, 11, "benchmarks.perf.tool", "'lm_eval' or 'vllm_bench', found the number 7"),
     ),
     "unsafe benchmark name": (
         [("  acc:", "  ../acc:")],

@@ -5,8 +5,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.case import source
-from ci.case.place import Place, key_text
+from ci.documents import source
+from ci.documents.place import Place, key_text
 from ci.errors import CaseError
 
 LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if yaml.__with_libyaml__ else [])]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ci.serve.classify import classify
-from ci.serve.reasons import GONE, GONE_SINCE, RULES
+from ci.vllm.classify import classify
+from ci.vllm.failures import GONE_SINCE, RULES
+from ci.vllm.flags import GONE
 
 LOGS = Path(__file__).parent / "captured" / "vllm_logs"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ci import clusters
-from ci.case import address
-from ci.case.address import Written
 from ci.case.cluster import HostEntry, Settings
 from ci.clusters import inline, parse
+from ci.documents import address
+from ci.documents.address import Written
 from ci.errors import CaseError, UserError
 from ci.hosts.target import Accelerator, Target
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from ci.case.model import Benchmark
+from ci.case.benchmark import Benchmark
 from ci.evaluate.model import Job, Output
 from ci.plan.model import Dataset, Endpoint
 

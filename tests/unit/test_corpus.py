@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci.case import source
 from ci.case.load import load
+from ci.case.variables import VARIABLES
+from ci.documents import source
 from ci.errors import CaseError
-from ci.plan.variables import VARIABLES
 
 CORPUS = os.environ.get("CASE_CORPUS")
 FOLDERS = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ci.case.disaggregation import PROXY
 from ci.case.load import parse
-from ci.case.separation import PROXY
 from ci.errors import CaseError
 
 SERVE = "vllm serve m --port $SERVER_PORT"

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.case import external_dp, source
+from ci.case.external_dp import reader as external_dp
+from ci.documents import source
 from ci.errors import CaseError
 from ci.hosts.target import Target
 from ci.plan.build import Site, build

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from ci.case.model import Benchmark, Comparison
+from ci.case.benchmark import Benchmark
+from ci.case.model import Comparison
 from ci.errors import CaseError, ExitCode, Interrupted, NotReady, ProcessDied, UserError
 from ci.evaluate.model import Measurement, Result
 from ci.judge import ABOVE_THE_BAND, Check, combine, exit_code, judge, marred

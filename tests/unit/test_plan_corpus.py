@@ -17,8 +17,8 @@ import yaml
 from ci.case.load import load
 from ci.errors import UserError
 from ci.made_up import made_up_site
-from ci.plan.argv import option, parallel
 from ci.plan.build import build
+from ci.vllm.command_line import option, parallel
 
 CORPUS = os.environ.get("CASE_CORPUS")
 FOLDERS = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")

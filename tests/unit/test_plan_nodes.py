@@ -9,10 +9,10 @@ import pytest
 from ci.case.load import parse
 from ci.errors import UserError
 from ci.hosts.target import Target
-from ci.plan.argv import option
 from ci.plan.build import Site, build
 from ci.plan.model import Dataset, Host, Preparation
 from ci.report.plan import as_text, as_values
+from ci.vllm.command_line import option
 
 HEAD = "vllm serve m --port 8080 --data-parallel-size 2 --data-parallel-size-local 1"
 HEAD += " --data-parallel-address $LOCAL_IP --data-parallel-rpc-port 13389"

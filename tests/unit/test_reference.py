@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from ci.case.load import load, parse
-from ci.case.model import Strict
+from ci.documents.strict import Strict
 from ci.errors import CaseError
 from ci.reference.files import FILES
 from ci.reference.meanings import meaning_of, said_here

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.case import single_node
 from ci.case.load import parse
 from ci.case.model import Asked, Comparison
+from ci.case.single_node import reader as single_node
 from ci.errors import CaseError
 from ci.made_up import made_up_site
 from ci.plan.build import build

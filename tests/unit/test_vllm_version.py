@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci.vllm_version import is_before
+from ci.vllm.version import is_before
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.case.model import Benchmark
+from ci.case.benchmark import Benchmark
 from ci.evaluate.model import Job, Output
 from ci.plan.model import Dataset, Endpoint
 

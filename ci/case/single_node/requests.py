@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
-from pydantic import AfterValidator, Field
-
-from ci.case.model import Asked, Comparison, Strict
-from ci.case.options import as_json
-from ci.case.values import defect
-from ci.case.wording import found, nearest
+from ci.case.model import Asked, Comparison
+from ci.case.single_node.model import Kind, Metric
+from ci.documents.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.place import KeyPath
-    from ci.case.single_node import TestCase
-    from ci.case.source import Source
+    from ci.case.single_node.model import TestCase
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
-Kind = Literal[
-    "completion",
-    "chat_completion",
-    "image",
-    "messages",
-    "check_rank0_process_count",
-    "benchmark_comparisons",
-]
 _ASKED = {"completion", "chat_completion"}
 _COMPARED = "benchmark_comparisons"
 _NOT_RUN = {
@@ -34,36 +23,12 @@ _NOT_RUN = {
     "messages": "the Messages API",
     "check_rank0_process_count": "the number of processes",
 }
-Metric = Literal["TTFT", "TPOT", "ITL", "E2EL", "Output Token Throughput", "Request Throughput"]
 METRICS: dict[Metric, str] = {
     metric: metric.lower().replace(" ", "_")
     if "Throughput" in metric
     else f"{metric.lower()}_average"
     for metric in get_args(Metric)
 }
-
-
-def _arguments(value: object) -> object:
-    """Check that these are one mapping, or a list of them."""
-    for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, dict):
-            raise defect(f"expected a mapping of keys to values, found {found(one)}")
-        as_json(one)
-    return value
-
-
-# One for all prompts, or a list of one for each, which `messages` alone knows.
-Arguments = Annotated[Any, AfterValidator(_arguments)]
-
-
-class ComparisonEntry(Strict):
-    """One entry of `benchmark_comparisons_args`."""
-
-    metric: Metric = "TTFT"
-    baseline: str = Field(description="it names the benchmark that the other is held against")
-    target: str = Field(description="it names the benchmark whose figure is held against it")
-    ratio: float = Field(default=1.0, gt=0)
-    operator: Literal["<", "<=", ">", ">="] = "<"
 
 
 def asked(entry: TestCase) -> Asked:

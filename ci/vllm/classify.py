@@ -10,10 +10,11 @@ import signal as signals
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.serve.reasons import FLAG_ADVICE, GONE, OOM_KILLER, RULES
+from ci.vllm.failures import FLAG_ADVICE, OOM_KILLER, RULES
+from ci.vllm.flags import GONE
 
 if TYPE_CHECKING:
-    from ci.serve.reasons import Kind, Rule
+    from ci.vllm.failures import Kind, Rule
 
 # A log line of vLLM: `(EngineCore pid=7) ERROR 11-21 04:39:48 [core.py:1510] what it says`.
 _PROCESS = re.compile(r"^\([\w./ =:-]*pid=\d+[^)]*\) ?")

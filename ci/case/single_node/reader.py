@@ -6,101 +6,32 @@ Beyond the field's own keys a test case may have `vllm`, `device` and `ready_tim
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import ValidationError
 
-from ci.case import anchors, kv_pool, one_host, one_host_doubts, test_content
+from ci.case import kv_pool
+from ci.case.benchmark import Benchmark, Entry
 from ci.case.kv_pool import KvPool
-from ci.case.model import Benchmark, Case, Device, Entry, Strict
-from ci.case.options import Json, Texts, unread
-from ci.case.place import key_text
-from ci.case.source import Source
-from ci.case.test_content import Arguments, ComparisonEntry, Kind
-from ci.case.values import BenchmarkName, Text, Version, defect, in_file_order, shaped
-from ci.case.wording import problems
+from ci.case.model import Case
+from ci.case.options import unread
+from ci.case.single_node import problems as single_node_problems
+from ci.case.single_node import requests, servers
+from ci.case.single_node.model import ComparisonEntry, SingleNode, TestCase
+from ci.documents import anchors
+from ci.documents.place import key_text
+from ci.documents.source import Source
+from ci.documents.values import in_file_order
+from ci.documents.wording import problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.case.place import KeyPath
+    from ci.documents.place import KeyPath
+    from ci.documents.strict import Strict
     from ci.errors import Problem
-
-# The field's own runner waits so long.
-READY_S = 2800.0
-
-
-def _words(value: object) -> object:
-    try:
-        return shlex.split(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise defect(f"not a command line: {str(error).lower()}; close every quote") from error
-
-
-def _without_open_ports(value: object) -> object:
-    """Leave out ports without a value: they are chosen like those that are not there."""
-    if not isinstance(value, dict):
-        return value
-    return {key: one for key, one in value.items() if one is not None or key not in one_host.PORTS}
-
-
-Words = Annotated[
-    list[Text],
-    BeforeValidator(_words),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
-            ]
-        }
-    ),
-]
-# Not only what a shell could set: files of the field have `VLLM-ASCEND_…`, which starts as it is.
-EnvName = Annotated[str, shaped(r"[^\s=\x00]+", "cannot name an environment variable")]
-Envs = Annotated[dict[EnvName, Text], BeforeValidator(_without_open_ports)]
-# It names the case among those of the file, and its runs.
-Name = Annotated[
-    str,
-    Field(max_length=150),
-    shaped(r"(?s).*[^\W_].*", "cannot name a case; use letters, digits, '-', '_'"),
-]
-
-
-class TestCase(Strict):
-    """One entry of `test_cases`."""
-
-    __test__ = False  # or pytest takes it for tests
-
-    name: Name = Field(description="it names the case")
-    model: str = Field(min_length=1, description="it is the model that is served")
-    vllm: Version | None = None
-    device: Device | None = None
-    ready_timeout_s: float = Field(default=READY_S, gt=0)
-    envs: Envs | None = None
-    special_dependencies: dict[str, Text] | None = None
-    service_mode: Literal["openai", "epd"] = "openai"
-    server_cmd: Words | None = None
-    server_cmd_extra: Words | None = None
-    epd_server_cmds: list[Words] | None = None
-    epd_proxy_args: Words | None = None
-    kv_pool: KvPool | None = None
-    test_content: list[Kind] | None = None
-    prompts: Texts | None = None
-    api_keyword_args: Arguments | None = None
-    mm_request: Json | None = None
-    expected_response: Json | None = None
-    benchmarks: dict[BenchmarkName, Entry | None] | None = None
-    benchmark_comparisons_args: list[ComparisonEntry] | None = None
-
-
-class SingleNode(Strict):
-    """A case file of this dialect."""
-
-    test_cases: list[TestCase] = Field(min_length=1, description="it lists the test cases")
 
 
 SECTIONS: dict[str, type[Strict]] = {
@@ -153,8 +84,8 @@ def _names(entries: object, source: Source) -> Iterator[Problem]:
 
 
 def _defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    yield from one_host_doubts.defects(entry, path, source)
-    yield from test_content.defects(entry, path, source)
+    yield from single_node_problems.defects(entry, path, source)
+    yield from requests.defects(entry, path, source)
     if entry.kv_pool:
         for problem in kv_pool.defects(entry.kv_pool, _below(path, source)):
             yield replace(problem, key=f"{key_text(path)}.{problem.key}")
@@ -172,7 +103,7 @@ def _below(path: KeyPath, source: Source) -> Source:
 
 def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem]) -> Case:
     path: KeyPath = ("test_cases", at)
-    nodes = one_host.nodes(entry, path, source)
+    nodes = servers.nodes(entry, path, source)
     return Case(
         name=_plain(entry.name),
         test_name=entry.name,
@@ -180,7 +111,7 @@ def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem])
         model=entry.model,
         vllm=entry.vllm,
         device=entry.device,
-        npu_per_node=0 if entry.device == "cpu" else one_host.devices(nodes),
+        npu_per_node=0 if entry.device == "cpu" else servers.devices(nodes),
         hosts=(),
         num_hosts=1,
         nodes=nodes,
@@ -190,16 +121,16 @@ def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem])
             if one is not None
         ),
         ready_timeout_s=entry.ready_timeout_s,
-        router=one_host.router(entry, key_text(path)),
-        services=(one_host.pool(entry.kv_pool),) if entry.kv_pool else (),
-        asked=test_content.asked(entry),
-        comparisons=test_content.comparisons(entry),
+        router=servers.router(entry, key_text(path)),
+        services=(servers.pool(entry.kv_pool),) if entry.kv_pool else (),
+        asked=requests.asked(entry),
+        comparisons=requests.comparisons(entry),
         special_dependencies=entry.special_dependencies or {},
         warnings=in_file_order(
             [
                 *warnings,
-                *one_host_doubts.warnings(entry, path, source),
-                *test_content.warnings(entry, path, source),
+                *single_node_problems.warnings(entry, path, source),
+                *requests.warnings(entry, path, source),
                 *unread(source, (*path, "benchmarks")),
             ]
         ),

@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from ci.case import anchors, kv_pool, options, ranks, routing, template
-from ci.case.consistency import contradictions
+from ci.case import kv_pool, options
+from ci.case.benchmark import Benchmark, Entry
+from ci.case.external_dp import ranks, routing, template
+from ci.case.external_dp.contradictions import contradictions
+from ci.case.external_dp.ranks import Member
+from ci.case.external_dp.routing import Groups, Routing
+from ci.case.external_dp.substitute import replace_braced
+from ci.case.external_dp.template import Filled, Template
 from ci.case.kv_pool import KvPool
-from ci.case.model import Benchmark, Case, Device, Entry, Node, Strict
-from ci.case.ranks import Member
-from ci.case.routing import Groups, Routing
-from ci.case.settled import replace_braced
-from ci.case.template import Filled, Template
-from ci.case.values import BenchmarkName, Host, Index, Size, Version, in_file_order
-from ci.case.wording import problems
+from ci.case.model import Case, Device, Node
+from ci.documents import anchors
+from ci.documents.strict import Strict
+from ci.documents.values import BenchmarkName, Host, Index, Size, Version, in_file_order
+from ci.documents.wording import problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.source import Source
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 

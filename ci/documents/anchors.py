@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.case.wording import nearest
+from ci.documents.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ci.case.source import Source
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ci.case.command_line import Arguments, CommandLine  # noqa: TC001 - pydantic reads it
-from ci.case.model import CHECKOUT, Router, Strict
-from ci.case.values import Env, Index, Port  # noqa: TC001 - likewise
+from ci.case.command_line import Arguments, CommandLine
+from ci.case.model import CHECKOUT, Router
+from ci.documents.strict import Strict
+from ci.documents.values import Env, Index, Port
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

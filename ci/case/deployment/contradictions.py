@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 

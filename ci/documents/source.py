@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ci.case.place import START, UNPRINTABLE, KeyPath, Place, key_text, refuse
-from ci.case.tree import MAX_DEPTH, Tree
+from ci.documents.place import START, UNPRINTABLE, KeyPath, Place, key_text, refuse
+from ci.documents.tree import MAX_DEPTH, Tree
 from ci.errors import CaseError, Problem
 
 if TYPE_CHECKING:

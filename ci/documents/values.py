@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ci.case import address
-from ci.case.wording import found
+from ci.documents import address
+from ci.documents.wording import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

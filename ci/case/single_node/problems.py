@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ci.case.address import MAX_PORT
-from ci.case.one_host import (
+from ci.case.single_node.model import PORTS
+from ci.case.single_node.servers import (
     OPEN,
-    PORTS,
     commands,
     devices_of,
     environment,
@@ -17,14 +16,15 @@ from ci.case.one_host import (
     port_of,
     server_words,
 )
-from ci.plan.argv import option
+from ci.documents.address import MAX_PORT
+from ci.vllm.command_line import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ci.case.place import KeyPath
-    from ci.case.single_node import TestCase
-    from ci.case.source import Source
+    from ci.case.single_node.model import TestCase
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 MAX_DEVICES = 1024

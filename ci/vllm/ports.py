@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.plan.argv import MAX_PORT, nodes, number, parallel, port
+from ci.vllm.command_line import MAX_PORT, nodes, number, parallel, port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from ci.case import kv_pool, ranks, routing, template
+from ci.case import kv_pool
+from ci.case.external_dp import ranks, routing, template
+from ci.case.external_dp.ranks import Member
+from ci.case.external_dp.routing import ROUTER_HOST, ROUTER_PORT, Routing
+from ci.case.external_dp.template import Filled, Template
 from ci.case.kv_pool import KvPool
-from ci.case.model import Strict
-from ci.case.ranks import Member
 from ci.case.references import unknown
-from ci.case.routing import ROUTER_HOST, ROUTER_PORT, Routing
-from ci.case.template import Filled, Template
+from ci.documents.strict import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 Part = TypeVar("Part", bound=Strict)

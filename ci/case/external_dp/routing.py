@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ci.case.model import Router, Strict
-from ci.case.separation import PROXY
-from ci.case.values import Index  # noqa: TC001 - pydantic reads it
+from ci.case.disaggregation import PROXY
+from ci.case.model import Router
+from ci.documents.strict import Strict
+from ci.documents.values import Index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ci.case.external_dp.ranks import Member
     from ci.case.model import Role
-    from ci.case.ranks import Member
-    from ci.case.source import Source
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 ROUTER_HOST = 0

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ci.case.model import Strict
-from ci.case.ranks import known
-from ci.case.settled import settle
-from ci.case.values import Env, Index, Text  # noqa: TC001 - pydantic reads it
+from ci.case.external_dp.ranks import known
+from ci.case.external_dp.substitute import settle
+from ci.documents.strict import Strict
+from ci.documents.values import Env, Index, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ci.case.place import KeyPath
-    from ci.case.ranks import Member
-    from ci.case.source import Source
+    from ci.case.external_dp.ranks import Member
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 # https://docs.vllm.ai/en/stable/cli/serve.html

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from ci.case.place import UNPRINTABLE, KeyPath, Place, refuse
+from ci.documents.place import UNPRINTABLE, KeyPath, Place, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

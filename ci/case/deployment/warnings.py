@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ci.case.references import unknown
-from ci.plan.argv import number, option
-from ci.plan.ports import SERVER_PORT
-from ci.plan.variables import references
+from ci.case.variables import references
+from ci.vllm.command_line import number, option
+from ci.vllm.ports import SERVER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.case.model import Case, Node
-    from ci.case.place import KeyPath
-    from ci.case.source import Source
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 _APART = "disaggregated_prefill"

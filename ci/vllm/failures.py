@@ -197,15 +197,3 @@ GONE_SINCE = {
     "--task": "0.13.0",
     "--use-v2-block-manager": "0.10.1",
 }
-GONE = {
-    "--cuda-graph-sizes": "use --cudagraph-capture-sizes",
-    "--disable-async-output-proc": "leave it out",
-    "--disable-log-requests": "leave it out: requests are not logged unless --enable-log-requests",
-    "--guided-decoding-backend": "use --structured-outputs-config",
-    "--max-seq-len-to-capture": "use --max-cudagraph-capture-size",
-    "--num-scheduler-steps": "leave it out",
-    "--rope-scaling": "use --hf-overrides",
-    "--swap-space": "leave it out",
-    "--task": "use --runner and --convert",
-    "--use-v2-block-manager": "leave it out",
-}

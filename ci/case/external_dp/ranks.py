@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from ci.case.address import MAX_PORT
-from ci.case.model import Strict
-from ci.case.values import Index, Port, Size, defect
+from ci.documents.address import MAX_PORT
+from ci.documents.strict import Strict
+from ci.documents.values import Index, Port, Size, defect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ci.case.source import Source
+    from ci.documents.source import Source
     from ci.errors import Problem
 
 _MOST_DEVICES = 1024

@@ -12,23 +12,22 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ci.case import kv_pool
-from ci.case.address import MAX_PORT
 from ci.case.model import Node, Router
-from ci.case.place import key_text
-from ci.plan.argv import number, option, parallel
-from ci.plan.variables import references
+from ci.case.single_node.model import PORTS
+from ci.case.variables import references
+from ci.documents.address import MAX_PORT
+from ci.documents.place import key_text
+from ci.vllm.command_line import number, option, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.case.kv_pool import KvPool
     from ci.case.model import Role, Service
-    from ci.case.place import KeyPath
-    from ci.case.single_node import TestCase
-    from ci.case.source import Source
+    from ci.case.single_node.model import TestCase
+    from ci.documents.place import KeyPath
+    from ci.documents.source import Source
 
-# Where the field's runner takes any port that is free, these are taken, or the next ones.
-PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
 OPEN = "DEFAULT_PORT"
 PROXY = "examples/disaggregated_encoder/disagg_epd_proxy.py"
 LOOPBACK = "127.0.0.1"

@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from ci.case import separation
-from ci.case.agreement import contradictions
-from ci.case.anchors import split
-from ci.case.command_line import CommandLine  # noqa: TC001 - pydantic reads it
-from ci.case.model import Benchmark, Case, Device, Entry, Node, Strict
-from ci.case.oddities import defects_of, oddities
+from ci.case import disaggregation
+from ci.case.benchmark import Benchmark, Entry
+from ci.case.command_line import CommandLine
+from ci.case.deployment.contradictions import contradictions
+from ci.case.deployment.warnings import defects_of, oddities
+from ci.case.disaggregation import RouterEntry, Separation
+from ci.case.model import Case, Device, Node
 from ci.case.options import unread
-from ci.case.separation import RouterEntry, Separation
-from ci.case.values import BenchmarkName, Env, Host, Index, Port, Version, in_file_order
-from ci.case.wording import problems
+from ci.documents.anchors import split
+from ci.documents.strict import Strict
+from ci.documents.values import BenchmarkName, Env, Host, Index, Port, Version, in_file_order
+from ci.documents.wording import problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.model import Role, Router
-    from ci.case.source import Source
+    from ci.documents.source import Source
 
 
 class Server(Strict):
@@ -127,8 +129,8 @@ def _nodes(document: Deployment, source: Source) -> tuple[Node, ...]:
     roles: Sequence[Role] = ["mixed" for _ in commands]
     masters = [0] * len(commands)
     if apart:
-        roles = separation.roles(apart, headless)
-        masters = [separation.master(at, apart, roles, headless) for at in range(len(commands))]
+        roles = disaggregation.roles(apart, headless)
+        masters = [disaggregation.master(at, apart, roles, headless) for at in range(len(commands))]
     nodes = []
     for at, server in enumerate(document.deployment):
         place = source.values["deployment", at]
@@ -177,7 +179,7 @@ def _router(document: Deployment, nodes: Sequence[Node]) -> Router | None:
         return None
     host = document.router.host if document.router else 0
     taken = {port for node in nodes if node.host == host for port in _numbers(node)}
-    return separation.router(document.router, nodes, taken)
+    return disaggregation.router(document.router, nodes, taken)
 
 
 def _numbers(node: Node) -> set[int]:

@@ -1,0 +1,1 @@
+"""The dialect of multi-node files whose servers stand under `deployment`."""

@@ -1,0 +1,1 @@
+"""The dialect of files with `templates` and `routing`: data parallelism that a router balances."""
