@@ -16,10 +16,10 @@ import nox
 PROJECT = Path(__file__).resolve().parent
 sys.path.insert(0, str(PROJECT))
 
-from ci import environments  # noqa: E402 - found only now: nox imports this file alone
 from ci.case.model import DEVICES, Device  # noqa: E402
+from ci.catalog import environments  # noqa: E402 - found only now: nox imports this file alone
 from ci.errors import UserError  # noqa: E402
-from ci.hosts.device import detect_device, require_device  # noqa: E402
+from ci.inventory.this_machine import detect_device, require_device  # noqa: E402
 
 nox.needs_version = ">=2025.5.1"
 nox.options.sessions = ["tests", "lint", "types"]

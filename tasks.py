@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Collection, Context, Exit, Task, task
 
+from ci.paths import CASES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -437,7 +439,6 @@ def _manifest(config: str, wish: dict[str, Any]) -> str:
     from ci.case.load import load_one  # noqa: PLC0415
     from ci.k8s.options import Options  # noqa: PLC0415
     from ci.k8s.render import planned, render  # noqa: PLC0415
-    from ci.site import CASES  # noqa: PLC0415
 
     wish["tolerations"] = tuple(wish.pop("tolerate") or ())
     wish["node_selector"] = tuple(wish["node_selector"] or ())
@@ -451,7 +452,6 @@ def _name(config: str, name: str, namespace: str) -> str:
     from ci.case.load import load_one  # noqa: PLC0415
     from ci.errors import UserError  # noqa: PLC0415
     from ci.k8s.options import Options, name_of  # noqa: PLC0415
-    from ci.site import CASES  # noqa: PLC0415
 
     if not namespace or not (name or config):
         raise UserError("give --namespace, and --name or the --config that it was made of")

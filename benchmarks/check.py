@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ci.check.run import examine
-from ci.site import CASES
+from ci.paths import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ci.hosts.boot import REMOTE
 from ci.lab import lab as labs
 from ci.lab.inside import root_of
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -35,7 +35,7 @@ def ours(task: dict[str, Any]) -> Work:
     from ci.hosts import ssh  # noqa: F401, PLC0415 - Fabric, imported untimed as for the others
     from ci.hosts.answers import call_all, gather  # noqa: PLC0415
     from ci.hosts.connect import connected  # noqa: PLC0415
-    from ci.hosts.target import Target  # noqa: PLC0415
+    from ci.inventory.target import Target  # noqa: PLC0415
 
     way = {"user": "root", "port": 22, "identity": task["identity"]}
     way["known_hosts"] = task["known_hosts"]

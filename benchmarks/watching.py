@@ -22,15 +22,15 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from ci.clusters import load
 from ci.hosts import process
 from ci.hosts.connect import connected
 from ci.hosts.process import Launch, Spec, Supervised
+from ci.inventory.cluster_file import load
 from ci.lab import lab as labs
 from ci.lab.inside import processes as processes_on
-from ci.nodes import workspace_of
 from ci.operate.found import Row
 from ci.operate.logs import follow_logs
+from ci.paths import workspace_of
 from ci.serve.processes import Processes
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from ci.case import load as cases
 from ci.errors import ExitCode, UserError
-from ci.nodes import workspace_of
+from ci.paths import CASES, workspace_of
 from ci.plan.build import build
-from ci.site import CASES, Options, require_datasets, survey
+from ci.site import Options, require_datasets, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ci.case.model import Case
-    from ci.plan.build import Site
     from ci.plan.model import Plan
+    from ci.plan.site import Site
     from ci.report.run import Record
 
 __all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
@@ -63,7 +63,7 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     Raises:
         UserError: a case or the options are wrong; nothing was started.
     """
-    from ci.hosts.device import require_device  # noqa: PLC0415
+    from ci.inventory.this_machine import require_device  # noqa: PLC0415
 
     wanted = [(case, survey(case, options)) for case in chosen(options)]
     if manner.keep and len(wanted) > 1:
@@ -150,7 +150,7 @@ def fetch_datasets(name: str, workspace: str) -> Iterator[str]:
         UserError: an unknown name.
         InfrastructureError: the download failed, or is not what it should be.
     """
-    from ci.datasets import fetch, fetchable  # noqa: PLC0415
+    from ci.catalog.datasets import fetch, fetchable  # noqa: PLC0415
 
     cache = Path(workspace_of(workspace)) / "datasets"
     for one in [name] if name else fetchable():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ci.case.benchmark import Benchmark
     from ci.case.model import Comparison
-    from ci.evaluate.model import Measurement, Result
+    from ci.tools.model import Measurement, Result
 
 Outcome = Literal["pass", "fail", "unknown"]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.hosts.target import Target
-from ci.plan.build import Site
-from ci.plan.model import Dataset, Host
+from ci.inventory.target import Target
+from ci.plan.model import Host
+from ci.plan.site import Site
+from ci.tools.model import Dataset
 
 if TYPE_CHECKING:
     from ci.case.model import Case

@@ -27,13 +27,13 @@ from ci.site import planned
 if TYPE_CHECKING:
     from ci.case.model import Case
     from ci.errors import ExitCode
-    from ci.evaluate.model import Result
     from ci.hosts.agent import Agent
     from ci.judge import Check
-    from ci.plan.build import Site
+    from ci.plan.site import Site
     from ci.report.console import View
     from ci.report.run import Record
     from ci.serve.watch import Events
+    from ci.tools.model import Result
 
 SMOKE_TIMEOUT_S = 60.0
 

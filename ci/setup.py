@@ -12,12 +12,12 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from ci import environments
+from ci.catalog import environments
 from ci.errors import LamplighterError, PreparationFailed
 from ci.hosts.prepare import recipe_of
 from ci.lab.programs import need_programs
-from ci.nodes import workspace_of
-from ci.site import CONFIGS, device_of, shelves_of
+from ci.paths import CONFIGS, workspace_of
+from ci.site import device_of, shelves_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

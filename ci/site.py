@@ -8,29 +8,27 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci import datasets, environments
 from ci.case.model import DEVICES
+from ci.catalog import datasets, environments
+from ci.catalog.locks import Shelves
 from ci.errors import UserError
-from ci.evaluate.tools import TOOLS
-from ci.locks import Shelves
-from ci.nodes import nodes_of, workspace_of
-from ci.plan.build import Site, build
+from ci.inventory.assign import nodes_of
+from ci.paths import CASES, CONFIGS, PROJECT, workspace_of
+from ci.plan.build import build
 from ci.plan.locate import as_written, located
-from ci.plan.model import Dataset
 from ci.plan.router import VLLM_ROUTER
+from ci.plan.site import Site
+from ci.tools.model import Dataset
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci.case.model import Case, Device
     from ci.hosts.agent import Agent
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
     from ci.plan.model import Plan, Preparation
 
-PROJECT = Path(__file__).resolve().parent.parent
-CONFIGS = PROJECT / "configs"
-# As the operator would name it, from whichever folder of the project.
-CASES = Path(os.path.relpath(CONFIGS / "cases"))
 FACTS_S = 30.0
 
 
@@ -182,7 +180,7 @@ def device_of(chosen: str) -> Device:
     Raises:
         UserError: there is no such kind.
     """
-    from ci.hosts.device import detect_device  # noqa: PLC0415
+    from ci.inventory.this_machine import detect_device  # noqa: PLC0415
 
     if chosen and chosen not in DEVICES:
         raise UserError(f"--device {chosen}: known are {', '.join(DEVICES)}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.check.aisbench_confs import known
+from ci.catalog.aisbench import known
+from ci.catalog.datasets import name_of
 from ci.check.finding import Remark
 from ci.check.surroundings import registry
-from ci.datasets import name_of
 from ci.documents.wording import nearest
-from ci.evaluate.aisbench import REQUESTS
+from ci.tools.aisbench import REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from ci.check.show import shown
 from ci.check.surroundings import site_of
 from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
+from ci.paths import CASES
 from ci.plan.build import build
-from ci.site import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,22 +6,23 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ci import datasets, environments
+from ci.catalog import datasets, environments
 from ci.documents.wording import nearest
 from ci.errors import UserError
-from ci.evaluate.tools import TOOLS
+from ci.inventory.assign import nodes_of
 from ci.made_up import made_up_site
-from ci.nodes import nodes_of
-from ci.plan.model import Dataset, Preparation
+from ci.paths import CONFIGS
+from ci.plan.model import Preparation
 from ci.plan.router import VLLM_ROUTER
-from ci.site import CONFIGS
+from ci.tools.model import Dataset
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.case.model import Case, Device
-    from ci.environments import Environment
-    from ci.plan.build import Site
+    from ci.catalog.environments import Environment
+    from ci.plan.site import Site
 
 WORKSPACE = "/workspace"
 

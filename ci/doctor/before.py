@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ci.doctor.model import Finding, Packages
     from ci.hosts.agent import Agent
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
     from ci.plan.model import Plan
 
 

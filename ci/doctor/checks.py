@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.doctor.model import Facts, Packages, Pair
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
     from ci.plan.model import Host, Plan
 
 OLDEST_PYTHON = (3, 8)

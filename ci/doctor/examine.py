@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ci.hosts.agent import Agent
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
     from ci.plan.model import Plan
 
 FACTS_S = 30.0

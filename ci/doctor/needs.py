@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
     from ci.plan.model import Plan, Process
 
 VISIBLE = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.catalog.locks import digest, versions_in
 from ci.doctor.model import Finding
 from ci.doctor.wording import names
-from ci.locks import digest, versions_in
 from ci.plan.model import PATH_VLLM
 
 if TYPE_CHECKING:

@@ -6,23 +6,24 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from ci.datasets import files_of
+from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
-from ci.evaluate.model import Output, Result, Unreadable, job_of
-from ci.evaluate.tools import TOOLS
 from ci.hosts.process import Launch, tail_of
+from ci.plan.evaluations import job_of
 from ci.serve.probe import asked_on, metrics
+from ci.tools.model import Output, Result, Unreadable
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ci.evaluate.model import Job, Tool
     from ci.hosts.agent import Agent
     from ci.hosts.process import Supervised
     from ci.plan.model import Evaluation, Plan
     from ci.report.run import Record
     from ci.serve.processes import Processes
+    from ci.tools.model import Job, Tool
 
 # With less a tool cannot have written what it measured.
 ROOM_BYTES = 1 << 20

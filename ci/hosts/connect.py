@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ci.errors import LamplighterError
     from ci.hosts.ssh import SshConnections
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ci import locks
+from ci.catalog import locks
 from ci.errors import PreparationFailed
 from ci.hosts.answers import call_all
 from ci.hosts.fan_out import all_of

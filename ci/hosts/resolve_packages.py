@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci.catalog.locks import PIN
 from ci.errors import PreparationFailed
 from ci.hosts.uv_settings import Way, holds_torch, index_settings
-from ci.locks import PIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import paramiko
 
     from ci.hosts.ssh_route import Route
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
 
 LOOPBACK = "127.0.0.1"
 

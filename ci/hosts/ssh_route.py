@@ -11,7 +11,7 @@ from paramiko.ssh_exception import ConfigParseError
 
 from ci.errors import UserError
 from ci.hosts.known_hosts import known_name
-from ci.hosts.target import Target
+from ci.inventory.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ci.hosts.ssh_link import Link
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
 
 
 @dataclass(frozen=True)

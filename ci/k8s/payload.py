@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ci.case.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.errors import UserError
-from ci.plan.model import url_of
 from ci.report.redact import looks_secret, redact_argv, secrets_of
+from ci.tools.model import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,9 @@ from ci.k8s.document import dump
 from ci.k8s.options import check, name_of
 from ci.k8s.payload import payload, secret_names, shared, without
 from ci.k8s.template import Content, templates
-from ci.plan.build import Site, build
+from ci.plan.build import build
 from ci.plan.model import Host
+from ci.plan.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,8 +14,9 @@ from ci.errors import ExitCode, LamplighterError
 from ci.hosts.agent import Agent
 from ci.hosts.connect import reached
 from ci.operate.where import targets_of
-from ci.plan.build import Site, build
+from ci.plan.build import build
 from ci.plan.locate import as_written
+from ci.plan.site import Site
 from ci.site import planned
 
 if TYPE_CHECKING:

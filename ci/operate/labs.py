@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ci.clusters import CLUSTERS
+from ci.inventory.cluster_file import CLUSTERS
 from ci.lab import lab
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 
 def up(count: int, name: str, disk_mb: int) -> str:

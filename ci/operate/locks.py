@@ -6,18 +6,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci import environments, locks
 from ci.case.model import DEVICES
+from ci.catalog import environments, locks
+from ci.catalog.locks import Lock
 from ci.errors import ExitCode, PreparationFailed, UserError
 from ci.hosts.resolve_packages import resolve
-from ci.locks import Lock
-from ci.site import CONFIGS
+from ci.paths import CONFIGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ci.environments import Environment
+    from ci.catalog.environments import Environment
 
 FOLDER = CONFIGS / "locks"
 # What the project keeps locks for; what it has none for is resolved by each controller at night.

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.case.model import Device
-    from ci.environments import Environment
-    from ci.operate.index_page import Release
+    from ci.catalog.environments import Environment
+    from ci.catalog.index_page import Release
 
 State = Literal["made", "outdated", "not made"]
 VLLM = "vllm"

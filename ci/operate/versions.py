@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ci import environments
+from ci.catalog import environments
+from ci.catalog.index_page import ACCEPT, files_of, newer
 from ci.errors import ExitCode, InfrastructureError, UserError
 from ci.hosts.prepare import STAMP, stamp_of
 from ci.hosts.uv_settings import NO_INDEX, index_settings
-from ci.nodes import workspace_of
-from ci.operate.index_page import ACCEPT, files_of, newer
 from ci.operate.version_table import entries, entries_text, packages_of, releases_text
-from ci.site import CONFIGS, device_of
+from ci.paths import CONFIGS, workspace_of
+from ci.site import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.operate.index_page import IndexFile
+    from ci.catalog.index_page import IndexFile
     from ci.operate.version_table import State
 
 DEFAULT_INDEX = "https://pypi.org/simple"

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci import clusters
 from ci.errors import UserError
-from ci.hosts.target import Accelerator, Target
+from ci.inventory import cluster_file
+from ci.inventory.target import Accelerator, Target
+from ci.paths import CASES, workspace_of
 
 if TYPE_CHECKING:
     from ci.site import Options
@@ -26,8 +27,7 @@ def targets_of(options: Options, runs: str, run: str = "") -> tuple[Target, ...]
         UserError: a file that was named is not there or not sound.
     """
     from ci.case import load as cases  # noqa: PLC0415
-    from ci.nodes import nodes_of, workspace_of  # noqa: PLC0415
-    from ci.site import CASES  # noqa: PLC0415
+    from ci.inventory.assign import nodes_of  # noqa: PLC0415 - as above
 
     if options.config:
         case = cases.load_one(options.config, CASES)
@@ -35,11 +35,11 @@ def targets_of(options: Options, runs: str, run: str = "") -> tuple[Target, ...]
             case, local=options.local, cluster=options.cluster, workspace=options.workspace
         )
     if options.cluster:
-        return clusters.load(clusters.find(options.cluster))
+        return cluster_file.load(cluster_file.find(options.cluster))
     recorded = Path(runs) / run / "run.json"
     if run and recorded.is_file():
         return _recorded(recorded)
-    return (clusters.this_machine(workspace_of(options.workspace)),)
+    return (cluster_file.this_machine(workspace_of(options.workspace)),)
 
 
 def _recorded(path: Path) -> tuple[Target, ...]:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from ci.case.variables import RUN_FOLDER
 from ci.errors import UserError
-from ci.evaluate.model import job_of
-from ci.evaluate.tools import TOOLS
 from ci.plan.model import Evaluation
+from ci.tools.model import Job
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case
-    from ci.plan.build import Site
-    from ci.plan.model import Endpoint, Host
+    from ci.plan.model import Host
+    from ci.plan.site import Site
+    from ci.tools.model import Endpoint
 
 
 def evaluation(
@@ -58,3 +59,22 @@ def evaluation(
             return planned  # what the tool would make of it, nobody here can tell
         raise UserError(f"{where}: {error}") from None
     return replace(planned, argv=command.argv)
+
+
+def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
+    """Make a job of an evaluation.
+
+    Args:
+        evaluation: from the plan.
+        endpoint: where to ask.
+        folder: on the tool's host; gets the dataset as `data`, and the tool works in `work`.
+    """
+    return Job(
+        benchmark=evaluation.benchmark,
+        dataset=replace(evaluation.dataset, path=f"{folder}/data"),
+        endpoint=endpoint,
+        tokenizer=evaluation.tokenizer,
+        bin=evaluation.bin,
+        work=f"{folder}/work",
+        vllm=evaluation.vllm,
+    )

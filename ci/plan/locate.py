@@ -12,9 +12,9 @@ from ci.plan.model import Host
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.hosts.target import Target
-    from ci.plan.build import Site
+    from ci.inventory.target import Target
     from ci.plan.model import Preparation
+    from ci.plan.site import Site
 
 LOOPBACK = "127.0.0.1"
 _EVERYBODYS = frozenset({LOOPBACK, "::1"})

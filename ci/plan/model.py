@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Role
+    from ci.tools.model import Dataset, Endpoint
 
 # What stands for an environment of ours where a host's own `vllm` is used.
 PATH_VLLM = "vllm"
@@ -63,20 +64,6 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """Where the evaluations send their requests, and the model name that they ask for."""
-
-    host: str
-    port: int
-    model: str
-
-    @property
-    def url(self) -> str:
-        """Base URL without a path."""
-        return url_of(self.host, self.port)
-
-
-@dataclass(frozen=True)
 class Preparation:
     """Something that has to exist on a host first: an environment or a model folder.
 
@@ -98,19 +85,6 @@ class Preparation:
     spec: Mapping[str, object]
     lock: str = ""
     vllm: str = ""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A benchmark's questions. `path` is the folder on the controller, None where not found.
-
-    What is not found may still be known by its name: its `form`, empty where it is not, and items.
-    """
-
-    name: str
-    path: str | None
-    form: str
-    items: int
 
 
 @dataclass(frozen=True)
@@ -184,8 +158,3 @@ class Plan:
             tuple(item for item in self.preparations if (item.kind, item.name) == name)
             for name in names
         )
-
-
-def url_of(host: str, port: int) -> str:
-    """Base URL of a server, without a path."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

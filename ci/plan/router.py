@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from ci.case.variables import expand, expand_env
 from ci.errors import UserError
-from ci.plan.model import Process, url_of
+from ci.plan.model import Process
 from ci.plan.servers import from_environment, known_on, network_env
+from ci.tools.model import url_of
 from ci.vllm.command_line import answers_at, has
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.model import Case, Router, Service
-    from ci.plan.build import Site
+    from ci.plan.site import Site
 
 VLLM_ROUTER = "vllm-router"
 NAME = "router"

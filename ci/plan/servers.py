@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.variables import RUN_FOLDER, expand, expand_env
-from ci.plan.model import Process, url_of
+from ci.plan.model import Process
+from ci.tools.model import url_of
 from ci.vllm.command_line import answers_at, port
 from ci.vllm.ports import SERVER_PORT, ports_of
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.case.model import Case, Node
-    from ci.plan.build import Site
     from ci.plan.model import Host, Preparation
+    from ci.plan.site import Site
 
 _PYTHONS = frozenset({"python", "python3"})
 

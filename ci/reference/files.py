@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.paths import CONFIGS, PROJECT
 from ci.reference.page import page
 from ci.reference.schema import schema_text
-from ci.site import CONFIGS, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.locks import digest
+from ci.catalog.locks import digest
 from ci.report.controller import identity, user
 from ci.report.redact import redact_argv
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ci.locks import changes, digest, versions_in
+from ci.catalog.locks import changes, digest, versions_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

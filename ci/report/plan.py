@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from ci.case.variables import RUN_FOLDER
 from ci.documents.wording import nearest
 from ci.errors import UserError
-from ci.evaluate.model import job_of
-from ci.evaluate.tools import TOOLS
+from ci.plan.evaluations import job_of
 from ci.report import paste
 from ci.report.picture import picture
 from ci.report.redact import redact_argv, redact_env
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.case.benchmark import Benchmark
-    from ci.evaluate.model import Command
     from ci.plan.model import Evaluation, Plan, Preparation, Process
+    from ci.tools.model import Command
 
 # Where a process runs; RUN_FOLDER is where the files that it is given are.
 OWN_FOLDER = "{workspace}/.lamplighter/<run>/{process}"

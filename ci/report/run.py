@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ci.errors import ExitCode
-    from ci.evaluate.model import Result
     from ci.report.console import View
+    from ci.tools.model import Result
 
 SCHEMA = 1
 NAME_LENGTH = 60

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ci.hosts.agent import Agent
-    from ci.plan.model import Endpoint
+    from ci.tools.model import Endpoint
 
     # As ci/hosts/remote/http.py: method, url, timeout_s and a JSON body or None.
     Ask = Callable[[str, str, float, object], Mapping[str, Any]]

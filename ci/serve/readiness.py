@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from ci.hosts.process import Supervised
-    from ci.plan.model import Endpoint
     from ci.serve.probe import Ask, Seen
     from ci.serve.watch import Events
+    from ci.tools.model import Endpoint
 
 # How soon a probe's answer is noticed; an event is noticed at once.
 POLL_S = 0.1

@@ -9,8 +9,8 @@ from ci.judge import Check
 from ci.serve import probe
 
 if TYPE_CHECKING:
-    from ci.plan.model import Endpoint
     from ci.serve.probe import Ask, Seen
+    from ci.tools.model import Endpoint
 
 
 NOTHING = Asked()

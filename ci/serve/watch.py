@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ci.hosts.agent import Agent
     from ci.hosts.process import State, Supervised
-    from ci.plan.model import Endpoint
     from ci.serve.probe import Ask
+    from ci.tools.model import Endpoint
 
 # How often somebody who watches is told what is being waited for.
 TICK_S = 1.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hosts_here import assert_given_back
 
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

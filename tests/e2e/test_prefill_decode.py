@@ -14,7 +14,7 @@ import pytest
 from hosts_here import assert_given_back
 from packaging.version import Version
 
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

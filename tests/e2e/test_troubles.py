@@ -12,7 +12,7 @@ import pytest
 from hosts_here import look_here
 from packaging.version import Version
 
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     import subprocess

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci.lab import inside
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     import subprocess

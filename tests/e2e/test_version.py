@@ -13,11 +13,11 @@ import pytest
 from hosts_here import assert_given_back
 from run_tool import evaluate
 
-from ci import datasets
+from ci.catalog import datasets
 from ci.command import Options, plan_of
-from ci.evaluate.model import job_of
 from ci.judge import judge
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
+from ci.plan.evaluations import job_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stage import PROJECT, Stage
 
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hosts_here import PATIENCE_S, until
 
 from ci.lab import faults, inside
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 from ci.report.markdown import cell
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hosts_here import until
 from stage import PORT
 
 from ci.lab import faults, inside
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 from ci.report.controller import owner
 
 if TYPE_CHECKING:

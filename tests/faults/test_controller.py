@@ -12,7 +12,7 @@ from stage import LEASE_S, Stage
 
 from ci.lab import inside
 from ci.lab.lab import cluster_text
-from ci.nodes import workspace_of
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from stage import Night

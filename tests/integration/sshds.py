@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hosts_here import held_port
 
-from ci.hosts.target import Target
+from ci.inventory.target import Target
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 

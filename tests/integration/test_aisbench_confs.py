@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.check import aisbench_confs
+from ci.catalog import aisbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 def test_the_list_of_aisbenchs_names_is_current(tool_bin: Callable[[str], str]) -> None:
     environment = Path(tool_bin("aisbench")).parent
-    assert aisbench_confs.installed(environment) == aisbench_confs.known()
-    assert aisbench_confs.text_of(aisbench_confs.known()) == aisbench_confs.FILE.read_text("utf-8")
+    assert aisbench.installed(environment) == aisbench.known()
+    assert aisbench.text_of(aisbench.known()) == aisbench.FILE.read_text("utf-8")

@@ -14,8 +14,8 @@ import pytest
 
 from ci.errors import Interrupted, NotReady, ProcessDied
 from ci.hosts.remote.http import ask
-from ci.plan.model import Endpoint
 from ci.serve.readiness import await_ready
+from ci.tools.model import Endpoint
 
 LOGS = Path(__file__).parent.parent / "unit" / "captured" / "vllm_logs"
 

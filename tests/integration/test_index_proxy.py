@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from lab_fixture import ssh
 
-from ci.clusters import load
 from ci.hosts.index_proxy import IndexProxy
 from ci.hosts.ssh import SshConnections
 from ci.hosts.wheel_folder import LINKS, name_of, url_of
+from ci.inventory.cluster_file import load
 from ci.lab import faults
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ import pytest
 from hosts_here import until
 from lab_fixture import said, ssh
 
-from ci import locks
-from ci.clusters import load
+from ci.catalog import locks
+from ci.catalog.locks import Lock
 from ci.doctor.before import require_alike
 from ci.doctor.installed import installed_on
 from ci.errors import InfrastructureError, PreparationFailed
@@ -30,8 +30,8 @@ from ci.hosts import resolve_packages
 from ci.hosts.connect import connected
 from ci.hosts.fan_out import SeveralFailed
 from ci.hosts.prepare import prepare
+from ci.inventory.cluster_file import load
 from ci.lab import faults, inside
-from ci.locks import Lock
 from ci.plan.model import Preparation
 from ci.report.console import Plain, Steadfast
 from ci.report.run import Record, start

@@ -11,9 +11,9 @@ import pytest
 
 from ci.case.model import Asked
 from ci.hosts.remote.http import ask
-from ci.plan.model import Endpoint
 from ci.serve import probe
 from ci.serve.smoke import smoke
+from ci.tools.model import Endpoint
 
 GOOD = {
     "choices": [{"text": " Wednesday", "message": {"content": "Wednesday"}}],

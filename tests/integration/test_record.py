@@ -15,12 +15,12 @@ import pytest
 from junitparser import JUnitXml
 
 from ci.errors import InfrastructureError, Interrupted, ProcessDied, UserError
-from ci.evaluate.model import Item, Measurement, Result
 from ci.judge import Check, combine
 from ci.report.console import Plain, Steadfast
 from ci.report.controller import liveness
 from ci.report.disk import RESERVE, RESERVE_BYTES, make_folder
 from ci.report.run import start
+from ci.tools.model import Item, Measurement, Result
 
 PASSED = combine((Check("smoke", "answers", 1.0, "", None, "", None, "pass"),))
 ASKED = {

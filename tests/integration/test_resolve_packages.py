@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from ci import locks
+from ci.catalog import locks
 from ci.errors import Interrupted, PreparationFailed
 from ci.hosts import resolve_packages
 from ci.hosts.resolve_packages import resolve

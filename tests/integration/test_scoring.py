@@ -14,10 +14,9 @@ from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
 from run_tool import evaluate
 
 from ci.case.benchmark import Benchmark
-from ci.evaluate.model import Job
-from ci.evaluate.tools import TOOLS
 from ci.judge import NO_BASELINE, judge
-from ci.plan.model import Dataset, Endpoint
+from ci.tools.model import Dataset, Endpoint, Job
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

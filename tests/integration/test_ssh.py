@@ -23,8 +23,8 @@ from ci.hosts.connect import connected
 from ci.hosts.fan_out import fan_out
 from ci.hosts.process import Spec, start
 from ci.hosts.ssh import SshConnections
-from ci.hosts.target import Target
 from ci.hosts.trust import Offer, offers, trust
+from ci.inventory.target import Target
 
 ECHO = "import json, sys; print(json.dumps(sys.argv[1:]))"
 MB = 1 << 20

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ci import environments
-from ci.site import CONFIGS
+from ci.catalog import environments
+from ci.paths import CONFIGS
 
 PROJECT = Path(__file__).parents[2]
 JSON = "application/vnd.pypi.simple.v1+json"

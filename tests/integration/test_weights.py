@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from lab_fixture import said, ssh
 
-from ci.clusters import load
 from ci.errors import ConnectionLost, ExitCode, InfrastructureError, UserError
 from ci.hosts.agent import Agent
 from ci.hosts.connect import connected
 from ci.hosts.connection import LocalConnection
 from ci.hosts.send_file import PIECE_BYTES, Source, send
 from ci.hosts.weights import as_text, exit_code, sync
+from ci.inventory.cluster_file import load
 from ci.lab import faults
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tool_outputs import captured, edited, job
 
 from ci.case.benchmark import Entry
 from ci.errors import UserError
-from ci.evaluate.aisbench import command, parse
-from ci.plan.model import Dataset, Endpoint
+from ci.tools.aisbench import command, parse
+from ci.tools.model import Dataset, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

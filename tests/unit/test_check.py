@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci.check import aisbench_confs
+from ci.catalog import aisbench
 from ci.check.finding import Finding
 from ci.check.rules import RULES
 from ci.check.run import check, examine, files_of
 from ci.check.show import shown, summary
 from ci.errors import ExitCode, Problem, UserError
-from ci.site import CASES, CONFIGS
+from ci.paths import CASES, CONFIGS
 
 CORPUS = os.environ.get("CASE_CORPUS")
 
@@ -461,13 +461,13 @@ def test_our_own_cases_have_no_findings():
 
 def test_the_list_of_aisbenchs_names_is_of_the_version_that_is_installed():
     tools = yaml.safe_load((CONFIGS / "tools.yaml").read_text("utf-8"))["tools"]
-    pin = f"ais-bench-benchmark=={aisbench_confs.known().version}"
+    pin = f"ais-bench-benchmark=={aisbench.known().version}"
     assert pin in tools["aisbench"]["packages"]
 
 
 def test_an_environment_without_aisbench(tmp_path):
     with pytest.raises(UserError, match="no AISBench in it"):
-        aisbench_confs.installed(tmp_path)
+        aisbench.installed(tmp_path)
 
 
 def corpus_files():

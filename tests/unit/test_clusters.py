@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ci import clusters
-from ci.case.cluster import HostEntry, Settings
-from ci.clusters import inline, parse
 from ci.documents import address
 from ci.documents.address import Written
 from ci.errors import CaseError, UserError
-from ci.hosts.target import Accelerator, Target
+from ci.inventory import cluster_file
+from ci.inventory.cluster_file import inline, parse
+from ci.inventory.cluster_model import HostEntry, Settings
+from ci.inventory.target import Accelerator, Target
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WHOLE = """\
@@ -198,25 +198,25 @@ def test_this_machine_in_a_cluster_file(text, local):
 def test_files_are_found_by_path_and_by_name(tmp_path):
     (tmp_path / "lab.yaml").write_text("hosts: {a: }")
     for name in (str(tmp_path / "lab.yaml"), "lab", "lab.yaml"):
-        assert clusters.find(name, tmp_path) == tmp_path / "lab.yaml"
-    assert [one.name for one in clusters.load(tmp_path / "lab.yaml")] == ["a"]
+        assert cluster_file.find(name, tmp_path) == tmp_path / "lab.yaml"
+    assert [one.name for one in cluster_file.load(tmp_path / "lab.yaml")] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["lap", "", "x" * 5000, "."])
 def test_no_such_cluster(tmp_path, name):
     (tmp_path / "lab.yaml").write_text("hosts: {a: }")
     with pytest.raises(UserError, match=r"where there are: lab") as refused:
-        clusters.find(name, tmp_path)
+        cluster_file.find(name, tmp_path)
     assert ("Did you mean 'lab'?" in str(refused.value)) == (name == "lap")
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"cannot be read: .*; check the path"):
-        clusters.load(tmp_path)
+        cluster_file.load(tmp_path)
 
 
 def test_the_example_has_every_key():
     text = (CONFIGS / "clusters" / "example.yaml").read_text("utf-8")
-    assert len(clusters.load(CONFIGS / "clusters" / "example.yaml")) == 5
+    assert len(cluster_file.load(CONFIGS / "clusters" / "example.yaml")) == 5
     for key in {*Settings.model_fields, *HostEntry.model_fields}:
         assert f"{key}:" in text

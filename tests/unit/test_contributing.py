@@ -10,8 +10,7 @@ from types import ModuleType
 import pytest
 
 from ci.case.benchmark import Benchmark
-from ci.evaluate.model import Job, Output
-from ci.plan.model import Dataset, Endpoint
+from ci.tools.model import Dataset, Endpoint, Job, Output
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
 GOOD = {"score": 0.5, "answers": [{"id": 1, "ok": True}, {"id": 2, "ok": False}]}

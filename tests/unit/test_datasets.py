@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci import datasets
+from ci.catalog import datasets
 from ci.errors import UserError
 
 QUESTION = json.dumps({"question": "1 + 1?", "answer": "#### 2"}) + "\n"

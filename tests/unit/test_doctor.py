@@ -9,7 +9,7 @@ from ci.doctor import checks, table
 from ci.doctor.examine import clock
 from ci.doctor.model import Examination, Pair
 from ci.doctor.needs import devices_on, weights_on
-from ci.hosts.target import Accelerator, Target
+from ci.inventory.target import Accelerator, Target
 
 GIB = 2**30
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from packaging.version import Version
 
-from ci import environments
-from ci.environments import Place
+from ci.catalog import environments
+from ci.catalog.environments import Place
 from ci.errors import UserError
 
 PROJECT = Path(__file__).parents[2]

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from ci.case.external_dp import reader as external_dp
 from ci.documents import source
 from ci.errors import CaseError
-from ci.hosts.target import Target
-from ci.plan.build import Site, build
+from ci.inventory.target import Target
+from ci.plan.build import build
 from ci.plan.model import Host
 from ci.plan.servers import server
+from ci.plan.site import Site
 
 CORPUS = os.environ.get("CASE_CORPUS")
 NEEDS_CORPUS = pytest.mark.skipif(

@@ -9,12 +9,12 @@ import pytest
 
 from ci.errors import ConnectionLost, InfrastructureError, Interrupted
 from ci.evaluate import run
-from ci.evaluate.model import Result
 from ci.hosts import prepare
 from ci.hosts.process import State, tail_of
 from ci.lab import lab
 from ci.operate import down
 from ci.operate.found import Overview, Row
+from ci.tools.model import Result
 
 
 def unreadable(_: int) -> tuple[str, ...]:

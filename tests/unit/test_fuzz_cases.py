@@ -14,9 +14,9 @@ from ci.check.run import examine
 from ci.check.show import shown
 from ci.errors import CaseError, UserError
 from ci.made_up import made_up_site
+from ci.paths import CASES
 from ci.plan.build import build
 from ci.report.plan import as_text, as_values
-from ci.site import CASES
 
 CORPUS = os.environ.get("CASE_CORPUS")
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "200"))

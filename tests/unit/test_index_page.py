@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from ci.catalog.index_page import IndexFile, Release, files_of, newer
 from ci.errors import InfrastructureError
-from ci.operate.index_page import IndexFile, Release, files_of, newer
 
 JSON = "application/vnd.pypi.simple.v1+json"
 DAY = "2026-08-16T23:27:27.751697Z"

@@ -9,8 +9,8 @@ import pytest
 from tool_outputs import captured, edited, job
 
 from ci.errors import UserError
-from ci.evaluate.lm_eval import FORMS, command, parse
-from ci.plan.model import Dataset
+from ci.tools.lm_eval import FORMS, command, parse
+from ci.tools.model import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ci import environments, locks
-from ci.environments import Place
+from ci.catalog import environments, locks
+from ci.catalog.environments import Place
+from ci.catalog.locks import Lock, Shelves
 from ci.errors import UserError
 from ci.hosts.resolve_packages import argv_of
 from ci.hosts.uv_settings import Way
-from ci.locks import Lock, Shelves
 from ci.operate.locks import entries
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from tool_outputs import captured, edited, job
 
-from ci.evaluate.model import Item, Measurement, Result
-from ci.evaluate.tools import TOOLS
 from ci.judge import NO_BASELINE, NOTHING_CAME, judge
+from ci.tools.model import Item, Measurement, Result
+from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.evaluate.model import Job, Output
     from ci.judge import Check
+    from ci.tools.model import Job, Output
 
     Change = Callable[[str], str]
 

@@ -8,10 +8,12 @@ import pytest
 
 from ci.case.load import parse
 from ci.errors import UserError
-from ci.hosts.target import Target
-from ci.plan.build import Site, build
-from ci.plan.model import Dataset, Host, Preparation
+from ci.inventory.target import Target
+from ci.plan.build import build
+from ci.plan.model import Host, Preparation
+from ci.plan.site import Site
 from ci.report.plan import as_text, as_values
+from ci.tools.model import Dataset
 from ci.vllm.command_line import option
 
 HEAD = "vllm serve m --port 8080 --data-parallel-size 2 --data-parallel-size-local 1"

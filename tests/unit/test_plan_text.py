@@ -10,13 +10,15 @@ import pytest
 
 from ci.case.load import parse
 from ci.errors import UserError
-from ci.hosts.target import Target
-from ci.plan.build import Site, build
-from ci.plan.model import Dataset, Host
+from ci.inventory.target import Target
+from ci.plan.build import build
+from ci.plan.model import Host
+from ci.plan.site import Site
 from ci.report import paste
 from ci.report.picture import WIDTH
 from ci.report.plan import as_text, as_values
 from ci.report.rows import spans
+from ci.tools.model import Dataset
 
 MEMBER = (
     "{dp_size: 32, dp_size_local: 16, dp_rank_start: %d, port_start: 7100, tp_size: 1, "

@@ -11,11 +11,11 @@ from jsonschema import Draft7Validator
 from ci.case.load import load, parse
 from ci.documents.strict import Strict
 from ci.errors import CaseError
+from ci.paths import CASES
 from ci.reference.files import FILES
 from ci.reference.meanings import meaning_of, said_here
 from ci.reference.schema import DIALECTS, schema
 from ci.reference.types import written
-from ci.site import CASES
 
 CORPUS = os.environ.get("CASE_CORPUS")
 HINT = "# yaml-language-server: $schema=../case.schema.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from ci.case.benchmark import ToolName
-from ci.evaluate.tools import TOOLS
+from ci.tools.registry import TOOLS
 
 
 def test_a_case_can_name_every_tool_and_no_other():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ci.environments import Environment
-from ci.operate.index_page import Release
+from ci.catalog.environments import Environment
+from ci.catalog.index_page import Release
 from ci.operate.version_table import Entry, entries, entries_text, packages_of, releases_text
 
 

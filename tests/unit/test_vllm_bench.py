@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tool_outputs import CAPTURED, captured, edited, job
 
-from ci.environments import load_versions, servable
+from ci.catalog.environments import load_versions, servable
 from ci.errors import UserError
-from ci.evaluate.tools import TOOLS
-from ci.evaluate.vllm_bench import command, parse
-from ci.plan.model import Dataset
-from ci.site import CONFIGS
+from ci.paths import CONFIGS
+from ci.tools.model import Dataset
+from ci.tools.registry import TOOLS
+from ci.tools.vllm_bench import command, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.evaluate.model import Tool
+    from ci.tools.model import Tool
 
 
 CAPTURED_VERSIONS = sorted(path.name for path in (CAPTURED / "vllm_bench").iterdir())

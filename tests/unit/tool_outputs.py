@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.case.benchmark import Benchmark
-from ci.evaluate.model import Job, Output
-from ci.plan.model import Dataset, Endpoint
+from ci.tools.model import Dataset, Endpoint, Job, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ci.case.benchmark import Benchmark
-    from ci.plan.model import Dataset, Endpoint, Evaluation
 
 
 @dataclass(frozen=True)
@@ -51,25 +50,6 @@ class Job:
         if wanted is None or self.dataset.items == 0:
             return wanted or self.dataset.items
         return min(wanted, self.dataset.items)
-
-
-def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
-    """Make a job of an evaluation.
-
-    Args:
-        evaluation: from the plan.
-        endpoint: where to ask.
-        folder: on the tool's host; gets the dataset as `data`, and the tool works in `work`.
-    """
-    return Job(
-        benchmark=evaluation.benchmark,
-        dataset=replace(evaluation.dataset, path=f"{folder}/data"),
-        endpoint=endpoint,
-        tokenizer=evaluation.tokenizer,
-        bin=evaluation.bin,
-        work=f"{folder}/work",
-        vllm=evaluation.vllm,
-    )
 
 
 @dataclass(frozen=True)
@@ -215,3 +195,35 @@ def read(
         why = f"its output cannot be read: {type(error).__name__}: {error}"
         return Result(problems=(*problems, why))
     return Result(result.measurements, result.items, (*problems, *result.problems))
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the evaluations send their requests, and the model name that they ask for."""
+
+    host: str
+    port: int
+    model: str
+
+    @property
+    def url(self) -> str:
+        """Base URL without a path."""
+        return url_of(self.host, self.port)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A benchmark's questions. `path` is the folder on the controller, None where not found.
+
+    What is not found may still be known by its name: its `form`, empty where it is not, and items.
+    """
+
+    name: str
+    path: str | None
+    form: str
+    items: int
+
+
+def url_of(host: str, port: int) -> str:
+    """Base URL of a server, without a path."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -9,11 +9,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.evaluate.aisbench_output import ANSWERS, MODEL, dataset_abbr, parse
-from ci.evaluate.model import Command
+from ci.tools.aisbench_output import ANSWERS, MODEL, dataset_abbr, parse
+from ci.tools.model import Command
 
 if TYPE_CHECKING:
-    from ci.evaluate.model import Job
+    from ci.tools.model import Job
 
 __all__ = ["ENVIRONMENT", "KINDS", "OUTPUTS", "command", "parse"]
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci import clusters
-from ci.clusters import inline, this_machine
 from ci.documents.wording import nearest
 from ci.errors import UserError
+from ci.inventory import cluster_file
+from ci.inventory.cluster_file import inline, this_machine
+from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.model import Case
-    from ci.hosts.target import Target
+    from ci.inventory.target import Target
 
 REMOTE_WORKSPACE = "~/.cache/lamplighter"
 
@@ -46,13 +45,6 @@ def nodes_of(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[
     return tuple(replace(one, workspace=_workspace(one, workspace)) for one in chosen)
 
 
-def workspace_of(chosen: str) -> str:
-    """Say which folder of this machine holds environments, models and the state of runs."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = chosen or os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
-    return str(Path(folder).expanduser().absolute())
-
-
 def _of_case(case: Case) -> list[Target]:
     if not case.hosts:
         raise UserError(
@@ -64,8 +56,8 @@ def _of_case(case: Case) -> list[Target]:
 
 
 def _of_cluster(case: Case, cluster: str) -> list[Target]:
-    path = clusters.find(cluster)
-    targets = {target.name: target for target in clusters.load(path)}
+    path = cluster_file.find(cluster)
+    targets = {target.name: target for target in cluster_file.load(path)}
     strangers = [name for name in case.hosts if name not in targets]
     if case.hosts and not strangers:
         return [targets[name] for name in case.hosts]

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.evaluate.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
-    from ci.evaluate.model import Job, Output
+    from ci.tools.model import Job, Output
 
 ENVIRONMENT = "vllm"
 KINDS: frozenset[str] = frozenset({"performance"})

@@ -11,12 +11,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ci.errors import PreparationFailed, UserError
-from ci.plan.model import Dataset
+from ci.paths import PROJECT
+from ci.tools.model import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-REGISTRY = Path(__file__).resolve().parent.parent / "benchmarks" / "datasets.yaml"
+REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
 DOWNLOAD_S = 60
 
 # form -> the file that holds the questions, one a line

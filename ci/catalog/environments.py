@@ -10,16 +10,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ci.case.model import Device
+from ci.catalog.locks import current as current_locks
+from ci.catalog.locks import fingerprint_of, locked, resolution_of
 from ci.errors import UserError
-from ci.locks import current as current_locks
-from ci.locks import fingerprint_of, locked, resolution_of
 from ci.plan.model import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ci.locks import Shelves
+    from ci.catalog.locks import Shelves
 
 _PINNED = r"^[A-Za-z0-9._\[\]-]+==[A-Za-z0-9.+!]+$"
 

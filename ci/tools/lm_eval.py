@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.evaluate.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
 
 if TYPE_CHECKING:
-    from ci.evaluate.model import Job, Output
+    from ci.tools.model import Job, Output
 
 ENVIRONMENT = "lm_eval"
 KINDS: frozenset[str] = frozenset({"accuracy"})

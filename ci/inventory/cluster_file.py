@@ -14,24 +14,25 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ci.case.cluster import SECTIONS, Cluster, HostEntry, Settings
 from ci.documents import address
 from ci.documents.files import bytes_of
 from ci.documents.source import read
 from ci.documents.wording import found, problems
 from ci.errors import CaseError, UserError
-from ci.hosts.target import LOCAL_ADDRESSES, Accelerator, Target
+from ci.inventory.cluster_model import SECTIONS, Cluster, HostEntry, Settings
+from ci.inventory.target import LOCAL_ADDRESSES, Accelerator, Target
+from ci.paths import CONFIGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
-    from ci.case.cluster import AcceleratorEntry
     from ci.documents.source import Source
     from ci.errors import Problem
+    from ci.inventory.cluster_model import AcceleratorEntry
 
-CLUSTERS = Path(__file__).resolve().parent.parent / "configs" / "clusters"
+CLUSTERS = CONFIGS / "clusters"
 THIS_MACHINE = "localhost"
 
 

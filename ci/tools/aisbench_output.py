@@ -7,10 +7,10 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from ci.evaluate.model import Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Item, Measurement, Result, Unreadable, number, read
 
 if TYPE_CHECKING:
-    from ci.evaluate.model import Job, Output
+    from ci.tools.model import Job, Output
 
 MODEL = "served"
 # What our model classes keep of each answer.

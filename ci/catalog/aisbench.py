@@ -1,6 +1,6 @@
 """Which dataset_conf AISBench has: configs/aisbench.yaml.
 
-`python -m ci.check.aisbench_confs ENVIRONMENT` writes that file anew from an environment with
+`python -m ci.catalog.aisbench ENVIRONMENT` writes that file anew from an environment with
 AISBench in it, such as `~/.cache/lamplighter/envs/aisbench`.
 """
 
@@ -15,12 +15,13 @@ from pathlib import Path
 import yaml
 
 from ci.errors import UserError
+from ci.paths import CONFIGS
 
-FILE = Path(__file__).resolve().parent.parent.parent / "configs" / "aisbench.yaml"
+FILE = CONFIGS / "aisbench.yaml"
 _PACKAGE = "ais_bench_benchmark"
 _HEAD = """\
 # What AISBench has for dataset_conf, folder: names. Written by
-#   python -m ci.check.aisbench_confs ENVIRONMENT
+#   python -m ci.catalog.aisbench ENVIRONMENT
 """
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.evaluate import aisbench, lm_eval, vllm_bench
+from ci.tools import aisbench, lm_eval, vllm_bench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.evaluate.model import Tool
+    from ci.tools.model import Tool
 
 TOOLS: Mapping[str, Tool] = {
     "aisbench": aisbench,

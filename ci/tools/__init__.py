@@ -1,0 +1,1 @@
+"""Evaluation tools: the command line that is built for each, and what its output means. Pure."""
