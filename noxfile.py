@@ -165,8 +165,9 @@ def _set_up(session: nox.Session) -> None:
 
     Lab hosts see what is here; what they had to make themselves would be found left on them.
     """
-    make = ("python", "-m", "ci.setup", "--device", "cpu")
-    session.run(*make, *TOOLS, ROUTER, *MODELS, "--vllm", VLLM, "--lab")
+    make = ("python", "-m", "ci.prepare", "--device", "cpu")
+    session.run(*make, *TOOLS, ROUTER, *MODELS, "--vllm", VLLM)
+    session.run("python", "-m", "ci.lab")
     session.run(*make, "--vllm", EARLIER_VLLM)
 
 
@@ -199,7 +200,7 @@ def _test_resolved(session: nox.Session, resolution: str) -> None:
         session.run("pytest", *session.posargs, env=_tool_folders())
         return
     _pytest(session, "tests/unit", workers="auto")
-    session.run("python", "-m", "ci.setup", "--lab")
+    session.run("python", "-m", "ci.lab")
     _pytest(session, "tests/integration", "-m", "not long", workers=_LIGHT)
 
 

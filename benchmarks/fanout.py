@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.hosts.boot import REMOTE
+from ci.agent.bootstrap import REMOTE
 from ci.lab import lab as labs
 from ci.lab.inside import root_of
 from ci.paths import workspace_of
@@ -40,7 +40,15 @@ FURTHER = 5
 COLUMNS = ("seconds", "cpu_s", "peak_mb")
 ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
-FACTS = ("wire", "store", "network", "ports", "sign", "software", "facts")
+FACTS = (
+    "loop.wire",
+    "supervise.store",
+    "facts.network",
+    "facts.ports",
+    "supervise.sign",
+    "facts.software",
+    "facts.facts",
+)
 # What any tool would run on a host: our own facts, from source.
 SCRIPT = """\
 import json, sys
@@ -51,15 +59,18 @@ class Carried:
     create_module = staticmethod(lambda spec: None)
     exec_module = staticmethod(lambda module: exec(P[module.__name__] or "", module.__dict__))
 sys.meta_path.insert(0, Carried)
-from ci.hosts.remote.facts import gather
+from ci.remote.facts.facts import gather
 print(json.dumps(gather("/root", [], [])), flush=True)
 """
 
 
 def facts_script() -> str:
     """Give the facts as one script."""
-    modules = dict.fromkeys(("ci", "ci.hosts", "ci.hosts.remote"))
-    named = {f"ci.hosts.remote.{one}": (REMOTE / f"{one}.py").read_text() for one in FACTS}
+    rooms = ("ci", "ci.remote", *(f"ci.remote.{one.partition('.')[0]}" for one in FACTS))
+    modules = dict.fromkeys(rooms)
+    named = {
+        f"ci.remote.{one}": (REMOTE / f"{one.replace('.', '/')}.py").read_text() for one in FACTS
+    }
     return SCRIPT.format(modules=modules | named)
 
 

@@ -32,9 +32,9 @@ KEX, CIPHER = "curve25519-sha256", "aes128-gcm@openssh.com"
 
 def ours(task: dict[str, Any]) -> Work:
     """This project: one agent a host, facts and file asked of it in one go."""
-    from ci.hosts import ssh  # noqa: F401, PLC0415 - Fabric, imported untimed as for the others
-    from ci.hosts.answers import call_all, gather  # noqa: PLC0415
-    from ci.hosts.connect import connected  # noqa: PLC0415
+    from ci.agent.ask_all import call_all, gather  # noqa: PLC0415 - likewise
+    from ci.agent.connected import connected  # noqa: PLC0415
+    from ci.connect import ssh  # noqa: F401, PLC0415 - Fabric, imported untimed as for the others
     from ci.inventory.target import Target  # noqa: PLC0415
 
     way = {"user": "root", "port": 22, "identity": task["identity"]}

@@ -20,9 +20,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.hosts import process
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
+from ci.agent import process
+from ci.agent.client import Agent
+from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

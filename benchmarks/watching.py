@@ -22,9 +22,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from ci.hosts import process
-from ci.hosts.connect import connected
-from ci.hosts.process import Launch, Spec, Supervised
+from ci.agent import process
+from ci.agent.connected import connected
+from ci.agent.process import Launch, Spec, Supervised
 from ci.inventory.cluster_file import load
 from ci.lab import lab as labs
 from ci.lab.inside import processes as processes_on
@@ -36,7 +36,7 @@ from ci.serve.processes import Processes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ci.hosts.agent import Agent
+    from ci.agent.client import Agent
     from ci.serve.watch import Events
 
 RUN = "watching"

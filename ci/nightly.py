@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from ci.agent.connected import connected
 from ci.doctor.before import fit_for, require_alike
 from ci.doctor.installed import installed_on
 from ci.evaluate.run import evaluate
-from ci.hosts.connect import connected
-from ci.hosts.prepare import prepare
 from ci.interrupt import interrupts_into
 from ci.judge import judge
+from ci.prepare.prepare import prepare
 from ci.report.cause import message_of
 from ci.report.controller import owner
 from ci.report.installed import keep_installed
@@ -25,9 +25,9 @@ from ci.serve.smoke import smoke
 from ci.site import planned
 
 if TYPE_CHECKING:
+    from ci.agent.client import Agent
     from ci.case.model import Case
     from ci.errors import ExitCode
-    from ci.hosts.agent import Agent
     from ci.judge import Check
     from ci.plan.site import Site
     from ci.report.console import View

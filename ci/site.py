@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from ci.case.model import DEVICES
 from ci.catalog import datasets, environments
-from ci.catalog.locks import Shelves
+from ci.catalog.locks import Shelves, shelves_of
 from ci.errors import UserError
 from ci.inventory.assign import nodes_of
+from ci.inventory.this_machine import device_of
 from ci.paths import CASES, CONFIGS, PROJECT, workspace_of
 from ci.plan.build import build
 from ci.plan.locate import as_written, located
@@ -24,8 +25,8 @@ from ci.tools.registry import TOOLS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ci.agent.client import Agent
     from ci.case.model import Case, Device
-    from ci.hosts.agent import Agent
     from ci.inventory.target import Target
     from ci.plan.model import Plan, Preparation
 
@@ -119,20 +120,11 @@ def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
         UserError: the case cannot run on them; says why.
         InfrastructureError: a host did not answer.
     """
-    from ci.hosts.answers import call_all  # noqa: PLC0415
-    from ci.hosts.fan_out import all_of  # noqa: PLC0415
+    from ci.agent.ask_all import call_all  # noqa: PLC0415
+    from ci.connect.fan_out import all_of  # noqa: PLC0415
 
     answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))
     return build(case, located(site, {host: one.value for host, one in answers.items()}))
-
-
-def shelves_of(workspace: str) -> Shelves:
-    """Find the lock files: the project's, and those that this controller made for itself.
-
-    Args:
-        workspace: as chosen; empty takes the default of this machine.
-    """
-    return Shelves(CONFIGS / "locks", Path(workspace_of(workspace)) / "locks")
 
 
 def _place(target: Target, shelves: Shelves) -> environments.Place:
@@ -172,19 +164,6 @@ def _device(case: Case, options: Options, target: Target) -> Device:
             "`accelerator: {kind, count}` in the cluster file",
         )
     return device_of(chosen)
-
-
-def device_of(chosen: str) -> Device:
-    """Say which kind of machine this is, or check the kind that was chosen.
-
-    Raises:
-        UserError: there is no such kind.
-    """
-    from ci.inventory.this_machine import detect_device  # noqa: PLC0415
-
-    if chosen and chosen not in DEVICES:
-        raise UserError(f"--device {chosen}: known are {', '.join(DEVICES)}")
-    return next((kind for kind in DEVICES if kind == chosen), None) or detect_device()
 
 
 def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparation]:

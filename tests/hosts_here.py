@@ -8,9 +8,9 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import Found, look
+from ci.agent.client import Agent
+from ci.agent.process import Found, look
+from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,13 +12,14 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ci.errors import UserError
+from ci.paths import CONFIGS, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from ci.plan.model import Preparation
 
@@ -183,3 +184,12 @@ def versions_in(packages: Iterable[str]) -> dict[str, str]:
 def digest(packages: Iterable[str]) -> str:
     """Identify a list of `name==version`, whatever its order."""
     return hashlib.sha256("\n".join(sorted(packages)).encode()).hexdigest()[:16]
+
+
+def shelves_of(workspace: str) -> Shelves:
+    """Find the lock files: the project's, and those that this controller made for itself.
+
+    Args:
+        workspace: as chosen; empty takes the default of this machine.
+    """
+    return Shelves(CONFIGS / "locks", Path(workspace_of(workspace)) / "locks")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.connect.fan_out import SeveralFailed
 from ci.doctor.examine import examine, facts_of
 from ci.doctor.packages import differences
 from ci.errors import InfrastructureError
-from ci.hosts.fan_out import SeveralFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ci.agent.client import Agent
     from ci.doctor.model import Finding, Packages
-    from ci.hosts.agent import Agent
     from ci.inventory.target import Target
     from ci.plan.model import Plan
 

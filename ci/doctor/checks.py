@@ -49,7 +49,7 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
 
     Args:
         plan: what is to run on them.
-        facts: host → what `ci.hosts.remote.facts.gather` gave, with `clock_offset_s` (how far
+        facts: host → what `ci.remote.facts.facts.gather` gave, with `clock_offset_s` (how far
             its clock is ahead of the controller's) and `clock_uncertainty_s`.
         silent: host → why it could not be asked.
         pairs: what came of connecting between hosts.

@@ -8,25 +8,26 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.answers import Answer
+from ci.agent.ask_all import gather
 from ci.doctor.checks import check
 from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
 from ci.doctor.needs import ports_on, weights_on
 from ci.errors import LamplighterError
-from ci.hosts.answers import Answer, gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
 
-    from ci.hosts.agent import Agent
+    from ci.agent.client import Agent
     from ci.inventory.target import Target
     from ci.plan.model import Plan
 
 FACTS_S = 30.0
 REACH_S = 3.0
 ANSWER_S = 10.0
-REACHED_AT_ONCE = 200  # as ci/hosts/remote/reach.py has it
+REACHED_AT_ONCE = 200  # as ci/remote/requests/reach.py has it
 
 Opened = dict[str, dict[str, Any]]
 

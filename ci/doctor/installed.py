@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.agent.answers import Answer
+from ci.agent.ask_all import gather
+from ci.connect.fan_out import all_of
 from ci.doctor.needs import processes_on
-from ci.hosts.answers import Answer, gather
-from ci.hosts.fan_out import all_of
 from ci.plan.model import PATH_VLLM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ci.agent.client import Agent
     from ci.doctor.model import Facts, Packages
-    from ci.hosts.agent import Agent
     from ci.plan.model import Plan
 
 LIST_S = 60.0

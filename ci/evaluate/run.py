@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from ci.agent.process import Launch, tail_of
 from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
-from ci.hosts.process import Launch, tail_of
 from ci.plan.evaluations import job_of
 from ci.serve.probe import asked_on, metrics
 from ci.tools.model import Output, Result, Unreadable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ci.hosts.agent import Agent
-    from ci.hosts.process import Supervised
+    from ci.agent.client import Agent
+    from ci.agent.process import Supervised
     from ci.plan.model import Evaluation, Plan
     from ci.report.run import Record
     from ci.serve.processes import Processes

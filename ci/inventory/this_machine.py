@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.case.model import DEVICES
 from ci.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,3 +61,16 @@ def _has_nvidia_gpu() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return answer.returncode == 0 and "GPU " in answer.stdout
+
+
+def device_of(chosen: str) -> Device:
+    """Say which kind of machine this is, or check the kind that was chosen.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    from ci.inventory.this_machine import detect_device  # noqa: PLC0415
+
+    if chosen and chosen not in DEVICES:
+        raise UserError(f"--device {chosen}: known are {', '.join(DEVICES)}")
+    return next((kind for kind in DEVICES if kind == chosen), None) or detect_device()

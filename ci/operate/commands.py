@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.agent.client import Agent
+from ci.agent.connected import reached
 from ci.errors import ExitCode, UserError
-from ci.hosts.agent import Agent
-from ci.hosts.connect import reached
 from ci.operate import down as ending
 from ci.operate import logs as logging
 from ci.operate import show

@@ -6,13 +6,13 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from ci.agent.client import Agent
+from ci.agent.connected import reached
 from ci.case.model import Case
 from ci.command import found
 from ci.doctor import table
 from ci.doctor.examine import examine
 from ci.errors import ExitCode, LamplighterError
-from ci.hosts.agent import Agent
-from ci.hosts.connect import reached
 from ci.operate.where import targets_of
 from ci.plan.build import build
 from ci.plan.locate import as_written

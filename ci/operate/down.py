@@ -7,19 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.agent.ask_all import call_all, gather
+from ci.agent.process import STOP_MARGIN_S
+from ci.connect.fan_out import fan_out
+from ci.connect.tar_stream import MAX_BYTES
+from ci.connect.unpack import FILE_MODE
 from ci.errors import InfrastructureError, LamplighterError
-from ci.hosts.answers import call_all, gather
-from ci.hosts.fan_out import fan_out
-from ci.hosts.process import STOP_MARGIN_S
-from ci.hosts.tar_stream import MAX_BYTES
-from ci.hosts.unpack import FILE_MODE
 from ci.operate.found import ANSWER_S, LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ci.hosts.agent import Agent
+    from ci.agent.client import Agent
     from ci.operate.found import Overview, Row
 
 GRACE_S = 10.0

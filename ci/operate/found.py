@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.answers import Answer
+from ci.agent.ask_all import call_all
+from ci.agent.client import Agent
 from ci.errors import LamplighterError
-from ci.hosts.agent import Agent
-from ci.hosts.answers import Answer, call_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

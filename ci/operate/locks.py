@@ -10,8 +10,8 @@ from ci.case.model import DEVICES
 from ci.catalog import environments, locks
 from ci.catalog.locks import Lock
 from ci.errors import ExitCode, PreparationFailed, UserError
-from ci.hosts.resolve_packages import resolve
 from ci.paths import CONFIGS
+from ci.prepare.resolve_packages import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

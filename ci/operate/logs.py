@@ -11,7 +11,7 @@ from ci.operate.found import LEASE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ci.hosts.agent import Agent
+    from ci.agent.client import Agent
     from ci.operate.found import Row
 
 

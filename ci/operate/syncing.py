@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.agent.connected import reached
+from ci.commands import weights_copy
 from ci.errors import UserError
-from ci.hosts import weights
-from ci.hosts.connect import reached
 from ci.operate.where import targets_of
 
 if TYPE_CHECKING:
+    from ci.commands.weights_copy import Progress
     from ci.errors import ExitCode
-    from ci.hosts.weights import Progress
     from ci.site import Options
 
 
@@ -31,9 +31,9 @@ def sync(options: Options, source: str, target: str) -> ExitCode:
     if not source or not (options.cluster or options.config):
         raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
     with reached(targets_of(options, "")) as hosts:
-        outcomes = weights.sync(hosts, Path(source), target or None, _tell)
-    print(weights.as_text(outcomes))
-    return weights.exit_code(outcomes)
+        outcomes = weights_copy.sync(hosts, Path(source), target or None, _tell)
+    print(weights_copy.as_text(outcomes))
+    return weights_copy.exit_code(outcomes)
 
 
 def _tell(progress: Progress) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ci.connect import trust as keys
 from ci.errors import ExitCode, LamplighterError, UserError
-from ci.hosts import trust as keys
 from ci.operate.where import targets_of
 
 if TYPE_CHECKING:
-    from ci.hosts.trust import Offer
+    from ci.connect.trust import Offer
     from ci.site import Options
 
 

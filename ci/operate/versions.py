@@ -13,11 +13,11 @@ import requests
 from ci.catalog import environments
 from ci.catalog.index_page import ACCEPT, files_of, newer
 from ci.errors import ExitCode, InfrastructureError, UserError
-from ci.hosts.prepare import STAMP, stamp_of
-from ci.hosts.uv_settings import NO_INDEX, index_settings
+from ci.inventory.this_machine import device_of
 from ci.operate.version_table import entries, entries_text, packages_of, releases_text
 from ci.paths import CONFIGS, workspace_of
-from ci.site import device_of
+from ci.prepare.prepare import STAMP, stamp_of
+from ci.prepare.recipes.uv_settings import NO_INDEX, index_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ci.hosts.process import Launch
+from ci.agent.process import Launch
 from ci.serve.probe import asked_on
 from ci.serve.readiness import await_ready
 from ci.serve.surroundings import await_accepting, await_healthy
@@ -18,7 +18,7 @@ RUN = "<run>"
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.hosts.process import Supervised
+    from ci.agent.process import Supervised
     from ci.plan.model import Plan, Process
     from ci.serve.processes import Processes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.hosts.process import Spec
+from ci.agent.process import Spec
 from ci.report.cause import message_of
 
 if TYPE_CHECKING:

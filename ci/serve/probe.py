@@ -17,10 +17,10 @@ from ci.errors import LamplighterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ci.hosts.agent import Agent
+    from ci.agent.client import Agent
     from ci.tools.model import Endpoint
 
-    # As ci/hosts/remote/http.py: method, url, timeout_s and a JSON body or None.
+    # As ci/remote/requests/http.py: method, url, timeout_s and a JSON body or None.
     Ask = Callable[[str, str, float, object], Mapping[str, Any]]
 
 Kind = Literal["health", "completion", "chat"]

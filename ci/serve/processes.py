@@ -9,19 +9,20 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
+from ci.agent import process
+from ci.agent.answers import Answer
+from ci.agent.ask_all import call_all, gather
+from ci.agent.process import Launch, log_home
 from ci.case.variables import HOST_VARIABLES
+from ci.connect.fan_out import SeveralFailed, all_of, fan_out
 from ci.errors import ArchiveRefused, HostBusy, InfrastructureError, LamplighterError
-from ci.hosts import process
-from ci.hosts.answers import Answer, call_all, gather
-from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
-from ci.hosts.process import Launch, log_home
 from ci.serve.watch import await_ends, cause_of_end, telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ci.hosts.agent import Agent
-    from ci.hosts.process import State, Supervised
+    from ci.agent.client import Agent
+    from ci.agent.process import State, Supervised
     from ci.report.console import View
     from ci.serve.watch import Events
 

@@ -19,7 +19,7 @@ from ci.serve.watch import cause_of_end, died
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ci.hosts.process import Supervised
+    from ci.agent.process import Supervised
     from ci.serve.probe import Ask, Seen
     from ci.serve.watch import Events
     from ci.tools.model import Endpoint

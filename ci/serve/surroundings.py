@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.ask_all import gather
 from ci.errors import LamplighterError, NotReady
-from ci.hosts.answers import gather
 from ci.serve.probe import OK
 from ci.serve.readiness import TICK_S, raise_if_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ci.hosts.process import Supervised
+    from ci.agent.process import Supervised
     from ci.plan.model import Process
     from ci.serve.processes import Processes
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ci.agent.process import tail_of
 from ci.errors import HostLost, ProcessDied
-from ci.hosts.process import tail_of
 from ci.serve import probe
 from ci.vllm.classify import classify
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from queue import SimpleQueue
 
-    from ci.hosts.agent import Agent
-    from ci.hosts.process import State, Supervised
+    from ci.agent.client import Agent
+    from ci.agent.process import State, Supervised
     from ci.serve.probe import Ask
     from ci.tools.model import Endpoint
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hosts_here import new_run, until
 
+from ci.agent import bootstrap
+from ci.agent.ask_all import call_all
+from ci.agent.client import Agent
+from ci.agent.process import Spec, start
+from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ConnectionLost, HostUnreachable, InfrastructureError
-from ci.hosts import boot
-from ci.hosts.agent import Agent
-from ci.hosts.answers import call_all
-from ci.hosts.connection import LocalChannel, LocalConnection
-from ci.hosts.process import Spec, start
-from ci.hosts.remote.proc import look
+from ci.remote.supervise.proc import look
 from ci.report.console import Plain
 from ci.serve.processes import Processes
 
@@ -241,7 +241,7 @@ def test_a_host_is_lost_only_where_its_connection_does_not_come_back(
             raise HostUnreachable("localhost: no route to it")
 
     monkeypatch.setattr(unnoticed.connection, "reopen", reopen)
-    monkeypatch.setattr("ci.hosts.agent.RETRY_S", 0)
+    monkeypatch.setattr("ci.agent.client.RETRY_S", 0)
     processes = Processes(
         new_run(), "me", {"localhost": unnoticed}, SimpleQueue(), Plain(StringIO())
     )
@@ -259,15 +259,15 @@ def test_what_cannot_be_done_says_why(agent: Agent, tmp_path: Path):
 
 
 def test_a_host_with_another_python_gets_the_sources(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(boot.importlib.util, "MAGIC_NUMBER", b"none")
-    boot.parcel.cache_clear()
+    monkeypatch.setattr(bootstrap.importlib.util, "MAGIC_NUMBER", b"none")
+    bootstrap.parcel.cache_clear()
     try:
         with contextlib.closing(Agent(LocalConnection("old"), str(tmp_path))) as agent:
             one = start(agent, Spec(new_run(), "true", ("true",), owner="me"), lambda _: None)
             assert one.stop().complete
             assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
     finally:
-        boot.parcel.cache_clear()
+        bootstrap.parcel.cache_clear()
 
 
 def test_who_listens_for_a_while_is_gone_when_told(agent: Agent):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from ci.errors import Interrupted, NotReady, ProcessDied
-from ci.hosts.remote.http import ask
+from ci.remote.requests.http import ask
 from ci.serve.readiness import await_ready
 from ci.tools.model import Endpoint
 
@@ -54,7 +54,7 @@ server.serve_forever()
 
 
 class Child:
-    """A real process with the face of `ci.hosts.process.Supervised`."""
+    """A real process with the face of `ci.agent.process.Supervised`."""
 
     def __init__(self, name, argv, events):
         self.name, self.host, self.ended, self.state = name, "here", threading.Event(), None

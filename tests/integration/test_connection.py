@@ -7,8 +7,8 @@ import sys
 import hostile_archives as hostile
 import pytest
 
+from ci.connect.connection import LocalConnection, fetch_folder
 from ci.errors import ArchiveRefused, ConnectionLost, InfrastructureError
-from ci.hosts.connection import LocalConnection, fetch_folder
 
 CONNECTION = LocalConnection("here")
 
@@ -57,7 +57,7 @@ def test_a_channel_ends_with_its_command():
 
 
 def test_closing_ends_a_command_that_reads_nothing(monkeypatch):
-    monkeypatch.setattr("ci.hosts.connection.CLOSE_S", 0.1)
+    monkeypatch.setattr("ci.connect.connection.CLOSE_S", 0.1)
     channel = CONNECTION.open(["sleep", "1000"])
     channel.close()
     assert channel.exit_code(0) == -9
@@ -147,16 +147,16 @@ def test_a_tar_that_fails_is_told_with_its_host(tmp_path, sent, script, data, wh
 
 
 def test_a_tar_that_sends_nothing_more_is_given_up(tmp_path, sent, monkeypatch):
-    monkeypatch.setattr("ci.hosts.connection.SILENT_S", 0.2)
-    monkeypatch.setattr("ci.hosts.connection.CLOSE_S", 0.1)
+    monkeypatch.setattr("ci.connect.connection.SILENT_S", 0.2)
+    monkeypatch.setattr("ci.connect.connection.CLOSE_S", 0.1)
     sent("exec sleep 1000")
     with pytest.raises(InfrastructureError, match=r"/remote: nothing came for 0\.2 s;"):
         fetch_folder(CONNECTION, "/remote", tmp_path / "local")
 
 
 def test_a_tar_that_drips_is_given_up(tmp_path, sent, monkeypatch):
-    monkeypatch.setattr("ci.hosts.connection.MAX_FETCH_S", 0.2)
-    monkeypatch.setattr("ci.hosts.connection.CLOSE_S", 0.1)
+    monkeypatch.setattr("ci.connect.connection.MAX_FETCH_S", 0.2)
+    monkeypatch.setattr("ci.connect.connection.CLOSE_S", 0.1)
     sent("cat {data}; while :; do printf '\\0'; sleep 0.01; done", gzip.compress(LONG, 0)[:1000])
     with pytest.raises(InfrastructureError, match=r"/remote: not done in 0\.2 s;"):
         fetch_folder(CONNECTION, "/remote", tmp_path / "local")

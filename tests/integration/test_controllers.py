@@ -14,7 +14,7 @@ from own_network import inside_machines
 from pythons_here import each_python, pythons
 from uv import find_uv_bin
 
-from ci.hosts.uv_settings import index_settings
+from ci.prepare.recipes.uv_settings import index_settings
 
 PROJECT = Path(__file__).parents[2]
 SERVER = Path(__file__).with_name("light_server.py")

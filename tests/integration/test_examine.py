@@ -7,10 +7,10 @@ from types import SimpleNamespace as Values
 import pytest
 from hosts_here import held_port
 
+from ci.agent.client import Agent
+from ci.connect.connection import LocalConnection
 from ci.doctor.examine import examine
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
-from ci.hosts.remote.facts import gather
+from ci.remote.facts.facts import gather
 
 ADDRESSES = {"a": "127.0.0.2", "b": "127.0.0.3"}
 

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from ci.hosts.boot import LOADER, parcel, sources
-from ci.hosts.remote import facts, ports, software, weights
+from ci.agent.bootstrap import LOADER, parcel, sources
+from ci.remote.facts import facts, ports, software, weights
 
 OLDEST = next(filter(None, map(shutil.which, ("/usr/bin/python3", sys.executable))))
 
@@ -38,9 +38,9 @@ def test_the_machine(tmp_path):
 
 
 def test_it_travels_to_a_host_with_nothing_but_python(tmp_path):
-    loader = LOADER.rpartition("from ci.hosts.remote.agent")[0]
+    loader = LOADER.rpartition("from ci.remote.loop.agent")[0]
     gather_it = "print(json.dumps(facts.gather('/', [], [])))"
-    asked = f"import json\nfrom ci.hosts.remote import facts\n{gather_it}"
+    asked = f"import json\nfrom ci.remote.facts import facts\n{gather_it}"
     done = subprocess.run(
         [OLDEST, "-ISB", "-c", loader + asked],
         check=True,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ci.agent.client import Agent
+from ci.agent.process import State
+from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ProcessDied
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalChannel, LocalConnection
-from ci.hosts.process import State
 from ci.serve.watch import cause_of_end, health_watched
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from lab_fixture import ssh
 
-from ci.hosts.index_proxy import IndexProxy
-from ci.hosts.ssh import SshConnections
-from ci.hosts.wheel_folder import LINKS, name_of, url_of
+from ci.connect.ssh import SshConnections
 from ci.inventory.cluster_file import load
 from ci.lab import faults
+from ci.prepare.index_proxy import IndexProxy
+from ci.prepare.wheel_folder import LINKS, name_of, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

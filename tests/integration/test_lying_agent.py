@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ci.agent.client import Agent
+from ci.agent.facts_shape import nonsense_in
+from ci.connect.connection import LocalConnection
 from ci.errors import ConnectionLost, InfrastructureError
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
-from ci.hosts.facts_shape import nonsense_in
-from ci.hosts.remote.facts import gather
 from ci.operate.down import end_runs
 from ci.operate.found import ask_hosts
 from ci.operate.show import as_text
+from ci.remote.facts.facts import gather
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,8 +71,8 @@ def host(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
     ids=["cut", "empty", "homeless", "deep", "long", "binary"],
 )
 def test_first_words_that_are_none(host, ready: bytes, monkeypatch):
-    monkeypatch.setattr("ci.hosts.agent.START_S", 2.0)
-    monkeypatch.setattr("ci.hosts.connection.CLOSE_S", 0.2)
+    monkeypatch.setattr("ci.agent.client.START_S", 2.0)
+    monkeypatch.setattr("ci.connect.connection.CLOSE_S", 0.2)
     with pytest.raises(InfrastructureError, match=r"^liar: .*does not run there"):
         host(ready)
 

@@ -21,18 +21,18 @@ import pytest
 from hosts_here import until
 from lab_fixture import said, ssh
 
+from ci.agent.connected import connected
 from ci.catalog import locks
 from ci.catalog.locks import Lock
+from ci.connect.fan_out import SeveralFailed
 from ci.doctor.before import require_alike
 from ci.doctor.installed import installed_on
 from ci.errors import InfrastructureError, PreparationFailed
-from ci.hosts import resolve_packages
-from ci.hosts.connect import connected
-from ci.hosts.fan_out import SeveralFailed
-from ci.hosts.prepare import prepare
 from ci.inventory.cluster_file import load
 from ci.lab import faults, inside
 from ci.plan.model import Preparation
+from ci.prepare import resolve_packages
+from ci.prepare.prepare import prepare
 from ci.report.console import Plain, Steadfast
 from ci.report.run import Record, start
 from ci.serve.processes import Processes
@@ -40,8 +40,8 @@ from ci.serve.processes import Processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ci.agent.client import Agent
     from ci.doctor.model import Packages
-    from ci.hosts.agent import Agent
     from ci.lab.model import Lab
     from ci.plan.model import Plan
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ci.case.model import Asked
-from ci.hosts.remote.http import ask
+from ci.remote.requests.http import ask
 from ci.serve import probe
 from ci.serve.smoke import smoke
 from ci.tools.model import Endpoint

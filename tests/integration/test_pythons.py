@@ -16,14 +16,15 @@ import pytest
 from hosts_here import new_run
 from pythons_here import each_python
 
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import Spec, start
+from ci.agent.client import Agent
+from ci.agent.process import Spec, start
+from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOSTS = Path(__file__).parents[2] / "ci" / "hosts"
+PROJECT = Path(__file__).parents[2]
+RECIPES = PROJECT / "ci" / "prepare" / "recipes"
 PATIENCE_S = 60
 
 
@@ -68,9 +69,10 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_every_module_is_imported_without_a_warning(python: str, tmp_path: Path):
     """In a folder of its own name, as on a host: there is nothing else of ours there."""
-    remote = [f"ci.hosts.remote.{path.stem}" for path in sorted((HOSTS / "remote").glob("*.py"))]
+    paths = sorted((PROJECT / "ci" / "remote").rglob("*.py"))
+    remote = [".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in paths]
     recipes = ["uv_settings", "make_environment", "convert_model"]
-    code = f"import sys; sys.path[:0] = {[str(HOSTS), str(HOSTS.parents[1])]!r}\n"
+    code = f"import sys; sys.path[:0] = {[str(RECIPES), str(PROJECT)]!r}\n"
     code += "\n".join(f"import {name}" for name in remote + recipes)
     ended = subprocess.run(
         [python, "-ISB", "-W", "error", "-c", code],

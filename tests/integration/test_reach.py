@@ -12,8 +12,8 @@ import threading
 import pytest
 from hosts_here import held_port
 
-from ci.hosts.remote import reach
-from ci.hosts.remote.proc import look
+from ci.remote.requests import reach
+from ci.remote.supervise.proc import look
 
 
 @contextlib.contextmanager
@@ -110,7 +110,9 @@ def test_what_only_has_the_same_pid_is_not_ended():
 
 def run_in(name, code):
     """Run the remote code in a network namespace, as the agent does: in a child that answers."""
-    text = f"import json\nfrom ci.hosts.remote import reach\nprint(json.dumps({code}), flush=True)"
+    text = (
+        f"import json\nfrom ci.remote.requests import reach\nprint(json.dumps({code}), flush=True)"
+    )
     done = subprocess.run(
         ["ip", "netns", "exec", name, sys.executable, "-c", text],
         check=True,

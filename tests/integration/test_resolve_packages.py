@@ -11,9 +11,9 @@ import pytest
 
 from ci.catalog import locks
 from ci.errors import Interrupted, PreparationFailed
-from ci.hosts import resolve_packages
-from ci.hosts.resolve_packages import resolve
 from ci.operate import locks as operate
+from ci.prepare import resolve_packages
+from ci.prepare.resolve_packages import resolve
 from ci.report.console import Plain, Steadfast
 from ci.serve.processes import Processes
 

@@ -16,14 +16,14 @@ import pytest
 from hosts_here import new_run, until
 from sshds import SSHD, descendants, make_key, make_sshd
 
+from ci.agent import client as agents_end
+from ci.agent.connected import connected
+from ci.agent.process import Spec, start
+from ci.connect import ssh_link
+from ci.connect.fan_out import fan_out
+from ci.connect.ssh import SshConnections
+from ci.connect.trust import Offer, offers, trust
 from ci.errors import ConnectionLost, HostKeyRefused, HostUnreachable, LamplighterError, UserError
-from ci.hosts import agent as agents_end
-from ci.hosts import ssh_link
-from ci.hosts.connect import connected
-from ci.hosts.fan_out import fan_out
-from ci.hosts.process import Spec, start
-from ci.hosts.ssh import SshConnections
-from ci.hosts.trust import Offer, offers, trust
 from ci.inventory.target import Target
 
 ECHO = "import json, sys; print(json.dumps(sys.argv[1:]))"
@@ -540,7 +540,7 @@ def test_a_port_where_nobody_answers(place, connections):
 
 
 def test_a_port_that_says_nothing(connections, monkeypatch):
-    monkeypatch.setattr("ci.hosts.ssh_link.BANNER_S", 0.2)
+    monkeypatch.setattr("ci.connect.ssh_link.BANNER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         target = Target("h1", "127.0.0.1", port=server.getsockname()[1])
         with pytest.raises(HostUnreachable, match="no SSH banner came"):

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from hosts_here import new_run
 
+from ci.agent.bootstrap import REMOTE
+from ci.agent.client import Agent
+from ci.agent.process import Spec, look, running, start
+from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
-from ci.hosts.agent import Agent
-from ci.hosts.boot import REMOTE
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import Spec, look, running, start
-from ci.hosts.remote import proc
+from ci.remote.supervise import proc
 
 NASTY = str(Path(__file__).with_name("nasty_server.py"))
 PATIENCE_S = 600
@@ -151,9 +151,9 @@ def test_a_process_that_ends_takes_its_descent_along(night):
 def test_a_killed_controller_leaves_nothing(night, tmp_path):
     script = """
 import sys, time
-from ci.hosts.agent import Agent
-from ci.hosts.connection import LocalConnection
-from ci.hosts.process import Spec, start
+from ci.agent.client import Agent
+from ci.connect.connection import LocalConnection
+from ci.agent.process import Spec, start
 spec = Spec(sys.argv[2], "server", tuple(sys.argv[3:]), lease_s=8, grace_s=0.2)
 start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from lab_fixture import said, ssh
 
+from ci.agent.client import Agent
+from ci.agent.connected import connected
+from ci.agent.send_file import PIECE_BYTES, Source, send
+from ci.commands.weights_copy import as_text, exit_code, sync
+from ci.connect.connection import LocalConnection
 from ci.errors import ConnectionLost, ExitCode, InfrastructureError, UserError
-from ci.hosts.agent import Agent
-from ci.hosts.connect import connected
-from ci.hosts.connection import LocalConnection
-from ci.hosts.send_file import PIECE_BYTES, Source, send
-from ci.hosts.weights import as_text, exit_code, sync
 from ci.inventory.cluster_file import load
 from ci.lab import faults
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.hosts.remote import accelerators
+from ci.remote.facts import accelerators
 
 SAMPLES = Path(__file__).parent / "npu_smi"  # see ORIGIN.md there
 # Written after `nvidia-smi --help-query-gpu` and `--help-query-compute-apps`, not captured.

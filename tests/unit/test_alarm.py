@@ -2,7 +2,7 @@
 
 from queue import SimpleQueue
 
-from ci.hosts.alarm import after
+from ci.connect.timers import after
 
 
 def test_in_order_of_time_and_not_when_called_off():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-HOSTS = Path(__file__).parents[2] / "ci" / "hosts"
+RECIPES = Path(__file__).parents[2] / "ci" / "prepare" / "recipes"
 CONFIG = {
     "model_type": "llama",
     "dtype": "bfloat16",
@@ -34,7 +34,7 @@ TOKENIZER = {
 @pytest.fixture
 def recipe(monkeypatch):
     """The recipe as a host has it: beside uv_settings.py, and nothing else of ours."""
-    monkeypatch.syspath_prepend(str(HOSTS))
+    monkeypatch.syspath_prepend(str(RECIPES))
     return importlib.import_module("convert_model")
 
 

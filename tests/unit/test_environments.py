@@ -163,7 +163,7 @@ def test_a_broken_file_is_refused_with_its_name_and_key(tmp_path, text, said):
 
 @pytest.mark.parametrize("recipe", ["make_environment.py", "convert_model.py"])
 def test_recipes_that_travel_are_written_for_python_3_8(recipe):
-    source = (PROJECT / "ci" / "hosts" / recipe).read_text("utf-8")
+    source = (PROJECT / "ci" / "prepare" / "recipes" / recipe).read_text("utf-8")
     ast.parse(source, feature_version=(3, 8))
     with pytest.raises(SyntaxError):
         ast.parse("match 1:\n  case 1: pass", feature_version=(3, 8))

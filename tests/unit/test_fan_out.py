@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from ci.connect.fan_out import SeveralFailed, all_of, fan_out
 from ci.errors import HostUnreachable
-from ci.hosts.fan_out import SeveralFailed, all_of, fan_out
 
 
 def test_outcomes_come_in_the_order_of_the_hosts_whoever_is_first():

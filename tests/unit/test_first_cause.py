@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from ci.agent.process import State, tail_of
 from ci.errors import ConnectionLost, InfrastructureError, Interrupted
 from ci.evaluate import run
-from ci.hosts import prepare
-from ci.hosts.process import State, tail_of
 from ci.lab import lab
 from ci.operate import down
 from ci.operate.found import Overview, Row
+from ci.prepare import prepare
 from ci.tools.model import Result
 
 

@@ -3,8 +3,8 @@ import subprocess
 
 import pytest
 
+from ci.connect.known_hosts import HostKey, check_key, known_keys, known_name, line_to_add
 from ci.errors import HostKeyRefused, UserError
-from ci.hosts.known_hosts import HostKey, check_key, known_keys, known_name, line_to_add
 
 ED = HostKey("ssh-ed25519", base64.b64encode(b"one key of a host").decode())
 OTHER = HostKey("ssh-ed25519", base64.b64encode(b"another key").decode())

@@ -19,8 +19,8 @@ DECLARED = {re.match(r"[\w-]+", text)[0] for text in PYPROJECT["project"]["depen
 DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
-    "ci/hosts/make_environment.py": {"uv_settings"},
-    "ci/hosts/convert_model.py": {"torch", "transformers", "uv_settings"},
+    "ci/prepare/recipes/make_environment.py": {"uv_settings"},
+    "ci/prepare/recipes/convert_model.py": {"torch", "transformers", "uv_settings"},
 }
 LOCKED = {package["name"]: package for package in LOCK["package"]}
 FROM_PYPI = [name for name in LOCKED if name != "lamplighter"]

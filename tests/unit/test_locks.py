@@ -12,9 +12,9 @@ from ci.catalog import environments, locks
 from ci.catalog.environments import Place
 from ci.catalog.locks import Lock, Shelves
 from ci.errors import UserError
-from ci.hosts.resolve_packages import argv_of
-from ci.hosts.uv_settings import Way
 from ci.operate.locks import entries
+from ci.prepare.recipes.uv_settings import Way
+from ci.prepare.resolve_packages import argv_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ci.agent.requests import Request, frames_to_send, split_at_break
 from ci.errors import ConnectionLost
-from ci.hosts.requests import Request, frames_to_send, split_at_break
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from hostile_archives import archive, file, folder, hard_link, header, long_name
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.hosts.tar_stream import MAX_BYTES, ArchiveTooLarge, BadArchive, TarStream
-from ci.hosts.unpack import MAX_NAMED, unpack
+from ci.connect.tar_stream import MAX_BYTES, ArchiveTooLarge, BadArchive, TarStream
+from ci.connect.unpack import MAX_NAMED, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path

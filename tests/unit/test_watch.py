@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from ci.agent.process import State
 from ci.errors import ConnectionLost, Interrupted, ProcessDied
-from ci.hosts.process import State
 from ci.serve.watch import await_end, died
 
 

@@ -1,0 +1,1 @@
+"""The controller's end of a host: requests, processes, what travels there."""

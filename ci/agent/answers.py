@@ -1,0 +1,50 @@
+"""What hosts answer: waited for one by one or all together, an error as a value."""
+
+from __future__ import annotations
+
+from concurrent.futures import TimeoutError as NoAnswer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from ci.agent.client import Agent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host answered: a JSON value, and raw bytes where those were asked for."""
+
+    value: Any
+    data: bytes = b""
+
+
+class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; process.py words it
+    """A start that cannot be; `told` is what the host says of it."""
+
+    def __init__(self, host: str, told: Mapping[str, Any]) -> None:
+        super().__init__(f"{host}: {told.get('error')}")
+        self.told = told
+
+
+def result_of(agent: Agent, do: str, future: Future[Answer], within_s: float) -> Answer:
+    """Wait for an answer. Raises as `Agent.call` does."""
+    try:
+        answer = future.result(within_s)
+    except NoAnswer:
+        if agent.trouble:
+            raise ConnectionLost(f"{agent.host}: {agent.trouble}") from None
+        raise CommandTimedOut(agent.host, do, within_s) from None
+    if do == "facts":
+        from ci.agent.facts_shape import nonsense_in  # noqa: PLC0415 - few ask for facts
+
+        if why := nonsense_in(answer.value):
+            raise InfrastructureError(
+                f"{agent.host}: what it says of itself makes no sense ({why}); see what answers "
+                "there"
+            )
+    return answer

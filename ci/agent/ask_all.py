@@ -1,0 +1,52 @@
+"""Ask many hosts at once; an error is a value."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ci.agent.answers import Answer, result_of
+from ci.errors import LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
+
+    from ci.agent.client import Agent
+
+
+def call_all(
+    agents: Mapping[str, Agent],
+    do: str,
+    within_s: float = 60,
+    **wish: Any,
+) -> dict[str, Answer | LamplighterError]:
+    """Ask every host the same, all at once.
+
+    Returns:
+        What came of it for each, in the order of `agents`; an error as a value.
+    """
+    return gather(
+        ((host, agent, do, agent.ask(do, **wish)) for host, agent in agents.items()), within_s
+    )
+
+
+def gather(
+    asked: Iterable[tuple[str, Agent, str, Future[Answer]]],
+    within_s: float,
+) -> dict[str, Answer | LamplighterError]:
+    """Collect answers under one common deadline; an error as a value.
+
+    Args:
+        asked: key, host, request and future of each.
+        within_s: for all of them together.
+    """
+    listed = list(asked)  # every request is on its way before the first answer is waited for
+    deadline = time.monotonic() + within_s
+    outcomes: dict[str, Answer | LamplighterError] = {}
+    for key, agent, do, future in listed:
+        try:
+            outcomes[key] = result_of(agent, do, future, max(0.0, deadline - time.monotonic()))
+        except LamplighterError as error:
+            outcomes[key] = error
+    return outcomes

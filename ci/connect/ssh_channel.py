@@ -1,0 +1,140 @@
+"""A running command on another host: bytes both ways, and the last lines of its stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from paramiko.ssh_exception import SSHException
+
+from ci.errors import ConnectionLost
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from ci.connect.ssh_link import Link
+
+CHUNK_BYTES = 32_704  # what one packet of paramiko's carries
+READ_BYTES = 1 << 21  # a whole window: reading less of a full one moves the rest each time
+SAID_LINES = 20
+SAID_BYTES = 16_384
+STALL_S = 60.0
+CLOSE_S = 2.0
+# No thread waits for stderr: it is emptied while others wait, often while it is chatty.
+SOON_S = 0.02
+LATER_S = 5.0
+
+BROKEN = (OSError, EOFError, SSHException)
+
+
+class SshChannel:
+    """A command on its own channel of a link."""
+
+    def __init__(self, link: Link, channel: paramiko.Channel, command: str) -> None:
+        self.host = link.route.name
+        self._link = link
+        self._channel = channel
+        self._command = command
+        self._writing = threading.Lock()
+        self._draining = threading.Lock()
+        self._stderr = b""
+        self._pause_s = SOON_S
+
+    def read(self) -> bytes:
+        """Block for the next bytes of its stdout; b"" at the end or when the connection broke."""
+        while True:
+            try:
+                data = self._channel.recv(READ_BYTES)
+            except TimeoutError:
+                self._wait_longer()
+            except BROKEN:
+                return b""
+            else:
+                self._drain()
+                return data
+
+    def write(self, data: bytes) -> None:
+        """Write all of it to its stdin.
+
+        Raises:
+            ConnectionLost: nobody reads there, or nobody did for STALL_S.
+        """
+        with self._writing:
+            sent, deadline = 0, time.monotonic() + STALL_S
+            while sent < len(data):
+                try:
+                    taken = self._channel.send(data[sent : sent + CHUNK_BYTES])
+                except TimeoutError:
+                    self._wait_longer()
+                    if time.monotonic() > deadline:
+                        raise self._lost(f"it read nothing for {STALL_S:g} s") from None
+                    continue
+                except BROKEN as error:
+                    raise self._lost("") from error
+                if taken == 0 or self._link.live is None:
+                    raise self._lost("")
+                sent, deadline = sent + taken, time.monotonic() + STALL_S
+
+    def finish(self) -> None:
+        """Close its stdin."""
+        with contextlib.suppress(*BROKEN):
+            self._channel.shutdown_write()
+
+    def exit_code(self, timeout_s: float) -> int | None:
+        """Wait for its end; None when it has not come, by a signal, or when nobody can say."""
+        deadline = time.monotonic() + timeout_s
+        while not self._channel.status_event.wait(
+            max(0.0, min(self._pause_s, deadline - time.monotonic())),
+        ):
+            self._wait_longer()
+            if time.monotonic() >= deadline:
+                return None
+        code = self._channel.exit_status
+        return code if code >= 0 else None
+
+    @property
+    def said(self) -> str:
+        """The last lines of its stderr."""
+        self._drain()
+        return "\n".join(self._stderr.decode(errors="replace").splitlines()[-SAID_LINES:])
+
+    def close(self) -> None:
+        """End it: its stdin and stdout close there. Readers here get b"" at once."""
+        if self._link.live is None:
+            return
+        # A thread of its own, since telling a host behind a full, cut line blocks until that ends.
+        closer = threading.Thread(target=self._close, daemon=True)
+        closer.start()
+        closer.join(CLOSE_S)
+
+    def _close(self) -> None:
+        with contextlib.suppress(*BROKEN):
+            self._channel.close()
+
+    def _wait_longer(self) -> None:
+        """Empty stderr, and set how long the next wait may last."""
+        self._pause_s = SOON_S if self._drain() else min(LATER_S, self._pause_s * 2)
+        self._channel.settimeout(self._pause_s)
+
+    def _drain(self) -> bool:
+        with self._draining:
+            began = self._stderr
+            while self._channel.recv_stderr_ready():
+                try:
+                    said = self._channel.recv_stderr(READ_BYTES)
+                except BROKEN:
+                    break
+                self._stderr = (self._stderr + said)[-SAID_BYTES:]
+            return self._stderr is not began
+
+    def _lost(self, why: str) -> ConnectionLost:
+        said = self.said.splitlines()[-1:]
+        if self._link.live is None:
+            why = f"the connection broke ({self._link.loss})"
+        last = f"; it last said: {said[0]}" if said else ""
+        return ConnectionLost(
+            f"{self.host}: `{self._command[:80]}` no longer listens: {why or 'it ended'}{last}; "
+            "look at the host",
+        )

@@ -1,0 +1,238 @@
+"""One authenticated SSH transport to a host, straight or through another's. Runs nothing there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import paramiko
+from paramiko.ssh_exception import SSHException
+
+from ci.connect.known_hosts import HostKey, check_key, known_keys
+from ci.connect.ssh_keys import Keys
+from ci.connect.ssh_reasons import AUTH_S, BANNER_S, why_no_jump, why_refused
+from ci.connect.ssh_socket import CONNECT_S, dial, run_proxy
+from ci.errors import HostUnreachable, InfrastructureError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from ci.connect.ssh_route import Route
+
+HANDSHAKE_S = 15.0
+JUMP_S = 10.0
+CHANNEL_S = 15.0
+JOIN_S = 1.0
+# paramiko's thread wakes that often to see whether it was closed: 0.1 s by default, which costs
+# half a core at 64 idle hosts. `close` does not wait for it.
+WAKE_S = 5.0
+
+# Per MB received: 1.2 ms of CPU against 3 with paramiko's first choice; its others follow these.
+FAST = {
+    "ciphers": ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com"),
+    "kex": ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"),
+}
+RSA = ("rsa-sha2-512", "rsa-sha2-256")
+
+# Otherwise paramiko's own account of an error, with a traceback, lands on the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class Link:
+    """A transport that many may share; the first to need it opens it, the others wait."""
+
+    def __init__(self, route: Route, through: Link | None = None) -> None:
+        self.route = route
+        self._through = through
+        self._opening = threading.Lock()
+        self._failure: tuple[float, InfrastructureError] | None = None
+        self._transport: paramiko.Transport | None = None
+        self._proxy: subprocess.Popen[bytes] | None = None
+
+    @property
+    def live(self) -> paramiko.Transport | None:
+        """The open transport; None when there is none, or it broke."""
+        transport = self._transport
+        return transport if transport is not None and transport.is_active() else None
+
+    @property
+    def loss(self) -> str:
+        """Why the transport ended, as far as known."""
+        cause = self._transport.saved_exception if self._transport else None
+        return (str(cause) if cause else "") or "it was closed"
+
+    def open(self) -> paramiko.Transport:
+        """The open transport, connecting where there is none.
+
+        Raises:
+            HostUnreachable: no connection; told to everybody who waited for the attempt.
+            HostKeyRefused: the host's key is not the known one.
+        """
+        asked = time.monotonic()
+        with self._opening:
+            if self.live is not None:
+                return self.live
+            if self._failure is not None and self._failure[0] >= asked:
+                error = self._failure[1]
+                raise type(error)(str(error)) from error
+            self.close()
+            try:
+                self._transport = self._connect()
+            except InfrastructureError as error:
+                self._failure = (time.monotonic(), error)
+                raise
+            return self._transport
+
+    def close(self) -> None:
+        """End it; its channels read their end."""
+        transport, proxy = self._transport, self._proxy
+        if transport is not None:
+            with contextlib.suppress(OSError, EOFError, SSHException):
+                transport.sock.shutdown(2)  # wakes its thread, which closing alone does not
+        self.route.fabric.client.close()
+        if transport is not None:
+            transport.join(JOIN_S)
+        if proxy is not None:
+            _end(proxy)
+
+    def shown_key(self) -> HostKey:
+        """The key that the host shows, be it known or not; nobody is authenticated.
+
+        Raises:
+            HostUnreachable, HostKeyRefused: it, or the jump host on the way, cannot be used.
+        """
+
+        def show(key: HostKey) -> None:
+            raise _Shown(key)
+
+        try:
+            self._handshake(show, (), None)
+        except _Shown as shown:
+            return shown.key
+        raise AssertionError("the first check of a key ends the handshake")
+
+    def _connect(self) -> paramiko.Transport:
+        route = self.route
+        known = known_keys(route.key_name, route.known_hosts)
+
+        def check(key: HostKey) -> None:
+            check_key(route.name, route.key_name, key, known, route.known_hosts[0])
+
+        keys = Keys(route.fabric.user, route.identities)
+        transport = self._handshake(check, [one.key.type for one in known.keys], keys)
+        if not transport.is_authenticated():
+            self.close()
+            raise HostUnreachable(
+                f"{route.name}: {route.address} wants more than a key; let a key be enough there",
+            )
+        transport.sock.settimeout(WAKE_S)
+        return transport
+
+    def _handshake(
+        self,
+        check: Callable[[HostKey], None],
+        types: Sequence[str],
+        keys: Keys | None,
+    ) -> paramiko.Transport:
+        """Connect and authenticate; whatever ends it early leaves nothing open."""
+        connection = self.route.fabric
+        sock = self._dial()
+        connection.connect_kwargs = {
+            "sock": sock,
+            "transport_factory": functools.partial(_transport, tuple(types)),
+            "auth_strategy": keys,
+            "banner_timeout": BANNER_S,
+            "auth_timeout": AUTH_S,
+            "channel_timeout": CHANNEL_S,
+        }
+        connection.client.set_missing_host_key_policy(_Check(check))
+        connection.connect_timeout = None  # spent in dialling; what follows has its own limits
+        try:
+            connection.open()
+        except BaseException as error:
+            begun = connection.client.get_transport()
+            connection.client.close()
+            sock.close()
+            if begun is not None:
+                begun.join(JOIN_S)
+            if self._proxy is not None:
+                _end(self._proxy)
+            if isinstance(error, (SSHException, OSError, EOFError)):
+                raise HostUnreachable(why_refused(self.route, error, keys)) from error
+            raise
+        transport: paramiko.Transport = connection.client.get_transport()
+        return transport
+
+    def _dial(self) -> socket.socket | paramiko.Channel:
+        route = self.route
+        if self._through is not None:
+            return self._jump(self._through)
+        if route.proxy_command:
+            sock, self._proxy = run_proxy(route.proxy_command)
+            return sock
+        patience_s = route.connect_s or CONNECT_S
+        return dial(route.name, route.fabric.host, route.fabric.port, patience_s)
+
+    def _jump(self, through: Link) -> paramiko.Channel:
+        route = self.route
+        try:
+            transport = through.open()
+        except InfrastructureError as error:
+            raise type(error)(f"{route.name}: jump host {error}") from error
+        where = (route.fabric.host, route.fabric.port)
+        try:
+            return transport.open_channel("direct-tcpip", where, ("127.0.0.1", 0), timeout=JUMP_S)
+        except (SSHException, OSError, EOFError) as error:
+            raise HostUnreachable(why_no_jump(route, through.route, error)) from error
+
+
+class _Shown(Exception):  # noqa: N818 - no error: it ends a handshake that has served its end
+    def __init__(self, key: HostKey) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class _Check(paramiko.MissingHostKeyPolicy):
+    """Asked about every key, since the client itself is told of none."""
+
+    def __init__(self, check: Callable[[HostKey], None]) -> None:
+        self._check = check
+
+    def missing_host_key(self, _client: object, _hostname: str, key: paramiko.PKey) -> None:
+        self._check(HostKey(key.get_name(), key.get_base64()))
+
+
+def _transport(
+    types: tuple[str, ...],
+    sock: socket.socket,
+    **settings: Any,  # noqa: ANN401 - the client's own: which there are depends on paramiko's version
+) -> paramiko.Transport:
+    """Make a transport that asks for a key of a known type, and prefers what costs least."""
+    transport = paramiko.Transport(sock, **settings)
+    transport.handshake_timeout = HANDSHAKE_S
+    options = transport.get_security_options()
+    options.ciphers = _first(FAST["ciphers"], options.ciphers)
+    options.kex = _first(FAST["kex"], options.kex)
+    known = [name for kind in types for name in (RSA if kind == "ssh-rsa" else (kind,))]
+    options.key_types = _first(known, options.key_types)
+    return transport
+
+
+def _first(preferred: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
+    wanted = [one for one in dict.fromkeys(preferred) if one in available]
+    return (*wanted, *(one for one in available if one not in wanted))
+
+
+def _end(proxy: subprocess.Popen[bytes]) -> None:
+    proxy.terminate()
+    try:
+        proxy.wait(JOIN_S)
+    except subprocess.TimeoutExpired:
+        proxy.kill()
+        proxy.wait()

@@ -1,0 +1,64 @@
+"""Why a host was not connected to, in one line that says what to do. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paramiko.auth_strategy import AuthFailure
+from paramiko.ssh_exception import ChannelException, IncompatiblePeer
+
+if TYPE_CHECKING:
+    from ci.connect.ssh_keys import Keys
+    from ci.connect.ssh_route import Route
+
+BANNER_S = 10.0
+AUTH_S = 15.0
+
+
+def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
+    """What went wrong between the first byte and the last of the authentication."""
+    if isinstance(error, AuthFailure) and keys is not None:
+        return _auth_failed(route, error, keys)
+    told = str(error)
+    if route.proxy_command:
+        advice = f"run its proxy command by hand: {route.proxy_command}"
+    elif isinstance(error, IncompatiblePeer):
+        advice = f"bring its sshd up to date ({told})"
+    elif "banner" in told:
+        advice = (
+            f"the port answers, but no SSH banner came within {BANNER_S:g} s: its sshd hangs, is "
+            "overloaded, or that is no sshd; look at it on the host"
+        )
+    else:
+        advice = f"it ended the handshake ({told or 'connection closed'}); read its sshd's log"
+    return f"{route.name}: {route.address}: {advice}"
+
+
+def why_no_jump(route: Route, jump: Route, error: Exception) -> str:
+    """What the jump host said when it was to connect to the host."""
+    told = f"{type(error).__name__}: {error}" if str(error) else "it broke the connection"
+    if isinstance(error, ChannelException):
+        told = {
+            1: "it does not allow forwarding; set AllowTcpForwarding in its sshd_config",
+            2: "it cannot connect there; see that the host is up, the address and its port",
+        }.get(error.code, error.text)
+    where = f"{route.fabric.host} port {route.fabric.port}"
+    return f"{route.name}: not reached at {where} through jump host {jump.name}: {told}"
+
+
+def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
+    unusable = f"; not usable: {'; '.join(keys.unusable)}" if keys.unusable else ""
+    if any("timeout" in str(attempt.result).lower() for attempt in error.result):
+        return (
+            f"{route.name}: {route.address}: no answer to a key within {AUTH_S:g} s; its sshd or "
+            "what it asks (home folder, directory service) hangs: look at it on the host"
+        )
+    if not keys.tried:
+        return (
+            f"{route.name}: there is no key to show to {route.address}{unusable}; name a private "
+            "key as `identity`, or give one to an agent with ssh-add"
+        )
+    return (
+        f"{route.name}: {route.address} takes none of our keys: {', '.join(keys.tried)}{unusable}; "
+        "add its public half to ~/.ssh/authorized_keys there, or mend `user` or `identity`"
+    )

@@ -1,0 +1,117 @@
+"""Make the keys of hosts known: what they show, and the line written once believed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.connect.fan_out import fan_out
+from ci.connect.known_hosts import HostKey, check_key, known_keys, line_to_add
+from ci.connect.ssh import SshConnections
+from ci.errors import HostKeyRefused, LamplighterError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ci.connect.ssh_link import Link
+    from ci.inventory.target import Target
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The key that a host shows.
+
+    Attributes:
+        host: its name in the plan, or as a jump host is written.
+        name: its name in known_hosts files.
+        key: prints as type and fingerprint.
+        known_hosts: the files that were looked into; a new line goes into the first.
+    """
+
+    host: str
+    name: str
+    key: HostKey
+    known_hosts: tuple[str, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether this very key is known and not revoked; nothing is left to do then."""
+        known = known_keys(self.name, self.known_hosts)
+        return self.key in [one.key for one in known.keys] and not self.refused
+
+    @property
+    def refused(self) -> str:
+        """Why it must not be trusted as it is: another key is known, or it is revoked."""
+        known = known_keys(self.name, self.known_hosts)
+        if known.keys or self.key in [one.key for one in known.revoked]:
+            try:
+                check_key(self.host, self.name, self.key, known, self.known_hosts[0])
+            except HostKeyRefused as error:
+                return str(error)
+        return ""
+
+    @property
+    def line(self) -> str:
+        """What is added to known_hosts."""
+        return line_to_add(self.name, self.key)
+
+
+def offers(targets: Sequence[Target]) -> Iterator[tuple[str, Offer | LamplighterError]]:
+    """Ask every host for its key; jump hosts first, each once, since the others lie behind them.
+
+    A jump host's offer is to be trusted, or not, before the next is asked for: without it the
+    hosts behind cannot be asked.
+
+    Args:
+        targets: the hosts; nobody is authenticated there, only at jump hosts.
+
+    Yields:
+        The name, and what it showed or why it could not be asked.
+    """
+    with SshConnections(targets) as connections:
+        for jump in connections.jumps(targets):
+            yield jump.route.name, _offer(jump)
+        by_name = {target.name: target for target in targets}
+        yield from fan_out(by_name, lambda name: _offer(connections.link(by_name[name]))).items()
+
+
+def trust(offer: Offer) -> Path | None:
+    """Add a host's key to the first of its known_hosts files.
+
+    Args:
+        offer: what somebody has looked at and believes.
+
+    Returns:
+        The file that was written; None when the key was known already.
+
+    Raises:
+        HostKeyRefused: another key is known, or this one is revoked; that is not undone here.
+        UserError: the file cannot be written.
+    """
+    if offer.refused:
+        raise HostKeyRefused(offer.refused)
+    if offer.known:
+        return None
+    file = Path(offer.known_hosts[0])
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "r+b") as lines:
+            size = lines.seek(0, os.SEEK_END)
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            lines.write(b"\n" * torn + offer.line.encode() + b"\n")
+    except OSError as error:
+        raise UserError(
+            f"cannot write {file}: {error.strerror}; make it writable or name another known_hosts",
+        ) from error
+    return file
+
+
+def _offer(link: Link) -> Offer | LamplighterError:
+    try:
+        shown = link.shown_key()
+    except LamplighterError as error:
+        return error
+    return Offer(link.route.name, link.route.key_name, shown, link.route.known_hosts)

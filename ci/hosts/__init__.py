@@ -1,1 +1,0 @@
-"""The edge to machines: connections, the supervisor, what is prepared on a host."""

@@ -1,0 +1,22 @@
+"""Install the system's programs that a lab needs, where root on Debian may: `python -m ci.lab`."""
+
+from __future__ import annotations
+
+import sys
+
+from ci.errors import LamplighterError
+from ci.lab.programs import need_programs
+
+
+def main() -> int:
+    """Install what is missing, and return the exit code."""
+    try:
+        need_programs()
+    except LamplighterError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command line of its own
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

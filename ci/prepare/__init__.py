@@ -1,0 +1,1 @@
+"""What is made on hosts before a night: environments and models. Recipes travel there."""

@@ -1,0 +1,87 @@
+"""Make environments and models on this machine, outside of a night: `python -m ci.prepare`.
+
+Writes into the workspace. A night makes what it lacks by itself, under its own supervision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from ci.catalog import environments
+from ci.catalog.locks import shelves_of
+from ci.errors import LamplighterError, PreparationFailed
+from ci.inventory.this_machine import device_of
+from ci.paths import CONFIGS, workspace_of
+from ci.prepare.prepare import recipe_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.plan.model import Preparation
+
+
+def make(item: Preparation) -> None:
+    """Make one environment or model here, showing its progress; quick when it is there.
+
+    Raises:
+        PreparationFailed: it could not be made; why has been printed.
+    """
+    recipe = recipe_of(item)
+    python = str(item.spec.get("python_bin", sys.executable))
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as spec:
+        json.dump(dict(item.spec), spec)
+        spec.flush()
+        ended = subprocess.run([python, recipe, spec.name], check=False)
+    if ended.returncode != 0:
+        raise PreparationFailed(f"{item.kind} {item.name} was not made; the lines above say why")
+
+
+def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list[Preparation]:
+    """Describe what is to be made, in order.
+
+    Args:
+        names: tool environments and models, as in configs/tools.yaml and configs/models.yaml.
+        vllm: a version of configs/versions.yaml; empty for none.
+        device: the machine's kind; empty detects it.
+        workspace: empty takes the default.
+
+    Raises:
+        UserError: a name is unknown, or the version cannot be served here.
+    """
+    place = environments.Place("localhost", workspace_of(workspace), shelves=shelves_of(workspace))
+    tools = environments.load_tools(CONFIGS / "tools.yaml")
+    models = environments.load_models(CONFIGS / "models.yaml")
+    made: list[Preparation] = []
+    if vllm:
+        versions = environments.load_versions(CONFIGS / "versions.yaml")
+        made.append(environments.serving(versions, vllm, device_of(device), place))
+    for name in names:
+        model = environments.model(models, name, made[0]) if vllm else None
+        made.append(model or environments.tool(tools, name, place))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, make, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ci.prepare", description=__doc__)
+    parser.add_argument("names", nargs="*", help="tools and models of configs/*.yaml")
+    parser.add_argument("--vllm", default="", help="a version of configs/versions.yaml")
+    parser.add_argument("--device", default="", help="cpu, cuda or ascend; default: what is here")
+    parser.add_argument("--workspace", default="", help="default: $LAMPLIGHTER_WORKSPACE")
+    asked = parser.parse_args(arguments)
+    try:
+        for item in wanted(asked.names, asked.vllm, asked.device, asked.workspace):
+            make(item)
+    except LamplighterError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command line of its own
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

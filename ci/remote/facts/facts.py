@@ -1,0 +1,185 @@
+"""Read this host's facts in one go: machine, network, ports, accelerators, software, weights.
+
+What is seldom needed is imported where it is needed: this runs on every host of a large cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+import time
+
+from ci.remote.facts import network, software
+from ci.remote.facts import ports as listening_ports
+from ci.remote.supervise import sign
+from ci.remote.supervise.store import boot_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+    Facts = Dict[str, Any]
+
+ACCELERATOR_TOOLS = ("nvidia-smi", "npu-smi")
+# A shell over SSH often lacks the folders that a login shell has.
+TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
+
+
+def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
+    """Read everything. Starts a process only where the host has an accelerator's own tool.
+
+    Args:
+        workspace: the folder whose disk counts and whose environments are read; need not exist.
+        ports: which ports' owners to look for.
+        paths: model folders or hub names to look for.
+
+    Returns:
+        Fact → value; null for one that cannot be had, and `errors` says why. `time_s` is the
+        wall clock at the start and `took_s` how long all took, for the clock's offset.
+    """
+    began = time.monotonic()
+    errors: Dict[str, str] = {}
+    facts: Facts = {"time_s": time.time(), "errors": errors}
+    found: List[listening_ports.Listener] = []
+    readers: Dict[str, Callable[[], Any]] = {
+        **_MACHINE,
+        "disk": lambda: _space(workspace),
+        "shm": lambda: _space("/dev/shm"),  # noqa: S108 - it is looked at, not written to
+        "listening": lambda: _listening(found),
+        "ports_taken": lambda: listening_ports.taken(ports, found),
+        "environments": lambda: software.environments(workspace),
+        "accelerators": lambda: _accelerators(errors),
+    }
+    for name, read in readers.items():
+        facts[name] = _taken(name, read, errors)
+    for name in ("disk", "shm"):
+        free, total = facts.pop(name) or (None, None)
+        facts.update({f"{name}_free_bytes": free, f"{name}_total_bytes": total})
+    facts["weights"] = {
+        path: _taken(f"weights {path}", lambda path=path: _weights(path), errors)  # type: ignore[misc]
+        for path in paths
+    }
+    facts["took_s"] = time.monotonic() - began
+    return facts
+
+
+def light(workspace: str, ports: List[int], paths: List[str]) -> bool:  # noqa: ARG001
+    """Say whether reading all of it starts no process and imports nothing."""
+    if paths or _devices() or accelerator_tools():
+        return False
+    # Who has a taken port takes a walk through /proc; mostly there is none.
+    return not ports or not {one.port for one in listening_ports.listeners()} & set(ports)
+
+
+def accelerator_tools() -> Dict[str, str]:
+    """Find the accelerators' own tools: name → path."""
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *TOOL_FOLDERS]
+    found: Dict[str, str] = {}
+    for tool in ACCELERATOR_TOOLS:
+        for folder in filter(None, folders):
+            path = os.path.join(folder, tool)
+            if tool not in found and os.access(path, os.X_OK):
+                found[tool] = path
+    return found
+
+
+def _taken(name: str, read: Callable[[], Any], errors: Dict[str, str]) -> Any:  # noqa: ANN401
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 - one fact that is not to be had hides no other
+        errors[name] = f"{type(error).__name__}: {error}"
+        return None
+
+
+def _listening(found: List[listening_ports.Listener]) -> List[int]:
+    found.extend(listening_ports.listeners())
+    return sorted({one.port for one in found})
+
+
+def _accelerators(errors: Dict[str, str]) -> List[Dict[str, Any]]:
+    """A tool that hangs or fails is an error: that is not the same as no accelerator."""
+    tools = accelerator_tools()
+    devices = _devices()
+    if not tools and not devices:
+        return []
+    from ci.remote.facts import accelerators  # noqa: PLC0415
+
+    found, said = accelerators.find(tools, devices)
+    errors.update(said)
+    return found
+
+
+def _devices() -> List[str]:
+    return [name for name in os.listdir("/dev") if name.startswith(("davinci", "nvidia"))]
+
+
+def _weights(path: str) -> Dict[str, Any]:
+    from ci.remote.facts import weights  # noqa: PLC0415
+
+    return weights.look(path)
+
+
+def _space(path: str) -> Tuple[int, int]:
+    """Bytes free to this user and in total, where `path` is or would be made."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "/"
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+
+
+def _memory(field: str) -> int:
+    with open("/proc/meminfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/meminfo has no {field}")
+
+
+def _cpu() -> str:
+    """The processor's name, from the first core's entry: a whole table can be long to make."""
+    with open("/proc/cpuinfo", "rb", buffering=0) as file:
+        lines = file.read(4096).decode("utf-8", "replace").splitlines()
+    fields: Dict[str, str] = {}
+    for key, _, value in (line.partition(":") for line in lines):
+        fields.setdefault(key.strip(), value.strip())
+    name: Optional[str] = fields.get("model name") or fields.get("cpu model")
+    if name or "CPU part" not in fields:
+        return name or os.uname().machine
+    # 64-bit Arm has only numbers there, those of Linux arch/arm64/include/asm/cputype.h.
+    return f"{os.uname().machine} implementer {fields['CPU implementer']} part {fields['CPU part']}"
+
+
+def _uptime_s() -> float:
+    with open("/proc/uptime", encoding="utf-8") as file:
+        return float(file.read().split()[0])
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+_MACHINE: Dict[str, Callable[[], Any]] = {
+    "hostname": lambda: os.uname().nodename,
+    "kernel": lambda: os.uname().release,
+    "machine": lambda: os.uname().machine,
+    "cpu": _cpu,
+    "cores": lambda: len(os.sched_getaffinity(0)),
+    "memory_bytes": lambda: _memory("MemTotal"),
+    "memory_free_bytes": lambda: _memory("MemAvailable"),
+    "python": lambda: ".".join(map(str, sys.version_info[:3])),
+    "boot_id": boot_id,
+    "uptime_s": _uptime_s,
+    "user": _user,
+    "home": lambda: os.path.expanduser("~"),
+    "interfaces": network.interfaces,
+    "addresses": network.addresses,
+    "default_interface": network.default_interface,
+    "ssh_address": network.ssh_address,
+    "runs": sign.seen,
+    "vllm": software.vllm_on_path,
+    "cann": software.cann_version,
+}

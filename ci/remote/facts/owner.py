@@ -1,0 +1,78 @@
+"""Who a process on this host belongs to, and whether it is one of ours. Reads /proc."""
+
+import os
+import re
+from typing import Any, Dict, List, Optional
+
+from ci.remote.supervise.proc import MARKER
+
+COMMAND_CHARS = 300
+_SECRET = re.compile(r"(?i)(api[-_]?key|token|secret|password|passwd|credential)")
+
+
+def user_name(uid: int) -> str:
+    """Name a user; the number where it has no name."""
+    import pwd  # noqa: PLC0415 - only where somebody is found
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def describe(pid: int) -> Dict[str, Any]:
+    """Tell who a process is.
+
+    Returns:
+        `pid`, `command` (secrets covered, empty where unknown), `user` and `run`, which is
+        `<run>/<process>` for one that a run of ours started; null where that cannot be known.
+    """
+    return {"pid": pid, "command": command_of(pid), "user": _user_of(pid), "run": run_of(pid)}
+
+
+def command_of(pid: int) -> str:
+    """Give a process's command line in one line."""
+    words = _read(f"/proc/{pid}/cmdline").decode("utf-8", "replace").split("\0")
+    text = " ".join(covered(words)).strip()
+    return text or _read(f"/proc/{pid}/comm").decode("utf-8", "replace").strip()
+
+
+def covered(words: List[str]) -> List[str]:
+    """Cover what looks like a secret: the value of an option that is named like one."""
+    shown: List[str] = []
+    hide = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if hide and not word.startswith("-"):
+            shown.append("***")
+        elif equals and _SECRET.search(name):
+            shown.append(name + "=***")
+        else:
+            shown.append(" ".join(word.split()))
+        hide = not equals and word.startswith("-") and bool(_SECRET.search(word))
+    text = " ".join(shown)
+    return shown if len(text) <= COMMAND_CHARS else [text[:COMMAND_CHARS] + "…"]
+
+
+def run_of(pid: int) -> Optional[str]:
+    """Say which process of which run of ours it is, from the marker in its environment."""
+    marker = MARKER.encode() + b"="
+    for pair in _read(f"/proc/{pid}/environ").split(b"\0"):
+        if pair.startswith(marker):
+            return pair[len(marker) :].decode("utf-8", "replace")
+    return None
+
+
+def _user_of(pid: int) -> Optional[str]:
+    try:
+        return user_name(os.stat(f"/proc/{pid}").st_uid)
+    except OSError:
+        return None
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

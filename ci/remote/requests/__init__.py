@@ -1,0 +1,1 @@
+"""What an agent does when asked: files, HTTP, connections to other hosts."""

@@ -1,0 +1,103 @@
+"""Starts the one process that is supervised: its environment, its words, and the way to exec."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import ctypes
+import os
+
+from ci.remote.supervise.proc import MARKER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Mapping, Match, NoReturn
+
+    from ci.remote.supervise.store import State
+
+PR_SET_PDEATHSIG = 1
+NOT_STARTED = 127  # as a shell says it
+# By Python, and by a shell in what it starts in the background or for ever.
+IGNORED = (
+    _signal.SIGPIPE,
+    _signal.SIGXFSZ,
+    _signal.SIGHUP,
+    _signal.SIGINT,
+    _signal.SIGQUIT,
+)
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
+    """Start a process in a session of its own, which dies with this one.
+
+    As `subprocess.Popen` does, whose import takes as long as a third of Python's start.
+
+    Args:
+        argv: the command, looked for in the PATH of `env`.
+        env: its whole environment.
+        cwd: its working folder.
+        output: where its stdout and stderr go.
+
+    Returns:
+        Its pid, once it has been exec'ed.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    reader, writer = os.pipe()  # exec closes its end
+    pid = os.fork()
+    if pid == 0:
+        _become(argv, env, cwd, output, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().decode()
+    if said:
+        os.waitpid(pid, 0)
+        number, why, name = said.split("\0", 2)
+        raise OSError(int(number), why, name)
+    return pid
+
+
+def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer: int) -> NoReturn:
+    """Be the child."""
+    name = cwd
+    try:
+        os.setsid()
+        LIBC.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        for number in IGNORED:
+            _signal.signal(number, _signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for place, handle in enumerate((null, output, output)):
+            os.dup2(handle, place)
+        os.chdir(cwd)
+        name = argv[0]
+        os.execvpe(name, argv, env)  # noqa: S606 - no shell is wanted
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is no process
+        number = getattr(error, "errno", None) or 0
+        why = os.strerror(number) if number else str(error)
+        os.write(writer, ("%d\0%s\0%s" % (number, why, name)).encode())
+    finally:
+        os._exit(NOT_STARTED)
+
+
+def environment(spec: State) -> Dict[str, str]:
+    """Build the child's environment; what `expand` names is the host's own value in it."""
+    env = dict(os.environ, TMPDIR=spec["tmp"])
+    given = spec["env"].items()
+    env.update((name, expanded(text, spec["expand"], os.environ)) for name, text in given)
+    # SPT_NOENV keeps setproctitle, which vLLM uses, from wiping the marker.
+    env.update({MARKER: f"{spec['run']}/{spec['process']}", "SPT_NOENV": "1"})
+    return env
+
+
+def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:
+    """Replace `$X` and `${X}` by values, of these names alone; one that is not there is empty."""
+    if "$" not in text:
+        return text
+    import re  # noqa: PLC0415 - takes longer to import than all else here, and is seldom needed
+
+    def value(match: Match[str]) -> str:
+        name = match[1] or match[2]
+        return values.get(name, "") if name in names else match[0]
+
+    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, text)

@@ -1,0 +1,95 @@
+"""The socket through which a supervisor is asked, and what it wrote where it is gone."""
+
+from __future__ import annotations
+
+import _socket as socket  # the other half of `socket` takes as long as half of Python's start
+import os
+
+from ci.remote.loop import wire
+from ci.remote.supervise.store import read_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Iterator, Optional
+
+    from ci.remote.supervise.store import State
+
+ANSWER_S = 5.0
+MESSAGE_BYTES = 1 << 20
+
+
+def by_short_path(folder: str, act: Callable[[str], object]) -> None:
+    """Name the control socket in few bytes: a socket's path is limited to 108."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        act(f"/proc/self/fd/{handle}/control")
+    finally:
+        os.close(handle)
+
+
+def new_socket() -> socket.socket:
+    """SEQPACKET: every message arrives whole."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def listen(folder: str) -> socket.socket:
+    """Open the control socket."""
+    listener = new_socket()
+    by_short_path(folder, listener.bind)
+    listener.listen(16)
+    listener.settimeout(0)
+    return listener
+
+
+def taken(listener: socket.socket) -> socket.socket:
+    """Take the next caller, who is waited for no more than the listener waits."""
+    handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
+    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, handle)
+    caller.settimeout(0)
+    return caller
+
+
+def dial(folder: str, message: str) -> Optional[socket.socket]:
+    """Reach a folder's supervisor with a first message; None when there is none any more."""
+    caller = new_socket()
+    try:
+        by_short_path(folder, caller.connect)
+        caller.send(message.encode())
+    except OSError:
+        caller.close()
+        return None
+    return caller
+
+
+def receive(caller: socket.socket) -> State:
+    """Wait for the next state; empty when the supervisor has gone."""
+    try:
+        return wire.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
+    except OSError:
+        return {}
+
+
+def settled(folder: str, caller: Optional[socket.socket] = None) -> State:
+    """Give the state as its supervisor tells it, else as it was written."""
+    if caller is not None:
+        try:
+            caller.settimeout(ANSWER_S)
+            state = receive(caller)
+        finally:
+            caller.close()
+        if state:
+            return state
+    state = read_json(os.path.join(folder, "state.json"))
+    if not state:
+        run, process = os.path.normpath(folder).split(os.sep)[-2:]
+        state = {"run": run, "process": process, "complete": False, "supervisor": None}
+    return state if state["complete"] else dict(state, state="lost")
+
+
+def processes(house: str) -> Iterator[State]:
+    """Read the state of every process of every run."""
+    for run in sorted(next(os.walk(house), ("", [], []))[1]):
+        for process in sorted(next(os.walk(os.path.join(house, run)))[1]):
+            folder = os.path.join(house, run, process)
+            if os.path.exists(os.path.join(folder, "state.json")):
+                yield dict(settled(folder, dial(folder, "ask")), folder=folder)

@@ -1,0 +1,190 @@
+"""Puts a supervisor in the background, and ends its orphans should it be killed."""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
+import contextlib
+import os
+import time
+
+from ci.remote.loop import wire
+from ci.remote.supervise.child import LIBC
+from ci.remote.supervise.control import dial, receive, settled
+from ci.remote.supervise.lock import Refused, acquire
+from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, sweep
+from ci.remote.supervise.shared import Shared
+from ci.remote.supervise.store import (
+    boot_id,
+    now_text,
+    remove,
+    temporary_folder,
+    write_json,
+)
+from ci.remote.supervise.supervisor import REST_GRACE_S, Supervisor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, Optional, Tuple
+
+    from ci.remote.supervise.store import State
+
+PR_SET_CHILD_SUBREAPER = 36
+FOLDER_CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+
+
+def begin(spec: State) -> int:
+    """Start a supervisor in the background.
+
+    Returns:
+        A pipe that gives one JSON line, once its process runs or cannot; then its end.
+    """
+    reader, writer = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        guard_supervisor(spec, writer)
+    os.close(writer)
+    os.waitpid(middle, 0)
+    return reader
+
+
+def guard_supervisor(spec: State, answers: int) -> NoReturn:
+    """Detach, take the host, then wait on a supervisor, to end its orphans should it be killed."""
+    detach(answers)
+    try:
+        folder, lock = take_host(spec)
+        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
+        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
+        spec["tmp"] = temporary_folder()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+        answer(answers, refusal(error))
+        os._exit(1)
+    shared = Shared()
+    supervisor = os.fork()
+    if supervisor == 0:
+        supervise(spec, folder, lock, answers, shared)
+    os.close(answers)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _, status = os.waitpid(supervisor, 0)
+    if os.WIFSIGNALED(status):
+        end_orphans(folder, os.getpid(), REST_GRACE_S, shared)
+    remove(spec["tmp"])
+    os._exit(0)
+
+
+def detach(keep: int) -> None:
+    """Let go of everything of the caller's, and become the parent of every orphan below."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for handle in map(int, os.listdir("/proc/self/fd")):
+        if handle < 3:  # noqa: PLR2004 - stdin, stdout, stderr
+            os.dup2(null, handle)
+        elif handle != keep:
+            with contextlib.suppress(OSError):
+                os.close(handle)
+    os.chdir("/")
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared) -> NoReturn:
+    """Be the supervisor: one answer, then the loop."""
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        supervisor = Supervisor(spec, folder, lock, shared)
+        supervisor.launch()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+        remove(folder)
+        answer(answers, refusal(error))
+        os._exit(1)
+    answer(answers, dict(supervisor.state, folder=folder))
+    try:
+        supervisor.loop()
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing may stay behind
+        supervisor.fail(error)
+    os._exit(0)
+
+
+def answer(answers: int, value: State) -> None:
+    """Tell the waiting `start` what came of it."""
+    with contextlib.suppress(OSError):
+        os.write(answers, wire.dumps(value) + b"\n")
+    os.close(answers)
+
+
+def refusal(error: Exception) -> State:
+    """Say why there is no process."""
+    if isinstance(error, Refused):
+        return error.answer
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return {"kind": "workspace", "error": said}
+
+
+def take_host(spec: State) -> Tuple[str, int]:
+    """Take the host's lock and make the process's folder; returns both."""
+    for name in (spec["run"], spec["process"]):
+        if name[:1] in ".-" or set(name) - FOLDER_CHARACTERS:
+            raise Refused("spec", f"{name!r} cannot be a folder's name")
+    house = os.path.join(spec["workspace"], ".lamplighter")
+    folder = os.path.join(house, spec["run"], spec["process"])
+    os.makedirs(house, exist_ok=True)
+    record = {key: spec[key] for key in ("run", "owner", "process")}
+    record.update(pid=os.getpid(), host=os.uname().nodename, since=now_text(), boot_id=boot_id())
+    lock = acquire(house, record)
+    try:
+        os.makedirs(folder, mode=0o700)
+    except FileExistsError:
+        raise Refused("exists", f"{folder} is there already") from None
+    public = {key: value for key, value in spec.items() if key != "env"}
+    try:
+        write_json(os.path.join(folder, "spec.json"), dict(public, env=sorted(spec["env"])))
+    except OSError:
+        remove(folder)
+        raise
+    return folder, lock
+
+
+def stop(folder: str, grace_s: Optional[float] = None) -> State:
+    """End a process and its descent; gives its last state, with survivors where KILL failed."""
+    caller = dial(folder, "stop" if grace_s is None else f"stop {grace_s}")
+    state: State = {}
+    while caller is not None:
+        change = receive(caller)
+        state = change or state
+        if not change or state["complete"] or state["survivors"]:
+            caller.close()
+            break
+    if not state.get("complete") and not state.get("survivors"):
+        await_guardian(folder)
+        state = end_orphans(folder, -1, REST_GRACE_S if grace_s is None else grace_s, Shared())
+    return state
+
+
+def await_guardian(folder: str) -> None:
+    """Let the guardian of a killed supervisor do its work: it knows more orphans than we do."""
+    until = time.monotonic() + REST_GRACE_S + KILL_PATIENCE_S + TICK_S
+    while time.monotonic() < until:
+        state = settled(folder)
+        guardian = look(str(state.get("guardian")))
+        if state["complete"] or not (guardian and guardian.alive):
+            return
+        time.sleep(0.02)
+
+
+def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
+    """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
+    state = settled(folder)
+    if state["complete"]:
+        return state
+    marker = f"{MARKER}={state['run']}/{state['process']}".encode()
+    shared.held.update((name, inode) for name, inode in state.get("shared", ()))
+    state.update(sweep(root, marker, grace_s, shared))
+    state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
+    if state["complete"] and state.get("tmp"):
+        remove(state["tmp"])  # the guardian that should have done it may have been killed, too
+    with contextlib.suppress(OSError):
+        write_json(os.path.join(folder, "state.json"), state)
+    return state

@@ -1,0 +1,126 @@
+"""What runs on this host: a process's whole descent, found and ended. Reads /proc."""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
+import contextlib
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Set, Tuple
+
+    from ci.remote.supervise.shared import Shared
+
+MARKER = "LAMPLIGHTER_RUN"
+TICK_S = 1.0
+KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
+
+
+class Seen(tuple):  # type: ignore[type-arg]
+    """A process: pid, start, parent, alive. Its start tells it from a later one with that pid."""
+
+    __slots__ = ()
+    pid = property(lambda self: self[0])
+    began = property(lambda self: self[1])
+    parent = property(lambda self: self[2])
+    alive = property(lambda self: self[3])
+
+
+def look(pid: str) -> Optional[Seen]:
+    """Read one process; None when it is gone. Fields as in proc(5), counted from the state."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            raw = file.read()
+    except OSError:
+        return None
+    fields = raw[raw.rindex(b")") + 2 :].split()
+    # A process whose first thread has ended looks like a zombie while its other threads live.
+    alive = fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
+    return Seen((int(pid), int(fields[19]), int(fields[1]), alive))
+
+
+def is_marked(pid: int, marker: bytes) -> bool:
+    """Tell whether a process was started with our marker in its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return marker in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def members(root: int, marker: bytes) -> Set[Seen]:
+    """Find what lives of the descent of `root`, and what carries the marker; never this process."""
+    seen = [one for one in map(look, filter(str.isdigit, os.listdir("/proc"))) if one]
+    children: Dict[int, List[Seen]] = {}
+    for one in seen:
+        children.setdefault(one.parent, []).append(one)
+    found: Set[Seen] = set()
+    fresh = children.get(root, [])
+    while fresh:
+        found.update(fresh)
+        fresh = [
+            child for one in fresh for child in children.get(one.pid, []) if child not in found
+        ]
+    found.update(one for one in seen if one not in found and is_marked(one.pid, marker))
+    return {one for one in found if one.alive and one.pid != os.getpid()}
+
+
+class Ladder:
+    """TERM, then KILL from `kill_at` on, each once to every process that is found."""
+
+    def __init__(self, root: int, marker: bytes, grace_s: float, shared: Shared) -> None:
+        self.root = root
+        self.shared = shared
+        self.marker = marker
+        self.kill_at = time.monotonic() + grace_s
+        self.termed: Set[Tuple[int, int]] = set()
+        self.killed: Set[Tuple[int, int]] = set()
+
+    def press(self) -> Set[Seen]:
+        """Signal whoever has not had this rung's signal yet; return who was still there."""
+        left = members(self.root, self.marker)
+        self.shared.look(lambda: [one.pid for one in left])
+        kill = time.monotonic() >= self.kill_at
+        told = self.killed if kill else self.termed
+        for one in left:
+            if one[:2] in told:
+                continue
+            now = look(str(one.pid))
+            if now and now.began == one.began:
+                with contextlib.suppress(OSError):
+                    os.kill(one.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            told.add(one[:2])
+        return left
+
+    @property
+    def given_up(self) -> bool:
+        """KILL has had its time."""
+        return time.monotonic() >= self.kill_at + KILL_PATIENCE_S
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait for a sign of an end: only what is not our own child gives none."""
+        if self.given_up:
+            return TICK_S
+        left = self.kill_at - time.monotonic()
+        return 0.02 if left <= 0 else min(left, 0.25)
+
+    def report(self, left: Set[Seen]) -> Dict[str, Any]:
+        """Say what it took."""
+        survivors = sorted(one.pid for one in left) if self.given_up else []
+        killed = len(self.killed)
+        return {"survivors": survivors, "killed": killed, "escalated": killed > 0}
+
+
+def sweep(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
+    """Climb the whole ladder without a supervisor's event loop."""
+    ladder = Ladder(root, marker, grace_s, shared)
+    while True:
+        left = ladder.press()
+        if not left:
+            shared.remove()
+        if not left or ladder.given_up:
+            return ladder.report(left)
+        time.sleep(0.02)

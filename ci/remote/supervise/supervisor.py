@@ -1,0 +1,264 @@
+"""Starts one process on a host, owns its whole descent, and ends it when told or left alone.
+
+Touches `<workspace>/.lamplighter`, a folder in the temporary one, the processes that it started
+and what they leave in /dev/shm, nothing else.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
+import _socket as socket
+import contextlib
+import fcntl
+import os
+import time
+
+from ci.remote.loop import wire
+from ci.remote.loop.ears import Ears
+from ci.remote.supervise.child import environment, expanded, spawn
+from ci.remote.supervise.control import MESSAGE_BYTES, listen, taken
+from ci.remote.supervise.lock import Refused
+from ci.remote.supervise.proc import MARKER, TICK_S, Ladder, members, sweep
+from ci.remote.supervise.sign import hang_out
+from ci.remote.supervise.store import boot_id, now_text, remove, write_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Optional
+
+    from ci.remote.supervise.shared import Shared
+    from ci.remote.supervise.store import State
+
+REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
+LEFT_ALONE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
+
+
+class Supervisor:
+    """One process, its descent, and whoever watches it through the control socket."""
+
+    def __init__(self, spec: State, folder: str, lock: int, shared: Shared) -> None:
+        self.spec = spec
+        self.shared = shared
+        self.folder = folder
+        self.lock = lock
+        self.grace_s = float(spec["grace_s"])
+        self.marker = f"{MARKER}={spec['run']}/{spec['process']}".encode()
+        self.ladder: Optional[Ladder] = None
+        self.cause = ""
+        self.unsaved = False
+        self.watchers: Dict[int, socket.socket] = {}
+        self.ears = Ears()
+        self.began = self.renewed = time.monotonic()
+        self.state: State = {
+            "run": spec["run"],
+            "process": spec["process"],
+            "owner": spec["owner"],
+            "state": "running",
+            "exit_code": None,
+            "signal": None,
+            "started_at": now_text(),
+            "ended_at": None,
+            "pid": None,
+            "supervisor": os.getpid(),
+            "guardian": os.getppid(),
+            "tmp": spec["tmp"],
+            "survivors": [],
+            "killed": 0,
+            "escalated": False,
+            "complete": False,
+            "boot_id": boot_id(),
+        }
+        self.lease = os.path.join(folder, "lease")
+        os.close(os.open(self.lease, os.O_CREAT | os.O_WRONLY, 0o600))
+        self.lease_mtime = os.stat(self.lease).st_mtime_ns
+        self.sign = hang_out(spec["run"], spec["owner"])
+        self.catch_signals()
+        self.listener = listen(folder)
+        self.ears.hark(self.listener.fileno(), self.greet)
+
+    def catch_signals(self) -> None:
+        """Turn signals into events, so that an end is seen at once."""
+        self.wake, writer = socket.socketpair()
+        self.wake_writer = writer
+        for end in (self.wake, writer):
+            end.settimeout(0)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        # Handlers, not SIG_IGN: the child would inherit that.
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        self.ears.hark(self.wake.fileno(), self.woken)
+
+    def launch(self) -> None:
+        """Start the process; returns when it has been exec'ed, raises Refused when it cannot be."""
+        log = os.open(
+            os.path.join(self.folder, "log"),
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+            0o600,
+        )
+        env = environment(self.spec)
+        argv = [expanded(word, self.spec["expand"], env) for word in self.spec["argv"]]
+        try:
+            self.state["pid"] = spawn(argv, env, self.spec["cwd"] or self.folder, log)
+        except OSError as error:
+            raise Refused("exec", f"{error.filename}: {error.strerror}") from None
+        finally:
+            os.close(log)
+        self.publish()
+
+    def loop(self) -> None:
+        """Run until nothing is left of the descent."""
+        while not self.state["complete"]:
+            heard = list(self.ears.heard(self.pause_s()))
+            self.reap()
+            for hear in heard:
+                hear()
+            if self.ladder is None:
+                self.look_at_shared()
+                self.check_bounds()
+            if self.ladder is not None:
+                self.press(self.ladder)
+            if self.unsaved:
+                self.save()
+
+    def look_at_shared(self) -> None:
+        """Keep on the disk what is held in /dev/shm, for whoever outlives this process."""
+        if self.shared.look(lambda: [one.pid for one in members(os.getpid(), self.marker)]):
+            self.state["shared"] = sorted(self.shared.held)
+            self.unsaved = True
+
+    def pause_s(self) -> float:
+        """How long nothing needs doing unless something happens."""
+        return self.ladder.pause_s if self.ladder else min(TICK_S, self.spec["lease_s"] / 4)
+
+    def woken(self) -> None:
+        """Take the signals that came; SIGCHLD needs no more than the waking."""
+        with contextlib.suppress(BlockingIOError):
+            if set(self.wake.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
+                self.end("stopped", self.grace_s)
+
+    def reap(self) -> None:
+        """Collect ended children, adopted ones too."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self.state["pid"]:
+                    self.note_end(status)
+
+    def note_end(self, status: int) -> None:
+        """Tell at once how the process itself ended, then see to the rest of its descent."""
+        if os.WIFSIGNALED(status):
+            self.state["signal"] = os.WTERMSIG(status)
+        else:
+            self.state["exit_code"] = os.WEXITSTATUS(status)
+        self.state["ended_at"] = now_text()
+        self.end("exited", min(self.grace_s, REST_GRACE_S))
+        self.state["state"] = self.cause
+        self.publish()
+
+    def check_bounds(self) -> None:
+        """End the process when its lease or its deadline has passed."""
+        now = time.monotonic()
+        # The wall clock may jump, so the lease's time only tells that it was renewed, not when.
+        with contextlib.suppress(OSError):
+            mtime = os.stat(self.lease).st_mtime_ns
+            if mtime != self.lease_mtime:
+                self.lease_mtime, self.renewed = mtime, now
+        if now - self.renewed > self.spec["lease_s"]:
+            self.end("lease_expired", min(self.grace_s, LEFT_ALONE_GRACE_S))
+        elif self.spec["deadline_s"] is not None and now - self.began > self.spec["deadline_s"]:
+            self.end("deadline", self.grace_s)
+
+    def end(self, cause: str, grace_s: float) -> None:
+        """Step on the ladder; the first cause stays, a shorter grace counts."""
+        if self.ladder is None:
+            self.cause = cause
+            self.ladder = Ladder(os.getpid(), self.marker, grace_s, self.shared)
+        self.ladder.kill_at = min(self.ladder.kill_at, time.monotonic() + grace_s)
+
+    def press(self, ladder: Ladder) -> None:
+        """Take the ladder's next step, and finish when nobody is left."""
+        left = ladder.press()
+        if not left:
+            # The last one may have become a zombie only now.
+            self.reap()
+        before = self.state["survivors"]
+        self.state.update(ladder.report(left))
+        if not left and self.state["ended_at"]:
+            self.finish()
+        elif self.state["survivors"] != before:
+            self.publish()
+
+    def finish(self) -> None:
+        """Free the host first: who hears of the end may start the next process at once."""
+        self.state["complete"] = True
+        remove(self.spec["tmp"])
+        self.shared.remove()
+        if self.sign:
+            self.sign.close()
+        fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
+        self.publish()
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder, "control"))
+
+    def fail(self, error: BaseException) -> None:
+        """Leave nothing behind after a defect of our own."""
+        self.state["error"] = f"{type(error).__name__}: {error}"
+        ladder = sweep(os.getpid(), self.marker, 0, self.shared)
+        self.reap()
+        self.state.update(ladder, state="lost", ended_at=now_text())
+        self.finish()
+
+    def publish(self) -> None:
+        """Keep the state and tell the watchers."""
+        self.save()
+        for watcher in list(self.watchers.values()):
+            self.tell(watcher)
+
+    def save(self) -> None:
+        """Write the state; a full disk must not end the supervision, so it is tried again."""
+        try:
+            write_json(os.path.join(self.folder, "state.json"), self.state)
+            self.unsaved = False
+        except OSError:
+            self.unsaved = True
+
+    def tell(self, watcher: socket.socket) -> None:
+        """Send the state to one watcher."""
+        try:
+            watcher.send(wire.dumps(self.state))
+        except OSError:
+            self.drop(watcher)
+
+    def drop(self, watcher: socket.socket) -> None:
+        """Forget a watcher."""
+        if self.watchers.pop(watcher.fileno(), None):
+            self.ears.leave(watcher.fileno())
+        watcher.close()
+
+    def greet(self) -> None:
+        """Let a watcher in."""
+        with contextlib.suppress(OSError):
+            watcher = taken(self.listener)
+            self.watchers[watcher.fileno()] = watcher
+            self.ears.hark(watcher.fileno(), lambda: self.hear(watcher))
+
+    def hear(self, watcher: socket.socket) -> None:
+        """Do what a watcher asks: `ask`, `renew`, `keep seconds` or `stop [grace]`."""
+        try:
+            words = watcher.recv(MESSAGE_BYTES).decode().split()
+        except OSError:
+            words = []
+        if not words:
+            self.drop(watcher)
+        elif words[0] == "ask":
+            self.tell(watcher)
+        elif words[0] == "renew":
+            self.renewed = time.monotonic()
+            with contextlib.suppress(OSError):
+                os.utime(self.lease)
+        elif words[0] == "keep":
+            self.renewed, self.spec["lease_s"] = time.monotonic(), float(words[1])
+        elif words[0] == "stop":
+            self.end("stopped", float(words[1]) if words[1:] else self.grace_s)
