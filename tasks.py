@@ -49,7 +49,7 @@ def _said_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the task takes
         from ci.errors import LamplighterError  # noqa: PLC0415
-        from ci.report.text import clean  # noqa: PLC0415
+        from ci.record.text import clean  # noqa: PLC0415
 
         try:
             return body(*args, **kwargs)
@@ -91,7 +91,7 @@ def nightly(
     Exit codes: 0 pass, 1 fail, 2 bad case or arguments, 3 unknown (infrastructure),
     130 interrupted.
     """
-    from ci.command import Manner, Options, nightly  # noqa: PLC0415
+    from ci.commands.nightly import Manner, Options, nightly  # noqa: PLC0415
 
     options = Options(
         config, cluster=cluster, local=local, vllm=vllm, device=device, workspace=workspace
@@ -118,7 +118,7 @@ def up(
 
     As a night without benchmarks that keeps its servers. End them with `inv down --run RUN`.
     """
-    from ci.command import Manner, Options, nightly  # noqa: PLC0415
+    from ci.commands.nightly import Manner, Options, nightly  # noqa: PLC0415
 
     options = Options(
         config, cluster=cluster, local=local, vllm=vllm, device=device, workspace=workspace
@@ -148,8 +148,8 @@ def down(
 
     Exit codes: 0 nothing is left, 2 no such run, 3 a host could not be asked.
     """
-    from ci.operate.commands import down  # noqa: PLC0415
-    from ci.site import Options  # noqa: PLC0415
+    from ci.commands.runs import down  # noqa: PLC0415
+    from ci.resolve import Options  # noqa: PLC0415
 
     options = Options(config, cluster=cluster, workspace=workspace)
     raise Exit(code=int(down(options, runs, run, all_mine=all_mine)))
@@ -170,8 +170,8 @@ def status(
     Without --cluster or --config: on this machine. Exit codes: 0, or 3 when a host could not be
     asked.
     """
-    from ci.operate.commands import status  # noqa: PLC0415
-    from ci.site import Options  # noqa: PLC0415
+    from ci.commands.runs import status  # noqa: PLC0415
+    from ci.resolve import Options  # noqa: PLC0415
 
     options = Options(config, cluster=cluster, workspace=workspace)
     raise Exit(code=int(status(options, runs, as_json=json)))
@@ -198,8 +198,8 @@ def logs(
     runs: str = "runs",
 ) -> None:
     """Print a run's logs, from its hosts while it is there, else from its record."""
-    from ci.operate.commands import logs  # noqa: PLC0415
-    from ci.site import Options  # noqa: PLC0415
+    from ci.commands.runs import logs  # noqa: PLC0415
+    from ci.resolve import Options  # noqa: PLC0415
 
     options = Options(config, cluster=cluster, workspace=workspace)
     raise Exit(code=int(logs(options, runs, run, host, follow=follow)))
@@ -222,8 +222,8 @@ def doctor(
     With --cluster alone, all of its hosts, for no case in particular. Exit codes: 0 fit,
     3 something would spoil a night.
     """
-    from ci.operate.doctor import doctor  # noqa: PLC0415
-    from ci.site import Options  # noqa: PLC0415
+    from ci.commands.doctor import doctor  # noqa: PLC0415
+    from ci.resolve import Options  # noqa: PLC0415
 
     options = Options(
         config, cluster=cluster, local=local, vllm=vllm, device=device, workspace=workspace
@@ -255,7 +255,7 @@ def plan(
 
     Touches nothing: no host, no port, no environment.
     """
-    from ci.command import Options, describe  # noqa: PLC0415
+    from ci.commands.nightly import Options, describe  # noqa: PLC0415
 
     options = Options(
         config, cluster=cluster, local=local, vllm=vllm, device=device, workspace=workspace
@@ -300,7 +300,7 @@ def check(_: Context, paths: str = "", format: str = "text") -> None:  # noqa: A
 @_said_plainly
 def fetch(_: Context, name: str = "", workspace: str = "") -> None:
     """Download GSM8K and AIME 2024 into the workspace and check them against known sums."""
-    from ci.command import fetch_datasets  # noqa: PLC0415
+    from ci.commands.nightly import fetch_datasets  # noqa: PLC0415
 
     for line in fetch_datasets(name, workspace):
         print(line)
@@ -322,8 +322,8 @@ def trust(_: Context, config: str = "", cluster: str = "", yes: bool = False) ->
 
         ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
     """
-    from ci.operate.trusting import trust  # noqa: PLC0415
-    from ci.site import Options  # noqa: PLC0415
+    from ci.commands.hosts_trust import trust  # noqa: PLC0415
+    from ci.resolve import Options  # noqa: PLC0415
 
     raise Exit(code=int(trust(Options(config, cluster=cluster), yes=yes)))
 
@@ -342,8 +342,8 @@ def sync(
     _: Context, source: str = "", target: str = "", config: str = "", cluster: str = ""
 ) -> None:
     """Copy a model's folder to every host: goes on where it was cut off, verifies every file."""
-    from ci.operate.syncing import sync  # noqa: PLC0415
-    from ci.site import Options  # noqa: PLC0415
+    from ci.commands.weights_sync import sync  # noqa: PLC0415
+    from ci.resolve import Options  # noqa: PLC0415
 
     raise Exit(code=int(sync(Options(config, cluster=cluster), source, target)))
 
@@ -365,7 +365,7 @@ def lab_up(_: Context, hosts: int = 2, name: str = "lab", disk_mb: int = 0) -> N
 
         inv nightly --config local-2-hosts.yaml --cluster lab
     """
-    from ci.operate.labs import up  # noqa: PLC0415
+    from ci.commands.lab import up  # noqa: PLC0415
 
     print(up(hosts, name, disk_mb))
 
@@ -374,7 +374,7 @@ def lab_up(_: Context, hosts: int = 2, name: str = "lab", disk_mb: int = 0) -> N
 @_said_plainly
 def lab_down(_: Context, name: str = "lab") -> None:
     """Take a lab away, with everything that runs in it."""
-    from ci.operate.labs import down  # noqa: PLC0415
+    from ci.commands.lab import down  # noqa: PLC0415
 
     print(down(name))
 
@@ -399,7 +399,7 @@ def versions_list(
     With --newer: the releases that the package index has beyond them. It is the index that pip or
     uv is configured for. Exit codes: 0, or 3 when the index could not be asked.
     """
-    from ci.operate.versions import list_newer, list_versions  # noqa: PLC0415
+    from ci.commands.versions import list_newer, list_versions  # noqa: PLC0415
 
     if newer:
         raise Exit(code=int(list_newer(as_json=json)))
@@ -570,7 +570,7 @@ def lock(
 
     Exit codes: 0, 3 when one could not be resolved, with --check 2 when one is not current.
     """
-    from ci.operate.locks import lock  # noqa: PLC0415
+    from ci.commands.versions_lock import lock  # noqa: PLC0415
 
     raise Exit(code=int(lock(version, device, tool, platform, check=check)))
 

@@ -41,7 +41,7 @@ COLUMNS = ("seconds", "cpu_s", "peak_mb")
 ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
 FACTS = (
-    "loop.wire",
+    "wire",
     "supervise.store",
     "facts.network",
     "facts.ports",
@@ -66,8 +66,7 @@ print(json.dumps(gather("/root", [], [])), flush=True)
 
 def facts_script() -> str:
     """Give the facts as one script."""
-    rooms = ("ci", "ci.remote", *(f"ci.remote.{one.partition('.')[0]}" for one in FACTS))
-    modules = dict.fromkeys(rooms)
+    modules = dict.fromkeys(("ci", "ci.remote", "ci.remote.facts", "ci.remote.supervise"))
     named = {
         f"ci.remote.{one}": (REMOTE / f"{one.replace('.', '/')}.py").read_text() for one in FACTS
     }

@@ -25,19 +25,19 @@ from typing import TYPE_CHECKING, Any, cast
 from ci.agent import process
 from ci.agent.connected import connected
 from ci.agent.process import Launch, Spec, Supervised
+from ci.commands.logs import follow_logs
+from ci.commands.overview import Row
 from ci.inventory.cluster_file import load
 from ci.lab import lab as labs
 from ci.lab.inside import processes as processes_on
-from ci.operate.found import Row
-from ci.operate.logs import follow_logs
 from ci.paths import workspace_of
-from ci.serve.processes import Processes
+from ci.run.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ci.agent.client import Agent
-    from ci.serve.watch import Events
+    from ci.run.events import Events
 
 RUN = "watching"
 STUBBORN = ("sh", "-c", 'trap "" TERM; while :; do sleep 1; done')

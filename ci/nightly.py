@@ -8,31 +8,31 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ci.agent.connected import connected
-from ci.doctor.before import fit_for, require_alike
 from ci.doctor.installed import installed_on
-from ci.evaluate.run import evaluate
-from ci.interrupt import interrupts_into
-from ci.judge import judge
+from ci.evaluate import evaluate
+from ci.judge.verdict import judge
 from ci.prepare.prepare import prepare
-from ci.report.cause import message_of
-from ci.report.controller import owner
+from ci.record.cause import message_of
+from ci.record.controller import owner
 from ci.report.installed import keep_installed
+from ci.resolve import planned
+from ci.run.hand_back import give_back
+from ci.run.interrupt import interrupts_into
+from ci.run.preflight import fit_for, require_alike
+from ci.run.processes import Processes
 from ci.serve.bringup import bring_up, watched
-from ci.serve.give_back import give_back
 from ci.serve.probe import asked_on, served_version
-from ci.serve.processes import Processes
 from ci.serve.smoke import smoke
-from ci.site import planned
 
 if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.case.model import Case
     from ci.errors import ExitCode
-    from ci.judge import Check
+    from ci.judge.verdict import Check
     from ci.plan.site import Site
-    from ci.report.console import View
-    from ci.report.run import Record
-    from ci.serve.watch import Events
+    from ci.record.record import Record
+    from ci.record.view import View
+    from ci.run.events import Events
     from ci.tools.model import Result
 
 SMOKE_TIMEOUT_S = 60.0

@@ -6,11 +6,7 @@ import os
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-
-
 CONFIGS = PROJECT / "configs"
-
-
 # As the operator would name it, from whichever folder of the project.
 CASES = Path(os.path.relpath(CONFIGS / "cases"))
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
-
-    from ci.agent.client import Agent
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,14 @@ class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; proces
         self.told = told
 
 
-def result_of(agent: Agent, do: str, future: Future[Answer], within_s: float) -> Answer:
+class Asked(Protocol):
+    """The host that was asked; `trouble` says why its connection is broken, empty while open."""
+
+    host: str
+    trouble: str
+
+
+def result_of(agent: Asked, do: str, future: Future[Answer], within_s: float) -> Answer:
     """Wait for an answer. Raises as `Agent.call` does."""
     try:
         answer = future.result(within_s)

@@ -15,17 +15,17 @@ REMOTE = Path(__file__).parents[1] / "remote"
 # Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
 # each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
 UNPACKED = (
+    "ears",
     "facts.facts",
     "facts.network",
     "facts.ports",
     "facts.software",
     "loop.agent",
     "loop.aside",
-    "loop.ears",
-    "loop.wire",
     "supervise.control",
     "supervise.sign",
     "supervise.store",
+    "wire",
 )
 # Said by a Python for which we did not compile.
 WANTS_SOURCES = b'{"event": "sources"}\n'
@@ -96,8 +96,8 @@ def sources() -> bytes:
 
 def _files() -> dict[str, Path]:
     return {
-        f"ci.remote.{path.parent.name}.{path.stem}": path
-        for path in sorted(REMOTE.glob("*/*.py"))
+        ".".join(path.relative_to(REMOTE.parents[1]).with_suffix("").parts): path
+        for path in sorted(REMOTE.rglob("*.py"))
         if path.stem != "__init__"
     }
 

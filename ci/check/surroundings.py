@@ -10,9 +10,9 @@ from ci.catalog import datasets, environments
 from ci.documents.wording import nearest
 from ci.errors import UserError
 from ci.inventory.assign import nodes_of
-from ci.made_up import made_up_site
 from ci.paths import CONFIGS
 from ci.plan.model import Preparation
+from ci.plan.on_paper import made_up_site
 from ci.plan.router import VLLM_ROUTER
 from ci.tools.model import Dataset
 from ci.tools.registry import TOOLS

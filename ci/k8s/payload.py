@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.case.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.errors import UserError
-from ci.report.redact import looks_secret, redact_argv, secrets_of
+from ci.record.redact import looks_secret, redact_argv, secrets_of
 from ci.tools.model import url_of
 
 if TYPE_CHECKING:

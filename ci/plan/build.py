@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
-from ci.plan.agreement import check, head_of, ranks_of
+from ci.plan.consistency import check, head_of, ranks_of
 from ci.plan.evaluations import evaluation
 from ci.plan.model import Plan
 from ci.plan.router import VLLM_ROUTER, router, service

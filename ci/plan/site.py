@@ -19,7 +19,7 @@ class Site:
 
     Attributes:
         targets: how each host of the case is reached, in their order.
-        hosts: the same hosts as the plan needs to know them; see `ci.plan.locate`.
+        hosts: the same hosts as the plan needs to know them; see `ci.plan.addresses`.
         serving: host → the environment that vLLM runs from; without one its PATH has to have it.
         tools: environment of an evaluation tool, or of vllm-router → how it is made on the
             leader.

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.plan.model import Preparation
-    from ci.report.run import Record
-    from ci.serve.processes import Processes
+    from ci.record.record import Record
+    from ci.run.processes import Processes
 
 MACHINE_S = 30.0
 

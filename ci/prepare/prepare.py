@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ci.agent.process import Supervised
     from ci.plan.model import Preparation
     from ci.prepare.package_index import Offer
-    from ci.report.run import Record
-    from ci.serve.processes import Processes
+    from ci.record.record import Record
+    from ci.run.processes import Processes
 
 STAMP = ".lamplighter.json"
 REPORTED = frozenset(

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from ci.errors import ExitCode, InfrastructureError
-from ci.judge import Verdict, marred
-from ci.report.cause import cause_of
-from ci.report.controller import liveness
-from ci.report.disk import Folder
-from ci.report.fields import utc_now
-from ci.report.redact import plain
+from ci.judge.verdict import Verdict, marred
+from ci.record.cause import cause_of
+from ci.record.controller import liveness
+from ci.record.disk import Folder
+from ci.record.fields import utc_now
+from ci.record.redact import plain
 from ci.report.reports import write_reports
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ci.report.run import Record
+    from ci.record.record import Record
 
 FOLDER = "environments"
 CHANGES = f"{FOLDER}/changes.txt"
@@ -73,7 +73,7 @@ def last_night(run: Path, case: str) -> tuple[str, dict[str, list[str]]] | None:
     Returns:
         Its id, and environment → `name==version`; None where there is no such run.
     """
-    # As `ci.report.run.run_id` names them: the time, the case, four digits.
+    # As `ci.record.record.run_id` names them: the time, the case, four digits.
     alike = f"????????-??????-{glob.escape(run.name[16:-5])}-????"
     for folder in sorted(run.parent.glob(alike), reverse=True):
         lists = _lists(folder, case) if folder.name < run.name else {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from ci.report.text import clean, figure, headline, one_line
+from ci.record.text import clean, figure, headline, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,14 +11,14 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ci.report.console import HEADINGS, Steadfast, ending, rows
-from ci.report.text import duration, one_line
+from ci.record.text import duration, one_line
+from ci.report.screen import HEADINGS, Steadfast, ending, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ci.judge import Verdict
-    from ci.report.console import Logs
+    from ci.judge.verdict import Verdict
+    from ci.record.view import Logs
 
 COLOURS = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 # Spinning faster would only take time from the server, which is often on this very machine.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ci.report.installed import sentence
-from ci.report.text import (
+from ci.record.text import (
     check_row,
     clean,
     duration,
@@ -20,6 +19,7 @@ from ci.report.text import (
     one_line,
     without_baseline,
 )
+from ci.report.installed import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

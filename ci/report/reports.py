@@ -6,13 +6,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from ci.record.cause import message_of
 from ci.report import junit, markdown
-from ci.report.cause import message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ci.report.disk import Folder
+    from ci.record.disk import Folder
 
 
 def write_reports(folder: Folder, run: Mapping[str, Any], warn: Callable[[str], None]) -> None:

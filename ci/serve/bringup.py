@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci.agent.process import Launch
 from ci.serve.probe import asked_on
 from ci.serve.readiness import await_ready
-from ci.serve.surroundings import await_accepting, await_healthy
+from ci.serve.services import await_accepting, await_healthy
 from ci.serve.watch import health_watched, pulse_watched
 
 # Stands in a plan for what is known only once a night has begun.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ci.agent.process import Supervised
     from ci.plan.model import Plan, Process
-    from ci.serve.processes import Processes
+    from ci.run.processes import Processes
 
 
 def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:

@@ -13,15 +13,15 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 from ci.errors import NotReady
+from ci.run.events import cause_of_end, died
 from ci.serve import probe
-from ci.serve.watch import cause_of_end, died
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from ci.agent.process import Supervised
+    from ci.run.events import Events
     from ci.serve.probe import Ask, Seen
-    from ci.serve.watch import Events
     from ci.tools.model import Endpoint
 
 # How soon a probe's answer is noticed; an event is noticed at once.

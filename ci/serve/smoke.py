@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.model import Asked
-from ci.judge import Check
+from ci.judge.verdict import Check
 from ci.serve import probe
 
 if TYPE_CHECKING:

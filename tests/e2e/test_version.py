@@ -14,8 +14,8 @@ from hosts_here import assert_given_back
 from run_tool import evaluate
 
 from ci.catalog import datasets
-from ci.command import Options, plan_of
-from ci.judge import judge
+from ci.commands.nightly import Options, plan_of
+from ci.judge.verdict import judge
 from ci.paths import workspace_of
 from ci.plan.evaluations import job_of
 

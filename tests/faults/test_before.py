@@ -13,7 +13,7 @@ from stage import PORT
 
 from ci.lab import faults, inside
 from ci.paths import workspace_of
-from ci.report.controller import owner
+from ci.record.controller import owner
 
 if TYPE_CHECKING:
     from stage import Stage

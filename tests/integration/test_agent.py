@@ -24,7 +24,7 @@ from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ConnectionLost, HostUnreachable, InfrastructureError
 from ci.remote.supervise.proc import look
 from ci.report.console import Plain
-from ci.serve.processes import Processes
+from ci.run.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,8 @@ from ci.agent.client import Agent
 from ci.agent.process import State
 from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ProcessDied
-from ci.serve.watch import cause_of_end, health_watched
+from ci.run.events import cause_of_end
+from ci.serve.watch import health_watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

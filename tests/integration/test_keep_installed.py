@@ -7,10 +7,12 @@ from io import StringIO
 
 import pytest
 
-from ci.judge import Verdict
-from ci.report import run as runs
-from ci.report.console import Plain, Steadfast
+from ci.judge.verdict import Verdict
+from ci.record import record as runs
+from ci.report.console import Plain
 from ci.report.installed import keep_installed
+from ci.report.reports import write_reports
+from ci.report.screen import Steadfast
 
 ONE = ("six==1", "vllm==3")
 TWO = ("six==2", "torch==1", "vllm==3", "xgrammar==1", "zlib==1")
@@ -27,7 +29,12 @@ def night(tmp_path, monkeypatch):
         monkeypatch.setattr(runs, "run_id", lambda *_: name)
         shown = StringIO()
         record = runs.start(
-            tmp_path / "runs", Plain(Steadfast(shown)), case=case, config="c.yaml", argv=["inv"]
+            tmp_path / "runs",
+            Plain(Steadfast(shown)),
+            write_reports,
+            case=case,
+            config="c.yaml",
+            argv=["inv"],
         )
         keep_installed(record, listed)
         record.finish(Verdict("pass", ()))

@@ -11,11 +11,11 @@ import pytest
 
 from ci.agent.client import Agent
 from ci.agent.facts_shape import nonsense_in
+from ci.commands.down import end_runs
+from ci.commands.overview import ask_hosts
+from ci.commands.status_table import as_text
 from ci.connect.connection import LocalConnection
 from ci.errors import ConnectionLost, InfrastructureError
-from ci.operate.down import end_runs
-from ci.operate.found import ask_hosts
-from ci.operate.show import as_text
 from ci.remote.facts.facts import gather
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def test_a_log_is_not_written_through_a_link(host, tmp_path: Path):
 
 
 def test_a_log_without_end_is_given_up(host, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("ci.operate.down.MAX_BYTES", 100)
+    monkeypatch.setattr("ci.commands.down.MAX_BYTES", 100)
     runs = json.dumps({"ok": {"holder": None, "processes": [GOOD]}})[1:].encode()
     agent = host(
         runs=b'{"id": ID, ' + runs + b"\n",

@@ -25,7 +25,6 @@ from ci.agent.connected import connected
 from ci.catalog import locks
 from ci.catalog.locks import Lock
 from ci.connect.fan_out import SeveralFailed
-from ci.doctor.before import require_alike
 from ci.doctor.installed import installed_on
 from ci.errors import InfrastructureError, PreparationFailed
 from ci.inventory.cluster_file import load
@@ -33,9 +32,11 @@ from ci.lab import faults, inside
 from ci.plan.model import Preparation
 from ci.prepare import resolve_packages
 from ci.prepare.prepare import prepare
-from ci.report.console import Plain, Steadfast
-from ci.report.run import Record, start
-from ci.serve.processes import Processes
+from ci.record.record import Record, start
+from ci.report.console import Plain
+from ci.report.screen import Steadfast
+from ci.run.preflight import require_alike
+from ci.run.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

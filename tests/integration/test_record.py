@@ -15,11 +15,13 @@ import pytest
 from junitparser import JUnitXml
 
 from ci.errors import InfrastructureError, Interrupted, ProcessDied, UserError
-from ci.judge import Check, combine
-from ci.report.console import Plain, Steadfast
-from ci.report.controller import liveness
-from ci.report.disk import RESERVE, RESERVE_BYTES, make_folder
-from ci.report.run import start
+from ci.judge.verdict import Check, combine
+from ci.record.controller import liveness
+from ci.record.disk import RESERVE, RESERVE_BYTES, make_folder
+from ci.record.record import start
+from ci.report.console import Plain
+from ci.report.reports import write_reports
+from ci.report.screen import Steadfast
 from ci.tools.model import Item, Measurement, Result
 
 PASSED = combine((Check("smoke", "answers", 1.0, "", None, "", None, "pass"),))
@@ -31,10 +33,13 @@ ASKED = {
 SLEEPER = """
 import sys
 from pathlib import Path
-from ci.report.console import Plain, Steadfast
-from ci.report.run import start
+from ci.record.record import start
+from ci.report.console import Plain
+from ci.report.reports import write_reports
+from ci.report.screen import Steadfast
 record = start(
-    Path(sys.argv[1]), Plain(Steadfast(sys.stderr)), case="local", config="c.yaml", argv=["inv"]
+    Path(sys.argv[1]), Plain(Steadfast(sys.stderr)), write_reports,
+    case="local", config="c.yaml", argv=["inv"],
 )
 with record.step("wait to be killed"):
     print(record.path, flush=True)
@@ -50,7 +55,7 @@ def shown():
 @pytest.fixture
 def record(tmp_path, shown, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    return start(tmp_path / "runs", Plain(Steadfast(shown)), **ASKED)
+    return start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **ASKED)
 
 
 def read(record, name="run.json"):
@@ -167,7 +172,7 @@ def test_a_report_that_cannot_be_made_hides_nothing(record, shown):
 def test_runs_that_is_a_file_is_the_operators_mistake(tmp_path, shown):
     (tmp_path / "runs").write_text("")
     with pytest.raises(UserError, match=r"cannot make .* choose another folder"):
-        start(tmp_path / "runs", Plain(Steadfast(shown)), **ASKED)
+        start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **ASKED)
 
 
 def test_a_name_that_is_taken_is_refused_and_left_alone(tmp_path):
@@ -230,7 +235,7 @@ def fill(path):
 def test_a_full_disk_does_not_end_the_night_and_the_record_says_so(tmp_path, shown, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     with tmpfs(tmp_path / "runs", "256k") as runs:
-        record = start(runs, Plain(Steadfast(shown)), **ASKED)
+        record = start(runs, Plain(Steadfast(shown)), write_reports, **ASKED)
         with record.step("before"):
             pass
         fill(runs / "logs")
@@ -263,7 +268,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_before_anything_starts(tmp_p
     with tmpfs(tmp_path / "runs", "32k") as runs:
         fill(runs / "other")
         with pytest.raises(InfrastructureError, match=r"no space left .* free some"):
-            start(runs, Plain(Steadfast(shown)), **ASKED)
+            start(runs, Plain(Steadfast(shown)), write_reports, **ASKED)
         assert [path.name for path in runs.rglob("*") if path.is_file()] == ["other"]
 
 
@@ -272,7 +277,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_before_anything_starts(tmp_p
 ON_A_TERMINAL = """
 import sys
 from pathlib import Path
-from ci.judge import Check, combine
+from ci.judge.verdict import Check, combine
 from ci.report.console import open_view
 verdict = combine((Check("words", "accuracy", 20.0, "%", 22.5, "-5 pp", 17.5, "pass"),))
 with open_view(sys.stdout) as view:

@@ -10,12 +10,13 @@ from queue import SimpleQueue
 import pytest
 
 from ci.catalog import locks
+from ci.commands import versions_lock as operate
 from ci.errors import Interrupted, PreparationFailed
-from ci.operate import locks as operate
 from ci.prepare import resolve_packages
 from ci.prepare.resolve_packages import resolve
-from ci.report.console import Plain, Steadfast
-from ci.serve.processes import Processes
+from ci.report.console import Plain
+from ci.report.screen import Steadfast
+from ci.run.processes import Processes
 
 RECIPE = {"python": "3.11", "packages": ["top==1.0"], "overrides": [], "torch_backend": None}
 NEEDS = {"top-1.0": "base", "base-1.0": "", "base-1.1": "", "base-2.0": ""}

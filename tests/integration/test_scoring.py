@@ -14,7 +14,7 @@ from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
 from run_tool import evaluate
 
 from ci.case.benchmark import Benchmark
-from ci.judge import NO_BASELINE, judge
+from ci.judge.verdict import NO_BASELINE, judge
 from ci.tools.model import Dataset, Endpoint, Job
 from ci.tools.registry import TOOLS
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from ci import evaluate
 from ci.agent.process import State, tail_of
+from ci.commands import down
+from ci.commands.overview import Overview, Row
 from ci.errors import ConnectionLost, InfrastructureError, Interrupted
-from ci.evaluate import run
 from ci.lab import lab
-from ci.operate import down
-from ci.operate.found import Overview, Row
 from ci.prepare import prepare
 from ci.tools.model import Result
 
@@ -59,7 +59,7 @@ class Said:
 @pytest.mark.parametrize("code", [0, 1])
 def test_an_evaluation_is_read_without_its_log(tmp_path, code: int):
     job = SimpleNamespace(benchmark=SimpleNamespace(tool="toy", deadline_s=1))
-    result = run._read(Said, job, ended(State("exited", exit_code=code)), tmp_path)
+    result = evaluate._read(Said, job, ended(State("exited", exit_code=code)), tmp_path)
     assert result.problems == (f"exit {code}: its log cannot be read: h1: the link is down",)
 
 
@@ -74,7 +74,7 @@ def test_an_evaluation_is_read_without_its_log(tmp_path, code: int):
 def test_why_there_is_no_output_stands_before_what_is_missing_in_it(
     troubles: tuple[str, str], problems: tuple[str, ...]
 ):
-    assert run.with_troubles(Result(problems=("no summary",)), *troubles).problems == problems
+    assert evaluate.with_troubles(Result(problems=("no summary",)), *troubles).problems == problems
 
 
 def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):

@@ -13,10 +13,10 @@ from ci.case.load import parse
 from ci.check.run import examine
 from ci.check.show import shown
 from ci.errors import CaseError, UserError
-from ci.made_up import made_up_site
 from ci.paths import CASES
 from ci.plan.build import build
-from ci.report.plan import as_text, as_values
+from ci.plan.on_paper import made_up_site
+from ci.report.plan.text import as_text, as_values
 
 CORPUS = os.environ.get("CASE_CORPUS")
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "200"))

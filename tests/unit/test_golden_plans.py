@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from ci.case.load import load
+from ci.plan.addresses import located
 from ci.plan.build import build
-from ci.plan.locate import located
-from ci.report.picture import WIDTH
-from ci.report.plan import as_text, as_values
-from ci.site import Options, survey
+from ci.report.plan.picture import WIDTH
+from ci.report.plan.text import as_text, as_values
+from ci.resolve import Options, survey
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOLDENS = Path(__file__).resolve().parent / "goldens"

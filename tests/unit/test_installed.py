@@ -10,7 +10,7 @@ from ci.doctor import checks
 from ci.doctor.installed import _current, _made, _own
 from ci.doctor.packages import differences
 from ci.plan.model import PATH_VLLM
-from ci.report.fields import without_locks
+from ci.record.fields import without_locks
 from ci.report.installed import differences as between_nights
 from ci.report.installed import sentence
 

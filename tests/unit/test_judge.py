@@ -7,7 +7,7 @@ import pytest
 from ci.case.benchmark import Benchmark
 from ci.case.model import Comparison
 from ci.errors import CaseError, ExitCode, Interrupted, NotReady, ProcessDied, UserError
-from ci.judge import ABOVE_THE_BAND, Check, combine, exit_code, judge, marred
+from ci.judge.verdict import ABOVE_THE_BAND, Check, combine, exit_code, judge, marred
 from ci.tools.model import Measurement, Result
 
 

@@ -11,8 +11,8 @@ import pytest
 from ci.catalog import environments, locks
 from ci.catalog.environments import Place
 from ci.catalog.locks import Lock, Shelves
+from ci.commands.versions_lock import entries
 from ci.errors import UserError
-from ci.operate.locks import entries
 from ci.prepare.recipes.uv_settings import Way
 from ci.prepare.resolve_packages import argv_of
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from tool_outputs import captured, edited, job
 
-from ci.judge import NO_BASELINE, NOTHING_CAME, judge
+from ci.judge.verdict import NO_BASELINE, NOTHING_CAME, judge
 from ci.tools.model import Item, Measurement, Result
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.judge import Check
+    from ci.judge.verdict import Check
     from ci.tools.model import Job, Output
 
     Change = Callable[[str], str]

@@ -9,11 +9,12 @@ import pytest
 from junitparser import JUnitXml
 from test_report import sample
 
-from ci.judge import NO_BASELINE, Check, combine
+from ci.judge.verdict import NO_BASELINE, Check, combine
+from ci.record.text import next_step
 from ci.report import junit, markdown
-from ci.report.console import Plain, Steadfast
+from ci.report.console import Plain
 from ci.report.live import Live
-from ci.report.text import next_step
+from ci.report.screen import Steadfast
 
 HELD = Check("acc", "accuracy", 45.0, "%", 45.0, "-15 pp", 30.0, "pass")
 NEW = Check("perf", "output_token_throughput", 80.0, "tok/s", None, "", None, "pass", NO_BASELINE)

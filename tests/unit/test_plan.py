@@ -11,12 +11,12 @@ from ci.case.load import parse
 from ci.case.variables import VARIABLES, expand, expand_env, names
 from ci.errors import UserError
 from ci.inventory.target import Target
-from ci.made_up import made_up_site
 from ci.plan.build import build
 from ci.plan.model import Host, Preparation
+from ci.plan.on_paper import made_up_site
 from ci.plan.servers import known_on
 from ci.plan.site import Site
-from ci.report.plan import as_text, as_values
+from ci.report.plan.text import as_text, as_values
 from ci.tools.model import Dataset
 
 CASE = """\

@@ -16,8 +16,8 @@ import yaml
 
 from ci.case.load import load
 from ci.errors import UserError
-from ci.made_up import made_up_site
 from ci.plan.build import build
+from ci.plan.on_paper import made_up_site
 from ci.vllm.command_line import option, parallel
 
 CORPUS = os.environ.get("CASE_CORPUS")

@@ -12,7 +12,7 @@ from ci.inventory.target import Target
 from ci.plan.build import build
 from ci.plan.model import Host, Preparation
 from ci.plan.site import Site
-from ci.report.plan import as_text, as_values
+from ci.report.plan.text import as_text, as_values
 from ci.tools.model import Dataset
 from ci.vllm.command_line import option
 

@@ -9,9 +9,9 @@ import pytest
 from ci.case.load import parse
 from ci.case.model import Service
 from ci.errors import UserError
-from ci.made_up import made_up_site
 from ci.plan.build import build
 from ci.plan.model import Preparation
+from ci.plan.on_paper import made_up_site
 
 CASE = """\
 test_name: t

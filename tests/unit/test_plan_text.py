@@ -14,10 +14,10 @@ from ci.inventory.target import Target
 from ci.plan.build import build
 from ci.plan.model import Host
 from ci.plan.site import Site
-from ci.report import paste
-from ci.report.picture import WIDTH
-from ci.report.plan import as_text, as_values
-from ci.report.rows import spans
+from ci.report.plan import paste
+from ci.report.plan.picture import WIDTH
+from ci.report.plan.rows import spans
+from ci.report.plan.text import as_text, as_values
 from ci.tools.model import Dataset
 
 MEMBER = (

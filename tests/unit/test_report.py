@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml
 
 from ci.errors import Interrupted, ProcessDied
-from ci.judge import Check, combine
+from ci.judge.verdict import Check, combine
+from ci.record.cause import TAIL_LINES, cause_of
+from ci.record.record import run_id
+from ci.record.redact import plain, redact_argv, redact_env, redacted, secrets_within
+from ci.record.steps import Step, account, covered_s
+from ci.record.text import clean, duration, figure, headline, one_line
 from ci.report import junit, markdown
-from ci.report.cause import TAIL_LINES, cause_of
-from ci.report.console import Plain, Steadfast
-from ci.report.redact import plain, redact_argv, redact_env, redacted, secrets_within
-from ci.report.run import run_id
-from ci.report.steps import Step, account, covered_s
-from ci.report.text import clean, duration, figure, headline, one_line
+from ci.report.console import Plain
+from ci.report.screen import Steadfast
 
 NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
 

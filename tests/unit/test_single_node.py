@@ -13,8 +13,8 @@ from ci.case.load import parse
 from ci.case.model import Asked, Comparison
 from ci.case.single_node import reader as single_node
 from ci.errors import CaseError
-from ci.made_up import made_up_site
 from ci.plan.build import build
+from ci.plan.on_paper import made_up_site
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PORTS = ("SERVER_PORT", "ENCODE_PORT", "PD_PORT", "PROXY_PORT")

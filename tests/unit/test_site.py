@@ -11,11 +11,11 @@ from ci.errors import UserError
 from ci.inventory.assign import nodes_of
 from ci.inventory.target import Target
 from ci.paths import workspace_of
+from ci.plan.addresses import as_written, located
 from ci.plan.build import build
-from ci.plan.locate import as_written, located
 from ci.plan.model import Preparation
 from ci.plan.site import Site
-from ci.site import Options, require_datasets, survey
+from ci.resolve import Options, require_datasets, survey
 
 FILE = "hosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2, workspace: /b}, c: }"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ci.catalog.environments import Environment
 from ci.catalog.index_page import Release
-from ci.operate.version_table import Entry, entries, entries_text, packages_of, releases_text
+from ci.commands.version_table import Entry, entries, entries_text, packages_of, releases_text
 
 
 def recipe(*packages, needs=""):

@@ -9,7 +9,7 @@ import pytest
 
 from ci.agent.process import State
 from ci.errors import ConnectionLost, Interrupted, ProcessDied
-from ci.serve.watch import await_end, died
+from ci.run.events import await_end, died
 
 
 def ended(name: str, state: State, *log: str) -> SimpleNamespace:

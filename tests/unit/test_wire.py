@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ci.remote.loop import wire
+from ci.remote import wire
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_what_json_cannot_hold_is_a_type_error():
 
 
 def test_the_slow_half_stays_out():
-    code = "import sys; from ci.remote.loop import wire; wire.loads(wire.dumps([1])); "
+    code = "import sys; from ci.remote import wire; wire.loads(wire.dumps([1])); "
     code += "print(*sorted({'json', 're'} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-Sc", code], capture_output=True, check=True, text=True,
                           cwd=__file__.rpartition("/tests/")[0])  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ci.remote.loop import wire
+from ci.remote import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import gc
 import os
 import time
 
-from ci.remote.loop import wire
+from ci.remote import wire
+from ci.remote.ears import Ears
 from ci.remote.loop.aside import PIECE_BYTES, WORK, Aside, loaded, words
-from ci.remote.loop.ears import Ears
 from ci.remote.supervise.control import MESSAGE_BYTES, dial, settled
 from ci.remote.supervise.store import boot_id
 

@@ -9,14 +9,14 @@ import _thread
 import os
 import sys
 
-from ci.remote.loop import wire
+from ci.remote import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Callable, Dict, List, NoReturn
 
-    from ci.remote.loop.ears import Ears
+    from ci.remote.ears import Ears
 
     Frame = Dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _socket as socket  # the other half of `socket` takes as long as half of Python's start
 import os
 
-from ci.remote.loop import wire
+from ci.remote import wire
 from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 
-from ci.remote.loop import wire
+from ci.remote import wire
 from ci.remote.supervise.child import LIBC
 from ci.remote.supervise.control import dial, receive, settled
 from ci.remote.supervise.lock import Refused, acquire

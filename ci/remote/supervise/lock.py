@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 
-from ci.remote.loop import wire
+from ci.remote import wire
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.store import read_json
 

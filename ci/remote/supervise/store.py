@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from ci.remote.loop import wire
+from ci.remote import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

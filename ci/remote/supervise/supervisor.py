@@ -13,8 +13,8 @@ import fcntl
 import os
 import time
 
-from ci.remote.loop import wire
-from ci.remote.loop.ears import Ears
+from ci.remote import wire
+from ci.remote.ears import Ears
 from ci.remote.supervise.child import environment, expanded, spawn
 from ci.remote.supervise.control import MESSAGE_BYTES, listen, taken
 from ci.remote.supervise.lock import Refused

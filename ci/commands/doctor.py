@@ -1,0 +1,69 @@
+"""`inv doctor`: are these hosts fit for this case, and alike?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from ci.agent.client import Agent
+from ci.agent.connected import reached
+from ci.case.model import Case
+from ci.commands.nightly import found
+from ci.commands.which_hosts import targets_of
+from ci.doctor import table
+from ci.doctor.examine import examine
+from ci.errors import ExitCode, LamplighterError
+from ci.plan.addresses import as_written
+from ci.plan.build import build
+from ci.plan.site import Site
+from ci.resolve import planned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.resolve import Options
+
+
+def doctor(options: Options, *, as_json: bool) -> ExitCode:
+    """Examine the hosts and print what was found."""
+    case, site = found(options) if options.config else _no_case(options)
+    if options.config:
+        build(case, site)  # what is wrong with the case is said before any host is asked
+    with reached(site.targets) as outcomes:
+        agents = {host: one for host, one in outcomes.items() if isinstance(one, Agent)}
+        silent = _silent(outcomes)
+        plan = planned(case, site, agents)
+        by_name = {target.name: target for target in site.targets}
+        device = options.device or case.device or ""
+        examination = examine(agents, plan, by_name, device=device, silent=silent)
+    if as_json:
+        sys.stdout.write(json.dumps(table.as_json(examination), indent=2) + "\n")
+    else:
+        table.show(examination, plan, sys.stdout)
+    return ExitCode.PASS if examination.ok else ExitCode.UNKNOWN
+
+
+def _silent(outcomes: Mapping[str, Agent | LamplighterError]) -> dict[str, str]:
+    return {host: str(one) for host, one in outcomes.items() if isinstance(one, LamplighterError)}
+
+
+def _no_case(options: Options) -> tuple[Case, Site]:
+    targets = targets_of(options, "")
+    case = Case(
+        name="hosts",
+        test_name="the hosts alone",
+        path=options.cluster,
+        model="",
+        vllm=None,
+        device=None,
+        npu_per_node=0,
+        hosts=tuple(target.name for target in targets),
+        num_hosts=len(targets),
+        nodes=(),
+        benchmarks=(),
+        ready_timeout_s=0,
+    )
+    hosts = tuple(as_written(one, one.workspace or "", alone=False) for one in targets)
+    site = Site(targets=targets, hosts=hosts, serving={}, tools={}, model={}, datasets={})
+    return case, site

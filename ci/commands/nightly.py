@@ -1,0 +1,198 @@
+"""What each task does: options → case → site → plan → night."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.case import load as cases
+from ci.errors import ExitCode, UserError
+from ci.paths import CASES, workspace_of
+from ci.plan.build import build
+from ci.resolve import Options, require_datasets, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ci.case.model import Case
+    from ci.plan.model import Plan
+    from ci.plan.site import Site
+    from ci.record.record import Record
+
+__all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
+
+KEEP_S = 12 * 3600.0
+# Of several nights, the worst is what the command exits with.
+WORSE = (ExitCode.PASS, ExitCode.UNKNOWN, ExitCode.FAIL, ExitCode.USER, ExitCode.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a night is run.
+
+    Attributes:
+        runs: the folder of all runs.
+        argv: the command line, for the record.
+        doctor: whether the hosts are examined first.
+        wait: queue for hosts that another run holds.
+        keep: leave the servers running afterwards.
+    """
+
+    runs: str
+    argv: Sequence[str]
+    doctor: bool = True
+    wait: bool = False
+    keep: bool = False
+
+
+def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCode:
+    """Run a night; of a file with several cases one after another, each a run of its own.
+
+    Args:
+        options: which case, and where.
+        manner: how.
+        measure: False leaves the benchmarks out.
+
+    Returns:
+        The worst that came of any; an interrupt ends all.
+
+    Raises:
+        UserError: a case or the options are wrong; nothing was started.
+    """
+    from ci.inventory.this_machine import require_device  # noqa: PLC0415
+
+    wanted = [(case, survey(case, options)) for case in chosen(options)]
+    if manner.keep and len(wanted) > 1:
+        names = ", ".join(case.name for case, _ in wanted)
+        raise UserError(
+            f"{options.config} has several cases: {names}; keep one: --config FILE#NAME"
+        )
+    if not measure:
+        wanted = [(case.model_copy(update={"benchmarks": ()}), site) for case, site in wanted]
+    for case, site in wanted:  # what is wrong with one is said before any host is asked
+        require_datasets(case, options)
+        build(case, site)
+        if site.local:
+            require_device(options.device or case.device or "cpu")
+    worst = ExitCode.PASS
+    for case, site in wanted:
+        code = _night(case, site, manner)
+        worst = max(worst, code, key=WORSE.index)
+        if code == ExitCode.INTERRUPTED:
+            break
+    return worst
+
+
+def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
+    from ci.nightly import Order, run_night  # noqa: PLC0415
+    from ci.record.record import start  # noqa: PLC0415
+    from ci.report.open_view import open_view  # noqa: PLC0415
+    from ci.report.reports import write_reports  # noqa: PLC0415
+
+    order = Order(
+        case=case,
+        site=site,
+        doctor=manner.doctor,
+        wait_s=math.inf if manner.wait else 0,
+        keep_s=KEEP_S if manner.keep else 0,
+    )
+    argv = ["inv", *manner.argv[1:]]
+    with (
+        open_view(sys.stdout) as view,
+        start(
+            Path(manner.runs), view, write_reports, case=case.name, config=case.path, argv=argv
+        ) as record,
+    ):
+        record.update(
+            benchmarks=[item.name for item in case.benchmarks],
+            targets=[asdict(target) for target in site.targets],
+        )
+        for warning in case.warnings:
+            record.note(f"warning: {warning}")
+        record.write_plan(build(case, site))
+        code = run_night(order, record, view)
+        if manner.keep and code in {ExitCode.PASS, ExitCode.FAIL}:
+            view.note(
+                f"the servers go on for {KEEP_S / 3600:g} h at {endpoint_of(record)}; "
+                f"end them with `inv down --run {record.id}`",
+            )
+    return code
+
+
+def endpoint_of(record: Record) -> str:
+    """Where the servers of a night answer, as its plan says, once the hosts had been asked."""
+    plan = json.loads((record.path / "plan.json").read_text("utf-8"))
+    return f"http://{plan['endpoint']['host']}:{plan['endpoint']['port']}"
+
+
+def describe(options: Options, host: str = "", *, as_json: bool) -> str:
+    """Say what a night would do, as text or as JSON.
+
+    Args:
+        options: which case, and where.
+        host: name or index of the one host whose share is wanted; empty wants all.
+        as_json: or as text.
+
+    Raises:
+        UserError: the case or the options are wrong.
+    """
+    from ci.report.plan.text import as_text, as_values  # noqa: PLC0415
+
+    plan = plan_of(options)
+    return json.dumps(as_values(plan, host), indent=2) + "\n" if as_json else as_text(plan, host)
+
+
+def fetch_datasets(name: str, workspace: str) -> Iterator[str]:
+    """Fetch one dataset, or all of them; yields a line about each.
+
+    Raises:
+        UserError: an unknown name.
+        InfrastructureError: the download failed, or is not what it should be.
+    """
+    from ci.catalog.datasets import fetch, fetchable  # noqa: PLC0415
+
+    cache = Path(workspace_of(workspace)) / "datasets"
+    for one in [name] if name else fetchable():
+        yield fetch(one, cache)
+
+
+def plan_of(options: Options) -> Plan:
+    """Read the case and plan it for where the options say.
+
+    Raises:
+        UserError: the case or the options are wrong.
+    """
+    return build(*found(options))
+
+
+def found(options: Options) -> tuple[Case, Site]:
+    """Read the one case that is wanted, and survey where it is to run; no host is asked.
+
+    Raises:
+        UserError: the case or the options are wrong, or the file has several and none is named.
+    """
+    _require_config(options)
+    case = cases.load_one(options.config, CASES)
+    return case, survey(case, options)
+
+
+def chosen(options: Options) -> tuple[Case, ...]:
+    """Read every case that is wanted: all of a file's, or the one that `FILE#NAME` names.
+
+    Raises:
+        UserError: the case or the options are wrong.
+    """
+    _require_config(options)
+    if "#" in options.config:
+        return (cases.load_one(options.config, CASES),)
+    return cases.load(cases.find(options.config, CASES))
+
+
+def _require_config(options: Options) -> None:
+    if not options.config:
+        known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
+        raise UserError(f"give --config: a path, or one of {known} of {CASES}")

@@ -1,0 +1,127 @@
+"""`inv status`, `inv logs`, `inv down`, `inv doctor`, `inv hosts.trust`, `inv weights.sync`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.agent.client import Agent
+from ci.agent.connected import reached
+from ci.commands import down as ending
+from ci.commands import logs as logging
+from ci.commands import status_table
+from ci.commands.overview import ask_hosts
+from ci.commands.which_hosts import targets_of
+from ci.errors import ExitCode, UserError
+from ci.record.controller import owner
+from ci.report.abandoned import complete_abandoned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.commands.overview import Overview
+    from ci.errors import LamplighterError
+    from ci.resolve import Options
+
+
+def status(options: Options, runs: str, *, as_json: bool) -> ExitCode:
+    """Say what runs on the hosts, from the hosts themselves."""
+    with reached(targets_of(options, runs)) as hosts:
+        overview = ask_hosts(hosts)
+    values = status_table.as_values(overview)
+    sys.stdout.write(
+        json.dumps(values, indent=2) + "\n" if as_json else status_table.as_text(overview)
+    )
+    return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
+
+
+def down(options: Options, runs: str, run: str, *, all_mine: bool) -> ExitCode:
+    """End one run, or every run of this user, and bring the logs home.
+
+    Raises:
+        UserError: neither was asked for, or there is no such run on the hosts.
+    """
+    if bool(run) == all_mine:
+        raise UserError("give --run RUN, as `inv status` shows it, or --all-mine")
+    with reached(targets_of(options, runs, run)) as hosts:
+        overview = ask_hosts(hosts)
+        mine = {row.run for row in overview.rows if row.owner == owner()}
+        wanted = sorted(mine) if all_mine else [run]
+        _say_unasked(overview)
+        completed = [_complete(Path(runs) / one) for one in wanted]
+        if not overview.of(wanted):
+            return ExitCode.PASS if any(completed) else _nothing_there(overview, wanted)
+        ended = ending.end_runs(_agents(hosts), overview, wanted, Path(runs))
+    for row, state in ended.stopped:
+        print(f"{row.host}: ended {row.process} of {row.run} ({state})")
+    for trouble in ended.troubles:
+        print(trouble, file=sys.stderr)
+    if not ended.troubles:
+        print(
+            f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; logs in {runs}"
+        )
+    return ExitCode.UNKNOWN if ended.troubles or overview.silent else ExitCode.PASS
+
+
+def _complete(folder: Path) -> bool:
+    """Complete the record of a run whose controller is gone, where this machine was that."""
+    completed = complete_abandoned(folder, lambda text: print(text, file=sys.stderr))
+    if completed:
+        print(f"{folder.name}: its controller is gone; {folder / 'report.md'} says so now")
+    return completed
+
+
+def _nothing_there(overview: Overview, wanted: list[str]) -> ExitCode:
+    there = ", ".join(sorted({row.run for row in overview.rows})) or "no run at all"
+    if overview.silent:
+        print(f"nothing of {', '.join(wanted) or 'yours'} on the hosts that answered")
+        return ExitCode.UNKNOWN
+    if wanted:
+        raise UserError(f"there is no {wanted[0]} on {', '.join(overview.hosts)}, but {there}")
+    print("nothing of yours is there")
+    return ExitCode.PASS
+
+
+def logs(options: Options, runs: str, run: str, host: str, *, follow: bool) -> ExitCode:
+    """Print the logs of a run, from its hosts while it is there, else from its record here.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    if not run:
+        raise UserError("give --run RUN, as `inv status` or the folder `runs` shows it")
+    with reached(targets_of(options, runs, run)) as hosts:
+        overview = ask_hosts(hosts)
+        _say_unasked(overview)
+        rows = [row for row in overview.of([run]) if host in {"", row.host}]
+        if not rows:
+            return _logs_at_home(Path(runs) / run / "logs", run, host)
+        read = logging.follow_logs if follow else logging.read_logs
+        for piece in read(_agents(hosts), rows):
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
+
+
+def _logs_at_home(folder: Path, run: str, host: str) -> ExitCode:
+    files = sorted(folder.glob(f"{host or '*'}/*.log"))
+    if not files:
+        raise UserError(
+            f"no log of {run}{' of ' + host if host else ''}, on the hosts or in {folder}"
+        )
+    for file in files:
+        prefix = f"{file.parent.name} {file.stem} | ".encode()
+        for line in file.read_bytes().splitlines():
+            sys.stdout.buffer.write(prefix + line + b"\n")
+    return ExitCode.PASS
+
+
+def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
+    return {host: one for host, one in hosts.items() if isinstance(one, Agent)}
+
+
+def _say_unasked(overview: Overview) -> None:
+    for host, why in overview.silent.items():
+        print(f"{host}: cannot be asked: {why}", file=sys.stderr)

@@ -1,0 +1,40 @@
+"""`inv weights.sync`: a model's folder on every host."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.agent.connected import reached
+from ci.commands import weights_copy
+from ci.commands.which_hosts import targets_of
+from ci.errors import UserError
+
+if TYPE_CHECKING:
+    from ci.commands.weights_copy import Progress
+    from ci.errors import ExitCode
+    from ci.resolve import Options
+
+
+def sync(options: Options, source: str, target: str) -> ExitCode:
+    """Copy a folder to all hosts, telling how far each is.
+
+    Args:
+        options: which hosts.
+        source: a folder here.
+        target: on the hosts; empty for the same path.
+
+    Raises:
+        UserError: no folder or no hosts are named, or they will not do.
+    """
+    if not source or not (options.cluster or options.config):
+        raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
+    with reached(targets_of(options, "")) as hosts:
+        outcomes = weights_copy.sync(hosts, Path(source), target or None, _tell)
+    print(weights_copy.as_text(outcomes))
+    return weights_copy.exit_code(outcomes)
+
+
+def _tell(progress: Progress) -> None:
+    print(progress, file=sys.stderr)

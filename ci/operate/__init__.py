@@ -1,1 +1,0 @@
-"""What an operator asks of hosts between nights: what runs there, its logs, an end of it."""

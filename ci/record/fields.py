@@ -1,0 +1,64 @@
+"""What a run.json holds from its first second on."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci.catalog.locks import digest
+from ci.record.controller import identity, user
+from ci.record.redact import redact_argv
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = 1
+
+
+def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> dict[str, Any]:
+    """Give run.json's fields as they are when a night begins; no others are known."""
+    return {
+        "schema": SCHEMA,
+        "id": run_id,
+        "outcome": "running",
+        "exit_code": None,
+        "cause": None,
+        "case": case,
+        "config": config,
+        "command": shlex.join(map(str, redact_argv(list(argv)))),
+        "folder": str(Path.cwd()),
+        "user": user(),
+        "controller": identity(),
+        "started_at": utc_now(),
+        "ended_at": None,
+        "benchmarks": None,
+        "checks": [],
+        "evaluations": [],
+        "targets": [],
+        "hosts": {},
+        "environments": {},
+        "environment_changes": None,
+        "processes": [],
+        "survivors": [],
+        "versions": {},
+        "git_commit": None,
+    }
+
+
+def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave each lock's packages out of a plan: what is installed is on record for itself."""
+    for item in plan.get("preparations", ()) if isinstance(plan, dict) else ():
+        for key in ("locks", "prefer"):
+            if key in item["spec"]:
+                item["spec"][key] = {
+                    machine: f"{len(packages)} packages, {digest(packages)}"
+                    for machine, packages in item["spec"][key].items()
+                }
+    return plan
+
+
+def utc_now() -> str:
+    """Give the time as every record writes it: ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

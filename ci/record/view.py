@@ -1,0 +1,48 @@
+"""What a night tells while it runs, whoever shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ci.judge.verdict import Verdict
+
+    # Gives process → last log line; asked only where it is shown, since hosts are asked for it.
+    Logs = Callable[[], Mapping[str, str]]
+
+
+class View(Protocol):
+    """What a night tells while it runs. None of it raises when the terminal goes away."""
+
+    def step(self, name: str) -> None:
+        """Say that a step starts."""
+
+    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
+        """Say what is waited for, for how long, and each process's last log line.
+
+        Args:
+            what: is waited for.
+            seconds: that it has been so far.
+            logs: see `Logs`.
+        """
+
+    def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
+        """Say that a step has ended."""
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing."""
+
+    def warn(self, text: str) -> None:
+        """Say that something went wrong that the night survives."""
+
+    def table(self, verdict: Verdict) -> None:
+        """Show the checks."""
+
+    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
+        """Say how the night ended, and where the report is."""
+
+    def close(self) -> None:
+        """Give the terminal back."""

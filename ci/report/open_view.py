@@ -1,0 +1,31 @@
+"""Pick the view that suits a stream: live on a terminal, plain lines elsewhere.
+
+Cheap to import: rich is loaded only once a terminal is there to draw on.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TextIO
+
+from ci.report.console import Plain
+from ci.report.screen import Steadfast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from ci.record.view import View
+
+
+def open_view(stream: TextIO, env: Mapping[str, str] = os.environ) -> AbstractContextManager[View]:
+    """Open the view that suits a stream: live on a terminal, plain lines in a pipe or in CI."""
+    from contextlib import closing  # noqa: PLC0415
+
+    live = stream.isatty() and env.get("TERM") != "dumb" and not env.get("CI")
+    out = Steadfast(stream)
+    if not live:
+        return closing(Plain(out))
+    from ci.report.live import Live  # noqa: PLC0415 - rich is not needed to list tasks
+
+    return closing(Live(out))

@@ -1,0 +1,94 @@
+"""The way out of every night: logs home, everything stopped and verified, hosts as found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.agent.process import Spec
+from ci.record.cause import message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci.errors import InfrastructureError
+    from ci.record.record import Record
+    from ci.run.processes import Processes
+
+
+def give_back(
+    processes: Processes, record: Record, *, keep_s: float = 0
+) -> InfrastructureError | None:
+    """Stop what the run started, bring its logs home, verify, and remove its folders.
+
+    Never raises: a step that fails is noted, and hides neither the later steps nor the first
+    cause. A host's folder stays there when its logs could not be brought home.
+
+    Args:
+        processes: of the run.
+        record: where it is noted.
+        keep_s: leave everything running for so many seconds instead, and only fetch the logs.
+
+    Returns:
+        What a host did that makes the night unknown, because nothing that it sent can be believed.
+    """
+    troubles: list[str] = []
+
+    def attempt(step: Callable[[], list[str]]) -> bool:
+        try:
+            found = step()
+        except Exception as error:  # noqa: BLE001 - every step of the way out is tried
+            found = [message_of(error)]
+        troubles.extend(found)
+        return not found
+
+    lost: dict[str, str] = {}
+
+    def find_lost() -> list[str]:
+        lost.update(processes.lost())
+        return [_is_lost(host, processes.run) for host in lost]
+
+    attempt(find_lost)
+    kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
+    if not kept:
+        attempt(lambda: _stop(processes, record))
+    left_there: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+
+    def bring_home() -> list[str]:
+        found = processes.bring_logs_home(record.path / "logs")
+        left_there.clear()
+        left_there.update(found)
+        return [
+            f"{host}: its logs did not come home: {why.removeprefix(f'{host}: ')}"
+            for host, why in found.items()
+            if host not in lost
+        ]
+
+    attempt(bring_home)
+    if not kept:
+        attempt(lambda: _verify(processes, record))
+        attempt(lambda: processes.clean(spared=left_there))
+    for trouble in troubles:
+        record.note(f"giving back: {trouble}")
+    return next(iter(processes.refused), None)
+
+
+def _is_lost(host: str, run: str) -> str:
+    return (
+        f"{host} is lost: what ran there ends by itself {Spec.lease_s:g} s after the last word "
+        f"from here, and its logs stay there; once it is back, `inv down --run {run}` brings them "
+        "home and clears up"
+    )
+
+
+def _stop(processes: Processes, record: Record) -> list[str]:
+    states, troubles = processes.stop()
+    record.update(
+        processes=[{"name": item.name, "host": item.host, **vars(state)} for item, state in states],
+    )
+    return troubles
+
+
+def _verify(processes: Processes, record: Record) -> list[str]:
+    survivors, unsure = processes.survivors()
+    record.update(survivors=survivors)
+    return [*(f"still running: {name}" for name in survivors), *unsure]
