@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from invoke import Collection
-    from invoke.parser import ParserContext
+    from invoke.parser.context import ParserContext
 
 # What a shell reports of a program that SIGPIPE has ended: the reader of its output is gone.
 READER_GONE = 128 + signal.SIGPIPE

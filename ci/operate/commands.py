@@ -79,8 +79,8 @@ def _nothing_there(overview: Overview, wanted: list[str]) -> ExitCode:
         there = ", ".join(sorted({row.run for row in overview.rows})) or "none"
         raise UserError(
             f"no run {wanted[0]!r} on {', '.join(overview.hosts)}; runs there: {there}. "
-            "`inv status` lists the runs of this machine, with --cluster or --config those of other "
-            "hosts; name the same hosts to `inv down`"
+            "`inv status` lists the runs on this machine, with --cluster or --config those on "
+            "other hosts; give `inv down` the same flags"
         )
     print("nothing of yours is there")
     return ExitCode.PASS

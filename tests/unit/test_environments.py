@@ -208,7 +208,7 @@ def test_every_file_of_the_project_is_read_with_positions(tmp_path, file):
 @pytest.mark.parametrize("file", READERS)
 def test_a_file_that_cannot_be_read_says_why(tmp_path, file):
     for path in (tmp_path, tmp_path / file):
-        with pytest.raises(UserError, match="cannot be read: .*; check the path"):
+        with pytest.raises(UserError, match=r"cannot be read: .*; check the path"):
             READERS[file](path)
 
 

@@ -61,7 +61,7 @@ def test_hosts_of_a_cluster(lab, hosts, count, found):
         (["a", "bb"], 2, {"cluster": "lab"}, "bb not in "),
         (["a", "a"], 2, {"cluster": "lab"}, "nodes 0 and 1 would both run on a"),
         (["x", "me@x"], 2, {}, "nodes 0 and 1 would both run on x"),
-        ([], 2, {}, "add `cluster_hosts: [HOST, HOST]`, give --cluster NAME, or --local"),
+        ([], 2, {}, "add `cluster_hosts: [HOST, HOST]`, or give --cluster NAME, or --local"),
         ([], 2, {}, "c.yaml: names no hosts; add"),
         (["x"], 1, {"local": True, "cluster": "lab"}, "--local and --cluster"),
         (["x"], 1, {"workspace": "w"}, "--workspace w: on x it has to be a whole path"),
