@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import os
 import select
 import signal
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 READER_GONE = 128 + signal.SIGPIPE
 # What the machine lacks, wherever it is met: no fault of ours, and nothing is known of the model.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+# What is wrong with a path that was given, or with who may use it.
+_PATHS = {
+    *(errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY),
+    *(errno.ELOOP, errno.ENAMETOOLONG),
+}
 
 
 def require_parsable(tasks: Collection) -> None:
@@ -70,7 +76,7 @@ def ended_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever the task takes
-        _open_closed_streams()
+        _prepare_streams()
         if signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL:
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         ended = _end_of(lambda: body(*args, **kwargs))
@@ -107,6 +113,9 @@ def _unforeseen(error: Exception) -> Exit:
         return Exit(code=READER_GONE)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         return _machine(error)
+    if isinstance(error, OSError) and error.errno in _PATHS and error.filename is not None:
+        text = f"{clean(str(error.filename))}: {error.strerror}; check the path and who may use it"
+        return Exit(text, code=int(ExitCode.USER))
     with suppress(OSError):
         traceback.print_exception(error)
     return Exit(
@@ -153,11 +162,16 @@ def _flush(stream: TextIO) -> OSError | None:
     return None
 
 
-def _open_closed_streams() -> None:
-    """Stand in for streams that were closed (`>&-`), before a file or socket gets their number."""
+def _prepare_streams() -> None:
+    """Stand in for streams that were closed (`>&-`), before a file or socket gets their number.
+
+    Text that the terminal's encoding cannot hold is written as an escape, not refused.
+    """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _empty_flags(parsed: Sequence[ParserContext]) -> Iterator[str]:
@@ -177,5 +191,5 @@ def _require_known(asked: object, known: object, what: str) -> None:
 def _refuse(message: str, task: str) -> NoReturn:
     flags = f"`inv {task} --help`" if task else "`inv TASK --help`"
     text = f"{message}\n`inv --list` shows the tasks, {flags} the flags"
-    _open_closed_streams()
+    _prepare_streams()
     _leave(Exit(text, code=int(ExitCode.USER)))

@@ -59,4 +59,8 @@ def _settled(offer: Offer, *, yes: bool) -> bool:
 def _believed() -> bool:
     if not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on; compare the keys and give --yes")
-    return input("  believe it? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input("  believe it? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:  # Ctrl-D
+        print()
+        return False

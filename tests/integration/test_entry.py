@@ -114,6 +114,15 @@ def test_what_the_machine_lacks_is_unknown_and_named(broken_project: Path, lack:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("lack", ["EACCES", "EISDIR", "ENAMETOOLONG"])
+def test_a_path_that_nobody_foresaw_is_the_operators(broken_project: Path, lack: str):
+    raises = f"import errno; raise OSError(errno.{lack}, os.strerror(errno.{lack}), '/srv/runs')"
+    ended = shell("inv work", cwd=broken_project, RAISES=raises, PYTHONPATH=str(PROJECT))
+    assert ended.returncode == 2
+    assert "/srv/runs: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
     "words", ["plan --config local", "status", "versions", "--list", "plan --help", "nope"]
@@ -142,6 +151,55 @@ def test_output_that_cannot_be_written_is_not_a_success(words: str):
 def test_closed_output_is_no_fault(words: str):
     ended = shell(f"inv {words} >&-")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+UNREADABLE = {
+    "a case": ("plan --config {0}/file.yaml", "file.yaml: cannot be read: Permission denied"),
+    "a cluster": ("plan --config local --cluster {0}/file.yaml", "file.yaml: cannot be read: Perm"),
+    "a folder of cases": ("check -- {0}/folder", "folder: may not be read by this user"),
+    "weights": ("weights.sync --config local.yaml --source {0}/folder", "folder: may not be read"),
+    "a part of the weights": (
+        "weights.sync --config local.yaml --source {0}/w",
+        "w/part: may not be",
+    ),
+    "a folder of runs": ("down --run r --runs {0}/folder", "folder/r/run.json: Permission denied"),
+    "logs": ("logs --run r --runs {0}/folder", "folder/r/run.json: Permission denied"),
+    "new runs": ("nightly --config local --runs {0}/folder/x", "cannot make "),
+    "the workspace": ("plan --config local --workspace {0}/folder/x", "cannot be read: Permission"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_may_not_be_read_is_named(what: str, tmp_path: Path):
+    words, told = UNREADABLE[what]
+    (tmp_path / "file.yaml").write_text("test_name: t")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "w" / "part").mkdir(parents=True)
+    for path in (tmp_path / "folder", tmp_path / "w" / "part", tmp_path / "file.yaml"):
+        path.chmod(0)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+    # Root may read everything, unless it gives that up.
+    plainly = "setpriv --bounding-set=-dac_override,-dac_read_search" if os.geteuid() == 0 else ""
+    ended = shell(f"{plainly} {sys.executable} -m invoke {words.format(tmp_path)}")
+    assert ended.returncode == 2, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["doctor --config local", "plan --config local", "check"])
+def test_a_terminal_without_unicode_is_no_fault(words: str, tmp_path: Path):
+    ended = shell(f"inv {words}", PYTHONIOENCODING="ascii", LAMPLIGHTER_WORKSPACE=str(tmp_path))
+    assert ended.returncode in {0, 3}
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path):
+    ended = shell(
+        f"cp configs/cases/local.yaml {tmp_path}/$'\\xff.yaml'; "
+        f"inv plan --config {tmp_path}/$'\\xff.yaml'"
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_this_machine_has_no_key_to_trust():
