@@ -99,8 +99,15 @@ def read(path: Path) -> Lock | None:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}; make it again with `inv versions.lock`") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 text; remove the file and make it again with `inv versions.lock`"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}; correct that, or remove it and make it "
+            "again with `inv versions.lock`"
+        ) from error
     recipe, packages = "", []
     for number, line in enumerate(lines, 1):
         if line.startswith(RECIPE):

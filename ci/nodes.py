@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,19 +48,32 @@ def nodes_of(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[
 
 
 def workspace_of(chosen: str) -> str:
-    """Say which folder of this machine holds environments, models and the state of runs."""
+    """Say which folder of this machine holds environments, models and the state of runs.
+
+    Raises:
+        UserError: it is a file, or lies below one.
+    """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = chosen or os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
-    return str(Path(folder).expanduser().absolute())
+    path = Path(folder).expanduser().absolute()
+    if _is_file(path):
+        raise UserError(f"{path}: is a file, but the workspace has to be a folder; name another")
+    return str(path)
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):
+        return any(one.is_file() for one in (path, *path.parents))
+    return False
 
 
 def _of_case(case: Case) -> list[Target]:
     if not case.hosts:
-        raise UserError(
-            f"{case.path}: cluster_hosts: the case names no hosts; add "
-            f"`cluster_hosts: [{', '.join(['HOST'] * case.num_hosts)}]`, give --cluster NAME, or "
-            "--local to run on this machine",
-        )
+        flags = "--cluster NAME, or --local to run on this machine"
+        if not case.may_name_hosts:
+            raise UserError(f"{case.path}: a file of this form names no hosts; give {flags}")
+        entry = f"`cluster_hosts: [{', '.join(['HOST'] * case.num_hosts)}]`"
+        raise UserError(f"{case.path}: names no hosts; add {entry}, or give {flags}")
     return [inline(entry) for entry in case.hosts]
 
 

@@ -131,9 +131,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _not_found(name: str, cases_folder: Path) -> str:
     known = sorted(path.stem for path in cases_folder.glob("*.yaml"))
     near = difflib.get_close_matches(name.removesuffix(".yaml"), known)
     guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     there = f"there are: {', '.join(known)}" if known else "there are none"
+    if name and _is_folder(Path(name)):
+        return f"{name}: is a folder; name a case in it, or one of {cases_folder}, where {there}"
     return f"no case {name!r}, neither as a path nor in {cases_folder}, where {there}.{guess}"
