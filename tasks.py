@@ -566,7 +566,8 @@ def lock(
 ) -> None:
     """Resolve environments into configs/locks: every package, pinned; each is installed from that.
 
-    Without a choice, those that are missing or whose recipe has changed. Needs a package index.
+    Without a choice, those that are missing, broken, or whose recipe has changed. Needs a package
+    index.
 
     Exit codes: 0, 3 when one could not be resolved, with --check 2 when one is not current.
     """
