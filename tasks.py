@@ -395,7 +395,8 @@ def versions_list(
     """List the vLLM versions of configs/versions.yaml, and which of them this machine can serve.
 
     With --newer: the releases that the package index has beyond them. It is the index that pip or
-    uv is configured for. Exit codes: 0, or 3 when the index could not be asked.
+    uv is configured for. Exit codes: 0, 2 when they are told to use none, 3 when the index could
+    not be asked or what answered is no index.
     """
     from ci.operate.versions import list_newer, list_versions  # noqa: PLC0415
 

@@ -1,0 +1,156 @@
+"""Asks an index for a page over HTTP: bounded in size and time, whatever the server does."""
+
+from __future__ import annotations
+
+import queue
+import ssl
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from ci.errors import InfrastructureError
+from ci.operate.index_page import ACCEPT
+from ci.operate.indexes import shown
+
+if TYPE_CHECKING:
+    from ci.operate.indexes import Index
+
+ANOTHER = "or name another index with UV_DEFAULT_INDEX"
+PIECE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one page.
+
+    Attributes:
+        silence_s: that the server may send nothing.
+        whole_s: that the page may take, from looking up the name to its last byte.
+        page_bytes: of its content, unpacked; PyPI's largest are some 10 MB.
+    """
+
+    silence_s: float = 30.0
+    whole_s: float = 90.0
+    page_bytes: int = 64 * 1024 * 1024
+
+
+USUAL = Limits()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A page; `answered_by` is its URL where the index redirected to another host."""
+
+    content_type: str
+    body: bytes
+    answered_by: str = ""
+
+
+def fetch(index: Index, package: str, authorities: str, limits: Limits = USUAL) -> Reply | None:
+    """Get a package's page.
+
+    Args:
+        index: that is asked.
+        package: its name.
+        authorities: file or folder of certificates that are trusted; empty for the usual ones.
+        limits: of the answer.
+
+    Returns:
+        The page; None where the index does not have the package.
+
+    Raises:
+        InfrastructureError: it cannot be asked, refuses, or its answer is beyond a limit.
+    """
+    url = index.page(package)
+    if authorities and urlsplit(url).scheme == "https":
+        _check_authorities(authorities)
+    outcomes: queue.SimpleQueue[Reply | InfrastructureError | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            outcomes.put(_ask(url, index.credentials, authorities, limits))
+        except InfrastructureError as error:
+            outcomes.put(error)
+        except (OSError, ValueError, HTTPException, HTTPError) as error:
+            outcomes.put(_unreached(url, error))
+
+    # No timeout of a socket bounds a server that sends a byte now and then, or a slow name server.
+    threading.Thread(target=ask, daemon=True, name=f"page of {package}").start()
+    try:
+        outcome = outcomes.get(timeout=limits.whole_s)
+    except queue.Empty:
+        raise InfrastructureError(
+            f"the package index did not send all of {shown(url)} within {limits.whole_s:g} s; try "
+            f"again, {ANOTHER}"
+        ) from None
+    if isinstance(outcome, InfrastructureError):
+        raise outcome
+    return outcome
+
+
+def _ask(
+    url: str, credentials: tuple[str, str] | None, authorities: str, limits: Limits
+) -> Reply | None:
+    with requests.get(
+        url,
+        headers={"Accept": ACCEPT},
+        auth=credentials,
+        timeout=limits.silence_s,
+        verify=authorities or True,
+        stream=True,
+    ) as reply:
+        if reply.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        if reply.status_code != HTTPStatus.OK:
+            raise InfrastructureError(
+                f"the package index refused {shown(url)}: {_status(reply.status_code)}; see its "
+                f"credentials, {ANOTHER}"
+            )
+        body = bytearray()
+        for piece in reply.iter_content(PIECE_BYTES):
+            body += piece
+            if len(body) > limits.page_bytes:
+                raise InfrastructureError(
+                    f"the package index sent more than {limits.page_bytes} bytes for {shown(url)}, "
+                    f"which is no package's page; see what answers there, {ANOTHER}"
+                )
+        moved = urlsplit(reply.url).hostname != urlsplit(url).hostname
+        kind = reply.headers.get("Content-Type", "")
+        return Reply(kind, bytes(body), shown(reply.url) if moved else "")
+
+
+def _status(code: int) -> str:
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return str(code)
+
+
+def _unreached(url: str, error: Exception) -> InfrastructureError:
+    """Say it by the kind of the error: its text has the URL, which may hold credentials."""
+    advice = "see that this machine reaches it"
+    if isinstance(error, requests.exceptions.SSLError):
+        advice = "name the certificates that it needs with SSL_CERT_FILE"
+    return InfrastructureError(
+        f"the package index cannot be asked: {shown(url)}: {type(error).__name__}; {advice}, "
+        f"{ANOTHER}"
+    )
+
+
+def _check_authorities(path: str) -> None:
+    try:
+        folder = Path(path).is_dir()
+        ssl.create_default_context(capath=path if folder else None, cafile=None if folder else path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None)
+        raise InfrastructureError(
+            f"SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE or pip's cert: {path!r} is no file of "
+            f"certificates: {why or type(error).__name__}; correct it, or unset it"
+        ) from error
