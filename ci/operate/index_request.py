@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from ci.errors import InfrastructureError
 from ci.operate.index_page import ACCEPT
@@ -38,7 +37,7 @@ class Limits:
 
     silence_s: float = 30.0
     whole_s: float = 90.0
-    page_bytes: int = 64 * 1024 * 1024
+    page_bytes: int = 32 * 1024 * 1024
 
 
 USUAL = Limits()
@@ -71,15 +70,13 @@ def fetch(index: Index, package: str, authorities: str, limits: Limits = USUAL) 
     url = index.page(package)
     if authorities and urlsplit(url).scheme == "https":
         _check_authorities(authorities)
-    outcomes: queue.SimpleQueue[Reply | InfrastructureError | None] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Reply | Exception | None] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             outcomes.put(_ask(url, index.credentials, authorities, limits))
-        except InfrastructureError as error:
+        except Exception as error:  # noqa: BLE001 - raised below
             outcomes.put(error)
-        except (OSError, ValueError, HTTPException, HTTPError) as error:
-            outcomes.put(_unreached(url, error))
 
     # No timeout of a socket bounds a server that sends a byte now and then, or a slow name server.
     threading.Thread(target=ask, daemon=True, name=f"page of {package}").start()
@@ -90,7 +87,9 @@ def fetch(index: Index, package: str, authorities: str, limits: Limits = USUAL) 
             f"the package index did not send all of {shown(url)} within {limits.whole_s:g} s; try "
             f"again, {ANOTHER}"
         ) from None
-    if isinstance(outcome, InfrastructureError):
+    if isinstance(outcome, OSError | ValueError | HTTPException):  # requests' errors are OSErrors
+        raise _unreached(url, outcome)
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
