@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 import requests
 
 from ci.errors import InfrastructureError
-from ci.operate.index_page import ACCEPT
+from ci.operate.index_page import ACCEPT, files_of
 from ci.operate.indexes import shown
 
 if TYPE_CHECKING:
+    from ci.operate.index_page import IndexFile
     from ci.operate.indexes import Index
 
 ANOTHER = "or name another index with UV_DEFAULT_INDEX"
@@ -43,17 +44,10 @@ class Limits:
 USUAL = Limits()
 
 
-@dataclass(frozen=True)
-class Reply:
-    """A page; `answered_by` is its URL where the index redirected to another host."""
-
-    content_type: str
-    body: bytes
-    answered_by: str = ""
-
-
-def fetch(index: Index, package: str, authorities: str, limits: Limits = USUAL) -> Reply | None:
-    """Get a package's page.
+def fetch(
+    index: Index, package: str, authorities: str, limits: Limits = USUAL
+) -> tuple[IndexFile, ...] | None:
+    """Get a package's page, and read it.
 
     Args:
         index: that is asked.
@@ -62,30 +56,32 @@ def fetch(index: Index, package: str, authorities: str, limits: Limits = USUAL) 
         limits: of the answer.
 
     Returns:
-        The page; None where the index does not have the package.
+        Its files on the page; None where the index does not have the package.
 
     Raises:
-        InfrastructureError: it cannot be asked, refuses, or its answer is beyond a limit.
+        InfrastructureError: it cannot be asked, refuses, or its answer is beyond a limit or is not
+            the package's page.
     """
     url = index.page(package)
     if authorities and urlsplit(url).scheme == "https":
         _check_authorities(authorities)
-    outcomes: queue.SimpleQueue[Reply | Exception | None] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[tuple[IndexFile, ...] | Exception | None] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            outcomes.put(_ask(url, index.credentials, authorities, limits))
+            outcomes.put(_ask(index, package, authorities, limits))
         except Exception as error:  # noqa: BLE001 - raised below
             outcomes.put(error)
 
-    # No timeout of a socket bounds a server that sends a byte now and then, or a slow name server.
+    # No timeout of a socket bounds a server that sends a byte now and then, a slow name server, or
+    # HTML that takes its reader the square of its size.
     threading.Thread(target=ask, daemon=True, name=f"page of {package}").start()
     try:
         outcome = outcomes.get(timeout=limits.whole_s)
     except queue.Empty:
         raise InfrastructureError(
-            f"the package index did not send all of {shown(url)} within {limits.whole_s:g} s; try "
-            f"again, {ANOTHER}"
+            f"the package index did not send a page that can be read within {limits.whole_s:g} s: "
+            f"{shown(url)}; try again, {ANOTHER}"
         ) from None
     if isinstance(outcome, OSError | ValueError | HTTPException):  # requests' errors are OSErrors
         raise _unreached(url, outcome)
@@ -95,12 +91,13 @@ def fetch(index: Index, package: str, authorities: str, limits: Limits = USUAL) 
 
 
 def _ask(
-    url: str, credentials: tuple[str, str] | None, authorities: str, limits: Limits
-) -> Reply | None:
+    index: Index, package: str, authorities: str, limits: Limits
+) -> tuple[IndexFile, ...] | None:
+    url = index.page(package)
     with requests.get(
         url,
         headers={"Accept": ACCEPT},
-        auth=credentials,
+        auth=index.credentials,
         timeout=limits.silence_s,
         verify=authorities or True,
         stream=True,
@@ -112,17 +109,28 @@ def _ask(
                 f"the package index refused {shown(url)}: {_status(reply.status_code)}; see its "
                 f"credentials, {ANOTHER}"
             )
-        body = bytearray()
-        for piece in reply.iter_content(PIECE_BYTES):
-            body += piece
-            if len(body) > limits.page_bytes:
-                raise InfrastructureError(
-                    f"the package index sent more than {limits.page_bytes} bytes for {shown(url)}, "
-                    f"which is no package's page; see what answers there, {ANOTHER}"
-                )
+        body = _body(reply, url, limits.page_bytes)
+    try:
+        return files_of(body, reply.headers.get("Content-Type", ""), package)
+    except InfrastructureError as error:
         moved = urlsplit(reply.url).hostname != urlsplit(url).hostname
-        kind = reply.headers.get("Content-Type", "")
-        return Reply(kind, bytes(body), shown(reply.url) if moved else "")
+        by = f" (answered by {shown(reply.url)})" if moved else ""
+        raise InfrastructureError(
+            f"the package index {shown(url)}{by}: {error}; see what it answers in a browser, "
+            f"{ANOTHER}"
+        ) from error
+
+
+def _body(reply: requests.Response, url: str, most_bytes: int) -> bytes:
+    body = bytearray()
+    for piece in reply.iter_content(PIECE_BYTES):
+        body += piece
+        if len(body) > most_bytes:
+            raise InfrastructureError(
+                f"the package index sent more than {most_bytes} bytes for {shown(url)}, which is "
+                f"not a package's page; see what answers there, {ANOTHER}"
+            )
+    return bytes(body)
 
 
 def _status(code: int) -> str:

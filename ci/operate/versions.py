@@ -12,8 +12,8 @@ from ci.errors import ExitCode, InfrastructureError, UserError
 from ci.hosts.prepare import STAMP, stamp_of
 from ci.hosts.uv_settings import index_settings
 from ci.nodes import workspace_of
-from ci.operate.index_page import files_of, newer
-from ci.operate.index_request import ANOTHER, fetch
+from ci.operate.index_page import newer
+from ci.operate.index_request import fetch
 from ci.operate.indexes import DEFAULT_INDEX, indexes_of, shown, unused, uv_file_settings
 from ci.operate.version_table import entries, entries_text, packages_of, releases_text
 from ci.site import CONFIGS, device_of
@@ -103,20 +103,6 @@ def _files(
     package: str, indexes: Sequence[Index], authorities: str
 ) -> tuple[IndexFile, ...] | None:
     """All indexes' files of a package; None where none of them knows it."""
-    pages = [_page(index, package, authorities) for index in indexes]
+    pages = [fetch(index, package, authorities) for index in indexes]
     known = [page for page in pages if page is not None]
     return tuple(file for page in known for file in page) if known else None
-
-
-def _page(index: Index, package: str, authorities: str) -> tuple[IndexFile, ...] | None:
-    reply = fetch(index, package, authorities)
-    if reply is None:
-        return None
-    try:
-        return files_of(reply.body, reply.content_type, package)
-    except InfrastructureError as error:
-        moved = f" (answered by {reply.answered_by})" if reply.answered_by else ""
-        raise InfrastructureError(
-            f"the package index {shown(index.page(package))}{moved}: {error}; see what it answers "
-            f"in a browser, {ANOTHER}"
-        ) from error

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci.errors import InfrastructureError
-from ci.operate.index_request import Limits, Reply, fetch
+from ci.operate.index_page import IndexFile
+from ci.operate.index_request import Limits, fetch
 from ci.operate.indexes import Index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+PAGE = OK + b"\r\n<a href=vllm-0.34.0.tar.gz>"
+FILES = (IndexFile("vllm-0.34.0.tar.gz"),)
 LIMITS = Limits(silence_s=5.0, whole_s=1.0, page_bytes=100_000)
 PATIENT = Limits(silence_s=30.0, whole_s=30.0, page_bytes=100_000)
 
@@ -72,12 +75,12 @@ def serve():
 
 @pytest.fixture(autouse=True)
 def direct(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
 def test_a_page_comes_as_it_is(serve):
-    index = serve(OK + b"Content-Length: 4\r\n\r\npage")
-    assert fetch(index, "vllm", "", PATIENT) == Reply("text/html", b"page")
+    index = serve(PAGE)
+    assert fetch(index, "vllm", "", PATIENT) == FILES
 
 
 def test_a_package_that_is_not_there_is_none(serve):
@@ -108,8 +111,26 @@ def test_a_page_of_any_size_is_read_to_a_bound(serve, pieces, endless):
 )
 def test_a_server_that_trickles_is_left_at_the_deadline(serve, pieces):
     index = serve(*pieces, endless=b"x", pause_s=0.05)
-    with pytest.raises(InfrastructureError, match=r"did not send all of .* within 1 s") as refused:
+    with pytest.raises(InfrastructureError, match=r"did not send a page .* within 1 s") as refused:
         fetch(index, "vllm", "", LIMITS)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_page_that_takes_too_long_to_read_is_left_at_the_deadline(serve, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr("ci.operate.index_request.files_of", lambda *_: over.wait() and None)
+    with pytest.raises(InfrastructureError, match="within 1 s"):
+        fetch(serve(PAGE), "vllm", "", LIMITS)
+    over.set()
+
+
+def test_who_answers_in_the_place_of_an_index_is_named(serve):
+    portal = serve(OK + b"\r\n<title>Hotel</title>")
+    url = portal.url.replace("127.0.0.1", "localhost").encode()
+    index = serve(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + url + b"\r\n\r\n")
+    with pytest.raises(InfrastructureError, match="answered by http://localhost:") as refused:
+        fetch(index, "vllm", "", PATIENT)
+    assert "login page" in str(refused.value)
     assert "s3cret" not in str(refused.value)
 
 
@@ -148,5 +169,5 @@ def test_certificates_that_cannot_be_read_are_an_error(tmp_path, content):
 
 
 def test_certificates_do_not_matter_to_plain_http(serve, tmp_path):
-    index = serve(OK + b"Content-Length: 4\r\n\r\npage")
-    assert fetch(index, "vllm", str(tmp_path / "none"), PATIENT) == Reply("text/html", b"page")
+    index = serve(PAGE)
+    assert fetch(index, "vllm", str(tmp_path / "none"), PATIENT) == FILES
