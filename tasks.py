@@ -378,7 +378,8 @@ def versions_list(
     """List the vLLM versions of configs/versions.yaml, and which of them this machine can serve.
 
     With --newer: the releases that the package index has beyond them. It is the index that pip or
-    uv is configured for. Exit codes: 0, or 3 when the index could not be asked.
+    uv is configured for. Exit codes: 0, 2 when they are told to use none, 3 when the index could
+    not be asked or what answered is no index.
     """
     from ci.operate.versions import list_newer, list_versions  # noqa: PLC0415
 
@@ -549,7 +550,8 @@ def lock(
 ) -> None:
     """Resolve environments into configs/locks: every package, pinned; each is installed from that.
 
-    Without a choice, those that are missing or whose recipe has changed. Needs a package index.
+    Without a choice, those that are missing, broken, or whose recipe has changed. Needs a package
+    index.
 
     Exit codes: 0, 3 when one could not be resolved, with --check 2 when one is not current.
     """

@@ -232,5 +232,4 @@ def _environment(
     )
     if not place.shelves:
         return bare
-    folders = (place.shelves.project, place.shelves.kept)
-    return locked(bare, current_locks(stem, resolution_of(recipe), folders))
+    return locked(bare, current_locks(stem, resolution_of(recipe), place.shelves))
