@@ -95,7 +95,8 @@ _BY_MODEL = {
         "request_conf": "AISBench's name of the way to ask: chat or completions, streamed or not",
         "dataset_conf": "AISBench's FOLDER/NAME of prompt and scoring; without it the dataset's "
         "usual one",
-        "num_prompts": "how many questions; without it all",
+        "num_prompts": "how many questions; all of the dataset without it, or where it has no "
+        "more; `vllm_bench` makes as many prompts as this says",
         "request_rate": "requests per second; 0 is as fast as `batch_size` allows",
         "temperature": "of sampling; without it accuracy is measured at 0",
         "top_p": "of sampling",
