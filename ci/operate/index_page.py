@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -18,6 +17,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from ci.errors import InfrastructureError
+from ci.json_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +61,7 @@ def files_of(text: str, content_type: str) -> tuple[IndexFile, ...]:
         page.feed(text)
         return tuple(page.files)
     try:
-        return tuple(_file(entry) for entry in json.loads(text)["files"])
+        return tuple(_file(entry) for entry in read_json(text)["files"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InfrastructureError(
             f"its answer is not a package's page (PEP 691): {type(error).__name__}: {error}"

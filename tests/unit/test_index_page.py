@@ -40,7 +40,10 @@ def test_both_forms_of_a_page_are_read():
     )
 
 
-@pytest.mark.parametrize("text", ["<html>", "[]", "{}", '{"files": [{}]}', '{"files": ["a"]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["<html>", "[]", "{}", '{"files": [{}]}', '{"files": ["a"]}', "[" * 100_000, "9" * 5000],
+)
 def test_an_answer_that_is_no_page_is_refused(text):
     with pytest.raises(InfrastructureError, match="not a package's page"):
         files_of(text, JSON)
