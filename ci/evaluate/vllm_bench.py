@@ -43,6 +43,8 @@ COUNTS = ("num_prompts", "completed", "total_output_tokens")
 # Lists with an entry for each request; not every version has all of them.
 PER_REQUEST = ("input_lens", "generated_texts")
 LATENCIES = ("ttfts", "itls", "latencies")
+# Here `args.ignore_eos = True` was read for random prompts, and not in 0.11.0.
+ALWAYS_SINCE = "0.27.1"
 LATER_OPTIONS = ("--presence-penalty", "--repetition-penalty", "--extra-body")
 
 
@@ -108,7 +110,15 @@ def _sampling(job: Job) -> tuple[str, ...]:
             f"out what the case asks for with it, or serve vLLM {SINCE} or later",
         )
     pairs = [word for option in given.items() for word in option]
-    return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * bool(bench.ignore_eos))
+    return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * _ignores_eos(job))
+
+
+def _ignores_eos(job: Job) -> bool:
+    """Whether the server is told to go on after the end of a text: unless the case says no.
+
+    Only so does a stream that broke off show. Newer versions tell it so whatever they are asked.
+    """
+    return job.benchmark.ignore_eos is not False or is_before(job.vllm, ALWAYS_SINCE) is False
 
 
 def parse(job: Job, output: Output) -> Result:
@@ -202,7 +212,7 @@ def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ..
     Every version does so; nothing but the tokens that are missing tells of it.
     """
     bench, lengths = job.benchmark, _list(result, "output_lens")
-    least = least_tokens(job, ignore_eos=bool(bench.ignore_eos))
+    least = least_tokens(job, ignore_eos=_ignores_eos(job))
     short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
     if len(lengths) != job.expected_items:
         return (f"{len(lengths)} outputs are in the result where {job.expected_items} belong",)

@@ -106,8 +106,8 @@ _BY_MODEL = {
         "presence_penalty": "of sampling",
         "repetition_penalty": "of sampling",
         "stop": "texts that end an answer",
-        "ignore_eos": "whether answers go on to `max_out_len`; AISBench's performance runs ask for "
-        "it unless this is false, and `vllm bench serve` of vLLM 0.27.1 and later always does",
+        "ignore_eos": "whether answers go on to `max_out_len`; performance runs ask for it unless "
+        "this is false, and `vllm bench serve` of vLLM 0.27.1 and later even then",
         "thinking": "short for `chat_template_kwargs: {thinking: …}`",
         "enable_thinking": "short for `chat_template_kwargs: {enable_thinking: …}`",
         "chat_template_kwargs": "what goes to the model's chat template",

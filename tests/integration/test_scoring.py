@@ -210,7 +210,7 @@ STREAMED = {
     "aisbench accuracy": ("5 of 10 answers were broken off", {}),
     "aisbench performance": ("5 of 10", {}),
     "aisbench performance until the end of the text": ("5 of 10", {"ignore_eos": False}),
-    "vllm_bench performance": ("ended with fewer than 64 output tokens", {"ignore_eos": True}),
+    "vllm_bench performance": ("ended with fewer than 64 output tokens", {}),
 }
 
 

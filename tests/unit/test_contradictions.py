@@ -115,7 +115,7 @@ def test_more_completed_than_asked_is_no_negative_number_of_failures() -> None:
 
 def test_a_stop_text_may_end_an_answer_early_though_the_end_is_ignored() -> None:
     for stop, problems in ((None, 1), (["."], 0)):
-        asked = job("vllm_bench", "performance", ignore_eos=True, stop=stop)
+        asked = job("vllm_bench", "performance", max_out_len=7, stop=stop)
         result = vllm_bench.parse(asked, captured("vllm_bench_performance"))
         assert len(result.problems) == problems
 
