@@ -62,7 +62,8 @@ class ComparisonEntry(Strict):
     metric: Metric = "TTFT"
     baseline: str = Field(description="it names the benchmark that the other is held against")
     target: str = Field(description="it names the benchmark whose figure is held against it")
-    ratio: float = Field(default=1.0, gt=0)
+    # Outside of it no figure of a sound night fails, or none passes.
+    ratio: float = Field(default=1.0, ge=0.01, le=100)
     operator: Literal["<", "<=", ">", ">="] = "<"
 
 
@@ -103,6 +104,9 @@ def defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]
         if one is not None and one.case_type == "performance"
     ]
     for at, one in enumerate(entry.benchmark_comparisons_args or ()):
+        if one.target == one.baseline:
+            message = f"{one.target!r} is compared with itself, which says nothing; name another"
+            yield source.at_key((*path, "benchmark_comparisons_args", at, "target"), message)
         for key in ("baseline", "target"):
             name = getattr(one, key)
             if name not in figures:

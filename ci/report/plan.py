@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.case.wording import nearest
 from ci.errors import UserError
-from ci.evaluate.model import job_of
+from ci.evaluate.model import items_asked, job_of
 from ci.evaluate.tools import TOOLS
 from ci.plan.variables import RUN_FOLDER
 from ci.report import paste
@@ -178,7 +178,10 @@ def _inputs(workspace: str, name: str) -> str:
 
 def _sentence(item: Evaluation) -> str:
     mark = item.benchmark
-    asked = f"{mark.num_prompts or item.dataset.items or 'all'} items of {item.dataset.name}"
+    number = items_asked(mark, item.dataset)
+    asked = f"{number or 'all'} items of {item.dataset.name}"
+    if number < (mark.num_prompts or 0):
+        asked += f", which has no more ({mark.num_prompts} are asked for)"
     return f"On {item.host}, {mark.name} with {mark.tool}: {asked}, {_bound(mark)}"
 
 
