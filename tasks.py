@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any
 
 from invoke import Collection, Context, Exit, Task, task
 
+from ci.commands.entry import ended_plainly, require_parsable
 from ci.paths import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Everything of ours is imported inside the tasks: listing them takes no more than Invoke itself.
+# What a task does is imported inside it: listing them takes no more than Invoke itself.
 
 _CASE = {
     "config": "case file: a path, or a name in configs/cases (with or without .yaml); FILE#NAME "
@@ -43,27 +43,9 @@ _HOSTS = {
 _RUN = "the run's id, as `inv status` and the folder `runs` show it"
 
 
-def _said_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
-    """End an error of ours with its message and exit code instead of a traceback."""
-
-    @functools.wraps(body)
-    def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the task takes
-        from ci.errors import LamplighterError  # noqa: PLC0415
-        from ci.record.text import clean  # noqa: PLC0415
-
-        try:
-            return body(*args, **kwargs)
-        except LamplighterError as error:
-            raise Exit(clean(str(error)), code=int(error.exit_code)) from None
-        except KeyboardInterrupt:
-            raise Exit("interrupted", code=130) from None
-
-    return run
-
-
 # No positional arguments: with one, Invoke takes `--help` for its value.
 @task(positional=[], help={**_NIGHT, "keep": "leave the servers running afterwards, for 12 hours"})
-@_said_plainly
+@ended_plainly
 def nightly(
     _: Context,
     config: str = "",
@@ -101,7 +83,7 @@ def nightly(
 
 
 @task(positional=[], help=_NIGHT)
-@_said_plainly
+@ended_plainly
 def up(
     _: Context,
     config: str = "",
@@ -131,7 +113,7 @@ def up(
     positional=[],
     help={**_HOSTS, "run": _RUN, "all_mine": "every run that you started from this machine"},
 )
-@_said_plainly
+@ended_plainly
 def down(
     _: Context,
     run: str = "",
@@ -156,7 +138,7 @@ def down(
 
 
 @task(positional=[], help={**_HOSTS, "json": "print it as JSON"})
-@_said_plainly
+@ended_plainly
 def status(
     _: Context,
     config: str = "",
@@ -186,7 +168,7 @@ def status(
         "follow": "go on as they grow, until the processes have ended",
     },
 )
-@_said_plainly
+@ended_plainly
 def logs(
     _: Context,
     run: str = "",
@@ -206,7 +188,7 @@ def logs(
 
 
 @task(positional=[], help={**_CASE, "json": "print it as JSON"})
-@_said_plainly
+@ended_plainly
 def doctor(
     _: Context,
     config: str = "",
@@ -239,7 +221,7 @@ def doctor(
         "host": "only this host's share of it: its name, or its index from 0",
     },
 )
-@_said_plainly
+@ended_plainly
 def plan(
     _: Context,
     config: str = "",
@@ -271,7 +253,7 @@ def plan(
         "format": "text, json, or github for annotations of a workflow",
     },
 )
-@_said_plainly
+@ended_plainly
 def check(_: Context, paths: str = "", format: str = "text") -> None:  # noqa: A002 - its flag
     """Check case files as a linter does: every problem with file, line, column and a proposal.
 
@@ -297,7 +279,7 @@ def check(_: Context, paths: str = "", format: str = "text") -> None:  # noqa: A
         "workspace": _CASE["workspace"],
     },
 )
-@_said_plainly
+@ended_plainly
 def fetch(_: Context, name: str = "", workspace: str = "") -> None:
     """Download GSM8K and AIME 2024 into the workspace and check them against known sums."""
     from ci.commands.nightly import fetch_datasets  # noqa: PLC0415
@@ -314,7 +296,7 @@ def fetch(_: Context, name: str = "", workspace: str = "") -> None:
         "yes": "believe every key that is shown, without asking",
     },
 )
-@_said_plainly
+@ended_plainly
 def trust(_: Context, config: str = "", cluster: str = "", yes: bool = False) -> None:
     """Show the keys of hosts that are not known yet, and make known those that you believe.
 
@@ -337,7 +319,7 @@ def trust(_: Context, config: str = "", cluster: str = "", yes: bool = False) ->
         "cluster": _HOSTS["cluster"],
     },
 )
-@_said_plainly
+@ended_plainly
 def sync(
     _: Context, source: str = "", target: str = "", config: str = "", cluster: str = ""
 ) -> None:
@@ -357,7 +339,7 @@ def sync(
         "disk_mb": "how much each host may write; default: half of this machine's memory",
     },
 )
-@_said_plainly
+@ended_plainly
 def lab_up(_: Context, hosts: int = 2, name: str = "lab", disk_mb: int = 0) -> None:
     """Make hosts on this machine: real sshds, as root each with its own address, PIDs and root.
 
@@ -371,7 +353,7 @@ def lab_up(_: Context, hosts: int = 2, name: str = "lab", disk_mb: int = 0) -> N
 
 
 @task(name="down", positional=[], help={"name": "of the lab"})
-@_said_plainly
+@ended_plainly
 def lab_down(_: Context, name: str = "lab") -> None:
     """Take a lab away, with everything that runs in it."""
     from ci.commands.lab import down  # noqa: PLC0415
@@ -390,14 +372,15 @@ def lab_down(_: Context, name: str = "lab") -> None:
         "json": "print it as JSON",
     },
 )
-@_said_plainly
+@ended_plainly
 def versions_list(
     _: Context, newer: bool = False, device: str = "", workspace: str = "", json: bool = False
 ) -> None:
     """List the vLLM versions of configs/versions.yaml, and which of them this machine can serve.
 
     With --newer: the releases that the package index has beyond them. It is the index that pip or
-    uv is configured for. Exit codes: 0, or 3 when the index could not be asked.
+    uv is configured for. Exit codes: 0, 2 when they are told to use none, 3 when the index could
+    not be asked or what answered is no index.
     """
     from ci.commands.versions import list_newer, list_versions  # noqa: PLC0415
 
@@ -459,7 +442,7 @@ def _name(config: str, name: str, namespace: str) -> str:
 
 
 @task(positional=[], iterable=_REPEATED, help={k: v for k, v in _RENDER.items() if k != "context"})
-@_said_plainly
+@ended_plainly
 def render(
     _: Context,
     config: str = "",
@@ -501,7 +484,7 @@ def _with_flags_of(other: Task[Any]) -> Callable[..., Any]:
 
 
 @task(positional=[], iterable=_REPEATED, help=_RENDER)
-@_said_plainly
+@ended_plainly
 @_with_flags_of(render)
 def apply(_: Context, config: str = "", context: str = "", **wish: Any) -> None:  # noqa: ANN401
     """Write it, as k8s.render does, and make the cluster so with kubectl."""
@@ -515,7 +498,7 @@ def apply(_: Context, config: str = "", context: str = "", **wish: Any) -> None:
     positional=[],
     help={**_PODS, "host": "only this host's pods: its index", "follow": "go on as they grow"},
 )
-@_said_plainly
+@ended_plainly
 def k8s_logs(
     _: Context,
     config: str = "",
@@ -534,7 +517,7 @@ def k8s_logs(
 
 
 @task(positional=[], help=_PODS)
-@_said_plainly
+@ended_plainly
 def delete(
     _: Context, config: str = "", namespace: str = "", name: str = "", context: str = ""
 ) -> None:
@@ -555,7 +538,7 @@ def delete(
         "check": "make nothing, only say which locks are missing or stale",
     },
 )
-@_said_plainly
+@ended_plainly
 def lock(
     _: Context,
     version: str = "",
@@ -566,7 +549,8 @@ def lock(
 ) -> None:
     """Resolve environments into configs/locks: every package, pinned; each is installed from that.
 
-    Without a choice, those that are missing or whose recipe has changed. Needs a package index.
+    Without a choice, those that are missing, broken, or whose recipe has changed. Needs a package
+    index.
 
     Exit codes: 0, 3 when one could not be resolved, with --check 2 when one is not current.
     """
@@ -582,3 +566,4 @@ namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("versions", versions_list, lock))
 namespace.add_collection(Collection("weights", sync))
+require_parsable(namespace)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # With less a tool cannot have written what it measured.
 ROOM_BYTES = 1 << 20
-# Of one file that is read whole; an item's prediction is some KiB.
+# Of all files that are read whole; an item's prediction is some KiB.
 MAX_OUTPUT_BYTES = 1 << 30
 
 
@@ -137,21 +137,24 @@ def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
     """The files under `raw` that match one of the patterns, by relative path.
 
     Raises:
-        Unreadable: one is too large to be read.
+        Unreadable: together they are too large to be read.
     """
-    return {
-        str(path.relative_to(raw)): _text_of(path)
+    found = {
+        str(path.relative_to(raw)): path
         for pattern in patterns
         for path in sorted(raw.glob(pattern))
         if path.is_file()
     }
-
-
-def _text_of(path: Path) -> str:
-    size = path.stat().st_size
-    if size > MAX_OUTPUT_BYTES:
-        raise Unreadable(f"{path.name} has {size} bytes, more than {MAX_OUTPUT_BYTES}; look at it")
-    return path.read_text(encoding="utf-8", errors="replace")
+    sizes = {path.name: path.stat().st_size for path in found.values()}
+    if sum(sizes.values()) > MAX_OUTPUT_BYTES:
+        name, size = max(sizes.items(), key=lambda one: one[1])
+        raise Unreadable(
+            f"the tool's {len(found)} files have {sum(sizes.values())} bytes, more than the "
+            f"{MAX_OUTPUT_BYTES} that are read; the largest is {name} with {size}; look at it"
+        )
+    return {
+        name: path.read_text(encoding="utf-8", errors="replace") for name, path in found.items()
+    }
 
 
 def items_of(result: Result) -> str:

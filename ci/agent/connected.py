@@ -74,6 +74,6 @@ def _ssh(targets: Sequence[Target]) -> SshConnections | None:
     """Fabric takes a quarter of a second to import: only where there is a host to connect to."""
     if all(target.is_local for target in targets):
         return None
-    from ci.connect.ssh import SshConnections  # noqa: PLC0415
+    from ci.connect.ssh import SshConnections  # noqa: PLC0415 - with local hosts alone, not needed
 
     return SshConnections(targets)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import sweep
-from ci.documents.files import bytes_of, is_file
+from ci.documents.files import bytes_of, is_file, is_folder
 from ci.documents.source import read
 from ci.documents.wording import found
 from ci.errors import CaseError, UserError
@@ -115,4 +115,6 @@ def _not_found(name: str, cases_folder: Path) -> str:
     near = difflib.get_close_matches(name.removesuffix(".yaml"), known)
     guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     there = f"there are: {', '.join(known)}" if known else "there are none"
+    if name and is_folder(Path(name)):
+        return f"{name}: is a folder; name a case in it, or one of {cases_folder}, where {there}"
     return f"no case {name!r}, neither as a path nor in {cases_folder}, where {there}.{guess}"

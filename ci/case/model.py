@@ -124,6 +124,7 @@ class Case(Strict):
     """A night's work. `hosts` is empty when the file names none.
 
     Attributes:
+        may_name_hosts: whether `cluster_hosts` is a key of the file's dialect.
         vllm: an entry of configs/versions.yaml.
         nodes: the server processes, in the order in which they are started; several may share a
             host.
@@ -152,3 +153,4 @@ class Case(Strict):
     comparisons: tuple[Comparison, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    may_name_hosts: bool = True

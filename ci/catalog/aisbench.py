@@ -13,7 +13,10 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from pydantic import Field
 
+from ci.documents import config_file
+from ci.documents.config_file import Strict
 from ci.errors import UserError
 from ci.paths import CONFIGS
 
@@ -23,6 +26,11 @@ _HEAD = """\
 # What AISBench has for dataset_conf, folder: names. Written by
 #   python -m ci.catalog.aisbench ENVIRONMENT
 """
+
+
+class _Confs(Strict):
+    version: str = Field(description="it is AISBench's version")
+    datasets: dict[str, str] = Field(description="it maps each folder to the names in it")
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,10 @@ def known() -> Confs:
     Raises:
         UserError: it is missing or unsound.
     """
-    try:
-        values = yaml.safe_load(FILE.read_bytes())
-        folders = values["datasets"].items()
-        datasets = (f"{folder}/{name}" for folder, names in folders for name in names.split())
-        return Confs(values["version"], tuple(datasets))
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{FILE}: cannot be used: {error}; it belongs to the project") from error
+    listed = config_file.load(FILE, _Confs, {})
+    folders = listed.datasets.items()
+    datasets = (f"{folder}/{name}" for folder, names in folders for name in names.split())
+    return Confs(listed.version, tuple(datasets))
 
 
 def installed(environment: Path) -> Confs:

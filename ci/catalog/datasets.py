@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from ci.documents import config_file
+from ci.documents.config_file import Strict
 from ci.errors import PreparationFailed, UserError
 from ci.paths import PROJECT
 from ci.tools.model import Dataset
@@ -26,32 +27,27 @@ _QUESTIONS = {"gsm8k": "test.jsonl", "aime2024": "aime.jsonl"}
 _AIME_REQUEST = "\nPlease reason step by step, and put your final answer within \\boxed{}."
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Entry(_Strict):
+class Entry(Strict):
     """One dataset; the keys are explained in benchmarks/datasets.yaml."""
 
-    form: Literal["gsm8k", "aime2024"]
-    items: int = Field(gt=0)
-    aliases: list[str] = Field(min_length=1)
-    licence: str
-    source: str
+    form: Literal["gsm8k", "aime2024"] = Field(description="it says how its files are read")
+    items: int = Field(gt=0, description="it is the number of questions")
+    aliases: list[str] = Field(min_length=1, description="it lists what cases call it")
+    licence: str = Field(description="it is the dataset's licence")
+    source: str = Field(description="it says where the dataset comes from")
     url: str | None = None
-    files: dict[str, str | None] = Field(min_length=1)
+    files: dict[str, str | None] = Field(
+        min_length=1, description="it maps each file to its SHA-256, or to nothing"
+    )
 
 
-class _Registry(_Strict):
-    datasets: dict[str, Entry]
+class _Registry(Strict):
+    datasets: dict[str, Entry] = Field(description="it maps each dataset to what is known of it")
 
 
 def load(path: Path = REGISTRY) -> Mapping[str, Entry]:
     """Read the registry: name → dataset."""
-    try:
-        return _Registry.model_validate(yaml.safe_load(path.read_text("utf-8"))).datasets
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise UserError(f"{path}: cannot be used: {error}") from error
+    return config_file.load(path, _Registry, {"datasets.*": Entry}).datasets
 
 
 def name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:

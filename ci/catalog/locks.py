@@ -4,12 +4,16 @@ One file per environment, device kind and machine: `vllm-0.32.0-cpu-x86_64.txt`,
 `aisbench-x86_64.txt`. They hold names and versions, no hashes: PyTorch's CPU build comes from its
 own index or from a folder of wheels, and a private index may have built its own, whose hashes are
 others. A release on the public index never changes, and what is installed is compared at night.
+
+The header counts the packages and has a digest of them: a file that was cut short, or edited, is
+refused, as an environment made from half a lock installs without an error.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 MACHINES = ("x86_64", "aarch64")
 PIN = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+")
 RECIPE = "# recipe: "
+CONTENT = "# packages: "
+SHOWN_CHARS = 100
+RENEW = "make it again with `inv versions.lock`"
+RENEWED_AT_NIGHT = "run again: the next night makes it again"
 # Of a preparation's spec: where it is made, and from which locks.
 NOT_RECIPE = frozenset({"path", "fingerprint", "uv", "locks"})
 # What a resolution depends on; a lock that was made from other values of these is stale.
@@ -75,7 +83,13 @@ def path_of(stem: str, machine: str) -> str:
 def text_of(lock: Lock, title: str) -> str:
     """Write a lock file; `title` says what it is for and how it is made again."""
     head = [f"# {line}" for line in title.splitlines()]
-    return "\n".join([*head, RECIPE + lock.recipe, *lock.packages, ""])
+    head += [RECIPE + lock.recipe, CONTENT + content_of(lock.packages)]
+    return "\n".join([*head, *lock.packages, ""])
+
+
+def content_of(packages: Sequence[str]) -> str:
+    """Say what the lines of a lock are: their number, and their digest."""
+    return f"{len(packages)}, digest {digest(packages)}"
 
 
 def write(path: Path, lock: Lock, title: str) -> None:
@@ -85,52 +99,86 @@ def write(path: Path, lock: Lock, title: str) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    halfway = path.with_name(path.name + ".partial")
+    # Not the name that another night's is written to, which would then have parts of both.
+    halfway = path.with_name(f"{path.name}.{os.getpid()}.partial")
     halfway.write_text(text_of(lock, title), "utf-8")
     halfway.replace(path)
 
 
-def read(path: Path) -> Lock | None:
+def read(path: Path, renew: str = RENEW) -> Lock | None:
     """Read a lock file; None when there is none.
 
+    Args:
+        path: of the file.
+        renew: how it is made again, for the error.
+
+    Returns:
+        Its content. A lock that does not count its packages has no recipe, which is stale.
+
     Raises:
-        UserError: it is not readable as a lock; says where and what to do.
+        UserError: it is not readable as a lock, or its packages are not those that its header
+            counts; says where and what to do.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}; make it again with `inv versions.lock`") from error
-    recipe, packages = "", []
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: expected UTF-8, got byte 0x{error.object[error.start]:02x} at offset "
+            f"{error.start}; remove the file and {renew}"
+        ) from error
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UserError(f"{path}: it cannot be read: {why}; see to that, or {renew}") from error
+    packages = _pins(path, lines, renew)
+    recipe, content = _value(lines, RECIPE), _value(lines, CONTENT)
+    if not content:  # as locks were before they had it, or cut short before it
+        return Lock("", packages)
+    if content != content_of(packages):
+        raise UserError(
+            f"{path}: expected {content} of the packages, as its header says, got "
+            f"{content_of(packages)}: it was cut short or edited; remove the file and {renew}"
+        )
+    return Lock(recipe, packages)
+
+
+def _pins(path: Path, lines: Sequence[str], renew: str) -> tuple[str, ...]:
+    pins = []
     for number, line in enumerate(lines, 1):
-        if line.startswith(RECIPE):
-            recipe = line.removeprefix(RECIPE).strip()
-        elif line.strip() and not line.startswith("#"):
-            if not PIN.fullmatch(line):
-                raise UserError(
-                    f"{path}:{number}: expected NAME==VERSION, got {line!r}; remove the file and "
-                    "make it again with `inv versions.lock`"
-                )
-            packages.append(line)
-    return Lock(recipe, tuple(packages))
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not PIN.fullmatch(line):
+            raise UserError(
+                f"{path}:{number}: expected NAME==VERSION, got {line[:SHOWN_CHARS]!r}; remove the "
+                f"file and {renew}"
+            )
+        pins.append(line)
+    return tuple(pins)
 
 
-def current(stem: str, resolution: str, folders: Iterable[Path]) -> dict[str, list[str]]:
+def _value(lines: Iterable[str], key: str) -> str:
+    return next((line.removeprefix(key).strip() for line in lines if line.startswith(key)), "")
+
+
+def current(stem: str, resolution: str, shelves: Shelves) -> dict[str, list[str]]:
     """Find the locks of an environment that were made from its recipe as it is now.
 
     Args:
         stem: the file name up to the machine.
         resolution: see `resolution_of`.
-        folders: searched in order; the first current lock of a machine counts.
+        shelves: the project's lock of a machine goes before the kept one.
 
     Returns:
         Machine → packages. A stale lock is as good as none.
+
+    Raises:
+        UserError: a lock is broken.
     """
     found: dict[str, list[str]] = {}
-    for folder in folders:
+    for folder, renew in ((shelves.project, RENEW), (shelves.kept, RENEWED_AT_NIGHT)):
         for machine in MACHINES:
-            lock = read(folder / path_of(stem, machine))
+            lock = read(folder / path_of(stem, machine), renew)
             if lock and lock.packages and lock.recipe == resolution and machine not in found:
                 found[machine] = list(lock.packages)
     return found

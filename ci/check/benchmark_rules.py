@@ -10,6 +10,7 @@ from ci.check.finding import Remark
 from ci.check.surroundings import registry
 from ci.documents.wording import nearest
 from ci.tools.aisbench import REQUESTS
+from ci.tools.model import MAKES_PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,12 +96,13 @@ def too_many_prompts(subject: Subject) -> Iterator[Remark]:
     """More prompts than the dataset has."""
     entries = registry()
     for bench in subject.case.benchmarks:
+        if bench.tool in MAKES_PROMPTS:
+            continue
         name = name_of(bench.dataset_path, entries)
         items = entries[name].items if name else None
         if items and bench.num_prompts and bench.num_prompts > items:
-            message = (
-                f"{bench.num_prompts} are more than the {items} that {name} has; all are asked"
-            )
+            more = f"{bench.num_prompts} are more than the {items} that {name} has"
+            message = f"{more}; all are asked, once each"
             yield Remark(f"{subject.section}benchmarks.{bench.name}.num_prompts", message)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,6 +165,8 @@ def _is_folder(path: str) -> bool:
 
 
 def _below(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder}: may not be read by this user; see its permissions")
     files = sorted(one for one in folder.rglob("*") if one.suffix in _SUFFIXES and one.is_file())
     if not files:
         raise UserError(

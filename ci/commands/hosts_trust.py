@@ -26,8 +26,12 @@ def trust(options: Options, *, yes: bool) -> ExitCode:
     """
     if not (options.cluster or options.config):
         raise UserError("give --cluster or --config, for the hosts whose keys you want to see")
+    targets = targets_of(options, "")
+    for target in targets:
+        if target.is_local:
+            print(f"{target.name}: is this machine, reached without SSH; it has no key to trust")
     unsettled = 0
-    for host, shown in keys.offers(targets_of(options, "")):
+    for host, shown in keys.offers([target for target in targets if not target.is_local]):
         if isinstance(shown, LamplighterError):
             print(f"{host}: {shown}", file=sys.stderr)
             unsettled += 1
@@ -55,4 +59,8 @@ def _settled(offer: Offer, *, yes: bool) -> bool:
 def _believed() -> bool:
     if not sys.stdin.isatty():
         raise UserError("there is no terminal to ask on; compare the keys and give --yes")
-    return input("  believe it? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input("  believe it? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:  # Ctrl-D
+        print()
+        return False

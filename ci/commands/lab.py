@@ -33,7 +33,12 @@ def up(count: int, name: str, disk_mb: int) -> str:
 
 
 def down(name: str) -> str:
-    """Take the hosts away; says what was there."""
+    """Take the hosts away; says what was there.
+
+    Raises:
+        UserError: no lab can have that name, or it was made as root.
+    """
+    lab.check_name(name)
     folder = _folder(name)
     if not folder.exists():
         return f"no lab {name} is up"

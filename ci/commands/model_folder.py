@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ci.agent.send_file import Source
@@ -22,6 +23,7 @@ def files_of(folder: Path) -> dict[str, Source]:
     """
     if not folder.is_dir():
         raise UserError(f"--source {folder}: there is no such folder here; check the path")
+    _require_open(folder)
     home = folder.resolve()
     roots = [home]
     if home.parent.name == "snapshots":  # as huggingface_hub lays out its cache
@@ -32,6 +34,8 @@ def files_of(folder: Path) -> dict[str, Source]:
         if any(part.startswith(".") for part in name.parts) or name.suffix == ".part":
             continue
         real = path.resolve()
+        if path.is_dir() and not path.is_symlink():
+            _require_open(path)
         if path.is_symlink() and not any(real.is_relative_to(root) for root in roots):
             raise UserError(
                 f"{path} is a link to {real}, outside of {folder}; put the file itself there"
@@ -41,6 +45,12 @@ def files_of(folder: Path) -> dict[str, Source]:
     if not found:
         raise UserError(f"--source {folder}: no file is in it; name the model's own folder")
     return found
+
+
+def _require_open(folder: Path) -> None:
+    """Refuse a folder that may not be listed; searching it would find nothing, without a word."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"--source {folder}: may not be read by this user; see its permissions")
 
 
 def _readable(path: Path) -> bool:

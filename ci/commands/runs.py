@@ -74,12 +74,16 @@ def _complete(folder: Path) -> bool:
 
 
 def _nothing_there(overview: Overview, wanted: list[str]) -> ExitCode:
-    there = ", ".join(sorted({row.run for row in overview.rows})) or "no run at all"
     if overview.silent:
         print(f"nothing of {', '.join(wanted) or 'yours'} on the hosts that answered")
         return ExitCode.UNKNOWN
     if wanted:
-        raise UserError(f"there is no {wanted[0]} on {', '.join(overview.hosts)}, but {there}")
+        there = ", ".join(sorted({row.run for row in overview.rows})) or "none"
+        raise UserError(
+            f"no run {wanted[0]!r} on {', '.join(overview.hosts)}; runs there: {there}. "
+            "`inv status` lists the runs on this machine, with --cluster or --config those on "
+            "other hosts; give `inv down` the same flags"
+        )
     print("nothing of yours is there")
     return ExitCode.PASS
 
@@ -109,7 +113,9 @@ def _logs_at_home(folder: Path, run: str, host: str) -> ExitCode:
     files = sorted(folder.glob(f"{host or '*'}/*.log"))
     if not files:
         raise UserError(
-            f"no log of {run}{' of ' + host if host else ''}, on the hosts or in {folder}"
+            f"no log of run {run!r}{f' from host {host!r}' if host else ''}, neither on the hosts "
+            f"that were asked nor in {folder}; `inv status` lists the runs on this machine, with "
+            "--cluster or --config those on other hosts"
         )
     for file in files:
         prefix = f"{file.parent.name} {file.stem} | ".encode()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ci.case.model import Device
     from ci.catalog.environments import Environment
-    from ci.catalog.index_page import Release
+    from ci.commands.index_page import Release
 
 State = Literal["made", "outdated", "not made"]
 VLLM = "vllm"

@@ -6,28 +6,24 @@ import json
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-import requests
 
 from ci.catalog import environments
-from ci.catalog.index_page import ACCEPT, files_of, newer
+from ci.commands.index_page import newer
+from ci.commands.index_request import fetch
+from ci.commands.indexes import DEFAULT_INDEX, indexes_of, shown, unused, uv_file_settings
 from ci.commands.version_table import entries, entries_text, packages_of, releases_text
 from ci.errors import ExitCode, InfrastructureError, UserError
-from ci.inventory.this_machine import device_of
-from ci.paths import CONFIGS, workspace_of
+from ci.paths import workspace_of
 from ci.prepare.prepare import STAMP, stamp_of
-from ci.prepare.recipes.uv_settings import NO_INDEX, index_settings
+from ci.prepare.recipes.uv_settings import index_settings
+from ci.resolve import CONFIGS, device_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from ci.catalog.index_page import IndexFile
+    from ci.commands.index_page import IndexFile
+    from ci.commands.indexes import Index
     from ci.commands.version_table import State
-
-DEFAULT_INDEX = "https://pypi.org/simple"
-ANSWER_S = 30
-NOT_FOUND = 404
 
 
 def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
@@ -64,18 +60,25 @@ def list_newer(*, as_json: bool) -> ExitCode:
     """Print the releases of vLLM on the index that are newer than what is listed.
 
     Raises:
-        InfrastructureError: the index cannot be asked.
+        InfrastructureError: an index cannot be asked, or what answers is none.
         UserError: this machine is told to use none.
     """
     listed = packages_of(environments.load_versions(CONFIGS / "versions.yaml"))
-    told = {**os.environ, **index_settings()}
-    if told.get(NO_INDEX) or told.get("UV_OFFLINE"):
+    told = _told()
+    if setting := unused(told):
         raise UserError(
-            "pip or uv is told to use no package index here (PIP_NO_INDEX, UV_OFFLINE or pip's "
-            "no-index); unset it to ask for newer releases"
+            f"pip or uv is told to use no package index here: {setting} (pip's no-index and uv's "
+            "offline say the same); unset it to ask for newer releases"
         )
     indexes = indexes_of(told)
-    pages = {package: _files(package, indexes, told) for package in listed}
+    authorities = told.get("SSL_CERT_FILE") or told.get("REQUESTS_CA_BUNDLE") or ""
+    pages = {package: _files(package, indexes, authorities) for package in listed}
+    if not any(files is not None for files in pages.values()):
+        asked = ", ".join(shown(index.url) for index in indexes)
+        raise InfrastructureError(
+            f"the package index knows none of {', '.join(listed)}: {asked}; see whether its URL is "
+            f"right (that of PyPI is {DEFAULT_INDEX}), or name another with UV_DEFAULT_INDEX"
+        )
     unknown = [package for package, files in pages.items() if files is None]
     found = [r for package in listed for r in newer(package, listed[package], pages[package] or ())]
     if as_json:
@@ -86,51 +89,20 @@ def list_newer(*, as_json: bool) -> ExitCode:
     return ExitCode.PASS
 
 
-def indexes_of(told: Mapping[str, str]) -> list[str]:
-    """The indexes that uv would ask: the default one, then the further ones.
-
-    Args:
-        told: the environment with what pip's settings add to it.
-    """
-    first = told.get("UV_DEFAULT_INDEX") or told.get("UV_INDEX_URL") or DEFAULT_INDEX
-    words = f"{first} {told.get('UV_INDEX', '')} {told.get('UV_EXTRA_INDEX_URL', '')}".split()
-    # uv lets an index have a name: `name=https://…`.
-    urls = [word[word.find("http") :] for word in words if "http" in word]
-    return list(dict.fromkeys(url.rstrip("/") for url in urls))
+def _told() -> dict[str, str]:
+    """The environment, with what pip's and uv's files add to it: as a night hands it to uv."""
+    told = {**os.environ, **index_settings()}
+    filed = uv_file_settings(told)
+    if told.get("UV_DEFAULT_INDEX") or told.get("UV_INDEX_URL"):
+        filed.pop("UV_DEFAULT_INDEX", None)
+    more = f"{told.get('UV_INDEX', '')} {filed.get('UV_INDEX', '')}".strip()
+    return {**filed, **told, "UV_INDEX": more}
 
 
 def _files(
-    package: str, indexes: list[str], told: Mapping[str, str]
+    package: str, indexes: Sequence[Index], authorities: str
 ) -> tuple[IndexFile, ...] | None:
     """All indexes' files of a package; None where none of them knows it."""
-    pages = [_page(f"{index}/{package}/", told) for index in indexes]
+    pages = [fetch(index, package, authorities) for index in indexes]
     known = [page for page in pages if page is not None]
     return tuple(file for page in known for file in page) if known else None
-
-
-def _page(url: str, told: Mapping[str, str]) -> tuple[IndexFile, ...] | None:
-    authorities = told.get("SSL_CERT_FILE") or told.get("REQUESTS_CA_BUNDLE") or True
-    index = _without_credentials(url)
-    try:
-        reply = requests.get(url, headers={"Accept": ACCEPT}, timeout=ANSWER_S, verify=authorities)
-    except requests.RequestException as error:
-        raise InfrastructureError(
-            f"the package index cannot be asked: {index}: {type(error).__name__}; see that this "
-            "machine reaches it, or name another with UV_DEFAULT_INDEX"
-        ) from None  # its text has the URL, which may hold credentials
-    if reply.status_code == NOT_FOUND:
-        return None
-    if not reply.ok:
-        raise InfrastructureError(
-            f"the package index refused: {index}: {reply.status_code} {reply.reason}; see its "
-            "credentials, or name another with UV_DEFAULT_INDEX"
-        )
-    try:
-        return files_of(reply.text, reply.headers.get("Content-Type", ""))
-    except InfrastructureError as error:
-        raise InfrastructureError(f"the package index {index}: {error}") from error
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 FOLDER = CONFIGS / "locks"
 # What the project keeps locks for; what it has none for is resolved by each controller at night.
 USUAL = {"cpu": "x86_64", "cuda": "x86_64", "tool": "x86_64"}
+NOT_KEPT = (
+    "the project keeps locks for x86_64 with a CPU or CUDA alone; without one a night resolves the "
+    "packages by itself"
+)
 SHOWN_CHANGES = 5
 
 
@@ -62,16 +66,29 @@ class Entry:
         )
 
     @property
-    def state(self) -> str:
-        """`current`, `stale` or `missing`."""
-        lock = locks.read(self.path)
-        if lock is None:
-            return "missing"
-        return "current" if lock.recipe == self.resolution else "stale"
+    def command(self) -> str:
+        """What makes this one; without a choice only the project's own are made."""
+        if USUAL.get(self.kind) == self.machine:
+            return "inv versions.lock"
+        chosen = f"--version {self.key} --device {self.kind}"
+        chosen = f"--tool {self.key}" if self.kind == "tool" else chosen
+        return f"inv versions.lock {chosen} --platform {self.machine}"
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is installed from its lock, and what to do; empty where it is current."""
+        try:
+            lock = locks.read(self.path, f"make it again with `{self.command}`")
+        except UserError as error:
+            return f"{error}"
+        if lock and lock.packages and lock.recipe == self.resolution:
+            return ""
+        state = "stale" if lock else "missing"
+        return f"{self.path}: {state}; make it with `{self.command}`"
 
 
 def lock(version: str, device: str, tool: str, platform: str, *, check: bool) -> ExitCode:
-    """Make the locks that are asked for, or without a choice those that are missing or stale.
+    """Make the locks that are asked for, or without a choice those that are not current.
 
     Prints a line for each; one that cannot be resolved does not keep the others from being made.
 
@@ -80,7 +97,7 @@ def lock(version: str, device: str, tool: str, platform: str, *, check: bool) ->
         device: cpu, cuda or ascend; empty for all.
         tool: of configs/tools.yaml; empty for all.
         platform: of the machines, as `uname -m` says it; empty for the usual one.
-        check: make nothing, only say which are missing or stale.
+        check: make nothing, only say which are missing, stale or broken.
 
     Returns:
         PASS; UNKNOWN where one could not be resolved; with `check` USER where one is not current.
@@ -92,10 +109,12 @@ def lock(version: str, device: str, tool: str, platform: str, *, check: bool) ->
     chosen = list(entries(version, device, tool, platform))
     if not chosen:
         raise UserError("no environment is all that was asked for; `inv versions` lists them")
-    left = [entry for entry in chosen if entry.state != "current"]
+    problems = [(entry, entry.problem) for entry in chosen]
+    left = [entry for entry, problem in problems if problem]
     if check:
-        for entry in left:
-            print(f"{entry.path}: {entry.state}; make it with `inv versions.lock`")
+        print("".join(f"{problem}\n" for _, problem in problems if problem), end="")
+        if any(entry.machine != USUAL.get(entry.kind) for entry in left):
+            print(NOT_KEPT)
         print(f"{len(chosen) - len(left)} of {len(chosen)} locks are current")
         return ExitCode.USER if left else ExitCode.PASS
     wanted = chosen if asked else left
@@ -144,7 +163,7 @@ def _make(entry: Entry) -> bool:
     """Resolve one, say what came of it, and write it where it could be resolved."""
     print(f"{entry.title}: resolving …", flush=True)
     began = time.monotonic()
-    before = locks.read(entry.path) if entry.path.exists() else None
+    before = _before(entry.path)
     try:
         packages = resolve(entry.recipe.model_dump(), entry.machine)
     except PreparationFailed as error:
@@ -155,6 +174,14 @@ def _make(entry: Entry) -> bool:
     took = f"{len(packages)} packages in {time.monotonic() - began:.0f} s"
     print(f"  {entry.path.name}: {took}{_changed(before, packages)}", flush=True)
     return True
+
+
+def _before(path: Path) -> Lock | None:
+    """What the file is before it is made again; a broken one is as good as none."""
+    try:
+        return locks.read(path)
+    except UserError:
+        return None
 
 
 def _changed(before: Lock | None, packages: list[str]) -> str:

@@ -19,6 +19,8 @@ PIECE_BYTES = 1 << 18
 # Everything that an archive unpacks to, headers included. A night's logs are far below it.
 MAX_BYTES = 16 << 30
 MAX_HEADER_BYTES = 64 * 1024  # of one extended header
+MAX_RECORDS = 256  # of one pax header; tars write about ten, and one more per extended attribute
+MAX_DIGITS = 20  # of a number in a pax header: 64 bits
 MAX_PADDING_BYTES = 1 << 20  # after the end; GNU tar writes up to 10 KiB
 
 _EXTENDED = {b"L": "GNU name", b"K": "GNU link", b"x": "pax"}
@@ -81,6 +83,8 @@ class TarStream:
         self._gzip = zlib.decompressobj(_GZIP)
         self._piece = memoryview(b"")
         self._left_bytes = self._max_bytes = max_bytes
+        # Honest gzip adds less than a hundredth. What unpacks to nothing could go on for ever.
+        self._left_packed_bytes = max_bytes + max_bytes // 100 + PIECE_BYTES
         self._size = 0  # of the present member's content
         self._content_bytes = 0  # of it, not read yet
 
@@ -128,10 +132,10 @@ class TarStream:
 
     def _take(self, size: int) -> bytes:
         """Exactly so many bytes."""
-        taken = b""
+        taken = bytearray()
         while len(taken) < size:
             taken += self._some(size - len(taken))
-        return taken
+        return bytes(taken)
 
     def _some(self, most: int) -> memoryview:
         """At least one byte, and no more than `most`."""
@@ -149,11 +153,19 @@ class TarStream:
         """The next bytes; none at the end of the compressed data."""
         piece = b""
         while not piece and not self._gzip.eof:
-            packed = self._gzip.unconsumed_tail or self._read()
-            if not packed:
-                raise EOFError("it is cut short")
+            packed = self._gzip.unconsumed_tail or self._packed()
             piece = self._gzip.decompress(packed, PIECE_BYTES)
         return piece
+
+    def _packed(self) -> bytes:
+        """The next compressed bytes, at least one."""
+        packed = self._read()
+        if not packed:
+            raise EOFError("it is cut short")
+        self._left_packed_bytes -= len(packed)
+        if self._left_packed_bytes < 0:
+            raise self._too_large("its compressed bytes")
+        return packed
 
     def _finish(self) -> None:
         """Read the padding: `tar` on the host ends well only when all that it writes is read."""
@@ -215,17 +227,21 @@ def _text(field: bytes) -> bytes:
 def _records(data: bytes) -> dict[bytes, bytes]:
     """The `LENGTH KEY=VALUE` lines of a pax header."""
     records: dict[bytes, bytes] = {}
-    while data:
-        digits, _, _ = data.partition(b" ")
-        length = _decimal(digits)
-        key, equals, value = data[len(digits) + 1 : length - 1].partition(b"=")
-        if not equals or length > len(data) or data[length - 1 : length] != b"\n":
-            raise BadArchive("a pax header with a line that is none")
-        records[key], data = value, data[length:]
+    at = 0
+    while at < len(data):
+        if len(records) == MAX_RECORDS:
+            raise BadArchive(f"a pax header with more than {MAX_RECORDS} records")
+        # The length counts its own digits, the space and the line's end.
+        space = data.find(b" ", at, at + MAX_DIGITS + 1)
+        end = at + _decimal(data[at : max(space, at)])
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not equals or end > len(data) or data[end - 1 : end] != b"\n" or key in records:
+            raise BadArchive("a pax header with a line that is none, or a key that comes twice")
+        records[key], at = value, end
     return records
 
 
 def _decimal(digits: bytes) -> int:
-    if not digits.isdigit() or len(digits) > 20:  # noqa: PLR2004 - more than 64 bits
+    if not digits.isdigit() or len(digits) > MAX_DIGITS:
         raise BadArchive(f"a pax header with the number {digits[:40]!r}")
     return int(digits)

@@ -45,7 +45,8 @@ def unpack(
         read: waits for the next compressed bytes; none at the end.
         folder: where its content goes; made when missing.
         max_bytes: that it may unpack to, headers included.
-        max_entries: files and folders that it may make.
+        max_entries: files and folders that it may make, and members that it may have, whatever
+            they are.
 
     Returns:
         What was left out, as `NAME (a symbolic link)`; after the first `MAX_NAMED` only how many.
@@ -59,7 +60,10 @@ def unpack(
     folder.mkdir(parents=True, exist_ok=True)
     stream, target = TarStream(read, max_bytes), _Target(folder, max_entries)
     left_out = _LeftOut()
-    for member in stream.members():
+    for number, member in enumerate(stream.members(), 1):
+        # What makes nothing takes time as well: a folder that is there already.
+        if number > max_entries:
+            raise _too_many(member, max_entries)
         parts = parts_of(member)
         left_out.refuse_below(parts, member)
         if why := member.left_out or _unfit(parts):
@@ -142,9 +146,7 @@ class _Target:
         """Count one more entry."""
         self._left -= 1
         if self._left < 0:
-            raise ArchiveTooLarge(
-                f"{member.shown}: more than the {self._max_entries} entries that are copied"
-            )
+            raise _too_many(member, self._max_entries)
 
     @contextmanager
     def open(self, parts: tuple[bytes, ...], member: Member) -> Iterator[int]:
@@ -179,6 +181,10 @@ class _Target:
         with os.fdopen(handle, "wb") as file:
             for piece in content:
                 file.write(piece)
+
+
+def _too_many(member: Member, most: int) -> ArchiveTooLarge:
+    return ArchiveTooLarge(f"{member.shown}: more than the {most} entries that are copied")
 
 
 def _open(above: int, part: bytes, flags: int, member: Member) -> int:

@@ -32,3 +32,11 @@ def is_file(path: Path) -> bool:
     except OSError:
         # Too long a name, or a folder that may not be searched: no file that we could read.
         return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, whatever text the path was made of."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

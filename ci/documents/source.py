@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_BYTES = 1 << 20
-_LEAST = {"case": "a deployment", "cluster": "one host"}
+_LEAST = {"case": "a deployment", "cluster": "one host", "configuration": "one key"}
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -28,6 +28,7 @@ _EXPECTED = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
 }
+_EMPTY = {"string_too_short": "some text", "too_short": "at least one entry"}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -113,7 +114,8 @@ def _problem(error: ErrorDetails, source: Source, models: Mapping[str, type[Base
         advice = f"; {error['msg']}" if error["type"] == NEEDS else ""
         return source.at_key(missing, f"missing; {purpose}{advice}")
     if path[-1] == "[key]":
-        return source.at_key(path[:-1], error["msg"])
+        message = _wrong(error["type"], error["input"], error.get("ctx", {}), error)
+        return source.at_key(path[:-1], message)
     return source.at_value(path, _wrong(error["type"], error["input"], error.get("ctx", {}), error))
 
 
@@ -122,7 +124,7 @@ def _unknown(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> str:
     for section, model in models.items():
         if key in model.model_fields:
             where = (
-                f"under {section.removesuffix('.*').rpartition('.')[2]!r}"
+                f"under {section.rstrip('.*').rpartition('.')[2]!r}"
                 if section
                 else "at the top of the file"
             )
@@ -142,8 +144,8 @@ def _wrong(kind: str, value: object, context: Mapping[str, Any], error: ErrorDet
         return _not_one_of(value, str(context["expected"]))
     if kind == "finite_number":
         return f"{value} is not a figure; write a finite number"
-    if kind == "string_too_short":
-        return "is empty; write some text"
+    if kind in _EMPTY and value in ("", []):
+        return f"is empty; write {_EMPTY[kind]}"
     return error["msg"]
 
 

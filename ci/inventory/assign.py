@@ -47,11 +47,11 @@ def nodes_of(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[
 
 def _of_case(case: Case) -> list[Target]:
     if not case.hosts:
-        raise UserError(
-            f"{case.path}: cluster_hosts: the case names no hosts; add "
-            f"`cluster_hosts: [{', '.join(['HOST'] * case.num_hosts)}]`, give --cluster NAME, or "
-            "--local to run on this machine",
-        )
+        flags = "--cluster NAME, or --local to run on this machine"
+        if not case.may_name_hosts:
+            raise UserError(f"{case.path}: a file of this form names no hosts; give {flags}")
+        entry = f"`cluster_hosts: [{', '.join(['HOST'] * case.num_hosts)}]`"
+        raise UserError(f"{case.path}: names no hosts; add {entry}, or give {flags}")
     return [inline(entry) for entry in case.hosts]
 
 

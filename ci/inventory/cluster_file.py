@@ -54,6 +54,10 @@ def find(name: str, folder: Path = CLUSTERS) -> Path:
     guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     there = f"there are: {', '.join(known)}" if known else "there are none"
     shown = os.path.relpath(folder)
+    if name and _is_folder(Path(name)):
+        raise UserError(
+            f"--cluster {name}: is a folder; name a file in it, or one of {shown}, where {there}"
+        )
     raise UserError(
         f"no cluster {name!r}, neither as a path nor in {shown}, where {there}.{guess} Write one "
         f"after the model of {shown}/example.yaml",
@@ -126,6 +130,13 @@ def this_machine(workspace: str | None = None) -> Target:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
+    except OSError:
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
     except OSError:
         return False
 

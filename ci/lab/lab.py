@@ -108,12 +108,21 @@ def down(folder: Path) -> bool:
     return True
 
 
-def _check(name: str, count: int, cluster_file: Path) -> None:
+def check_name(name: str) -> None:
+    """Refuse what cannot name a lab: it becomes part of paths.
+
+    Raises:
+        UserError: says what a name is made of.
+    """
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r}: a lab's name is made of a-z, 0-9 and -, at most 32 of them")
+
+
+def _check(name: str, count: int, cluster_file: Path) -> None:
+    check_name(name)
     if not 1 <= count <= network.MOST_HOSTS:
         raise UserError(f"{count} hosts: a lab has from 1 to {network.MOST_HOSTS}")
-    if cluster_file.exists() and not cluster_file.read_text().startswith(_FIRST_LINE):
+    if cluster_file.exists() and not cluster_file.read_bytes().startswith(_FIRST_LINE.encode()):
         raise UserError(f"{cluster_file} is not a lab's; give the lab another name, or move it")
 
 
@@ -182,7 +191,9 @@ def _prove_login(lab: Lab) -> None:
 
 def _remove(lab: Lab) -> None:
     (namespaces if lab.root else loopback).end_hosts(lab)
-    if lab.cluster_file.exists() and lab.cluster_file.read_text().startswith(_header(lab)):
+    if lab.cluster_file.exists() and lab.cluster_file.read_bytes().startswith(
+        _header(lab).encode()
+    ):
         lab.cluster_file.unlink()
     if (lab.folder / "hosts").exists():
         shutil.rmtree(lab.folder / "hosts")
@@ -216,4 +227,4 @@ def cluster_text(lab: Lab) -> str:
     return _header(lab) + "\n".join(lines) + "\n"
 
 
-__all__ = ["Lab", "LabHost", "down", "is_up", "load", "up"]
+__all__ = ["Lab", "LabHost", "check_name", "down", "is_up", "load", "up"]

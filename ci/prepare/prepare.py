@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.agent.process import Launch, tail_of
 from ci.connect.connection import LocalConnection
 from ci.connect.fan_out import all_of, fan_out
+from ci.documents.json_text import read_json
 from ci.errors import PreparationFailed
 from ci.prepare.night_locks import with_locks
 from ci.prepare.package_index import MORE_HOSTS, offered
@@ -42,7 +43,7 @@ def recipe_of(item: Preparation) -> Path:
 def stamp_of(text: bytes, item: Preparation) -> dict[str, Any] | None:
     """What is known of a finished preparation; None when it has to be made (again)."""
     try:
-        stamp = json.loads(text)
+        stamp = read_json(text.decode())
     except ValueError:
         return None
     current = isinstance(stamp, dict) and stamp.get("fingerprint") == item.fingerprint
@@ -104,7 +105,9 @@ def _stamps(
 
 def _versions(stamp: Mapping[str, Any]) -> dict[str, str]:
     """The versions that a report's reader asks for, of all that is installed."""
-    pairs = (str(line).partition("==") for line in stamp.get("packages", ()))
+    packages = stamp.get("packages", ())
+    lines = packages if isinstance(packages, list) else ()  # a host wrote it
+    pairs = (str(line).partition("==") for line in lines)
     return {name: version for name, _, version in pairs if name in REPORTED}
 
 

@@ -70,11 +70,11 @@ def resolve(recipe: Mapping[str, Any], machine: str, wait: Wait | None = None) -
         _write(folder, "out", recipe.get("prefer", {}).get(machine, ()))
         settings = index_settings()
         argv = argv_of(_uv(), recipe, machine, Way(settings), folder)
-        with Path(folder, "log").open("w+", encoding="utf-8") as log:
+        with Path(folder, "log").open("w+", encoding="utf-8", errors="replace") as log:
             code = _run(argv, settings, log.fileno(), wait or _wait)
             if code != 0:
                 log.seek(0)
-                said = [line.strip() for line in log if line.strip()][-TAIL_LINES:]
+                said = [_printable(line) for line in log if line.strip()][-TAIL_LINES:]
                 raise PreparationFailed(_failure(said, code), tuple(said))
         lines = Path(folder, "out").read_text("utf-8").splitlines()
     packages = sorted(line.strip() for line in lines if line.strip() and line[0] != "#")
@@ -107,6 +107,11 @@ def _run(argv: list[str], settings: Mapping[str, str], log: int, wait: Wait) -> 
 def _wait(ended: Callable[[], bool]) -> None:
     while not ended():
         time.sleep(POLL_S)
+
+
+def _printable(line: str) -> str:
+    """Take out what a terminal obeys: uv repeats what an index and its packages tell it."""
+    return "".join(char for char in line.strip() if char.isprintable())
 
 
 def _failure(said: list[str], code: int) -> str:

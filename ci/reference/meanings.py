@@ -95,7 +95,8 @@ _BY_MODEL = {
         "request_conf": "AISBench's name of the way to ask: chat or completions, streamed or not",
         "dataset_conf": "AISBench's FOLDER/NAME of prompt and scoring; without it the dataset's "
         "usual one",
-        "num_prompts": "how many questions; without it all",
+        "num_prompts": "how many questions; all of the dataset without it, or where it has no "
+        "more; `vllm_bench` makes as many prompts as this says",
         "request_rate": "requests per second; 0 is as fast as `batch_size` allows",
         "temperature": "of sampling; without it accuracy is measured at 0",
         "top_p": "of sampling",
@@ -105,7 +106,8 @@ _BY_MODEL = {
         "presence_penalty": "of sampling",
         "repetition_penalty": "of sampling",
         "stop": "texts that end an answer",
-        "ignore_eos": "whether answers go on to `max_out_len`",
+        "ignore_eos": "whether answers go on to `max_out_len`; performance runs ask for it unless "
+        "this is false, and `vllm bench serve` of vLLM 0.27.1 and later even then",
         "thinking": "short for `chat_template_kwargs: {thinking: …}`",
         "enable_thinking": "short for `chat_template_kwargs: {enable_thinking: …}`",
         "chat_template_kwargs": "what goes to the model's chat template",

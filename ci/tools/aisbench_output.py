@@ -7,6 +7,15 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
+from ci.tools.aisbench_totals import (
+    contradictions,
+    cut_short,
+    failed_requests,
+    quantity,
+    total,
+    without_tokens,
+)
+from ci.tools.consistent import all_or_none_scored, each_once, latencies_can_be
 from ci.tools.model import Item, Measurement, Result, Unreadable, number, read
 
 if TYPE_CHECKING:
@@ -15,14 +24,6 @@ if TYPE_CHECKING:
 MODEL = "served"
 # What our model classes keep of each answer.
 ANSWERS = "answers.jsonl"
-# Unit as AISBench writes it → our unit, factor
-UNITS: dict[str, tuple[str, float]] = {
-    "us": ("ms", 0.001),
-    "ms": ("ms", 1.0),
-    "s": ("ms", 1000.0),
-    "token/s": ("tok/s", 1.0),
-    "req/s": ("req/s", 1.0),
-}
 LATENCIES = {"E2EL": "e2el", "TTFT": "ttft", "TPOT": "tpot", "ITL": "itl"}
 STATISTICS: dict[str, str] = {"Average": "average", "Median": "median", "P99": "p99"}
 
@@ -48,6 +49,8 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     score = _score(job, output)
     items = _items(job, output, predictions)
     problems += _broken_off(output, items)
+    problems += each_once([item.id for item in items], "prediction")
+    problems += all_or_none_scored([item.correct for item in items])
     right = sum(item.correct is True for item in items)
     if all(item.correct is not None for item in items) and items:
         share = 100 * right / len(items)
@@ -88,11 +91,10 @@ def _score(job: Job, output: Output) -> float:
         found = [row for row in found if row.get("metric") == "accuracy"]
     if len(found) != 1:
         raise Unreadable(f"the summary has {len(found)} rows for {dataset_abbr(job)}, not one")
-    text = found[0].get(MODEL)
-    try:
-        return number(float(text or ""), "the score")
-    except ValueError as error:
-        raise Unreadable(f"the summary has {text!r} where the score should be") from error
+    text = found[0].get(MODEL) or ""
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise Unreadable(f"the summary has {text[:100]!r} where the score should be, not a number")
+    return number(float(text), "the score")
 
 
 def _items(job: Job, output: Output, rows: tuple[dict[str, Any], ...]) -> tuple[Item, ...]:
@@ -125,7 +127,7 @@ def _item(
     return Item(
         id=str(row.get("id")),
         correct=correct,
-        tokens=tokens if isinstance(tokens, int) else None,
+        tokens=tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None,
         finish_reason=reason if isinstance(reason, str) else None,
     )
 
@@ -139,12 +141,13 @@ def _correct(detail: object) -> bool | None:
 def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     stem = f"out/*/performances/{MODEL}/{dataset_abbr(job)}"
     whole = output.object(f"{stem}.json")
-    problems += _failed_requests(job, whole)
+    problems += failed_requests(job, whole)
     rows = output.rows(f"{stem}_details.jsonl")
     problems += _incomplete(job, rows, "requests")
+    problems += each_once([row.get("id") for row in rows], "request")
     done = len(rows)
     figures = [
-        _figure(job, metric, _quantity(_total(whole, key), key, unit), done, f"{stem}.json")
+        _figure(job, metric, quantity(total(whole, key), key, unit), done, f"{stem}.json")
         for key, metric, unit in (
             ("Output Token Throughput", "output_token_throughput", "tok/s"),
             ("Request Throughput", "request_throughput", "req/s"),
@@ -153,16 +156,14 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     figures += _latencies(job, output.text(f"{stem}.csv"), done, f"{stem}.csv")
     answers = _answers(output)
     items = tuple(_item(row, answers) for row in rows)
-    problems += _without_tokens(items) or _broken_off(output, items)
+    problems += latencies_can_be(figures)
+    problems += (
+        without_tokens(items)
+        or _broken_off(output, items)
+        or cut_short(job, [answers.get(row.get("uuid"), {}).get("tokens") for row in rows])
+        or contradictions(whole, rows)
+    )
     return Result(tuple(figures), items)
-
-
-def _without_tokens(items: tuple[Item, ...]) -> tuple[str, ...]:
-    """Find requests that AISBench calls successful though their stream brought no token."""
-    empty = sum(item.tokens is None or item.tokens < 1 for item in items)
-    if not empty:
-        return ()
-    return (f"{empty} of {len(items)} requests brought no token; see the server's log",)
 
 
 def _broken_off(output: Output, items: tuple[Item, ...]) -> tuple[str, ...]:
@@ -173,40 +174,6 @@ def _broken_off(output: Output, items: tuple[Item, ...]) -> tuple[str, ...]:
     return (f"{cut} of {len(items)} answers were broken off; see the server's log",)
 
 
-def _failed_requests(job: Job, whole: dict[str, Any]) -> tuple[str, ...]:
-    total, failed, good, tokens = (
-        number(_total(whole, key), key)
-        for key in (
-            "Total Requests",
-            "Failed Requests",
-            "Success Requests",
-            "Total Generated Tokens",
-        )
-    )
-    wanted = job.expected_items or total
-    found = []
-    if failed:
-        found.append(f"{failed:g} of {total:g} requests failed")
-    if not good or good != wanted:
-        found.append(f"{good:g} requests succeeded where {wanted:g} were asked for")
-    if tokens <= 0:
-        found.append("not one output token was generated")
-    return tuple(found)
-
-
-def _total(whole: dict[str, Any], key: str) -> object:
-    stages = whole.get(key)
-    return stages.get("total") if isinstance(stages, dict) else None
-
-
-def _quantity(said: object, what: str, unit: str) -> tuple[float, str]:
-    match = re.fullmatch(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?) (\S+)", str(said))
-    ours, factor = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
-    if match is None or ours != unit:
-        raise Unreadable(f"{what} is {said!r}, not a number with a known unit of {unit}")
-    return float(match[1]) * factor, unit
-
-
 def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]:
     table = {row.get("Performance Parameters"): row for row in csv.DictReader(io.StringIO(text))}
     missing = LATENCIES.keys() - table.keys()
@@ -214,7 +181,7 @@ def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]
         raise Unreadable(f"{source} has no row {', '.join(sorted(missing))}")
     return [
         _figure(
-            job, f"{ours}_{stat}", _quantity(table[theirs].get(column), theirs, "ms"), done, source
+            job, f"{ours}_{stat}", quantity(table[theirs].get(column), theirs, "ms"), done, source
         )
         for theirs, ours in LATENCIES.items()
         for column, stat in STATISTICS.items()

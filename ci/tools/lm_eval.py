@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
+from ci.tools.consistent import count, each_once
 from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
 
 if TYPE_CHECKING:
@@ -140,6 +141,10 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     problems += _incomplete(job, results, samples)
     value = 100 * number(_at(results, "results", _task(job), f"exact_match,{FILTER}"), "the score")
     items = tuple(Item(str(row.get("doc_id")), correct=_correct(row)) for row in samples)
+    problems += each_once([item.id for item in items], "sample")
+    unscored = sum(item.correct is None for item in items)
+    if unscored:
+        problems.append(f"{unscored} of {len(items)} samples have no score of 0 or 1")
     right = sum(item.correct is True for item in items)
     if items and abs(100 * right / len(items) - value) > 1e-6:  # noqa: PLR2004
         problems.append(f"the score is {value:g} %, but {right} of {len(items)} items are right")
@@ -160,7 +165,7 @@ def _incomplete(
     results: dict[str, Any],
     samples: tuple[dict[str, Any], ...],
 ) -> tuple[str, ...]:
-    scored = number(_at(results, "n-samples", _task(job), "effective"), "n-samples")
+    scored = count(_at(results, "n-samples", _task(job), "effective"), "n-samples")
     wanted = job.expected_items or scored
     found = []
     if scored != wanted or not wanted:
@@ -191,4 +196,4 @@ def _response(row: dict[str, Any]) -> str:
 
 def _correct(row: dict[str, Any]) -> bool | None:
     score = row.get("exact_match")
-    return score == 1 if isinstance(score, int | float) else None
+    return score == 1 if isinstance(score, int | float) and score in {0, 1} else None

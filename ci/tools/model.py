@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ci.documents.json_text import bound_values, read_json
 from ci.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -45,11 +45,20 @@ class Job:
 
     @property
     def expected_items(self) -> int:
-        """How many items a complete run has."""
-        wanted = self.benchmark.num_prompts
-        if wanted is None or self.dataset.items == 0:
-            return wanted or self.dataset.items
-        return min(wanted, self.dataset.items)
+        """How many items a complete run has; 0 where neither case nor dataset tells."""
+        return items_asked(self.benchmark, self.dataset)
+
+
+# These make their own prompts, as many as asked; of the others none asks an item twice.
+MAKES_PROMPTS = frozenset({"vllm_bench"})
+
+
+def items_asked(benchmark: Benchmark, dataset: Dataset) -> int:
+    """How many items a complete run has; 0 where neither case nor dataset tells."""
+    wanted = benchmark.num_prompts
+    if wanted is None or dataset.items == 0 or benchmark.tool in MAKES_PROMPTS:
+        return wanted or dataset.items
+    return min(wanted, dataset.items)
 
 
 @dataclass(frozen=True)
@@ -90,12 +99,15 @@ class Output:
 
     def object(self, pattern: str) -> dict[str, Any]:
         """Read a file that holds one JSON object, or raise Unreadable."""
-        return _object(self.text(pattern), pattern)
+        return _object(_readable(read_json, self.text(pattern), pattern), pattern)
 
     def rows(self, pattern: str) -> tuple[dict[str, Any], ...]:
         """Read a file that holds one JSON object a line, or raise Unreadable."""
-        lines = self.text(pattern).splitlines()
-        return tuple(_object(line, pattern) for line in lines if line.strip())
+        text = self.text(pattern)
+        _readable(bound_values, text, pattern)
+        # Not `splitlines`: JSON's strings may hold other line ends, such as U+2028.
+        lines = (line for line in text.split("\n") if line.strip())
+        return tuple(_object(_readable(read_json, line, pattern), pattern) for line in lines)
 
 
 @dataclass(frozen=True)
@@ -148,11 +160,14 @@ class Unreadable(InfrastructureError):  # noqa: N818 - says what a tool's file i
     """A file that a tool left is missing or not what it should be; the message says which."""
 
 
-def _object(text: str, name: str) -> dict[str, Any]:
+def _readable(reader: Callable[[str], object], text: str, name: str) -> object:
     try:
-        value = json.loads(text)
+        return reader(text)
     except ValueError as error:
         raise Unreadable(f"{name} is not JSON ({error}); see the tool's log") from error
+
+
+def _object(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unreadable(f"{name} holds {type(value).__name__} where an object is expected")
     return value
@@ -160,11 +175,24 @@ def _object(text: str, name: str) -> dict[str, Any]:
 
 def number(value: object, what: str) -> float:
     """Take a finite number that is no bool, or raise Unreadable."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MOST:
+        raise Unreadable(
+            f"{what} is a whole number of {value.bit_length()} bits; nothing is so much"
+        )
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Unreadable(f"{what} is {value!r}, not a number")
+        raise Unreadable(f"{what} is {shortened(value)}, not a number")
     return float(value)
 
 
+def shortened(value: object) -> str:
+    """Show a value of a tool's file in a message, however long it is."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"
+
+
+# Whole numbers above it are no exact floats, and no count of anything here.
+MOST = 1 << 53
+SHOWN_CHARS = 100
 # How a file that is not what it should be shows in the code that takes it apart.
 UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, csv.Error)
 

@@ -6,6 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
+from ci.tools.consistent import (
+    count,
+    latencies_can_be,
+    least_tokens,
+    not_negative,
+    parts_make_the_whole,
+    rate_fits,
+)
 from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
 from ci.vllm.version import is_before
 
@@ -31,6 +39,12 @@ READY_S = 60
 # vllm/benchmarks/serve.py in the wheel of each version from 0.11.0 to 0.33.0. All else that is
 # sent or read here is the same in all of them.
 SINCE = "0.11.1"
+COUNTS = ("num_prompts", "completed", "total_output_tokens")
+# Lists with an entry for each request; not every version has all of them.
+PER_REQUEST = ("input_lens", "generated_texts")
+LATENCIES = ("ttfts", "itls", "latencies")
+# Here `args.ignore_eos = True` was read for random prompts, and not in 0.11.0.
+ALWAYS_SINCE = "0.27.1"
 LATER_OPTIONS = ("--presence-penalty", "--repetition-penalty", "--extra-body")
 
 
@@ -96,7 +110,15 @@ def _sampling(job: Job) -> tuple[str, ...]:
             f"out what the case asks for with it, or serve vLLM {SINCE} or later",
         )
     pairs = [word for option in given.items() for word in option]
-    return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * bool(bench.ignore_eos))
+    return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * _ignores_eos(job))
+
+
+def _ignores_eos(job: Job) -> bool:
+    """Whether the server is told to go on after the end of a text: unless the case says no.
+
+    Only so does a stream that broke off show. Newer versions tell it so whatever they are asked.
+    """
+    return job.benchmark.ignore_eos is not False or is_before(job.vllm, ALWAYS_SINCE) is False
 
 
 def parse(job: Job, output: Output) -> Result:
@@ -108,7 +130,8 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     name = OUTPUTS[0]
     result = output.object(name)
     problems += _incomplete(job, result)
-    done = int(number(result.get("completed"), "completed"))
+    problems += _contradictions(job, result)
+    done = count(result.get("completed"), "completed")
     figures = {
         "output_token_throughput": ("output_throughput", "tok/s"),
         "request_throughput": ("request_throughput", "req/s"),
@@ -128,14 +151,45 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
         )
         for metric, (key, unit) in figures.items()
     )
+    problems += latencies_can_be(measurements)
     return Result(measurements, _items(result))
 
 
-def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
-    asked, done, tokens = (
-        number(result.get(key), key) for key in ("num_prompts", "completed", "total_output_tokens")
+def _contradictions(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
+    """Find figures that cannot all be true of one run."""
+    asked, done, tokens = (count(result.get(key), key) for key in COUNTS)
+    lengths = _list(result, "output_lens")
+    duration_s = number(result.get("duration"), "duration")
+    for key in LATENCIES:
+        not_negative(result.get(key, []), key)
+    of_each = [
+        f"the result contradicts itself: {asked} prompts, but {len(_list(result, key))} {key}"
+        for key in ("errors", *(key for key in (*PER_REQUEST, *LATENCIES) if key in result))
+        if len(_list(result, key)) != asked
+    ]
+    failed = count(_failed(job, result, asked - done), "failed") if done <= asked else 0
+    rates = {
+        "output_throughput": ("output tokens", tokens),
+        "request_throughput": ("requests", done),
+    }
+    return (
+        *of_each,
+        *parts_make_the_whole(("prompts", asked), {"completed": done, "failed": failed}),
+        *parts_make_the_whole(
+            ("output tokens", tokens),
+            {"in output_lens": sum(count(one, "output_lens") for one in lengths)},
+        ),
+        *(
+            problem
+            for key, total in rates.items()
+            for problem in rate_fits((key, number(result.get(key), key)), total, duration_s)
+        ),
     )
-    failed = _failed(job, result, asked - done)
+
+
+def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
+    asked, done, tokens = (count(result.get(key), key) for key in COUNTS)
+    failed = max(_failed(job, result, asked - done), 0)
     found = []
     if asked != job.expected_items:
         found.append(f"{asked:g} prompts were sent where {job.expected_items} were asked for")
@@ -158,7 +212,7 @@ def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ..
     Every version does so; nothing but the tokens that are missing tells of it.
     """
     bench, lengths = job.benchmark, _list(result, "output_lens")
-    least = bench.max_out_len if bench.ignore_eos else 1
+    least = least_tokens(job, ignore_eos=_ignores_eos(job))
     short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
     if len(lengths) != job.expected_items:
         return (f"{len(lengths)} outputs are in the result where {job.expected_items} belong",)

@@ -34,6 +34,8 @@ class Oracle:
         right: indexes of the items that are answered rightly.
         die_after: after so many completions every connection is cut and no new one answered.
         silent: answer with no text and zero tokens.
+        error_after: after so many completions every stream sends one token and an error event, then
+            ends as any other, as vLLM's do when the engine has failed; what is no stream gets 500.
         asked: how often each item was asked for.
     """
 
@@ -41,6 +43,7 @@ class Oracle:
     right: frozenset[int]
     die_after: int | None = None
     silent: bool = False
+    error_after: int | None = None
     asked: dict[int, int] = field(default_factory=dict)
     completions: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,6 +61,10 @@ class Oracle:
         answer = self.questions[index].answer
         said = answer if index in self.right else str(int(answer) + 1)
         return f"Let me think.\nanswer: \\boxed{{{said}}}"
+
+    def fails(self) -> bool:
+        """Whether the completion that was counted last ends in an error."""
+        return self.error_after is not None and self.completions > self.error_after
 
     def dead(self) -> bool:
         """Count a completion; true once the server has had enough."""
@@ -113,26 +120,49 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self, body: dict[str, Any], *, chat: bool) -> None:
         prompt = _prompt(body)
-        text = self.oracle.reply(prompt)
+        text, reason = _to_its_end(self.oracle.reply(prompt), body)
         usage = _usage(prompt, text)
+        if self.oracle.fails():
+            self._fail(chat=chat, stream=bool(body.get("stream")))
+            return
         if body.get("stream"):
-            self._stream(text, usage, chat=chat)
+            self._stream(text, usage, reason, chat=chat)
             return
         said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-        choice = {"index": 0, "finish_reason": "stop", **said}
+        choice = {"index": 0, "finish_reason": reason, **said}
         self._send(200, {"id": "1", "model": MODEL, "choices": [choice], "usage": usage})
 
-    def _stream(self, text: str, usage: dict[str, int], *, chat: bool) -> None:
+    def _stream(self, text: str, usage: dict[str, int], reason: str, *, chat: bool) -> None:
+        self._begin_stream()
+        for piece in text.split(" ") if text else []:
+            self._token(piece, chat=chat)
+        end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+        self._event({"choices": [{"index": 0, "finish_reason": reason, **end}]})
+        self._event({"choices": [], "usage": usage})
+        self._end_stream()
+
+    def _fail(self, *, chat: bool, stream: bool) -> None:
+        error = {"message": "EngineCore encountered an issue", "type": "InternalServerError"}
+        error |= {"param": None, "code": 500}
+        if not stream:
+            self._send(500, {"error": error})
+            return
+        self._begin_stream()
+        self._token("Let", chat=chat)
+        self.wfile.write(f"data: {json.dumps({'error': error})}\n\n".encode())
+        self._end_stream()
+
+    def _begin_stream(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
-        for piece in text.split(" ") if text else []:
-            said = {"delta": {"content": piece + " "}} if chat else {"text": piece + " "}
-            self._event({"choices": [{"index": 0, "finish_reason": None, **said}]})
-        end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
-        self._event({"choices": [{"index": 0, "finish_reason": "stop", **end}]})
-        self._event({"choices": [], "usage": usage})
+
+    def _token(self, piece: str, *, chat: bool) -> None:
+        said = {"delta": {"content": piece + " "}} if chat else {"text": piece + " "}
+        self._event({"choices": [{"index": 0, "finish_reason": None, **said}]})
+
+    def _end_stream(self) -> None:
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
 
@@ -157,6 +187,14 @@ def _prompt(body: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content)
+
+
+def _to_its_end(text: str, body: dict[str, Any]) -> tuple[str, str]:
+    """The answer and why it ends: where its end is to be ignored, it goes on to the last token."""
+    if not body.get("ignore_eos") or not text:
+        return text, "stop"
+    missing = (body.get("max_tokens") or body["max_completion_tokens"]) - len(text.split())
+    return " ".join([text, *["more"] * missing]), "length"
 
 
 def _usage(prompt: str, text: str) -> dict[str, int]:

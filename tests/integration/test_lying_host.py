@@ -46,7 +46,7 @@ benchmarks:
     tool: vllm_bench
     dataset_path: lamplighter/arithmetic
     num_prompts: 4
-    max_out_len: 64
+    max_out_len: 6
     batch_size: 4
     baseline: 0.001
     threshold: 0.5

@@ -75,6 +75,18 @@ def test_what_cannot_be_resolved_says_why(packages, said):
     assert said in str(failed.value)
 
 
+@pytest.mark.parametrize("output", ["\\033[31mred\\033[0m why", "\\377 why", "\\007why\\rno"])
+def test_what_uv_repeats_of_an_index_commands_no_terminal(tmp_path, monkeypatch, output):
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\nprintf '{output}\\n' >&2\nexit 2\n", "utf-8")
+    uv.chmod(0o755)
+    monkeypatch.setattr(resolve_packages, "_uv", lambda: str(uv))
+    with pytest.raises(PreparationFailed, match="why") as failed:
+        resolve(RECIPE, "x86_64")
+    assert str(failed.value).isprintable()
+    assert all(line.isprintable() for line in failed.value.tail)
+
+
 def test_an_interrupt_ends_uv(tmp_path, monkeypatch):
     uv = tmp_path / "uv"
     uv.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n", "utf-8")

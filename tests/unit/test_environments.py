@@ -10,7 +10,8 @@ import pytest
 import yaml
 from packaging.version import Version
 
-from ci.catalog import environments
+from ci.catalog import aisbench as aisbench_confs
+from ci.catalog import datasets, environments
 from ci.catalog.environments import Place
 from ci.errors import UserError
 
@@ -143,22 +144,92 @@ def test_any_other_model_is_the_operators_own_folder():
     assert environments.model(MODELS, "/models/Qwen3-235B-A22B", serving) is None
 
 
+GOOD = "versions:\n  '1.0':\n    cpu:\n      python: '3.11'\n      packages: [a==1]\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("data", "problem"),
     [
-        ("versions: {'1.0': {cpu: {python: '3.11', packges: [a==1]}}}", "packges"),
-        ("versions: {'1.0': {tpu: {python: '3.11', packages: [a==1]}}}", "tpu"),
-        ("versions: {'1.0': {cpu: {python: 3.11, packages: [a==1]}}}", "python"),
-        ("versions: [", "not YAML"),
+        (GOOD + "      packges: [b==1]\n", "6:7: versions.1.0.cpu.packges: unknown key; did you"),
+        (GOOD.replace("cpu", "tpu"), "3:5: versions.1.0.tpu: expected 'cpu', 'cuda' or 'ascend'"),
+        (GOOD.replace("'3.11'", "3.11"), "4:15: versions.1.0.cpu.python: expected text, found"),
+        (GOOD.replace("'3.11'", "'2.7'"), "4:15: versions.1.0.cpu.python: '2.7' is not a Python"),
+        (GOOD.replace("[a==1]", "[]"), "5:17: versions.1.0.cpu.packages: is empty; write"),
+        (GOOD.replace("[a==1]", "a==1"), "5:17: versions.1.0.cpu.packages: expected a list"),
+        (
+            GOOD.replace("      python: '3.11'\n", ""),
+            "3:5: versions.1.0.cpu.python: missing; it is",
+        ),
+        (GOOD + "  '1.0': {}\n", "6:3: versions.1.0: written twice, first on line 2; remove one"),
+        (GOOD + "    cpu: {}\n", "6:5: versions.1.0.cpu: written twice, first on line 3"),
+        (GOOD.replace("'1.0'", "1.0"), "2:3: versions: a key has to be text; put '1.0' in quotes"),
+        (GOOD + "python: '3.11'\n", "6:1: python: unknown key here; it belongs under 'versions'"),
+        (GOOD + "--- {}\n", "6:1: a second document begins here"),
+        ("versions: [", "2:1: not valid YAML"),
+        ("- versions\n", "1:1: expected a mapping of keys to values, found a list"),
+        ("versions:\n", "1:10: versions: expected a mapping of keys to values, found nothing"),
+        ("vllm: {}\n", "1:1: vllm: unknown key"),
+        ("", "1:1: the file is empty"),
+        (GOOD.encode() + b"# \xff\n", "6:3: not UTF-8 text; save the file as UTF-8"),
     ],
 )
-def test_a_broken_file_is_refused_with_its_name_and_key(tmp_path, text, said):
+def test_a_broken_versions_file_is_refused_with_line_key_and_advice(tmp_path, data, problem):
     path = tmp_path / "versions.yaml"
-    path.write_text(text)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
     with pytest.raises(UserError) as refused:
         environments.load_versions(path)
-    assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert f"{path}:{problem}" in str(refused.value)
+
+
+READERS = {
+    "versions.yaml": environments.load_versions,
+    "tools.yaml": environments.load_tools,
+    "models.yaml": environments.load_models,
+    "datasets.yaml": datasets.load,
+}
+
+
+@pytest.mark.parametrize("file", READERS)
+def test_every_file_of_the_project_is_read_with_positions(tmp_path, file):
+    path = tmp_path / file
+    section = file.removesuffix(".yaml")
+    for data, problem in {
+        b"\xff": f"{path}:1:1: not UTF-8 text",
+        f"{section}: {{}}\n{section}: {{}}".encode(): f"{path}:2:1: {section}: written twice",
+        f"{section}: {{x: [1]}}".encode(): f"{path}:1:",
+        f"{section}: {{}}\nnope: 1".encode(): f"{path}:2:1: nope: unknown key",
+    }.items():
+        path.write_bytes(data)
+        with pytest.raises(UserError) as refused:
+            READERS[file](path)
+        assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize("file", READERS)
+def test_a_file_that_cannot_be_read_says_why(tmp_path, file):
+    for path in (tmp_path, tmp_path / file):
+        with pytest.raises(UserError, match=r"cannot be read: .*; check the path"):
+            READERS[file](path)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"\xff", "1:1: not UTF-8 text"),
+        (b"version: 1.0\ndatasets: {}", "1:10: version: expected text"),
+        (b"version: a\ndatasets: {}\ndatasets: {}", "3:1: datasets: written twice"),
+        (b"version: a\ndatasets: {x: [y]}", "2:15: datasets.x: expected text, found a list"),
+    ],
+)
+def test_a_broken_list_of_aisbenchs_names_is_refused(tmp_path, monkeypatch, data, problem):
+    path = tmp_path / "aisbench.yaml"
+    path.write_bytes(data)
+    monkeypatch.setattr(aisbench_confs, "FILE", path)
+    aisbench_confs.known.cache_clear()
+    with pytest.raises(UserError) as refused:
+        aisbench_confs.known()
+    aisbench_confs.known.cache_clear()
+    assert f"{path}:{problem}" in str(refused.value)
 
 
 @pytest.mark.parametrize("recipe", ["make_environment.py", "convert_model.py"])

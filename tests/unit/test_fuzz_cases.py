@@ -70,7 +70,8 @@ test_cases:
             threshold: 5}
       perf: {case_type: performance, dataset_path: gsm8k, max_out_len: 64, batch_size: 4,
              baseline: 50, threshold: 0.9}
-    benchmark_comparisons_args: [{metric: TTFT, baseline: perf, target: perf, ratio: 0.8}]
+      warm: {case_type: performance, dataset_path: gsm8k, max_out_len: 64, batch_size: 4}
+    benchmark_comparisons_args: [{metric: TTFT, baseline: perf, target: warm, ratio: 0.8}]
   - name: two
     model: m
     service_mode: epd

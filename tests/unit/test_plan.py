@@ -36,6 +36,7 @@ benchmarks:
         num_prompts: 8, max_out_len: 4, batch_size: 2, baseline: 50, threshold: 5}}
 {more}
 """
+MORE = "8 items of d, which has no more (9 are asked for), acc"
 SERVING = Preparation("vllm-1", "localhost", "environment", "/w/envs/vllm-1", "f", {})
 MODEL = Preparation("tiny", "localhost", "model", "/w/models/tiny", "f", {})
 TOOL = Preparation("aisbench", "localhost", "environment", "/w/envs/aisbench", "f", {})
@@ -167,6 +168,20 @@ def test_text_has_every_command_ready_to_paste_and_no_secret():
     assert 'export PATH="/w/envs/vllm-1/bin:$PATH"' in text
     assert "8 items of d, accuracy ≥ 50 - 5 pp" in text
     assert "hush-hush" not in text
+
+
+def test_text_says_how_many_are_asked_of_a_small_dataset():
+    plan = plan_of()
+    [one] = plan.evaluations
+    for asked, items, text in (
+        (8, 8, "8 items of d, acc"),
+        (9, 8, MORE),
+        (None, 0, "all items of d"),
+    ):
+        benchmark = one.benchmark.model_copy(update={"num_prompts": asked})
+        dataset = replace(one.dataset, items=items)
+        changed = replace(one, benchmark=benchmark, dataset=dataset)
+        assert text in as_text(replace(plan, evaluations=(changed,)))
 
 
 def test_values_have_the_documented_shape():

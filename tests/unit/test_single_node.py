@@ -327,6 +327,31 @@ BAD = {
         [("target: warm", "target: wram")],
         (25, 40, "test_cases[0].benchmark_comparisons_args[0].target", "did you mean 'warm'?"),
     ),
+    "comparison with itself": (
+        ONE,
+        [("target: warm", "target: cold")],
+        (25, 40, "test_cases[0].benchmark_comparisons_args[0].target", "compared with itself"),
+    ),
+    **{
+        f"comparison with the ratio {ratio}": (
+            ONE,
+            [("ratio: 0.5", f"ratio: {ratio}")],
+            (25, 61, "test_cases[0].benchmark_comparisons_args[0].ratio", message),
+        )
+        for ratio, message in (
+            ("0", "at least 0.01"),
+            ("-1", "at least 0.01"),
+            ("1.0e-300", "at least 0.01"),
+            ("0.0099", "at least 0.01"),
+            ("100.1", "at most 100"),
+            ("1.0e+308", "at most 100"),
+            (".inf", "number"),
+            ("-.inf", "number"),
+            (".nan", "number"),
+            ("1" + "0" * 400, "number"),
+            ("true", "number"),
+        )
+    },
     "comparison by an unknown sign": (
         ONE,
         [('operator: "<"', 'operator: "!="')],

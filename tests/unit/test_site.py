@@ -63,7 +63,8 @@ def test_hosts_of_a_cluster(lab, hosts, count, found):
         (["a", "bb"], 2, {"cluster": "lab"}, "bb not in "),
         (["a", "a"], 2, {"cluster": "lab"}, "nodes 0 and 1 would both run on a"),
         (["x", "me@x"], 2, {}, "nodes 0 and 1 would both run on x"),
-        ([], 2, {}, "add `cluster_hosts: [HOST, HOST]`, give --cluster NAME, or --local"),
+        ([], 2, {}, "add `cluster_hosts: [HOST, HOST]`, or give --cluster NAME, or --local"),
+        ([], 2, {}, "c.yaml: names no hosts; add"),
         (["x"], 1, {"local": True, "cluster": "lab"}, "--local and --cluster"),
         (["x"], 1, {"workspace": "w"}, "--workspace w: on x it has to be a whole path"),
     ],
@@ -73,6 +74,26 @@ def test_no_hosts_for_the_nodes(lab, hosts, count, how, said):
     with pytest.raises(UserError) as refused:
         chosen(case_of(hosts, count), **how)
     assert said in str(refused.value)
+
+
+def test_a_form_without_cluster_hosts_is_advised_to_take_flags_alone():
+    entry = "{name: a, model: m, server_cmd: [--port, '8000']}"
+    (case,) = parse(f"test_cases: [{entry}]".encode(), "one.yaml")
+    with pytest.raises(UserError) as refused:
+        chosen(case)
+    assert str(refused.value) == (
+        "one.yaml: a file of this form names no hosts; give --cluster NAME, or --local to run on "
+        "this machine"
+    )
+
+
+@pytest.mark.parametrize("below", ["", "/x", "/x/y"])
+def test_a_workspace_is_a_folder(tmp_path, below):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(UserError, match=f"{file}{below}: is a file, but the workspace has to be"):
+        workspace_of(f"{file}{below}")
+    assert workspace_of(str(tmp_path / "new")) == str(tmp_path / "new")
 
 
 @pytest.mark.parametrize("hosts", [["localhost", "127.0.0.1"], ["::1", "::1"]])

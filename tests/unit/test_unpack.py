@@ -7,7 +7,7 @@ import io
 import os
 import tarfile
 import zlib
-from itertools import count, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING
 
 import hostile_archives as hostile
@@ -16,13 +16,21 @@ from hostile_archives import archive, file, folder, hard_link, header, long_name
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.connect.tar_stream import MAX_BYTES, ArchiveTooLarge, BadArchive, TarStream
+from ci.connect.tar_stream import (
+    MAX_BYTES,
+    MAX_HEADER_BYTES,
+    ArchiveTooLarge,
+    BadArchive,
+    TarStream,
+    _records,
+)
 from ci.connect.unpack import MAX_NAMED, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TERABYTE = 1 << 40
+EIGHT_GB = 8 << 30
 ESCAPE = b"\x1b]0;owned\x07"
 
 
@@ -96,6 +104,20 @@ REFUSED = {
     "an extended header alone": pax((b"path", b"a")) + hostile.END,
     "an extended header of another length": header(b"x", b"x", 9)
     + hostile.padded(b"99 path=a")
+    + file(b"a"),
+    "an extended header of many records": pax(*((b"%d" % n, b"") for n in range(257))) + file(b"a"),
+    "an extended header with a key twice": pax((b"path", b"a"), (b"path", b"b")) + file(b"a"),
+    "an extended header of 8 GB": header(b"x", b"x", EIGHT_GB - 1),
+    "an extended header of 8 GB, binary": header(
+        b"x", b"x", b"\x80" + EIGHT_GB.to_bytes(11, "big")
+    ),
+    "a long name of 8 GB, binary": header(b"x", b"L", b"\x80" + EIGHT_GB.to_bytes(11, "big")),
+    "a header just over its bound": header(b"x", b"x", MAX_HEADER_BYTES + 1),
+    "a long name twice": long_name(b"a") * 2 + file(b"a"),
+    "a long name alone": long_name(b"a") + hostile.END,
+    "a sparse map in pax records": pax((b"GNU.sparse.map", b"0,1")) + file(b"a"),
+    "an extended header whose first record has no space": header(b"x", b"x", 600)
+    + hostile.padded(b"1" * 600)
     + file(b"a"),
     "an extended header without end": header(b"x", b"x", 4) + hostile.padded(b"7777") + file(b"a"),
     "an extended header of length 0": header(b"x", b"x", 7)
@@ -226,6 +248,64 @@ def test_a_million_entries(local: Path, kind: str):
     with pytest.raises(ArchiveTooLarge, match="100 entries"):
         unpack(many.__next__, local, max_entries=100)
     assert len(tree(local)) <= 100 + 8
+
+
+REPEATED = {
+    "a folder": folder(b"a/"),
+    "the folder itself": folder(b"./"),
+    "a folder, deep": folder(b"a/b/c/d/e/f/g/"),
+    "a folder with an extended header": pax((b"comment", b"x")) + folder(b"a/"),
+    "a folder with a long name": long_name(b"a/") + folder(b"b"),
+}
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_what_makes_nothing_new_is_counted_as_well(local: Path, what: str):
+    again = hostile.endless(repeat(REPEATED[what], 1_000_000))
+    with pytest.raises(ArchiveTooLarge, match="100 entries"):
+        unpack(again.__next__, local, max_entries=100)
+    assert len(tree(local)) <= 7
+
+
+def test_as_many_entries_as_the_bound_are_unpacked(local: Path):
+    members = [folder(b"a/"), *(file(b"a/%d" % number) for number in range(9))]
+    assert unpacked(archive(*members), local, max_entries=10) == ()
+    assert len(tree(local)) == 10
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are copied out of them."""
+
+    copied = 0
+
+    def __getitem__(self, key):
+        part = super().__getitem__(key)
+        Counted.copied += len(part) if isinstance(key, slice) else 1
+        return part if isinstance(key, int) else Counted(part)
+
+
+@pytest.mark.parametrize("records", [1, 10, 256])
+def test_a_pax_header_is_copied_a_few_times_at_most(records: int):
+    """Not once for each of its records, which takes hours where there are thousands."""
+    data = Counted(b"".join(hostile.record((b"k%d" % n, b"x" * 200)) for n in range(records)))
+    Counted.copied = 0
+    assert len(_records(data)) == records
+    assert Counted.copied <= 3 * len(data)
+
+
+EMPTY_BLOCK = b"\0\0\0\xff\xff"  # of deflate: stored, of no length
+GZIP = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+NOTHING_COMES = {
+    "empty blocks": (GZIP, EMPTY_BLOCK * 1000),
+    "the name in gzip's header": (GZIP[:3] + b"\x08" + GZIP[4:], b"n" * 5000),
+}
+
+
+@pytest.mark.parametrize("how", NOTHING_COMES)
+def test_what_unpacks_to_nothing_does_not_go_on_for_ever(local: Path, how: str):
+    begin, more = NOTHING_COMES[how]
+    with pytest.raises(ArchiveTooLarge, match="compressed bytes"):
+        unpack(chain([begin], repeat(more)).__next__, local, max_bytes=1 << 20)
 
 
 def test_an_archive_without_end_is_not_read_for_ever(local: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ci.catalog.environments import Environment
-from ci.catalog.index_page import Release
+from ci.commands.index_page import Release
 from ci.commands.version_table import Entry, entries, entries_text, packages_of, releases_text
 
 

@@ -64,7 +64,7 @@ def test_performance_is_read() -> None:
         (without("failed"), "failed is None"),
         (without("errors"), "no list errors"),
         (without("output_lens"), "no list output_lens"),
-        (with_values(output_lens=[6, 6, 0, 6]), "1 of 4 requests ended with fewer than 1 output"),
+        (with_values(output_lens=[6, 6, 0, 6]), "1 of 4 requests ended with fewer than 6 output"),
         (with_values(output_lens=[6, 6, 6]), "3 outputs are in the result where 4 belong"),
         (with_values(output_lens=[6, 6, None, 6]), "output_lens is None"),
         (without("p99_ttft_ms"), "p99_ttft_ms is None"),
@@ -147,10 +147,18 @@ def test_no_broken_run_of_any_version_passes(vllm: str, fault: str, problems: li
 
 
 @pytest.mark.parametrize("vllm", CAPTURED_VERSIONS)
-def test_without_ignore_eos_an_answer_has_at_least_one_token(vllm: str) -> None:
-    (problem,) = of_version(vllm, "error-event", ignore_eos=False)
-    assert problem.startswith("1 of 4 requests ended with fewer than 1 output tokens")
-    assert of_version(vllm, "whole", ignore_eos=False) == ()
+@pytest.mark.parametrize("ignore_eos", [None, False])
+def test_whatever_the_case_says_a_stream_that_broke_off_is_found(
+    vllm: str,
+    ignore_eos: bool | None,  # noqa: FBT001 - a table's column
+) -> None:
+    (problem,) = of_version(vllm, "error-event", ignore_eos=ignore_eos)
+    if vllm == "0.11.0" and ignore_eos is False:
+        # It alone then sends no ignore_eos: an answer has at least one token.
+        assert problem.startswith("1 of 4 requests ended with fewer than 1 output tokens")
+    else:
+        assert problem.startswith("2 of 4 requests ended with fewer than 8 output tokens")
+    assert of_version(vllm, "whole", ignore_eos=ignore_eos) == ()
 
 
 @pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
@@ -170,7 +178,7 @@ def test_the_command_says_what_the_case_says() -> None:
     assert argv[:3] == ("/env/bin/vllm", "bench", "serve")
     assert option(argv, "--num-prompts") == "4"
     assert option(argv, "--max-concurrency") == "4"
-    assert option(argv, "--random-output-len") == "64"
+    assert option(argv, "--random-output-len") == "6"
     assert option(argv, "--request-rate") == "2.5"
     assert option(argv, "--base-url") == "http://10.0.0.1:8000"
     assert option(argv, "--tokenizer") == "/models/qwen"
@@ -193,7 +201,18 @@ def test_request_options_go_along() -> None:
 def test_no_request_rate_means_all_at_once() -> None:
     argv = command(job("vllm_bench", "performance")).argv
     assert option(argv, "--request-rate") == "inf"
-    assert "--ignore-eos" not in argv
+
+
+def test_answers_go_on_to_the_last_token_unless_the_case_says_no() -> None:
+    for ignore_eos, vllm, sent in (
+        (None, "0.11.0", True),
+        (True, "0.11.0", True),
+        (False, "0.11.0", False),
+        (False, "", False),
+        (False, "0.32.0", True),
+    ):
+        argv = command(job("vllm_bench", "performance", ignore_eos=ignore_eos, vllm=vllm)).argv
+        assert ("--ignore-eos" in argv) is sent
 
 
 @pytest.mark.parametrize(

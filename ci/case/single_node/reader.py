@@ -113,6 +113,7 @@ def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem])
         device=entry.device,
         npu_per_node=0 if entry.device == "cpu" else servers.devices(nodes),
         hosts=(),
+        may_name_hosts=False,
         num_hosts=1,
         nodes=nodes,
         benchmarks=tuple(

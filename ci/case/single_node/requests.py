@@ -68,6 +68,9 @@ def defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]
         if one is not None and one.case_type == "performance"
     ]
     for at, one in enumerate(entry.benchmark_comparisons_args or ()):
+        if one.target == one.baseline:
+            message = f"{one.target!r} is compared with itself, which says nothing; name another"
+            yield source.at_key((*path, "benchmark_comparisons_args", at, "target"), message)
         for key in ("baseline", "target"):
             name = getattr(one, key)
             if name not in figures:

@@ -19,6 +19,7 @@ from typing import Any
 
 # It lies beside this file, here and on a host.
 from uv_settings import (  # type: ignore[import-not-found]
+    INDEX_NAME,
     Way,
     answer_of,
     holds_torch,
@@ -73,7 +74,7 @@ def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
     advice = "Install uv (`pip install uv`) on this host, or python3-venv and pip, and run again."
     folder = os.path.dirname(os.path.dirname(own))
     index = env.get("UV_DEFAULT_INDEX") or os.environ.get("UV_DEFAULT_INDEX")
-    for_pip = {**env, "PIP_INDEX_URL": index} if index else env
+    for_pip = {**env, "PIP_INDEX_URL": INDEX_NAME.sub("", index)} if index else env
     run([sys.executable, "-m", "venv", "--clear", folder], advice=advice)
     run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "uv"], for_pip, advice)
     return own

@@ -20,8 +20,10 @@ from urllib.parse import urlsplit
 # What a controller offers, as JSON: `proxy`, a URL that is a secret, and `links`: for each of its
 # folders of wheels where that is offered, and which builds of PyTorch are in it. Or why it cannot.
 WAY, NO_WAY = "LAMPLIGHTER_WAY", "LAMPLIGHTER_NO_WAY"
-# pip's own variable: with any value but these it installs from folders alone.
-NO_INDEX, MEANS_NOT = "PIP_NO_INDEX", ("", "0", "false", "no", "off")
+# pip's own variable: it installs from folders alone. These values of it, and of uv's, say no.
+NO_INDEX, MEANS_NO = "PIP_NO_INDEX", ("", "0", "false", "f", "no", "n", "off")
+# uv lets an index have a name, `name=URL`, which pip does not know.
+INDEX_NAME = re.compile(r"^[^:=]*=")
 # The controller's certificate authorities, beside this file: what it trusts may be behind its own.
 AUTHORITIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "authorities.pem")
 CONNECT_S = 2.0
@@ -75,16 +77,22 @@ def python_of(uv: str, version: str) -> tuple[str, str]:
     return version, advice
 
 
+def means_yes(value: str) -> bool:
+    """Read a switch of pip's or uv's: they refuse any value but their words for yes and no."""
+    return value.lower() not in MEANS_NO
+
+
 def pip_settings() -> dict[str, str]:
     """What this machine's pip is told for installing, by option."""
     ask = ("config", "list")
     listed = answer_of(sys.executable, "-m", "pip", *ask) or answer_of("pip3", *ask)
     settings: dict[str, str] = {}
-    for line in listed.splitlines():  # its order: environment, then [global], then [install]
-        key, _, value = line.partition("=")
-        section, _, option = key.rpartition(".")
-        if section in (":env:", "global", "install"):
-            settings.setdefault(option, " ".join(ast.literal_eval(value).split()))
+    for wanted in ("global", "install", ":env:"):  # each goes before those in front of it
+        for line in listed.splitlines():
+            key, _, value = line.partition("=")
+            section, _, option = key.rpartition(".")
+            if section == wanted:
+                settings[option] = " ".join(ast.literal_eval(value).split())
     return settings
 
 
@@ -107,7 +115,7 @@ def index_settings() -> dict[str, str]:
     authorities = told.get("PIP_CERT") or pip.get("cert")
     if authorities and not told.get("SSL_CERT_FILE"):
         env["SSL_CERT_FILE"] = authorities
-    if (told.get(NO_INDEX) or pip.get("no-index", "")).lower() not in MEANS_NOT:
+    if means_yes(told.get(NO_INDEX) or pip.get("no-index", "")):
         env[NO_INDEX] = "1"
     return env
 
@@ -181,12 +189,18 @@ def through(proxy: str, cut_off: str, told: dict[str, str]) -> dict[str, str]:
 def index_hosts(told: dict[str, str]) -> list[tuple[str, int]]:
     """The hosts and ports of the indexes that uv will ask; none where it has a proxy already."""
     proxied = any(told.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"))
-    if proxied or told.get("UV_OFFLINE") or told.get(NO_INDEX):
+    if proxied or any(means_yes(told.get(name, "")) for name in ("UV_OFFLINE", NO_INDEX)):
         return []
     main = told.get("UV_DEFAULT_INDEX") or told.get("UV_INDEX_URL") or PYPI
     text = " ".join([main, told.get("UV_INDEX", ""), told.get("UV_EXTRA_INDEX_URL", "")])
-    parts = [urlsplit(url) for url in re.findall(r"https?://\S+", text)]
-    return [(part.hostname or "", part.port or PORTS[part.scheme]) for part in parts]
+    found = []
+    for url in re.findall(r"https?://\S+", text):
+        try:
+            part = urlsplit(url)
+            found.append((part.hostname or "", part.port or PORTS[part.scheme]))
+        except ValueError:  # uv says what is wrong with it
+            continue
+    return found
 
 
 def unreached(hosts: list[tuple[str, int]]) -> str:

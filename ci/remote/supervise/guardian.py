@@ -101,7 +101,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
     answer(answers, dict(supervisor.state, folder=folder))
     try:
         supervisor.loop()
-    except Exception as error:  # noqa: BLE001 - whatever it is, nothing may stay behind
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
         supervisor.fail(error)
     os._exit(0)
 

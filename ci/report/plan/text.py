@@ -12,6 +12,7 @@ from ci.plan.evaluations import job_of
 from ci.record.redact import redact_argv, redact_env
 from ci.report.plan import paste
 from ci.report.plan.picture import picture
+from ci.tools.model import items_asked
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
@@ -178,7 +179,10 @@ def _inputs(workspace: str, name: str) -> str:
 
 def _sentence(item: Evaluation) -> str:
     mark = item.benchmark
-    asked = f"{mark.num_prompts or item.dataset.items or 'all'} items of {item.dataset.name}"
+    number = items_asked(mark, item.dataset)
+    asked = f"{number or 'all'} items of {item.dataset.name}"
+    if number < (mark.num_prompts or 0):
+        asked += f", which has no more ({mark.num_prompts} are asked for)"
     return f"On {item.host}, {mark.name} with {mark.tool}: {asked}, {_bound(mark)}"
 
 

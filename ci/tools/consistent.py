@@ -1,0 +1,108 @@
+"""What has to hold between the figures of one result; where it does not, none can be judged. Pure.
+
+Each function gives the sentences for `Result.problems`; none when all holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ci.tools.model import Unreadable, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ci.tools.model import Job, Measurement
+
+# Tools round what they write: AISBench to four places.
+LAST_PLACE = 1e-4
+SHARE = 1e-3
+
+
+def count(value: object, what: str) -> int:
+    """Take a whole number that is not negative, or raise Unreadable."""
+    counted = number(value, what)
+    if counted < 0 or not counted.is_integer():
+        raise Unreadable(f"{what} is {value!r}, which counts nothing")
+    return int(counted)
+
+
+def least_tokens(job: Job, *, ignore_eos: bool) -> int:
+    """How many output tokens a whole answer has at least.
+
+    Args:
+        job: what was asked.
+        ignore_eos: as it is sent to the server, which then ends an answer only at `max_out_len`,
+            or at one of the case's `stop` texts.
+    """
+    return job.benchmark.max_out_len if ignore_eos and not job.benchmark.stop else 1
+
+
+def parts_make_the_whole(whole: tuple[str, int], parts: Mapping[str, int]) -> tuple[str, ...]:
+    """Check that counts add up.
+
+    Args:
+        whole: what all together are called, and how many the tool says there are.
+        parts: the same of each part.
+    """
+    name, total = whole
+    if sum(parts.values()) == total:
+        return ()
+    summands = " and ".join(f"{value} {part}" for part, value in parts.items())
+    return (f"the result contradicts itself: {total} {name}, but {summands}",)
+
+
+def rate_fits(
+    rate: tuple[str, float], total: tuple[str, int], duration_s: float
+) -> tuple[str, ...]:
+    """Check that a rate is its total over the time that it took.
+
+    Args:
+        rate: its name, and how much per second.
+        total: what was counted, and how many.
+        duration_s: seconds.
+    """
+    (name, value), (what, counted) = rate, total
+    tolerance = SHARE * counted + LAST_PLACE * duration_s
+    if duration_s > 0 and math.isclose(value * duration_s, counted, abs_tol=tolerance):
+        return ()
+    measured = f"{counted} {what} came in {duration_s:g} s"
+    return (f"the result contradicts itself: {name} is {value:g} per second, but {measured}",)
+
+
+def latencies_can_be(figures: Iterable[Measurement]) -> tuple[str, ...]:
+    """Check that no latency is negative, and that no median is above its 99th percentile."""
+    by_metric = {one.metric: one.value for one in figures if one.unit == "ms"}
+    found = [f"{name} is {value:g} ms" for name, value in by_metric.items() if value < 0]
+    for name, value in by_metric.items():
+        high = by_metric.get(name.replace("_median", "_p99"), value)
+        if value > high:
+            found.append(f"{name} is {value:g} ms, more than the {high:g} ms of its p99")
+    return tuple(f"the result contradicts itself: {one}" for one in found)
+
+
+def each_once(ids: Sequence[object], what: str) -> tuple[str, ...]:
+    """Check that no item was counted twice."""
+    if not ids:
+        return ()
+    item, times = Counter(map(str, ids)).most_common(1)[0]
+    return (f"the {what} {item[:100]} is there {times} times",) if times > 1 else ()
+
+
+def all_or_none_scored(marks: Sequence[bool | None]) -> tuple[str, ...]:
+    """Check that items were scored all, or not at all."""
+    missing = sum(mark is None for mark in marks)
+    if missing in {0, len(marks)}:
+        return ()
+    return (f"{missing} of {len(marks)} items were not scored",)
+
+
+def not_negative(values: Any, what: str) -> None:  # noqa: ANN401 - whatever a file holds
+    """Raise Unreadable unless this is a number of 0 or more, or a list of such, however deep."""
+    for value in values if isinstance(values, list) else [number(values, what)]:
+        if isinstance(value, list):
+            not_negative(value, what)
+        elif number(value, what) < 0:
+            raise Unreadable(f"{what} is {value!r}, which is negative")

@@ -1,0 +1,208 @@
+"""What surrounds every task: exit codes and words for mistakes, faults of ours and lost output."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+# 2 is the operator's; 1 would be a failed night.
+MISTAKES = {
+    "an unknown task": (("nope",), ["'nope'", "inv --list"]),
+    "an unknown task of a group": (("hosts.trus",), ["'hosts.trus'", "inv --list"]),
+    "a file without its flag": (("plan", "local.yaml"), ["'local.yaml'", "inv plan --help"]),
+    "an unknown flag": (("plan", "--confg", "x"), ["'--confg'", "inv plan --help"]),
+    "a flag without its value": (("plan", "--config"), ["config", "inv plan --help"]),
+    "text for a number": (("lab.up", "--hosts", "two"), ["'two'", "inv lab.up --help"]),
+    "help for no task": (("--help", "nope"), ["'nope'", "inv --list"]),
+    "no group to list": (("--list", "nope"), ["'nope'", "inv --list"]),
+    "an empty value": (("nightly", "--config", "local", "--runs", ""), ["--runs", "empty value"]),
+    "an empty list's item": (("k8s.render", "--host-path", ""), ["--host-path", "empty value"]),
+    "a lab without a name": (("lab.down", "--name", "../x"), ["'../x'", "a lab's name"]),
+    "a folder for a case": (("plan", "--config", "/tmp"), ["/tmp: is a folder"]),
+    "a folder for a cluster": (
+        ("plan", "--config", "local", "--cluster", "/tmp"),
+        ["/tmp: is a folder"],
+    ),
+    "a file for the workspace": (
+        ("plan", "--config", "local", "--workspace", "/etc/passwd"),
+        ["/etc/passwd: is a file", "folder"],
+    ),
+    "a workspace below a file": (
+        ("versions", "--workspace", "/etc/passwd/x"),
+        ["/etc/passwd/x: is a file", "folder"],
+    ),
+    "a run that is not there": (("down", "--run", "nope"), ["no run 'nope'", "`inv status`"]),
+    "logs that are not there": (("logs", "--run", "nope"), ["no log of run 'nope'", "inv status"]),
+}
+
+
+def shell(line: str, *, cwd: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `inv` is this Python's, and whose exit code is that of `inv`."""
+    given = f'inv() {{ "{sys.executable}" -m invoke "$@"; }}; {line}; exit ${{PIPESTATUS[0]}}'
+    return subprocess.run(
+        ["bash", "-c", given],
+        cwd=cwd,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_with_2_and_a_next_step(mistake: str):
+    words, told = MISTAKES[mistake]
+    ended = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert all(words in ended.stderr for words in told), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["inv", "inv --list", "inv --list k8s", "inv --version", "inv plan --help", "inv --help"],
+)
+def test_what_invoke_does_by_itself_it_still_does(line: str):
+    ended = shell(line)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout
+
+
+@pytest.fixture
+def broken_project(tmp_path: Path) -> Path:
+    """A project whose one task meets what nobody foresaw, as $RAISES says."""
+    (tmp_path / "tasks.py").write_text(
+        "import os\n"
+        "from invoke import Collection, task\n"
+        "from ci.commands.entry import ended_plainly, require_parsable\n"
+        "@task\n"
+        "@ended_plainly\n"
+        "def work(_):\n"
+        "    exec(os.environ['RAISES'])\n"
+        "namespace = Collection(work)\n"
+        "require_parsable(namespace)\n"
+    )
+    return tmp_path
+
+
+def test_a_fault_of_ours_is_unknown_and_asks_to_be_reported(broken_project: Path):
+    ended = shell("inv work", cwd=broken_project, RAISES="{}['host']", PYTHONPATH=str(PROJECT))
+    assert ended.returncode == 3
+    assert "Lamplighter itself failed: KeyError: 'host'" in ended.stderr
+    assert "report it" in ended.stderr
+    assert "Traceback" in ended.stderr
+
+
+@pytest.mark.parametrize("lack", ["ENOSPC", "EROFS", "EMFILE"])
+def test_what_the_machine_lacks_is_unknown_and_named(broken_project: Path, lack: str):
+    raises = f"import errno; raise OSError(errno.{lack}, os.strerror(errno.{lack}), '/srv/runs')"
+    ended = shell("inv work", cwd=broken_project, RAISES=raises, PYTHONPATH=str(PROJECT))
+    assert ended.returncode == 3
+    assert "/srv/runs: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("lack", ["EACCES", "EISDIR", "ENAMETOOLONG"])
+def test_a_path_that_nobody_foresaw_is_the_operators(broken_project: Path, lack: str):
+    raises = f"import errno; raise OSError(errno.{lack}, os.strerror(errno.{lack}), '/srv/runs')"
+    ended = shell("inv work", cwd=broken_project, RAISES=raises, PYTHONPATH=str(PROJECT))
+    assert ended.returncode == 2
+    assert "/srv/runs: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words", ["plan --config local", "status", "versions", "--list", "plan --help", "nope"]
+)
+def test_a_reader_that_leaves_ends_a_command_quietly(words: str, unbuffered: str):
+    ended = shell(f"inv {words} 2>&1 | exec true", PYTHONUNBUFFERED=unbuffered)
+    # 2: for want of a task; 0: all was done before anything had to be written.
+    assert ended.returncode in {0, 2, 128 + signal.SIGPIPE}
+    quiet = shell(f"inv {words} | exec true", PYTHONUNBUFFERED=unbuffered)
+    assert "Broken" not in quiet.stderr
+
+
+def test_a_reader_that_leaves_does_not_change_a_verdict():
+    assert shell("inv check -- /nope 2>&1 | exec true").returncode in {2, 128 + signal.SIGPIPE}
+
+
+@pytest.mark.parametrize("words", ["plan --config local", "status", "versions --json"])
+def test_output_that_cannot_be_written_is_not_a_success(words: str):
+    ended = shell(f"inv {words} > /dev/full")
+    assert ended.returncode == 3
+    assert "No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["plan --config local", "status", "doctor"])
+def test_closed_output_is_no_fault(words: str):
+    ended = shell(f"inv {words} >&-")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+UNREADABLE = {
+    "a case": ("plan --config {0}/file.yaml", "file.yaml: cannot be read: Permission denied"),
+    "a cluster": ("plan --config local --cluster {0}/file.yaml", "file.yaml: cannot be read: Perm"),
+    "a folder of cases": ("check -- {0}/folder", "folder: may not be read by this user"),
+    "weights": ("weights.sync --config local.yaml --source {0}/folder", "folder: may not be read"),
+    "a part of the weights": (
+        "weights.sync --config local.yaml --source {0}/w",
+        "w/part: may not be",
+    ),
+    "a folder of runs": ("down --run r --runs {0}/folder", "folder/r/run.json: Permission denied"),
+    "logs": ("logs --run r --runs {0}/folder", "folder/r/run.json: Permission denied"),
+    "new runs": ("nightly --config local --runs {0}/folder/x", "cannot make "),
+    "the workspace": ("plan --config local --workspace {0}/folder/x", "cannot be read: Permission"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_may_not_be_read_is_named(what: str, tmp_path: Path):
+    words, told = UNREADABLE[what]
+    (tmp_path / "file.yaml").write_text("test_name: t")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "w" / "part").mkdir(parents=True)
+    for path in (tmp_path / "folder", tmp_path / "w" / "part", tmp_path / "file.yaml"):
+        path.chmod(0)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+    # Root may read everything, unless it gives that up.
+    plainly = "setpriv --bounding-set=-dac_override,-dac_read_search" if os.geteuid() == 0 else ""
+    ended = shell(f"{plainly} {sys.executable} -m invoke {words.format(tmp_path)}")
+    assert ended.returncode == 2, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["doctor --config local", "plan --config local", "check"])
+def test_a_terminal_without_unicode_is_no_fault(words: str, tmp_path: Path):
+    ended = shell(f"inv {words}", PYTHONIOENCODING="ascii", LAMPLIGHTER_WORKSPACE=str(tmp_path))
+    assert ended.returncode in {0, 3}
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path):
+    ended = shell(
+        f"cp configs/cases/local.yaml {tmp_path}/$'\\xff.yaml'; "
+        f"inv plan --config {tmp_path}/$'\\xff.yaml'"
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_this_machine_has_no_key_to_trust():
+    ended = shell("inv hosts.trust --config local.yaml")
+    assert ended.returncode == 0
+    assert "localhost: is this machine, reached without SSH" in ended.stdout
