@@ -1,1 +1,1 @@
-"""Case files → findings, as a linter prints them."""
+"""Case files → findings, as a linter prints them. Reads files; asks no host."""

@@ -1,1 +1,1 @@
-"""A room."""
+"""Figures × thresholds → Verdict. Pure: no host, clock or disk."""

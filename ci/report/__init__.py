@@ -1,1 +1,1 @@
-"""Run → report: console, Markdown, JUnit."""
+"""Run → what people read: live view, Markdown, JUnit, the plan as text. Writes to streams."""

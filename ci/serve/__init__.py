@@ -1,1 +1,1 @@
-"""Start servers, await readiness, watch them, explain a failed start."""
+"""Start servers, await readiness, watch them. Asks hosts through agents and processes alone."""

@@ -1,1 +1,1 @@
-"""A room."""
+"""A plan as text and JSON: its picture, its edges, commands to paste. Pure."""
