@@ -31,6 +31,7 @@ from ci.inventory.cluster_file import load
 from ci.lab import lab as labs
 from ci.lab.inside import processes as processes_on
 from ci.paths import workspace_of
+from ci.run.leases import take_leases
 from ci.run.processes import Processes
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ while True:
 def bring_up(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
     """A lease and a process on every host."""
     began = time.perf_counter()
-    processes.take_leases()
+    take_leases(processes)
     yield f"leases of {len(hosts)} hosts taken", time.perf_counter() - began, "s"
     began = time.perf_counter()
     processes.launch_all([Launch(host, "idle", ("sleep", "infinity")) for host in hosts])
@@ -115,7 +116,7 @@ def stopping(processes: Processes, what: str) -> Iterator[tuple[str, float, str]
 
 def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
     """Processes that do not heed TERM."""
-    processes.take_leases()
+    take_leases(processes)
     for host in hosts:
         spec = Spec(run=RUN, process="stubborn", argv=STUBBORN, grace_s=GRACE_S)
         agent = processes.agents[host]

@@ -129,8 +129,7 @@ class Supervised:
 
     def tail(self, lines: int = 20) -> tuple[str, ...]:
         """Read the log's last lines, of its last 64 KiB."""
-        text = self._agent.read(self.log, tail=TAIL_BYTES).decode(errors="replace")
-        return tuple(text.splitlines()[-lines:])
+        return tail_lines(self._agent.read(self.log, tail=TAIL_BYTES), lines)
 
     def started(self, answer: Answer) -> None:
         """Take what came of its start; its end may have been heard of already."""
@@ -197,6 +196,11 @@ class Supervised:
         if self._told.acquire(blocking=False):
             self.ended.set()
             self._on_end(self)
+
+
+def tail_lines(data: bytes, lines: int) -> tuple[str, ...]:
+    """Give the last lines of a log's last bytes."""
+    return tuple(data.decode(errors="replace").splitlines()[-lines:])
 
 
 def tail_of(process: Supervised, lines: int) -> tuple[tuple[str, ...], str]:

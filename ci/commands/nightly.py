@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ci.case.model import Case
     from ci.plan.model import Plan
     from ci.plan.site import Site
-    from ci.record.record import Record
+    from ci.record.view import View
+    from ci.run.interrupt import Interrupts
+    from ci.session import Request
 
 __all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
 
@@ -65,68 +67,68 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     """
     from ci.inventory.this_machine import require_device  # noqa: PLC0415
 
-    wanted = [(case, survey(case, options)) for case in chosen(options)]
-    if manner.keep and len(wanted) > 1:
-        names = ", ".join(case.name for case, _ in wanted)
+    cases = [(case, survey(case, options)) for case in chosen(options)]
+    if manner.keep and len(cases) > 1:
+        names = ", ".join(case.name for case, _ in cases)
         raise UserError(
             f"{options.config} has several cases: {names}; keep one: --config FILE#NAME"
         )
     if not measure:
-        wanted = [(case.model_copy(update={"benchmarks": ()}), site) for case, site in wanted]
-    for case, site in wanted:  # what is wrong with one is said before any host is asked
+        cases = [(case.model_copy(update={"benchmarks": ()}), site) for case, site in cases]
+    requests = []
+    for case, site in cases:  # what is wrong with one is said before any host is asked
         require_datasets(case, options)
-        build(case, site)
+        requests.append(_request(case, site, manner))
         if site.local:
             require_device(options.device or case.device or "cpu")
-    worst = ExitCode.PASS
-    for case, site in wanted:
-        code = _night(case, site, manner)
-        worst = max(worst, code, key=WORSE.index)
-        if code == ExitCode.INTERRUPTED:
-            break
-    return worst
+    return _nights(requests, manner)
 
 
-def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
-    from ci.nightly import Order, run_night  # noqa: PLC0415
-    from ci.record.record import start  # noqa: PLC0415
-    from ci.report.open_view import open_view  # noqa: PLC0415
-    from ci.report.reports import write_reports  # noqa: PLC0415
+def _request(case: Case, site: Site, manner: Manner) -> Request:
+    from ci.session import Request  # noqa: PLC0415
 
-    order = Order(
+    return Request(
         case=case,
         site=site,
+        paper=build(case, site),
         doctor=manner.doctor,
         wait_s=math.inf if manner.wait else 0,
         keep_s=KEEP_S if manner.keep else 0,
     )
+
+
+def _nights(requests: Sequence[Request], manner: Manner) -> ExitCode:
+    """Run nights one after another, on one screen; a signal ends the one that runs, and all."""
+    from ci.report.open_view import open_view  # noqa: PLC0415
+    from ci.run.interrupt import interrupts  # noqa: PLC0415
+
+    worst = ExitCode.PASS
+    with open_view(sys.stdout) as view, interrupts(view.warn) as taken:
+        for request in requests:
+            worst = max(worst, _night(request, manner, view, taken), key=WORSE.index)
+            if taken.first:  # also while the hosts were handed back
+                return ExitCode.INTERRUPTED
+    return worst
+
+
+def _night(request: Request, manner: Manner, view: View, taken: Interrupts) -> ExitCode:
+    from ci.nightly import run_night  # noqa: PLC0415
+    from ci.record.record import start  # noqa: PLC0415
+    from ci.report.reports import write_reports  # noqa: PLC0415
+
+    case = request.case
     argv = ["inv", *manner.argv[1:]]
-    with (
-        open_view(sys.stdout) as view,
-        start(
-            Path(manner.runs), view, write_reports, case=case.name, config=case.path, argv=argv
-        ) as record,
-    ):
+    with start(
+        Path(manner.runs), view, write_reports, case=case.name, config=case.path, argv=argv
+    ) as record:
         record.update(
             benchmarks=[item.name for item in case.benchmarks],
-            targets=[asdict(target) for target in site.targets],
+            targets=[asdict(target) for target in request.site.targets],
         )
         for warning in case.warnings:
             record.note(f"warning: {warning}")
-        record.write_plan(build(case, site))
-        code = run_night(order, record, view)
-        if manner.keep and code in {ExitCode.PASS, ExitCode.FAIL}:
-            view.note(
-                f"the servers go on for {KEEP_S / 3600:g} h at {endpoint_of(record)}; "
-                f"end them with `inv down --run {record.id}`",
-            )
-    return code
-
-
-def endpoint_of(record: Record) -> str:
-    """Where the servers of a night answer, as its plan says, once the hosts had been asked."""
-    plan = json.loads((record.path / "plan.json").read_text("utf-8"))
-    return f"http://{plan['endpoint']['host']}:{plan['endpoint']['port']}"
+        record.write_plan(request.paper)
+        return run_night(request, record, view, taken)
 
 
 def describe(options: Options, host: str = "", *, as_json: bool) -> str:

@@ -199,7 +199,7 @@ def _remove(lab: Lab) -> None:
         shutil.rmtree(lab.folder / "hosts")
     for name in FILES:
         (lab.folder / name).unlink(missing_ok=True)
-    if not any(lab.folder.iterdir()):
+    if lab.folder.exists() and not any(lab.folder.iterdir()):
         lab.folder.rmdir()
 
 

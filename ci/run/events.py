@@ -90,6 +90,18 @@ def await_ends(
             on_tick(now - begin)
 
 
+def raise_pending(events: Events) -> None:
+    """Raise the interrupt that came while nothing waited, if one did; leave every other event out.
+
+    Raises:
+        Interrupted: the controller was told to stop.
+    """
+    while not events.empty():
+        event = events.get()
+        if isinstance(event, BaseException):
+            raise event
+
+
 def cause_of_end(event: Supervised | Unwell | BaseException) -> BaseException:
     """Say why an event ends the night."""
     if isinstance(event, BaseException):

@@ -1,35 +1,49 @@
-"""The way out of every night: logs home, everything stopped and verified, hosts as found."""
+"""The way out of every night: servers stopped, logs home, everything verified, hosts as found."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.agent.process import Spec
 from ci.record.cause import message_of
+from ci.run.logs import bring_logs_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ci.agent.process import State, Supervised
     from ci.errors import InfrastructureError
     from ci.record.record import Record
     from ci.run.processes import Processes
 
 
-def give_back(
-    processes: Processes, record: Record, *, keep_s: float = 0
-) -> InfrastructureError | None:
-    """Stop what the run started, bring its logs home, verify, and remove its folders.
+@dataclass(frozen=True)
+class HandedBack:
+    """What came of the way out.
+
+    Attributes:
+        kept: everything runs on, on every host, as was asked.
+        distrusted: what a host did that makes the night unknown, because nothing that it sent can
+            be believed.
+    """
+
+    kept: bool
+    distrusted: InfrastructureError | None
+
+
+def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> HandedBack:
+    """Stop what the run started, bring its logs home, verify, free the hosts, and clean up.
 
     Never raises: a step that fails is noted, and hides neither the later steps nor the first
-    cause. A host's folder stays there when its logs could not be brought home.
+    cause. Hosts stay taken until their logs are home. A host's folder stays there when its logs
+    could not be brought home.
 
     Args:
         processes: of the run.
         record: where it is noted.
-        keep_s: leave everything running for so many seconds instead, and only fetch the logs.
-
-    Returns:
-        What a host did that makes the night unknown, because nothing that it sent can be believed.
+        keep_s: leave everything running for so many seconds instead, and only fetch the logs. Where
+            one host cannot, everything is stopped.
     """
     troubles: list[str] = []
 
@@ -42,6 +56,13 @@ def give_back(
         return not found
 
     lost: dict[str, str] = {}
+    ends: list[dict[str, object]] = []
+
+    def note_ends(outcome: tuple[list[tuple[Supervised, State]], list[str]]) -> list[str]:
+        states, unstopped = outcome
+        ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
+        record.update(processes=ends)
+        return unstopped
 
     def find_lost() -> list[str]:
         lost.update(processes.lost())
@@ -50,11 +71,11 @@ def give_back(
     attempt(find_lost)
     kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
     if not kept:
-        attempt(lambda: _stop(processes, record))
+        attempt(lambda: note_ends(processes.stop()))
     left_there: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
 
     def bring_home() -> list[str]:
-        found = processes.bring_logs_home(record.path / "logs")
+        found = bring_logs_home(processes, record.path / "logs")
         left_there.clear()
         left_there.update(found)
         return [
@@ -66,10 +87,11 @@ def give_back(
     attempt(bring_home)
     if not kept:
         attempt(lambda: _verify(processes, record))
+        attempt(lambda: note_ends(processes.release()))
         attempt(lambda: processes.clean(spared=left_there))
     for trouble in troubles:
         record.note(f"giving back: {trouble}")
-    return next(iter(processes.refused), None)
+    return HandedBack(kept, next(iter(processes.refused), None))
 
 
 def _is_lost(host: str, run: str) -> str:
@@ -78,14 +100,6 @@ def _is_lost(host: str, run: str) -> str:
         f"from here, and its logs stay there; once it is back, `inv down --run {run}` brings them "
         "home and clears up"
     )
-
-
-def _stop(processes: Processes, record: Record) -> list[str]:
-    states, troubles = processes.stop()
-    record.update(
-        processes=[{"name": item.name, "host": item.host, **vars(state)} for item, state in states],
-    )
-    return troubles
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:

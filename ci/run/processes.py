@@ -1,39 +1,37 @@
-"""The processes of one run on its hosts: launched, waited for, brought home, stopped, verified."""
+"""The processes of one run on its hosts: launched, waited for, stopped, verified."""
 
 from __future__ import annotations
 
-import tempfile
+import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ci.agent import process
 from ci.agent.answers import Answer
 from ci.agent.ask_all import call_all, gather
-from ci.agent.process import Launch, log_home
 from ci.case.variables import HOST_VARIABLES
-from ci.connect.fan_out import SeveralFailed, all_of, fan_out
-from ci.errors import ArchiveRefused, HostBusy, InfrastructureError, LamplighterError
-from ci.run.events import await_ends, cause_of_end, telling
+from ci.connect.fan_out import all_of, fan_out
+from ci.errors import LamplighterError
+from ci.run.events import await_ends, cause_of_end
+from ci.run.last_lines import LastLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.agent.process import State, Supervised
+    from ci.agent.process import Launch, State, Supervised
+    from ci.errors import ArchiveRefused
     from ci.record.view import View
     from ci.run.events import Events
 
 LEASE = "lease"
 GRACE_S = 10.0
 VERIFY_S = 30.0
-WAIT_EVERY_S = 5.0
-HERE_EVERY_S = 0.2
-# Two runs may have taken a host of each other's: the later one lets go, the earlier waits for it.
-YIELDING_S = 5.0
-MOST_LOGS = 12
+HERE_EVERY_S = 0.1
+T = TypeVar("T")
 
 
 @dataclass
@@ -46,6 +44,8 @@ class Processes:
         agents: host → agent.
         events: where each process puts itself when it ends, and an interrupt its exception.
         view: told about once a second what is waited for, and last log lines.
+        started: in the order of their starts.
+        leases: host → its lease.
         refused: hosts that sent archives which no honest host sends, as errors.
     """
 
@@ -57,76 +57,11 @@ class Processes:
     started: list[Supervised] = field(default_factory=list)
     leases: dict[str, Supervised] = field(default_factory=dict)
     refused: list[ArchiveRefused] = field(default_factory=list)
+    lines: LastLines = field(default_factory=LastLines)
 
     def inputs(self, host: str, name: str) -> str:
         """The folder on a host for what a process is given before it starts."""
         return process.folder_of(self.agents[host].workspace, self.run, f"inputs/{name}")
-
-    # Taking the hosts
-
-    def take_leases(self, wait_s: float = 0) -> None:
-        """Hold every host from now until the end of the night.
-
-        All or none: where one is held by another run, those taken are let go again.
-
-        Args:
-            wait_s: how long to queue for hosts that another run holds.
-
-        Raises:
-            HostBusy: another run holds one.
-            Interrupted: while waiting.
-        """
-        began = time.monotonic()
-        told = ""
-        while True:
-            try:
-                self._take_all()
-            except (HostBusy, SeveralFailed) as error:
-                if not _only_busy(error) or time.monotonic() - began >= wait_s:
-                    raise
-                self._let_go()
-                if str(error) != told:
-                    told = str(error)
-                    self.view.note(f"queueing: {told}")
-                self._wait(told, began)
-            else:
-                return
-
-    def _take_all(self) -> None:
-        # The first host in a common order first: of two runs that begin at once, one has all.
-        first, *others = sorted(self.agents)
-        all_of({first: self._take(first)})
-        all_of(fan_out(others, self._take))
-
-    def _take(self, host: str) -> Supervised:
-        until = time.monotonic() + YIELDING_S
-        while True:
-            try:
-                lease = self._start(Launch(host, LEASE, ("sleep", "infinity")))
-            except HostBusy as busy:
-                if str(busy.holder.get("run", "")) <= self.run or time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
-            else:
-                self.leases[host] = lease
-                return lease
-
-    def _let_go(self) -> None:
-        for lease in self.leases.values():
-            lease.stop(0)
-        self.leases.clear()
-        call_all(self.agents, "forget", VERIFY_S, run=self.run)
-
-    def _wait(self, why: str, began: float) -> None:
-        until = time.monotonic() + WAIT_EVERY_S
-        while (left_s := until - time.monotonic()) > 0:
-            self.view.waiting(why, time.monotonic() - began, dict)
-            try:
-                event = self.events.get(timeout=min(1.0, left_s))
-            except Empty:
-                continue
-            if isinstance(event, BaseException):
-                raise event
 
     # Running
 
@@ -145,11 +80,12 @@ class Processes:
             InfrastructureError: one could not be started; says why, of all that could not.
         """
         by_name = {f"{wish.name} on {wish.host}": wish for wish in wishes}
-        outcomes = fan_out(by_name, lambda name: self._start(by_name[name]))
+        outcomes = fan_out(by_name, lambda name: self.start(by_name[name]))
         self.started += [one for one in outcomes.values() if not isinstance(one, LamplighterError)]
         return list(all_of(outcomes).values())
 
-    def _start(self, wish: Launch) -> Supervised:
+    def start(self, wish: Launch) -> Supervised:
+        """Start one process that is not counted among the run's own, such as a lease."""
         spec = process.Spec(
             run=self.run,
             process=wish.name,
@@ -179,6 +115,32 @@ class Processes:
         await_ends(targets, self.events, lambda seconds: self.tell(what, seconds))
         return targets
 
+    def run_here(self, work: Callable[[], T], what: str) -> T:
+        """Do some work in a thread, while every process of the run has to live.
+
+        Args:
+            work: is left to itself where something else ends the wait.
+            what: is waited for.
+
+        Returns:
+            What the work returned.
+
+        Raises:
+            ProcessDied: a process ended meanwhile.
+            Interrupted: the controller was told to stop.
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True, name=what).start()
+        self.await_here(future.done, what)
+        return future.result()
+
     def await_here(self, ended: Callable[[], bool], what: str) -> None:
         """Wait for something on this machine, while every process of the run has to live.
 
@@ -201,19 +163,7 @@ class Processes:
 
     def tell(self, what: str, seconds: float) -> None:
         """Show what is waited for, for how long, and last log lines."""
-        self.view.waiting(what, seconds, self.last_lines)
-
-    def last_lines(self) -> dict[str, str]:
-        """The last log line of the processes that are running, of so many as can be shown."""
-        alive = [item for item in self.started if item.alive][:MOST_LOGS]
-        lines = {}
-        for item in alive:
-            try:
-                said = telling(item.tail(50))
-            except LamplighterError as error:
-                said = (str(error),)
-            lines[item.name] = next(reversed(said), "")
-        return lines
+        self.view.waiting(what, seconds, lambda: self.lines.of(self.started, self.agents))
 
     # The way out
 
@@ -233,61 +183,35 @@ class Processes:
         return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}
 
     def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
-        """Stop everything but on lost hosts, leases last; final states, and what would not stop."""
-        states: list[tuple[Supervised, State]] = []
+        """Stop everything but leases and lost hosts; final states, and what would not stop."""
+        return self._stop(self.started)
+
+    def release(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
+        """Give the leases back, where the host is not lost; otherwise as `stop`."""
+        return self._stop(list(self.leases.values()))
+
+    def _stop(
+        self, group: Sequence[Supervised]
+    ) -> tuple[list[tuple[Supervised, State]], list[str]]:
         troubles: list[str] = []
-        for group in (self.started, list(self.leases.values())):
-            asked = {
-                f"{item.name} on {item.host}": (item, item.ask_to_stop())
-                for item in group
-                if not item.state.complete and not self.agents[item.host].trouble
-            }
-            outcomes = gather(
-                (
-                    (name, self.agents[item.host], "stop", future)
-                    for name, (item, future) in asked.items()
-                ),
-                process.STOP_MARGIN_S + GRACE_S,
-            )
-            for name, outcome in outcomes.items():
-                if isinstance(outcome, LamplighterError):
-                    troubles.append(f"{name}: {outcome}")
-                else:
-                    asked[name][0].stopped(outcome)
-            states += [(item, item.state) for item in group]
-        return states, troubles
-
-    def bring_logs_home(self, home: Path) -> dict[str, str]:
-        """Copy every log to `<home>/<host>/<process>.log`; host → why that could not be done."""
-        by_host: dict[str, list[str]] = {}
-        for item in self.started:
-            by_host.setdefault(item.host, []).append(item.name)
-        outcomes = fan_out(by_host, lambda host: self._logs_home(host, by_host[host], home))
-        rebooted = {item.host: item.why_lost for item in self.started if item.why_lost}
-        return {
-            host: f"they are not there any more: {rebooted[host]}"
-            if host in rebooted and not self.agents[host].trouble
-            else str(error)
-            for host, error in outcomes.items()
-            if isinstance(error, LamplighterError)
+        asked = {
+            f"{item.name} on {item.host}": (item, item.ask_to_stop())
+            for item in group
+            if not item.state.complete and not self.agents[item.host].trouble
         }
-
-    def _logs_home(self, host: str, names: Sequence[str], home: Path) -> None:
-        agent, target = self.agents[host], home / host
-        if agent.trouble:
-            raise InfrastructureError(agent.trouble)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=home) as part:
-                folder = process.folder_of(agent.workspace, self.run, "")
-                agent.fetch_folder(folder, Path(part), [f"{name}/log" for name in names])
-                for name in names:
-                    log_home(Path(part) / name / "log", target / f"{name}.log")
-        except ArchiveRefused as error:
-            self.refused.append(error)
-            raise
-        except OSError as error:
-            raise InfrastructureError(f"{error}; make room and look on the host") from error
+        outcomes = gather(
+            [
+                (name, self.agents[item.host], "stop", future)
+                for name, (item, future) in asked.items()
+            ],
+            process.STOP_MARGIN_S + GRACE_S,
+        )
+        for name, outcome in outcomes.items():
+            if isinstance(outcome, LamplighterError):
+                troubles.append(f"{name}: {outcome}")
+            else:
+                asked[name][0].stopped(outcome)
+        return [(item, item.state) for item in group], troubles
 
     def survivors(self) -> tuple[list[str], list[str]]:
         """Processes of this run that its hosts still see, and the hosts that did not say."""
@@ -302,7 +226,7 @@ class Processes:
             left += [
                 f"{host}: {row['process']}"
                 for row in process.found(answer).processes
-                if row.get("run") == self.run and row.get("alive")
+                if row.get("run") == self.run and row.get("alive") and row["process"] != LEASE
             ]
         return left, unsure
 
@@ -318,8 +242,3 @@ class Processes:
 
     def _reachable(self) -> dict[str, Agent]:
         return {host: agent for host, agent in self.agents.items() if not agent.trouble}
-
-
-def _only_busy(error: HostBusy | SeveralFailed) -> bool:
-    errors = error.errors if isinstance(error, SeveralFailed) else (error,)
-    return all(isinstance(one, HostBusy) for one in errors)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ci.agent.process import Launch
-from ci.serve.probe import asked_on
+from ci.serve.probe import asked_on, completion, tokens_generated
 from ci.serve.readiness import await_ready
 from ci.serve.services import await_accepting, await_healthy
-from ci.serve.watch import health_watched, pulse_watched
+from ci.serve.watch import PULSE_TIMEOUT_S, Pulse, health_watched, pulse_watched
+from ci.tools.model import Endpoint
 
 # Stands in a plan for what is known only once a night has begun.
 RUN = "<run>"
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from ci.agent.client import Agent
     from ci.agent.process import Supervised
     from ci.plan.model import Plan, Process
     from ci.run.processes import Processes
@@ -98,10 +101,40 @@ def watched(plan: Plan, started: Sequence[Supervised], processes: Processes) -> 
         (one, process) for one, process in pairs if process.role not in {"router", "service"}
     ]
     healthy = with_health([process for _, process in servers], [one for one, _ in servers])
-    front = next(one for one, process in reversed(pairs) if process.host == plan.leader)
     ask = asked_on(processes.agents[plan.leader])
+    pulse = Pulse(
+        front=next(one for one, process in reversed(pairs) if process.host == plan.leader),
+        tokens=lambda: tokens_of(healthy, processes.agents),
+        complete=lambda: completion(ask, plan.endpoint, PULSE_TIMEOUT_S),
+    )
     with (
         health_watched(healthy, processes.agents, processes.events),
-        pulse_watched(front, plan.endpoint, ask, processes.events),
+        pulse_watched(pulse, processes.events),
     ):
         yield
+
+
+def tokens_of(
+    servers: Sequence[tuple[Supervised, str]], agents: Mapping[str, Agent]
+) -> float | None:
+    """Sum up the tokens that all servers have generated, each asked on its own host.
+
+    A router in front of them has metrics of its own, or none.
+
+    Args:
+        servers: each with its health URL.
+        agents: host → agent.
+
+    Returns:
+        None where not one of them tells.
+    """
+    counts = [
+        tokens_generated(asked_on(agents[process.host]), _endpoint(url)) for process, url in servers
+    ]
+    told = [count for count in counts if count is not None]
+    return sum(told) if told else None
+
+
+def _endpoint(health_url: str) -> Endpoint:
+    parts = urlsplit(health_url)
+    return Endpoint(parts.hostname or "", parts.port or 0, "")

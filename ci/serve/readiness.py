@@ -169,16 +169,16 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
 ) -> None:
     begin = time.monotonic()
     completion: Seen | None = None
+    missing = set(range(ranks))
     while not done.is_set():
         health = probe.health(ask, health_url, HEALTH_TIMEOUT_S)
         completion = completion if health.ok else None
-        latest.append(judge_readiness(health, completion))
+        latest.append(judge_readiness(health, completion, missing))
         left_s = deadline - time.monotonic()
         if health.ok and left_s > 0:
             completion = probe.completion(ask, endpoint, min(COMPLETION_TIMEOUT_S, left_s))
-            missing = set(range(ranks))
             if completion.ok and ranks:
-                missing -= {int(engine) for engine in probe.ranks(ask, endpoint)}
+                missing = set(range(ranks)) - set(map(int, probe.ranks(ask, endpoint)))
             latest.append(judge_readiness(health, completion, missing))
         elapsed_s = time.monotonic() - begin
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))

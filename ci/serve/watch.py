@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ci.run.events import Unwell
-from ci.serve import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ci.agent.client import Agent
     from ci.agent.process import Supervised
     from ci.run.events import Events
-    from ci.serve.probe import Ask
-    from ci.tools.model import Endpoint
+    from ci.serve.probe import Seen
 
 # Twice in a row within a second.
 HEALTH_EVERY_S = 0.4
 HEALTH_TIMEOUT_S = 2.0
 UNAVAILABLE = 503
 SICK_FOR_GOOD = 2
-# A completion of one token each half minute; under load it may have to queue.
+# Metrics are looked at each half minute; a completion may have to queue.
 PULSE_EVERY_S = 30.0
 PULSE_TIMEOUT_S = 60.0
+# Without metrics a completion that queues looks like one that hangs.
+UNTOLD_SILENCES = 3
 
 
 @contextmanager
@@ -73,48 +74,58 @@ def _patrol(process: Supervised, url: str, agents: Mapping[str, Agent], events: 
     )
 
 
+@dataclass(frozen=True)
+class Pulse:
+    """How to find out that nothing is generated any more.
+
+    Attributes:
+        front: who answers at the endpoint.
+        tokens: how many tokens all servers have generated so far; None where they do not tell.
+        complete: asks the endpoint for a completion.
+        every_s: between two looks at the tokens.
+    """
+
+    front: Supervised
+    tokens: Callable[[], float | None]
+    complete: Callable[[], Seen]
+    every_s: float = PULSE_EVERY_S
+
+
 @contextmanager
-def pulse_watched(  # noqa: PLR0913 - how often and how long are chosen by tests
-    server: Supervised,
-    endpoint: Endpoint,
-    ask: Ask,
-    events: Events,
-    *,
-    every_s: float = PULSE_EVERY_S,
-    timeout_s: float = PULSE_TIMEOUT_S,
-) -> Iterator[None]:
-    """While inside, a server that answers nothing and generates nothing ends whatever is awaited.
+def pulse_watched(pulse: Pulse, events: Events) -> Iterator[None]:
+    """While inside, servers that answer nothing and generate nothing end whatever is awaited.
 
     vLLM's health stays 200 while requests hang, when a data-parallel rank on another host is gone.
-    Under load a completion may have to queue; so one that does not come counts only where no other
-    token was generated meanwhile either.
+    As long as tokens are generated, nothing is asked but the metrics: a measurement has the servers
+    for itself. Only where none came since the last look, a completion is asked for. Under load it
+    may have to queue, so one that does not come counts only where no token was generated meanwhile
+    either; where the servers do not tell that, only after several in a row.
 
     Args:
-        server: who stands behind the endpoint.
-        endpoint: where to ask.
-        ask: from where.
+        pulse: how to find out.
         events: gets an `Unwell`.
-        every_s: between two completions.
-        timeout_s: for one.
     """
     done = threading.Event()
-
-    def watch() -> None:
-        before = probe.tokens_generated(ask, endpoint)
-        while not done.wait(every_s):
-            seen = probe.completion(ask, endpoint, timeout_s)
-            now = probe.tokens_generated(ask, endpoint)
-            if not seen.ok and not done.is_set() and now == before:
-                sign = (
-                    f"no completion and no token any more ({seen.error}), though its process lives"
-                )
-                events.put(Unwell(server, sign))
-                return
-            before = now
-
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=_watch_pulse, args=(pulse, events, done), daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
+
+
+def _watch_pulse(pulse: Pulse, events: Events, done: threading.Event) -> None:
+    before, silent = pulse.tokens(), 0
+    while not done.wait(pulse.every_s):
+        now = pulse.tokens()
+        if now != before:
+            before, silent = now, 0
+            continue
+        seen = pulse.complete()
+        before = pulse.tokens()
+        silent = 0 if seen.ok or (before is not None and before != now) else silent + 1
+        told = before is not None and now is not None
+        if silent >= (1 if told else UNTOLD_SILENCES) and not done.is_set():
+            sign = f"no completion and no token any more ({seen.error}), though its process lives"
+            events.put(Unwell(pulse.front, sign))
+            return

@@ -6,7 +6,7 @@ MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs 
 tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
 late (exits 3 after 20 s); worker (a headless rank: serves nothing); family (a child of its own
 serves, and is busy; a file lies in the temporary folder); warming (503 for 20 s, then good);
-stubborn (busy, and ignores TERM).
+stubborn (busy, and ignores TERM); tough (good, and ignores TERM).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main() -> None:
         FOR_EVER.wait(LATE_S if Handler.manner == "late" else 0)
         print("ValueError: the light server does not like this", flush=True)
         sys.exit(CRASH_CODE)
-    if Handler.manner == "stubborn":
+    if Handler.manner in {"stubborn", "tough"}:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("the light server ignores TERM", flush=True)
     if Handler.manner == "family":

@@ -31,13 +31,22 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
+    def text(self, raw):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
     def do_GET(self):
         seen.append(self.path)
         warm = mode == "slow" and len(seen) > 3
+        if self.path == "/metrics":
+            return self.text(b'vllm:num_requests_running{engine="0",model_name="tiny"} 0.0\\n')
         bad = mode == "unhealthy" or (mode == "slow" and not warm)
         self.answer(503 if bad else 200, {})
     def do_POST(self):
-        if mode == "hangs":
+        seen.append(self.path)
+        if mode == "hangs" or (mode == "rank-0-only" and seen.count(self.path) > 1):
             threading.Event().wait()
         tokens = 0 if mode == "silent" else 2
         self.answer(200, {"choices": [{"text": " a b"}], "usage": {"completion_tokens": tokens}})
@@ -137,6 +146,19 @@ def test_not_ready_says_what_was_last_seen(serve, events, mode, last_seen):
     assert f"{endpoint.url} is not ready after 1.5 s" in str(raised.value)
     assert f"still waiting for {last_seen}" in str(raised.value)
     assert "unchanged for " in str(raised.value)
+
+
+def test_a_data_parallel_rank_that_is_missing_stays_missing(serve, events):
+    server, endpoint = serve("rank-0-only")
+    told = []
+
+    def enough(waiting_for, _):
+        told.append(waiting_for)
+        if told.count("data-parallel rank 1 in its metrics") > 1:
+            events.put(Interrupted("seen enough"))
+
+    with pytest.raises(Interrupted):
+        await_ready([server], endpoint, ask, events, 60, enough, ranks=2)
 
 
 def test_progress_is_told(serve, events):

@@ -77,7 +77,11 @@ def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
     workspace = tmp_path / "workspace"
 
     def start(
-        manner: str = "good", *, ready_timeout_s: int = 600, runs: Path | None = None
+        manner: str = "good",
+        *,
+        ready_timeout_s: int | str = 600,
+        runs: Path | None = None,
+        further: str = "",
     ) -> Night:
         case = tmp_path / f"{manner}.yaml"
         case.write_text(
@@ -88,7 +92,8 @@ def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
                 manner=manner,
                 ready_timeout_s=ready_timeout_s,
                 secret=SECRET,
-            ),
+            )
+            + further,
         )
         folder = runs or tmp_path / f"runs-{len(nights)}"
         argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
@@ -182,6 +187,17 @@ def test_ctrl_c_gives_the_host_back_and_completes_the_record(begin: Callable[...
     assert "SIGINT" in night.record["cause"]["message"]
     assert (night.run / "report.md").exists()
     assert (night.run / "junit.xml").exists()
+
+
+def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
+    begin: Callable[..., Night],
+):
+    night = begin("tough", ready_timeout_s="${sweep.s}", further="sweep: {s: [600, 601]}\n")
+    until(lambda: night.step_is("give the hosts back"))
+    night.process.send_signal(signal.SIGINT)
+    assert night.finish() == 130
+    assert night.record["outcome"] == "pass"  # it had been proved by then
+    assert night.record["survivors"] == []
 
 
 def test_ctrl_c_again_and_again_still_gives_the_host_back(begin: Callable[..., Night]):

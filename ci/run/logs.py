@@ -1,0 +1,69 @@
+"""Bring every log of a run home."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.agent.process import folder_of, log_home
+from ci.connect.fan_out import fan_out
+from ci.errors import ArchiveRefused, InfrastructureError, LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.run.processes import Processes
+
+
+def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
+    """Copy every log to `<home>/<host>/<process>.log`.
+
+    A log that is missing takes no other with it.
+
+    Args:
+        processes: of the run.
+        home: a folder here; made where it is missing.
+
+    Returns:
+        Host → why a log of it could not be copied.
+    """
+    by_host: dict[str, list[str]] = {}
+    for item in processes.started:
+        by_host.setdefault(item.host, []).append(item.name)
+    outcomes = fan_out(by_host, lambda host: _copy_logs(processes, host, by_host[host], home))
+    rebooted = {item.host: item.why_lost for item in processes.started if item.why_lost}
+    return {
+        host: f"they are not there any more: {rebooted[host]}"
+        if host in rebooted and not processes.agents[host].trouble
+        else str(error)
+        for host, error in outcomes.items()
+        if isinstance(error, LamplighterError)
+    }
+
+
+def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path) -> None:
+    agent, target = processes.agents[host], home / host
+    if agent.trouble:
+        raise InfrastructureError(agent.trouble)
+    trouble = ""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home) as part:
+            try:
+                folder = folder_of(agent.workspace, processes.run, "")
+                agent.fetch_folder(folder, Path(part), [f"{name}/log" for name in names])
+            except ArchiveRefused as error:
+                processes.refused.append(error)
+                raise
+            except InfrastructureError as error:
+                trouble = str(error)  # of one log, it may be: those that came are kept
+            came = [name for name in names if (Path(part) / name / "log").is_file()]
+            for name in came:
+                log_home(Path(part) / name / "log", target / f"{name}.log")
+    except OSError as error:
+        raise InfrastructureError(f"{error}; make room and look on the host") from error
+    if missing := [f"{name}.log" for name in names if name not in came]:
+        trouble = f"there is no {', '.join(missing)} among what came; look on the host"
+    if trouble:
+        raise InfrastructureError(trouble)

@@ -1,0 +1,134 @@
+"""The way out of a run, with real processes on this machine and a record on a real disk."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from hosts_here import new_run
+
+from ci.agent.client import Agent
+from ci.agent.process import Launch, look
+from ci.connect.connection import LocalConnection
+from ci.run.hand_back import hand_back
+from ci.run.last_lines import LastLines
+from ci.run.leases import take_leases
+from ci.run.logs import bring_logs_home
+from ci.run.processes import LEASE, Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SAYS = ("sh", "-c", "echo $0 is up; exec sleep 600")
+
+
+class Record:
+    """What the way out tells of itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self.fields: dict[str, object] = {}
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def update(self, **fields: object) -> None:
+        self.fields |= fields
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    agent = Agent(LocalConnection(), str(tmp_path / "workspace"))
+    view = SimpleNamespace(waiting=lambda *_: None, note=lambda _: None)
+    made = Processes(new_run(), "a test", {agent.host: agent}, SimpleQueue(), view)
+    yield made
+    made.stop()
+    made.release()
+    agent.close()
+
+
+def begin(processes: Processes, *names: str) -> None:
+    (host,) = processes.agents
+    take_leases(processes)
+    launched = processes.launch_all([Launch(host, name, (*SAYS, name)) for name in names])
+    for one in launched:
+        while not one.tail():
+            threading.Event().wait(0.01)
+
+
+def test_a_log_that_is_missing_takes_no_other_with_it(processes: Processes, tmp_path: Path):
+    begin(processes, "server-0", "server-1")
+    (host,) = processes.agents
+    (tmp_path / "workspace" / ".lamplighter" / processes.run / "server-0" / "log").unlink()
+    missing = bring_logs_home(processes, tmp_path / "logs")
+    assert "server-0.log" in missing[host]
+    assert (tmp_path / "logs" / host / "server-1.log").read_text() == "server-1 is up\n"
+
+
+def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path: Path, monkeypatch):
+    begin(processes, "server-0")
+    (agent,) = processes.agents.values()
+    seen: list[object] = []
+
+    def watched(of: Processes, home: Path) -> dict[str, str]:
+        seen.append(look(agent).holder)
+        seen.extend(row["process"] for row in look(agent).processes if row["alive"])
+        return bring_logs_home(of, home)
+
+    monkeypatch.setattr("ci.run.hand_back.bring_logs_home", watched)
+    record = Record(tmp_path)
+    back = hand_back(processes, record)
+    assert seen[0]["run"] == processes.run
+    assert seen[1:] == [LEASE]
+    assert look(agent).holder is None
+    assert (back.kept, back.distrusted, record.notes) == (False, None, [])
+    assert record.fields["survivors"] == []
+    assert [row["name"] for row in record.fields["processes"]] == ["server-0", LEASE]
+
+
+def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, monkeypatch):
+    begin(processes, "server-0")
+    monkeypatch.setattr(Processes, "keep", lambda *_: ["h2: the link is down"])
+    record = Record(tmp_path)
+    assert not hand_back(processes, record, keep_s=600).kept
+    assert record.notes == ["giving back: h2: the link is down"]
+    (agent,) = processes.agents.values()
+    assert [row for row in look(agent).processes if row["alive"]] == []
+
+
+def test_what_is_kept_runs_on_and_its_log_is_home(processes: Processes, tmp_path: Path):
+    begin(processes, "server-0")
+    (agent,) = processes.agents.values()
+    assert hand_back(processes, Record(tmp_path), keep_s=600).kept
+    assert {row["process"] for row in look(agent).processes if row["alive"]} == {"server-0", LEASE}
+    assert (tmp_path / "logs" / agent.host / "server-0.log").read_text() == "server-0 is up\n"
+
+
+def test_a_host_that_hangs_holds_back_no_other_line():
+    never: Future = Future()
+    answered: Future = Future()
+    answered.set_result(SimpleNamespace(data=b"first\nlast\n"))
+    asked: list[str] = []
+
+    def agent(host: str, future: Future) -> SimpleNamespace:
+        def ask(*_: object, **__: object) -> Future:
+            asked.append(host)
+            return future
+
+        return SimpleNamespace(host=host, trouble="", ask=ask)
+
+    agents = {"h1": agent("h1", never), "h2": agent("h2", answered)}
+    started = [
+        SimpleNamespace(name=f"server-{at}", host=host, log="log", alive=True)
+        for at, host in enumerate(agents)
+    ]
+    lines = LastLines()
+    for _ in range(2):
+        assert lines.of(started, agents) == {"server-0": "", "server-1": "last"}
+    assert asked == ["h1", "h2", "h2"]  # who has not answered yet is not asked again
