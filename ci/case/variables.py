@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.documents.address import bracketed, is_v6
 from ci.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def expand(text: str, known: Mapping[str, str], where: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name in known:
-            return known[name]
+            return _in_place(known[name], match)
         if name in HOST_VARIABLES:
             return match[0]
         raise UserError(
@@ -105,6 +106,16 @@ def expand(text: str, known: Mapping[str, str], where: str) -> str:
         )
 
     return _REFERENCE.sub(value, text)
+
+
+def _in_place(value: str, match: re.Match[str]) -> str:
+    """Write a value where its reference stands: an IPv6 address in brackets in a URL or at a port.
+
+    As in `http://$LOCAL_IP:8000` and `$MASTER_IP:50088`.
+    """
+    in_url = match.string[: match.start()].endswith("//")
+    at_port = re.match(r":[\d$]", match.string[match.end() :])
+    return bracketed(value) if (in_url or at_port) and is_v6(value) else value
 
 
 def expand_env(env: Mapping[str, str], known: Mapping[str, str], where: str) -> dict[str, str]:

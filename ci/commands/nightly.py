@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
+from ci.documents.address import url_of
 from ci.errors import ExitCode, UserError
 from ci.paths import CASES, workspace_of
 from ci.plan.build import build
@@ -125,8 +126,8 @@ def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
 
 def endpoint_of(record: Record) -> str:
     """Where the servers of a night answer, as its plan says, once the hosts had been asked."""
-    plan = json.loads((record.path / "plan.json").read_text("utf-8"))
-    return f"http://{plan['endpoint']['host']}:{plan['endpoint']['port']}"
+    endpoint = json.loads((record.path / "plan.json").read_text("utf-8"))["endpoint"]
+    return url_of(endpoint["host"], endpoint["port"])
 
 
 def describe(options: Options, host: str = "", *, as_json: bool) -> str:

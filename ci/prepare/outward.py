@@ -7,6 +7,8 @@ import socket
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from ci.documents.address import host_port
+
 Where = tuple[str, int]
 
 HEAD_BYTES = 64 * 1024
@@ -54,7 +56,7 @@ def dial(where: Where, scheme: str) -> socket.socket:
 
 
 def _ask_through(way: socket.socket, where: Where) -> None:
-    target = f"{where[0]}:{where[1]}"
+    target = host_port(*where)
     head = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *proxy_word(where[0], "https")]
     way.sendall("\r\n".join([*head, "", ""]).encode())
     said = b""
