@@ -36,16 +36,13 @@ def dial(where: Where, scheme: str) -> socket.socket:
     """Connect; where this machine has a proxy of its own, to that, for https through it.
 
     Raises:
-        OSError: it cannot be.
+        OSError: it cannot be, or this machine's own proxy is set to what is none.
     """
     proxy = proxy_for(where[0], scheme)
     if proxy is None:
         way = socket.create_connection(where, DIAL_S)
     else:
-        parts = urlsplit(proxy)
-        way = socket.create_connection(
-            (parts.hostname or "", parts.port or PORTS[parts.scheme]), DIAL_S
-        )
+        way = socket.create_connection(_address_of(proxy, scheme), DIAL_S)
         if scheme == "https":
             try:
                 _ask_through(way, where)
@@ -53,6 +50,17 @@ def dial(where: Where, scheme: str) -> socket.socket:
                 way.close()
                 raise
     return way
+
+
+def _address_of(proxy: str, scheme: str) -> Where:
+    try:
+        parts = urlsplit(proxy)
+        return parts.hostname or "", parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        # The setting itself may hold a password.
+        raise OSError(
+            f"its own proxy for {scheme} is not http://HOST:PORT; see {scheme}_proxy or all_proxy"
+        ) from None
 
 
 def _ask_through(way: socket.socket, where: Where) -> None:
