@@ -67,12 +67,13 @@ EVERYWHERE = tuple(
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
 RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
 
-_REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+# `$X` or `${X}`; the name is in the one group or in the other.
+REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def references(text: str) -> Iterator[str]:
     """Name every variable that a text refers to."""
-    for match in _REFERENCE.finditer(text):
+    for match in REFERENCE.finditer(text):
         yield match[1] or match[2]
 
 
@@ -105,7 +106,7 @@ def expand(text: str, known: Mapping[str, str], where: str) -> str:
             f"left to the host: {', '.join(HOST_VARIABLES)}",
         )
 
-    return _REFERENCE.sub(value, text)
+    return REFERENCE.sub(value, text)
 
 
 def _in_place(value: str, match: re.Match[str]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from ci.documents.address import host_port
 from ci.report.plan.rows import Row, spans
-from ci.vllm.command_line import number, option, parallel
+from ci.vllm.command_line import json_option, number, option, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,11 +68,7 @@ def _transfer(servers: Sequence[Row]) -> Iterator[Edge]:
 
 
 def _connector(process: Process) -> str:
-    try:
-        value = json.loads(option(process.argv, "--kv-transfer-config") or "{}")
-    except (ValueError, RecursionError):
-        return ""
-    name = value.get("kv_connector") if isinstance(value, dict) else None
+    name = json_option(process.argv, "--kv-transfer-config").get("kv_connector")
     return name if isinstance(name, str) else ""
 
 
