@@ -166,8 +166,8 @@ def _set_up(session: nox.Session) -> None:
     Lab hosts see what is here; what they had to make themselves would be found left on them.
     """
     make = ("python", "-m", "ci.prepare", "--device", "cpu")
-    session.run(*make, *TOOLS, ROUTER, *MODELS, "--vllm", VLLM)
     session.run("python", "-m", "ci.lab")
+    session.run(*make, *TOOLS, ROUTER, *MODELS, "--vllm", VLLM)
     session.run(*make, "--vllm", EARLIER_VLLM)
 
 

@@ -19,6 +19,7 @@ from ci.errors import (
     InfrastructureError,
     LamplighterError,
 )
+from ci.paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,7 +89,7 @@ class Agent:
         self._heard = time.monotonic()
         self._channel, told = self._start()
         self._boot_id = told["boot_id"]
-        self.workspace = (workspace or WORKSPACE).replace("~", told["home"], 1)
+        self.workspace = at_home(workspace or WORKSPACE, told["home"])
         self._settled.set()
         self._threads = [
             threading.Thread(target=work, daemon=True, name=f"{self.host} {work.__name__}")

@@ -56,7 +56,10 @@ class RouterEntry(Strict):
 
 
 def roles(separation: Separation, headless: Sequence[bool]) -> tuple[Role, ...]:
-    """What each server does. One that is headless and in no list does what its head does."""
+    """What each server does.
+
+    One that is headless and in no list does what its head does, the nearest before it that answers.
+    """
     found: list[Role] = []
     for at, without_api in enumerate(headless):
         if at in separation.prefiller_host_index:
@@ -64,7 +67,8 @@ def roles(separation: Separation, headless: Sequence[bool]) -> tuple[Role, ...]:
         elif at in separation.decoder_host_index:
             found.append("decode")
         else:
-            found.append(found[_head_before(at, headless)] if without_api and at else "mixed")
+            head = _head_before(at, headless)
+            found.append(found[head] if without_api and head < at else "mixed")
     return tuple(found)
 
 

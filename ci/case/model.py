@@ -17,6 +17,7 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 # Where the field's own images have their checkout, with the proxy scripts.
 CHECKOUT = "/vllm-workspace/vllm-ascend"
 
+Operator = Literal[">", ">=", "<", "<="]
 Role = Literal["mixed", "prefill", "decode", "encode"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -117,7 +118,7 @@ class Comparison(Strict):
     target: str
     baseline: str
     ratio: float
-    operator: Literal[">", ">=", "<", "<="]
+    operator: Operator
 
 
 class Case(Strict):

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.documents.address import bracketed, is_v6
 from ci.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,12 +67,13 @@ EVERYWHERE = tuple(
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
 RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
 
-_REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+# `$X` or `${X}`; the name is in the one group or in the other.
+REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def references(text: str) -> Iterator[str]:
     """Name every variable that a text refers to."""
-    for match in _REFERENCE.finditer(text):
+    for match in REFERENCE.finditer(text):
         yield match[1] or match[2]
 
 
@@ -96,7 +98,7 @@ def expand(text: str, known: Mapping[str, str], where: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name in known:
-            return known[name]
+            return _in_place(known[name], match)
         if name in HOST_VARIABLES:
             return match[0]
         raise UserError(
@@ -104,7 +106,17 @@ def expand(text: str, known: Mapping[str, str], where: str) -> str:
             f"left to the host: {', '.join(HOST_VARIABLES)}",
         )
 
-    return _REFERENCE.sub(value, text)
+    return REFERENCE.sub(value, text)
+
+
+def _in_place(value: str, match: re.Match[str]) -> str:
+    """Write a value where its reference stands: an IPv6 address in brackets in a URL or at a port.
+
+    As in `http://$LOCAL_IP:8000` and `$MASTER_IP:50088`.
+    """
+    in_url = match.string[: match.start()].endswith("//")
+    at_port = re.match(r":[\d$]", match.string[match.end() :])
+    return bracketed(value) if (in_url or at_port) and is_v6(value) else value
 
 
 def expand_env(env: Mapping[str, str], known: Mapping[str, str], where: str) -> dict[str, str]:

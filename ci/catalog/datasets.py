@@ -12,7 +12,7 @@ from pydantic import Field
 from ci.documents import config_file
 from ci.documents.config_file import Strict
 from ci.errors import PreparationFailed, UserError
-from ci.paths import PROJECT
+from ci.paths import PROJECT, at_home_here
 from ci.tools.model import Dataset
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _own_folder(
     roots: Sequence[Path],
     entries: Mapping[str, Entry],
 ) -> Dataset:
-    own = Path(dataset_path).expanduser()
+    own = at_home_here(dataset_path)
     for folder in (own, *(root / own for root in roots), *(root / own.name for root in roots)):
         for form, file in _QUESTIONS.items():
             if (folder / file).is_file():

@@ -7,28 +7,27 @@ from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
 from ci.vllm.command_line import nodes, number, option, parallel
+from ci.vllm.devices import SIZES, devices_of, indices, uses_ray, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.check.finding import Server, Subject
 
-VISIBLE = ("ASCEND_RT_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 # vLLM's own --gpu-memory-utilization: https://docs.vllm.ai/en/stable/cli/serve.html
 _UTILIZATION = 0.9
-_SIZES = (
-    ("--tensor-parallel-size", "-tp"),
-    ("--pipeline-parallel-size", "-pp"),
-    ("--prefill-context-parallel-size", "-pcp"),
-)
 
 
 @dataclass(frozen=True)
 class _Wish:
-    """How many devices a server computes on, and the product that says so."""
+    """How many devices a server computes on, and the product that says so; empty for one."""
 
     count: int
     said: str
+
+    def __str__(self) -> str:
+        number = f"{self.count} device{'s' * (self.count != 1)}"
+        return f"{number} ({self.said})" if self.said else number
 
 
 def too_few_devices(subject: Subject) -> Iterator[Remark]:
@@ -37,14 +36,15 @@ def too_few_devices(subject: Subject) -> Iterator[Remark]:
         return
     alike: dict[int, list[tuple[Server, _Wish]]] = {}
     for server in _planned(subject):
-        wish, seen = _wish(server), _visible(server)
+        wish, seen = _wish(server), visible(server.env)
         have = subject.case.npu_per_node if seen is None else len(seen)
         if wish is None:
             continue
         if wish.count > have:
             which = "its host has" if seen is None else "it sees"
-            message = f"needs {wish.count} devices ({wish.said}), and {which} {have}; lower one"
-            yield Remark(server.command, message, wish.said.split()[0])
+            advice = "lower one" if wish.said else "show it more"
+            message = f"needs {wish}, and {which} {have or 'none'}; {advice}"
+            yield Remark(server.command, message, wish.said.partition(" ")[0])
         elif seen is None:
             alike.setdefault(server.host, []).append((server, wish))
     for host, wishes in alike.items():
@@ -62,7 +62,7 @@ def no_such_device(subject: Subject) -> Iterator[Remark]:
     """Visible devices that a host of this case does not have."""
     have = subject.case.npu_per_node
     for server in _planned(subject):
-        beyond = [one for one in _visible(server) or () if one.isdecimal() and int(one) >= have]
+        beyond = [index for index in indices(visible(server.env) or ()) if index >= have]
         if have and beyond:
             message = f"device {beyond[0]} is none of the host's {have} (0 to {have - 1}); mend it"
             yield Remark(server.where, message)
@@ -72,7 +72,7 @@ def shared_device(subject: Subject) -> Iterator[Remark]:
     """Two servers on one device that together want more than all of its memory."""
     taken: dict[tuple[int, str], Server] = {}
     for server in _planned(subject):
-        for device in _visible(server) or ():
+        for device in visible(server.env) or ():
             other = taken.setdefault((server.host, device), server)
             shares = _utilization(other), _utilization(server)
             if other is not server and sum(shares) > 1:
@@ -88,31 +88,22 @@ def _planned(subject: Subject) -> list[Server]:
     return [server for server in subject.servers if server.planned]
 
 
-def _visible(server: Server) -> list[str] | None:
-    """The devices that a server is shown; None where it sees all."""
-    texts = [server.env[name] for name in VISIBLE if name in server.env]
-    return [one.strip() for one in texts[0].split(",") if one.strip()] if texts else None
-
-
 def _wish(server: Server) -> _Wish | None:
     """How many devices a server needs; None where Ray spreads it over hosts."""
-    backends = (
-        option(server.argv, f"--{name}-backend")
-        for name in ("distributed-executor", "data-parallel")
-    )
-    if "ray" in backends:
+    if uses_ray(server.argv):
         return None
-    sizes = {
-        long: number(server.argv, long) or number(server.argv, short) for long, short in _SIZES
-    }
     share = parallel(server.argv)
+    options = (*SIZES.values(), *([] if share else ["--data-parallel-size"]))
+    sizes = {name: number(server.argv, name) for name in options}
     sizes["data-parallel ranks here"] = share.local if share else None
-    count, said = 1, []
-    for name, size in sizes.items():
-        count *= size or 1
-        said += [f"{name} {size}" if name.startswith("-") else f"{size} {name}"] if size else []
+    said = [
+        f"{name} {size}" if name.startswith("-") else f"{size} {name}"
+        for name, size in sizes.items()
+        if size
+    ]
     over = nodes(server.argv)
-    return _Wish(-(-count // over), " × ".join(said) + (f" over {over} nodes" if over > 1 else ""))
+    said_of_all = " × ".join(said) + (f" over {over} nodes" if over > 1 else "")
+    return _Wish(devices_of(server.argv), said_of_all)
 
 
 def _utilization(server: Server) -> float:

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
-from ci.vllm.command_line import has, option
+from ci.vllm.command_line import has, long_name, option
 from ci.vllm.failures import GONE_SINCE
 from ci.vllm.flags import GONE
 from ci.vllm.version import is_before
@@ -27,7 +27,7 @@ _SHOWN = 40
 def flags(argv: Sequence[str]) -> list[tuple[str, str]]:
     """Every flag as it is written, and in vLLM's own spelling."""
     written = [word.partition("=")[0] for word in argv]
-    return [(word, word.replace("_", "-")) for word in written if _FLAG.fullmatch(word)]
+    return [(word, long_name(word)) for word in written if _FLAG.fullmatch(word)]
 
 
 def gone(subject: Subject) -> Iterator[Remark]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import HostKeyRefused, UserError
+from ci.paths import at_home_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -154,7 +155,7 @@ def _matching(file: _File, name: str) -> Iterator[KnownKey]:
 
 
 def _read(file: str) -> _File:
-    path = Path(file).expanduser()
+    path = at_home_here(file)
     try:
         status = path.stat()
         return _parse(str(path), status.st_mtime_ns, status.st_size, status.st_ino)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fabric
@@ -12,6 +11,7 @@ from paramiko.ssh_exception import ConfigParseError
 from ci.connect.known_hosts import known_name
 from ci.errors import UserError
 from ci.inventory.target import Target
+from ci.paths import at_home_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -182,4 +182,4 @@ def _identities(target: Target, said: Mapping[str, str | list[str]]) -> Identiti
 
 
 def _expanded(path: str) -> str:
-    return str(Path(path).expanduser())
+    return str(at_home_here(path))

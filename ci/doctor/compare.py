@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ci.doctor.model import Finding
 from ci.doctor.needs import environment_of, processes_on, weights_on
 from ci.doctor.wording import names
+from ci.documents.address import host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +138,8 @@ def _reach(pairs: Sequence[Pair]) -> Iterator[Finding]:
             target,
             f"reach {port}",
             "error",
-            f"{address}:{port} cannot be reached from {sources}: {HOW.get(outcome, outcome)}"
+            f"{host_port(address, port)} cannot be reached from {sources}: "
+            + HOW.get(outcome, outcome)
             + (f" ({details})" if details else ""),
             "open the hosts to one another for every port: vLLM also takes ports of its own choice",
         )

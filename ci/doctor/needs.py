@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ci.vllm.command_line import model_of
+from ci.vllm.devices import VISIBLE, indices, visible
 
+if TYPE_CHECKING:
     from ci.inventory.target import Target
     from ci.plan.model import Plan, Process
 
-VISIBLE = {
-    "cuda": ("CUDA_VISIBLE_DEVICES",),
-    "ascend": ("ASCEND_RT_VISIBLE_DEVICES", "ASCEND_VISIBLE_DEVICES"),
-}
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -26,6 +23,7 @@ class Devices:
         kind: cuda or ascend; empty for none.
         count: how many the plan uses there.
         chosen: which ones, as `*_VISIBLE_DEVICES` counts; the first ones unless the case says.
+            Those that it names by UUID are not among them.
         declared: how many the cluster file says that there are, None where it says nothing.
     """
 
@@ -64,20 +62,22 @@ def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Dev
     kind = device or plan.case.device or (said.kind if said else "")
     if kind not in VISIBLE or not processes_on(plan, host):
         return Devices("", 0, (), None)
-    named = sorted(
-        {index for process in processes_on(plan, host) for index in _visible(process, kind)}
-    )
+    shown = [visible(process.env, kind) for process in plan.processes if process.host == host]
+    named = {device for devices in shown for device in devices or ()}
+    if shown and not named and None not in shown:
+        return Devices("", 0, (), None)  # every server is shown that there is none
     count = len(named) or plan.case.npu_per_node
     declared = said.count if said and said.kind == kind else None
-    return Devices(kind, count, tuple(named) or tuple(range(count)), declared)
+    chosen = tuple(sorted(indices(tuple(named)))) if named else tuple(range(count))
+    return Devices(kind, count, chosen, declared)
 
 
 def weights_on(plan: Plan, host: str) -> tuple[str, ...]:
     """Folders and hub names of models that have to be there already."""
     made = {item.path for item in plan.preparations if item.kind == "model"}
     made |= {item.name for item in plan.preparations if item.kind == "model"}
-    named = {name for process in processes_on(plan, host) for name in _models(process)}
-    return tuple(sorted(named - made))
+    named = {model_of(process.argv) for process in processes_on(plan, host)}
+    return tuple(sorted(name for name in named if name and name not in made))
 
 
 def is_offline(plan: Plan, host: str) -> bool:
@@ -94,21 +94,3 @@ def environment_of(process: Process, workspace: str) -> str | None:
     root = f"{workspace}/envs/"
     program = process.argv[0]
     return program.removeprefix(root).split("/")[0] if program.startswith(root) else None
-
-
-def _visible(process: Process, kind: str) -> Iterator[int]:
-    for name in VISIBLE[kind]:
-        words = process.env.get(name, "").split(",")
-        if all(word.strip().isdecimal() for word in words):
-            yield from map(int, words)
-
-
-def _models(process: Process) -> Iterator[str]:
-    """The model of a `vllm serve MODEL` or of `--model MODEL`."""
-    words = process.argv
-    for at, word in enumerate(words):
-        following = words[at + 1] if at + 1 < len(words) else ""
-        if word.startswith("--model="):
-            yield word.removeprefix("--model=")
-        elif word in {"serve", "--model"} and following and not following.startswith("-"):
-            yield following

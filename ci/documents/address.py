@@ -1,4 +1,4 @@
-"""How a host is written: `[user@]host[:port]`. Pure."""
+"""How hosts, ports and base URLs are written: `[user@]host[:port]`. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,23 @@ class Written:
     port: int | None = None
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host and self.port else self.host
         before = f"{self.user}@" if self.user else ""
-        return f"{before}{host}:{self.port}" if self.port else f"{before}{host}"
+        return before + (host_port(self.host, self.port) if self.port else self.host)
+
+
+def host_port(host: str, port: int | str) -> str:
+    """Write `host:port`, an IPv6 address in brackets."""
+    return f"{bracketed(host)}:{port}"
+
+
+def url_of(host: str, port: int) -> str:
+    """Write the base URL of a server, without a path."""
+    return f"http://{host_port(host, port)}"
+
+
+def bracketed(host: str) -> str:
+    """Write a host as it stands before a port or in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def parse(text: str) -> Written:
@@ -40,7 +54,7 @@ def parse(text: str) -> Written:
     match = _WRITTEN.fullmatch(text)
     if match is None:
         raise ValueError("is no host name or address")
-    if match["v6"] is not None and not _is_v6(match["v6"]):
+    if match["v6"] is not None and not is_v6(match["v6"]):
         raise ValueError(f"{match['v6']} is no IPv6 address")
     host = match["v6"] or match["host"]
     if match["v6"] is None and not _NAME.fullmatch(host):
@@ -58,7 +72,8 @@ def _port(text: str | None) -> int | None:
     return int(text[1:])
 
 
-def _is_v6(text: str) -> bool:
+def is_v6(text: str) -> bool:
+    """Whether a text is an IPv6 address."""
     try:
         IPv6Address(text)
     except AddressValueError:

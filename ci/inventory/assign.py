@@ -9,7 +9,7 @@ from ci.documents.wording import nearest
 from ci.errors import UserError
 from ci.inventory import cluster_file
 from ci.inventory.cluster_file import inline, this_machine
-from ci.paths import workspace_of
+from ci.paths import VARIABLE_IN_WORKSPACE, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,9 @@ def _workspace(target: Target, chosen: str) -> str:
     if target.is_local:
         return workspace_of(chosen or (target.workspace or ""))
     folder = chosen or target.workspace or REMOTE_WORKSPACE
-    if not folder.startswith(("/", "~/")):
+    if "$" in folder:
+        raise UserError(f"--workspace {folder} {VARIABLE_IN_WORKSPACE}")
+    if folder != "~" and not folder.startswith(("/", "~/")):
         raise UserError(
             f"--workspace {folder}: on {target.name} it has to be a whole path, /… or ~/…",
         )

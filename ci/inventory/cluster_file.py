@@ -21,7 +21,7 @@ from ci.documents.wording import found, problems
 from ci.errors import CaseError, UserError
 from ci.inventory.cluster_model import SECTIONS, Cluster, HostEntry, Settings
 from ci.inventory.target import LOCAL_ADDRESSES, Accelerator, Target
-from ci.paths import CONFIGS
+from ci.paths import CONFIGS, at_home_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,7 +174,7 @@ def _target(name: str, entry: HostEntry, defaults: Settings, folder: Path) -> Ta
 
 
 def _on_controller(path: str | None, folder: Path) -> str | None:
-    return str(folder.absolute() / Path(path).expanduser()) if path else None
+    return str(folder.absolute() / at_home_here(path)) if path else None
 
 
 def _circles(cluster: Cluster, targets: Mapping[str, Target], source: Source) -> list[Problem]:

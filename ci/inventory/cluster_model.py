@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from ci.case.model import Device
 from ci.documents import address
 from ci.documents.strict import Strict
+from ci.paths import VARIABLE_IN_WORKSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ def _no_jump(value: str) -> str | None:
 
 def _no_folder(value: str) -> str | None:
     whole = value == "~" or value.startswith(("~/", "/"))
+    if "$" in value:
+        return VARIABLE_IN_WORKSPACE
     return None if whole else "is not a whole path; begin it with / or ~/"
 
 

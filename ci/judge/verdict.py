@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.case.benchmark import Benchmark
-    from ci.case.model import Comparison
+    from ci.case.model import Comparison, Operator
     from ci.tools.model import Measurement, Result
 
 Outcome = Literal["pass", "fail", "unknown"]
@@ -41,9 +41,10 @@ class Check:
         unit: of value, baseline and bound: `%` or `tok/s`.
         baseline: from the case; None where it has none.
         tolerance: as a reader says it: `-5 pp`, `×0.97`; empty without a baseline.
-        bound: the least value that passes; of a comparison, what `tolerance` compares it with.
+        bound: what the value is compared with; None where nothing is asked for.
         outcome: pass, fail or unknown.
         reason: one line; empty for a plain pass, `NO_BASELINE` for one without a baseline.
+        operator: passes where `value operator bound` holds.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Check:
     bound: float | None
     outcome: Outcome
     reason: str = ""
+    operator: Operator = ">="
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = 
         bound=bound,
         outcome=outcome,
         reason=reason,
+        operator=comparison.operator,
     )
 
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.case.variables import HOST_VARIABLES, RUN_FOLDER
+from ci.documents.address import url_of
 from ci.errors import UserError
 from ci.record.redact import looks_secret, redact_argv, secrets_of
-from ci.tools.model import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

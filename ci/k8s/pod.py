@@ -34,7 +34,7 @@ LOOK_S = 1.0
 PROBE_S = 3.0
 SAY_S = 30.0
 LAST_WORDS_S = 5.0
-_NODE = re.compile(r"(//)?\$\{NODE_(\d+)_IP\}")
+_NODE = re.compile(r"(//)?\$\{NODE_(\d+)_IP\}(?=(:[\d$])?)")
 
 Item = dict[str, Any]
 
@@ -72,7 +72,8 @@ class Addresses:
 
         def address(match: re.Match[str]) -> str:
             found, slashes = self.of(int(match[2])), match[1] or ""
-            return f"{slashes}[{found}]" if slashes and ":" in found else slashes + found
+            in_url = bool(slashes or match[3])
+            return f"{slashes}[{found}]" if in_url and ":" in found else slashes + found
 
         return _NODE.sub(address, text)
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.address import url_of
 from ci.errors import UserError
 from ci.k8s.document import dump
 from ci.k8s.options import check, name_of
@@ -166,7 +167,7 @@ def _header(plan: Plan, options: Options, name: str) -> str:
         f"Case {plan.case.name}, made by `inv k8s.render`. Do not edit: change the case, and",
         "render again. It needs LeaderWorkerSet in the cluster: https://lws.sigs.k8s.io",
         f"Ready: kubectl -n {options.namespace} {wait}",
-        f"Endpoint, from inside the cluster: http://{within}:{port}",
+        f"Endpoint, from inside the cluster: {url_of(within, port)}",
     ]
     lines += [f"NOTE: {note}" for note in _notes(plan)]
     return "".join(f"# {line}\n" for line in lines)

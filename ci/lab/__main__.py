@@ -1,17 +1,18 @@
-"""Install the system's programs that a lab needs, where root on Debian may: `python -m ci.lab`."""
+"""Install what tests need of the system, where root on Debian may: `python -m ci.lab`."""
 
 from __future__ import annotations
 
 import sys
 
 from ci.errors import LamplighterError
-from ci.lab.programs import need_programs
+from ci.lab.programs import need_libraries, need_programs
 
 
 def main() -> int:
     """Install what is missing, and return the exit code."""
     try:
         need_programs()
+        need_libraries()
     except LamplighterError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line of its own
         return int(error.exit_code)

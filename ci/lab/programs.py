@@ -1,7 +1,8 @@
-"""The system's programs that a lab needs: named, found, and installed where root on Debian may."""
+"""The system's programs and libraries that tests need: found, and installed where root may."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from ci.lab.run_tool import PATH, run_tool
 # Program → Debian's package that has it.
 FOR_KEYS = {"sshd": "openssh-server", "ssh": "openssh-client"}
 FOR_NAMESPACES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
+# vLLM's own need on a CPU, `libraries` of configs/versions.yaml. A night asks the operator for it.
+FOR_SERVING = {"libnuma.so.1": "libnuma1"}
 OTHERS_S = 300  # how long another's apt-get is waited for
 
 
@@ -37,6 +40,25 @@ def need_programs(root: bool | None = None) -> None:  # noqa: FBT001 - None asks
         install(missing)
 
 
+def need_libraries() -> None:
+    """See that vLLM can be served here by tests; as root on Debian, install what is missing.
+
+    Raises:
+        UserError: libraries are missing; says what to type.
+    """
+    missing = sorted({package for name, package in FOR_SERVING.items() if not _loads(name)})
+    if missing:
+        install(missing)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
 def install(packages: list[str]) -> None:
     """Install Debian packages, starting none of their services.
 
@@ -45,7 +67,7 @@ def install(packages: list[str]) -> None:
     """
     by_hand = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise UserError(f"a lab needs {', '.join(packages)}; as root: {by_hand}")
+        raise UserError(f"tests and labs need {', '.join(packages)}; as root: {by_hand}")
     # Two installations at once would break on dpkg's lock, and share the file that forbids
     # services; what the first has installed, the second finds up to date.
     with one_at_a_time():

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
+from ci.paths import at_home
 from ci.plan.model import Host
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _located(
         host,
         address=str(one.address),
         interface=one.interface,
-        workspace=_expanded(host.workspace, _home(host.name, facts)),
+        workspace=at_home(host.workspace, _home(host.name, facts)),
     )
 
 
@@ -170,11 +171,7 @@ def _at_home(made: Preparation, homes: Mapping[str, str]) -> Preparation:
     """Write a preparation's folders with the host's home in place of `~`."""
     home = homes.get(made.host, "~")
     spec = {
-        key: _expanded(value, home) if isinstance(value, str) else value
+        key: at_home(value, home) if isinstance(value, str) else value
         for key, value in made.spec.items()
     }
-    return replace(made, path=_expanded(made.path, home), spec=spec)
-
-
-def _expanded(path: str, home: str) -> str:
-    return home + path[1:] if path == "~" or path.startswith("~/") else path
+    return replace(made, path=at_home(made.path, home), spec=spec)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.variables import expand, expand_env
+from ci.documents.address import url_of
 from ci.errors import UserError
 from ci.plan.model import Process
 from ci.plan.servers import from_environment, known_on, network_env
-from ci.tools.model import url_of
 from ci.vllm.command_line import answers_at, has
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.variables import RUN_FOLDER, expand, expand_env
+from ci.documents.address import url_of
 from ci.plan.model import Process
-from ci.tools.model import url_of
 from ci.vllm.command_line import answers_at, port
 from ci.vllm.ports import SERVER_PORT, ports_of
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from ci.prepare.outward import dial, proxy_for, proxy_word
+from ci.documents.address import host_port
+from ci.prepare.outward import PORTS, dial, proxy_for, proxy_word
 from ci.prepare.wheel_folder import LINKS, answer
 
 if TYPE_CHECKING:
@@ -113,18 +114,17 @@ class IndexProxy:
             _end(stream)
 
     def _serve(self, stream: Stream) -> None:
-        with contextlib.suppress(OSError, EOFError):
-            stream.settimeout(IDLE_S)
-            try:
-                self._answer(stream, _read_request(stream))
-            except Refused as refused:
-                text = f"{refused.text}\n".encode()
-                head = f"HTTP/1.1 {refused.status} {refused.text}\r\n{refused.header}"
-                ending = f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
-                stream.sendall((head + ending).encode() + text)
-        _end(stream)
-        with self._lock:
-            self._open.discard(stream)
+        try:
+            with contextlib.suppress(OSError, EOFError):
+                stream.settimeout(IDLE_S)
+                try:
+                    self._answer(stream, _read_request(stream))
+                except Refused as refused:
+                    _refuse(stream, refused)
+        finally:  # whatever it was: its place is another caller's
+            _end(stream)
+            with self._lock:
+                self._open.discard(stream)
 
     def _answer(self, stream: Stream, request: Request) -> None:
         told = request.headers.get("proxy-authorization", "")
@@ -139,8 +139,7 @@ class IndexProxy:
             self._pass_on(stream, request)
 
     def _connect(self, stream: Stream, request: Request) -> None:
-        host, _, port = request.target.rpartition(":")
-        with self._dial(host.strip("[]"), port, "https") as way:
+        with self._dial(*_host_port(f"//{request.target}"), "https") as way:
             stream.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             if request.rest:
                 way.sendall(request.rest)
@@ -148,33 +147,33 @@ class IndexProxy:
 
     def _pass_on(self, stream: Stream, request: Request) -> None:
         """Send a plain request on; the connection ends with its answer."""
-        parts = urlsplit(request.target)
-        if parts.scheme != "http" or not parts.hostname:
+        if not request.target.startswith("http://"):
             raise Refused(400, "only http and CONNECT are spoken here")
+        host, port = _host_port(request.target, PORTS["http"])
+        parts = urlsplit(request.target)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        proxied = proxy_for(parts.hostname, "http") is not None
+        proxied = proxy_for(host, "http") is not None
         head = [f"{request.method} {request.target if proxied else path} HTTP/1.1"]
         head += [
             f"{name}: {value}"
             for name, value in request.headers.items()
             if not name.startswith("proxy-") and name not in {"connection", "keep-alive"}
         ]
-        if proxied:
-            head += proxy_word(parts.hostname, "http")
-        with self._dial(parts.hostname, str(parts.port or 80), "http") as way:
+        with self._dial(host, port, "http") as way:
+            head += proxy_word(host, "http") if proxied else []
             way.sendall("\r\n".join([*head, "connection: close", "", ""]).encode() + request.rest)
             _join(stream, way)
 
-    def _dial(self, host: str, port: str, scheme: str) -> socket.socket:
-        where = (host.lower(), int(port) if port.isdigit() else 0)
-        if where not in self._allowed:
+    def _dial(self, host: str, port: int, scheme: str) -> socket.socket:
+        target = host_port(host, port)
+        if (host, port) not in self._allowed:
             with self._lock:
-                self.refused.add(f"{host}:{port}")
-            raise Refused(403, f"{host}:{port} is no package index that this controller knows")
+                self.refused.add(target)
+            raise Refused(403, f"{target} is no package index that this controller knows")
         try:
-            way = dial(where, scheme)
+            way = dial((host, port), scheme)
         except OSError as error:
-            raise Refused(502, f"the controller cannot reach {host}:{port}: {error}") from error
+            raise Refused(502, f"the controller cannot reach {target}: {error}") from error
         way.settimeout(IDLE_S)
         return way
 
@@ -195,6 +194,29 @@ def _read_request(stream: Stream) -> Request:
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     return Request(method, target, headers, rest)
+
+
+def _host_port(url: str, default: int = 0) -> Where:
+    """Read where a request is to go.
+
+    Raises:
+        Refused: a host or a port is missing or cannot be one.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or default
+    except ValueError:
+        host, port = None, 0
+    if not host or not port:
+        raise Refused(400, "there is no host or port in what is asked for")
+    return host, port
+
+
+def _refuse(stream: Stream, refused: Refused) -> None:
+    text = f"{refused.text}\n".encode()
+    head = f"HTTP/1.1 {refused.status} {refused.text}\r\n{refused.header}"
+    ending = f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    stream.sendall((head + ending).encode() + text)
 
 
 def _join(one: Stream, other: Stream) -> None:

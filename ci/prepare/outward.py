@@ -7,6 +7,8 @@ import socket
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from ci.documents.address import host_port
+
 Where = tuple[str, int]
 
 HEAD_BYTES = 64 * 1024
@@ -34,16 +36,13 @@ def dial(where: Where, scheme: str) -> socket.socket:
     """Connect; where this machine has a proxy of its own, to that, for https through it.
 
     Raises:
-        OSError: it cannot be.
+        OSError: it cannot be, or this machine's own proxy is set to what is none.
     """
     proxy = proxy_for(where[0], scheme)
     if proxy is None:
         way = socket.create_connection(where, DIAL_S)
     else:
-        parts = urlsplit(proxy)
-        way = socket.create_connection(
-            (parts.hostname or "", parts.port or PORTS[parts.scheme]), DIAL_S
-        )
+        way = socket.create_connection(_address_of(proxy, scheme), DIAL_S)
         if scheme == "https":
             try:
                 _ask_through(way, where)
@@ -53,8 +52,19 @@ def dial(where: Where, scheme: str) -> socket.socket:
     return way
 
 
+def _address_of(proxy: str, scheme: str) -> Where:
+    try:
+        parts = urlsplit(proxy)
+        return parts.hostname or "", parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        # The setting itself may hold a password.
+        raise OSError(
+            f"its own proxy for {scheme} is not http://HOST:PORT; see {scheme}_proxy or all_proxy"
+        ) from None
+
+
 def _ask_through(way: socket.socket, where: Where) -> None:
-    target = f"{where[0]}:{where[1]}"
+    target = host_port(*where)
     head = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *proxy_word(where[0], "https")]
     way.sendall("\r\n".join([*head, "", ""]).encode())
     said = b""

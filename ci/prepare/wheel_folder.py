@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LINKS = "http://lamplighter.invalid/links/"
 PIECE_BYTES = 64 * 1024
 PACKAGES = (".whl", ".tar.gz", ".zip")
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# No file has a size of more digits; more of them count as no range.
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def name_of(folder: Path) -> str:

@@ -19,6 +19,9 @@ CONTROLS = re.compile(
 )
 
 
+_REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+
+
 def clean(text: str) -> str:
     """Take terminal escapes and control characters out; tabs and newlines stay."""
     return CONTROLS.sub("", ESCAPES.sub("", text))
@@ -70,7 +73,7 @@ def headline(
     within = f"{new} of them without a baseline yet" if new else "all within tolerance"
     words = {
         "pass": f"PASS: {checks}, {within}",
-        "fail": f"FAIL: {outcomes.count('fail')} of {checks} below the bound",
+        "fail": f"FAIL: {outcomes.count('fail')} of {checks} missed the bound",
         "unknown": _unknown(outcomes, checks),
         "running": "RUNNING: the night has not ended, or its controller died",
     }
@@ -107,6 +110,18 @@ def _unknown(outcomes: Sequence[str], checks: str) -> str:
     return f"UNKNOWN: {outcomes.count('unknown')} of {checks} could not be judged"
 
 
+def requirement(check: Mapping[str, object]) -> str:
+    """Say what a check asks of its figure: `at least 17.50 %`; empty where it asks for nothing.
+
+    Args:
+        check: as in run.json; one without `operator`, of an older run, asks for at least its bound.
+    """
+    if check["bound"] is None:
+        return ""
+    words = _REQUIRED[str(check.get("operator", ">="))]
+    return f"{words} {figure(check['bound'], str(check['unit']))}"
+
+
 def check_row(check: Mapping[str, object]) -> tuple[str, ...]:
     """Lay a check out: name, metric, value, baseline, tolerance, bound, outcome, reason."""
     unit = str(check["unit"])
@@ -116,7 +131,14 @@ def check_row(check: Mapping[str, object]) -> tuple[str, ...]:
         figure(check["value"], unit),
         figure(check["baseline"], unit),
         str(check["tolerance"]) or "-",
-        figure(check["bound"], unit),
+        _bound(check),
         str(check["outcome"]),
         one_line(str(check["reason"])),
     )
+
+
+def _bound(check: Mapping[str, object]) -> str:
+    """The bound as a cell of a table; what is not a least value says so."""
+    operator = str(check.get("operator", ">="))
+    text = figure(check["bound"], str(check["unit"]))
+    return text if operator == ">=" or check["bound"] is None else f"{operator} {text}"

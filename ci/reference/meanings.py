@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ci.tools import aisbench, lm_eval, vllm_bench
+
 _SHARED = {
     "vllm": "vLLM version of configs/versions.yaml; an environment is made that has it. Without it "
     "the hosts' own vLLM is used",
@@ -98,7 +100,9 @@ _BY_MODEL = {
         "num_prompts": "how many questions; all of the dataset without it, or where it has no "
         "more; `vllm_bench` makes as many prompts as this says",
         "request_rate": "requests per second; 0 is as fast as `batch_size` allows",
-        "temperature": "of sampling; without it accuracy is measured at 0",
+        "temperature": "of sampling; without it performance is measured at "
+        f"{vllm_bench.TEMPERATURE:g}, and accuracy at {aisbench.TEMPERATURES['accuracy']:g} with "
+        f"`aisbench`, as the field's own runner does, at {lm_eval.TEMPERATURE:g} with `lm_eval`",
         "top_p": "of sampling",
         "top_k": "of sampling",
         "min_p": "of sampling",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from ci.record.text import clean, figure, headline, one_line
+from ci.record.text import clean, figure, headline, one_line, requirement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def _case(run: Mapping[str, Any], check: Mapping[str, Any]) -> TestCase:
     case = TestCase(check["metric"], classname=f"{run['case']}.{check['name']}")
     said = _said(check)
     if check["outcome"] == "fail":
-        case.result = [_result(Failure(said, "BelowBound"), said)]
+        case.result = [_result(Failure(said, "MissedBound"), said)]
     elif check["outcome"] != "pass":
         case.result = [_result(Error(said, "Unknown"), _told(run, said))]
     else:
@@ -48,8 +48,9 @@ def _case(run: Mapping[str, Any], check: Mapping[str, Any]) -> TestCase:
 def _said(check: Mapping[str, Any]) -> str:
     unit = check["unit"]
     words = [f"measured {figure(check['value'], unit)}"] if check["value"] is not None else []
-    if check["bound"] is not None:
-        words.append(f"at least {figure(check['bound'], unit)} was asked for")
+    if asked := requirement(check):
+        words.append(f"{asked} was asked for")
+    if check["baseline"] is not None:
         words.append(f"baseline {figure(check['baseline'], unit)}, {check['tolerance']}")
     return one_line("; ".join(filter(None, [check["reason"], *words])))
 

@@ -18,6 +18,8 @@ OUTPUTS: tuple[str, ...] = ("out/*/results_*.json", "out/*/samples_*.jsonl")
 
 REQUESTS = ("vllm_api_general_chat", "vllm_api_stream_chat")
 FILTER = "answer"
+# Of sampling, where the case does not say.
+TEMPERATURE = 0.0
 # A whole number with its sign, thousands separators and decimals; the lookbehinds keep the greedy
 # search for the last one from stopping inside of it.
 NUMBER = r"(?<![\d.,])(?<!\s-)(-?\d[\d,]*(?:\.\d+)?)"
@@ -120,7 +122,7 @@ def _generation(job: Job) -> dict[str, Any]:
     given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
     if bench.template:
         given["chat_template_kwargs"] = bench.template
-    temperature = bench.temperature or 0.0
+    temperature = TEMPERATURE if bench.temperature is None else bench.temperature
     return {
         "until": bench.stop or [],
         "do_sample": temperature > 0,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ci.documents.address import url_of
 from ci.documents.json_text import bound_values, read_json
 from ci.errors import InfrastructureError
 
@@ -250,8 +251,3 @@ class Dataset:
     path: str | None
     form: str
     items: int
-
-
-def url_of(host: str, port: int) -> str:
-    """Base URL of a server, without a path."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

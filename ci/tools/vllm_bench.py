@@ -27,6 +27,8 @@ OUTPUTS: tuple[str, ...] = ("out/result.json",)
 # `--dataset-name custom` needs pandas, which vLLM does not install, and a file with prompts
 # ready-made; random prompts need neither.
 INPUT_TOKENS = 128
+# Of sampling, where the case does not say; as AISBench's performance runs.
+TEMPERATURE = 0.0
 # request_conf → backend, path
 REQUESTS = {
     "vllm_api_stream_chat": ("openai-chat", "/v1/chat/completions"),
@@ -99,6 +101,8 @@ def _sampling(job: Job) -> tuple[str, ...]:
     keys = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
     options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in keys}
     extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
+    # Newer versions leave it to the model's generation_config.json, earlier ones take 0.
+    options["--temperature"] = TEMPERATURE if bench.temperature is None else bench.temperature
     further = {key: value for key, value in extra.items() if value}
     options["--extra-body"] = json.dumps(further) if further else None
     given = {option: str(value) for option, value in options.items() if value is not None}

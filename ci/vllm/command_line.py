@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_PORT = 65535
 _LOOPBACKS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
-# Of vLLM's own short forms: https://docs.vllm.ai/en/stable/cli/serve.html
+# vLLM's own short forms: https://docs.vllm.ai/en/stable/cli/serve.html
 _SHORT = {
     "-dp": "--data-parallel-size",
     "-dpl": "--data-parallel-size-local",
@@ -25,8 +26,18 @@ _SHORT = {
     "-dph": "--data-parallel-hybrid-lb",
     "-dpe": "--data-parallel-external-lb",
     "-dpm": "--data-parallel-multi-port-external-lb",
+    "-tp": "--tensor-parallel-size",
+    "-pp": "--pipeline-parallel-size",
+    "-pcp": "--prefill-context-parallel-size",
+    "-dcp": "--decode-context-parallel-size",
+    "-ep": "--enable-expert-parallel",
     "-n": "--nnodes",
     "-r": "--node-rank",
+    "-q": "--quantization",
+    "-sc": "--speculative-config",
+    "-dc": "--diffusion-config",
+    "-cc": "--compilation-config",
+    "-ac": "--attention-config",
 }
 _OWN_ENDPOINTS = (
     "--data-parallel-rank",
@@ -73,6 +84,15 @@ def number(argv: Sequence[str], name: str) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
 
 
+def json_option(argv: Sequence[str], name: str) -> dict[str, object]:
+    """The value of an option that takes a JSON object; empty where it is not one."""
+    try:
+        value = json.loads(option(argv, name) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def port(argv: Sequence[str], name: str, where: str) -> int | None:
     """The value of an option that takes a port.
 
@@ -105,14 +125,15 @@ def answers_at(argv: Sequence[str], address: str) -> str:
 
 def served_name(argv: Sequence[str], model: str) -> str:
     """The name that clients ask for: vLLM takes the first `--served-model-name`."""
-    named = option(argv, "--served-model-name") or option(argv, "--model")
-    if named:
+    return option(argv, "--served-model-name") or model_of(argv) or model
+
+
+def model_of(argv: Sequence[str]) -> str | None:
+    """The model of `--model MODEL` or `vllm serve MODEL`; None where neither names one."""
+    if named := option(argv, "--model"):
         return named
-    if "serve" in argv:
-        after = argv[argv.index("serve") + 1 :]
-        if after and not after[0].startswith("-"):
-            return after[0]
-    return model
+    after = argv[argv.index("serve") + 1 :] if "serve" in argv else ()
+    return after[0] if after and not after[0].startswith("-") else None
 
 
 def parallel(argv: Sequence[str]) -> Parallel | None:
@@ -150,10 +171,10 @@ def _options(argv: tuple[str, ...]) -> Mapping[str, str]:
     for word, following in zip(argv, (*argv[1:], ""), strict=False):
         if word.startswith("-"):
             flag, equals, given = word.partition("=")
-            found[_long(flag)] = given if equals else following
+            found[long_name(flag)] = given if equals else following
     return found
 
 
-def _long(flag: str) -> str:
-    """An option's one spelling: vLLM takes `--data_parallel_size` too."""
+def long_name(flag: str) -> str:
+    """An option's one spelling: vLLM takes `-dp` and `--data_parallel_size` too."""
     return _SHORT.get(flag, flag.replace("_", "-"))

@@ -45,6 +45,15 @@ def agent(tmp_path: Path, notes: list[str]) -> Iterator[Agent]:
     agent.close()
 
 
+@pytest.mark.parametrize("name", ["run~1", "~", "a~/b"])
+def test_a_tilde_within_a_workspace_is_a_character(tmp_path: Path, name: str) -> None:
+    agent = Agent(LocalConnection(), str(tmp_path / name))
+    try:
+        assert agent.workspace == str(tmp_path / name)
+    finally:
+        agent.close()
+
+
 def kill_its_other_end(agent: Agent) -> None:
     """As when sshd ends a session: the agent on the host is gone, what it started is not."""
     os.kill(agent._channel._process.pid, signal.SIGKILL)

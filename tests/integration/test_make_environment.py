@@ -151,18 +151,53 @@ def test_pips_own_setting_reaches_uv(tmp_path, host, wheels):
         ({"packages": ["tiny==9.9"]}, ["tiny==9.9", "run again"]),
         ({"python": "3.99"}, ["no Python 3.99", "Put `python3.99` on its PATH", "run again"]),
         ({"verify": ["python", "-c", "import nothing_of_this_name"]}, ["nothing_of_this_name"]),
-        ({"libraries": {"libnothing-of-this-name.so.1": "no-such-package"}}, ["no-such-package"]),
     ],
 )
 def test_a_failure_says_why_and_leaves_no_stamp(tmp_path, host, change, said):
-    if "libraries" in change:  # no apt-get: nothing is to be installed for a test
-        host["PATH"] = str(Path(sys.executable).parent)
     failed = run(spec_of(tmp_path, **change), host)
     assert failed.returncode == 1
     for words in said:
         assert words in failed.stdout
     assert "Traceback" not in failed.stderr
     assert stamp(tmp_path) is None
+
+
+def test_a_missing_library_is_the_operators_to_install(tmp_path, host):
+    """As root on Debian too: `apt-get` is there, and is not started."""
+    started = tmp_path / "started"
+    host["PATH"] = f"{tmp_path / 'bin'}:{host['PATH']}"
+    program(tmp_path / "bin" / "apt-get", f"touch {started}")
+    libraries = {"libnothing.so.1": "no-such-b", "libnone.so.2": "no-such-a", "libc.so.6": "libc6"}
+    failed = run(spec_of(tmp_path, libraries=libraries), host)
+    assert failed.returncode == 1
+    assert "lacks libnothing.so.1, libnone.so.2, and nothing is installed outside" in failed.stdout
+    assert "apt-get install --no-install-recommends no-such-a no-such-b`" in failed.stdout
+    assert not started.exists()
+    assert stamp(tmp_path) is None
+
+
+def test_a_python_that_uv_fetches_lies_in_the_workspace(tmp_path, host):
+    told = tmp_path / "told"
+    uv = program(tmp_path / "bin" / "uv", f'echo "$1 $UV_PYTHON_INSTALL_DIR" >> {told}; exit 1')
+    assert run(spec_of(tmp_path, uv=uv, python="3.99"), host).returncode == 1
+    assert f"venv {tmp_path}/work/uv/python" in told.read_text("utf-8").splitlines()
+
+
+def test_a_python_that_was_fetched_is_found_again(tmp_path, host):
+    told = tmp_path / "told"
+    uv = program(tmp_path / "bin" / "uv", f'echo "$@" >> {told}; exit 1')
+    fetched = program(tmp_path / "work/uv/python/cpython-3.99.1-linux/bin/python3", "exit 0")
+    program(tmp_path / "work/uv/python/cpython-3.9.9-linux/bin/python3", "exit 0")
+    assert run(spec_of(tmp_path, uv=uv, python="3.99"), host).returncode == 1
+    assert f"--python {fetched} " in told.read_text("utf-8")
+
+
+def program(path, script):
+    """Write a program that stands in for one of the system's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
 
 
 def test_one_that_was_cut_short_is_made_anew(tmp_path, host):

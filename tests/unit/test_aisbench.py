@@ -11,8 +11,11 @@ from tool_outputs import captured, edited, job
 
 from ci.case.benchmark import Entry
 from ci.errors import UserError
+from ci.reference.meanings import meaning_of
 from ci.tools.aisbench import command, parse
 from ci.tools.model import Dataset, Endpoint
+from ci.tools.registry import TOOLS
+from ci.vllm.command_line import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,6 +242,36 @@ def test_every_request_carries_what_the_case_asks_for(
 def test_accuracy_is_asked_as_the_fields_own_runner_asks() -> None:
     (model,) = configured(command(job("aisbench")).files["config/run.py"])["models"]
     assert model["generation_kwargs"] == {"temperature": 0.6}
+
+
+def sent_temperature(tool: str, case_type: str, **written: Any) -> float:
+    """The temperature that a tool is told to ask with."""
+    made = TOOLS[tool].command(job(tool, case_type, **written))
+    if tool == "vllm_bench":
+        return float(option(made.argv, "--temperature") or "nan")
+    if tool == "lm_eval":
+        (task,) = (json.loads(text) for text in made.files.values() if "temperature" in text)
+        return float(task["generation_kwargs"]["temperature"])
+    (model,) = configured(made.files["config/run.py"])["models"]
+    return float(model["generation_kwargs"]["temperature"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "case_type", "unasked", "documented"),
+    [
+        ("aisbench", "accuracy", 0.6, "accuracy at 0.6 with `aisbench`"),
+        ("lm_eval", "accuracy", 0.0, "at 0 with `lm_eval`"),
+        ("aisbench", "performance", 0.0, "performance is measured at 0,"),
+        ("vllm_bench", "performance", 0.0, "performance is measured at 0,"),
+    ],
+)
+def test_the_reference_says_what_temperature_is_sent(
+    tool: str, case_type: str, unasked: float, documented: str
+) -> None:
+    assert sent_temperature(tool, case_type) == unasked
+    assert sent_temperature(tool, case_type, temperature=0) == 0
+    assert sent_temperature(tool, case_type, temperature=0.9) == 0.9
+    assert documented in meaning_of("Entry", "temperature")
 
 
 def test_raw_answers_are_judged_where_the_case_says_so() -> None:

@@ -287,9 +287,9 @@ SILENT = {
         ("--tensor-parallel-size 2", "--tensor-parallel-size 8 --distributed-executor-backend ray"),
         ("--tensor-parallel-size 2\n", "--tensor-parallel-size 4\n"),
     ],
-    "a rank over two nodes": [
-        ("--tensor-parallel-size 2", "--tensor-parallel-size 8 --nnodes 2"),
-        ("--tensor-parallel-size 2\n", "--tensor-parallel-size 8 --nnodes 2 --node-rank 1\n"),
+    "a rank over several nodes": [
+        ("--tensor-parallel-size 2", "--tensor-parallel-size 8 --nnodes 4"),
+        ("--tensor-parallel-size 2\n", "--tensor-parallel-size 8 --nnodes 4 --node-rank 1\n"),
     ],
     "no devices at all": [("npu_per_node: 4", "npu_per_node: 0")],
     "a tool that has no dataset_conf": [

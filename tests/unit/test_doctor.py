@@ -29,6 +29,7 @@ def process(host="a", port=8000, **more):
 
 def plan_of(*processes, hosts=("a", "b"), preparations=(), device="cpu", npu_per_node=0):
     """The plan as far as a doctor reads it."""
+    every = processes or tuple(process(name) for name in hosts)
     return Values(
         case=Values(device=device, npu_per_node=npu_per_node),
         workspace="/w",
@@ -37,7 +38,8 @@ def plan_of(*processes, hosts=("a", "b"), preparations=(), device="cpu", npu_per
             for n, name in enumerate(hosts, 1)
         ),
         preparations=preparations,
-        everything=processes or tuple(process(name) for name in hosts),
+        processes=every,
+        everything=every,
     )
 
 

@@ -66,7 +66,7 @@ def test_the_live_view_shows_the_same() -> None:
 def test_a_failure_elsewhere_is_what_the_headline_says() -> None:
     failed = Check("acc", "accuracy", 20.0, "%", 45.0, "-15 pp", 30.0, "fail", "10 pp below")
     text = markdown.render(sample(failed, NEW))
-    assert text.startswith("# FAIL: 1 of 2 checks below the bound\n")
+    assert text.startswith("# FAIL: 1 of 2 checks missed the bound\n")
     assert f"\nNext: {NEXT}\n" in text
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from subprocess import run as run_command
@@ -18,7 +19,7 @@ from ci.record.cause import TAIL_LINES, cause_of
 from ci.record.record import run_id
 from ci.record.redact import plain, redact_argv, redact_env, redacted, secrets_within
 from ci.record.steps import Step, account, covered_s
-from ci.record.text import clean, duration, figure, headline, one_line
+from ci.record.text import check_row, clean, duration, figure, headline, one_line
 from ci.report import junit, markdown
 from ci.report.console import Plain
 from ci.report.screen import Steadfast
@@ -125,7 +126,7 @@ def test_figure(value, unit, expected):
     ("outcome", "outcomes", "how", "expected"),
     [
         ("pass", ["pass"], {}, "PASS: 1 check, all within tolerance"),
-        ("fail", ["fail", "pass", "unknown"], {}, "FAIL: 1 of 3 checks below the bound"),
+        ("fail", ["fail", "pass", "unknown"], {}, "FAIL: 1 of 3 checks missed the bound"),
         ("unknown", ["pass", "unknown"], {}, "UNKNOWN: 1 of 2 checks could not be judged"),
         ("unknown", [], {}, "UNKNOWN: nothing was checked"),
         ("unknown", [], {"interrupted": True}, "INTERRUPTED, UNKNOWN: nothing was checked"),
@@ -275,7 +276,7 @@ def test_a_cell_stays_one_cell(text):
 
 def test_markdown_says_the_outcome_first_and_how_to_run_again():
     text = markdown.render(sample(check("pass"), check("fail", "speed")))
-    assert text.startswith("# FAIL: 1 of 2 checks below the bound\n")
+    assert text.startswith("# FAIL: 1 of 2 checks missed the bound\n")
     assert "| words | accuracy | 20.00 % | 22.50 % | -5 pp | 17.50 % | pass | - |" in text
     assert "cd '/home/operator/lamp lighter'\ninv nightly --config local.yaml\n" in text
     assert "`overhead_s` = 2.0" in text
@@ -355,6 +356,46 @@ def test_junit_fail_is_a_failure_and_unknown_an_error():
     assert isinstance(failed.result[0], Failure)
     assert isinstance(unknown.result[0], Error)
     assert unknown.result[0].message.startswith("nan & <b>")
+
+
+@pytest.mark.parametrize(
+    ("operator", "words"),
+    [
+        (">=", "at least 17.50 % was asked for"),
+        (">", "more than 17.50 % was asked for"),
+        ("<=", "at most 17.50 % was asked for"),
+        ("<", "less than 17.50 % was asked for"),
+    ],
+)
+@pytest.mark.parametrize("outcome", ["pass", "fail", "unknown"])
+def test_junit_says_in_which_direction_the_bound_is(operator, words, outcome):
+    (case,) = suite(sample(replace(check(outcome), operator=operator)))
+    text = case.system_out if outcome == "pass" else case.result[0].message
+    assert words in text
+    assert text.count("asked for") == 1
+
+
+def test_junit_of_a_run_that_an_older_version_recorded():
+    run = sample(check("pass"))
+    del run["checks"][0]["operator"]
+    (case,) = suite(run)
+    assert "at least 17.50 % was asked for" in case.system_out
+
+
+def test_junit_names_no_baseline_where_there_is_none():
+    smoke = Check("smoke", "tokens", 8.0, "tokens", None, "", 1.0, "pass")
+    (case,) = suite(sample(smoke))
+    assert case.system_out == "measured 8.00 tokens; at least 1.00 tokens was asked for"
+
+
+@pytest.mark.parametrize(("operator", "cell"), [(">=", "17.50 %"), ("<", "< 17.50 %")])
+def test_the_table_says_in_which_direction_the_bound_is(operator, cell):
+    row = check_row(vars(replace(check("fail"), operator=operator)))
+    assert row[5] == cell
+    escaped = cell.replace("<", "\\<")
+    assert f"| {escaped} | fail |" in markdown.render(
+        sample(replace(check("fail"), operator=operator))
+    )
 
 
 def test_junit_without_checks_is_not_green():

@@ -13,6 +13,9 @@ from ci.case.external_dp.ranks import known
 from ci.case.external_dp.substitute import settle
 from ci.documents.strict import Strict
 from ci.documents.values import Env, Index, Text
+from ci.vllm.command_line import long_name
+from ci.vllm.devices import VISIBLE
+from ci.vllm.ports import SERVER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,15 +25,6 @@ if TYPE_CHECKING:
     from ci.documents.source import Source
     from ci.errors import Problem
 
-# https://docs.vllm.ai/en/stable/cli/serve.html
-_SHORT = {
-    "-dp": "--data-parallel-size",
-    "-dpn": "--data-parallel-rank",
-    "-dpa": "--data-parallel-address",
-    "-dpp": "--data-parallel-rpc-port",
-    "-tp": "--tensor-parallel-size",
-    "-pp": "--pipeline-parallel-size",
-}
 _OF_GROUPS = {"--data-parallel-rank", "--data-parallel-address", "--data-parallel-rpc-port"}
 _KV_ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
 
@@ -54,7 +48,7 @@ class Meant:
     default: str | None = None
 
 
-_EACH_RANK = (Meant("--port", "PORT", "8000"), Meant("--data-parallel-rank", "DP_RANK"))
+_EACH_RANK = (Meant("--port", "PORT", str(SERVER_PORT)), Meant("--data-parallel-rank", "DP_RANK"))
 _EACH_HOST = (
     Meant("--data-parallel-size", "DP_SIZE", "1"),
     Meant("--data-parallel-address", "DP_ADDRESS"),
@@ -134,8 +128,8 @@ def warnings(
     several = filled.member.dp_size_local > 1
     if several and not any("VISIBLE_DEVICES}" in value for value in filled.template.envs.values()):
         message = (
-            "all ranks of this host would take the same devices; set ASCEND_RT_VISIBLE_DEVICES or "
-            "CUDA_VISIBLE_DEVICES to ${VISIBLE_DEVICES}"
+            "all ranks of this host would take the same devices; set "
+            f"{' or '.join(VISIBLE.values())} to ${{VISIBLE_DEVICES}}"
         )
         yield source.at_key(("templates", filled.index, "envs"), message)
     if transfer := given.get("--kv-transfer-config"):
@@ -149,7 +143,7 @@ def _options(filled: Filled) -> dict[str, Given]:
         flag, equals, inline = word.partition("=")
         if not re.fullmatch(r"--?[A-Za-z][\w-]*", flag):
             continue
-        flag = _SHORT.get(flag, flag.replace("_", "-"))
+        flag = long_name(flag)
         if equals:
             options[flag] = Given(inline, (*filled.path, position))
         elif position + 1 < len(filled.template.server_cmd_template):

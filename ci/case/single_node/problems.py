@@ -9,7 +9,6 @@ from ci.case.single_node.model import PORTS
 from ci.case.single_node.servers import (
     OPEN,
     commands,
-    devices_of,
     environment,
     expanded,
     is_port,
@@ -18,6 +17,7 @@ from ci.case.single_node.servers import (
 )
 from ci.documents.address import MAX_PORT
 from ci.vllm.command_line import option
+from ci.vllm.devices import devices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,19 +5,18 @@ The rules are those of the field's own runner, except where a comment says other
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import accumulate, count
-from math import prod
 from typing import TYPE_CHECKING
 
 from ci.case import kv_pool
 from ci.case.model import Node, Router
 from ci.case.single_node.model import PORTS
-from ci.case.variables import references
+from ci.case.variables import REFERENCE, references
 from ci.documents.address import MAX_PORT
 from ci.documents.place import key_text
-from ci.vllm.command_line import number, option, parallel
+from ci.vllm.command_line import json_option, option
+from ci.vllm.devices import VISIBLE, devices_of, indices, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,13 +36,6 @@ _EPD = {
     "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
     "PYTORCH_NPU_ALLOC_CONF": "expandable_segments:True",
 }
-_REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-_SIZES = (
-    ("--tensor-parallel-size", "-tp"),
-    ("--pipeline-parallel-size", "-pp"),
-    ("--prefill-context-parallel-size", "-pcp"),
-)
-_VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "ascend": "ASCEND_RT_VISIBLE_DEVICES"}
 
 
 def nodes(entry: TestCase, path: KeyPath, source: Source) -> tuple[Node, ...]:
@@ -81,11 +73,11 @@ def _epd_nodes(
 ) -> tuple[Node, ...]:
     lines = [("vllm", "serve", *words) for words in entry.epd_server_cmds or ()]
     needs = [devices_of(expanded(argv, env)) for argv in lines]
-    visible = _VISIBLE.get(entry.device or "ascend")
+    shown_by = VISIBLE.get(entry.device or "ascend")
     found: list[Node] = []
     for at, (argv, need, end) in enumerate(zip(lines, needs, accumulate(needs), strict=True)):
         # The runner gives server i device i alone, however many it computes on.
-        own = {visible: ",".join(map(str, range(end - need, end)))} if visible else {}
+        own = {shown_by: ",".join(map(str, range(end - need, end)))} if shown_by else {}
         role, place = _role(argv), (*path, "epd_server_cmds", at)
         found.append(
             Node(
@@ -133,9 +125,9 @@ def devices(servers: Sequence[Node]) -> int:
     """How many devices the host has to have."""
     total = 0
     for node in servers:
-        visible = (node.env[name] for name in _VISIBLE.values() if name in node.env)
-        named = re.findall(r"\d{1,4}", next(visible, ""))
-        total = max(total, devices_of(expanded(node.argv, node.env)), *(int(x) + 1 for x in named))
+        shown = visible(node.env) or ()
+        most = max(indices(shown), default=-1) + 1
+        total = max(total, devices_of(expanded(node.argv, node.env)), len(shown), most)
     return total
 
 
@@ -172,8 +164,7 @@ def environment(entry: TestCase) -> dict[str, str]:
 def expanded(words: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
     """Replace references to the case's own variables; others stay."""
     return tuple(
-        _REFERENCE.sub(lambda found: env.get(found[1] or found[2], found[0]), word)
-        for word in words
+        REFERENCE.sub(lambda found: env.get(found[1] or found[2], found[0]), word) for word in words
     )
 
 
@@ -188,25 +179,9 @@ def is_port(text: str) -> bool:
     return bool(re.fullmatch("[0-9]{1,5}", text)) and 0 < int(text) <= MAX_PORT
 
 
-def devices_of(argv: Sequence[str]) -> int:
-    """How many devices a server computes on."""
-    sizes = [number(argv, long) or number(argv, short) or 1 for long, short in _SIZES]
-    share = parallel(argv)
-    ranks = share.local if share else number(argv, "--data-parallel-size")
-    return prod(sizes) * max(ranks or 1, 1)
-
-
 def _role(argv: Sequence[str]) -> Role:
     """What a server does, as its transfer configurations say."""
-    if _told(argv, "--ec-transfer-config", "ec_role") == "ec_producer":
+    if json_option(argv, "--ec-transfer-config").get("ec_role") == "ec_producer":
         return "encode"
     by_kv: dict[str, Role] = {"kv_producer": "prefill", "kv_consumer": "decode"}
-    return by_kv.get(_told(argv, "--kv-transfer-config", "kv_role"), "mixed")
-
-
-def _told(argv: Sequence[str], flag: str, key: str) -> str:
-    try:
-        told = json.loads(option(argv, flag) or "{}")
-    except (ValueError, RecursionError):
-        return ""
-    return str(told.get(key, "")) if isinstance(told, dict) else ""
+    return by_kv.get(str(json_option(argv, "--kv-transfer-config").get("kv_role")), "mixed")

@@ -1,6 +1,6 @@
 """Make a Python environment. Runs on the host: stdlib only, Python 3.8 and later.
 
-Touches the folder named in its input, uv's cache, and Debian packages where it runs as root.
+Touches the workspace of the folder named in its input, and uv's cache; nothing else is installed.
 """
 
 from __future__ import annotations
@@ -96,18 +96,24 @@ def device_of(path: str) -> int:
 
 
 def need_libraries(libraries: dict[str, str]) -> None:
-    """Install the Debian packages of shared libraries that this machine lacks."""
-    missing = sorted({package for name, package in libraries.items() if not loads(name)})
+    """Require shared libraries of the system, which are the operator's to install.
+
+    Args:
+        libraries: name → Debian package that has it.
+
+    Raises:
+        Failed: one is missing; says what to type.
+    """
+    missing = {name: package for name, package in libraries.items() if not loads(name)}
     if not missing:
         return
-    command = "apt-get install -y --no-install-recommends " + " ".join(missing)
-    advice = "Install them with `sudo %s` (or your system's way), and run again." % command
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise Failed("this host lacks the packages %s. %s" % (", ".join(missing), advice))
-    say("installing " + ", ".join(missing))
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], env, advice)
-    run(command.split(), env, advice)
+    root = "" if os.geteuid() == 0 else "sudo "
+    packages = " ".join(sorted(set(missing.values())))
+    raise Failed(
+        "not made: this host lacks %s, and nothing is installed outside the workspace. Type "
+        "`%sapt-get install --no-install-recommends %s` there, or install the same with its own "
+        "package manager, and run again." % (", ".join(missing), root, packages)
+    )
 
 
 def loads(name: str) -> bool:
@@ -124,9 +130,11 @@ def install(uv: str, spec: dict[str, Any], way: Way) -> None:
     path, env = spec["path"], way.env
     advice = "Nothing is left half-made: mend the cause and run again; it starts over."
     say("making %s with Python %s" % (path, spec["python"]))
-    python, lacking = python_of(uv, spec["python"])
+    folder = os.path.join(os.path.dirname(os.path.dirname(path)), "uv", "python")
+    python, lacking = python_of(uv, spec["python"], folder)
     if lacking:
         say("there is no Python %s here: uv fetches one" % spec["python"])
+        env = {"UV_PYTHON_INSTALL_DIR": os.environ.get("UV_PYTHON_INSTALL_DIR") or folder, **env}
     run([uv, "venv", "--quiet", "--clear", "--python", python, path], env, lacking or advice)
     # Compiled once here, not by every process of every start: vLLM's takes half as long so.
     argv = [uv, "pip", "install", "--compile-bytecode", "--python", path + "/bin/python"]

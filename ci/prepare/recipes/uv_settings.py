@@ -6,6 +6,7 @@ Asks pip for its settings, and tries whether package indexes can be connected to
 from __future__ import annotations
 
 import ast
+import glob
 import json
 import os
 import re
@@ -58,21 +59,29 @@ def answer_of(*argv: str) -> str:
         return ""
 
 
-def python_of(uv: str, version: str) -> tuple[str, str]:
+def python_of(uv: str, version: str, folder: str) -> tuple[str, str]:
     """Find the Python that the environment is made with.
 
+    Args:
+        uv: the program.
+        version: as `3.11`.
+        folder: where a Python lies that uv has fetched for the workspace.
+
     Returns:
-        What uv is told: the version where uv finds one, else this Python if it is of that version.
-        And what to do if uv cannot fetch it; empty where it is here.
+        What uv is told: the version where uv finds one, else the Python of that version in
+        `folder`, or this one. And what to do if uv cannot fetch it; empty where it is here.
     """
     if answer_of(uv, "python", "find", "--no-python-downloads", version):
         return version, ""
+    fetched = sorted(glob.glob(os.path.join(folder, "cpython-%s.*" % version, "bin", "python3")))
+    if fetched:
+        return fetched[-1], ""
     if "%d.%d" % sys.version_info[:2] == version:  # not on the PATH
         return sys.executable, ""
     advice = (
         "This host has no Python %s, and uv cannot fetch one. Put `python%s` on its PATH (with its "
-        "package manager, pyenv or conda), or copy ~/.local/share/uv/python here from a machine "
-        "where `uv python install %s` works, and run again." % (version, version, version)
+        "package manager, pyenv or conda), or copy ~/.local/share/uv/python of a machine where "
+        "`uv python install %s` works to %s, and run again." % (version, version, version, folder)
     )
     return version, advice
 

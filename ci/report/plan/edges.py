@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from ci.documents.address import host_port
 from ci.report.plan.rows import Row, spans
-from ci.vllm.command_line import number, option, parallel
+from ci.vllm.command_line import json_option, number, option, parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,14 +26,16 @@ def edges(plan: Plan, rows: Sequence[Row]) -> Iterator[Edge]:
         yield (asking, f"{at}{plan.endpoint.url}", "requests", (plan.leader,))
     if plan.router:
         for row in _behind(servers):
-            to = f"{row.first.role} {row.name} {plan.host(row.first.host).address}:{row.ports}"
+            at = host_port(plan.host(row.first.host).address, row.ports)
+            to = f"{row.first.role} {row.name} {at}"
             yield (plan.router.name, to, "requests", (plan.router.host, row.first.host))
     yield from _transfer(servers)
     for row in servers:
         yield from _reporting(plan, row)
     for service in plan.services:
         for row in servers:
-            to = f"{service.name} {plan.host(service.host).address}:{spans(service.ports)}"
+            at = host_port(plan.host(service.host).address, spans(service.ports))
+            to = f"{service.name} {at}"
             yield (row.name, to.removesuffix(":"), "service", (row.first.host, service.host))
 
 
@@ -66,11 +68,7 @@ def _transfer(servers: Sequence[Row]) -> Iterator[Edge]:
 
 
 def _connector(process: Process) -> str:
-    try:
-        value = json.loads(option(process.argv, "--kv-transfer-config") or "{}")
-    except (ValueError, RecursionError):
-        return ""
-    name = value.get("kv_connector") if isinstance(value, dict) else None
+    name = json_option(process.argv, "--kv-transfer-config").get("kv_connector")
     return name if isinstance(name, str) else ""
 
 
@@ -85,7 +83,8 @@ def _reporting(plan: Plan, row: Row) -> Iterator[Edge]:
         at = option(late[0].argv, address) if late else None
         if late and at:
             there = next((host.name for host in plan.hosts if host.address == at), "")
-            to = f"{at}:{option(late[0].argv, port) or '?'}".removesuffix(":?")
+            given = option(late[0].argv, port)
+            to = host_port(at, given) if given else at
             how = "data-parallel head" if port.startswith("--data") else "first node of the rank"
             yield (Row(tuple(late)).name, f"{there} {to}".strip(), how, (late[0].host, there))
 

@@ -9,18 +9,18 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from ci.report.plan.edges import edges
-from ci.report.plan.rows import SIZES, rows_of, size, spans
+from ci.report.plan.rows import rows_of, spans
 from ci.vllm.command_line import nodes, number, parallel
+from ci.vllm.devices import SIZES, devices_of, size, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.plan.model import Host, Plan, Process
+    from ci.plan.model import Host, Plan
     from ci.report.plan.rows import Row
     from ci.vllm.command_line import Parallel
 
 WIDTH = 100
-_VISIBLE = ("ASCEND_RT_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 
 
 def picture(plan: Plan, chosen: str = "") -> Iterator[str]:
@@ -87,7 +87,7 @@ def _facts(plan: Plan, row: Row) -> Iterator[str]:
     process = row.first
     if process.role not in {"router", "service"}:
         yield from _devices(plan, row)
-        sizes = [f"{name} {size(process, *flags)}" for name, *flags in SIZES]
+        sizes = [f"{name} {size(process.argv, name)}" for name in SIZES]
         yield from (one for one in sizes if not one.endswith(" 1"))
         shares = [share for one in row.processes if (share := parallel(one.argv))]
         if shares and shares[0].size > 1:
@@ -108,23 +108,16 @@ def _ranks(share: Parallel) -> range:
 
 
 def _devices(plan: Plan, row: Row) -> Iterator[str]:
-    shown = [one.env[name] for one in row.processes for name in _VISIBLE if name in one.env]
-    indices = [word.strip() for text in shown for word in text.split(",") if word.strip()]
-    if indices:
-        numeric = all(word.isdecimal() for word in indices)
-        which = spans(map(int, indices)) if numeric else ", ".join(indices)
-        yield f"device{'s' * (len(indices) > 1)} {which}"
+    shown = [visible(one.env) for one in row.processes]
+    named = list(dict.fromkeys(device for devices in shown for device in devices or ()))
+    if named:
+        numeric = all(device.isdecimal() for device in named)
+        which = spans(map(int, named)) if numeric else ", ".join(named)
+        yield f"device{'s' * (len(named) > 1)} {which}"
+    elif None not in shown:
+        yield "no device"
     elif plan.case.npu_per_node:
-        count = sum(map(_count, row.processes))
+        count = sum(devices_of(one.argv) for one in row.processes)
         yield f"{count} of {plan.case.npu_per_node} devices"
     else:
         yield "CPU"
-
-
-def _count(process: Process) -> int:
-    """How many devices of its host a process computes on."""
-    share = parallel(process.argv)
-    count = share.local if share else number(process.argv, "--data-parallel-size") or 1
-    for _, long, short in SIZES:
-        count *= size(process, long, short)
-    return -(-count // nodes(process.argv))

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ci.vllm.command_line import number, parallel
+from ci.vllm.command_line import parallel
+from ci.vllm.devices import SIZES, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ci.plan.model import Plan, Process
-
-SIZES = (
-    ("tp", "--tensor-parallel-size", "-tp"),
-    ("pp", "--pipeline-parallel-size", "-pp"),
-    ("pcp", "--prefill-context-parallel-size", "-pcp"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +66,5 @@ def _shape(process: Process) -> tuple[object, ...]:
     stem = re.sub(r"\d+\Z", "", process.name)
     share = parallel(process.argv)
     ranks = (share.size, share.local) if share else None
-    sizes = tuple(size(process, long, short) for _, long, short in SIZES)
+    sizes = tuple(size(process.argv, name) for name in SIZES)
     return (process.host, process.node, process.role, process.headless, stem, ranks, sizes)
-
-
-def size(process: Process, long: str, short: str) -> int:
-    """A parallel size of a process; 1 where its command line names none."""
-    return number(process.argv, long) or number(process.argv, short) or 1
