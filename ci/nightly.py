@@ -45,6 +45,7 @@ class Order:
     Attributes:
         case: what to serve and to prove.
         site: where, as far as that is known without asking a host.
+        device: the accelerators' kind that the operator chose; empty takes the case's.
         doctor: whether the hosts are examined first.
         wait_s: how long to queue for hosts that another run holds.
         keep_s: for how long the servers run on afterwards; 0 stops them.
@@ -52,6 +53,7 @@ class Order:
 
     case: Case
     site: Site
+    device: str = ""
     doctor: bool = True
     wait_s: float = 0
     keep_s: float = 0
@@ -85,7 +87,13 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
             with record.step("examine the hosts"):
                 by_name = {target.name: target for target in order.site.targets}
                 found = fit_for(
-                    plan, by_name, agents, record.note, run=record.id, doctor=order.doctor
+                    plan,
+                    by_name,
+                    agents,
+                    record.note,
+                    run=record.id,
+                    device=order.device,
+                    doctor=order.doctor,
                 )
                 record.update(hosts=found)
             for missing in plan.preparations_by_name:

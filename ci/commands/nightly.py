@@ -80,14 +80,14 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
             require_device(options.device or case.device or "cpu")
     worst = ExitCode.PASS
     for case, site in wanted:
-        code = _night(case, site, manner)
+        code = _night(case, site, options, manner)
         worst = max(worst, code, key=WORSE.index)
         if code == ExitCode.INTERRUPTED:
             break
     return worst
 
 
-def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
+def _night(case: Case, site: Site, options: Options, manner: Manner) -> ExitCode:
     from ci.nightly import Order, run_night  # noqa: PLC0415
     from ci.record.record import start  # noqa: PLC0415
     from ci.report.open_view import open_view  # noqa: PLC0415
@@ -96,6 +96,7 @@ def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
     order = Order(
         case=case,
         site=site,
+        device=options.device,
         doctor=manner.doctor,
         wait_s=math.inf if manner.wait else 0,
         keep_s=KEEP_S if manner.keep else 0,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 SERVER = Path(__file__).with_name("light_server.py")
 WORKSPACE = "/srv/lamplighter-test"
+TASKS = ("nightly", "up")
 CASE = f"""\
 test_name: "two light hosts"
 model: light
@@ -116,6 +117,14 @@ def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
         "server-0",
         "server-1",
     }
+
+
+def test_a_night_examines_the_accelerators_that_device_names(inv):
+    """As `inv doctor` does with the same flags; the case itself names none."""
+    refused = {task: inv(task, "--config", "case.yaml", "--device", "cuda") for task in TASKS}
+    assert {task: ended.returncode for task, ended in refused.items()} == dict.fromkeys(TASKS, 3)
+    for ended in refused.values():
+        assert "accelerators: nvidia-smi shows 0 GPUs, the plan uses 1" in ended.stdout
 
 
 def test_a_log_is_followed_to_its_end(inv, lab, up, tmp_path):
