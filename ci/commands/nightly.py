@@ -116,9 +116,10 @@ def _night(case: Case, site: Site, options: Options, manner: Manner) -> ExitCode
             record.note(f"warning: {warning}")
         record.write_plan(build(case, site))
         code = run_night(order, record, view)
-        if manner.keep and code in {ExitCode.PASS, ExitCode.FAIL}:
+        kept_s = record.as_json()["kept_s"]
+        if kept_s:
             view.note(
-                f"the servers go on for {KEEP_S / 3600:g} h at {endpoint_of(record)}; "
+                f"the servers go on for {kept_s / 3600:g} h at {endpoint_of(record)}; "
                 f"end them with `inv down --run {record.id}`",
             )
     return code

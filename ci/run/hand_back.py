@@ -26,7 +26,8 @@ def give_back(
     Args:
         processes: of the run.
         record: where it is noted.
-        keep_s: leave everything running for so many seconds instead, and only fetch the logs.
+        keep_s: leave everything running for so many seconds instead, and only fetch the logs. The
+            record's `kept_s` is 0 where that failed and everything was stopped.
 
     Returns:
         What a host did that makes the night unknown, because nothing that it sent can be believed.
@@ -48,7 +49,8 @@ def give_back(
         return [_is_lost(host, processes.run) for host in lost]
 
     attempt(find_lost)
-    kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
+    kept = keep_s > 0 and attempt(lambda: _keep(processes, keep_s))
+    record.update(kept_s=keep_s if kept else 0)
     if not kept:
         attempt(lambda: _stop(processes, record))
     left_there: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
@@ -78,6 +80,10 @@ def _is_lost(host: str, run: str) -> str:
         f"from here, and its logs stay there; once it is back, `inv down --run {run}` brings them "
         "home and clears up"
     )
+
+
+def _keep(processes: Processes, keep_s: float) -> list[str]:
+    return [f"the servers are stopped, not kept: {why}" for why in processes.keep(keep_s)]
 
 
 def _stop(processes: Processes, record: Record) -> list[str]:
