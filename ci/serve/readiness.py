@@ -178,7 +178,7 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
             completion = probe.completion(ask, endpoint, min(COMPLETION_TIMEOUT_S, left_s))
             missing = set(range(ranks))
             if completion.ok and ranks:
-                missing -= {int(engine) for engine in probe.ranks(ask, endpoint)}
+                missing -= probe.ranks(ask, endpoint)
             latest.append(judge_readiness(health, completion, missing))
         elapsed_s = time.monotonic() - begin
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))
