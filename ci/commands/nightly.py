@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from ci.case import load as cases
 from ci.errors import ExitCode, UserError
-from ci.paths import CASES, workspace_of
+from ci.paths import CASES
 from ci.plan.build import build
 from ci.resolve import Options, require_datasets, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ci.case.model import Case
     from ci.plan.model import Plan
     from ci.plan.site import Site
     from ci.record.record import Record
 
-__all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
+__all__ = ["Manner", "Options", "describe", "nightly"]
 
 KEEP_S = 12 * 3600.0
 # Of several nights, the worst is what the command exits with.
@@ -146,20 +146,6 @@ def describe(options: Options, host: str = "", *, as_json: bool) -> str:
 
     plan = plan_of(options)
     return json.dumps(as_values(plan, host), indent=2) + "\n" if as_json else as_text(plan, host)
-
-
-def fetch_datasets(name: str, workspace: str) -> Iterator[str]:
-    """Fetch one dataset, or all of them; yields a line about each.
-
-    Raises:
-        UserError: an unknown name.
-        InfrastructureError: the download failed, or is not what it should be.
-    """
-    from ci.catalog.datasets import fetch, fetchable  # noqa: PLC0415
-
-    cache = Path(workspace_of(workspace)) / "datasets"
-    for one in [name] if name else fetchable():
-        yield fetch(one, cache)
 
 
 def plan_of(options: Options) -> Plan:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from ci.commands.version_table import State
 
 
+def versions(workspace: str, device: str, *, newer: bool, as_json: bool) -> ExitCode:
+    """Print the listed versions, or what the package index has beyond them; see the two below."""
+    return (
+        list_newer(as_json=as_json) if newer else list_versions(workspace, device, as_json=as_json)
+    )
+
+
 def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
     """Print each version of configs/versions.yaml: can this machine serve it, is it made here?
 
