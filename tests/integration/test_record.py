@@ -278,7 +278,7 @@ ON_A_TERMINAL = """
 import sys
 from pathlib import Path
 from ci.judge.verdict import Check, combine
-from ci.report.console import open_view
+from ci.report.open_view import open_view
 verdict = combine((Check("words", "accuracy", 20.0, "%", 22.5, "-5 pp", 17.5, "pass"),))
 with open_view(sys.stdout) as view:
     view.step("start server-0")
