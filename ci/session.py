@@ -43,6 +43,7 @@ class Request:
         case: what to serve and to prove.
         site: where, as far as that is known without asking a host.
         paper: the plan on paper, as far as it can be made without asking a host.
+        device: the accelerators' kind that the operator chose; empty takes the case's.
         doctor: whether the hosts are examined first.
         wait_s: how long to queue for hosts that another run holds.
         keep_s: for how long the servers run on afterwards; 0 stops them.
@@ -51,6 +52,7 @@ class Request:
     case: Case
     site: Site
     paper: Plan
+    device: str = ""
     doctor: bool = True
     wait_s: float = 0
     keep_s: float = 0
@@ -130,7 +132,13 @@ def _take(request: Request, plan: Plan, processes: Processes, record: Record) ->
     with record.step("examine the hosts"):
         by_name = {target.name: target for target in request.site.targets}
         facts = fit_for(
-            plan, by_name, processes.agents, record.note, run=record.id, doctor=request.doctor
+            plan,
+            by_name,
+            processes.agents,
+            record.note,
+            run=record.id,
+            device=request.device,
+            doctor=request.doctor,
         )
         record.update(hosts=facts)
 

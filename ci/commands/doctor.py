@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ci.agent.client import Agent
 from ci.agent.connected import reached
 from ci.case.model import Case
+from ci.commands import examination_table as table
 from ci.commands.nightly import found
 from ci.commands.which_hosts import targets_of
-from ci.doctor import table
 from ci.doctor.examine import examine
 from ci.errors import ExitCode, LamplighterError
 from ci.plan.addresses import as_written

@@ -5,6 +5,7 @@ Imports Invoke and the standard library only, as listing the tasks does.
 
 from __future__ import annotations
 
+import copy
 import errno
 import functools
 import io
@@ -54,7 +55,9 @@ def require_parsable(tasks: Collection) -> None:
     # `inv --list | head -1` ends quietly, as any Unix program; a task decides for itself.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     words = program.core.unparsed
-    parser = Parser(tasks.to_contexts(), program.initial_context)
+    # Of a copy: making them takes each flag's help out of the task, and `--help` shows none then.
+    contexts = copy.deepcopy(tasks).to_contexts()
+    parser = Parser(contexts, program.initial_context)
     named = next((word for word in words if word in parser.contexts), "")
     try:
         parsed = parser.parse_argv(words)

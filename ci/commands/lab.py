@@ -28,7 +28,7 @@ def up(count: int, name: str, disk_mb: int) -> str:
     hosts = ", ".join(f"{host.name} ({host.address})" for host in made.hosts)
     return (
         f"{hosts}\nNow: inv doctor --cluster {name}; inv nightly --config local-2-hosts.yaml "
-        f"--cluster {name}; and at last inv lab.down" + (f" --name {name}" if name != "lab" else "")
+        f"--cluster {name}; and at last inv lab.down{f' --name {name}' if name != 'lab' else ''}\n"
     )
 
 
@@ -41,9 +41,9 @@ def down(name: str) -> str:
     lab.check_name(name)
     folder = _folder(name)
     if not folder.exists():
-        return f"no lab {name} is up"
+        return f"no lab {name} is up\n"
     lab.down(folder)
-    return f"{name} is gone"
+    return f"{name} is gone\n"
 
 
 def _folder(name: str) -> Path:

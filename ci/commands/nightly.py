@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from ci.case import load as cases
 from ci.errors import ExitCode, UserError
-from ci.paths import CASES, workspace_of
+from ci.paths import CASES
 from ci.plan.build import build
 from ci.resolve import Options, require_datasets, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ci.case.model import Case
     from ci.plan.model import Plan
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ci.run.interrupt import Interrupts
     from ci.session import Request
 
-__all__ = ["Manner", "Options", "describe", "fetch_datasets", "nightly"]
+__all__ = ["Manner", "Options", "describe", "nightly"]
 
 KEEP_S = 12 * 3600.0
 # Of several nights, the worst is what the command exits with.
@@ -78,19 +78,20 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     requests = []
     for case, site in cases:  # what is wrong with one is said before any host is asked
         require_datasets(case, options)
-        requests.append(_request(case, site, manner))
+        requests.append(_request(case, site, options, manner))
         if site.local:
             require_device(options.device or case.device or "cpu")
     return _nights(requests, manner)
 
 
-def _request(case: Case, site: Site, manner: Manner) -> Request:
+def _request(case: Case, site: Site, options: Options, manner: Manner) -> Request:
     from ci.session import Request  # noqa: PLC0415
 
     return Request(
         case=case,
         site=site,
         paper=build(case, site),
+        device=options.device,
         doctor=manner.doctor,
         wait_s=math.inf if manner.wait else 0,
         keep_s=KEEP_S if manner.keep else 0,
@@ -146,20 +147,6 @@ def describe(options: Options, host: str = "", *, as_json: bool) -> str:
 
     plan = plan_of(options)
     return json.dumps(as_values(plan, host), indent=2) + "\n" if as_json else as_text(plan, host)
-
-
-def fetch_datasets(name: str, workspace: str) -> Iterator[str]:
-    """Fetch one dataset, or all of them; yields a line about each.
-
-    Raises:
-        UserError: an unknown name.
-        InfrastructureError: the download failed, or is not what it should be.
-    """
-    from ci.catalog.datasets import fetch, fetchable  # noqa: PLC0415
-
-    cache = Path(workspace_of(workspace)) / "datasets"
-    for one in [name] if name else fetchable():
-        yield fetch(one, cache)
 
 
 def plan_of(options: Options) -> Plan:

@@ -17,6 +17,7 @@ from ci.commands.which_hosts import targets_of
 from ci.errors import ExitCode, UserError
 from ci.record.controller import owner
 from ci.report.abandoned import complete_abandoned
+from ci.report.table import width_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +31,10 @@ def status(options: Options, runs: str, *, as_json: bool) -> ExitCode:
     """Say what runs on the hosts, from the hosts themselves."""
     with reached(targets_of(options, runs)) as hosts:
         overview = ask_hosts(hosts)
-    values = status_table.as_values(overview)
-    sys.stdout.write(
-        json.dumps(values, indent=2) + "\n" if as_json else status_table.as_text(overview)
-    )
+    if as_json:
+        print(json.dumps(status_table.as_values(overview), indent=2))
+    else:
+        sys.stdout.write(status_table.as_text(overview, width_of(sys.stdout)))
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.commands.overview import LEASE
 from ci.record.text import one_line
+from ci.report import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +18,15 @@ HEADINGS = ("host", "run", "owner", "process", "state", "since", "pid")
 MOST_COMMAND = 100
 
 
-def as_text(overview: Overview) -> str:
-    """Lay out who holds which host, what runs there, and what is not ours."""
-    return "\n".join(_lines(overview)) + "\n"
+def as_text(overview: Overview, width: int | None = None) -> str:
+    """Lay out who holds which host, what runs there, and what is not ours.
+
+    Args:
+        overview: what is on the hosts.
+        width: columns of the terminal that the table has to fit; None for full width.
+    """
+    notes = "".join(f"{line}\n" for line in _notes(overview))
+    return table.as_text(HEADINGS, _rows(overview), width) + notes
 
 
 def as_values(overview: Overview) -> dict[str, Any]:
@@ -27,21 +34,17 @@ def as_values(overview: Overview) -> dict[str, Any]:
     return asdict(overview)
 
 
-def _lines(overview: Overview) -> Iterator[str]:
-    table: list[tuple[str, ...]] = [HEADINGS]
+def _rows(overview: Overview) -> Iterator[tuple[str, ...]]:
     for host in overview.hosts:
         shown = [row for row in overview.rows if row.host == host and row.process != LEASE]
         if host in overview.silent:
-            table.append((host, "", "", "", f"cannot be asked: {overview.silent[host]}", "", ""))
+            yield (host, "", "", "", f"cannot be asked: {overview.silent[host]}", "", "")
         elif not shown:
-            table.append((host, *_holder(overview, host), "", ""))
-        table += [_cells(row) for row in shown]
-    # What hosts say stays in its cell: no line breaks, nothing that a terminal obeys.
-    table = [tuple(map(one_line, row)) for row in table]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS) - 1)]
-    for row in table:
-        padded = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
-        yield "  ".join(padded).rstrip()
+            yield (host, *_holder(overview, host), "", "")
+        yield from map(_cells, shown)
+
+
+def _notes(overview: Overview) -> Iterator[str]:
     for one in overview.strangers:
         yield one_line(
             f"{one.host}: not of any run here: {one.what} is used by pid {one.pid} of {one.user}: "

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ci.report.table import as_text
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ci.case.model import Device
     from ci.catalog.environments import Environment
@@ -74,10 +76,16 @@ def packages_of(versions: Mapping[str, Mapping[Device, Environment]]) -> dict[st
     return found
 
 
-def entries_text(entries: Sequence[Entry], device: Device) -> str:
-    """Lay out the versions, and under them what the others need."""
-    rows = [("version", "kinds", f"on {device}", "environment here")]
-    rows += [
+def entries_text(entries: Sequence[Entry], device: Device, width: int | None = None) -> str:
+    """Lay out the versions, and under them what the others need.
+
+    Args:
+        entries: the versions.
+        device: the machine's kind.
+        width: columns of the terminal that the table has to fit; None for full width.
+    """
+    headings = ("version", "kinds", f"on {device}", "environment here")
+    rows = [
         (
             entry.version,
             ", ".join(entry.kinds),
@@ -87,11 +95,14 @@ def entries_text(entries: Sequence[Entry], device: Device) -> str:
         for entry in entries
     ]
     others = [f"{e.version} needs {e.why_not}" for e in entries if not e.servable]
-    return "\n".join([*_columns(rows), *[""] * bool(others), *others]) + "\n"
+    return as_text(headings, rows, width) + "".join(f"{line}\n" for line in ["", *others] if others)
 
 
 def releases_text(
-    releases: Sequence[Release], listed: Mapping[str, Sequence[str]], unknown: Sequence[str]
+    releases: Sequence[Release],
+    listed: Mapping[str, Sequence[str]],
+    unknown: Sequence[str],
+    width: int | None = None,
 ) -> str:
     """Lay out what has appeared since.
 
@@ -99,8 +110,10 @@ def releases_text(
         releases: newer ones.
         listed: distribution → its versions in configs/versions.yaml, newest first.
         unknown: distributions that the index does not have.
+        width: columns of the terminal that the table has to fit; None for full width.
     """
-    rows = [("package", "newest listed", "newer release", "uploaded", "")]
+    headings = ("package", "newest listed", "newer release", "uploaded", "")
+    rows: list[tuple[str, ...]] = []
     for package, versions in listed.items():
         found = [release for release in releases if release.package == package]
         rows += [
@@ -110,16 +123,9 @@ def releases_text(
         if not found:
             none = "not on this index" if package in unknown else "none"
             rows.append((package, versions[0], none, "-", ""))
-    return "\n".join(_columns(rows)) + "\n"
+    return as_text(headings, rows, width)
 
 
 def _note(release: Release) -> str:
     missing = "not in configs/versions.yaml"
     return missing if release.wheels else f"{missing}; source only, no wheel"
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()

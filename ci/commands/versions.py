@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ci.errors import ExitCode, InfrastructureError, UserError
 from ci.paths import workspace_of
 from ci.prepare.prepare import STAMP, stamp_of
 from ci.prepare.recipes.uv_settings import index_settings
+from ci.report.table import width_of
 from ci.resolve import CONFIGS, device_of
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
     from ci.commands.index_page import IndexFile
     from ci.commands.indexes import Index
     from ci.commands.version_table import State
+
+
+def versions(workspace: str, device: str, *, newer: bool, as_json: bool) -> ExitCode:
+    """Print the listed versions, or what the package index has beyond them; see the two below."""
+    return (
+        list_newer(as_json=as_json) if newer else list_versions(workspace, device, as_json=as_json)
+    )
 
 
 def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
@@ -52,7 +61,7 @@ def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
     if as_json:
         print(json.dumps({"device": kind, "versions": [asdict(e) for e in found]}, indent=2))
     else:
-        print(entries_text(found, kind), end="")
+        sys.stdout.write(entries_text(found, kind, width_of(sys.stdout)))
     return ExitCode.PASS
 
 
@@ -85,7 +94,7 @@ def list_newer(*, as_json: bool) -> ExitCode:
         values = {"listed": listed, "newer": [asdict(r) for r in found], "not_on_index": unknown}
         print(json.dumps(values, indent=2))
     else:
-        print(releases_text(found, listed, unknown), end="")
+        sys.stdout.write(releases_text(found, listed, unknown, width_of(sys.stdout)))
     return ExitCode.PASS
 
 

@@ -10,9 +10,10 @@ from ci.agent.send_file import same_there, send
 from ci.commands.model_folder import files_of
 from ci.connect.fan_out import fan_out
 from ci.errors import ExitCode, InfrastructureError, LamplighterError, UserError
+from ci.report import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ci.agent.client import Agent
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     Sources = Mapping[str, Source]
 
+HEADINGS = ("host", "copied", "skipped", "sent", "seconds", "outcome")
 TELL_EVERY_S = 1.0
 STAND_S = 60.0
 MB = 1e6
@@ -196,10 +198,14 @@ def exit_code(outcomes: Mapping[str, Synced]) -> ExitCode:
     return ExitCode.UNKNOWN if failed else ExitCode.PASS
 
 
-def as_text(outcomes: Mapping[str, Synced]) -> str:
-    """A table of the hosts; below it what failed and what to do."""
-    rows: list[Sequence[str]] = [("host", "copied", "skipped", "sent", "seconds", "outcome")]
-    rows += [
+def as_text(outcomes: Mapping[str, Synced], width: int | None = None) -> str:
+    """Lay out the hosts; below them what failed and what to do.
+
+    Args:
+        outcomes: host → what came of it.
+        width: columns of the terminal that the table has to fit; None for full width.
+    """
+    rows = [
         (
             host,
             str(len(one.copied)),
@@ -210,7 +216,5 @@ def as_text(outcomes: Mapping[str, Synced]) -> str:
         )
         for host, one in outcomes.items()
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    lines += [f"✗ {one.failed}" for one in outcomes.values() if one.failed]
-    return "\n".join(lines) + "\n"
+    failures = [f"✗ {one.failed}\n" for one in outcomes.values() if one.failed]
+    return table.as_text(HEADINGS, rows, width) + "".join(failures)

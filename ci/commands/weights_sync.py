@@ -10,6 +10,7 @@ from ci.agent.connected import reached
 from ci.commands import weights_copy
 from ci.commands.which_hosts import targets_of
 from ci.errors import UserError
+from ci.report.table import width_of
 
 if TYPE_CHECKING:
     from ci.commands.weights_copy import Progress
@@ -32,7 +33,7 @@ def sync(options: Options, source: str, target: str) -> ExitCode:
         raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
     with reached(targets_of(options, "")) as hosts:
         outcomes = weights_copy.sync(hosts, Path(source), target or None, _tell)
-    print(weights_copy.as_text(outcomes))
+    print(weights_copy.as_text(outcomes, width_of(sys.stdout)))
     return weights_copy.exit_code(outcomes)
 
 

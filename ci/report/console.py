@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.record.text import duration, one_line
-from ci.report.screen import HEADINGS, Steadfast, columns, ending, rows
+from ci.report.screen import HEADINGS, Steadfast, ending, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,9 @@ class Plain:
 
     def table(self, verdict: Verdict) -> None:
         """See `View`."""
-        for line in columns([HEADINGS, *rows(verdict)]):
-            self._out.write(line + "\n")
+        from ci.report.table import as_text  # noqa: PLC0415 - rich takes long to import
+
+        self._out.write(as_text(HEADINGS, rows(verdict)))
 
     def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
         """See `View`."""

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ci.record.text import duration, one_line
 from ci.report.screen import HEADINGS, Steadfast, ending, rows
+from ci.report.table import drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,16 +77,14 @@ class Live:
 
     def table(self, verdict: Verdict) -> None:
         """See `View`."""
-        table = Table(header_style="bold")
-        for heading in HEADINGS:
-            number = heading in NUMBERS
-            table.add_column(heading, justify="right" if number else "left", overflow="fold")
-        for cells, check in zip(rows(verdict), verdict.checks, strict=True):
-            *figures, outcome, reason = map(Text, cells)
-            outcome.stylize(COLOURS[check.outcome])
-            table.add_row(*figures, outcome, reason)
-        if verdict.checks:
-            self._print(table)
+        cells: list[tuple[str | Text, ...]] = [
+            (*figures, Text(outcome, COLOURS[check.outcome]), reason)
+            for (*figures, outcome, reason), check in zip(
+                rows(verdict), verdict.checks, strict=True
+            )
+        ]
+        if cells:
+            self._print(drawn(HEADINGS, cells, numbers=NUMBERS, framed=True))
 
     def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
         """See `View`."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TextIO
 from ci.record.text import check_row, headline, next_step, one_line, without_baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ci.judge.verdict import Verdict
@@ -70,11 +69,3 @@ def ending(verdict: Verdict, report: Path, cause: str) -> list[str]:
     if step := next_step(checks):
         lines.append(f"next   {step}")
     return [*lines, f"report {report}"]
-
-
-def columns(table: list[tuple[str, ...]]) -> Iterator[str]:
-    """Align a table's columns with spaces."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()

@@ -69,7 +69,8 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
         return [_is_lost(host, processes.run) for host in lost]
 
     attempt(find_lost)
-    kept = keep_s > 0 and attempt(lambda: processes.keep(keep_s))
+    kept = keep_s > 0 and attempt(lambda: _keep(processes, keep_s))
+    record.update(kept_s=keep_s if kept else 0)
     if not kept:
         attempt(lambda: note_ends(processes.stop()))
     left_there: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
@@ -100,6 +101,10 @@ def _is_lost(host: str, run: str) -> str:
         f"from here, and its logs stay there; once it is back, `inv down --run {run}` brings them "
         "home and clears up"
     )
+
+
+def _keep(processes: Processes, keep_s: float) -> list[str]:
+    return [f"the servers are stopped, not kept: {why}" for why in processes.keep(keep_s)]
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:

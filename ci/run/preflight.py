@@ -25,6 +25,7 @@ def fit_for(  # noqa: PLR0913 - as `examine`
     on_note: Callable[[str], None],
     *,
     run: str,
+    device: str = "",
     doctor: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Examine the hosts for a plan.
@@ -35,6 +36,8 @@ def fit_for(  # noqa: PLR0913 - as `examine`
         agents: host → agent.
         on_note: told of warnings.
         run: which has taken the hosts.
+        device: the accelerators' kind that the operator chose; empty takes the case's, then the
+            cluster file's.
         doctor: False only gathers the facts.
 
     Returns:
@@ -46,7 +49,7 @@ def fit_for(  # noqa: PLR0913 - as `examine`
     if not doctor:
         facts, _ = facts_of(agents, plan)
         return facts
-    found = examine(agents, plan, targets, device=plan.case.device or "", run=run)
+    found = examine(agents, plan, targets, device=device, run=run)
     for finding in found.findings:
         if finding.severity == "warning":
             on_note(_line(finding))

@@ -7,12 +7,13 @@ the network on which its hosts serve.
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ci.errors import LamplighterError
+from ci.vllm.metrics import engines
+from ci.vllm.metrics import tokens_generated as tokens_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,13 +31,6 @@ READ_TIMEOUT_S = 10.0
 # What the way to the host may add to a question's own time.
 WAY_S = 5.0
 ERROR_CHARS = 200
-# https://docs.vllm.ai/en/stable/usage/metrics.html
-GENERATED = re.compile(
-    r'^vllm:generation_tokens_total\{[^}]*engine="(\d+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
-)
-RUNNING = re.compile(
-    r'^vllm:num_requests_running\{[^}]*engine="(\d+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
-)
 PROMPT = "The days of the week are Monday, Tuesday,"
 MAX_TOKENS = 8
 METRICS_BYTES = 4_000_000
@@ -157,19 +151,14 @@ def metrics(ask: Ask, endpoint: Endpoint) -> str:
     return body if status == OK else ""
 
 
-def ranks(ask: Ask, endpoint: Endpoint) -> frozenset[str]:
+def ranks(ask: Ask, endpoint: Endpoint) -> frozenset[int]:
     """Ask which engines stand behind the endpoint: the `engine` labels of vLLM's metrics."""
-    return frozenset(_by_engine(ask, endpoint, RUNNING))
+    return engines(metrics(ask, endpoint))
 
 
 def tokens_generated(ask: Ask, endpoint: Endpoint) -> float | None:
     """Ask how many tokens have been generated so far; None when the server does not say."""
-    counts = _by_engine(ask, endpoint, GENERATED)
-    return sum(counts.values()) if counts else None
-
-
-def _by_engine(ask: Ask, endpoint: Endpoint, metric: re.Pattern[str]) -> dict[str, float]:
-    return {engine: float(value) for engine, value in metric.findall(metrics(ask, endpoint))}
+    return tokens_on(metrics(ask, endpoint))
 
 
 def _generate(  # noqa: PLR0913, PLR0917 - what makes the two questions differ

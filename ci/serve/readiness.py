@@ -178,7 +178,7 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
         if health.ok and left_s > 0:
             completion = probe.completion(ask, endpoint, min(COMPLETION_TIMEOUT_S, left_s))
             if completion.ok and ranks:
-                missing = set(range(ranks)) - set(map(int, probe.ranks(ask, endpoint)))
+                missing = set(range(ranks)) - probe.ranks(ask, endpoint)
             latest.append(judge_readiness(health, completion, missing))
         elapsed_s = time.monotonic() - begin
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))

@@ -97,7 +97,7 @@ def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, mo
     monkeypatch.setattr(Processes, "keep", lambda *_: ["h2: the link is down"])
     record = Record(tmp_path)
     assert not hand_back(processes, record, keep_s=600).kept
-    assert record.notes == ["giving back: h2: the link is down"]
+    assert record.notes == ["giving back: the servers are stopped, not kept: h2: the link is down"]
     (agent,) = processes.agents.values()
     assert [row for row in look(agent).processes if row["alive"]] == []
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 SERVER = Path(__file__).with_name("light_server.py")
 WORKSPACE = "/srv/lamplighter-test"
+TASKS = ("nightly", "up")
+# `inv`, on whose hosts nothing can be kept.
+INV_WITHOUT_KEEP = """\
+from invoke.main import program
+from ci.run.processes import Processes
+Processes.keep = lambda *_: ["host-b: no answer within 30 s"]
+program.run()
+"""
 CASE = f"""\
 test_name: "two light hosts"
 model: light
@@ -45,8 +53,10 @@ def inv(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., subprocess.Completed
     """Type an `inv` command about the lab; afterwards nothing of any run is on its hosts."""
     (tmp_path / "case.yaml").write_text(CASE)
 
-    def type_(*words: str, runs: str = "runs") -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), *words]
+    def type_(
+        *words: str, runs: str = "runs", program: tuple[str, str] = ("-m", "invoke")
+    ) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, *program, "--search-root", str(PROJECT), *words]
         argv += ["--cluster", str(lab.cluster_file), "--runs", runs]
         ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
         print(ended.stdout, ended.stderr)
@@ -111,11 +121,31 @@ def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
     assert ended.returncode == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert f"inv down --run {folder.name}" in ended.stdout
+    assert json.loads((folder / "run.json").read_text())["kept_s"] == 12 * 3600
     assert {process for _, process, alive in rows(inv) if alive} == {
         "lease",
         "server-0",
         "server-1",
     }
+
+
+@pytest.mark.parametrize("task", [("up",), ("nightly", "--keep")])
+def test_servers_that_cannot_be_kept_are_not_said_to_go_on(inv, tmp_path, task):
+    ended = inv(*task, "--config", "case.yaml", program=("-c", INV_WITHOUT_KEEP))
+    (folder,) = (tmp_path / "runs").iterdir()
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["outcome"], record["kept_s"]) == ("pass", 0)
+    assert "the servers are stopped, not kept: host-b: no answer within 30 s" in ended.stdout
+    assert "go on" not in ended.stdout
+    assert rows(inv) == []
+
+
+def test_a_night_examines_the_accelerators_that_device_names(inv):
+    """As `inv doctor` does with the same flags; the case itself names none."""
+    refused = {task: inv(task, "--config", "case.yaml", "--device", "cuda") for task in TASKS}
+    assert {task: ended.returncode for task, ended in refused.items()} == dict.fromkeys(TASKS, 3)
+    for ended in refused.values():
+        assert "accelerators: nvidia-smi shows 0 GPUs, the plan uses 1" in ended.stdout
 
 
 def test_a_log_is_followed_to_its_end(inv, lab, up, tmp_path):

@@ -5,7 +5,8 @@ from types import SimpleNamespace as Values
 
 import pytest
 
-from ci.doctor import checks, table
+from ci.commands import examination_table as table
+from ci.doctor import checks
 from ci.doctor.examine import clock
 from ci.doctor.model import Examination, Pair
 from ci.doctor.needs import devices_on, weights_on

@@ -16,7 +16,11 @@ LOCK = tomllib.loads((PROJECT / "uv.lock").read_text("utf-8"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
 DECLARED = {re.match(r"[\w-]+", text)[0] for text in PYPROJECT["project"]["dependencies"]}
 # Module → distribution, where the names differ. pydantic pins its own core.
-DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {
+    "prometheus_client": "prometheus-client",
+    "pydantic_core": "pydantic",
+    "yaml": "pyyaml",
+}
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
     "ci/prepare/recipes/make_environment.py": {"uv_settings"},

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rich.console import Console
+from rich.text import Text
+
 from ci.doctor.wording import gib, names
+from ci.report import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +30,6 @@ HEADINGS = (
 )
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
-WIDTH = 100
 
 
 def as_json(examination: Examination) -> dict[str, Any]:
@@ -50,16 +53,12 @@ def show(examination: Examination, plan: Plan, stream: TextIO) -> None:
 
 def as_text(examination: Examination, plan: Plan) -> str:
     """The same in plain text."""
-    rows = [HEADINGS, *rows_of(examination, plan)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = []
     for finding in examination.findings:
         lines += ["", f"{MARKS[finding.severity]} {headline(finding)}"]
         lines += [f"    → {finding.advice}"] if finding.advice else []
-    return "\n".join([*lines, "", summary(examination), ""])
+    below = "\n".join([*lines, "", summary(examination), ""])
+    return table.as_text(HEADINGS, rows_of(examination, plan)) + below
 
 
 def rows_of(examination: Examination, plan: Plan) -> Iterator[tuple[str, ...]]:
@@ -105,17 +104,8 @@ def summary(examination: Examination) -> str:
 
 
 def _draw(examination: Examination, plan: Plan, stream: TextIO) -> None:
-    from rich.console import Console  # noqa: PLC0415 - takes long to import
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
     console = Console(file=stream, highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in HEADINGS:
-        table.add_column(heading, no_wrap=heading in {"host", "address"}, overflow="fold")
-    for row in rows_of(examination, plan):
-        table.add_row(*map(Text, row))
-    console.print(table)
+    console.print(table.drawn(HEADINGS, rows_of(examination, plan), width=console.width))
     for finding in examination.findings:
         style = COLOURS[finding.severity]
         mark = Text(f"\n{MARKS[finding.severity]} ", style=style)

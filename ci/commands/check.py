@@ -1,0 +1,31 @@
+"""`inv check`: case files checked as a linter does."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ci.check.run import check as findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.errors import ExitCode
+
+
+def check(paths: str, form: str, argv: Sequence[str]) -> ExitCode:
+    """Check case files, and print what was found.
+
+    Args:
+        paths: files, folders or names, separated by commas.
+        form: `text`, `json` or `github`.
+        argv: the command line; what stands behind `--` are paths too, since Invoke would take a
+            bare word for another task.
+
+    Raises:
+        UserError: there is no such form or path.
+    """
+    rest = argv[argv.index("--") + 1 :] if "--" in argv else ()
+    text, code = findings([*filter(None, paths.split(",")), *rest], form)
+    sys.stdout.write(text)
+    return code
