@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
@@ -45,6 +46,7 @@ PER_REQUEST = ("input_lens", "generated_texts")
 LATENCIES = ("ttfts", "itls", "latencies")
 # Here `args.ignore_eos = True` was read for random prompts, and not in 0.11.0.
 ALWAYS_SINCE = "0.27.1"
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
 LATER_OPTIONS = ("--presence-penalty", "--repetition-penalty", "--extra-body")
 
 
@@ -65,7 +67,8 @@ def command(job: Job) -> Command:
         argv.append("--trust-remote-code")
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
-    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"})
+    tokenizer = bench.model_path or job.tokenizer
+    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), tokenizer)
 
 
 def _endpoint(job: Job) -> tuple[str, ...]:
@@ -94,10 +97,18 @@ def _load(job: Job) -> tuple[str, ...]:
     )
 
 
+def _parameters(job: Job) -> dict[str, Any]:
+    """Give the parameters of a request; the seed is that of the prompts."""
+    bench = job.benchmark
+    given = {key: getattr(bench, key) for key in SAMPLING}
+    given |= {"stop": bench.stop, "chat_template_kwargs": bench.template or None}
+    sent = {key: value for key, value in given.items() if value is not None}
+    return {**sent, "seed": bench.seed or 0, "ignore_eos": _ignores_eos(job)}
+
+
 def _sampling(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
-    keys = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
-    options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in keys}
+    options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in SAMPLING}
     extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
     further = {key: value for key, value in extra.items() if value}
     options["--extra-body"] = json.dumps(further) if further else None
@@ -237,10 +248,34 @@ def _failed(job: Job, result: dict[str, Any], not_completed: float) -> float:
 
 
 def _items(result: dict[str, Any]) -> tuple[Item, ...]:
+    """Give every request: random prompts, which vLLM does not write down."""
+    lengths = _list(result, "output_lens")
+    latencies = _latencies_ms(result, len(lengths))
     return tuple(
-        Item(str(index), tokens=tokens if isinstance(tokens, int) else None)
-        for index, tokens in enumerate(_list(result, "output_lens"))
+        Item(
+            str(index),
+            tokens=tokens if isinstance(tokens, int) else None,
+            latency_ms=latency if tokens else None,  # one that failed has none
+        )
+        for index, (tokens, latency) in enumerate(zip(lengths, latencies, strict=True))
     )
+
+
+def _latencies_ms(result: dict[str, Any], requests: int) -> list[float | None]:
+    """Give each request's latency.
+
+    Earlier versions tell when each of its tokens came: up to the last one, that is a fraction of a
+    millisecond less.
+    """
+    seconds, first, gaps = (result.get(key) for key in ("latencies", "ttfts", "itls"))
+    if not isinstance(seconds, list) and isinstance(first, list) and isinstance(gaps, list):
+        seconds = [
+            start + math.fsum(each) if isinstance(each, list) else None
+            for start, each in zip(first, gaps, strict=False)
+        ]
+    if not isinstance(seconds, list) or len(seconds) != requests:
+        return [None] * requests
+    return [None if each is None else round(1000 * each, 3) for each in seconds]
 
 
 def _list(result: dict[str, Any], key: str) -> list[Any]:
