@@ -100,7 +100,7 @@ def run_night(order: Order, record: Record, view: View) -> ExitCode:
             with record.step("prove that it answers"):
                 proved = smoke(ask, plan.endpoint, SMOKE_TIMEOUT_S, order.case.asked)
                 version = served_version(ask, plan.endpoint) or "unknown"
-                record.update(versions={"vllm served": version})
+                record.update(proved=proved, versions={"vllm served": version})
             with watched(plan, servers, processes):
                 for item in plan.evaluations:
                     results[item.benchmark.name] = evaluate(plan, item, processes, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,10 +107,8 @@ def _night(case: Case, site: Site, manner: Manner) -> ExitCode:
             Path(manner.runs), view, write_reports, case=case.name, config=case.path, argv=argv
         ) as record,
     ):
-        record.update(
-            benchmarks=[item.name for item in case.benchmarks],
-            targets=[asdict(target) for target in site.targets],
-        )
+        record.expect(case.benchmarks, case.comparisons)
+        record.update(targets=site.targets)
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(build(case, site))

@@ -18,6 +18,7 @@ from ci.record.cause import TAIL_LINES, cause_of
 from ci.record.record import run_id
 from ci.record.redact import plain, redact_argv, redact_env, redacted, secrets_within
 from ci.record.steps import Step, account, covered_s
+from ci.record.stored import as_run
 from ci.record.text import clean, duration, figure, headline, one_line
 from ci.report import junit, markdown
 from ci.report.console import Plain
@@ -34,7 +35,7 @@ def check(outcome, name="words", reason=""):
 def sample(*checks, **changes):
     verdict = combine(checks)
     run = {
-        "schema": 1,
+        "schema": 2,
         "id": "20260101-000000-local-abcd",
         "outcome": verdict.outcome,
         "exit_code": {"pass": 0, "fail": 1, "unknown": 3}[verdict.outcome],
@@ -47,10 +48,10 @@ def sample(*checks, **changes):
         "controller": {"host": "bench", "pid": 1, "boot_id": "x", "start_ticks": 1},
         "started_at": "2026-01-01T00:00:00.000Z",
         "ended_at": "2026-01-01T00:01:40.000Z",
-        "benchmarks": ["words"],
+        "benchmarks": [{"name": "words", "case_type": "accuracy"}],
         "checks": plain(verdict.checks),
         "evaluations": [],
-        "hosts": [],
+        "hosts": {},
         "processes": [],
         "survivors": [],
         "versions": {"vllm": "0.32.0", "python": "3.11.7"},
@@ -62,7 +63,7 @@ def sample(*checks, **changes):
         "steps": [],
         "record_failure": None,
     }
-    return run | changes
+    return as_run(run | changes)
 
 
 # Words -----------------------------------------------------------------------------------------
@@ -302,6 +303,9 @@ def test_markdown_tells_smoke_only_problems_and_leftovers():
     evaluation = {
         "benchmark": "words",
         "tool": "aisbench",
+        "started_at": None,
+        "ended_at": None,
+        "settings": None,
         "measurements": [
             {"benchmark": "words", "metric": "ttft_mean", "value": 12.345, "unit": "ms", "n": 4}
             | {"items": None, "source": "perf.csv"},
