@@ -187,6 +187,22 @@ def logs(
     raise Exit(code=int(logs(options, runs, run, host, follow=follow)))
 
 
+@task(positional=[], help={"run": "a run's id or folder; default: the latest", "runs": _RUNS})
+@ended_plainly
+def report(_: Context, run: str = "", runs: str = "runs") -> None:
+    """Write report.md and junit.xml of a run again, from its run.json alone.
+
+    The run may be named without its flag:
+
+        inv report 20260101-203000-local-1a2b
+
+    Exit codes: 0, 2 no such run or a record that cannot be read, 3 when one could not be written.
+    """
+    from ci.commands.report import report  # noqa: PLC0415
+
+    raise Exit(code=int(report(runs, run)))
+
+
 @task(positional=[], help={**_CASE, "json": "print it as JSON"})
 @ended_plainly
 def doctor(
@@ -559,7 +575,7 @@ def lock(
     raise Exit(code=int(lock(version, device, tool, platform, check=check)))
 
 
-namespace = Collection(nightly, plan, check, doctor, up, down, status, logs)
+namespace = Collection(nightly, plan, check, doctor, up, down, status, logs, report)
 namespace.add_collection(Collection("datasets", fetch))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
