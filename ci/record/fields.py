@@ -15,6 +15,8 @@ from ci.record.redact import redact_argv
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ci.judge.verdict import Expectation
+
 
 def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> dict[str, Any]:
     """Give run.json's fields as they are when a night begins; no others are known."""
@@ -46,6 +48,16 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "versions": {},
         "git_commit": None,
     }
+
+
+def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
+    """Give what a case asks of its benchmarks, as far as they are judged by it."""
+    asked: list[dict[str, object]] = []
+    for benchmark in benchmarks:
+        baseline, threshold = benchmark.expected or (None, None)
+        entry = {"name": benchmark.name, "case_type": benchmark.case_type}
+        asked.append(entry | {"baseline": baseline, "threshold": threshold})
+    return asked
 
 
 def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON

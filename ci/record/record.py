@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 from ci.errors import InfrastructureError
 from ci.judge.verdict import Verdict, exit_code, marred
 from ci.record.cause import cause_of, message_of
+from ci.record.contents import Contents
 from ci.record.controller import project_commit, versions
 from ci.record.disk import Folder, make_folder
-from ci.record.fields import first_fields, utc_now, without_locks
-from ci.record.redact import plain, redacted, secrets_of, secrets_within
+from ci.record.fields import expectations, first_fields, utc_now, without_locks
+from ci.record.redact import plain
 from ci.record.steps import Step, WaitsFor, account
-from ci.record.stored import FILE, as_run, as_text
+from ci.record.stored import FILE, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,10 +64,9 @@ class Record:
         self._began_s = clock()
         self._lock = threading.RLock()
         self._steps: list[Step] = []
-        self._secrets = secrets_of(os.environ)
         self._code: ExitCode | None = None
         self._seconds: float | None = None
-        self._fields = fields
+        self._contents = Contents(fields, os.environ)
 
     @property
     def path(self) -> Path:
@@ -110,11 +110,7 @@ class Record:
             ValueError: a value that it cannot hold; nothing is changed.
         """
         with self._lock:
-            changed = dict(self._fields)
-            for name, value in fields.items():
-                before, after = self._fields[name], plain(value)
-                changed[name] = before | after if isinstance(before, dict) else after
-            self._keep(changed)
+            self._write(self._contents.changed(fields, self._counted()))
 
     def expect(
         self, benchmarks: Sequence[Expectation], comparisons: Sequence[Comparison] = ()
@@ -125,18 +121,14 @@ class Record:
             benchmarks: of the case; empty for one that is proved by its smoke test alone.
             comparisons: what the case says of two benchmarks' figures.
         """
-        asked = []
-        for benchmark in benchmarks:
-            baseline, threshold = benchmark.expected or (None, None)
-            entry = {"name": benchmark.name, "case_type": benchmark.case_type}
-            asked.append(entry | {"baseline": baseline, "threshold": threshold})
+        asked = expectations(benchmarks)
         # Without benchmarks there is nothing to compare.
         self.update(benchmarks=asked, comparisons=comparisons if asked else ())
 
     def write_plan(self, plan: object) -> None:
         """Keep the plan, a mapping or a `Plan`, without its secrets, as plan.json."""
         tree = without_locks(plain(plan))
-        self._secrets |= secrets_within(tree)
+        self._contents.learn_secrets(tree)
         self.folder.write("plan.json", self._json(tree))
 
     def evaluated(  # noqa: PLR0913 - a keyword for what older callers do not give
@@ -172,7 +164,7 @@ class Record:
             "raw": raw,
         }
         with self._lock:
-            self.update(evaluations=[*self._fields["evaluations"], entry])
+            self._write(self._contents.extended("evaluations", plain(entry), self._counted()))
 
     def finish(self, verdict: Verdict, error: BaseException | None = None) -> ExitCode:
         """Complete the record and write the reports; a second call changes nothing.
@@ -204,7 +196,7 @@ class Record:
     def run(self) -> Run:
         """The record as it stands, without secrets."""
         with self._lock:
-            return self._as_run(self._fields)
+            return self._contents.run(self._counted())
 
     def __enter__(self) -> Self:
         return self
@@ -223,16 +215,10 @@ class Record:
     def _journal(
         self, step: str, event: str, *, seconds: float | None = None, detail: str = ""
     ) -> None:
-        line = {
-            "time": utc_now(),
-            "step": step,
-            "event": event,
-            "seconds": seconds,
-            "detail": detail,
-        }
-        shown = json.dumps(redacted(line, self._secrets), ensure_ascii=False)
+        line = {"time": utc_now(), "step": step, "event": event, "seconds": seconds}
+        shown = self._contents.hidden(line | {"detail": detail})
         with self._lock:
-            self.folder.append("journal.jsonl", shown)
+            self.folder.append("journal.jsonl", json.dumps(shown, ensure_ascii=False))
 
     def _complete(self, verdict: Verdict, code: ExitCode, cause: Mapping[str, Any] | None) -> None:
         ended = {"exit_code": int(code), "cause": cause, "ended_at": utc_now()}
@@ -242,28 +228,21 @@ class Record:
             self._view.warn(f"cannot record the checks: {message_of(error)}; please report it")
             self.update(outcome=verdict.outcome, **ended)
 
-    def _keep(self, fields: dict[str, Any]) -> None:
-        """Take these fields, unless the model refuses them, and write them."""
-        try:
-            run = self._as_run(fields)
-        except ValueError as error:
-            raise ValueError(f"the record cannot hold this: {error}") from None
-        self._fields = fields
-        self.folder.write(FILE, as_text(run))
-
-    def _as_run(self, fields: Mapping[str, Any]) -> Run:
+    def _counted(self) -> dict[str, object]:
         steps = [step.as_json() for step in self._steps]
         # Once the night has ended its seconds stand still: every report shows the same.
         times = account(self._steps, self._seconds or self._elapsed_s())
-        more = {"steps": steps, "record_failure": self.folder.first_failure}
-        return as_run(redacted({**fields, **times, **more}, self._secrets))
+        return {**times, "steps": steps, "record_failure": self.folder.first_failure}
 
     def _save(self) -> None:
         with self._lock:
-            self.folder.write(FILE, as_text(self._as_run(self._fields)))
+            self._write(self.run)
+
+    def _write(self, run: Run) -> None:
+        self.folder.write(FILE, as_text(run))
 
     def _json(self, tree: object) -> str:
-        return json.dumps(redacted(tree, self._secrets), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(self._contents.hidden(tree), indent=2, ensure_ascii=False) + "\n"
 
     def _elapsed_s(self) -> float:
         return self._clock() - self._began_s

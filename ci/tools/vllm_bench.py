@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
@@ -15,7 +14,8 @@ from ci.tools.consistent import (
     parts_make_the_whole,
     rate_fits,
 )
-from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Command, Measurement, Result, number, read
+from ci.tools.vllm_bench_items import items_of, list_of
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
@@ -163,20 +163,20 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
         for metric, (key, unit) in figures.items()
     )
     problems += latencies_can_be(measurements)
-    return Result(measurements, _items(result))
+    return Result(measurements, items_of(result))
 
 
 def _contradictions(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
     """Find figures that cannot all be true of one run."""
     asked, done, tokens = (count(result.get(key), key) for key in COUNTS)
-    lengths = _list(result, "output_lens")
+    lengths = list_of(result, "output_lens")
     duration_s = number(result.get("duration"), "duration")
     for key in LATENCIES:
         not_negative(result.get(key, []), key)
     of_each = [
-        f"the result contradicts itself: {asked} prompts, but {len(_list(result, key))} {key}"
+        f"the result contradicts itself: {asked} prompts, but {len(list_of(result, key))} {key}"
         for key in ("errors", *(key for key in (*PER_REQUEST, *LATENCIES) if key in result))
-        if len(_list(result, key)) != asked
+        if len(list_of(result, key)) != asked
     ]
     failed = count(_failed(job, result, asked - done), "failed") if done <= asked else 0
     rates = {
@@ -210,7 +210,7 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
         found.append(f"{failed:g} of {asked:g} requests failed")
     if tokens <= 0:
         found.append("not one output token was generated")
-    errors = [error for error in _list(result, "errors") if error]
+    errors = [error for error in list_of(result, "errors") if error]
     if errors:
         last = (str(errors[0]).strip().splitlines() or ["no text"])[-1]
         found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
@@ -222,7 +222,7 @@ def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ..
 
     Every version does so; nothing but the tokens that are missing tells of it.
     """
-    bench, lengths = job.benchmark, _list(result, "output_lens")
+    bench, lengths = job.benchmark, list_of(result, "output_lens")
     least = least_tokens(job, ignore_eos=_ignores_eos(job))
     short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
     if len(lengths) != job.expected_items:
@@ -245,41 +245,3 @@ def _failed(job: Job, result: dict[str, Any], not_completed: float) -> float:
     if is_before(job.vllm, SINCE) is False or "failed" in result:
         return number(result.get("failed"), "failed")
     return not_completed
-
-
-def _items(result: dict[str, Any]) -> tuple[Item, ...]:
-    """Give every request: random prompts, which vLLM does not write down."""
-    lengths = _list(result, "output_lens")
-    latencies = _latencies_ms(result, len(lengths))
-    return tuple(
-        Item(
-            str(index),
-            tokens=tokens if isinstance(tokens, int) else None,
-            latency_ms=latency if tokens else None,  # one that failed has none
-        )
-        for index, (tokens, latency) in enumerate(zip(lengths, latencies, strict=True))
-    )
-
-
-def _latencies_ms(result: dict[str, Any], requests: int) -> list[float | None]:
-    """Give each request's latency.
-
-    Earlier versions tell when each of its tokens came: up to the last one, that is a fraction of a
-    millisecond less.
-    """
-    seconds, first, gaps = (result.get(key) for key in ("latencies", "ttfts", "itls"))
-    if not isinstance(seconds, list) and isinstance(first, list) and isinstance(gaps, list):
-        seconds = [
-            start + math.fsum(each) if isinstance(each, list) else None
-            for start, each in zip(first, gaps, strict=False)
-        ]
-    if not isinstance(seconds, list) or len(seconds) != requests:
-        return [None] * requests
-    return [None if each is None else round(1000 * each, 3) for each in seconds]
-
-
-def _list(result: dict[str, Any], key: str) -> list[Any]:
-    value = result.get(key)
-    if not isinstance(value, list):
-        raise Unreadable(f"{OUTPUTS[0]} has no list {key}: {json.dumps(value)[:100]}")
-    return value
