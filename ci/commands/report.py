@@ -24,12 +24,13 @@ def report(runs: str, run: str) -> ExitCode:
     stored = read_run(_folder(Path(runs), run))
     warnings: list[str] = []
     folder = Folder(stored.folder, warnings.append, "nothing was changed in its place")
-    made = render_reports(folder, stored.run, warnings.append)
+    rendered = render_reports(stored.run, warnings.append)
+    written = [name for name, text in rendered.items() if folder.write(name, text)]
     for missing in stored.missing:
         print(f"note   a record of an older version, without {missing}")
     for warning in warnings:
         print(warning, file=sys.stderr)
-    for name in made:
+    for name in written:
         print(f"report {stored.folder / name}")
     return ExitCode.UNKNOWN if warnings else ExitCode.PASS
 

@@ -25,31 +25,30 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
         run: its record.
         warn: told of a report that could not be made; none is raised for.
     """
-    report = render_reports(folder, run, warn).get("report.md", "")
+    rendered = render_reports(run, warn)
+    for name, text in rendered.items():
+        folder.write(name, text)
     try:
-        markdown.append_step_summary(report, os.environ)
+        if "report.md" in rendered:
+            markdown.append_step_summary(rendered["report.md"], os.environ)
     except OSError as error:
         warn(f"cannot append to $GITHUB_STEP_SUMMARY: {message_of(error)}")
 
 
-def render_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> dict[str, str]:
-    """Write report.md and junit.xml from a record.
+def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
+    """Make report.md and junit.xml from a record.
 
     Args:
-        folder: the run's.
-        run: its record.
+        run: the record.
         warn: told of a report that could not be made; none is raised for.
 
     Returns:
-        File name → text, of those that could be made and written.
+        File name → text, of those that could be made.
     """
     made = {}
     for name, render in RENDERERS.items():
         try:
-            text = render(run)
+            made[name] = render(run)
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
-            continue
-        if folder.write(name, text):
-            made[name] = text
     return made

@@ -188,6 +188,21 @@ def test_a_report_that_cannot_be_made_hides_nothing(record, shown, monkeypatch):
     assert (record.path / "junit.xml").exists()
 
 
+def test_a_summary_is_told_of_a_run_whose_report_could_not_be_written(
+    record, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    (record.path / "report.md").mkdir()
+    assert record.finish(PASSED) == 0
+    assert (tmp_path / "summary.md").read_text().startswith("# PASS")
+
+
+def test_a_summary_that_cannot_be_written_hides_nothing(record, shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert record.finish(PASSED) == 0
+    assert "cannot append to $GITHUB_STEP_SUMMARY: " in shown.getvalue()
+
+
 def test_bytes_that_are_no_text_do_not_end_the_night(tmp_path, shown):
     asked = ASKED | {"argv": ["inv", "nightly", "--config", "\udcff.yaml"]}
     record = start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **asked)
