@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Contents:
-    """What run.json holds, but for what is counted anew each time that it is written."""
+    """The fields of run.json, except those that are counted whenever it is written."""
 
     def __init__(self, fields: Mapping[str, Any], env: Mapping[str, str]) -> None:
         """Begin a record.
@@ -56,7 +56,7 @@ class Contents:
         """Give the record as it stands.
 
         Args:
-            counted: the fields that change with the time: seconds and steps.
+            counted: the fields that change with time: seconds and steps.
         """
         return as_run(self.hidden({**self._fields, **counted}))
 

@@ -32,7 +32,7 @@ class Folder:
 
         Args:
             path: the folder.
-            warn: told of the first write that failed.
+            warn: called with a message when a write fails first.
             then: what follows from it, for that warning.
         """
         self.path = path

@@ -33,7 +33,7 @@ class Cause(Part):
 
 
 class Controller(Part):
-    """The process that ran the night, told from any other also after a reboot."""
+    """The process that ran the night, identified so that a reboot does not confuse it."""
 
     host: str
     pid: int
@@ -53,7 +53,7 @@ class StepEntry(Part):
 
 
 class Environment(Part):
-    """What is installed in one environment of one host; nulls where that is not known."""
+    """The packages of one environment on one host; null where they are not known."""
 
     version: str | None = Field(description="of vLLM or of the tool in it")
     packages: int | None
@@ -88,7 +88,7 @@ class ProcessEnd(Part):
 
 
 class Benchmark(Part):
-    """What the case asks of one benchmark: all that the judge has to know."""
+    """A benchmark of the case, as far as the judge needs it."""
 
     name: str
     case_type: Literal["accuracy", "performance"]
@@ -118,12 +118,12 @@ class Settings(Part):
     tool_version: str | None = Field(description="null where the host's own tool was used")
     model: str = Field(description="the name that the requests ask for")
     url: str = Field(description="where they were sent")
-    num_prompts: int | None = Field(description="items asked; null leaves it to the tool")
+    num_prompts: int | None = Field(description="items asked; null: all of the dataset")
     max_out_len: int = Field(description="the most tokens of an answer")
     batch_size: int = Field(description="requests in flight at once")
     request_rate: float = Field(description="requests per second; 0 for as fast as possible")
-    temperature: float | None = Field(description="null leaves it to the tool")
-    seed: int | None = Field(description="null leaves it to the tool")
+    temperature: float | None = Field(description="null: the tool's default")
+    seed: int | None = Field(description="null: the tool's default")
     sampling: dict[str, Any] = Field(description="the parameters that every request carries")
     request_conf: str | None
     dataset_conf: str | None
@@ -134,7 +134,7 @@ class Settings(Part):
 
 
 class Evaluation(Part):
-    """What came of one benchmark."""
+    """The result of one benchmark."""
 
     benchmark: str
     tool: str
@@ -142,7 +142,7 @@ class Evaluation(Part):
     ended_at: str | None
     settings: Settings | None = Field(description="null in a record of version 1")
     measurements: tuple[Measurement, ...]
-    problems: tuple[str, ...] = Field(description="with one, no figure of it is judged")
+    problems: tuple[str, ...] = Field(description="when not empty, its figures are not judged")
     n_items: int
     items: str | None = Field(description="file of the run's folder: one item a line, as JSON")
     raw: str = Field(description="folder of the run's folder with what the tool left")
@@ -176,7 +176,7 @@ class Run(Part):
         default=None, description="empty for a case without any; null while they are not known"
     )
     comparisons: tuple[Comparison, ...] = Field(
-        default=(), description="what the case says of two benchmarks' figures"
+        default=(), description="pairs of figures that the case compares"
     )
     proved: tuple[Check, ...] = Field(
         default=(), description="what was checked besides the benchmarks, e.g. that it answers"
@@ -185,7 +185,7 @@ class Run(Part):
     evaluations: tuple[Evaluation, ...] = ()
     targets: tuple[Target, ...] = Field(default=(), description="how the hosts are reached")
     hosts: dict[str, dict[str, Any]] = Field(
-        default={}, description="host → what it says of itself"
+        default={}, description="host → its facts, as the host reported them"
     )
     environments: dict[str, dict[str, Environment]] = Field(
         default={}, description="host → environment → what is installed"

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from ci.record.view import View
     from ci.tools.model import Result
 
-    # Writes the reports of a run that has ended, from its folder and its record; is told where to
-    # warn of one that could not be made.
+    # Writes the reports of a run that has ended, from its folder and its record; gets a
+    # function to warn with.
     WriteReports = Callable[[Folder, Run, Callable[[str], None]], None]
 
 NAME_LENGTH = 60
@@ -119,7 +119,7 @@ class Record:
 
         Args:
             benchmarks: of the case; empty for one that is proved by its smoke test alone.
-            comparisons: what the case says of two benchmarks' figures.
+            comparisons: pairs of figures that the case compares.
         """
         asked = expectations(benchmarks)
         # Without benchmarks there is nothing to compare.

@@ -49,7 +49,7 @@ def read_run(folder: Path) -> Stored:
 
     Raises:
         UserError: there is none, it is damaged, or another version of Lamplighter wrote it; names
-            the file and says what to do.
+            the file and the next step.
     """
     path = folder / FILE
     value = _value(path)
@@ -76,7 +76,7 @@ def as_run(tree: object) -> Run:
 
 
 def why_not(error: ValueError) -> str:
-    """Say in one line why a text is not what a model expects: the first keys that are wrong."""
+    """Summarize in one line what a model refused: the first wrong keys."""
     if not isinstance(error, ValidationError):
         return str(error)
     shown = [

@@ -31,7 +31,7 @@ def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
 
     Args:
         path: the run's folder on the machine of its controller; any other is left as it is.
-        warn: told of what could not be read or written.
+        warn: called with a message for what could not be read or written.
 
     Returns:
         Whether there was an abandoned record.

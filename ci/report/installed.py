@@ -75,7 +75,7 @@ def last_night(
     Args:
         run: this run's folder, beside those of the others.
         case: its name.
-        note: told of a record that is passed over because it cannot be read.
+        note: called with a message for a record that is skipped because it cannot be read.
 
     Returns:
         Its id, and environment → `name==version`; None where there is no such run.

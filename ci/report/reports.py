@@ -23,7 +23,7 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
     Args:
         folder: the run's.
         run: its record.
-        warn: told of a report that could not be made; none is raised for.
+        warn: called with a message for a report that could not be made; nothing is raised.
     """
     rendered = render_reports(run, warn)
     for name, text in rendered.items():
@@ -40,7 +40,7 @@ def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
 
     Args:
         run: the record.
-        warn: told of a report that could not be made; none is raised for.
+        warn: called with a message for a report that could not be made; nothing is raised.
 
     Returns:
         File name → text, of those that could be made.

@@ -182,7 +182,7 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
 def _broken_off(answers: dict[object, dict[str, Any]], items: tuple[Item, ...]) -> tuple[str, ...]:
     """Find answers that AISBench calls successful though the server never said why they ended."""
     cut = sum(item.finish_reason is None for item in items)
-    # Of a server that says nothing of its answers, nothing can be told.
+    # A server that reports neither reason nor usage gives no evidence.
     if not cut or not any(
         {"finish_reason", "tokens"} & answer.keys() for answer in answers.values()
     ):
