@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from test_report import check, sample
 
 from ci.errors import UserError
+from ci.paths import PROJECT
 from ci.record.model import VERSION, Run
 from ci.record.redact import LEAST_TELLING, OWN_WORDS, secrets_of
 from ci.record.stored import FILE, as_run, as_text, read_run
@@ -187,6 +188,12 @@ def test_a_secret_never_takes_a_word_that_the_record_needs():
     }
     assert words == set(OWN_WORDS)
     assert secrets_of({"PASSWORD": "performance", "TOKEN": "hf_performance"}) == {"hf_performance"}
+
+
+def test_one_module_alone_opens_records():
+    sources = [*(PROJECT / "ci").rglob("*.py"), *(PROJECT / "benchmarks").glob("*.py")]
+    opening = [path.name for path in sources if f'"{FILE}"' in path.read_text("utf-8")]
+    assert opening == ["stored.py"]
 
 
 def test_the_model_is_frozen():
