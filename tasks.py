@@ -83,6 +83,21 @@ def logs(given: flags.Logs) -> ExitCode:
     return logs(given.options(), given.runs, given.run, given.host, follow=given.follow)
 
 
+@command(flags.Report)
+def report(given: flags.Report) -> ExitCode:
+    """Write report.md and junit.xml of a run again, from its run.json alone.
+
+    The run's folder will do for its id, without a run it is the latest, and --run may be left out:
+
+        inv report 20260101-203000-local-1a2b
+
+    Exit codes: 0, 2 no such run or a record that cannot be read, 3 when one could not be written.
+    """
+    from ci.commands.report import report
+
+    return report(given.runs, given.run)
+
+
 @command(flags.Doctor)
 def doctor(given: flags.Doctor) -> ExitCode:
     """Examine the hosts: are they fit for a case, and alike? Changes nothing on them.
@@ -230,7 +245,7 @@ def delete(given: pod_flags.Delete) -> str:
     return delete(given)
 
 
-namespace = Collection(nightly, plan, check, doctor, up, down, status, logs)
+namespace = Collection(nightly, plan, check, doctor, up, down, status, logs, report)
 namespace.add_collection(Collection("datasets", fetch))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))

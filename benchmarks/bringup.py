@@ -7,7 +7,6 @@ machine and quote it with the machine.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -17,9 +16,9 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from ci.lab import lab
+from ci.record.stored import read_run
 
 PROJECT = Path(__file__).resolve().parent.parent
 SERVER = PROJECT / "tests" / "integration" / "light_server.py"
@@ -47,9 +46,9 @@ def night(case: Path, cluster: Path, runs: Path) -> dict[str, float]:
     whole = time.time() - began
     if ended.returncode != 0:
         raise SystemExit(ended.stdout + ended.stderr)
-    record: dict[str, Any] = json.loads(max(runs.glob("*/run.json")).read_text())
-    starts = [datetime.fromisoformat(one["started_at"]) for one in record["processes"]]
-    steps = {step["name"]: step["seconds"] for step in record["steps"]}
+    run = read_run(max(runs.glob("*/run.json")).parent).run
+    starts = [datetime.fromisoformat(each.started_at) for each in run.processes if each.started_at]
+    steps = {step.name: step.seconds or 0.0 for step in run.steps}
     return {"last server started": max(starts).timestamp() - began, **steps, "whole": whole}
 
 

@@ -6,7 +6,6 @@ Prints what README and changelog claim; run it on an idle machine and quote it w
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import queue
@@ -18,11 +17,12 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ci.agent import process
 from ci.agent.client import Agent
 from ci.connect.connection import LocalConnection
+from ci.record.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,11 @@ def night(name: str, config: str, workspace: str | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as runs:
         subprocess.run([*argv, "--runs", runs], cwd=PROJECT, check=False)
         (folder,) = Path(runs).iterdir()
-        record: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    yield f"{name} night, {record['outcome']:8}         {record['seconds']:8.1f} s"
-    for step in record["steps"]:
-        yield f"    {step['name']:<44} {step['seconds']:8.1f} s  {step['waits_for']}"
-    yield f"    {'overhead_s':<44} {record['overhead_s']:8.2f} s"
+        record = read_run(folder).run
+    yield f"{name} night, {record.outcome:8}         {record.seconds:8.1f} s"
+    for step in record.steps:
+        yield f"    {step.name:<44} {step.seconds or 0.0:8.1f} s  {step.waits_for}"
+    yield f"    {'overhead_s':<44} {record.overhead_s:8.2f} s"
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from ci.agent.process import Launch, tail_of
 from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of
+from ci.record.settings import in_utc, settings_of
 from ci.serve.probe import asked_on, metrics
 from ci.tools.model import Output, Result, Unreadable
 from ci.tools.registry import TOOLS
@@ -62,6 +63,7 @@ def evaluate(
             agent.write(f"{folder}/data/{name}", data)
         job = job_of(evaluation, plan.endpoint, folder)
         command = tool.command(job)
+        settings = settings_of(evaluation, job, command, record.run)
         for name, text in command.files.items():
             agent.write(f"{job.work}/{name}", text.encode())
         try:
@@ -81,12 +83,18 @@ def evaluate(
         full = _disk_full(agent) if result.problems else ""
         late = ended.state.state == "deadline"  # which no output explains
         result = with_troubles(result, "" if late else missing, full)
+        result = replace(
+            result,
+            started_at=in_utc(ended.state.started_at),
+            ended_at=in_utc(ended.state.ended_at),
+        )
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # Which rank has served how much, among much else.
         seen = metrics(asked_on(processes.agents[plan.leader]), plan.endpoint)
         record.folder.write(f"{home}/metrics.txt", seen)
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
-    record.evaluated(benchmark.name, benchmark.tool, result, f"{home}/items.jsonl", f"{home}/raw")
+    items, raw = f"{home}/items.jsonl", f"{home}/raw"
+    record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
     return result
 
 

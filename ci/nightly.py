@@ -50,7 +50,7 @@ def run_night(request: Request, record: Record, view: View, interrupts: Interrup
                     "a first completion and a chat",
                 )
                 version = served_version(served.ask, plan.endpoint) or "unknown"
-                record.update(versions={"vllm served": version})
+                record.update(proved=proved, versions={"vllm served": version})
             with watched(plan, served.servers, served.processes):
                 for item in plan.evaluations:
                     results[item.benchmark.name] = evaluate(plan, item, served.processes, record)

@@ -106,6 +106,18 @@ def files_of(dataset: Dataset) -> Mapping[str, bytes]:
     return files
 
 
+def digest_of(dataset: Dataset) -> str:
+    """Give the first 16 hex digits of a SHA-256 over a dataset's files, their names included.
+
+    Raises:
+        UserError: its files are gone.
+    """
+    whole = hashlib.sha256()
+    for name, data in sorted(files_of(dataset).items()):
+        whole.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
+    return whole.hexdigest()[:16]
+
+
 def stage(dataset: Dataset, folder: Path) -> None:
     """Lay a dataset out in a folder of its own, in its tools' form."""
     folder.mkdir(parents=True, exist_ok=True)

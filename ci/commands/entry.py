@@ -24,13 +24,16 @@ from invoke.parser import Parser
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from invoke import Collection
     from invoke.parser.context import ParserContext
 
 # What a shell reports of a program that SIGPIPE has ended: the reader of its output is gone.
 READER_GONE = 128 + signal.SIGPIPE
+# Task → the flag whose value may follow it without the flag. Invoke's own positional arguments
+# may not be left out, and take `--help` for their value.
+_WITHOUT_FLAG = {"report": "--run"}
 # What the machine lacks, wherever it is met: no fault of ours, and nothing is known of the model.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # What is wrong with a path that was given, or with who may use it.
@@ -58,6 +61,7 @@ def require_parsable(tasks: Collection) -> None:
     # Of a copy: making them takes each flag's help out of the task, and `--help` shows none then.
     contexts = copy.deepcopy(tasks).to_contexts()
     parser = Parser(contexts, program.initial_context)
+    _put_flag_before_value(words, parser.contexts)
     named = next((word for word in words if word in parser.contexts), "")
     try:
         parsed = parser.parse_argv(words)
@@ -69,6 +73,13 @@ def require_parsable(tasks: Collection) -> None:
         _refuse(f"{flag} has an empty value; give one, or leave the flag out", named)
     _require_known(program.args.help.value, parser.contexts, "task")
     _require_known(program.args.list.value, tasks.collections, "group of tasks")
+
+
+def _put_flag_before_value(words: list[str], tasks: Container[str]) -> None:
+    """Make `inv report RUN` into `inv report --run RUN`, in the words that Invoke parses next."""
+    flag = _WITHOUT_FLAG.get(words[0]) if words else None
+    if flag and len(words) > 1 and not words[1].startswith("-") and words[1] not in tasks:
+        words.insert(1, flag)
 
 
 def ended_plainly(body: Callable[..., Any]) -> Callable[..., Any]:

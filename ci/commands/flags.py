@@ -176,6 +176,11 @@ class Logs(Follow, Known, Host, Run):
 
 
 @dataclass(frozen=True)
+class Report(Runs, Run):
+    """A run whose reports are written again."""
+
+
+@dataclass(frozen=True)
 class Fetch(Workspace):
     """A dataset to be downloaded."""
 

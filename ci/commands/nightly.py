@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,10 +122,8 @@ def _night(request: Request, manner: Manner, view: View, taken: Interrupts) -> E
     with start(
         Path(manner.runs), view, write_reports, case=case.name, config=case.path, argv=argv
     ) as record:
-        record.update(
-            benchmarks=[item.name for item in case.benchmarks],
-            targets=[asdict(target) for target in request.site.targets],
-        )
+        record.expect(case.benchmarks, case.comparisons)
+        record.update(targets=request.site.targets)
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(request.paper)

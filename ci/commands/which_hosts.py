@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 from ci.inventory import cluster_file
-from ci.inventory.target import Accelerator, Target
 from ci.paths import CASES, workspace_of
+from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
+    from ci.inventory.target import Target
     from ci.resolve import Options
 
 
@@ -36,26 +36,19 @@ def targets_of(options: Options, runs: str, run: str = "") -> tuple[Target, ...]
         )
     if options.cluster:
         return cluster_file.load(cluster_file.find(options.cluster))
-    recorded = Path(runs) / run / "run.json"
-    if run and recorded.is_file():
-        return _recorded(recorded)
+    if run and (Path(runs) / run / FILE).is_file():
+        return _recorded(Path(runs) / run)
     return (cluster_file.this_machine(workspace_of(options.workspace)),)
 
 
-def _recorded(path: Path) -> tuple[Target, ...]:
+def _recorded(folder: Path) -> tuple[Target, ...]:
     try:
-        listed = json.loads(path.read_text("utf-8"))["targets"]
-        return tuple(_target(one) for one in listed)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        targets = read_run(folder).run.targets
+    except UserError as error:
+        raise UserError(f"{error}; or name the hosts with --cluster or --config") from None
+    if not targets:
         raise UserError(
-            f"{path} does not say where its hosts are ({error}); name them with --cluster or "
-            "--config",
-        ) from None
-
-
-def _target(fields: dict[str, object]) -> Target:
-    told = dict(fields)
-    accelerator = told.get("accelerator")
-    if isinstance(accelerator, dict):
-        told["accelerator"] = Accelerator(**accelerator)
-    return Target(**told)  # type: ignore[arg-type]
+            f"{folder / FILE} does not say where its hosts are: the run ended before they were "
+            "known; name them with --cluster or --config"
+        )
+    return targets

@@ -5,18 +5,35 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from operator import ge, gt, le, lt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from ci.case.model import Operator  # noqa: TC001 - pydantic reads it, of a stored check
 from ci.errors import ExitCode, Interrupted, LamplighterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ci.case.benchmark import Benchmark
-    from ci.case.model import Comparison, Operator
+    from ci.case.model import Comparison
     from ci.tools.model import Measurement, Result
 
 Outcome = Literal["pass", "fail", "unknown"]
+
+
+class Expectation(Protocol):
+    """A benchmark as far as it is judged: a case's own, or one of a stored record."""
+
+    @property
+    def name(self) -> str:
+        """Under which its figures stand."""
+
+    @property
+    def case_type(self) -> Literal["accuracy", "performance"]:
+        """What is measured."""
+
+    @property
+    def expected(self) -> tuple[float, float] | None:
+        """The baseline and its threshold; None where there are none yet."""
+
 
 ABOVE_THE_BAND = "above the band: baseline looks stale"
 NO_BASELINE = "no baseline yet"
@@ -68,12 +85,12 @@ class Verdict:
 
 
 def judge(
-    benchmarks: tuple[Benchmark, ...],
+    benchmarks: Sequence[Expectation],
     results: Mapping[str, Result],
     *,
     cause: str = "",
     extra: tuple[Check, ...] = (),
-    comparisons: tuple[Comparison, ...] = (),
+    comparisons: Sequence[Comparison] = (),
 ) -> Verdict:
     """Hold every benchmark's figure against its threshold, and some against each other.
 
@@ -106,7 +123,7 @@ def marred(verdict: Verdict, cause: str) -> Verdict:
     return combine((*verdict.checks, broken))
 
 
-def check(benchmark: Benchmark, result: Result | None, cause: str = "") -> Check:
+def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Check:
     """Hold one benchmark's figure against its threshold.
 
     Accuracy passes at `baseline - threshold` percentage points or more; performance passes at
@@ -177,7 +194,7 @@ def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
     return ExitCode.PASS if outcome == "pass" and error is None else ExitCode.UNKNOWN
 
 
-def _figure(benchmark: Benchmark, result: Result | None, cause: str) -> tuple[float | None, str]:
+def _figure(benchmark: Expectation, result: Result | None, cause: str) -> tuple[float | None, str]:
     """Find the one figure to judge, or the reason why there is none."""
     metric, unit = METRICS[benchmark.case_type]
     measured, doubt = _measured(benchmark.name, metric, result, cause)

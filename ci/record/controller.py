@@ -6,10 +6,12 @@ import getpass
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ci.record.model import Run
 
 PROJECT = Path(__file__).resolve().parents[2]
 GIT_DEADLINE_S = 10
@@ -28,22 +30,22 @@ def identity() -> dict[str, object]:
     }
 
 
-def liveness(run: Mapping[str, object]) -> Liveness:
-    """Say whether the run that a run.json describes is still going.
+def liveness(run: Run) -> Liveness:
+    """Say whether a run is still going, as its record has it.
 
     Returns:
         `ended` when it has an outcome; `running` while its controller lives; `abandoned` when the
         controller is gone without a word; `elsewhere` when another machine wrote the record.
     """
-    if run.get("outcome") != "running":
+    if run.outcome != "running":
         return "ended"
-    controller = run.get("controller")
-    if not isinstance(controller, Mapping) or controller.get("host") != platform.node():
+    controller = run.controller
+    if controller.host != platform.node():
         return "elsewhere"
-    if controller.get("boot_id") != _boot_id():
+    if controller.boot_id != _boot_id():
         return "abandoned"
-    started = _start_ticks(int(controller["pid"]))
-    return "running" if started and started == controller.get("start_ticks") else "abandoned"
+    started = _start_ticks(controller.pid)
+    return "running" if started and started == controller.start_ticks else "abandoned"
 
 
 def versions() -> dict[str, str]:

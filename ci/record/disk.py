@@ -25,8 +25,18 @@ class Folder:
         first_failure: what the first failed write said; None while all is well.
     """
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, warn: Callable[[str], None], then: str = "the night goes on"
+    ) -> None:
+        """Use a folder.
+
+        Args:
+            path: the folder.
+            warn: called with a message when a write fails first.
+            then: what follows from it, for that warning.
+        """
         self.path = path
+        self._then = then
         self.first_failure: str | None = None
         self._warn = warn
         self._unwritten: dict[str, list[str]] = {}
@@ -67,7 +77,7 @@ class Folder:
             why = error.strerror or str(error)
             self.first_failure = f"{name}: {why}"
             advice = "; free some space there" if is_full(error) else ""
-            self._warn(f"cannot write {self.path / name}: {why}; the night goes on{advice}")
+            self._warn(f"cannot write {self.path / name}: {why}; {self._then}{advice}")
         return False
 
 

@@ -1,4 +1,4 @@
-"""What a run.json holds from its first second on."""
+"""What run.json holds from its first second on, before it becomes the model."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from ci.catalog.locks import digest
 from ci.record.controller import identity, user
+from ci.record.model import VERSION
 from ci.record.redact import redact_argv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCHEMA = 1
+    from ci.judge.verdict import Expectation
 
 
 def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> dict[str, Any]:
     """Give run.json's fields as they are when a night begins; no others are known."""
     return {
-        "schema": SCHEMA,
+        "schema": VERSION,
         "id": run_id,
         "outcome": "running",
         "exit_code": None,
@@ -34,6 +35,8 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "started_at": utc_now(),
         "ended_at": None,
         "benchmarks": None,
+        "comparisons": [],
+        "proved": [],
         "checks": [],
         "evaluations": [],
         "targets": [],
@@ -46,6 +49,16 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "versions": {},
         "git_commit": None,
     }
+
+
+def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
+    """Give what a case asks of its benchmarks, as far as they are judged by it."""
+    asked: list[dict[str, object]] = []
+    for benchmark in benchmarks:
+        baseline, threshold = benchmark.expected or (None, None)
+        entry = {"name": benchmark.name, "case_type": benchmark.case_type}
+        asked.append(entry | {"baseline": baseline, "threshold": threshold})
+    return asked
 
 
 def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON
@@ -62,4 +75,9 @@ def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON
 
 def utc_now() -> str:
     """Give the time as every record writes it: ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc(datetime.now(UTC))
+
+
+def utc(time: datetime) -> str:
+    """Write a time that knows its zone as every record does."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,26 +18,30 @@ from typing import TYPE_CHECKING, Any, Self
 from ci.errors import InfrastructureError
 from ci.judge.verdict import Verdict, exit_code, marred
 from ci.record.cause import cause_of, message_of
+from ci.record.contents import Contents
 from ci.record.controller import project_commit, versions
 from ci.record.disk import Folder, make_folder
-from ci.record.fields import first_fields, utc_now, without_locks
-from ci.record.redact import plain, redacted, secrets_of, secrets_within
+from ci.record.fields import expectations, first_fields, utc_now, without_locks
+from ci.record.redact import plain
 from ci.record.steps import Step, WaitsFor, account
+from ci.record.stored import FILE, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
+    from ci.case.model import Comparison
     from ci.errors import ExitCode
+    from ci.judge.verdict import Expectation
+    from ci.record.model import Run, Settings
     from ci.record.view import View
     from ci.tools.model import Result
 
-    # Writes the reports of a run that has ended, from its folder and run.json's content; is told
-    # where to warn of one that could not be made.
-    WriteReports = Callable[[Folder, Mapping[str, Any], Callable[[str], None]], None]
+    # Writes the reports of a run that has ended, from its folder and its record; gets a
+    # function to warn with.
+    WriteReports = Callable[[Folder, Run, Callable[[str], None]], None]
 
-SCHEMA = 1
 NAME_LENGTH = 60
 
 
@@ -60,10 +64,9 @@ class Record:
         self._began_s = clock()
         self._lock = threading.RLock()
         self._steps: list[Step] = []
-        self._secrets = secrets_of(os.environ)
         self._code: ExitCode | None = None
         self._seconds: float | None = None
-        self._fields = fields
+        self._contents = Contents(fields, os.environ)
 
     @property
     def path(self) -> Path:
@@ -100,20 +103,44 @@ class Record:
         self._view.note(text)
 
     def update(self, **fields: object) -> None:
-        """Set fields of run.json; mappings are merged. Unknown fields are refused."""
+        """Set fields of run.json; mappings are merged.
+
+        Raises:
+            KeyError: a field that the record does not have.
+            ValueError: a value that it cannot hold; nothing is changed.
+        """
         with self._lock:
-            for name, value in fields.items():
-                before, after = self._fields[name], plain(value)
-                self._fields[name] = before | after if isinstance(before, dict) else after
-            self._save()
+            self._write(self._contents.changed(fields, self._counted()))
+
+    def expect(
+        self, benchmarks: Sequence[Expectation], comparisons: Sequence[Comparison] = ()
+    ) -> None:
+        """Keep what the case asks for, so that the run can be judged again.
+
+        Args:
+            benchmarks: of the case; empty for one that is proved by its smoke test alone.
+            comparisons: pairs of figures that the case compares.
+        """
+        asked = expectations(benchmarks)
+        # Without benchmarks there is nothing to compare.
+        self.update(benchmarks=asked, comparisons=comparisons if asked else ())
 
     def write_plan(self, plan: object) -> None:
         """Keep the plan, a mapping or a `Plan`, without its secrets, as plan.json."""
         tree = without_locks(plain(plan))
-        self._secrets |= secrets_within(tree)
+        self._contents.learn_secrets(tree)
         self.folder.write("plan.json", self._json(tree))
 
-    def evaluated(self, name: str, tool: str, result: Result, items: str | None, raw: str) -> None:
+    def evaluated(  # noqa: PLR0913 - a keyword for what older callers do not give
+        self,
+        name: str,
+        tool: str,
+        result: Result,
+        items: str | None,
+        raw: str,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
         """Keep what came of a benchmark.
 
         Args:
@@ -122,10 +149,14 @@ class Record:
             result: its figures and problems.
             items: path of `items.jsonl`, from the run's folder; None when there is none.
             raw: folder of the tool's own output, from the run's folder.
+            settings: with which it was run.
         """
         entry = {
             "benchmark": name,
             "tool": tool,
+            "started_at": result.started_at,
+            "ended_at": result.ended_at,
+            "settings": settings,
             "measurements": result.measurements,
             "problems": result.problems,
             "n_items": len(result.items),
@@ -133,8 +164,7 @@ class Record:
             "raw": raw,
         }
         with self._lock:
-            self._fields["evaluations"] = [*self._fields["evaluations"], plain(entry)]
-            self._save()
+            self._write(self._contents.extended("evaluations", plain(entry), self._counted()))
 
     def finish(self, verdict: Verdict, error: BaseException | None = None) -> ExitCode:
         """Complete the record and write the reports; a second call changes nothing.
@@ -153,30 +183,20 @@ class Record:
             verdict = marred(verdict, f"{cause['kind']}: {cause['message']}" if cause else "")
             self._code = exit_code(verdict.outcome, error)
             self._seconds = self._elapsed_s()
-            self._fields |= {
-                "outcome": verdict.outcome,
-                "exit_code": int(self._code),
-                "cause": cause,
-                "checks": plain(verdict.checks),
-                "ended_at": utc_now(),
-            }
             self.folder.release()
-            self._save()
+            self._complete(verdict, self._code, cause)
             self.folder.append("journal.jsonl")
-            run = self.as_json()
+            run = self.run
             self._write_reports(self.folder, run, self._view.warn)
-            if self.folder.first_failure != run["record_failure"]:
+            if self.folder.first_failure != run.record_failure:
                 self._save()
             return self._code
 
-    def as_json(self) -> dict[str, Any]:
-        """Give run.json's content as it stands, without secrets."""
-        steps = [step.as_json() for step in self._steps]
-        # Once the night has ended its seconds stand still: every report shows the same.
-        times = account(self._steps, self._seconds or self._elapsed_s())
-        tree = self._fields | times | {"steps": steps, "record_failure": self.folder.first_failure}
-        shown: dict[str, Any] = redacted(tree, self._secrets)
-        return shown
+    @property
+    def run(self) -> Run:
+        """The record as it stands, without secrets."""
+        with self._lock:
+            return self._contents.run(self._counted())
 
     def __enter__(self) -> Self:
         return self
@@ -195,23 +215,34 @@ class Record:
     def _journal(
         self, step: str, event: str, *, seconds: float | None = None, detail: str = ""
     ) -> None:
-        line = {
-            "time": utc_now(),
-            "step": step,
-            "event": event,
-            "seconds": seconds,
-            "detail": detail,
-        }
-        shown = json.dumps(redacted(line, self._secrets), ensure_ascii=False)
+        line = {"time": utc_now(), "step": step, "event": event, "seconds": seconds}
+        shown = self._contents.hidden(line | {"detail": detail})
         with self._lock:
-            self.folder.append("journal.jsonl", shown)
+            self.folder.append("journal.jsonl", json.dumps(shown, ensure_ascii=False))
+
+    def _complete(self, verdict: Verdict, code: ExitCode, cause: Mapping[str, Any] | None) -> None:
+        ended = {"exit_code": int(code), "cause": cause, "ended_at": utc_now()}
+        try:
+            self.update(outcome=verdict.outcome, checks=verdict.checks, **ended)
+        except ValueError as error:  # a fault of ours, and no reason to lose the outcome
+            self._view.warn(f"cannot record the checks: {message_of(error)}; please report it")
+            self.update(outcome=verdict.outcome, **ended)
+
+    def _counted(self) -> dict[str, object]:
+        steps = [step.as_json() for step in self._steps]
+        # Once the night has ended its seconds stand still: every report shows the same.
+        times = account(self._steps, self._seconds or self._elapsed_s())
+        return {**times, "steps": steps, "record_failure": self.folder.first_failure}
 
     def _save(self) -> None:
         with self._lock:
-            self.folder.write("run.json", self._json(self.as_json()))
+            self._write(self.run)
+
+    def _write(self, run: Run) -> None:
+        self.folder.write(FILE, as_text(run))
 
     def _json(self, tree: object) -> str:
-        return json.dumps(redacted(tree, self._secrets), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(self._contents.hidden(tree), indent=2, ensure_ascii=False) + "\n"
 
     def _elapsed_s(self) -> float:
         return self._clock() - self._began_s

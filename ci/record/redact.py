@@ -16,6 +16,8 @@ SECRET_FLAG = re.compile(r"--?[\w.-]*(token|key|secret|password|credentials?)", 
 # A shorter value (`1`, `true`) is still hidden under its name, but looking for it in every other
 # text would blot out half of the report.
 LEAST_TELLING = 8
+# Words of the record itself, which would be no record without them.
+OWN_WORDS = ("accuracy", "performance")
 
 
 def looks_secret(name: str) -> bool:
@@ -32,9 +34,7 @@ def redact_env(env: Mapping[str, str]) -> dict[str, str]:
 def secrets_of(env: Mapping[str, str]) -> frozenset[str]:
     """Collect the secret values of an environment that are long enough to look for elsewhere."""
     return frozenset(
-        str(value)
-        for name, value in env.items()
-        if looks_secret(name) and len(str(value)) >= LEAST_TELLING
+        str(value) for name, value in env.items() if looks_secret(name) and _telling(str(value))
     )
 
 
@@ -51,9 +51,14 @@ def secrets_within(tree: object) -> frozenset[str]:
             for word, shown in zip(tree, redact_argv(tree), strict=True)
             if isinstance(word, str) and word != shown
         }
-        telling = frozenset(word for word in behind_flags if len(word) >= LEAST_TELLING)
+        telling = frozenset(filter(_telling, behind_flags))
         return telling.union(*(secrets_within(value) for value in tree))
     return frozenset()
+
+
+def _telling(value: str) -> bool:
+    """Whether a secret is long enough, and no common word, so that it can be looked for."""
+    return len(value) >= LEAST_TELLING and not any(value in word for word in OWN_WORDS)
 
 
 def redacted(tree: Any, secrets: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - JSON

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.paths import CONFIGS, PROJECT
 from ci.reference.page import page
+from ci.reference.run_schema import run_schema_text
 from ci.reference.schema import schema_text
 
 if TYPE_CHECKING:
@@ -14,5 +15,6 @@ if TYPE_CHECKING:
 
 FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "case.schema.json": schema_text,
+    CONFIGS / "run.schema.json": run_schema_text,
     PROJECT / "CASES.md": page,
 }

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from ci.errors import ExitCode, InfrastructureError
+from ci.errors import ExitCode, InfrastructureError, UserError
 from ci.judge.verdict import Verdict, marred
 from ci.record.cause import cause_of
 from ci.record.controller import liveness
 from ci.record.disk import Folder
 from ci.record.fields import utc_now
 from ci.record.redact import plain
+from ci.record.stored import FILE, as_run, as_text, read_run
 from ci.report.reports import write_reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ci.record.model import StepEntry
 
 CAUSE = (
     "the controller was killed, or its machine went down, in the middle of the night; the hosts "
@@ -29,30 +31,39 @@ def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
 
     Args:
         path: the run's folder on the machine of its controller; any other is left as it is.
-        warn: told of what could not be written.
+        warn: called with a message for what could not be read or written.
 
     Returns:
         Whether there was an abandoned record.
     """
+    if not (path / FILE).exists():
+        return False
     try:
-        run = json.loads((path / "run.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        run = read_run(path).run
+    except UserError as error:
+        warn(f"not completed: {error}")
         return False
     if liveness(run) != "abandoned":
         return False
-    for step in run["steps"]:
-        if step["outcome"] == "running":
-            step["outcome"] = "failed"
     verdict = marred(Verdict("unknown", ()), CAUSE)
-    run |= {
-        "outcome": verdict.outcome,
-        "exit_code": int(ExitCode.UNKNOWN),
-        "cause": cause_of(InfrastructureError(CAUSE)),
-        "checks": plain(verdict.checks),
-        "ended_at": utc_now(),
-    }
+    ended = as_run(
+        run.model_dump(mode="json")
+        | {
+            "outcome": verdict.outcome,
+            "exit_code": int(ExitCode.UNKNOWN),
+            "cause": cause_of(InfrastructureError(CAUSE)),
+            "checks": plain(verdict.checks),
+            "steps": [_ended(step) for step in run.steps],
+            "ended_at": utc_now(),
+        }
+    )
     folder = Folder(path, warn)
     folder.release()
-    folder.write("run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
-    write_reports(folder, run, warn)
+    folder.write(FILE, as_text(ended))
+    write_reports(folder, ended, warn)
     return True
+
+
+def _ended(step: StepEntry) -> dict[str, object]:
+    outcome = "failed" if step.outcome == "running" else step.outcome
+    return step.model_dump() | {"outcome": outcome}

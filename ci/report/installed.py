@@ -6,17 +6,21 @@ Writes `environments/` of the run's folder; reads the records of other runs besi
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ci.catalog.locks import changes, digest, versions_in
+from ci.errors import UserError
+from ci.record.cause import message_of
+from ci.record.model import EnvironmentChanges
+from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ci.record.record import Record
+    from ci.record.stored import Stored
 
 FOLDER = "environments"
 CHANGES = f"{FOLDER}/changes.txt"
@@ -63,12 +67,15 @@ def differences(before: Lists, now: Lists) -> Iterator[str]:
         yield from (f"{name}: {change}" for change in changes(before[name], now[name]))
 
 
-def last_night(run: Path, case: str) -> tuple[str, dict[str, list[str]]] | None:
+def last_night(
+    run: Path, case: str, note: Callable[[str], None]
+) -> tuple[str, dict[str, list[str]]] | None:
     """Find the run before this one that is of the same case and says what was installed.
 
     Args:
         run: this run's folder, beside those of the others.
         case: its name.
+        note: called with a message for a record that is skipped because it cannot be read.
 
     Returns:
         Its id, and environment → `name==version`; None where there is no such run.
@@ -76,9 +83,14 @@ def last_night(run: Path, case: str) -> tuple[str, dict[str, list[str]]] | None:
     # As `ci.record.record.run_id` names them: the time, the case, four digits.
     alike = f"????????-??????-{glob.escape(run.name[16:-5])}-????"
     for folder in sorted(run.parent.glob(alike), reverse=True):
-        lists = _lists(folder, case) if folder.name < run.name else {}
-        if lists:
-            return folder.name, lists
+        if folder.name < run.name and (folder / FILE).exists():
+            try:
+                lists = _lists(read_run(folder), case)
+            except UserError as error:
+                note(f"not compared with {folder.name}: {error}")
+                continue
+            if lists:
+                return folder.name, lists
     return None
 
 
@@ -96,41 +108,43 @@ def _entry(name: str, packages: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _compare(record: Record, now: Lists) -> None:
-    before = last_night(record.path, record.as_json()["case"])
+    before = last_night(record.path, record.run.case, record.note)
     changed = list(differences(before[1], now)) if before else []
     if not before or not changed:
         return
     record.folder.write(CHANGES, "".join(f"{line}\n" for line in changed))
-    record.update(
-        environment_changes={
-            "since": before[0],
-            "count": len(changed),
-            "shown": changed[:SHOWN],
-            "all": CHANGES,
-        }
+    found = EnvironmentChanges(
+        since=before[0], count=len(changed), shown=tuple(changed[:SHOWN]), all=CHANGES
     )
-    record.note(sentence(record.as_json()["environment_changes"]))
+    record.update(environment_changes=found)
+    record.note(sentence(found))
 
 
-def sentence(changed: Mapping[str, Any]) -> str:
-    """Say in one line what `environment_changes` of run.json holds. Pure."""
-    rest = changed["count"] - len(changed["shown"])
-    more = f"; {rest} more in {changed['all']}" if rest else ""
-    shown = "; ".join(changed["shown"])
-    return f"since the last night of this case ({changed['since']}): {shown}{more}"
+def sentence(changed: EnvironmentChanges) -> str:
+    """Say in one line how what is installed has changed. Pure."""
+    rest = changed.count - len(changed.shown)
+    more = f"; {rest} more in {changed.all}" if rest else ""
+    return f"since the last night of this case ({changed.since}): {'; '.join(changed.shown)}{more}"
 
 
-def _lists(folder: Path, case: str) -> dict[str, list[str]]:
-    """What a run had installed; nothing where its record is of another case, or not readable."""
+def _lists(stored: Stored, case: str) -> dict[str, list[str]]:
+    """What a run had installed; nothing where it is of another case.
+
+    Raises:
+        UserError: a list is not there, or not readable.
+    """
     found: dict[str, list[str]] = {}
-    try:
-        run = json.loads((folder / "run.json").read_text("utf-8"))
-        if run["case"] != case:
-            return {}
-        for by_name in run["environments"].values():
-            for name, entry in by_name.items():
-                if entry["list"] and name not in found:
-                    found[name] = (folder / entry["list"]).read_text("utf-8").split()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    if stored.run.case != case:
+        return found
+    for by_name in stored.run.environments.values():
+        for name, environment in by_name.items():
+            if environment.list and name not in found:
+                found[name] = _packages(stored.folder / environment.list)
     return found
+
+
+def _packages(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").split()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {message_of(error)}") from None

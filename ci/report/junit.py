@@ -2,72 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from ci.record.text import clean, figure, headline, one_line, requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from ci.judge.verdict import Check
+    from ci.record.model import Run
 
 
-def render(run: Mapping[str, Any]) -> str:
+def render(run: Run) -> str:
     """Render a run as JUnit XML: fail is a failure, unknown is an error.
 
     A run in which nothing was checked has one test case, errored: it must not look green.
     """
-    suite = TestSuite(f"lamplighter {run['case']}")
-    suite.timestamp = run["started_at"]
-    suite.hostname = run["controller"]["host"]
-    for name, value in {"run": run["id"], "command": run["command"], **run["versions"]}.items():
+    suite = TestSuite(f"lamplighter {run.case}")
+    suite.timestamp = run.started_at
+    suite.hostname = run.controller.host
+    for name, value in {"run": run.id, "command": run.command, **run.versions}.items():
         suite.add_property(name, one_line(str(value)))
-    for check in run["checks"]:
+    for check in run.checks:
         suite.add_testcase(_case(run, check))
-    if not run["checks"]:
+    if not run.checks:
         suite.add_testcase(_nothing_checked(run))
-    suite.time = run["seconds"]  # after the cases: adding one sums their times up
+    suite.time = run.seconds  # after the cases: adding one sums their times up
     report = JUnitXml("lamplighter")
     report.add_testsuite(suite)
     xml: bytes = report.tostring()  # type: ignore[no-untyped-call]
     return xml.decode() + "\n"
 
 
-def _case(run: Mapping[str, Any], check: Mapping[str, Any]) -> TestCase:
-    case = TestCase(check["metric"], classname=f"{run['case']}.{check['name']}")
+def _case(run: Run, check: Check) -> TestCase:
+    case = TestCase(check.metric, classname=f"{run.case}.{check.name}")
     said = _said(check)
-    if check["outcome"] == "fail":
+    if check.outcome == "fail":
         case.result = [_result(Failure(said, "MissedBound"), said)]
-    elif check["outcome"] != "pass":
+    elif check.outcome != "pass":
         case.result = [_result(Error(said, "Unknown"), _told(run, said))]
     else:
         case.system_out = said
     return case
 
 
-def _said(check: Mapping[str, Any]) -> str:
-    unit = check["unit"]
-    words = [f"measured {figure(check['value'], unit)}"] if check["value"] is not None else []
-    if asked := requirement(check):
+def _said(check: Check) -> str:
+    unit = check.unit
+    words = [f"measured {figure(check.value, unit)}"] if check.value is not None else []
+    if asked := requirement(vars(check)):
         words.append(f"{asked} was asked for")
-    if check["baseline"] is not None:
-        words.append(f"baseline {figure(check['baseline'], unit)}, {check['tolerance']}")
-    return one_line("; ".join(filter(None, [check["reason"], *words])))
+    if check.baseline is not None:
+        words.append(f"baseline {figure(check.baseline, unit)}, {check.tolerance}")
+    return one_line("; ".join(filter(None, [check.reason, *words])))
 
 
-def _nothing_checked(run: Mapping[str, Any]) -> TestCase:
-    case = TestCase("nothing was checked", classname=run["case"])
-    said = headline(run["outcome"], [])
+def _nothing_checked(run: Run) -> TestCase:
+    case = TestCase("nothing was checked", classname=run.case)
+    said = headline(run.outcome, [])
     case.result = [_result(Error(said, "Unknown"), _told(run, said))]
     return case
 
 
-def _told(run: Mapping[str, Any], said: str) -> str:
+def _told(run: Run, said: str) -> str:
     """Add the cause and the last lines of its log, for a reader who sees nothing but this."""
-    cause = run["cause"]
+    cause = run.cause
     if not cause:
         return said
-    return "\n".join([said, f"{cause['kind']}: {cause['message']}", *cause["tail"]])
+    return "\n".join([said, f"{cause.kind}: {cause.message}", *cause.tail])
 
 
 def _result(result: Failure | Error, text: str) -> Failure | Error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ci.errors import ExitCode
 from ci.record.text import (
     check_row,
     clean,
@@ -24,12 +25,14 @@ from ci.report.installed import sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ci.record.model import Evaluation, Run
+
 TEMPLATES = Path(__file__).parent / "templates"
 SPECIAL = re.compile(r"([\\|`*<\[\]])")
 
 
-def render(run: Mapping[str, Any]) -> str:
-    """Render a run, as it stands in run.json, for a reader."""
+def render(run: Run) -> str:
+    """Render a run's record for a reader."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -42,19 +45,17 @@ def render(run: Mapping[str, Any]) -> str:
     return environment.get_template("report.md.j2").render(
         run=run,
         headline=_headline(run),
-        again=f"cd {shlex.quote(run['folder'])}\n{run['command']}",
-        smoke_only=run["benchmarks"] == [],
-        checks=[check_row(check) for check in run["checks"]],
-        next_step=next_step(run["checks"]),
+        again=f"cd {shlex.quote(run.folder)}\n{run.command}",
+        smoke_only=run.benchmarks == (),
+        checks=[check_row(vars(check)) for check in run.checks],
+        next_step=next_step([vars(check) for check in run.checks]),
         measurements=_measurements(run),
+        settings=[_settings(each) for each in run.evaluations if each.settings],
         environments=_environments(run),
-        changed=sentence(run["environment_changes"]) if run.get("environment_changes") else "",
-        processes=[
-            [one.get(key) for key in ("name", "host", "state", "exit_code")]
-            for one in run["processes"]
-        ],
+        changed=sentence(run.environment_changes) if run.environment_changes else "",
+        processes=[(each.name, each.host, each.state, each.exit_code) for each in run.processes],
         problems=[
-            (one["benchmark"], each) for one in run["evaluations"] for each in one["problems"]
+            (each.benchmark, problem) for each in run.evaluations for problem in each.problems
         ],
     )
 
@@ -84,22 +85,24 @@ def append_step_summary(report: str, env: Mapping[str, str]) -> None:
             summary.write(report + "\n")
 
 
-def _headline(run: Mapping[str, Any]) -> str:
+def _headline(run: Run) -> str:
+    checks = [vars(check) for check in run.checks]
     return headline(
-        run["outcome"],
-        [check["outcome"] for check in run["checks"]],
-        new=len(without_baseline(run["checks"])),
-        smoke_only=run["benchmarks"] == [],
-        interrupted=run["exit_code"] == 130,  # noqa: PLR2004
+        run.outcome,
+        [check.outcome for check in run.checks],
+        new=len(without_baseline(checks)),
+        smoke_only=run.benchmarks == (),
+        interrupted=run.exit_code == ExitCode.INTERRUPTED,
     )
 
 
-def _environments(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _environments(run: Run) -> list[tuple[str, str]]:
     """Each environment and its list; where hosts differ, a row for each list and who has it."""
     hosts: dict[tuple[str, str], list[str]] = {}
-    for host, by_name in run.get("environments", {}).items():
-        for name, one in by_name.items():
-            listed = f"{one['packages']} packages: {one['list']}" if one["list"] else "unknown"
+    for host, by_name in run.environments.items():
+        for name, environment in by_name.items():
+            known = f"{environment.packages} packages: {environment.list}"
+            listed = known if environment.list else "unknown"
             hosts.setdefault((name, listed), []).append(host)
     names = [name for name, _ in hosts]
     return [
@@ -108,15 +111,27 @@ def _environments(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _measurements(run: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def _settings(evaluation: Evaluation) -> tuple[object, ...]:
+    """Lay out the settings of an evaluation: all that a reader compares between two nights."""
+    used = evaluation.settings
+    assert used is not None  # noqa: S101 - chosen so above
+    return (
+        evaluation.benchmark,
+        f"{evaluation.tool} {used.tool_version or ''}".strip(),
+        evaluation.started_at,
+        used.num_prompts or "all",
+        f"{used.dataset.name} {used.dataset.digest}" if used.dataset else "random prompts",
+        used.max_out_len,
+        used.batch_size,
+        f"{used.request_rate:g}" if used.request_rate else "unlimited",
+        used.temperature,
+        used.seed,
+    )
+
+
+def _measurements(run: Run) -> list[tuple[object, ...]]:
     return [
-        (
-            one["benchmark"],
-            one["metric"],
-            figure(one["value"], one["unit"]),
-            one["n"],
-            one["source"],
-        )
-        for evaluation in run["evaluations"]
-        for one in evaluation["measurements"]
+        (each.benchmark, each.metric, figure(each.value, each.unit), each.n, each.source)
+        for evaluation in run.evaluations
+        for each in evaluation.measurements
     ]

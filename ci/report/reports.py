@@ -1,34 +1,54 @@
-"""Write every report of a run that has ended; touches the run's folder and the step summary."""
+"""Write every report of a run; touches the run's folder and the step summary."""
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ci.record.cause import message_of
 from ci.report import junit, markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ci.record.disk import Folder
+    from ci.record.model import Run
+
+RENDERERS = {"report.md": markdown.render, "junit.xml": junit.render}
 
 
-def write_reports(folder: Folder, run: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-    """Write report.md, junit.xml and report.json, and append to $GITHUB_STEP_SUMMARY if set.
+def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None:
+    """Write the reports of a run that has ended, and append to $GITHUB_STEP_SUMMARY if set.
 
     Args:
         folder: the run's.
-        run: run.json's content.
-        warn: told of a report that could not be made; none is raised for.
+        run: its record.
+        warn: called with a message for a report that could not be made; nothing is raised.
     """
-    for name, render in (("report.md", markdown.render), ("junit.xml", junit.render)):
+    rendered = render_reports(run, warn)
+    for name, text in rendered.items():
+        folder.write(name, text)
+    try:
+        if "report.md" in rendered:
+            markdown.append_step_summary(rendered["report.md"], os.environ)
+    except OSError as error:
+        warn(f"cannot append to $GITHUB_STEP_SUMMARY: {message_of(error)}")
+
+
+def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
+    """Make report.md and junit.xml from a record.
+
+    Args:
+        run: the record.
+        warn: called with a message for a report that could not be made; nothing is raised.
+
+    Returns:
+        File name → text, of those that could be made.
+    """
+    made = {}
+    for name, render in RENDERERS.items():
         try:
-            text = render(run)
-            folder.write(name, text)
-            if name == "report.md":
-                markdown.append_step_summary(text, os.environ)
+            made[name] = render(run)
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
-    folder.write("report.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+    return made

@@ -103,25 +103,43 @@ os.environ["XDG_CACHE_HOME"] = os.environ.get("TMPDIR") or "/tmp"
 
 
 # AISBench drops what the server says of an answer besides its text. Its model classes are named in
-# the configuration, so these are named there: the same ones, keeping tokens and finish reason.
+# the configuration, so these are named there: the same ones, keeping tokens, finish reason and,
+# from the request to the end of its answer, the latency.
 MODELS = """\
 import json
+import time
 
 from ais_bench.benchmark.models import VLLMCustomAPI, VLLMCustomAPIChat
+
+
+def write(output, **known):
+    if any(value is not None for value in known.values()):
+        with open({answers!r}, "a", encoding="utf-8") as file:
+            file.write(json.dumps({{"uuid": output.uuid, **known}}) + "\\n")
 
 
 def keep(answer, output):
     usage = answer.get("usage") or {{}}
     for choice in answer.get("choices") or [{{}}]:
-        said = {{"finish_reason": choice.get("finish_reason")}}
-        said["tokens"] = usage.get("completion_tokens")
-        if any(value is not None for value in said.values()):
-            with open({answers!r}, "a", encoding="utf-8") as file:
-                file.write(json.dumps({{"uuid": output.uuid, **said}}) + "\\n")
+        reason, tokens = choice.get("finish_reason"), usage.get("completion_tokens")
+        write(output, finish_reason=reason, tokens=tokens)
+
+
+async def timed(request, output):
+    began_s = time.perf_counter()
+    await request
+    if output.success:
+        write(output, latency_ms=round(1000 * (time.perf_counter() - began_s), 3))
 
 
 def keeping(base):
     class Keeping(base):
+        async def text_infer(self, body, output):
+            await timed(super().text_infer(body, output), output)
+
+        async def stream_infer(self, body, output):
+            await timed(super().stream_infer(body, output), output)
+
         async def parse_text_response(self, answer, output):
             await super().parse_text_response(answer, output)
             keep(answer, output)
@@ -157,7 +175,7 @@ def command(job: Job) -> Command:
         "python/sitecustomize.py": AT_START,
         f"python/{MODELS_MODULE}.py": MODELS.format(answers=f"{job.work}/{ANSWERS}"),
     }
-    return Command(tuple(argv), env, files)
+    return Command(tuple(argv), env, files, _generation(job), _tokenizer(job))
 
 
 def _config(job: Job) -> str:
@@ -190,7 +208,7 @@ def _model(job: Job) -> dict[str, Any]:
         "attr": "service",
         "type": f"{MODELS_MODULE}.{kind}",
         "abbr": MODEL,
-        "path": (bench.model_path or job.tokenizer) if bench.case_type == "performance" else "",
+        "path": _tokenizer(job),
         "model": job.endpoint.model,
         "stream": stream,
         "request_rate": bench.request_rate,
@@ -202,6 +220,12 @@ def _model(job: Job) -> dict[str, Any]:
         "generation_kwargs": _generation(job),
         **postprocessor,
     }
+
+
+def _tokenizer(job: Job) -> str:
+    """Accuracy needs none."""
+    bench = job.benchmark
+    return (bench.model_path or job.tokenizer) if bench.case_type == "performance" else ""
 
 
 def _generation(job: Job) -> dict[str, Any]:

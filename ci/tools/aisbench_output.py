@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ci.tools.aisbench_totals import (
 )
 from ci.tools.consistent import all_or_none_scored, each_once, latencies_can_be
 from ci.tools.model import Item, Measurement, Result, Unreadable, number, read
+from ci.tools.prompt import digest_of
 
 if TYPE_CHECKING:
     from ci.tools.model import Job, Output
@@ -47,8 +49,9 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     if empty:
         problems.append(f"{empty} of {len(predictions)} predictions are empty")
     score = _score(job, output)
-    items = _items(job, output, predictions)
-    problems += _broken_off(output, items)
+    answers = _answers(output)
+    items = _items(job, output, predictions, answers)
+    problems += _broken_off(answers, items)
     problems += each_once([item.id for item in items], "prediction")
     problems += all_or_none_scored([item.correct for item in items])
     right = sum(item.correct is True for item in items)
@@ -97,10 +100,14 @@ def _score(job: Job, output: Output) -> float:
     return number(float(text), "the score")
 
 
-def _items(job: Job, output: Output, rows: tuple[dict[str, Any], ...]) -> tuple[Item, ...]:
+def _items(
+    job: Job,
+    output: Output,
+    rows: tuple[dict[str, Any], ...],
+    answers: dict[object, dict[str, Any]],
+) -> tuple[Item, ...]:
     details = output.object(f"out/*/results/{MODEL}/{dataset_abbr(job)}.json").get("details")
     details = details if isinstance(details, dict) else {}
-    answers = _answers(output)
     return tuple(
         _item(row, answers, correct=_correct(details.get(str(row.get("id"))))) for row in rows
     )
@@ -126,10 +133,16 @@ def _item(
     tokens, reason = answer.get("tokens", row.get("output_tokens")), answer.get("finish_reason")
     return Item(
         id=str(row.get("id")),
+        prompt_digest=digest_of(row.get("origin_prompt", row.get("input"))),
         correct=correct,
         tokens=tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None,
+        latency_ms=_milliseconds(answer.get("latency_ms")),
         finish_reason=reason if isinstance(reason, str) else None,
     )
+
+
+def _milliseconds(value: object) -> float | None:
+    return value if isinstance(value, float) and 0 <= value < math.inf else None
 
 
 def _correct(detail: object) -> bool | None:
@@ -159,17 +172,20 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     problems += latencies_can_be(figures)
     problems += (
         without_tokens(items)
-        or _broken_off(output, items)
+        or _broken_off(answers, items)
         or cut_short(job, [answers.get(row.get("uuid"), {}).get("tokens") for row in rows])
         or contradictions(whole, rows)
     )
     return Result(tuple(figures), items)
 
 
-def _broken_off(output: Output, items: tuple[Item, ...]) -> tuple[str, ...]:
+def _broken_off(answers: dict[object, dict[str, Any]], items: tuple[Item, ...]) -> tuple[str, ...]:
     """Find answers that AISBench calls successful though the server never said why they ended."""
     cut = sum(item.finish_reason is None for item in items)
-    if not cut or output.find(ANSWERS) is None:
+    # A server that reports neither reason nor usage gives no evidence.
+    if not cut or not any(
+        {"finish_reason", "tokens"} & answer.keys() for answer in answers.values()
+    ):
         return ()
     return (f"{cut} of {len(items)} answers were broken off; see the server's log",)
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
 from ci.tools.consistent import count, each_once
-from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import (
+    UNREADABLE,
+    Command,
+    Item,
+    Measurement,
+    Result,
+    Unreadable,
+    number,
+    read,
+)
+from ci.tools.prompt import digest_of
 
 if TYPE_CHECKING:
     from ci.tools.model import Job, Output
@@ -62,7 +72,16 @@ def command(job: Job) -> Command:
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= {"HF_HOME": f"{job.work}/cache", "PYTHONUNBUFFERED": "1"}
     env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
-    return Command(tuple(argv), env, {f"tasks/{_task(job)}.yaml": _definition(job)})
+    files = {f"tasks/{_task(job)}.yaml": _definition(job)}
+    return Command(tuple(argv), env, files, _sampling(job))
+
+
+def _sampling(job: Job) -> dict[str, Any]:
+    """Give the parameters of a request, without what lm-eval itself makes of the others."""
+    own = {"until", "do_sample", "max_gen_toks"}
+    sent = {key: value for key, value in _generation(job).items() if key not in own}
+    given = {"seed": job.benchmark.seed, "stop": job.benchmark.stop}
+    return sent | {key: value for key, value in given.items() if value is not None}
 
 
 def _model(job: Job) -> dict[str, Any]:
@@ -142,7 +161,10 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     samples = output.rows(f"out/*/samples_{_task(job)}_*.jsonl")
     problems += _incomplete(job, results, samples)
     value = 100 * number(_at(results, "results", _task(job), f"exact_match,{FILTER}"), "the score")
-    items = tuple(Item(str(row.get("doc_id")), correct=_correct(row)) for row in samples)
+    items = tuple(
+        Item(str(row.get("doc_id")), prompt_digest=_prompt(row), correct=_correct(row))
+        for row in samples
+    )
     problems += each_once([item.id for item in items], "sample")
     unscored = sum(item.correct is None for item in items)
     if unscored:
@@ -194,6 +216,15 @@ def _response(row: dict[str, Any]) -> str:
     while isinstance(said, list) and said:
         said = said[0]
     return said.strip() if isinstance(said, str) else ""
+
+
+def _prompt(row: dict[str, Any]) -> str | None:
+    """Digest what was asked: messages, which lm-eval writes as JSON within JSON."""
+    try:
+        text = row["arguments"]["gen_args_0"]["arg_0"][0]
+        return digest_of(json.loads(text))
+    except UNREADABLE:
+        return None
 
 
 def _correct(row: dict[str, Any]) -> bool | None:

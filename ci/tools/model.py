@@ -67,11 +67,18 @@ class Command:
     """A tool's command line: argv, environment, and the files to write into `work` first.
 
     It is run with `work` as its current folder, where a tool may leave temporary files.
+
+    Attributes:
+        sampling: the parameters that every request carries, the tool's defaults among them; for
+            the record.
+        tokenizer: what the tool was given; empty where it needs none.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,11 +120,22 @@ class Output:
 
 @dataclass(frozen=True)
 class Item:
-    """One question's outcome; None where the tool does not tell."""
+    """One question's outcome; None where the tool does not tell.
+
+    Attributes:
+        id: the tool's own, unique in a run.
+        prompt_digest: of what was asked; see `ci.tools.prompt`.
+        correct: whether the answer is right.
+        tokens: of the answer.
+        latency_ms: from the request to the end of its answer.
+        finish_reason: why the answer ended, as the server says.
+    """
 
     id: str
+    prompt_digest: str | None = None
     correct: bool | None = None
     tokens: int | None = None
+    latency_ms: float | None = None
     finish_reason: str | None = None
 
 
@@ -136,11 +154,19 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job. With a problem in it, its figures are not to be judged."""
+    """What came of a job. With a problem in it, its figures are not to be judged.
+
+    Attributes:
+        started_at: when the tool was started, by its host's clock: UTC, ISO 8601; None where that
+            is not known.
+        ended_at: when it ended.
+    """
 
     measurements: tuple[Measurement, ...] = ()
     items: tuple[Item, ...] = ()
     problems: tuple[str, ...] = ()
+    started_at: str | None = None
+    ended_at: str | None = None
 
 
 class Tool(Protocol):

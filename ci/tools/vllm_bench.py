@@ -14,7 +14,8 @@ from ci.tools.consistent import (
     parts_make_the_whole,
     rate_fits,
 )
-from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Command, Measurement, Result, number, read
+from ci.tools.vllm_bench_items import items_of, list_of
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ PER_REQUEST = ("input_lens", "generated_texts")
 LATENCIES = ("ttfts", "itls", "latencies")
 # Here `args.ignore_eos = True` was read for random prompts, and not in 0.11.0.
 ALWAYS_SINCE = "0.27.1"
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
 LATER_OPTIONS = ("--presence-penalty", "--repetition-penalty", "--extra-body")
 
 
@@ -67,7 +69,8 @@ def command(job: Job) -> Command:
         argv.append("--trust-remote-code")
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
-    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"})
+    tokenizer = bench.model_path or job.tokenizer
+    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), tokenizer)
 
 
 def _endpoint(job: Job) -> tuple[str, ...]:
@@ -96,10 +99,18 @@ def _load(job: Job) -> tuple[str, ...]:
     )
 
 
+def _parameters(job: Job) -> dict[str, Any]:
+    """Give the parameters of a request; the seed is that of the prompts."""
+    bench = job.benchmark
+    given = {key: getattr(bench, key) for key in SAMPLING}
+    given |= {"stop": bench.stop, "chat_template_kwargs": bench.template or None}
+    sent = {key: value for key, value in given.items() if value is not None}
+    return {**sent, "seed": bench.seed or 0, "ignore_eos": _ignores_eos(job)}
+
+
 def _sampling(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
-    keys = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
-    options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in keys}
+    options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in SAMPLING}
     extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
     # Newer versions leave it to the model's generation_config.json, earlier ones take 0.
     options["--temperature"] = TEMPERATURE if bench.temperature is None else bench.temperature
@@ -156,20 +167,20 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
         for metric, (key, unit) in figures.items()
     )
     problems += latencies_can_be(measurements)
-    return Result(measurements, _items(result))
+    return Result(measurements, items_of(result))
 
 
 def _contradictions(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
     """Find figures that cannot all be true of one run."""
     asked, done, tokens = (count(result.get(key), key) for key in COUNTS)
-    lengths = _list(result, "output_lens")
+    lengths = list_of(result, "output_lens")
     duration_s = number(result.get("duration"), "duration")
     for key in LATENCIES:
         not_negative(result.get(key, []), key)
     of_each = [
-        f"the result contradicts itself: {asked} prompts, but {len(_list(result, key))} {key}"
+        f"the result contradicts itself: {asked} prompts, but {len(list_of(result, key))} {key}"
         for key in ("errors", *(key for key in (*PER_REQUEST, *LATENCIES) if key in result))
-        if len(_list(result, key)) != asked
+        if len(list_of(result, key)) != asked
     ]
     failed = count(_failed(job, result, asked - done), "failed") if done <= asked else 0
     rates = {
@@ -203,7 +214,7 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
         found.append(f"{failed:g} of {asked:g} requests failed")
     if tokens <= 0:
         found.append("not one output token was generated")
-    errors = [error for error in _list(result, "errors") if error]
+    errors = [error for error in list_of(result, "errors") if error]
     if errors:
         last = (str(errors[0]).strip().splitlines() or ["no text"])[-1]
         found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
@@ -215,7 +226,7 @@ def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ..
 
     Every version does so; nothing but the tokens that are missing tells of it.
     """
-    bench, lengths = job.benchmark, _list(result, "output_lens")
+    bench, lengths = job.benchmark, list_of(result, "output_lens")
     least = least_tokens(job, ignore_eos=_ignores_eos(job))
     short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
     if len(lengths) != job.expected_items:
@@ -238,17 +249,3 @@ def _failed(job: Job, result: dict[str, Any], not_completed: float) -> float:
     if is_before(job.vllm, SINCE) is False or "failed" in result:
         return number(result.get("failed"), "failed")
     return not_completed
-
-
-def _items(result: dict[str, Any]) -> tuple[Item, ...]:
-    return tuple(
-        Item(str(index), tokens=tokens if isinstance(tokens, int) else None)
-        for index, tokens in enumerate(_list(result, "output_lens"))
-    )
-
-
-def _list(result: dict[str, Any], key: str) -> list[Any]:
-    value = result.get(key)
-    if not isinstance(value, list):
-        raise Unreadable(f"{OUTPUTS[0]} has no list {key}: {json.dumps(value)[:100]}")
-    return value

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import junitparser
 import pytest
 
+from ci.record.again import judged_again
+from ci.record.stored import read_run
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
@@ -39,6 +42,10 @@ def test_the_local_night_passes_with_figures_of_both_kinds(
     items = (ended.folder / "evaluate/acc/items.jsonl").read_text().splitlines()
     assert len(items) == 40
     assert any(json.loads(line)["correct"] for line in items)
+    assert all(json.loads(line)["latency_ms"] for line in items)
+    stored = read_run(ended.folder)
+    assert all(each.settings.tool_version for each in stored.run.evaluations)
+    assert judged_again(stored).checks == stored.run.checks
     report = (ended.folder / "report.md").read_text()
     assert "inv nightly --config local.yaml" in report
     suite = junitparser.JUnitXml.fromfile(str(ended.folder / "junit.xml"))

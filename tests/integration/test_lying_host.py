@@ -19,6 +19,9 @@ import hostile_archives as hostile
 import pytest
 from hosts_here import assert_given_back
 
+from ci.record.again import judged_again, results_of
+from ci.record.stored import read_run
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -120,6 +123,21 @@ def night(tmp_path: Path) -> Iterator[Callable[..., tuple[int, dict[str, Any], s
 def test_an_honest_host_passes(night):
     code, record, _ = night()
     assert (code, record["outcome"]) == (0, "pass")
+
+
+def test_what_was_measured_is_on_record_with_its_settings_and_can_be_judged_again(night, tmp_path):
+    night()
+    (folder,) = (tmp_path / "runs").iterdir()
+    stored = read_run(folder)
+    (evaluation,) = stored.run.evaluations
+    assert evaluation.started_at < evaluation.ended_at
+    assert evaluation.started_at.endswith("Z")
+    assert "--ignore-eos" in evaluation.settings.argv
+    assert evaluation.settings.sampling == {"seed": 0, "ignore_eos": True}
+    (result,) = results_of(stored).values()
+    assert len(result.items) == evaluation.n_items == evaluation.settings.num_prompts
+    assert all(item.latency_ms for item in result.items)
+    assert judged_again(stored).checks == stored.run.checks
 
 
 def test_links_and_odd_names_are_left_out_and_noted(night):

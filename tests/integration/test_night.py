@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hosts_here import assert_given_back, held_port, look_here, until
 
+from ci.record.again import judged_again
+from ci.record.stored import read_run
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -132,6 +135,8 @@ def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(begin: Callable[
     assert "light server is up" in (night.run / "logs/localhost/server-0.log").read_text()
     assert night.record["versions"]["vllm served"] == "0.0.0-light"
     assert night.record["survivors"] == []
+    stored = read_run(night.run)
+    assert judged_again(stored).checks == stored.run.checks
     assert not (night.workspace / ".lamplighter" / night.run.name).exists()
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from io import StringIO
 from itertools import repeat
 from pathlib import Path
@@ -19,8 +20,9 @@ from ci.judge.verdict import Check, combine
 from ci.record.controller import liveness
 from ci.record.disk import RESERVE, RESERVE_BYTES, make_folder
 from ci.record.record import start
+from ci.record.stored import read_run
 from ci.report.console import Plain
-from ci.report.reports import write_reports
+from ci.report.reports import RENDERERS, write_reports
 from ci.report.screen import Steadfast
 from ci.tools.model import Item, Measurement, Result
 
@@ -78,7 +80,7 @@ def test_the_record_says_running_from_the_first_second(record):
     assert run["command"] == "inv nightly --config 'a b.yaml'"
     assert run["controller"]["pid"] == os.getpid()
     assert run["versions"]["python"]
-    assert liveness(run) == "running"
+    assert liveness(read_run(record.path).run) == "running"
     assert (record.path / RESERVE).stat().st_size == RESERVE_BYTES
 
 
@@ -92,11 +94,11 @@ def test_a_passed_night_is_whole(record, shown, tmp_path, monkeypatch):
         record.note("asking with hf_very_secret", "evaluate")
         record.evaluated("words", "aisbench", Result(figures, (Item("1"),)), "i.jsonl", "raw")
         step.detail = "55 %"
-    record.update(benchmarks=["words"], versions={"vllm": "0.32.0"})
+    record.update(versions={"vllm": "0.32.0"})
     assert record.finish(PASSED) == 0
     run = read(record)
     assert (run["outcome"], run["exit_code"], run["cause"]) == ("pass", 0, None)
-    assert liveness(run) == "ended"
+    assert liveness(read_run(record.path).run) == "ended"
     assert run["versions"].keys() >= {"vllm", "lamplighter", "python", "kernel", "cpu"}
     assert [step["outcome"] for step in run["steps"]] == ["ok", "ok"]
     assert run["evaluations"][0]["measurements"][0]["value"] == 55.0
@@ -106,10 +108,8 @@ def test_a_passed_night_is_whole(record, shown, tmp_path, monkeypatch):
         "plan.json",
         "journal.jsonl",
         "report.md",
-        "report.json",
         "junit.xml",
     }
-    assert read(record, "report.json") == run
     assert summary.read_text() == (record.path / "report.md").read_text() + "\n"
     assert len(JUnitXml.fromfile(str(record.path / "junit.xml"))) == 1
     assert [(line["step"], line["event"]) for line in journal(record)] == [
@@ -161,12 +161,53 @@ def test_a_field_that_nobody_knows_is_refused(record):
         record.update(versoins={})
 
 
-def test_a_report_that_cannot_be_made_hides_nothing(record, shown):
-    record.update(evaluations=[{"not": "an evaluation"}])
+def test_a_value_that_the_record_cannot_hold_is_refused_and_changes_nothing(record):
+    record.update(survivors=["server-0"])
+    with pytest.raises(ValueError, match=r"evaluations\.0\.benchmark: Field required"):
+        record.update(evaluations=[{"not": "an evaluation"}], survivors=[])
+    assert read(record)["survivors"] == ["server-0"]
+    assert record.finish(PASSED) == 0
+    assert read_run(record.path).run.checks == PASSED.checks
+
+
+def test_checks_that_the_record_cannot_hold_do_not_hide_the_outcome(record, shown):
+    (check,) = PASSED.checks
+    assert record.finish(replace(PASSED, checks=(replace(check, value="eight"),))) == 0
+    assert "cannot record the checks" in shown.getvalue()
+    assert (read(record)["outcome"], read(record)["checks"]) == ("pass", [])
+
+
+def test_a_report_that_cannot_be_made_hides_nothing(record, shown, monkeypatch):
+    def broken(_):
+        raise KeyError("template")
+
+    monkeypatch.setitem(RENDERERS, "report.md", broken)
     assert record.finish(PASSED) == 0
     assert "cannot make report.md" in shown.getvalue()
     assert read(record)["outcome"] == "pass"
     assert (record.path / "junit.xml").exists()
+
+
+def test_a_summary_is_told_of_a_run_whose_report_could_not_be_written(
+    record, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    (record.path / "report.md").mkdir()
+    assert record.finish(PASSED) == 0
+    assert (tmp_path / "summary.md").read_text().startswith("# PASS")
+
+
+def test_a_summary_that_cannot_be_written_hides_nothing(record, shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert record.finish(PASSED) == 0
+    assert "cannot append to $GITHUB_STEP_SUMMARY: " in shown.getvalue()
+
+
+def test_bytes_that_are_no_text_do_not_end_the_night(tmp_path, shown):
+    asked = ASKED | {"argv": ["inv", "nightly", "--config", "\udcff.yaml"]}
+    record = start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **asked)
+    assert record.finish(PASSED) == 0
+    assert "\\udcff.yaml" in read_run(record.path).run.command
 
 
 def test_runs_that_is_a_file_is_the_operators_mistake(tmp_path, shown):
@@ -194,7 +235,7 @@ def test_kill_9_leaves_a_record_that_is_seen_to_be_abandoned(tmp_path):
     with sleeper:
         try:
             path = Path(sleeper.stdout.readline().strip())
-            run = json.loads((path / "run.json").read_text())
+            run = read_run(path).run
             assert liveness(run) == "running"
         finally:
             sleeper.send_signal(signal.SIGKILL)
@@ -202,10 +243,9 @@ def test_kill_9_leaves_a_record_that_is_seen_to_be_abandoned(tmp_path):
         os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
         assert liveness(run) == "abandoned"
     assert liveness(run) == "abandoned"
-    rebooted = run | {"controller": run["controller"] | {"boot_id": "another"}}
-    assert liveness(rebooted) == "abandoned"
-    elsewhere = run | {"controller": run["controller"] | {"host": "another"}}
-    assert liveness(elsewhere) == "elsewhere"
+    for changed, expected in (("boot_id", "abandoned"), ("host", "elsewhere")):
+        controller = run.controller.model_copy(update={changed: "another"})
+        assert liveness(run.model_copy(update={"controller": controller})) == expected
 
 
 # A full disk -----------------------------------------------------------------------------------
@@ -258,7 +298,6 @@ def test_a_full_disk_does_not_end_the_night_and_the_record_says_so(tmp_path, sho
             "run.json",
             "journal.jsonl",
             "report.md",
-            "report.json",
             "junit.xml",
         }
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,8 +131,10 @@ def test_the_score_is_the_share_that_was_right(
     said = {int(item.id): item.correct for item in result.items}
     assert said == {index: index in oracle.right for index in range(len(questions))}
     assert set(oracle.asked) == set(range(len(questions)))
+    assert len({item.prompt_digest for item in result.items} - {None}) == len(questions)
     if tool == "aisbench":
         assert all(item.tokens and item.finish_reason == "stop" for item in result.items)
+        assert all(item.latency_ms for item in result.items)
 
 
 RUNS = [
@@ -165,8 +168,12 @@ def test_performance_comes_back_with_every_figure(
     assert len(figures) == 14
     assert len(result.items) == 10
     assert all(item.tokens for item in result.items)
+    # The tool's own is from the request to the last token, in tenths of a millisecond.
+    latency_ms = mean(item.latency_ms or 0 for item in result.items)
+    assert latency_ms >= figures["e2el_average"].value - 0.1
     if tool == "aisbench":
         assert {(item.tokens, item.finish_reason) for item in result.items} == {(64, "length")}
+        assert len({item.prompt_digest for item in result.items} - {None}) == 10
 
 
 @pytest.mark.parametrize(("tool", "case_type"), RUNS)

@@ -11,6 +11,7 @@ from ci.doctor.installed import _current, _made, _own
 from ci.doctor.packages import differences
 from ci.plan.model import PATH_VLLM
 from ci.record.fields import without_locks
+from ci.record.model import EnvironmentChanges
 from ci.report.installed import differences as between_nights
 from ci.report.installed import sentence
 
@@ -96,11 +97,12 @@ def test_nights_that_differ(before, now, said):
 
 
 def test_the_line_of_the_report():
-    changed = {"since": "r1", "count": 4, "shown": ["e: a 1 → 2"], "all": "environments/x"}
+    shown = ("e: a 1 → 2",)
+    changed = EnvironmentChanges(since="r1", count=4, shown=shown, all="environments/x")
     assert sentence(changed) == (
         "since the last night of this case (r1): e: a 1 → 2; 3 more in environments/x"
     )
-    assert sentence({**changed, "count": 1}).endswith(": e: a 1 → 2")
+    assert sentence(changed.model_copy(update={"count": 1})).endswith(": e: a 1 → 2")
 
 
 def test_a_plan_on_record_only_counts_what_its_locks_hold():

@@ -19,6 +19,7 @@ from ci.record.cause import TAIL_LINES, cause_of
 from ci.record.record import run_id
 from ci.record.redact import plain, redact_argv, redact_env, redacted, secrets_within
 from ci.record.steps import Step, account, covered_s
+from ci.record.stored import as_run
 from ci.record.text import check_row, clean, duration, figure, headline, one_line
 from ci.report import junit, markdown
 from ci.report.console import Plain
@@ -35,7 +36,7 @@ def check(outcome, name="words", reason=""):
 def sample(*checks, **changes):
     verdict = combine(checks)
     run = {
-        "schema": 1,
+        "schema": 2,
         "id": "20260101-000000-local-abcd",
         "outcome": verdict.outcome,
         "exit_code": {"pass": 0, "fail": 1, "unknown": 3}[verdict.outcome],
@@ -48,10 +49,10 @@ def sample(*checks, **changes):
         "controller": {"host": "bench", "pid": 1, "boot_id": "x", "start_ticks": 1},
         "started_at": "2026-01-01T00:00:00.000Z",
         "ended_at": "2026-01-01T00:01:40.000Z",
-        "benchmarks": ["words"],
+        "benchmarks": [{"name": "words", "case_type": "accuracy"}],
         "checks": plain(verdict.checks),
         "evaluations": [],
-        "hosts": [],
+        "hosts": {},
         "processes": [],
         "survivors": [],
         "versions": {"vllm": "0.32.0", "python": "3.11.7"},
@@ -63,7 +64,7 @@ def sample(*checks, **changes):
         "steps": [],
         "record_failure": None,
     }
-    return run | changes
+    return as_run(run | changes)
 
 
 # Words -----------------------------------------------------------------------------------------
@@ -303,6 +304,9 @@ def test_markdown_tells_smoke_only_problems_and_leftovers():
     evaluation = {
         "benchmark": "words",
         "tool": "aisbench",
+        "started_at": None,
+        "ended_at": None,
+        "settings": None,
         "measurements": [
             {"benchmark": "words", "metric": "ttft_mean", "value": 12.345, "unit": "ms", "n": 4}
             | {"items": None, "source": "perf.csv"},
@@ -376,9 +380,9 @@ def test_junit_says_in_which_direction_the_bound_is(operator, words, outcome):
 
 
 def test_junit_of_a_run_that_an_older_version_recorded():
-    run = sample(check("pass"))
-    del run["checks"][0]["operator"]
-    (case,) = suite(run)
+    stored = sample(check("pass")).model_dump(mode="json")
+    del stored["checks"][0]["operator"]
+    (case,) = suite(as_run(stored))
     assert "at least 17.50 % was asked for" in case.system_out
 
 

@@ -34,7 +34,7 @@ def test_every_flag_says_what_it_does(contexts):
         for name, argument in flags_of(context).items()
         if not argument.help
     ]
-    assert len(contexts) == 19
+    assert len(contexts) == 20
     assert silent == []
 
 

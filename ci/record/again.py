@@ -1,0 +1,78 @@
+"""A stored run → the results that the judge had, and its verdict. Reads the run's items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.documents.json_text import bound_values
+from ci.errors import UserError
+from ci.judge.verdict import judge
+from ci.record.model import Items
+from ci.record.stored import why_not
+from ci.tools.model import Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ci.judge.verdict import Verdict
+    from ci.record.model import Evaluation
+    from ci.record.stored import Stored
+    from ci.tools.model import Item
+
+
+def judged_again(stored: Stored) -> Verdict:
+    """Judge a stored run as its night did, from what its record has.
+
+    Raises:
+        UserError: the record does not have all that this takes, or its items cannot be read.
+    """
+    run = stored.run
+    if stored.missing or run.benchmarks is None:
+        what = "; ".join(stored.missing) or "what its case asks for: it ended before that was known"
+        raise UserError(f"{stored.folder}: cannot be judged again, its record does not have {what}")
+    return judge(
+        run.benchmarks,
+        results_of(stored),
+        cause=run.cause.message if run.cause else "",
+        extra=run.proved,
+        comparisons=run.comparisons,
+    )
+
+
+def results_of(stored: Stored) -> dict[str, Result]:
+    """Read a stored run's results, by the name of their benchmark.
+
+    Raises:
+        UserError: a file of items is not there, or damaged.
+    """
+    return {each.benchmark: _result(stored.folder, each) for each in stored.run.evaluations}
+
+
+def _result(folder: Path, evaluation: Evaluation) -> Result:
+    return Result(
+        measurements=evaluation.measurements,
+        items=_items(folder, evaluation.items) if evaluation.items else (),
+        problems=evaluation.problems,
+        started_at=evaluation.started_at,
+        ended_at=evaluation.ended_at,
+    )
+
+
+def _items(folder: Path, name: str) -> tuple[Item, ...]:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{folder}: its items are in {name}, outside of the run's folder; "
+            "check who wrote its run.json"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        bound_values(text)
+        lines = ",".join(line for line in text.split("\n") if line)
+        return Items.model_validate_json(f'{{"items": [{lines}]}}').items
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; check the path and who may use it") from None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged: {why_not(error)}; the tool's raw output is beside it"
+        ) from None

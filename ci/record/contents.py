@@ -1,0 +1,69 @@
+"""The fields of a record while its run goes on: always a valid record, and without secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ci.record.redact import plain, redacted, secrets_of, secrets_within
+from ci.record.stored import as_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.record.model import Run
+
+
+class Contents:
+    """The fields of run.json, except those that are counted whenever it is written."""
+
+    def __init__(self, fields: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        """Begin a record.
+
+        Args:
+            fields: every field that there is.
+            env: of this process, whose secrets are hidden.
+        """
+        self._fields = dict(fields)
+        self._secrets = secrets_of(env)
+
+    def changed(self, changes: Mapping[str, object], counted: Mapping[str, object]) -> Run:
+        """Set fields; mappings are merged.
+
+        Args:
+            changes: field → value.
+            counted: see `run`.
+
+        Raises:
+            KeyError: a field that the record does not have.
+            ValueError: a value that it cannot hold; nothing is changed.
+        """
+        fields = dict(self._fields)
+        for name, value in changes.items():
+            before, after = fields[name], plain(value)
+            fields[name] = before | after if isinstance(before, dict) else after
+        try:
+            run = as_run(self.hidden({**fields, **counted}))
+        except ValueError as error:
+            raise ValueError(f"the record cannot hold this: {error}") from None
+        self._fields = fields
+        return run
+
+    def extended(self, name: str, value: object, counted: Mapping[str, object]) -> Run:
+        """Add to a field that is a list. Raises as `changed` does."""
+        return self.changed({name: [*self._fields[name], value]}, counted)
+
+    def run(self, counted: Mapping[str, object]) -> Run:
+        """Give the record as it stands.
+
+        Args:
+            counted: the fields that change with time: seconds and steps.
+        """
+        return as_run(self.hidden({**self._fields, **counted}))
+
+    def learn_secrets(self, tree: object) -> None:
+        """Hide from now on what is secret in this tree."""
+        self._secrets |= secrets_within(tree)
+
+    def hidden(self, tree: object) -> Any:  # noqa: ANN401 - JSON
+        """Give a tree without secrets."""
+        return redacted(tree, self._secrets)

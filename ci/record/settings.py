@@ -1,0 +1,75 @@
+"""With what settings a benchmark was run → the record. Pure, but for reading the dataset."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from ci.catalog.datasets import digest_of
+from ci.record.fields import utc
+from ci.record.model import DatasetEntry, Settings
+from ci.record.redact import plain
+from ci.tools.model import MAKES_PROMPTS
+
+if TYPE_CHECKING:
+    from ci.plan.model import Evaluation
+    from ci.record.model import Run
+    from ci.tools.model import Command, Job
+
+
+def settings_of(evaluation: Evaluation, job: Job, command: Command, run: Run) -> Settings:
+    """Gather the settings of one evaluation.
+
+    Args:
+        evaluation: as it was planned.
+        job: as it was given to the tool.
+        command: what the tool made of it.
+        run: the record, which has what is installed.
+
+    Raises:
+        UserError: the dataset's files are gone.
+    """
+    benchmark, sampling = evaluation.benchmark, plain(command.sampling)
+    temperature, seed = sampling.get("temperature"), sampling.get("seed")
+    return Settings(
+        tool_version=_version(evaluation, run),
+        model=job.endpoint.model,
+        url=job.endpoint.url,
+        num_prompts=job.expected_items or None,
+        max_out_len=benchmark.max_out_len,
+        batch_size=benchmark.batch_size,
+        request_rate=benchmark.request_rate,
+        temperature=None if temperature is None else float(temperature),
+        seed=seed,
+        sampling=sampling,
+        request_conf=benchmark.request_conf,
+        dataset_conf=benchmark.dataset_conf,
+        dataset=None if benchmark.tool in MAKES_PROMPTS else _dataset(evaluation),
+        tokenizer=command.tokenizer or None,
+        deadline_s=benchmark.deadline_s,
+        argv=command.argv,
+    )
+
+
+def in_utc(time: object) -> str | None:
+    """Write a host's time as every record does; None where it is not a time with its zone."""
+    try:
+        read = datetime.fromisoformat(str(time))
+        return utc(read) if read.tzinfo else None
+    except (ValueError, OverflowError):  # a host may say anything
+        return None
+
+
+def _dataset(evaluation: Evaluation) -> DatasetEntry:
+    dataset = evaluation.dataset
+    return DatasetEntry(
+        name=dataset.name, form=dataset.form, items=dataset.items, digest=digest_of(dataset)
+    )
+
+
+def _version(evaluation: Evaluation, run: Run) -> str | None:
+    """Find the version of the environment that the tool is started from."""
+    name = PurePosixPath(evaluation.bin).parent.name if evaluation.bin else ""
+    environment = run.environments.get(evaluation.host, {}).get(name)
+    return environment.version if environment else None

@@ -1,0 +1,152 @@
+"""Read the record of a run: the one place where run.json becomes values. Touches its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ci.documents.json_text import read_json
+from ci.errors import UserError
+from ci.record.model import VERSION, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "run.json"
+MAX_BYTES = 256 << 20
+SURROGATES = re.compile("[\ud800-\udfff]")
+# What a record of version 1 does not have.
+MISSING = (
+    "the settings of its evaluations, and when they ran",
+    "thresholds, comparisons and proofs, without which it cannot be judged again",
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record that was read.
+
+    Attributes:
+        folder: the run's.
+        run: what run.json holds.
+        missing: what its version does not have, each in a few words; empty for the newest.
+    """
+
+    folder: Path
+    run: Run
+    missing: tuple[str, ...] = ()
+
+
+def read_run(folder: Path) -> Stored:
+    """Read the record of a run.
+
+    Args:
+        folder: the run's, `runs/<id>`.
+
+    Raises:
+        UserError: there is none, it is damaged, or another version of Lamplighter wrote it; names
+            the file and the next step.
+    """
+    path = folder / FILE
+    value = _value(path)
+    version = value.get("schema")
+    if version == 1 and not isinstance(version, bool):
+        return Stored(folder, _run(path, _from_version_1(value)), MISSING)
+    if version != VERSION or isinstance(version, bool | float):
+        raise UserError(f"{path}: {_other_version(version)}")
+    return Stored(folder, _run(path, value))
+
+
+def as_run(tree: object) -> Run:
+    """Make the model of plain JSON values.
+
+    Raises:
+        ValueError: they are no record; the message names each key.
+    """
+    try:
+        text = json.dumps(tree, ensure_ascii=False)
+        # Bytes that are not UTF-8, e.g. of a path, stand in Python's texts alone.
+        return Run.model_validate_json(SURROGATES.sub(_written_out, text))
+    except ValidationError as error:
+        raise ValueError(why_not(error)) from None
+
+
+def why_not(error: ValueError) -> str:
+    """Summarize in one line what a model refused: the first wrong keys."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    shown = [
+        f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)[:3]
+    ]
+    more = error.error_count() - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def as_text(run: Run) -> str:
+    """Write a record as its file has it."""
+    return json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def _written_out(surrogate: re.Match[str]) -> str:
+    return f"\\\\u{ord(surrogate[0]):04x}"
+
+
+def _value(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a record of a run")
+        value = read_json(data.decode("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such record; check the run's id and --runs") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; check the path and who may use it") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; {_advice(path)}") from None
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{path} is damaged: expected an object, got a list or a value; {_advice(path)}"
+        )
+    return value
+
+
+def _run(path: Path, value: dict[str, Any]) -> Run:
+    try:
+        return as_run(value)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; {_advice(path)}") from None
+
+
+def _advice(path: Path) -> str:
+    return f"what else is in {path.parent} can still be read: report.md, journal.jsonl, logs"
+
+
+def _other_version(version: object) -> str:
+    if not isinstance(version, int) or isinstance(version, bool):
+        return f"expected a record of a run with `schema: {VERSION}`, got none; check the path"
+    if version > VERSION:
+        return (
+            f"it has version {version}, and this Lamplighter reads up to {VERSION}; read it with "
+            "the one that wrote it, or a newer one"
+        )
+    return f"it has version {version}, which this Lamplighter does not read; see its report.md"
+
+
+def _from_version_1(value: dict[str, Any]) -> dict[str, Any]:
+    """Put a record of version 1 into the newest form; what it does not have is left empty."""
+    evaluations = value.get("evaluations")
+    unknown = {"started_at": None, "ended_at": None, "settings": None}
+    # Empty says "smoke only" in both versions; of other benchmarks it has the names alone.
+    smoke_only = value.get("benchmarks") == []
+    later: dict[str, Any] = {"schema": VERSION, "benchmarks": [] if smoke_only else None}
+    if isinstance(evaluations, list):
+        later["evaluations"] = [
+            unknown | each if isinstance(each, dict) else each for each in evaluations
+        ]
+    return value | later

@@ -1,0 +1,48 @@
+"""The requests of a run of `vllm bench serve`, as its result has them. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from ci.tools.model import Item, Unreadable
+
+
+def items_of(result: dict[str, Any]) -> tuple[Item, ...]:
+    """Give every request: random prompts, which vLLM does not write down."""
+    lengths = list_of(result, "output_lens")
+    latencies = _latencies_ms(result, len(lengths))
+    return tuple(
+        Item(
+            str(index),
+            tokens=tokens if isinstance(tokens, int) else None,
+            latency_ms=latency if tokens else None,  # one that failed has none
+        )
+        for index, (tokens, latency) in enumerate(zip(lengths, latencies, strict=True))
+    )
+
+
+def _latencies_ms(result: dict[str, Any], requests: int) -> list[float | None]:
+    """Give each request's latency.
+
+    Earlier versions tell when each of its tokens came: up to the last one, that is a fraction of a
+    millisecond less.
+    """
+    seconds, first, gaps = (result.get(key) for key in ("latencies", "ttfts", "itls"))
+    if not isinstance(seconds, list) and isinstance(first, list) and isinstance(gaps, list):
+        seconds = [
+            start + math.fsum(each) if isinstance(each, list) else None
+            for start, each in zip(first, gaps, strict=False)
+        ]
+    if not isinstance(seconds, list) or len(seconds) != requests:
+        return [None] * requests
+    return [None if each is None else round(1000 * each, 3) for each in seconds]
+
+
+def list_of(result: dict[str, Any], key: str) -> list[Any]:
+    """Take a list with an entry for each request, or raise Unreadable."""
+    value = result.get(key)
+    if not isinstance(value, list):
+        raise Unreadable(f"the result has no list {key}: {json.dumps(value)[:100]}")
+    return value
