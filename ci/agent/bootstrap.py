@@ -25,7 +25,6 @@ UNPACKED = (
     "supervise.control",
     "supervise.sign",
     "supervise.store",
-    "wire",
 )
 # Said by a Python for which we did not compile.
 WANTS_SOURCES = b'{"event": "sources"}\n'

@@ -10,12 +10,11 @@ What it imports here was chosen by how long that takes: a large cluster waits fo
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
-import gc
+import json
 import os
+import signal
 import time
 
-from ci.remote import wire
 from ci.remote.ears import Ears
 from ci.remote.loop.aside import PIECE_BYTES, WORK, Aside, loaded, words
 from ci.remote.supervise.control import MESSAGE_BYTES, dial, settled
@@ -23,7 +22,7 @@ from ci.remote.supervise.store import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket as socket
+    import socket
     from typing import Any, Callable, Dict, Optional
 
     from ci.remote.supervise.store import State
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 # A controller says something every few seconds; one that is this silent is cut off or gone.
 SILENCE_S = 60.0
 FOLLOW_EVERY_S = 0.2
-GARBAGE = 50_000  # objects
 
 
 class Patrol:
@@ -122,7 +120,7 @@ class Agent:
             end = self.inbox.find(b"\n")
             if end < 0:
                 return
-            head = wire.loads(bytes(self.inbox[:end]))
+            head = json.loads(bytes(self.inbox[:end]))
             after = end + 1 + head.get("size", 0)
             if len(self.inbox) < after:
                 return
@@ -151,7 +149,7 @@ class Agent:
         """Send one frame whole."""
         if data:
             frame["size"] = len(data)
-        rest = memoryview(wire.dumps(frame) + b"\n" + data)
+        rest = memoryview(json.dumps(frame).encode() + b"\n" + data)
         try:
             while rest:
                 rest = rest[os.write(1, rest) :]
@@ -192,7 +190,7 @@ class Agent:
         """Start a supervised process and watch it; answers when it runs or cannot."""
 
         def done(text: bytes) -> None:
-            told = wire.loads(text or b"{}")
+            told = json.loads(text or b"{}")
             if "pid" not in told:
                 told = told or {"kind": "supervisor", "error": "it ended without an answer"}
                 self.send({"id": request["id"], "refused": told})
@@ -228,7 +226,7 @@ class Agent:
             return
         except OSError:
             text = b""
-        state = wire.loads(text) if text else settled(folder)
+        state = json.loads(text) if text else settled(folder)
         if not text or state["complete"]:
             caller = self.watched.pop(folder)
             self.ears.leave(caller.fileno())
@@ -327,11 +325,8 @@ def write(request: Frame, data: bytes) -> None:
 
 def main() -> None:
     """Serve the controller at the other end of stdin and stdout."""
-    # Seldom, since a collection in a forked child copies every page of ours: half of what a start
-    # costs. Next to nothing here is ever part of a cycle.
-    gc.set_threshold(GARBAGE)
-    for number in (_signal.SIGHUP, _signal.SIGINT):
-        _signal.signal(number, _signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     agent = Agent()
     home = os.path.expanduser("~")
     agent.send({"event": "ready", "boot_id": boot_id(), "home": home})

@@ -5,11 +5,10 @@ Each gives one answer; whatever goes wrong is that answer.
 
 from __future__ import annotations
 
-import _thread
+import json
 import os
 import sys
-
-from ci.remote import wire
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class Aside:
 
         def done(text: bytes) -> None:
             os.waitpid(child, 0)
-            then(wire.loads(text) if text else {"id": request["id"], "error": "it was killed"})
+            then(json.loads(text) if text else {"id": request["id"], "error": "it was killed"})
 
         self.collect(reader, done)
 
@@ -97,7 +96,7 @@ class Aside:
             self.thought.append(lambda: then(answer))
             os.write(self.wake, b"!")
 
-        _thread.start_new_thread(run, ())
+        threading.Thread(target=run, daemon=True).start()
 
     def take_thought(self) -> None:
         """Take what threads have come to."""
@@ -113,7 +112,7 @@ def answer_from(writer: int, number: int, work: Callable[[], object]) -> NoRetur
         os.dup2(null, 0)
         os.dup2(null, 1)
         with os.fdopen(writer, "wb") as pipe:
-            pipe.write(wire.dumps(answer_of(number, work)))
+            pipe.write(json.dumps(answer_of(number, work)).encode())
     finally:
         os._exit(0)
 

@@ -5,12 +5,12 @@ A listener ends by itself. What answers is told from anybody else by a word that
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
-import _socket as socket
 import contextlib
 import errno
 import os
 import select
+import signal
+import socket
 import sys
 import time
 
@@ -241,19 +241,20 @@ def _be_listener(ears: List[socket.socket], greeting: bytes, seconds: float) -> 
 def _greet_for_ever(ears: List[socket.socket], greeting: bytes) -> NoReturn:
     """Greet; the caller hangs up first, so that no TIME_WAIT stays on a port of ours."""
     poll = select.poll()
-    by_handle = {one.fileno(): one for one in ears}
-    for handle in by_handle:
+    listeners = {one.fileno(): one for one in ears}
+    callers: Dict[int, socket.socket] = {}
+    for handle in listeners:
         poll.register(handle, select.POLLIN)
     while True:
         for handle, _ in poll.poll():
-            ear = by_handle.get(handle)
-            if ear is None:
+            if handle in callers:
                 poll.unregister(handle)
-                os.close(handle)
+                callers.pop(handle).close()
                 continue
             with contextlib.suppress(OSError):
-                caller, _ = ear._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
-                os.write(caller, greeting)
+                caller, _ = listeners[handle].accept()
+                caller.send(greeting)
+                callers[caller.fileno()] = caller
                 poll.register(caller, select.POLLIN)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
 import ctypes
 import os
+import signal
 
 from ci.remote.supervise.proc import MARKER
 
@@ -18,11 +18,11 @@ PR_SET_PDEATHSIG = 1
 NOT_STARTED = 127  # as a shell says it
 # By Python, and by a shell in what it starts in the background or for ever.
 IGNORED = (
-    _signal.SIGPIPE,
-    _signal.SIGXFSZ,
-    _signal.SIGHUP,
-    _signal.SIGINT,
-    _signal.SIGQUIT,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
 )
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -63,9 +63,9 @@ def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer:
     name = cwd
     try:
         os.setsid()
-        LIBC.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for number in IGNORED:
-            _signal.signal(number, _signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDONLY)
         for place, handle in enumerate((null, output, output)):
             os.dup2(handle, place)
@@ -73,9 +73,9 @@ def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer:
         name = argv[0]
         os.execvpe(name, argv, env)  # noqa: S606 - no shell is wanted
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is no process
-        number = getattr(error, "errno", None) or 0
-        why = os.strerror(number) if number else str(error)
-        os.write(writer, ("%d\0%s\0%s" % (number, why, name)).encode())
+        code = getattr(error, "errno", None) or 0
+        why = os.strerror(code) if code else str(error)
+        os.write(writer, ("%d\0%s\0%s" % (code, why, name)).encode())
     finally:
         os._exit(NOT_STARTED)
 

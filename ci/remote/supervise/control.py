@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _socket as socket  # the other half of `socket` takes as long as half of Python's start
+import json
 import os
+import socket
 
-from ci.remote import wire
 from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False
@@ -43,8 +43,7 @@ def listen(folder: str) -> socket.socket:
 
 def taken(listener: socket.socket) -> socket.socket:
     """Take the next caller, who is waited for no more than the listener waits."""
-    handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
-    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, handle)
+    caller, _ = listener.accept()
     caller.settimeout(0)
     return caller
 
@@ -64,7 +63,7 @@ def dial(folder: str, message: str) -> Optional[socket.socket]:
 def receive(caller: socket.socket) -> State:
     """Wait for the next state; empty when the supervisor has gone."""
     try:
-        return wire.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
+        return json.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
     except OSError:
         return {}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
 import contextlib
+import json
 import os
+import signal
 import time
 
-from ci.remote import wire
 from ci.remote.supervise.child import LIBC
 from ci.remote.supervise.control import dial, receive, settled
 from ci.remote.supervise.lock import Refused, acquire
@@ -109,7 +109,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
 def answer(answers: int, value: State) -> None:
     """Tell the waiting `start` what came of it."""
     with contextlib.suppress(OSError):
-        os.write(answers, wire.dumps(value) + b"\n")
+        os.write(answers, json.dumps(value).encode() + b"\n")
     os.close(answers)
 
 

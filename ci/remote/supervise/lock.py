@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 
-from ci.remote import wire
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.store import read_json
 
@@ -51,7 +51,7 @@ def acquire(house: str, record: State) -> int:
     with guard(house) as lock:
         if try_lock(lock):
             os.ftruncate(lock, 0)
-            os.pwrite(lock, wire.dumps(record), 0)
+            os.pwrite(lock, json.dumps(record).encode(), 0)
         else:
             holder = present_holder(house)
             if holder.get("run") != record["run"]:

@@ -6,7 +6,7 @@ is gone with the process that holds it.
 
 from __future__ import annotations
 
-import _socket as socket  # as in control.py
+import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ and what they leave in /dev/shm, nothing else.
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
-import _socket as socket
 import contextlib
 import fcntl
+import json
 import os
+import signal
+import socket
 import time
 
-from ci.remote import wire
 from ci.remote.ears import Ears
 from ci.remote.supervise.child import environment, expanded, spawn
 from ci.remote.supervise.control import MESSAGE_BYTES, listen, taken
@@ -227,7 +227,7 @@ class Supervisor:
     def tell(self, watcher: socket.socket) -> None:
         """Send the state to one watcher."""
         try:
-            watcher.send(wire.dumps(self.state))
+            watcher.send(json.dumps(self.state).encode())
         except OSError:
             self.drop(watcher)
 
