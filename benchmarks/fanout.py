@@ -44,7 +44,7 @@ FACTS = (
     "supervise.store",
     "facts.network",
     "facts.ports",
-    "supervise.sign",
+    "supervise.presence",
     "facts.software",
     "facts.facts",
 )

@@ -15,15 +15,17 @@ REMOTE = Path(__file__).parents[1] / "remote"
 # Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
 # each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
 UNPACKED = (
-    "ears",
     "facts.facts",
     "facts.network",
     "facts.ports",
     "facts.software",
     "loop.agent",
-    "loop.aside",
+    "loop.checks",
+    "loop.follows",
+    "loop.workers",
+    "poller",
     "supervise.control",
-    "supervise.sign",
+    "supervise.presence",
     "supervise.store",
 )
 # Said by a Python for which we did not compile.

@@ -9,9 +9,9 @@ import signal
 import time
 
 from ci.remote.supervise.child import LIBC
-from ci.remote.supervise.control import dial, receive, settled
+from ci.remote.supervise.control import dial, last_state, receive
 from ci.remote.supervise.lock import Refused, acquire
-from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, sweep
+from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, terminate_tree
 from ci.remote.supervise.shared import Shared
 from ci.remote.supervise.store import (
     boot_id,
@@ -128,12 +128,12 @@ def take_host(spec: State) -> Tuple[str, int]:
     for name in (spec["run"], spec["process"]):
         if name[:1] in ".-" or set(name) - FOLDER_CHARACTERS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
-    house = os.path.join(spec["workspace"], ".lamplighter")
-    folder = os.path.join(house, spec["run"], spec["process"])
-    os.makedirs(house, exist_ok=True)
+    state_dir = os.path.join(spec["workspace"], ".lamplighter")
+    folder = os.path.join(state_dir, spec["run"], spec["process"])
+    os.makedirs(state_dir, exist_ok=True)
     record = {key: spec[key] for key in ("run", "owner", "process")}
     record.update(pid=os.getpid(), host=os.uname().nodename, since=now_text(), boot_id=boot_id())
-    lock = acquire(house, record)
+    lock = acquire(state_dir, record)
     try:
         os.makedirs(folder, mode=0o700)
     except FileExistsError:
@@ -167,7 +167,7 @@ def await_guardian(folder: str) -> None:
     """Let the guardian of a killed supervisor do its work: it knows more orphans than we do."""
     until = time.monotonic() + REST_GRACE_S + KILL_PATIENCE_S + TICK_S
     while time.monotonic() < until:
-        state = settled(folder)
+        state = last_state(folder)
         guardian = look(str(state.get("guardian")))
         if state["complete"] or not (guardian and guardian.alive):
             return
@@ -176,12 +176,12 @@ def await_guardian(folder: str) -> None:
 
 def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
     """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
-    state = settled(folder)
+    state = last_state(folder)
     if state["complete"]:
         return state
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
     shared.held.update((name, inode) for name, inode in state.get("shared", ()))
-    state.update(sweep(root, marker, grace_s, shared))
+    state.update(terminate_tree(root, marker, grace_s, shared))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
     if state["complete"] and state.get("tmp"):
         remove(state["tmp"])  # the guardian that should have done it may have been killed, too

@@ -63,7 +63,7 @@ def members(root: int, marker: bytes) -> Set[ProcInfo]:
     return {one for one in found if one.alive and one.pid != os.getpid()}
 
 
-class Ladder:
+class Termination:
     """TERM, then KILL from `kill_at` on, each once to every process that is found."""
 
     def __init__(self, root: int, marker: bytes, grace_s: float, shared: Shared) -> None:
@@ -74,20 +74,20 @@ class Ladder:
         self.termed: Set[Tuple[int, int]] = set()
         self.killed: Set[Tuple[int, int]] = set()
 
-    def press(self) -> Set[ProcInfo]:
-        """Signal whoever has not had this rung's signal yet; return who was still there."""
+    def step(self) -> Set[ProcInfo]:
+        """Signal each process that has not had the present signal yet; return those still there."""
         left = members(self.root, self.marker)
         self.shared.look(lambda: [one.pid for one in left])
         kill = time.monotonic() >= self.kill_at
-        told = self.killed if kill else self.termed
+        signalled = self.killed if kill else self.termed
         for one in left:
-            if one[:2] in told:
+            if one[:2] in signalled:
                 continue
             now = look(str(one.pid))
             if now and now.began == one.began:
                 with contextlib.suppress(OSError):
                     os.kill(one.pid, signal.SIGKILL if kill else signal.SIGTERM)
-            told.add(one[:2])
+            signalled.add(one[:2])
         return left
 
     @property
@@ -110,13 +110,13 @@ class Ladder:
         return {"survivors": survivors, "killed": killed, "escalated": killed > 0}
 
 
-def sweep(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
-    """Climb the whole ladder without a supervisor's event loop."""
-    ladder = Ladder(root, marker, grace_s, shared)
+def terminate_tree(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
+    """Terminate a whole descent without a supervisor's event loop."""
+    termination = Termination(root, marker, grace_s, shared)
     while True:
-        left = ladder.press()
+        left = termination.step()
         if not left:
             shared.remove()
-        if not left or ladder.given_up:
-            return ladder.report(left)
+        if not left or termination.given_up:
+            return termination.report(left)
         time.sleep(0.02)
