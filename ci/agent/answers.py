@@ -30,10 +30,13 @@ class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; proces
 
 
 class Asked(Protocol):
-    """The host that was asked; `trouble` says why its connection is broken, empty while open."""
+    """The host that was asked; `trouble` is empty while its connection is open."""
 
     host: str
-    trouble: str
+
+    @property
+    def trouble(self) -> str:
+        """Why its connection is broken."""
 
 
 def result_of(agent: Asked, do: str, future: Future[Answer], within_s: float) -> Answer:

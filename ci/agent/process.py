@@ -175,7 +175,7 @@ class Supervised:
             log_home(Path(part) / "log", target)
         return target
 
-    def hear(self, frame: Mapping[str, Any], _: bytes) -> None:
+    def take_state(self, frame: Mapping[str, Any], _: bytes) -> None:
         """Take what its host says of it."""
         if "lost" in frame:
             self.why_lost = frame["lost"]
@@ -241,11 +241,13 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
         InfrastructureError: it could not be started; the message says why.
     """
     supervised = Supervised(agent, spec, on_end)
-    # Listened for beforehand: its end may be told right after its start.
-    agent.listen("state", supervised.folder, supervised.hear)
-    wish = {**asdict(spec), "workspace": agent.workspace}
+    body = {**asdict(spec), "workspace": agent.workspace}
+    # Its end may be reported right after its start.
+    asked = agent.ask_and_listen(
+        "start", "state", supervised.folder, supervised.take_state, spec=body
+    )
     try:
-        answer = result_of(agent, "start", agent.ask("start", spec=wish), START_S)
+        answer = result_of(agent, "start", asked, START_S)
     except Refusal as refusal:
         agent.forget("state", supervised.folder)
         raise _refused(agent, spec.process, refusal.told) from None
