@@ -22,11 +22,11 @@ class Answer:
 
 
 class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; process.py words it
-    """A start that cannot be; `told` is what the host says of it."""
+    """A start that cannot be; `details` is what the host reported."""
 
-    def __init__(self, host: str, told: Mapping[str, Any]) -> None:
-        super().__init__(f"{host}: {told.get('error')}")
-        self.told = told
+    def __init__(self, host: str, details: Mapping[str, Any]) -> None:
+        super().__init__(f"{host}: {details.get('error')}")
+        self.details = details
 
 
 class Asked(Protocol):

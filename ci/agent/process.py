@@ -133,7 +133,7 @@ class Supervised:
         return tuple(text.splitlines()[-lines:])
 
     def started(self, answer: Answer) -> None:
-        """Take what came of its start; its end may have been heard of already."""
+        """Take the reply to its start; its end may have been reported already."""
         if self.state == State("running"):
             self.state = _state(answer.value)
 
@@ -250,7 +250,7 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
         answer = result_of(agent, "start", asked, START_S)
     except Refusal as refusal:
         agent.forget("state", supervised.folder)
-        raise _refused(agent, spec.process, refusal.told) from None
+        raise _refused(agent, spec.process, refusal.details) from None
     except LamplighterError:
         agent.forget("state", supervised.folder)
         raise
@@ -258,11 +258,13 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
     return supervised
 
 
-def _refused(agent: Agent, process: str, told: Mapping[str, Any]) -> InfrastructureError:
-    if told.get("kind") == "busy":
-        return HostBusy(agent.host, told["holder"])
-    advice = ADVICE.get(told.get("kind", ""), "see the host").format(workspace=agent.workspace)
-    return InfrastructureError(f"{agent.host}: cannot start {process}: {told['error']}; {advice}")
+def _refused(agent: Agent, process: str, details: Mapping[str, Any]) -> InfrastructureError:
+    if details.get("kind") == "busy":
+        return HostBusy(agent.host, details["holder"])
+    advice = ADVICE.get(details.get("kind", ""), "see the host").format(workspace=agent.workspace)
+    return InfrastructureError(
+        f"{agent.host}: cannot start {process}: {details['error']}; {advice}"
+    )
 
 
 ADVICE = {
@@ -288,6 +290,6 @@ def found(answer: Answer) -> Found:
     return Found(answer.value["holder"], tuple(answer.value["processes"]))
 
 
-def _state(told: Mapping[str, Any]) -> State:
-    known = {one.name: told[one.name] for one in fields(State) if one.name in told}
+def _state(reported: Mapping[str, Any]) -> State:
+    known = {one.name: reported[one.name] for one in fields(State) if one.name in reported}
     return State(**{**known, "survivors": tuple(known.get("survivors", ()))})

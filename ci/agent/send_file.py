@@ -140,7 +140,7 @@ def _try(agent: Agent, source: Source, where: tuple[str, str], progress: _Progre
         with contextlib.suppress(InfrastructureError):  # pieces after it may have arrived
             agent.call("truncate_part", folder=folder, name=name, length=progress.bytes)
         raise InfrastructureError(
-            f"{error}, while {part} was written; make room or mend the folder there, run again; "
+            f"{error}, while {part} was written; make room or repair the folder there, run again; "
             "it goes on where it ended",
         ) from error
 

@@ -97,8 +97,8 @@ def _accelerators(errors: Dict[str, str]) -> List[Dict[str, Any]]:
         return []
     from ci.remote.facts import accelerators  # noqa: PLC0415
 
-    found, said = accelerators.find(tools, devices)
-    errors.update(said)
+    found, tool_errors = accelerators.find(tools, devices)
+    errors.update(tool_errors)
     return found
 
 

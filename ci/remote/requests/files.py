@@ -152,5 +152,5 @@ def why_not_running(argv: List[str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "it does not run: %s" % (getattr(error, "strerror", None) or "no end in time")
-    said = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return "" if ended.returncode == 0 else "it does not run: %s" % " ".join(said)
+    last_line = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    return "" if ended.returncode == 0 else "it does not run: %s" % " ".join(last_line)

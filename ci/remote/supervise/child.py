@@ -1,9 +1,10 @@
-"""Starts the one process that is supervised: its environment, its words, and the way to exec."""
+"""Starts the one process that is supervised: its environment, argv and exec."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 
 from ci.remote.supervise.proc import MARKER
@@ -30,7 +31,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
     """Start a process in a session of its own, which dies with this one.
 
-    As `subprocess.Popen` does, whose import takes as long as a third of Python's start.
+    As `subprocess.Popen` does; a supervisor reaps every child, adopted ones too, by itself.
 
     Args:
         argv: the command, looked for in the PATH of `env`.
@@ -50,10 +51,10 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
         _become(argv, env, cwd, output, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
-    if said:
+        failure = pipe.read().decode()
+    if failure:
         os.waitpid(pid, 0)
-        number, why, name = said.split("\0", 2)
+        number, why, name = failure.split("\0", 2)
         raise OSError(int(number), why, name)
     return pid
 
@@ -94,7 +95,6 @@ def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:
     """Replace `$X` and `${X}` by values, of these names alone; one that is not there is empty."""
     if "$" not in text:
         return text
-    import re  # noqa: PLC0415 - takes longer to import than all else here, and is seldom needed
 
     def value(match: Match[str]) -> str:
         name = match[1] or match[2]

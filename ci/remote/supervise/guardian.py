@@ -58,7 +58,7 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
         # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
         # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
         spec["tmp"] = temporary_folder()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         answer(answers, refusal(error))
         os._exit(1)
     shared = Shared()
@@ -94,14 +94,14 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
     try:
         supervisor = Supervisor(spec, folder, lock, shared)
         supervisor.launch()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         remove(folder)
         answer(answers, refusal(error))
         os._exit(1)
     answer(answers, dict(supervisor.state, folder=folder))
     try:
         supervisor.loop()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         supervisor.fail(error)
     os._exit(0)
 
@@ -117,10 +117,10 @@ def refusal(error: Exception) -> State:
     """Say why there is no process."""
     if isinstance(error, Refused):
         return error.answer
-    said = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
-        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return {"kind": "workspace", "error": said}
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return {"kind": "workspace", "error": message}
 
 
 def take_host(spec: State) -> Tuple[str, int]:

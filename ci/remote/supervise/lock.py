@@ -38,7 +38,7 @@ def guard(state_dir: str) -> Iterator[int]:
 
 
 def try_lock(lock: int) -> bool:
-    """Take the lock alone; False when somebody has it."""
+    """Take the lock alone; False when another process has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

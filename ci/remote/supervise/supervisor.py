@@ -1,4 +1,4 @@
-"""Starts one process on a host, owns its whole descent, and ends it when told or left alone.
+"""Starts one process on a host, owns its whole descent, and ends it when asked to or left alone.
 
 Touches `<workspace>/.lamplighter`, a folder in the temporary one, the processes that it started
 and what they leave in /dev/shm, nothing else.
@@ -133,7 +133,7 @@ class Supervisor:
         )
 
     def woken(self) -> None:
-        """Take the signals that came; SIGCHLD needs no more than the waking."""
+        """Read the signals that came; SIGCHLD only has to wake the loop."""
         with contextlib.suppress(BlockingIOError):
             if set(self.wake.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
                 self.end("stopped", self.grace_s)
