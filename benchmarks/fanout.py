@@ -41,11 +41,10 @@ COLUMNS = ("seconds", "cpu_s", "peak_mb")
 ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
 FACTS = (
-    "wire",
     "supervise.store",
     "facts.network",
     "facts.ports",
-    "supervise.sign",
+    "supervise.presence",
     "facts.software",
     "facts.facts",
 )

@@ -22,18 +22,21 @@ class Answer:
 
 
 class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; process.py words it
-    """A start that cannot be; `told` is what the host says of it."""
+    """A start that cannot be; `details` is what the host reported."""
 
-    def __init__(self, host: str, told: Mapping[str, Any]) -> None:
-        super().__init__(f"{host}: {told.get('error')}")
-        self.told = told
+    def __init__(self, host: str, details: Mapping[str, Any]) -> None:
+        super().__init__(f"{host}: {details.get('error')}")
+        self.details = details
 
 
 class Asked(Protocol):
-    """The host that was asked; `trouble` says why its connection is broken, empty while open."""
+    """The host that was asked; `trouble` is empty while its connection is open."""
 
     host: str
-    trouble: str
+
+    @property
+    def trouble(self) -> str:
+        """Why its connection is broken."""
 
 
 def result_of(agent: Asked, do: str, future: Future[Answer], within_s: float) -> Answer:

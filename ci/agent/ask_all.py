@@ -19,7 +19,7 @@ def call_all(
     agents: Mapping[str, Agent],
     do: str,
     within_s: float = 60,
-    **wish: Any,
+    **body: Any,
 ) -> dict[str, Answer | LamplighterError]:
     """Ask every host the same, all at once.
 
@@ -27,7 +27,7 @@ def call_all(
         What came of it for each, in the order of `agents`; an error as a value.
     """
     return gather(
-        ((host, agent, do, agent.ask(do, **wish)) for host, agent in agents.items()), within_s
+        ((host, agent, do, agent.ask(do, **body)) for host, agent in agents.items()), within_s
     )
 
 

@@ -15,24 +15,25 @@ REMOTE = Path(__file__).parents[1] / "remote"
 # Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
 # each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
 UNPACKED = (
-    "ears",
     "facts.facts",
     "facts.network",
     "facts.ports",
     "facts.software",
     "loop.agent",
-    "loop.aside",
+    "loop.checks",
+    "loop.follows",
+    "loop.workers",
+    "poller",
     "supervise.control",
-    "supervise.sign",
+    "supervise.presence",
     "supervise.store",
-    "wire",
 )
-# Said by a Python for which we did not compile.
+# Sent by a Python of another version than ours.
 WANTS_SOURCES = b'{"event": "sources"}\n'
 
 # Runs what was compiled here where that Python is the same as ours, for compiling takes 10 ms on
 # each host; else it asks for the sources. Reads from the raw stream: what follows belongs to the
-# agent. `json` is imported for sources alone: it takes as long as Python's start.
+# agent. `zlib` is imported only where it is needed.
 LOADER = """\
 import sys,marshal
 r=sys.stdin.buffer.raw
@@ -89,7 +90,7 @@ def parcel() -> bytes:
 
 @functools.cache
 def sources() -> bytes:
-    """Give what it reads after having said that it wants the sources: JSON, deflated."""
+    """Give what the loader reads after its `sources` event: JSON, deflated."""
     modules = {name: path.read_text("utf-8") for name, path in _files().items()}
     return _part(zlib.compress(json.dumps(_packages() | modules).encode()))
 

@@ -132,7 +132,7 @@ class Supervised:
         return tail_lines(self._agent.read(self.log, tail=TAIL_BYTES), lines)
 
     def started(self, answer: Answer) -> None:
-        """Take what came of its start; its end may have been heard of already."""
+        """Take the reply to its start; its end may have been reported already."""
         if self.state == State("running"):
             self.state = _state(answer.value)
 
@@ -174,7 +174,7 @@ class Supervised:
             log_home(Path(part) / "log", target)
         return target
 
-    def hear(self, frame: Mapping[str, Any], _: bytes) -> None:
+    def take_state(self, frame: Mapping[str, Any], _: bytes) -> None:
         """Take what its host says of it."""
         if "lost" in frame:
             self.why_lost = frame["lost"]
@@ -245,14 +245,16 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
         InfrastructureError: it could not be started; the message says why.
     """
     supervised = Supervised(agent, spec, on_end)
-    # Listened for beforehand: its end may be told right after its start.
-    agent.listen("state", supervised.folder, supervised.hear)
-    wish = {**asdict(spec), "workspace": agent.workspace}
+    body = {**asdict(spec), "workspace": agent.workspace}
+    # Its end may be reported right after its start.
+    asked = agent.ask_and_listen(
+        "start", "state", supervised.folder, supervised.take_state, spec=body
+    )
     try:
-        answer = result_of(agent, "start", agent.ask("start", spec=wish), START_S)
+        answer = result_of(agent, "start", asked, START_S)
     except Refusal as refusal:
         agent.forget("state", supervised.folder)
-        raise _refused(agent, spec.process, refusal.told) from None
+        raise _refused(agent, spec.process, refusal.details) from None
     except LamplighterError:
         agent.forget("state", supervised.folder)
         raise
@@ -260,11 +262,13 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
     return supervised
 
 
-def _refused(agent: Agent, process: str, told: Mapping[str, Any]) -> InfrastructureError:
-    if told.get("kind") == "busy":
-        return HostBusy(agent.host, told["holder"])
-    advice = ADVICE.get(told.get("kind", ""), "see the host").format(workspace=agent.workspace)
-    return InfrastructureError(f"{agent.host}: cannot start {process}: {told['error']}; {advice}")
+def _refused(agent: Agent, process: str, details: Mapping[str, Any]) -> InfrastructureError:
+    if details.get("kind") == "busy":
+        return HostBusy(agent.host, details["holder"])
+    advice = ADVICE.get(details.get("kind", ""), "see the host").format(workspace=agent.workspace)
+    return InfrastructureError(
+        f"{agent.host}: cannot start {process}: {details['error']}; {advice}"
+    )
 
 
 ADVICE = {
@@ -290,6 +294,6 @@ def found(answer: Answer) -> Found:
     return Found(answer.value["holder"], tuple(answer.value["processes"]))
 
 
-def _state(told: Mapping[str, Any]) -> State:
-    known = {one.name: told[one.name] for one in fields(State) if one.name in told}
+def _state(reported: Mapping[str, Any]) -> State:
+    known = {one.name: reported[one.name] for one in fields(State) if one.name in reported}
     return State(**{**known, "survivors": tuple(known.get("survivors", ()))})

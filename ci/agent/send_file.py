@@ -107,7 +107,7 @@ def send(  # noqa: PLR0913 - each is one plain choice
                 raise
             time.sleep(PAUSE_S)
     wrong = agent.call(
-        "settle", within_s=60 + 2 * source.size / SLOWEST_DISK, folder=folder, name=name,
+        "commit_upload", within_s=60 + 2 * source.size / SLOWEST_DISK, folder=folder, name=name,
         length=source.size, sha256=source.sha256(), mode=mode, check=check,
     ).value  # fmt: skip
     if wrong:
@@ -130,7 +130,7 @@ class _Progress:
 def _try(agent: Agent, source: Source, where: tuple[str, str], progress: _Progress) -> None:
     folder, name = where
     begin = _right_so_far(agent, source, f"{folder}/{name}.part")
-    part = agent.call("cut", folder=folder, name=name, length=begin).value
+    part = agent.call("truncate_part", folder=folder, name=name, length=begin).value
     progress.add(begin)
     try:
         _pour(agent, source, part, progress)
@@ -138,9 +138,9 @@ def _try(agent: Agent, source: Source, where: tuple[str, str], progress: _Progre
         raise
     except InfrastructureError as error:
         with contextlib.suppress(InfrastructureError):  # pieces after it may have arrived
-            agent.call("cut", folder=folder, name=name, length=progress.bytes)
+            agent.call("truncate_part", folder=folder, name=name, length=progress.bytes)
         raise InfrastructureError(
-            f"{error}, while {part} was written; make room or mend the folder there, run again; "
+            f"{error}, while {part} was written; make room or repair the folder there, run again; "
             "it goes on where it ended",
         ) from error
 

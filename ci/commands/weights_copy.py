@@ -145,7 +145,7 @@ def _standing(
     Raises:
         InfrastructureError: there is not; or the host did not say, or a link there leads astray.
     """
-    asked = agent.call("stand", within_s=STAND_S, folder=folder, names=list(sources)).value
+    asked = agent.call("stat_files", within_s=STAND_S, folder=folder, names=list(sources)).value
     there = {name: tuple(one) for name, one in zip(sources, asked["files"], strict=True)}
     missing = sum(
         source.size - min(source.size, part or 0)

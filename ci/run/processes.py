@@ -179,7 +179,7 @@ class Processes:
         """
         call_all(self.agents, "beat", VERIFY_S)
         for agent in self.agents.values():
-            agent.await_way()
+            agent.await_reconnect()
         return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}
 
     def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:

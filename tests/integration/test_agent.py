@@ -56,7 +56,7 @@ def test_a_tilde_within_a_workspace_is_a_character(tmp_path: Path, name: str) ->
 
 def kill_its_other_end(agent: Agent) -> None:
     """As when sshd ends a session: the agent on the host is gone, what it started is not."""
-    os.kill(agent._channel._process.pid, signal.SIGKILL)
+    os.kill(agent._link.channel._process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -185,17 +185,17 @@ def ask_all_for_runs(agent: Agent) -> object:
 
 @pytest.mark.parametrize("ask", [ask_for_runs, ask_all_for_runs])
 def test_what_may_be_asked_again_is_over_the_next_connection(unnoticed: Agent, ask):
-    unnoticed._channel.break_off()
+    unnoticed._link.channel.break_off()
     assert ask(unnoticed) == []
     assert unnoticed.trouble == ""
 
 
 def test_what_may_not_be_asked_twice_is_not(unnoticed: Agent):
-    unnoticed._channel.break_off()
+    unnoticed._link.channel.break_off()
     with pytest.raises(ConnectionLost, match="the connection broke"):
         start(unnoticed, Spec(new_run(), "server", ("true",)), lambda _: None)
     # Who has heard of a break can wait for the next connection.
-    assert unnoticed.await_way(PATIENCE_S)
+    assert unnoticed.await_reconnect(PATIENCE_S)
     start(unnoticed, Spec(new_run(), "server", ("true",)), lambda _: None).stop()
 
 
@@ -226,16 +226,36 @@ def test_what_is_asked_while_the_connection_is_broken_waits_for_the_next(
             begun = pool.submit(
                 agent.begin, "patrol", "patrol", lambda frame, _: seen.put(frame), **patrol
             )
-            until(lambda: len(agent._pending) == 3)
+            until(lambda: len(agent._requests.pending) == 3)
             connection.gate.set()
             assert started.result(PATIENCE_S).value["pid"] > 0
             assert "processes" in listed.result(PATIENCE_S).value
             assert seen.get(timeout=PATIENCE_S)["patrol"] == begun.result(PATIENCE_S)
 
 
+def test_a_process_that_is_started_while_the_connection_is_broken_is_not_lost(
+    tmp_path: Path, notes: list[str]
+):
+    connection, ends = Gated(), SimpleQueue()
+    with contextlib.closing(Agent(connection, str(tmp_path), notes.append)) as agent:
+        kill_its_other_end(agent)
+        until(lambda: agent.trouble)
+        with ThreadPoolExecutor(1) as pool:
+            spec = Spec(new_run(), "server", ("sleep", "600"))
+            starting = pool.submit(start, agent, spec, ends.put)
+            until(lambda: len(agent._requests.pending) == 1)
+            connection.gate.set()
+            one = starting.result(PATIENCE_S)
+        assert (one.state.state, one.alive, ends.empty()) == ("running", True, True)
+        os.kill(one.state.pid, signal.SIGKILL)
+        assert ends.get(timeout=PATIENCE_S) is one
+        assert one.state.signal == signal.SIGKILL
+        assert one.stop().complete
+
+
 def test_what_was_asked_of_a_host_that_rebooted_meanwhile_says_so(unnoticed: Agent):
-    unnoticed._boot_id = "of the boot before"
-    unnoticed._channel.break_off()
+    unnoticed._link.boot_id = "of the boot before"
+    unnoticed._link.channel.break_off()
     with pytest.raises(ConnectionLost, match="rebooted meanwhile"):
         unnoticed.call("runs")
     assert unnoticed.call("runs").value["processes"] == []
@@ -250,11 +270,11 @@ def test_a_host_is_lost_only_where_its_connection_does_not_come_back(
             raise HostUnreachable("localhost: no route to it")
 
     monkeypatch.setattr(unnoticed.connection, "reopen", reopen)
-    monkeypatch.setattr("ci.agent.client.RETRY_S", 0)
+    monkeypatch.setattr("ci.agent.reconnect.RETRY_S", 0)
     processes = Processes(
         new_run(), "me", {"localhost": unnoticed}, SimpleQueue(), Plain(StringIO())
     )
-    unnoticed._channel.break_off()
+    unnoticed._link.channel.break_off()
     lost = processes.lost()
     assert list(lost) == ([] if back else ["localhost"])
     assert back or "no route" in lost["localhost"]

@@ -71,7 +71,7 @@ def host(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
     ids=["cut", "empty", "homeless", "deep", "long", "binary"],
 )
 def test_first_words_that_are_none(host, ready: bytes, monkeypatch):
-    monkeypatch.setattr("ci.agent.client.START_S", 2.0)
+    monkeypatch.setattr("ci.agent.start_agent.START_S", 2.0)
     monkeypatch.setattr("ci.connect.connection.CLOSE_S", 0.2)
     with pytest.raises(InfrastructureError, match=r"^liar: .*does not run there"):
         host(ready)

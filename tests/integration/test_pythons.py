@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,6 +84,27 @@ def test_every_module_is_imported_without_a_warning(python: str, tmp_path: Path)
         timeout=PATIENCE_S,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_process_is_started_and_stopped_while_threads_work(agent: Agent):
+    """A supervisor is a fork of an agent that has threads."""
+    ends: SimpleQueue = SimpleQueue()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        question = {"method": "GET", "url": url, "timeout_s": PATIENCE_S}
+        waiting = [agent.ask("http", **question) for _ in range(20)]
+        for _ in range(3):
+            others = [agent.ask(do) for do in ("runs", "runs")]
+            others += [agent.ask("facts", ports=[22], paths=["/none"]) for _ in range(5)]
+            ended = start(agent, Spec(new_run(), "ended", ("true",)), ends.put)
+            assert ends.get(timeout=PATIENCE_S) is ended
+            assert ended.stop().complete
+            stopped = start(agent, Spec(new_run(), "stopped", ("sleep", "600")), ends.put)
+            assert stopped.stop().complete
+            assert ends.get(timeout=PATIENCE_S) is stopped
+            assert all(one.result(PATIENCE_S).value for one in others)
+        assert not any(one.done() for one in waiting)
+    assert all(one.result(PATIENCE_S).value["error"] for one in waiting)
 
 
 def test_a_process_is_supervised_to_its_end_and_its_log_comes_home(agent: Agent, tmp_path: Path):

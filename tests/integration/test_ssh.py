@@ -16,7 +16,7 @@ import pytest
 from hosts_here import new_run, until
 from sshds import SSHD, descendants, make_key, make_sshd
 
-from ci.agent import client as agents_end
+from ci.agent import reconnect
 from ci.agent.connected import connected
 from ci.agent.process import Spec, start
 from ci.connect import ssh_link
@@ -321,8 +321,8 @@ def test_a_jump_host_that_went_is_connected_to_anew(sshd, connections):
 
 def test_behind_a_jump_host_that_freezes_a_host_is_lost_and_found(sshd, place, monkeypatch):
     # Its kernel still answers for it: only that nobody says anything any more is to be seen.
-    monkeypatch.setattr(agents_end, "BEAT_S", 0.5)
-    monkeypatch.setattr(agents_end, "SILENT_S", 3.0)
+    monkeypatch.setattr(reconnect, "BEAT_S", 0.5)
+    monkeypatch.setattr(reconnect, "SILENT_S", 3.0)
     monkeypatch.setattr(ssh_link, "JUMP_S", 1.0)
     gate = sshd("gate")
     jump = f"{gate.target('').user}@127.0.0.1:{gate.port}"

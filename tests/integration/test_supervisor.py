@@ -330,7 +330,7 @@ def test_secrets_are_on_no_command_line(night):
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             command_lines[int(file.parent.name)] = file.read_bytes()
-    ours = {one.state.pid, night.on_disk()["supervisor"], night.agent._channel._process.pid}
+    ours = {one.state.pid, night.on_disk()["supervisor"], night.agent._link.channel._process.pid}
     assert ours <= command_lines.keys()
     assert not any(hidden.encode() in line for line in command_lines.values())
 

@@ -17,7 +17,7 @@ _NPU_LIBRARIES = "/usr/local/Ascend/driver/lib64/common:/usr/local/Ascend/driver
 _PAIR = re.compile(r"(\d+)\s*/\s*(\d+)")
 
 Accelerator = Dict[str, Any]
-Said = Dict[str, str]
+Errors = Dict[str, str]
 
 
 class Holder(NamedTuple):
@@ -28,7 +28,7 @@ class Holder(NamedTuple):
     memory_mb: Optional[int]
 
 
-def find(tools: Dict[str, str], devices: List[str]) -> Tuple[List[Accelerator], Said]:
+def find(tools: Dict[str, str], devices: List[str]) -> Tuple[List[Accelerator], Errors]:
     """Look for every kind.
 
     Args:
@@ -41,19 +41,19 @@ def find(tools: Dict[str, str], devices: List[str]) -> Tuple[List[Accelerator], 
         by kind. A kernel that shows devices no tool tells of is something wrong.
     """
     found: List[Accelerator] = []
-    said: Said = {}
+    errors: Errors = {}
     for kind, tool, look, device in _KINDS:
         shown = sum(1 for name in devices if re.fullmatch(device, name))
         try:
             found += look(tools[tool])
         except KeyError:
             if shown:
-                said[kind] = f"the kernel shows {shown} devices of it, but no {tool} is here"
+                errors[kind] = f"the kernel shows {shown} devices of it, but no {tool} is here"
         except (OSError, ValueError, IndexError) as error:
-            said[kind] = str(error)
+            errors[kind] = str(error)
     for one in found:
         one["processes"] = [_holder(holder) for holder in one["processes"]]
-    return found, said
+    return found, errors
 
 
 def parse_nvidia(gpus: str, apps: str) -> List[Accelerator]:

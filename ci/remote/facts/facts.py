@@ -12,7 +12,7 @@ import time
 
 from ci.remote.facts import network, software
 from ci.remote.facts import ports as listening_ports
-from ci.remote.supervise import sign
+from ci.remote.supervise import presence
 from ci.remote.supervise.store import boot_id
 
 TYPE_CHECKING = False
@@ -64,14 +64,6 @@ def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
     return facts
 
 
-def light(workspace: str, ports: List[int], paths: List[str]) -> bool:  # noqa: ARG001
-    """Say whether reading all of it starts no process and imports nothing."""
-    if paths or _devices() or accelerator_tools():
-        return False
-    # Who has a taken port takes a walk through /proc; mostly there is none.
-    return not ports or not {one.port for one in listening_ports.listeners()} & set(ports)
-
-
 def accelerator_tools() -> Dict[str, str]:
     """Find the accelerators' own tools: name → path."""
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *TOOL_FOLDERS]
@@ -105,8 +97,8 @@ def _accelerators(errors: Dict[str, str]) -> List[Dict[str, Any]]:
         return []
     from ci.remote.facts import accelerators  # noqa: PLC0415
 
-    found, said = accelerators.find(tools, devices)
-    errors.update(said)
+    found, tool_errors = accelerators.find(tools, devices)
+    errors.update(tool_errors)
     return found
 
 
@@ -179,7 +171,7 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "addresses": network.addresses,
     "default_interface": network.default_interface,
     "ssh_address": network.ssh_address,
-    "runs": sign.seen,
+    "runs": presence.present_runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
 }

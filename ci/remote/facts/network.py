@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import _socket as socket  # the other half of `socket` takes as long as half of Python's start
 import os
+import socket
 import struct
 
 TYPE_CHECKING = False

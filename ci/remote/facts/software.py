@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-
-from ci.remote import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
     for name in names:
         try:
             with open(os.path.join(root, name, STAMP), "rb") as file:
-                stamp = wire.loads(file.read())
+                stamp = json.loads(file.read())
             pairs = [str(line).partition("==") for line in stamp.get("packages", ())]
             found[name] = {
                 "fingerprint": stamp.get("fingerprint"),

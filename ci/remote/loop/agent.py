@@ -1,94 +1,60 @@
 """Answers a controller's requests on this host: one process, one loop, frames on stdin and stdout.
 
-A frame is one line of JSON; where it has a `size`, so many raw bytes follow. A request has an `id`
-and says what to `do`; its answer has the same `id` and an `ok` or an `error`. A frame with an
-`event` answers nothing. What takes time is done aside. Nothing that was started here ends
-with this process: a supervisor has a life of its own.
-
-What it imports here was chosen by how long that takes: a large cluster waits for it.
+A frame is one line of JSON; with a `size`, that many raw bytes follow. A request has an `id` and a
+`do`; its reply has the same `id` and an `ok` or an `error`. A frame with an `event` is sent without
+a request. Requests that take time run in threads (`workers.py`). What was started here outlives
+this process: each has a supervisor of its own.
 """
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
-import gc
+import json
 import os
+import signal
 import time
 
-from ci.remote import wire
-from ci.remote.ears import Ears
-from ci.remote.loop.aside import PIECE_BYTES, WORK, Aside, loaded, words
-from ci.remote.supervise.control import MESSAGE_BYTES, dial, settled
+from ci.remote.loop.checks import Checks
+from ci.remote.loop.follows import PIECE_BYTES, Follows
+from ci.remote.loop.workers import WORK, Workers, imported, message_of
+from ci.remote.poller import Poller
+from ci.remote.supervise.control import MESSAGE_BYTES, dial, last_state
 from ci.remote.supervise.store import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket as socket
+    import socket
     from typing import Any, Callable, Dict, Optional
 
     from ci.remote.supervise.store import State
 
     Frame = Dict[str, Any]
 
-# A controller says something every few seconds; one that is this silent is cut off or gone.
+# A controller sends a beat every few seconds; without one for so long it is cut off or gone.
 SILENCE_S = 60.0
 FOLLOW_EVERY_S = 0.2
-GARBAGE = 50_000  # objects
-
-
-class Patrol:
-    """A question that is asked again and again, and told of when the answer's status changes."""
-
-    def __init__(self, wish: Frame) -> None:
-        self.id = wish["id"]
-        self.question = wish["question"]
-        self.every_s = float(wish["every_s"])
-        self.times = int(wish["times"])
-        self.due = time.monotonic()
-        self.busy = False
-        self.told: object = "nothing"
-        self.last: object = "nothing"
-        self.count = 0
-
-    def news(self, seen: Frame) -> bool:
-        """Take an answer; tells whether it is news, seen often enough in a row."""
-        self.count = self.count + 1 if seen["status"] == self.last else 1
-        self.last = seen["status"]
-        if self.count < self.times or self.last == self.told:
-            return False
-        self.told = self.last
-        return True
-
-
-class Follow:
-    """A log that is sent as it grows, until its process has ended and all of it is sent."""
-
-    def __init__(self, wish: Frame) -> None:
-        self.id = wish["id"]
-        self.folder: str = wish["folder"]
-        self.offset = int(wish.get("offset", 0))
-        self.ending = False
 
 
 class Agent:
-    """The loop, and what it listens to."""
+    """The loop, and what it waits for."""
 
     def __init__(self) -> None:
-        self.ears = Ears()
-        self.aside = Aside(self.ears)
+        self.poller = Poller()
+        self.workers = Workers(self.poller)
         self.inbox = bytearray()
         self.watched: Dict[str, socket.socket] = {}
-        self.patrols: Dict[int, Patrol] = {}
-        self.follows: Dict[int, Follow] = {}
-        self.heard = time.monotonic()
+        self.checks = Checks(self.workers, self.send)
+        self.follows = Follows(self.send)
+        self.last_request = time.monotonic()
         self.open = True
         os.set_blocking(0, False)
-        self.ears.hark(0, self.listen)
+        self.poller.register(0, self.take_input)
         self.quick: Dict[str, Callable[[Frame, bytes], object]] = {
             "beat": self.beat,
             "close_ports": close_ports,
+            "follow": self.follow,
             "keep": self.keep,
             "open_ports": open_ports,
+            "patrol": self.patrol,
             "read": self.read,
             "unpatrol": self.unpatrol,
             "write": write,
@@ -96,33 +62,32 @@ class Agent:
 
     def loop(self) -> None:
         """Run until the controller closes its end, or has been silent for too long."""
-        while self.open and time.monotonic() - self.heard < SILENCE_S:
-            for hear in self.ears.heard(self.pause_s()):
-                hear()
-            self.ask_due()
-            for follow in list(self.follows.values()):
-                self.send_growth(follow)
+        while self.open and time.monotonic() - self.last_request < SILENCE_S:
+            for callback in self.poller.ready(self.pause_s()):
+                callback()
+            self.checks.run_due()
+            self.follows.send_growth()
 
     def pause_s(self) -> float:
-        """How long nothing needs doing unless something happens."""
+        """How long the loop may wait for input."""
         if self.follows:
             return FOLLOW_EVERY_S
-        due = [patrol.due for patrol in self.patrols.values() if not patrol.busy]
-        return max(0.0, min([*due, time.monotonic() + SILENCE_S / 4]) - time.monotonic())
+        due, now = self.checks.next_due(), time.monotonic()
+        return SILENCE_S / 4 if due is None else min(max(0.0, due - now), SILENCE_S / 4)
 
     # Frames in
 
-    def listen(self) -> None:
-        """Take what has come, and do every request that is complete."""
+    def take_input(self) -> None:
+        """Read input, and do every request that is complete."""
         piece = os.read(0, PIECE_BYTES)
         self.open = bool(piece)
-        self.heard = time.monotonic()
+        self.last_request = time.monotonic()
         self.inbox += piece
         while True:
             end = self.inbox.find(b"\n")
             if end < 0:
                 return
-            head = wire.loads(bytes(self.inbox[:end]))
+            head = json.loads(bytes(self.inbox[:end]))
             after = end + 1 + head.get("size", 0)
             if len(self.inbox) < after:
                 return
@@ -131,12 +96,12 @@ class Agent:
             self.do(head, data)
 
     def do(self, request: Frame, data: bytes) -> None:
-        """Do one request; whatever goes wrong is its answer."""
+        """Do one request; an error becomes its reply."""
         name = request["do"]
         try:
             if name in WORK:
-                self.aside.do(request, self.send)
-            elif name in {"start", "watch", "patrol", "follow"}:
+                self.workers.do(request, self.send)
+            elif name in {"start", "watch"}:
                 getattr(self, name)(request)
             else:
                 ok = self.quick[name](request, data)
@@ -144,14 +109,14 @@ class Agent:
                 self.send(
                     {"id": request["id"], "ok": None if content or ok == b"" else ok}, content
                 )
-        except Exception as error:  # noqa: BLE001 - the controller is told whatever it is
-            self.send({"id": request["id"], "error": words(error)})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
+            self.send({"id": request["id"], "error": message_of(error)})
 
     def send(self, frame: Frame, data: bytes = b"") -> None:
         """Send one frame whole."""
         if data:
             frame["size"] = len(data)
-        rest = memoryview(wire.dumps(frame) + b"\n" + data)
+        rest = memoryview(json.dumps(frame).encode() + b"\n" + data)
         try:
             while rest:
                 rest = rest[os.write(1, rest) :]
@@ -162,22 +127,22 @@ class Agent:
 
     def beat(self, _: Frame, __: bytes) -> None:
         """Renew the lease of everything that is watched here."""
-        self.tell_watched("renew")
+        self.message_watched("renew")
 
     def keep(self, request: Frame, _: bytes) -> None:
         """Let everything that is watched here run on without a controller for so many seconds."""
-        self.tell_watched("keep %s" % request["seconds"])
+        self.message_watched("keep %s" % request["seconds"])
 
-    def tell_watched(self, message: str) -> None:
-        """Say something to every supervisor that is watched."""
-        for folder, caller in list(self.watched.items()):
+    def message_watched(self, message: str) -> None:
+        """Send a message to every supervisor that is watched."""
+        for folder, supervisor in list(self.watched.items()):
             try:
-                caller.send(message.encode())
+                supervisor.send(message.encode())
             except OSError:
-                self.hear(folder)
+                self.take_state(folder)
 
     def read(self, request: Frame, _: bytes) -> bytes:
-        """Read a file: from `offset` on, or its last `tail` bytes; none gives nothing."""
+        """Read a file from `offset` on, or its last `tail` bytes; empty when there is no file."""
         try:
             with open(request["path"], "rb") as file:
                 end = file.seek(0, os.SEEK_END)
@@ -189,20 +154,29 @@ class Agent:
             return b""
 
     def start(self, request: Frame) -> None:
-        """Start a supervised process and watch it; answers when it runs or cannot."""
+        """Start a supervised process and watch it; replies when it runs or cannot run."""
+        guardian = imported("ci.remote.supervise.guardian")
+        reader = guardian.begin(request["spec"])
+        pieces = []
 
-        def done(text: bytes) -> None:
-            told = wire.loads(text or b"{}")
-            if "pid" not in told:
-                told = told or {"kind": "supervisor", "error": "it ended without an answer"}
-                self.send({"id": request["id"], "refused": told})
-                return
-            self.send({"id": request["id"], "ok": told})
-            self.watch_folder(told["folder"])
+        def take() -> None:
+            piece = os.read(reader, PIECE_BYTES)
+            pieces.append(piece)
+            if not piece:
+                self.poller.unregister(reader)
+                os.close(reader)
+                self.started(request["id"], json.loads(b"".join(pieces) or b"{}"))
 
-        # Loaded with the first start only: many a controller merely asks.
-        guardian = loaded("ci.remote.supervise.guardian")
-        self.aside.collect(guardian.begin(request["spec"]), done)
+        self.poller.register(reader, take)
+
+    def started(self, number: int, outcome: Frame) -> None:
+        """Reply with what a supervisor reported of its start."""
+        if "pid" in outcome:
+            self.send({"id": number, "ok": outcome})
+            self.watch_folder(outcome["folder"])
+            return
+        outcome = outcome or {"kind": "supervisor", "error": "it ended without an answer"}
+        self.send({"id": number, "refused": outcome})
 
     def watch(self, request: Frame) -> None:
         """Watch processes that have been started before."""
@@ -211,85 +185,45 @@ class Agent:
             self.watch_folder(folder)
 
     def watch_folder(self, folder: str) -> None:
-        """Tell of every state of a process from now on."""
-        caller = dial(folder, "ask")
-        if caller is None:
-            self.tell_state(folder, settled(folder))
+        """Report every state of a process from now on."""
+        supervisor = dial(folder, "ask")
+        if supervisor is None:
+            self.send_state(folder, last_state(folder))
             return
-        caller.settimeout(0)
-        self.watched[folder] = caller
-        self.ears.hark(caller.fileno(), lambda: self.hear(folder))
+        supervisor.settimeout(0)
+        self.watched[folder] = supervisor
+        self.poller.register(supervisor.fileno(), lambda: self.take_state(folder))
 
-    def hear(self, folder: str) -> None:
-        """Pass on what a supervisor says; when it has gone, what it left."""
+    def take_state(self, folder: str) -> None:
+        """Pass on the state that a supervisor sent; when it has gone, the one that it wrote."""
         try:
             text = self.watched[folder].recv(MESSAGE_BYTES)
         except BlockingIOError:
             return
         except OSError:
             text = b""
-        state = wire.loads(text) if text else settled(folder)
+        state = json.loads(text) if text else last_state(folder)
         if not text or state["complete"]:
-            caller = self.watched.pop(folder)
-            self.ears.leave(caller.fileno())
-            caller.close()
-        self.tell_state(folder, state)
+            supervisor = self.watched.pop(folder)
+            self.poller.unregister(supervisor.fileno())
+            supervisor.close()
+        self.send_state(folder, state)
 
-    def tell_state(self, folder: str, state: State) -> None:
+    def send_state(self, folder: str, state: State) -> None:
         """Send a process's state."""
         self.send({"event": "state", "folder": folder, "state": state})
 
-    def patrol(self, request: Frame) -> None:
-        """Ask an HTTP question every so often; told of as events with this request's id."""
-        self.patrols[request["id"]] = Patrol(request)
-        self.send({"id": request["id"], "ok": None})
+    def patrol(self, request: Frame, _: bytes) -> None:
+        """Begin a repeated check."""
+        self.checks.begin(request)
 
     def unpatrol(self, request: Frame, _: bytes) -> None:
-        """End a patrol."""
-        self.patrols.pop(request["patrol"], None)
+        """End a repeated check."""
+        self.checks.end(request["patrol"])
 
-    def ask_due(self) -> None:
-        """Ask the patrols' questions whose time has come."""
-        for patrol in self.patrols.values():
-            if not patrol.busy and time.monotonic() >= patrol.due:
-                patrol.busy = True
-                wish = dict(patrol.question, do="http", id=patrol.id)
-                self.aside.do(wish, self.judge)
-
-    def judge(self, answer: Frame) -> None:
-        """Tell of a patrol's answer if it is news, and set its next time."""
-        patrol = self.patrols.get(answer["id"])
-        if patrol is None:
-            return
-        patrol.busy, patrol.due = False, time.monotonic() + patrol.every_s
-        seen = answer.get("ok")
-        if seen is not None and patrol.news(seen):
-            self.send({"event": "patrol", "patrol": patrol.id, "seen": seen})
-
-    def follow(self, request: Frame) -> None:
-        """Send a process's log as it grows; told of as events with this request's id."""
-        self.follows[request["id"]] = Follow(request)
-        self.send({"id": request["id"], "ok": None})
-
-    def send_growth(self, follow: Follow) -> None:
-        """Send what a log has gained; its end when its process is complete and all is sent."""
-        data = b""
-        try:
-            with open(os.path.join(follow.folder, "log"), "rb") as file:
-                file.seek(follow.offset)
-                data = file.read(PIECE_BYTES)
-        except OSError:
-            pass  # not there yet
-        if data:
-            follow.offset += len(data)
-            self.send({"event": "log", "follow": follow.id}, data)
-        elif follow.ending:
-            del self.follows[follow.id]
-            self.send({"event": "log", "follow": follow.id, "end": True})
-        else:
-            state = settled(follow.folder, dial(follow.folder, "ask"))
-            # One more look afterwards: it may have written its last words in between.
-            follow.ending = state["complete"] or state["state"] == "lost"
+    def follow(self, request: Frame, _: bytes) -> None:
+        """Begin to send a log as it grows."""
+        self.follows.begin(request)
 
 
 def open_ports(request: Frame, _: bytes) -> Frame:
@@ -300,7 +234,7 @@ def open_ports(request: Frame, _: bytes) -> Frame:
 
 
 def close_ports(request: Frame, _: bytes) -> bool:
-    """End such a child, and wait until it has gone."""
+    """End such a listener, and wait until it has gone."""
     from ci.remote.requests import reach  # noqa: PLC0415 - few need it
 
     return reach.close_ports(request["pid"], request["began"])
@@ -327,13 +261,10 @@ def write(request: Frame, data: bytes) -> None:
 
 def main() -> None:
     """Serve the controller at the other end of stdin and stdout."""
-    # Seldom, since a collection in a forked child copies every page of ours: half of what a start
-    # costs. Next to nothing here is ever part of a cycle.
-    gc.set_threshold(GARBAGE)
-    for number in (_signal.SIGHUP, _signal.SIGINT):
-        _signal.signal(number, _signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     agent = Agent()
     home = os.path.expanduser("~")
     agent.send({"event": "ready", "boot_id": boot_id(), "home": home})
     agent.loop()
-    os._exit(0)  # takes a quarter of the time that a tidy end takes
+    os._exit(0)  # threads that still work must not delay the end

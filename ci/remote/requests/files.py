@@ -34,7 +34,7 @@ def digest(path: str, length: Optional[int] = None) -> Dict[str, Any]:
     return {"size": read, "sha256": sha256.hexdigest()}
 
 
-def stand(folder: str, names: List[str]) -> Dict[str, Any]:
+def stat_files(folder: str, names: List[str]) -> Dict[str, Any]:
     """Say what is there of the files of a folder.
 
     Returns:
@@ -44,7 +44,7 @@ def stand(folder: str, names: List[str]) -> Dict[str, Any]:
     Raises:
         OSError: a link on the way to a file leads out of the folder.
     """
-    paths = [place(folder, name) for name in names]
+    paths = [safe_path(folder, name) for name in names]
     above = folder
     while not os.path.exists(above):
         above = os.path.dirname(above)
@@ -55,11 +55,11 @@ def stand(folder: str, names: List[str]) -> Dict[str, Any]:
     }
 
 
-def cut(folder: str, name: str, length: int) -> str:
+def truncate_part(folder: str, name: str, length: int) -> str:
     """Keep the first `length` bytes of a file's unfinished part, which is made; gives its path."""
-    part = place(folder, name) + PART
+    part = safe_path(folder, name) + PART
     os.makedirs(os.path.dirname(part), exist_ok=True)
-    place(folder, name)  # again: now its parents exist
+    safe_path(folder, name)  # again: now its parents exist
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         os.ftruncate(handle, length)
@@ -68,7 +68,7 @@ def cut(folder: str, name: str, length: int) -> str:
     return part
 
 
-def settle(  # noqa: PLR0913, PLR0917 - one request's arguments
+def commit_upload(  # noqa: PLR0913, PLR0917 - one request's arguments
     folder: str,
     name: str,
     length: int,
@@ -89,7 +89,7 @@ def settle(  # noqa: PLR0913, PLR0917 - one request's arguments
     Returns:
         What is wrong with it, in which case it is removed; empty when it is in its place.
     """
-    path = place(folder, name)
+    path = safe_path(folder, name)
     part = path + PART
     wanted, found = {"size": length, "sha256": sha256}, digest(part)
     if found["size"] is None and digest(path) == wanted:
@@ -116,7 +116,7 @@ def program(name: str, own: str) -> Dict[str, Any]:
     return {"path": found, "machine": platform.machine(), "system": platform.system()}
 
 
-def place(folder: str, name: str) -> str:
+def safe_path(folder: str, name: str) -> str:
     """Give the path of a file below a folder; no link on the way may lead out of it."""
     path = os.path.normpath(os.path.join(folder, name))
     inside = os.path.realpath(folder)
@@ -152,5 +152,5 @@ def why_not_running(argv: List[str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "it does not run: %s" % (getattr(error, "strerror", None) or "no end in time")
-    said = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return "" if ended.returncode == 0 else "it does not run: %s" % " ".join(said)
+    last_line = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    return "" if ended.returncode == 0 else "it does not run: %s" % " ".join(last_line)

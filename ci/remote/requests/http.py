@@ -51,7 +51,7 @@ def ask(
         body = bytearray()
         # Since Python 3.13 the socket is closed as soon as the whole answer has been read.
         while len(body) < max_bytes and not reply.isclosed():
-            # The socket's own timeout starts anew at every byte.
+            # The socket's own timeout starts again at every byte.
             sock.settimeout(max(deadline - time.monotonic(), 0.001))
             piece = reply.read1(PIECE_BYTES)
             if not piece:
@@ -62,8 +62,8 @@ def ask(
         if short:
             return {"status": None, "body": "", "error": "the answer stopped half-way"}
     except (OSError, ValueError, http.client.HTTPException) as error:
-        said = late if _is_late(error) else why(error)
-        return {"status": None, "body": "", "error": said}
+        reason = late if _is_late(error) else why(error)
+        return {"status": None, "body": "", "error": reason}
     finally:
         connection.close()
     return {"status": reply.status, "body": text, "error": ""}
@@ -75,7 +75,7 @@ def _is_late(error: Exception) -> bool:
 
 
 def why(error: Exception) -> str:
-    """Say it in the operating system's own words, as far as it has any."""
+    """Describe an error in one line, by the operating system's text where there is one."""
     if isinstance(error, http.client.IncompleteRead):
         return "the answer stopped half-way"
     if isinstance(error, (http.client.BadStatusLine, ConnectionResetError)):

@@ -1,16 +1,16 @@
 """Whether one host can reach another on a port: one listens for a while, the other connects.
 
-A listener ends by itself. What answers is told from anybody else by a word that only we know.
+A listener ends by itself. A random greeting tells it from any other program.
 """
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
-import _socket as socket
 import contextlib
 import errno
 import os
 import select
+import signal
+import socket
 import sys
 import time
 
@@ -20,9 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-AT_ONCE = 200  # connections under way; a process may have 1024 files open by default
+MAX_PARALLEL = 200  # connections under way; a process may have 1024 files open by default
 GREETING_BYTES = 64
-MOST_SECONDS = 300.0
+MAX_SECONDS = 300.0
 CLOSE_S = 2.0
 _HANG_UP = (1).to_bytes(4, sys.byteorder) + bytes(4)  # struct linger: on, for 0 s
 
@@ -32,7 +32,7 @@ def open_ports(address: str, ports: List[int], seconds: float) -> Dict[str, Any]
 
     Args:
         address: what to listen on, in numbers: a name could take long to look up.
-        ports: wanted; those that somebody else listens on are left out.
+        ports: wanted; those that another process listens on are left out.
         seconds: after which the listener ends, whatever happens. At most five minutes.
 
     Returns:
@@ -42,22 +42,22 @@ def open_ports(address: str, ports: List[int], seconds: float) -> Dict[str, Any]
     Raises:
         OSError: the host cannot listen on this address at all.
     """
-    seconds = min(float(seconds), MOST_SECONDS)
-    ears, taken = [_listen(address, 0)], {}
+    seconds = min(float(seconds), MAX_SECONDS)
+    listeners, taken = [_listen(address, 0)], {}
     try:
         for port in ports:
             try:
-                ears.append(_listen(address, port))
+                listeners.append(_listen(address, port))
             except OSError as error:
                 taken[str(port)] = os.strerror(error.errno) if error.errno else str(error)
         greeting = os.urandom(8).hex()
-        numbers = [one.getsockname()[1] for one in ears]
+        numbers = [one.getsockname()[1] for one in listeners]
         child = os.fork()
         if child == 0:
-            _be_listener(ears, greeting.encode(), seconds)
+            _run_listener(listeners, greeting.encode(), seconds)
     finally:
-        for ear in ears:
-            ear.close()
+        for listener in listeners:
+            listener.close()
     seen = look(str(child))
     return {
         "ports": numbers,
@@ -97,14 +97,14 @@ def reach(targets: List[Tuple[str, int, str]], timeout_s: float) -> List[Dict[st
     Returns:
         For each target, in order: `outcome` and `detail`. Outcomes: `ok`, `refused` (nobody
         listens, or a firewall says no), `timed_out` (packets vanish), `unreachable` (no way
-        there), `other` (somebody else answered).
+        there), `other` (another program answered).
     """
     answers: List[Optional[Dict[str, str]]] = [None] * len(targets)
     waiting = list(range(len(targets)))[::-1]
     calls: Dict[int, _Call] = {}
     poll = select.poll()
     while waiting or calls:
-        while waiting and len(calls) < AT_ONCE:
+        while waiting and len(calls) < MAX_PARALLEL:
             call = _Call(waiting.pop(), targets, timeout_s)
             if call.answer is None and call.link is not None:
                 calls[call.link.fileno()] = call
@@ -122,7 +122,7 @@ def reach(targets: List[Tuple[str, int, str]], timeout_s: float) -> List[Dict[st
                 del calls[handle]
                 call.close()
                 answers[call.number] = call.answer
-    return [answer or _said("unreachable", "it was not tried") for answer in answers]
+    return [answer or _answer("unreachable", "it was not tried") for answer in answers]
 
 
 _FAILED = {
@@ -140,18 +140,18 @@ class _Call:
         self.number = number
         self.expected = greeting.encode()
         self.until = time.monotonic() + timeout_s
-        self.heard = b""
+        self.received = b""
         self.answer: Optional[Dict[str, str]] = None
         self.link: Optional[socket.socket] = None
         try:
-            family, where = _whereabouts(address, port)
+            family, where = _resolved(address, port)
             self.link = socket.socket(family, socket.SOCK_STREAM)
             self.link.settimeout(0)
             code = self.link.connect_ex(where)
             if code not in {0, errno.EINPROGRESS}:
                 self._fail(code)
         except OSError as error:  # a name that does not resolve, no address of this family
-            self.answer = _said("unreachable", error.strerror or str(error))
+            self.answer = _answer("unreachable", error.strerror or str(error))
         if self.answer is not None:
             self.close()
 
@@ -166,19 +166,19 @@ class _Call:
         except OSError as error:
             self._fail(error.errno or 0)
             return
-        self.heard += piece
-        if self.heard == self.expected:
-            self.answer = _said("ok", "")
-        elif not piece or not self.expected.startswith(self.heard):
-            text = self.heard[:GREETING_BYTES].decode("utf-8", "replace")
-            self.answer = _said("other", f"somebody else answered: {text!r}")
+        self.received += piece
+        if self.received == self.expected:
+            self.answer = _answer("ok", "")
+        elif not piece or not self.expected.startswith(self.received):
+            text = self.received[:GREETING_BYTES].decode("utf-8", "replace")
+            self.answer = _answer("other", f"somebody else answered: {text!r}")
 
     def give_up(self) -> None:
         """Its time is over."""
-        self.answer = _said("timed_out", "no answer at all")
+        self.answer = _answer("timed_out", "no answer at all")
         with contextlib.suppress(OSError):
             if self.link is not None and self.link.getpeername():
-                self.answer = _said("other", "it took the connection and said nothing")
+                self.answer = _answer("other", "it took the connection and said nothing")
 
     def close(self) -> None:
         """Hang up without leaving the port in TIME_WAIT: a server is to listen there soon."""
@@ -189,15 +189,15 @@ class _Call:
 
     def _fail(self, code: int) -> None:
         outcome = _FAILED.get(code, "unreachable")
-        said = os.strerror(code)
-        self.answer = _said(outcome, f"it hung up: {said}" if outcome == "other" else said)
+        reason = os.strerror(code)
+        self.answer = _answer(outcome, f"it hung up: {reason}" if outcome == "other" else reason)
 
 
-def _said(outcome: str, detail: str) -> Dict[str, str]:
+def _answer(outcome: str, detail: str) -> Dict[str, str]:
     return {"outcome": outcome, "detail": detail}
 
 
-def _whereabouts(address: str, port: int) -> Tuple[int, Any]:
+def _resolved(address: str, port: int) -> Tuple[int, Any]:
     """Give the family and what to connect to; a name is looked up, which takes an import, too."""
     try:
         return _family(address), (address, port)
@@ -214,46 +214,47 @@ def _family(address: str) -> int:
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    ear = socket.socket(_family(address), socket.SOCK_STREAM)
+    listener = socket.socket(_family(address), socket.SOCK_STREAM)
     try:
-        ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ear.bind((address, port))
-        ear.listen(1024)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(1024)
     except OSError:
-        ear.close()
+        listener.close()
         raise
-    return ear
+    return listener
 
 
-def _be_listener(ears: List[socket.socket], greeting: bytes, seconds: float) -> NoReturn:
+def _run_listener(listeners: List[socket.socket], greeting: bytes, seconds: float) -> NoReturn:
     """Be the child: greet whoever connects. The kernel's alarm ends it even if this loop hangs."""
     try:
         for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         os.setsid()
-        _keep_only([one.fileno() for one in ears])
-        _greet_for_ever(ears, greeting)
+        _keep_only([one.fileno() for one in listeners])
+        _greet_callers(listeners, greeting)
     finally:
         os._exit(0)
 
 
-def _greet_for_ever(ears: List[socket.socket], greeting: bytes) -> NoReturn:
+def _greet_callers(listeners: List[socket.socket], greeting: bytes) -> NoReturn:
     """Greet; the caller hangs up first, so that no TIME_WAIT stays on a port of ours."""
     poll = select.poll()
-    by_handle = {one.fileno(): one for one in ears}
+    by_handle = {one.fileno(): one for one in listeners}
+    callers: Dict[int, socket.socket] = {}
     for handle in by_handle:
         poll.register(handle, select.POLLIN)
     while True:
         for handle, _ in poll.poll():
-            ear = by_handle.get(handle)
-            if ear is None:
+            if handle in callers:
                 poll.unregister(handle)
-                os.close(handle)
+                callers.pop(handle).close()
                 continue
             with contextlib.suppress(OSError):
-                caller, _ = ear._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
-                os.write(caller, greeting)
+                caller, _ = by_handle[handle].accept()
+                caller.send(greeting)
+                callers[caller.fileno()] = caller
                 poll.register(caller, select.POLLIN)
 
 

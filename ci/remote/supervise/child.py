@@ -1,10 +1,11 @@
-"""Starts the one process that is supervised: its environment, its words, and the way to exec."""
+"""Starts the one process that is supervised: its environment, argv and exec."""
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
 import ctypes
 import os
+import re
+import signal
 
 from ci.remote.supervise.proc import MARKER
 
@@ -18,11 +19,11 @@ PR_SET_PDEATHSIG = 1
 NOT_STARTED = 127  # as a shell says it
 # By Python, and by a shell in what it starts in the background or for ever.
 IGNORED = (
-    _signal.SIGPIPE,
-    _signal.SIGXFSZ,
-    _signal.SIGHUP,
-    _signal.SIGINT,
-    _signal.SIGQUIT,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
 )
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -30,7 +31,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
     """Start a process in a session of its own, which dies with this one.
 
-    As `subprocess.Popen` does, whose import takes as long as a third of Python's start.
+    As `subprocess.Popen` does; a supervisor reaps every child, adopted ones too, by itself.
 
     Args:
         argv: the command, looked for in the PATH of `env`.
@@ -50,10 +51,10 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
         _become(argv, env, cwd, output, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
-    if said:
+        failure = pipe.read().decode()
+    if failure:
         os.waitpid(pid, 0)
-        number, why, name = said.split("\0", 2)
+        number, why, name = failure.split("\0", 2)
         raise OSError(int(number), why, name)
     return pid
 
@@ -63,9 +64,9 @@ def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer:
     name = cwd
     try:
         os.setsid()
-        LIBC.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for number in IGNORED:
-            _signal.signal(number, _signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDONLY)
         for place, handle in enumerate((null, output, output)):
             os.dup2(handle, place)
@@ -73,9 +74,9 @@ def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer:
         name = argv[0]
         os.execvpe(name, argv, env)  # noqa: S606 - no shell is wanted
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is no process
-        number = getattr(error, "errno", None) or 0
-        why = os.strerror(number) if number else str(error)
-        os.write(writer, ("%d\0%s\0%s" % (number, why, name)).encode())
+        code = getattr(error, "errno", None) or 0
+        why = os.strerror(code) if code else str(error)
+        os.write(writer, ("%d\0%s\0%s" % (code, why, name)).encode())
     finally:
         os._exit(NOT_STARTED)
 
@@ -94,7 +95,6 @@ def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:
     """Replace `$X` and `${X}` by values, of these names alone; one that is not there is empty."""
     if "$" not in text:
         return text
-    import re  # noqa: PLC0415 - takes longer to import than all else here, and is seldom needed
 
     def value(match: Match[str]) -> str:
         name = match[1] or match[2]

@@ -1,11 +1,11 @@
-"""The socket through which a supervisor is asked, and what it wrote where it is gone."""
+"""The control socket of a supervisor, and the state file that it leaves."""
 
 from __future__ import annotations
 
-import _socket as socket  # the other half of `socket` takes as long as half of Python's start
+import json
 import os
+import socket
 
-from ci.remote import wire
 from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ MESSAGE_BYTES = 1 << 20
 
 
 def by_short_path(folder: str, act: Callable[[str], object]) -> None:
-    """Name the control socket in few bytes: a socket's path is limited to 108."""
+    """Call `act` with a short path of the control socket: 108 bytes are the limit."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         act(f"/proc/self/fd/{handle}/control")
@@ -41,10 +41,9 @@ def listen(folder: str) -> socket.socket:
     return listener
 
 
-def taken(listener: socket.socket) -> socket.socket:
-    """Take the next caller, who is waited for no more than the listener waits."""
-    handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
-    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, handle)
+def accept(listener: socket.socket) -> socket.socket:
+    """Accept the next caller; does not wait."""
+    caller, _ = listener.accept()
     caller.settimeout(0)
     return caller
 
@@ -64,13 +63,13 @@ def dial(folder: str, message: str) -> Optional[socket.socket]:
 def receive(caller: socket.socket) -> State:
     """Wait for the next state; empty when the supervisor has gone."""
     try:
-        return wire.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
+        return json.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
     except OSError:
         return {}
 
 
-def settled(folder: str, caller: Optional[socket.socket] = None) -> State:
-    """Give the state as its supervisor tells it, else as it was written."""
+def last_state(folder: str, caller: Optional[socket.socket] = None) -> State:
+    """Give the state that its supervisor sends, else the one that it wrote."""
     if caller is not None:
         try:
             caller.settimeout(ANSWER_S)
@@ -86,10 +85,10 @@ def settled(folder: str, caller: Optional[socket.socket] = None) -> State:
     return state if state["complete"] else dict(state, state="lost")
 
 
-def processes(house: str) -> Iterator[State]:
+def processes(state_dir: str) -> Iterator[State]:
     """Read the state of every process of every run."""
-    for run in sorted(next(os.walk(house), ("", [], []))[1]):
-        for process in sorted(next(os.walk(os.path.join(house, run)))[1]):
-            folder = os.path.join(house, run, process)
+    for run in sorted(next(os.walk(state_dir), ("", [], []))[1]):
+        for process in sorted(next(os.walk(os.path.join(state_dir, run)))[1]):
+            folder = os.path.join(state_dir, run, process)
             if os.path.exists(os.path.join(folder, "state.json")):
-                yield dict(settled(folder, dial(folder, "ask")), folder=folder)
+                yield dict(last_state(folder, dial(folder, "ask")), folder=folder)

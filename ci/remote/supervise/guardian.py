@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
 import contextlib
+import json
 import os
+import signal
 import time
 
-from ci.remote import wire
 from ci.remote.supervise.child import LIBC
-from ci.remote.supervise.control import dial, receive, settled
+from ci.remote.supervise.control import dial, last_state, receive
 from ci.remote.supervise.lock import Refused, acquire
-from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, sweep
+from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, terminate_tree
 from ci.remote.supervise.shared import Shared
 from ci.remote.supervise.store import (
     boot_id,
@@ -58,7 +58,7 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
         # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
         # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
         spec["tmp"] = temporary_folder()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         answer(answers, refusal(error))
         os._exit(1)
     shared = Shared()
@@ -94,14 +94,14 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
     try:
         supervisor = Supervisor(spec, folder, lock, shared)
         supervisor.launch()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         remove(folder)
         answer(answers, refusal(error))
         os._exit(1)
     answer(answers, dict(supervisor.state, folder=folder))
     try:
         supervisor.loop()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         supervisor.fail(error)
     os._exit(0)
 
@@ -109,7 +109,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
 def answer(answers: int, value: State) -> None:
     """Tell the waiting `start` what came of it."""
     with contextlib.suppress(OSError):
-        os.write(answers, wire.dumps(value) + b"\n")
+        os.write(answers, json.dumps(value).encode() + b"\n")
     os.close(answers)
 
 
@@ -117,10 +117,10 @@ def refusal(error: Exception) -> State:
     """Say why there is no process."""
     if isinstance(error, Refused):
         return error.answer
-    said = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
-        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return {"kind": "workspace", "error": said}
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return {"kind": "workspace", "error": message}
 
 
 def take_host(spec: State) -> Tuple[str, int]:
@@ -128,12 +128,12 @@ def take_host(spec: State) -> Tuple[str, int]:
     for name in (spec["run"], spec["process"]):
         if name[:1] in ".-" or set(name) - FOLDER_CHARACTERS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
-    house = os.path.join(spec["workspace"], ".lamplighter")
-    folder = os.path.join(house, spec["run"], spec["process"])
-    os.makedirs(house, exist_ok=True)
+    state_dir = os.path.join(spec["workspace"], ".lamplighter")
+    folder = os.path.join(state_dir, spec["run"], spec["process"])
+    os.makedirs(state_dir, exist_ok=True)
     record = {key: spec[key] for key in ("run", "owner", "process")}
     record.update(pid=os.getpid(), host=os.uname().nodename, since=now_text(), boot_id=boot_id())
-    lock = acquire(house, record)
+    lock = acquire(state_dir, record)
     try:
         os.makedirs(folder, mode=0o700)
     except FileExistsError:
@@ -167,7 +167,7 @@ def await_guardian(folder: str) -> None:
     """Let the guardian of a killed supervisor do its work: it knows more orphans than we do."""
     until = time.monotonic() + REST_GRACE_S + KILL_PATIENCE_S + TICK_S
     while time.monotonic() < until:
-        state = settled(folder)
+        state = last_state(folder)
         guardian = look(str(state.get("guardian")))
         if state["complete"] or not (guardian and guardian.alive):
             return
@@ -176,12 +176,12 @@ def await_guardian(folder: str) -> None:
 
 def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
     """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
-    state = settled(folder)
+    state = last_state(folder)
     if state["complete"]:
         return state
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
     shared.held.update((name, inode) for name, inode in state.get("shared", ()))
-    state.update(sweep(root, marker, grace_s, shared))
+    state.update(terminate_tree(root, marker, grace_s, shared))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
     if state["complete"] and state.get("tmp"):
         remove(state["tmp"])  # the guardian that should have done it may have been killed, too

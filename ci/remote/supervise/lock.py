@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 
-from ci.remote import wire
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.store import read_json
 
@@ -26,19 +26,19 @@ class Refused(Exception):  # noqa: N818 - an answer to `start`, not a fault
 
 
 @contextlib.contextmanager
-def guard(house: str) -> Iterator[int]:
+def guard(state_dir: str) -> Iterator[int]:
     """Open the lock while no other process acquires it; yields its descriptor."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    handle = os.open(os.path.join(house, "lock.guard"), flags, 0o600)
+    handle = os.open(os.path.join(state_dir, "lock.guard"), flags, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield os.open(os.path.join(house, "lock"), flags, 0o600)
+        yield os.open(os.path.join(state_dir, "lock"), flags, 0o600)
     finally:
         os.close(handle)
 
 
 def try_lock(lock: int) -> bool:
-    """Take the lock alone; False when somebody has it."""
+    """Take the lock alone; False when another process has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -46,14 +46,14 @@ def try_lock(lock: int) -> bool:
     return True
 
 
-def acquire(house: str, record: State) -> int:
+def acquire(state_dir: str, record: State) -> int:
     """Take the host for a run, or join the run that has it; refuse when that is another."""
-    with guard(house) as lock:
+    with guard(state_dir) as lock:
         if try_lock(lock):
             os.ftruncate(lock, 0)
-            os.pwrite(lock, wire.dumps(record), 0)
+            os.pwrite(lock, json.dumps(record).encode(), 0)
         else:
-            holder = present_holder(house)
+            holder = present_holder(state_dir)
             if holder.get("run") != record["run"]:
                 os.close(lock)
                 raise Refused("busy", f"the host is held by {holder.get('run')}", holder=holder)
@@ -61,10 +61,10 @@ def acquire(house: str, record: State) -> int:
         return lock
 
 
-def present_holder(house: str) -> State:
+def present_holder(state_dir: str) -> State:
     """Read who took the lock, naming a process of that run that still lives."""
-    holder = read_json(os.path.join(house, "lock"))
-    for state in processes(house):
+    holder = read_json(os.path.join(state_dir, "lock"))
+    for state in processes(state_dir):
         if state["run"] == holder.get("run") and not state["complete"] and state["state"] != "lost":
             return dict(holder, process=state["process"], pid=state["supervisor"])
     return holder

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
 import contextlib
 import os
+import signal
 import time
+from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,17 +19,12 @@ TICK_S = 1.0
 KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
 
 
-class Seen(tuple):  # type: ignore[type-arg]
-    """A process: pid, start, parent, alive. Its start tells it from a later one with that pid."""
-
-    __slots__ = ()
-    pid = property(lambda self: self[0])
-    began = property(lambda self: self[1])
-    parent = property(lambda self: self[2])
-    alive = property(lambda self: self[3])
+# A process. `began` distinguishes it from a later process with the same pid.
+# Importing typing.NamedTuple takes 5 ms on each host.
+ProcInfo = namedtuple("ProcInfo", ("pid", "began", "parent", "alive"))  # noqa: PYI024
 
 
-def look(pid: str) -> Optional[Seen]:
+def look(pid: str) -> Optional[ProcInfo]:
     """Read one process; None when it is gone. Fields as in proc(5), counted from the state."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -38,7 +34,7 @@ def look(pid: str) -> Optional[Seen]:
     fields = raw[raw.rindex(b")") + 2 :].split()
     # A process whose first thread has ended looks like a zombie while its other threads live.
     alive = fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
-    return Seen((int(pid), int(fields[19]), int(fields[1]), alive))
+    return ProcInfo(int(pid), int(fields[19]), int(fields[1]), alive)
 
 
 def is_marked(pid: int, marker: bytes) -> bool:
@@ -50,13 +46,13 @@ def is_marked(pid: int, marker: bytes) -> bool:
         return False
 
 
-def members(root: int, marker: bytes) -> Set[Seen]:
+def members(root: int, marker: bytes) -> Set[ProcInfo]:
     """Find what lives of the descent of `root`, and what carries the marker; never this process."""
     seen = [one for one in map(look, filter(str.isdigit, os.listdir("/proc"))) if one]
-    children: Dict[int, List[Seen]] = {}
+    children: Dict[int, List[ProcInfo]] = {}
     for one in seen:
         children.setdefault(one.parent, []).append(one)
-    found: Set[Seen] = set()
+    found: Set[ProcInfo] = set()
     fresh = children.get(root, [])
     while fresh:
         found.update(fresh)
@@ -67,7 +63,7 @@ def members(root: int, marker: bytes) -> Set[Seen]:
     return {one for one in found if one.alive and one.pid != os.getpid()}
 
 
-class Ladder:
+class Termination:
     """TERM, then KILL from `kill_at` on, each once to every process that is found."""
 
     def __init__(self, root: int, marker: bytes, grace_s: float, shared: Shared) -> None:
@@ -78,20 +74,20 @@ class Ladder:
         self.termed: Set[Tuple[int, int]] = set()
         self.killed: Set[Tuple[int, int]] = set()
 
-    def press(self) -> Set[Seen]:
-        """Signal whoever has not had this rung's signal yet; return who was still there."""
+    def step(self) -> Set[ProcInfo]:
+        """Signal each process that has not had the present signal yet; return those still there."""
         left = members(self.root, self.marker)
         self.shared.look(lambda: [one.pid for one in left])
         kill = time.monotonic() >= self.kill_at
-        told = self.killed if kill else self.termed
+        signalled = self.killed if kill else self.termed
         for one in left:
-            if one[:2] in told:
+            if one[:2] in signalled:
                 continue
             now = look(str(one.pid))
             if now and now.began == one.began:
                 with contextlib.suppress(OSError):
                     os.kill(one.pid, signal.SIGKILL if kill else signal.SIGTERM)
-            told.add(one[:2])
+            signalled.add(one[:2])
         return left
 
     @property
@@ -107,20 +103,20 @@ class Ladder:
         left = self.kill_at - time.monotonic()
         return 0.02 if left <= 0 else min(left, 0.25)
 
-    def report(self, left: Set[Seen]) -> Dict[str, Any]:
+    def report(self, left: Set[ProcInfo]) -> Dict[str, Any]:
         """Say what it took."""
         survivors = sorted(one.pid for one in left) if self.given_up else []
         killed = len(self.killed)
         return {"survivors": survivors, "killed": killed, "escalated": killed > 0}
 
 
-def sweep(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
-    """Climb the whole ladder without a supervisor's event loop."""
-    ladder = Ladder(root, marker, grace_s, shared)
+def terminate_tree(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
+    """Terminate a whole descent without a supervisor's event loop."""
+    termination = Termination(root, marker, grace_s, shared)
     while True:
-        left = ladder.press()
+        left = termination.step()
         if not left:
             shared.remove()
-        if not left or ladder.given_up:
-            return ladder.report(left)
+        if not left or termination.given_up:
+            return termination.report(left)
         time.sleep(0.02)

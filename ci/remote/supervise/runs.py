@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def show(workspace: str) -> Dict[str, Any]:
     """Give every process of every run, and who holds the host; leaves nothing there."""
-    house = os.path.join(workspace, ".lamplighter")
+    state_dir = os.path.join(workspace, ".lamplighter")
     holder: Optional[State] = None
-    if os.path.exists(os.path.join(house, "lock")):
-        with guard(house) as lock:
-            holder = None if try_lock(lock) else present_holder(house)
+    if os.path.exists(os.path.join(state_dir, "lock")):
+        with guard(state_dir) as lock:
+            holder = None if try_lock(lock) else present_holder(state_dir)
             os.close(lock)
-    rows = [dict(state, alive=has_life(state)) for state in processes(house)]
+    rows = [dict(state, alive=has_life(state)) for state in processes(state_dir)]
     return {"holder": holder, "processes": rows}
 
 

@@ -31,7 +31,7 @@ class Shared:
         return len(self.held) > count
 
     def remove(self) -> None:
-        """Remove what the descent, all of it gone, has left and nobody holds."""
+        """Remove what the descent, all of it gone, has left and no process holds."""
         left = self.held & files()
         if left:
             others = {

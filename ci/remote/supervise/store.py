@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-
-from ci.remote import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def write_json(path: str, value: object) -> None:
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(wire.dumps(value) + b"\n")
+            file.write(json.dumps(value).encode() + b"\n")
         os.replace(part, path)
     except OSError:
         if os.path.exists(part):
@@ -46,7 +45,7 @@ def read_json(path: str) -> State:
     """Read an object; empty when there is none to read."""
     try:
         with open(path, "rb") as file:
-            value = wire.loads(file.read())
+            value = json.loads(file.read())
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

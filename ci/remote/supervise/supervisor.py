@@ -1,4 +1,4 @@
-"""Starts one process on a host, owns its whole descent, and ends it when told or left alone.
+"""Starts one process on a host, owns its whole descent, and ends it when asked to or left alone.
 
 Touches `<workspace>/.lamplighter`, a folder in the temporary one, the processes that it started
 and what they leave in /dev/shm, nothing else.
@@ -6,20 +6,20 @@ and what they leave in /dev/shm, nothing else.
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # as `_socket` in control.py
-import _socket as socket
 import contextlib
 import fcntl
+import json
 import os
+import signal
+import socket
 import time
 
-from ci.remote import wire
-from ci.remote.ears import Ears
+from ci.remote.poller import Poller
 from ci.remote.supervise.child import environment, expanded, spawn
-from ci.remote.supervise.control import MESSAGE_BYTES, listen, taken
+from ci.remote.supervise.control import MESSAGE_BYTES, accept, listen
 from ci.remote.supervise.lock import Refused
-from ci.remote.supervise.proc import MARKER, TICK_S, Ladder, members, sweep
-from ci.remote.supervise.sign import hang_out
+from ci.remote.supervise.presence import announce
+from ci.remote.supervise.proc import MARKER, TICK_S, Termination, members, terminate_tree
 from ci.remote.supervise.store import boot_id, now_text, remove, write_json
 
 TYPE_CHECKING = False
@@ -43,11 +43,11 @@ class Supervisor:
         self.lock = lock
         self.grace_s = float(spec["grace_s"])
         self.marker = f"{MARKER}={spec['run']}/{spec['process']}".encode()
-        self.ladder: Optional[Ladder] = None
+        self.termination: Optional[Termination] = None
         self.cause = ""
         self.unsaved = False
         self.watchers: Dict[int, socket.socket] = {}
-        self.ears = Ears()
+        self.poller = Poller()
         self.began = self.renewed = time.monotonic()
         self.state: State = {
             "run": spec["run"],
@@ -71,10 +71,10 @@ class Supervisor:
         self.lease = os.path.join(folder, "lease")
         os.close(os.open(self.lease, os.O_CREAT | os.O_WRONLY, 0o600))
         self.lease_mtime = os.stat(self.lease).st_mtime_ns
-        self.sign = hang_out(spec["run"], spec["owner"])
+        self.presence = announce(spec["run"], spec["owner"])
         self.catch_signals()
         self.listener = listen(folder)
-        self.ears.hark(self.listener.fileno(), self.greet)
+        self.poller.register(self.listener.fileno(), self.accept_watcher)
 
     def catch_signals(self) -> None:
         """Turn signals into events, so that an end is seen at once."""
@@ -86,7 +86,7 @@ class Supervisor:
         # Handlers, not SIG_IGN: the child would inherit that.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        self.ears.hark(self.wake.fileno(), self.woken)
+        self.poller.register(self.wake.fileno(), self.woken)
 
     def launch(self) -> None:
         """Start the process; returns when it has been exec'ed, raises Refused when it cannot be."""
@@ -108,15 +108,15 @@ class Supervisor:
     def loop(self) -> None:
         """Run until nothing is left of the descent."""
         while not self.state["complete"]:
-            heard = list(self.ears.heard(self.pause_s()))
+            ready = list(self.poller.ready(self.pause_s()))
             self.reap()
-            for hear in heard:
-                hear()
-            if self.ladder is None:
+            for callback in ready:
+                callback()
+            if self.termination is None:
                 self.look_at_shared()
                 self.check_bounds()
-            if self.ladder is not None:
-                self.press(self.ladder)
+            if self.termination is not None:
+                self.terminate(self.termination)
             if self.unsaved:
                 self.save()
 
@@ -128,10 +128,12 @@ class Supervisor:
 
     def pause_s(self) -> float:
         """How long nothing needs doing unless something happens."""
-        return self.ladder.pause_s if self.ladder else min(TICK_S, self.spec["lease_s"] / 4)
+        return (
+            self.termination.pause_s if self.termination else min(TICK_S, self.spec["lease_s"] / 4)
+        )
 
     def woken(self) -> None:
-        """Take the signals that came; SIGCHLD needs no more than the waking."""
+        """Read the signals that came; SIGCHLD only has to wake the loop."""
         with contextlib.suppress(BlockingIOError):
             if set(self.wake.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
                 self.end("stopped", self.grace_s)
@@ -147,7 +149,7 @@ class Supervisor:
                     self.note_end(status)
 
     def note_end(self, status: int) -> None:
-        """Tell at once how the process itself ended, then see to the rest of its descent."""
+        """Report at once how the process itself ended, then end the rest of its descent."""
         if os.WIFSIGNALED(status):
             self.state["signal"] = os.WTERMSIG(status)
         else:
@@ -171,32 +173,32 @@ class Supervisor:
             self.end("deadline", self.grace_s)
 
     def end(self, cause: str, grace_s: float) -> None:
-        """Step on the ladder; the first cause stays, a shorter grace counts."""
-        if self.ladder is None:
+        """Begin to terminate; the first cause stays, a shorter grace counts."""
+        if self.termination is None:
             self.cause = cause
-            self.ladder = Ladder(os.getpid(), self.marker, grace_s, self.shared)
-        self.ladder.kill_at = min(self.ladder.kill_at, time.monotonic() + grace_s)
+            self.termination = Termination(os.getpid(), self.marker, grace_s, self.shared)
+        self.termination.kill_at = min(self.termination.kill_at, time.monotonic() + grace_s)
 
-    def press(self, ladder: Ladder) -> None:
-        """Take the ladder's next step, and finish when nobody is left."""
-        left = ladder.press()
+    def terminate(self, termination: Termination) -> None:
+        """Take the termination's next step, and finish when no process is left."""
+        left = termination.step()
         if not left:
             # The last one may have become a zombie only now.
             self.reap()
         before = self.state["survivors"]
-        self.state.update(ladder.report(left))
+        self.state.update(termination.report(left))
         if not left and self.state["ended_at"]:
             self.finish()
         elif self.state["survivors"] != before:
             self.publish()
 
     def finish(self) -> None:
-        """Free the host first: who hears of the end may start the next process at once."""
+        """Free the host before the end is reported: the next process may start at once."""
         self.state["complete"] = True
         remove(self.spec["tmp"])
         self.shared.remove()
-        if self.sign:
-            self.sign.close()
+        if self.presence:
+            self.presence.close()
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
         self.publish()
         with contextlib.suppress(OSError):
@@ -205,16 +207,16 @@ class Supervisor:
     def fail(self, error: BaseException) -> None:
         """Leave nothing behind after a defect of our own."""
         self.state["error"] = f"{type(error).__name__}: {error}"
-        ladder = sweep(os.getpid(), self.marker, 0, self.shared)
+        termination = terminate_tree(os.getpid(), self.marker, 0, self.shared)
         self.reap()
-        self.state.update(ladder, state="lost", ended_at=now_text())
+        self.state.update(termination, state="lost", ended_at=now_text())
         self.finish()
 
     def publish(self) -> None:
-        """Keep the state and tell the watchers."""
+        """Save the state and send it to the watchers."""
         self.save()
         for watcher in list(self.watchers.values()):
-            self.tell(watcher)
+            self.send_state(watcher)
 
     def save(self) -> None:
         """Write the state; a full disk must not end the supervision, so it is tried again."""
@@ -224,41 +226,41 @@ class Supervisor:
         except OSError:
             self.unsaved = True
 
-    def tell(self, watcher: socket.socket) -> None:
+    def send_state(self, watcher: socket.socket) -> None:
         """Send the state to one watcher."""
         try:
-            watcher.send(wire.dumps(self.state))
+            watcher.send(json.dumps(self.state).encode())
         except OSError:
             self.drop(watcher)
 
     def drop(self, watcher: socket.socket) -> None:
         """Forget a watcher."""
         if self.watchers.pop(watcher.fileno(), None):
-            self.ears.leave(watcher.fileno())
+            self.poller.unregister(watcher.fileno())
         watcher.close()
 
-    def greet(self) -> None:
-        """Let a watcher in."""
+    def accept_watcher(self) -> None:
+        """Accept a watcher."""
         with contextlib.suppress(OSError):
-            watcher = taken(self.listener)
+            watcher = accept(self.listener)
             self.watchers[watcher.fileno()] = watcher
-            self.ears.hark(watcher.fileno(), lambda: self.hear(watcher))
+            self.poller.register(watcher.fileno(), lambda: self.take_message(watcher))
 
-    def hear(self, watcher: socket.socket) -> None:
+    def take_message(self, watcher: socket.socket) -> None:
         """Do what a watcher asks: `ask`, `renew`, `keep seconds` or `stop [grace]`."""
         try:
-            words = watcher.recv(MESSAGE_BYTES).decode().split()
+            message = watcher.recv(MESSAGE_BYTES).decode().split()
         except OSError:
-            words = []
-        if not words:
+            message = []
+        if not message:
             self.drop(watcher)
-        elif words[0] == "ask":
-            self.tell(watcher)
-        elif words[0] == "renew":
+        elif message[0] == "ask":
+            self.send_state(watcher)
+        elif message[0] == "renew":
             self.renewed = time.monotonic()
             with contextlib.suppress(OSError):
                 os.utime(self.lease)
-        elif words[0] == "keep":
-            self.renewed, self.spec["lease_s"] = time.monotonic(), float(words[1])
-        elif words[0] == "stop":
-            self.end("stopped", float(words[1]) if words[1:] else self.grace_s)
+        elif message[0] == "keep":
+            self.renewed, self.spec["lease_s"] = time.monotonic(), float(message[1])
+        elif message[0] == "stop":
+            self.end("stopped", float(message[1]) if message[1:] else self.grace_s)

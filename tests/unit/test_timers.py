@@ -1,11 +1,11 @@
-"""Alarms ring in order of time unless called off."""
+"""Timers act in order of time unless cancelled."""
 
 from queue import SimpleQueue
 
 from ci.connect.timers import after
 
 
-def test_in_order_of_time_and_not_when_called_off():
+def test_in_order_of_time_and_not_when_cancelled():
     rung = SimpleQueue()
     after(1, lambda: rung.put("last"))
     after(0.5, lambda: rung.put("never")).cancel()

@@ -1,0 +1,141 @@
+"""Keep the connection to a host's agent: read from it, test it, open it again when it breaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ci.agent.frames import INVALID, FrameReader
+from ci.agent.start_agent import start_agent
+from ci.errors import LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci.agent.requests import Requests
+    from ci.agent.start_agent import Started
+    from ci.connect.connection import Channel, Connection
+
+# A lease has 20 s: three beats fit, and one may be lost.
+BEAT_S = 6.0
+# Without an answer to a beat for so long the connection is taken for broken.
+SILENT_S = 16.0
+# How long a broken connection is tried again before everything on that host counts as lost.
+RETRY_S = 15.0
+RETRY_EVERY_S = 1.0
+REBOOTED = "the host rebooted meanwhile; see why in its console or with `last -x`, then run again"
+
+
+class Link:
+    """One host's connection, with two threads: one reads, one sends beats.
+
+    Only the reader declares the connection broken. Whoever cannot write closes the channel, so that
+    the reader notices.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        started: Started,
+        requests: Requests,
+        on_note: Callable[[str], None],
+    ) -> None:
+        self.connection = connection
+        self.channel = started.channel
+        self.boot_id = started.boot_id
+        self._requests = requests
+        self._note = on_note
+        self._closing = threading.Event()
+        self._last_seen = time.monotonic()
+        self._threads = [
+            threading.Thread(target=work, daemon=True, name=f"{connection.host} {work.__name__}")
+            for work in (self._read, self._beat)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the agent and close the connection."""
+        self._closing.set()
+        # Over SSH this ends the agent too, at once; on this machine it holds nothing.
+        self.connection.close()
+        self.channel.close()
+        for thread in self._threads:
+            thread.join(1)
+
+    def _beat(self) -> None:
+        """Renew the leases, and close a channel over which nothing comes any more."""
+        before = time.monotonic()
+        while not self._closing.wait(BEAT_S):
+            now = time.monotonic()
+            if now - before > 2 * BEAT_S:
+                self._last_seen = now  # this machine slept: the host may have sent much meanwhile
+            before = now
+            if self._requests.trouble:
+                continue
+            if now - self._last_seen > SILENT_S:
+                self.channel.close()
+                continue
+            self._requests.ask("beat", {})
+
+    def _read(self) -> None:
+        while True:
+            invalid = ""
+            try:
+                self._take_frames()
+            except INVALID as error:
+                invalid = f"it sent what no agent sends ({type(error).__name__}: {error})"
+            why = "closed" if self._closing.is_set() else self._reconnect(invalid)
+            if why:
+                break
+        closing = self._closing.is_set()
+        if not closing:
+            self._note(f"{self.connection.host}: {why}")
+        self._requests.end(why, tell=not closing)
+
+    def _take_frames(self) -> None:
+        reader = FrameReader()
+        while piece := self.channel.read():
+            self._last_seen = time.monotonic()
+            for head, data in reader.take(piece):
+                self._requests.take(head, data)
+
+    def _reconnect(self, invalid: str) -> str:
+        """Open the connection again and resume; gives why not when that fails for good."""
+        cause = invalid or "".join(self.channel.said.splitlines()[-1:])
+        broke = f"the connection broke{cause and ': ' + cause}"
+        self._requests.pause(broke)
+        self._note(f"{self.connection.host}: {broke}; trying to come back")
+        deadline = time.monotonic() + RETRY_S
+        while not self._closing.is_set():
+            try:
+                self.connection.reopen()
+                started = start_agent(self.connection)
+            except LamplighterError as error:
+                if time.monotonic() > deadline:
+                    why = str(error).removeprefix(f"{self.connection.host}: ")
+                    first = f" ({cause})" if cause else ""
+                    return f"the connection broke{first} and is not back: {why}"
+                self._closing.wait(RETRY_EVERY_S)
+                continue
+            self._last_seen = time.monotonic()
+            self._resume(started)
+            return ""
+        return "closed"
+
+    def _resume(self, started: Started) -> None:
+        rebooted = started.boot_id != self.boot_id
+        self._replace(started.channel)
+        self.boot_id = started.boot_id
+        if rebooted:
+            self._requests.restart(started.channel, REBOOTED)
+        else:
+            self._requests.resume(started.channel)
+            self._note(f"{self.connection.host}: connected again")
+
+    def _replace(self, channel: Channel) -> None:
+        self.channel.close()
+        self.channel = channel
+        if self._closing.is_set():  # `close` may have closed the one before
+            channel.close()

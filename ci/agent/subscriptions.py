@@ -1,0 +1,86 @@
+"""Who listens to which events of a host, and what is asked of it again after a reconnect."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Listener = Callable[[dict[str, Any], bytes], None]
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a request's caller wants to hear.
+
+    Attributes:
+        event: `state`, `patrol` or `log`.
+        listener: called with each frame and its bytes, from the host's reader thread.
+        key: the folder of the process that it is about; None for the request's own number.
+    """
+
+    event: str
+    listener: Listener
+    key: str | None = None
+
+
+class Subscriptions:
+    """The listeners of one host; any thread may call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[tuple[str, object], Listener] = {}
+        # The requests whose events go on; a new agent is sent each of them again.
+        self._renewals: dict[object, dict[str, Any]] = {}
+
+    def add(self, subscription: Subscription, head: dict[str, Any]) -> None:
+        """Add the listener of a request; without a key, the request is renewed after a break."""
+        key = head["id"] if subscription.key is None else subscription.key
+        with self._lock:
+            self._listeners[subscription.event, key] = subscription.listener
+            if subscription.key is None:
+                self._renewals[key] = dict(head)
+
+    def forget(self, event: str, key: object) -> None:
+        """Remove a listener; idempotent."""
+        with self._lock:
+            self._listeners.pop((event, key), None)
+            self._renewals.pop(key, None)
+
+    def take_event(self, head: dict[str, Any], data: bytes) -> None:
+        """Give an event to its listener, if it has one."""
+        key = head.get("folder", head.get("patrol", head.get("follow")))
+        with self._lock:
+            listener = self._listeners.get((head["event"], key))
+            if key in self._renewals and head["event"] == "log":
+                self._renewals[key]["offset"] += len(data)
+        if listener:
+            listener(head, data)
+
+    def __contains__(self, number: object) -> bool:
+        """Whether a request of this number is renewed."""
+        with self._lock:
+            return number in self._renewals
+
+    def renewals(self) -> list[bytes]:
+        """Give the frames that renew the subscriptions with a new agent."""
+        with self._lock:
+            return [json.dumps(head).encode() + b"\n" for head in self._renewals.values()]
+
+    def folders(self) -> list[str]:
+        """Give the folders of the processes whose states are listened to."""
+        with self._lock:
+            return [str(key) for event, key in self._listeners if event == "state"]
+
+    def end(self, why: str) -> None:
+        """Tell every listener that the host is lost, and remove all of them."""
+        with self._lock:
+            listeners = list(self._listeners.values())
+            self._listeners.clear()
+            self._renewals.clear()
+        for listener in listeners:
+            listener({"lost": why}, b"")

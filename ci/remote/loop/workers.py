@@ -1,0 +1,97 @@
+"""Requests that take time: each runs in a thread of its own, and its reply returns to the loop.
+
+Only the loop's thread forks (supervisors, port listeners), and only it imports modules that a
+forked child may import too: a child of a fork in the middle of another thread's import would wait
+for that import for ever. So the modules of a request are imported before its thread starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, Callable, Deque, Dict
+
+    from ci.remote.poller import Poller
+
+    Frame = Dict[str, Any]
+
+# Request → the module and the function; it returns a JSON value.
+WORK = {
+    "accepts": ("requests.reach", "accepts"),
+    "commit_upload": ("requests.files", "commit_upload"),
+    "digest": ("requests.files", "digest"),
+    "facts": ("facts.facts", "gather"),
+    "forget": ("supervise.runs", "forget"),
+    "http": ("requests.http", "ask"),
+    "packages": ("facts.software", "packages"),
+    "program": ("requests.files", "program"),
+    "reach": ("requests.reach", "reach"),
+    "runs": ("supervise.runs", "show"),
+    "stat_files": ("requests.files", "stat_files"),
+    "stop": ("supervise.guardian", "stop"),
+    "truncate_part": ("requests.files", "truncate_part"),
+}
+# What a request's function itself imports, and a supervisor too.
+IMPORTED_BY = {"forget": "shutil", "stop": "shutil"}
+
+
+class Workers:
+    """The requests under way. Every method but the threads' own is called from the loop."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._finished: Deque[Callable[[], None]] = deque()
+        self._wake_reader, self._wake_writer = os.pipe()
+        poller.register(self._wake_reader, self.take_result)
+
+    def do(self, request: Frame, then: Callable[[Frame], None]) -> None:
+        """Start one of `WORK`; `then` is called from the loop with the reply."""
+        name = request["do"]
+        module, function = WORK[name]
+        if name in IMPORTED_BY:
+            imported(IMPORTED_BY[name])
+        work = getattr(imported("ci.remote." + module), function)
+        arguments = {key: value for key, value in request.items() if key not in {"id", "do"}}
+        self.run_in_thread(lambda: reply_of(request["id"], lambda: work(**arguments)), then)
+
+    def run_in_thread(self, work: Callable[[], Frame], then: Callable[[Frame], None]) -> None:
+        """Run `work` in a thread; `then` is called from the loop with what it returned."""
+
+        def run() -> None:
+            result = work()
+            self._finished.append(lambda: then(result))
+            os.write(self._wake_writer, b"!")
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def take_result(self) -> None:
+        """Deliver the results of the threads that have finished."""
+        os.read(self._wake_reader, 4096)
+        while self._finished:
+            self._finished.popleft()()
+
+
+def reply_of(number: int, work: Callable[[], object]) -> Frame:
+    """Run a request's work; its result or its error becomes the reply."""
+    try:
+        return {"id": number, "ok": work()}
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the controller gets it
+        return {"id": number, "error": message_of(error)}
+
+
+def message_of(error: BaseException) -> str:
+    """Describe an error in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
+    return "%s: %s" % (type(error).__name__, error)
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module that only some requests need."""
+    __import__(name)
+    return sys.modules[name]
