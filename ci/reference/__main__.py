@@ -1,4 +1,4 @@
-"""`python -m ci.reference` writes configs/case.schema.json and CASES.md anew."""
+"""`python -m ci.reference` writes configs/case.schema.json and docs/cases.md."""
 
 from __future__ import annotations
 

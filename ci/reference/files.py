@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "case.schema.json": schema_text,
-    PROJECT / "CASES.md": page,
+    PROJECT / "docs/cases.md": page,
 }
