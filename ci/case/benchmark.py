@@ -25,15 +25,17 @@ class Entry(Strict):
     """
 
     case_type: Literal["accuracy", "performance"] = Field(
-        description="what is measured: accuracy or performance",
+        description="the kind of benchmark: accuracy or performance",
     )
-    dataset_path: str = Field(min_length=1, description="the dataset to ask, e.g. gsm8k")
+    dataset_path: str = Field(
+        min_length=1, description="the dataset: a known name such as gsm8k, or a folder"
+    )
     tool: ToolName = "aisbench"
     request_conf: str | None = None
     dataset_conf: str | None = None
     num_prompts: int | None = Field(default=None, gt=0)
-    max_out_len: int = Field(gt=0, description="the most tokens that one answer may have")
-    batch_size: int = Field(gt=0, description="how many requests are in flight at once")
+    max_out_len: int = Field(gt=0, description="maximum number of tokens of one answer")
+    batch_size: int = Field(gt=0, description="number of concurrent requests")
     request_rate: float = Field(default=0, ge=0)
     temperature: Number | None = Field(default=None, ge=0)
     top_p: Number | None = Field(default=None, gt=0, le=1)
@@ -56,7 +58,7 @@ class Entry(Strict):
     baseline: Amount | None = Field(
         default=None,
         description="the figure of a healthy night: percent, or output tokens per second; without "
-        "it and `threshold`, every sound figure passes as `no baseline yet`",
+        "`baseline` and `threshold`, every valid figure passes as `no baseline yet`",
     )
     threshold: Threshold = Field(
         default=None,

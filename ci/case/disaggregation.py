@@ -45,7 +45,7 @@ class RouterEntry(Strict):
     script: Annotated[str, Field(min_length=1)] | None = None
     folder: Annotated[str, Field(pattern="^/")] | None = Field(
         default=None,
-        description="where it starts on the host, and where a relative script is found",
+        description="working folder on the host; a relative `script` is relative to it",
     )
     command: CommandLine | None = None
     arguments: Arguments = ""

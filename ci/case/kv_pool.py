@@ -52,7 +52,9 @@ class KvPool(Strict):
     metrics_port: Port | None = None
     meta_service_port: Port | None = None
     config_store_port: Port | None = None
-    config: dict[str, Any] = Field(description="it is what the store's own file says")
+    config: dict[str, Any] = Field(
+        description="it is the content of the store's configuration file"
+    )
 
     @property
     def ports(self) -> dict[str, int]:

@@ -4,9 +4,9 @@
       tp: [{prefill: 2, decode: 2}, {prefill: 1, decode: 2}]
       block: [64, 128]
 
-gives four cases, NAME-tp2-2-block64 … NAME-tp1-2-block128. Everywhere else in the file
-`${sweep.block}` and `${sweep.tp.prefill}` stand for the combination's values. Where such a
-reference is all of a value, the value keeps its type. `label` in a mapping names it in its own way.
+defines four cases, NAME-tp2-2-block64 … NAME-tp1-2-block128. In the rest of the file,
+`${sweep.block}` and `${sweep.tp.prefill}` are replaced by the values of the combination. If such a
+reference is the whole value of a key, the value keeps its type. `label` in a mapping sets its name.
 """
 
 from __future__ import annotations

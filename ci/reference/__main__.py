@@ -1,4 +1,4 @@
-"""`python -m ci.reference` writes the schemas in configs and CASES.md from the models."""
+"""`python -m ci.reference` writes the schemas in configs and docs/cases.md from the models."""
 
 from __future__ import annotations
 

@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "case.schema.json": schema_text,
     CONFIGS / "run.schema.json": run_schema_text,
-    PROJECT / "CASES.md": page,
+    PROJECT / "docs/cases.md": page,
 }

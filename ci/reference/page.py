@@ -1,4 +1,4 @@
-"""The models of case files, the variables and the rules → CASES.md. Pure."""
+"""The models of case files, the variables and the rules → docs/cases.md. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ci.reference.schema import schema
 from ci.reference.types import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ci.documents.strict import Strict
 
@@ -34,7 +34,7 @@ def page() -> str:
     parts = [HEAD]
     for name, sections in _DIALECTS:
         parts += _dialect(name, sections, definitions)
-    parts += ["## Sections that several dialects have"]
+    parts += ["## Sections of several dialects"]
     for name, title in _ELSEWHERE.items():
         parts += _section(title, definitions[name])
     parts += ["## `sweep`", _sweep(), VARIABLES_HEAD, _variables(), OTHERWISE, *_rules()]
@@ -52,7 +52,7 @@ def _dialect(
 
 
 def _section(title: str, definition: Mapping[str, Any]) -> Iterator[str]:
-    yield f"### `{title}`" if title else "### The top of the file"
+    yield f"### `{title}`" if title else "### Top-level keys"
     if title:
         yield definition["description"]
     required = definition.get("required", ())
@@ -91,17 +91,26 @@ def _undented(text: str) -> str:
 def _variables() -> str:
     known = ((f"`${one.name}`", one.meaning.replace("<", "&lt;"), one.source) for one in VARIABLES)
     hosts = (
-        (f"`${name}`", "the host's own; expanded there", "the host") for name in HOST_VARIABLES
+        (f"`${name}`", "the host's own value, set on the host", "the host")
+        for name in HOST_VARIABLES
     )
     return _table(("variable", "value", "from"), (*known, *hosts))
 
 
 def _rules() -> Iterator[str]:
-    yield "## What `inv check` looks for besides"
-    rows = (
-        (f"`{one.name}`", one.severity, (getdoc(one.look) or "").split("\n")[0]) for one in RULES
+    yield "## Checks of `inv check`"
+    yield (
+        "In addition to errors in keys and values, `inv check` reports what these rules find. An "
+        "error makes its exit code 2; a warning does not."
     )
-    yield _table(("rule", "finding", "about"), rows)
+    rows = ((f"`{rule.name}`", rule.severity, _reported(rule.look)) for rule in RULES)
+    yield _table(("rule", "severity", "what it reports"), rows)
+
+
+def _reported(look: Callable[..., object]) -> str:
+    """Take what a rule reports from the first line of its docstring: "Report …"."""
+    line = (getdoc(look) or "").partition("\n")[0].removeprefix("Report ")
+    return line[:1].upper() + line[1:]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""Two hosts of a lab, headless data parallel with real vLLM: CLUSTER.md's night."""
+"""Two hosts of a lab, headless data parallel with real vLLM: docs/cluster.md's night."""
 
 from __future__ import annotations
 

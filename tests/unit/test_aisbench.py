@@ -259,10 +259,10 @@ def sent_temperature(tool: str, case_type: str, **written: Any) -> float:
 @pytest.mark.parametrize(
     ("tool", "case_type", "unasked", "documented"),
     [
-        ("aisbench", "accuracy", 0.6, "accuracy at 0.6 with `aisbench`"),
-        ("lm_eval", "accuracy", 0.0, "at 0 with `lm_eval`"),
-        ("aisbench", "performance", 0.0, "performance is measured at 0,"),
-        ("vllm_bench", "performance", 0.0, "performance is measured at 0,"),
+        ("aisbench", "accuracy", 0.6, "for accuracy: 0.6 with `aisbench`"),
+        ("lm_eval", "accuracy", 0.0, "and 0 with `lm_eval`"),
+        ("aisbench", "performance", 0.0, "for performance: 0."),
+        ("vllm_bench", "performance", 0.0, "for performance: 0."),
     ],
 )
 def test_the_reference_says_what_temperature_is_sent(

@@ -152,7 +152,7 @@ def test_a_key_without_a_meaning_is_an_error():
 
 
 def test_the_page_names_every_key_and_what_is_not_its_own():
-    text = next(made for path, made in FILES.items() if path.name == "CASES.md")()
+    text = next(made for path, made in FILES.items() if path.name == "cases.md")()
     for definition in SCHEMA["$defs"].values():
         for key in definition.get("properties", {}):
             assert f"\n| `{key}` |" in text, key

@@ -27,7 +27,7 @@ class Member(Strict):
 
     node_index: Index | None = None
     port_start: Port = Field(description="it is the port of this host's first rank")
-    dp_rpc_port: Port = Field(description="it is where the ranks find one another")
+    dp_rpc_port: Port = Field(description="it is the port at which the ranks of the group meet")
     dp_size: Size = 1
     dp_size_local: Size = 1
     dp_rank_start: Index = 0

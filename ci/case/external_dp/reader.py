@@ -46,10 +46,10 @@ class ExternalDp(Strict):
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=3600, gt=0)
     special_dependencies: dict[str, str] | None = None
-    routing: Routing = Field(description="it says which hosts prefill and which decode")
+    routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
     config: list[Member] = Field(description="it lists the ranks, ports and sizes of every host")
-    templates: list[Template] = Field(description="it lists the servers' arguments of every host")
+    templates: list[Template] = Field(description="it lists the server arguments of every host")
     benchmarks: dict[BenchmarkName, Entry | None] | None = None
 
 

@@ -40,9 +40,9 @@ class Routing(Strict):
     """`routing`: how requests are spread."""
 
     type: Literal["disaggregated_prefill", "generic_dp"] = Field(
-        description="it is disaggregated_prefill",
+        description="it is disaggregated_prefill or generic_dp",
     )
-    groups: Groups = Field(description="it says which hosts prefill and which decode")
+    groups: Groups = Field(description="it names the hosts of each group")
 
 
 def roles(routing: Routing) -> dict[int, Role]:

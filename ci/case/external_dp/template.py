@@ -33,9 +33,9 @@ class Template(Strict):
     """One entry of `templates`: environment and arguments of the servers on one host."""
 
     node_index: Index | None = None
-    envs: Env = Field(description="it is the servers' environment; {} for none")
+    envs: Env = Field(description="it is the environment of the servers; {} if empty")
     server_cmd_template: list[Text] = Field(
-        description="it lists what follows `vllm serve MODEL`, one argument an item",
+        description="it lists the arguments after `vllm serve MODEL`, one per item",
     )
 
 

@@ -47,8 +47,8 @@ class ComparisonEntry(Strict):
     """One entry of `benchmark_comparisons_args`."""
 
     metric: Metric = "TTFT"
-    baseline: str = Field(description="it names the benchmark that the other is held against")
-    target: str = Field(description="it names the benchmark whose figure is held against it")
+    baseline: str = Field(description="it names the benchmark to compare with")
+    target: str = Field(description="it names the benchmark to compare")
     # Outside of it no figure of a sound night fails, or none passes.
     ratio: float = Field(default=1.0, ge=0.01, le=100)
     operator: Literal["<", "<=", ">", ">="] = "<"
