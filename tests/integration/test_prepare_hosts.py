@@ -100,9 +100,9 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def items_for(
-    hosts: Iterable[str], packages: Sequence[str], code: str, lock: str = ""
+    hosts: Iterable[str], packages: Sequence[str], code: str, lock: str = "", name: str = "toy"
 ) -> list[Preparation]:
-    path = f"{WORKSPACE}/envs/toy"
+    path = f"{WORKSPACE}/envs/{name}"
     spec = {
         "path": path,
         "fingerprint": "f1",
@@ -111,7 +111,7 @@ def items_for(
         "packages": list(packages),
         "verify": ["python", "-c", code],
     }
-    return [Preparation("toy", host, "environment", path, "f1", spec, lock) for host in hosts]
+    return [Preparation(name, host, "environment", path, "f1", spec, lock) for host in hosts]
 
 
 def wheel(folder: Path, version: str = "1.0") -> Path:
@@ -171,6 +171,17 @@ def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, night, tmp_path, 
     began = len(night.processes.started)
     night.prepare(["tiny==1.0"], WORKS)
     assert len(night.processes.started) == began
+
+
+def test_an_environment_with_special_dependencies(lab, night, tmp_path, monkeypatch):
+    """Its name has a `+`, which the name of a process may not have."""
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    name, agents = "vllm-0.32.0+5c1f3a80", night.processes.agents
+    prepare(items_for(agents, ["tiny==1.0"], WORKS, name=name), night.processes, night.record)
+    for host in agents:
+        python = f"{WORKSPACE}/envs/{name}/bin/python"
+        assert said(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
 
 
 def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatch):
