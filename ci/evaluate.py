@@ -55,9 +55,9 @@ def evaluate(
     """
     benchmark = evaluation.benchmark
     tool = TOOLS[benchmark.tool]
-    home = f"evaluate/{benchmark.name}"
+    home = f"evaluate/{evaluation.process}"
     agent = processes.agents[evaluation.host]
-    folder = processes.inputs(evaluation.host, benchmark.name)
+    folder = processes.inputs(evaluation.host, evaluation.process)
     with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
         for name, data in files_of(evaluation.dataset).items():
             agent.write(f"{folder}/data/{name}", data)
@@ -70,7 +70,7 @@ def evaluate(
             ended = processes.run_to_end(
                 Launch(
                     evaluation.host,
-                    benchmark.name,
+                    evaluation.process,
                     command.argv,
                     command.env,
                     benchmark.deadline_s,

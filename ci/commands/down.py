@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import call_all, gather
 from ci.agent.process import STOP_MARGIN_S
-from ci.commands.overview import ANSWER_S, LEASE
+from ci.commands.overview import ANSWER_S
 from ci.connect.fan_out import fan_out
 from ci.connect.tar_stream import MAX_BYTES
 from ci.connect.unpack import FILE_MODE
 from ci.errors import InfrastructureError, LamplighterError
+from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ci.commands.overview import LEASE
+from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

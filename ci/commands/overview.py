@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +9,12 @@ from ci.agent.answers import Answer
 from ci.agent.ask_all import call_all
 from ci.agent.client import Agent
 from ci.errors import LamplighterError
+from ci.remote.names import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ANSWER_S = 30.0
-LEASE = "lease"
-# As a host itself has it: no name leads out of the folder that it is in.
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _read(host: str, answer: Agent | Answer | LamplighterError) -> _Runs | str:
 
 def _name(value: object) -> str:
     """Take the name of a run or a process, which becomes that of a folder here."""
-    if not isinstance(value, str) or not NAME.fullmatch(value):
+    if not isinstance(value, str) or not is_name(value):
         raise ValueError(f"{value!r} is no name of a run or a process")
     return value
 

@@ -71,7 +71,7 @@ Version = Annotated[
 Text = Annotated[str, BeforeValidator(_as_text)]
 EnvName = Annotated[str, shaped("[A-Za-z_][A-Za-z0-9_]*", "cannot name an environment variable")]
 Env = dict[EnvName, Text]
-# A benchmark's name becomes a folder in the run's record.
+# Its process and its folders get their name from `ci.plan.names`.
 BenchmarkName = Annotated[
     str, shaped(r"[^\W_][\w.+-]{0,99}", "cannot name a benchmark; use letters, digits, '-', '_'")
 ]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 from ci.plan.consistency import check, head_of, ranks_of
-from ci.plan.evaluations import evaluation
+from ci.plan.evaluations import Setting, evaluations
 from ci.plan.model import Plan
+from ci.plan.names import recipe_name
 from ci.plan.router import VLLM_ROUTER, router, service
 from ci.plan.servers import server
 from ci.tools.model import Endpoint
@@ -42,12 +43,14 @@ def build(case: Case, site: Site) -> Plan:
     services = tuple(service(case, site, one) for one in case.services)
     front = router(case, site, processes)
     hosts = {host.name: host for host in site.hosts}
-    check(case, (*services, *processes, *([front] if front else [])), hosts)
+    others = (*services, *processes, *([front] if front else []))
+    check(case, others, hosts)
     head = head_of(processes, case.path)
     lead = hosts[(front or head).host]
     endpoint = _endpoint(case, head, front, hosts)
-    evaluations = tuple(evaluation(case, site, lead, endpoint, item) for item in case.benchmarks)
-    bins = {item.bin for item in evaluations} | _bins_of_router(case, site)
+    taken = frozenset({*(process.name for process in others), *_recipes(site)})
+    asked = evaluations(case, Setting(site, lead, endpoint, taken))
+    bins = {item.bin for item in asked} | _bins_of_router(case, site)
     return Plan(
         case=case,
         hosts=tuple(hosts.values()),
@@ -56,7 +59,7 @@ def build(case: Case, site: Site) -> Plan:
         processes=processes,
         endpoint=endpoint,
         ranks=None if front else ranks_of(head, processes),
-        evaluations=evaluations,
+        evaluations=asked,
         services=services,
         router=front,
     )
@@ -75,6 +78,12 @@ def _endpoint(
 def _bins_of_router(case: Case, site: Site) -> set[str]:
     ours = case.router is not None and case.router.kind == VLLM_ROUTER
     return {f"{site.tools[VLLM_ROUTER].path}/bin"} if ours and VLLM_ROUTER in site.tools else set()
+
+
+def _recipes(site: Site) -> set[str]:
+    """Name the processes that may make something before the servers start."""
+    parts = (*site.serving.values(), *site.model.values(), *site.tools.values())
+    return {recipe_name(made.kind, made.name) for made in parts}
 
 
 def _hosts_alone(case: Case, site: Site) -> Plan:

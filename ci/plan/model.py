@@ -99,6 +99,7 @@ class Evaluation:
         tokenizer: the served model's tokenizer: a folder, or a name.
         argv: the tool's command line, `<run>` standing for the run's own folder; empty while it
             cannot be told because the dataset is not here.
+        process: the name of its process and of its folders; see `ci.plan.names`.
         vllm: the version of the tool where that is vLLM's own; empty where it is not known.
     """
 
@@ -108,6 +109,7 @@ class Evaluation:
     bin: str
     tokenizer: str
     argv: tuple[str, ...]
+    process: str
     vllm: str = ""
 
 

@@ -11,6 +11,7 @@ from ci.connect.connection import LocalConnection
 from ci.connect.fan_out import all_of, fan_out
 from ci.documents.json_text import read_json
 from ci.errors import PreparationFailed
+from ci.plan.names import recipe_name
 from ci.prepare.night_locks import with_locks
 from ci.prepare.package_index import MORE_HOSTS, offered
 from ci.prepare.uv import provide
@@ -146,7 +147,7 @@ def _bring_uv(items: Sequence[Preparation], agents: Mapping[str, Agent], record:
 
 def _recipe_at(processes: Processes, item: Preparation, offer: Offer) -> Launch:
     """Put the recipe and its input on the host; what is secret in the offer is not written."""
-    recipe, name = recipe_of(item), f"make-{item.name}"
+    recipe, name = recipe_of(item), recipe_name(item.kind, item.name)
     agent, folder = processes.agents[item.host], processes.inputs(item.host, name)
     for path in (recipe, recipe.with_name(_BESIDE)):
         agent.write(f"{folder}/{path.name}", path.read_bytes())

@@ -10,7 +10,7 @@ from ci.agent.ask_all import call_all
 from ci.agent.process import Launch
 from ci.connect.fan_out import SeveralFailed, all_of, fan_out
 from ci.errors import HostBusy
-from ci.run.processes import LEASE
+from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
     from ci.agent.process import Supervised

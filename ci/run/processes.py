@@ -15,6 +15,7 @@ from ci.agent.ask_all import call_all, gather
 from ci.case.variables import HOST_VARIABLES
 from ci.connect.fan_out import all_of, fan_out
 from ci.errors import LamplighterError
+from ci.remote.names import INPUTS, LEASE
 from ci.run.events import await_ends, cause_of_end
 from ci.run.last_lines import LastLines
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ci.record.view import View
     from ci.run.events import Events
 
-LEASE = "lease"
 GRACE_S = 10.0
 VERIFY_S = 30.0
 HERE_EVERY_S = 0.1
@@ -61,7 +61,7 @@ class Processes:
 
     def inputs(self, host: str, name: str) -> str:
         """The folder on a host for what a process is given before it starts."""
-        return process.folder_of(self.agents[host].workspace, self.run, f"inputs/{name}")
+        return process.folder_of(self.agents[host].workspace, self.run, f"{INPUTS}/{name}")
 
     # Running
 

@@ -85,6 +85,7 @@ def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
         ready_timeout_s: int | str = 600,
         runs: Path | None = None,
         further: str = "",
+        path: str = "",
     ) -> Night:
         case = tmp_path / f"{manner}.yaml"
         case.write_text(
@@ -107,7 +108,7 @@ def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "CI": "true"},
+            env={**os.environ, "CI": "true", "PATH": f"{path}:{os.environ['PATH']}".lstrip(":")},
         )
         night = Night(process, folder, workspace)
         nights.append(night)
@@ -138,6 +139,31 @@ def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(begin: Callable[
     stored = read_run(night.run)
     assert judged_again(stored).checks == stored.run.checks
     assert not (night.workspace / ".lamplighter" / night.run.name).exists()
+
+
+NAMES = ("acc+cot", "a+b", "éval", "lease", "inputs", "server-0", "数学" * 49, "perf")
+
+
+def test_whatever_a_benchmark_is_called_it_runs(begin: Callable[..., Night], tmp_path: Path):
+    """Its tool fails: that it was started, and where its output lies, is what counts here."""
+    tool = tmp_path / "bin" / "vllm"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho asked with $#; exit 1\n")
+    tool.chmod(0o755)
+    entry = "{case_type: performance, tool: vllm_bench, dataset_path: gsm8k, num_prompts: 1, "
+    entry += "max_out_len: 8, batch_size: 1}"
+    further = "benchmarks:\n" + "".join(f"  {name}: {entry}\n" for name in NAMES)
+    night = begin(further=further, path=str(tool.parent))
+    assert night.finish() == 3
+    assert night.record["cause"] is None
+    assert [one["benchmark"] for one in night.record["evaluations"]] == list(NAMES)
+    assert [check["name"] for check in night.record["checks"]][2:] == list(NAMES)
+    for evaluation in night.record["evaluations"]:
+        items = night.run / evaluation["items"]
+        assert items.is_file()
+        log = night.run / "logs" / "localhost" / f"{items.parent.name}.log"
+        assert log.read_text().startswith("asked with ")
+    assert "light server is up" in (night.run / "logs/localhost/server-0.log").read_text()
 
 
 def test_a_secret_of_the_case_is_nowhere_in_the_record(begin: Callable[..., Night]):

@@ -34,6 +34,7 @@ from ci.prepare import resolve_packages
 from ci.prepare.prepare import prepare
 from ci.record.record import Record, start
 from ci.report.console import Plain
+from ci.report.reports import write_reports
 from ci.report.screen import Steadfast
 from ci.run.preflight import require_alike
 from ci.run.processes import Processes
@@ -82,7 +83,8 @@ class Night:
 def night(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Night]:
     shown = StringIO()
     view = Plain(Steadfast(shown))
-    record = start(tmp_path / "runs", view, case="toy", config="toy.yaml", argv=["inv", "nightly"])
+    argv = ["inv", "nightly"]
+    record = start(tmp_path / "runs", view, write_reports, case="toy", config="toy.yaml", argv=argv)
     made = Processes(record.id, "tester", agents, SimpleQueue(), view)
     yield Night(made, record, shown)
     until(lambda: not made.survivors()[1])  # a host whose sshd was restarted is back
@@ -100,9 +102,9 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def items_for(
-    hosts: Iterable[str], packages: Sequence[str], code: str, lock: str = ""
+    hosts: Iterable[str], packages: Sequence[str], code: str, lock: str = "", name: str = "toy"
 ) -> list[Preparation]:
-    path = f"{WORKSPACE}/envs/toy"
+    path = f"{WORKSPACE}/envs/{name}"
     spec = {
         "path": path,
         "fingerprint": "f1",
@@ -111,7 +113,7 @@ def items_for(
         "packages": list(packages),
         "verify": ["python", "-c", code],
     }
-    return [Preparation("toy", host, "environment", path, "f1", spec, lock) for host in hosts]
+    return [Preparation(name, host, "environment", path, "f1", spec, lock) for host in hosts]
 
 
 def wheel(folder: Path, version: str = "1.0") -> Path:
@@ -171,6 +173,17 @@ def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, night, tmp_path, 
     began = len(night.processes.started)
     night.prepare(["tiny==1.0"], WORKS)
     assert len(night.processes.started) == began
+
+
+def test_an_environment_with_special_dependencies(lab, night, tmp_path, monkeypatch):
+    """Its name has a `+`, which the name of a process may not have."""
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    name, agents = "vllm-0.32.0+5c1f3a80", night.processes.agents
+    prepare(items_for(agents, ["tiny==1.0"], WORKS, name=name), night.processes, night.record)
+    for host in agents:
+        python = f"{WORKSPACE}/envs/{name}/bin/python"
+        assert said(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
 
 
 def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatch):

@@ -21,6 +21,8 @@ from ci.agent.client import Agent
 from ci.agent.process import Spec, look, running, start
 from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
+from ci.plan.names import process_names
+from ci.remote.names import LONGEST
 from ci.remote.supervise import proc
 
 NASTY = str(Path(__file__).with_name("nasty_server.py"))
@@ -216,10 +218,21 @@ def test_a_name_is_used_once(night):
         night.start("true")
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["../up", "a/b", "", ".hidden", "-v", "a+b", "é", "x" * 101, "inputs"]
+)
 def test_a_name_stays_in_the_workspace(night, name):
     with pytest.raises(InfrastructureError, match="folder's name"):
         night.start("true", process=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["acc+cot", "éval", "lease", "inputs", "数学", "x" * 400, "make-vllm-0.32.0+5c1f3a80"]
+)
+def test_what_a_case_names_becomes_a_process(night, name):
+    process = process_names([name])[name]
+    until(night.ends[night.start("true", process=process)].is_set)
+    assert (night.folder(process) / "log").exists()
 
 
 def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(night):
@@ -234,7 +247,7 @@ def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(night):
     assert runs() == [{"run": night.run, "owner": "tester"}]
     first.stop(0)
     assert runs() == []
-    long = f"{night.run}-{'a-name-of-many-letters-' * 8}"
+    long = f"{night.run}-{'a-name-of-many-letters-' * 8}"[:LONGEST]
     night.start("sleep", "1000", run=long)
     assert [one["run"][:95] for one in runs()] == [long[:95]]
 

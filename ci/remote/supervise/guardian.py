@@ -8,6 +8,7 @@ import os
 import signal
 import time
 
+from ci.remote.names import INPUTS, is_name
 from ci.remote.supervise.child import LIBC
 from ci.remote.supervise.control import dial, last_state, receive
 from ci.remote.supervise.lock import Refused, acquire
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ci.remote.supervise.store import State
 
 PR_SET_CHILD_SUBREAPER = 36
-FOLDER_CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 def begin(spec: State) -> int:
@@ -126,7 +126,7 @@ def refusal(error: Exception) -> State:
 def take_host(spec: State) -> Tuple[str, int]:
     """Take the host's lock and make the process's folder; returns both."""
     for name in (spec["run"], spec["process"]):
-        if name[:1] in ".-" or set(name) - FOLDER_CHARACTERS:
+        if not is_name(name) or name == INPUTS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
     state_dir = os.path.join(spec["workspace"], ".lamplighter")
     folder = os.path.join(state_dir, spec["run"], spec["process"])

@@ -158,7 +158,7 @@ def _asking(plan: Plan, item: Evaluation) -> Iterator[str]:
     """What to type for an evaluation; nothing where the tool cannot tell without the dataset."""
     command = _command(plan, item)
     if command:
-        folder = _inputs(plan.host(item.host).workspace, item.benchmark.name)
+        folder = _inputs(plan.host(item.host).workspace, item.process)
         yield f"# The dataset's files are in {folder}/data."
         yield from paste.files(f"{folder}/work", command.files or {".keep": ""})
         yield from paste.command(command.env, command.argv)
@@ -169,7 +169,7 @@ def _asking(plan: Plan, item: Evaluation) -> Iterator[str]:
 def _command(plan: Plan, item: Evaluation) -> Command | None:
     if not item.argv:
         return None
-    folder = _inputs(plan.host(item.host).workspace, item.benchmark.name)
+    folder = _inputs(plan.host(item.host).workspace, item.process)
     return TOOLS[item.benchmark.tool].command(job_of(item, plan.endpoint, folder))
 
 
