@@ -127,16 +127,16 @@ def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
     return build(case, located(site, {host: one.value for host, one in answers.items()}))
 
 
-def _place(target: Target, shelves: Shelves) -> environments.Place:
+def _place(target: Target, shelves: Shelves) -> environments.InstallTarget:
     uv = _uv() if target.is_local else None
-    return environments.Place(target.name, target.workspace or "", uv, shelves)
+    return environments.InstallTarget(target.name, target.workspace or "", uv, shelves)
 
 
 def _serving(
     case: Case,
     options: Options,
     targets: Mapping[str, Target],
-    places: Mapping[str, environments.Place],
+    places: Mapping[str, environments.InstallTarget],
 ) -> dict[str, Preparation]:
     version = options.vllm or case.vllm
     if not version:

@@ -72,7 +72,7 @@ class _Models(Strict):
 
 
 @dataclass(frozen=True)
-class Place:
+class InstallTarget:
     """Where things are made: a host, the workspace on it, and its uv where it is known.
 
     Attributes:
@@ -109,7 +109,7 @@ def serving(
     versions: Mapping[str, Mapping[Device, Environment]],
     version: str,
     device: Device,
-    place: Place,
+    place: InstallTarget,
     pins: Mapping[str, str] | None = None,
 ) -> Preparation:
     """Describe the environment that a vLLM version is served from.
@@ -147,7 +147,7 @@ def serving(
     return replace(made, vllm=version)
 
 
-def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparation:
+def tool(tools: Mapping[str, Environment], name: str, place: InstallTarget) -> Preparation:
     """Describe an evaluation tool's environment.
 
     Raises:
@@ -190,7 +190,7 @@ def model(
 def _pinned(
     name: str,
     environment: Environment,
-    place: Place,
+    place: InstallTarget,
     device: Device,
     pins: Mapping[str, str],
 ) -> Preparation:
@@ -215,7 +215,7 @@ def _pinned(
 def _environment(
     name: str,
     environment: Environment,
-    place: Place,
+    place: InstallTarget,
     stem: str,
     more: Mapping[str, object] | None = None,
 ) -> Preparation:

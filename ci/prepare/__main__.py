@@ -53,16 +53,17 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
     Raises:
         UserError: a name is unknown, or the version cannot be served here.
     """
-    place = environments.Place("localhost", workspace_of(workspace), shelves=shelves_of(workspace))
+    folder, shelves = workspace_of(workspace), shelves_of(workspace)
+    target = environments.InstallTarget("localhost", folder, shelves=shelves)
     tools = environments.load_tools(CONFIGS / "tools.yaml")
     models = environments.load_models(CONFIGS / "models.yaml")
     made: list[Preparation] = []
     if vllm:
         versions = environments.load_versions(CONFIGS / "versions.yaml")
-        made.append(environments.serving(versions, vllm, device_of(device), place))
+        made.append(environments.serving(versions, vllm, device_of(device), target))
     for name in names:
         model = environments.model(models, name, made[0]) if vllm else None
-        made.append(model or environments.tool(tools, name, place))
+        made.append(model or environments.tool(tools, name, target))
     return made
 
 

@@ -99,9 +99,9 @@ def _variables() -> str:
 def _rules() -> Iterator[str]:
     yield "## What `inv check` looks for besides"
     rows = (
-        (f"`{one.name}`", one.severity, (getdoc(one.look) or "").split("\n")[0]) for one in RULES
+        (f"`{one.name}`", one.severity, (getdoc(one.examine) or "").split("\n")[0]) for one in RULES
     )
-    yield _table(("rule", "finding", "about"), rows)
+    yield _table(("rule", "severity", "what it does"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from ci.catalog import aisbench as aisbench_confs
 from ci.catalog import datasets, environments
-from ci.catalog.environments import Place
+from ci.catalog.environments import InstallTarget
 from ci.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ CONFIGS = PROJECT / "configs"
 VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
 TOOLS = environments.load_tools(CONFIGS / "tools.yaml")
 MODELS = environments.load_models(CONFIGS / "models.yaml")
-HERE = Place("localhost", "/srv/w", "/usr/bin/uv")
+HERE = InstallTarget("localhost", "/srv/w", "/usr/bin/uv")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_versions_stand_newest_first_and_the_local_night_serves_the_first_th
 
 
 def test_the_fingerprint_tells_what_is_made_not_where():
-    there = Place("n2", "/data", None)
+    there = InstallTarget("n2", "/data", None)
     one = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
     assert environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == one.fingerprint
     others = {

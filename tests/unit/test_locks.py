@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci.catalog import environments, locks
-from ci.catalog.environments import Place
+from ci.catalog.environments import InstallTarget
 from ci.catalog.locks import Lock, Shelves
 from ci.commands.versions_lock import entries, lock
 from ci.errors import ExitCode, UserError
@@ -199,7 +199,7 @@ def test_the_projects_lock_goes_before_the_kept_one_and_a_stale_one_is_none(tmp_
 
 @pytest.fixture
 def place(tmp_path):
-    return Place("n1", "/w", None, Shelves(CONFIGS / "locks", tmp_path / "locks"))
+    return InstallTarget("n1", "/w", None, Shelves(CONFIGS / "locks", tmp_path / "locks"))
 
 
 def test_a_renewed_lock_makes_the_environment_again(place, tmp_path):
