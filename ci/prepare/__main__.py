@@ -13,7 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from ci.catalog import environments
-from ci.catalog.locks import shelves_of
+from ci.catalog.locks import lock_folders_of
 from ci.errors import LamplighterError, PreparationFailed
 from ci.inventory.this_machine import device_of
 from ci.paths import CONFIGS, workspace_of
@@ -53,8 +53,8 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
     Raises:
         UserError: a name is unknown, or the version cannot be served here.
     """
-    folder, shelves = workspace_of(workspace), shelves_of(workspace)
-    target = environments.InstallTarget("localhost", folder, shelves=shelves)
+    folder, lock_folders = workspace_of(workspace), lock_folders_of(workspace)
+    target = environments.InstallTarget("localhost", folder, lock_folders=lock_folders)
     tools = environments.load_tools(CONFIGS / "tools.yaml")
     models = environments.load_models(CONFIGS / "models.yaml")
     made: list[Preparation] = []

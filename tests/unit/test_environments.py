@@ -55,18 +55,18 @@ def test_every_entry_pins_the_version_that_it_is_named_for(version):
 
 
 @pytest.mark.parametrize(
-    ("version", "device", "said"),
+    ("version", "device", "expected"),
     [
         ("0.13.0", "cpu", ["cannot be served here", "NVIDIA GPU", "Ascend NPUs", "0.32.0"]),
         ("0.33.0", "cpu", ["cannot be served here", "NVIDIA GPU", "0.32.0"]),
         ("0.32.0", "ascend", ["cannot be served here", "AVX2", "0.11.0"]),
-        ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "one entry"]),
+        ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "Add an entry"]),
     ],
 )
-def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, device, said):
+def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, device, expected):
     with pytest.raises(UserError) as refused:
         environments.serving(VERSIONS, version, device, HERE)
-    for words in said:
+    for words in expected:
         assert words in str(refused.value)
 
 
@@ -109,7 +109,7 @@ def test_a_tool_is_proved_by_more_than_its_help(name):
 
 
 def test_an_unknown_tool_is_refused():
-    with pytest.raises(UserError, match="known: aisbench, lm_eval"):
+    with pytest.raises(UserError, match="choose one of aisbench, lm_eval"):
         environments.tool(TOOLS, "aisbnch", HERE)
 
 
