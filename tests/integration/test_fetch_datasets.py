@@ -82,7 +82,7 @@ def test_it_is_fetched_once(tmp_path, register, server):
 
 def test_something_else_is_not_kept(tmp_path, register):
     registry = register("gsm8k", "/other", {"test.jsonl": QUESTION})
-    with pytest.raises(PreparationFailed, match="checksum of test.jsonl differs"):
+    with pytest.raises(PreparationFailed, match=r"checksum of test\.jsonl differs"):
         datasets.fetch("toy", tmp_path / "cache", registry)
     assert not (tmp_path / "cache").exists()
 
