@@ -126,7 +126,7 @@ for known in VERSIONS:
 
 
 def _end_to_end(session: nox.Session, *versions: str) -> None:
-    place = environments.Place("localhost", "")
+    place = environments.InstallTarget("localhost", "")
     try:
         require_device(_device(session))
         for version in versions:

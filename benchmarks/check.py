@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ci.check.run import examine
+from ci.check.lint import examine
 from ci.paths import CASES
 
 if TYPE_CHECKING:

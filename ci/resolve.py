@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.case.model import DEVICES
 from ci.catalog import datasets, environments
-from ci.catalog.locks import Shelves, shelves_of
+from ci.catalog.locks import LockFolders, lock_folders_of
 from ci.errors import UserError
 from ci.inventory.assign import nodes_of
 from ci.inventory.this_machine import device_of
@@ -39,9 +39,9 @@ __all__ = [
     "Options",
     "device_of",
     "located",
+    "lock_folders_of",
     "planned",
     "require_datasets",
-    "shelves_of",
     "survey",
     "targets_for",
     "workspace_of",
@@ -80,7 +80,7 @@ def survey(case: Case, options: Options) -> Site:
     targets = targets_for(case, options)
     local = all(target.is_local for target in targets)
     hosts = tuple(as_written(one, one.workspace or "", alone=local) for one in targets)
-    shelves = shelves_of(options.workspace)
+    shelves = lock_folders_of(options.workspace)
     places = {one.name: _place(one, shelves) for one in targets}
     serving = _serving(case, options, {one.name: one for one in targets}, places)
     answering = [node.host for node in case.nodes if not node.headless]
@@ -127,16 +127,16 @@ def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
     return build(case, located(site, {host: one.value for host, one in answers.items()}))
 
 
-def _place(target: Target, shelves: Shelves) -> environments.Place:
+def _place(target: Target, shelves: LockFolders) -> environments.InstallTarget:
     uv = _uv() if target.is_local else None
-    return environments.Place(target.name, target.workspace or "", uv, shelves)
+    return environments.InstallTarget(target.name, target.workspace or "", uv, shelves)
 
 
 def _serving(
     case: Case,
     options: Options,
     targets: Mapping[str, Target],
-    places: Mapping[str, environments.Place],
+    places: Mapping[str, environments.InstallTarget],
 ) -> dict[str, Preparation]:
     version = options.vllm or case.vllm
     if not version:

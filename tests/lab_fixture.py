@@ -82,15 +82,15 @@ def ssh(
     )
 
 
-def said(lab: Lab, host: str, command: str) -> str:
-    """What a command on a host printed; it must succeed."""
+def output_of(lab: Lab, host: str, command: str) -> str:
+    """Return the output of a command on a host; it must succeed."""
     ended = ssh(lab, host, command)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.strip()
 
 
 def traces(lab: Lab) -> dict[str, list[str]]:
-    """What this machine has of one lab: links, namespaces, routes, mounts, processes 1."""
+    """Return what this machine has of a lab: links, namespaces, routes, mounts, processes 1."""
     commands = {
         "links": ["ip", "-o", "link"],
         "namespaces": ["ip", "netns", "list"],

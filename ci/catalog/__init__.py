@@ -1,1 +1,1 @@
-"""What can be installed, served and asked: versions, tools, models, data sets, their locks."""
+"""The versions, tools, models, datasets and lock files that nights choose from."""

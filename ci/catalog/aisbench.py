@@ -1,6 +1,6 @@
-"""Which dataset_conf AISBench has: configs/aisbench.yaml.
+"""List the values of dataset_conf that AISBench has: configs/aisbench.yaml.
 
-`python -m ci.catalog.aisbench ENVIRONMENT` writes that file anew from an environment with
+`python -m ci.catalog.aisbench ENVIRONMENT` writes that file again from an environment with
 AISBench in it, such as `~/.cache/lamplighter/envs/aisbench`.
 """
 
@@ -35,7 +35,7 @@ class _Confs(Strict):
 
 @dataclass(frozen=True)
 class Confs:
-    """The names that one version of AISBench has; `datasets` as `folder/name`."""
+    """The values of dataset_conf in a version of AISBench; `datasets` as `folder/name`."""
 
     version: str
     datasets: tuple[str, ...]
@@ -46,7 +46,7 @@ def known() -> Confs:
     """Read the project's list.
 
     Raises:
-        UserError: it is missing or unsound.
+        UserError: it is missing or invalid.
     """
     listed = config_file.load(FILE, _Confs, {})
     folders = listed.datasets.items()
@@ -55,16 +55,19 @@ def known() -> Confs:
 
 
 def installed(environment: Path) -> Confs:
-    """List what an installed AISBench has.
+    """List the values of dataset_conf that an installed AISBench has.
+
+    Args:
+        environment: folder of an environment with AISBench.
 
     Raises:
-        UserError: there is none in that environment.
+        UserError: the environment has no AISBench.
     """
     [info, *_] = [*environment.glob(f"lib/*/site-packages/{_PACKAGE}-*.dist-info"), None]
     if info is None:
         raise UserError(f"{environment}: no AISBench in it; name an environment that has it")
     configs = info.parent / "ais_bench" / "benchmark" / "configs"
-    # A few files hold nothing but parts of others.
+    # Files without a variable `*_datasets` only hold parts of others.
     confs = (
         path for path in (configs / "datasets").rglob("*.py") if b"_datasets" in path.read_bytes()
     )
@@ -74,7 +77,7 @@ def installed(environment: Path) -> Confs:
 
 
 def text_of(confs: Confs) -> str:
-    """Write the list down."""
+    """Format the list as configs/aisbench.yaml."""
     folders: dict[str, list[str]] = {}
     for conf in confs.datasets:
         folder, _, name = conf.rpartition("/")

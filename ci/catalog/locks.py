@@ -1,12 +1,12 @@
-"""Lock files: every package of an environment, pinned, for one kind of machine. Reads files.
+"""Read and write lock files: every package of an environment, pinned, for one architecture.
 
-One file per environment, device kind and machine: `vllm-0.32.0-cpu-x86_64.txt`, and for tools
-`aisbench-x86_64.txt`. They hold names and versions, no hashes: PyTorch's CPU build comes from its
-own index or from a folder of wheels, and a private index may have built its own, whose hashes are
-others. A release on the public index never changes, and what is installed is compared at night.
+There is one file per environment, device kind and architecture: `vllm-0.32.0-cpu-x86_64.txt`, and
+`aisbench-x86_64.txt` for a tool. Locks have names and versions but no hashes: PyTorch's CPU build
+comes from its own index or a folder of wheels, and a private index may have its own builds with
+other hashes. A release on the public index never changes, and a night compares what it installed.
 
-The header counts the packages and has a digest of them: a file that was cut short, or edited, is
-refused, as an environment made from half a lock installs without an error.
+The header has the number of packages and their digest. A truncated or edited file is refused,
+because half a lock would install without an error.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MACHINES = ("x86_64", "aarch64")
 PIN = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+")
 RECIPE = "# recipe: "
 CONTENT = "# packages: "
-SHOWN_CHARS = 100
+MAX_SHOWN_CHARS = 100
 RENEW = "make it again with `inv versions.lock`"
 RENEWED_AT_NIGHT = "run again: the next night makes it again"
-# Of a preparation's spec: where it is made, and from which locks.
+# Keys of a preparation's spec that are not its recipe: where it is made, and from which locks.
 NOT_RECIPE = frozenset({"path", "fingerprint", "uv", "locks"})
-# What a resolution depends on; a lock that was made from other values of these is stale.
+# Keys of a recipe that a resolution depends on; a lock made from other values is stale.
 RESOLVED_FROM = ("python", "glibc", "packages", "overrides", "torch_backend", "prefer")
 
 
@@ -45,7 +45,7 @@ class Lock:
     """The content of a lock file.
 
     Attributes:
-        recipe: what it was resolved from, see `resolution_of`.
+        recipe: identifier of the recipe that it was resolved from, see `resolution_of`.
         packages: `name==version`, sorted.
     """
 
@@ -54,12 +54,12 @@ class Lock:
 
 
 @dataclass(frozen=True)
-class Shelves:
+class LockFolders:
     """Folders of lock files.
 
     Attributes:
-        project: `configs/locks`, the same for everybody.
-        kept: this controller's own, for what the project has no lock for.
+        project: `configs/locks`, which every controller has.
+        kept: this controller's own locks, for environments that the project has no lock for.
     """
 
     project: Path
@@ -67,57 +67,56 @@ class Shelves:
 
 
 def resolution_of(recipe: Mapping[str, object]) -> str:
-    """Identify what a recipe resolves from; what is only checked or added afterwards is left out.
+    """Return an identifier of the parts of a recipe that its resolution depends on.
 
     Args:
-        recipe: an environment's, as in configs/versions.yaml.
+        recipe: the recipe of an environment, as in configs/versions.yaml.
     """
     return fingerprint_of({key: recipe[key] for key in RESOLVED_FROM if recipe.get(key)})
 
 
 def path_of(stem: str, machine: str) -> str:
-    """Name the lock file of an environment for one kind of machine."""
+    """Return the file name of an environment's lock for an architecture."""
     return f"{stem}-{machine}.txt"
 
 
 def text_of(lock: Lock, title: str) -> str:
-    """Write a lock file; `title` says what it is for and how it is made again."""
+    """Format a lock file; `title` describes its purpose and how to renew it."""
     head = [f"# {line}" for line in title.splitlines()]
     head += [RECIPE + lock.recipe, CONTENT + content_of(lock.packages)]
     return "\n".join([*head, *lock.packages, ""])
 
 
 def content_of(packages: Sequence[str]) -> str:
-    """Say what the lines of a lock are: their number, and their digest."""
+    """Return the number of packages and their digest, as in a lock's header."""
     return f"{len(packages)}, digest {digest(packages)}"
 
 
 def write(path: Path, lock: Lock, title: str) -> None:
-    """Put a lock file in place at once: another night may be reading it.
+    """Write a lock file atomically, because another night may be reading it.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not the name that another night's is written to, which would then have parts of both.
-    halfway = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    halfway.write_text(text_of(lock, title), "utf-8")
-    halfway.replace(path)
+    # Another night may write the same lock; its partial file needs another name.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text_of(lock, title), "utf-8")
+    partial.replace(path)
 
 
 def read(path: Path, renew: str = RENEW) -> Lock | None:
-    """Read a lock file; None when there is none.
+    """Read a lock file; None if it does not exist.
 
     Args:
-        path: of the file.
-        renew: how it is made again, for the error.
+        path: path of the file.
+        renew: advice on how to make it again, for the error.
 
     Returns:
-        Its content. A lock that does not count its packages has no recipe, which is stale.
+        Its content. A lock whose header has no digest gets an empty recipe, so it is stale.
 
     Raises:
-        UserError: it is not readable as a lock, or its packages are not those that its header
-            counts; says where and what to do.
+        UserError: the file is not a lock, or its packages do not match its header.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -130,15 +129,15 @@ def read(path: Path, renew: str = RENEW) -> Lock | None:
         ) from error
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise UserError(f"{path}: it cannot be read: {why}; see to that, or {renew}") from error
+        raise UserError(f"{path}: cannot be read: {why}; correct that, or {renew}") from error
     packages = _pins(path, lines, renew)
     recipe, content = _value(lines, RECIPE), _value(lines, CONTENT)
-    if not content:  # as locks were before they had it, or cut short before it
+    if not content:  # an old lock, or truncated before that line
         return Lock("", packages)
     if content != content_of(packages):
         raise UserError(
-            f"{path}: expected {content} of the packages, as its header says, got "
-            f"{content_of(packages)}: it was cut short or edited; remove the file and {renew}"
+            f"{path}: its header gives {content} of the packages, got "
+            f"{content_of(packages)}: it was truncated or edited; remove the file and {renew}"
         )
     return Lock(recipe, packages)
 
@@ -150,8 +149,8 @@ def _pins(path: Path, lines: Sequence[str], renew: str) -> tuple[str, ...]:
             continue
         if not PIN.fullmatch(line):
             raise UserError(
-                f"{path}:{number}: expected NAME==VERSION, got {line[:SHOWN_CHARS]!r}; remove the "
-                f"file and {renew}"
+                f"{path}:{number}: expected NAME==VERSION, got {line[:MAX_SHOWN_CHARS]!r}; remove "
+                f"the file and {renew}"
             )
         pins.append(line)
     return tuple(pins)
@@ -161,22 +160,22 @@ def _value(lines: Iterable[str], key: str) -> str:
     return next((line.removeprefix(key).strip() for line in lines if line.startswith(key)), "")
 
 
-def current(stem: str, resolution: str, shelves: Shelves) -> dict[str, list[str]]:
-    """Find the locks of an environment that were made from its recipe as it is now.
+def current(stem: str, resolution: str, lock_folders: LockFolders) -> dict[str, list[str]]:
+    """Find the locks of an environment that match its present recipe.
 
     Args:
-        stem: the file name up to the machine.
+        stem: the file name up to the architecture.
         resolution: see `resolution_of`.
-        shelves: the project's lock of a machine goes before the kept one.
+        lock_folders: folders of locks; the project's lock wins over the kept one.
 
     Returns:
-        Machine → packages. A stale lock is as good as none.
+        Architecture → packages. Stale locks are ignored.
 
     Raises:
-        UserError: a lock is broken.
+        UserError: a lock file is invalid.
     """
     found: dict[str, list[str]] = {}
-    for folder, renew in ((shelves.project, RENEW), (shelves.kept, RENEWED_AT_NIGHT)):
+    for folder, renew in ((lock_folders.project, RENEW), (lock_folders.kept, RENEWED_AT_NIGHT)):
         for machine in MACHINES:
             lock = read(folder / path_of(stem, machine), renew)
             if lock and lock.packages and lock.recipe == resolution and machine not in found:
@@ -185,11 +184,11 @@ def current(stem: str, resolution: str, shelves: Shelves) -> dict[str, list[str]
 
 
 def locked(item: Preparation, packages: Mapping[str, list[str]]) -> Preparation:
-    """Have an environment made from locks, which become part of its fingerprint.
+    """Add locks to an environment's spec and fingerprint.
 
     Args:
         item: the environment, with locks or without.
-        packages: machine → `name==version` of everything in it; added to those it has.
+        packages: architecture → `name==version` of every package; added to the locks it has.
     """
     known = {**cast("dict[str, list[str]]", item.spec.get("locks", {})), **packages}
     if not known:
@@ -201,43 +200,44 @@ def locked(item: Preparation, packages: Mapping[str, list[str]]) -> Preparation:
 
 
 def fingerprint_of(recipe: Mapping[str, object]) -> str:
-    """Identify what is made, wherever it is made."""
+    """Return an identifier of a recipe, the same on every host."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Say how two lists of `name==version` differ, one text per package.
+    """Compare two lists of `name==version`.
 
     Returns:
-        `six 1.16 → 1.17`, `+ six 1.17` or `- six 1.17`, by name.
+        One text per package that differs, sorted by name: `six 1.16 → 1.17`, `+ six 1.17` or
+        `- six 1.17`.
     """
     old, new = versions_in(before), versions_in(after)
-    said = []
+    lines = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
-            said.append(f"+ {name} {new[name]}")
+            lines.append(f"+ {name} {new[name]}")
         elif name not in new:
-            said.append(f"- {name} {old[name]}")
+            lines.append(f"- {name} {old[name]}")
         elif old[name] != new[name]:
-            said.append(f"{name} {old[name]} → {new[name]}")
-    return said
+            lines.append(f"{name} {old[name]} → {new[name]}")
+    return lines
 
 
 def versions_in(packages: Iterable[str]) -> dict[str, str]:
-    """Give name → version of a list of `name==version`."""
+    """Convert a list of `name==version` to name → version."""
     pairs = (line.partition("==") for line in packages)
     return {name: version for name, _, version in pairs}
 
 
 def digest(packages: Iterable[str]) -> str:
-    """Identify a list of `name==version`, whatever its order."""
+    """Return a digest of a list of `name==version`, independent of its order."""
     return hashlib.sha256("\n".join(sorted(packages)).encode()).hexdigest()[:16]
 
 
-def shelves_of(workspace: str) -> Shelves:
-    """Find the lock files: the project's, and those that this controller made for itself.
+def lock_folders_of(workspace: str) -> LockFolders:
+    """Return the folders of lock files: the project's, and this controller's own.
 
     Args:
-        workspace: as chosen; empty takes the default of this machine.
+        workspace: the chosen workspace; empty takes this machine's default.
     """
-    return Shelves(CONFIGS / "locks", Path(workspace_of(workspace)) / "locks")
+    return LockFolders(CONFIGS / "locks", Path(workspace_of(workspace)) / "locks")

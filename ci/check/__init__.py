@@ -1,1 +1,1 @@
-"""Case files → findings, as a linter prints them. Reads files; asks no host."""
+"""Check case files as a linter does. Reads files; connects to no host."""

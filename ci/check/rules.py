@@ -1,16 +1,16 @@
-"""Every rule by its name; a further one is one line here."""
+"""The list of all rules; a new rule needs one line here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ci.check import benchmark_rules, device_rules, server_rules
-from ci.check.finding import Rule
+from ci.check.diagnostic import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.check.finding import Remark, Subject
+    from ci.check.diagnostic import Remark, Subject
 
 RULES = (
     Rule("spaced-flag", "error", server_rules.spaced_flag),
@@ -32,7 +32,7 @@ RULES = (
 
 
 def remarks(subject: Subject) -> Iterator[tuple[Rule, Remark]]:
-    """What all rules say of a case."""
+    """Apply all rules to a case and yield each remark with its rule."""
     for rule in RULES:
-        for remark in rule.look(subject):
+        for remark in rule.examine(subject):
             yield rule, remark

@@ -1,4 +1,4 @@
-"""Findings → text, JSON or GitHub's workflow commands. Pure."""
+"""Write diagnostics as text, JSON or GitHub's workflow commands. Pure."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from ci.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ci.check.finding import Finding
+    from ci.check.diagnostic import Diagnostic
 
 
-def shown(findings: Sequence[Finding], files: int, form: str) -> str:
-    """Write findings in one of the forms.
+def shown(diagnostics: Sequence[Diagnostic], files: int, form: str) -> str:
+    """Write diagnostics in one of the formats.
 
     Args:
-        findings: in the order in which they are shown.
-        files: how many were checked.
+        diagnostics: in the order in which they are shown.
+        files: how many files were checked.
         form: `text`, `json` or `github`.
 
     Raises:
-        UserError: there is no such form.
+        UserError: the format is unknown.
     """
     if form not in _FORMS:
-        raise UserError(f"--format {form}: there are {', '.join(_FORMS)}")
-    return _FORMS[form](findings, files)
+        raise UserError(f"--format {form}: unknown format; choose one of {', '.join(_FORMS)}")
+    return _FORMS[form](diagnostics, files)
 
 
-def summary(findings: Sequence[Finding], files: int) -> str:
-    """Count them: `47 files: 2 errors, 5 warnings`."""
-    counts = Counter(finding.severity for finding in findings)
+def summary(diagnostics: Sequence[Diagnostic], files: int) -> str:
+    """Count the diagnostics: `47 files: 2 errors, 5 warnings`."""
+    counts = Counter(diagnostic.severity for diagnostic in diagnostics)
     parts = (
         _count(files, "file"),
         _count(counts["error"], "error"),
@@ -45,56 +45,58 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _text(findings: Sequence[Finding], files: int) -> str:
-    return "".join(f"{line}\n" for line in [*map(_line, findings), summary(findings, files)])
+def _text(diagnostics: Sequence[Diagnostic], files: int) -> str:
+    return "".join(f"{line}\n" for line in [*map(_line, diagnostics), summary(diagnostics, files)])
 
 
-def _line(finding: Finding) -> str:
-    problem = finding.problem
-    where = f"{problem.file}:{problem.line}:{problem.column}"
-    return _one_line(f"{where}: {finding.severity}: {_said(finding)} [{finding.rule}]")
+def _line(diagnostic: Diagnostic) -> str:
+    problem = diagnostic.problem
+    location = f"{problem.file}:{problem.line}:{problem.column}"
+    text = f"{diagnostic.severity}: {_text_of(diagnostic)} [{diagnostic.rule}]"
+    return _escaped(f"{location}: {text}")
 
 
-def _said(finding: Finding) -> str:
-    problem = finding.problem
+def _text_of(diagnostic: Diagnostic) -> str:
+    problem = diagnostic.problem
     return f"{problem.key}: {problem.message}" if problem.key else problem.message
 
 
-def _json(findings: Sequence[Finding], _files: int) -> str:
-    return json.dumps([_values(finding) for finding in findings], indent=2) + "\n"
+def _json(diagnostics: Sequence[Diagnostic], _files: int) -> str:
+    return json.dumps([_values(diagnostic) for diagnostic in diagnostics], indent=2) + "\n"
 
 
-def _values(finding: Finding) -> dict[str, object]:
-    problem = finding.problem
+def _values(diagnostic: Diagnostic) -> dict[str, object]:
+    problem = diagnostic.problem
     return {
         "file": problem.file,
         "line": problem.line,
         "column": problem.column,
-        "severity": finding.severity,
+        "severity": diagnostic.severity,
         "key": problem.key,
         "message": problem.message,
-        "rule": finding.rule,
+        "rule": diagnostic.rule,
     }
 
 
-def _github(findings: Sequence[Finding], files: int) -> str:
-    return "".join(f"{line}\n" for line in [*map(_command, findings), summary(findings, files)])
+def _github(diagnostics: Sequence[Diagnostic], files: int) -> str:
+    lines = [*map(_command, diagnostics), summary(diagnostics, files)]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _command(finding: Finding) -> str:
-    """A workflow command, escaped as GitHub's own toolkit does.
+def _command(diagnostic: Diagnostic) -> str:
+    """Write a workflow command, escaped as GitHub's own toolkit does.
 
     https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts
     """
-    problem = finding.problem
+    problem = diagnostic.problem
     properties = {
         "file": problem.file,
         "line": problem.line,
         "col": problem.column,
-        "title": finding.rule,
+        "title": diagnostic.rule,
     }
     written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
-    return f"::{finding.severity} {written}::{_data(_said(finding))}"
+    return f"::{diagnostic.severity} {written}::{_data(_text_of(diagnostic))}"
 
 
 def _data(text: str) -> str:
@@ -105,12 +107,12 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _one_line(text: str) -> str:
-    """Write what a terminal would take for a line's end or a command as an escape."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+def _escaped(text: str) -> str:
+    """Escape line ends and control characters, which a terminal would obey."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-_FORMS: dict[str, Callable[[Sequence[Finding], int], str]] = {
+_FORMS: dict[str, Callable[[Sequence[Diagnostic], int], str]] = {
     "text": _text,
     "json": _json,
     "github": _github,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ci.check.run import check as findings
+from ci.check.lint import check_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,6 @@ def check(paths: str, form: str, argv: Sequence[str]) -> ExitCode:
         UserError: there is no such form or path.
     """
     rest = argv[argv.index("--") + 1 :] if "--" in argv else ()
-    text, code = findings([*filter(None, paths.split(",")), *rest], form)
+    text, code = check_files([*filter(None, paths.split(",")), *rest], form)
     sys.stdout.write(text)
     return code

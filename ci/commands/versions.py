@@ -48,7 +48,7 @@ def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
     """
     versions = environments.load_versions(CONFIGS / "versions.yaml")
     kind = device_of(device)
-    place = environments.Place("localhost", workspace_of(workspace))
+    place = environments.InstallTarget("localhost", workspace_of(workspace))
     states: dict[str, State] = {}
     for version in environments.servable(versions, kind):
         item = environments.serving(versions, version, kind, place)

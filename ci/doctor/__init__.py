@@ -1,1 +1,1 @@
-"""Whether the hosts are fit for a plan: facts gathered, compared, and shown with what to do."""
+"""Examine hosts before a night: gather facts, compare them with the plan, suggest what to do."""

@@ -1,10 +1,11 @@
-"""Facts of hosts × plan → findings, for each host by itself. Pure."""
+"""Compare the facts of hosts with a plan and return findings. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.doctor import accelerators, compare, network, packages
+from ci.doctor.accelerators import accelerator_findings
+from ci.doctor.compare import differences_between_hosts
 from ci.doctor.model import Finding
 from ci.doctor.needs import (
     devices_on,
@@ -14,7 +15,9 @@ from ci.doctor.needs import (
     processes_on,
     weights_on,
 )
-from ci.doctor.wording import gib, names, owner, way_out
+from ci.doctor.network import network_findings
+from ci.doctor.packages import differences
+from ci.doctor.wording import describe_holder, gib, how_to_stop, join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,18 +26,18 @@ if TYPE_CHECKING:
     from ci.inventory.target import Target
     from ci.plan.model import Host, Plan
 
-OLDEST_PYTHON = (3, 8)
+MIN_PYTHON = (3, 8)
 CLOCK_WARNING_S = 1.0
 CLOCK_ERROR_S = 30.0
 ENVIRONMENT_BYTES = 5 * 2**30
-LEAST_DISK_BYTES = 512 * 2**20
-LEAST_SHM_BYTES = 2**30
-LEAST_MEMORY_BYTES = 2 * 2**30
-SCARCE = 0.1  # of a disk
+MIN_DISK_BYTES = 512 * 2**20
+MIN_SHM_BYTES = 2**30
+MIN_MEMORY_BYTES = 2 * 2**30
+MIN_FREE_SHARE = 0.1  # of a disk
 _ORDER = ("error", "warning", "info")
 
 
-def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of its own
+def findings_of(  # noqa: PLR0913 - each input is separate
     plan: Plan,
     facts: Mapping[str, Facts],
     *,
@@ -45,51 +48,51 @@ def check(  # noqa: PLR0913 - what was seen and what is needed, each a thing of 
     run: str = "",
     installed: Mapping[str, Packages] | None = None,
 ) -> tuple[Finding, ...]:
-    """Judge whether the hosts are fit for a plan.
+    """Check whether the hosts are fit for a plan.
 
     Args:
-        plan: what is to run on them.
-        facts: host → what `ci.remote.facts.facts.gather` gave, with `clock_offset_s` (how far
-            its clock is ahead of the controller's) and `clock_uncertainty_s`.
-        silent: host → why it could not be asked.
-        pairs: what came of connecting between hosts.
-        targets: host → its cluster file's entry, where there is one.
-        device: the kind of machine that the night serves on; empty where that is not known.
-        run: which one asks, and may be on the hosts; empty for none.
-        installed: host → environment that is there already → what is in it.
+        plan: the plan that will run on the hosts.
+        facts: host → the result of `ci.remote.facts.facts.gather`, with `clock_offset_s` (how
+            far its clock is ahead of the controller's) and `clock_uncertainty_s`.
+        silent: host → the error, for hosts that gave no facts.
+        pairs: results of the connection tests between hosts.
+        targets: host → its entry in the cluster file, if it has one.
+        device: the device kind that the night serves on; empty if unknown.
+        run: the id of the calling run, which may already hold the hosts; empty for none.
+        installed: host → existing environment → its packages.
 
     Returns:
-        The findings: errors first, then warnings; among equals in host order.
+        The findings: errors first, then warnings, then infos; within a severity in host order.
     """
-    found = [
+    findings = [
         Finding(
             host,
             "connection",
             "error",
             message.removeprefix(f"{host}: "),
-            "mend that, then run `inv doctor` again",
+            "fix the connection, then run `inv doctor` again",
         )
         for host, message in silent.items()
     ]
     for host in _hosts(plan):
         if host.name in facts:
-            found += _one(plan, host, facts[host.name])
-            found += _runs(host.name, facts[host.name], run)
+            findings += _of_host(plan, host, facts[host.name])
+            findings += _runs(host.name, facts[host.name], run)
             needed = devices_on(plan, host.name, targets.get(host.name), device)
-            found += accelerators.check(host.name, facts[host.name], needed)
-    found += compare.check(plan, facts, pairs)
-    found += packages.differences(installed or {})
-    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+            findings += accelerator_findings(host.name, facts[host.name], needed)
+    findings += differences_between_hosts(plan, facts, pairs)
+    findings += differences(installed or {})
+    return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))
 
 
 def _hosts(plan: Plan) -> list[Host]:
     return list({host.name: host for host in plan.hosts}.values())
 
 
-def _one(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
+def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from _python(host.name, facts)
     yield from _clock(host.name, facts)
-    yield from network.check(host, facts)
+    yield from network_findings(host, facts)
     yield from _ports(plan, host.name, facts)
     yield from _disk(plan, host.name, facts)
     yield from _memory(host.name, facts)
@@ -97,46 +100,46 @@ def _one(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from _weights(plan, host.name, facts)
     for name, why in facts.get("errors", {}).items():
         if name not in {"cuda", "ascend"}:
-            yield Finding(host.name, name, "warning", f"cannot be told: {why}", "look on the host")
+            yield Finding(host.name, name, "warning", f"unknown: {why}", "check it on the host")
 
 
 def _python(host: str, facts: Facts) -> Iterator[Finding]:
     version = facts.get("python") or "0"
-    if tuple(map(int, version.split(".")[:2])) < OLDEST_PYTHON:
+    if tuple(map(int, version.split(".")[:2])) < MIN_PYTHON:
         yield Finding(
             host,
             "python",
             "error",
-            f"its python3 is {version}",
+            f"python3 is {version}, expected 3.8 or later",
             "install Python 3.8 or later, or name one with `python:` in the cluster file",
         )
 
 
 def _clock(host: str, facts: Facts) -> Iterator[Finding]:
     offset_s = facts.get("clock_offset_s") or 0.0
-    surely_s = abs(offset_s) - (facts.get("clock_uncertainty_s") or 0.0)
-    if surely_s > CLOCK_WARNING_S:
+    least_offset_s = abs(offset_s) - (facts.get("clock_uncertainty_s") or 0.0)
+    if least_offset_s > CLOCK_WARNING_S:
         yield Finding(
             host,
             "clock",
-            "error" if surely_s > CLOCK_ERROR_S else "warning",
-            f"its clock is {abs(offset_s):.1f} s {'ahead of' if offset_s > 0 else 'behind'} the "
+            "error" if least_offset_s > CLOCK_ERROR_S else "warning",
+            f"the clock is {abs(offset_s):.1f} s {'ahead of' if offset_s > 0 else 'behind'} the "
             "controller's",
             "let NTP set it: `timedatectl set-ntp true`, or `chronyc makestep`",
         )
 
 
-def _runs(host: str, facts: Facts, ours: str) -> Iterator[Finding]:
-    """Another run has another workspace there, or this one could not have taken the host."""
-    for one in facts.get("runs") or ():
-        if one["run"] != ours:
+def _runs(host: str, facts: Facts, own_run: str) -> Iterator[Finding]:
+    """Report other runs on the host; they use another workspace, or the lock would prevent it."""
+    for run in facts.get("runs") or ():
+        if run["run"] != own_run:
             yield Finding(
                 host,
                 "run",
                 "error",
-                f"run {one['run']} of {one['owner'] or 'somebody'} is on it",
-                "two spoil each other's figures: wait for its end, or end it with "
-                f"`inv down --run {one['run']}`",
+                f"run {run['run']} of {run['owner'] or 'an unknown user'} is on this host",
+                "two runs distort each other's figures: wait until it ends, or stop it with "
+                f"`inv down --run {run['run']}`",
             )
 
 
@@ -146,13 +149,13 @@ def _ports(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
         holder = taken.get(str(port))
         if not holder:
             continue
-        users = [one.name for one in processes_on(plan, host) if port in ports_of(one)]
+        users = [process.name for process in processes_on(plan, host) if port in ports_of(process)]
         yield Finding(
             host,
             f"port {port}",
             "error",
-            f"{names(users)} needs it, and {owner(holder)} listens on it",
-            way_out(holder, "stop it there, or give the case another port"),
+            f"{join_names(users)} needs this port, but {describe_holder(holder)} listens on it",
+            how_to_stop(holder, "stop that process, or give the case another port"),
         )
 
 
@@ -168,43 +171,43 @@ def _disk(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
         and stamps.get(item.path.rsplit("/", 1)[-1], {}).get("fingerprint") != item.fingerprint
     ]
     left = f"{gib(free)} of {gib(total)} are free under the workspace"
-    advice = "make room there, or set another `workspace:`"
+    advice = "free some space there, or set another `workspace:`"
     if to_make and free < ENVIRONMENT_BYTES:
-        message = f"{left}, and {names(to_make)} has to be made: {gib(ENVIRONMENT_BYTES)}"
+        message = f"{left}, but making {join_names(to_make)} needs {gib(ENVIRONMENT_BYTES)}"
         yield Finding(host, "disk", "error", message, advice)
-    elif free < LEAST_DISK_BYTES:
-        yield Finding(host, "disk", "error", f"{left}: logs would not fit", advice)
-    elif free < SCARCE * total:
+    elif free < MIN_DISK_BYTES:
+        yield Finding(host, "disk", "error", f"{left}: not enough for logs", advice)
+    elif free < MIN_FREE_SHARE * total:
         yield Finding(host, "disk", "warning", left, advice)
 
 
 def _memory(host: str, facts: Facts) -> Iterator[Finding]:
     shm, free = facts.get("shm_free_bytes"), facts.get("memory_free_bytes")
-    if shm is not None and shm < LEAST_SHM_BYTES:
+    if shm is not None and shm < MIN_SHM_BYTES:
         yield Finding(
             host,
             "/dev/shm",  # noqa: S108 - named, not used
             "warning",
-            f"{gib(shm)} are free there; vLLM's processes talk through it when there are several",
+            f"{gib(shm)} are free; vLLM's processes exchange data through it",
             "remount it larger: `mount -o remount,size=16G /dev/shm`; in Docker `--shm-size`",
         )
-    if free is not None and free < LEAST_MEMORY_BYTES:
+    if free is not None and free < MIN_MEMORY_BYTES:
         message = f"{gib(free)} of {gib(facts.get('memory_bytes') or 0)} are free"
-        yield Finding(host, "memory", "warning", message, "see what holds it: `ps aux --sort -rss`")
+        yield Finding(host, "memory", "warning", message, "find what uses it: `ps aux --sort -rss`")
 
 
 def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
-    wants = [
+    starters = [
         process.name
         for process in processes_on(plan, host.name)
         if process.argv[0] == "vllm" and "PATH" not in process.env
     ]
-    if wants and not facts.get("vllm") and "vllm" not in facts.get("errors", {}):
+    if starters and not facts.get("vllm") and "vllm" not in facts.get("errors", {}):
         yield Finding(
             host.name,
             "vllm",
             "error",
-            f"{names(wants)} starts `vllm`, and there is none on the PATH of an SSH command",
+            f"{join_names(starters)} starts `vllm`, which is not on the PATH of an SSH command",
             "choose a version with --vllm, or set PATH in the case's `envs`",
         )
 
@@ -216,13 +219,13 @@ def _weights(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
             continue
         sync = f"copy them with `inv weights.sync --source {path}`"
         if not seen["exists"] and (path.startswith("/") or is_offline(plan, host)):
-            yield Finding(host, "weights", "error", f"{path} is not here", sync)
+            yield Finding(host, "weights", "error", f"{path} does not exist on this host", sync)
         elif not seen["exists"]:
-            message = f"{path} is not here: vLLM will fetch it from the hub"
-            yield Finding(host, "weights", "warning", message, "fetch it before the night")
+            message = f"{path} does not exist on this host: vLLM will download it from the hub"
+            yield Finding(host, "weights", "warning", message, "download it before the night")
         elif seen["missing"]:
-            message = f"{path} is not whole: {names(seen['missing'])} missing"
+            message = f"{path} is incomplete: {join_names(seen['missing'])} missing"
             yield Finding(host, "weights", "error", message, sync)
         elif not seen["has_config"]:
-            message = f"{path} has no config.json: that is no model folder"
-            yield Finding(host, "weights", "error", message, "name the folder that holds it")
+            message = f"{path} has no config.json, so it is not a model folder"
+            yield Finding(host, "weights", "error", message, "name the folder that has it")

@@ -1,4 +1,4 @@
-"""Ask all hosts for their facts and let them try to reach one another. Effects; over agents."""
+"""Gather facts on all hosts and test the connections between them. Effects, through agents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import Answer
 from ci.agent.ask_all import gather
-from ci.doctor.checks import check
+from ci.doctor.checks import findings_of
 from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
 from ci.doctor.needs import ports_on, weights_on
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 FACTS_S = 30.0
 REACH_S = 3.0
 ANSWER_S = 10.0
-REACHED_AT_ONCE = 200  # as ci/remote/requests/reach.py has it
+MAX_PARALLEL = 200  # as ci/remote/requests/reach.py has it
 
 Opened = dict[str, dict[str, Any]]
 
 
-def examine(  # noqa: PLR0913 - what is asked, and what is known beforehand
+def examine(  # noqa: PLR0913 - each input is separate
     agents: Mapping[str, Agent],
     plan: Plan,
     targets: Mapping[str, Target],
@@ -42,89 +42,89 @@ def examine(  # noqa: PLR0913 - what is asked, and what is known beforehand
     pairs: bool = True,
     run: str = "",
 ) -> Examination:
-    """Find out whether the hosts are fit for a plan. Changes nothing on them.
+    """Examine whether the hosts are fit for a plan, without changing anything on them.
 
     Args:
-        agents: host → agent, of the hosts that could be connected to.
-        plan: what is to run.
-        targets: host → its cluster file's entry, where there is one.
-        device: the kind of machine that the night serves on; empty where that is not known.
-        silent: host → why it could not be connected to.
-        pairs: whether the hosts try to reach one another.
-        run: which one has taken the hosts; empty for none.
+        agents: host → agent, for the hosts that could be connected to.
+        plan: the plan that will run on the hosts.
+        targets: host → its entry in the cluster file, if it has one.
+        device: the device kind that the night serves on; empty if unknown.
+        silent: host → the error, for hosts that could not be connected to.
+        pairs: whether to test the connections between the hosts.
+        run: the id of the run that holds the hosts; empty for none.
     """
-    facts, unasked = facts_of(agents, plan)
-    unasked = {**(silent or {}), **unasked}
+    facts, no_facts = facts_of(agents, plan)
+    no_facts = {**(silent or {}), **no_facts}
     answering = {host: agents[host] for host in facts}
-    tried = reach_all(answering, plan) if pairs else ()
-    findings = check(
+    results = reach_all(answering, plan) if pairs else ()
+    findings = findings_of(
         plan,
         facts,
-        silent=unasked,
-        pairs=tried,
+        silent=no_facts,
+        pairs=results,
         targets=targets,
         device=device,
         run=run,
         installed=installed_before(answering, plan, facts),
     )
-    return Examination(facts=facts, silent=unasked, pairs=tried, findings=findings)
+    return Examination(facts=facts, silent=no_facts, pairs=results, findings=findings)
 
 
 def facts_of(agents: Mapping[str, Agent], plan: Plan) -> tuple[dict[str, Facts], dict[str, str]]:
     """Gather every host's facts in one round trip.
 
     Returns:
-        Host → facts, with the clock's offset; and host → why it gave none.
+        Host → facts with the clock's offset, and host → error for those that gave none.
     """
-    asked: dict[str, tuple[float, Future[Answer]]] = {}
-    came: dict[str, float] = {}
+    requests: dict[str, tuple[float, Future[Answer]]] = {}
+    received_s: dict[str, float] = {}
     for host, agent in agents.items():
-        sent = time.time()
+        sent_s = time.time()
         future = agent.ask(
             "facts",
             workspace=_workspace(plan, host, agent),
             ports=list(ports_on(plan, host)),
             paths=list(weights_on(plan, host)),
         )
-        future.add_done_callback(functools.partial(_note_time, came, host))
-        asked[host] = (sent, future)
+        future.add_done_callback(functools.partial(_note_time, received_s, host))
+        requests[host] = (sent_s, future)
     outcomes = gather(
-        ((host, agents[host], "facts", future) for host, (_, future) in asked.items()), FACTS_S
+        ((host, agents[host], "facts", future) for host, (_, future) in requests.items()), FACTS_S
     )
     facts: dict[str, Facts] = {}
     for host, outcome in outcomes.items():
         if isinstance(outcome, Answer):
-            back = came.get(host, time.time())
-            facts[host] = {**outcome.value, **clock(outcome.value, asked[host][0], back)}
-    silent = {h: str(one) for h, one in outcomes.items() if isinstance(one, LamplighterError)}
+            back_s = received_s.get(host, time.time())
+            facts[host] = {**outcome.value, **clock(outcome.value, requests[host][0], back_s)}
+    silent = {h: str(error) for h, error in outcomes.items() if isinstance(error, LamplighterError)}
     return facts, silent
 
 
 def clock(facts: Facts, sent_s: float, back_s: float) -> Facts:
-    """Work out how far a host's clock is ahead of ours, as NTP does.
+    """Compute how far a host's clock is ahead of the controller's, as NTP does.
 
     Args:
-        facts: with `time_s`, its clock when it began, and `took_s`, how long it worked.
-        sent_s: our clock when the question left.
-        back_s: our clock when the answer came.
+        facts: with `time_s`, the host's clock when it started, and `took_s`, how long it worked.
+        sent_s: the controller's clock when it sent the request.
+        back_s: the controller's clock when it received the answer.
     """
-    way_s = max(0.0, back_s - sent_s - float(facts["took_s"]))
-    offset_s = float(facts["time_s"]) - (sent_s + way_s / 2)
-    return {"clock_offset_s": offset_s, "clock_uncertainty_s": way_s / 2}
+    transit_s = max(0.0, back_s - sent_s - float(facts["took_s"]))
+    offset_s = float(facts["time_s"]) - (sent_s + transit_s / 2)
+    return {"clock_offset_s": offset_s, "clock_uncertainty_s": transit_s / 2}
 
 
 def reach_all(agents: Mapping[str, Agent], plan: Plan) -> tuple[Pair, ...]:
-    """Let every host connect to every other on the plan's ports there, and one more.
+    """Test the connections from every host to every other, on the plan's ports and one more.
 
-    What cannot listen or cannot try is left out: its facts say why.
+    Hosts that cannot listen or connect are left out; their facts have the reason.
     """
     addresses = {host.name: host.address for host in plan.hosts if host.name in agents}
-    if len(addresses) < 2:  # noqa: PLR2004 - nobody to reach
+    if len(addresses) < 2:  # noqa: PLR2004 - there is no pair
         return ()
     most = sum(len(ports_on(plan, host)) + 1 for host in addresses)
-    patience_s = REACH_S * math.ceil(most / REACHED_AT_ONCE) + ANSWER_S
-    with _listening(agents, addresses, plan, patience_s + ANSWER_S) as opened:
-        wishes = {host: _targets(host, addresses, opened) for host in addresses}
+    timeout_s = REACH_S * math.ceil(most / MAX_PARALLEL) + ANSWER_S
+    with _listening(agents, addresses, plan, timeout_s + ANSWER_S) as opened:
+        targets = {host: _targets(host, addresses, opened) for host in addresses}
         outcomes = gather(
             [
                 (
@@ -133,19 +133,22 @@ def reach_all(agents: Mapping[str, Agent], plan: Plan) -> tuple[Pair, ...]:
                     "reach",
                     agents[host].ask(
                         "reach",
-                        targets=[[address, port, word] for _, address, port, word in wishes[host]],
+                        targets=[
+                            [address, port, greeting]
+                            for _, address, port, greeting in targets[host]
+                        ],
                         timeout_s=REACH_S,
                     ),
                 )
                 for host in addresses
             ],
-            patience_s,
+            timeout_s,
         )
     return tuple(
-        Pair(host, target, address, port, one["outcome"], one["detail"])
+        Pair(host, target, address, port, result["outcome"], result["detail"])
         for host, outcome in outcomes.items()
         if isinstance(outcome, Answer)
-        for (target, address, port, _), one in zip(wishes[host], outcome.value, strict=True)
+        for (target, address, port, _), result in zip(targets[host], outcome.value, strict=True)
     )
 
 
@@ -153,8 +156,8 @@ def reach_all(agents: Mapping[str, Agent], plan: Plan) -> tuple[Pair, ...]:
 def _listening(
     agents: Mapping[str, Agent], addresses: Mapping[str, str], plan: Plan, seconds: float
 ) -> Iterator[Opened]:
-    """Have every host listen meanwhile; what is not closed in time ends by itself."""
-    asked = [
+    """Let every host listen inside the context; listeners end by themselves after `seconds`."""
+    requests = [
         (
             host,
             agents[host],
@@ -165,8 +168,8 @@ def _listening(
         )
         for host, address in addresses.items()
     ]
-    outcomes = gather(asked, ANSWER_S)
-    opened = {host: one.value for host, one in outcomes.items() if isinstance(one, Answer)}
+    outcomes = gather(requests, ANSWER_S)
+    opened = {host: answer.value for host, answer in outcomes.items() if isinstance(answer, Answer)}
     try:
         yield opened
     finally:
@@ -175,28 +178,28 @@ def _listening(
                 host,
                 agents[host],
                 "close_ports",
-                agents[host].ask("close_ports", pid=one["pid"], began=one["began"]),
+                agents[host].ask("close_ports", pid=listener["pid"], began=listener["began"]),
             )
-            for host, one in opened.items()
+            for host, listener in opened.items()
         ]
         gather(closing, ANSWER_S)
 
 
-def _note_time(came: dict[str, float], host: str, _: Future[Answer]) -> None:
-    came[host] = time.time()
+def _note_time(received_s: dict[str, float], host: str, _: Future[Answer]) -> None:
+    received_s[host] = time.time()
 
 
 def _targets(
     host: str, addresses: Mapping[str, str], opened: Opened
 ) -> list[tuple[str, str, int, str]]:
     return [
-        (other, addresses[other], port, one["greeting"])
-        for other, one in opened.items()
+        (other, addresses[other], port, listener["greeting"])
+        for other, listener in opened.items()
         if other != host
-        for port in one["ports"]
+        for port in listener["ports"]
     ]
 
 
 def _workspace(plan: Plan, host: str, agent: Agent) -> str:
-    named = [one.workspace for one in plan.hosts if one.name == host]
-    return agent.workspace or (named[0] if named else plan.workspace)
+    planned = [target.workspace for target in plan.hosts if target.name == host]
+    return agent.workspace or (planned[0] if planned else plan.workspace)

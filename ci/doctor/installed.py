@@ -1,4 +1,4 @@
-"""Ask hosts what is installed where a plan's processes run from. Effects; over agents."""
+"""List the packages that a plan's processes run with. Effects, through agents."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LIST_S = 60.0
 
 
 def installed_on(agents: Mapping[str, Agent], plan: Plan) -> dict[str, Packages]:
-    """List what is installed in every environment of a plan, as it is now.
+    """List the packages that are now installed in every environment of a plan.
 
     Args:
         agents: host → agent.
-        plan: its environments, and `vllm` where it is started from a host's PATH.
+        plan: its environments count, and the `vllm` on a host's PATH where the plan starts that.
 
     Returns:
         Host → environment → packages.
@@ -34,20 +34,24 @@ def installed_on(agents: Mapping[str, Agent], plan: Plan) -> dict[str, Packages]
         ConnectionLost, CommandTimedOut, SeveralFailed: hosts did not answer.
     """
     wanted = {host: {**_made(plan, host), **_own(plan, host)} for host in agents}
-    return _listed(agents, wanted)
+    return _list_packages(agents, wanted)
 
 
 def installed_before(
     agents: Mapping[str, Agent], plan: Plan, facts: Mapping[str, Facts]
 ) -> dict[str, Packages]:
-    """List what is installed in the environments that are there already, on several hosts.
+    """List the packages of the environments that several hosts already have.
 
-    What is not current is left out: a night makes it first. So is a host that does not answer.
+    Outdated environments are left out, because a night makes them first. Hosts that do not answer
+    are left out too.
 
     Args:
-        agents: host → agent, of the hosts that have facts.
-        plan: what is to run.
+        agents: host → agent, for the hosts that have facts.
+        plan: the plan that will run on the hosts.
         facts: host → facts.
+
+    Returns:
+        Host → environment → packages.
     """
     current = {host: _current(plan, host, facts[host]) for host in agents}
     several = {
@@ -60,16 +64,18 @@ def installed_before(
         host: {name: path for name, path in names.items() if name in several}
         for host, names in current.items()
     }
-    return _listed(agents, wanted, partly=True)
+    return _list_packages(agents, wanted, partly=True)
 
 
-def _listed(
+def _list_packages(
     agents: Mapping[str, Agent],
     wanted: Mapping[str, Mapping[str, str | None]],
     *,
     partly: bool = False,
 ) -> dict[str, Packages]:
-    paths = {host: sorted({one for one in names.values() if one}) for host, names in wanted.items()}
+    paths = {
+        host: sorted({path for path in names.values() if path}) for host, names in wanted.items()
+    }
     outcomes = gather(
         (
             (host, agents[host], "packages", agents[host].ask("packages", paths=paths[host]))
@@ -79,8 +85,10 @@ def _listed(
         LIST_S,
     )
     if partly:
-        outcomes = {host: one for host, one in outcomes.items() if isinstance(one, Answer)}
-    values = {host: one.value for host, one in all_of(outcomes).items()}
+        outcomes = {
+            host: outcome for host, outcome in outcomes.items() if isinstance(outcome, Answer)
+        }
+    values = {host: answer.value for host, answer in all_of(outcomes).items()}
     return {
         host: {name: _packages(values[host].get(path)) for name, path in names.items()}
         for host, names in wanted.items()
@@ -88,8 +96,8 @@ def _listed(
     }
 
 
-def _packages(found: list[str] | None) -> tuple[str, ...] | None:
-    return None if found is None else tuple(found)
+def _packages(listed: list[str] | None) -> tuple[str, ...] | None:
+    return None if listed is None else tuple(listed)
 
 
 def _made(plan: Plan, host: str) -> dict[str, str]:
@@ -101,14 +109,18 @@ def _made(plan: Plan, host: str) -> dict[str, str]:
 
 
 def _own(plan: Plan, host: str) -> dict[str, str | None]:
-    """The host's own vLLM; None where a PATH of the case leads to it, which is not followed."""
+    """Return the path of the host's own vLLM; None where the case sets PATH: it is not searched."""
     ours = tuple(f"{path}/" for path in _made(plan, host).values())
     started = [
         process
         for process in processes_on(plan, host)
         if process.argv[0].rsplit("/", 1)[-1] == "vllm" and not process.argv[0].startswith(ours)
     ]
-    known = [one.argv[0] for one in started if "/" in one.argv[0] or "PATH" not in one.env]
+    known = [
+        process.argv[0]
+        for process in started
+        if "/" in process.argv[0] or "PATH" not in process.env
+    ]
     return {PATH_VLLM: known[0] if known else None} if started else {}
 
 

@@ -1,4 +1,4 @@
-"""What an examination of hosts gives. Values only."""
+"""The results of examining hosts. Values only."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "info"]
 Facts = dict[str, Any]
-# Environment → `name==version` of everything that is installed in it; None where nobody knows.
+# Environment → `name==version` of everything installed in it; None if unknown.
 Packages = dict[str, tuple[str, ...] | None]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something worth knowing. An error would spoil the night.
+    """A result of the examination. An error would make a night fail or its results invalid.
 
     Attributes:
-        host: its name in the plan; empty for what concerns several hosts together.
-        subject: what it is about, e.g. `clock`, `port 8000`, `weights`.
+        host: the host's name in the plan; empty if it concerns several hosts together.
+        subject: the thing examined, e.g. `clock`, `port 8000`, `weights`.
+        severity: `error`, `warning` or `info`.
+        message: what was found.
         advice: what to do; may be empty for an info.
     """
 
@@ -33,7 +35,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Pair:
-    """What came of connecting from one host to another; `outcome` as `reach.reach` words it."""
+    """The result of connecting from one host to another.
+
+    Attributes:
+        source: the host that connected.
+        target: the host that listened.
+        address: the target's address.
+        port: the target's port.
+        outcome: as `ci.remote.requests.reach` returns it; `ok` for success.
+        detail: the error's text; may be empty.
+    """
 
     source: str
     target: str
@@ -45,12 +56,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found.
+    """The result of examining all hosts of a plan.
 
     Attributes:
-        facts: host → facts, of those that answered.
-        silent: host → why it could not be asked.
-        pairs: every connection that was tried between two hosts.
+        facts: host → facts, for the hosts that answered.
+        silent: host → the error, for hosts that gave no facts.
+        pairs: every connection test between two hosts.
+        findings: errors first, then warnings, then infos.
     """
 
     facts: Mapping[str, Facts]
@@ -60,5 +72,5 @@ class Examination:
 
     @property
     def ok(self) -> bool:
-        """Nothing stands in the way of a night."""
+        """Return whether there is no error."""
         return not any(finding.severity == "error" for finding in self.findings)

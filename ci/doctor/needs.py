@@ -1,4 +1,4 @@
-"""Plan → what each of its hosts has to have: ports, accelerators, weights, environments. Pure."""
+"""List what a plan needs on each host: ports, accelerators, weights, environments. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 @dataclass(frozen=True)
 class Devices:
-    """Which accelerators a host has to have.
+    """The accelerators that a plan needs on a host.
 
     Attributes:
         kind: cuda or ascend; empty for none.
         count: how many the plan uses there.
-        chosen: which ones, as `*_VISIBLE_DEVICES` counts; the first ones unless the case says.
-            Those that it names by UUID are not among them.
-        declared: how many the cluster file says that there are, None where it says nothing.
+        chosen: their indices, as in `*_VISIBLE_DEVICES`; the first ones unless the case chooses.
+            Devices that the case names by UUID are not included.
+        declared: the number in the cluster file; None if it gives none.
     """
 
     kind: str
@@ -34,46 +34,47 @@ class Devices:
 
 
 def processes_on(plan: Plan, host: str) -> tuple[Process, ...]:
-    """The plan's processes on a host."""
+    """Return the plan's processes on a host."""
     return tuple(process for process in plan.everything if process.host == host)
 
 
 def ports_of(process: Process) -> tuple[int, ...]:
-    """Every port that a process listens on; a headless one has no API port."""
+    """Return every port that a process listens on; a headless server has no API port."""
     return (*(() if process.headless else (process.port,)), *process.ports)
 
 
 def ports_on(plan: Plan, host: str) -> tuple[int, ...]:
-    """Every port that the plan's processes listen on there."""
+    """Return every port that the plan's processes listen on at a host, sorted."""
     ports = {port for process in processes_on(plan, host) for port in ports_of(process)}
     return tuple(sorted(ports))
 
 
 def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Devices:
-    """Which accelerators the plan uses there.
+    """Return the accelerators that the plan uses on a host.
 
     Args:
         plan: the plan.
         host: the host's name.
-        target: what its cluster file says; None where there is none.
-        device: the kind that the night serves on; empty takes the case's, then the file's.
+        target: the host's entry in the cluster file; None if it has none.
+        device: the device kind that the night serves on; empty takes the case's, then the cluster
+            file's.
     """
-    said = target.accelerator if target else None
-    kind = device or plan.case.device or (said.kind if said else "")
+    declared = target.accelerator if target else None
+    kind = device or plan.case.device or (declared.kind if declared else "")
     if kind not in VISIBLE or not processes_on(plan, host):
         return Devices("", 0, (), None)
     shown = [visible(process.env, kind) for process in plan.processes if process.host == host]
     named = {device for devices in shown for device in devices or ()}
     if shown and not named and None not in shown:
-        return Devices("", 0, (), None)  # every server is shown that there is none
+        return Devices("", 0, (), None)  # every server has an empty list of visible devices
     count = len(named) or plan.case.npu_per_node
-    declared = said.count if said and said.kind == kind else None
+    declared_count = declared.count if declared and declared.kind == kind else None
     chosen = tuple(sorted(indices(tuple(named)))) if named else tuple(range(count))
-    return Devices(kind, count, chosen, declared)
+    return Devices(kind, count, chosen, declared_count)
 
 
 def weights_on(plan: Plan, host: str) -> tuple[str, ...]:
-    """Folders and hub names of models that have to be there already."""
+    """Return the folders and hub names of models that must exist on a host before the night."""
     made = {item.path for item in plan.preparations if item.kind == "model"}
     made |= {item.name for item in plan.preparations if item.kind == "model"}
     named = {model_of(process.argv) for process in processes_on(plan, host)}
@@ -81,7 +82,7 @@ def weights_on(plan: Plan, host: str) -> tuple[str, ...]:
 
 
 def is_offline(plan: Plan, host: str) -> bool:
-    """Whether nothing will be fetched from a hub there."""
+    """Return whether the host's processes run with the hub offline."""
     return any(
         process.env.get(name, "0") not in {"", "0"}
         for process in processes_on(plan, host)
@@ -90,7 +91,7 @@ def is_offline(plan: Plan, host: str) -> bool:
 
 
 def environment_of(process: Process, workspace: str) -> str | None:
-    """Name the environment of ours that a process runs from; None for the host's own."""
+    """Return the name of our environment that a process runs from; None for the host's own."""
     root = f"{workspace}/envs/"
     program = process.argv[0]
     return program.removeprefix(root).split("/")[0] if program.startswith(root) else None

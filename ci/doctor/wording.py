@@ -1,4 +1,4 @@
-"""How the doctor says things: sizes, lists of hosts, owners of processes. Pure."""
+"""Format sizes, lists of hosts and processes for the doctor's messages. Pure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LISTED = 4
-COMMAND_CHARS = 100
+MAX_NAMES = 4
+MAX_COMMAND_CHARS = 100
 
 
 def gib(size_bytes: float) -> str:
-    """Say a size."""
+    """Format a size in GiB."""
     return f"{size_bytes / 2**30:.1f} GiB"
 
 
-def names(listed: Sequence[str]) -> str:
-    """List a few names, and count the rest."""
-    rest = len(listed) - LISTED
-    return ", ".join(listed) if rest <= 1 else f"{', '.join(listed[:LISTED])} and {rest} more"
+def join_names(listed: Sequence[str]) -> str:
+    """Join the first few names, and count the rest."""
+    rest = len(listed) - MAX_NAMES
+    return ", ".join(listed) if rest <= 1 else f"{', '.join(listed[:MAX_NAMES])} and {rest} more"
 
 
-def owner(holder: Mapping[str, Any]) -> str:
-    """Say who a process is."""
+def describe_holder(holder: Mapping[str, Any]) -> str:
+    """Describe the process that holds a port or an accelerator: pid, user and command."""
     if holder.get("pid") is None:
-        return str(holder.get("command") or "somebody")
+        return str(holder.get("command") or "an unknown process")
     command = str(holder.get("command") or "")
-    shown = command if len(command) <= COMMAND_CHARS else f"{command[:COMMAND_CHARS]}…"
-    ours = f", ours: {holder['run']}" if holder.get("run") else ""
+    shown = command if len(command) <= MAX_COMMAND_CHARS else f"{command[:MAX_COMMAND_CHARS]}…"
+    run = f", of run {holder['run']}" if holder.get("run") else ""
     user = f" of {holder['user']}" if holder.get("user") else ""
-    return f"pid {holder['pid']}{user} ({shown}{ours})"
+    return f"pid {holder['pid']}{user} ({shown}{run})"
 
 
-def way_out(holder: Mapping[str, Any], otherwise: str) -> str:
-    """Say how to be rid of a process."""
+def how_to_stop(holder: Mapping[str, Any], otherwise: str) -> str:
+    """Suggest how to stop a process: end its run, or `otherwise` if it belongs to none."""
     run = str(holder.get("run") or "").partition("/")[0]
-    return f"end that run with `inv down --run {run}`" if run else otherwise
+    return f"stop that run with `inv down --run {run}`" if run else otherwise

@@ -1,1 +1,1 @@
-"""A plan as a LeaderWorkerSet: rendered here, and handed to a cluster by kubectl."""
+"""Render a plan as a LeaderWorkerSet, and apply it to a cluster with kubectl."""

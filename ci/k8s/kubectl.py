@@ -1,4 +1,4 @@
-"""Hands rendered manifests to a cluster: every effect of this package goes through kubectl."""
+"""Apply, delete and follow rendered manifests with kubectl, the only effects of this package."""
 
 from __future__ import annotations
 
@@ -14,47 +14,55 @@ if TYPE_CHECKING:
 ANSWER_S = 120.0
 DELETED_S = 300.0
 LABEL = "leaderworkerset.sigs.k8s.io/name"
-MOST_PODS = 64  # kubectl follows no more than 5 logs at once unless told
+MAX_PODS = 64  # kubectl follows 5 logs at once by default
 _ADVICE = {
     "no matches for kind": "install LeaderWorkerSet in the cluster first: https://lws.sigs.k8s.io",
-    "namespaces": "make the namespace, or mend --namespace",
-    "connection to the server": "is the cluster up, and KUBECONFIG the right one?",
-    "forbidden": "your account in the cluster may not do that; ask who runs it",
+    "namespaces": "create the namespace, or correct --namespace",
+    "connection to the server": "check that the cluster is up and KUBECONFIG is right",
+    "forbidden": "your account may not do that; ask the cluster's administrator",
 }
 
 
 def apply(manifest: str, *, context: str = "") -> str:
-    """Make the cluster what a manifest says.
+    """Apply a manifest to a cluster.
 
     Args:
-        manifest: from `ci.k8s.render`; it names its own namespace.
-        context: of the kubeconfig; empty takes the current one.
+        manifest: from `ci.k8s.render`; it contains its namespace.
+        context: context of the kubeconfig; empty takes the current context.
 
     Returns:
-        What kubectl says of each object.
+        kubectl's output, a line per object.
 
     Raises:
-        UserError: there is no kubectl.
-        InfrastructureError: it failed, or did not answer in time.
+        UserError: kubectl is not installed.
+        InfrastructureError: kubectl failed or timed out.
     """
-    return _answer([*_kubectl(context), "apply", "-f", "-"], ANSWER_S, manifest)
+    return _output([*_kubectl(context), "apply", "-f", "-"], ANSWER_S, manifest)
 
 
 def delete(name: str, namespace: str, *, context: str = "") -> str:
-    """Take a LeaderWorkerSet away, with its Service and ConfigMap; what is not there is no error.
+    """Delete a LeaderWorkerSet, its Service and its ConfigMap; missing objects are no error.
+
+    Args:
+        name: name of the LeaderWorkerSet.
+        namespace: its namespace.
+        context: context of the kubeconfig; empty takes the current context.
+
+    Returns:
+        kubectl's output, a line per object.
 
     Raises:
-        UserError: there is no kubectl.
-        InfrastructureError: it failed, or the pods did not end in time.
+        UserError: kubectl is not installed.
+        InfrastructureError: kubectl failed, or the pods did not end in time.
     """
     objects = [
         f"leaderworkersets.leaderworkerset.x-k8s.io/{name}",
         f"service/{name}-endpoint",
         f"configmap/{name}-plan",
     ]
-    patience = ["--ignore-not-found", "--cascade=foreground", f"--timeout={DELETED_S:g}s"]
-    argv = [*_kubectl(context), "-n", namespace, "delete", *objects, *patience]
-    return _answer(argv, DELETED_S + ANSWER_S)
+    options = ["--ignore-not-found", "--cascade=foreground", f"--timeout={DELETED_S:g}s"]
+    argv = [*_kubectl(context), "-n", namespace, "delete", *objects, *options]
+    return _output(argv, DELETED_S + ANSWER_S)
 
 
 def logs(
@@ -65,53 +73,54 @@ def logs(
     follow: bool = False,
     context: str = "",
 ) -> None:
-    """Print the logs of all pods, each line under its pod's name, or of one host's pods.
+    """Print the logs of all pods, or of a host's pods, each line with the pod's name.
 
     Args:
-        name: of the LeaderWorkerSet.
-        namespace: where it is.
-        host: the index of a host in the plan; None for all.
-        follow: go on as they grow, until interrupted or the pods are gone.
-        context: of the kubeconfig.
+        name: name of the LeaderWorkerSet.
+        namespace: its namespace.
+        host: the index of a host in the plan; None for all hosts.
+        follow: follow the logs until interrupted or until the pods end.
+        context: context of the kubeconfig; empty takes the current context.
 
     Raises:
-        UserError: there is no kubectl.
-        InfrastructureError: it failed; its own message is on the terminal already.
+        UserError: kubectl is not installed.
+        InfrastructureError: kubectl failed; its message is already on the terminal.
     """
     selector = f"{LABEL}={name}"
     if host is not None:
         selector += f",leaderworkerset.sigs.k8s.io/worker-index={host}"
     argv = [*_kubectl(context), "-n", namespace, "logs", "-l", selector, "--prefix", "--tail=-1"]
-    argv += [f"--max-log-requests={MOST_PODS}", "--follow"] if follow else []
+    argv += [f"--max-log-requests={MAX_PODS}", "--follow"] if follow else []
     code = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL).returncode
     if code:
         raise InfrastructureError(f"kubectl logs of {name} in {namespace} ended with {code}")
 
 
 def _kubectl(context: str) -> list[str]:
-    found = shutil.which("kubectl")
-    if not found:
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
         raise UserError(
             "kubectl is not on the PATH: install it (https://kubernetes.io/docs/tasks/tools/), or "
-            "write the manifest with `inv k8s.render` and apply it where kubectl is",
+            "write the manifest with `inv k8s.render` and apply it on a machine with kubectl",
         )
-    return [found, *(["--context", context] if context else [])]
+    return [kubectl, *(["--context", context] if context else [])]
 
 
-def _answer(argv: Sequence[str], timeout_s: float, text: str = "") -> str:
-    what = f"kubectl {next(word for word in ('apply', 'delete') if word in argv)}"
+def _output(argv: Sequence[str], timeout_s: float, text: str = "") -> str:
+    command = f"kubectl {next(word for word in ('apply', 'delete') if word in argv)}"
     try:
-        done = subprocess.run(
+        ended = subprocess.run(
             argv, check=False, capture_output=True, text=True, input=text, timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
         raise InfrastructureError(
-            f"{what}: no answer within {timeout_s:g} s; look at the cluster with kubectl get pods",
+            f"{command}: no answer within {timeout_s:g} s; check the cluster with kubectl get pods",
         ) from None
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        advice = next((more for sign, more in _ADVICE.items() if sign in said), "")
+    if ended.returncode:
+        output = (ended.stderr or ended.stdout).strip()
+        advice = next((advice for words, advice in _ADVICE.items() if words in output), "")
         raise InfrastructureError(
-            f"{what} ended with {done.returncode}: {said}" + (f"; {advice}" if advice else ""),
+            f"{command} ended with {ended.returncode}: {output}"
+            + (f"; {advice}" if advice else ""),
         )
-    return done.stdout
+    return ended.stdout

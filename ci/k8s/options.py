@@ -1,4 +1,4 @@
-"""What the operator chooses of a rendered plan, checked as Kubernetes would. Pure."""
+"""The operator's options for a rendered plan, validated as Kubernetes would. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ci.errors import UserError
 if TYPE_CHECKING:
     from ci.case.model import Case
 
-# Ascend's own device plugin; Huawei Cloud's clusters name theirs huawei.com/ascend-1980.
+# The name in Ascend's device plugin; Huawei Cloud's clusters use huawei.com/ascend-1980.
 RESOURCES = {"ascend": "huawei.com/Ascend910", "cuda": "nvidia.com/gpu"}
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-# LeaderWorkerSet makes labels of the name with a number and a hash behind it.
-LONGEST_NAME = 45
+# LeaderWorkerSet makes labels of the name, a number and a hash.
+MAX_NAME_CHARS = 45
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -28,29 +28,29 @@ _VALUE = re.compile(r"([A-Za-z0-9]([-\w.]*[A-Za-z0-9])?)?")
 
 @dataclass(frozen=True)
 class Options:
-    """How a plan becomes pods. An empty text leaves a thing out, or to its default.
+    """Options for rendering a plan as pods. An empty text means the default, or none.
 
     Attributes:
-        namespace: where the pods are.
-        image: that has vLLM, with `python3` on its PATH.
+        namespace: namespace of all objects.
+        image: container image with vLLM, and `python3` on its PATH.
         pvc: a PersistentVolumeClaim with models, which all pods mount.
-        name: of the LeaderWorkerSet; empty makes it of the case's.
-        replicas: how many groups, each of which runs the whole plan.
-        mount: where the claim is mounted; the workspace is `lamplighter` in it.
-        workdir: where the processes start, from which a router's script is found; empty leaves it
-            to the image.
-        shm: the most that /dev/shm may hold; it counts as the container's memory.
-        memory: the container's, as a quantity such as `512Gi`.
-        cpu: the container's, as a quantity such as `64`.
-        device: the accelerators' kind; empty takes the case's.
-        resource: what the cluster calls an accelerator; empty is the kind's usual name.
+        name: name of the LeaderWorkerSet; empty derives it from the case's name.
+        replicas: number of groups; each runs the whole plan.
+        mount: folder where the claim is mounted; the workspace is `lamplighter` in it.
+        workdir: working folder of the processes, in which a router's script is looked up; empty
+            takes the image's.
+        shm: size limit of /dev/shm; it counts as the container's memory.
+        memory: memory of the container, as a quantity such as `512Gi`.
+        cpu: CPUs of the container, as a quantity such as `64`.
+        device: the device kind; empty takes the case's.
+        resource: the cluster's resource name for an accelerator; empty takes the usual name.
         interface: the pods' network interface.
-        secret: a Secret that holds, under their own names, the variables that look secret.
-        pull_secret: a Secret with which the image is pulled.
-        tolerations: each `KEY[=VALUE]:EFFECT`, with which pods may run on tainted nodes.
-        node_selector: each `KEY=VALUE` that a node has to be labelled with.
-        host_paths: folders of the node that pods see read-only, under the same path.
-        grace_s: how long the servers have to end.
+        secret: a Secret with the variables that look secret, under their own names.
+        pull_secret: a Secret for pulling the image.
+        tolerations: each `KEY[=VALUE]:EFFECT`; lets pods run on tainted nodes.
+        node_selector: each `KEY=VALUE`; a label that nodes must have.
+        host_paths: folders of the node, mounted read-only in pods under the same path.
+        grace_s: seconds that servers get to end before they are killed.
     """
 
     namespace: str
@@ -75,52 +75,52 @@ class Options:
 
 
 def name_of(case: Case, options: Options) -> str:
-    """Name the LeaderWorkerSet: as chosen, else after the case."""
+    """Return the name of the LeaderWorkerSet: the chosen one, else derived from the case's name."""
     if options.name:
         return options.name
     words = re.sub(r"[^a-z0-9]+", "-", case.name.lower()).strip("-")
     name = words if words[:1].isalpha() else f"case-{words}"
-    return name[:LONGEST_NAME].strip("-")
+    return name[:MAX_NAME_CHARS].strip("-")
 
 
 def accelerators(case: Case, options: Options) -> tuple[str, int] | None:
-    """What one pod needs of accelerators: the resource's name and how many; None of a CPU.
+    """Return the resource name and the number of accelerators of a pod; None for a CPU.
 
     Raises:
-        UserError: the kind is not known, or how many it needs.
+        UserError: the device kind or the number is unknown.
     """
     kind = options.device or case.device or ""
     if kind and kind not in DEVICES:
-        raise UserError(f"--device {kind}: known are {', '.join(DEVICES)}")
+        raise UserError(f"--device {kind}: unknown; choose one of {', '.join(DEVICES)}")
     if kind == "cpu" and not options.resource:
         return None
     resource = options.resource or RESOURCES.get(kind)
     if not resource:
         raise UserError(
-            f"{case.path}: device: which accelerators the pods need is not told; give --device "
-            f"({', '.join(DEVICES)}), or --resource with the cluster's own name for them",
+            f"{case.path}: device: not set, so the pods' accelerators are unknown; give --device "
+            f"({', '.join(DEVICES)}), or --resource with the cluster's name for them",
         )
     if not case.npu_per_node:
         raise UserError(
-            f"{case.path}: npu_per_node: is 0, but the pods are to have {resource}; say how many, "
+            f"{case.path}: npu_per_node: is 0, but the pods need {resource}; set npu_per_node, "
             "or give --device cpu",
         )
     return resource, case.npu_per_node
 
 
-def check(options: Options, name: str) -> None:
-    """Refuse what the cluster would.
+def validate(options: Options, name: str) -> None:
+    """Refuse options that the cluster would refuse.
 
     Raises:
-        UserError: says which option, and what it has to look like.
+        UserError: an option has the wrong form.
     """
     for flag, text, pattern, form in (
         ("namespace", options.namespace, _LABEL, "lower case letters, digits and -, at most 63"),
-        ("name", name, _NAME, "lower case letters, digits and -, a letter first"),
+        ("name", name, _NAME, "lower case letters, digits and -, starting with a letter"),
         ("pvc", options.pvc, _SUBDOMAIN, "the name of a PersistentVolumeClaim"),
         ("image", options.image, re.compile(r"\S+"), "REGISTRY/NAME:TAG"),
-        ("mount", options.mount, re.compile(r"/[^:\s]+"), "a whole path, /…"),
-        ("workdir", options.workdir or "/w", re.compile(r"/\S*"), "a whole path, /…"),
+        ("mount", options.mount, re.compile(r"/[^:\s]+"), "an absolute path, /…"),
+        ("workdir", options.workdir or "/w", re.compile(r"/\S*"), "an absolute path, /…"),
         ("shm", options.shm, _QUANTITY, "a quantity such as 512Gi"),
         ("memory", options.memory or "1", _QUANTITY, "a quantity such as 512Gi"),
         ("cpu", options.cpu or "1", _QUANTITY, "a quantity such as 64"),
@@ -130,28 +130,28 @@ def check(options: Options, name: str) -> None:
         ("interface", options.interface, re.compile(r"[^\s/]+"), "e.g. eth0"),
     ):
         if not pattern.fullmatch(text):
-            said = f"--{flag} {text}: has to be" if text else f"give --{flag}:"
-            raise UserError(f"{said} {form}")
-    if len(name) > LONGEST_NAME:
-        raise UserError(f"--name {name}: at most {LONGEST_NAME} characters, so that pods fit")
+            begin = f"--{flag} {text}: expected" if text else f"give --{flag}:"
+            raise UserError(f"{begin} {form}")
+    if len(name) > MAX_NAME_CHARS:
+        raise UserError(f"--name {name}: expected at most {MAX_NAME_CHARS} characters")
     if options.replicas < 1 or options.grace_s < 1:
-        raise UserError("--replicas and --grace: at least 1")
+        raise UserError("--replicas and --grace: expected at least 1")
     for path in options.host_paths:
         if not path.startswith("/") or ":" in path:
-            raise UserError(f"--host-path {path}: has to be a whole path, /…")
+            raise UserError(f"--host-path {path}: expected an absolute path, /…")
 
 
 def toleration(text: str) -> dict[str, str]:
-    """Read `KEY[=VALUE]:EFFECT`.
+    """Parse `KEY[=VALUE]:EFFECT`.
 
     Raises:
-        UserError: it has another form.
+        UserError: the text has another form.
     """
     taint, _, effect = text.rpartition(":")
     key, equals, value = taint.partition("=")
     if effect not in EFFECTS or not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
         raise UserError(
-            f"--tolerate {text}: has to be KEY=VALUE:EFFECT or KEY:EFFECT, EFFECT one of "
+            f"--tolerate {text}: expected KEY=VALUE:EFFECT or KEY:EFFECT, EFFECT one of "
             f"{', '.join(EFFECTS)}",
         )
     if not equals:
@@ -160,15 +160,15 @@ def toleration(text: str) -> dict[str, str]:
 
 
 def selected(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Read `KEY=VALUE` pairs of a node selector.
+    """Parse the `KEY=VALUE` pairs of a node selector.
 
     Raises:
-        UserError: one has another form.
+        UserError: a pair has another form.
     """
-    found = {}
+    labels = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
-            raise UserError(f"--node-selector {pair}: has to be KEY=VALUE")
-        found[key] = value
-    return found
+            raise UserError(f"--node-selector {pair}: expected KEY=VALUE")
+        labels[key] = value
+    return labels

@@ -1,4 +1,4 @@
-"""Plan → what `pod.py` reads in every pod, and the environment that all processes share. Pure."""
+"""Convert a plan to the plan.json that `pod.py` reads, and find the shared environment. Pure."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Item = dict[str, Any]
 
 
 def payload(plan: Plan, grace_s: float) -> dict[str, Any]:
-    """Say what each host starts, in the order of the hosts; addresses stand as `${NODE_<i>_IP}`.
+    """List the processes that each host starts; addresses become `${NODE_<i>_IP}`.
 
     Args:
         plan: from `ci.k8s.render.planned`.
-        grace_s: how long the processes have to end.
+        grace_s: seconds that processes get to end.
 
     Raises:
-        UserError: a secret stands in a command line.
+        UserError: a command line contains a secret.
     """
     hosts: list[list[Item]] = [[] for _ in plan.hosts]
-    index = {host.name: at for at, host in enumerate(plan.hosts)}
+    indices = {host.name: index for index, host in enumerate(plan.hosts)}
     fill = _Placeholders(plan)
     for process in plan.everything:
         item = _item(process, plan)
         _refuse_secrets(item, plan.case.path)
-        hosts[index[process.host]].append(fill(item))
+        hosts[indices[process.host]].append(fill(item))
     return {
         "case": plan.case.name,
         "deadline_s": plan.case.ready_timeout_s,
@@ -45,7 +45,7 @@ def payload(plan: Plan, grace_s: float) -> dict[str, Any]:
 
 
 def shared(items: Sequence[Item]) -> dict[str, str]:
-    """The environment that is the same for all, and that no pod has to fill in."""
+    """Return the variables that are equal for all processes and need no substitution in pods."""
     if not items:
         return {}
     first, *others = (item["env"] for item in items)
@@ -59,13 +59,13 @@ def shared(items: Sequence[Item]) -> dict[str, str]:
 
 
 def secret_names(items: Sequence[Item]) -> tuple[str, ...]:
-    """The variables that look secret; their values are never rendered."""
+    """Return the variables that look secret; their values are never rendered."""
     names = {name for item in items for name in item["env"] if looks_secret(name)}
     return tuple(sorted(names))
 
 
 def without(items: Sequence[Item], names: frozenset[str]) -> list[Item]:
-    """The items, less the variables that the container itself has."""
+    """Return the items without the variables that the container already has."""
     return [
         {**item, "env": {name: value for name, value in item["env"].items() if name not in names}}
         for item in items
@@ -84,35 +84,35 @@ def _item(process: Process, plan: Plan) -> Item:
 
 
 def _needs(process: Process, plan: Plan) -> list[str]:
-    """What has to accept connections, or to answer, before a process is started."""
+    """Return the URLs that must accept connections or answer before a process starts."""
     if process in plan.services:
         return []
     if process is plan.router:
-        return [one.health_url for one in plan.processes if one.health_url]
+        return [server.health_url for server in plan.processes if server.health_url]
     return [
-        url_of(plan.host(one.host).address, port).replace("http", "tcp", 1)
-        for one in plan.services
-        for port in one.ports
+        url_of(plan.host(service.host).address, port).replace("http", "tcp", 1)
+        for service in plan.services
+        for port in service.ports
     ]
 
 
 def _refuse_secrets(item: Item, path: str) -> None:
     texts = [*item["argv"], *item["files"].values()]
-    within = [one for one in secrets_of(item["env"]) if any(one in text for text in texts)]
-    if within or redact_argv(item["argv"]) != item["argv"]:
+    shown = [secret for secret in secrets_of(item["env"]) if any(secret in text for text in texts)]
+    if shown or redact_argv(item["argv"]) != item["argv"]:
         raise UserError(
-            f"{path}: {item['name']}: its command line holds a secret, which a ConfigMap would "
-            "show to everybody; pass it in a variable, e.g. VLLM_API_KEY for --api-key, and give "
-            "--secret",
+            f"{path}: {item['name']}: its command line contains a secret, which everyone who may "
+            "read the ConfigMap would see; pass it in a variable, e.g. VLLM_API_KEY for --api-key, "
+            "and give --secret",
         )
 
 
 class _Placeholders:
-    """Writes what only a pod knows as variables: hosts' addresses, and the run's folder."""
+    """Replaces values that only a pod knows by variables: addresses, and the run's folder."""
 
     def __init__(self, plan: Plan) -> None:
-        self._number = {host.address: at for at, host in enumerate(plan.hosts)}
-        names = "|".join(re.escape(address) for address in self._number)
+        self._index = {host.address: index for index, host in enumerate(plan.hosts)}
+        names = "|".join(re.escape(address) for address in self._index)
         self._address = re.compile(rf"(?<![\w.-])({names})(?![\w-]|\.\w)")
         folder = RUN_FOLDER.format(workspace=plan.workspace, process="")
         self._texts = {folder.rstrip("/"): "${RUN_FOLDER}", "<run>": plan.case.name}
@@ -121,9 +121,9 @@ class _Placeholders:
         if isinstance(value, str):
             for text, placeholder in self._texts.items():
                 value = value.replace(text, placeholder)
-            return self._address.sub(lambda at: f"${{NODE_{self._number[at[1]]}_IP}}", value)
+            return self._address.sub(lambda match: f"${{NODE_{self._index[match[1]]}_IP}}", value)
         if isinstance(value, list):
-            return [self(one) for one in value]
+            return [self(item) for item in value]
         if isinstance(value, dict):
-            return {key: self(one) for key, one in value.items()}
+            return {key: self(item) for key, item in value.items()}
         return value

@@ -1,4 +1,4 @@
-"""Plan → ConfigMap, Service and LeaderWorkerSet as YAML. Pure.
+"""Render a plan as a ConfigMap, a Service and a LeaderWorkerSet in YAML. Pure.
 
 https://lws.sigs.k8s.io/docs/reference/leaderworkerset.v1/
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ci.documents.address import url_of
 from ci.errors import UserError
 from ci.k8s.document import dump
-from ci.k8s.options import check, name_of
+from ci.k8s.options import name_of, validate
 from ci.k8s.payload import payload, secret_names, shared, without
 from ci.k8s.template import Content, templates
 from ci.plan.build import build
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
 
 LAUNCHER = Path(__file__).with_name("pod.py").read_text("utf-8")
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 LABEL = "leaderworkerset.sigs.k8s.io"
 LOOPBACKS = frozenset({"127.0.0.1", "::1"})
 
 
 def planned(case: Case, options: Options) -> Plan:
-    """Plan a case for pods: its hosts are those of the first group, under their names in DNS.
+    """Plan a case for pods: its hosts are the pods of the first group, by their DNS names.
 
-    Servers, services and router only; what measures them is no part of it.
+    The plan has servers, services and the router, but no benchmarks.
 
     Raises:
-        UserError: the case cannot run so, or an option is wrong.
+        UserError: the case cannot run in pods, or an option is invalid.
     """
     name = name_of(case, options)
-    check(options, name)
-    pods = [f"{name}-0" + (f"-{at}" if at else "") for at in range(case.num_hosts)]
+    validate(options, name)
+    pods = [f"{name}-0" + (f"-{index}" if index else "") for index in range(case.num_hosts)]
     addresses = [f"{pod}.{name}.{options.namespace}" for pod in pods]
     site = Site(
         targets=(),
@@ -61,19 +61,19 @@ def planned(case: Case, options: Options) -> Plan:
 
 
 def render(plan: Plan, options: Options) -> str:
-    """Write a plan's manifest. The same plan and options give the same text.
+    """Render a plan's manifest. The same plan and options give the same text.
 
     Args:
         plan: from `planned`, with the same options.
-        options: how it becomes pods.
+        options: the operator's options.
 
     Raises:
-        UserError: an option is wrong, or a secret would be written down.
+        UserError: an option is invalid, or the manifest would contain a secret.
     """
     name = name_of(plan.case, options)
-    check(options, name)
+    validate(options, name)
     if not plan.processes:
-        raise UserError(f"{plan.case.path}: the case starts no server, so that no pod has a use")
+        raise UserError(f"{plan.case.path}: the case starts no server: nothing to render")
     data = payload(plan, options.grace_s)
     items = [item for host in data["hosts"] for item in host]
     env, secrets = shared(items), secret_names(items)
@@ -94,17 +94,17 @@ def render(plan: Plan, options: Options) -> str:
     return _header(plan, options, name) + dump(documents)
 
 
-def _files(plan: Plan, data: dict[str, Any], held: frozenset[str]) -> dict[str, str]:
-    slim = {**data, "hosts": [without(host, held) for host in data["hosts"]]}
+def _files(plan: Plan, data: dict[str, Any], provided: frozenset[str]) -> dict[str, str]:
+    slim = {**data, "hosts": [without(host, provided) for host in data["hosts"]]}
     files = {"plan.json": json.dumps(slim, indent=1) + "\n", "pod.py": LAUNCHER}
-    if sum(map(len, files.values())) > MOST_BYTES:
+    if sum(map(len, files.values())) > MAX_BYTES:
         raise UserError(f"{plan.case.path}: the plan is larger than the 1 MiB of a ConfigMap")
     return files
 
 
 def _service(name: str, options: Options, plan: Plan) -> Document:
-    """The endpoint's; the pods' own names are of the headless Service that LWS makes itself."""
-    at = [host.name for host in plan.hosts].index(plan.leader)
+    """Return the endpoint's Service; LWS itself makes the headless Service of the pods' names."""
+    index = [host.name for host in plan.hosts].index(plan.leader)
     port = plan.endpoint.port
     return {
         "apiVersion": "v1",
@@ -112,7 +112,7 @@ def _service(name: str, options: Options, plan: Plan) -> Document:
         "metadata": _metadata(f"{name}-endpoint", name, options),
         "spec": {
             "type": "ClusterIP",
-            "selector": {f"{LABEL}/name": name, f"{LABEL}/worker-index": str(at)},
+            "selector": {f"{LABEL}/name": name, f"{LABEL}/worker-index": str(index)},
             "ports": [{"name": "http", "port": port, "targetPort": port, "protocol": "TCP"}],
         },
     }
@@ -130,7 +130,7 @@ def _worker_set(name: str, options: Options, plan: Plan, content: Content) -> Do
             "networkConfig": {"subdomainPolicy": "Shared"},
             "leaderWorkerTemplate": {
                 "size": len(plan.hosts),
-                # A group made anew takes the failed pod's log and last words away with it.
+                # Recreating a group would delete the failed pod's log and termination message.
                 "restartPolicy": "None",
                 "leaderTemplate": leader,
                 "workerTemplate": worker,
@@ -152,38 +152,38 @@ def _metadata(own: str, name: str, options: Options) -> Document:
 
 def _refuse_plain(secrets: Sequence[str], plan: Plan, options: Options, name: str) -> None:
     if secrets and not options.secret:
-        literals = " ".join(f"--from-literal={one}=…" for one in secrets)
+        literals = " ".join(f"--from-literal={variable}=…" for variable in secrets)
         raise UserError(
-            f"{plan.case.path}: {', '.join(secrets)}: looks secret, and is not written into a "
-            f"manifest; make a Secret of it and give --secret {name}: kubectl -n "
+            f"{plan.case.path}: {', '.join(secrets)}: looks secret, so it is not written to a "
+            f"manifest; create a Secret with it and give --secret {name}: kubectl -n "
             f"{options.namespace} create secret generic {name} {literals}",
         )
 
 
 def _header(plan: Plan, options: Options, name: str) -> str:
-    within, port = f"{name}-endpoint.{options.namespace}", plan.endpoint.port
+    host, port = f"{name}-endpoint.{options.namespace}", plan.endpoint.port
     wait = f"wait --for=condition=Available lws/{name} --timeout={plan.case.ready_timeout_s:.0f}s"
     lines = [
         f"Case {plan.case.name}, made by `inv k8s.render`. Do not edit: change the case, and",
         "render again. It needs LeaderWorkerSet in the cluster: https://lws.sigs.k8s.io",
         f"Ready: kubectl -n {options.namespace} {wait}",
-        f"Endpoint, from inside the cluster: {url_of(within, port)}",
+        f"Endpoint, from inside the cluster: {url_of(host, port)}",
     ]
     lines += [f"NOTE: {note}" for note in _notes(plan)]
     return "".join(f"# {line}\n" for line in lines)
 
 
 def _notes(plan: Plan) -> Iterator[str]:
-    """What the operator has to see to, as no pod does."""
+    """List requirements that the operator must provide, because pods do not check them."""
     if plan.endpoint.host in LOOPBACKS:
         yield (
-            f"the server listens on {plan.endpoint.host} alone, where only its own pod reaches "
-            "it; --host 0.0.0.0 in the case opens it."
+            f"the server listens on {plan.endpoint.host}, which only its own pod can reach; "
+            "set --host 0.0.0.0 in the case."
         )
-    wanted = [f"{name} {version}" for name, version in plan.case.special_dependencies.items()]
+    required = [f"{name} {version}" for name, version in plan.case.special_dependencies.items()]
     if plan.case.router and plan.case.router.kind == "vllm-router":
-        wanted.append("vllm-router")
-    if wanted:
-        yield f"the image has to have {', '.join(wanted)}."
+        required.append("vllm-router")
+    if required:
+        yield f"the image must have {', '.join(required)}."
     if plan.case.router and plan.case.router.script:
-        yield f"{plan.case.router.script} is looked for in the image's folder, or --workdir."
+        yield f"{plan.case.router.script} must be in the image's working folder, or in --workdir."

@@ -1,4 +1,4 @@
-"""The pods of a LeaderWorkerSet: one container, its resources, volumes and environment. Pure."""
+"""Build the pod templates of a LeaderWorkerSet: container, resources, volumes, variables. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
 
 FOLDER = "/lamplighter"
-# To kill what did not end, and to bring its last lines out, before Kubernetes kills the pod.
-LAST_S = 15
+# Time to kill the remaining processes and print their last lines before Kubernetes kills the pod.
+KILL_MARGIN_S = 15
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the pods hold besides the options.
+    """Inputs of the pod templates besides the options.
 
     Attributes:
-        env: that all processes share.
-        secrets: variables that come from the Secret.
-        config_map: holds the plan and what starts it.
-        digest: of the two.
+        env: variables that all processes share.
+        secrets: names of the variables that come from the Secret.
+        config_map: name of the ConfigMap with plan.json and pod.py.
+        digest: digest of these two files.
     """
 
     env: Mapping[str, str]
@@ -38,10 +38,10 @@ class Content:
 
 
 def templates(plan: Plan, options: Options, content: Content) -> tuple[Document, Document]:
-    """Make the leader's pod, which is the plan's first host, and the workers', all the others.
+    """Build the template of the leader, the plan's first host, and that of the workers.
 
     Raises:
-        UserError: an option is wrong.
+        UserError: an option is invalid.
     """
     first, *others = (host.name for host in plan.hosts)
     leader = _template("leader", plan, [first], options, content)
@@ -53,24 +53,24 @@ def _template(
 ) -> Document:
     spec: Document = {
         "containers": [_container(plan, hosts, options, content)],
-        # The variables of a Service, e.g. VLLM_PORT of one called vllm, would be taken for ours.
+        # A Service named vllm would set VLLM_PORT, which vLLM reads.
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": options.grace_s + LAST_S,
+        "terminationGracePeriodSeconds": options.grace_s + KILL_MARGIN_S,
         "volumes": [volume for volume, _ in _volumes(options, content)],
     }
     if options.tolerations:
-        spec["tolerations"] = [toleration(one) for one in options.tolerations]
+        spec["tolerations"] = [toleration(text) for text in options.tolerations]
     if options.node_selector:
         spec["nodeSelector"] = selected(options.node_selector)
     if options.pull_secret:
         spec["imagePullSecrets"] = [{"name": options.pull_secret}]
-    # A plan that changed makes new pods.
+    # A changed plan must lead to new pods.
     metadata = {"labels": {"role": role}, "annotations": {"lamplighter/plan": content.digest}}
     return {"metadata": metadata, "spec": spec}
 
 
 def _container(plan: Plan, hosts: Sequence[str], options: Options, content: Content) -> Document:
-    """One for all of a host's processes: accelerators cannot be split among several."""
+    """Build the container of all of a host's processes, as containers cannot share accelerators."""
     container: Document = {
         "name": "server",
         "image": options.image,
@@ -85,43 +85,44 @@ def _container(plan: Plan, hosts: Sequence[str], options: Options, content: Cont
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [mount for _, mount in _volumes(options, content)],
     }
-    ports = sorted({port for one in plan.everything if one.host in hosts for port in one.ports})
+    processes = [process for process in plan.everything if process.host in hosts]
+    ports = sorted({port for process in processes for port in process.ports})
     if ports:
         container["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in ports]
     if options.workdir:
         container["workingDir"] = options.workdir
     if accelerators(plan.case, options):
-        # Collectives over RDMA pin the memory that they send from.
+        # Collectives over RDMA pin their send buffers in memory.
         container["securityContext"] = {"capabilities": {"add": ["IPC_LOCK"]}}
     return container
 
 
 def _resources(plan: Plan, options: Options) -> Document:
-    """What is asked for and what is allowed are the same, so that no pod is evicted for more."""
-    need = {"cpu": options.cpu, "memory": options.memory}
-    amounts = {kind: amount for kind, amount in need.items() if amount}
-    of_kind = accelerators(plan.case, options)
-    if of_kind:
-        amounts[of_kind[0]] = str(of_kind[1])
+    """Build equal requests and limits, so that no pod is evicted for using more than it asked."""
+    wanted = {"cpu": options.cpu, "memory": options.memory}
+    amounts = {kind: amount for kind, amount in wanted.items() if amount}
+    needed = accelerators(plan.case, options)
+    if needed:
+        amounts[needed[0]] = str(needed[1])
     return {"requests": amounts, "limits": amounts} if amounts else {}
 
 
 def _volumes(options: Options, content: Content) -> list[tuple[Document, Document]]:
-    """Each volume, and where the container mounts it."""
+    """List each volume with the container's mount of it."""
     shm = {"medium": "Memory", "sizeLimit": options.shm}
     of_node = [
         (
-            {"name": f"host-{at}", "hostPath": {"path": path}},
-            {"name": f"host-{at}", "mountPath": path, "readOnly": True},
+            {"name": f"host-{index}", "hostPath": {"path": path}},
+            {"name": f"host-{index}", "mountPath": path, "readOnly": True},
         )
-        for at, path in enumerate(options.host_paths)
+        for index, path in enumerate(options.host_paths)
     ]
     return [
         (
             {"name": "plan", "configMap": {"name": content.config_map}},
             {"name": "plan", "mountPath": FOLDER, "readOnly": True},
         ),
-        # Where vLLM's processes, NCCL and HCCL share memory.
+        # vLLM's processes, NCCL and HCCL share memory here.
         ({"name": "shm", "emptyDir": shm}, {"name": "shm", "mountPath": "/dev/shm"}),  # noqa: S108
         (
             {"name": "models", "persistentVolumeClaim": {"claimName": options.pvc}},

@@ -1,1 +1,1 @@
-"""A lab: many real hosts with real sshds on one machine, for trials, fault tests and benchmarks."""
+"""Many hosts with real sshds on one machine, for trials, fault tests and benchmarks."""

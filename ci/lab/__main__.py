@@ -1,4 +1,4 @@
-"""Install what tests need of the system, where root on Debian may: `python -m ci.lab`."""
+"""Install the system packages that tests need, as root on Debian: `python -m ci.lab`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ci.lab.programs import need_libraries, need_programs
 
 
 def main() -> int:
-    """Install what is missing, and return the exit code."""
+    """Install the missing packages and return the exit code."""
     try:
         need_programs()
         need_libraries()

@@ -1,4 +1,4 @@
-"""The library that shifts a program's wall clock; compiled and loaded by `faults.set_clock`."""
+"""C source of a library that shifts a program's wall clock; used by `faults.set_clock`."""
 
 SOURCE = r"""
 #define _GNU_SOURCE

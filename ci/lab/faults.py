@@ -1,7 +1,7 @@
-"""Break a lab's hosts the way real ones break, and mend them. Labs made as root only.
+"""Inject faults into a lab's hosts, and repair them. Only for labs made as root.
 
-The network is broken in the switch and at the host's own door, in silence: packets vanish, nobody
-is told. A boot mends everything; so does `down`.
+Network faults drop packets silently, in the switch and at the host's interface. `boot` repairs
+them all, and so does ending the lab.
 """
 
 from __future__ import annotations
@@ -26,81 +26,81 @@ RESTART_S = 20
 
 
 def cut(lab: Lab, host: str) -> None:
-    """Let no IP packet reach the host or leave it; its link and address stay."""
-    _drop(lab, host, "cut", "meta protocol ip", both_ways=True)
+    """Drop all IP packets to and from the host; its link and address stay."""
+    _drop(lab, host, "cut", "meta protocol ip", both_directions=True)
 
 
 def pull_cable(lab: Lab, host: str) -> None:
-    """Take the host's link down: no carrier."""
+    """Set the host's link down: no carrier."""
     run_tool(["ip", "-n", network.switch(lab), "link", "set", _port(lab, host), "down"])
 
 
 def lose_packets(lab: Lab, host: str, percent: int) -> None:
-    """Lose that share of the packets, by chance, each way.
+    """Drop a percentage of the packets at random, in both directions.
 
     Raises:
-        UserError: the share is not from 1 to 99.
+        UserError: the percentage is not from 1 to 99.
     """
     if not 1 <= percent <= 99:  # noqa: PLR2004 - per cent
         raise UserError(
-            f"{percent} % of the packets: 1 to 99 can be lost by chance; or cut the host"
+            f"packet loss: expected 1 to 99 %, got {percent} %; for all packets, cut the host"
         )
     rule = f"meta protocol ip numgen random mod 100 < {percent}"
-    _drop(lab, host, "loss", rule, both_ways=True)
+    _drop(lab, host, "loss", rule, both_directions=True)
 
 
 def filter_port(lab: Lab, host: str, port: int) -> None:
-    """Let nobody new connect to a port; connections that are open stay."""
+    """Drop new connections to a port; open connections stay."""
     rule = f"tcp dport {port} tcp flags & (syn | ack) == syn"
-    _drop(lab, host, f"port_{port}", rule, both_ways=False)
+    _drop(lab, host, f"port_{port}", rule, both_directions=False)
 
 
-def mend(lab: Lab, host: str) -> None:
-    """Undo everything that was done to the host's network."""
+def repair(lab: Lab, host: str) -> None:
+    """Remove all faults of the host's network."""
     _nft(network.namespace(lab, lab.host(host)), "flush ruleset")
-    _mend_switch(lab, host)
+    _repair_switch(lab, host)
     run_tool(["ip", "-n", network.switch(lab), "link", "set", _port(lab, host), "up"])
 
 
-def _mend_switch(lab: Lab, host: str) -> None:
+def _repair_switch(lab: Lab, host: str) -> None:
     for fault in ("cut", "loss"):
         table = f"netdev {_port(lab, host)}_{fault}"
         _nft(network.switch(lab), f"add table {table}\ndelete table {table}")
 
 
 def crash(lab: Lab, host: str) -> None:
-    """Let a host vanish from one moment to the next: no packet says goodbye. Its disk stays.
+    """Kill a host at once, without closing its connections. Its disk stays.
 
     Raises:
-        InfrastructureError: it is down already, or does not go.
+        InfrastructureError: the host is already down, or does not end.
     """
     first = inside.first_process(lab, host)
     pull_cable(lab, host)
     os.kill(first, signal.SIGKILL)
-    if not wait_for(lambda: not namespaces.residents_of(lab, host), RESTART_S):
-        raise InfrastructureError(f"lab host {host} does not end: process {first}")
+    if not wait_for(lambda: not namespaces.processes_on(lab, host), RESTART_S):
+        raise InfrastructureError(f"lab host {host} does not end; its process 1 has PID {first}")
 
 
 def boot(lab: Lab, host: str, *, empty: bool = True) -> None:
-    """Start a host that crashed, with a boot id of its own, and wait for its sshd.
+    """Start a host with a new boot id, and wait for its sshd; a running host crashes first.
 
     Args:
         lab: the lab.
-        host: which.
-        empty: with a fresh disk; else with what was on it, except /tmp and /run.
+        host: name of the host.
+        empty: whether it gets an empty disk; else it keeps all but /tmp and /run.
 
     Raises:
-        InfrastructureError: it does not come up.
+        InfrastructureError: the host does not start.
     """
     if namespaces.first_process(lab, host) is not None:
         crash(lab, host)
-    _mend_switch(lab, host)  # since Linux 6.16 rules wait for the next device of that name
+    _repair_switch(lab, host)  # since Linux 6.16 rules stay for the next device of that name
     network.renew_namespace(lab, lab.host(host))
-    namespaces.begin(lab, [lab.host(host)], empty=empty)
+    namespaces.start_hosts(lab, [lab.host(host)], empty=empty)
 
 
 def stop_sshd(lab: Lab, host: str, *, kill_sessions: bool = False) -> None:
-    """End a host's sshd for good: connections are refused. Sessions go on unless told."""
+    """Stop a host's sshd, so that connections are refused; sessions survive by default."""
     (inside.root_of(lab, host) / "run/lab/hold").touch()
     _end_sshd(lab, host, kill_sessions=kill_sessions)
     if not wait_for(lambda: not namespaces.serves(lab, host), RESTART_S):
@@ -115,9 +115,9 @@ def start_sshd(lab: Lab, host: str) -> None:
 
 
 def restart_sshd(lab: Lab, host: str, *, kill_sessions: bool = True) -> None:
-    """End a host's sshd, with or without its sessions, and wait until a new one listens.
+    """Kill a host's sshd, with or without its sessions, and wait until a new sshd listens.
 
-    The commands of ended sessions live on or die as they would on any host: their pipes break.
+    The pipes of the killed sessions' commands break, as on any host.
     """
     stop_sshd(lab, host, kill_sessions=kill_sessions)
     start_sshd(lab, host)
@@ -136,7 +136,7 @@ def _end_sshd(lab: Lab, host: str, *, kill_sessions: bool) -> None:
 
 
 def hide_python(lab: Lab, host: str) -> None:
-    """Take every `python3` out of the host's PATH."""
+    """Remove every `python3` from the host's PATH."""
     _rename(lab, host, "python3", "python3.hidden")
 
 
@@ -153,26 +153,26 @@ def _rename(lab: Lab, host: str, old: str, new: str) -> None:
 
 
 def fill_disk(lab: Lab, host: str) -> None:
-    """Leave no free byte on a host's disk, without writing any: the disk shrinks to its content.
+    """Fill a host's disk by shrinking it to its content, without writing to it.
 
     Raises:
-        InfrastructureError: it grows too fast.
+        InfrastructureError: the content grows too fast.
     """
     disk = lab.home(host) / "disk"
-    refused: list[str] = []
+    errors: list[str] = []
 
     def shrunk() -> bool:
         space = os.statvfs(disk)
         used_kb = (space.f_blocks - space.f_bfree) * space.f_frsize // 1024
         try:
             run_tool(["mount", "-o", f"remount,size={used_kb}k", str(disk)])
-        except InfrastructureError as error:  # something was written since we looked
-            refused.append(str(error))
+        except InfrastructureError as error:  # the host has written since the size was read
+            errors.append(str(error))
             return False
         return True
 
     if not wait_for(shrunk, RESTART_S):
-        raise InfrastructureError(f"{host}'s disk cannot be filled: {refused[-1]}")
+        raise InfrastructureError(f"{host}'s disk cannot be filled: {errors[-1]}")
 
 
 def free_disk(lab: Lab, host: str) -> None:
@@ -182,8 +182,8 @@ def free_disk(lab: Lab, host: str) -> None:
 
 
 def new_host_key(lab: Lab, host: str) -> None:
-    """Give a host another key than known_hosts has. Open sessions go on."""
-    make_key(inside.root_of(lab, host) / "run/lab/host_key", f"{host} anew")
+    """Give a host a key that differs from known_hosts. Open sessions continue."""
+    make_key(inside.root_of(lab, host) / "run/lab/host_key", f"{host} changed")
     restart_sshd(lab, host, kill_sessions=False)
 
 
@@ -194,14 +194,14 @@ def old_host_key(lab: Lab, host: str) -> None:
 
 
 def set_clock(lab: Lab, host: str, seconds: int) -> None:
-    """Let a host's clock go wrong by so many seconds; 0 undoes it.
+    """Shift a host's wall clock by a number of seconds; 0 undoes it.
 
-    All hosts share the kernel's clock. So each program that starts on the host from now on loads a
-    library (/etc/ld.so.preload) that shifts what it reads. Programs linked statically, times of
-    files, and what runs already keep the true time; monotonic clocks are true everywhere.
+    All hosts share the kernel's clock, so each program that starts on the host after this loads a
+    library (/etc/ld.so.preload) that shifts the time it reads. Static programs, file times and
+    running programs keep the true time; monotonic clocks are never shifted.
 
     Raises:
-        UserError: there is no C compiler to make that library with, and none could be installed.
+        UserError: there is no C compiler, and it could not be installed.
     """
     root = inside.root_of(lab, host)
     (root / "etc/ld.so.preload").unlink(missing_ok=True)
@@ -216,11 +216,11 @@ def _port(lab: Lab, host: str) -> str:
     return f"port{lab.host(host).index}"
 
 
-def _drop(lab: Lab, host: str, fault: str, rule: str, *, both_ways: bool) -> None:
-    """Drop what matches on its way in, at the host's door, and on its way out, at the switch."""
+def _drop(lab: Lab, host: str, fault: str, rule: str, *, both_directions: bool) -> None:
+    """Drop matching packets: incoming ones at the host's eth0, outgoing ones at the switch."""
     inside.first_process(lab, host)
     _nft(network.namespace(lab, lab.host(host)), _table(fault, "eth0", rule))
-    if both_ways:
+    if both_directions:
         port = _port(lab, host)
         _nft(network.switch(lab), _table(f"{port}_{fault}", port, rule))
 
@@ -234,6 +234,6 @@ def _table(name: str, device: str, rule: str) -> str:
     )
 
 
-def _nft(where: str, rules: str) -> None:
-    enter = ["nsenter", f"--net={network.NAMESPACES / where}"]
+def _nft(netns: str, rules: str) -> None:
+    enter = ["nsenter", f"--net={network.NAMESPACES / netns}"]
     run_tool(["env", f"PATH={PATH}", *enter, "nft", "-f", "-"], rules)

@@ -1,4 +1,4 @@
-"""Look into a lab's hosts from this machine, also while they are cut off; as root."""
+"""Inspect a lab's hosts from this machine as root, even while they are disconnected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-# What a host's start writes; `written` leaves it out.
+# Paths that starting a host writes; `written` leaves them out.
 OWN = (
     "/run/lab", "/run/sshd", "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/shadow",
     "/root/.bashrc", "/etc/ld.so.preload",
@@ -26,14 +26,14 @@ OWN = (
 
 
 def first_process(lab: Lab, host: str) -> int:
-    """The number on this machine of a host's process 1.
+    """Return the PID on this machine of a host's process 1.
 
     Raises:
-        UserError: the lab's hosts have none, they are loopback addresses.
+        UserError: the lab has loopback hosts, which have no process 1.
         InfrastructureError: the host is down.
     """
     if not lab.root:
-        raise UserError(f"lab {lab.name} is made of loopback sshds; this needs a lab made as root")
+        raise UserError(f"lab {lab.name} has loopback sshds; this needs a lab made as root")
     pid = namespaces.first_process(lab, lab.host(host).name)
     if pid is None:
         raise InfrastructureError(f"lab host {host} is down; boot it first")
@@ -43,18 +43,18 @@ def first_process(lab: Lab, host: str) -> int:
 def run_in(
     lab: Lab, host: str, argv: Sequence[str], *, stdin: str = "", timeout_s: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on a host as its root, over no network.
+    """Run a command on a host as root, without using the network.
 
     Raises:
-        InfrastructureError: the host is down, or the command did not end in time.
+        InfrastructureError: the host is down, or the command timed out.
     """
     enter = ["nsenter", f"--target={first_process(lab, host)}"]
-    spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
+    namespace_flags = ["--mount", "--uts", "--ipc", "--net", "--pid"]
     environment = {"PATH": lab.path or PATH, "HOME": "/root", "USER": "root"}
     try:
         return subprocess.run(
-            [*enter, *spaces, "--", *argv], env=environment, input=stdin, capture_output=True,
-            text=True, timeout=timeout_s, check=False,
+            [*enter, *namespace_flags, "--", *argv], env=environment, input=stdin,
+            capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise InfrastructureError(
@@ -63,55 +63,55 @@ def run_in(
 
 
 def processes(lab: Lab, host: str) -> tuple[Process, ...]:
-    """What runs on a host, without the lab's own process 1 and sshd; sessions are in it.
+    """Return the processes of a host, except the lab's own process 1 and sshd listener.
 
-    Nothing is started there to find out. A host that is down has none.
+    Starts nothing on the host. A host that is down has no processes.
     """
     first = namespaces.first_process(lab, lab.host(host).name)
-    found = [p for pid in namespaces.residents_of(lab, host) if (p := read_process(pid))]
-    return tuple(p for p in found if p.pid != first and not _is_the_labs(p, first))
+    running = [p for pid in namespaces.processes_on(lab, host) if (p := read_process(pid))]
+    return tuple(p for p in running if p.pid != first and not _is_the_labs(p, first))
 
 
 def _is_the_labs(process: Process, first: int | None) -> bool:
-    # Orphans hang on process 1 too, a session whose sshd was ended among them.
+    # Orphans are children of process 1 too, such as a session whose sshd was killed.
     idle = process.command in {"sleep 0.1", "sleep 0.05"}
     return process.parent == first and (idle or "/run/lab/sshd_config" in process.command)
 
 
 def listener(lab: Lab, host: str) -> int | None:
-    """The number on this machine of a host's sshd that listens; None while there is none."""
+    """Return the PID on this machine of a host's listening sshd; None while there is none."""
     first = first_process(lab, host)
-    found = (read_process(pid) for pid in namespaces.residents_of(lab, host))
-    for process in found:
+    running = (read_process(pid) for pid in namespaces.processes_on(lab, host))
+    for process in running:
         if process and _is_the_labs(process, first) and process.name.startswith("sshd"):
             return process.pid
     return None
 
 
 def ports(lab: Lab, host: str) -> set[int]:
-    """The TCP ports that something on a host listens on, without sshd's."""
+    """Return the TCP ports with a listener on a host, except sshd's."""
     return {port for _, port in listening(first_process(lab, host))} - {lab.port}
 
 
 def root_of(lab: Lab, host: str) -> Path:
-    """A host's `/`, as a folder of this machine; links in it that begin with / lead astray."""
+    """Return a host's `/` as a folder of this machine; do not follow absolute links in it."""
     return Path(f"/proc/{first_process(lab, host)}/root")
 
 
 def written(lab: Lab, host: str) -> list[str]:
-    """The files and links that were written or deleted on a host's disk, and those in /dev/shm.
+    """Return the files and links that were written or deleted on a host, and those in /dev/shm.
 
-    Works for a host that is down, too: its disk stays. Folders alone do not count.
+    Also works for a host that is down, because its disk remains. Folders are not listed.
     """
     disk = lab.home(host) / "disk"
     layers = [(disk / "upper", "/")]
     layers += [(layer / "upper", unquote(layer.name)) for layer in disk.glob("shown/*")]
-    found = [f"{top.rstrip('/')}/{path}" for folder, top in layers for path in _files(folder)]
+    paths = [f"{top.rstrip('/')}/{path}" for folder, top in layers for path in _files(folder)]
     first = namespaces.first_process(lab, host)
     if first is not None:
         shared = Path(f"/proc/{first}/root/dev/shm")
-        found += [f"/dev/shm/{path}" for path in _files(shared)]  # noqa: S108
-    return sorted(path for path in found if not namespaces.under(path, OWN))
+        paths += [f"/dev/shm/{path}" for path in _files(shared)]  # noqa: S108
+    return sorted(path for path in paths if not namespaces.under(path, OWN))
 
 
 def _files(folder: Path) -> list[str]:

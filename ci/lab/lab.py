@@ -1,4 +1,4 @@
-"""Bring a lab up and down. Everything that it makes is found again from its folder alone."""
+"""Make and end labs. A lab's folder is enough to find everything that belongs to it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError, LamplighterError, UserError
 from ci.lab import loopback, namespaces, network
-from ci.lab.lock import one_at_a_time
+from ci.lab.lock import machine_lock
 from ci.lab.model import Lab, LabHost, load, save
 from ci.lab.programs import need_programs
 from ci.lab.run_tool import run_tool
-from ci.lab.sshd import last_word, path_with_python, write_host_files, write_keys
+from ci.lab.sshd import last_log_line, path_with_python, write_host_files, write_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 FILES = ("identity", "identity.pub", "known_hosts", "lab.json.new", "lab.json")
 
 
-def up(  # noqa: PLR0913 - each is one plain choice
+def up(  # noqa: PLR0913 - each is a plain choice
     folder: Path,
     count: int,
     *,
@@ -36,33 +36,33 @@ def up(  # noqa: PLR0913 - each is one plain choice
     shown: Sequence[Path] = (),
     root: bool | None = None,
 ) -> Lab:
-    """Make hosts on this machine and the cluster file that leads to them.
+    """Make hosts on this machine, and a cluster file that lists them.
 
-    As root each host has its own address, PIDs, hostname and root: it sees all files of this
-    machine except /tmp, /run and /var/tmp, and what it writes stays its own, in memory. Without
-    root each is an sshd of yours on a loopback address, with a workspace of its own.
+    As root, each host has its own address, PIDs, hostname and root: it sees all files of this
+    machine except /tmp, /run and /var/tmp, and its writes stay in its own memory disk. Without
+    root, each host is an sshd of this user on a loopback address, with its own workspace.
 
     Args:
-        folder: for keys, logs and state; made when it is not there.
-        count: how many hosts, at most 250.
-        name: unique among the labs that are up here; hosts are called `<name>-1`, `<name>-2`, ….
-        cluster_file: written here; `down` removes it.
-        workspace: for every host; empty leaves it to the default there. As root only.
-        disk_mb: how much each host may write; 0 for half of this machine's memory. As root only.
-        shown: folders under /tmp or /run that hosts shall see all the same. As root only.
-        root: False for the lab of a plain user although we are root; None for what we may.
+        folder: folder for keys, logs and state; made if missing.
+        count: number of hosts, at most 250.
+        name: unique among the labs that are up here; hosts are named `<name>-1`, `<name>-2`, ….
+        cluster_file: path of the cluster file to write; `down` removes it.
+        workspace: workspace of every host; empty takes the default. As root only.
+        disk_mb: disk size of each host in MB; 0 for half of this machine's memory. As root only.
+        shown: folders under /tmp or /run that hosts can see. As root only.
+        root: False makes the lab of a plain user even as root; None depends on the user.
 
     Raises:
-        UserError: a lab of that name is up; a name, a count or the cluster file will not do;
+        UserError: a lab of that name is up; the name, count or cluster file is invalid; or
             programs are missing.
-        InfrastructureError: it could not be made; what was made is taken away again.
+        InfrastructureError: the lab could not be made; its parts were removed.
     """
     as_root = os.geteuid() == 0 if root is None else root
     folder, cluster_file = folder.absolute(), cluster_file.absolute()
     _check(name, count, cluster_file)
     need_programs(as_root)
-    with one_at_a_time():
-        _clear_the_way(folder, name, as_root=as_root)
+    with machine_lock():
+        _remove_old(folder, name, as_root=as_root)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lab = _planned(Lab(
             name=name, folder=folder.resolve(), cluster_file=cluster_file, root=as_root,
@@ -80,59 +80,59 @@ def up(  # noqa: PLR0913 - each is one plain choice
 
 
 def _remove_after(error: BaseException, lab: Lab) -> None:
-    """Take a lab away that could not be made; what stays does not hide why it was not made."""
+    """Remove a lab that could not be made; the first error stays visible if that fails too."""
     try:
         _remove(lab)
     except LamplighterError as left:
         if isinstance(error, InfrastructureError):
-            raise InfrastructureError(f"{error}; nor could it be taken away: {left}") from error
+            raise InfrastructureError(f"{error}; and removing the lab failed: {left}") from error
 
 
 def down(folder: Path) -> bool:
-    """End a lab and everything of it; whoever made it, whatever became of them. Twice is fine.
+    """End a lab and remove everything of it, whichever process made it. Idempotent.
 
     Returns:
-        Whether there was one.
+        Whether the folder had a lab.
 
     Raises:
-        UserError: it was made as root, and we are not.
-        InfrastructureError: something stayed; says what.
+        UserError: the lab was made as root, and this user is not root.
+        InfrastructureError: something could not be removed.
     """
     lab = load(folder.absolute())
     if lab is None:
         return False
     if lab.root and os.geteuid() != 0:
         raise UserError(f"lab {lab.name} was made as root; end it as root: sudo inv lab.down")
-    with one_at_a_time():
+    with machine_lock():
         _remove(lab)
     return True
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot name a lab: it becomes part of paths.
+    """Refuse an invalid lab name, because names become parts of paths.
 
     Raises:
-        UserError: says what a name is made of.
+        UserError: the name is invalid.
     """
     if not NAME.fullmatch(name):
-        raise UserError(f"{name!r}: a lab's name is made of a-z, 0-9 and -, at most 32 of them")
+        raise UserError(f"{name!r}: expected a lab name of a-z, 0-9 and -, at most 32 characters")
 
 
 def _check(name: str, count: int, cluster_file: Path) -> None:
     check_name(name)
-    if not 1 <= count <= network.MOST_HOSTS:
-        raise UserError(f"{count} hosts: a lab has from 1 to {network.MOST_HOSTS}")
+    if not 1 <= count <= network.MAX_HOSTS:
+        raise UserError(f"{count} hosts: expected 1 to {network.MAX_HOSTS}")
     if cluster_file.exists() and not cluster_file.read_bytes().startswith(_FIRST_LINE.encode()):
-        raise UserError(f"{cluster_file} is not a lab's; give the lab another name, or move it")
+        raise UserError(f"{cluster_file} belongs to no lab; choose another name, or move the file")
 
 
-def _clear_the_way(folder: Path, name: str, *, as_root: bool) -> None:
+def _remove_old(folder: Path, name: str, *, as_root: bool) -> None:
     old = load(folder)
     if old is None and as_root:
         probe = Lab(name, folder, folder, root=True, user="root", port=22, hosts=())
         owner = network.owner_of(probe)
         old = load(owner) if owner else None
-        if old is None:  # links or namespaces whose folder was deleted by hand
+        if old is None:  # links or namespaces of a lab whose folder was deleted
             namespaces.end_hosts(probe)
     if old is None:
         return
@@ -142,7 +142,7 @@ def _clear_the_way(folder: Path, name: str, *, as_root: bool) -> None:
 
 
 def is_up(lab: Lab) -> bool:
-    """Say whether any host of a lab is alive."""
+    """Return whether any host of a lab is alive."""
     alive = namespaces.first_process if lab.root else loopback.listener
     return any(alive(lab, host.name) is not None for host in lab.hosts)
 
@@ -172,21 +172,21 @@ def _make(lab: Lab) -> None:
         for host in lab.hosts:
             write_host_files(lab, host.name, loopback.mark(lab))
         loopback.make_hosts(lab)
-    _prove_login(lab)
+    _check_login(lab)
     lab.cluster_file.parent.mkdir(parents=True, exist_ok=True)
     lab.cluster_file.write_text(cluster_text(lab))
 
 
-def _prove_login(lab: Lab) -> None:
-    # Listening is not letting in: an account may be locked, a firewall may be in the way.
+def _check_login(lab: Lab) -> None:
+    # An sshd that listens may still refuse: a locked account, or a firewall.
     first = lab.hosts[0]
     known = f"UserKnownHostsFile={lab.known_hosts}"
     login = ["ssh", "-F", "none", "-n", "-i", str(lab.identity), "-o", known, "-o", "BatchMode=yes"]
-    where = ["-o", "ConnectTimeout=10", "-p", str(lab.port), f"{lab.user}@{first.address}"]
+    target = ["-o", "ConnectTimeout=10", "-p", str(lab.port), f"{lab.user}@{first.address}"]
     try:
-        run_tool([*login, *where, "exec python3 -ISBc 0"])
+        run_tool([*login, *target, "exec python3 -ISBc 0"])
     except InfrastructureError as error:
-        raise InfrastructureError(f"{error}; sshd {last_word(lab, first.name)}") from None
+        raise InfrastructureError(f"{error}; sshd: {last_log_line(lab, first.name)}") from None
 
 
 def _remove(lab: Lab) -> None:
@@ -211,7 +211,7 @@ def _header(lab: Lab) -> str:
 
 
 def cluster_text(lab: Lab) -> str:
-    """What the cluster file says."""
+    """Return the text of a lab's cluster file."""
     lines = [
         "defaults:",
         f"  user: {lab.user}",

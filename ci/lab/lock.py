@@ -1,4 +1,4 @@
-"""One maker of labs at a time on a machine, whichever process and network namespace it is in."""
+"""A machine-wide lock for making and ending labs, across processes and network namespaces."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Wait until no other process makes or ends a lab, or installs packages for one.
+def machine_lock() -> Iterator[None]:
+    """Hold the lock for making and ending labs and for installing packages; not reentrant.
 
-    Two labs that begin at once would choose the same network or port, and the last one to end takes
-    away what all share. A folder can be locked as well as a file, and nothing is left behind. Not
-    reentrant.
+    Without it, two labs that start together would choose the same network or port, and the last
+    lab to end would remove what another still uses. The lock is on a folder, so no file remains.
     """
-    # The same folder for everybody: not TMPDIR, which differs from process to process.
-    held = os.open("/run" if os.geteuid() == 0 else "/tmp", os.O_RDONLY | os.O_DIRECTORY)  # noqa: S108
+    # The same folder for every process, so not TMPDIR.
+    descriptor = os.open("/run" if os.geteuid() == 0 else "/tmp", os.O_RDONLY | os.O_DIRECTORY)  # noqa: S108
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)

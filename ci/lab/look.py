@@ -1,4 +1,4 @@
-"""What /proc says of processes, ports and mounts. Reads only."""
+"""Read processes, ports and mounts from /proc."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTENING = "0A"
 
 @dataclass(frozen=True)
 class Mount:
-    """One mount: where, and which kind of file system."""
+    """A mount: its mount point and its kind of file system."""
 
     path: str
     kind: str
@@ -26,13 +26,13 @@ class Mount:
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a host.
+    """A process of a host.
 
     Attributes:
-        pid: its number on this machine.
-        pid_there: its number on the host.
-        parent: its parent's number on this machine.
-        name: as the kernel has it, 15 characters.
+        pid: its PID on this machine.
+        pid_there: its PID on the host.
+        parent: its parent's PID on this machine.
+        name: its name in the kernel, at most 15 characters.
         command: its command line, separated by spaces.
     """
 
@@ -44,22 +44,22 @@ class Process:
 
 
 def read_mounts() -> list[Mount]:
-    """The mounts that this process sees."""
-    found = []
+    """Return the mounts that this process sees."""
+    mounts = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         path = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
-        found.append(Mount(path, after.split()[0]))
-    return found
+        mounts.append(Mount(path, after.split()[0]))
+    return mounts
 
 
 def pids() -> Iterator[int]:
-    """The processes that there are."""
+    """Return the PIDs of all processes."""
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208
 
 
 def namespace_of(pid: int, kind: str) -> int | None:
-    """Which namespace a process is in, as the kernel numbers them; None for one that has ended."""
+    """Return the inode of a process's namespace; None if the process has ended."""
     try:
         return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
     except OSError:
@@ -67,7 +67,7 @@ def namespace_of(pid: int, kind: str) -> int | None:
 
 
 def read_process(pid: int) -> Process | None:
-    """Look at a process; None when it has ended, be it reaped or not."""
+    """Read a process; None if it has ended, reaped or not."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -85,8 +85,8 @@ def read_process(pid: int) -> Process | None:
     )
 
 
-def began(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when it has ended."""
+def start_ticks(pid: int) -> str:
+    """Return the start time of a process in the kernel's ticks; empty if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -95,20 +95,20 @@ def began(pid: int) -> str:
 
 
 def listening(pid: int | str) -> set[tuple[str, int]]:
-    """The TCP addresses and ports that somebody listens on, as a process's network has them."""
-    found = set()
+    """Return the TCP addresses and ports with a listener in a process's network namespace."""
+    listeners = set()
     for table in ("tcp", "tcp6"):
         try:
             lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
         except OSError:
             continue
-        found |= {_local(row[1]) for row in map(str.split, lines) if row[3] == LISTENING}
-    return found
+        listeners |= {_local(row[1]) for row in map(str.split, lines) if row[3] == LISTENING}
+    return listeners
 
 
 def _local(text: str) -> tuple[str, int]:
     # Addresses are printed as 32-bit words in the machine's byte order.
     address, _, port = text.partition(":")
-    words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+    words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
     packed = b"".join(struct.pack("=I", word) for word in words)
     return str(ipaddress.ip_address(packed)), int(port, 16)

@@ -1,4 +1,4 @@
-"""Hosts made of plain sshds, one per loopback address, for who is not root. Processes only."""
+"""Make lab hosts without root: an sshd per loopback address. Starts and ends processes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError, UserError
-from ci.lab.look import began, listening, pids, read_process
+from ci.lab.look import listening, pids, read_process, start_ticks
 from ci.lab.programs import find_program
-from ci.lab.sshd import last_word
+from ci.lab.sshd import last_log_line
 from ci.lab.wait import wait_for
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def free_port(addresses: Sequence[str]) -> int:
     """Find a port that is free on all of the addresses.
 
     Raises:
-        UserError: there is none.
+        UserError: no port is free.
     """
     for port in PORTS:
         if all(_is_free(address, port) for address in addresses):
             return port
-    raise UserError(f"no port from {PORTS.start} on is free on {addresses[0]} and further")
+    raise UserError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free on {addresses}")
 
 
 def _is_free(address: str, port: int) -> bool:
@@ -47,7 +47,7 @@ def _is_free(address: str, port: int) -> bool:
 
 
 def mark(lab: Lab) -> dict[str, str]:
-    """What every session has in its environment, so that its processes are found again."""
+    """Return the variable that marks every session, so that its processes can be found."""
     return {MARK: f"{lab.folder}"}
 
 
@@ -55,14 +55,14 @@ def make_hosts(lab: Lab) -> None:
     """Start every host's sshd.
 
     Raises:
-        InfrastructureError: one does not listen; carries its own words.
+        InfrastructureError: an sshd does not listen; has the last line of its log.
     """
     for host in lab.hosts:
         start(lab, host.name)
 
 
 def start(lab: Lab, name: str) -> None:
-    """Start one host's sshd and wait until it listens."""
+    """Start a host's sshd and wait until it listens."""
     host, home = lab.host(name), lab.home(name)
     (home / "workspace").mkdir(exist_ok=True)
     command = [str(find_program("sshd")), "-D", "-e", "-f", str(home / "etc/sshd_config")]
@@ -71,35 +71,35 @@ def start(lab: Lab, name: str) -> None:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, **mark(lab)},
         )  # fmt: skip
-    (home / "pid").write_text(f"{process.pid} {began(process.pid)}\n")
-    here = (host.address, lab.port)
-    wait_for(lambda: here in listening("self") or process.poll() is not None, timeout_s=20)
-    if process.poll() is not None or here not in listening("self"):
-        raise InfrastructureError(f"{name}'s sshd does not listen, {last_word(lab, name)}")
-    process.returncode = 0  # it outlives us by intent; Popen would warn
+    (home / "pid").write_text(f"{process.pid} {start_ticks(process.pid)}\n")
+    endpoint = (host.address, lab.port)
+    wait_for(lambda: endpoint in listening("self") or process.poll() is not None, timeout_s=20)
+    if process.poll() is not None or endpoint not in listening("self"):
+        raise InfrastructureError(f"{name}'s sshd does not listen; {last_log_line(lab, name)}")
+    process.returncode = 0  # it outlives this process on purpose; Popen would warn
 
 
 def listener(lab: Lab, name: str) -> int | None:
-    """A host's sshd; None when it has ended."""
+    """Return the PID of a host's sshd; None if it has ended."""
     try:
         pid, ticks = (lab.home(name) / "pid").read_text().split()
     except (OSError, ValueError):
         return None
-    return int(pid) if began(int(pid)) == ticks else None
+    return int(pid) if start_ticks(int(pid)) == ticks else None
 
 
-def residents(lab: Lab) -> set[int]:
-    """Every process of a lab: its sshds, their descent, and all that carry the lab's mark."""
-    seen = [process for process in map(read_process, pids()) if process]
-    found = {pid for host in lab.hosts if (pid := listener(lab, host.name))}
-    found |= {process.pid for process in seen if _marked(process.pid, lab)}
-    while more := {p.pid for p in seen if p.parent in found} - found:
-        found |= more
-    # A session whose sshd has ended hangs on init, its environment overwritten by its title.
-    return found | {
+def processes_of(lab: Lab) -> set[int]:
+    """Return the PIDs of a lab: its sshds, their descendants, and all with the lab's mark."""
+    running = [process for process in map(read_process, pids()) if process]
+    members = {pid for host in lab.hosts if (pid := listener(lab, host.name))}
+    members |= {process.pid for process in running if _marked(process.pid, lab)}
+    while children := {p.pid for p in running if p.parent in members} - members:
+        members |= children
+    # A session whose sshd has ended is a child of init; its title has overwritten its environment.
+    return members | {
         parent.pid
-        for process in seen
-        if process.pid in found
+        for process in running
+        if process.pid in members
         and (parent := read_process(process.parent))
         and parent.name.startswith("sshd")
     }
@@ -117,17 +117,17 @@ def end_hosts(lab: Lab) -> None:
     """End every process of a lab.
 
     Raises:
-        InfrastructureError: some do not end.
+        InfrastructureError: some processes do not end.
     """
 
     def none_left() -> bool:
-        found = residents(lab) - {os.getpid()}
-        for pid in found:
+        remaining = processes_of(lab) - {os.getpid()}
+        for pid in remaining:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        return not found
+        return not remaining
 
     if not wait_for(none_left, timeout_s=20):
-        raise InfrastructureError(f"processes of lab {lab.name} do not end: {residents(lab)}")
+        raise InfrastructureError(f"processes of lab {lab.name} do not end: {processes_of(lab)}")

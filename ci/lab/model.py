@@ -1,4 +1,4 @@
-"""What a lab is: its hosts and its files; kept in `lab.json`, so that any process can end it."""
+"""A lab's hosts and files, stored in `lab.json` so that any process can end the lab."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ci.errors import UserError
 
 @dataclass(frozen=True)
 class LabHost:
-    """One host of a lab.
+    """A host of a lab.
 
     Attributes:
-        name: its name in the cluster file, and its hostname when the lab was made as root.
-        index: 1 for the first.
+        name: its name in the cluster file; also its hostname if the lab was made as root.
+        index: its number; the first is 1.
         address: the IPv4 address that its sshd listens on.
     """
 
@@ -29,21 +29,21 @@ class LabHost:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab that was brought up.
+    """A lab that is up.
 
     Attributes:
         name: unique among the labs that are up on this machine.
-        folder: its keys, logs and state.
-        cluster_file: what `--cluster` reads; written by `up`, removed by `down`.
-        root: True for network namespaces, False for loopback sshds as the plain user.
-        user: who logs in.
-        port: where every sshd listens.
-        hosts: in order.
+        folder: folder of its keys, logs and state.
+        cluster_file: file for `--cluster`; written by `up`, removed by `down`.
+        root: True for network namespaces, False for loopback sshds of a plain user.
+        user: the user that logs in.
+        port: the port of every sshd.
+        hosts: its hosts, in order.
         subnet: the hosts' network, e.g. `10.213.0.0/24`; empty without root.
-        workspace: the workspace on each host; empty for the default there.
-        disk_mb: how much each host may write; 0 for half the memory.
+        workspace: the workspace on each host; empty for the default.
+        disk_mb: disk size of each host in MB; 0 for half the memory.
         path: PATH of the sessions; empty for sshd's own.
-        shown: folders of this machine that the hosts see although they are under /tmp or /run.
+        shown: folders under /tmp or /run of this machine that the hosts see.
     """
 
     name: str
@@ -61,21 +61,21 @@ class Lab:
 
     @property
     def identity(self) -> Path:
-        """The private key that every host lets in."""
+        """Return the path of the private key that logs in to every host."""
         return self.folder / "identity"
 
     @property
     def known_hosts(self) -> Path:
-        """The host keys, as ssh wants them."""
+        """Return the path of the known_hosts file with the host keys."""
         return self.folder / "known_hosts"
 
     @property
     def key(self) -> str:
-        """Eight letters that stand for the lab's name where names must be short."""
+        """Return eight characters that stand for the lab's name where names must be short."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:8]
 
     def home(self, host: str) -> Path:
-        """Say where this machine keeps a host's keys, log and disk.
+        """Return the folder of this machine with a host's keys, log and disk.
 
         Raises:
             UserError: the lab has no such host.
@@ -88,27 +88,27 @@ class Lab:
         Raises:
             UserError: the lab has no such host.
         """
-        found = next((host for host in self.hosts if host.name == name), None)
-        if found is None:
+        named = next((host for host in self.hosts if host.name == name), None)
+        if named is None:
             raise UserError(
                 f"lab {self.name} has no host {name}; it has "
                 f"{', '.join(host.name for host in self.hosts)}"
             )
-        return found
+        return named
 
 
 def save(lab: Lab) -> None:
-    """Write a lab's state, whole or not at all."""
+    """Write a lab's state atomically."""
     new = lab.folder / "lab.json.new"
     new.write_text(json.dumps(asdict(lab), default=str, indent=1) + "\n")
-    os.replace(new, lab.folder / "lab.json")  # noqa: PTH105 - as atomic as it gets
+    os.replace(new, lab.folder / "lab.json")  # noqa: PTH105 - atomic
 
 
 def load(folder: Path) -> Lab | None:
-    """Read a lab's state; None when there is none in that folder.
+    """Read a lab's state; None if the folder has none.
 
     Raises:
-        UserError: what is there is not a lab's state.
+        UserError: lab.json is not a lab's state.
     """
     try:
         text = (folder / "lab.json").read_text()

@@ -1,4 +1,4 @@
-"""Hosts made of namespaces, as root: begun, found again, ended. Mounts, links and processes."""
+"""Start, find and end lab hosts made of namespaces, as root."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError
 from ci.lab import network
-from ci.lab.look import began, listening, namespace_of, pids, read_mounts
+from ci.lab.look import listening, namespace_of, pids, read_mounts, start_ticks
 from ci.lab.programs import find_program
 from ci.lab.run_tool import PATH, run_tool
-from ci.lab.sshd import last_word
+from ci.lab.sshd import last_log_line
 from ci.lab.wait import wait_for
 
 if TYPE_CHECKING:
@@ -23,25 +23,35 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab, LabHost
 
-# Begin empty on every host, whatever this machine has there.
+# Empty at the start of every host, whatever this machine has there.
 EMPTY = ("/tmp", "/run", "/var/tmp")  # noqa: S108 - named, not used
-# Not shown: the system's own, made anew for each host, and what cannot carry an overlay.
+# Not shown to hosts: each host mounts these itself.
 OWN = ("/proc", "/sys", "/dev")
-UNSEEN = ("autofs", "squashfs", "nsfs", "binfmt_misc", "fuse.gvfsd-fuse", "fuse.portal")
+# Kinds of file systems that cannot be below an overlay.
+HIDDEN_KINDS = ("autofs", "squashfs", "nsfs", "binfmt_misc", "fuse.gvfsd-fuse", "fuse.portal")
 
 
 def make_hosts(lab: Lab) -> None:
-    """Make the network and begin every host.
+    """Make the network and start every host.
 
     Raises:
-        InfrastructureError: a host did not begin; carries its own words.
+        InfrastructureError: a host did not start; has the last line of its sshd's log.
     """
     network.make_network(lab)
-    begin(lab, lab.hosts, empty=True)
+    start_hosts(lab, lab.hosts, empty=True)
 
 
-def begin(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> None:
-    """Begin hosts whose network is there, and wait for their sshds."""
+def start_hosts(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> None:
+    """Start hosts whose network exists, and wait until their sshds listen.
+
+    Args:
+        lab: the lab.
+        hosts: the hosts to start.
+        empty: whether they get empty disks; else they keep what they had.
+
+    Raises:
+        InfrastructureError: a host did not start; has the last line of its sshd's log.
+    """
     starter = Path(__file__).with_name("start_hosts.py")
     run_tool([sys.executable, "-ISB", str(starter)], json.dumps(_specs(lab, hosts, empty=empty)))
     waiting = [host.name for host in hosts]
@@ -52,7 +62,7 @@ def begin(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> None:
 
     if not wait_for(all_listen, timeout_s=30 + 0.5 * len(hosts)):
         raise InfrastructureError(
-            f"{waiting[0]}'s sshd does not listen, {last_word(lab, waiting[0])}"
+            f"{waiting[0]}'s sshd does not listen; {last_log_line(lab, waiting[0])}"
         )
 
 
@@ -92,41 +102,41 @@ def _spec(lab: Lab, host: LabHost, *, empty: bool) -> dict[str, object]:
 
 
 def under(path: str, folders: Sequence[str]) -> bool:
-    """Say whether a path is one of some folders or inside of one."""
+    """Return whether a path is one of the folders or inside one of them."""
     return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 def shown_mounts(lab: Lab) -> list[str]:
-    """The file systems beside `/` that hosts see too, outer ones first."""
+    """Return the mount points besides `/` that hosts see too, outer mounts first."""
     hidden = (*EMPTY, *OWN, str(lab.folder))
-    seen = [
+    shown = [
         mount.path
         for mount in read_mounts()
         if mount.path != "/"
-        and mount.kind not in UNSEEN
+        and mount.kind not in HIDDEN_KINDS
         and not under(mount.path, hidden)
         and not mount.path.startswith("/etc/")
     ]
-    return sorted(set(seen))
+    return sorted(set(shown))
 
 
 def serves(lab: Lab, name: str) -> bool:
-    """Say whether a host's sshd listens."""
+    """Return whether a host's sshd listens."""
     pid = first_process(lab, name)
     return pid is not None and any(port == lab.port for _, port in listening(pid))
 
 
 def first_process(lab: Lab, name: str) -> int | None:
-    """The number on this machine of a host's process 1; None while the host is down."""
+    """Return the PID on this machine of a host's process 1; None while the host is down."""
     try:
         pid, ticks = (lab.home(name) / "pid").read_text().split()
     except (OSError, ValueError):
         return None
-    return int(pid) if began(int(pid)) == ticks else None
+    return int(pid) if start_ticks(int(pid)) == ticks else None
 
 
-def residents(lab: Lab) -> list[int]:
-    """Every process in the lab's namespaces, found by the kernel's own numbers of these."""
+def processes_of(lab: Lab) -> list[int]:
+    """Return the PIDs in the lab's network namespaces, found by the namespaces' inodes."""
     inodes = set()
     for name in network.names_here(lab):
         try:
@@ -136,8 +146,8 @@ def residents(lab: Lab) -> list[int]:
     return [pid for pid in pids() if inodes and namespace_of(pid, "net") in inodes]
 
 
-def residents_of(lab: Lab, name: str) -> list[int]:
-    """Every process in one host's network, be its process 1 alive or not."""
+def processes_on(lab: Lab, name: str) -> list[int]:
+    """Return the PIDs in a host's network namespace, whether its process 1 is alive or not."""
     try:
         inode = (network.NAMESPACES / network.namespace(lab, lab.host(name))).stat().st_ino
     except OSError:
@@ -149,21 +159,21 @@ def end_hosts(lab: Lab) -> None:
     """End every process, mount, namespace and link of a lab, whatever state it is in.
 
     Raises:
-        InfrastructureError: something stayed.
+        InfrastructureError: something could not be removed.
     """
-    if not wait_for(lambda: not _kill(residents(lab)), timeout_s=20):
-        raise InfrastructureError(f"processes of lab {lab.name} do not end: {residents(lab)}")
+    if not wait_for(lambda: not _kill(processes_of(lab)), timeout_s=20):
+        raise InfrastructureError(f"processes of lab {lab.name} do not end: {processes_of(lab)}")
     network.remove_network(lab)
-    inside = f"{lab.folder}/hosts/"
-    disks = [mount.path for mount in read_mounts() if mount.path.startswith(inside)]
+    folder = f"{lab.folder}/hosts/"
+    disks = [mount.path for mount in read_mounts() if mount.path.startswith(folder)]
     if disks:
         run_tool(["umount", "-l", *disks])
 
 
-def _kill(found: Sequence[int]) -> Sequence[int]:
-    for pid in found:
+def _kill(running: Sequence[int]) -> Sequence[int]:
+    for pid in running:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    return found
+    return running

@@ -1,4 +1,4 @@
-"""The system's programs and libraries that tests need: found, and installed where root may."""
+"""Find the system's programs and libraries that tests need; install missing ones as root."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import subprocess
 from pathlib import Path
 
 from ci.errors import InfrastructureError, UserError
-from ci.lab.lock import one_at_a_time
+from ci.lab.lock import machine_lock
 from ci.lab.run_tool import PATH, run_tool
 
-# Program → Debian's package that has it.
+# Program → Debian package.
 FOR_KEYS = {"sshd": "openssh-server", "ssh": "openssh-client"}
 FOR_NAMESPACES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
-# vLLM's own need on a CPU, `libraries` of configs/versions.yaml. A night asks the operator for it.
+# vLLM needs it on a CPU, see `libraries` in configs/versions.yaml. A night only asks for it.
 FOR_SERVING = {"libnuma.so.1": "libnuma1"}
-OTHERS_S = 300  # how long another's apt-get is waited for
+APT_LOCK_S = 300  # wait for another apt-get
 
 
 def find_program(name: str) -> str | None:
@@ -26,13 +26,13 @@ def find_program(name: str) -> str | None:
 
 
 def need_programs(root: bool | None = None) -> None:  # noqa: FBT001 - None asks the system
-    """See that a lab can be made here; as root on Debian, install what is missing.
+    """Check that a lab can be made here; as root on Debian, install missing programs.
 
     Args:
-        root: for a lab of network namespaces, or of plain sshds; None for what we may make.
+        root: True for network namespaces, False for plain sshds; None for the former if root.
 
     Raises:
-        UserError: programs are missing; says what to type.
+        UserError: programs are missing; has the command that installs them.
     """
     wanted = FOR_KEYS | (FOR_NAMESPACES if root or (root is None and os.geteuid() == 0) else {})
     missing = sorted({package for name, package in wanted.items() if find_program(name) is None})
@@ -41,10 +41,10 @@ def need_programs(root: bool | None = None) -> None:  # noqa: FBT001 - None asks
 
 
 def need_libraries() -> None:
-    """See that vLLM can be served here by tests; as root on Debian, install what is missing.
+    """Check that tests can serve vLLM here; as root on Debian, install missing libraries.
 
     Raises:
-        UserError: libraries are missing; says what to type.
+        UserError: libraries are missing; has the command that installs them.
     """
     missing = sorted({package for name, package in FOR_SERVING.items() if not _loads(name)})
     if missing:
@@ -60,26 +60,25 @@ def _loads(library: str) -> bool:
 
 
 def install(packages: list[str]) -> None:
-    """Install Debian packages, starting none of their services.
+    """Install Debian packages without starting their services.
 
     Raises:
-        UserError: not root, not Debian, or the installation failed; says what to type.
+        UserError: not root, not Debian, or the installation failed; has the command to type.
     """
     by_hand = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise UserError(f"tests and labs need {', '.join(packages)}; as root: {by_hand}")
-    # Two installations at once would break on dpkg's lock, and share the file that forbids
-    # services; what the first has installed, the second finds up to date.
-    with one_at_a_time():
+    # Two installations together would fail on dpkg's lock and share the policy-rc.d file.
+    with machine_lock():
         _install(packages, by_hand)
 
 
 def _install(packages: list[str], by_hand: str) -> None:
     environment = [*("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")]
-    patient = [*("-o", f"DPkg::Lock::Timeout={OTHERS_S}")]
-    command = [*environment, "apt-get", *patient, "install", "-y", "--no-install-recommends"]
+    options = [*("-o", f"DPkg::Lock::Timeout={APT_LOCK_S}")]
+    command = [*environment, "apt-get", *options, "install", "-y", "--no-install-recommends"]
     command += packages
-    kept_off = _forbid_services()
+    policy = _forbid_services()
     try:
         if subprocess.run(command, capture_output=True, check=False).returncode != 0:
             run_tool(["apt-get", "update"], timeout_s=300)
@@ -87,26 +86,26 @@ def _install(packages: list[str], by_hand: str) -> None:
     except InfrastructureError as error:
         raise UserError(f"{error}; try by hand, as root: {by_hand}") from None
     finally:
-        if kept_off:
-            kept_off.unlink(missing_ok=True)
+        if policy:
+            policy.unlink(missing_ok=True)
 
 
 def find_compiler() -> str:
-    """Find a C compiler, installing one where that is possible.
+    """Find a C compiler; as root on Debian, install it if missing.
 
     Raises:
-        UserError: there is none and it could not be installed.
+        UserError: there is no compiler and it could not be installed.
     """
-    if (found := find_program("cc")) is None:
+    if (compiler := find_program("cc")) is None:
         install(["gcc", "libc6-dev"])
-        found = find_program("cc") or find_program("gcc")
-    if found is None:
-        raise UserError("a compiler was installed, but `cc` is not found")
-    return found
+        compiler = find_program("cc") or find_program("gcc")
+    if compiler is None:
+        raise UserError("gcc was installed, but neither `cc` nor `gcc` is on the PATH; check it")
+    return compiler
 
 
 def _forbid_services() -> Path | None:
-    # Debian starts a service that it installs, unless this program says no.
+    # Debian starts the services that it installs, unless this program exits with 101.
     policy = Path("/usr/sbin/policy-rc.d")
     if policy.exists():
         return None

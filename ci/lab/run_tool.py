@@ -1,4 +1,4 @@
-"""Run one of the system's tools to its end; its failure is an error that says what it said."""
+"""Run a system tool; raise with its error output if it fails."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from ci.errors import InfrastructureError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# /sbin is not in everybody's PATH, and half of the tools live there.
+# Half of the tools are in /sbin, which may be missing from a plain user's PATH.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run_tool(argv: Sequence[str], stdin: str = "", timeout_s: float = 60) -> str:
-    """Run a tool and give what it printed.
+    """Run a tool and return its output.
+
+    Args:
+        argv: the command line.
+        stdin: text for its standard input.
+        timeout_s: time limit in seconds.
 
     Raises:
-        InfrastructureError: it failed, took too long or is not there.
+        InfrastructureError: it failed, timed out or is not installed.
     """
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{PATH}", "LC_ALL": "C"}
     try:
@@ -28,9 +33,9 @@ def run_tool(argv: Sequence[str], stdin: str = "", timeout_s: float = 60) -> str
             timeout=timeout_s, check=True,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout).strip().splitlines()
+        lines = (error.stderr or error.stdout).strip().splitlines()
         raise InfrastructureError(
-            f"{' '.join(argv)} failed: {said[0] if said else f'exit code {error.returncode}'}"
+            f"{' '.join(argv)} failed: {lines[0] if lines else f'exit code {error.returncode}'}"
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InfrastructureError(f"{' '.join(argv)} failed: {error}") from None

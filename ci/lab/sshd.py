@@ -1,4 +1,4 @@
-"""sshd's configuration and the keys of a lab. Writes into the lab's folder only."""
+"""Write sshd's configuration and the keys of a lab, only in the lab's folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-OLDEST_PYTHON = (3, 8)
+MIN_PYTHON = (3, 8)
 PENALTIES_SINCE = (9, 8)
 
 
 def make_key(path: Path, comment: str) -> str:
-    """Make an ed25519 key at `path` and its public half beside it; gives the public line."""
+    """Make an ed25519 key at `path` and its public key beside it; return the public line."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -42,23 +42,23 @@ def make_key(path: Path, comment: str) -> str:
 
 
 def known_hosts_line(address: str, port: int, public: str) -> str:
-    """One line of known_hosts for a host's public key."""
-    where = address if port == 22 else f"[{address}]:{port}"  # noqa: PLR2004 - ssh's own default
+    """Return the line of known_hosts for a host's public key."""
+    host = address if port == 22 else f"[{address}]:{port}"  # noqa: PLR2004 - ssh's own default
     kind, key = public.split()[:2]
-    return f"{where} {kind} {key}\n"
+    return f"{host} {kind} {key}\n"
 
 
 def config(
     folder: str, address: str, port: int, environment: Mapping[str, str], version: tuple[int, int]
 ) -> str:
-    """sshd_config for one host.
+    """Return the sshd_config of a host.
 
     Args:
-        folder: where its key and the keys that it lets in are, as the host sees it.
-        address: where it listens.
-        port: there.
-        environment: what every session gets.
-        version: of the sshd that will read this.
+        folder: folder of its key and its authorized keys, as the host sees it.
+        address: the address to listen on.
+        port: the port to listen on.
+        environment: variables of every session.
+        version: version of the sshd that will read it.
     """
     lines = [
         f"ListenAddress {address}",
@@ -88,38 +88,38 @@ def config(
 
 
 def version_of_ssh() -> tuple[int, int]:
-    """The version of OpenSSH here; client and server come from one source."""
-    said = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r"OpenSSH_(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    """Return the version of OpenSSH on this machine, which client and server share."""
+    output = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r"OpenSSH_(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def path_with_python() -> str:
-    """PATH for the sessions; empty when sshd's own already finds a python3 that is new enough."""
+    """Return a PATH for the sessions; empty if sshd's own PATH has a python3 that is new enough."""
     usual = shutil.which("python3", path=PATH)
-    check = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+    check = f"import sys; sys.exit(sys.version_info < {MIN_PYTHON})"
     if usual and subprocess.run([usual, "-ISc", check], check=False).returncode == 0:
         return ""
     return f"{Path(sys.executable).parent}:{PATH}"
 
 
 def write_host_files(lab: Lab, name: str, environment: Mapping[str, str] | None = None) -> None:
-    """Write sshd's files for one host into `<folder>/hosts/<name>/etc`; a key only once."""
+    """Write sshd's files for a host into `<folder>/hosts/<name>/etc`; an existing key is kept."""
     host = lab.host(name)
     files = lab.home(name) / "etc"
     files.mkdir(parents=True, exist_ok=True)
     if not (files / "host_key").exists():
         make_key(files / "host_key", name)
     shutil.copy(lab.identity.with_name("identity.pub"), files / "authorized_keys")
-    seen_as = "/run/lab" if lab.root else str(files)
-    address = "0.0.0.0" if lab.root else host.address  # noqa: S104 - its network is its own
+    folder = "/run/lab" if lab.root else str(files)
+    address = "0.0.0.0" if lab.root else host.address  # noqa: S104 - the host has its own network
     extra = {"PATH": lab.path} if lab.path else {}
-    text = config(seen_as, address, lab.port, {**extra, **(environment or {})}, version_of_ssh())
+    text = config(folder, address, lab.port, {**extra, **(environment or {})}, version_of_ssh())
     (files / "sshd_config").write_text(text)
 
 
 def write_keys(lab: Lab) -> None:
-    """Make the lab's keys, sshd's files for every host, and the known_hosts that names them."""
+    """Make the lab's keys, sshd's files for every host, and known_hosts."""
     make_key(lab.identity, f"lamplighter-lab-{lab.name}")
     lines = []
     for host in lab.hosts:
@@ -129,8 +129,8 @@ def write_keys(lab: Lab) -> None:
     lab.known_hosts.write_text("".join(lines))
 
 
-def last_word(lab: Lab, name: str) -> str:
-    """What a host's sshd logged last, for a message."""
+def last_log_line(lab: Lab, name: str) -> str:
+    """Return the last line of a host's sshd log, for a message."""
     log = lab.home(name) / "sshd.log"
     lines = log.read_text().strip().splitlines() if log.exists() else []
-    return f"last said: {lines[-1]}" if lines else "said nothing"
+    return f"its last log line: {lines[-1]}" if lines else "its log is empty"

@@ -1,7 +1,7 @@
-"""Turn this process's children into a lab's hosts: own mounts, PIDs, hostname, network, then sshd.
+"""Start lab hosts as child processes with their own mounts, PIDs, hostname, network and sshd.
 
-A program of its own (`python start_hosts.py < specs`), standard library only, because it forks and
-changes namespaces, which a process with threads must not do. Exits when every host has begun.
+A separate program (`python start_hosts.py < specs`), standard library only, because it forks and
+changes namespaces, which a process with threads must not do. Exits when every host has started.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DIE_WITH_PARENT = 1
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-# sshd ends with a restart, the host does not: process 1 starts it again and reaps orphans.
+# A restart ends sshd but not the host: process 1 starts sshd again and reaps orphans.
 FIRST_PROCESS = """
 while :; do
   while [ -e /run/lab/hold ]; do sleep 0.1; done
@@ -40,10 +40,10 @@ done
 
 
 def call(name: str, *arguments: object) -> None:
-    """Call libc; strings travel as bytes.
+    """Call a libc function; strings are passed as bytes.
 
     Raises:
-        OSError: it failed; names the call and its arguments.
+        OSError: the call failed; has its name and arguments.
     """
     packed = [item.encode() if isinstance(item, str) else item for item in arguments]
     if getattr(LIBC, name)(*packed) != 0:
@@ -52,12 +52,12 @@ def call(name: str, *arguments: object) -> None:
 
 
 def attach(source: str, target: Path, kind: str | None, flags: int = 0, data: str = "") -> None:
-    """Mount a file system; mount(2) explains the arguments."""
+    """Mount a file system; see mount(2) for the arguments."""
     call("mount", source, str(target), kind, ctypes.c_ulong(flags), data)
 
 
 def make_disk(host: dict[str, Any]) -> None:
-    """Give a host its disk: a tmpfs on this machine, so that it outlives a crash of the host."""
+    """Mount a host's disk: a tmpfs of this machine, which survives a crash of the host."""
     disk = Path(host["home"], "disk")
     disk.mkdir(exist_ok=True)
     if host["empty"] and disk.is_mount():
@@ -68,24 +68,24 @@ def make_disk(host: dict[str, Any]) -> None:
 
 
 def start(host: dict[str, Any], shared: dict[str, Any]) -> None:
-    """In a child: enter the host's network, make its other namespaces, fork its process 1."""
+    """Enter the host's network, make its other namespaces and fork process 1; runs in a child."""
     call("prctl", DIE_WITH_PARENT, signal.SIGKILL)
     with Path("/run/netns", host["netns"]).open() as network:
         call("setns", network.fileno(), 0)
     call("unshare", NEW_MOUNTS | NEW_NAMES | NEW_IPC | NEW_PIDS)
-    # They share a mount namespace: what is written here comes before the other changes its root.
-    go, told = os.pipe()
+    # Both share a mount namespace: this process must write before the child changes its root.
+    go_read, go_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
-        os.read(go, 1)
+        os.close(go_write)
+        os.read(go_read, 1)
         become(host, shared)
-    began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    Path(host["home"], "pid").write_text(f"{pid} {began}\n")
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    Path(host["home"], "pid").write_text(f"{pid} {ticks}\n")
 
 
 def become(host: dict[str, Any], shared: dict[str, Any]) -> None:
-    """Be process 1 of a host; never returns."""
+    """Become process 1 of a host; never returns."""
     os.setsid()
     log = os.open(f"{host['home']}/sshd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -99,19 +99,19 @@ def become(host: dict[str, Any], shared: dict[str, Any]) -> None:
         root = make_root(host, shared)
         enter(root)
         environment = {"PATH": shared["path"], "HOME": "/root", "USER": "root", "SHELL": "/bin/sh"}
-        os.execve(  # noqa: S606 - the shell that it is
+        os.execve(  # noqa: S606 - a shell on purpose
             "/bin/sh", ["sh", "-c", FIRST_PROCESS, shared["sshd"], host["netns"]], environment
         )
     except OSError as error:
-        print(f"host {host['name']} cannot begin: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"host {host['name']} cannot start: {error}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(1)
 
 
 def bring_up_network(host: dict[str, Any]) -> None:
-    """Give lo and eth0 their addresses, without a process for each."""
-    alone = Path("/proc/sys/net/ipv6/conf/eth0/disable_ipv6")
-    if alone.exists():  # 128 hosts announcing themselves to one another cost seconds
-        alone.write_text("1")
+    """Set the addresses of lo and eth0 by ioctl, which is faster than running `ip`."""
+    disable_ipv6 = Path("/proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+    if disable_ipv6.exists():  # IPv6 announcements of 128 hosts take seconds
+        disable_ipv6.write_text("1")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for request, value in ((SET_ADDRESS, host["address"]), (SET_MASK, host["netmask"])):
             address = struct.pack("16sHH4s8x", b"eth0", 2, 0, socket.inet_aton(value))
@@ -121,7 +121,7 @@ def bring_up_network(host: dict[str, Any]) -> None:
 
 
 def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
-    """Mount what the host will see as `/`: this machine's files, writes to its own disk."""
+    """Mount the host's `/`: this machine's files, with writes on the host's disk."""
     home = Path(host["home"])
     upper, root = home / "disk/upper", home / "root"
     for folder in (upper, home / "disk/work", root):
@@ -130,7 +130,7 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
         shutil.rmtree(upper / volatile, ignore_errors=True)
     for path in shared["fresh"]:
         if not any(path.startswith(f"{other}/") for other in shared["mounts"]):
-            begin_empty(upper, path)
+            hide(upper, path)
     write_own_files(host, shared, upper)
     overlay("/", home / "disk", root)
     for path in shared["mounts"]:
@@ -139,62 +139,62 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
     return root
 
 
-def begin_empty(upper: Path, path: str, top: str = "/") -> None:
-    """Hide what this machine has in a folder: the host has that folder too, but empty."""
-    made = own(upper, path, top)
-    if os.path.lexists(made):
+def hide(upper: Path, path: str, top: str = "/") -> None:
+    """Hide this machine's content of a folder: the host sees the folder empty."""
+    folder = in_layer(upper, path, top)
+    if os.path.lexists(folder):
         return
-    made.mkdir()
-    like(Path(path), made)
-    os.setxattr(made, "trusted.overlay.opaque", b"y")
+    folder.mkdir()
+    copy_owner(Path(path), folder)
+    os.setxattr(folder, "trusted.overlay.opaque", b"y")
 
 
-def own(upper: Path, path: str, top: str = "/") -> Path:
-    """Make the parents of a path in the host's own layer over `top`, as this machine has them."""
+def in_layer(upper: Path, path: str, top: str = "/") -> Path:
+    """Make a path's parents in the host's layer over `top`, and return the path in the layer."""
     inside = Path(path).relative_to(top)
     for parent in reversed(inside.parents[:-1]):
         if not (upper / parent).exists():
             (upper / parent).mkdir()
-            like(Path(top, parent), upper / parent)
+            copy_owner(Path(top, parent), upper / parent)
     return upper / inside
 
 
-def like(path: Path, made: Path) -> None:
-    """Give a path the owner and mode that its namesake on this machine has, if there is one."""
+def copy_owner(path: Path, target: Path) -> None:
+    """Copy owner and mode of a path to a target; does nothing if the path does not exist."""
     try:
         status = path.stat()
     except OSError:
         return
-    os.chown(made, status.st_uid, status.st_gid)
-    made.chmod(status.st_mode & 0o7777)
+    os.chown(target, status.st_uid, status.st_gid)
+    target.chmod(status.st_mode & 0o7777)
 
 
 def write_own_files(host: dict[str, Any], shared: dict[str, Any], upper: Path) -> None:
-    """Write what tells hosts apart, and sshd's files."""
+    """Write the files that differ between hosts, and sshd's files."""
     shutil.copytree(Path(host["home"], "etc"), upper / "run/lab")
-    own(upper, "/run/sshd").mkdir(mode=0o755)
-    own(upper, "/etc/hostname").write_text(host["name"] + "\n")
-    own(upper, "/etc/hosts").write_text(shared["etc_hosts"])
+    in_layer(upper, "/run/sshd").mkdir(mode=0o755)
+    in_layer(upper, "/etc/hostname").write_text(host["name"] + "\n")
+    in_layer(upper, "/etc/hosts").write_text(shared["etc_hosts"])
     identity = uuid.uuid5(uuid.NAMESPACE_DNS, host["netns"])
-    own(upper, "/etc/machine-id").write_text(identity.hex + "\n")
+    in_layer(upper, "/etc/machine-id").write_text(identity.hex + "\n")
     Path(host["home"], "boot_id").write_text(f"{uuid.uuid4()}\n")
-    if Path("/root/.bashrc").exists():  # what the operator put there is not on a bare host
-        own(upper, "/root/.bashrc").write_text("")
+    if Path("/root/.bashrc").exists():  # a bare host does not have the operator's settings
+        in_layer(upper, "/root/.bashrc").write_text("")
     accounts = Path("/etc/shadow").read_text()
-    if accounts.startswith("root:!"):  # sshd without PAM lets nobody into a locked account
-        opened = own(upper, "/etc/shadow")
-        opened.write_text("root:*:" + accounts.split(":", 2)[2])
-        opened.chmod(0o600)
+    if accounts.startswith("root:!"):  # sshd without PAM refuses a locked account
+        shadow = in_layer(upper, "/etc/shadow")
+        shadow.write_text("root:*:" + accounts.split(":", 2)[2])
+        shadow.chmod(0o600)
 
 
 def overlay(lower: str, disk: Path, target: Path) -> None:
-    """Mount this machine's folder with a host's own layer over it."""
+    """Mount a folder of this machine with a host's layer over it."""
     layers = f"lowerdir={lower},upperdir={disk}/upper,workdir={disk}/work"
     attach("overlay", target, "overlay", 0, layers)
 
 
 def show(path: str, layer: Path, root: Path, fresh: list[str]) -> None:
-    """Show one further file system of this machine, writes kept apart where that is possible."""
+    """Show another file system of this machine to a host, with separate writes if possible."""
     target = Path(f"{root}{path}")
     try:
         if Path(path).is_dir():
@@ -203,7 +203,7 @@ def show(path: str, layer: Path, root: Path, fresh: list[str]) -> None:
                 (layer / part).mkdir(parents=True, exist_ok=True)
             for folder in fresh:
                 if folder.startswith(f"{path}/"):
-                    begin_empty(layer / "upper", folder, path)
+                    hide(layer / "upper", folder, path)
             overlay(path, layer, target)
             return
         target.touch()
@@ -213,14 +213,14 @@ def show(path: str, layer: Path, root: Path, fresh: list[str]) -> None:
 
 
 def mount_system(host: dict[str, Any], root: Path) -> None:
-    """Mount /dev, /proc and /sys as a host of its own has them."""
+    """Mount /dev, /proc and /sys as on a separate host."""
     attach("/dev", root / "dev", None, BIND)
     for folder in ("shm", "pts"):
         (root / "dev" / folder).mkdir(exist_ok=True)
     attach("tmpfs", root / "dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
     attach("devpts", root / "dev/pts", "devpts", NOSUID | NOEXEC, "newinstance,ptmxmode=0666")
     attach("proc", root / "proc", "proc", NOSUID | NODEV | NOEXEC)
-    # Every host runs on this kernel, so a reboot shows only if the id is the host's own.
+    # All hosts share this kernel, so each needs its own boot id to show reboots.
     boot_id = root / "proc/sys/kernel/random/boot_id"
     attach(f"{host['home']}/boot_id", boot_id, None, BIND)
     attach("sysfs", root / "sys", "sysfs", NOSUID | NODEV | NOEXEC)
@@ -229,7 +229,7 @@ def mount_system(host: dict[str, Any], root: Path) -> None:
 
 
 def enter(root: Path) -> None:
-    """Make a folder the root, and let go of the one before (pivot_root(2), NOTES)."""
+    """Make a folder the root and unmount the old root (pivot_root(2), NOTES)."""
     os.chdir(root)
     call("pivot_root", ".", ".")
     call("umount2", ".", DETACH)
@@ -237,7 +237,7 @@ def enter(root: Path) -> None:
 
 
 def main() -> int:
-    """Start every host that standard input describes; 1 when one could not be started."""
+    """Start every host that standard input describes; return 1 if any could not start."""
     call("prctl", DIE_WITH_PARENT, signal.SIGKILL)
     shared = json.load(sys.stdin)
     children = []

@@ -12,7 +12,7 @@ PAUSE_S = 0.02
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Say whether a condition came true in time."""
+    """Poll a condition until it is true; return False if `timeout_s` passed first."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -13,7 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from ci.catalog import environments
-from ci.catalog.locks import shelves_of
+from ci.catalog.locks import lock_folders_of
 from ci.errors import LamplighterError, PreparationFailed
 from ci.inventory.this_machine import device_of
 from ci.paths import CONFIGS, workspace_of
@@ -53,16 +53,17 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
     Raises:
         UserError: a name is unknown, or the version cannot be served here.
     """
-    place = environments.Place("localhost", workspace_of(workspace), shelves=shelves_of(workspace))
+    folder, lock_folders = workspace_of(workspace), lock_folders_of(workspace)
+    target = environments.InstallTarget("localhost", folder, lock_folders=lock_folders)
     tools = environments.load_tools(CONFIGS / "tools.yaml")
     models = environments.load_models(CONFIGS / "models.yaml")
     made: list[Preparation] = []
     if vllm:
         versions = environments.load_versions(CONFIGS / "versions.yaml")
-        made.append(environments.serving(versions, vllm, device_of(device), place))
+        made.append(environments.serving(versions, vllm, device_of(device), target))
     for name in names:
         model = environments.model(models, name, made[0]) if vllm else None
-        made.append(model or environments.tool(tools, name, place))
+        made.append(model or environments.tool(tools, name, target))
     return made
 
 

@@ -103,13 +103,13 @@ def _rules() -> Iterator[str]:
         "In addition to errors in keys and values, `inv check` reports what these rules find. An "
         "error makes its exit code 2; a warning does not."
     )
-    rows = ((f"`{rule.name}`", rule.severity, _reported(rule.look)) for rule in RULES)
+    rows = ((f"`{rule.name}`", rule.severity, _reported(rule.examine)) for rule in RULES)
     yield _table(("rule", "severity", "what it reports"), rows)
 
 
-def _reported(look: Callable[..., object]) -> str:
+def _reported(examine: Callable[..., object]) -> str:
     """Take what a rule reports from the first line of its docstring: "Report …"."""
-    line = (getdoc(look) or "").partition("\n")[0].removeprefix("Report ")
+    line = (getdoc(examine) or "").partition("\n")[0].removeprefix("Report ")
     return line[:1].upper() + line[1:]
 
 

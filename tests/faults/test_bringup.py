@@ -72,7 +72,7 @@ def test_link_down_for_5_s(stage: Stage):
     await_servers(stage)
     faults.pull_cable(stage.lab, stage.worker)
     time.sleep(OUTAGE_S)  # what the fault is
-    faults.mend(stage.lab, stage.worker)
+    faults.repair(stage.lab, stage.worker)
     night.finish()
     assert (night.code, night.record["outcome"]) == (0, "pass")
     assert_logs_home(stage, night)
@@ -91,7 +91,7 @@ def test_link_down_for_good(stage: Stage):
     # Once it is back, what the report says to do brings the rest home.
     run = night.record["id"]
     assert f"inv down --run {run}" in night.notes
-    faults.mend(stage.lab, stage.worker)
+    faults.repair(stage.lab, stage.worker)
     assert stage.inv("down", "--run", run).returncode == 0
     assert [path for path in inside.written(stage.lab, stage.worker) if run in path] == []
 

@@ -32,7 +32,7 @@ if os.path.exists(answer):
 
 @pytest.fixture
 def recorder(tmp_path, monkeypatch):
-    """A kubectl that writes down how it was called, and fails where told what to say."""
+    """A kubectl that writes down how it was called, and fails with the output that it was given."""
     program = tmp_path / "kubectl"
     program.write_text(RECORDER.format(python=sys.executable, folder=str(tmp_path)), "utf-8")
     program.chmod(0o755)
@@ -53,7 +53,7 @@ def test_a_manifest_goes_in_by_its_standard_input(recorder):
     assert recorder() == [["apply", "-f", "-"], "kind: A; $(x)\n"]
 
 
-def test_what_was_applied_is_deleted_by_name(recorder):
+def test_applied_objects_are_deleted_by_name(recorder):
     kubectl.delete("big", "night", context="there")
     argv, text = recorder()
     assert argv[:5] == ["--context", "there", "-n", "night", "delete"]
@@ -86,7 +86,7 @@ def test_logs_go_to_the_terminal(recorder, capfd, more, selector, follows):
 
 
 @pytest.mark.parametrize(
-    ("said", "advice"),
+    ("output", "advice"),
     [
         ('no matches for kind "LeaderWorkerSet" in version "v1"', "install LeaderWorkerSet"),
         ('namespaces "night" not found', "--namespace"),
@@ -94,11 +94,11 @@ def test_logs_go_to_the_terminal(recorder, capfd, more, selector, follows):
         ("something else", "ended with 1: something else"),
     ],
 )
-def test_a_failure_says_what_kubectl_said_and_what_to_do(recorder, said, advice):
-    recorder.failing(said)
+def test_a_failure_has_kubectls_output_and_advice(recorder, output, advice):
+    recorder.failing(output)
     with pytest.raises(InfrastructureError) as caught:
         kubectl.apply("kind: A\n")
-    assert said in str(caught.value)
+    assert output in str(caught.value)
     assert advice in str(caught.value)
 
 

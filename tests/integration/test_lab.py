@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from hosts_here import PATIENCE_S
-from lab_fixture import said, ssh, ssh_argv, traces
+from lab_fixture import output_of, ssh, ssh_argv, traces
 
 from ci.errors import InfrastructureError, UserError
 from ci.lab import faults, inside
@@ -57,14 +57,14 @@ def connects(lab: Lab, host: str, port: int = 22, timeout_s: float = 1) -> str:
 
 @as_root
 def test_each_host_is_its_own(pair: Lab, names: tuple[str, str]) -> None:
-    seen = [said(pair, host.name, "hostname; hostname -I; echo $$") for host in pair.hosts]
+    seen = [output_of(pair, host.name, "hostname; hostname -I; echo $$") for host in pair.hosts]
     for host, (name, address, pid) in zip(pair.hosts, map(str.split, seen), strict=True):
         assert (name, address) == (host.name, host.address)
         assert int(pid) < 200
-    boots = {said(pair, name, "cat /proc/sys/kernel/random/boot_id") for name in names}
+    boots = {output_of(pair, name, "cat /proc/sys/kernel/random/boot_id") for name in names}
     own = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert len(boots | {own}) == 3
-    assert said(pair, names[0], "ls -A /tmp /var/tmp /dev/shm | grep -v :") == ""
+    assert output_of(pair, names[0], "ls -A /tmp /var/tmp /dev/shm | grep -v :") == ""
 
 
 @as_root
@@ -77,14 +77,14 @@ def test_a_python_is_there_and_this_machines_files(pair: Lab, names: tuple[str, 
 def test_hosts_reach_each_other(pair: Lab, names: tuple[str, str]) -> None:
     first, second = names
     banner = f"exec 3<>/dev/tcp/{second}/22 && head -c 7 <&3"
-    assert said(pair, first, f"bash -c '{banner}'") == "SSH-2.0"
+    assert output_of(pair, first, f"bash -c '{banner}'") == "SSH-2.0"
 
 
 @as_root
 def test_what_a_host_writes_stays_its_own(pair: Lab, names: tuple[str, str]) -> None:
     first, second = names
     mark = f"/usr/local/lamp-{pair.name}"
-    said(pair, first, f"echo here > {mark}; echo more >> /etc/services; echo t > /tmp/t")
+    output_of(pair, first, f"echo here > {mark}; echo more >> /etc/services; echo t > /tmp/t")
     assert not Path(mark).exists()
     assert ssh(pair, second, f"test -e {mark} -o -e /tmp/t").returncode == 1
     assert inside.written(pair, first) == ["/etc/services", "/tmp/t", mark]
@@ -98,7 +98,7 @@ def test_processes_and_ports_are_seen_from_outside(pair: Lab, names: tuple[str, 
     assert wait_for(lambda: inside.processes(pair, first) == (), PATIENCE_S)
     serve = "import socket,time; s=socket.create_server(('', 8123)); time.sleep(600)"
     command = f'setsid nohup python3 -c "{serve}" >/dev/null 2>&1 </dev/null &'
-    said(pair, first, command)
+    output_of(pair, first, command)
     assert wait_for(lambda: inside.ports(pair, first) == {8123}, PATIENCE_S)
     assert wait_for(lambda: len(inside.processes(pair, first)) == 1, PATIENCE_S)
     (process,) = inside.processes(pair, first)
@@ -120,7 +120,7 @@ def test_a_host_that_is_cut_off_is_silent(
     reach = f"exec 3<>/dev/tcp/{second}/22"
     ended = inside.run_in(pair, first, ["timeout", "1", "bash", "-c", reach])
     assert ended.returncode != 0
-    faults.mend(pair, first)
+    faults.repair(pair, first)
     assert wait_for(lambda: connects(pair, first) == "open", PATIENCE_S)
 
 
@@ -149,7 +149,7 @@ def test_an_open_session_outlives_a_cut(pair: Lab, names: tuple[str, str]) -> No
         faults.cut(pair, first)
         session.stdin.write(b"after\n")
         assert len(inside.processes(pair, first)) >= 2
-        faults.mend(pair, first)
+        faults.repair(pair, first)
         assert session.stdout.readline() == b"after\n"
         session.stdin.close()
         assert session.wait(PATIENCE_S) == 0
@@ -161,7 +161,7 @@ def test_a_filtered_port_answers_nobody_new(pair: Lab, names: tuple[str, str]) -
     faults.filter_port(pair, first, 22)
     assert connects(pair, first) == "silence"
     assert connects(pair, first, 8999) == "refused"
-    faults.mend(pair, first)
+    faults.repair(pair, first)
     assert connects(pair, first) == "open"
 
 
@@ -193,7 +193,7 @@ def test_half_of_the_packets_get_lost(pair: Lab, names: tuple[str, str]) -> None
         faults.lose_packets(pair, first, 50)
         for _ in range(200):
             talking.sendto(b"x", there)
-        faults.mend(pair, first)
+        faults.repair(pair, first)
         talking.sendto(b"end", there)
         # 200 throws of a coin: outside of this less than once in 10^17.
         assert 40 < int(session.stdout.readline()) < 160
@@ -204,8 +204,8 @@ def test_half_of_the_packets_get_lost(pair: Lab, names: tuple[str, str]) -> None
 @as_root
 def test_a_crash_says_no_goodbye_and_a_boot_is_another(pair: Lab, names: tuple[str, str]) -> None:
     first, _ = names
-    before = said(pair, first, "echo kept > /root/kept; cat /proc/sys/kernel/random/boot_id")
-    said(pair, first, "setsid sleep 600 >/dev/null 2>&1 </dev/null &")
+    before = output_of(pair, first, "echo kept > /root/kept; cat /proc/sys/kernel/random/boot_id")
+    output_of(pair, first, "setsid sleep 600 >/dev/null 2>&1 </dev/null &")
     open_one = socket.create_connection((pair.host(first).address, 22), PATIENCE_S)
     with open_one:
         open_one.recv(100)
@@ -219,8 +219,8 @@ def test_a_crash_says_no_goodbye_and_a_boot_is_another(pair: Lab, names: tuple[s
     with pytest.raises(InfrastructureError, match="is down"):
         inside.run_in(pair, first, ["true"])
     faults.boot(pair, first, empty=False)
-    assert said(pair, first, "cat /root/kept") == "kept"
-    assert said(pair, first, "cat /proc/sys/kernel/random/boot_id") != before
+    assert output_of(pair, first, "cat /root/kept") == "kept"
+    assert output_of(pair, first, "cat /proc/sys/kernel/random/boot_id") != before
     faults.boot(pair, first)
     assert ssh(pair, first, "test -e /root/kept").returncode == 1
 
@@ -243,7 +243,7 @@ def test_sshd_restarts_with_and_without_its_sessions(pair: Lab, names: tuple[str
             else:
                 session.communicate(timeout=PATIENCE_S)
                 assert session.returncode == 0
-        assert said(pair, first, "echo again") == "again"
+        assert output_of(pair, first, "echo again") == "again"
     faults.stop_sshd(pair, first)
     assert connects(pair, first) == "refused"
     faults.start_sshd(pair, first)
@@ -290,12 +290,12 @@ def test_a_clock_goes_wrong_for_one_host(pair: Lab, names: tuple[str, str], wron
     first, second = names
     look = 'python3 -ISBc "import time, datetime; time.sleep(0.01); print(time.time())"; date +%s'
     faults.set_clock(pair, first, wrong_s)
-    for clock in said(pair, first, look).split():
+    for clock in output_of(pair, first, look).split():
         assert abs(float(clock) - time.time() - wrong_s) < 60
-    for clock in said(pair, second, look).split():
+    for clock in output_of(pair, second, look).split():
         assert abs(float(clock) - time.time()) < 60
     faults.set_clock(pair, first, 0)
-    for clock in said(pair, first, look).split():
+    for clock in output_of(pair, first, look).split():
         assert abs(float(clock) - time.time()) < 60
 
 
@@ -312,9 +312,9 @@ def test_a_folder_of_tmp_is_shown_when_asked(labs: Callable[..., Lab], tmp_path:
     (tmp_path / "home/.lamplighter/run").mkdir(parents=True)
     lab = labs(1, shown=[tmp_path], workspace=str(tmp_path / "home"))
     name = lab.hosts[0].name
-    assert said(lab, name, f"cat {tmp_path}/seen; echo mine > {tmp_path}/mine") == "yes"
+    assert output_of(lab, name, f"cat {tmp_path}/seen; echo mine > {tmp_path}/mine") == "yes"
     assert not (tmp_path / "mine").exists()
-    assert said(lab, name, f"ls -A {tmp_path}/home/.lamplighter") == ""
+    assert output_of(lab, name, f"ls -A {tmp_path}/home/.lamplighter") == ""
     assert inside.written(lab, name) == [f"{tmp_path}/mine"]
 
 
@@ -342,7 +342,7 @@ def test_down_leaves_nothing(tmp_path: Path) -> None:
     try:
         first, second, third = (host.name for host in lab.hosts)
         assert all(traces(lab).values())
-        said(lab, first, "setsid sleep 600 >/dev/null 2>&1 </dev/null &")
+        output_of(lab, first, "setsid sleep 600 >/dev/null 2>&1 </dev/null &")
         faults.lose_packets(lab, first, 50)
         faults.crash(lab, second)
         faults.fill_disk(lab, third)
@@ -397,7 +397,7 @@ def test_up_clears_away_a_lab_in_which_nobody_lives(tmp_path: Path) -> None:
         for host in old.hosts:
             faults.crash(old, host.name)
         new = up(tmp_path / "new", 1, name=name, cluster_file=tmp_path / "new.yaml")
-        assert said(new, f"{name}-1", "hostname") == f"{name}-1"
+        assert output_of(new, f"{name}-1", "hostname") == f"{name}-1"
         assert not old.folder.exists()
     finally:
         down(tmp_path / "old")
@@ -410,13 +410,13 @@ import sys
 from pathlib import Path
 from ci.lab.lab import down, up
 from hosts_here import PATIENCE_S
-from lab_fixture import said
+from lab_fixture import output_of
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
 sys.stdin.readline()
 lab = up(folder, 2, name=name, cluster_file=folder / "cluster.yaml")
 try:
-    seen = [said(lab, host.name, "hostname") for host in lab.hosts]
+    seen = [output_of(lab, host.name, "hostname") for host in lab.hosts]
     print(lab.subnet, *seen, flush=True)
     sys.stdin.readline()
 finally:
@@ -469,13 +469,14 @@ from ci.errors import UserError
 from ci.lab import faults
 from ci.lab.lab import down, up
 from hosts_here import PATIENCE_S
-from lab_fixture import said
+from lab_fixture import output_of
 
 folder = Path(sys.argv[1])
 lab = up(folder / "lab", 2, name="loop", cluster_file=folder / "loop.yaml", root=False)
 try:
-    seen = [said(lab, host.name, "echo $SSH_CONNECTION; id -u; python3 -V") for host in lab.hosts]
-    said(lab, "loop-1", "setsid sleep 654321 >/dev/null 2>&1 </dev/null &")
+    command = "echo $SSH_CONNECTION; id -u; python3 -V"
+    seen = [output_of(lab, host.name, command) for host in lab.hosts]
+    output_of(lab, "loop-1", "setsid sleep 654321 >/dev/null 2>&1 </dev/null &")
     assert [line.split()[2] for line in seen] == ["127.0.0.2", "127.0.0.3"], seen
     assert (folder / "loop.yaml").read_text().count("workspace: /") == 2
     try:

@@ -124,7 +124,7 @@ def test_a_pod_starts_the_processes_of_its_own_host_and_no_others(tmp_path):
         assert env["GLOO_SOCKET_IFNAME"] == "eth0"
 
 
-def test_what_only_the_host_knows_is_filled_in_there(tmp_path):
+def test_values_that_only_the_pod_knows_are_filled_in_there(tmp_path):
     plan = plan_of("--x", env="{LD_LIBRARY_PATH: '/own:$LD_LIBRARY_PATH', B: '$(date) ;'}")
     pod = Pod(tmp_path, plan)
     pod.env["LD_LIBRARY_PATH"] = "/of/image"
@@ -136,14 +136,14 @@ def test_what_only_the_host_knows_is_filled_in_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "exit_code", "said"),
+    ("code", "exit_code", "message"),
     [
         ("raise SystemExit(7)", 7, "rank-1 ended with exit code 7"),
         ("pass", 1, "rank-1 ended with exit code 0"),
         ("import os; os.kill(os.getpid(), 9)", 137, "rank-1 ended with signal 9"),
     ],
 )
-def test_one_that_ends_takes_the_pod_with_it(tmp_path, code, exit_code, said):
+def test_the_pod_ends_with_its_first_process(tmp_path, code, exit_code, message):
     plan = plan_of("--x")
     (server,) = plan.processes
     # It starts a grandchild, which has to go too.
@@ -160,13 +160,13 @@ def test_one_that_ends_takes_the_pod_with_it(tmp_path, code, exit_code, said):
     pod = Pod(tmp_path, replace(plan, processes=(stays, failing)))
     got, out = pod.run()
     assert got == exit_code
-    assert pod.last_words.read_text("utf-8") == said + "\n"
+    assert pod.last_words.read_text("utf-8") == message + "\n"
     (grandchild,) = (line.split()[1] for line in out.splitlines() if line.startswith("[server-0]"))
     assert not alive(int(grandchild))
 
 
 def once_there(path):
-    """The code that waits for a file."""
+    """Return code that waits for a file."""
     return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.02)"
 
 
@@ -178,7 +178,7 @@ def alive(pid):
     return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
-def test_one_that_does_not_heed_term_is_killed(tmp_path):
+def test_a_process_that_ignores_term_is_killed(tmp_path):
     plan = plan_of("--x")
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -195,19 +195,19 @@ def test_one_that_does_not_heed_term_is_killed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [(("/no/such/program",), "server-0 cannot be started"), ((sys.executable, "-x"), "ended with")],
 )
-def test_what_cannot_be_started_is_said(tmp_path, argv, said):
+def test_a_process_that_cannot_start_is_reported(tmp_path, argv, message):
     plan = plan_of("--x")
     plan = replace(plan, processes=(replace(plan.processes[0], argv=argv),))
     pod = Pod(tmp_path, plan)
     code, _ = pod.run()
     assert code != 0
-    assert said in pod.last_words.read_text("utf-8")
+    assert message in pod.last_words.read_text("utf-8")
 
 
-def test_a_pod_that_never_gets_an_address_is_waited_for_so_long_and_no_longer(tmp_path):
+def test_waiting_for_a_pods_address_ends_at_the_deadline(tmp_path):
     plan = plan_of("--peer $MASTER_IP", "--x", timeout_s=1)
     peer = replace(plan.processes[0], argv=(*plan.processes[0].argv, plan.hosts[1].address))
     pod = Pod(
@@ -216,14 +216,14 @@ def test_a_pod_that_never_gets_an_address_is_waited_for_so_long_and_no_longer(tm
     code, out = pod.run()
     assert code == 1
     assert "server-0 waits for the address of no-1.such.name.invalid" in out
-    assert "waited 1 s in vain" in pod.last_words.read_text("utf-8")
+    assert "timed out after 1 s waiting for" in pod.last_words.read_text("utf-8")
 
 
 def test_a_group_of_another_size_is_refused(tmp_path):
     pod = Pod(tmp_path, plan_of("--x", "--y"), size=3)
     code, out = pod.run()
     assert code == 2
-    assert "the plan has 2 hosts, the group 3 pods" in out
+    assert "the plan has 2 hosts, but the group 3 pods" in out
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from hosts_here import until
-from lab_fixture import said, ssh
+from lab_fixture import output_of, ssh
 
 from ci.agent.connected import connected
 from ci.catalog import locks
@@ -166,8 +166,8 @@ def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, night, tmp_path, 
     shown = night.shown.getvalue()
     for host in night.processes.agents:
         python = f"{WORKSPACE}/envs/toy/bin/python"
-        assert said(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
-        assert said(lab, host, f"stat -c %a {WORKSPACE}/uv/bin/*") == "755"
+        assert output_of(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
+        assert output_of(lab, host, f"stat -c %a {WORKSPACE}/uv/bin/*") == "755"
         assert f"{host}: uv brought from here to {WORKSPACE}/uv/bin/uv" in shown
         assert f"{host}: wheels come from the controller's own folders" in shown
     began = len(night.processes.started)
@@ -183,7 +183,7 @@ def test_an_environment_with_special_dependencies(lab, night, tmp_path, monkeypa
     prepare(items_for(agents, ["tiny==1.0"], WORKS, name=name), night.processes, night.record)
     for host in agents:
         python = f"{WORKSPACE}/envs/{name}/bin/python"
-        assert said(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
+        assert output_of(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
 
 
 def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatch):
@@ -195,7 +195,7 @@ def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatc
         assert way in night.shown.getvalue()
         assert ssh(lab, host, f"grep -rlF {HIDDEN} {agent.workspace}").stdout == ""
         # Its sshd listens, and nothing else any more.
-        assert said(lab, host, "grep -c ' 0A ' /proc/net/tcp") == "1"
+        assert output_of(lab, host, "grep -c ' 0A ' /proc/net/tcp") == "1"
     told = [night.shown.getvalue(), (night.record.path / "run.json").read_text()]
     assert HIDDEN not in "".join(told)
 
@@ -261,7 +261,7 @@ def test_the_real_index(lab, night):
         pytest.skip("this machine itself cannot reach the package index")
     night.prepare(["six==1.17.0"], "import six; assert six.__version__ == '1.17.0'")
     for host in night.processes.agents:
-        stamp = said(lab, host, f"cat {WORKSPACE}/envs/toy/.lamplighter.json")
+        stamp = output_of(lab, host, f"cat {WORKSPACE}/envs/toy/.lamplighter.json")
         assert "six==1.17.0" in stamp
 
 

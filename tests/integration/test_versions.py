@@ -86,7 +86,7 @@ def inv(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_each_version_is_listed_with_what_is_made_here(tmp_path):
     versions = environments.load_versions(CONFIGS / "versions.yaml")
-    place = environments.Place("localhost", str(tmp_path))
+    place = environments.InstallTarget("localhost", str(tmp_path))
     made = environments.serving(versions, "0.32.0", "cpu", place)
     for name, fingerprint in (("0.32.0", made.fingerprint), ("0.30.0", "of another recipe")):
         folder = tmp_path / "envs" / f"vllm-{name}"

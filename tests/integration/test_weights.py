@@ -1,4 +1,4 @@
-"""Weights copied to real hosts: resumed, verified, and where it cannot be, said why."""
+"""Weights copied to real hosts: resumed, verified, and errors when that is impossible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from lab_fixture import said, ssh
+from lab_fixture import output_of, ssh
 
 from ci.agent.client import Agent
 from ci.agent.connected import connected
@@ -72,9 +72,9 @@ def here(tmp_path: Path) -> Iterator[Agent]:
 
 
 def assert_there(lab: Lab, host: str, folder: str = TARGET) -> None:
-    listed = said(lab, host, f"cd {folder} && find . -type f -printf '%m %P\\n' | sort")
+    listed = output_of(lab, host, f"cd {folder} && find . -type f -printf '%m %P\\n' | sort")
     assert listed.split("\n") == sorted(f"644 {name}" for name in FILES)
-    sums = said(lab, host, f"cd {folder} && sha256sum {' '.join(FILES)}").split("\n")
+    sums = output_of(lab, host, f"cd {folder} && sha256sum {' '.join(FILES)}").split("\n")
     assert [line.split()[0] for line in sums] == [
         hashlib.sha256(content).hexdigest() for content in FILES.values()
     ]
@@ -105,7 +105,7 @@ def test_a_file_that_differs_is_replaced_and_others_stay(lab, agents, model):
     assert ssh(lab, host, f"{flip}; echo ours > {TARGET}/notes").returncode == 0
     outcome = sync(agents, model, TARGET)[host]
     assert (outcome.failed, outcome.copied, len(outcome.skipped)) == ("", [BIG], 3)
-    assert said(lab, host, f"cat {TARGET}/notes; rm {TARGET}/notes") == "ours"
+    assert output_of(lab, host, f"cat {TARGET}/notes; rm {TARGET}/notes") == "ours"
     assert_there(lab, host)
 
 
@@ -121,7 +121,7 @@ def test_a_connection_that_breaks_half_way_comes_back_and_goes_on(lab, agents, m
 
     send(agents[host], Source(model / BIG), TARGET, BIG, on_bytes=cut_once)
     assert half.is_set()
-    digest = said(lab, host, f"sha256sum < {TARGET}/{BIG}").split()[0]
+    digest = output_of(lab, host, f"sha256sum < {TARGET}/{BIG}").split()[0]
     assert digest == hashlib.sha256(FILES[BIG]).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""`inv check`: findings at their places, in each form, and every rule by what it says."""
+"""`inv check`: diagnostics and their positions, every output format, and every rule."""
 
 import json
 import os
@@ -8,16 +8,16 @@ import pytest
 import yaml
 
 from ci.catalog import aisbench
-from ci.check.finding import Finding
+from ci.check.diagnostic import Diagnostic
+from ci.check.lint import check_files, examine, files_of
 from ci.check.rules import RULES
-from ci.check.run import check, examine, files_of
 from ci.check.show import shown, summary
 from ci.errors import ExitCode, Problem, UserError
 from ci.paths import CASES, CONFIGS
 
 CORPUS = os.environ.get("CASE_CORPUS")
 
-# Files of the field that no workflow of theirs runs, and what is truly wrong in them.
+# Corpus files that no workflow runs, and the rules that rightly report them.
 DEFECTS = {"Qwen3_235b_w8a8_A5.yaml": {"dataset-conf"}}
 
 SOUND = """\
@@ -75,18 +75,21 @@ def changed(*replacements):
 
 def lines_of(text):
     return [
-        f"{one.problem.line}:{one.problem.column}: {one.severity}: {one.problem.key}: "
-        f"{one.problem.message} [{one.rule}]"
-        for one in examine(text.encode(), "c.yaml")
+        f"{diagnostic.problem.line}:{diagnostic.problem.column}: {diagnostic.severity}: "
+        f"{diagnostic.problem.key}: {diagnostic.problem.message} [{diagnostic.rule}]"
+        for diagnostic in examine(text.encode(), "c.yaml")
     ]
 
 
 def after(line, *more):
     """Put arguments after a line of the first server's command."""
-    return (f"      {line}\n", f"      {line}\n" + "".join(f"      {one}\n" for one in more))
+    return (
+        f"      {line}\n",
+        f"      {line}\n" + "".join(f"      {argument}\n" for argument in more),
+    )
 
 
-def test_a_sound_case_has_no_findings():
+def test_a_sound_case_has_no_diagnostics():
     assert lines_of(SOUND) == []
 
 
@@ -106,16 +109,16 @@ def test_a_flag_is_gone_only_from_versions_that_do_not_have_it(vllm, flag, is_go
     assert any("[gone-flag]" in line for line in lines) == is_gone
 
 
-# Replacements in SOUND → the one finding's begin, and what else it says.
-FINDINGS = {
+# Replacements in SOUND → the start of the only diagnostic, and further words in it.
+DIAGNOSTICS = {
     "gone flag": (
         [after("--port 8080", "--swap-space 4")],
-        "9:7: warning: deployment[0].server_cmd: --swap-space is gone from vLLM",
+        "9:7: warning: deployment[0].server_cmd: vLLM removed --swap-space",
         "leave it out [gone-flag]",
     ),
     "gone flag in its other spelling": (
         [after("--port 8080", "--swap_space=4")],
-        "9:7: warning: deployment[0].server_cmd: --swap_space is gone",
+        "9:7: warning: deployment[0].server_cmd: vLLM removed --swap_space",
         "[gone-flag]",
     ),
     "a flag twice": (
@@ -128,7 +131,7 @@ FINDINGS = {
         "9:7: warning: deployment[0].server_cmd: --enforce-eager is given 2 times; remove one",
         "[duplicate-flag]",
     ),
-    "a flag and its contrary": (
+    "a flag and its opposite": (
         [after("--port 8080", "--async-scheduling", "--no-async-scheduling")],
         "10:7: warning: deployment[0].server_cmd: --async-scheduling and --no-async-scheduling",
         "contradict each other; remove one [duplicate-flag]",
@@ -140,47 +143,47 @@ FINDINGS = {
     ),
     "a flag with a space": (
         [after("--port 8080", "'--enforce-eager '")],
-        "9:8: error: deployment[0].server_cmd: '--enforce-eager ' is no flag with a space in it",
+        "9:8: error: deployment[0].server_cmd: '--enforce-eager ' is not a flag because",
         "write '--enforce-eager' [spaced-flag]",
     ),
     "a flag and its value in one": (
         [after("--port 8080", "'--seed 4'")],
-        "9:8: error: deployment[0].server_cmd: '--seed 4' is no flag with a space in it",
+        "9:8: error: deployment[0].server_cmd: '--seed 4' is not a flag because of its space",
         "write '--seed' and '4' [spaced-flag]",
     ),
     "JSON without its quotes": (
         [after("--port 8080", '--hf-overrides {"a": 1}')],
-        "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON, and '{a:' is none",
-        "single quotes, its keys and texts in double quotes [json-argument]",
+        "9:7: error: deployment[0].server_cmd: --hf-overrides expected JSON, got '{a:'",
+        "single quotes, its keys and strings in double quotes [json-argument]",
     ),
     "JSON as Python writes it": (
         [after("--port 8080", """--hf-overrides='{"a": True}'""")],
-        "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON",
+        "9:7: error: deployment[0].server_cmd: --hf-overrides expected JSON",
         "JSON writes true, false and null [json-argument]",
     ),
     "JSON with a comma too many": (
         [after("--port 8080", """'{"a": 1,}'""")],
-        "6:5: error: deployment[0].server_cmd: takes JSON",
+        "6:5: error: deployment[0].server_cmd: expected JSON",
         "remove the comma before the closing bracket [json-argument]",
     ),
     "JSON with two commas": (
         [after("--port 8080", """--hf-overrides '{"a": 1,, "b": 2}'""")],
-        "9:7: error: deployment[0].server_cmd: --hf-overrides takes JSON",
-        "mend it there [json-argument]",
+        "9:7: error: deployment[0].server_cmd: --hf-overrides expected JSON",
+        "correct it there [json-argument]",
     ),
     "more ranks than devices": (
         [("--tensor-parallel-size 2", "--tensor-parallel-size 8")],
         "9:7: error: deployment[0].server_cmd: needs 8 devices (--tensor-parallel-size 8 × ",
-        "1 data-parallel ranks here), and its host has 4; lower one [too-few-devices]",
+        "1 data-parallel ranks here), but its host has 4; lower one [too-few-devices]",
     ),
     "more ranks than visible devices": (
         [("{A: b}", '{ASCEND_RT_VISIBLE_DEVICES: "3"}')],
         "17:7: error: deployment[1].server_cmd: needs 2 devices",
-        "and it sees 1; lower one [too-few-devices]",
+        "but it sees 1; lower one [too-few-devices]",
     ),
-    "a device that is none": (
+    "a device that does not exist": (
         [("{A: b}", '{CUDA_VISIBLE_DEVICES: "3,4"}')],
-        "13:5: error: deployment[1]: device 4 is none of the host's 4 (0 to 3)",
+        "13:5: error: deployment[1]: there is no device 4: the host has 4 (0 to 3)",
         "[no-such-device]",
     ),
     "misspelt dataset_conf": (
@@ -191,21 +194,21 @@ FINDINGS = {
     "dataset_conf that is like none": (
         [("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "zzz/yyy")],
         "27:5: error: benchmarks.acc.dataset_conf: AISBench ",
-        "has no 'zzz/yyy'; write it as FOLDER/NAME of its own list [dataset-conf]",
+        "has no 'zzz/yyy'; write FOLDER/NAME as in AISBench's own list [dataset-conf]",
     ),
     "dataset_conf in another folder": (
         [("gsm8k/gsm8k_gen_0", "gpqa/gsm8k_gen_0")],
         "27:5: warning: benchmarks.acc.dataset_conf: AISBench has no 'gpqa/gsm8k_gen_0_shot_cot",
-        "but 'gsm8k/gsm8k_gen_0_shot_cot_chat_prompt'; write that [dataset-conf-folder]",
+        "write 'gsm8k/gsm8k_gen_0_shot_cot_chat_prompt' [dataset-conf-folder]",
     ),
     "misspelt request_conf": (
         [("vllm_api_general_chat", "vllm_api_genral_chat")],
-        "26:5: error: benchmarks.acc.request_conf: 'vllm_api_genral_chat' is none of vllm",
+        "26:5: error: benchmarks.acc.request_conf: unknown 'vllm_api_genral_chat'; choose",
         "did you mean 'vllm_api_general_chat'? [request-conf]",
     ),
     "request_conf that we cannot use": (
         [("vllm_api_general_chat", "vllm_api_function_call_chat")],
-        "26:5: error: benchmarks.acc.request_conf: 'vllm_api_function_call_chat' ",
+        "26:5: error: benchmarks.acc.request_conf: unknown 'vllm_api_function_call_chat'",
         "[request-conf]",
     ),
     "accuracy that cannot fail": (
@@ -215,27 +218,27 @@ FINDINGS = {
     ),
     "performance that cannot fail": (
         [("baseline: 100", "baseline: 1")],
-        "39:5: warning: benchmarks.perf.baseline: 1 token/s is reached whenever",
+        "39:5: warning: benchmarks.perf.baseline: every server that answers reaches 1 token/s",
         "or call the benchmark warm-up [cannot-fail]",
     ),
     "performance that need reach nothing": (
         [("threshold: 0.97", "threshold: 0")],
-        "40:5: warning: benchmarks.perf.threshold: 0 of the baseline is always reached",
+        "40:5: warning: benchmarks.perf.threshold: every night reaches 0 times the baseline",
         "[cannot-fail]",
     ),
     "a percentage for a factor": (
         [("threshold: 0.97", "threshold: 97")],
-        "40:5: warning: benchmarks.perf.threshold: 97 times the baseline",
+        "40:5: warning: benchmarks.perf.threshold: expected a factor such as 0.97, got 97 times",
         "[threshold-above-one]",
     ),
     "more prompts than questions": (
         [("num_prompts: 1319", "num_prompts: 1320")],
-        "28:5: warning: benchmarks.acc.num_prompts: 1320 are more than the 1319 that gsm8k has",
+        "28:5: warning: benchmarks.acc.num_prompts: 1320 prompts are more than the 1319 of gsm8k",
         "[too-many-prompts]",
     ),
     "fewer prompts than at once": (
         [("num_prompts: 64", "num_prompts: 3")],
-        "38:5: warning: benchmarks.perf.batch_size: 4 at once are never reached with 3 prompts",
+        "38:5: warning: benchmarks.perf.batch_size: 3 prompts never reach a concurrency of 4",
         "[too-few-prompts]",
     ),
     "an unknown variable": (
@@ -266,8 +269,8 @@ FINDINGS = {
 }
 
 
-@pytest.mark.parametrize(("replacements", "begin", "words"), FINDINGS.values(), ids=FINDINGS)
-def test_one_finding(replacements, begin, words):
+@pytest.mark.parametrize(("replacements", "begin", "words"), DIAGNOSTICS.values(), ids=DIAGNOSTICS)
+def test_one_diagnostic(replacements, begin, words):
     [line] = lines_of(changed(*replacements))
     assert line.startswith(begin)
     assert words in line
@@ -300,11 +303,11 @@ SILENT = {
 
 
 @pytest.mark.parametrize("replacements", SILENT.values(), ids=SILENT)
-def test_no_finding(replacements):
+def test_no_diagnostic(replacements):
     assert lines_of(changed(*replacements)) == []
 
 
-def test_findings_come_in_the_order_of_the_file_and_each_once():
+def test_diagnostics_are_sorted_by_position_and_unique():
     text = changed(
         ("threshold: 5", "threshold: 50"),
         after("--port 8080", "--swap-space 4", "--seed 1 --seed 1"),
@@ -329,29 +332,30 @@ templates:
 
 
 @pytest.mark.parametrize(
-    ("share", "found"),
+    ("share", "expected"),
     [
-        ("", ["node-0-rank-0 and node-0-rank-1 both use device 1, and want 0.9 and 0.9 of its"]),
-        (", --gpu-memory-utilization, '0.6'", ["both use device 1, and want 0.6 and 0.6 of its"]),
+        ("", ["node-0-rank-0 and node-0-rank-1 both use device 1 and reserve 0.9 and 0.9 of its"]),
+        (", --gpu-memory-utilization, '0.6'", ["both use device 1 and reserve 0.6 and 0.6 of its"]),
         (", --gpu-memory-utilization, '0.5'", []),
     ],
 )
-def test_a_device_that_two_servers_share(share, found):
-    findings = examine(SHARED.replace("SHARE", share).encode(), "c.yaml")
-    errors = [one.problem for one in findings if one.severity == "error"]
-    assert [(one.line, one.key) for one in errors] == [(8, "templates[0]")] * len(found)
-    assert all(words in one.message for words, one in zip(found, errors, strict=True))
+def test_a_device_that_two_servers_share(share, expected):
+    diagnostics = examine(SHARED.replace("SHARE", share).encode(), "c.yaml")
+    errors = [diagnostic.problem for diagnostic in diagnostics if diagnostic.severity == "error"]
+    assert [(error.line, error.key) for error in errors] == [(8, "templates[0]")] * len(expected)
+    assert all(words in error.message for words, error in zip(expected, errors, strict=True))
 
 
-def test_rules_have_names_of_their_own():
+def test_rule_names_are_unique_and_tested():
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
-    said = {name for name in names if any(f"[{name}]" in case[2] for case in FINDINGS.values())}
-    assert said == set(names) - {"shared-device"}
+    words = [words for _, _, words in DIAGNOSTICS.values()]
+    tested = {name for name in names if any(f"[{name}]" in text for text in words)}
+    assert tested == set(names) - {"shared-device"}
 
 
-ODD = Finding("error", Problem("a,b:c%.yaml", 3, 4, "k", "1%\n2"), "case")
-MILD = Finding("warning", Problem("d.yaml", 1, 1, "", "odd"), "reading")
+ODD = Diagnostic("error", Problem("a,b:c%.yaml", 3, 4, "k", "1%\n2"), "case")
+MILD = Diagnostic("warning", Problem("d.yaml", 1, 1, "", "odd"), "reading")
 
 
 def test_text():
@@ -384,21 +388,21 @@ def test_github():
     )
 
 
-def test_another_form_is_refused():
-    with pytest.raises(UserError, match="--format xml: there are text, json, github"):
+def test_an_unknown_format_is_refused():
+    with pytest.raises(UserError, match="unknown format; choose one of text, json, github"):
         shown([], 0, "xml")
 
 
 @pytest.mark.parametrize(
-    ("findings", "files", "text"),
+    ("diagnostics", "files", "text"),
     [
         ([], 0, "0 files: 0 errors, 0 warnings"),
         ([ODD], 1, "1 file: 1 error, 0 warnings"),
         ([ODD, ODD, MILD, MILD], 47, "47 files: 2 errors, 2 warnings"),
     ],
 )
-def test_summary(findings, files, text):
-    assert summary(findings, files) == text
+def test_summary(diagnostics, files, text):
+    assert summary(diagnostics, files) == text
 
 
 @pytest.fixture
@@ -412,7 +416,7 @@ def folder(tmp_path):
 
 
 def test_folders_are_searched_and_warnings_pass(folder):
-    text, code = check([str(folder)])
+    text, code = check_files([str(folder)])
     assert text.splitlines()[0].startswith(f"{folder}/deep/warned.yml:32:5: warning: ")
     assert text.endswith("\n2 files: 0 errors, 1 warning\n")
     assert code == ExitCode.PASS
@@ -420,17 +424,17 @@ def test_folders_are_searched_and_warnings_pass(folder):
 
 def test_an_error_gives_exit_code_2(folder):
     (folder / "bad.yaml").write_text("model: 1\n", encoding="utf-8")
-    assert check([str(folder)])[1] == ExitCode.USER
+    assert check_files([str(folder)])[1] == ExitCode.USER
 
 
-def test_a_file_that_cannot_be_read_is_a_finding(folder, monkeypatch):
+def test_a_file_that_cannot_be_read_gives_a_diagnostic(folder, monkeypatch):
     def refuse(*_args, **_keys):
         raise PermissionError(13, "Permission denied")
 
     files = files_of([str(folder / "sound.yaml")])
     monkeypatch.setattr(Path, "open", refuse)
-    monkeypatch.setattr("ci.check.run.files_of", lambda _: files)
-    text, code = check(["sound.yaml"])
+    monkeypatch.setattr("ci.check.lint.files_of", lambda _: files)
+    text, code = check_files(["sound.yaml"])
     assert ":1:1: error: cannot be read: Permission denied; check the path [file]" in text
     assert code == ExitCode.USER
 
@@ -444,22 +448,21 @@ def test_a_case_of_ours_by_its_name():
 
 
 @pytest.mark.parametrize("path", ["nowhere", "nowhere.yaml", "x\0y", "y" * 5000])
-def test_a_path_that_is_not_there(path):
+def test_a_path_that_does_not_exist(path):
     with pytest.raises(UserError, match="no case"):
-        check([path])
+        check_files([path])
 
 
 def test_a_folder_without_cases(tmp_path):
     with pytest.raises(UserError, match="no case file in it"):
-        check([str(tmp_path)])
+        check_files([str(tmp_path)])
 
 
-def test_our_own_cases_have_no_findings():
-    said = check([], "json")[0]
-    assert json.loads(said) == []
+def test_our_own_cases_have_no_diagnostics():
+    assert json.loads(check_files([], "json")[0]) == []
 
 
-def test_the_list_of_aisbenchs_names_is_of_the_version_that_is_installed():
+def test_the_list_of_aisbench_names_matches_the_installed_version():
     tools = yaml.safe_load((CONFIGS / "tools.yaml").read_text("utf-8"))["tools"]
     pin = f"ais-bench-benchmark=={aisbench.known().version}"
     assert pin in tools["aisbench"]["packages"]
@@ -478,9 +481,12 @@ def corpus_files():
 
 @pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
 @pytest.mark.parametrize("path", corpus_files())
-def test_no_rule_refuses_a_case_of_the_field(path):
-    """What a rule alone calls an error runs there every night."""
+def test_no_rule_refuses_a_case_of_the_corpus(path):
+    """Files in which only a rule finds an error run every night elsewhere."""
     own = {rule.name for rule in RULES}
-    findings = examine(path.read_bytes(), str(path))
-    errors = {one.rule for one in findings if one.severity == "error" and one.rule in own}
+    errors = {
+        diagnostic.rule
+        for diagnostic in examine(path.read_bytes(), str(path))
+        if diagnostic.severity == "error" and diagnostic.rule in own
+    }
     assert errors == DEFECTS.get(path.name, set())

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ci.case.load import parse
-from ci.check.run import examine
+from ci.check.lint import examine
 from ci.doctor.needs import devices_on
 from ci.plan.build import build
 from ci.plan.on_paper import made_up_site
@@ -141,11 +141,11 @@ def found(env, words="", npus=4):
 @pytest.mark.parametrize("text", ["", "-1", "NoDevFiles"])
 def test_a_server_that_sees_no_device(text):
     env = {"CUDA_VISIBLE_DEVICES": text}
-    assert found(env) == [("too-few-devices", "needs 1 device, and it sees none; show it more")]
+    assert found(env) == [("too-few-devices", "needs 1 device, but it sees none; let it see more")]
     assert found(env, "-tp 2") == [
         (
             "too-few-devices",
-            "needs 2 devices (--tensor-parallel-size 2), and it sees none; lower one",
+            "needs 2 devices (--tensor-parallel-size 2), but it sees none; lower one",
         )
     ]
     assert found(env, npus=0) == []
@@ -154,7 +154,7 @@ def test_a_server_that_sees_no_device(text):
 def test_devices_that_are_named_by_uuid():
     assert found({"CUDA_VISIBLE_DEVICES": f"{GPU},{MIG}"}, "-tp 2") == []
     assert found({"CUDA_VISIBLE_DEVICES": GPU}, "-tp 2") == [
-        ("too-few-devices", "needs 2 devices (--tensor-parallel-size 2), and it sees 1; lower one")
+        ("too-few-devices", "needs 2 devices (--tensor-parallel-size 2), but it sees 1; lower one")
     ]
 
 

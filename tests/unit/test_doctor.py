@@ -1,4 +1,4 @@
-"""Facts of hosts → findings, and how they are shown."""
+"""Findings from the facts of hosts, and how they are shown."""
 
 import io
 from types import SimpleNamespace as Values
@@ -6,7 +6,7 @@ from types import SimpleNamespace as Values
 import pytest
 
 from ci.commands import examination_table as table
-from ci.doctor import checks
+from ci.doctor.checks import findings_of
 from ci.doctor.examine import clock
 from ci.doctor.model import Examination, Pair
 from ci.doctor.needs import devices_on, weights_on
@@ -110,7 +110,7 @@ def gpu(index=0, used=10, **more):
 def check(plan=None, a=None, b=None, **more):
     facts = {"a": facts_of(1, **(a or {})), "b": facts_of(2, **(b or {}))}
     known = {"silent": {}, "pairs": (), "targets": {}} | more
-    return checks.check(plan or plan_of(), facts, **known)
+    return findings_of(plan or plan_of(), facts, **known)
 
 
 def test_healthy_hosts_give_no_finding():
@@ -126,48 +126,53 @@ OURS = holder(run="r1/server-0")
         ({"python": "3.6.8"}, "error", "python", "3.6.8"),
         ({"clock_offset_s": 1.5}, "warning", "clock", "1.5 s ahead of"),
         ({"clock_offset_s": -3600.0}, "error", "clock", "3600.0 s behind"),
-        ({"runs": [{"run": "r9", "owner": "bo@x"}]}, "error", "run", "run r9 of bo@x is on it"),
+        (
+            {"runs": [{"run": "r9", "owner": "bo@x"}]},
+            "error",
+            "run",
+            "run r9 of bo@x is on this host",
+        ),
         ({"ports_taken": {"8000": holder()}}, "error", "port 8000", "pid 7 of ann (python3 x)"),
-        ({"ports_taken": {"13345": OURS}}, "error", "port 13345", "ours: r1/server-0"),
+        ({"ports_taken": {"13345": OURS}}, "error", "port 13345", "of run r1/server-0"),
         (
             {"ports_taken": {"8000": holder(pid=None, command="a process of bob")}},
             "error",
             "port 8000",
-            "server-a needs it, and a process of bob listens on it",
+            "server-a needs this port, but a process of bob listens on it",
         ),
         ({"disk_free_bytes": 99 * GIB}, "warning", "disk", "99.0 GiB of 1000.0 GiB"),
-        ({"disk_free_bytes": 10**6}, "error", "disk", "logs would not fit"),
+        ({"disk_free_bytes": 10**6}, "error", "disk", "not enough for logs"),
         ({"shm_free_bytes": 64 * 2**20}, "warning", "/dev/shm", "0.1 GiB"),
         ({"memory_free_bytes": GIB}, "warning", "memory", "1.0 GiB of 64.0 GiB"),
         ({"interfaces": [{"name": "ib0", "up": True, "mtu": 1500}]}, "error", "interface", "eth0"),
-        ({"weights": {"/m/x": {"exists": False}}}, "error", "weights", "/m/x is not here"),
+        ({"weights": {"/m/x": {"exists": False}}}, "error", "weights", "/m/x does not exist"),
         ({"weights": {"/m/x": weights(missing=["m-2-of-2.bin"])}}, "error", "weights", "m-2-of-2"),
         ({"weights": {"/m/x": weights(has_config=False)}}, "error", "weights", "no config.json"),
         ({"ports_taken": None, "errors": {"ports_taken": "denied"}}, "warning", "ports_taken", "d"),
     ],
 )
-def test_what_is_wrong_with_one_host(facts, severity, subject, words):
+def test_problems_of_one_host(facts, severity, subject, words):
     (finding,) = check(a=facts)
     assert (finding.host, finding.severity, finding.subject) == ("a", severity, subject)
     assert words in finding.message
     assert finding.advice
 
 
-def test_the_run_that_asks_is_no_finding():
+def test_the_calling_run_gives_no_finding():
     assert check(a={"runs": [{"run": "r1", "owner": "bo@x"}]}, run="r1") == ()
 
 
-def test_a_clock_that_only_a_slow_answer_puts_off_is_no_finding():
+def test_a_clock_offset_within_the_uncertainty_gives_no_finding():
     assert check(a={"clock_offset_s": 1.5, "clock_uncertainty_s": 0.9}) == ()
 
 
-def test_the_clock_is_worked_out_without_what_the_host_took():
+def test_the_clock_offset_leaves_out_the_time_that_the_host_worked():
     # Left at 100, one second there, five seconds of work there, one second back.
     seen = clock({"time_s": 141.0, "took_s": 5.0}, 100.0, 107.0)
     assert seen == {"clock_offset_s": 40.0, "clock_uncertainty_s": 1.0}
 
 
-def test_a_port_of_a_run_of_ours_is_freed_by_ending_the_run():
+def test_a_port_of_one_of_our_runs_is_freed_by_ending_the_run():
     (finding,) = check(a={"ports_taken": {"8000": OURS}})
     assert "inv down --run r1`" in finding.advice
 
@@ -189,13 +194,13 @@ def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
     findings = check(
         plan_of(preparations=(item,)), a={"disk_free_bytes": free, "environments": known}
     )
-    assert [(one.subject, one.severity) for one in findings] == [("disk", severity)]
+    assert [(finding.subject, finding.severity) for finding in findings] == [("disk", severity)]
 
 
 @pytest.mark.parametrize(
     ("address", "interface", "severity", "words"),
     [
-        ("10.0.0.9", "eth0", "error", "10.0.0.9 is no address of this host"),
+        ("10.0.0.9", "eth0", "error", "10.0.0.9 is not an address of this host"),
         ("127.0.0.7", "lo", None, ""),
         ("node-1", "eth0", None, ""),
         ("10.0.0.1", "lo", "warning", "is on eth0, the plan's interface is lo"),
@@ -206,9 +211,9 @@ def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
 def test_the_plans_address_and_interface(address, interface, severity, words):
     plan = plan_of(hosts=("a",))
     plan.hosts[0].address, plan.hosts[0].interface = address, interface
-    findings = checks.check(plan, {"a": facts_of(1)}, silent={}, pairs=(), targets={})
-    assert [one.severity for one in findings][:1] == ([severity] if severity else [])
-    assert words in "".join(one.message for one in findings)
+    findings = findings_of(plan, {"a": facts_of(1)}, silent={}, pairs=(), targets={})
+    assert [finding.severity for finding in findings][:1] == ([severity] if severity else [])
+    assert words in "".join(finding.message for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +223,7 @@ def test_the_plans_address_and_interface(address, interface, severity, words):
         ({"cpu": "Xeon"}, "info", "cpu", "Xeon on b"),
         ({"machine": "x86_64"}, "error", "machine", "x86_64 on b"),
         ({"cann": "8.2"}, "warning", "cann", "8.2 on b"),
-        ({"weights": {"/m/x": weights(fingerprint="11")}}, "error", "weights", "not the same"),
+        ({"weights": {"/m/x": weights(fingerprint="11")}}, "error", "weights", "differs between"),
         (
             {"environments": {"vllm-1": {"fingerprint": "f1", "packages": {"vllm": "2"}}}},
             "error",
@@ -265,35 +270,35 @@ BOTH = [gpu(0), gpu(1)]
         ({"accelerators": BOTH}, [], ""),
         ({"accelerators": []}, ["error"], "nvidia-smi shows 0 GPUs, the plan uses 2"),
         ({"accelerators": BOTH[:1]}, ["error"], "shows 1 GPUs"),
-        ({"accelerators": [], "errors": {"cuda": "hung"}}, ["error"], "does not tell"),
+        ({"accelerators": [], "errors": {"cuda": "hung"}}, ["error"], "nvidia-smi failed: hung"),
         ({"accelerators": [gpu(0), gpu(1, 70000)]}, ["error"], "70000 of 80000 MiB"),
         ({"accelerators": [*BOTH, gpu(2, 70000)]}, ["info"], "70000"),
         (
             {"accelerators": [gpu(0, processes=[OURS]), gpu(1)]},
             ["error"],
-            "pid 7 of ann (python3 x, ours: r1/server-0)",
+            "pid 7 of ann (python3 x, of run r1/server-0)",
         ),
         ({"accelerators": [gpu(0, health="Alarm"), gpu(1)]}, ["error"], "Alarm"),
     ],
 )
 def test_accelerators(facts, severities, words):
     plan = plan_of(process(), hosts=("a",), **NEEDS_TWO)
-    findings = checks.check(plan, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
-    assert [one.severity for one in findings] == severities
-    assert words in "".join(one.message for one in findings)
+    findings = findings_of(plan, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
+    assert [finding.severity for finding in findings] == severities
+    assert words in "".join(finding.message for finding in findings)
 
 
-def test_fewer_accelerators_than_the_cluster_file_says():
+def test_fewer_accelerators_than_the_cluster_file_declares():
     target = Target("a", "10.0.0.1", accelerator=Accelerator("cuda", 8))
     plan = plan_of(process(), hosts=("a",), **NEEDS_TWO)
-    (finding,) = checks.check(
+    (finding,) = findings_of(
         plan,
         {"a": facts_of(1, accelerators=BOTH)},
         silent={},
         pairs=(),
         targets={"a": target},
     )
-    assert (finding.severity, "the cluster file says 8" in finding.message) == ("warning", True)
+    assert (finding.severity, "the cluster file declares 8" in finding.message) == ("warning", True)
 
 
 def test_the_case_may_choose_its_devices():
@@ -312,22 +317,22 @@ def test_the_case_may_choose_its_devices():
         (("vllm", "serve", "/w/models/tiny"), "", (), None),
     ],
 )
-def test_which_weights_have_to_be_there(argv, offline, wanted, severity):
+def test_which_weights_must_exist(argv, offline, wanted, severity):
     made = Values(name="tiny", host="a", kind="model", path="/w/models/tiny", fingerprint="")
     env = {"HF_HUB_OFFLINE": offline, "PATH": "/opt"}
     plan = plan_of(process(argv=argv, env=env), hosts=("a",), preparations=(made,))
     assert weights_on(plan, "a") == wanted
     seen = facts_of(1, weights={path: {"exists": False} for path in wanted})
-    findings = checks.check(plan, {"a": seen}, silent={}, pairs=(), targets={})
-    assert [one.severity for one in findings] == ([severity] if severity else [])
+    findings = findings_of(plan, {"a": seen}, silent={}, pairs=(), targets={})
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
 
 
-def test_who_does_not_reach_a_port_is_said_once():
+def test_an_unreachable_port_is_reported_once():
     lost = [Pair(source, "b", "10.0.0.2", 13345, "timed_out", "") for source in ("a", "c")]
     good = Pair("b", "a", "10.0.0.1", 13345, "ok", "")
     (finding,) = check(pairs=(*lost, good))
     assert (finding.host, finding.severity) == ("b", "error")
-    assert "10.0.0.2:13345 cannot be reached from a, c: no answer" in finding.message
+    assert "10.0.0.2:13345 cannot be reached from a, c: timed out" in finding.message
 
 
 def test_a_host_that_cannot_be_asked_comes_first():
@@ -340,7 +345,7 @@ def examination(**facts):
     plan = plan_of()
     known = {"a": facts_of(1, **facts)}
     silent = {"b": "b: no route to host"}
-    findings = checks.check(plan, known, silent=silent, pairs=(), targets={})
+    findings = findings_of(plan, known, silent=silent, pairs=(), targets={})
     return Examination(known, silent, (), findings), plan
 
 

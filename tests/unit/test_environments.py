@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from ci.catalog import aisbench as aisbench_confs
 from ci.catalog import datasets, environments
-from ci.catalog.environments import Place
+from ci.catalog.environments import InstallTarget
 from ci.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ CONFIGS = PROJECT / "configs"
 VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
 TOOLS = environments.load_tools(CONFIGS / "tools.yaml")
 MODELS = environments.load_models(CONFIGS / "models.yaml")
-HERE = Place("localhost", "/srv/w", "/usr/bin/uv")
+HERE = InstallTarget("localhost", "/srv/w", "/usr/bin/uv")
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_every_entry_pins_the_version_that_it_is_named_for(version):
 
 
 @pytest.mark.parametrize(
-    ("version", "device", "said"),
+    ("version", "device", "expected"),
     [
         ("0.13.0", "cpu", ["cannot be served here", "NVIDIA GPU", "Ascend NPUs", "0.32.0"]),
         ("0.33.0", "cpu", ["cannot be served here", "NVIDIA GPU", "0.32.0"]),
         ("0.32.0", "ascend", ["cannot be served here", "AVX2", "0.11.0"]),
-        ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "one entry"]),
+        ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "Add an entry"]),
     ],
 )
-def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, device, said):
+def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, device, expected):
     with pytest.raises(UserError) as refused:
         environments.serving(VERSIONS, version, device, HERE)
-    for words in said:
+    for words in expected:
         assert words in str(refused.value)
 
 
@@ -83,7 +83,7 @@ def test_the_versions_stand_newest_first_and_the_local_night_serves_the_first_th
 
 
 def test_the_fingerprint_tells_what_is_made_not_where():
-    there = Place("n2", "/data", None)
+    there = InstallTarget("n2", "/data", None)
     one = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
     assert environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == one.fingerprint
     others = {
@@ -109,7 +109,7 @@ def test_a_tool_is_proved_by_more_than_its_help(name):
 
 
 def test_an_unknown_tool_is_refused():
-    with pytest.raises(UserError, match="known: aisbench, lm_eval"):
+    with pytest.raises(UserError, match="choose one of aisbench, lm_eval"):
         environments.tool(TOOLS, "aisbnch", HERE)
 
 

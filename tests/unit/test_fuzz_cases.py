@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.case.load import parse
-from ci.check.run import examine
+from ci.check.lint import examine
 from ci.check.show import shown
 from ci.errors import CaseError, UserError
 from ci.paths import CASES

@@ -6,7 +6,7 @@ from types import SimpleNamespace as Values
 
 import pytest
 
-from ci.doctor import checks
+from ci.doctor.checks import findings_of
 from ci.doctor.installed import _current, _made, _own
 from ci.doctor.packages import differences
 from ci.plan.model import PATH_VLLM
@@ -19,7 +19,7 @@ ONE, TWO = ("six==1", "vllm==3"), ("six==2", "vllm==3")
 
 
 @pytest.mark.parametrize(
-    ("listed", "said"),
+    ("listed", "expected"),
     [
         ({"a": {"e": ONE}, "b": {"e": ONE}}, None),
         ({"a": {"e": ONE}, "b": {"e": ONE[::-1]}}, None),
@@ -35,11 +35,11 @@ ONE, TWO = ("six==1", "vllm==3"), ("six==2", "vllm==3")
         ),
     ],
 )
-def test_hosts_that_differ(listed, said):
+def test_hosts_that_differ(listed, expected):
     findings = list(differences(listed))
-    assert len(findings) == (said is not None)
+    assert len(findings) == (expected is not None)
     for finding in findings:
-        assert said in finding.message
+        assert expected in finding.message
         assert (finding.severity, finding.subject) == ("error", "environment e")
         assert "remove envs/e in the workspace of " in finding.advice
 
@@ -52,7 +52,7 @@ def test_the_operators_own_vllm_may_have_other_packages_beside_it():
 def test_the_doctor_reports_what_is_there_already():
     plan = Values(hosts=(), everything=(), preparations=())
     listed = {"a": {"e": ONE}, "b": {"e": TWO}}
-    found = checks.check(plan, {}, silent={}, pairs=(), targets={}, installed=listed)
+    found = findings_of(plan, {}, silent={}, pairs=(), targets={}, installed=listed)
     assert [one.subject for one in found] == ["environment e"]
 
 
@@ -83,7 +83,7 @@ def test_what_will_be_made_again_is_not_compared(fingerprint, current):
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "said"),
+    ("before", "now", "expected"),
     [
         ({"e": ["a==1"]}, {"e": ["a==1"]}, []),
         ({"e": ["a==1"]}, {"e": ["a==2"]}, ["e: a 1 → 2"]),
@@ -92,8 +92,8 @@ def test_what_will_be_made_again_is_not_compared(fingerprint, current):
         ({"v1": ["a==1"]}, {"v2": ["a==2"]}, ["v1 → v2"]),
     ],
 )
-def test_nights_that_differ(before, now, said):
-    assert list(between_nights(before, now)) == said
+def test_nights_that_differ(before, now, expected):
+    assert list(between_nights(before, now)) == expected
 
 
 def test_the_line_of_the_report():

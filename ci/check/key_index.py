@@ -1,4 +1,4 @@
-"""Key path as text → its place in the file. Pure."""
+"""Find the position of a key path or a word in a file. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 
     from ci.documents.source import Source
 
-# A flag is no part of a longer one.
+# Match a flag only as a whole: --port is not part of --port-range.
 _WORD = r"(?<![\w-]){}(?![\w-])"
 
 
 @dataclass(frozen=True)
-class Places:
-    """The places of one file. `lines` are its text."""
+class KeyIndex:
+    """The position of every key and value of a file.
+
+    Attributes:
+        file: its path, for messages.
+        keys: key path as text → position of the key.
+        values: key path as text → position of the value.
+        lines: the lines of the file.
+    """
 
     file: str
     keys: Mapping[str, Place]
@@ -28,53 +35,53 @@ class Places:
     lines: list[str]
 
     def problem(self, key: str, message: str, near: str = "") -> Problem:
-        """Place a message at its value, or at what is nearest around it in the file.
+        """Return a problem at the position of its value, or of the value's nearest parent.
 
         Args:
-            key: key path.
+            key: key path of the value.
             message: what is wrong.
-            near: a word within the value to point at, where the value says it.
+            near: a word in the value to point at; ignored if the value does not contain it.
         """
         known = key
         while known and not self.has(known):
             known = _parent(known)
         place = self.keys.get(known) or self.values.get(known, START)
-        place = (self._pointed(near, known) if near else None) or place
+        place = (self._near(near, known) if near else None) or place
         return Problem(self.file, place.line, place.column, key, message)
 
     def has(self, key: str) -> bool:
-        """Whether the file has this key."""
+        """Return whether the file has this key."""
         return key in self.values or key in self.keys
 
     def split(self, text: str) -> tuple[str, str]:
-        """Take `key: message` apart; without a key of this file, it is all message."""
+        """Split `key: message`; the key is empty if the text starts with no key of this file."""
         head, _, message = text.partition(": ")
         first = re.split(r"[.\[]", head, maxsplit=1)[0]
         if message and not re.search(r"\s", head) and first in self.keys:
             return head, message
         return "", text
 
-    def _pointed(self, word: str, key: str) -> Place | None:
-        """The word's place below a key, else below that around it; None where it is in neither."""
-        for around in (key, _parent(key)):
-            begin = self.values.get(around)
-            if begin and around and (place := self._word(word, around, begin)):
+    def _near(self, word: str, key: str) -> Place | None:
+        """Find a word in a key's value, else in its parent's value; None if it is in neither."""
+        for owner in (key, _parent(key)):
+            begin = self.values.get(owner)
+            if begin and owner and (place := self._word(word, owner, begin)):
                 return place
         return None
 
     def _word(self, word: str, key: str, begin: Place) -> Place | None:
-        """The word's first place within what stands under the key."""
+        """Find the first position of a word in a key's value; None if it is not there."""
         end = self._end(key, begin)
         pattern = re.compile(_WORD.format(re.escape(word)))
         for number in range(begin.line, min(end.line, len(self.lines)) + 1):
             first = begin.column - 1 if number == begin.line else 0
             last = end.column - 1 if number == end.line else len(self.lines[number - 1])
-            if found := pattern.search(self.lines[number - 1], first, last):
-                return Place(number, found.start() + 1)
+            if match := pattern.search(self.lines[number - 1], first, last):
+                return Place(number, match.start() + 1)
         return None
 
     def _end(self, key: str, begin: Place) -> Place:
-        """Where the first key follows that is not below this one."""
+        """Return the position of the next key that is not inside this one."""
         later = (
             (place.line, place.column)
             for other, place in self.keys.items()
@@ -84,9 +91,9 @@ class Places:
         return Place(*min(follows, default=(len(self.lines) + 1, 1)))
 
 
-def places_of(source: Source, text: str) -> Places:
-    """Index a file by key paths as they are written in messages."""
-    return Places(
+def index_of(source: Source, text: str) -> KeyIndex:
+    """Index a file by key paths in the form that messages use."""
+    return KeyIndex(
         source.file,
         {key_text(path): place for path, place in source.keys.items()},
         {key_text(path): place for path, place in source.values.items()},

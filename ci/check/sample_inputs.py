@@ -1,4 +1,4 @@
-"""What a case is planned with where no hosts are known: made-up hosts and the project's lists."""
+"""Make up the inputs for planning a case without hosts, from the project's own lists."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 WORKSPACE = "/workspace"
 
 
-def site_of(case: Case) -> Site:
-    """Make up what a case meets, with environments and datasets as the project's lists have them.
+def sample_inputs(case: Case) -> Site:
+    """Make up the hosts of a case, with environments and datasets from the project's lists.
 
     Raises:
-        UserError: the case's own hosts, or its vLLM, cannot be.
+        UserError: the case's own hosts, or its vLLM version, are invalid.
     """
     if case.hosts:
         nodes_of(case, local=False, cluster="", workspace=WORKSPACE)
@@ -49,14 +49,14 @@ def site_of(case: Case) -> Site:
 
 
 def _serving(case: Case, host: str) -> Preparation | None:
-    """The environment of the case's `vllm`, for whichever kind of machine has it."""
+    """Describe the environment of the case's `vllm`, for the first device kind that has it."""
     if not case.vllm:
         return None
     versions = _versions()
     kinds: list[Device] = [case.device] if case.device else [*versions.get(case.vllm, {}), "cpu"]
-    place = environments.Place(host, WORKSPACE)
+    target = environments.InstallTarget(host, WORKSPACE)
     try:
-        return environments.serving(versions, case.vllm, kinds[0], place)
+        return environments.serving(versions, case.vllm, kinds[0], target)
     except UserError as error:
         near = nearest(case.vllm, versions) if case.vllm not in versions else None
         guess = f". Did you mean {near!r}?" if near else ""
@@ -68,7 +68,7 @@ def _environment(name: str, host: str) -> Preparation:
 
 
 def _dataset(dataset_path: str) -> Dataset:
-    """What the project knows of a dataset; one of the operator's own is taken to be like GSM8K."""
+    """Describe a dataset from the registry; an operator's own is taken to be like GSM8K."""
     entries = registry()
     name = datasets.name_of(dataset_path, entries)
     if name is None:
@@ -78,7 +78,7 @@ def _dataset(dataset_path: str) -> Dataset:
 
 @cache
 def registry() -> Mapping[str, datasets.Entry]:
-    """The datasets that the project knows."""
+    """Return the datasets that the project knows."""
     return datasets.load()
 
 

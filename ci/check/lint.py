@@ -1,0 +1,191 @@
+"""Read, check and plan case files on made-up hosts, for `inv check`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.case.load import cases_of, find
+from ci.check.diagnostic import Diagnostic, Server, Subject
+from ci.check.key_index import KeyIndex, index_of
+from ci.check.rules import remarks
+from ci.check.sample_inputs import sample_inputs
+from ci.check.show import shown
+from ci.documents.source import MAX_BYTES, read
+from ci.errors import CaseError, ExitCode, Problem, UserError
+from ci.paths import CASES
+from ci.plan.build import build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ci.case.model import Case
+    from ci.plan.model import Plan
+
+_SUFFIXES = (".yaml", ".yml")
+_COMMANDS = ("server_cmd_template", "server_cmd")
+_FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+)")
+
+
+def check_files(paths: Sequence[str], form: str = "text") -> tuple[str, ExitCode]:
+    """Check case files.
+
+    Args:
+        paths: files, folders, or names of cases in configs/cases; empty means all of configs/cases.
+        form: the output format: `text`, `json` or `github`.
+
+    Returns:
+        The text to print, and the exit code: 2 if there is an error, else 0.
+
+    Raises:
+        UserError: a path does not exist, or the format is unknown.
+    """
+    files = files_of(paths or [str(CASES)])
+    diagnostics = [diagnostic for file in files for diagnostic in diagnostics_of(file)]
+    has_errors = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    text = shown(diagnostics, len(files), form)
+    return text, ExitCode.USER if has_errors else ExitCode.PASS
+
+
+def files_of(paths: Sequence[str]) -> list[Path]:
+    """Find the case files that paths name, each once.
+
+    Raises:
+        UserError: a path does not exist, or is a folder without a case file.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        files |= dict.fromkeys(_below(Path(path)) if _is_folder(path) else [find(path, CASES)])
+    return list(files)
+
+
+def diagnostics_of(file: Path) -> tuple[Diagnostic, ...]:
+    """Check one file: read it, apply the rules, and plan each of its cases."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        message = f"cannot be read: {reason}; check the path"
+        return (Diagnostic("error", Problem(str(file), 1, 1, "", message), "file"),)
+    return examine(data, str(file))
+
+
+def examine(data: bytes, file: str) -> tuple[Diagnostic, ...]:
+    """Check a case file's bytes. Connects to no host; reads only the project's own lists.
+
+    Args:
+        data: the file's content.
+        file: its path, for messages.
+
+    Returns:
+        The diagnostics, ordered by position.
+    """
+    try:
+        source = read(data, file)
+        cases = cases_of(source)
+    except CaseError as error:
+        diagnostics = [Diagnostic("error", problem, "case") for problem in error.problems]
+    except UserError as error:
+        diagnostics = [Diagnostic("error", Problem(file, 1, 1, "", str(error)), "case")]
+    else:
+        index = index_of(source, data.decode("utf-8-sig"))
+        diagnostics = [diagnostic for case in cases for diagnostic in _of_case(case, index)]
+    return _in_order(diagnostics)
+
+
+def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
+    for problem in case.warnings:
+        yield Diagnostic("warning", problem, "reading")
+    section = _section(case)
+    plan, refusals = _planned(case, index, section)
+    for rule, remark in remarks(Subject(case, _servers(case, plan, index), section)):
+        problem = index.problem(remark.key, remark.message, remark.near)
+        if rule.severity == "error" and ".benchmarks." in f".{problem.key}":
+            # The rule's message is better than planning's, which only names the benchmark.
+            refusals = [
+                refusal for refusal in refusals if not problem.key.startswith(refusal.key or ".")
+            ]
+        yield Diagnostic(rule.severity, problem, rule.name)
+    yield from (Diagnostic("error", problem, "plan") for problem in refusals)
+
+
+def _section(case: Case) -> str:
+    """Return the prefix of a case's key paths if its file has several cases; else empty."""
+    match = re.match(r"test_cases\[\d+\]", case.nodes[0].where if case.nodes else "")
+    return f"{match.group()}." if match else ""
+
+
+def _planned(case: Case, index: KeyIndex, section: str) -> tuple[Plan | None, list[Problem]]:
+    """Plan a case on made-up hosts; return the plan, or None and the problems."""
+    try:
+        return build(case, sample_inputs(case)), []
+    except CaseError as error:
+        messages = [(problem.key, problem.message) for problem in error.problems]
+    except UserError as error:
+        text = re.sub(rf"^{re.escape(case.path)}(:\d+:\d+)?: ", "", str(error))
+        if text.startswith("benchmarks."):
+            text = section + text
+        messages = [index.split(text)]
+    return None, [index.problem(key, text, _flag_of(text)) for key, text in messages]
+
+
+def _flag_of(message: str) -> str:
+    """Return the first flag or variable in a message; empty if there is none."""
+    match = _FLAG_OR_VARIABLE.search(message)
+    return match.group().removeprefix("$") if match else ""
+
+
+def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ...]:
+    planned = {process.name: process for process in plan.processes} if plan else {}
+    return tuple(
+        Server(
+            name=node.name,
+            key=node.where,
+            command_key=_command_key(node.where, index),
+            host=node.host,
+            argv=planned[node.name].argv if node.name in planned else node.argv,
+            env=planned[node.name].env if node.name in planned else node.env,
+            headless=node.headless,
+            planned=node.name in planned,
+        )
+        for node in case.nodes
+    )
+
+
+def _command_key(server_key: str, index: KeyIndex) -> str:
+    candidates = (f"{server_key}.{key}" for key in _COMMANDS)
+    return next((key for key in candidates if index.has(key)), server_key)
+
+
+def _in_order(diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sort by position and drop duplicates, which cases and servers that share text give."""
+
+    def position(diagnostic: Diagnostic) -> tuple[int, int]:
+        return diagnostic.problem.line, diagnostic.problem.column
+
+    ordered = sorted(diagnostics, key=position)
+    unique = {
+        (position(diagnostic), diagnostic.problem.message): diagnostic for diagnostic in ordered
+    }
+    return tuple(unique.values())
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _below(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder}: this user may not read it; check its permissions")
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file()
+    )
+    if not files:
+        raise UserError(f"{folder}: no case file in it; case files end in {' or '.join(_SUFFIXES)}")
+    return files
