@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.documents.place import START, Place, key_text
+from ci.documents.position import START, Position, key_text
 from ci.errors import Problem
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ class Places:
     """The places of one file. `lines` are its text."""
 
     file: str
-    keys: Mapping[str, Place]
-    values: Mapping[str, Place]
+    keys: Mapping[str, Position]
+    values: Mapping[str, Position]
     lines: list[str]
 
     def problem(self, key: str, message: str, near: str = "") -> Problem:
@@ -54,7 +54,7 @@ class Places:
             return head, message
         return "", text
 
-    def _pointed(self, word: str, key: str) -> Place | None:
+    def _pointed(self, word: str, key: str) -> Position | None:
         """The word's place below a key, else below that around it; None where it is in neither."""
         for around in (key, _parent(key)):
             begin = self.values.get(around)
@@ -62,7 +62,7 @@ class Places:
                 return place
         return None
 
-    def _word(self, word: str, key: str, begin: Place) -> Place | None:
+    def _word(self, word: str, key: str, begin: Position) -> Position | None:
         """The word's first place within what stands under the key."""
         end = self._end(key, begin)
         pattern = re.compile(_WORD.format(re.escape(word)))
@@ -70,10 +70,10 @@ class Places:
             first = begin.column - 1 if number == begin.line else 0
             last = end.column - 1 if number == end.line else len(self.lines[number - 1])
             if found := pattern.search(self.lines[number - 1], first, last):
-                return Place(number, found.start() + 1)
+                return Position(number, found.start() + 1)
         return None
 
-    def _end(self, key: str, begin: Place) -> Place:
+    def _end(self, key: str, begin: Position) -> Position:
         """Where the first key follows that is not below this one."""
         later = (
             (place.line, place.column)
@@ -81,7 +81,7 @@ class Places:
             if not other.startswith(key)
         )
         follows = [place for place in later if place > (begin.line, begin.column)]
-        return Place(*min(follows, default=(len(self.lines) + 1, 1)))
+        return Position(*min(follows, default=(len(self.lines) + 1, 1)))
 
 
 def places_of(source: Source, text: str) -> Places:

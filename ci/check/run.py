@@ -104,7 +104,7 @@ def _of_case(case: Case, places: Places) -> Iterator[Finding]:
 
 def _section(case: Case) -> str:
     """What stands before the keys of a case where its file has several."""
-    found = re.match(r"test_cases\[\d+\]", case.nodes[0].where if case.nodes else "")
+    found = re.match(r"test_cases\[\d+\]", case.nodes[0].key_path if case.nodes else "")
     return f"{found.group()}." if found else ""
 
 
@@ -129,12 +129,12 @@ def _flag_of(message: str) -> str:
 
 
 def _servers(case: Case, plan: Plan | None, places: Places) -> tuple[Server, ...]:
-    planned = {process.name: process for process in plan.processes} if plan else {}
+    planned = {process.name: process for process in plan.servers} if plan else {}
     return tuple(
         Server(
             name=node.name,
-            where=node.where,
-            command=_command_key(node.where, places),
+            where=node.key_path,
+            command=_command_key(node.key_path, places),
             host=node.host,
             argv=planned[node.name].argv if node.name in planned else node.argv,
             env=planned[node.name].env if node.name in planned else node.env,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ci.check.finding import Remark
 from ci.vllm.command_line import has, long_name, option
-from ci.vllm.failures import GONE_SINCE
-from ci.vllm.flags import GONE
+from ci.vllm.failures import REMOVED_SINCE
+from ci.vllm.flags import REMOVED
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def gone(subject: Subject) -> Iterator[Remark]:
     """Flags that vLLM had once, unless the case's version has them still."""
     for server in subject.servers:
         for written, flag in flags(server.argv):
-            advice = GONE.get(flag)
-            if advice and not is_before(subject.case.vllm, GONE_SINCE[flag]):
+            advice = REMOVED.get(flag)
+            if advice and not is_before(subject.case.vllm, REMOVED_SINCE[flag]):
                 message = (
                     f"{written} is gone from vLLM, which ends at once when it sees it; {advice}"
                 )

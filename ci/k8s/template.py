@@ -85,7 +85,7 @@ def _container(plan: Plan, hosts: Sequence[str], options: Options, content: Cont
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [mount for _, mount in _volumes(options, content)],
     }
-    ports = sorted({port for one in plan.everything if one.host in hosts for port in one.ports})
+    ports = sorted({port for one in plan.processes if one.host in hosts for port in one.ports})
     if ports:
         container["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in ports]
     if options.workdir:

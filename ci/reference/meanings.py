@@ -34,7 +34,7 @@ _BY_MODEL = {
         "headless": "whether it answers no requests; its command line says so too, and that counts",
         "server_port": "`$SERVER_PORT`, where the environment has none",
     },
-    "Separation": {
+    "Disaggregation": {
         "enabled": "false means that all servers are equal and there is no router",
         "prefiller_host_index": "indices of the hosts that prefill, from 0",
         "decoder_host_index": "indices of the hosts that decode, from 0",
@@ -58,7 +58,7 @@ _BY_MODEL = {
         "decoder": "indices of the hosts that decode, for type: disaggregated_prefill",
         "worker": "indices of all hosts, for type: generic_dp",
     },
-    "Member": {
+    "HostRanks": {
         "dp_size": "data-parallel ranks of the group in all",
         "dp_size_local": "data-parallel ranks on this host, a server each",
         "dp_rank_start": "the first of them",
