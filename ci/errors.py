@@ -1,19 +1,19 @@
-"""The one error tree, and the exit codes of every command.
+"""Define the error tree, and the exit codes of every command.
 
 LamplighterError                 3  (unknown)
-├── UserError                    2  the operator can mend it: a case, an argument, a missing folder
+├── UserError                    2  the operator can fix it: a case, an argument, a missing folder
 │   └── CaseError                2  problems in a case file, each with file, line and key path
-├── InfrastructureError          3  a host, a process or a tool broke; says nothing about the model
-│   ├── ConnectionLost           3  the connection to a host is gone
+├── InfrastructureError          3  a host, a process or a tool failed; not a result of the model
+│   ├── ConnectionLost           3  the connection to a host broke
 │   ├── HostUnreachable          3  a host cannot be connected to
-│   ├── HostKeyRefused           3  a host's key is not the one that is known, or none is known
-│   ├── ArchiveRefused           3  a host sent an archive that no honest `tar` writes
+│   ├── HostKeyRefused           3  a host's key differs from the known one, or none is known
+│   ├── ArchiveRefused           3  a host sent an archive that `tar` never writes
 │   ├── CommandTimedOut          3  a host did not answer a request in time
-│   ├── HostBusy                 3  another run holds the host; says which
-│   ├── PreparationFailed        3  an environment or a model could not be made
-│   ├── HostLost                 3  a host that the night needs went away, or rebooted
-│   ├── ProcessDied              3  a supervised process ended although it was needed
-│   └── NotReady                 3  a server never became ready before its deadline
+│   ├── HostBusy                 3  another run holds the host
+│   ├── PreparationFailed        3  making an environment or a model failed
+│   ├── HostLost                 3  a required host was lost during the run, or rebooted
+│   ├── ProcessDied              3  a required process ended
+│   └── NotReady                 3  a server was not ready before its deadline
 └── Interrupted                130  Ctrl-C, SIGTERM or SIGHUP reached the controller
 
 A regression is a verdict, never an exception.
@@ -26,7 +26,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command of ours exits with."""
+    """Exit codes of all commands."""
 
     PASS = 0
     FAIL = 1
@@ -36,27 +36,27 @@ class ExitCode(IntEnum):
 
 
 class LamplighterError(Exception):
-    """Root of the tree. `exit_code` is what the command line ends with."""
+    """Root of the tree. `exit_code` is the exit code of the command."""
 
     exit_code = ExitCode.UNKNOWN
 
 
 class UserError(LamplighterError):
-    """Something that the operator wrote or typed is wrong; the message says what to do."""
+    """The operator's input is wrong; the message explains what to do."""
 
     exit_code = ExitCode.USER
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One defect of a case file.
+    """One error or warning of a case file.
 
     Attributes:
         file: path as the user gave it.
         line: 1-based line of the key or value.
         column: 1-based column.
         key: key path, e.g. `benchmarks.acc.threshold`; empty for the file as a whole.
-        message: what is wrong and what to do.
+        message: the problem, and what to do.
     """
 
     file: str
@@ -66,12 +66,12 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}: "
-        return where + (f"{self.key}: {self.message}" if self.key else self.message)
+        location = f"{self.file}:{self.line}:{self.column}: "
+        return location + (f"{self.key}: {self.message}" if self.key else self.message)
 
 
 class CaseError(UserError):
-    """A case file was refused; carries every problem found, in file order."""
+    """A case file was refused; has all problems found, in file order."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -79,23 +79,23 @@ class CaseError(UserError):
 
 
 class InfrastructureError(LamplighterError):
-    """A host, a process or a tool broke. The night is unknown, neither pass nor fail."""
+    """A host, a process or a tool failed. The night is unknown, neither pass nor fail."""
 
 
-class ConnectionLost(InfrastructureError):  # noqa: N818 - says what happened, not that it is bad
+class ConnectionLost(InfrastructureError):  # noqa: N818 - named after the event
     """The connection to a host broke."""
 
 
 class HostUnreachable(InfrastructureError):  # noqa: N818
-    """A host cannot be connected to; the message says why and what to look at."""
+    """A host cannot be connected to; the message has the reason and what to check."""
 
 
 class HostKeyRefused(InfrastructureError):  # noqa: N818
-    """A host showed a key that is not the one known for it, or none is known."""
+    """A host's key differs from the known one, or none is known."""
 
 
 class ArchiveRefused(InfrastructureError):  # noqa: N818
-    """A host sent an archive that no honest `tar` writes: nothing that it sends can be believed."""
+    """A host sent an archive that `tar` never writes: the host's data cannot be trusted."""
 
 
 class CommandTimedOut(InfrastructureError):  # noqa: N818
@@ -104,7 +104,7 @@ class CommandTimedOut(InfrastructureError):  # noqa: N818
     def __init__(self, host: str, what: str, timeout_s: float) -> None:
         super().__init__(
             f"{host}: no answer to `{what}` within {timeout_s:g} s; the host may be overloaded or "
-            "its disk may hang, look at it there",
+            "its disk may hang; check it there",
         )
 
 
@@ -123,7 +123,7 @@ class HostBusy(InfrastructureError):  # noqa: N818
 
 
 class PreparationFailed(InfrastructureError):  # noqa: N818
-    """An environment or a model could not be made on a host; `tail` is what its recipe said."""
+    """Making an environment or a model on a host failed; `tail` is the end of its output."""
 
     def __init__(self, message: str, tail: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -131,16 +131,16 @@ class PreparationFailed(InfrastructureError):  # noqa: N818
 
 
 class HostLost(InfrastructureError):  # noqa: N818
-    """A host that the night needs went away in its course, or rebooted."""
+    """A required host was lost during the run, or rebooted."""
 
 
 class ProcessDied(InfrastructureError):  # noqa: N818
-    """A process that the night needs has ended.
+    """A required process ended.
 
     Attributes:
         process: its name in the plan.
-        host: where it ran; empty where that tells nothing.
-        reason: why, in one line, as classified from its log.
+        host: its host; empty if irrelevant.
+        reason: the cause in one line, from its log.
         tail: the last lines of its log.
     """
 
@@ -155,10 +155,10 @@ class ProcessDied(InfrastructureError):  # noqa: N818
 
 
 class NotReady(InfrastructureError):  # noqa: N818
-    """A server was not ready before its deadline; the message says what was last seen."""
+    """A server was not ready before its deadline; the message has its last state."""
 
 
 class Interrupted(LamplighterError):  # noqa: N818
-    """The controller was told to stop."""
+    """The controller received Ctrl-C, SIGTERM or SIGHUP."""
 
     exit_code = ExitCode.INTERRUPTED

@@ -46,7 +46,9 @@ def run_night(request: Request, record: Record, view: View, interrupts: Interrup
             plan = served.plan
             with record.step("prove that it answers"):
                 proved = served.processes.run_here(
-                    lambda: smoke(served.ask, plan.endpoint, SMOKE_TIMEOUT_S, plan.case.asked),
+                    lambda: smoke(
+                        served.ask, plan.endpoint, SMOKE_TIMEOUT_S, plan.case.smoke_request
+                    ),
                     "a first completion and a chat",
                 )
                 version = served_version(served.ask, plan.endpoint) or "unknown"

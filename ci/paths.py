@@ -1,4 +1,4 @@
-"""Where things lie: the project, its configs, and this machine's workspace."""
+"""Locate the project, its configs, and this machine's workspace."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from ci.errors import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGS = PROJECT / "configs"
-# Only some of what a path becomes is expanded on a host: a part of it would lie elsewhere.
+# Only some uses of the path expand variables on a host; the others would use another folder.
 VARIABLE_IN_WORKSPACE = "has a '$', but variables are not expanded in a workspace; write it out"
-# As the operator would name it, from whichever folder of the project.
+# Relative to the current folder, as the operator would type it.
 CASES = Path(os.path.relpath(CONFIGS / "cases"))
 
 
 def at_home(path: str, home: str) -> str:
-    """Write a host's path with its user's home in place of a `~` that begins it, as a shell does.
+    """Replace a leading `~` of a host's path by its user's home, as a shell does.
 
     Args:
-        path: on the host; a `~` elsewhere in it, or before a user's name, is like any character.
-        home: of the user there.
+        path: on the host; `~` elsewhere in it, or before a user's name, stays.
+        home: home folder of the user there.
     """
     return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def at_home_here(path: str) -> Path:
-    """Write a path of this machine likewise; `~NAME` of a user that there is not stays as it is."""
+    """Replace a leading `~` or `~NAME` of a path here; an unknown user's `~NAME` stays."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for such a user
 
 
 def workspace_of(chosen: str) -> str:
-    """Say which folder of this machine holds environments, models and the state of runs.
+    """Return the folder of this machine for environments, models and the state of runs.
+
+    Args:
+        chosen: by the operator; empty for the default.
 
     Raises:
-        UserError: it is a file, or lies below one, or a variable is in its name.
+        UserError: it is a file, or below one, or its name has a variable.
     """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = chosen or os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
@@ -43,11 +46,11 @@ def workspace_of(chosen: str) -> str:
     if "$" in str(path):
         raise UserError(f"workspace {path} {VARIABLE_IN_WORKSPACE}")
     if _is_file(path):
-        raise UserError(f"{path}: is a file, but the workspace has to be a folder; name another")
+        raise UserError(f"{path}: is a file, but the workspace has to be a folder; choose another")
     return str(path)
 
 
 def _is_file(path: Path) -> bool:
     with suppress(OSError):
-        return any(one.is_file() for one in (path, *path.parents))
+        return any(folder.is_file() for folder in (path, *path.parents))
     return False

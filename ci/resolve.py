@@ -1,4 +1,4 @@
-"""What a case meets here: configs read, datasets found, the machine's kind → Site."""
+"""Resolve a case: choose hosts, versions, models and datasets. Reads configs and data sets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ci.case.model import DEVICES
 from ci.catalog import datasets, environments
 from ci.catalog.locks import LockFolders, lock_folders_of
 from ci.errors import UserError
-from ci.inventory.assign import nodes_of
+from ci.inventory.assign import assign_hosts
 from ci.inventory.this_machine import device_of
 from ci.paths import CASES, CONFIGS, PROJECT, workspace_of
-from ci.plan.addresses import as_written, located
+from ci.plan.addresses import configured_host, with_addresses
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.router import VLLM_ROUTER
-from ci.plan.site import Site
 from ci.tools.model import Dataset
 from ci.tools.registry import TOOLS
 
@@ -36,31 +36,32 @@ FACTS_S = 30.0
 __all__ = [
     "CASES",
     "CONFIGS",
-    "Options",
+    "Selection",
     "device_of",
-    "located",
     "lock_folders_of",
-    "planned",
+    "plan_on_hosts",
     "require_datasets",
-    "survey",
+    "resolve",
     "targets_for",
+    "with_addresses",
     "workspace_of",
 ]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the operator chose.
+class Selection:
+    """The operator's selection of a case, hosts, vLLM and workspace.
 
     Attributes:
-        config: which case: `FILE`, or `FILE#NAME` of a file that has several.
-        local: this machine, whatever hosts the case names.
-        cluster: a cluster file's name or path; empty takes the hosts that the case names.
-        vllm: a version of configs/versions.yaml; empty leaves it to the case.
-        device: the machines' kind; empty takes the case's, else the cluster file's, else detects
-            that of this machine.
-        workspace: on every host. Empty takes the cluster file's, else `~/.cache/lamplighter`; on
-            this machine $LAMPLIGHTER_WORKSPACE, else the user's cache folder.
+        config: the case: `FILE`, or `FILE#NAME` for a file with several cases.
+        local: use this machine instead of the case's hosts.
+        cluster: name or path of a cluster file; empty to use the case's hosts.
+        vllm: a version of configs/versions.yaml; empty to use the case's.
+        device: the hosts' kind: cpu, cuda or ascend; empty to use the case's, else the cluster
+            file's, else the detected kind of this machine.
+        workspace: folder on every host. Empty to use the cluster file's, else
+            `~/.cache/lamplighter`; on this machine $LAMPLIGHTER_WORKSPACE, else the user's cache
+            folder.
     """
 
     config: str
@@ -71,74 +72,80 @@ class Options:
     cluster: str = ""
 
 
-def survey(case: Case, options: Options) -> Site:
-    """Gather what planning needs to know without asking a host; starts and changes nothing.
+def resolve(case: Case, selection: Selection) -> PlanInputs:
+    """Gather the inputs of a plan; contacts no host, starts and changes nothing.
 
     Raises:
         UserError: the hosts do not fit the case, or no version fits the hosts.
     """
-    targets = targets_for(case, options)
+    targets = targets_for(case, selection)
     local = all(target.is_local for target in targets)
-    hosts = tuple(as_written(one, one.workspace or "", alone=local) for one in targets)
-    shelves = lock_folders_of(options.workspace)
-    places = {one.name: _place(one, shelves) for one in targets}
-    serving = _serving(case, options, {one.name: one for one in targets}, places)
-    answering = [node.host for node in case.nodes if not node.headless]
-    lead = targets[case.router.host if case.router else (answering or [0])[0]].name
+    hosts = tuple(
+        configured_host(target, target.workspace or "", alone=local) for target in targets
+    )
+    lock_folders = lock_folders_of(selection.workspace)
+    install_targets = {target.name: _install_target(target, lock_folders) for target in targets}
+    serving = _serving(
+        case, selection, {target.name: target for target in targets}, install_targets
+    )
+    with_api = [node.host for node in case.nodes if not node.headless]
+    leader = targets[case.router.host if case.router else (with_api or [0])[0]].name
     needed = {TOOLS[item.tool].ENVIRONMENT for item in case.benchmarks}
     if case.router and case.router.kind == VLLM_ROUTER:
         needed.add(VLLM_ROUTER)
     recipes = environments.load_tools(CONFIGS / "tools.yaml")
-    return Site(
+    return PlanInputs(
         targets=targets,
         hosts=hosts,
         serving=serving,
         tools={
-            name: environments.tool(recipes, name, places[lead])
+            name: environments.tool(recipes, name, install_targets[leader])
             for name in sorted(needed - {"vllm"})
         },
         model=_model(case, serving),
-        datasets=_datasets(case, workspace_of(options.workspace)),
+        datasets=_datasets(case, workspace_of(selection.workspace)),
         local=local,
     )
 
 
-def targets_for(case: Case, options: Options) -> tuple[Target, ...]:
+def targets_for(case: Case, selection: Selection) -> tuple[Target, ...]:
     """Choose the host of each node; connects to none.
 
     Raises:
-        UserError: there are too few, or one for several nodes.
-        CaseError: the cluster file is unsound.
+        UserError: there are too few hosts, or two nodes have the same host.
+        CaseError: the cluster file is not valid.
     """
-    return nodes_of(case, local=options.local, cluster=options.cluster, workspace=options.workspace)
+    return assign_hosts(
+        case, local=selection.local, cluster=selection.cluster, workspace=selection.workspace
+    )
 
 
-def planned(case: Case, site: Site, agents: Mapping[str, Agent]) -> Plan:
-    """Plan a night for hosts that can be asked: their addresses, interfaces and folders.
+def plan_on_hosts(case: Case, inputs: PlanInputs, agents: Mapping[str, Agent]) -> Plan:
+    """Plan a night on connected hosts, with their addresses, interfaces and folders.
 
     Raises:
-        UserError: the case cannot run on them; says why.
+        UserError: the case cannot run on them; the message has the reason.
         InfrastructureError: a host did not answer.
     """
     from ci.agent.ask_all import call_all  # noqa: PLC0415
     from ci.connect.fan_out import all_of  # noqa: PLC0415
 
     answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))
-    return build(case, located(site, {host: one.value for host, one in answers.items()}))
+    return build(case, with_addresses(inputs, {host: one.value for host, one in answers.items()}))
 
 
-def _place(target: Target, shelves: LockFolders) -> environments.InstallTarget:
+def _install_target(target: Target, lock_folders: LockFolders) -> environments.InstallTarget:
     uv = _uv() if target.is_local else None
-    return environments.InstallTarget(target.name, target.workspace or "", uv, shelves)
+    return environments.InstallTarget(target.name, target.workspace or "", uv, lock_folders)
 
 
 def _serving(
     case: Case,
-    options: Options,
+    selection: Selection,
     targets: Mapping[str, Target],
-    places: Mapping[str, environments.InstallTarget],
+    install_targets: Mapping[str, environments.InstallTarget],
 ) -> dict[str, Preparation]:
-    version = options.vllm or case.vllm
+    version = selection.vllm or case.vllm
     if not version:
         return {}
     versions = environments.load_versions(CONFIGS / "versions.yaml")
@@ -146,21 +153,21 @@ def _serving(
         name: environments.serving(
             versions,
             version,
-            _device(case, options, targets[name]),
-            places[name],
+            _device(case, selection, targets[name]),
+            install_targets[name],
             case.special_dependencies,
         )
         for name in targets
     }
 
 
-def _device(case: Case, options: Options, target: Target) -> Device:
-    said = target.accelerator.kind if target.accelerator else ""
-    chosen = options.device or case.device or said
+def _device(case: Case, selection: Selection, target: Target) -> Device:
+    configured = target.accelerator.kind if target.accelerator else ""
+    chosen = selection.device or case.device or configured
     if not chosen and not target.is_local:
         raise UserError(
-            f"{case.path}: which kind of machine {target.name} is has to be known to choose its "
-            f"vLLM: give --device ({', '.join(DEVICES)}), `device:` in the case, or "
+            f"{case.path}: cannot choose the vLLM of {target.name}: its kind of device is unknown; "
+            f"give --device ({', '.join(DEVICES)}), `device:` in the case, or "
             "`accelerator: {kind, count}` in the cluster file",
         )
     return device_of(chosen)
@@ -172,30 +179,33 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
         return {}
     if not serving:
         raise UserError(
-            f"{case.path}: model: {case.model} is converted with vLLM's own environment; name one "
+            f"{case.path}: model: {case.model} is converted with vLLM's environment; choose a vLLM "
             "with `vllm:` in the case or --vllm",
         )
-    made = {host: environments.model(models, case.model, one) for host, one in serving.items()}
-    return {host: one for host, one in made.items() if one}
+    prepared = {
+        host: environments.model(models, case.model, environment)
+        for host, environment in serving.items()
+    }
+    return {host: model for host, model in prepared.items() if model}
 
 
-def require_datasets(case: Case, options: Options) -> None:
-    """Refuse a night whose benchmarks ask what is not here.
+def require_datasets(case: Case, selection: Selection) -> None:
+    """Check that the datasets of all benchmarks are on this machine.
 
     Raises:
-        UserError: says which dataset is not here, and how to get it.
+        UserError: a dataset is missing; the message explains how to get it.
     """
-    roots = _roots(workspace_of(options.workspace))
+    roots = _roots(workspace_of(selection.workspace))
     for item in case.benchmarks:
         try:
             datasets.find(item.dataset_path, roots)
         except UserError as error:
-            where = f"{case.path}: benchmarks.{item.name}.dataset_path"
-            raise UserError(f"{where}: {error}") from None
+            location = f"{case.path}: benchmarks.{item.name}.dataset_path"
+            raise UserError(f"{location}: {error}") from None
 
 
 def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
-    """Every dataset of the case; what is not here can still be planned."""
+    """Return every dataset of the case; a missing one can still be planned."""
     roots = _roots(workspace)
     return {item.dataset_path: _dataset(item.dataset_path, roots) for item in case.benchmarks}
 

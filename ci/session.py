@@ -12,7 +12,7 @@ from ci.prepare.prepare import prepare
 from ci.record.cause import message_of
 from ci.record.controller import owner
 from ci.report.installed import keep_installed
-from ci.resolve import planned
+from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
 from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.agent.process import Supervised
     from ci.case.model import Case
+    from ci.plan.inputs import PlanInputs
     from ci.plan.model import Plan
-    from ci.plan.site import Site
     from ci.record.record import Record
     from ci.record.view import View
     from ci.run.events import Events
@@ -50,7 +50,7 @@ class Request:
     """
 
     case: Case
-    site: Site
+    site: PlanInputs
     paper: Plan
     device: str = ""
     doctor: bool = True
@@ -65,7 +65,7 @@ class Served:
     Attributes:
         plan: with every address, port and folder as it is on the hosts.
         processes: everything that the run has started.
-        servers: services, servers and router, in the order of `plan.everything`.
+        servers: services, servers and router, in the order of `plan.processes`.
         ask: a question to the endpoint, asked from the leader.
     """
 
@@ -100,7 +100,7 @@ def serving(request: Request, record: Record, view: View, events: Events) -> Ite
             with record.step("connect to the hosts"):
                 hosts = connected(request.site.targets, record.note)
                 agents.update(connections.enter_context(hosts))
-                plan = planned(request.case, request.site, agents)
+                plan = plan_on_hosts(request.case, request.site, agents)
                 record.write_plan(plan)
             _take(request, plan, processes, record)
             _prepare(request, plan, processes, record)

@@ -1,1 +1,1 @@
-"""YAML → Case: the only reader of case files."""
+"""Read case files: YAML → Case."""

@@ -1,4 +1,4 @@
-"""A benchmark's baseline and threshold: the case gives both, or neither. Pure."""
+"""Validate a benchmark's baseline and threshold: a case has both, or neither. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ci.documents.wording import NEEDS
+from ci.documents.messages import NEEDS
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -18,7 +18,7 @@ ADVICE = "give both 'baseline' and 'threshold', or leave out both"
 def _beside_baseline(threshold: float | None, info: ValidationInfo) -> float | None:
     """Refuse a threshold without a baseline, and a baseline without a threshold."""
     if "baseline" not in info.data:
-        return threshold  # it has an error of its own
+        return threshold  # the baseline's own error is reported
     both = {"baseline": info.data["baseline"], "threshold": threshold}
     absent = [key for key, value in both.items() if value is None]
     if len(absent) == 1:
@@ -27,5 +27,5 @@ def _beside_baseline(threshold: float | None, info: ValidationInfo) -> float | N
 
 
 Amount = Annotated[float, Field(ge=0)]
-# Of the model's fields it has to stand after `baseline`, which its check reads.
+# A model has to define it after `baseline`, because its validator reads that.
 Threshold = Annotated[Amount | None, AfterValidator(_beside_baseline)]

@@ -1,4 +1,4 @@
-"""A benchmark of a case: what is measured, with which tool, and what has to be reached. Pure."""
+"""Define a benchmark of a case: dataset, tool, options, baseline. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ci.case.baseline import Amount, Threshold
 from ci.case.options import Json, Number, Texts, Truth, Whole
 from ci.documents.strict import Strict
 
-# As `TOOLS` in the registry of tools; a test holds the two together.
+# The keys of `TOOLS` in ci/tools/registry.py; a test compares them.
 ToolName = Literal["aisbench", "lm_eval", "vllm_bench"]
 
 
 class Entry(Strict):
-    """One evaluation as a case file writes it: what to ask, with which tool, and what to reach.
+    """One evaluation as a case file has it.
 
     Accuracy baselines and thresholds are percentage points; a performance baseline is output
-    tokens per second and its threshold a factor of it. Without both, any sound figure passes.
-    `dataset_path_local` wins over `dataset_path`. `thinking` and `enable_thinking` are short for
-    `chat_template_kwargs`. The last ones come from a model's generation_config.json; nothing reads
-    them.
+    tokens per second and its threshold a factor of it. Without both, any valid figure passes.
+    `dataset_path_local` overrides `dataset_path`. `thinking` and `enable_thinking` are short for
+    `chat_template_kwargs`. The last five fields come from a model's generation_config.json and
+    have no effect.
     """
 
     case_type: Literal["accuracy", "performance"] = Field(
@@ -81,19 +81,19 @@ class Entry(Strict):
 
     @property
     def expected(self) -> tuple[float, float] | None:
-        """The baseline and its threshold; None where the case has none yet."""
+        """Return baseline and threshold; None if the case does not have both."""
         both = (self.baseline, self.threshold)
         return None if both[0] is None or both[1] is None else (both[0], both[1])
 
     @property
     def template(self) -> dict[str, Any]:
-        """What goes to the chat template: the short forms and `chat_template_kwargs`."""
+        """Return the chat template's arguments: the short forms and `chat_template_kwargs`."""
         short = {"thinking": self.thinking, "enable_thinking": self.enable_thinking}
         given = {key: value for key, value in short.items() if value is not None}
         return given | (self.chat_template_kwargs or {})
 
 
 class Benchmark(Entry):
-    """An evaluation together with the name that it stands under in the file."""
+    """An evaluation together with its key in the file."""
 
     name: str = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""Command lines in a case file: no shell runs them. Pure."""
+"""Validate command lines in a case file; they run without a shell. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from ci.documents.values import defect
+from ci.documents.values import invalid
 
 _SHELL = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<"})
 
@@ -16,18 +16,20 @@ def _arguments(value: str) -> str:
     try:
         argv = shlex.split(value)
     except ValueError as error:
-        raise defect(f"not a command line: {str(error).lower()}; close every quote") from error
+        raise invalid(f"not a command line: {str(error).lower()}; close every quote") from error
     if shell := _SHELL.intersection(argv):
-        raise defect(f"no shell runs this, {min(shell)!r} would reach the server; remove it")
+        raise invalid(
+            f"this runs without a shell, so the server would get {min(shell)!r}; remove it"
+        )
     return value
 
 
 def _command(value: str) -> str:
     argv = shlex.split(_arguments(value))
     if not argv:
-        raise defect("is empty; write the server's command line")
+        raise invalid("is empty; write the server's command line")
     if "=" in argv[0]:
-        raise defect(f"begins with {argv[0]!r}; put environment variables under 'envs'")
+        raise invalid(f"begins with {argv[0]!r}; put environment variables under 'envs'")
     return value
 
 

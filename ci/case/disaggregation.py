@@ -1,6 +1,6 @@
-"""Prefill and decode on servers of their own: who does what, reports to whom, and the router. Pure.
+"""Separate prefill and decode servers: their roles, masters and router. Pure.
 
-The rules are the field's own runner's, except where a headless server is concerned.
+The rules are those of vllm-ascend's own runner, except for headless servers.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ PROXY_VARIABLE = "DISAGGREGATED_PREFILL_PROXY_SCRIPT"
 _HEALTH = {"script": "/healthcheck", "vllm-router": "/health", "command": "/health"}
 
 
-class Separation(Strict):
+class Disaggregation(Strict):
     """`disaggregated_prefill`: which hosts prefill and which decode.
 
-    `ranktable_gen_path` and `ranktable_path` are of the oldest files; nothing reads them.
+    `ranktable_gen_path` and `ranktable_path` occur in the oldest files and have no effect.
     """
 
     enabled: bool = True
@@ -39,7 +39,7 @@ class Separation(Strict):
 
 
 class RouterEntry(Strict):
-    """`router`: what stands in front of prefill and decode servers, where it is to be chosen."""
+    """`router`: the process in front of prefill and decode servers."""
 
     kind: Literal["script", "vllm-router", "command"] = "script"
     script: Annotated[str, Field(min_length=1)] | None = None
@@ -55,60 +55,65 @@ class RouterEntry(Strict):
     health_path: Annotated[str, Field(pattern="^/")] | None = None
 
 
-def roles(separation: Separation, headless: Sequence[bool]) -> tuple[Role, ...]:
-    """What each server does.
+def roles(disaggregation: Disaggregation, headless: Sequence[bool]) -> tuple[Role, ...]:
+    """Return the role of each server.
 
-    One that is headless and in no list does what its head does, the nearest before it that answers.
+    A headless server in neither list has the role of its head: the nearest server before it that
+    is not headless.
     """
     found: list[Role] = []
-    for at, without_api in enumerate(headless):
-        if at in separation.prefiller_host_index:
+    for index, is_headless in enumerate(headless):
+        if index in disaggregation.prefiller_host_index:
             found.append("prefill")
-        elif at in separation.decoder_host_index:
+        elif index in disaggregation.decoder_host_index:
             found.append("decode")
         else:
-            head = _head_before(at, headless)
-            found.append(found[head] if without_api and head < at else "mixed")
+            head = _head_before(index, headless)
+            found.append(found[head] if is_headless and head < index else "mixed")
     return tuple(found)
 
 
-def master(at: int, separation: Separation, roles: Sequence[Role], headless: Sequence[bool]) -> int:
-    """The host that `$MASTER_IP` names: host 0 for prefill, the first decoder's for all others.
+def master(
+    index: int, disaggregation: Disaggregation, roles: Sequence[Role], headless: Sequence[bool]
+) -> int:
+    """Return the host of `$MASTER_IP`: host 0 for prefill, the first decoder's for all others.
 
-    A headless prefill server in neither list is served by its own head instead.
+    For a headless prefill server in neither list it is the host of its head.
     """
-    if at in separation.prefiller_host_index:
+    if index in disaggregation.prefiller_host_index:
         return 0
-    if roles[at] == "prefill":
-        return _head_before(at, headless)
-    return separation.decoder_host_index[0]
+    if roles[index] == "prefill":
+        return _head_before(index, headless)
+    return disaggregation.decoder_host_index[0]
 
 
 def router(entry: RouterEntry | None, nodes: Sequence[Node], taken: Collection[int]) -> Router:
-    """The router of a case whose prefill and decode are separated.
+    """Make the router of a case with separate prefill and decode servers.
 
     Args:
-        entry: the file's own wish.
+        entry: the file's `router`, if any.
         nodes: the servers.
-        taken: ports of the router's host that servers listen on.
+        taken: ports that servers use on the router's host.
     """
-    wish = entry or RouterEntry()
-    own = next((node.env for node in nodes if node.host == wish.host), {})
+    settings = entry or RouterEntry()
+    own = next((node.env for node in nodes if node.host == settings.host), {})
     free = next(port for port in range(1999, 65536) if port not in taken)
-    words = wish.command if wish.kind == "command" else wish.arguments
+    words = settings.command if settings.kind == "command" else settings.arguments
     return Router(
-        kind=wish.kind,
-        script=(wish.script or own.get(PROXY_VARIABLE) or PROXY) if wish.kind == "script" else "",
-        folder=wish.folder or (CHECKOUT if wish.kind == "script" else ""),
+        kind=settings.kind,
+        script=(settings.script or own.get(PROXY_VARIABLE) or PROXY)
+        if settings.kind == "script"
+        else "",
+        folder=settings.folder or (CHECKOUT if settings.kind == "script" else ""),
         argv=tuple(shlex.split(words or "")),
-        env=own | (wish.envs or {}),
-        host=wish.host,
-        port=wish.port or free,
-        health_path=wish.health_path or _HEALTH[wish.kind],
-        where="router" if entry else "disaggregated_prefill",
+        env=own | (settings.envs or {}),
+        host=settings.host,
+        port=settings.port or free,
+        health_path=settings.health_path or _HEALTH[settings.kind],
+        key_path="router" if entry else "disaggregated_prefill",
     )
 
 
-def _head_before(at: int, headless: Sequence[bool]) -> int:
-    """The nearest server before this one that answers requests; itself where there is none."""
-    return next((one for one in range(at - 1, -1, -1) if not headless[one]), at)
+def _head_before(index: int, headless: Sequence[bool]) -> int:
+    """Return the nearest server before this that is not headless; itself if there is none."""
+    return next((head for head in range(index - 1, -1, -1) if not headless[head]), index)

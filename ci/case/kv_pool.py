@@ -1,7 +1,7 @@
-"""`kv_pool`: a store of key-value caches that all servers share, and the process behind it. Pure.
+"""Define `kv_pool`: a store of key-value caches that all servers share. Pure.
 
-Its process runs on host 0; every server has a file that says where to find it. The files' form and
-names are those that Mooncake's and MemCache's own clients read.
+Its process runs on host 0, and every server gets a file with its address. Format and names of the
+files are those of Mooncake's and MemCache's own clients.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from ci.case.model import Service
+from ci.documents.messages import describe
 from ci.documents.strict import Strict
 from ci.documents.values import Port
-from ci.documents.wording import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
@@ -58,44 +58,44 @@ class KvPool(Strict):
 
     @property
     def ports(self) -> dict[str, int]:
-        """Key → port, of those that its type uses and that are there."""
+        """Return key → port, of the keys that its type uses."""
         return {key: port for key in _PORTS[self.type] if (port := getattr(self, key)) is not None}
 
 
-def defects(pool: KvPool, source: Source) -> Iterator[Problem]:
-    """Report what is wrong with a pool whose keys are each of the right type."""
+def errors(pool: KvPool, source: Source) -> Iterator[Problem]:
+    """Report missing, unknown and equal keys of a pool whose keys have the right types."""
     used = _PORTS[pool.type]
     for key in used:
         if getattr(pool, key) is None:
-            yield source.at_key(("kv_pool", key), f"missing; {pool.type} listens there on host 0")
+            yield source.at_key(("kv_pool", key), f"missing; {pool.type} needs this port on host 0")
     for other in {key for keys in _PORTS.values() for key in keys} - set(used):
         if getattr(pool, other) is not None:
-            message = f"{pool.type} has no such port, it has {' and '.join(used)}; remove it"
+            message = f"{pool.type} has no such port, only {' and '.join(used)}; remove it"
             yield source.at_key(("kv_pool", other), message)
     first, second = (getattr(pool, key) for key in used)
     if first is not None and first == second:
-        message = f"{second} is {used[0]} too; give each a port of its own"
+        message = f"{second} is also {used[0]}; give each its own port"
         yield source.at_value(("kv_pool", used[1]), message)
     path: KeyPath = ("kv_pool", "config")
     if pool.type == "mooncake":
-        yield from _not_json(pool.config, path, source)
+        yield from _json_errors(pool.config, path, source)
         return
     for key in ("meta", "local"):
         if not isinstance(pool.config.get(key), dict):
-            message = "has to be there as a mapping; it is the file of one side of memcache"
+            message = f"expected a mapping; it is memcache's {key} configuration file"
             yield source.at_key((*path, key), message)
         else:
-            yield from _not_plain(pool.config[key], (*path, key), source)
+            yield from _line_errors(pool.config[key], (*path, key), source)
     for key in pool.config.keys() - {"meta", "local"}:
-        message = "unknown key; memcache's configuration stands under 'meta' and 'local'"
+        message = "unknown key; put memcache's configuration under 'meta' and 'local'"
         yield source.at_key((*path, key), message)
 
 
 def service(pool: KvPool) -> Service:
-    """The pool's process, and what servers get for it.
+    """Return the pool's process, with the files and variables of every server.
 
     Args:
-        pool: without `defects`.
+        pool: without `errors`.
     """
     return _mooncake(pool) if pool.type == "mooncake" else _memcache(pool)
 
@@ -113,7 +113,7 @@ def _mooncake(pool: KvPool) -> Service:
             *_MOONCAKE_OPTIONS,
         ),
         env={"LD_LIBRARY_PATH": f"{_LIBRARIES}/mooncake:{_LIBRARIES}:$LD_LIBRARY_PATH"},
-        # Not the metrics port: a store without metrics serves as well.
+        # Without the metrics port: the store is ready even if its metrics are not.
         ports=tuple(port for port in (pool.master_port,) if port),
         server_env={"MOONCAKE_CONFIG_PATH": "$FOLDER/mooncake.json", "MOONCAKE_MASTER": master},
         server_files={"mooncake.json": json.dumps(store, indent=2, ensure_ascii=False)},
@@ -145,27 +145,27 @@ def _conf(values: dict[str, object]) -> str:
     )
 
 
-def _not_json(value: object, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report values that no JSON file can hold."""
+def _json_errors(value: object, path: KeyPath, source: Source) -> Iterator[Problem]:
+    """Report values that JSON cannot represent."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _not_json(item, (*path, key), source)
+            yield from _json_errors(item, (*path, key), source)
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _not_json(item, (*path, position), source)
+            yield from _json_errors(item, (*path, position), source)
     elif not (value is None or _is_plain(value)):
-        message = f"expected text or a number, found {found(value)}; put it in quotes"
+        message = f"expected text or a number, found {describe(value)}; put it in quotes"
         yield source.at_value(path, message)
 
 
-def _not_plain(values: dict[str, object], path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report values that no `key = value` line can hold."""
+def _line_errors(values: dict[str, object], path: KeyPath, source: Source) -> Iterator[Problem]:
+    """Report values that do not fit into a `key = value` line."""
     for key, value in values.items():
         if not _is_plain(value):
-            message = f"expected text or a number, found {found(value)}"
+            message = f"expected text or a number, found {describe(value)}"
             yield source.at_value((*path, key), message)
         elif "\n" in str(value) or "\n" in key:
-            yield source.at_value((*path, key), "has to be one line")
+            yield source.at_value((*path, key), "expected one line; remove the line breaks")
 
 
 def _is_plain(value: object) -> bool:

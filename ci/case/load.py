@@ -1,4 +1,4 @@
-"""Find and read a case file. The only reader of case files; touches nothing but the one file."""
+"""Find and read a case file. Reads no other file, and contacts no host."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import sweep
-from ci.documents.files import bytes_of, is_file, is_folder
+from ci.documents.files import is_file, is_folder, read_bytes
+from ci.documents.messages import describe
 from ci.documents.source import read
-from ci.documents.wording import found
 from ci.errors import CaseError, UserError
 
 if TYPE_CHECKING:
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from ci.case.model import Case
     from ci.documents.source import Source
 
-# Keys of the top that only one dialect has; `deployment` is what is left.
+# Top-level keys that only one dialect has; a file without them is of the `deployment` dialect.
 SINGLE_NODE = ("test_cases",)
 EXTERNAL_DP = ("routing", "templates", "kv_pool")
 
 
 def find(name: str, cases_folder: Path) -> Path:
-    """Turn what the operator typed after `--config` into a case file's path.
+    """Return the path of the case file that `--config` names.
 
     Args:
         name: a path, or the name of a file in the folder, with or without `.yaml`.
-        cases_folder: where named cases are kept.
+        cases_folder: the folder of named cases.
 
     Raises:
-        UserError: there is no such file; names the nearest and all that there are.
+        UserError: there is no such file; the message lists the closest and all names.
     """
     candidates = (Path(name), cases_folder / name, cases_folder / f"{name}.yaml")
     for path in candidates:
@@ -41,41 +41,41 @@ def find(name: str, cases_folder: Path) -> Path:
 
 
 def load_one(name: str, cases_folder: Path) -> Case:
-    """Find a case file, and read the one case that is wanted of it.
+    """Find a case file, and read one case of it.
 
     Args:
-        name: of the file, as for `find`; of a file that has several, `FILE#NAME` names one, for
-            which a part of its name is enough that no other has.
-        cases_folder: likewise.
+        name: of the file, as for `find`; `FILE#NAME` for a file with several cases, where NAME is
+            the case's name or a part of it that is unique in the file.
+        cases_folder: as for `find`.
 
     Raises:
-        CaseError: the file is not a sound case.
-        UserError: there is no such file, none of that name in it, or several and no name.
+        CaseError: the file is not a valid case.
+        UserError: there is no such file, no case with this name, or more than one.
     """
     file, _, case = name.partition("#")
     path = find(file, cases_folder)
     cases = load(path)
-    exact = [one for one in cases if one.name == case]
-    named = exact or [one for one in cases if case in one.name]
-    if len(named) == 1:
-        return named[0]
-    there = ", ".join(one.name for one in named or cases)
-    said = f"no case {case!r} in it, there are" if not named else f"{len(named)} cases in it"
-    raise UserError(f"{path}: {said}: {there}; choose one: --config {file}#NAME")
+    exact = [item for item in cases if item.name == case]
+    matching = exact or [item for item in cases if case in item.name]
+    if len(matching) == 1:
+        return matching[0]
+    there = ", ".join(item.name for item in matching or cases)
+    count = f"no case {case!r} in it, there are" if not matching else f"{len(matching)} cases in it"
+    raise UserError(f"{path}: {count}: {there}; choose one: --config {file}#NAME")
 
 
 def load(path: Path) -> tuple[Case, ...]:
     """Read a case file. The same file gives the same cases on every machine.
 
     Raises:
-        CaseError: the file is not a sound case; carries every problem found.
-        UserError: the file cannot be read at all.
+        CaseError: the file is not a valid case; has all problems found.
+        UserError: the file cannot be read.
     """
-    return parse(bytes_of(path), str(path))
+    return parse(read_bytes(path), str(path))
 
 
 def parse(data: bytes, path: str) -> tuple[Case, ...]:
-    """Make the cases of a file's bytes. Pure.
+    """Parse the cases of a file's bytes. Pure.
 
     Raises:
         CaseError: as for `load`.
@@ -84,19 +84,19 @@ def parse(data: bytes, path: str) -> tuple[Case, ...]:
 
 
 def cases_of(source: Source) -> tuple[Case, ...]:
-    """Make the cases of a file that was read. Pure.
+    """Parse the cases of a YAML document. Pure.
 
     Raises:
         CaseError: as for `load`.
     """
     if not isinstance(source.value, dict):
-        message = f"expected a mapping of keys to values, found {found(source.value)}"
+        message = f"expected a mapping of keys to values, found {describe(source.value)}"
         raise CaseError((source.at_value((), message),))
     return sweep.cases(source, _reader(source.value))
 
 
 def _reader(document: Collection[str]) -> Callable[[Source], tuple[Case, ...]]:
-    """The reader of a document's dialect; the others' models are not even made."""
+    """Return the reader of a document's dialect; the other dialects are not imported."""
     if any(key in document for key in SINGLE_NODE):
         from ci.case.single_node import reader as single_node  # noqa: PLC0415
 

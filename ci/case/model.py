@@ -1,4 +1,4 @@
-"""What to serve and what to prove, whatever dialect it was written in."""
+"""Define the Case: what to serve and what to measure, in any dialect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Device = Literal["cpu", "cuda", "ascend"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 
 
-# Where the field's own images have their checkout, with the proxy scripts.
+# The checkout with the proxy scripts, in the images of vllm-ascend.
 CHECKOUT = "/vllm-workspace/vllm-ascend"
 
 Operator = Literal[">", ">=", "<", "<="]
@@ -25,16 +25,16 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Node(Strict):
     """One server process of the deployment.
 
-    `argv` and `env` still hold `$X` and `${X}` as written. All indices of hosts count from 0.
+    `argv` and `env` still contain `$X` and `${X}` as written. Host indices count from 0.
 
     Attributes:
         name: unique in the case, e.g. `server-0`, `node-1-rank-3`.
-        host: where it runs.
-        role: what it does of prefill, decode and encode; mixed does all.
-        master: the host whose address is `$MASTER_IP` for it.
-        known: variables that are its own, e.g. `DP_RANK`; their values may refer to others.
-        where: key path in the file, for errors, e.g. `deployment[0]`.
-        at: line and column there.
+        host: index of its host.
+        role: prefill, decode or encode; mixed for all of them.
+        master: index of the host whose address is its `$MASTER_IP`.
+        variables: its own variables, e.g. `DP_RANK`; their values may refer to other variables.
+        key_path: in the file, for errors, e.g. `deployment[0]`.
+        position: line and column of that key, both from 1.
     """
 
     name: str
@@ -44,24 +44,24 @@ class Node(Strict):
     headless: bool = False
     role: Role = "mixed"
     master: int = Field(default=0, ge=0)
-    known: dict[str, str] = Field(default_factory=dict)
-    where: str
-    at: tuple[int, int] = (1, 1)
+    variables: dict[str, str] = Field(default_factory=dict)
+    key_path: str
+    position: tuple[int, int] = (1, 1)
 
 
 class Service(Strict):
-    """A process that servers need and that serves no requests itself, such as a KV store's master.
+    """A process that servers need, such as a KV store's master; it receives no requests.
 
     Attributes:
         name: unique in the case.
-        host: where it runs.
-        ports: that it listens on; it is ready when all of them accept a connection.
+        host: index of its host.
+        ports: its ports; it is ready when all of them accept a connection.
         files: path below its own folder → content, written before it starts; `$FOLDER` in argv and
             env is that folder.
-        server_env: what every server gets into its environment for it; `$FOLDER` in it is that
-            server's own folder.
-        server_files: path below every server's own folder → content; `$X` in the content of files
-            is expanded as in env, with the server's own variables.
+        server_env: added to the environment of every server; `$FOLDER` in it is the server's own
+            folder.
+        server_files: path below every server's own folder → content, in which `$X` is expanded as
+            in env, with the server's own variables.
     """
 
     name: str
@@ -75,17 +75,19 @@ class Service(Strict):
 
 
 class Router(Strict):
-    """What stands before prefill and decode servers, and takes all requests.
+    """The process in front of prefill and decode servers; it receives all requests.
 
     Attributes:
-        kind: `script` is a proxy script of the field's own argument form
-            (`--prefiller-hosts … --decoder-ports …`), found on the host; `vllm-router` is that
-            package's command, installed by us; `command` is a whole command line of the case.
+        kind: `script` is a proxy script on the host with vllm-ascend's arguments
+            (`--prefiller-hosts … --decoder-ports …`); `vllm-router` is the command of that
+            package, which the night installs; `command` is a command line of the case.
         script: path of the script on the host; for `script` only.
         argv: for `command` the whole command line, else further arguments.
-        folder: on the host, where it starts and a relative script is found; empty for its own.
-        host: where it runs.
-        port: where it answers.
+        folder: working folder on the host, from which a relative script path starts; empty for
+            the process's own folder.
+        host: index of its host.
+        port: port of its API.
+        key_path: in the file, for errors.
     """
 
     kind: Literal["script", "vllm-router", "command"]
@@ -96,15 +98,15 @@ class Router(Strict):
     host: int = Field(default=0, ge=0)
     port: int = Field(default=1999, gt=0, lt=65536)
     health_path: str = "/health"
-    where: str = ""
+    key_path: str = ""
 
 
-class Asked(Strict):
-    """What the least proof of a server asks, where the case says.
+class SmokeRequest(Strict):
+    """The requests of the smoke test, if the case defines them.
 
     Attributes:
-        prompts: each is asked; empty leaves them to us.
-        arguments: of the request, e.g. `max_tokens`.
+        prompts: one request for each; empty for the default prompt.
+        arguments: further fields of each request, e.g. `max_tokens`.
     """
 
     prompts: tuple[str, ...] = ()
@@ -112,7 +114,7 @@ class Asked(Strict):
 
 
 class Comparison(Strict):
-    """Two benchmarks whose figures are compared: `target` against `ratio` × `baseline`."""
+    """A comparison of two benchmarks: `target` against `ratio` × `baseline`."""
 
     metric: str
     target: str
@@ -122,18 +124,19 @@ class Comparison(Strict):
 
 
 class Case(Strict):
-    """A night's work. `hosts` is empty when the file names none.
+    """One night: what to serve and what to measure.
 
     Attributes:
-        may_name_hosts: whether `cluster_hosts` is a key of the file's dialect.
+        may_name_hosts: whether the file's dialect has the key `cluster_hosts`.
         vllm: an entry of configs/versions.yaml.
+        hosts: as the file names them; empty if it names none.
         nodes: the server processes, in the order in which they are started; several may share a
             host.
-        num_hosts: how many hosts there are.
-        router: stands before the servers where prefill and decode are separated.
+        num_hosts: the number of hosts.
+        router: in front of the servers, if prefill and decode are separated.
         services: started before the servers.
-        special_dependencies: package versions that the case asks for.
-        warnings: what is odd in the file, or read otherwise than its authors' own loader reads it.
+        special_dependencies: package → version that the case requires.
+        warnings: keys without effect, and keys that vllm-ascend's own runner reads differently.
     """
 
     name: str
@@ -150,7 +153,7 @@ class Case(Strict):
     ready_timeout_s: float
     router: Router | None = None
     services: tuple[Service, ...] = ()
-    asked: Asked = Asked()
+    smoke_request: SmokeRequest = SmokeRequest()
     comparisons: tuple[Comparison, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()

@@ -1,16 +1,16 @@
-"""Variables that a case refers to and nobody knows, each at its place. Pure."""
+"""Report references to unknown variables, with their positions. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ci.case.variables import HOST_VARIABLES, names, references
-from ci.documents.wording import nearest
+from ci.documents.messages import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def unknown(
     text: str, path: KeyPath, own: Collection[str], hosts: int, source: Source
 ) -> Iterator[Problem]:
-    """Report every reference of a text that is neither known nor left to the host.
+    """Report every reference that is neither a known variable nor one of the host's.
 
     Args:
         text: a command line, or a value of an environment.
-        path: of its key.
-        own: variables that are known there besides those that all servers have.
-        hosts: how many the case has.
-        source: where it stands.
+        path: key path of the text.
+        own: known variables besides those that all servers have.
+        hosts: number of hosts of the case.
+        source: the file.
     """
     known = {*names(hosts), *own, *HOST_VARIABLES}
     for name in dict.fromkeys(references(text)):
@@ -34,6 +34,6 @@ def unknown(
             guess = f"did you mean ${near}? " if near else ""
             message = (
                 f"unknown variable ${name}; {guess}Known here: {', '.join(sorted(known))}; "
-                "put others into the environment"
+                "define others in the environment"
             )
             yield source.at_key(path, message)

@@ -1,4 +1,4 @@
-"""Variables `$X` and `${X}` in a case's argv and environment: which there are, and their values."""
+"""Expand variables `$X` and `${X}` in a case's argv and environment. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable that we know.
+    """A variable that cases may refer to.
 
     Attributes:
         name: without `$`; `<i>` in it is a host's index.
-        meaning: what its value is.
-        source: where the value comes from.
+        meaning: description of its value.
+        source: origin of its value: host, case or rank.
     """
 
     name: str
@@ -59,87 +59,91 @@ VARIABLES = (
     Variable("PP_SIZE", "pipeline-parallel size", _RANK),
     Variable("VISIBLE_DEVICES", "indices of this rank's devices", _RANK),
 )
-# What a process has of its own is known only where its dialect gives it.
+# Variables of a single process exist only in the dialects that define them.
 EVERYWHERE = tuple(
-    one.name for one in VARIABLES if one.source is not _RANK and one.name != "SERVER_PORT"
+    variable.name
+    for variable in VARIABLES
+    if variable.source is not _RANK and variable.name != "SERVER_PORT"
 )
-# Only the host knows these, so they stay as written and are expanded there.
+# Their values are known only on the host, so they stay as written and are expanded there.
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
 RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
 
-# `$X` or `${X}`; the name is in the one group or in the other.
+# `$X` or `${X}`: the name is in the first or the second group.
 REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def references(text: str) -> Iterator[str]:
-    """Name every variable that a text refers to."""
+    """Return the name of every variable that a text refers to."""
     for match in REFERENCE.finditer(text):
         yield match[1] or match[2]
 
 
 def names(hosts: int) -> frozenset[str]:
-    """Name every variable that all servers of a case with so many hosts have."""
-    addresses = [f"NODE_{at}_IP" for at in range(hosts)]
+    """Return the variables that all servers have in a case with this number of hosts."""
+    addresses = [f"NODE_{index}_IP" for index in range(hosts)]
     return frozenset([*(name for name in EVERYWHERE if "<" not in name), *addresses])
 
 
-def expand(text: str, known: Mapping[str, str], where: str) -> str:
+def expand(text: str, known: Mapping[str, str], location: str) -> str:
     """Replace every reference in `text` by its value.
 
     Args:
         text: one argument, or one environment value.
         known: variable → value.
-        where: file and key path, for the error.
+        location: file and key path, for the error.
 
     Raises:
-        UserError: a variable that neither we nor the host know.
+        UserError: the text refers to an unknown variable.
     """
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name in known:
-            return _in_place(known[name], match)
+            return _bracketed_if_needed(known[name], match)
         if name in HOST_VARIABLES:
             return match[0]
         raise UserError(
-            f"{where}: unknown variable ${name}; known here: {', '.join(sorted(known))}; "
+            f"{location}: unknown variable ${name}; known here: {', '.join(sorted(known))}; "
             f"left to the host: {', '.join(HOST_VARIABLES)}",
         )
 
     return REFERENCE.sub(value, text)
 
 
-def _in_place(value: str, match: re.Match[str]) -> str:
-    """Write a value where its reference stands: an IPv6 address in brackets in a URL or at a port.
+def _bracketed_if_needed(value: str, match: re.Match[str]) -> str:
+    """Put an IPv6 address in brackets if its reference is in a URL or before a port.
 
-    As in `http://$LOCAL_IP:8000` and `$MASTER_IP:50088`.
+    Examples: `http://$LOCAL_IP:8000` and `$MASTER_IP:50088`.
     """
     in_url = match.string[: match.start()].endswith("//")
     at_port = re.match(r":[\d$]", match.string[match.end() :])
     return bracketed(value) if (in_url or at_port) and is_v6(value) else value
 
 
-def expand_env(env: Mapping[str, str], known: Mapping[str, str], where: str) -> dict[str, str]:
-    """Expand an environment; its values may refer to one another, but not in a circle.
+def expand_env(env: Mapping[str, str], known: Mapping[str, str], location: str) -> dict[str, str]:
+    """Expand an environment; its values may refer to one another, but not in a cycle.
 
     Raises:
         UserError: an unknown variable, or a value that refers to itself.
     """
-    return {key: _resolved(key, env, known, where, ()) for key in env}
+    return {key: _resolved(key, env, known, location, ()) for key in env}
 
 
 def _resolved(
     key: str,
     env: Mapping[str, str],
     known: Mapping[str, str],
-    where: str,
+    location: str,
     above: tuple[str, ...],
 ) -> str:
-    """Expand one value, and first those that it refers to."""
+    """Expand one value, after the values that it refers to."""
     if key in above:
-        raise UserError(f"{where}.{key}: its value refers to itself: {' → '.join((*above, key))}")
-    # `PATH: /x:$PATH` means the host's own, `PORT: $PORT` ours.
+        raise UserError(
+            f"{location}.{key}: its value refers to itself: {' → '.join((*above, key))}"
+        )
+    # `PATH: /x:$PATH` refers to the host's PATH, `PORT: $PORT` to the case's variable.
     itself = {key} & {*HOST_VARIABLES, *known}
     others = (set(references(env[key])) & set(env)) - itself
-    values = {name: _resolved(name, env, known, where, (*above, key)) for name in others}
-    return expand(env[key], {**known, **values}, f"{where}.{key}")
+    values = {name: _resolved(name, env, known, location, (*above, key)) for name in others}
+    return expand(env[key], {**known, **values}, f"{location}.{key}")

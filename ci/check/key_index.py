@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.documents.place import START, Place, key_text
+from ci.documents.position import START, Position, key_text
 from ci.errors import Problem
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class KeyIndex:
     """
 
     file: str
-    keys: Mapping[str, Place]
-    values: Mapping[str, Place]
+    keys: Mapping[str, Position]
+    values: Mapping[str, Position]
     lines: list[str]
 
     def problem(self, key: str, message: str, near: str = "") -> Problem:
@@ -61,7 +61,7 @@ class KeyIndex:
             return head, message
         return "", text
 
-    def _near(self, word: str, key: str) -> Place | None:
+    def _near(self, word: str, key: str) -> Position | None:
         """Find a word in a key's value, else in its parent's value; None if it is in neither."""
         for owner in (key, _parent(key)):
             begin = self.values.get(owner)
@@ -69,7 +69,7 @@ class KeyIndex:
                 return place
         return None
 
-    def _word(self, word: str, key: str, begin: Place) -> Place | None:
+    def _word(self, word: str, key: str, begin: Position) -> Position | None:
         """Find the first position of a word in a key's value; None if it is not there."""
         end = self._end(key, begin)
         pattern = re.compile(_WORD.format(re.escape(word)))
@@ -77,10 +77,10 @@ class KeyIndex:
             first = begin.column - 1 if number == begin.line else 0
             last = end.column - 1 if number == end.line else len(self.lines[number - 1])
             if match := pattern.search(self.lines[number - 1], first, last):
-                return Place(number, match.start() + 1)
+                return Position(number, match.start() + 1)
         return None
 
-    def _end(self, key: str, begin: Place) -> Place:
+    def _end(self, key: str, begin: Position) -> Position:
         """Return the position of the next key that is not inside this one."""
         later = (
             (place.line, place.column)
@@ -88,7 +88,7 @@ class KeyIndex:
             if not other.startswith(key)
         )
         follows = [place for place in later if place > (begin.line, begin.column)]
-        return Place(*min(follows, default=(len(self.lines) + 1, 1)))
+        return Position(*min(follows, default=(len(self.lines) + 1, 1)))
 
 
 def index_of(source: Source, text: str) -> KeyIndex:

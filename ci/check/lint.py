@@ -114,7 +114,7 @@ def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
 
 def _section(case: Case) -> str:
     """Return the prefix of a case's key paths if its file has several cases; else empty."""
-    match = re.match(r"test_cases\[\d+\]", case.nodes[0].where if case.nodes else "")
+    match = re.match(r"test_cases\[\d+\]", case.nodes[0].key_path if case.nodes else "")
     return f"{match.group()}." if match else ""
 
 
@@ -139,12 +139,12 @@ def _flag_of(message: str) -> str:
 
 
 def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ...]:
-    planned = {process.name: process for process in plan.processes} if plan else {}
+    planned = {process.name: process for process in plan.servers} if plan else {}
     return tuple(
         Server(
             name=node.name,
-            key=node.where,
-            command_key=_command_key(node.where, index),
+            key=node.key_path,
+            command_key=_command_key(node.key_path, index),
             host=node.host,
             argv=planned[node.name].argv if node.name in planned else node.argv,
             env=planned[node.name].env if node.name in planned else node.env,

@@ -7,12 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.catalog import datasets, environments
-from ci.documents.wording import nearest
+from ci.documents.messages import nearest
 from ci.errors import UserError
-from ci.inventory.assign import nodes_of
+from ci.inventory.assign import assign_hosts
 from ci.paths import CONFIGS
 from ci.plan.model import Preparation
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 from ci.plan.router import VLLM_ROUTER
 from ci.tools.model import Dataset
 from ci.tools.registry import TOOLS
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
     from ci.case.model import Case, Device
     from ci.catalog.environments import Environment
-    from ci.plan.site import Site
+    from ci.plan.inputs import PlanInputs
 
 WORKSPACE = "/workspace"
 
 
-def sample_inputs(case: Case) -> Site:
+def sample_inputs(case: Case) -> PlanInputs:
     """Make up the hosts of a case, with environments and datasets from the project's lists.
 
     Raises:
         UserError: the case's own hosts, or its vLLM version, are invalid.
     """
     if case.hosts:
-        nodes_of(case, local=False, cluster="", workspace=WORKSPACE)
-    bare = made_up_site(case)
+        assign_hosts(case, local=False, cluster="", workspace=WORKSPACE)
+    bare = made_up_inputs(case)
     names = list(dict.fromkeys(host.name for host in bare.hosts))
     tools = {TOOLS[bench.tool].ENVIRONMENT for bench in case.benchmarks} - {"vllm"}
     if case.router and case.router.kind == VLLM_ROUTER:

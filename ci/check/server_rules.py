@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
 from ci.vllm.command_line import has, long_name, option
-from ci.vllm.failures import GONE_SINCE
-from ci.vllm.flags import GONE
+from ci.vllm.failures import REMOVED_SINCE
+from ci.vllm.flags import REMOVED
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def gone(subject: Subject) -> Iterator[Remark]:
     """Report flags that vLLM removed, unless the case's version still has them."""
     for server in subject.servers:
         for written, flag in flags(server.argv):
-            advice = GONE.get(flag)
-            if advice and not is_before(subject.case.vllm, GONE_SINCE[flag]):
+            advice = REMOVED.get(flag)
+            if advice and not is_before(subject.case.vllm, REMOVED_SINCE[flag]):
                 message = f"vLLM removed {written} and exits at once when it is given; {advice}"
                 yield Remark(server.command_key, message, written)
 

@@ -14,18 +14,18 @@ from ci.commands.nightly import found
 from ci.commands.which_hosts import targets_of
 from ci.doctor.examine import examine
 from ci.errors import ExitCode, LamplighterError
-from ci.plan.addresses import as_written
+from ci.plan.addresses import configured_host
 from ci.plan.build import build
-from ci.plan.site import Site
-from ci.resolve import planned
+from ci.plan.inputs import PlanInputs
+from ci.resolve import plan_on_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.resolve import Options
+    from ci.resolve import Selection
 
 
-def doctor(options: Options, *, as_json: bool) -> ExitCode:
+def doctor(options: Selection, *, as_json: bool) -> ExitCode:
     """Examine the hosts and print what was found."""
     case, site = found(options) if options.config else _no_case(options)
     if options.config:
@@ -33,7 +33,7 @@ def doctor(options: Options, *, as_json: bool) -> ExitCode:
     with reached(site.targets) as outcomes:
         agents = {host: one for host, one in outcomes.items() if isinstance(one, Agent)}
         silent = _silent(outcomes)
-        plan = planned(case, site, agents)
+        plan = plan_on_hosts(case, site, agents)
         by_name = {target.name: target for target in site.targets}
         device = options.device or case.device or ""
         examination = examine(agents, plan, by_name, device=device, silent=silent)
@@ -48,7 +48,7 @@ def _silent(outcomes: Mapping[str, Agent | LamplighterError]) -> dict[str, str]:
     return {host: str(one) for host, one in outcomes.items() if isinstance(one, LamplighterError)}
 
 
-def _no_case(options: Options) -> tuple[Case, Site]:
+def _no_case(options: Selection) -> tuple[Case, PlanInputs]:
     targets = targets_of(options, "")
     case = Case(
         name="hosts",
@@ -64,6 +64,6 @@ def _no_case(options: Options) -> tuple[Case, Site]:
         benchmarks=(),
         ready_timeout_s=0,
     )
-    hosts = tuple(as_written(one, one.workspace or "", alone=False) for one in targets)
-    site = Site(targets=targets, hosts=hosts, serving={}, tools={}, model={}, datasets={})
+    hosts = tuple(configured_host(one, one.workspace or "", alone=False) for one in targets)
+    site = PlanInputs(targets=targets, hosts=hosts, serving={}, tools={}, model={}, datasets={})
     return case, site

@@ -14,7 +14,7 @@ from ci.commands.command import flag
 
 if TYPE_CHECKING:
     from ci.commands.nightly import Manner
-    from ci.resolve import Options
+    from ci.resolve import Selection
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Cluster(Config):
         "cluster_hosts"
     )
 
-    def options(self) -> Options:
+    def options(self) -> Selection:
         """Take those flags that choose a case and its hosts."""
-        from ci.resolve import Options  # noqa: PLC0415 - slow
+        from ci.resolve import Selection  # noqa: PLC0415 - slow
 
-        chosen = {one.name for one in fields(Options)}
-        return Options(**{name: value for name, value in vars(self).items() if name in chosen})
+        chosen = {one.name for one in fields(Selection)}
+        return Selection(**{name: value for name, value in vars(self).items() if name in chosen})
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from ci.errors import ExitCode, LamplighterError, UserError
 
 if TYPE_CHECKING:
     from ci.connect.trust import Offer
-    from ci.resolve import Options
+    from ci.resolve import Selection
 
 
-def trust(options: Options, *, yes: bool) -> ExitCode:
+def trust(options: Selection, *, yes: bool) -> ExitCode:
     """Go through the hosts, jump hosts first.
 
     Args:

@@ -13,19 +13,19 @@ from ci.case import load as cases
 from ci.errors import ExitCode, UserError
 from ci.paths import CASES
 from ci.plan.build import build
-from ci.resolve import Options, require_datasets, survey
+from ci.resolve import Selection, require_datasets, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.model import Case
+    from ci.plan.inputs import PlanInputs
     from ci.plan.model import Plan
-    from ci.plan.site import Site
     from ci.record.view import View
     from ci.run.interrupt import Interrupts
     from ci.session import Request
 
-__all__ = ["Manner", "Options", "describe", "nightly"]
+__all__ = ["Manner", "Selection", "describe", "nightly"]
 
 KEEP_S = 12 * 3600.0
 # Of several nights, the worst is what the command exits with.
@@ -51,7 +51,7 @@ class Manner:
     keep: bool = False
 
 
-def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCode:
+def nightly(options: Selection, manner: Manner, *, measure: bool = True) -> ExitCode:
     """Run a night; of a file with several cases one after another, each a run of its own.
 
     Args:
@@ -67,7 +67,7 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     """
     from ci.inventory.this_machine import require_device  # noqa: PLC0415
 
-    cases = [(case, survey(case, options)) for case in chosen(options)]
+    cases = [(case, resolve(case, options)) for case in chosen(options)]
     if manner.keep and len(cases) > 1:
         names = ", ".join(case.name for case, _ in cases)
         raise UserError(
@@ -84,7 +84,7 @@ def nightly(options: Options, manner: Manner, *, measure: bool = True) -> ExitCo
     return _nights(requests, manner)
 
 
-def _request(case: Case, site: Site, options: Options, manner: Manner) -> Request:
+def _request(case: Case, site: PlanInputs, options: Selection, manner: Manner) -> Request:
     from ci.session import Request  # noqa: PLC0415
 
     return Request(
@@ -130,7 +130,7 @@ def _night(request: Request, manner: Manner, view: View, taken: Interrupts) -> E
         return run_night(request, record, view, taken)
 
 
-def describe(options: Options, host: str = "", *, as_json: bool) -> str:
+def describe(options: Selection, host: str = "", *, as_json: bool) -> str:
     """Say what a night would do, as text or as JSON.
 
     Args:
@@ -147,7 +147,7 @@ def describe(options: Options, host: str = "", *, as_json: bool) -> str:
     return json.dumps(as_values(plan, host), indent=2) + "\n" if as_json else as_text(plan, host)
 
 
-def plan_of(options: Options) -> Plan:
+def plan_of(options: Selection) -> Plan:
     """Read the case and plan it for where the options say.
 
     Raises:
@@ -156,7 +156,7 @@ def plan_of(options: Options) -> Plan:
     return build(*found(options))
 
 
-def found(options: Options) -> tuple[Case, Site]:
+def found(options: Selection) -> tuple[Case, PlanInputs]:
     """Read the one case that is wanted, and survey where it is to run; no host is asked.
 
     Raises:
@@ -164,10 +164,10 @@ def found(options: Options) -> tuple[Case, Site]:
     """
     _require_config(options)
     case = cases.load_one(options.config, CASES)
-    return case, survey(case, options)
+    return case, resolve(case, options)
 
 
-def chosen(options: Options) -> tuple[Case, ...]:
+def chosen(options: Selection) -> tuple[Case, ...]:
     """Read every case that is wanted: all of a file's, or the one that `FILE#NAME` names.
 
     Raises:
@@ -179,7 +179,7 @@ def chosen(options: Options) -> tuple[Case, ...]:
     return cases.load(cases.find(options.config, CASES))
 
 
-def _require_config(options: Options) -> None:
+def _require_config(options: Selection) -> None:
     if not options.config:
         known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
         raise UserError(f"give --config: a path, or one of {known} of {CASES}")

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from ci.commands.overview import Overview
     from ci.errors import LamplighterError
-    from ci.resolve import Options
+    from ci.resolve import Selection
 
 
-def status(options: Options, runs: str, *, as_json: bool) -> ExitCode:
+def status(options: Selection, runs: str, *, as_json: bool) -> ExitCode:
     """Say what runs on the hosts, from the hosts themselves."""
     with reached(targets_of(options, runs)) as hosts:
         overview = ask_hosts(hosts)
@@ -38,7 +38,7 @@ def status(options: Options, runs: str, *, as_json: bool) -> ExitCode:
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
 
-def down(options: Options, runs: str, run: str, *, all_mine: bool) -> ExitCode:
+def down(options: Selection, runs: str, run: str, *, all_mine: bool) -> ExitCode:
     """End one run, or every run of this user, and bring the logs home.
 
     Raises:
@@ -89,7 +89,7 @@ def _nothing_there(overview: Overview, wanted: list[str]) -> ExitCode:
     return ExitCode.PASS
 
 
-def logs(options: Options, runs: str, run: str, host: str, *, follow: bool) -> ExitCode:
+def logs(options: Selection, runs: str, run: str, host: str, *, follow: bool) -> ExitCode:
     """Print the logs of a run, from its hosts while it is there, else from its record here.
 
     Raises:

@@ -15,10 +15,10 @@ from ci.report.table import width_of
 if TYPE_CHECKING:
     from ci.commands.weights_copy import Progress
     from ci.errors import ExitCode
-    from ci.resolve import Options
+    from ci.resolve import Selection
 
 
-def sync(options: Options, source: str, target: str) -> ExitCode:
+def sync(options: Selection, source: str, target: str) -> ExitCode:
     """Copy a folder to all hosts, telling how far each is.
 
     Args:

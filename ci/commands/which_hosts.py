@@ -12,10 +12,10 @@ from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
     from ci.inventory.target import Target
-    from ci.resolve import Options
+    from ci.resolve import Selection
 
 
-def targets_of(options: Options, runs: str, run: str = "") -> tuple[Target, ...]:
+def targets_of(options: Selection, runs: str, run: str = "") -> tuple[Target, ...]:
     """Find the hosts.
 
     Args:
@@ -27,11 +27,11 @@ def targets_of(options: Options, runs: str, run: str = "") -> tuple[Target, ...]
         UserError: a file that was named is not there or not sound.
     """
     from ci.case import load as cases  # noqa: PLC0415
-    from ci.inventory.assign import nodes_of  # noqa: PLC0415 - as above
+    from ci.inventory.assign import assign_hosts  # noqa: PLC0415 - as above
 
     if options.config:
         case = cases.load_one(options.config, CASES)
-        return nodes_of(
+        return assign_hosts(
             case, local=options.local, cluster=options.cluster, workspace=options.workspace
         )
     if options.cluster:

@@ -10,7 +10,7 @@ from ci.vllm.devices import VISIBLE, indices, visible
 
 if TYPE_CHECKING:
     from ci.inventory.target import Target
-    from ci.plan.model import Plan, Process
+    from ci.plan.model import Plan, PlannedProcess
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -33,12 +33,12 @@ class Devices:
     declared: int | None
 
 
-def processes_on(plan: Plan, host: str) -> tuple[Process, ...]:
+def processes_on(plan: Plan, host: str) -> tuple[PlannedProcess, ...]:
     """Return the plan's processes on a host."""
-    return tuple(process for process in plan.everything if process.host == host)
+    return tuple(process for process in plan.processes if process.host == host)
 
 
-def ports_of(process: Process) -> tuple[int, ...]:
+def ports_of(process: PlannedProcess) -> tuple[int, ...]:
     """Return every port that a process listens on; a headless server has no API port."""
     return (*(() if process.headless else (process.port,)), *process.ports)
 
@@ -63,7 +63,7 @@ def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Dev
     kind = device or plan.case.device or (declared.kind if declared else "")
     if kind not in VISIBLE or not processes_on(plan, host):
         return Devices("", 0, (), None)
-    shown = [visible(process.env, kind) for process in plan.processes if process.host == host]
+    shown = [visible(process.env, kind) for process in plan.servers if process.host == host]
     named = {device for devices in shown for device in devices or ()}
     if shown and not named and None not in shown:
         return Devices("", 0, (), None)  # every server has an empty list of visible devices
@@ -90,7 +90,7 @@ def is_offline(plan: Plan, host: str) -> bool:
     )
 
 
-def environment_of(process: Process, workspace: str) -> str | None:
+def environment_of(process: PlannedProcess, workspace: str) -> str | None:
     """Return the name of our environment that a process runs from; None for the host's own."""
     root = f"{workspace}/envs/"
     program = process.argv[0]

@@ -1,4 +1,4 @@
-"""YAML documents read strictly: every value has its file, line, column and key path.
+"""Read YAML and JSON strictly: every value has its file, line, column and key path.
 
-Knows nothing of cases. Reads files; asks no host.
+Independent of cases. Reads files; contacts no host.
 """

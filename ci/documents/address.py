@@ -1,4 +1,4 @@
-"""How hosts, ports and base URLs are written: `[user@]host[:port]`. Pure."""
+"""Parse and write addresses, `[user@]host[:port]`, and base URLs. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
-class Written:
-    """A host as somebody wrote it. `host` is an alias of ~/.ssh/config, a name or an IP address."""
+class HostAddress:
+    """`[user@]host[:port]`, where `host` is an alias of ~/.ssh/config, a name or an IP address."""
 
     host: str
     user: str | None = None
@@ -38,42 +38,42 @@ def url_of(host: str, port: int) -> str:
 
 
 def bracketed(host: str) -> str:
-    """Write a host as it stands before a port or in a URL: an IPv6 address in brackets."""
+    """Put an IPv6 address in brackets, as before a port or in a URL; return others unchanged."""
     return f"[{host}]" if ":" in host else host
 
 
-def parse(text: str) -> Written:
+def parse(text: str) -> HostAddress:
     """Read `host`, `user@host`, `host:port`, `fd00::2` or `[fd00::2]:port`.
 
     Raises:
-        ValueError: it is none of these; the message says what is wrong with it.
+        ValueError: it is none of these; the message follows the text, e.g. `is not a host …`.
     """
     plain_v6 = text.rpartition("@")[2]
     if plain_v6.count(":") > 1 and "[" not in plain_v6:
         text = text.removesuffix(plain_v6) + f"[{plain_v6}]"
     match = _WRITTEN.fullmatch(text)
     if match is None:
-        raise ValueError("is no host name or address")
+        raise ValueError("is not a host name or address")
     if match["v6"] is not None and not is_v6(match["v6"]):
-        raise ValueError(f"{match['v6']} is no IPv6 address")
+        raise ValueError(f"{match['v6']} is not an IPv6 address")
     host = match["v6"] or match["host"]
     if match["v6"] is None and not _NAME.fullmatch(host):
-        raise ValueError("is no host name or address")
+        raise ValueError("is not a host name or address")
     if match["user"] is not None and not _USER.fullmatch(match["user"]):
-        raise ValueError("has no proper user before its '@'")
-    return Written(host, match["user"], _port(match["port"]))
+        raise ValueError("has no valid user name before its '@'")
+    return HostAddress(host, match["user"], _port(match["port"]))
 
 
 def _port(text: str | None) -> int | None:
     if text is None:
         return None
     if not text[1:] or not 0 < int(text[1:]) <= MAX_PORT:
-        raise ValueError(f"ends in {text}, which is no port (1 to {MAX_PORT})")
+        raise ValueError(f"ends in {text}, which is not a port (1 to {MAX_PORT})")
     return int(text[1:])
 
 
 def is_v6(text: str) -> bool:
-    """Whether a text is an IPv6 address."""
+    """Return whether a text is an IPv6 address."""
     try:
         IPv6Address(text)
     except AddressValueError:

@@ -1,10 +1,10 @@
-"""Sections of a case file that are only there to be used elsewhere by alias or merge. Pure."""
+"""Separate sections that only define anchors from the rest of a case file. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.documents.wording import nearest
+from ci.documents.messages import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def split(source: Source, known: Collection[str]) -> tuple[dict[str, object], list[Problem]]:
-    """Take the sections out of a document that are only anchors.
+    """Remove sections that only define anchors from a document.
 
     Args:
-        source: whose value is a mapping.
-        known: the keys that the file's dialect reads.
+        source: the file, whose document is a mapping.
+        known: the keys of the file's dialect.
 
     Returns:
-        The document without them, and a warning about each that nothing uses.
+        The document without these sections, and a warning about each unused one.
     """
     document = dict(source.value) if isinstance(source.value, dict) else {}
     warnings = []
     absent = [key for key in known if key not in document]
     for key in [key for key in document if key not in known]:
-        # A misspelt section may hold anchors that others use, too.
+        # A section with a misspelt name may also define anchors, and is not removed.
         if _is_used(key, source) and not nearest(key, absent):
             del document[key]
         elif _is_environment(key, document[key]) and not nearest(key, known):
@@ -38,19 +38,21 @@ def split(source: Source, known: Collection[str]) -> tuple[dict[str, object], li
 
 
 def _is_used(key: str, source: Source) -> bool:
-    """Whether a part of the section stands elsewhere in the file too, as an alias puts it there."""
+    """Return whether an alias elsewhere in the file refers to a part of the section."""
     if not isinstance(source.value, dict) or not isinstance(source.value[key], (dict, list)):
         return False
-    # What stands before the section is there by alias itself, which is all that variables may be.
+    # Parts with a position before the section are aliases themselves; only variables may be.
     begin = 0 if _is_environment(key, source.value[key]) else source.keys[key,].line
     own = {
-        place for path, place in source.values.items() if path[:1] == (key,) and place.line >= begin
+        position
+        for path, position in source.values.items()
+        if path[:1] == (key,) and position.line >= begin
     }
-    return any(path[:1] != (key,) and place in own for path, place in source.values.items())
+    return any(path[:1] != (key,) and position in own for path, position in source.values.items())
 
 
 def _is_environment(key: str, value: object) -> bool:
-    """Whether it is meant as variables, all of which may be overridden wherever it is merged."""
+    """Return whether a section defines variables for `envs`, which may all be overridden."""
     scalars = isinstance(value, dict) and not any(
         isinstance(item, (dict, list)) for item in value.values()
     )

@@ -1,4 +1,4 @@
-"""The project's own YAML files → checked models, problems with file, line and key. Reads files."""
+"""Read the project's own YAML files into validated models."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ci.documents.files import bytes_of
+from ci.documents.files import read_bytes
+from ci.documents.messages import describe, problems
 from ci.documents.source import read
 from ci.documents.values import in_file_order
-from ci.documents.wording import found, problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Strict(BaseModel):
-    """A section of such a file: unknown keys are refused, and text is not taken for a number."""
+    """Base of a file's models: frozen, strict about types, refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -27,25 +27,24 @@ Shape = TypeVar("Shape", bound=Strict)
 
 
 def load(path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]) -> Shape:
-    """Read a file with the reader of case files, so that a key may not be written twice.
+    """Read and validate a file; duplicate keys are refused.
 
     Args:
-        path: of the file.
+        path: path of the file.
         shape: the model of the whole document.
-        sections: the model of each section, by its key path with `*` for the names in it, e.g.
-            `versions.*.*`.
+        sections: key path → model of each section, with `*` for any name, e.g. `versions.*.*`.
 
     Raises:
-        CaseError: the file is not sound; carries every problem found.
-        UserError: the file cannot be read at all.
+        CaseError: the file is not valid; has all problems found.
+        UserError: the file cannot be read.
     """
-    source = read(bytes_of(path), str(path), "configuration")
+    source = read(read_bytes(path), str(path), "configuration")
     if not isinstance(source.value, dict):
-        message = f"expected a mapping of keys to values, found {found(source.value)}"
+        message = f"expected a mapping of keys to values, found {describe(source.value)}"
         raise CaseError((source.at_value((), message),))
     try:
         return shape.model_validate(source.value)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        defects = problems(errors, source, {"": shape, **sections})
-        raise CaseError(in_file_order(defects)) from error
+        found = problems(errors, source, {"": shape, **sections})
+        raise CaseError(in_file_order(found)) from error

@@ -1,4 +1,4 @@
-"""Read a file that an operator named, or say what is wrong with it."""
+"""Read a file that the operator named."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def bytes_of(path: Path) -> bytes:
-    """Read a file whole, or a byte more than may be in it.
+def read_bytes(path: Path) -> bytes:
+    """Read a file, up to one byte more than `MAX_BYTES`.
 
     Raises:
         UserError: it cannot be read.
@@ -26,16 +26,16 @@ def bytes_of(path: Path) -> bytes:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file that can be read, whatever text the path was made of."""
+    """Return whether the path is a file; False if it cannot be checked."""
     try:
         return path.is_file()
     except OSError:
-        # Too long a name, or a folder that may not be searched: no file that we could read.
+        # The name is too long, or a folder is not accessible: such a file cannot be read either.
         return False
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder, whatever text the path was made of."""
+    """Return whether the path is a folder; False if it cannot be checked."""
     try:
         return path.is_dir()
     except OSError:

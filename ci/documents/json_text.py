@@ -1,4 +1,4 @@
-"""JSON that another machine wrote, read in bounded memory and without surprises. Pure."""
+"""Read JSON from another machine with bounded memory; refuse ambiguous documents. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-# `[],` takes 3 bytes as text and 64 in memory: this is about 1.5 GB at the most. A request's
-# latencies are a value per token, so that 5,000 requests of 3,000 tokens each stay below it.
+# `[],` takes 3 bytes as text and 64 in memory: the limit is about 1.5 GB. A request has one latency
+# per token, so 5,000 requests of 3,000 tokens each are below it.
 MAX_VALUES = 20_000_000
 _BEGINS_A_VALUE = (",", "[", "{")
 
@@ -19,35 +19,35 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
         text: the whole document.
 
     Returns:
-        What `json.loads` returns for it.
+        The value, as from `json.loads`.
 
     Raises:
-        ValueError: it is no JSON, it names a key twice, it is nested too deep, a number has more
+        ValueError: it is not JSON, it has a key twice, it is nested too deep, a number has more
             digits than Python reads, or it has more than `MAX_VALUES` values.
     """
     bound_values(text)
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
-        # Its own traceback is a thousand lines of the parser.
+        # The parser's traceback would have a thousand lines.
         raise ValueError("its lists and objects are nested too deep") from None
 
 
 def bound_values(text: str) -> None:
-    """Refuse text that would take too much memory once read, as one document or line by line.
+    """Refuse text that would need too much memory as JSON, as one document or line by line.
 
     Raises:
         ValueError: it has more than `MAX_VALUES` values.
     """
     values = sum(map(text.count, _BEGINS_A_VALUE))
     if values > MAX_VALUES:
-        raise ValueError(f"it has about {values} values, more than the {MAX_VALUES} that are read")
+        raise ValueError(f"it has about {values} values, more than the limit of {MAX_VALUES}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its keys: which of two equal ones counts differs between readers."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {twice[:100]!r} stands twice in an object")
-    return made
+    """Make an object; refuse duplicate keys, because JSON readers differ in which one they use."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"an object has the key {key[:100]!r} twice")
+    return result

@@ -1,4 +1,4 @@
-"""YAML text → its plain value and the place of every key and value. Touches nothing."""
+"""Parse YAML text into a plain value and the position of every key and value. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ci.documents.place import START, UNPRINTABLE, KeyPath, Place, key_text, refuse
+from ci.documents.position import START, UNPRINTABLE, KeyPath, Position, key_text, refuse
 from ci.documents.tree import MAX_DEPTH, Tree
 from ci.errors import CaseError, Problem
 
@@ -16,54 +16,53 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_BYTES = 1 << 20
-_LEAST = {"case": "a deployment", "cluster": "one host", "configuration": "one key"}
+_MINIMUM = {"case": "a deployment", "cluster": "one host", "configuration": "one key"}
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A case file as read.
+    """A parsed YAML file.
 
     Attributes:
         file: path as the user gave it.
         value: the document as dicts, lists and scalars.
-        keys: where each key of a mapping stands, by key path.
-        values: where each value begins, by key path; the document itself under `()`.
+        keys: key path → position of the key in its mapping.
+        values: key path → start of the value; `()` for the document itself.
     """
 
     file: str
     value: object
-    keys: Mapping[KeyPath, Place]
-    values: Mapping[KeyPath, Place]
+    keys: Mapping[KeyPath, Position]
+    values: Mapping[KeyPath, Position]
 
     def at_key(self, path: KeyPath, message: str) -> Problem:
         """Report a problem at the key, or at the nearest key or list item around it."""
         near = path
         while near not in self.keys and near not in self.values:
             near = near[:-1]
-        place = self.keys.get(near) or self.values[near]
-        return Problem(self.file, place.line, place.column, key_text(path), message)
+        position = self.keys.get(near) or self.values[near]
+        return Problem(self.file, position.line, position.column, key_text(path), message)
 
     def at_value(self, path: KeyPath, message: str) -> Problem:
         """Report a problem at the value."""
-        place = self.values[path]
-        return Problem(self.file, place.line, place.column, key_text(path), message)
+        position = self.values[path]
+        return Problem(self.file, position.line, position.column, key_text(path), message)
 
 
 def read(data: bytes, file: str, kind: str = "case") -> Source:
     """Read one YAML document.
 
-    Scalars are what PyYAML's safe loader makes of them. Keys have to be text and may not repeat,
-    `<<` included; where `<<` merges a list, the earlier mapping wins. No version of PyYAML changes
-    this.
+    Scalars are converted as by PyYAML's safe loader. Keys have to be text and may not repeat,
+    `<<` included; if `<<` merges a list, the earlier mapping wins, with every version of PyYAML.
 
     Args:
         data: the file's bytes.
-        file: its path, as problems name it.
-        kind: what the file should be, as problems name it.
+        file: its path, for messages.
+        kind: the expected kind of file, for messages.
 
     Raises:
-        CaseError: the bytes are not one sound YAML document.
+        CaseError: the bytes are not one valid YAML document.
     """
     text = _decode(data, file, kind)
     try:
@@ -75,7 +74,7 @@ def read(data: bytes, file: str, kind: str = "case") -> Source:
     except yaml.YAMLError as error:
         refuse(file, START, (), f"not valid YAML: {error}")
     if root is None:
-        refuse(file, START, (), f"the file is empty; a {kind} needs at least {_LEAST[kind]}")
+        refuse(file, START, (), f"the file is empty; a {kind} needs at least {_MINIMUM[kind]}")
     tree = Tree(file)
     value = tree.build(root)
     return Source(file, value, tree.keys, tree.values)
@@ -87,16 +86,16 @@ def _decode(data: bytes, file: str, kind: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = Place.after(data[: error.start].decode("utf-8-sig", "replace"))
-        refuse(file, place, (), "not UTF-8 text; save the file as UTF-8")
-    if found := UNPRINTABLE.search(text):
-        message = f"control character {found.group()!r}; remove it"
-        refuse(file, Place.after(text[: found.start()]), (), message)
+        position = Position.after(data[: error.start].decode("utf-8-sig", "replace"))
+        refuse(file, position, (), "not UTF-8 text; save the file as UTF-8")
+    if match := UNPRINTABLE.search(text):
+        message = f"control character {match.group()!r}; remove it"
+        refuse(file, Position.after(text[: match.start()]), (), message)
     return text
 
 
 def _check_shape(text: str, file: str, kind: str, loader: type[Any]) -> None:
-    """Refuse what would crash the C composer (deep nesting) or be lost (further documents)."""
+    """Refuse deep nesting, which crashes the C composer, and further documents."""
     depth = documents = 0
     for event in yaml.parse(text, loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -107,16 +106,16 @@ def _check_shape(text: str, file: str, kind: str, loader: type[Any]) -> None:
             documents += 1
         if depth > MAX_DEPTH:
             message = f"nested more than {MAX_DEPTH} deep: not a {kind} file"
-            refuse(file, Place.of(event.start_mark), (), message)
+            refuse(file, Position.of(event.start_mark), (), message)
         if documents > 1:
-            message = f"a second document begins here; one {kind} a file: remove the '---'"
-            refuse(file, Place.of(event.start_mark), (), message)
+            message = f"a second document begins here; write one {kind} per file: remove the '---'"
+            refuse(file, Position.of(event.start_mark), (), message)
 
 
 def _refuse_deep_nesting(text: str, file: str, kind: str) -> None:
-    """Report deep nesting in the same words, also where the C loader stopped at it first.
+    """Report deep nesting with the same message, even if the C loader failed at it first.
 
-    From PyYAML 6.0.4 on it has a limit of its own, and reads ahead of the events that it returns.
+    From PyYAML 6.0.4 on the loader has its own limit, and reads ahead of the events it returns.
     """
     if text.count("[") + text.count("{") > MAX_DEPTH:
         with suppress(yaml.YAMLError):
@@ -124,11 +123,11 @@ def _refuse_deep_nesting(text: str, file: str, kind: str) -> None:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> CaseError:
-    place = Place.of(error.problem_mark or error.context_mark)
-    said = ", ".join(part for part in (error.context, error.problem) if part)
+    position = Position.of(error.problem_mark or error.context_mark)
+    reason = ", ".join(part for part in (error.context, error.problem) if part)
     lines = text.splitlines()
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
-    message = f"not valid YAML: {said}"
-    if "\t" in line[place.column - 1 : place.column]:
+    line = lines[position.line - 1] if position.line <= len(lines) else ""
+    message = f"not valid YAML: {reason}"
+    if "\t" in line[position.column - 1 : position.column]:
         message = "a tab here is not valid YAML; use spaces"
-    return CaseError((Problem(file, place.line, place.column, "", message),))
+    return CaseError((Problem(file, position.line, position.column, "", message),))

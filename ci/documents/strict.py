@@ -1,4 +1,4 @@
-"""The model that every document is read into. Pure."""
+"""Define the base of all models of documents. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """Frozen, strict about types, and unknown keys are refused."""
+    """Base of a model: frozen, strict about types, refuses unknown keys."""
 
-    # Built when first used: a file needs the models of one dialect.
+    # Build validators on first use: a file needs only the models of one dialect.
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
     )

@@ -1,4 +1,4 @@
-"""YAML node tree → its plain value and the place of every key and value. Touches nothing."""
+"""Convert a YAML node tree to a plain value, with all positions. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from ci.documents.place import UNPRINTABLE, KeyPath, Place, refuse
+from ci.documents.position import UNPRINTABLE, KeyPath, Position, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_DEPTH = 50
 _MAX_VALUES = 50_000
-# A number longer than this is none, and some of PyYAML's forms take quadratic time.
+# Longer scalars are not numbers; PyYAML needs quadratic time for some of them.
 _MAX_NUMBER = 100
 _TAG = "tag:yaml.org,2002:"
 _NUMBERS = {_TAG + "int", _TAG + "float"}
@@ -23,19 +23,19 @@ _SCALARS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "tim
 
 @dataclass
 class Tree:
-    """Walks a node tree, within a budget so that aliases cannot multiply without end."""
+    """Convert a node tree, with a limit on values so that aliases cannot multiply without end."""
 
     file: str
-    keys: dict[KeyPath, Place] = field(default_factory=dict)
-    values: dict[KeyPath, Place] = field(default_factory=dict)
+    keys: dict[KeyPath, Position] = field(default_factory=dict)
+    values: dict[KeyPath, Position] = field(default_factory=dict)
     _scalars: Any = field(default_factory=yaml.constructor.SafeConstructor)
     _pairs: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict)
     _open: list[int] = field(default_factory=list)
     _left: int = _MAX_VALUES
 
     def build(self, node: yaml.Node, path: KeyPath = ()) -> object:
-        """Return the node's value; afterwards `keys` and `values` tell where everything is."""
-        self.values[path] = Place.of(node.start_mark)
+        """Return the node's value, and fill `keys` and `values` with its positions."""
+        self.values[path] = Position.of(node.start_mark)
         self._spend(1, node, path)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -46,14 +46,14 @@ class Tree:
         elif isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             value = self._mapping(node, path)
         else:
-            self._stop(node, path, f"the tag {node.tag} is not read here; remove it")
+            self._stop(node, path, f"the tag {node.tag} is not supported; remove it")
         self._open.pop()
         return value
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
         pairs = self._flatten(node, path)
         for name, (key, _) in pairs.items():
-            self.keys[*path, name] = Place.of(key.start_mark)
+            self.keys[*path, name] = Position.of(key.start_mark)
         return {name: self.build(value, (*path, name)) for name, (_, value) in pairs.items()}
 
     def _flatten(
@@ -61,7 +61,7 @@ class Tree:
     ) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """Resolve the merge key: own keys win, then the earlier of a list (YAML 1.1's merge type).
 
-        PyYAML's own loaders are not asked: which of several they prefer depends on the version.
+        PyYAML's own loaders are not used: their order depends on the version.
         """
         if id(node) in self._pairs:
             return self._pairs[id(node)]
@@ -109,11 +109,11 @@ class Tree:
     def _key(self, key: yaml.Node, path: KeyPath, seen: Mapping[str, Any]) -> str:
         name = self._scalar(key, path) if isinstance(key, yaml.ScalarNode) else None
         if not isinstance(name, str):
-            shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "this one"
+            shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "this key"
             self._stop(key, path, f"a key has to be text; put {shown} in quotes")
         if name in seen:
             first = seen[name][0].start_mark.line + 1
-            message = f"written twice, first on line {first}; remove one"
+            message = f"written twice, first on line {first}; remove one of them"
             self._stop(key, (*path, name), message)
         return name
 
@@ -127,8 +127,8 @@ class Tree:
         except (ValueError, LookupError, ArithmeticError, AttributeError, yaml.YAMLError):
             kind = node.tag.removeprefix(_TAG)
             self._stop(node, path, f"'{node.value:.60}' is not a valid {kind}; put it in quotes")
-        if isinstance(value, str) and (found := UNPRINTABLE.search(value)):
-            self._stop(node, path, f"control character {found.group()!r}; remove it")
+        if isinstance(value, str) and (match := UNPRINTABLE.search(value)):
+            self._stop(node, path, f"control character {match.group()!r}; remove it")
         return value
 
     def _enter(self, node: yaml.Node, path: KeyPath) -> None:
@@ -142,9 +142,9 @@ class Tree:
         self._left -= values
         if self._left < 0:
             message = (
-                f"aliases expand this file to more than {_MAX_VALUES} values; write it plainly"
+                f"aliases expand this file to more than {_MAX_VALUES} values; use fewer aliases"
             )
             self._stop(node, path, message)
 
     def _stop(self, node: yaml.Node, path: KeyPath, message: str) -> NoReturn:
-        refuse(self.file, Place.of(node.start_mark), path, message)
+        refuse(self.file, Position.of(node.start_mark), path, message)

@@ -1,4 +1,4 @@
-"""Kinds of value that every dialect's models share: hosts, environments, names, numbers. Pure."""
+"""Define value types that all dialects share: hosts, environments, names, numbers. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ci.documents import address
-from ci.documents.wording import found
+from ci.documents.messages import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from ci.errors import Problem
 
 
-def defect(message: str) -> PydanticCustomError:
-    """What a validator raises to say, in its own words, what is wrong with a value."""
-    return PydanticCustomError("defect", "{message}", {"message": message})
+def invalid(message: str) -> PydanticCustomError:
+    """Make the error that a validator raises for an invalid value, with its message."""
+    return PydanticCustomError("invalid", "{message}", {"message": message})
 
 
 def shaped(pattern: str, complaint: str) -> AfterValidator:
-    """Check that a text matches the whole pattern."""
+    """Make a validator that refuses text which does not match the whole pattern."""
 
-    def check(value: str) -> str:
+    def validate(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise defect(f"{value!r} {complaint}")
+            raise invalid(f"{value!r} {complaint}")
         return value
 
-    return AfterValidator(check)
+    return AfterValidator(validate)
 
 
-def in_file_order(defects: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Sort, and keep one of those that an alias repeats elsewhere: that with the shortest key."""
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort problems by position; of those that an alias repeats, keep the shortest key."""
     once: dict[tuple[int, int, str], Problem] = {}
-    for one in sorted(defects, key=lambda d: (d.line, d.column, len(d.key))):
-        once.setdefault((one.line, one.column, one.message), one)
+    for problem in sorted(problems, key=lambda item: (item.line, item.column, len(item.key))):
+        once.setdefault((problem.line, problem.column, problem.message), problem)
     return tuple(once.values())
 
 
@@ -46,19 +46,19 @@ def _host(value: str) -> str:
     try:
         address.parse(value)
     except ValueError as error:
-        raise defect(f"{value!r} {error}") from error
+        raise invalid(f"{value!r} {error}") from error
     return value
 
 
 def _as_text(value: object) -> object:
-    """Write a value as the field's own runner does: `str(value)`, so that true is `True`."""
+    """Convert a value to text as vllm-ascend's runner does: `str(value)`, so true is `True`."""
     if isinstance(value, (str, bool, int, float, dt.date)):
         return str(value)
-    raise defect(f"expected text or a number, found {found(value)}")
+    raise invalid(f"expected text or a number, found {describe(value)}")
 
 
 def _as_number(value: object) -> object:
-    """Take a whole number in quotes for one, as the field's own runner does."""
+    """Convert a whole number in quotes, as vllm-ascend's runner does."""
     whole = isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value)
     return int(str(value)) if whole else value
 
@@ -66,7 +66,7 @@ def _as_number(value: object) -> object:
 Host = Annotated[str, AfterValidator(_host)]
 Version = Annotated[
     str,
-    shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is no version; write one such as '0.32.0'"),
+    shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is not a version; write e.g. '0.32.0'"),
 ]
 Text = Annotated[str, BeforeValidator(_as_text)]
 EnvName = Annotated[str, shaped("[A-Za-z_][A-Za-z0-9_]*", "cannot name an environment variable")]
@@ -77,5 +77,5 @@ BenchmarkName = Annotated[
 ]
 Index = Annotated[int, Field(ge=0), BeforeValidator(_as_number)]
 Port = Annotated[int, Field(gt=0, le=address.MAX_PORT), BeforeValidator(_as_number)]
-# No parallel size, number of hosts or of devices comes near; it keeps what a file asks for small.
+# More than any real parallel size, number of hosts or of devices; it bounds the work for a file.
 Size = Annotated[int, Field(ge=1, le=1024), BeforeValidator(_as_number)]

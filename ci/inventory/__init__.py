@@ -1,1 +1,1 @@
-"""Where hosts come from: cluster files, the case, this machine. Connects to none."""
+"""Find hosts: from cluster files, the case, or this machine. Connects to none."""

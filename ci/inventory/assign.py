@@ -1,11 +1,11 @@
-"""Which host each node of a case gets: `cluster_hosts`, --cluster or --local → targets."""
+"""Assign a host to each node of a case: from `cluster_hosts`, --cluster or --local."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci.documents.wording import nearest
+from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.inventory import cluster_file
 from ci.inventory.cluster_file import inline, this_machine
@@ -20,36 +20,38 @@ if TYPE_CHECKING:
 REMOTE_WORKSPACE = "~/.cache/lamplighter"
 
 
-def nodes_of(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[Target, ...]:
-    """Choose the host of each node. Reads a cluster file; asks no host.
+def assign_hosts(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[Target, ...]:
+    """Assign a host to each node. Reads a cluster file; connects to no host.
 
     Args:
-        case: with its nodes, and the hosts that it names.
-        local: this machine for all.
-        cluster: a cluster file's name or path; empty takes the hosts that the case names.
-        workspace: on every host; empty takes what the cluster file says, else the default.
+        case: its nodes, and the hosts that it names.
+        local: use this machine for all nodes.
+        cluster: name or path of a cluster file; empty to use the case's hosts.
+        workspace: folder on every host; empty to use the cluster file's, else the default.
 
     Raises:
-        UserError: too few hosts, none, or one for several nodes.
-        CaseError: the cluster file is unsound.
+        UserError: there are no hosts or too few, or two nodes have the same host.
+        CaseError: the cluster file is not valid.
     """
     if local and cluster:
-        raise UserError("--local and --cluster: give one of them; --local is this machine alone")
+        raise UserError(
+            "--local and --cluster: give only one of them; --local uses only this machine"
+        )
     if local:
         chosen: Sequence[Target] = (this_machine(),) * case.num_hosts
     elif cluster:
         chosen = _of_cluster(case, cluster)
     else:
         chosen = _of_case(case)
-    _refuse_twice(case, chosen)
-    return tuple(replace(one, workspace=_workspace(one, workspace)) for one in chosen)
+    _refuse_duplicates(case, chosen)
+    return tuple(replace(target, workspace=_workspace(target, workspace)) for target in chosen)
 
 
 def _of_case(case: Case) -> list[Target]:
     if not case.hosts:
         flags = "--cluster NAME, or --local to run on this machine"
         if not case.may_name_hosts:
-            raise UserError(f"{case.path}: a file of this form names no hosts; give {flags}")
+            raise UserError(f"{case.path}: this kind of case file cannot name hosts; give {flags}")
         entry = f"`cluster_hosts: [{', '.join(['HOST'] * case.num_hosts)}]`"
         raise UserError(f"{case.path}: names no hosts; add {entry}, or give {flags}")
     return [inline(entry) for entry in case.hosts]
@@ -58,14 +60,14 @@ def _of_case(case: Case) -> list[Target]:
 def _of_cluster(case: Case, cluster: str) -> list[Target]:
     path = cluster_file.find(cluster)
     targets = {target.name: target for target in cluster_file.load(path)}
-    strangers = [name for name in case.hosts if name not in targets]
-    if case.hosts and not strangers:
+    unlisted = [name for name in case.hosts if name not in targets]
+    if case.hosts and not unlisted:
         return [targets[name] for name in case.hosts]
-    if len(strangers) < len(case.hosts):
-        near = nearest(strangers[0], targets)
+    if len(unlisted) < len(case.hosts):
+        near = nearest(unlisted[0], targets)
         guess = f"did you mean {near!r}? " if near else ""
         raise UserError(
-            f"{case.path}: cluster_hosts: {', '.join(strangers)} not in {path}, though the others "
+            f"{case.path}: cluster_hosts: {', '.join(unlisted)} not in {path}, but the others "
             f"are; {guess}There are: {', '.join(targets)}",
         )
     if len(targets) < case.num_hosts:
@@ -76,14 +78,14 @@ def _of_cluster(case: Case, cluster: str) -> list[Target]:
     return list(targets.values())[: case.num_hosts]
 
 
-def _refuse_twice(case: Case, chosen: Sequence[Target]) -> None:
-    """One host for two nodes is somebody's slip, unless it is this machine."""
-    by_way: dict[tuple[str, int | None, str | None], int] = {}
+def _refuse_duplicates(case: Case, chosen: Sequence[Target]) -> None:
+    """Refuse the same host for two nodes, unless it is this machine."""
+    by_connection: dict[tuple[str, int | None, str | None], int] = {}
     for node, target in enumerate(chosen):
         if target.is_local:
             continue
-        way = (target.address, target.port, target.jump)
-        other = by_way.setdefault(way, node)
+        connection = (target.address, target.port, target.jump)
+        other = by_connection.setdefault(connection, node)
         if other != node:
             names = dict.fromkeys((chosen[other].name, target.name))
             raise UserError(
@@ -100,6 +102,6 @@ def _workspace(target: Target, chosen: str) -> str:
         raise UserError(f"--workspace {folder} {VARIABLE_IN_WORKSPACE}")
     if folder != "~" and not folder.startswith(("/", "~/")):
         raise UserError(
-            f"--workspace {folder}: on {target.name} it has to be a whole path, /… or ~/…",
+            f"--workspace {folder}: not an absolute path on {target.name}; begin it with / or ~/",
         )
     return folder

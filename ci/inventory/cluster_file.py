@@ -1,6 +1,6 @@
-"""Which hosts there are: configs/clusters/*.yaml, and `cluster_hosts` of a case → targets.
+"""Read hosts from configs/clusters/*.yaml and from `cluster_hosts` of a case.
 
-Reads cluster files; connects to nothing.
+Reads cluster files; connects to no host.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ci.documents import address
-from ci.documents.files import bytes_of
+from ci.documents.files import read_bytes
+from ci.documents.messages import describe, problems
 from ci.documents.source import read
-from ci.documents.wording import found, problems
 from ci.errors import CaseError, UserError
 from ci.inventory.cluster_model import SECTIONS, Cluster, HostEntry, Settings
 from ci.inventory.target import LOCAL_ADDRESSES, Accelerator, Target
@@ -37,14 +37,14 @@ THIS_MACHINE = "localhost"
 
 
 def find(name: str, folder: Path = CLUSTERS) -> Path:
-    """Turn what the operator typed after `--cluster` into a cluster file's path.
+    """Return the path of the cluster file that `--cluster` names.
 
     Args:
         name: a path, or the name of a file in the folder, with or without `.yaml`.
-        folder: where cluster files are kept.
+        folder: the folder of cluster files.
 
     Raises:
-        UserError: there is no such file; names the nearest and all that there are.
+        UserError: there is no such file; the message lists the closest and all names.
     """
     for path in (Path(name), folder / name, folder / f"{name}.yaml"):
         if name and _is_file(path):
@@ -59,52 +59,54 @@ def find(name: str, folder: Path = CLUSTERS) -> Path:
             f"--cluster {name}: is a folder; name a file in it, or one of {shown}, where {there}"
         )
     raise UserError(
-        f"no cluster {name!r}, neither as a path nor in {shown}, where {there}.{guess} Write one "
-        f"after the model of {shown}/example.yaml",
+        f"no cluster {name!r}, neither as a path nor in {shown}, where {there}.{guess} To write "
+        f"a cluster file, start from {shown}/example.yaml",
     )
 
 
 def load(path: Path) -> tuple[Target, ...]:
     """Read a cluster file: its hosts, in the order of the file.
 
-    `identity` and `known_hosts` are paths on the controller, relative ones from the file's
-    folder; `workspace` is a path on the host and stays as written.
+    `identity` and `known_hosts` are paths on the controller, relative to the file's folder;
+    `workspace` is a path on the host and stays as written.
 
     Raises:
-        CaseError: the file is not a sound cluster; carries every problem found.
-        UserError: the file cannot be read at all.
+        CaseError: the file is not a valid cluster file; has all problems found.
+        UserError: the file cannot be read.
     """
-    return parse(bytes_of(path), str(path))
+    return parse(read_bytes(path), str(path))
 
 
 def parse(data: bytes, path: str) -> tuple[Target, ...]:
-    """Make the targets of a cluster file's bytes.
+    """Parse the hosts of a cluster file's bytes.
 
     Raises:
         CaseError: as for `load`.
     """
     source = read(data, path, "cluster")
     if not isinstance(source.value, dict):
-        message = f"expected a mapping of keys to values, found {found(source.value)}"
+        message = f"expected a mapping of keys to values, found {describe(source.value)}"
         raise CaseError((source.at_value((), message),))
     try:
         cluster = Cluster.model_validate(source.value)
     except ValidationError as error:
-        defects = problems(_plain(error), source, SECTIONS)
-        raise CaseError(tuple(sorted(defects, key=lambda one: (one.line, one.column)))) from error
+        found = problems(_with_plain_messages(error), source, SECTIONS)
+        raise CaseError(tuple(sorted(found, key=lambda item: (item.line, item.column)))) from error
     defaults = cluster.defaults or Settings()
     folder = Path(path).parent
     targets = {
         name: _target(name, entry or HostEntry(), defaults, folder)
         for name, entry in cluster.hosts.items()
     }
-    if defects := list(_circles(cluster, targets, source)):
-        raise CaseError(tuple(defects))
-    return tuple(replace(one, jump=_way(one.name, targets)) for one in targets.values())
+    if cycles := list(_jump_cycles(cluster, targets, source)):
+        raise CaseError(tuple(cycles))
+    return tuple(
+        replace(target, jump=_proxy_jump(name, targets)) for name, target in targets.items()
+    )
 
 
 def inline(entry: str) -> Target:
-    """Make the target of an entry of `cluster_hosts`.
+    """Parse an entry of `cluster_hosts`.
 
     Args:
         entry: an alias of ~/.ssh/config, a name, or an address: `[user@]host[:port]`.
@@ -115,13 +117,13 @@ def inline(entry: str) -> Target:
     written = address.parse(entry)
     if entry in LOCAL_ADDRESSES:
         return this_machine()
-    # Names become folders, and a colon in a file's name is refused in some places.
+    # The name becomes a folder's name, and some file systems and tools refuse colons.
     name = f"{written.host}-{written.port}" if written.port else written.host
     return Target(name=name, address=written.host, user=written.user, port=written.port)
 
 
 def this_machine(workspace: str | None = None) -> Target:
-    """The controller itself as a host; nothing connects to it."""
+    """Return the controller itself as a host, which needs no connection."""
     return Target(
         name=THIS_MACHINE, address=THIS_MACHINE, workspace=workspace, python=sys.executable
     )
@@ -141,35 +143,37 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _plain(error: ValidationError) -> list[ErrorDetails]:
+def _with_plain_messages(error: ValidationError) -> list[ErrorDetails]:
     errors = error.errors(include_url=False)
-    for one in errors:
-        if one["type"] == "too_short":
-            one["msg"] = "names no host; write at least one, `NAME:` is enough"
+    for entry in errors:
+        if entry["type"] == "too_short":
+            entry["msg"] = "names no host; write at least one, `NAME:` is enough"
     return errors
 
 
 def _target(name: str, entry: HostEntry, defaults: Settings, folder: Path) -> Target:
-    """Settle one host: its own settings, then the defaults. `key:` with nothing undoes one."""
+    """Merge a host's own settings and the defaults. `key:` without a value removes a default."""
     own = {key: getattr(entry, key) for key in entry.model_fields_set}
-    at = own.get("address") or name
-    if at in LOCAL_ADDRESSES and not any(own.get(key) for key in ("user", "port", "jump")):
+    address_or_name = own.get("address") or name
+    if address_or_name in LOCAL_ADDRESSES and not any(
+        own.get(key) for key in ("user", "port", "jump")
+    ):
         own |= {"user": None, "port": None, "jump": None, "python": sys.executable}
-    said = {key: getattr(defaults, key) for key in Settings.model_fields} | own
-    has: AcceleratorEntry | None = said["accelerator"]
+    settings = {key: getattr(defaults, key) for key in Settings.model_fields} | own
+    accelerator: AcceleratorEntry | None = settings["accelerator"]
     return Target(
         name=name,
-        address=at,
-        user=said["user"],
-        port=said["port"],
-        identity=_on_controller(said["identity"], folder),
-        jump=said["jump"],
-        known_hosts=_on_controller(said["known_hosts"], folder),
-        workspace=said["workspace"],
-        interface=said["interface"],
-        accelerator=Accelerator(has.kind, has.count) if has else None,
+        address=address_or_name,
+        user=settings["user"],
+        port=settings["port"],
+        identity=_on_controller(settings["identity"], folder),
+        jump=settings["jump"],
+        known_hosts=_on_controller(settings["known_hosts"], folder),
+        workspace=settings["workspace"],
+        interface=settings["interface"],
+        accelerator=Accelerator(accelerator.kind, accelerator.count) if accelerator else None,
         labels={**(defaults.labels or {}), **(own.get("labels") or {})},
-        python=said["python"] or "python3",
+        python=settings["python"] or "python3",
     )
 
 
@@ -177,35 +181,35 @@ def _on_controller(path: str | None, folder: Path) -> str | None:
     return str(folder.absolute() / at_home_here(path)) if path else None
 
 
-def _circles(cluster: Cluster, targets: Mapping[str, Target], source: Source) -> list[Problem]:
-    """Report hosts that would be reached through themselves."""
-    found_so_far = []
+def _jump_cycles(cluster: Cluster, targets: Mapping[str, Target], source: Source) -> list[Problem]:
+    """Report hosts whose chain of jump hosts leads back to themselves."""
+    cycles = []
     for name, entry in cluster.hosts.items():
         if entry is None or entry.jump is None:
             continue
-        way, at = [name], targets[name].jump
-        while at is not None and at in targets and at not in way:
-            way, at = [*way, at], _jump_of(targets[at])
-        if at in way:
-            message = f"reaches the host through itself: {' → '.join((*way, str(at)))}"
-            found_so_far.append(source.at_value(("hosts", name, "jump"), message))
-    return found_so_far
+        hops, hop = [name], targets[name].jump
+        while hop is not None and hop in targets and hop not in hops:
+            hops, hop = [*hops, hop], _jump_of(targets[hop])
+        if hop in hops:
+            message = f"reaches the host through itself: {' → '.join((*hops, str(hop)))}"
+            cycles.append(source.at_value(("hosts", name, "jump"), message))
+    return cycles
 
 
 def _jump_of(target: Target) -> str | None:
-    """A host's jump host; one that the defaults name for all does not jump through itself."""
+    """Return a host's jump host; None for the jump host itself, which the defaults name."""
     return None if target.jump == target.name else target.jump
 
 
-def _way(name: str, targets: Mapping[str, Target]) -> str | None:
-    """Every host on the way to one, nearest to the controller first, as ProxyJump is written."""
+def _proxy_jump(name: str, targets: Mapping[str, Target]) -> str | None:
+    """Return all jump hosts of a host, first hop first, in the form of SSH's ProxyJump."""
     hops: list[str] = []
-    at = _jump_of(targets[name])
-    while at is not None:
-        hop = targets.get(at)
-        if hop is None:
-            hops.append(at)
+    jump = _jump_of(targets[name])
+    while jump is not None:
+        target = targets.get(jump)
+        if target is None:
+            hops.append(jump)
             break
-        hops.append(str(address.Written(hop.address, hop.user, hop.port)))
-        at = _jump_of(hop)
+        hops.append(str(address.HostAddress(target.address, target.user, target.port)))
+        jump = _jump_of(target)
     return ",".join(reversed(hops)) or None

@@ -1,4 +1,4 @@
-"""The shape of a cluster file: defaults, and one entry a host. Pure."""
+"""Define the keys and types of a cluster file. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def _checked(check: Callable[[str], str | None]) -> AfterValidator:
-    """Refuse a text for which `check` has a complaint."""
+    """Make a validator that refuses text for which `check` returns a complaint."""
 
     def validate(value: str) -> str:
         if complaint := check(value):
             message = f"{value!r} {complaint}"
-            raise PydanticCustomError("defect", "{message}", {"message": message})
+            raise PydanticCustomError("invalid", "{message}", {"message": message})
         return value
 
     return AfterValidator(validate)
@@ -33,16 +33,16 @@ def _shaped(pattern: str, complaint: str) -> AfterValidator:
     return _checked(lambda value: None if re.fullmatch(pattern, value) else complaint)
 
 
-def _no_host(value: str) -> str | None:
+def _host_complaint(value: str) -> str | None:
     try:
         written = address.parse(value)
     except ValueError as error:
         return str(error)
     extra = written.user is not None or written.port is not None
-    return "has more than the host; put that under 'user' or 'port'" if extra else None
+    return "is more than the host; move the rest to 'user' or 'port'" if extra else None
 
 
-def _no_jump(value: str) -> str | None:
+def _jump_complaint(value: str) -> str | None:
     try:
         address.parse(value)
     except ValueError as error:
@@ -50,36 +50,38 @@ def _no_jump(value: str) -> str | None:
     return None
 
 
-def _no_folder(value: str) -> str | None:
+def _folder_complaint(value: str) -> str | None:
     whole = value == "~" or value.startswith(("~/", "/"))
     if "$" in value:
         return VARIABLE_IN_WORKSPACE
-    return None if whole else "is not a whole path; begin it with / or ~/"
+    return None if whole else "is not an absolute path; begin it with / or ~/"
 
 
 # A host's name becomes a folder in the run's record.
 Name = Annotated[str, _shaped(r"[A-Za-z0-9_][\w.:-]*", "cannot name a host")]
-Word = Annotated[str, _shaped(r"[\w.-]+", "is no label; use letters, digits, '-', '_', '.'")]
+Word = Annotated[str, _shaped(r"[\w.-]+", "is not a label; use letters, digits, '-', '_', '.'")]
 File = Annotated[str, Field(min_length=1)]
 
 
 class AcceleratorEntry(Strict):
-    """`accelerator`: what a host is said to have."""
+    """`accelerator`: the accelerators that a host should have."""
 
     kind: Device = Field(description="it is cpu, cuda or ascend")
     count: int = Field(ge=0, description="it is how many of them a host has")
 
 
 class Settings(Strict):
-    """`defaults`: what holds for every host that does not say otherwise."""
+    """`defaults`: settings of every host that has none of its own."""
 
-    user: Annotated[str, _shaped(r"[A-Za-z0-9_][\w.-]*\$?", "is no user name")] | None = None
+    user: Annotated[str, _shaped(r"[A-Za-z0-9_][\w.-]*\$?", "is not a user name")] | None = None
     port: int | None = Field(default=None, gt=0, le=address.MAX_PORT)
     identity: File | None = None
-    jump: Annotated[str, _checked(_no_jump)] | None = None
+    jump: Annotated[str, _checked(_jump_complaint)] | None = None
     known_hosts: File | None = None
-    workspace: Annotated[str, _checked(_no_folder)] | None = None
-    interface: Annotated[str, _shaped(r"[^\s/]{1,15}", "is no interface's name")] | None = None
+    workspace: Annotated[str, _checked(_folder_complaint)] | None = None
+    interface: (
+        Annotated[str, _shaped(r"[^\s/]{1,15}", "is not the name of a network interface")] | None
+    ) = None
     accelerator: AcceleratorEntry | None = None
     labels: dict[Word, str] | None = None
     python: File | None = None
@@ -88,7 +90,7 @@ class Settings(Strict):
 class HostEntry(Settings):
     """One host of `hosts`."""
 
-    address: Annotated[str, _checked(_no_host)] | None = None
+    address: Annotated[str, _checked(_host_complaint)] | None = None
 
 
 class Cluster(Strict):

@@ -1,4 +1,4 @@
-"""How one host is reached, and what its cluster file says of it. Pure."""
+"""Define how to connect to a host, and its settings of the cluster file. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOCAL_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Accelerator:
-    """What a host is said to have: `kind` is cpu, cuda or ascend."""
+    """The accelerators of a host: `kind` is cpu, cuda or ascend."""
 
     kind: str
     count: int
@@ -19,17 +19,17 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Target:
-    """A host, as the operator describes it. None leaves a thing to ~/.ssh/config and defaults.
+    """A host, as the operator describes it. With None, ~/.ssh/config and defaults apply.
 
     Attributes:
         name: in plans, reports and logs.
-        address: what is connected to: an alias of ~/.ssh/config, a name or an IP address.
-        identity: path of a private key; then no other is tried.
-        jump: the host in between, `[user@]host[:port]` or an alias.
-        known_hosts: path of the host keys that are believed; None for the user's own.
+        address: for SSH: an alias of ~/.ssh/config, a name or an IP address.
+        identity: path of a private key, the only one to try.
+        jump: the jump host, `[user@]host[:port]` or an alias.
+        known_hosts: path of the file with trusted host keys; None for the user's own.
         workspace: folder on the host; None for `~/.cache/lamplighter` there.
-        interface: the network interface of the cluster's traffic; None finds it.
-        python: what runs a script there.
+        interface: the network interface of the cluster's traffic; None to detect it.
+        python: the Python on the host.
     """
 
     name: str
@@ -47,6 +47,6 @@ class Target:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine, which is reached without SSH."""
+        """Return whether it is this machine, which needs no SSH."""
         plain = (self.user, self.port, self.jump) == (None, None, None)
         return plain and self.address in LOCAL_ADDRESSES

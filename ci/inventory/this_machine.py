@@ -1,4 +1,4 @@
-"""Find out what kind of accelerator this machine has. Starts `nvidia-smi`, reads /dev."""
+"""Detect the kind of accelerator of this machine. Runs `nvidia-smi`, reads /dev."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ANSWER_S = 20
 
 
 def detect_device(dev: Path = Path("/dev")) -> Device:
-    """Tell what this machine can serve on.
+    """Detect the kind of device that this machine can serve on.
 
-    An accelerator counts when the kernel shows it: a tool that is installed proves nothing.
+    An accelerator counts if the kernel shows it; an installed tool is not enough.
 
     Args:
-        dev: where device files are.
+        dev: folder of device files.
     """
     if next(dev.glob("davinci[0-9]*"), None):
         return "ascend"
@@ -31,21 +31,21 @@ def detect_device(dev: Path = Path("/dev")) -> Device:
 
 
 def require_device(kind: str, dev: Path = Path("/dev")) -> None:
-    """Refuse a kind of accelerator that this machine does not show; a CPU is everywhere.
+    """Check that this machine has a kind of accelerator; `cpu` always passes.
 
     Args:
         kind: cpu, cuda or ascend.
-        dev: where device files are.
+        dev: folder of device files.
 
     Raises:
-        UserError: says what was looked for.
+        UserError: the accelerator was not detected.
     """
     signs = {"cuda": "nvidia-smi lists no GPU", "ascend": f"there is no {dev}/davinci*"}
     here = detect_device(dev)
     if kind in signs and kind != here:
         raise UserError(
-            f"{kind} is not what this machine has: {signs[kind]}, it looks like {here}; run this "
-            "on a machine that has it, or mend its driver",
+            f"this machine has no {kind} device: {signs[kind]}, detected {here}; run this "
+            f"on a machine with {kind}, or repair its driver",
         )
 
 
@@ -64,13 +64,13 @@ def _has_nvidia_gpu() -> bool:
 
 
 def device_of(chosen: str) -> Device:
-    """Say which kind of machine this is, or check the kind that was chosen.
+    """Return the chosen kind of device, or detect this machine's if none was chosen.
 
     Raises:
-        UserError: there is no such kind.
+        UserError: the chosen kind is unknown.
     """
     from ci.inventory.this_machine import detect_device  # noqa: PLC0415
 
     if chosen and chosen not in DEVICES:
-        raise UserError(f"--device {chosen}: known are {', '.join(DEVICES)}")
+        raise UserError(f"--device {chosen}: unknown; choose one of {', '.join(DEVICES)}")
     return next((kind for kind in DEVICES if kind == chosen), None) or detect_device()

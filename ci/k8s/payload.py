@@ -13,7 +13,7 @@ from ci.record.redact import looks_secret, redact_argv, secrets_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.plan.model import Plan, Process
+    from ci.plan.model import Plan, PlannedProcess
 
 Item = dict[str, Any]
 
@@ -31,7 +31,7 @@ def payload(plan: Plan, grace_s: float) -> dict[str, Any]:
     hosts: list[list[Item]] = [[] for _ in plan.hosts]
     indices = {host.name: index for index, host in enumerate(plan.hosts)}
     fill = _Placeholders(plan)
-    for process in plan.everything:
+    for process in plan.processes:
         item = _item(process, plan)
         _refuse_secrets(item, plan.case.path)
         hosts[indices[process.host]].append(fill(item))
@@ -72,7 +72,7 @@ def without(items: Sequence[Item], names: frozenset[str]) -> list[Item]:
     ]
 
 
-def _item(process: Process, plan: Plan) -> Item:
+def _item(process: PlannedProcess, plan: Plan) -> Item:
     return {
         "name": process.name,
         "argv": list(process.argv),
@@ -83,12 +83,12 @@ def _item(process: Process, plan: Plan) -> Item:
     }
 
 
-def _needs(process: Process, plan: Plan) -> list[str]:
+def _needs(process: PlannedProcess, plan: Plan) -> list[str]:
     """Return the URLs that must accept connections or answer before a process starts."""
     if process in plan.services:
         return []
     if process is plan.router:
-        return [server.health_url for server in plan.processes if server.health_url]
+        return [server.health_url for server in plan.servers if server.health_url]
     return [
         url_of(plan.host(service.host).address, port).replace("http", "tcp", 1)
         for service in plan.services

@@ -17,8 +17,8 @@ from ci.k8s.options import name_of, validate
 from ci.k8s.payload import payload, secret_names, shared, without
 from ci.k8s.template import Content, templates
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host
-from ci.plan.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ def planned(case: Case, options: Options) -> Plan:
     validate(options, name)
     pods = [f"{name}-0" + (f"-{index}" if index else "") for index in range(case.num_hosts)]
     addresses = [f"{pod}.{name}.{options.namespace}" for pod in pods]
-    site = Site(
+    site = PlanInputs(
         targets=(),
         hosts=tuple(
             Host(pod, address, options.interface, f"{options.mount}/lamplighter")
@@ -72,7 +72,7 @@ def render(plan: Plan, options: Options) -> str:
     """
     name = name_of(plan.case, options)
     validate(options, name)
-    if not plan.processes:
+    if not plan.servers:
         raise UserError(f"{plan.case.path}: the case starts no server: nothing to render")
     data = payload(plan, options.grace_s)
     items = [item for host in data["hosts"] for item in host]

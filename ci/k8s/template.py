@@ -85,7 +85,7 @@ def _container(plan: Plan, hosts: Sequence[str], options: Options, content: Cont
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [mount for _, mount in _volumes(options, content)],
     }
-    processes = [process for process in plan.everything if process.host in hosts]
+    processes = [process for process in plan.processes if process.host in hosts]
     ports = sorted({port for process in processes for port in process.ports})
     if ports:
         container["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in ports]

@@ -1,4 +1,4 @@
-"""Hosts as written, and as their facts tell: addresses, interfaces, home folders. Pure."""
+"""Find each host's address, interface and home folder from its settings and its facts. Pure."""
 
 from __future__ import annotations
 
@@ -14,68 +14,68 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.inventory.target import Target
+    from ci.plan.inputs import PlanInputs
     from ci.plan.model import Preparation
-    from ci.plan.site import Site
 
 LOOPBACK = "127.0.0.1"
-_EVERYBODYS = frozenset({LOOPBACK, "::1"})
+_LOOPBACKS = frozenset({LOOPBACK, "::1"})
 
 
 @dataclass(frozen=True)
-class _Carried:
-    """An address that one of a host's interfaces carries."""
+class _InterfaceAddress:
+    """One address of a host's network interface."""
 
     interface: str
     address: IPv4Address | IPv6Address
 
 
-def as_written(target: Target, workspace: str, *, alone: bool) -> Host:
-    """Tell of a host what can be told without asking it.
+def configured_host(target: Target, workspace: str, *, alone: bool) -> Host:
+    """Make a host of the plan from its configuration alone, before its facts are known.
 
     Args:
-        target: how it is reached.
-        workspace: the folder there.
-        alone: the plan has this machine and no other host.
+        target: how to connect to it.
+        workspace: the folder on it.
+        alone: whether this machine is the plan's only host.
     """
     if alone:
         return Host(target.name, LOOPBACK, "lo", workspace)
     return Host(target.name, target.address, target.interface or "", workspace)
 
 
-def located(site: Site, facts: Mapping[str, Mapping[str, Any]]) -> Site:
+def with_addresses(inputs: PlanInputs, facts: Mapping[str, Mapping[str, Any]]) -> PlanInputs:
     """Fill in each host's own address, interface and workspace from its facts.
 
-    A site that has no host but this machine is left as it is, and so is a host without facts.
+    Inputs with this machine as the only host stay unchanged; so do hosts without facts.
 
     Args:
-        site: from `ci.resolve.survey`.
+        inputs: from `ci.resolve.resolve`.
         facts: host → `addresses` (each with `interface`, `address`), `default_interface`,
             `ssh_address` (the host's end of the controller's connection), `home`.
 
     Raises:
-        UserError: a host's own address cannot be told, or two hosts have the same.
+        UserError: a host's own address cannot be determined, or two hosts have the same.
     """
-    if site.local:
-        return site
-    several = len({host.name for host in site.hosts}) > 1
-    found = {
-        host.name: _located(target, host, facts[host.name], several=several)
+    if inputs.local:
+        return inputs
+    several = len({host.name for host in inputs.hosts}) > 1
+    hosts = {
+        host.name: _with_address(target, host, facts[host.name], several=several)
         if host.name in facts
         else host
-        for target, host in zip(site.targets, site.hosts, strict=True)
+        for target, host in zip(inputs.targets, inputs.hosts, strict=True)
     }
-    _refuse_twins(found)
-    homes = {name: _home(name, facts[name]) for name in found if name in facts}
+    _refuse_same_address(hosts)
+    homes = {name: _home(name, facts[name]) for name in hosts if name in facts}
     return replace(
-        site,
-        hosts=tuple(found[host.name] for host in site.hosts),
-        serving={name: _at_home(made, homes) for name, made in site.serving.items()},
-        model={name: _at_home(made, homes) for name, made in site.model.items()},
-        tools={name: _at_home(made, homes) for name, made in site.tools.items()},
+        inputs,
+        hosts=tuple(hosts[host.name] for host in inputs.hosts),
+        serving={name: _at_home(made, homes) for name, made in inputs.serving.items()},
+        model={name: _at_home(made, homes) for name, made in inputs.model.items()},
+        tools={name: _at_home(made, homes) for name, made in inputs.tools.items()},
     )
 
 
-def _located(
+def _with_address(
     target: Target,
     host: Host,
     facts: Mapping[str, Any],
@@ -83,68 +83,78 @@ def _located(
     several: bool,
 ) -> Host:
     listed = facts.get("addresses") or ()
-    every = [_Carried(one["interface"], ip_address(one["address"])) for one in listed]
-    one = _own(target, facts, every, several=several)
-    if one is None and not several and not target.interface:
-        one = next(iter(every), None)  # nobody else has to reach it
-    if one is None:
-        raise UserError(_none_fits(target, facts, every))
+    addresses = [
+        _InterfaceAddress(entry["interface"], ip_address(entry["address"])) for entry in listed
+    ]
+    own = _own_address(target, facts, addresses, several=several)
+    if own is None and not several and not target.interface:
+        own = next(iter(addresses), None)  # no other host has to reach it
+    if own is None:
+        raise UserError(_no_address(target, facts, addresses))
     return replace(
         host,
-        address=str(one.address),
-        interface=one.interface,
+        address=str(own.address),
+        interface=own.interface,
         workspace=at_home(host.workspace, _home(host.name, facts)),
     )
 
 
-def _own(
+def _own_address(
     target: Target,
     facts: Mapping[str, Any],
-    carried: list[_Carried],
+    addresses: list[_InterfaceAddress],
     *,
     several: bool,
-) -> _Carried | None:
-    """The interface that was named; else what was written, else what SSH reached, else default."""
+) -> _InterfaceAddress | None:
+    """Choose the configured interface, else the configured address, else SSH's, else default's."""
     if target.interface:
-        return _first_on(target.interface, carried)
-    for written in (target.address, facts.get("ssh_address")):
-        one = _carrying(written, carried)
-        # Where others have to reach it, the address that every host has is none.
-        if one and not (several and str(one.address) in _EVERYBODYS):
-            return one
-    return _first_on(facts.get("default_interface"), carried)
+        return _first_of(target.interface, addresses)
+    for text in (target.address, facts.get("ssh_address")):
+        own = _find(text, addresses)
+        # Every host has the loopback address: other hosts cannot reach this one by it.
+        if own and not (several and str(own.address) in _LOOPBACKS):
+            return own
+    return _first_of(facts.get("default_interface"), addresses)
 
 
-def _first_on(interface: str | None, carried: list[_Carried]) -> _Carried | None:
-    there = [one for one in carried if one.interface == interface]
-    return min(there, key=lambda one: one.address.version, default=None)
+def _first_of(
+    interface: str | None, addresses: list[_InterfaceAddress]
+) -> _InterfaceAddress | None:
+    """Return an address of an interface, IPv4 before IPv6."""
+    matching = [item for item in addresses if item.interface == interface]
+    return min(matching, key=lambda item: item.address.version, default=None)
 
 
-def _carrying(text: str | None, carried: list[_Carried]) -> _Carried | None:
+def _find(text: str | None, addresses: list[_InterfaceAddress]) -> _InterfaceAddress | None:
     try:
         wanted = ip_address(text or "")
     except ValueError:
         return None
-    for one in carried:
-        # A loopback interface carries all of 127.0.0.0/8, whatever it lists.
-        both_loop = one.address.is_loopback and wanted.is_loopback
-        if one.address == wanted or (both_loop and one.address.version == wanted.version):
-            return replace(one, address=wanted)
+    for item in addresses:
+        # A loopback interface has all of 127.0.0.0/8, whatever it lists.
+        both_loop = item.address.is_loopback and wanted.is_loopback
+        if item.address == wanted or (both_loop and item.address.version == wanted.version):
+            return replace(item, address=wanted)
     return None
 
 
-def _none_fits(target: Target, facts: Mapping[str, Any], every: list[_Carried]) -> str:
-    there = ", ".join(f"{one.interface} ({one.address})" for one in every) or "none with an address"
+def _no_address(
+    target: Target, facts: Mapping[str, Any], addresses: list[_InterfaceAddress]
+) -> str:
+    """Write the message for a host without an address that the other hosts can use."""
+    there = ", ".join(f"{item.interface} ({item.address})" for item in addresses)
+    there = there or "none with an address"
     if target.interface:
         return (
             f"{target.name}: no interface {target.interface} with an address; there are: {there}; "
-            "mend `interface` in the cluster file"
+            "correct `interface` in the cluster file"
         )
     return (
-        f"{target.name}: at which address the other hosts reach it cannot be told: neither "
-        f"{target.address} nor where SSH came in ({facts.get('ssh_address') or 'it did not'}) is "
-        f"an address of its own for that, and there is no default route with one; there are: "
-        f"{there}; name the right one as `interface` in a cluster file"
+        f"{target.name}: cannot determine the address that the other hosts use to reach it: "
+        f"neither {target.address} nor the address of the SSH connection "
+        f"({facts.get('ssh_address') or 'none'}) is an address of its own that they can use, and "
+        f"no interface with an address has the default route; there are: {there}; set "
+        "`interface` in a cluster file"
     )
 
 
@@ -155,7 +165,7 @@ def _home(name: str, facts: Mapping[str, Any]) -> str:
     return home
 
 
-def _refuse_twins(hosts: Mapping[str, Host]) -> None:
+def _refuse_same_address(hosts: Mapping[str, Host]) -> None:
     by_address: dict[str, Host] = {}
     for host in hosts.values():
         other = by_address.setdefault(host.address, host)
@@ -168,7 +178,7 @@ def _refuse_twins(hosts: Mapping[str, Host]) -> None:
 
 
 def _at_home(made: Preparation, homes: Mapping[str, str]) -> Preparation:
-    """Write a preparation's folders with the host's home in place of `~`."""
+    """Replace a leading `~` in a preparation's folders by the host's home."""
     home = homes.get(made.host, "~")
     spec = {
         key: at_home(value, home) if isinstance(value, str) else value

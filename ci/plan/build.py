@@ -1,101 +1,105 @@
-"""Case + Site → Plan: addresses, ports, argv, environment, endpoint, order. Pure."""
+"""Build the Plan of a Case: addresses, ports, argv, environment, endpoint, order. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
-from ci.plan.consistency import check, head_of, ranks_of
-from ci.plan.evaluations import Setting, evaluations
+from ci.plan.evaluations import Setting, plan_evaluations
 from ci.plan.model import Plan
 from ci.plan.names import recipe_name
-from ci.plan.router import VLLM_ROUTER, router, service
-from ci.plan.servers import server
+from ci.plan.router import VLLM_ROUTER, plan_router, plan_service
+from ci.plan.servers import plan_server
+from ci.plan.validate import head_of, ranks_of, validate
 from ci.tools.model import Endpoint
-from ci.vllm.command_line import answers_at, served_name
+from ci.vllm.command_line import client_address, served_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.case.model import Case
-    from ci.plan.model import Host, Preparation, Process
-    from ci.plan.site import Site
+    from ci.plan.inputs import PlanInputs
+    from ci.plan.model import Host, PlannedProcess, Preparation
 
 
-def build(case: Case, site: Site) -> Plan:
-    """Plan a night. Of a case without nodes, the plan is the hosts alone.
+def build(case: Case, inputs: PlanInputs) -> Plan:
+    """Plan a night. The plan of a case without nodes has only hosts.
 
     Args:
-        case: what to serve and what to prove.
-        site: where.
+        case: what to serve and what to measure.
+        inputs: its hosts, preparations and datasets.
 
     Raises:
-        UserError: the case cannot run on this site; says why.
+        UserError: the case cannot run on these hosts; the message has the reason.
     """
-    if not case.nodes and site.hosts:
-        return _hosts_alone(case, site)
-    if case.num_hosts != len(site.hosts):
+    if not case.nodes and inputs.hosts:
+        return _hosts_alone(case, inputs)
+    if case.num_hosts != len(inputs.hosts):
         raise UserError(
-            f"{case.path}: the case has {case.num_hosts} nodes and {len(site.hosts)} hosts; "
+            f"{case.path}: the case has {case.num_hosts} nodes and {len(inputs.hosts)} hosts; "
             "give as many cluster_hosts as nodes",
         )
-    processes = tuple(server(case, site, node) for node in case.nodes)
-    services = tuple(service(case, site, one) for one in case.services)
-    front = router(case, site, processes)
-    hosts = {host.name: host for host in site.hosts}
-    others = (*services, *processes, *([front] if front else []))
-    check(case, others, hosts)
-    head = head_of(processes, case.path)
-    lead = hosts[(front or head).host]
-    endpoint = _endpoint(case, head, front, hosts)
-    taken = frozenset({*(process.name for process in others), *_recipes(site)})
-    asked = evaluations(case, Setting(site, lead, endpoint, taken))
-    bins = {item.bin for item in asked} | _bins_of_router(case, site)
+    servers = tuple(plan_server(case, inputs, node) for node in case.nodes)
+    services = tuple(plan_service(case, inputs, service) for service in case.services)
+    router = plan_router(case, inputs, servers)
+    hosts = {host.name: host for host in inputs.hosts}
+    others = (*services, *servers, *([router] if router else []))
+    validate(case, others, hosts)
+    head = head_of(servers, case.path)
+    leader = hosts[(router or head).host]
+    endpoint = _endpoint(case, head, router, hosts)
+    taken = frozenset({*(process.name for process in others), *_recipes(inputs)})
+    evaluations = plan_evaluations(case, Setting(inputs, leader, endpoint, taken))
+    bins = {item.bin for item in evaluations} | _bins_of_router(case, inputs)
     return Plan(
         case=case,
         hosts=tuple(hosts.values()),
-        leader=lead.name,
-        preparations=_preparations(site, tuple(hosts), bins),
-        processes=processes,
+        leader=leader.name,
+        preparations=_preparations(inputs, tuple(hosts), bins),
+        servers=servers,
         endpoint=endpoint,
-        ranks=None if front else ranks_of(head, processes),
-        evaluations=asked,
+        ranks=None if router else ranks_of(head, servers),
+        evaluations=evaluations,
         services=services,
-        router=front,
+        router=router,
     )
 
 
 def _endpoint(
-    case: Case, head: Process, front: Process | None, hosts: Mapping[str, Host]
+    case: Case, head: PlannedProcess, router: PlannedProcess | None, hosts: Mapping[str, Host]
 ) -> Endpoint:
-    """Where requests go: the router where there is one, else the first server that answers."""
+    """Return the endpoint: the router if there is one, else the first server with an API."""
     model = served_name(head.argv, case.model)
-    if front:
-        return Endpoint(answers_at(front.argv, hosts[front.host].address), front.port, model)
-    return Endpoint(answers_at(head.argv, hosts[head.host].address), head.port, model)
+    if router:
+        return Endpoint(client_address(router.argv, hosts[router.host].address), router.port, model)
+    return Endpoint(client_address(head.argv, hosts[head.host].address), head.port, model)
 
 
-def _bins_of_router(case: Case, site: Site) -> set[str]:
-    ours = case.router is not None and case.router.kind == VLLM_ROUTER
-    return {f"{site.tools[VLLM_ROUTER].path}/bin"} if ours and VLLM_ROUTER in site.tools else set()
+def _bins_of_router(case: Case, inputs: PlanInputs) -> set[str]:
+    used = case.router is not None and case.router.kind == VLLM_ROUTER
+    return (
+        {f"{inputs.tools[VLLM_ROUTER].path}/bin"} if used and VLLM_ROUTER in inputs.tools else set()
+    )
 
 
-def _recipes(site: Site) -> set[str]:
-    """Name the processes that may make something before the servers start."""
-    parts = (*site.serving.values(), *site.model.values(), *site.tools.values())
-    return {recipe_name(made.kind, made.name) for made in parts}
+def _recipes(inputs: PlanInputs) -> set[str]:
+    """Name the processes that may create an environment or a model before the servers start."""
+    parts = (*inputs.serving.values(), *inputs.model.values(), *inputs.tools.values())
+    return {recipe_name(part.kind, part.name) for part in parts}
 
 
-def _hosts_alone(case: Case, site: Site) -> Plan:
-    hosts = tuple({host.name: host for host in site.hosts}.values())
-    nowhere = Endpoint(host=hosts[0].address, port=0, model=case.model)
-    return Plan(case, hosts, hosts[0].name, (), (), nowhere, None, ())
+def _hosts_alone(case: Case, inputs: PlanInputs) -> Plan:
+    hosts = tuple({host.name: host for host in inputs.hosts}.values())
+    no_endpoint = Endpoint(host=hosts[0].address, port=0, model=case.model)
+    return Plan(case, hosts, hosts[0].name, (), (), no_endpoint, None, ())
 
 
-def _preparations(site: Site, hosts: tuple[str, ...], bins: set[str]) -> tuple[Preparation, ...]:
-    """What is made first, in order: serving before the model, which it converts."""
+def _preparations(
+    inputs: PlanInputs, hosts: tuple[str, ...], bins: set[str]
+) -> tuple[Preparation, ...]:
+    """List the preparations in order: vLLM before the model, because it converts the model."""
     everywhere = [
-        made[host] for made in (site.serving, site.model) for host in hosts if host in made
+        made[host] for made in (inputs.serving, inputs.model) for host in hosts if host in made
     ]
-    tools = [made for made in site.tools.values() if f"{made.path}/bin" in bins]
+    tools = [made for made in inputs.tools.values() if f"{made.path}/bin" in bins]
     return (*everywhere, *tools)

@@ -1,4 +1,4 @@
-"""Benchmark + where it runs → the tool's command line. Pure."""
+"""Plan the evaluations: each benchmark's tool, host and command line. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ci.tools.registry import TOOLS
 if TYPE_CHECKING:
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case
+    from ci.plan.inputs import PlanInputs
     from ci.plan.model import Host
-    from ci.plan.site import Site
     from ci.tools.model import Endpoint
 
 
@@ -25,43 +25,49 @@ class Setting:
     """Where the evaluations of a case run, and the server that they ask.
 
     Attributes:
-        lead: the host of the tools.
+        inputs: the inputs of the plan.
+        leader: the host of the tools.
+        endpoint: the server that they ask.
         taken: names of the plan's other processes.
     """
 
-    site: Site
-    lead: Host
+    inputs: PlanInputs
+    leader: Host
     endpoint: Endpoint
     taken: frozenset[str]
 
 
-def evaluations(case: Case, setting: Setting) -> tuple[Evaluation, ...]:
+def plan_evaluations(case: Case, setting: Setting) -> tuple[Evaluation, ...]:
     """Plan every benchmark.
 
     Raises:
-        UserError: a tool cannot do what its benchmark asks for.
+        UserError: a tool does not support its benchmark.
     """
     names = process_names([item.name for item in case.benchmarks], setting.taken)
-    return tuple(_evaluation(case, setting, item, names[item.name]) for item in case.benchmarks)
+    return tuple(
+        _plan_evaluation(case, setting, item, names[item.name]) for item in case.benchmarks
+    )
 
 
-def _evaluation(case: Case, setting: Setting, benchmark: Benchmark, process: str) -> Evaluation:
-    where = f"{case.path}: benchmarks.{benchmark.name}"
+def _plan_evaluation(
+    case: Case, setting: Setting, benchmark: Benchmark, process: str
+) -> Evaluation:
+    location = f"{case.path}: benchmarks.{benchmark.name}"
     tool = TOOLS[benchmark.tool]
     if benchmark.case_type not in tool.KINDS:
         able = [name for name, other in TOOLS.items() if benchmark.case_type in other.KINDS]
         raise UserError(
-            f"{where}.tool: {benchmark.tool} does not measure {benchmark.case_type}; these do: "
-            f"{', '.join(able)}",
+            f"{location}.tool: {benchmark.tool} does not measure {benchmark.case_type}; choose "
+            f"one of: {', '.join(able)}",
         )
-    site, lead = setting.site, setting.lead
+    inputs, leader = setting.inputs, setting.leader
     is_vllm = tool.ENVIRONMENT == "vllm"
-    made = site.serving.get(lead.name) if is_vllm else site.tools.get(tool.ENVIRONMENT)
-    model = site.model.get(lead.name)
+    made = inputs.serving.get(leader.name) if is_vllm else inputs.tools.get(tool.ENVIRONMENT)
+    model = inputs.model.get(leader.name)
     planned = Evaluation(
         benchmark=benchmark,
-        dataset=site.datasets[benchmark.dataset_path],
-        host=lead.name,
+        dataset=inputs.datasets[benchmark.dataset_path],
+        host=leader.name,
         bin=f"{made.path}/bin" if made else "",
         tokenizer=model.path if model else case.model,
         argv=(),
@@ -69,22 +75,22 @@ def _evaluation(case: Case, setting: Setting, benchmark: Benchmark, process: str
         vllm=made.vllm if made else "",
     )
     try:
-        folder = RUN_FOLDER.format(workspace=lead.workspace, process=process)
+        folder = RUN_FOLDER.format(workspace=leader.workspace, process=process)
         command = tool.command(job_of(planned, setting.endpoint, folder))
     except UserError as error:
         if planned.dataset.path is None and not planned.dataset.form:
-            return planned  # what the tool would make of it, nobody here can tell
-        raise UserError(f"{where}: {error}") from None
+            return planned  # its command line depends on the dataset, which is unknown
+        raise UserError(f"{location}: {error}") from None
     return replace(planned, argv=command.argv)
 
 
 def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
-    """Make a job of an evaluation.
+    """Make the tool's job of an evaluation.
 
     Args:
         evaluation: from the plan.
-        endpoint: where to ask.
-        folder: on the tool's host; gets the dataset as `data`, and the tool works in `work`.
+        endpoint: receives the requests.
+        folder: on the tool's host; `data` in it gets the dataset, and the tool runs in `work`.
     """
     return Job(
         benchmark=evaluation.benchmark,

@@ -1,4 +1,4 @@
-"""The Plan: every process, where it runs and with what, the endpoint and the evaluations."""
+"""Define the Plan: processes, hosts, the endpoint and the evaluations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ci.case.model import Case, Role
     from ci.tools.model import Dataset, Endpoint
 
-# What stands for an environment of ours where a host's own `vllm` is used.
+# Shown in place of an environment's name when the host's own `vllm` is used.
 PATH_VLLM = "vllm"
 
 
@@ -22,10 +22,11 @@ class Host:
 
     Attributes:
         name: in plans, reports and logs.
-        address: where the other hosts reach it; as the operator wrote it while no host was asked.
-        interface: that carries the address; empty while no host was asked.
-        workspace: folder there that holds environments, models and runs; `~` is the host's own
-            home while no host was asked.
+        address: the address that the other hosts use to reach it; before the host's facts are
+            known, the address that the operator wrote.
+        interface: network interface with that address; empty before the host's facts are known.
+        workspace: folder on the host for environments, models and runs; may begin with `~` before
+            the host's facts are known.
     """
 
     name: str
@@ -35,18 +36,18 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Process:
-    """One process: a server, the router in front of them, or a service that servers need.
+class PlannedProcess:
+    """One process of the plan: a server, the router, or a service that servers need.
 
     Attributes:
-        node: its host's index in the case.
-        host: the name of where it runs.
-        headless: it answers no requests.
-        port: where it answers requests, unless headless.
-        ports: every port that it listens on, as far as its argv and environment tell.
-        cwd: the folder on the host that it starts in; None for its own.
-        files: path below its own folder → content, written before it starts. Where `<run>` stands
-            in argv, env or here, it is the run's id.
+        node: index of its host in the case.
+        host: name of its host.
+        headless: whether it has no API server.
+        port: port of its API server, unless headless.
+        ports: all ports that it listens on, as known from its argv and environment.
+        cwd: working folder on the host; None for the process's own folder.
+        files: path below the process's own folder → content, written before it starts. `<run>` in
+            argv, env and files is replaced by the run's id.
     """
 
     name: str
@@ -65,16 +66,16 @@ class Process:
 
 @dataclass(frozen=True)
 class Preparation:
-    """Something that has to exist on a host first: an environment or a model folder.
+    """An environment or a model folder that has to exist on a host before the servers start.
 
     Attributes:
-        kind: which recipe makes it: `environment` or `model`.
-        path: the folder that it makes; complete when it holds `.lamplighter.json` whose
-            `fingerprint` is this one.
+        kind: the recipe: `environment` or `model`.
+        path: the folder to make; it is complete when its `.lamplighter.json` has this
+            `fingerprint`.
         spec: the recipe's JSON input.
-        lock: path on the controller, up to `-<machine>.txt`, of the locks that it resolves for
-            an environment itself; empty leaves that to the hosts.
-        vllm: the version of vLLM in it, as in configs/versions.yaml; empty for anything else.
+        lock: path on the controller, up to `-<machine>.txt`, of the locks that the controller
+            resolves for an environment; empty if the hosts resolve it.
+        vllm: the version of vLLM in it, as in configs/versions.yaml; empty if it has no vLLM.
     """
 
     name: str
@@ -89,18 +90,18 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One benchmark of the case and how it is run.
+    """One benchmark of the case, and how to run it.
 
     Attributes:
         benchmark: the case's entry.
-        dataset: what it asks.
-        host: where its tool runs.
-        bin: folder of the tool's executables; empty leaves them to the host's PATH.
+        dataset: its questions.
+        host: host of the tool.
+        bin: folder of the tool's executables; empty to use the host's PATH.
         tokenizer: the served model's tokenizer: a folder, or a name.
-        argv: the tool's command line, `<run>` standing for the run's own folder; empty while it
-            cannot be told because the dataset is not here.
+        argv: the tool's command line, with `<run>` for the run's id; empty if it is unknown
+            because the dataset is missing.
         process: the name of its process and of its folders; see `ci.plan.names`.
-        vllm: the version of the tool where that is vLLM's own; empty where it is not known.
+        vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
     """
 
     benchmark: Benchmark
@@ -115,46 +116,46 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a night will do, in order. Deterministic: the same input gives the same plan.
+    """All steps of a night, in order. Deterministic: the same input gives the same plan.
 
     Attributes:
-        hosts: each once, in the order of the nodes.
-        leader: name of the host of the endpoint, where the evaluations run.
-        processes: the servers.
-        ranks: how many data-parallel ranks answer through the endpoint and have to show in its
-            metrics; None where the command lines do not tell, or a router stands in front.
-        services: what servers need; started before them.
-        router: takes all requests; started after the servers.
+        hosts: each host once, in the order of the nodes.
+        leader: name of the endpoint's host, where the evaluations run.
+        servers: the vLLM servers, in the order in which they are started.
+        ranks: the number of data-parallel ranks behind the endpoint, all of which have to appear
+            in its metrics; None if unknown from the command lines, or behind a router.
+        services: processes that the servers need; started before them.
+        router: receives all requests; started after the servers.
     """
 
     case: Case
     hosts: tuple[Host, ...]
     leader: str
     preparations: tuple[Preparation, ...]
-    processes: tuple[Process, ...]
+    servers: tuple[PlannedProcess, ...]
     endpoint: Endpoint
     ranks: int | None
     evaluations: tuple[Evaluation, ...]
-    services: tuple[Process, ...] = ()
-    router: Process | None = None
+    services: tuple[PlannedProcess, ...] = ()
+    router: PlannedProcess | None = None
 
     @property
-    def everything(self) -> tuple[Process, ...]:
-        """Every process, in the order in which they are started."""
-        return (*self.services, *self.processes, *([self.router] if self.router else []))
+    def processes(self) -> tuple[PlannedProcess, ...]:
+        """Return services, servers and router, in the order in which they are started."""
+        return (*self.services, *self.servers, *([self.router] if self.router else []))
 
     @property
     def workspace(self) -> str:
-        """The leader's."""
+        """Return the leader's workspace."""
         return self.host(self.leader).workspace
 
     def host(self, name: str) -> Host:
-        """Find a host by its name."""
+        """Return the host with this name."""
         return next(host for host in self.hosts if host.name == name)
 
     @property
     def preparations_by_name(self) -> tuple[tuple[Preparation, ...], ...]:
-        """What is made, in order; what is the same on several hosts is made there at once."""
+        """Group the preparations by name, in order; each group is made on its hosts in parallel."""
         names = dict.fromkeys((item.kind, item.name) for item in self.preparations)
         return tuple(
             tuple(item for item in self.preparations if (item.kind, item.name) == name)

@@ -1,4 +1,4 @@
-"""What stands around the servers: the router in front of them, the services behind. Pure."""
+"""Plan the router in front of the servers, and the services that servers need. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from ci.case.variables import expand, expand_env
 from ci.documents.address import url_of
 from ci.errors import UserError
-from ci.plan.model import Process
-from ci.plan.servers import from_environment, known_on, network_env
-from ci.vllm.command_line import answers_at, has
+from ci.plan.model import PlannedProcess
+from ci.plan.servers import from_environment, host_variables, network_env
+from ci.vllm.command_line import client_address, has
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.model import Case, Router, Service
-    from ci.plan.site import Site
+    from ci.plan.inputs import PlanInputs
 
 VLLM_ROUTER = "vllm-router"
 NAME = "router"
@@ -23,101 +23,109 @@ NAME = "router"
 METRICS_PORT = 29000
 
 
-def router(case: Case, site: Site, servers: Sequence[Process]) -> Process | None:
-    """Plan the router of a case that has one.
+def plan_router(
+    case: Case, inputs: PlanInputs, servers: Sequence[PlannedProcess]
+) -> PlannedProcess | None:
+    """Plan the router; None if the case has none.
 
     Raises:
-        UserError: there is nothing for it to send requests to, or it names an unknown variable.
+        UserError: no server can receive its requests, or it refers to an unknown variable.
     """
-    front = case.router
-    if front is None:
+    entry = case.router
+    if entry is None:
         return None
-    host = site.hosts[front.host]
-    where = f"{case.path}: {front.where or NAME}"
-    known = {**known_on(case, site, front.host, NAME), "PORT": str(front.port)}
+    host = inputs.hosts[entry.host]
+    location = f"{case.path}: {entry.key_path or NAME}"
+    known = {**host_variables(case, inputs, entry.host, NAME), "PORT": str(entry.port)}
     network = {key: known[key] for key in ("LOCAL_IP", "NIC_NAME", "MASTER_IP")}
-    env = expand_env({**front.env, **network_env(host), **network}, known, where)
-    words = tuple(expand(word, {**known, **env}, where) for word in front.argv)
-    argv = words if front.kind == "command" else _argv(front, site, servers, words, where)
-    made = site.tools.get(VLLM_ROUTER) if front.kind == VLLM_ROUTER else site.serving.get(host.name)
+    env = expand_env({**entry.env, **network_env(host), **network}, known, location)
+    words = tuple(expand(word, {**known, **env}, location) for word in entry.argv)
+    argv = words if entry.kind == "command" else _argv(entry, inputs, servers, words, location)
+    made = (
+        inputs.tools.get(VLLM_ROUTER)
+        if entry.kind == VLLM_ROUTER
+        else inputs.serving.get(host.name)
+    )
     argv, env = from_environment(argv, env, made, frozenset({"vllm", VLLM_ROUTER}))
-    return Process(
+    return PlannedProcess(
         name=NAME,
-        node=front.host,
+        node=entry.host,
         host=host.name,
         role="router",
         headless=False,
         argv=argv,
         env=env,
-        port=front.port,
-        health_url=f"{url_of(answers_at(argv, host.address), front.port)}{front.health_path}",
-        ports=(front.port, *((METRICS_PORT,) if front.kind == VLLM_ROUTER else ())),
-        cwd=front.folder if front.kind != VLLM_ROUTER and front.folder else None,
+        port=entry.port,
+        health_url=f"{url_of(client_address(argv, host.address), entry.port)}{entry.health_path}",
+        ports=(entry.port, *((METRICS_PORT,) if entry.kind == VLLM_ROUTER else ())),
+        cwd=entry.folder if entry.kind != VLLM_ROUTER and entry.folder else None,
     )
 
 
-def service(case: Case, site: Site, one: Service) -> Process:
+def plan_service(case: Case, inputs: PlanInputs, service: Service) -> PlannedProcess:
     """Plan a service that servers need.
 
     Raises:
-        UserError: it names an unknown variable.
+        UserError: it refers to an unknown variable.
     """
-    host = site.hosts[one.host]
-    where = f"{case.path}: {one.name}"
-    known = known_on(case, site, one.host, one.name)
-    env = expand_env(one.env, known, where)
+    host = inputs.hosts[service.host]
+    location = f"{case.path}: {service.name}"
+    known = host_variables(case, inputs, service.host, service.name)
+    env = expand_env(service.env, known, location)
     variables = {**known, **env}
-    argv = tuple(expand(word, variables, where) for word in one.argv)
-    argv, env = from_environment(argv, env, site.serving.get(host.name))
-    return Process(
-        name=one.name,
-        node=one.host,
+    argv = tuple(expand(word, variables, location) for word in service.argv)
+    argv, env = from_environment(argv, env, inputs.serving.get(host.name))
+    return PlannedProcess(
+        name=service.name,
+        node=service.host,
         host=host.name,
         role="service",
         headless=True,
         argv=argv,
         env=env,
-        port=next(iter(one.ports), 0),
+        port=next(iter(service.ports), 0),
         health_url=None,
-        ports=tuple(sorted(one.ports)),
-        files={path: expand(text, variables, where) for path, text in one.files.items()},
+        ports=tuple(sorted(service.ports)),
+        files={path: expand(text, variables, location) for path, text in service.files.items()},
     )
 
 
 def _argv(
-    front: Router,
-    site: Site,
-    servers: Sequence[Process],
-    more: tuple[str, ...],
-    where: str,
+    entry: Router,
+    inputs: PlanInputs,
+    servers: Sequence[PlannedProcess],
+    arguments: tuple[str, ...],
+    location: str,
 ) -> tuple[str, ...]:
-    """The command line of a router whose arguments are of a known form."""
-    prefill, decode = (_targets(site, servers, role, where) for role in ("prefill", "decode"))
-    here = ("--host", site.hosts[front.host].address, "--port", str(front.port))
-    if front.kind == VLLM_ROUTER:
-        policy = () if has(more, "--policy") else ("--policy", "round_robin")
-        urls = [("--prefill", url_of(*one)) for one in prefill]
-        urls += [("--decode", url_of(*one)) for one in decode]
+    """Build the command line of a router of kind `script` or `vllm-router`."""
+    prefill, decode = (_targets(inputs, servers, role, location) for role in ("prefill", "decode"))
+    bind = ("--host", inputs.hosts[entry.host].address, "--port", str(entry.port))
+    if entry.kind == VLLM_ROUTER:
+        policy = () if has(arguments, "--policy") else ("--policy", "round_robin")
+        urls = [("--prefill", url_of(*target)) for target in prefill]
+        urls += [("--decode", url_of(*target)) for target in decode]
         flat = tuple(word for pair in urls for word in pair)
-        return (VLLM_ROUTER, "--vllm-pd-disaggregation", *flat, *policy, *here, *more)
+        return (VLLM_ROUTER, "--vllm-pd-disaggregation", *flat, *policy, *bind, *arguments)
     lists = [
         *("--prefiller-hosts", *(host for host, _ in prefill)),
         *("--prefiller-ports", *(str(port) for _, port in prefill)),
         *("--decoder-hosts", *(host for host, _ in decode)),
         *("--decoder-ports", *(str(port) for _, port in decode)),
     ]
-    return ("python", front.script, *here, *lists, *more)
+    return ("python", entry.script, *bind, *lists, *arguments)
 
 
 def _targets(
-    site: Site, servers: Sequence[Process], role: str, where: str
+    inputs: PlanInputs, servers: Sequence[PlannedProcess], role: str, location: str
 ) -> tuple[tuple[str, int], ...]:
-    """Address and port of each server of a role that answers requests."""
-    found = tuple(
-        (site.hosts[one.node].address, one.port)
-        for one in servers
-        if one.role == role and not one.headless
+    """Return address and port of each server of a role that has an API."""
+    targets = tuple(
+        (inputs.hosts[server.node].address, server.port)
+        for server in servers
+        if server.role == role and not server.headless
     )
-    if not found:
-        raise UserError(f"{where}: no {role} server answers requests; start one without --headless")
-    return found
+    if not targets:
+        raise UserError(
+            f"{location}: no {role} server answers requests; start one without --headless"
+        )
+    return targets

@@ -1,4 +1,4 @@
-"""Node + Site → a server's process: its variables, environment, command line and ports. Pure."""
+"""Plan one server: its variables, environment, command line and ports. Pure."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from typing import TYPE_CHECKING
 
 from ci.case.variables import RUN_FOLDER, expand, expand_env
 from ci.documents.address import url_of
-from ci.plan.model import Process
-from ci.vllm.command_line import answers_at, port
+from ci.plan.model import PlannedProcess
+from ci.vllm.command_line import client_address, port
 from ci.vllm.ports import SERVER_PORT, ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.case.model import Case, Node
+    from ci.plan.inputs import PlanInputs
     from ci.plan.model import Host, Preparation
-    from ci.plan.site import Site
 
 _PYTHONS = frozenset({"python", "python3"})
 
 
-def server(case: Case, site: Site, node: Node) -> Process:
+def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     """Plan one server.
 
     Raises:
-        UserError: an unknown variable, or a port that is none.
+        UserError: it refers to an unknown variable, or an option's value is not a port.
     """
-    host = site.hosts[node.host]
-    where = f"{case.path}:{node.at[0]}:{node.at[1]}: {node.where}"
-    known = known_on(case, site, node.host, node.name, master=node.master)
-    known |= expand_env(node.known, known, where)
+    host = inputs.hosts[node.host]
+    location = f"{case.path}:{node.position[0]}:{node.position[1]}: {node.key_path}"
+    known = host_variables(case, inputs, node.host, node.name, master=node.master)
+    known |= expand_env(node.variables, known, location)
     network = {key: known[key] for key in ("LOCAL_IP", "NIC_NAME", "MASTER_IP")}
     own = {**_defaults(host), **node.env, **network_env(host), **network}
     for service in case.services:
         own |= service.server_env
-    env = expand_env(own, known, where)
+    env = expand_env(own, known, location)
     variables = {**known, **env}
-    argv = tuple(expand(word, variables, where) for word in node.argv)
-    argv, env = from_environment(argv, env, site.serving.get(host.name))
-    own_port = port(argv, "--port", where) or SERVER_PORT
-    url = url_of(answers_at(argv, host.address), own_port)
-    return Process(
+    argv = tuple(expand(word, variables, location) for word in node.argv)
+    argv, env = from_environment(argv, env, inputs.serving.get(host.name))
+    own_port = port(argv, "--port", location) or SERVER_PORT
+    url = url_of(client_address(argv, host.address), own_port)
+    return PlannedProcess(
         name=node.name,
         node=node.host,
         host=host.name,
@@ -50,46 +50,48 @@ def server(case: Case, site: Site, node: Node) -> Process:
         env=env,
         port=own_port,
         health_url=None if node.headless else f"{url}/health",
-        ports=ports_of(argv, env, host.address, where),
+        ports=ports_of(argv, env, host.address, location),
         files={
-            path: expand(text, variables, where)
+            path: expand(text, variables, location)
             for service in case.services
             for path, text in service.server_files.items()
         },
     )
 
 
-def known_on(case: Case, site: Site, at: int, process: str, *, master: int = 0) -> dict[str, str]:
-    """The variables that every process on a host has; see `ci.case.variables`.
+def host_variables(
+    case: Case, inputs: PlanInputs, index: int, process: str, *, master: int = 0
+) -> dict[str, str]:
+    """Return the variables that every process on a host has; see `ci.case.variables`.
 
     Args:
-        case: what is served.
-        site: where.
-        at: the host's index.
-        process: its name, which names its folder.
-        master: the index of the host that it reports to.
+        case: the case of the plan.
+        inputs: its hosts and models.
+        index: the host's index.
+        process: name of the process, and of its folder.
+        master: index of the host whose address is `$MASTER_IP`.
     """
-    host = site.hosts[at]
-    model = site.model.get(host.name)
+    host = inputs.hosts[index]
+    model = inputs.model.get(host.name)
     indices = ("NODE_INDEX", "NODE_RANK", "CONFIG_INDEX", "LWS_WORKER_INDEX")
     return {
         "LOCAL_IP": host.address,
-        "MASTER_IP": site.hosts[master].address,
+        "MASTER_IP": inputs.hosts[master].address,
         "NIC_NAME": _interface(host),
         "WORKSPACE": host.workspace,
         "FOLDER": RUN_FOLDER.format(workspace=host.workspace, process=process),
         "MODEL": model.path if model else case.model,
         "NUM_NODES": str(case.num_hosts),
         "NPU_PER_NODE": str(case.npu_per_node),
-        **dict.fromkeys(indices, str(at)),
-        **{f"NODE_{index}_IP": other.address for index, other in enumerate(site.hosts)},
+        **dict.fromkeys(indices, str(index)),
+        **{f"NODE_{other}_IP": peer.address for other, peer in enumerate(inputs.hosts)},
     }
 
 
 def network_env(host: Host) -> dict[str, str]:
-    """What collectives need to know of the host's own network, whatever the case says.
+    """Return the network variables of collective libraries; they override the case's own.
 
-    As in the field's own runner, where these win over a case's own.
+    vllm-ascend's own runner does the same.
     """
     interface = _interface(host)
     return {
@@ -103,29 +105,29 @@ def network_env(host: Host) -> dict[str, str]:
 def from_environment(
     argv: tuple[str, ...],
     env: Mapping[str, str],
-    made: Preparation | None,
+    environment: Preparation | None,
     programs: frozenset[str] = frozenset({"vllm"}),
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Name the environment's own program, and put its folder first for what that starts.
+    """Run a command line from an environment: its program, and its folder first in PATH.
 
     Args:
         argv: a command line.
-        env: its environment.
-        made: the environment of ours that it runs from; None for the host's own.
-        programs: that the environment has besides Python.
+        env: its environment variables.
+        environment: the prepared environment; None to use the host's own programs.
+        programs: the environment's programs besides Python.
     """
-    if made is None:
+    if environment is None:
         return argv, dict(env)
-    folder = f"{made.path}/bin"
+    folder = f"{environment.path}/bin"
     program = f"{folder}/{argv[0]}" if argv[0] in programs | _PYTHONS else argv[0]
     return (program, *argv[1:]), {**env, "PATH": f"{folder}:{env.get('PATH', '$PATH')}"}
 
 
 def _defaults(host: Host) -> dict[str, str]:
-    """What holds unless the case says otherwise."""
+    """Return the variables that a case may override."""
     return {"VLLM_HOST_IP": host.address, "NCCL_SOCKET_IFNAME": _interface(host)}
 
 
 def _interface(host: Host) -> str:
-    """The interface's name, or what stands for it until the host is asked."""
+    """Return the interface's name, or a placeholder before the host's facts are known."""
     return host.interface or f"<interface of {host.name}>"

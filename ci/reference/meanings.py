@@ -34,7 +34,7 @@ _BY_MODEL = {
         "headless": "true if the server answers no requests; the flag in `server_cmd` has priority",
         "server_port": "value of `$SERVER_PORT` if the environment does not set it",
     },
-    "Separation": {
+    "Disaggregation": {
         "enabled": "false: all servers have the same role, and there is no router",
         "prefiller_host_index": "indices of the prefill hosts, from 0",
         "decoder_host_index": "indices of the decode hosts, from 0",
@@ -58,7 +58,7 @@ _BY_MODEL = {
         "decoder": "indices of the decode hosts, for `type: disaggregated_prefill`",
         "worker": "indices of all hosts, for `type: generic_dp`",
     },
-    "Member": {
+    "HostRanks": {
         "dp_size": "number of data-parallel ranks in the group",
         "dp_size_local": "number of data-parallel ranks on this host; each is a server",
         "dp_rank_start": "first data-parallel rank of this host",

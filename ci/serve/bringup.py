@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ci.agent.client import Agent
     from ci.agent.process import Supervised
-    from ci.plan.model import Plan, Process
+    from ci.plan.model import Plan, PlannedProcess
     from ci.run.processes import Processes
 
 
@@ -33,7 +33,7 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
     router, once every server that answers requests is healthy.
 
     Returns:
-        What was started, in the order of `plan.everything`.
+        What was started, in the order of `plan.processes`.
 
     Raises:
         ProcessDied: a process ended; the message is the reason found in its log.
@@ -43,10 +43,10 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
     deadline = time.monotonic() + plan.case.ready_timeout_s
     started = _start(plan.services, processes)
     await_accepting(plan.services, started, processes, deadline)
-    servers = _start(plan.processes, processes)
+    servers = _start(plan.servers, processes)
     started += servers
     if plan.router:
-        await_healthy(with_health(plan.processes, servers), started, processes, deadline)
+        await_healthy(with_health(plan.servers, servers), started, processes, deadline)
         started += _start((plan.router,), processes)
     await_ready(
         started,
@@ -62,12 +62,12 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
     return started
 
 
-def _start(wanted: Sequence[Process], processes: Processes) -> list[Supervised]:
+def _start(wanted: Sequence[PlannedProcess], processes: Processes) -> list[Supervised]:
     """Start processes at once, each with the files that it is to find."""
     return processes.launch_all([_launch(one, processes) for one in wanted])
 
 
-def _launch(one: Process, processes: Processes) -> Launch:
+def _launch(one: PlannedProcess, processes: Processes) -> Launch:
     def here(text: str) -> str:
         return text.replace(RUN, processes.run)
 
@@ -79,7 +79,7 @@ def _launch(one: Process, processes: Processes) -> Launch:
 
 
 def with_health(
-    planned: Sequence[Process],
+    planned: Sequence[PlannedProcess],
     started: Sequence[Supervised],
 ) -> list[tuple[Supervised, str]]:
     """Those that have a health URL, each with it."""
@@ -93,10 +93,10 @@ def watched(plan: Plan, started: Sequence[Supervised], processes: Processes) -> 
 
     Args:
         plan: of the night.
-        started: in the order of `plan.everything`.
+        started: in the order of `plan.processes`.
         processes: of the run.
     """
-    pairs = list(zip(started, plan.everything, strict=True))
+    pairs = list(zip(started, plan.processes, strict=True))
     servers = [
         (one, process) for one, process in pairs if process.role not in {"router", "service"}
     ]

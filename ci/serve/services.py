@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ci.agent.process import Supervised
-    from ci.plan.model import Process
+    from ci.plan.model import PlannedProcess
     from ci.run.processes import Processes
 
 HEALTH_EVERY_S = 1.0
@@ -23,7 +23,7 @@ ANSWER_S = 10.0
 
 
 def await_accepting(
-    services: Sequence[Process],
+    services: Sequence[PlannedProcess],
     started: Sequence[Supervised],
     processes: Processes,
     deadline: float,

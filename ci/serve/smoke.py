@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.case.model import Asked
+from ci.case.model import SmokeRequest
 from ci.judge.verdict import Check
 from ci.serve import probe
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ci.tools.model import Endpoint
 
 
-NOTHING = Asked()
+NOTHING = SmokeRequest()
 
 
 def smoke(
-    ask: Ask, endpoint: Endpoint, timeout_s: float, asked: Asked = NOTHING
+    ask: Ask, endpoint: Endpoint, timeout_s: float, asked: SmokeRequest = NOTHING
 ) -> tuple[Check, ...]:
     """Ask for a completion of every prompt, and for a chat about the first.
 

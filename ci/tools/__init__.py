@@ -1,1 +1,1 @@
-"""Evaluation tools: the command line that is built for each, and what its output means. Pure."""
+"""Build the command lines of evaluation tools, and parse their output. Pure."""

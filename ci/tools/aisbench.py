@@ -1,6 +1,6 @@
-"""AISBench: accuracy and performance with its own built-in dataset configurations. Pure.
+"""Run AISBench: accuracy and performance with its built-in dataset configurations. Pure.
 
-Everything of ours goes into a configuration file of the run's own; nothing installed is changed.
+All settings are in a configuration file of the run; the installed package is not changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OUTPUTS: tuple[str, ...] = (
     "out/*/performances/*/*.jsonl",
 )
 
-# request_conf → class of our MODELS, stream
+# request_conf → class of MODELS, stream
 REQUESTS = {
     "vllm_api_general_chat": ("Chat", False),
     "vllm_api_stream_chat": ("Chat", True),
@@ -61,8 +61,8 @@ SUMMARIZERS: dict[str, dict[str, Any]] = {
         },
     },
 }
-# mmengine takes a file with an import statement for a lazy one, and reads an absolute
-# `read_base()` import with pkg_resources, which is gone: hence `__import__`.
+# `__import__` is needed: mmengine treats a file with an import statement as lazy, and resolves an
+# absolute `read_base()` import with pkg_resources, which no longer exists.
 CONFIG = """\
 _conf = __import__({module!r}, fromlist=["_"])
 _found = [e for k, v in vars(_conf).items() if k.endswith("_datasets") for e in v]
@@ -72,7 +72,7 @@ models = [{model!r}]
 datasets = [dict(_found[0], abbr={abbr!r}, path={path!r})]
 summarizer = {summarizer!r}
 """
-# What the field's own runner asks for where a case does not say, so that its baselines hold here:
+# The defaults of vllm-ascend's own runner, so that its baselines are valid here:
 # https://github.com/vllm-project/vllm-ascend/blob/main/tools/aisbench.py (`_init_request_conf`)
 TEMPERATURES = {"accuracy": 0.6, "performance": 0.0}
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -87,10 +87,10 @@ WITHOUT_REASONING = (
     "ais_bench.benchmark.utils.postprocess.model_postprocessors.extract_non_reasoning_content"
 )
 MODELS_MODULE = "lamplighter_models"
-# Read by each of AISBench's Pythons at its start. `evaluate` works without transformers' pipelines,
-# which take 5 s to import in each of three processes, and which requests to a server do not need.
-# Caches such as yapf's would stay in the host's home: they go where the process's temporary files
-# are. Those of the hub, which may hold a tokenizer, stay where they are.
+# Every Python process of AISBench runs this at its start. It blocks transformers' pipelines, which
+# are not needed and take 5 s to import in each of three processes. Caches such as yapf's go to the
+# process's temporary folder instead of the host's home. The hub's cache, which may contain a
+# tokenizer, stays in its place.
 AT_START = """\
 import os
 import sys
@@ -102,9 +102,9 @@ os.environ["XDG_CACHE_HOME"] = os.environ.get("TMPDIR") or "/tmp"
 """
 
 
-# AISBench drops what the server says of an answer besides its text. Its model classes are named in
-# the configuration, so these are named there: the same ones, keeping tokens, finish reason and,
-# from the request to the end of its answer, the latency.
+# AISBench keeps only the text of an answer. The configuration names the model classes, so it names
+# these subclasses, which also keep the number of tokens, the finish reason and the latency from the
+# request to the end of its answer.
 MODELS = """\
 import json
 import time
@@ -159,7 +159,7 @@ def command(job: Job) -> Command:
     """Build AISBench's command line and its configuration file.
 
     Raises:
-        UserError: the case names a request_conf or dataset_conf that cannot be used.
+        UserError: the case's request_conf or dataset_conf is not supported.
     """
     bench = job.benchmark
     argv = [job.program("ais_bench"), f"{job.work}/config/run.py"]
@@ -184,8 +184,8 @@ def _config(job: Job) -> str:
     conf = job.benchmark.dataset_conf or default
     if conf is None or not re.fullmatch(r"[\w-]+(/[\w-]+)+", conf):
         raise UserError(
-            f"{job.benchmark.name}: dataset_conf {conf!r} is none of AISBench's; "
-            "write it as FOLDER/NAME, e.g. gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
+            f"{job.benchmark.name}: dataset_conf {conf!r} is not one of AISBench's; "
+            "write FOLDER/NAME, e.g. gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
         )
     return CONFIG.format(
         module="ais_bench.benchmark.configs.datasets." + conf.replace("/", "."),
@@ -201,7 +201,7 @@ def _model(job: Job) -> dict[str, Any]:
     request = bench.request_conf or DEFAULT_REQUEST[bench.case_type]
     if request not in REQUESTS:
         known = ", ".join(REQUESTS)
-        raise UserError(f"{bench.name}: request_conf {request!r} is unknown; use one of {known}")
+        raise UserError(f"{bench.name}: request_conf {request!r} is unknown; choose one of {known}")
     kind, stream = REQUESTS[request]
     postprocessor = {} if bench.no_pred else {"pred_postprocessor": {"type": WITHOUT_REASONING}}
     return {

@@ -1,4 +1,4 @@
-"""What AISBench leaves, read into figures and items. Pure; `aisbench` builds the command."""
+"""Parse AISBench's output into figures and items. Pure; aisbench.py builds the command."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.tools.aisbench_totals import (
-    contradictions,
     cut_short,
     failed_requests,
+    inconsistencies,
     quantity,
     total,
     without_tokens,
 )
-from ci.tools.consistent import all_or_none_scored, each_once, latencies_can_be
+from ci.tools.consistent import all_or_none_scored, each_once, plausible_latencies
 from ci.tools.model import Item, Measurement, Result, Unreadable, number, read
 from ci.tools.prompt import digest_of
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from ci.tools.model import Job, Output
 
 MODEL = "served"
-# What our model classes keep of each answer.
+# Written by the model classes of aisbench.py: tokens and finish reason of each answer.
 ANSWERS = "answers.jsonl"
 LATENCIES = {"E2EL": "e2el", "TTFT": "ttft", "TPOT": "tpot", "ITL": "itl"}
 STATISTICS: dict[str, str] = {"Average": "average", "Median": "median", "P99": "p99"}
 
 
 def dataset_abbr(job: Job) -> str:
-    """Name the dataset as it stands in AISBench's file names."""
+    """Return the dataset's name in AISBench's file names."""
     return re.sub(r"[^\w.-]", "_", job.dataset.name)
 
 
 def parse(job: Job, output: Output) -> Result:
-    """Read AISBench's figures and items; every sign of an incomplete run is a problem."""
+    """Parse AISBench's figures and items; report signs of an incomplete run as problems."""
     return read(job, output, _accuracy if job.benchmark.case_type == "accuracy" else _performance)
 
 
@@ -51,14 +51,16 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     score = _score(job, output)
     answers = _answers(output)
     items = _items(job, output, predictions, answers)
-    problems += _broken_off(answers, items)
+    problems += _cut_off(answers, items)
     problems += each_once([item.id for item in items], "prediction")
     problems += all_or_none_scored([item.correct for item in items])
-    right = sum(item.correct is True for item in items)
+    correct = sum(item.correct is True for item in items)
     if all(item.correct is not None for item in items) and items:
-        share = 100 * right / len(items)
+        share = 100 * correct / len(items)
         if abs(share - score) > 0.01:  # noqa: PLR2004 - AISBench rounds to two places
-            problems.append(f"the summary says {score:g} %, but {right} of {len(items)} are right")
+            problems.append(
+                f"the summary has {score:g} %, but {correct} of {len(items)} are correct"
+            )
     figure = _figure(job, "accuracy", (score, "%"), len(items), "out/*/summary/summary_*.csv")
     return Result((figure,), items)
 
@@ -72,15 +74,15 @@ def _failures(job: Job, output: Output) -> tuple[str, ...]:
     if output.find(name) is None:
         return ()
     failed = output.rows(name)
-    why = failed[0].get("error_info") if failed else "no reason given"
-    return (f"{len(failed)} requests failed: {str(why)[:300]}",)
+    reason = failed[0].get("error_info") if failed else "no reason given"
+    return (f"{len(failed)} requests failed: {str(reason)[:300]}",)
 
 
 def _incomplete(job: Job, rows: tuple[dict[str, Any], ...], what: str) -> tuple[str, ...]:
     wanted = job.expected_items
     found = []
     if len(rows) != wanted and (wanted or not rows):
-        found.append(f"{len(rows)} {what} where {wanted or 'some'} were asked for")
+        found.append(f"{len(rows)} {what}, expected {wanted or 'some'}")
     failed = sum(row.get("success") is not True for row in rows)
     if failed:
         found.append(f"{failed} of {len(rows)} {what} were not successful")
@@ -93,10 +95,10 @@ def _score(job: Job, output: Output) -> float:
     if len(found) > 1:
         found = [row for row in found if row.get("metric") == "accuracy"]
     if len(found) != 1:
-        raise Unreadable(f"the summary has {len(found)} rows for {dataset_abbr(job)}, not one")
+        raise Unreadable(f"the summary has {len(found)} rows for {dataset_abbr(job)}, expected one")
     text = found[0].get(MODEL) or ""
     if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
-        raise Unreadable(f"the summary has {text[:100]!r} where the score should be, not a number")
+        raise Unreadable(f"the summary has the score {text[:100]!r}, expected a number")
     return number(float(text), "the score")
 
 
@@ -114,13 +116,13 @@ def _items(
 
 
 def _answers(output: Output) -> dict[object, dict[str, Any]]:
-    """What the server said of each answer, by request; a retry's last word counts."""
-    kept: dict[object, dict[str, Any]] = {}
+    """Return request → tokens and finish reason; of several tries, the last values."""
+    answers: dict[object, dict[str, Any]] = {}
     rows = output.rows(ANSWERS) if output.find(ANSWERS) else ()
     for row in rows:
-        said = {key: value for key, value in row.items() if value is not None}
-        kept[row.get("uuid")] = kept.get(row.get("uuid"), {}) | said
-    return kept
+        fields = {key: value for key, value in row.items() if value is not None}
+        answers[row.get("uuid")] = answers.get(row.get("uuid"), {}) | fields
+    return answers
 
 
 def _item(
@@ -146,9 +148,9 @@ def _milliseconds(value: object) -> float | None:
 
 
 def _correct(detail: object) -> bool | None:
-    said = detail.get("correct") if isinstance(detail, dict) else None
-    said = said[0] if isinstance(said, list) and len(said) == 1 else said
-    return said if isinstance(said, bool) else None
+    value = detail.get("correct") if isinstance(detail, dict) else None
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return value if isinstance(value, bool) else None
 
 
 def _performance(job: Job, output: Output, problems: list[str]) -> Result:
@@ -169,25 +171,25 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     figures += _latencies(job, output.text(f"{stem}.csv"), done, f"{stem}.csv")
     answers = _answers(output)
     items = tuple(_item(row, answers) for row in rows)
-    problems += latencies_can_be(figures)
+    problems += plausible_latencies(figures)
     problems += (
         without_tokens(items)
-        or _broken_off(answers, items)
+        or _cut_off(answers, items)
         or cut_short(job, [answers.get(row.get("uuid"), {}).get("tokens") for row in rows])
-        or contradictions(whole, rows)
+        or inconsistencies(whole, rows)
     )
     return Result(tuple(figures), items)
 
 
-def _broken_off(answers: dict[object, dict[str, Any]], items: tuple[Item, ...]) -> tuple[str, ...]:
-    """Find answers that AISBench calls successful though the server never said why they ended."""
+def _cut_off(answers: dict[object, dict[str, Any]], items: tuple[Item, ...]) -> tuple[str, ...]:
+    """Report answers without a finish reason, although AISBench counts them as successful."""
     cut = sum(item.finish_reason is None for item in items)
     # A server that reports neither reason nor usage gives no evidence.
     if not cut or not any(
         {"finish_reason", "tokens"} & answer.keys() for answer in answers.values()
     ):
         return ()
-    return (f"{cut} of {len(items)} answers were broken off; see the server's log",)
+    return (f"{cut} of {len(items)} answers were cut off; see the server's log",)
 
 
 def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]:
@@ -197,9 +199,9 @@ def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]
         raise Unreadable(f"{source} has no row {', '.join(sorted(missing))}")
     return [
         _figure(
-            job, f"{ours}_{stat}", quantity(table[theirs].get(column), theirs, "ms"), done, source
+            job, f"{metric}_{stat}", quantity(table[name].get(column), name, "ms"), done, source
         )
-        for theirs, ours in LATENCIES.items()
+        for name, metric in LATENCIES.items()
         for column, stat in STATISTICS.items()
     ]
 

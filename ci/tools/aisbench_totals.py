@@ -1,11 +1,11 @@
-"""What AISBench says of a performance run as a whole, and what speaks against it. Pure."""
+"""Check the totals of AISBench's performance runs. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from ci.tools.consistent import count, least_tokens, parts_make_the_whole, rate_fits
+from ci.tools.consistent import count, min_tokens, parts_add_up, rate_fits
 from ci.tools.model import Unreadable, shortened
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ci.tools.model import Item, Job
 
-# Unit as AISBench writes it → our unit, factor
+# AISBench's unit → unit of the figure, factor
 UNITS: dict[str, tuple[str, float]] = {
     "us": ("ms", 0.001),
     "ms": ("ms", 1.0),
@@ -25,21 +25,21 @@ COUNTS = ("Total Requests", "Failed Requests", "Success Requests", "Total Genera
 
 
 def failed_requests(job: Job, whole: dict[str, Any]) -> tuple[str, ...]:
-    """Find what keeps a run from being complete, in the totals of it."""
+    """Report failed and missing requests and tokens, from the totals."""
     asked, failed, good, tokens = (count(total(whole, key), key) for key in COUNTS)
     wanted = job.expected_items or asked
     found = []
     if failed:
         found.append(f"{failed} of {asked} requests failed")
     if not good or good != wanted:
-        found.append(f"{good} requests succeeded where {wanted} were asked for")
+        found.append(f"{good} requests succeeded, expected {wanted}")
     if tokens <= 0:
-        found.append("not one output token was generated")
+        found.append("no output token was generated")
     return tuple(found)
 
 
-def contradictions(whole: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
-    """Find totals that cannot all be true of one run, or are not those of its requests."""
+def inconsistencies(whole: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
+    """Report totals that contradict one another, or the requests."""
     asked, failed, good, tokens = (count(total(whole, key), key) for key in COUNTS)
     duration_ms, _ = quantity(total(whole, "Benchmark Duration"), "Benchmark Duration", "ms")
     rates = {
@@ -48,8 +48,8 @@ def contradictions(whole: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> t
     }
     of_requests = sum(count(row.get("output_tokens"), "output_tokens") for row in rows)
     return (
-        *parts_make_the_whole(("requests", asked), {"successful": good, "failed": failed}),
-        *parts_make_the_whole(("output tokens", tokens), {"of all requests": of_requests}),
+        *parts_add_up(("requests", asked), {"successful": good, "failed": failed}),
+        *parts_add_up(("output tokens", tokens), {"of all requests": of_requests}),
         *(
             problem
             for key, (unit, counted) in rates.items()
@@ -61,59 +61,59 @@ def contradictions(whole: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> t
 
 
 def without_tokens(items: tuple[Item, ...]) -> tuple[str, ...]:
-    """Find requests that AISBench calls successful though their stream brought no token."""
+    """Report requests without a token, although AISBench counts them as successful."""
     empty = sum(item.tokens is None or item.tokens < 1 for item in items)
     if not empty:
         return ()
-    return (f"{empty} of {len(items)} requests brought no token; see the server's log",)
+    return (f"{empty} of {len(items)} requests got no token; see the server's log",)
 
 
-def cut_short(job: Job, told: Sequence[object]) -> tuple[str, ...]:
-    """Find answers that ended before `max_out_len` though the end of a text was to be ignored.
+def cut_short(job: Job, token_counts: Sequence[object]) -> tuple[str, ...]:
+    """Report answers that ended before `max_out_len`, although `ignore_eos` was sent.
 
     Args:
-        job: what was asked.
-        told: the number of tokens of each answer, as its server has it. Where it tells none,
-            AISBench counts itself, which only comes near it.
+        job: the tool's job.
+        token_counts: the number of tokens of each answer, from the server. Other values are
+            ignored, because AISBench's own count is only an approximation.
     """
-    least = least_tokens(job, ignore_eos=ignores_eos(job))
-    short = sum(isinstance(tokens, int) and tokens < least for tokens in told)
+    least = min_tokens(job, ignore_eos=ignores_eos(job))
+    short = sum(isinstance(tokens, int) and tokens < least for tokens in token_counts)
     if not short:
         return ()
     problem = (
-        f"{short} of {len(told)} answers have fewer than {least} output tokens though ignore_eos "
-        "is sent: the server broke them off (see its log), or --max-model-len has no room for "
-        f"a prompt and {least} tokens"
+        f"{short} of {len(token_counts)} answers have fewer than {least} output tokens although "
+        "ignore_eos was sent: the server cut them off (see its log), or --max-model-len is too "
+        f"small for a prompt and {least} tokens"
     )
     return (problem,)
 
 
 def ignores_eos(job: Job) -> bool:
-    """Whether the server is told to go on after the end of a text, as performance runs do."""
+    """Return whether `ignore_eos` is sent; the default is true for performance runs."""
     if job.benchmark.ignore_eos is not None:
         return job.benchmark.ignore_eos
     return job.benchmark.case_type == "performance"
 
 
 def total(whole: dict[str, Any], key: str) -> object:
-    """Find one figure of the whole run; None where there is none."""
+    """Return one figure of the whole run; None if it is missing."""
     stages = whole.get(key)
     return stages.get("total") if isinstance(stages, dict) else None
 
 
-def quantity(said: object, what: str, unit: str) -> tuple[float, str]:
+def quantity(text: object, what: str, unit: str) -> tuple[float, str]:
     """Read a number with its unit.
 
     Args:
-        said: as AISBench writes it: `2.0 ms`.
+        text: from AISBench, e.g. `2.0 ms`.
         what: its name, for the error.
-        unit: ours, in which it is returned.
+        unit: the unit of the result.
 
     Raises:
-        Unreadable: it is none, or of another unit.
+        Unreadable: it is not a number, or has another unit.
     """
-    match = re.fullmatch(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?) (\S+)", str(said))
-    ours, factor = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
-    if match is None or ours != unit:
-        raise Unreadable(f"{what} is {shortened(said)}, not a number with a known unit of {unit}")
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?) (\S+)", str(text))
+    converted, factor = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
+    if match is None or converted != unit:
+        raise Unreadable(f"{what} is {shortened(text)}, expected a number with a unit of {unit}")
     return float(match[1]) * factor, unit

@@ -1,6 +1,6 @@
-"""What has to hold between the figures of one result; where it does not, none can be judged. Pure.
+"""Check the figures of one result against one another. Pure.
 
-Each function gives the sentences for `Result.problems`; none when all holds.
+The functions return the problems for `Result.problems`; none if the figures are consistent.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ SHARE = 1e-3
 
 
 def count(value: object, what: str) -> int:
-    """Take a whole number that is not negative, or raise Unreadable."""
+    """Convert a whole number of 0 or more, or raise Unreadable."""
     counted = number(value, what)
     if counted < 0 or not counted.is_integer():
-        raise Unreadable(f"{what} is {value!r}, which counts nothing")
+        raise Unreadable(f"{what} is {value!r}, which is not a count")
     return int(counted)
 
 
-def least_tokens(job: Job, *, ignore_eos: bool) -> int:
-    """How many output tokens a whole answer has at least.
+def min_tokens(job: Job, *, ignore_eos: bool) -> int:
+    """Return the minimum number of output tokens of a complete answer.
 
     Args:
-        job: what was asked.
-        ignore_eos: as it is sent to the server, which then ends an answer only at `max_out_len`,
-            or at one of the case's `stop` texts.
+        job: the tool's job.
+        ignore_eos: as sent to the server. If true, an answer ends only at `max_out_len`, or at
+            one of the case's `stop` texts.
     """
     return job.benchmark.max_out_len if ignore_eos and not job.benchmark.stop else 1
 
 
-def parts_make_the_whole(whole: tuple[str, int], parts: Mapping[str, int]) -> tuple[str, ...]:
+def parts_add_up(whole: tuple[str, int], parts: Mapping[str, int]) -> tuple[str, ...]:
     """Check that counts add up.
 
     Args:
-        whole: what all together are called, and how many the tool says there are.
-        parts: the same of each part.
+        whole: name and number of all, from the tool.
+        parts: name → number of each part.
     """
     name, total = whole
     if sum(parts.values()) == total:
@@ -57,11 +57,11 @@ def parts_make_the_whole(whole: tuple[str, int], parts: Mapping[str, int]) -> tu
 def rate_fits(
     rate: tuple[str, float], total: tuple[str, int], duration_s: float
 ) -> tuple[str, ...]:
-    """Check that a rate is its total over the time that it took.
+    """Check that a rate is its total divided by the duration.
 
     Args:
-        rate: its name, and how much per second.
-        total: what was counted, and how many.
+        rate: name and value per second.
+        total: name and number.
         duration_s: seconds.
     """
     (name, value), (what, counted) = rate, total
@@ -72,15 +72,15 @@ def rate_fits(
     return (f"the result contradicts itself: {name} is {value:g} per second, but {measured}",)
 
 
-def latencies_can_be(figures: Iterable[Measurement]) -> tuple[str, ...]:
-    """Check that no latency is negative, and that no median is above its 99th percentile."""
-    by_metric = {one.metric: one.value for one in figures if one.unit == "ms"}
+def plausible_latencies(figures: Iterable[Measurement]) -> tuple[str, ...]:
+    """Check that no latency is negative, and no median above its 99th percentile."""
+    by_metric = {figure.metric: figure.value for figure in figures if figure.unit == "ms"}
     found = [f"{name} is {value:g} ms" for name, value in by_metric.items() if value < 0]
     for name, value in by_metric.items():
         high = by_metric.get(name.replace("_median", "_p99"), value)
         if value > high:
             found.append(f"{name} is {value:g} ms, more than the {high:g} ms of its p99")
-    return tuple(f"the result contradicts itself: {one}" for one in found)
+    return tuple(f"the result contradicts itself: {problem}" for problem in found)
 
 
 def each_once(ids: Sequence[object], what: str) -> tuple[str, ...]:
@@ -88,11 +88,11 @@ def each_once(ids: Sequence[object], what: str) -> tuple[str, ...]:
     if not ids:
         return ()
     item, times = Counter(map(str, ids)).most_common(1)[0]
-    return (f"the {what} {item[:100]} is there {times} times",) if times > 1 else ()
+    return (f"the {what} {item[:100]} occurs {times} times",) if times > 1 else ()
 
 
 def all_or_none_scored(marks: Sequence[bool | None]) -> tuple[str, ...]:
-    """Check that items were scored all, or not at all."""
+    """Check that either all items have a score, or none."""
     missing = sum(mark is None for mark in marks)
     if missing in {0, len(marks)}:
         return ()
@@ -100,7 +100,7 @@ def all_or_none_scored(marks: Sequence[bool | None]) -> tuple[str, ...]:
 
 
 def not_negative(values: Any, what: str) -> None:  # noqa: ANN401 - whatever a file holds
-    """Raise Unreadable unless this is a number of 0 or more, or a list of such, however deep."""
+    """Raise Unreadable unless this is a number of 0 or more, or a nested list of them."""
     for value in values if isinstance(values, list) else [number(values, what)]:
         if isinstance(value, list):
             not_negative(value, what)

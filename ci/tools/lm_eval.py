@@ -1,4 +1,4 @@
-"""lm-eval: accuracy over the chat endpoint, with task definitions of this project's own. Pure."""
+"""Run lm-eval: accuracy over the chat endpoint, with this project's task definitions. Pure."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ OUTPUTS: tuple[str, ...] = ("out/*/results_*.json", "out/*/samples_*.jsonl")
 
 REQUESTS = ("vllm_api_general_chat", "vllm_api_stream_chat")
 FILTER = "answer"
-# Of sampling, where the case does not say.
+# The default for cases without `temperature`.
 TEMPERATURE = 0.0
-# A whole number with its sign, thousands separators and decimals; the lookbehinds keep the greedy
-# search for the last one from stopping inside of it.
+# A number with sign, thousands separators and decimals; the lookbehinds prevent the greedy search
+# for the last number from starting inside it.
 NUMBER = r"(?<![\d.,])(?<!\s-)(-?\d[\d,]*(?:\.\d+)?)"
 # form → file, question, answer as Jinja, and the pattern whose group is the model's answer
 FORMS = {
@@ -54,14 +54,14 @@ def command(job: Job) -> Command:
     """Build lm-eval's command line and its task definition.
 
     Raises:
-        UserError: the case asks for something that this tool cannot do.
+        UserError: the tool does not support an option of the case.
     """
     bench = job.benchmark
     if bench.request_conf not in (None, *REQUESTS):
         known = ", ".join(REQUESTS)
         raise UserError(
-            f"{bench.name}: lm_eval asks the chat endpoint; request_conf {bench.request_conf!r} "
-            f"is none of {known}",
+            f"{bench.name}: lm_eval uses the chat endpoint; request_conf {bench.request_conf!r} is "
+            f"not supported, choose one of {known}",
         )
     argv = [job.program("lm_eval"), "run", "--include_path", f"{job.work}/tasks"]
     argv += ["--tasks", _task(job), "--model", "local-chat-completions", "--apply_chat_template"]
@@ -127,7 +127,7 @@ def _definition(job: Job) -> str:
         ],
         "metadata": {"version": 1.0},
     }
-    # JSON is YAML, and needs no writer of its own.
+    # JSON is valid YAML.
     return json.dumps(task, indent=2) + "\n"
 
 
@@ -152,7 +152,7 @@ def _generation(job: Job) -> dict[str, Any]:
 
 
 def parse(job: Job, output: Output) -> Result:
-    """Read lm-eval's figure and items; every sign of an incomplete run is a problem."""
+    """Parse lm-eval's figure and items; report signs of an incomplete run as problems."""
     return read(job, output, _accuracy)
 
 
@@ -160,7 +160,9 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     results = output.object("out/*/results_*.json")
     samples = output.rows(f"out/*/samples_{_task(job)}_*.jsonl")
     problems += _incomplete(job, results, samples)
-    value = 100 * number(_at(results, "results", _task(job), f"exact_match,{FILTER}"), "the score")
+    value = 100 * number(
+        _value_at(results, "results", _task(job), f"exact_match,{FILTER}"), "the score"
+    )
     items = tuple(
         Item(str(row.get("doc_id")), prompt_digest=_prompt(row), correct=_correct(row))
         for row in samples
@@ -169,9 +171,11 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     unscored = sum(item.correct is None for item in items)
     if unscored:
         problems.append(f"{unscored} of {len(items)} samples have no score of 0 or 1")
-    right = sum(item.correct is True for item in items)
-    if items and abs(100 * right / len(items) - value) > 1e-6:  # noqa: PLR2004
-        problems.append(f"the score is {value:g} %, but {right} of {len(items)} items are right")
+    correct = sum(item.correct is True for item in items)
+    if items and abs(100 * correct / len(items) - value) > 1e-6:  # noqa: PLR2004
+        problems.append(
+            f"the score is {value:g} %, but {correct} of {len(items)} items are correct"
+        )
     figure = Measurement(
         job.benchmark.name,
         "accuracy",
@@ -189,20 +193,20 @@ def _incomplete(
     results: dict[str, Any],
     samples: tuple[dict[str, Any], ...],
 ) -> tuple[str, ...]:
-    scored = count(_at(results, "n-samples", _task(job), "effective"), "n-samples")
+    scored = count(_value_at(results, "n-samples", _task(job), "effective"), "n-samples")
     wanted = job.expected_items or scored
     found = []
     if scored != wanted or not wanted:
-        found.append(f"{scored:g} items were scored where {wanted:g} were asked for")
+        found.append(f"{scored:g} items were scored, expected {wanted:g}")
     if len(samples) != wanted:
-        found.append(f"{len(samples)} samples were kept where {wanted:g} were asked for")
+        found.append(f"{len(samples)} samples were written, expected {wanted:g}")
     empty = sum(not _response(row) for row in samples)
     if empty:
         found.append(f"{empty} of {len(samples)} responses are empty")
     return tuple(found)
 
 
-def _at(results: dict[str, Any], *keys: str) -> object:
+def _value_at(results: dict[str, Any], *keys: str) -> object:
     value: object = results
     for key in keys:
         if not isinstance(value, dict) or key not in value:
@@ -212,10 +216,10 @@ def _at(results: dict[str, Any], *keys: str) -> object:
 
 
 def _response(row: dict[str, Any]) -> str:
-    said = row.get("resps")
-    while isinstance(said, list) and said:
-        said = said[0]
-    return said.strip() if isinstance(said, str) else ""
+    response = row.get("resps")
+    while isinstance(response, list) and response:
+        response = response[0]
+    return response.strip() if isinstance(response, str) else ""
 
 
 def _prompt(row: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The values between a benchmark and its figures."""
+"""Define the job, command, output and result of an evaluation tool."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What a tool is asked to do. Paths are absolute and on the host where the tool runs.
+    """A tool's job. Paths are absolute and on the tool's host.
 
     Attributes:
         benchmark: the case's entry.
-        dataset: what to ask; `path` is a folder holding the data in the dataset's own form.
-        endpoint: where to ask it.
+        dataset: the questions; `path` is a folder with the data in the dataset's own form.
+        endpoint: receives the requests.
         tokenizer: folder of the served model's tokenizer; performance runs need it.
-        bin: folder of the tool's executables; empty leaves them to the host's PATH.
-        work: an empty folder of the tool's own; everything left in it is kept.
-        vllm: the version of the tool where that is vLLM's own; empty where it is not known.
+        bin: folder of the tool's executables; empty to use the host's PATH.
+        work: the tool's own folder, empty at the start; its content is kept.
+        vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
     """
 
     benchmark: Benchmark
@@ -41,21 +41,21 @@ class Job:
     vllm: str = ""
 
     def program(self, name: str) -> str:
-        """The tool's executable; without an environment of ours the host's PATH finds it."""
+        """Return the path of an executable; only its name if the host's PATH is used."""
         return f"{self.bin}/{name}" if self.bin else name
 
     @property
     def expected_items(self) -> int:
-        """How many items a complete run has; 0 where neither case nor dataset tells."""
+        """Return the number of items of a complete run; 0 if unknown."""
         return items_asked(self.benchmark, self.dataset)
 
 
-# These make their own prompts, as many as asked; of the others none asks an item twice.
+# These tools generate any number of prompts; the others never use an item twice.
 MAKES_PROMPTS = frozenset({"vllm_bench"})
 
 
 def items_asked(benchmark: Benchmark, dataset: Dataset) -> int:
-    """How many items a complete run has; 0 where neither case nor dataset tells."""
+    """Return the number of items of a complete run; 0 if unknown."""
     wanted = benchmark.num_prompts
     if wanted is None or dataset.items == 0 or benchmark.tool in MAKES_PROMPTS:
         return wanted or dataset.items
@@ -66,12 +66,11 @@ def items_asked(benchmark: Benchmark, dataset: Dataset) -> int:
 class Command:
     """A tool's command line: argv, environment, and the files to write into `work` first.
 
-    It is run with `work` as its current folder, where a tool may leave temporary files.
+    Its current folder is `work`, so that a tool may leave temporary files there.
 
     Attributes:
-        sampling: the parameters that every request carries, the tool's defaults among them; for
-            the record.
-        tokenizer: what the tool was given; empty where it needs none.
+        sampling: the parameters of every request, including the tool's defaults; for the record.
+        tokenizer: the tokenizer that the tool uses; empty if it needs none.
     """
 
     argv: tuple[str, ...]
@@ -83,52 +82,52 @@ class Command:
 
 @dataclass(frozen=True)
 class Output:
-    """What a tool left: its exit code, its files by path relative to `work`, its log."""
+    """A tool's output: exit code, path relative to `work` → content of files, log."""
 
     exit_code: int | None
     files: Mapping[str, str]
     log: str = ""
 
     def find(self, pattern: str) -> str | None:
-        """Return the text of the last file that matches, None where there is none."""
-        found = sorted(name for name in self.files if fnmatchcase(name, pattern))
-        return self.files[found[-1]] if found else None
+        """Return the text of the last file that matches; None if there is none."""
+        names = sorted(name for name in self.files if fnmatchcase(name, pattern))
+        return self.files[names[-1]] if names else None
 
     def text(self, pattern: str) -> str:
         """Return the text of the last file that matches.
 
         Raises:
-            Unreadable: there is none.
+            Unreadable: no file matches.
         """
         text = self.find(pattern)
         if text is None:
-            raise Unreadable(f"the tool left no {pattern}; see its log")
+            raise Unreadable(f"the tool wrote no {pattern}; see its log")
         return text
 
     def object(self, pattern: str) -> dict[str, Any]:
-        """Read a file that holds one JSON object, or raise Unreadable."""
+        """Read a file with one JSON object, or raise Unreadable."""
         return _object(_readable(read_json, self.text(pattern), pattern), pattern)
 
     def rows(self, pattern: str) -> tuple[dict[str, Any], ...]:
-        """Read a file that holds one JSON object a line, or raise Unreadable."""
+        """Read a file with one JSON object per line, or raise Unreadable."""
         text = self.text(pattern)
         _readable(bound_values, text, pattern)
-        # Not `splitlines`: JSON's strings may hold other line ends, such as U+2028.
+        # Not `splitlines`: strings in JSON may contain other line ends, such as U+2028.
         lines = (line for line in text.split("\n") if line.strip())
         return tuple(_object(_readable(read_json, line, pattern), pattern) for line in lines)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One question's outcome; None where the tool does not tell.
+    """The outcome of one question; None for unknown values.
 
     Attributes:
-        id: the tool's own, unique in a run.
-        prompt_digest: of what was asked; see `ci.tools.prompt`.
-        correct: whether the answer is right.
-        tokens: of the answer.
+        id: the tool's own id, unique in a run.
+        prompt_digest: digest of the prompt; see `ci.tools.prompt`.
+        correct: whether the answer is correct.
+        tokens: number of tokens of the answer.
         latency_ms: from the request to the end of its answer.
-        finish_reason: why the answer ended, as the server says.
+        finish_reason: why the answer ended, as the server reports it.
     """
 
     id: str
@@ -154,11 +153,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job. With a problem in it, its figures are not to be judged.
+    """The result of a job. Its figures are not judged if there are problems.
 
     Attributes:
-        started_at: when the tool was started, by its host's clock: UTC, ISO 8601; None where that
-            is not known.
+        started_at: when the tool started, by its host's clock: UTC, ISO 8601; None if unknown.
         ended_at: when it ended.
     """
 
@@ -170,7 +168,7 @@ class Result:
 
 
 class Tool(Protocol):
-    """What a module in this package offers to be an evaluation tool."""
+    """The interface of a tool's module in this package."""
 
     ENVIRONMENT: str
     KINDS: frozenset[str]
@@ -180,11 +178,11 @@ class Tool(Protocol):
         """Build the command line. Pure."""
 
     def parse(self, job: Job, output: Output) -> Result:
-        """Read what the tool left. Pure; never raises on bad output: it becomes a problem."""
+        """Parse the output. Pure; never raises for bad output, but reports problems."""
 
 
-class Unreadable(InfrastructureError):  # noqa: N818 - says what a tool's file is
-    """A file that a tool left is missing or not what it should be; the message says which."""
+class Unreadable(InfrastructureError):  # noqa: N818 - describes the file
+    """A tool's file is missing or invalid; the message names it."""
 
 
 def _readable(reader: Callable[[str], object], text: str, name: str) -> object:
@@ -196,15 +194,17 @@ def _readable(reader: Callable[[str], object], text: str, name: str) -> object:
 
 def _object(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Unreadable(f"{name} holds {type(value).__name__} where an object is expected")
+        raise Unreadable(
+            f"{name}: expected a JSON object, found {type(value).__name__}; see the tool's log"
+        )
     return value
 
 
 def number(value: object, what: str) -> float:
-    """Take a finite number that is no bool, or raise Unreadable."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MOST:
+    """Convert a finite number, or raise Unreadable."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_EXACT_INT:
         raise Unreadable(
-            f"{what} is a whole number of {value.bit_length()} bits; nothing is so much"
+            f"{what} is a whole number of {value.bit_length()} bits; no real figure is that large"
         )
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Unreadable(f"{what} is {shortened(value)}, not a number")
@@ -212,15 +212,15 @@ def number(value: object, what: str) -> float:
 
 
 def shortened(value: object) -> str:
-    """Show a value of a tool's file in a message, however long it is."""
+    """Write a value of a tool's file for a message, shortened."""
     text = repr(value)
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"
 
 
-# Whole numbers above it are no exact floats, and no count of anything here.
-MOST = 1 << 53
+# Larger whole numbers are not exact as floats, and no real count is that large.
+MAX_EXACT_INT = 1 << 53
 SHOWN_CHARS = 100
-# How a file that is not what it should be shows in the code that takes it apart.
+# Errors that parsing an invalid file may raise.
 UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, csv.Error)
 
 
@@ -229,32 +229,32 @@ def read(
     output: Output,
     reader: Callable[[Job, Output, list[str]], Result],
 ) -> Result:
-    """Let `reader` read what a tool left; whatever speaks against it becomes a problem.
+    """Parse a tool's output with `reader`; errors become problems of the result.
 
     Args:
-        job: what was asked.
-        output: what the tool left.
-        reader: gets a list to append problems to, and may raise Unreadable.
+        job: the tool's job.
+        output: its output.
+        reader: appends problems to the list that it gets, and may raise Unreadable.
     """
     problems: list[str] = []
     if output.exit_code != 0:
-        how = "was killed" if output.exit_code is None else f"exited with {output.exit_code}"
+        end = "was killed" if output.exit_code is None else f"exited with {output.exit_code}"
         last = next((line for line in reversed(output.log.splitlines()) if line.strip()), "no log")
-        problems.append(f"{job.benchmark.tool} {how}: {last.strip()[:300]}")
+        problems.append(f"{job.benchmark.tool} {end}: {last.strip()[:300]}")
     try:
         result = reader(job, output, problems)
     except Unreadable as error:
         return Result(problems=(*problems, str(error)))
-    # Whatever else a tool wrote there: one benchmark is unknown, the others go on.
+    # Whatever the tool wrote: only this benchmark is unknown, the others continue.
     except UNREADABLE as error:
-        why = f"its output cannot be read: {type(error).__name__}: {error}"
-        return Result(problems=(*problems, why))
+        problem = f"its output cannot be parsed: {type(error).__name__}: {error}"
+        return Result(problems=(*problems, problem))
     return Result(result.measurements, result.items, (*problems, *result.problems))
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the evaluations send their requests, and the model name that they ask for."""
+    """The API that receives the evaluations' requests, and the model's name in it."""
 
     host: str
     port: int
@@ -262,15 +262,18 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """Base URL without a path."""
+        """Return the base URL, without a path."""
         return url_of(self.host, self.port)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A benchmark's questions. `path` is the folder on the controller, None where not found.
+    """A benchmark's questions.
 
-    What is not found may still be known by its name: its `form`, empty where it is not, and items.
+    Attributes:
+        path: the folder on the controller; None if the dataset is missing.
+        form: its format, e.g. gsm8k; empty if unknown.
+        items: the number of questions; 0 if unknown.
     """
 
     name: str

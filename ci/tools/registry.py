@@ -1,4 +1,4 @@
-"""Every evaluation tool by the name that a case gives it. A further one is one line here."""
+"""List the evaluation tools by their names in cases; add a new tool here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vllm bench serve`: performance with random prompts, by the served vLLM's own client. Pure."""
+"""Run `vllm bench serve`: performance with random prompts, by vLLM's own client. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ci.errors import UserError
 from ci.tools.consistent import (
     count,
-    latencies_can_be,
-    least_tokens,
+    min_tokens,
     not_negative,
-    parts_make_the_whole,
+    parts_add_up,
+    plausible_latencies,
     rate_fits,
 )
 from ci.tools.model import Command, Measurement, Result, number, read
@@ -25,10 +25,10 @@ ENVIRONMENT = "vllm"
 KINDS: frozenset[str] = frozenset({"performance"})
 OUTPUTS: tuple[str, ...] = ("out/result.json",)
 
-# `--dataset-name custom` needs pandas, which vLLM does not install, and a file with prompts
-# ready-made; random prompts need neither.
+# Random prompts, because `--dataset-name custom` needs a file with prompts, and pandas, which vLLM
+# does not install.
 INPUT_TOKENS = 128
-# Of sampling, where the case does not say; as AISBench's performance runs.
+# The default for cases without `temperature`, as in AISBench's performance runs.
 TEMPERATURE = 0.0
 # request_conf → backend, path
 REQUESTS = {
@@ -38,15 +38,15 @@ REQUESTS = {
     "vllm_api_general": ("openai", "/v1/completions"),
 }
 READY_S = 60
-# `failed` in the result, and these options, came with this version of vLLM: read from
-# vllm/benchmarks/serve.py in the wheel of each version from 0.11.0 to 0.33.0. All else that is
-# sent or read here is the same in all of them.
+# The first version of vLLM with `failed` in the result and with LATER_OPTIONS, from
+# vllm/benchmarks/serve.py of the wheels 0.11.0 to 0.33.0. All other options and fields used here
+# are the same in all of them.
 SINCE = "0.11.1"
 COUNTS = ("num_prompts", "completed", "total_output_tokens")
-# Lists with an entry for each request; not every version has all of them.
+# Lists with one entry per request; some versions lack some of them.
 PER_REQUEST = ("input_lens", "generated_texts")
 LATENCIES = ("ttfts", "itls", "latencies")
-# Here `args.ignore_eos = True` was read for random prompts, and not in 0.11.0.
+# The first version that sets `args.ignore_eos = True` for random prompts.
 ALWAYS_SINCE = "0.27.1"
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
 LATER_OPTIONS = ("--presence-penalty", "--repetition-penalty", "--extra-body")
@@ -56,7 +56,7 @@ def command(job: Job) -> Command:
     """Build the command line of `vllm bench serve`.
 
     Raises:
-        UserError: the case asks for something that this tool cannot do.
+        UserError: the tool does not support an option of the case.
     """
     bench = job.benchmark
     if not job.expected_items:
@@ -78,7 +78,7 @@ def _endpoint(job: Job) -> tuple[str, ...]:
     if request not in REQUESTS:
         known = ", ".join(REQUESTS)
         raise UserError(
-            f"{job.benchmark.name}: request_conf {request!r} is unknown; use one of {known}",
+            f"{job.benchmark.name}: request_conf {request!r} is unknown; choose one of {known}",
         )
     backend, path = REQUESTS[request]
     return (
@@ -112,7 +112,7 @@ def _sampling(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
     options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in SAMPLING}
     extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
-    # Newer versions leave it to the model's generation_config.json, earlier ones take 0.
+    # Always set: newer versions use the model's generation_config.json, earlier ones use 0.
     options["--temperature"] = TEMPERATURE if bench.temperature is None else bench.temperature
     further = {key: value for key, value in extra.items() if value}
     options["--extra-body"] = json.dumps(further) if further else None
@@ -121,23 +121,23 @@ def _sampling(job: Job) -> tuple[str, ...]:
         later := [option for option in LATER_OPTIONS if option in given]
     ):
         raise UserError(
-            f"{bench.name}: `vllm bench serve` of vLLM {job.vllm} has no {', '.join(later)}; leave "
-            f"out what the case asks for with it, or serve vLLM {SINCE} or later",
+            f"{bench.name}: `vllm bench serve` of vLLM {job.vllm} has no {', '.join(later)}; "
+            f"remove the option from the case, or serve vLLM {SINCE} or later",
         )
     pairs = [word for option in given.items() for word in option]
     return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * _ignores_eos(job))
 
 
 def _ignores_eos(job: Job) -> bool:
-    """Whether the server is told to go on after the end of a text: unless the case says no.
+    """Return whether `ignore_eos` is sent; it is, unless the case sets it to false.
 
-    Only so does a stream that broke off show. Newer versions tell it so whatever they are asked.
+    Without it, a stream that was cut off cannot be detected. Newer versions always send it.
     """
     return job.benchmark.ignore_eos is not False or is_before(job.vllm, ALWAYS_SINCE) is False
 
 
 def parse(job: Job, output: Output) -> Result:
-    """Read vLLM's figures and items; every sign of an incomplete run is a problem."""
+    """Parse vLLM's figures and items; report signs of an incomplete run as problems."""
     return read(job, output, _performance)
 
 
@@ -145,15 +145,15 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     name = OUTPUTS[0]
     result = output.object(name)
     problems += _incomplete(job, result)
-    problems += _contradictions(job, result)
+    problems += _inconsistencies(job, result)
     done = count(result.get("completed"), "completed")
     figures = {
         "output_token_throughput": ("output_throughput", "tok/s"),
         "request_throughput": ("request_throughput", "req/s"),
     }
     for metric in ("ttft", "tpot", "itl", "e2el"):
-        for ours, theirs in (("average", "mean"), ("median", "median"), ("p99", "p99")):
-            figures[f"{metric}_{ours}"] = (f"{theirs}_{metric}_ms", "ms")
+        for suffix, prefix in (("average", "mean"), ("median", "median"), ("p99", "p99")):
+            figures[f"{metric}_{suffix}"] = (f"{prefix}_{metric}_ms", "ms")
     measurements = tuple(
         Measurement(
             job.benchmark.name,
@@ -166,18 +166,18 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
         )
         for metric, (key, unit) in figures.items()
     )
-    problems += latencies_can_be(measurements)
+    problems += plausible_latencies(measurements)
     return Result(measurements, items_of(result))
 
 
-def _contradictions(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
-    """Find figures that cannot all be true of one run."""
+def _inconsistencies(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
+    """Report figures that contradict one another."""
     asked, done, tokens = (count(result.get(key), key) for key in COUNTS)
     lengths = list_of(result, "output_lens")
     duration_s = number(result.get("duration"), "duration")
     for key in LATENCIES:
         not_negative(result.get(key, []), key)
-    of_each = [
+    length_problems = [
         f"the result contradicts itself: {asked} prompts, but {len(list_of(result, key))} {key}"
         for key in ("errors", *(key for key in (*PER_REQUEST, *LATENCIES) if key in result))
         if len(list_of(result, key)) != asked
@@ -188,11 +188,11 @@ def _contradictions(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
         "request_throughput": ("requests", done),
     }
     return (
-        *of_each,
-        *parts_make_the_whole(("prompts", asked), {"completed": done, "failed": failed}),
-        *parts_make_the_whole(
+        *length_problems,
+        *parts_add_up(("prompts", asked), {"completed": done, "failed": failed}),
+        *parts_add_up(
             ("output tokens", tokens),
-            {"in output_lens": sum(count(one, "output_lens") for one in lengths)},
+            {"in output_lens": sum(count(length, "output_lens") for length in lengths)},
         ),
         *(
             problem
@@ -207,44 +207,44 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
     failed = max(_failed(job, result, asked - done), 0)
     found = []
     if asked != job.expected_items:
-        found.append(f"{asked:g} prompts were sent where {job.expected_items} were asked for")
+        found.append(f"{asked:g} prompts were sent, expected {job.expected_items}")
     if done != job.expected_items:
         found.append(f"{done:g} of {job.expected_items} requests were completed")
     if failed:
         found.append(f"{failed:g} of {asked:g} requests failed")
     if tokens <= 0:
-        found.append("not one output token was generated")
+        found.append("no output token was generated")
     errors = [error for error in list_of(result, "errors") if error]
     if errors:
         last = (str(errors[0]).strip().splitlines() or ["no text"])[-1]
-        found.append(f"{len(errors)} requests had an error, the first: {last[:300]}")
+        found.append(f"{len(errors)} requests had an error; the first: {last[:300]}")
     return (*found, *_cut_short(job, result, failed))
 
 
 def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ...]:
-    """Find what the tool counts as completed and is not: a stream that ends in an error.
+    """Report streams that ended with an error, which the tool counts as completed.
 
-    Every version does so; nothing but the tokens that are missing tells of it.
+    All versions do so; only the missing tokens show it.
     """
     bench, lengths = job.benchmark, list_of(result, "output_lens")
-    least = least_tokens(job, ignore_eos=_ignores_eos(job))
+    least = min_tokens(job, ignore_eos=_ignores_eos(job))
     short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
     if len(lengths) != job.expected_items:
-        return (f"{len(lengths)} outputs are in the result where {job.expected_items} belong",)
-    if short <= failed:  # those that failed have no tokens
+        return (f"the result has {len(lengths)} outputs, expected {job.expected_items}",)
+    if short <= failed:  # failed requests have no tokens
         return ()
     problem = (
         f"{short - failed:g} of {job.expected_items} requests ended with fewer than {least} output "
-        "tokens: the server broke them off (see its log), or --max-model-len has no room for "
+        "tokens: the server cut them off (see its log), or --max-model-len is too small for "
         f"{INPUT_TOKENS} + {bench.max_out_len} tokens"
     )
     return (problem,)
 
 
 def _failed(job: Job, result: dict[str, Any], not_completed: float) -> float:
-    """How many requests failed: the tool's own count, where its version has one.
+    """Return the number of failed requests: the tool's own count, if its version has it.
 
-    Both are the same figure: vLLM counts `num_prompts` requests by whether they succeeded.
+    Otherwise it is the number of requests that are not completed, which is the same figure.
     """
     if is_before(job.vllm, SINCE) is False or "failed" in result:
         return number(result.get("failed"), "failed")

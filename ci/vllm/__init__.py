@@ -1,1 +1,1 @@
-"""What vLLM's command line, ports, versions and logs mean. Pure: values in, values out."""
+"""Interpret vLLM's command line, ports, versions, metrics and logs. Pure."""

@@ -1,6 +1,6 @@
-"""Why a server died, in one line, from its log and how it exited. Pure.
+"""Find the cause of a server's end in its log and exit code, in one line. Pure.
 
-What is looked for stands in reasons.py.
+The patterns are in failures.py.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.vllm.failures import FLAG_ADVICE, OOM_KILLER, RULES
-from ci.vllm.flags import GONE
+from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
     from ci.vllm.failures import Kind, Rule
 
-# A log line of vLLM: `(EngineCore pid=7) ERROR 11-21 04:39:48 [core.py:1510] what it says`.
+# A log line of vLLM: `(EngineCore pid=7) ERROR 11-21 04:39:48 [core.py:1510] message`.
 _PROCESS = re.compile(r"^\([\w./ =:-]*pid=\d+[^)]*\) ?")
 _LEVEL = re.compile(r"^(DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d [\d:.]+ \[?[^\]]*\] ?")
 _HARMLESS = {"DEBUG", "INFO", "WARNING"}
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
-# What is said after the cause, by those who did not see it.
+# Errors after the cause, from processes that did not see the cause.
 _WRAPPER = re.compile(
     r"Engine core initialization failed|EngineDeadError|EngineCore encountered|"
     r"Worker failed with error|WorkerProc initialization failed|Executor failed|"
@@ -31,7 +31,7 @@ _CRASHES: dict[int, str] = {
     signals.SIGABRT: "",
     signals.SIGBUS: ": most likely /dev/shm is full; see `df /dev/shm`",
     signals.SIGFPE: "",
-    signals.SIGILL: ": this build needs CPU instructions that the host does not have",
+    signals.SIGILL: ": this build needs CPU instructions that the host lacks",
     signals.SIGSEGV: "",
 }
 _DETAIL_CHARS = 300
@@ -40,20 +40,20 @@ _BY_SHELL = 128
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a process ended: the kind for a program, one line for a person."""
+    """Why a process ended: `kind` for programs, `message` for people, in one line."""
 
     kind: Kind
     message: str
 
 
 def classify(log_text: str, exit_code: int | None, signal: int | None) -> Reason:
-    """Explain the end of a server.
+    """Find the cause of a server's end.
 
     Args:
         log_text: its log, or the last few hundred lines of it.
-        exit_code: None when unknown, or when a signal ended it.
-        signal: the number of the signal that ended it, None when it exited. One that was sent
-            on purpose is not to be classified at all.
+        exit_code: None if unknown, or if a signal ended it.
+        signal: number of the signal that ended it, None if it exited. Do not classify a server
+            that the run itself stopped.
     """
     errors = _errors(log_text)
     facts = {"model": _fact("model", log_text), "port": _port(log_text)}
@@ -65,20 +65,20 @@ def classify(log_text: str, exit_code: int | None, signal: int | None) -> Reason
 
 
 def _errors(log_text: str) -> str:
-    """Drop what the log says at a harmless level, and the prefixes of the rest."""
+    """Drop lines of harmless levels, and the prefixes of the other lines."""
     kept = []
     for line in log_text.splitlines():
-        said = _PROCESS.sub("", line)
-        level = _LEVEL.match(said)
+        message = _PROCESS.sub("", line)
+        level = _LEVEL.match(message)
         if level is None or level[1] not in _HARMLESS:
-            kept.append(_LEVEL.sub("", said))
+            kept.append(_LEVEL.sub("", message))
     return "\n".join(kept)
 
 
 def _fact(name: str, log_text: str) -> str:
-    """Read one argument where vLLM logs all that are not default."""
-    found = re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", log_text)
-    return found[1] if found else ""
+    """Read one argument from vLLM's log line of non-default arguments."""
+    match = re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", log_text)
+    return match[1] if match else ""
 
 
 def _port(log_text: str) -> str:
@@ -97,14 +97,14 @@ def _reason(rule: Rule, match: re.Match[str], facts: dict[str, str]) -> Reason:
 
 
 def _about_flags(arguments: str) -> dict[str, str]:
-    """Name the flags among unrecognized arguments, and say what became of those that are gone."""
+    """Name the flags among unrecognized arguments, with advice for removed flags."""
     flags = [word.split("=")[0] for word in arguments.split() if word.startswith("-")]
-    gone = [f"{flag} is gone from newer vLLM: {GONE[flag]}" for flag in flags if flag in GONE]
-    return {"flags": " ".join(flags) or arguments, "advice": "; ".join(gone) or FLAG_ADVICE}
+    removed = [f"newer vLLM has no {flag}: {REMOVED[flag]}" for flag in flags if flag in REMOVED]
+    return {"flags": " ".join(flags) or arguments, "advice": "; ".join(removed) or FLAG_ADVICE}
 
 
 def _signal(exit_code: int | None, signal: int | None) -> int | None:
-    """Find the signal, also where a shell or Python has made an exit code of it."""
+    """Find the signal, also if a shell or Python converted it to an exit code."""
     if signal is not None or exit_code is None:
         return signal
     number = -exit_code if exit_code < 0 else exit_code - _BY_SHELL
@@ -122,7 +122,9 @@ def _by_signal(signal: int | None) -> Reason | None:
         )
     if signal in _CRASHES:
         return Reason("killed", f"crashed with {name}{_CRASHES[signal]}")
-    return Reason("killed", f"ended by {name}, which this run did not send; see who else uses it")
+    return Reason(
+        "killed", f"ended by {name}, which this run did not send; check who else uses the host"
+    )
 
 
 def _by_last_error(errors: str, exit_code: int | None) -> Reason:
@@ -132,9 +134,9 @@ def _by_last_error(errors: str, exit_code: int | None) -> Reason:
     if raised and not causes:
         return Reason(
             "killed",
-            "its engine or a worker vanished without a word in the log, killed from outside; "
+            "its engine or a worker ended without a log message, killed from outside; "
             f"{OOM_KILLER}",
         )
-    line = next(iter(causes[-1:] or lines[-1:]), "nothing in its log")
+    line = next(iter(causes[-1:] or lines[-1:]), "no message in its log")
     code = "it exited" if exit_code is None else f"exited with code {exit_code}"
     return Reason("unknown", f"{code}: {line[:_DETAIL_CHARS]}")

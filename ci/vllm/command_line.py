@@ -1,4 +1,4 @@
-"""What vLLM's command line says: options, ports, the model's name, data parallelism. Pure."""
+"""Parse vLLM's command line: options, ports, the model's name, data parallelism. Pure."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Parallel:
     """One server's share of a data-parallel deployment.
 
     Attributes:
-        size: ranks in all.
-        local: ranks that this server computes.
-        start: the first of them.
-        address: of the head, where all ranks report; None for this host's loopback.
-        rpc_port: the head's port for that; None for vLLM's own choice.
-        own_endpoint: each server answers for its own ranks only, behind a balancer of some kind.
+        size: number of ranks of the deployment.
+        local: number of ranks of this server.
+        start: its first rank.
+        address: address of the head, which all ranks connect to; None for loopback.
+        rpc_port: the head's port for that; None for vLLM's default.
+        own_endpoint: whether each server has an API for its own ranks only, behind a balancer.
     """
 
     size: int
@@ -69,23 +69,23 @@ class Parallel:
 
 
 def option(argv: Sequence[str], name: str) -> str | None:
-    """The value of `--name value` or `--name=value`; the last one given counts."""
+    """Return the value of `--name value` or `--name=value`; of several, the last."""
     return _options(tuple(argv)).get(name)
 
 
 def has(argv: Sequence[str], name: str) -> bool:
-    """Whether an option is given, with a value or without."""
+    """Return whether an option is given, with or without a value."""
     return name in _options(tuple(argv))
 
 
 def number(argv: Sequence[str], name: str) -> int | None:
-    """The value of an option that takes a whole number; None where it is not one."""
+    """Return the whole number of an option; None if it is missing or not a number."""
     text = option(argv, name)
     return int(text) if text is not None and text.isdecimal() else None
 
 
 def json_option(argv: Sequence[str], name: str) -> dict[str, object]:
-    """The value of an option that takes a JSON object; empty where it is not one."""
+    """Return the JSON object of an option; empty if it is missing or not an object."""
     try:
         value = json.loads(option(argv, name) or "{}")
     except (ValueError, RecursionError):
@@ -93,43 +93,43 @@ def json_option(argv: Sequence[str], name: str) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def port(argv: Sequence[str], name: str, where: str) -> int | None:
-    """The value of an option that takes a port.
+def port(argv: Sequence[str], name: str, location: str) -> int | None:
+    """Return the port of an option; None if it is missing.
 
     Args:
         argv: the command line.
-        name: of the option.
-        where: file and key path, for the error.
+        name: the option.
+        location: file and key path, for the error.
 
     Raises:
-        UserError: its value is no port.
+        UserError: its value is not a port.
     """
     text = option(argv, name)
     if text is None:
         return None
     if not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
-        raise UserError(f"{where}: {name} {text} is not a port (1 to {MAX_PORT})")
+        raise UserError(f"{location}: {name} {text} is not a port; write 1 to {MAX_PORT}")
     return int(text)
 
 
-def answers_at(argv: Sequence[str], address: str) -> str:
-    """Where a server is asked from its own host: one that binds loopback answers only there.
+def client_address(argv: Sequence[str], address: str) -> str:
+    """Return the address that clients use for a server: loopback if it binds only that.
 
     Args:
         argv: the command line.
-        address: the host's own.
+        address: the host's own address.
     """
     bound = option(argv, "--host")
     return _LOOPBACKS.get(bound or "", address)
 
 
 def served_name(argv: Sequence[str], model: str) -> str:
-    """The name that clients ask for: vLLM takes the first `--served-model-name`."""
+    """Return the model name of the API: the first `--served-model-name`, else the model."""
     return option(argv, "--served-model-name") or model_of(argv) or model
 
 
 def model_of(argv: Sequence[str]) -> str | None:
-    """The model of `--model MODEL` or `vllm serve MODEL`; None where neither names one."""
+    """Return the model of `--model MODEL` or `vllm serve MODEL`; None if there is none."""
     if named := option(argv, "--model"):
         return named
     after = argv[argv.index("serve") + 1 :] if "serve" in argv else ()
@@ -137,20 +137,20 @@ def model_of(argv: Sequence[str]) -> str | None:
 
 
 def parallel(argv: Sequence[str]) -> Parallel | None:
-    """Read a server's data parallelism; None where there is none, or somebody else arranges it."""
+    """Parse a server's data parallelism; None if it has none, or Ray or several nodes share it."""
     size = number(argv, "--data-parallel-size")
-    elsewhere = option(argv, "--data-parallel-backend") == "ray" or nodes(argv) > 1
-    if size is None or elsewhere:
+    managed = option(argv, "--data-parallel-backend") == "ray" or nodes(argv) > 1
+    if size is None or managed:
         return None
     local = number(argv, "--data-parallel-size-local")
     rank = number(argv, "--data-parallel-rank")
     start = number(argv, "--data-parallel-start-rank") if rank is None else rank
-    # A server that begins in the middle and is not headless answers for its own ranks: hybrid.
+    # A server with a start rank above 0 that is not headless serves its own ranks: hybrid mode.
     hybrid = bool(start) and not has(argv, "--headless")
-    alone = 1 if rank is not None else size
+    default = 1 if rank is not None else size
     return Parallel(
         size=size,
-        local=alone if local is None else local,
+        local=default if local is None else local,
         start=start or 0,
         address=option(argv, "--data-parallel-address"),
         rpc_port=number(argv, "--data-parallel-rpc-port"),
@@ -159,22 +159,22 @@ def parallel(argv: Sequence[str]) -> Parallel | None:
 
 
 def nodes(argv: Sequence[str]) -> int:
-    """Over how many nodes one rank's tensor and pipeline parallelism reaches."""
+    """Return the number of nodes that one rank's tensor and pipeline parallelism uses."""
     return number(argv, "--nnodes") or 1
 
 
-# Planning and checking ask for dozens of options of the same few command lines.
+# Cached: planning and checking read dozens of options of the same few command lines.
 @lru_cache(maxsize=4096)
 def _options(argv: tuple[str, ...]) -> Mapping[str, str]:
-    """Option → its value, or the word that follows it."""
-    found = {}
+    """Return option → its value, or the word that follows it."""
+    options = {}
     for word, following in zip(argv, (*argv[1:], ""), strict=False):
         if word.startswith("-"):
             flag, equals, given = word.partition("=")
-            found[long_name(flag)] = given if equals else following
-    return found
+            options[long_name(flag)] = given if equals else following
+    return options
 
 
 def long_name(flag: str) -> str:
-    """An option's one spelling: vLLM takes `-dp` and `--data_parallel_size` too."""
+    """Return an option's normal spelling: vLLM also accepts `-dp` and `--data_parallel_size`."""
     return _SHORT.get(flag, flag.replace("_", "-"))

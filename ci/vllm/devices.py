@@ -1,4 +1,4 @@
-"""How many devices a server computes on, and which ones it is shown. Pure."""
+"""Find the number of devices of a server, and its visible devices. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ci.vllm.command_line import nodes, number, option, parallel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Short name → option: what one data-parallel rank is spread over, besides its devices.
+# Short name → option: the parallel sizes of one data-parallel rank.
 SIZES = {
     "tp": "--tensor-parallel-size",
     "pp": "--pipeline-parallel-size",
     "pcp": "--prefill-context-parallel-size",
 }
-# Kind of machine → the variable that shows a process its devices. ASCEND_VISIBLE_DEVICES does not:
-# it tells a container runtime which devices to mount.
+# Kind of device → the variable with a process's visible devices. ASCEND_VISIBLE_DEVICES is for the
+# container runtime: it selects the devices to mount.
 VISIBLE = {"ascend": "ASCEND_RT_VISIBLE_DEVICES", "cuda": "CUDA_VISIBLE_DEVICES"}
 # An index, or a UUID as `nvidia-smi -L` shows it, which may be cut short.
 # https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
@@ -26,51 +26,51 @@ _DEVICE = re.compile(r"[0-9]{1,4}|(?:GPU|MIG)-[0-9A-Za-z][0-9A-Za-z/-]*")
 
 
 def visible(env: Mapping[str, str], kind: str = "") -> tuple[str, ...] | None:
-    """The devices that a process is shown: indices or UUIDs, in its own order, each once.
+    """Return a process's visible devices: indices or UUIDs, in the order of the list, each once.
 
-    As the drivers read it, the list ends before what is no device: `-1`, `NoDevFiles` and an empty
-    text show none at all, and `0,-1,1` shows the first.
+    As in the drivers, the list ends before the first entry that is not a device: `-1`,
+    `NoDevFiles` and an empty text show no device, and `0,-1,1` shows only device 0.
 
     Args:
-        env: of the process.
-        kind: of machine; any other word takes the first variable of all kinds.
+        env: the process's environment.
+        kind: kind of device; any other text to use the first variable that is set.
 
     Returns:
-        None where nothing is said, so that it sees all.
+        None if no variable is set, so that all devices are visible.
     """
     names = [VISIBLE[kind]] if kind in VISIBLE else VISIBLE.values()
-    said = next((env[name] for name in names if name in env), None)
-    return None if said is None else _listed(said)
+    text = next((env[name] for name in names if name in env), None)
+    return None if text is None else _listed(text)
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    devices: dict[str, None] = {}
     for word in map(str.strip, text.split(",")):
         if not _DEVICE.fullmatch(word):
             break
-        found[str(int(word)) if word.isdecimal() else word] = None
-    return tuple(found)
+        devices[str(int(word)) if word.isdecimal() else word] = None
+    return tuple(devices)
 
 
 def indices(devices: Sequence[str]) -> tuple[int, ...]:
-    """Those of some devices that are named by their index."""
+    """Return the devices that are indices, as numbers."""
     return tuple(int(device) for device in devices if device.isdecimal())
 
 
 def size(argv: Sequence[str], name: str) -> int:
-    """A parallel size; 1 where the command line names none.
+    """Return a parallel size; 1 if the command line has none.
 
     Args:
-        argv: of a server.
-        name: one of SIZES.
+        argv: a server's command line.
+        name: a key of SIZES.
     """
     return number(argv, SIZES[name]) or 1
 
 
 def devices_of(argv: Sequence[str]) -> int:
-    """How many devices of its host a server computes on, where Ray does not spread it.
+    """Return the number of devices of its host that a server needs, without Ray.
 
-    With `--nnodes`, vLLM divides all ranks of all sizes among the nodes.
+    With `--nnodes`, vLLM divides the devices of all ranks among the nodes.
     """
     share = parallel(argv)
     ranks = share.local if share else number(argv, "--data-parallel-size") or 1
@@ -78,6 +78,6 @@ def devices_of(argv: Sequence[str]) -> int:
 
 
 def uses_ray(argv: Sequence[str]) -> bool:
-    """Whether Ray decides where a server's ranks compute."""
+    """Return whether Ray places a server's ranks."""
     backends = ("--distributed-executor-backend", "--data-parallel-backend")
     return "ray" in {option(argv, name) for name in backends}

@@ -1,6 +1,6 @@
-"""What a dying vLLM writes into its log, and what that means. A table; pure.
+"""List the errors in logs of failed vLLM servers, with their causes and remedies. Pure.
 
-Written from logs of real servers (tests/unit/captured/vllm_logs) and, for devices, from reports.
+From logs of real servers (tests/unit/captured/vllm_logs) and, for devices, from bug reports.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Rule:
-    """A pattern in the errors of a log, and what it means. `{name}` is a group of the pattern.
+    """A pattern of a log's errors, and its cause. `{name}` in `message` is a group of it.
 
-    Besides the groups a message may use `{model}` and `{port}`, as the server logged them.
+    A message may also use `{model}` and `{port}`, as the server logged them.
     """
 
     pattern: str
@@ -33,11 +33,11 @@ class Rule:
 
 
 _LESS = "lower --gpu-memory-utilization or --max-model-len, or use more devices"
-FLAG_ADVICE = "mend server_cmd in the case"
+FLAG_ADVICE = "correct server_cmd in the case"
 
 OOM_KILLER = "most likely by the host's out-of-memory killer; see `dmesg | grep -i oom`"
 
-# The first rule that matches anywhere wins: causes first, what they bring about last.
+# The first rule that matches anywhere in the log wins: causes before their consequences.
 RULES = (
     Rule(
         r"error: (?:unrecognized arguments|no such option): (?P<flags>.+)",
@@ -57,18 +57,18 @@ RULES = (
     Rule(
         r"[Aa]ddress already in use \(addr='[^']*:(?P<port>\d+)'",
         "port_in_use",
-        "port {port} is in use; see who listens with `ss -ltnp 'sport = :{port}'`",
+        "port {port} is in use; find the process with `ss -ltnp 'sport = :{port}'`",
     ),
     Rule(
         r"(?:bind on address \('[^']*', |server socket has failed to listen.*? port: )"
         r"(?P<port>\d+).*(?:[Aa]ddress already in use|EADDRINUSE)",
         "port_in_use",
-        "port {port} is in use; see who listens with `ss -ltnp 'sport = :{port}'`",
+        "port {port} is in use; find the process with `ss -ltnp 'sport = :{port}'`",
     ),
     Rule(
         r"Address already in use|EADDRINUSE",
         "port_in_use",
-        "port {port} is in use; see who listens with `ss -ltnp`, or choose another --port",
+        "port {port} is in use; find the process with `ss -ltnp`, or choose another --port",
     ),
     Rule(
         r"Repo id must be in the form .*?: '(?P<model>/[^']+)'",
@@ -92,13 +92,13 @@ RULES = (
         r"Cannot find an appropriate cached snapshot folder|LocalEntryNotFoundError|"
         r"OfflineModeIsEnabled|We couldn't connect to 'https://huggingface",
         "model_not_found",
-        "model {model} is not on this host and the hub is out of reach (offline?); "
+        "model {model} is not on this host and the hub is not reachable (offline?); "
         "download it first and give its folder",
     ),
     Rule(
         r"GatedRepoError|RepositoryNotFoundError|40[134] Client Error",
         "model_not_found",
-        "the hub does not give out model {model}: a wrong name, or a token is needed (HF_TOKEN)",
+        "the hub refuses model {model}: check its name, or set a token (HF_TOKEN)",
     ),
     Rule(
         r"(?P<device>CUDA|NPU|HIP|XPU) out of memory\. Tried to allocate (?P<size>[\d.]+ \w+)",
@@ -109,20 +109,20 @@ RULES = (
         r"(?:CUDA|HIP) error: out of memory|EL0004.*Failed to allocate memory|"
         r"Memory resources are exhausted",
         "out_of_memory",
-        "the device is out of memory; see who holds it (nvidia-smi, npu-smi info); " + _LESS,
+        "the device is out of memory; find its processes (nvidia-smi, npu-smi info); " + _LESS,
     ),
     Rule(
         r"Free memory on (?:NPU )?device ?(?P<device>[\w:]*) ?\((?P<free>[\d.]+)/(?P<total>[\d.]+)"
         r" GiB\) on startup is less than desired \w+ memory utilization",
         "out_of_memory",
         "only {free} of {total} GiB are free on {device} at start; another process "
-        "holds the rest (nvidia-smi, npu-smi info), or lower --gpu-memory-utilization",
+        "uses the rest (nvidia-smi, npu-smi info): stop it, or lower --gpu-memory-utilization",
     ),
     Rule(
         r"Available memory on node \d+ \((?P<free>[\d.]+)/[\d.]+ GiB\) on kv cache allocation is "
         r"less than requested memory for kv \((?P<wanted>[\d.]+) GiB\)",
         "out_of_memory",
-        "the KV cache wants {wanted} GiB and {free} GiB are free; lower VLLM_CPU_KVCACHE_SPACE",
+        "the KV cache needs {wanted} GiB and {free} GiB are free; lower VLLM_CPU_KVCACHE_SPACE",
     ),
     Rule(
         r"No available memory for the cache blocks",
@@ -135,7 +135,7 @@ RULES = (
         r"available KV cache memory \((?P<free>[\d.]+) GiB\)",
         "out_of_memory",
         "one request of {length} tokens needs {wanted} GiB of KV cache and {free} GiB are free; "
-        "lower --max-model-len, or give it more memory",
+        "lower --max-model-len, or raise --gpu-memory-utilization",
     ),
     Rule(
         r"DefaultCPUAllocator: (?:can't allocate memory|not enough memory): you tried to allocate "
@@ -147,13 +147,13 @@ RULES = (
         r"std::bad_alloc|^MemoryError|Cannot allocate memory|failed to map segment|"
         r"unable to mmap \d+ bytes",
         "out_of_memory",
-        "the host is out of memory; free some, or lift the limit that it runs under (ulimit -v)",
+        "the host is out of memory; free some, or raise the server's limit (ulimit -v)",
     ),
     Rule(
         r"User-specified max_model_len \((?P<wanted>\d+)\) is greater than the derived "
         r"max_model_len \(\w+=(?P<limit>\d+)",
         "bad_config",
-        "--max-model-len {wanted} is more than the {limit} that the model can do; lower it",
+        "--max-model-len {wanted} is more than the model's {limit}; lower it",
     ),
     Rule(
         r"^(?:[\w.]*\.)?ValidationError: \d+ validation errors? for (?P<config>\w+)\n"
@@ -164,12 +164,12 @@ RULES = (
     Rule(
         r"(?:^|specification for .*)ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "import_error",
-        "Python module {module} is not installed in this environment; make the environment anew",
+        "Python module {module} is not installed in this environment; make the environment again",
     ),
     Rule(
         r"^ImportError: (?P<detail>.+)",
         "import_error",
-        "an import failed: {detail}; the environment's packages do not fit one another",
+        "an import failed: {detail}; its environment has incompatible packages; make it again",
     ),
     Rule(
         r"(?P<child>Worker proc \S+) died unexpectedly \(exit code: (?:-9|137)\)",
@@ -183,9 +183,9 @@ RULES = (
     ),
 )
 
-# Flags that were vLLM's once, and what to write today. GONE_SINCE has the first version without
-# each, as the argument parsers in the wheels from 0.10.1 on have it.
-GONE_SINCE = {
+# Removed flag → the first version without it, from the argument parsers of the wheels from 0.10.1
+# on. flags.py has the replacements.
+REMOVED_SINCE = {
     "--cuda-graph-sizes": "0.13.0",
     "--disable-async-output-proc": "0.11.0",
     "--disable-log-requests": "0.17.0",

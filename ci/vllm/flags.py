@@ -1,8 +1,8 @@
-"""Command line flags that vLLM no longer has, by version. Pure."""
+"""List vLLM's removed flags, with their replacements. Pure."""
 
 from __future__ import annotations
 
-GONE = {
+REMOVED = {
     "--cuda-graph-sizes": "use --cudagraph-capture-sizes",
     "--disable-async-output-proc": "leave it out",
     "--disable-log-requests": "leave it out: requests are not logged unless --enable-log-requests",

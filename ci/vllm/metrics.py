@@ -1,4 +1,4 @@
-"""What the metrics page of a vLLM server says of its engines and their tokens. Pure.
+"""Read engines and generated tokens from a vLLM server's metrics page. Pure.
 
 https://docs.vllm.ai/en/stable/usage/metrics.html
 """
@@ -22,25 +22,25 @@ _ENGINE = re.compile(r"[0-9]{1,6}")
 
 
 def engines(page: str) -> frozenset[int]:
-    """Read which engines stand behind an endpoint.
+    """Return the engines behind an endpoint.
 
     Args:
-        page: in Prometheus' text format; what is not a metric in it is ignored.
+        page: in Prometheus' text format; other lines are ignored.
 
     Returns:
-        The `engine` labels of the running requests; of a page of something else, none.
+        The `engine` labels of the running requests; empty if the page has none.
     """
     return frozenset(engine for engine, _ in _samples(page, RUNNING))
 
 
 def tokens_generated(page: str) -> float | None:
-    """Read how many tokens all engines have generated since they started.
+    """Return the number of tokens that all engines have generated since they started.
 
     Args:
-        page: in Prometheus' text format; what is not a metric in it is ignored.
+        page: in Prometheus' text format; other lines are ignored.
 
     Returns:
-        The sum; None where the page does not say, or says what cannot be.
+        The sum; None if the page has no such metric, or an impossible value.
     """
     counts = [count for _, count in _samples(page, GENERATED)]
     total = sum(counts)
@@ -48,7 +48,7 @@ def tokens_generated(page: str) -> float | None:
 
 
 def _samples(page: str, name: str) -> Iterator[tuple[int, float]]:
-    """Give engine and value of every sample of one metric."""
+    """Yield engine and value of every sample of a metric."""
     for line in page.split("\n"):
         if line.startswith(name) and len(line) <= MAX_LINE_CHARS:
             yield from _sample(line, name)
@@ -56,9 +56,10 @@ def _samples(page: str, name: str) -> Iterator[tuple[int, float]]:
 
 def _sample(line: str, name: str) -> Iterator[tuple[int, float]]:
     try:
-        samples = [one for family in text_string_to_metric_families(line) for one in family.samples]
-        values = [(one.labels.get("engine", ""), float(one.value)) for one in samples]
-    # What the parser raises of a label without a name, and of numbers of hundreds of digits.
+        families = list(text_string_to_metric_families(line))
+        samples = [sample for family in families for sample in family.samples]
+        values = [(sample.labels.get("engine", ""), float(sample.value)) for sample in samples]
+    # The parser raises these for a label without a name, and for numbers with hundreds of digits.
     except (ValueError, IndexError, OverflowError):
         return
     for sample, (engine, value) in zip(samples, values, strict=True):

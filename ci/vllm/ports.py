@@ -1,4 +1,4 @@
-"""Which ports a server listens on, as far as its argv and environment tell. Pure."""
+"""Find the ports of a server in its argv and environment. Pure."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ if TYPE_CHECKING:
 SERVER_PORT = 8000
 _RPC_PORT = 29550
 _MASTER_PORT = 29501
-# HCCL takes so many from HCCL_IF_BASE_PORT on:
+# The number of ports that HCCL uses, from HCCL_IF_BASE_PORT on:
 # https://www.hiascend.com/document/detail/en/canncommercial/800/apiref/envvar/envref_07_0074.html
 _HCCL_PORTS = 16
 _LISTENED = ("VLLM_NIXL_SIDE_CHANNEL_PORT", "VLLM_MOONCAKE_BOOTSTRAP_PORT")
 
 
 def ports_of(
-    argv: tuple[str, ...], env: Mapping[str, str], address: str, where: str
+    argv: tuple[str, ...], env: Mapping[str, str], address: str, location: str
 ) -> tuple[int, ...]:
     """List the ports that a server listens on, each once, sorted.
 
     Args:
         argv: its command line.
         env: its environment.
-        address: its host's own.
-        where: file and key path, for the error.
+        address: its host's own address.
+        location: file and key path, for the error.
 
     Raises:
-        UserError: an option's value is no port.
+        UserError: an option's value is not a port.
     """
-    return tuple(sorted({*named_ports(argv, address, where), *_ports_of_env(env, address)}))
+    return tuple(sorted({*named_ports(argv, address, location), *_ports_of_env(env, address)}))
 
 
-def named_ports(argv: tuple[str, ...], address: str, where: str) -> Iterator[int]:
-    """The ports that a command line makes its server listen on; no two can share one.
+def named_ports(argv: tuple[str, ...], address: str, location: str) -> Iterator[int]:
+    """Yield the ports of a command line; two servers of a host cannot share them.
 
     Raises:
-        UserError: an option's value is no port.
+        UserError: an option's value is not a port.
     """
     if "--headless" not in argv:
-        yield port(argv, "--port", where) or SERVER_PORT
-        yield from _given(port(argv, "--grpc-port", where))
-    rpc_port = port(argv, "--data-parallel-rpc-port", where)
-    spread = parallel(argv)
-    # The head of the ranks, and no other, binds the address that all of them report to.
-    leads = spread and "--headless" not in argv and spread.start == 0
-    if spread and leads and spread.local < spread.size and spread.address == address:
+        yield port(argv, "--port", location) or SERVER_PORT
+        yield from _if_set(port(argv, "--grpc-port", location))
+    rpc_port = port(argv, "--data-parallel-rpc-port", location)
+    share = parallel(argv)
+    # Only the head of the ranks binds the address that all of them connect to.
+    is_head = share and "--headless" not in argv and share.start == 0
+    if share and is_head and share.local < share.size and share.address == address:
         yield rpc_port or _RPC_PORT
-    master_port = port(argv, "--master-port", where)
+    master_port = port(argv, "--master-port", location)
     if nodes(argv) > 1 and not number(argv, "--node-rank"):
         yield master_port or _MASTER_PORT
 
@@ -66,9 +66,9 @@ def _ports_of_env(env: Mapping[str, str], address: str) -> Iterator[int]:
 
 def _in_range(text: str, count: int = 1) -> Iterator[int]:
     first = int(text) if text.isdecimal() else 0
-    yield from (one for one in range(first, first + count) if first > 0 and one <= MAX_PORT)
+    yield from (value for value in range(first, first + count) if first > 0 and value <= MAX_PORT)
 
 
-def _given(one: int | None) -> Iterator[int]:
-    if one is not None:
-        yield one
+def _if_set(value: int | None) -> Iterator[int]:
+    if value is not None:
+        yield value

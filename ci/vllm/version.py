@@ -1,4 +1,4 @@
-"""Which of two versions of vLLM is the earlier. Pure."""
+"""Compare versions of vLLM. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from packaging.version import InvalidVersion, Version
 
 
 def is_before(version: str | None, since: str) -> bool | None:
-    """Whether a version comes before another; None where it is not known or is no version.
+    """Return whether a version is earlier than another; None if it is unknown or not valid.
 
     Args:
-        version: as in configs/versions.yaml or as a server gives it, e.g. `0.11.0+cpu`.
-        since: a sound version.
+        version: as in configs/versions.yaml or from a server, e.g. `0.11.0+cpu`.
+        since: a valid version.
     """
     try:
         return Version(version or "") < Version(since)

@@ -35,8 +35,8 @@ def plan_of(*words, env="{}", timeout_s=600):
         f"  - server_cmd: {json.dumps('serve ' + one)}\n" for one in words
     )
     plan = planned(parse(text.encode(), "c.yaml")[0], OPTIONS)
-    processes = (with_code(one, SHOW) for one in plan.processes)
-    return replace(plan, processes=tuple(processes))
+    processes = (with_code(one, SHOW) for one in plan.servers)
+    return replace(plan, servers=tuple(processes))
 
 
 def with_code(process, code, **more):
@@ -108,10 +108,10 @@ def ended(process):
 def test_a_pod_starts_the_processes_of_its_own_host_and_no_others(tmp_path):
     plan = plan_of("--first $LOCAL_IP", "--at $MASTER_IP 'a b' --own $LOCAL_IP", env="{A: '1'}")
     more = [
-        replace(plan.processes[1], name="rank-1", env={**plan.processes[1].env, "RANK": "1"}),
-        replace(plan.processes[1], name="rank-0", env={**plan.processes[1].env, "RANK": "0"}),
+        replace(plan.servers[1], name="rank-1", env={**plan.servers[1].env, "RANK": "1"}),
+        replace(plan.servers[1], name="rank-0", env={**plan.servers[1].env, "RANK": "0"}),
     ]
-    pod = Pod(tmp_path, replace(plan, processes=(plan.processes[0], *more)), index=1)
+    pod = Pod(tmp_path, replace(plan, servers=(plan.servers[0], *more)), index=1)
     with pod.start() as process:
         found = lines_until(process, 2)
         code, _ = ended(process)
@@ -145,7 +145,7 @@ def test_values_that_only_the_pod_knows_are_filled_in_there(tmp_path):
 )
 def test_the_pod_ends_with_its_first_process(tmp_path, code, exit_code, message):
     plan = plan_of("--x")
-    (server,) = plan.processes
+    (server,) = plan.servers
     # It starts a grandchild, which has to go too.
     has_begun = tmp_path / "begun"
     lasting = (
@@ -157,7 +157,7 @@ def test_the_pod_ends_with_its_first_process(tmp_path, code, exit_code, message)
         server, name="rank-1", argv=(sys.executable, "-c", f"{once_there(has_begun)}\n{code}")
     )
     stays = replace(server, argv=(sys.executable, "-c", lasting))
-    pod = Pod(tmp_path, replace(plan, processes=(stays, failing)))
+    pod = Pod(tmp_path, replace(plan, servers=(stays, failing)))
     got, out = pod.run()
     assert got == exit_code
     assert pod.last_words.read_text("utf-8") == message + "\n"
@@ -184,8 +184,8 @@ def test_a_process_that_ignores_term_is_killed(tmp_path):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('[]', flush=True); time.sleep(600)"
     )
-    (server,) = plan.processes
-    plan = replace(plan, processes=(replace(server, argv=(sys.executable, "-c", deaf)),))
+    (server,) = plan.servers
+    plan = replace(plan, servers=(replace(server, argv=(sys.executable, "-c", deaf)),))
     with Pod(tmp_path, plan).start() as process:
         lines_until(process, 1)
         began = time.monotonic()
@@ -200,7 +200,7 @@ def test_a_process_that_ignores_term_is_killed(tmp_path):
 )
 def test_a_process_that_cannot_start_is_reported(tmp_path, argv, message):
     plan = plan_of("--x")
-    plan = replace(plan, processes=(replace(plan.processes[0], argv=argv),))
+    plan = replace(plan, servers=(replace(plan.servers[0], argv=argv),))
     pod = Pod(tmp_path, plan)
     code, _ = pod.run()
     assert code != 0
@@ -209,9 +209,9 @@ def test_a_process_that_cannot_start_is_reported(tmp_path, argv, message):
 
 def test_waiting_for_a_pods_address_ends_at_the_deadline(tmp_path):
     plan = plan_of("--peer $MASTER_IP", "--x", timeout_s=1)
-    peer = replace(plan.processes[0], argv=(*plan.processes[0].argv, plan.hosts[1].address))
+    peer = replace(plan.servers[0], argv=(*plan.servers[0].argv, plan.hosts[1].address))
     pod = Pod(
-        tmp_path, replace(plan, processes=(peer, plan.processes[1])), leader="no.such.name.invalid"
+        tmp_path, replace(plan, servers=(peer, plan.servers[1])), leader="no.such.name.invalid"
     )
     code, out = pod.run()
     assert code == 1
@@ -248,8 +248,8 @@ def answering(port, before=""):
 def test_a_pod_is_ready_when_its_server_answers(tmp_path, free_ports):
     port, *_ = free_ports
     plan = plan_of(f"--port {port}", "--headless")
-    server = replace(plan.processes[0], argv=(sys.executable, "-c", answering(port)))
-    pod = Pod(tmp_path, replace(plan, processes=(server, plan.processes[1])))
+    server = replace(plan.servers[0], argv=(sys.executable, "-c", answering(port)))
+    pod = Pod(tmp_path, replace(plan, servers=(server, plan.servers[1])))
     assert pod.ready() == 1
     with pod.start() as process:
         until(lambda: pod.ready() == 0)
@@ -262,7 +262,7 @@ def test_a_pod_is_ready_when_its_server_answers(tmp_path, free_ports):
 def test_services_servers_and_router_start_one_after_the_other(tmp_path, free_ports):
     store_port, port, router_port = free_ports
     plan = plan_of(f"--port {port}")
-    (server,) = plan.processes
+    (server,) = plan.servers
     store_may, server_may = tmp_path / "store may", tmp_path / "server may"
     shows = "print(json.dumps(open(sys.argv[1]).read()), flush=True)"
     store = replace(
@@ -280,7 +280,7 @@ def test_services_servers_and_router_start_one_after_the_other(tmp_path, free_po
     url = f"http://{plan.hosts[0].address}:{router_port}/health"
     argv = (sys.executable, "-c", answering(router_port))
     router = replace(server, name="router", argv=argv, health_url=url)
-    plan = replace(plan, processes=(server,), services=(store,), router=router)
+    plan = replace(plan, servers=(server,), services=(store,), router=router)
     pod = Pod(tmp_path, plan)
     with pod.start() as process:
         lines = []

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ci.case.model import Asked
+from ci.case.model import SmokeRequest
 from ci.remote.requests.http import ask
 from ci.serve import probe
 from ci.serve.smoke import smoke
@@ -29,7 +29,7 @@ class Answers(ThreadingHTTPServer):
     def __init__(self, status, body, headers=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.body, self.headers = status, body, headers or {}
-        self.asked = []
+        self.smoke_request = []
         self.released = threading.Event()
         self.endpoint = Endpoint("127.0.0.1", self.server_port, "tiny")
 
@@ -150,7 +150,7 @@ def test_only_200_is_healthy(status, error):
     with answering(status, b"", {"Location": "/elsewhere"}) as server:
         seen = probe.health(ask, f"{server.endpoint.url}/health", 5)
     assert (seen.status, seen.error) == (status, error)
-    assert server.asked == [("/health", None)]
+    assert server.smoke_request == [("/health", None)]
 
 
 def test_nobody_listens(nobody):
@@ -202,7 +202,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch, nobody):
     with answering(200, GOOD) as proxy:
         monkeypatch.setenv("http_proxy", proxy.endpoint.url)
         assert probe.completion(ask, nobody, 5).error == "connection refused"
-    assert proxy.asked == []
+    assert proxy.smoke_request == []
 
 
 def test_version_and_models():
@@ -230,7 +230,9 @@ def test_smoke_passes_on_tokens():
 def test_smoke_asks_what_the_case_says():
     arguments = {"max_tokens": 32, "temperature": 1.0, "stream": True, "model": "other"}
     with answering(200, GOOD) as server:
-        checks = smoke(ask, server.endpoint, 5, Asked(prompts=("a", "b"), arguments=arguments))
+        checks = smoke(
+            ask, server.endpoint, 5, SmokeRequest(prompts=("a", "b"), arguments=arguments)
+        )
     assert [c.name for c in checks] == ["smoke completion", "smoke completion 1", "smoke chat"]
     asked = [wish for _, wish in server.asked]
     assert [one.get("prompt") for one in asked] == ["a", "b", None]

@@ -213,7 +213,7 @@ def test_a_run_that_went_wrong_is_never_a_pass(
 
 
 STREAMED = {
-    "aisbench accuracy": ("5 of 10 answers were broken off", {}),
+    "aisbench accuracy": ("5 of 10 answers were cut off", {}),
     "aisbench performance": ("5 of 10", {}),
     "aisbench performance until the end of the text": ("5 of 10", {"ignore_eos": False}),
     "vllm_bench performance": ("ended with fewer than 64 output tokens", {}),

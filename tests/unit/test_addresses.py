@@ -14,8 +14,8 @@ from ci.doctor.model import Pair
 from ci.documents.address import host_port, url_of
 from ci.k8s.pod import Addresses
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host
-from ci.plan.site import Site
 from ci.prepare.outward import _ask_through
 from ci.report.plan.text import as_text
 
@@ -39,7 +39,7 @@ deployment:
 def plan_v6():
     (case,) = parse(POOL.encode(), "c.yaml")
     hosts = tuple(Host(f"n{at}", f"fd00::{at + 1}", "eth0", "/w") for at in range(2))
-    return build(case, Site((), hosts, {}, {}, {}, {}))
+    return build(case, PlanInputs((), hosts, {}, {}, {}, {}))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_pods_address_in_a_url(text, filled):
 def test_a_plan_and_its_text():
     plan = plan_v6()
     assert plan.endpoint.url == "http://[fd00::1]:8000"
-    env = plan.processes[0].env
+    env = plan.servers[0].env
     assert env["PEERS"] == "http://[fd00::2]:8000,fd00::2"
     assert env["PEER"] == "[fd00::2]:1"
     assert "[fd00::1]:13389" in as_text(plan)

@@ -60,7 +60,7 @@ def test_what_the_server_said_of_each_answer_is_kept_with_its_item() -> None:
     lines = "".join(json.dumps(row) + "\n" for row in said)
     result = parse(job("aisbench"), replace(output, files={**output.files, "answers.jsonl": lines}))
     # Of the others the server never said why they ended.
-    assert result.problems == ("3 of 4 answers were broken off; see the server's log",)
+    assert result.problems == ("3 of 4 answers were cut off; see the server's log",)
     assert [(i.tokens, i.finish_reason) for i in result.items] == [
         (None, None),
         (7, "length"),
@@ -78,7 +78,7 @@ def test_a_stream_without_a_token_is_no_success(tokens: object) -> None:
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     broken = replace(output, files={**output.files, name: lines})
     result = parse(job("aisbench", "performance"), broken)
-    assert result.problems == ("1 of 4 requests brought no token; see the server's log",)
+    assert result.problems == ("1 of 4 requests got no token; see the server's log",)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"uuid": [1]}\n', "1" * 5000])
@@ -121,21 +121,25 @@ def without_last_line(text: str) -> str:
 @pytest.mark.parametrize(
     ("ending", "change", "problem"),
     [
-        (".csv", lambda t: t.replace("accuracy,gen,75.00", "-,-,-"), "'-' where the score"),
-        (".csv", lambda t: t.replace("75.00", "nan"), "not a number"),
-        (".csv", lambda t: t.replace("75.00", "70.00"), "70 %, but 3 of 4 are right"),
+        (
+            ".csv",
+            lambda t: t.replace("accuracy,gen,75.00", "-,-,-"),
+            "the score '-', expected a number",
+        ),
+        (".csv", lambda t: t.replace("75.00", "nan"), "expected a number"),
+        (".csv", lambda t: t.replace("75.00", "70.00"), "70 %, but 3 of 4 are correct"),
         (".csv", lambda t: t.splitlines()[0], "0 rows for words"),
-        (".csv", None, "left no out/*/summary"),
-        (".jsonl", None, "left no out/*/predictions"),
-        (".jsonl", without_last_line, "3 predictions where 4 were asked for"),
-        (".jsonl", lambda _: "", "0 predictions where 4 were asked for"),
-        (".jsonl", lambda t: t + t.splitlines()[0], "5 predictions where 4"),
+        (".csv", None, "wrote no out/*/summary"),
+        (".jsonl", None, "wrote no out/*/predictions"),
+        (".jsonl", without_last_line, "3 predictions, expected 4"),
+        (".jsonl", lambda _: "", "0 predictions, expected 4"),
+        (".jsonl", lambda t: t + t.splitlines()[0], "5 predictions, expected 4"),
         (".jsonl", lambda t: t.replace('"success": true', '"success": false', 1), "1 of 4 predict"),
         (".jsonl", lambda t: t.replace('"success": true, ', "", 1), "were not successful"),
         (".jsonl", lambda t: t.replace('"prediction": "', '"prediction": "", "x": "', 1), "empty"),
         (".jsonl", lambda t: t[:-20], "is not JSON"),
-        (".jsonl", lambda _: "[1]\n", "list where an object is expected"),
-        ("words.json", None, "left no out/*/results"),
+        (".jsonl", lambda _: "[1]\n", "expected a JSON object, found list"),
+        ("words.json", None, "wrote no out/*/results"),
         ("words.json", lambda _: "<html>", "is not JSON"),
     ],
 )
@@ -151,22 +155,26 @@ def test_an_incomplete_accuracy_run_is_a_problem(
 @pytest.mark.parametrize(
     ("ending", "change", "problem"),
     [
-        ("words.json", None, "left no out/*/performances"),
-        ("words.json", lambda t: t.replace(" token/s", " token/h"), "known unit of tok/s"),
-        ("words.json", lambda t: t.replace(" token/s", ""), "known unit of tok/s"),
-        ("words.json", lambda t: t.replace(" token/s", " ms"), "known unit of tok/s"),
-        ("words.json", lambda t: t.replace("Output Token Throughput", "X"), "None, not a number"),
+        ("words.json", None, "wrote no out/*/performances"),
+        ("words.json", lambda t: t.replace(" token/s", " token/h"), "a unit of tok/s"),
+        ("words.json", lambda t: t.replace(" token/s", ""), "a unit of tok/s"),
+        ("words.json", lambda t: t.replace(" token/s", " ms"), "a unit of tok/s"),
+        (
+            "words.json",
+            lambda t: t.replace("Output Token Throughput", "X"),
+            "None, expected a number",
+        ),
         ("words.json", total("Failed Requests", 1), "1 of 4 requests failed"),
-        ("words.json", total("Success Requests", 3), "3 requests succeeded where 4"),
-        ("words.json", total("Total Generated Tokens", 0), "not one output token"),
+        ("words.json", total("Success Requests", 3), "3 requests succeeded, expected 4"),
+        ("words.json", total("Total Generated Tokens", 0), "no output token"),
         ("words.json", lambda t: t.replace("Failed Requests", "X"), "Failed Requests is None"),
         ("words.json", lambda _: "not json", "is not JSON"),
-        ("words.csv", None, "left no out/*/performances"),
-        ("words.csv", lambda t: t.replace(" ms", " parsecs"), "known unit of ms"),
+        ("words.csv", None, "wrote no out/*/performances"),
+        ("words.csv", lambda t: t.replace(" ms", " parsecs"), "a unit of ms"),
         ("words.csv", lambda t: t.replace("TTFT", "X"), "no row TTFT"),
-        ("words.csv", lambda t: t.replace("Average", "Mean"), "None, not a number"),
-        (".jsonl", None, "left no out/*/performances"),
-        (".jsonl", without_last_line, "3 requests where 4 were asked for"),
+        ("words.csv", lambda t: t.replace("Average", "Mean"), "None, expected a number"),
+        (".jsonl", None, "wrote no out/*/performances"),
+        (".jsonl", without_last_line, "3 requests, expected 4"),
         (".jsonl", lambda t: t.replace('"success": true', '"success": 0', 1), "1 of 4 requests"),
     ],
 )

@@ -221,7 +221,7 @@ BAD = {
     ),
     "no version": (
         [('vllm: "0.32.0"', "vllm: latest")],
-        (3, 7, "vllm", "'latest' is no version; write one such as '0.32.0'"),
+        (3, 7, "vllm", "'latest' is not a version; write e.g. '0.32.0'"),
     ),
     "date for text": (
         [("test_name: local night", "test_name: 2025-01-02")],
@@ -311,11 +311,16 @@ BAD = {
     ),
     "command for a shell": (
         [("vllm serve smollm2", "cd x && vllm serve smollm2")],
-        (16, 17, "deployment[0].server_cmd", "no shell runs this, '&&' would reach the server"),
+        (
+            16,
+            17,
+            "deployment[0].server_cmd",
+            "this runs without a shell, so the server would get '&&'",
+        ),
     ),
     "envs twice": (
         [("    server_cmd: >", "    env_extend: {A: 1}\n    server_cmd: >")],
-        (16, 5, "deployment[0].env_extend", "there is 'envs' as well"),
+        (16, 5, "deployment[0].env_extend", "'envs' is there too"),
     ),
     "more nodes than servers": (
         [("num_nodes: 1", "num_nodes: 2"), ("cluster_hosts: [localhost]\n", "")],
@@ -327,7 +332,7 @@ BAD = {
     ),
     "host that is an option": (
         [("[localhost]", "[-oProxyCommand=x]")],
-        (6, 17, "cluster_hosts[0]", "'-oProxyCommand=x' is no host name or address"),
+        (6, 17, "cluster_hosts[0]", "'-oProxyCommand=x' is not a host name or address"),
     ),
     "local_index out of order": (
         [("  - envs:", "  - local_index: 1\n    envs:")],
@@ -335,7 +340,7 @@ BAD = {
     ),
     "master_index out of range": (
         [("  - envs:", "  - master_index: 1\n    envs:")],
-        (13, 19, "deployment[0].master_index", "there is no host 1; they count from 0 to 0"),
+        (13, 19, "deployment[0].master_index", "there is no host 1; indices are 0 to 0"),
     ),
 }
 
@@ -351,7 +356,7 @@ def test_one_problem(replacements, expected):
 BAD_ROLES = {
     "out of range": (("decoder_host_index: [1]", "decoder_host_index: [2]"), 10, 24, "no host 2"),
     "quoted": (("decoder_host_index: [1]", "decoder_host_index: ['2']"), 10, 24, "no host 2"),
-    "twice": (("decoder_host_index: [1]", "decoder_host_index: [0]"), 10, 24, "has a role already"),
+    "twice": (("decoder_host_index: [1]", "decoder_host_index: [0]"), 10, 24, "already has a role"),
     "none": (("prefiller_host_index: [0]", "prefiller_host_index: []"), 9, 3, "names no host"),
     "absent": (("  prefiller_host_index: [0]\n", ""), 7, 1, "names no host"),
     "negative": (("decoder_host_index: [1]", "decoder_host_index: [-1]"), 10, 24, "at least 0"),

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.documents import source
-from ci.documents.place import Place, key_text
+from ci.documents.position import Position, key_text
 from ci.errors import CaseError
 
 LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if yaml.__with_libyaml__ else [])]
@@ -67,18 +67,18 @@ def test_places():
     text = "# note\na: &a\n  x: 1\nb:\n  - p: é\n    q:   2\n  - {<<: *a, y: ü3}\n"
     read = source.read(text.encode(), "f")
     assert read.keys == {
-        ("a",): Place(2, 1),
-        ("a", "x"): Place(3, 3),
-        ("b",): Place(4, 1),
-        ("b", 0, "p"): Place(5, 5),
-        ("b", 0, "q"): Place(6, 5),
-        ("b", 1, "x"): Place(3, 3),
-        ("b", 1, "y"): Place(7, 14),
+        ("a",): Position(2, 1),
+        ("a", "x"): Position(3, 3),
+        ("b",): Position(4, 1),
+        ("b", 0, "p"): Position(5, 5),
+        ("b", 0, "q"): Position(6, 5),
+        ("b", 1, "x"): Position(3, 3),
+        ("b", 1, "y"): Position(7, 14),
     }
-    assert read.values["b", 0, "q"] == Place(6, 10)
-    assert read.values["b", 1] == Place(7, 5)
-    assert read.values["b", 1, "x"] == Place(3, 6)
-    assert read.values[()] == Place(2, 1)
+    assert read.values["b", 0, "q"] == Position(6, 10)
+    assert read.values["b", 1] == Position(7, 5)
+    assert read.values["b", 1, "x"] == Position(3, 6)
+    assert read.values[()] == Position(2, 1)
 
 
 NESTED = "nested more than 50 deep"
@@ -108,7 +108,7 @@ BAD = {
     "key is a truth": (b"on: x\n", 1, 1, "", "a key has to be text; put 'on' in quotes"),
     "key is a list": (b"? [1]\n: x\n", 1, 3, "", "a key has to be text"),
     "python object": (b"a: !!python/object:os.x {}\n", 1, 4, "a", "tag:yaml.org,2002:python/"),
-    "set": (b"a: !!set {x}\n", 1, 4, "a", "the tag tag:yaml.org,2002:set is not read here"),
+    "set": (b"a: !!set {x}\n", 1, 4, "a", "the tag tag:yaml.org,2002:set is not supported"),
     "own tag": (b"a: !x y\n", 1, 4, "a", "'y' has the tag !x; put it in quotes"),
     "binary": (b"a: !!binary eA==\n", 1, 4, "a", "binary; put it in quotes"),
     "no such day": (b"a: 2024-13-41\n", 1, 4, "a", "'2024-13-41' is not a valid timestamp"),

@@ -248,7 +248,7 @@ DIAGNOSTICS = {
     ),
     "ranks that do not add up": (
         [("--data-parallel-start-rank 1", "--data-parallel-start-rank 0")],
-        "20:7: error: deployment[1]: server-1 and server-0 both compute",
+        "20:7: error: deployment[1]: server-1 and server-0 both have",
         "[plan]",
     ),
     "a vLLM that there is not": (

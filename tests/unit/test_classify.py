@@ -7,32 +7,36 @@ from pathlib import Path
 import pytest
 
 from ci.vllm.classify import classify
-from ci.vllm.failures import GONE_SINCE, RULES
-from ci.vllm.flags import GONE
+from ci.vllm.failures import REMOVED_SINCE, RULES
+from ci.vllm.flags import REMOVED
 
 LOGS = Path(__file__).parent / "captured" / "vllm_logs"
 
 CAPTURED = {
-    "unknown_flag": (2, "unknown_flag", "does not know --no-such-flag; mend server_cmd"),
-    "removed_flag": (2, "unknown_flag", "--swap-space is gone from newer vLLM: leave it out"),
+    "unknown_flag": (2, "unknown_flag", "does not know --no-such-flag; correct server_cmd"),
+    "removed_flag": (
+        2,
+        "unknown_flag",
+        "--swap-space; newer vLLM has no --swap-space: leave it out",
+    ),
     "invalid_choice": (2, "unknown_flag", "refuses --dtype: invalid choice: 'float17'"),
     "bad_value": (2, "unknown_flag", "refuses --max-num-seqs: invalid int value: 'many'"),
     "port_in_use": (1, "port_in_use", "port 8123 is in use"),
     "model_path_missing": (1, "model_not_found", "no model folder /models/nothing-here"),
     "model_hub_offline": (1, "model_not_found", "model Qwen/Qwen3-235B-A22B is not on this host"),
     "model_empty_folder": (1, "model_not_found", "no usable model in /models/empty"),
-    "max_model_len": (1, "bad_config", "--max-model-len 1000000 is more than the 8192"),
+    "max_model_len": (1, "bad_config", "--max-model-len 1000000 is more than the model's 8192"),
     "tp_too_big": (1, "bad_config", "heads (9) must be divisible by tensor parallel size (7)"),
     "kv_too_small": (1, "out_of_memory", "no memory is left for the KV cache"),
-    "kv_500": (1, "out_of_memory", "the KV cache wants 500.0 GiB and 4.43 GiB are free"),
+    "kv_500": (1, "out_of_memory", "the KV cache needs 500.0 GiB and 4.43 GiB are free"),
     "kv_one_request": (1, "out_of_memory", "one request of 1024 tokens needs 0.02 GiB"),
     "memory_limit_importing": (1, "out_of_memory", "the host is out of memory"),
     "memory_limit_serving": (1, "out_of_memory", "no memory for 1073479680 more bytes"),
     "module_missing": (1, "import_error", "Python module zmq.asyncio is not installed"),
     "import_error": (1, "import_error", "an import failed: cannot import name"),
     "worker_killed": (0, "out_of_memory", "Worker proc VllmWorker-0 was killed with SIGKILL"),
-    "worker_killed_starting": (1, "killed", "vanished without a word in the log"),
-    "engine_killed": (0, "killed", "vanished without a word in the log"),
+    "worker_killed_starting": (1, "killed", "ended without a log message"),
+    "engine_killed": (0, "killed", "ended without a log message"),
     "engine_killed_starting": (1, "out_of_memory", "EngineCore was killed with SIGKILL"),
     "vllm_missing": (1, "import_error", "Python module vllm is not installed"),
 }
@@ -170,7 +174,7 @@ def test_reported_device_memory(log, words):
         (
             "vllm: error: unrecognized arguments: --task=embed --x",
             "unknown_flag",
-            "know --task --x; --task is gone",
+            "know --task --x; newer vLLM has no --task",
         ),
         ("vllm serve: error: unrecognized arguments: stray", "unknown_flag", "does not know stray"),
     ],
@@ -189,7 +193,7 @@ def test_other_words_for_the_same(log, kind, words):
         (-9, None, "out_of_memory", "killed with SIGKILL"),
         (None, signal.SIGTERM, "killed", "ended by SIGTERM, which this run did not send"),
         (None, signal.SIGSEGV, "killed", "crashed with SIGSEGV"),
-        (None, signal.SIGILL, "killed", "CPU instructions that the host does not have"),
+        (None, signal.SIGILL, "killed", "CPU instructions that the host lacks"),
         (None, signal.SIGBUS, "killed", "/dev/shm is full"),
         (None, 250, "killed", "signal 250"),
         (0, None, "unknown", "exited with code 0: INFO only"),
@@ -204,7 +208,7 @@ def test_signals_and_codes(exit_code, number, kind, words):
 
 
 def test_an_empty_log():
-    assert classify("", 1, None).message == "exited with code 1: nothing in its log"
+    assert classify("", 1, None).message == "exited with code 1: no message in its log"
 
 
 def test_a_cause_in_the_log_outweighs_the_signal_that_followed():
@@ -244,5 +248,5 @@ def test_every_message_is_one_short_line():
 
 def test_the_table_is_sound():
     assert all(re.compile(rule.pattern) for rule in RULES)
-    assert all(flag.startswith("--") and advice for flag, advice in GONE.items())
-    assert set(GONE_SINCE) == set(GONE)
+    assert all(flag.startswith("--") and advice for flag, advice in REMOVED.items())
+    assert set(REMOVED_SINCE) == set(REMOVED)

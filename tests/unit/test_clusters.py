@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ci.documents import address
-from ci.documents.address import Written
+from ci.documents.address import HostAddress
 from ci.errors import CaseError, UserError
 from ci.inventory import cluster_file
 from ci.inventory.cluster_file import inline, parse
@@ -104,14 +104,17 @@ def test_jump_hosts(text, jump):
         ("hosts: {a: {port: '22'}}", "expected a whole number, found the text '22'"),
         ("hosts: {a: {user: 7}}", "expected text, found the number 7; put it in quotes"),
         ("hosts: {a: {labels: {rack: 7}}}", "hosts.a.labels.rack: expected text"),
-        ("hosts: {a: {workspace: w}}", "'w' is not a whole path; begin it with / or ~/"),
-        ("hosts: {a: {address: 'me@b'}}", "'me@b' has more than the host; put that under 'user'"),
-        ("hosts: {a: {address: '-oX'}}", "'-oX' is no host name or address"),
+        ("hosts: {a: {workspace: w}}", "'w' is not an absolute path; begin it with / or ~/"),
+        ("hosts: {a: {address: 'me@b'}}", "'me@b' is more than the host; move the rest to 'user'"),
+        ("hosts: {a: {address: '-oX'}}", "'-oX' is not a host name or address"),
         ("hosts: {'a/b': }", "1:9 hosts.a/b: 'a/b' cannot name a host"),
-        ("hosts: {a: {jump: 'b c'}}", "'b c' is no host name or address; write [user@]host[:port]"),
+        (
+            "hosts: {a: {jump: 'b c'}}",
+            "'b c' is not a host name or address; write [user@]host[:port]",
+        ),
         ("hosts: {a: {jump: a}}", "1:19 hosts.a.jump: reaches the host through itself: a → a"),
         ("hosts: {a: {jump: b}, b: {jump: a}}", "through itself: a → b → a"),
-        ("hosts: {a: {interface: 'eth 0'}}", "'eth 0' is no interface's name"),
+        ("hosts: {a: {interface: 'eth 0'}}", "'eth 0' is not the name of a network interface"),
         ("hosts: [a, b]", "1:8 hosts: expected a mapping of keys to values, found a list"),
         ("hosts: {1: }", "a key has to be text; put '1' in quotes"),
     ],
@@ -154,18 +157,18 @@ def test_this_machine_by_any_name_is_one(entry):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("", "is no host name"),
-        ("a b", "is no host name"),
-        ("a:b", "is no host name"),
-        ("-oProxyCommand=x", "is no host name"),
-        ("@a", "no proper user"),
-        ("a b@c", "no proper user"),
-        ("a:", "ends in :, which is no port"),
+        ("", "is not a host name"),
+        ("a b", "is not a host name"),
+        ("a:b", "is not a host name"),
+        ("-oProxyCommand=x", "is not a host name"),
+        ("@a", "no valid user"),
+        ("a b@c", "no valid user"),
+        ("a:", "ends in :, which is not a port"),
         ("a:0", "ends in :0"),
         ("a:65536", "ends in :65536"),
-        ("[a]:22", "a is no IPv6 address"),
-        ("1:2:3", "1:2:3 is no IPv6 address"),
-        ("a@b@c", "is no host name"),
+        ("[a]:22", "a is not an IPv6 address"),
+        ("1:2:3", "1:2:3 is not an IPv6 address"),
+        ("a@b@c", "is not a host name"),
     ],
 )
 def test_what_is_no_host(entry, said):
@@ -176,7 +179,7 @@ def test_what_is_no_host(entry, said):
 @pytest.mark.parametrize("text", ["a", "u@a", "u@a:1", "a:1", "fd00::2", "[fd00::2]:1"])
 def test_a_host_is_written_as_it_is_read(text):
     assert str(address.parse(text)) == text
-    assert isinstance(address.parse(text), Written)
+    assert isinstance(address.parse(text), HostAddress)
 
 
 @pytest.mark.parametrize(

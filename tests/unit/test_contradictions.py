@@ -73,7 +73,7 @@ VLLM_BENCH = {
     ),
     "a key that comes twice": (
         lambda text: text.replace("{", '{"completed": 4, ', 1),
-        "the key 'completed' stands twice",
+        "has the key 'completed' twice",
     ),
     "lists in lists in lists": (
         lambda text: text.replace('"errors": [', '"errors": [' + "[" * 100_000, 1),
@@ -162,10 +162,10 @@ AISBENCH_PERFORMANCE = {
     "no duration": ("words.json", total("Benchmark Duration", None), "Benchmark Duration is None"),
     "a negative latency": ("words.csv", lambda t: t.replace("5.8 ms", "-5.8 ms"), "is -5.8 ms"),
     "a median above its p99": ("words.csv", lambda t: t.replace("5.3 ms", "99.0 ms"), "its p99"),
-    "a request twice": (".jsonl", row_with(id=1), "the request 1 is there 2 times"),
-    "tokens in words": (".jsonl", row_with(output_tokens="5"), "brought no token"),
-    "a truth for tokens": (".jsonl", row_with(output_tokens=True), "brought no token"),
-    "a key twice": (".jsonl", lambda t: t.replace("{", '{"id": 0, ', 1), "'id' stands twice"),
+    "a request twice": (".jsonl", row_with(id=1), "the request 1 occurs 2 times"),
+    "tokens in words": (".jsonl", row_with(output_tokens="5"), "got no token"),
+    "a truth for tokens": (".jsonl", row_with(output_tokens=True), "got no token"),
+    "a key twice": (".jsonl", lambda t: t.replace("{", '{"id": 0, ', 1), "has the key 'id' twice"),
 }
 
 
@@ -187,13 +187,17 @@ def detail(index: str, value: object) -> Callable[[str], str]:
 
 
 AISBENCH_ACCURACY = {
-    "an item twice": (".jsonl", row_with(id=1), "the prediction 1 is there 2 times"),
+    "an item twice": (".jsonl", row_with(id=1), "the prediction 1 occurs 2 times"),
     "an item without a mark": ("words.json", detail("0", None), "1 of 4 items were not scored"),
     "a mark that is none": ("words.json", detail("0", "yes"), "1 of 4 items were not scored"),
     "another score": (".csv", lambda t: t.replace("75.00", "80.00"), "80 %, but 3 of 4"),
-    "a score below zero": (".csv", lambda t: t.replace("75.00", "-75.00"), "'-75.00' where"),
-    "a score in a Python's writing": (".csv", lambda t: t.replace("75.00", "7_5"), "'7_5' where"),
-    "an endless score": (".csv", lambda t: t.replace("75.00", "1e999"), "'1e999' where"),
+    "a score below zero": (".csv", lambda t: t.replace("75.00", "-75.00"), "'-75.00', expected"),
+    "a score in a Python's writing": (
+        ".csv",
+        lambda t: t.replace("75.00", "7_5"),
+        "'7_5', expected",
+    ),
+    "an endless score": (".csv", lambda t: t.replace("75.00", "1e999"), "'1e999', expected"),
     "a score of many digits": (".csv", lambda t: t.replace("75.00", "9" * 5000), "score"),
 }
 
@@ -254,7 +258,7 @@ def test_what_is_expected_of_an_answer_is_what_is_sent(
 # lm-eval: 4 samples, 3 of them right.
 
 LM_EVAL = {
-    "a sample twice": (".jsonl", row_with(doc_id=1), "the sample 1 is there 2 times"),
+    "a sample twice": (".jsonl", row_with(doc_id=1), "the sample 1 occurs 2 times"),
     "half a point": (".jsonl", row_with(exact_match=0.5), "1 of 4 samples have no score of 0 or 1"),
     "no point": (".jsonl", row_with(exact_match=None), "1 of 4 samples have no score"),
     "a point below zero": (".jsonl", row_with(exact_match=-1), "1 of 4 samples have no score"),

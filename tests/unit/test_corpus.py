@@ -59,4 +59,4 @@ def test_what_servers_know_of_their_own_is_in_the_table(path):
     except CaseError:
         return
     table = {one.name for one in VARIABLES}
-    assert {name for case in cases for node in case.nodes for name in node.known} <= table
+    assert {name for case in cases for node in case.nodes for name in node.variables} <= table

@@ -124,11 +124,11 @@ def test_a_router_that_the_case_chooses(entry, found):
 @pytest.mark.parametrize(
     ("servers", "keys", "said"),
     [
-        ([HEAD], {"router": "{kind: script}"}, "router: needs to know who prefills and who"),
+        ([HEAD], {"router": "{kind: script}"}, "router: needs prefill and decode servers"),
         (
             [HEAD, HEAD],
             {"router": "{host: 2}", "apart": ("[0]", "[1]")},
-            "router.host: there is no host 2; they count from 0 to 1",
+            "router.host: there is no host 2; indices are 0 to 1",
         ),
         ([HEAD], {"router": "{kind: command}"}, "router.command: missing"),
         (
@@ -145,7 +145,7 @@ def test_a_router_that_the_case_chooses(entry, found):
         (
             [HEAD, WORKER],
             {"apart": ("[0]", "[1]")},
-            "decoder_host_index: names only servers that are --headless",
+            "decoder_host_index: names only --headless servers",
         ),
         (["serve $LOCAL_I"], {}, "deployment[0].server_cmd: unknown variable $LOCAL_I; did you "),
         (["serve ${NODE_1_IP}"], {}, "unknown variable $NODE_1_IP; did you mean $NODE_0_IP?"),
@@ -172,17 +172,25 @@ def test_known_variables(command):
         (
             [HEAD, HEAD],
             {"apart": ("[0]", "[1]", "enabled: false")},
-            ["disaggregated_prefill.enabled: false means off here"],
+            ["disaggregated_prefill.enabled: false means off"],
         ),
-        (["serve --port 8004"], {}, ["deployment[0].server_cmd: listens on 8004, as its command"]),
-        (["serve"], {}, ["listens on 8000, as vLLM does unasked, and is asked there, not on 8080"]),
+        (
+            ["serve --port 8004"],
+            {},
+            ["deployment[0].server_cmd: listens on 8004 (from its command"],
+        ),
+        (
+            ["serve"],
+            {},
+            ["listens on 8000 (vLLM's default), which is used instead of SERVER_PORT (8080)"],
+        ),
         (["serve --port 8000"], {"env": ""}, []),
         (
             ["serve --port 8000", "serve --port 8080"],
             {"env": "", "apart": ("[0]", "[1]")},
             ["deployment[0].server_cmd: listens on 8000"],
         ),
-        (["serve --port 1"], {"env": "", "server_port": "2"}, ["listens on 1, as its command"]),
+        (["serve --port 1"], {"env": "", "server_port": "2"}, ["listens on 1 (from its command"]),
         ([HEAD, WORKER.replace("$SERVER_PORT", "9")], {}, []),
         ([(HEAD, "headless: true")], {}, ["headless: true, but its command line starts an API"]),
         (
@@ -194,7 +202,7 @@ def test_known_variables(command):
         (
             [HEAD, WORKER, HEAD],
             {"apart": ("[0, 1]", "[2]")},
-            ["prefiller_host_index[1]: server-1 is --headless: it answers no requests"],
+            ["prefiller_host_index[1]: server-1 is --headless: the router sends it no requests"],
         ),
         (
             [HEAD, WORKER, HEAD],
@@ -205,17 +213,17 @@ def test_known_variables(command):
         (
             [HEAD, HEAD, HEAD],
             {"apart": ("[0]", "[1]")},
-            ["deployment[2]: answers requests, but neither prefills nor decodes"],
+            ["deployment[2]: is in neither list"],
         ),
         (
             [HEAD, HEAD],
             {"apart": ("[0]", "[1]", "ranktable_path: /x")},
-            ["disaggregated_prefill.ranktable_path: no rank table is made any more"],
+            ["disaggregated_prefill.ranktable_path: has no effect, vLLM needs no rank table"],
         ),
         (
             [HEAD],
             {"special_dependencies": "{transformers: '5.2.0'}"},
-            ["special_dependencies: left to the hosts"],
+            ["special_dependencies: not installed"],
         ),
         (
             [HEAD],
@@ -238,5 +246,5 @@ def test_a_warning_stands_at_its_line():
 
 def test_server_port_stands_for_the_variable_where_the_environment_has_none():
     case = case_of(HEAD, (HEAD, "server_port: 3"), env="", server_port="2")
-    assert [node.known for node in case.nodes] == [{"SERVER_PORT": "2"}, {"SERVER_PORT": "3"}]
+    assert [node.variables for node in case.nodes] == [{"SERVER_PORT": "2"}, {"SERVER_PORT": "3"}]
     assert case.warnings == ()

@@ -10,7 +10,7 @@ from ci.case.load import parse
 from ci.check.lint import examine
 from ci.doctor.needs import devices_on
 from ci.plan.build import build
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text
 from ci.vllm.command_line import has, json_option, number
 from ci.vllm.devices import SIZES, VISIBLE, devices_of, indices, uses_ray, visible
@@ -109,7 +109,7 @@ def test_how_many_devices_a_host_has_to_have(text, count):
 )
 def test_the_picture(text, words):
     (case,) = parse(deployed({"CUDA_VISIBLE_DEVICES": text}), "c.yaml")
-    assert words in as_text(build(case, made_up_site(case)))
+    assert words in as_text(build(case, made_up_inputs(case)))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_picture(text, words):
 )
 def test_what_the_doctor_looks_for(text, count, chosen):
     (case,) = parse(deployed({"CUDA_VISIBLE_DEVICES": text}), "c.yaml")
-    plan = build(case, made_up_site(case))
+    plan = build(case, made_up_inputs(case))
     needed = devices_on(plan, plan.leader, None, "")
     assert (needed.count, needed.chosen) == (count, chosen)
 

@@ -39,8 +39,8 @@ def plan_of(*processes, hosts=("a", "b"), preparations=(), device="cpu", npu_per
             for n, name in enumerate(hosts, 1)
         ),
         preparations=preparations,
+        servers=every,
         processes=every,
-        everything=every,
     )
 
 

@@ -15,9 +15,9 @@ from ci.documents import source
 from ci.errors import CaseError
 from ci.inventory.target import Target
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host
-from ci.plan.servers import server
-from ci.plan.site import Site
+from ci.plan.servers import plan_server
 
 CORPUS = os.environ.get("CASE_CORPUS")
 NEEDS_CORPUS = pytest.mark.skipif(
@@ -143,7 +143,7 @@ def test_one_node_a_rank():
     assert case.warnings == ()
     assert (case.name, case.model, case.hosts) == ("c", "some/model", ("a", "b", "c"))
     last = case.nodes[-1]
-    assert last.known == {
+    assert last.variables == {
         "PORT_START": "7300",
         "PORT": "7301",
         "DP_SIZE": "4",
@@ -164,7 +164,7 @@ def test_one_node_a_rank():
     assert last.env["FLAG"] == "2"
     assert case.nodes[0].env["FLAG"] == "True"
     assert last.argv[-2:] == ("--max-model-len", "4096")
-    assert last.at == (VALID[: VALID.index("- node_index: 2\n    envs")].count("\n") + 1, 5)
+    assert last.position == (VALID[: VALID.index("- node_index: 2\n    envs")].count("\n") + 1, 5)
 
 
 def test_the_router_is_the_proxy_on_host_0():
@@ -208,7 +208,7 @@ WRONG = {
     ),
     "no rank": (("dp_size: 2", "dp_size: 0"), "config[0].dp_size", "at least 1"),
     "no devices": (("tp_size: 4", "tp_size: -1"), "config[0].tp_size", "at least 1"),
-    "devices": (("tp_size: 4", "tp_size: 5"), "config[0].dp_size_local", "take 10, but npu_per"),
+    "devices": (("tp_size: 4", "tp_size: 5"), "config[0].dp_size_local", "need 10, but npu_per"),
     "far too many": (("tp_size: 4", "tp_size: 1024\n    cp_size: 9"), "config[0]", "more devices"),
     "no port": (("port_start: 7100", "port_start: 0"), "config[0].port_start", "more than 0"),
     "last port": (("port_start: 7100", "port_start: 65535"), "config[0].port_start", "above 65535"),
@@ -263,7 +263,7 @@ WRONG = {
     "two groups at one address": (
         ("dp_address: b", "dp_address: ${NODE_0_IP}"),
         "config[2].dp_address",
-        "which does prefill while this one does decode",
+        "with role prefill, but the role here is decode",
     ),
     "no such host": (("${NODE_1_IP}", "${NODE_3_IP}"), "config[1].dp_address", "NODE_3_IP"),
     "rpc among ranks": (
@@ -271,8 +271,8 @@ WRONG = {
         "config[0].dp_rpc_port",
         "7101 is the port of a rank on host 0",
     ),
-    "router among ranks": (("7100", "1998"), "config[0].port_start", "1999, which is that of the"),
-    "router is rpc": (("12321", "1999"), "config[0].dp_rpc_port", "that of the router on host 0"),
+    "router among ranks": (("7100", "1998"), "config[0].port_start", "1999, which is used by the"),
+    "router is rpc": (("12321", "1999"), "config[0].dp_rpc_port", "used by the router on host 0"),
     "type": (("disaggregated_prefill", "disagregated_prefill"), "routing.type", "did you mean"),
     "no group": (("    prefiller: [0]\n", ""), "routing.groups.prefiller", "names no host"),
     "empty group": (("prefiller: [0]", "prefiller: []"), "routing.groups.prefiller", "no host"),
@@ -283,7 +283,7 @@ WRONG = {
         "no such group",
     ),
     "out of range": (("[1, 2]", "[1, 3]"), "routing.groups.decoder[1]", "there is no host 3"),
-    "twice": (("[1, 2]", "[1, 2, 0]"), "routing.groups.decoder[2]", "in 'prefiller' already"),
+    "twice": (("[1, 2]", "[1, 2, 0]"), "routing.groups.decoder[2]", "already in 'prefiller'"),
     "in no group": (("[1, 2]", "[1]"), "routing.groups", "host 2 is in no group"),
     "unknown variable": (("${DP_RANK}", "${DP_RNAK}"), "words[5]", "unknown variable $DP_RNAK"),
     "unknown in env": (("FLAG: 2", "FLAG: $FLOG"), "env_decode.FLAG", "unknown variable $FLOG"),
@@ -294,7 +294,7 @@ WRONG = {
     "two in one": (
         ("--max-model-len\n  - 4096", "--max-model-len 4096"),
         "words[16]",
-        "write them as two items",
+        "write them as two list items",
     ),
     "the command": (("  - --port", "  - vllm\n  - --port"), "words[0]", "begin with an option"),
     "no JSON": (('"kv_both"}', '"kv_both"'), "words[15]", "is not JSON"),
@@ -323,7 +323,7 @@ def test_everything_wrong_at_once_in_file_order():
     places = [(problem.line, problem.column) for problem in caught.value.problems]
     assert places == sorted(places)
     said = str(caught.value)
-    parts = "num_nodes is 4", "no host 7", "take 18", "rank 1 runs on config[1]", "$NOTHING"
+    parts = "num_nodes is 4", "no host 7", "need 18", "rank 1 runs on config[1]", "$NOTHING"
     assert [part for part in parts if part not in said] == []
 
 
@@ -332,20 +332,20 @@ EXTRA = (
     '"kv_connector_extra_config": {"decode": {"tp_size": 8, "dp_size": 4}}}]}}'
 )
 ODD = {
-    "tensor parallel": (("${TP_SIZE}", "4"), "--tensor-parallel-size is 4, but config says 2"),
+    "tensor parallel": (("${TP_SIZE}", "4"), "--tensor-parallel-size is 4, but config has 2"),
     "size missing": (
         ("  - --pipeline-parallel-size\n  - ${PP_SIZE}\n", ""),
-        "--pipeline-parallel-size is missing, though config says 2",
+        "--pipeline-parallel-size is missing, but config has 2",
     ),
-    "port of its own": (("$SERVER_PORT", "${DP_RANK}1"), "--port is 01, but config says 7100"),
-    "devices": (("${VISIBLE_DEVICES}", "0,1"), "would take the same devices"),
-    "role": (("kv_both", "kv_consumer"), "kv_role is kv_consumer, but routing makes host 0"),
+    "port of its own": (("$SERVER_PORT", "${DP_RANK}1"), "--port is 01, but config has 7100"),
+    "devices": (("${VISIBLE_DEVICES}", "0,1"), "would use the same devices"),
+    "role": (("kv_both", "kv_consumer"), "kv_role is kv_consumer, but routing gives host 0"),
     "sizes": (
         (
             '"kv_both"}',
             EXTRA,
         ),
-        "says tp_size 8 of decode, but config has 2 there",
+        "has tp_size 8 for decode, but config has 2",
     ),
     "unused": (("words: &words", "env_more: {A: 1}\nwords: &words"), "nothing uses these"),
 }
@@ -387,7 +387,7 @@ def test_a_variable_of_the_environment_with_the_name_of_a_rank_s():
         ("SERVER_PORT: ${PORT}", "SERVER_PORT: ${PORT}\n  PORT: 1${PORT}\n  MODEL: other"),
         ("- 4096", "- ${PORT}-$PORT-${MODEL}-$MODEL"),
     )
-    process = server(case_of(text), site_of(3), case_of(text).nodes[1])
+    process = plan_server(case_of(text), site_of(3), case_of(text).nodes[1])
     assert process.env["PORT"] == "17101"
     assert process.port == 7101
     assert process.argv[-1] == "7101-17101-some/model-other"
@@ -396,7 +396,7 @@ def test_a_variable_of_the_environment_with_the_name_of_a_rank_s():
 
 def site_of(count):
     names = [f"n{at}" for at in range(count)]
-    return Site(
+    return PlanInputs(
         targets=tuple(Target(name, name) for name in names),
         hosts=tuple(Host(name, f"10.0.0.{at}", "eth0", "/w") for at, name in enumerate(names)),
         serving={},
@@ -482,7 +482,7 @@ def test_a_file_of_the_field(path, request):
     site = site_of(case.num_hosts)
     addresses = [host.address for host in site.hosts]
     theirs = list(ranks_by_the_runner(document, addresses))
-    ours = [server(case, site, node) for node in case.nodes]
+    ours = [plan_server(case, site, node) for node in case.nodes]
     assert len(ours) == sum(entry["dp_size_local"] for entry in document["config"])
     for process, (role, host, env, argv) in zip(ours, theirs, strict=True):
         assert process.role == {"prefiller": "prefill", "decoder": "decode"}[role]

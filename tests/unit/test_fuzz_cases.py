@@ -15,7 +15,7 @@ from ci.check.show import shown
 from ci.errors import CaseError, UserError
 from ci.paths import CASES
 from ci.plan.build import build
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text, as_values
 
 CORPUS = os.environ.get("CASE_CORPUS")
@@ -208,7 +208,7 @@ def loaded(data):
 
 def planned(case):
     try:
-        return build(case, made_up_site(case))
+        return build(case, made_up_inputs(case))
     except UserError:
         return None
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from ci.case.load import load
-from ci.plan.addresses import located
+from ci.plan.addresses import with_addresses
 from ci.plan.build import build
 from ci.report.plan.picture import WIDTH
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Options, survey
+from ci.resolve import Selection, resolve
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOLDENS = Path(__file__).resolve().parent / "goldens"
@@ -47,7 +47,7 @@ def plan_of(case, folder):
         if local
         else {"cluster": str(folder / "cluster.yaml")}
     )
-    return build(case, located(survey(case, Options(case.path, **where)), FACTS))
+    return build(case, with_addresses(resolve(case, Selection(case.path, **where)), FACTS))
 
 
 def rewrite():

@@ -50,7 +50,7 @@ def test_the_operators_own_vllm_may_have_other_packages_beside_it():
 
 
 def test_the_doctor_reports_what_is_there_already():
-    plan = Values(hosts=(), everything=(), preparations=())
+    plan = Values(hosts=(), processes=(), preparations=())
     listed = {"a": {"e": ONE}, "b": {"e": TWO}}
     found = findings_of(plan, {}, silent={}, pairs=(), targets={}, installed=listed)
     assert [one.subject for one in found] == ["environment e"]
@@ -69,7 +69,7 @@ def test_the_doctor_reports_what_is_there_already():
 def test_which_vllm_a_host_uses(argv, env, own):
     made = Values(host="a", kind="environment", name="vllm-1", path="/w/envs/vllm-1")
     process = Values(host="a", argv=argv, env=env)
-    plan = Values(preparations=(made,), everything=(process,))
+    plan = Values(preparations=(made,), processes=(process,))
     assert _own(plan, "a") == own
     assert _own(plan, "b") == {}
     assert _made(plan, "a") == {"vllm-1": "/w/envs/vllm-1"}

@@ -202,7 +202,7 @@ def assert_same_plan(plan, found):
             files = {path: filled(text) for path, text in item["files"].items()}
             started[item["name"]] = (host.name, tuple(map(filled, item["argv"])), env, files)
     assert started == {
-        one.name: (one.host, one.argv, dict(one.env), dict(one.files)) for one in plan.everything
+        one.name: (one.host, one.argv, dict(one.env), dict(one.files)) for one in plan.processes
     }
 
 

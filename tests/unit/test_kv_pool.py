@@ -9,8 +9,8 @@ from ci.documents import source
 from ci.errors import CaseError
 from ci.inventory.target import Target
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host
-from ci.plan.site import Site
 
 HEAD = """\
 model: m
@@ -56,7 +56,7 @@ def case_of(pool):
 
 def plan_of(pool):
     names = ("a", "b")
-    site = Site(
+    site = PlanInputs(
         targets=tuple(Target(name, name) for name in names),
         hosts=tuple(Host(name, f"10.0.0.{at}", "eth0", "/w") for at, name in enumerate(names)),
         serving={},
@@ -77,7 +77,7 @@ def test_mooncake():
     assert given["--eviction_ratio"] == "0.1"
     assert given["--default_kv_lease_ttl"] == "11000"
     assert master.env["LD_LIBRARY_PATH"].endswith("/site-packages:$LD_LIBRARY_PATH")
-    for process in plan.processes:
+    for process in plan.servers:
         folder = process.env["MOONCAKE_CONFIG_PATH"].removesuffix("/mooncake.json")
         assert folder.endswith(process.name)
         assert process.env["MOONCAKE_MASTER"] == "10.0.0.0:50088"
@@ -104,7 +104,7 @@ def test_memcache():
         "ock.mmc.meta_service_url = tcp://10.0.0.0:5000\n"
         "ock.mmc.meta_service.config_store_url = tcp://10.0.0.0:6000\n"
     }
-    decoder = plan.processes[-1]
+    decoder = plan.servers[-1]
     assert decoder.env["MMC_LOCAL_CONFIG_PATH"].endswith(f"/{decoder.name}/mmc-local.conf")
     assert decoder.files == {
         "mmc-local.conf": "ock.mmc.log_level = info\n"
@@ -120,10 +120,10 @@ WRONG = {
     "type": (MOONCAKE, "Mooncake", "moon_cake", "kv_pool.type: expected 'mooncake' or 'memcache'"),
     "no port": (MOONCAKE, "  master_port: 50088\n", "", "kv_pool.master_port: missing; mooncake"),
     "range": (MOONCAKE, "50088", "70000", "kv_pool.master_port: 70000 is out of range"),
-    "same": (MOONCAKE, "50089", "50088", "kv_pool.metrics_port: 50088 is master_port too"),
-    "a rank's": (MOONCAKE, "50088", "7101", "take 7101, which is that of kv_pool.master_port"),
-    "rpc": (MOONCAKE, "50089", "7000", "7000 is that of kv_pool.metrics_port on host 0"),
-    "the router's": (MEMCACHE, "5000", "1999", "meta_service_port: 1999 is that of the router"),
+    "same": (MOONCAKE, "50089", "50088", "kv_pool.metrics_port: 50088 is also master_port"),
+    "a rank's": (MOONCAKE, "50088", "7101", "include 7101, which is used by kv_pool.master_port"),
+    "rpc": (MOONCAKE, "50089", "7000", "7000 is used by kv_pool.metrics_port on host 0"),
+    "the router's": (MEMCACHE, "5000", "1999", "meta_service_port: 1999 is the router's port"),
     "of the other": (
         MOONCAKE,
         "master_port: 50088",
@@ -132,10 +132,10 @@ WRONG = {
     ),
     "misspelt": (MEMCACHE, "meta_service", "meta_servise", "did you mean 'meta_service_port'?"),
     "no config": (MOONCAKE, MOONCAKE[MOONCAKE.index("  config") :], "", "kv_pool.config: missing"),
-    "one side": (MEMCACHE, "    meta:", "    mata:", "kv_pool.config.meta: has to be there"),
+    "one side": (MEMCACHE, "    meta:", "    mata:", "kv_pool.config.meta: expected a mapping"),
     "stranger": (MEMCACHE, "    meta:", "    mata:", "kv_pool.config.mata: unknown key"),
     "nested": (MEMCACHE, "256", "[256]", "kv_pool.config.local.world: expected text or a number"),
-    "lines": (MEMCACHE, "256", '"2\\n5"', "kv_pool.config.local.world: has to be one line"),
+    "lines": (MEMCACHE, "256", '"2\\n5"', "kv_pool.config.local.world: expected one line"),
     "date": (MOONCAKE, "ascend", "2026-01-01", "kv_pool.config.protocol: expected text or a"),
     "no figure": (MOONCAKE, "1.5", ".nan", "kv_pool.config.size: expected text or a number"),
     "variable": (MOONCAKE, "LOCAL_IP", "LOCAL_PI", "local_hostname: unknown variable $LOCAL_PI"),

@@ -54,7 +54,7 @@ def first_row(**values: object) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("ending", "change", "problem"),
     [
-        (".json", None, "left no out/*/results"),
+        (".json", None, "wrote no out/*/results"),
         (".json", lambda t: t[:-5], "is not JSON"),
         (".json", with_value("n-samples", TASK, "effective", value=3), "3 items were scored"),
         (".json", with_value("n-samples", TASK, "effective", value="4"), "not a number"),
@@ -67,14 +67,14 @@ def first_row(**values: object) -> Callable[[str], str]:
             "not a number",
         ),
         (".json", with_value("results", TASK, "exact_match,answer", value=0.5), "50 %, but 3 of 4"),
-        (".jsonl", None, "left no out/*/samples"),
-        (".jsonl", lambda t: "\n".join(t.splitlines()[1:]), "3 samples were kept where 4"),
-        (".jsonl", lambda _: "", "0 samples were kept"),
+        (".jsonl", None, "wrote no out/*/samples"),
+        (".jsonl", lambda t: "\n".join(t.splitlines()[1:]), "3 samples were written, expected 4"),
+        (".jsonl", lambda _: "", "0 samples were written"),
         (".jsonl", lambda t: t[:-5], "is not JSON"),
         (".jsonl", first_row(resps=[[""]]), "1 of 4 responses are empty"),
         (".jsonl", first_row(resps=[[None]]), "1 of 4 responses are empty"),
         (".jsonl", first_row(resps=[]), "1 of 4 responses are empty"),
-        (".jsonl", first_row(exact_match=None), "but 2 of 4 items are right"),
+        (".jsonl", first_row(exact_match=None), "but 2 of 4 items are correct"),
     ],
 )
 def test_an_incomplete_run_is_a_problem(

@@ -12,7 +12,7 @@ from ci.case.load import parse
 from ci.plan.build import build
 from ci.plan.model import Preparation
 from ci.plan.names import process_names, recipe_name
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 from ci.remote.names import INPUTS, LEASE, LONGEST, is_name
 from ci.report.plan.text import as_text
 
@@ -87,7 +87,7 @@ def planned(**more):
         "benchmarks": dict.fromkeys(BENCHMARKS, entry | more),
     }
     (case,) = parse(json.dumps(document, ensure_ascii=False).encode(), "c.yaml")
-    site = made_up_site(case)
+    site = made_up_inputs(case)
     path = "/w/envs/aisbench"
     site.tools["aisbench"] = Preparation(
         "aisbench", site.hosts[0].name, "environment", path, "f", {}
@@ -97,7 +97,7 @@ def planned(**more):
 
 def test_every_process_of_a_plan_has_a_name_of_its_own():
     plan = planned()
-    names = [process.name for process in plan.everything]
+    names = [process.name for process in plan.processes]
     names += [item.process for item in plan.evaluations]
     names += [recipe_name(item.kind, item.name) for item in plan.preparations]
     assert len(names) == len(set(names)) == 3 + len(BENCHMARKS) + 1

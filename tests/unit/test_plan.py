@@ -12,10 +12,10 @@ from ci.case.variables import VARIABLES, expand, expand_env, names
 from ci.errors import UserError
 from ci.inventory.target import Target
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host, Preparation
-from ci.plan.on_paper import made_up_site
-from ci.plan.servers import known_on
-from ci.plan.site import Site
+from ci.plan.on_paper import made_up_inputs
+from ci.plan.servers import host_variables
 from ci.report.plan.text import as_text, as_values
 from ci.tools.model import Dataset
 
@@ -60,7 +60,7 @@ def plan_of(
         "model": {"localhost": MODEL},
         "datasets": {"d": DATASET},
     }
-    return build(parse(text.encode(), "c.yaml")[0], Site(**(settings | site)))
+    return build(parse(text.encode(), "c.yaml")[0], PlanInputs(**(settings | site)))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_environment_is_the_cases_own_with_the_hosts_network_and_the_environment
 
 def test_without_an_environment_of_ours_the_hosts_vllm_is_taken():
     plan = plan_of("vllm serve /m/x", serving={}, model={})
-    assert plan.processes[0].argv[0] == "vllm"
-    assert "PATH" not in plan.processes[0].env
+    assert plan.servers[0].argv[0] == "vllm"
+    assert "PATH" not in plan.servers[0].env
     assert [item.name for item in plan.preparations] == ["aisbench"]
 
 
@@ -226,7 +226,7 @@ def test_every_variable_that_servers_have_is_in_the_table_and_the_other_way_roun
     case = parse(
         CASE.format(command="x", model="m", tool="aisbench", conf="x", more="").encode(), "c"
     )
-    known = known_on(case[0], made_up_site(case[0]), 0, "p")
+    known = host_variables(case[0], made_up_inputs(case[0]), 0, "p")
     assert set(known) == names(1)
     table = {one.name.replace("<i>", "0") for one in VARIABLES}
     assert set(known) < table

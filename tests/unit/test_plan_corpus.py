@@ -17,17 +17,17 @@ import yaml
 from ci.case.load import load
 from ci.errors import UserError
 from ci.plan.build import build
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 from ci.vllm.command_line import option, parallel
 
 CORPUS = os.environ.get("CASE_CORPUS")
 FOLDERS = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")
 # File → a part of the reason. Only true defects.
-DEFECTS = {
-    # Its worker lacks --data-parallel-rpc-port, so that it asks at 29550 for a head that listens
-    # on 13389; the field mended it later.
-    "seed_era/history_last/config/GLM5_1-W8A8-A3-dual-nodes.yaml": "server-0 at one head together "
-    "compute 1 of them",
+ERRORS = {
+    # Its worker lacks --data-parallel-rpc-port, so it connects to 29550, but the head listens
+    # on 13389; vllm-ascend corrected it later.
+    "seed_era/history_last/config/GLM5_1-W8A8-A3-dual-nodes.yaml": r"of one head \(server-0\) have "
+    "only 1 in total",
 }
 PROXY = "examples/disaggregated_prefill_v1/load_balance_proxy_server_example.py"
 # What the plan adds: vLLM's own address, and the interface of GPUs' collectives.
@@ -97,8 +97,8 @@ def proxy_of(document, addresses, argvs):
 @pytest.mark.parametrize("path", files())
 def test_plans_as_the_fields_own_runner(path, request):
     [case] = load(path)
-    site = made_up_site(case)
-    if reason := DEFECTS.get(request.node.callspec.id):
+    site = made_up_inputs(case)
+    if reason := ERRORS.get(request.node.callspec.id):
         with pytest.raises(UserError, match=reason):
             build(case, site)
         return
@@ -107,8 +107,8 @@ def test_plans_as_the_fields_own_runner(path, request):
     addresses = [host.address for host in site.hosts]
     envs = [env_of(document, at, addresses, "eth0") for at in range(case.num_hosts)]
     argvs = [argv_of(document, at, env) for at, env in enumerate(envs)]
-    assert [process.argv for process in plan.processes] == argvs
-    for process, env in zip(plan.processes, envs, strict=True):
+    assert [process.argv for process in plan.servers] == argvs
+    for process, env in zip(plan.servers, envs, strict=True):
         assert {k: v for k, v in process.env.items() if k not in OURS - env.keys()} == env
         assert process.headless == ("--headless" in process.argv)
     proxy = proxy_of(document, addresses, argvs)
@@ -122,16 +122,16 @@ def test_plans_as_the_fields_own_runner(path, request):
 
 @pytest.mark.parametrize("path", files())
 def test_what_answers_is_asked_where_it_listens(path, request):
-    if request.node.callspec.id in DEFECTS:
+    if request.node.callspec.id in ERRORS:
         return
     [case] = load(path)
-    plan = build(case, made_up_site(case))
-    for process in plan.processes:
+    plan = build(case, made_up_inputs(case))
+    for process in plan.servers:
         listens = option(process.argv, "--port")
         if not process.headless:
             assert process.health_url.endswith(f":{listens}/health")
             assert int(listens) in process.ports
-    heads = [process for process in plan.processes if not process.headless]
+    heads = [process for process in plan.servers if not process.headless]
     share = parallel(heads[0].argv)
     if plan.router is None:
         assert len(heads) == 1

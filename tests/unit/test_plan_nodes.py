@@ -10,8 +10,8 @@ from ci.case.load import parse
 from ci.errors import UserError
 from ci.inventory.target import Target
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host, Preparation
-from ci.plan.site import Site
 from ci.report.plan.text import as_text, as_values
 from ci.tools.model import Dataset
 from ci.vllm.command_line import option
@@ -48,7 +48,7 @@ def site_of(count, *, names=None, interface="eth0", **more):
         "model": {},
         "datasets": {},
     }
-    return Site(**(settings | more))
+    return PlanInputs(**(settings | more))
 
 
 def plan_of(*commands, names=None, interface="eth0", site=None, **keys):
@@ -58,7 +58,7 @@ def plan_of(*commands, names=None, interface="eth0", site=None, **keys):
 
 def test_a_head_and_a_headless_worker():
     plan = plan_of(HEAD, WORKER)
-    head, worker = plan.processes
+    head, worker = plan.servers
     assert (head.host, head.headless, head.ports) == ("n0", False, (8080, 13389))
     assert (worker.host, worker.headless, worker.ports) == ("n1", True, ())
     assert (head.health_url, worker.health_url) == ("http://10.0.0.1:8080/health", None)
@@ -71,8 +71,8 @@ def test_a_head_and_a_headless_worker():
 def test_the_head_may_come_later():
     plan = plan_of((WORKER, {"master_index": 1}), (HEAD, {"master_index": 1}))
     assert (plan.leader, plan.endpoint.host) == ("n1", "10.0.0.2")
-    assert option(plan.processes[0].argv, "--data-parallel-address") == "10.0.0.2"
-    assert [process.ports for process in plan.processes] == [(), (8080, 13389)]
+    assert option(plan.servers[0].argv, "--data-parallel-address") == "10.0.0.2"
+    assert [process.ports for process in plan.servers] == [(), (8080, 13389)]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_head_may_come_later():
 )
 def test_variables_of_each_node(variable, values):
     plan = plan_of(f"serve {variable}", f"serve {variable}")
-    assert tuple(process.argv[1] for process in plan.processes) == values
+    assert tuple(process.argv[1] for process in plan.servers) == values
 
 
 def test_the_hosts_network_wins_as_in_the_fields_own_runner():
@@ -103,14 +103,14 @@ def test_the_hosts_network_wins_as_in_the_fields_own_runner():
 
 def test_an_interface_that_no_host_was_asked_for_stands_as_such():
     plan = plan_of(HEAD, WORKER, interface="")
-    assert plan.processes[1].env["HCCL_SOCKET_IFNAME"] == "<interface of n1>"
+    assert plan.servers[1].env["HCCL_SOCKET_IFNAME"] == "<interface of n1>"
     assert "interface asked of the host" in as_text(plan)
 
 
 def test_several_nodes_on_one_host_are_one_host():
     plan = plan_of(HEAD, WORKER, names=["n0", "n0"])
     assert [host.name for host in plan.hosts] == ["n0"]
-    assert {process.host for process in plan.processes} == {"n0"}
+    assert {process.host for process in plan.servers} == {"n0"}
 
 
 def test_environment_and_model_are_made_on_every_host_once_and_tools_where_they_run():
@@ -167,7 +167,7 @@ def test_a_head_without_a_port_for_its_ranks_takes_vllms_own():
         HEAD.replace("--data-parallel-rpc-port 13389", ""),
         WORKER.replace("--data-parallel-rpc-port 13389", ""),
     )
-    assert plan.processes[0].ports == (8080, 29550)
+    assert plan.servers[0].ports == (8080, 29550)
 
 
 @pytest.mark.parametrize(
@@ -192,17 +192,17 @@ def test_ranks_behind_the_endpoint(commands, ranks):
     ("commands", "names", "words"),
     [
         (["serve --port 9", "serve --port 9"], ["n0", "n0"],
-         "server-1 and server-0 both take port 9 of n0"),
-        (["serve --port 9", "serve --port 8 --grpc-port 9"], ["n0", "n0"], "both take port 9"),
+         "server-1 and server-0 both use port 9 of n0"),
+        (["serve --port 9", "serve --port 8 --grpc-port 9"], ["n0", "n0"], "both use port 9"),
         ([HEAD, WORKER.replace("-size 2", "-size 4")], None,
-         "server-1 has --data-parallel-size 4, but server-0 at the same head has 2"),
+         "server-1 has --data-parallel-size 4, but server-0 with the same head has 2"),
         ([HEAD, WORKER.replace("rank 1", "rank 0")], None,
-         "server-1 and server-0 both compute data-parallel rank 0"),
+         "server-1 and server-0 both have data-parallel rank 0"),
         ([HEAD, WORKER.replace("rank 1", "rank 2")], None,
-         "server-1 computes data-parallel ranks 2, but --data-parallel-size is 2"),
+         "server-1 has data-parallel ranks 2, but --data-parallel-size is 2"),
         ([HEAD.replace("size 2", "size 4"), WORKER.replace("size 2", "size 4")], None,
-         "is 4, but server-0, server-1 at one head together compute 2 of them"),
-        ([HEAD, WORKER.replace("13389", "13390")], None, "server-0 at one head together compute 1"),
+         "is 4, but the servers of one head (server-0, server-1) have only 2"),
+        ([HEAD, WORKER.replace("13389", "13390")], None, "of one head (server-0) have only 1"),
         ([WORKER, HEAD], None, "reports to 10.0.0.1, where every server is --headless"),
         ([WORKER], None, "every server is --headless"),
         (["serve --data-parallel-rpc-port 70000"], None, "--data-parallel-rpc-port 70000 is not"),
@@ -240,14 +240,14 @@ def test_what_fits_on_one_host(commands):
 )
 def test_a_server_is_asked_where_it_listens(bound, url):
     plan = plan_of(f"serve --port 9 {bound}")
-    assert (plan.endpoint.url, plan.processes[0].health_url) == (url, f"{url}/health")
+    assert (plan.endpoint.url, plan.servers[0].health_url) == (url, f"{url}/health")
 
 
 def test_hosts_without_a_case_are_planned_as_such():
     case = case_of("serve").model_copy(update={"nodes": (), "num_hosts": 0})
     plan = build(case, site_of(2))
     assert [host.name for host in plan.hosts] == ["n0", "n1"]
-    assert (plan.processes, plan.preparations, plan.evaluations) == ((), (), ())
+    assert (plan.servers, plan.preparations, plan.evaluations) == ((), (), ())
 
 
 def test_the_text_says_of_each_node_where_it_runs_and_what_it_does():

@@ -11,7 +11,7 @@ from ci.case.model import Service
 from ci.errors import UserError
 from ci.plan.build import build
 from ci.plan.model import Preparation
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 
 CASE = """\
 test_name: t
@@ -46,7 +46,7 @@ def case_of(router="", **changes):
 
 def plan_of(router="", site=None, **changes):
     case = case_of(router, **changes)
-    return build(case, replace(made_up_site(case), **(site or {})))
+    return build(case, replace(made_up_inputs(case), **(site or {})))
 
 
 def made(name, host, path):
@@ -94,14 +94,14 @@ def test_a_policy_of_the_cases_own_is_the_only_one():
 
 def test_the_router_is_the_endpoint_and_starts_last():
     plan = plan_of("{port: 9, host: 1}")
-    assert [one.name for one in plan.everything] == ["server-0", "server-1", "server-2", "router"]
+    assert [one.name for one in plan.processes] == ["server-0", "server-1", "server-2", "router"]
     assert (plan.router.role, plan.router.node, plan.router.ports) == ("router", 1, (9,))
     assert plan.router.health_url == f"http://{AT[1]}:9/healthcheck"
     assert (plan.endpoint.url, plan.endpoint.model) == (f"http://{AT[1]}:9", "m")
     assert (plan.leader, plan.ranks) == ("host-1", None)
     assert plan.router.env["TOKEN"] == "x"  # noqa: S105 - made up
     assert plan.router.env["HCCL_IF_IP"] == AT[1]
-    assert [process.role for process in plan.processes] == ["prefill", "prefill", "decode"]
+    assert [process.role for process in plan.servers] == ["prefill", "prefill", "decode"]
 
 
 def test_vllm_router_runs_from_an_environment_of_its_own():
@@ -123,10 +123,10 @@ def test_a_script_runs_from_the_serving_environment_of_its_host():
 @pytest.mark.parametrize(
     ("router", "changes", "said"),
     [
-        ("{port: 8080}", {}, "router and server-0 both take port 8080 of host-0"),
-        ("{port: 8001, host: 1}", {}, "router and server-1 both take port 8001 of host-1"),
-        ("{port: 50050, host: 1}", {"services": (STORE,)}, "router and kv-store both take port"),
-        ("", {"services": (STORE.model_copy(update={"ports": (8001,)}),)}, "kv-store both take"),
+        ("{port: 8080}", {}, "router and server-0 both use port 8080 of host-0"),
+        ("{port: 8001, host: 1}", {}, "router and server-1 both use port 8001 of host-1"),
+        ("{port: 50050, host: 1}", {"services": (STORE,)}, "router and kv-store both use port"),
+        ("", {"services": (STORE.model_copy(update={"ports": (8001,)}),)}, "kv-store both use"),
         ("", {"services": (STORE.model_copy(update={"argv": ("x", "$Y")}),)}, "variable $Y"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_service_starts_first_and_every_server_knows_of_it():
     plan = plan_of(services=(STORE,))
     (store,) = plan.services
     folder = "~/.cache/lamplighter/.lamplighter/<run>/inputs"
-    assert plan.everything[0] is store
+    assert plan.processes[0] is store
     assert (store.host, store.role, store.headless, store.health_url) == (
         *("host-1", "service", True, None),
     )
@@ -149,7 +149,7 @@ def test_a_service_starts_first_and_every_server_knows_of_it():
     assert store.env == {"LD_LIBRARY_PATH": "/opt/store:$LD_LIBRARY_PATH"}
     assert (store.ports, store.port) == ((50050, 50051), 50051)
     assert store.files == {"store.conf": f"at {AT[1]}"}
-    for at, server in enumerate(plan.processes):
+    for at, server in enumerate(plan.servers):
         assert server.env["STORE_CONF"] == f"{folder}/{server.name}/client.json"
         assert server.files == {
             "client.json": f'{{"here": "{AT[at]}", "store": "{AT[1]}:50051"}}',
@@ -160,4 +160,4 @@ def test_a_router_without_anything_to_send_to_is_refused():
     case = case_of()
     nodes = tuple(node.model_copy(update={"role": "mixed"}) for node in case.nodes)
     with pytest.raises(UserError, match="no prefill server answers requests"):
-        build(case.model_copy(update={"nodes": nodes}), made_up_site(case))
+        build(case.model_copy(update={"nodes": nodes}), made_up_inputs(case))

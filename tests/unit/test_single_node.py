@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.case.load import parse
-from ci.case.model import Asked, Comparison
+from ci.case.model import Comparison, SmokeRequest
 from ci.case.single_node import reader as single_node
 from ci.errors import CaseError
 from ci.plan.build import build
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PORTS = ("SERVER_PORT", "ENCODE_PORT", "PD_PORT", "PROXY_PORT")
@@ -124,18 +124,22 @@ def test_every_test_case_is_a_case():
         "FLAG": "True",
         "NAME": "x",
     }
-    assert (node.where, node.at) == ("test_cases[0]", (19, 5))
+    assert (node.key_path, node.position) == ("test_cases[0]", (19, 5))
     assert [bench.name for bench in one.benchmarks] == ["cold", "warm"]
     assert one.warnings == ()
     assert (plain.name, plain.device, plain.npu_per_node) == ("plain", "cpu", 0)
     assert plain.nodes[0].argv[2:] == ("org/other", "--port", "8004", "--name", "a b")
-    assert (plain.ready_timeout_s, plain.asked, plain.benchmarks) == (60, Asked(), ())
+    assert (plain.ready_timeout_s, plain.smoke_request, plain.benchmarks) == (
+        60,
+        SmokeRequest(),
+        (),
+    )
 
 
 def test_what_is_asked_and_compared():
     one, _ = cases_of(ONE)
     arguments = {"max_tokens": 32, "chat_template_kwargs": {"enable_thinking": True}}
-    assert one.asked == Asked(prompts=("Hello", "Bye"), arguments=arguments)
+    assert one.smoke_request == SmokeRequest(prompts=("Hello", "Bye"), arguments=arguments)
     assert one.comparisons == (
         Comparison(metric="ttft_average", target="warm", baseline="cold", ratio=0.5, operator="<"),
     )
@@ -156,7 +160,7 @@ def test_encode_and_decode_servers_behind_a_proxy():
     assert encode.argv[:4] == ("vllm", "serve", "--port", "$ENCODE_PORT")
     assert [node.env["ASCEND_RT_VISIBLE_DEVICES"] for node in case.nodes] == ["0", "1,2"]
     assert (case.npu_per_node, decode.env["PD_PORT"], decode.env["X"]) == (3, "8002", "1")
-    assert (decode.where, decode.at) == ("test_cases[0].epd_server_cmds[1]", (8, 9))
+    assert (decode.key_path, decode.position) == ("test_cases[0].epd_server_cmds[1]", (8, 9))
     router = case.router
     assert (router.kind, router.port, router.health_path) == ("command", 8003, "/health")
     assert router.argv == (
@@ -170,7 +174,7 @@ def test_encode_and_decode_servers_behind_a_proxy():
 
 def test_requests_go_through_the_proxy_where_it_listens():
     [case] = cases_of(EPD)
-    plan = build(case, made_up_site(case))
+    plan = build(case, made_up_inputs(case))
     assert plan.endpoint.url == "http://127.0.0.1:8003"
     assert plan.router.health_url == "http://127.0.0.1:8003/health"
 
@@ -240,7 +244,7 @@ BAD = {
     "name twice": (
         ONE,
         [("name: plain", "name: a model-one")],
-        (41, 11, "test_cases[1].name", "is the name of test_cases[0] already"),
+        (41, 11, "test_cases[1].name", "is already the name of test_cases[0]"),
     ),
     "no name": (
         ONE,
@@ -275,7 +279,7 @@ BAD = {
     "no port in the environment": (
         ONE,
         [("SERVER_PORT: DEFAULT_PORT", "SERVER_PORT: DEFAULTPORT")],
-        (2, 3, "test_cases[0].envs.SERVER_PORT", "is no port; write one from 1 to 65535"),
+        (2, 3, "test_cases[0].envs.SERVER_PORT", "is not a port; write 1 to 65535"),
     ),
     "far too many devices": (
         ONE,
@@ -300,12 +304,12 @@ BAD = {
     "one port twice": (
         EPD,
         [('"${PD_PORT}"', "$PROXY_PORT")],
-        (9, 5, "test_cases[0].epd_proxy_args", "port 8003 is taken by another of them"),
+        (9, 5, "test_cases[0].epd_proxy_args", "port 8003 is used by another server or the proxy"),
     ),
     "port of an unknown variable": (
         EPD,
         [("--port $PROXY_PORT", "--port $PORT")],
-        (9, 5, "test_cases[0].epd_proxy_args", "--port $PORT: the case's envs have no such"),
+        (9, 5, "test_cases[0].epd_proxy_args", "--port $PORT: the case's envs do not define this"),
     ),
     "store without a port": (
         EPD,
@@ -393,12 +397,12 @@ ODD = {
     "own port": (
         ONE,
         ("--name", "--other"),
-        ("test_cases[1].server_cmd", "the server answers at 8004"),
+        ("test_cases[1].server_cmd", "the server listens on 8004"),
     ),
     "port left open that nothing takes": (
         ONE,
         ("--port 8004", "--x"),
-        ("test_cases[1].server_cmd", "the server answers at 8000"),
+        ("test_cases[1].server_cmd", "the server listens on 8000"),
     ),
     "variable that no shell can set": (
         ONE,
@@ -569,8 +573,8 @@ def test_starts_what_the_fields_own_runner_starts(path, request):
             # Ports that neither the file nor a command names are left out.
             assert {key: env[key] for key in ours} == ours
             assert env.keys() - ours.keys() <= set(PORTS)
-        planned = build(case, made_up_site(case))
-        for process, (argv, _) in zip(planned.processes, servers, strict=True):
+        planned = build(case, made_up_inputs(case))
+        for process, (argv, _) in zip(planned.servers, servers, strict=True):
             named = [re.sub(r"<(\w+_PORT)>", r"$\1", word) for word in argv]
             assert list(process.argv) == [substituted(word, process.env) for word in named]
         assert (case.router is None) == (proxy is None)

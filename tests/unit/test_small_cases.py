@@ -15,9 +15,9 @@ from ci.errors import CaseError, UserError
 from ci.k8s import render as k8s
 from ci.k8s.options import Options as K8sOptions
 from ci.plan.build import build
-from ci.plan.on_paper import made_up_site
+from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Options, survey
+from ci.resolve import Selection, resolve
 
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "100"))
 PATIENT = settings(
@@ -177,14 +177,14 @@ def look(document):
 
 
 def planned(case):
-    plan = build(case, made_up_site(case))
+    plan = build(case, made_up_inputs(case))
     for host in ("", *(one.name for one in plan.hosts)):
         assert as_text(plan, host)
         assert as_values(plan, host)
 
 
 def surveyed(case):
-    build(case, survey(case, Options("c.yaml", local=True, device="cpu")))
+    build(case, resolve(case, Selection("c.yaml", local=True, device="cpu")))
 
 
 def rendered(case):

@@ -119,7 +119,7 @@ DAMAGED = {
     "a list": ("[]", "expected an object"),
     "a number": ("1", "expected an object"),
     "of something else": ('{"name": "x"}', "`schema: 2`"),
-    "a key twice": (edited()[:-1] + ', "outcome": "pass"}', "'outcome' stands twice"),
+    "a key twice": (edited()[:-1] + ', "outcome": "pass"}', "has the key 'outcome' twice"),
     "too deep": ("[" * 100_000, "is damaged"),
     "a huge number": ('{"schema": 2, "pid": ' + "9" * 5000 + "}", "is damaged"),
     "without a key": (edited().replace('"case": "local", ', "", 1), "case: Field required"),

@@ -102,14 +102,26 @@ def test_one_of_them_is_chosen_by_a_part_of_its_name(tmp_path):
         ("sweep: {tp: [{pre-fill: 1}]}", "sweep.tp[0].pre-fill: cannot name a value"),
         ("sweep: {tp: [{label: x}]}", "8:14: sweep.tp[0]: names no value"),
         ("sweep: {block: [/a]}", "sweep.block[0]: 'block/a' cannot be part of a case's name"),
-        ("sweep: {block: [64, '64']}", "8:21: sweep.block[1]: makes a second case called block64"),
-        ("sweep: {tp: [{a: 1}, {b: 1}]}", "8:22: sweep.tp[1]: has other names than the first"),
-        ("sweep: {tp: [{a: 1}, 1]}", "8:22: sweep.tp[1]: has other names than the first"),
+        (
+            "sweep: {block: [64, '64']}",
+            "8:21: sweep.block[1]: has the same label as another value, block64",
+        ),
+        (
+            "sweep: {tp: [{a: 1}, {b: 1}]}",
+            "8:22: sweep.tp[1]: expected the names of the axis's first value",
+        ),
+        (
+            "sweep: {tp: [{a: 1}, 1]}",
+            "8:22: sweep.tp[1]: expected the names of the axis's first value",
+        ),
         ("sweep: {block: ['${MODEL}']}", "sweep.block[0]: refers to a variable"),
         (f"sweep: {{block: ['{'x' * 201}']}}", "sweep.block[0]: longer than 200 characters"),
-        (f"sweep: {{block: {list(range(65))}}}", "8:1: sweep: makes 65 cases; 64 are the most"),
-        ("sweep: {a: [1], b: [2]}", "8:9: sweep.a: nothing uses it; write ${sweep.a}"),
-        ("sweep: {tp: [{prefil: 1}]}", "sweep.tp[0].prefil: nothing uses it"),
+        (
+            f"sweep: {{block: {list(range(65))}}}",
+            "8:1: sweep: makes 65 cases, more than the 64 allowed",
+        ),
+        ("sweep: {a: [1], b: [2]}", "8:9: sweep.a: not used; write ${sweep.a}"),
+        ("sweep: {tp: [{prefil: 1}]}", "sweep.tp[0].prefil: not used"),
         (
             "sweep: {block: [1], tp: [{prefil: 1, decode: 2}]}",
             "unknown ${sweep.tp.prefill}; did you mean ${sweep.tp.prefil}? There are: block, tp",
@@ -124,7 +136,7 @@ def test_two_combinations_of_one_name_are_refused():
     body = "deployment: [{server_cmd: 'serve ${sweep.x.v} ${sweep.y.v}'}]\n"
     x, y = "[{label: a, v: 1}, {label: a-b, v: 2}]", "[{label: b-c, v: 1}, {label: c, v: 2}]"
     (problem,) = refused(f"sweep: {{x: {x}, y: {y}}}", body)
-    assert "c.yaml:6:1: sweep: two combinations are called a-b-c" in problem
+    assert "c.yaml:6:1: sweep: two combinations have the name a-b-c" in problem
 
 
 @pytest.mark.parametrize("reference", ["${sweep.nothing}", "${sweep}", "${sweep[0]}", "${sweep.}"])

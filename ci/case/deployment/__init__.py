@@ -1,1 +1,1 @@
-"""The dialect of multi-node files whose servers stand under `deployment`."""
+"""Read multi-node case files with one server per host under `deployment`."""

@@ -1,6 +1,6 @@
-"""The `deployment` dialect: one server command per host. Source → Case, pure.
+"""Read the `deployment` dialect: one server command per host. Pure.
 
-Beyond the field's own keys it knows `vllm`, `device`, `ready_timeout_s`, `router` and, per
+Besides vllm-ascend's own keys it has `vllm`, `device`, `ready_timeout_s`, `router` and, per
 benchmark, `tool` and `deadline_s`; these are this project's additions.
 """
 
@@ -15,15 +15,14 @@ from pydantic import Field, ValidationError
 from ci.case import disaggregation
 from ci.case.benchmark import Benchmark, Entry
 from ci.case.command_line import CommandLine
-from ci.case.deployment.contradictions import contradictions
-from ci.case.deployment.warnings import defects_of, oddities
-from ci.case.disaggregation import RouterEntry, Separation
+from ci.case.deployment import validate, validate_case
+from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.model import Case, Device, Node
 from ci.case.options import unread
 from ci.documents.anchors import split
+from ci.documents.messages import problems
 from ci.documents.strict import Strict
 from ci.documents.values import BenchmarkName, Env, Host, Index, Port, Version, in_file_order
-from ci.documents.wording import problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Server(Strict):
-    """One entry of `deployment`: what runs on one host."""
+    """One entry of `deployment`: the server of one host."""
 
     server_cmd: CommandLine = Field(
         description="it is the command line that serves on this host",
@@ -61,7 +60,7 @@ class Deployment(Strict):
     server_port: Port | None = None
     env_common: Env | None = None
     special_dependencies: dict[str, str] | None = None
-    disaggregated_prefill: Separation | None = None
+    disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
     deployment: list[Server] = Field(description="it lists one server per host")
     benchmarks: dict[BenchmarkName, Entry | None] | None = None
@@ -71,7 +70,7 @@ SECTIONS: dict[str, type[Strict]] = {
     "": Deployment,
     "deployment": Server,
     "benchmarks": Entry,
-    "disaggregated_prefill": Separation,
+    "disaggregated_prefill": Disaggregation,
     "router": RouterEntry,
 }
 
@@ -83,17 +82,17 @@ def read(source: Source) -> Case:
         CaseError: with every problem found, in file order.
     """
     values, unused = split(source, Deployment.model_fields)
-    defects = contradictions(source)
+    found = validate.errors(source)
     try:
         document = Deployment.model_validate(values)
     except ValidationError as error:
-        defects += problems(error.errors(include_url=False), source, SECTIONS)
-    if defects:
-        raise CaseError(in_file_order(defects))
+        found += problems(error.errors(include_url=False), source, SECTIONS)
+    if found:
+        raise CaseError(in_file_order(found))
     case = _case(document, source)
-    if defects := list(defects_of(case, source)):
-        raise CaseError(in_file_order(defects))
-    warnings = [*unused, *oddities(case, source), *unread(source, ("benchmarks",))]
+    if found := list(validate_case.errors(case, source)):
+        raise CaseError(in_file_order(found))
+    warnings = [*unused, *validate_case.warnings(case, source), *unread(source, ("benchmarks",))]
     return case.model_copy(update={"warnings": in_file_order(warnings)})
 
 
@@ -122,39 +121,42 @@ def _case(document: Deployment, source: Source) -> Case:
 
 
 def _nodes(document: Deployment, source: Source) -> tuple[Node, ...]:
-    apart = _separated(document)
+    separate = _disaggregation(document)
     commands = [tuple(shlex.split(server.server_cmd)) for server in document.deployment]
-    # Whether a server is headless is its command line's say, not the key's.
+    # The command line decides whether a server is headless, not the key `headless`.
     headless = ["--headless" in argv for argv in commands]
     roles: Sequence[Role] = ["mixed" for _ in commands]
     masters = [0] * len(commands)
-    if apart:
-        roles = disaggregation.roles(apart, headless)
-        masters = [disaggregation.master(at, apart, roles, headless) for at in range(len(commands))]
+    if separate:
+        roles = disaggregation.roles(separate, headless)
+        masters = [
+            disaggregation.master(index, separate, roles, headless)
+            for index in range(len(commands))
+        ]
     nodes = []
-    for at, server in enumerate(document.deployment):
-        place = source.values["deployment", at]
-        given = server.server_port or document.server_port
+    for index, server in enumerate(document.deployment):
+        position = source.values["deployment", index]
+        port = server.server_port or document.server_port
         node = Node(
-            name=f"server-{at}",
-            host=at,
-            argv=commands[at],
+            name=f"server-{index}",
+            host=index,
+            argv=commands[index],
             env=_env(server, document, source),
-            headless=headless[at],
-            role=roles[at],
-            master=masters[at] if server.master_index is None else server.master_index,
-            known={"SERVER_PORT": str(given)} if given else {},
-            where=f"deployment[{at}]",
-            at=(place.line, place.column),
+            headless=headless[index],
+            role=roles[index],
+            master=masters[index] if server.master_index is None else server.master_index,
+            variables={"SERVER_PORT": str(port)} if port else {},
+            key_path=f"deployment[{index}]",
+            position=(position.line, position.column),
         )
         nodes.append(node)
     return tuple(nodes)
 
 
 def _env(server: Server, document: Deployment, source: Source) -> dict[str, str]:
-    """A server's environment: `env_common` and its own.
+    """Return a server's environment: `env_common` and its own variables.
 
-    Where servers merge `env_common` by its anchor, one that does not means to go without.
+    If any server merges `env_common` by its anchor, the others get only their own variables.
     """
     common = document.env_common or {}
     own = server.envs or server.env_extend
@@ -168,14 +170,14 @@ def _env(server: Server, document: Deployment, source: Source) -> dict[str, str]
     return dict(own) if anchored else common | own
 
 
-def _separated(document: Deployment) -> Separation | None:
-    apart = document.disaggregated_prefill
-    return apart if apart and apart.enabled and apart.model_fields_set else None
+def _disaggregation(document: Deployment) -> Disaggregation | None:
+    section = document.disaggregated_prefill
+    return section if section and section.enabled and section.model_fields_set else None
 
 
 def _router(document: Deployment, nodes: Sequence[Node]) -> Router | None:
-    """The router that the file asks for, or that separated prefill and decode need."""
-    if not document.router and not _separated(document):
+    """Return the router of the file, or the default one if prefill and decode are separate."""
+    if not document.router and not _disaggregation(document):
         return None
     host = document.router.host if document.router else 0
     taken = {port for node in nodes if node.host == host for port in _numbers(node)}
@@ -183,6 +185,6 @@ def _router(document: Deployment, nodes: Sequence[Node]) -> Router | None:
 
 
 def _numbers(node: Node) -> set[int]:
-    """Whatever a server's command line and environment say that could be a port."""
+    """Return all numbers in a server's command line and environment that could be ports."""
     words = [part for word in (*node.argv, *node.env.values()) for part in word.split("=")]
     return {int(word) for word in words if word.isdecimal() and len(word) < 6}  # noqa: PLR2004

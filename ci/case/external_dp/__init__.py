@@ -1,1 +1,1 @@
-"""The dialect of files with `templates` and `routing`: data parallelism that a router balances."""
+"""Read case files with `templates` and `routing`: data-parallel ranks behind a router."""

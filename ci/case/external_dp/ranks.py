@@ -1,4 +1,4 @@
-"""The `config` of an `external_dp` file: its nodes, their data-parallel ranks and ports. Pure."""
+"""Define `config` of an `external_dp` file: the ranks and ports of every host. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ci.documents.address import MAX_PORT
 from ci.documents.strict import Strict
-from ci.documents.values import Index, Port, Size, defect
+from ci.documents.values import Index, Port, Size, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ci.documents.source import Source
     from ci.errors import Problem
 
-_MOST_DEVICES = 1024
+_MAX_DEVICES = 1024
 _GROUP = " of its group"
-_ALIKE = ("dp_size", "dp_rpc_port", "tp_size", "cp_size", "sp_size", "pp_size")
+_SAME_IN_GROUP = ("dp_size", "dp_rpc_port", "tp_size", "cp_size", "sp_size", "pp_size")
 
 
-class Member(Strict):
+class HostRanks(Strict):
     """One entry of `config`: the ranks of one host."""
 
     node_index: Index | None = None
@@ -39,33 +39,33 @@ class Member(Strict):
 
     @model_validator(mode="after")
     def _not_too_large(self) -> Self:
-        if self.dp_size_local * self.devices_per_rank > _MOST_DEVICES:
-            raise defect("its sizes multiply to more devices than any host has; lower them")
+        if self.dp_size_local * self.devices_per_rank > _MAX_DEVICES:
+            raise invalid("its sizes need more devices than any host has; lower them")
         return self
 
     @property
     def devices_per_rank(self) -> int:
-        """How many devices one rank takes."""
+        """Return the number of devices of one rank."""
         return self.tp_size * self.cp_size * self.sp_size * self.pp_size
 
     @property
     def ranks(self) -> range:
-        """The ranks of this host, as the group counts them."""
+        """Return the ranks of this host, by their numbers in the group."""
         return range(self.dp_rank_start, self.dp_rank_start + self.dp_size_local)
 
     @property
     def ports(self) -> range:
-        """Where the ranks of this host answer."""
+        """Return the API ports of this host's ranks."""
         return range(self.port_start, self.port_start + self.dp_size_local)
 
 
-def known(member: Member, index: int, local_rank: int) -> dict[str, str]:
-    """The variables of one rank.
+def rank_variables(member: HostRanks, index: int, local_rank: int) -> dict[str, str]:
+    """Return the variables of one rank.
 
     Args:
-        member: its entry.
-        index: the entry's position, which is its host's.
-        local_rank: counts from 0 on each host.
+        member: its host's entry.
+        index: index of the entry and of its host.
+        local_rank: the rank's number on its host, from 0.
     """
     first = local_rank * member.devices_per_rank
     devices = range(first, first + member.devices_per_rank)
@@ -90,7 +90,7 @@ def known(member: Member, index: int, local_rank: int) -> dict[str, str]:
 
 
 def head_of(address: str, index: int, hosts: Sequence[str]) -> int | str:
-    """The index of the host that an entry's `dp_address` names, the address where it is none's."""
+    """Return the index of the host with this `dp_address`; the address itself if there is none."""
     name = re.sub(r"^\$(?:\{(\w+)\}|(\w+))$", r"\1\2", address)
     if node := re.fullmatch(r"NODE_(\d{1,6})_IP", name):
         return int(node[1])
@@ -99,8 +99,8 @@ def head_of(address: str, index: int, hosts: Sequence[str]) -> int | str:
     return hosts.index(address) if address in hosts else address
 
 
-def at_head(member: Member, index: int, hosts: Sequence[str]) -> Member:
-    """Write an entry's `dp_address` as that of a host of the case, where it is one's."""
+def with_head_variable(member: HostRanks, index: int, hosts: Sequence[str]) -> HostRanks:
+    """Replace an entry's `dp_address` by the variable of the host that it names, if any."""
     head = head_of(member.dp_address, index, hosts)
     if not isinstance(head, int):
         return member
@@ -108,10 +108,10 @@ def at_head(member: Member, index: int, hosts: Sequence[str]) -> Member:
 
 
 def groups(
-    members: Mapping[int, Member], hosts: Sequence[str]
-) -> dict[int | str, dict[int, Member]]:
-    """Sort the entries with several ranks into groups that share a `dp_address`."""
-    by_head: dict[int | str, dict[int, Member]] = {}
+    members: Mapping[int, HostRanks], hosts: Sequence[str]
+) -> dict[int | str, dict[int, HostRanks]]:
+    """Group the entries of several ranks by their `dp_address`."""
+    by_head: dict[int | str, dict[int, HostRanks]] = {}
     for index, member in members.items():
         if member.dp_size > 1:
             head = head_of(member.dp_address, index, hosts)
@@ -119,27 +119,29 @@ def groups(
     return by_head
 
 
-def sizes(members: Mapping[int, Member], devices: int | None, source: Source) -> Iterator[Problem]:
-    """Report what is wrong with an entry on its own.
+def size_errors(
+    members: Mapping[int, HostRanks], devices: int | None, source: Source
+) -> Iterator[Problem]:
+    """Report entries suffix sizes are impossible by themselves.
 
     Args:
-        members: position → entry, of those that are sound.
-        devices: how many a host has; 0 for CPU, None where the file does not tell.
-        source: where everything stands.
+        members: index → entry, of the valid entries.
+        devices: devices of a host; 0 for CPU, None if unknown.
+        source: the file.
     """
     for index, member in members.items():
         path = ("config", index)
         taken = member.dp_size_local * member.devices_per_rank
         if devices and taken > devices:
             message = (
-                f"{member.dp_size_local} ranks of {member.devices_per_rank} devices take {taken}, "
+                f"{member.dp_size_local} ranks of {member.devices_per_rank} devices need {taken}, "
                 f"but npu_per_node is {devices}; lower dp_size_local or the parallel sizes"
             )
             yield source.at_key((*path, "dp_size_local"), message)
         if member.ranks.stop > member.dp_size:
             message = (
                 f"{_ranks(member.ranks.start, member.ranks.stop)} here, but dp_size is "
-                f"{member.dp_size}, so that the last is {member.dp_size - 1}"
+                f"{member.dp_size}, so the last rank is {member.dp_size - 1}"
             )
             yield source.at_key((*path, "dp_rank_start"), message)
         if member.ports[-1] > MAX_PORT:
@@ -147,22 +149,24 @@ def sizes(members: Mapping[int, Member], devices: int | None, source: Source) ->
             yield source.at_value((*path, "port_start"), message)
 
 
-def agreement(group: Mapping[int, Member], source: Source) -> Iterator[Problem]:
-    """Report where the entries of one group differ in what has to be alike."""
+def group_errors(group: Mapping[int, HostRanks], source: Source) -> Iterator[Problem]:
+    """Report entries of one group that have different sizes or ports."""
     first, lead = next(iter(group.items()))
     for index, member in group.items():
-        for key in _ALIKE:
+        for key in _SAME_IN_GROUP:
             own, others = getattr(member, key), getattr(lead, key)
             if own != others:
                 message = (
-                    f"{own}, but config[{first}] of the same dp_address has {others}; they form "
-                    "one group and have to agree"
+                    f"{own}, but config[{first}] of the same dp_address has {others}; all entries "
+                    "of a group need the same value"
                 )
                 yield source.at_key(("config", index, key), message)
 
 
-def coverage(head: int | str, group: Mapping[int, Member], source: Source) -> Iterator[Problem]:
-    """Report ranks of a group that run twice or nowhere, and a rank 0 away from its address."""
+def coverage_errors(
+    head: int | str, group: Mapping[int, HostRanks], source: Source
+) -> Iterator[Problem]:
+    """Report ranks of a group on no host or on two, and an address that is not rank 0's."""
     size = max(member.dp_size for member in group.values())
     expected, before = 0, -1
     ordered = sorted(group.items(), key=lambda item: (item[1].dp_rank_start, item[0]))
@@ -172,7 +176,7 @@ def coverage(head: int | str, group: Mapping[int, Member], source: Source) -> It
             yield source.at_key(path, f"{_ranks(expected, start, _GROUP)} on no host")
         if start < expected:
             shared = _ranks(start, min(expected, start + member.dp_size_local))
-            yield source.at_key(path, f"{shared} on config[{before}] already; begin at {expected}")
+            yield source.at_key(path, f"{shared} on config[{before}] already; start at {expected}")
         expected, before = max(expected, start + member.dp_size_local), index
     if expected < size:
         message = f"{_ranks(expected, size, _GROUP)} on no host, but dp_size is {size}"
@@ -186,23 +190,23 @@ def coverage(head: int | str, group: Mapping[int, Member], source: Source) -> It
         yield source.at_value(("config", leader, "dp_address"), message)
 
 
-def clashes(
-    members: Mapping[int, Member],
-    by_head: Mapping[int | str, Mapping[int, Member]],
+def port_errors(
+    members: Mapping[int, HostRanks],
+    by_head: Mapping[int | str, Mapping[int, HostRanks]],
     taken: Mapping[tuple[int, int], str],
     source: Source,
 ) -> Iterator[Problem]:
-    """Report ports that two processes of one host would listen on.
+    """Report ports that two processes of one host use.
 
     Args:
-        members: position → entry.
-        by_head: see `groups`.
-        taken: host, port → what else listens there.
-        source: where everything stands.
+        members: index → entry.
+        by_head: from `groups`.
+        taken: host, port → name of another process with that port.
+        source: the file.
     """
     for (host, port), what in taken.items():
         if host in members and port in members[host].ports:
-            message = f"the ranks from here on would take {port}, which is that of {what}"
+            message = f"the ranks' ports from here on include {port}, which is used by {what}"
             yield source.at_value(("config", host, "port_start"), message)
     for head, group in by_head.items():
         if not isinstance(head, int) or head not in members:
@@ -210,11 +214,15 @@ def clashes(
         for index, member in group.items():
             path, port = ("config", index, "dp_rpc_port"), member.dp_rpc_port
             if port in members[head].ports:
-                yield source.at_value(path, f"{port} is the port of a rank on host {head}")
+                yield source.at_value(
+                    path, f"{port} is the port of a rank on host {head}; choose another"
+                )
             if other := taken.get((head, port)):
-                yield source.at_value(path, f"{port} is that of {other} on host {head}")
+                yield source.at_value(
+                    path, f"{port} is used by {other} on host {head}; choose another"
+                )
 
 
-def _ranks(start: int, end: int, whose: str = "") -> str:
-    one = end - start == 1
-    return f"rank {start}{whose} runs" if one else f"ranks {start} to {end - 1}{whose} run"
+def _ranks(start: int, end: int, suffix: str = "") -> str:
+    single = end - start == 1
+    return f"rank {start}{suffix} runs" if single else f"ranks {start} to {end - 1}{suffix} run"

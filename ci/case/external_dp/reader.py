@@ -1,6 +1,6 @@
-"""The `external_dp` dialect: one server per data-parallel rank, behind a router. Source → Case.
+"""Read the `external_dp` dialect: one server per data-parallel rank, behind a router. Pure.
 
-Beyond the field's own keys it knows `vllm`, `device`, `ready_timeout_s` and, per benchmark,
+Besides vllm-ascend's own keys it has `vllm`, `device`, `ready_timeout_s` and, per benchmark,
 `tool` and `deadline_s`; these are this project's additions.
 """
 
@@ -13,18 +13,17 @@ from pydantic import Field, ValidationError
 
 from ci.case import kv_pool, options
 from ci.case.benchmark import Benchmark, Entry
-from ci.case.external_dp import ranks, routing, template
-from ci.case.external_dp.contradictions import contradictions
-from ci.case.external_dp.ranks import Member
+from ci.case.external_dp import ranks, routing, template, validate
+from ci.case.external_dp.ranks import HostRanks
 from ci.case.external_dp.routing import Groups, Routing
 from ci.case.external_dp.substitute import replace_braced
-from ci.case.external_dp.template import Filled, Template
+from ci.case.external_dp.template import RenderedTemplate, Template
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case, Device, Node
 from ci.documents import anchors
+from ci.documents.messages import problems
 from ci.documents.strict import Strict
 from ci.documents.values import BenchmarkName, Host, Index, Size, Version, in_file_order
-from ci.documents.wording import problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class ExternalDp(Strict):
     special_dependencies: dict[str, str] | None = None
     routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
-    config: list[Member] = Field(description="it lists the ranks, ports and sizes of every host")
+    config: list[HostRanks] = Field(description="it lists the ranks, ports and sizes of every host")
     templates: list[Template] = Field(description="it lists the server arguments of every host")
     benchmarks: dict[BenchmarkName, Entry | None] | None = None
 
@@ -57,7 +56,7 @@ SECTIONS: dict[str, type[Strict]] = {
     "": ExternalDp,
     "routing": Routing,
     "routing.groups": Groups,
-    "config": Member,
+    "config": HostRanks,
     "templates": Template,
     "kv_pool": KvPool,
     "benchmarks": Entry,
@@ -71,27 +70,27 @@ def read(source: Source) -> Case:
         CaseError: with every problem found, in file order.
     """
     document, warnings = anchors.split(source, ExternalDp.model_fields)
-    defects = list(contradictions(document, source))
+    found = list(validate.errors(document, source))
     parsed: ExternalDp | None = None
     try:
         parsed = ExternalDp.model_validate(document)
     except ValidationError as error:
-        defects += problems(error.errors(include_url=False), source, SECTIONS)
-    if defects or parsed is None:
-        raise CaseError(in_file_order(defects))
+        found += problems(error.errors(include_url=False), source, SECTIONS)
+    if found or parsed is None:
+        raise CaseError(in_file_order(found))
     warnings += _warnings(parsed, source)
     return _case(parsed, source, in_file_order(warnings))
 
 
 def _warnings(document: ExternalDp, source: Source) -> Iterator[Problem]:
     roles = routing.roles(document.routing)
-    of_role: dict[str, list[Member]] = {
+    of_role: dict[str, list[HostRanks]] = {
         role: [document.config[index] for index in roles if roles[index] == role]
         for role in set(roles.values())
     }
-    for index, one in enumerate(document.templates):
-        filled = Filled(index, one, document.config[index], roles[index])
-        yield from template.warnings(filled, of_role, source)
+    for index, entry in enumerate(document.templates):
+        rendered = RenderedTemplate(index, entry, document.config[index], roles[index])
+        yield from template.warnings(rendered, of_role, source)
     yield from options.unread(source, ("benchmarks",))
 
 
@@ -123,29 +122,31 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
 
 def _nodes(document: ExternalDp, source: Source) -> Iterator[Node]:
     roles, hosts = routing.roles(document.routing), document.cluster_hosts or []
-    for index, (member, one) in enumerate(zip(document.config, document.templates, strict=True)):
-        place = source.values["templates", index]
+    for index, (member, entry) in enumerate(zip(document.config, document.templates, strict=True)):
+        position = source.values["templates", index]
         for local_rank in range(member.dp_size_local):
-            own = ranks.known(ranks.at_head(member, index, hosts), index, local_rank)
-            hidden = _hidden(own | {"MODEL": document.model}, one.envs, index)
-            words = [replace_braced(word, hidden) for word in one.server_cmd_template]
+            own = ranks.rank_variables(
+                ranks.with_head_variable(member, index, hosts), index, local_rank
+            )
+            redefined = _redefined(own | {"MODEL": document.model}, entry.envs, index)
+            words = [replace_braced(word, redefined) for word in entry.server_cmd_template]
             yield Node(
                 name=f"node-{index}-rank-{local_rank}",
                 host=index,
                 role=roles[index],
-                argv=("vllm", "serve", replace_braced("${MODEL}", hidden), *words),
-                env={key: replace_braced(value, hidden) for key, value in one.envs.items()},
+                argv=("vllm", "serve", replace_braced("${MODEL}", redefined), *words),
+                env={key: replace_braced(value, redefined) for key, value in entry.envs.items()},
                 headless="--headless" in words,
-                known=own,
-                where=f"templates[{index}]",
-                at=(place.line, place.column),
+                variables=own,
+                key_path=f"templates[{index}]",
+                position=(position.line, position.column),
             )
 
 
-def _hidden(own: dict[str, str], env: dict[str, str], index: int) -> dict[str, str]:
-    """The variables that an environment variable has the name of: `${X}` is the variable's.
+def _redefined(own: dict[str, str], env: dict[str, str], index: int) -> dict[str, str]:
+    """Return the variables that the environment redefines; for them `${X}` is the variable.
 
-    The field's runner keeps the two apart; elsewhere here the environment's would win.
+    vllm-ascend's runner does the same; in other dialects the environment's value is used.
     """
     addresses = {"LOCAL_IP": f"${{NODE_{index}_IP}}", "MASTER_IP": "${NODE_0_IP}"}
     return {key: value for key, value in (own | addresses).items() if key in env}

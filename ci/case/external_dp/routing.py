@@ -1,4 +1,4 @@
-"""`routing` of an `external_dp` file: which hosts prefill, which decode, and what stands before."""
+"""Define `routing` of an `external_dp` file: the roles of the hosts, and the router. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ci.documents.values import Index
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ci.case.external_dp.ranks import Member
+    from ci.case.external_dp.ranks import HostRanks
     from ci.case.model import Role
     from ci.documents.source import Source
     from ci.errors import Problem
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROUTER_HOST = 0
 ROUTER_PORT = 1999
 _HEALTH = "/healthcheck"
-# Served by versions of the field before July 2026.
+# In vllm-ascend before July 2026.
 _GENERIC = "examples/external_online_dp/dp_load_balance_proxy_server.py"
 _GROUPS = {"disaggregated_prefill": ("prefiller", "decoder"), "generic_dp": ("worker",)}
 _ROLES: Mapping[str, Role] = {"prefiller": "prefill", "decoder": "decode", "worker": "mixed"}
@@ -37,7 +37,7 @@ class Groups(Strict):
 
 
 class Routing(Strict):
-    """`routing`: how requests are spread."""
+    """`routing`: how requests are distributed."""
 
     type: Literal["disaggregated_prefill", "generic_dp"] = Field(
         description="it is disaggregated_prefill or generic_dp",
@@ -46,7 +46,7 @@ class Routing(Strict):
 
 
 def roles(routing: Routing) -> dict[int, Role]:
-    """Host → what it does."""
+    """Return host → role."""
     return {
         index: _ROLES[name]
         for name in _GROUPS[routing.type]
@@ -54,11 +54,11 @@ def roles(routing: Routing) -> dict[int, Role]:
     }
 
 
-def router(routing: Routing, members: Mapping[int, Member]) -> Router:
-    """What stands before the servers, on host 0.
+def router(routing: Routing, members: Mapping[int, HostRanks]) -> Router:
+    """Make the router in front of the servers, on host 0.
 
     Args:
-        routing: without `defects`.
+        routing: without `errors`.
         members: host → its ranks.
     """
     if routing.type == "disaggregated_prefill":
@@ -68,7 +68,7 @@ def router(routing: Routing, members: Mapping[int, Member]) -> Router:
             host=ROUTER_HOST,
             port=ROUTER_PORT,
             health_path=_HEALTH,
-            where="routing",
+            key_path="routing",
         )
     targets = [(index, port) for index, member in members.items() for port in member.ports]
     own = ("--host", f"${{NODE_{ROUTER_HOST}_IP}}", "--port", str(ROUTER_PORT))
@@ -82,17 +82,17 @@ def router(routing: Routing, members: Mapping[int, Member]) -> Router:
         host=ROUTER_HOST,
         port=ROUTER_PORT,
         health_path=_HEALTH,
-        where="routing",
+        key_path="routing",
     )
 
 
-def defects(routing: Routing, hosts: int, source: Source) -> Iterator[Problem]:
-    """Report empty groups, hosts of no group or of two, and hosts that are not there.
+def errors(routing: Routing, hosts: int, source: Source) -> Iterator[Problem]:
+    """Report empty groups, hosts in no group or in two, and unknown hosts.
 
     Args:
-        routing: whose keys are each of the right type.
-        hosts: how many entries `config` has; 0 leaves them unchecked.
-        source: where everything stands.
+        routing: with keys of the right types.
+        hosts: number of entries of `config`; 0 to skip checks of hosts.
+        source: the file.
     """
     seen: dict[int, str] = {}
     for name in Groups.model_fields:
@@ -100,18 +100,20 @@ def defects(routing: Routing, hosts: int, source: Source) -> Iterator[Problem]:
         if name not in _GROUPS[routing.type]:
             if indices is not None:
                 needed = " and ".join(_GROUPS[routing.type])
-                yield source.at_key(path, f"{routing.type} has no such group, it has {needed}")
+                yield source.at_key(
+                    path, f"{routing.type} has no such group, it has {needed}; remove it"
+                )
             continue
         if not indices:
             yield source.at_key(path, "names no host; give the index of at least one")
         for position, index in enumerate(indices or ()):
             if 0 < hosts <= index:
-                message = f"there is no host {index}; they count from 0 to {hosts - 1}"
+                message = f"there is no host {index}; indices are 0 to {hosts - 1}"
                 yield source.at_value((*path, position), message)
             elif index in seen:
-                message = f"host {index} is in {seen[index]!r} already; name it once"
+                message = f"host {index} is already in {seen[index]!r}; name it once"
                 yield source.at_value((*path, position), message)
             seen.setdefault(index, name)
     if lost := [str(index) for index in range(hosts) if index not in seen]:
-        message = f"host {', '.join(lost)} is in no group; every entry of config needs one"
+        message = f"host {', '.join(lost)} is in no group; add every host to a group"
         yield source.at_key(("routing", "groups"), message)

@@ -1,4 +1,4 @@
-"""What texts become once the variables that a dialect itself knows are put in. Pure."""
+"""Substitute variables that the dialect itself defines. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Mapping
 
-# Texts beyond these are left alone: they are no option's value, and could grow without end.
-_MOSTREFERENCES = 20
-_MOST_CHARACTERS = 1000
+# Longer texts stay unchanged: they are not option values, and could grow without limit.
+_MAX_REFERENCES = 20
+_MAX_CHARACTERS = 1000
 
 
-def settle(text: str, values: Mapping[str, str]) -> str:
+def substitute(text: str, values: Mapping[str, str]) -> str:
     """Replace the references whose values are short; the others stay as written."""
-    if text.count("$") > _MOSTREFERENCES:
+    if text.count("$") > _MAX_REFERENCES:
         return text
 
     def value(match: re.Match[str]) -> str:
         known = values.get(match[1] or match[2], match[0])
-        return known if len(known) <= _MOST_CHARACTERS else match[0]
+        return known if len(known) <= _MAX_CHARACTERS else match[0]
 
     return REFERENCE.sub(value, text)
 

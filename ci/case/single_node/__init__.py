@@ -1,1 +1,1 @@
-"""The dialect of files with `test_cases`, each of which serves on one host."""
+"""Read case files with `test_cases`, each of which uses one host."""

@@ -1,4 +1,4 @@
-"""What a `single_node` file may hold: its models, key by key. Pure."""
+"""Define the keys and types of a `single_node` file. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ci.case.benchmark import Entry
 from ci.case.kv_pool import KvPool
 from ci.case.model import Device
 from ci.case.options import Json, Texts, as_json
+from ci.documents.messages import describe
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Text, Version, defect, shaped
-from ci.documents.wording import found
+from ci.documents.values import BenchmarkName, Text, Version, invalid, shaped
 
-# Where the field's runner takes any port that is free, these are taken, or the next ones.
+# vllm-ascend's runner chooses any free port; here it is the first free one from these numbers.
 PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
 
 
@@ -31,15 +31,15 @@ Metric = Literal["TTFT", "TPOT", "ITL", "E2EL", "Output Token Throughput", "Requ
 
 
 def _arguments(value: object) -> object:
-    """Check that these are one mapping, or a list of them."""
-    for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, dict):
-            raise defect(f"expected a mapping of keys to values, found {found(one)}")
-        as_json(one)
+    """Check for one mapping, or a list of mappings."""
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, dict):
+            raise invalid(f"expected a mapping of keys to values, found {describe(item)}")
+        as_json(item)
     return value
 
 
-# One for all prompts, or a list of one for each, which `messages` alone knows.
+# One mapping for all prompts; or a list with one for each, which only `messages` supports.
 Arguments = Annotated[Any, AfterValidator(_arguments)]
 
 
@@ -54,7 +54,7 @@ class ComparisonEntry(Strict):
     operator: Literal["<", "<=", ">", ">="] = "<"
 
 
-# The field's own runner waits so long.
+# As in vllm-ascend's own runner.
 READY_S = 2800.0
 
 
@@ -62,14 +62,14 @@ def _words(value: object) -> object:
     try:
         return shlex.split(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise defect(f"not a command line: {str(error).lower()}; close every quote") from error
+        raise invalid(f"not a command line: {str(error).lower()}; close every quote") from error
 
 
 def _without_open_ports(value: object) -> object:
-    """Leave out ports without a value: they are chosen like those that are not there."""
+    """Drop ports without a value: they are chosen like ports that are not in the file."""
     if not isinstance(value, dict):
         return value
-    return {key: one for key, one in value.items() if one is not None or key not in PORTS}
+    return {key: item for key, item in value.items() if item is not None or key not in PORTS}
 
 
 Words = Annotated[
@@ -86,14 +86,14 @@ Words = Annotated[
 ]
 
 
-# Not only what a shell could set: files of the field have `VLLM-ASCEND_…`, which starts as it is.
+# More names than a shell allows: case files have `VLLM-ASCEND_…`, and processes start with it.
 EnvName = Annotated[str, shaped(r"[^\s=\x00]+", "cannot name an environment variable")]
 
 
 Envs = Annotated[dict[EnvName, Text], BeforeValidator(_without_open_ports)]
 
 
-# It names the case among those of the file, and its runs.
+# The name of the case in the file, and of its runs.
 Name = Annotated[
     str,
     Field(max_length=150),
@@ -104,7 +104,7 @@ Name = Annotated[
 class TestCase(Strict):
     """One entry of `test_cases`."""
 
-    __test__ = False  # or pytest takes it for tests
+    __test__ = False  # otherwise pytest collects the class
 
     name: Name = Field(description="it names the case")
     model: str = Field(min_length=1, description="it is the model that is served")

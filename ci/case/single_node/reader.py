@@ -1,6 +1,6 @@
-"""The `single_node` dialect: test cases that each serve on one host. Source → Cases, pure.
+"""Read the `single_node` dialect: test cases that each use one host. Pure.
 
-Beyond the field's own keys a test case may have `vllm`, `device` and `ready_timeout_s`.
+Besides vllm-ascend's own keys a test case may have `vllm`, `device` and `ready_timeout_s`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from ci.case.benchmark import Benchmark, Entry
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case
 from ci.case.options import unread
-from ci.case.single_node import problems as single_node_problems
-from ci.case.single_node import requests, servers
+from ci.case.single_node import requests, servers, validate
 from ci.case.single_node.model import ComparisonEntry, SingleNode, TestCase
 from ci.documents import anchors
-from ci.documents.place import key_text
+from ci.documents.messages import problems
+from ci.documents.position import key_text
 from ci.documents.source import Source
 from ci.documents.values import in_file_order
-from ci.documents.wording import problems
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.strict import Strict
     from ci.errors import Problem
 
@@ -52,57 +51,57 @@ def read(source: Source) -> tuple[Case, ...]:
     value = source.value if isinstance(source.value, dict) else {}
     own = {key for key in value if key.startswith("_")}
     document, warnings = anchors.split(source, {*SingleNode.model_fields, *own})
-    kept = {key: one for key, one in document.items() if key not in own}
-    defects = list(_names(kept.get("test_cases"), source))
+    kept = {key: item for key, item in document.items() if key not in own}
+    found = list(_name_errors(kept.get("test_cases"), source))
     entries: list[TestCase] = []
     try:
         entries = SingleNode.model_validate(kept).test_cases
     except ValidationError as error:
-        defects += problems(error.errors(include_url=False), source, SECTIONS)
-    for at, entry in enumerate(entries):
-        defects += _defects(entry, ("test_cases", at), source)
-    if defects:
-        raise CaseError(in_file_order(defects))
-    return tuple(_case(entry, at, source, warnings) for at, entry in enumerate(entries))
+        found += problems(error.errors(include_url=False), source, SECTIONS)
+    for index, entry in enumerate(entries):
+        found += _errors(entry, ("test_cases", index), source)
+    if found:
+        raise CaseError(in_file_order(found))
+    return tuple(_case(entry, index, source, warnings) for index, entry in enumerate(entries))
 
 
 def _plain(name: str) -> str:
-    """A name as it can stand in a folder's name."""
+    """Write a name so that it can be part of a folder's name."""
     return re.sub(r"[^\w.+-]+", "-", name).strip("-")
 
 
-def _names(entries: object, source: Source) -> Iterator[Problem]:
+def _name_errors(entries: object, source: Source) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for at, entry in enumerate(entries if isinstance(entries, list) else []):
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             continue
-        other = first.setdefault(_plain(name), at)
-        if other != at:
-            message = f"{name!r} is the name of test_cases[{other}] already; give each its own"
-            yield source.at_value(("test_cases", at, "name"), message)
+        other = first.setdefault(_plain(name), index)
+        if other != index:
+            message = f"{name!r} is already the name of test_cases[{other}]; give each its own name"
+            yield source.at_value(("test_cases", index, "name"), message)
 
 
-def _defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    yield from single_node_problems.defects(entry, path, source)
-    yield from requests.defects(entry, path, source)
+def _errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+    yield from validate.errors(entry, path, source)
+    yield from requests.errors(entry, path, source)
     if entry.kv_pool:
-        for problem in kv_pool.defects(entry.kv_pool, _below(path, source)):
+        for problem in kv_pool.errors(entry.kv_pool, _below(path, source)):
             yield replace(problem, key=f"{key_text(path)}.{problem.key}")
 
 
 def _below(path: KeyPath, source: Source) -> Source:
-    """The file as seen from one of its parts."""
+    """Return the file with key paths that start at one of its parts."""
     depth = len(path)
     keys, values = (
-        {one[depth:]: place for one, place in places.items() if one[:depth] == path}
-        for places in (source.keys, source.values)
+        {key[depth:]: position for key, position in positions.items() if key[:depth] == path}
+        for positions in (source.keys, source.values)
     )
     return Source(source.file, source.value, keys, values)
 
 
-def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem]) -> Case:
-    path: KeyPath = ("test_cases", at)
+def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Problem]) -> Case:
+    path: KeyPath = ("test_cases", index)
     nodes = servers.nodes(entry, path, source)
     return Case(
         name=_plain(entry.name),
@@ -117,20 +116,20 @@ def _case(entry: TestCase, at: int, source: Source, warnings: Sequence[Problem])
         num_hosts=1,
         nodes=nodes,
         benchmarks=tuple(
-            Benchmark(name=name, **one.model_dump(exclude_unset=True))
-            for name, one in (entry.benchmarks or {}).items()
-            if one is not None
+            Benchmark(name=name, **benchmark.model_dump(exclude_unset=True))
+            for name, benchmark in (entry.benchmarks or {}).items()
+            if benchmark is not None
         ),
         ready_timeout_s=entry.ready_timeout_s,
         router=servers.router(entry, key_text(path)),
         services=(servers.pool(entry.kv_pool),) if entry.kv_pool else (),
-        asked=requests.asked(entry),
+        smoke_request=requests.smoke_request(entry),
         comparisons=requests.comparisons(entry),
         special_dependencies=entry.special_dependencies or {},
         warnings=in_file_order(
             [
                 *warnings,
-                *single_node_problems.warnings(entry, path, source),
+                *validate.warnings(entry, path, source),
                 *requests.warnings(entry, path, source),
                 *unread(source, (*path, "benchmarks")),
             ]

@@ -1,22 +1,22 @@
-"""What a `single_node` test case asks of its servers besides benchmarks. Pure."""
+"""Read a test case's smoke test and comparisons of benchmarks. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from ci.case.model import Asked, Comparison
+from ci.case.model import Comparison, SmokeRequest
 from ci.case.single_node.model import Kind, Metric
-from ci.documents.wording import nearest
+from ci.documents.messages import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.case.single_node.model import TestCase
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
-_ASKED = {"completion", "chat_completion"}
+_SMOKE = {"completion", "chat_completion"}
 _COMPARED = "benchmark_comparisons"
 _NOT_RUN = {
     "image": "a picture",
@@ -31,85 +31,85 @@ METRICS: dict[Metric, str] = {
 }
 
 
-def asked(entry: TestCase) -> Asked:
-    """What the least proof asks. Empty where the case leaves it to the runner."""
-    if not _ASKED.intersection(_kinds(entry)):
-        return Asked()
-    return Asked(prompts=tuple(entry.prompts or ()), arguments=entry.api_keyword_args or {})
+def smoke_request(entry: TestCase) -> SmokeRequest:
+    """Return the requests of the smoke test; empty for the default request."""
+    if not _SMOKE.intersection(_kinds(entry)):
+        return SmokeRequest()
+    return SmokeRequest(prompts=tuple(entry.prompts or ()), arguments=entry.api_keyword_args or {})
 
 
 def comparisons(entry: TestCase) -> tuple[Comparison, ...]:
-    """The comparisons that are judged: the runner takes none unless `test_content` says so."""
+    """Return the comparisons to judge; none unless `test_content` names them."""
     if _COMPARED not in _kinds(entry):
         return ()
     return tuple(
         Comparison(
-            metric=METRICS[one.metric],
-            target=one.target,
-            baseline=one.baseline,
-            ratio=one.ratio,
-            operator=one.operator,
+            metric=METRICS[comparison.metric],
+            target=comparison.target,
+            baseline=comparison.baseline,
+            ratio=comparison.ratio,
+            operator=comparison.operator,
         )
-        for one in entry.benchmark_comparisons_args or ()
+        for comparison in entry.benchmark_comparisons_args or ()
     )
 
 
-def defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report comparisons of what is not measured, and arguments that fit no prompts.
+def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+    """Report comparisons of unknown benchmarks, and arguments that do not fit the prompts.
 
     Args:
-        entry: of which every key is sound on its own.
-        path: where it stands.
+        entry: with keys of the right types.
+        path: its key path.
         source: the file.
     """
     figures = [
         name
-        for name, one in (entry.benchmarks or {}).items()
-        if one is not None and one.case_type == "performance"
+        for name, benchmark in (entry.benchmarks or {}).items()
+        if benchmark is not None and benchmark.case_type == "performance"
     ]
-    for at, one in enumerate(entry.benchmark_comparisons_args or ()):
-        if one.target == one.baseline:
-            message = f"{one.target!r} is compared with itself, which says nothing; name another"
-            yield source.at_key((*path, "benchmark_comparisons_args", at, "target"), message)
+    for index, comparison in enumerate(entry.benchmark_comparisons_args or ()):
+        if comparison.target == comparison.baseline:
+            message = f"{comparison.target!r} is compared with itself; name another benchmark"
+            yield source.at_key((*path, "benchmark_comparisons_args", index, "target"), message)
         for key in ("baseline", "target"):
-            name = getattr(one, key)
+            name = getattr(comparison, key)
             if name not in figures:
                 near = nearest(name, figures)
                 guess = f"did you mean {near!r}?" if near else f"there are: {', '.join(figures)}"
-                message = f"{name!r} is no performance benchmark of this case; {guess}"
-                yield source.at_key((*path, "benchmark_comparisons_args", at, key), message)
-    yield from _argument_defects(entry, (*path, "api_keyword_args"), source)
+                message = f"{name!r} is not a performance benchmark of this case; {guess}"
+                yield source.at_key((*path, "benchmark_comparisons_args", index, key), message)
+    yield from _argument_errors(entry, (*path, "api_keyword_args"), source)
 
 
-def _argument_defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+def _argument_errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
     if not isinstance(entry.api_keyword_args, list):
         return
     lists, prompts = len(entry.api_keyword_args), len(entry.prompts or ())
-    if _ASKED.intersection(_kinds(entry)):
+    if _SMOKE.intersection(_kinds(entry)):
         message = "has to be a mapping; a list is for test_content: [messages] only"
         yield source.at_key(path, message)
     elif lists != prompts:
-        yield source.at_key(path, f"lists {lists} for {prompts} prompts; give each its own")
+        yield source.at_key(path, f"has {lists} entries for {prompts} prompts; write one for each")
 
 
 def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report what is not run here, and comparisons that nobody makes."""
+    """Report content that is not run, and comparisons that are not judged."""
     kinds = _kinds(entry)
-    for at, kind in enumerate(entry.test_content or ()):
+    for index, kind in enumerate(entry.test_content or ()):
         if kind in _NOT_RUN:
-            message = f"{kind} is not run: nothing here asks for {_NOT_RUN[kind]} yet"
-            yield source.at_value((*path, "test_content", at), message)
+            message = f"{kind} is not run: testing {_NOT_RUN[kind]} is not supported yet"
+            yield source.at_value((*path, "test_content", index), message)
     if _COMPARED in kinds and not entry.benchmark_comparisons_args:
-        at = kinds.index(_COMPARED)
-        message = "there are no benchmark_comparisons_args, so that nothing is compared"
-        yield source.at_value((*path, "test_content", at), message)
+        index = kinds.index(_COMPARED)
+        message = "has no effect without benchmark_comparisons_args; add them or remove it"
+        yield source.at_value((*path, "test_content", index), message)
     if entry.benchmark_comparisons_args and _COMPARED not in kinds:
         message = f"is not judged, as test_content does not name {_COMPARED}; add it there"
         yield source.at_key((*path, "benchmark_comparisons_args"), message)
 
 
 def _kinds(entry: TestCase) -> list[Kind]:
-    """What is run; the runner's own default only where the key is not there at all."""
+    """Return `test_content`; the default of vllm-ascend's runner if the key is missing."""
     return entry.test_content or (
         [] if "test_content" in entry.model_fields_set else ["completion"]
     )

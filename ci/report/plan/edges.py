@@ -11,7 +11,7 @@ from ci.vllm.command_line import json_option, number, option, parallel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ci.plan.model import Plan, Process
+    from ci.plan.model import Plan, PlannedProcess
 
 _LONG = 30
 Edge = tuple[str, str, str, tuple[str, ...]]
@@ -20,7 +20,7 @@ Edge = tuple[str, str, str, tuple[str, ...]]
 def edges(plan: Plan, rows: Sequence[Row]) -> Iterator[Edge]:
     """Who sends what to whom; the last of each are the hosts that it concerns."""
     servers = [row for row in rows if row.first.role not in {"router", "service"}]
-    if plan.processes:
+    if plan.servers:
         asking = _asking(plan)
         at = f"{plan.router.name} " if plan.router else f"{_first_answering(plan)} "
         yield (asking, f"{at}{plan.endpoint.url}", "requests", (plan.leader,))
@@ -45,7 +45,7 @@ def _asking(plan: Plan) -> str:
 
 
 def _first_answering(plan: Plan) -> str:
-    return next(one.name for one in plan.processes if not one.headless)
+    return next(one.name for one in plan.servers if not one.headless)
 
 
 def _behind(servers: Sequence[Row]) -> list[Row]:
@@ -67,14 +67,14 @@ def _transfer(servers: Sequence[Row]) -> Iterator[Edge]:
         yield ("all prefill servers", "all decode servers", how, hosts)
 
 
-def _connector(process: Process) -> str:
+def _connector(process: PlannedProcess) -> str:
     name = json_option(process.argv, "--kv-transfer-config").get("kv_connector")
     return name if isinstance(name, str) else ""
 
 
 def _reporting(plan: Plan, row: Row) -> Iterator[Edge]:
     """Ranks meet at their head, and nodes that share a rank at the first of them."""
-    ways: tuple[tuple[str, str, Callable[[Process], bool]], ...] = (
+    ways: tuple[tuple[str, str, Callable[[PlannedProcess], bool]], ...] = (
         ("--data-parallel-address", "--data-parallel-rpc-port", _is_later_rank),
         ("--master-addr", "--master-port", lambda one: bool(number(one.argv, "--node-rank"))),
     )
@@ -89,6 +89,6 @@ def _reporting(plan: Plan, row: Row) -> Iterator[Edge]:
             yield (Row(tuple(late)).name, f"{there} {to}".strip(), how, (late[0].host, there))
 
 
-def _is_later_rank(process: Process) -> bool:
+def _is_later_rank(process: PlannedProcess) -> bool:
     share = parallel(process.argv)
     return share is not None and share.start > 0

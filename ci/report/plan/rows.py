@@ -13,17 +13,17 @@ from ci.vllm.devices import SIZES, size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ci.plan.model import Plan, Process
+    from ci.plan.model import Plan, PlannedProcess
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
     """Processes of one host that are alike."""
 
-    processes: tuple[Process, ...]
+    processes: tuple[PlannedProcess, ...]
 
     @property
-    def first(self) -> Process:
+    def first(self) -> PlannedProcess:
         """The one that stands for all."""
         return self.processes[0]
 
@@ -53,7 +53,7 @@ def spans(numbers: Iterable[int]) -> str:
 def rows_of(plan: Plan) -> list[Row]:
     """Group neighbours of one host, role and shape."""
     rows: list[Row] = []
-    for process in plan.everything:
+    for process in plan.processes:
         before = rows[-1].first if rows else None
         if before and _shape(before) == _shape(process):
             rows[-1] = Row((*rows[-1].processes, process))
@@ -62,7 +62,7 @@ def rows_of(plan: Plan) -> list[Row]:
     return rows
 
 
-def _shape(process: Process) -> tuple[object, ...]:
+def _shape(process: PlannedProcess) -> tuple[object, ...]:
     stem = re.sub(r"\d+\Z", "", process.name)
     share = parallel(process.argv)
     ranks = (share.size, share.local) if share else None

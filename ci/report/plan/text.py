@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ci.case.variables import RUN_FOLDER
-from ci.documents.wording import nearest
+from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
 from ci.record.redact import redact_argv, redact_env
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.case.benchmark import Benchmark
-    from ci.plan.model import Evaluation, Plan, Preparation, Process
+    from ci.plan.model import Evaluation, Plan, PlannedProcess, Preparation
     from ci.tools.model import Command
 
 # Where a process runs; RUN_FOLDER is where the files that it is given are.
@@ -48,7 +48,7 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
             if _on(item.host, chosen)
         ],
         "services": [_process(one) for one in plan.services if _on(one.host, chosen)],
-        "processes": [_process(one) for one in plan.processes if _on(one.host, chosen)],
+        "processes": [_process(one) for one in plan.servers if _on(one.host, chosen)],
         "router": _process(router) if router else None,
         "endpoint": {**asdict(plan.endpoint), "url": plan.endpoint.url},
         "ranks": plan.ranks,
@@ -108,7 +108,7 @@ def _steps(plan: Plan) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Every step in order: the hosts that it is of; its title and what to type."""
     for items in plan.preparations_by_name:
         yield tuple(item.host for item in items), (_preparation(items),)
-    for process in plan.everything:
+    for process in plan.processes:
         yield (process.host,), (_start(process), *_starting(plan, process))
     yield (plan.leader,), (f"Await readiness: {_readiness(plan)}",)
     if not plan.evaluations:
@@ -126,7 +126,7 @@ def _preparation(items: tuple[Preparation, ...]) -> str:
     return f"On {where}, make sure of the {items[0].kind} {items[0].name}{of}: {paths}"
 
 
-def _start(process: Process) -> str:
+def _start(process: PlannedProcess) -> str:
     kind = "headless" if process.headless else process.health_url
     what = process.role if process.role == "service" else f"{process.role}, {kind}"
     ports = ", ".join(map(str, process.ports))
@@ -134,7 +134,7 @@ def _start(process: Process) -> str:
     return f"On {process.host}, start {process.name} ({what}{listens}):"
 
 
-def _starting(plan: Plan, process: Process) -> Iterator[str]:
+def _starting(plan: Plan, process: PlannedProcess) -> Iterator[str]:
     """What to type to start a process, where a night starts it."""
     workspace = plan.host(process.host).workspace
     yield from paste.files(_inputs(workspace, process.name), process.files)
@@ -148,7 +148,7 @@ def _ranks(plan: Plan) -> str:
 
 
 def _readiness(plan: Plan) -> str:
-    several = "every server " if len(plan.processes) > 1 else ""
+    several = "every server " if len(plan.servers) > 1 else ""
     ranks = f", all {plan.ranks} ranks in its metrics" if (plan.ranks or 1) > 1 else ""
     through = " through the router" if plan.router else ""
     return f"{several}alive, health 200{ranks}, and a completion with a token in it{through}"
@@ -196,7 +196,7 @@ def _bound(mark: Benchmark) -> str:
     return f"{figure} ≥ {threshold:g} x {baseline:g} tok/s"
 
 
-def _process(process: Process) -> dict[str, Any]:
+def _process(process: PlannedProcess) -> dict[str, Any]:
     return {
         **asdict(process),
         "ports": list(process.ports),

@@ -1,4 +1,4 @@
-"""What pydantic found wrong → problems in plain words, each at its place. Pure."""
+"""Convert pydantic's errors to problems with positions and plain messages. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
@@ -42,33 +42,33 @@ def problems(
     source: Source,
     models: Mapping[str, type[BaseModel]],
 ) -> list[Problem]:
-    """Word every error of a validation.
+    """Convert all errors of a validation.
 
     Args:
-        errors: pydantic's, with locations relative to the whole document.
-        source: where everything stands.
-        models: the model of each section of the file, by the section's key; "" for the top. A
-            section within a section is named by both, `hosts.*.accelerator`.
+        errors: pydantic's, with locations from the top of the document.
+        source: the file.
+        models: key → model of each section; "" for the top level. A section within a section has
+            the keys of both, `hosts.*.accelerator`.
     """
     errors = list(errors)
     misspelt = {_misspelt(error, models) for error in errors if error["type"] == "extra_forbidden"}
     return [
         _problem(error, source, models)
         for error in errors
-        # A misspelt key is one mistake, not an unknown key and a missing one.
+        # A misspelt key is one error, not an unknown key and a missing key.
         if _missing(error) not in misspelt
     ]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was most likely meant, None when none comes near."""
+    """Return the closest match among known words; None if none is close."""
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None
 
 
-def found(value: object) -> str:
-    """Name a value as its writer sees it."""
+def describe(value: object) -> str:
+    """Describe a value for a message, e.g. `the number 3`."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -83,7 +83,7 @@ def found(value: object) -> str:
 
 
 def _model(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> type[BaseModel]:
-    """The model whose key ends the path."""
+    """Return the model of the path's last key."""
     section = ".".join(map(str, path[:-1]))
     for pattern, model in models.items():
         if "." in pattern and fnmatchcase(section, pattern):
@@ -92,14 +92,14 @@ def _model(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> type[BaseMod
 
 
 def _misspelt(error: ErrorDetails, models: Mapping[str, type[BaseModel]]) -> KeyPath:
-    """The path that was meant by an unknown key; the key's own when nothing comes near."""
+    """Return the closest known path to an unknown key; its own path if none is close."""
     *section, key = error["loc"]
     known = _model(error["loc"], models).model_fields
     return (*section, nearest(str(key), known) or key)
 
 
 def _missing(error: ErrorDetails) -> KeyPath | None:
-    """The path of the key that an error says is missing; None for other errors."""
+    """Return the path of the missing key; None if the error is another one."""
     if error["type"] == NEEDS:
         return (*error["loc"][:-1], error["ctx"]["key"])
     return error["loc"] if error["type"] == "missing" else None
@@ -114,36 +114,38 @@ def _problem(error: ErrorDetails, source: Source, models: Mapping[str, type[Base
         advice = f"; {error['msg']}" if error["type"] == NEEDS else ""
         return source.at_key(missing, f"missing; {purpose}{advice}")
     if path[-1] == "[key]":
-        message = _wrong(error["type"], error["input"], error.get("ctx", {}), error)
+        message = _message(error["type"], error["input"], error.get("ctx", {}), error)
         return source.at_key(path[:-1], message)
-    return source.at_value(path, _wrong(error["type"], error["input"], error.get("ctx", {}), error))
+    return source.at_value(
+        path, _message(error["type"], error["input"], error.get("ctx", {}), error)
+    )
 
 
 def _unknown(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> str:
     key, known = str(path[-1]), _model(path, models).model_fields
     for section, model in models.items():
         if key in model.model_fields:
-            where = (
+            location = (
                 f"under {section.rstrip('.*').rpartition('.')[2]!r}"
                 if section
                 else "at the top of the file"
             )
-            return f"unknown key here; it belongs {where}"
+            return f"unknown key here; it belongs {location}"
     if near := nearest(key, known):
         return f"unknown key; did you mean {near!r}?"
     return f"unknown key; known here: {', '.join(known)}"
 
 
-def _wrong(kind: str, value: object, context: Mapping[str, Any], error: ErrorDetails) -> str:
+def _message(kind: str, value: object, context: Mapping[str, Any], error: ErrorDetails) -> str:
     if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, found {found(value)}{_quotes(kind, value)}"
+        return f"expected {_EXPECTED[kind]}, found {describe(value)}{_quotes(kind, value)}"
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
         return f"{value} is out of range; it has to be {words} {context[bound]}"
     if kind == "literal_error":
         return _not_one_of(value, str(context["expected"]))
     if kind == "finite_number":
-        return f"{value} is not a figure; write a finite number"
+        return f"{value} is not finite; write a finite number"
     if kind in _EMPTY and value in ("", []):
         return f"is empty; write {_EMPTY[kind]}"
     return error["msg"]
@@ -159,8 +161,8 @@ def _quotes(kind: str, value: object) -> str:
 def _not_one_of(value: object, expected: str) -> str:
     near = nearest(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else None
     guess = f"; did you mean {near!r}?" if near else ""
-    return f"expected {expected}, found {found(value)}{guess}"
+    return f"expected {expected}, found {describe(value)}{guess}"
 
 
-# `problems` in ci.documents.wording reports it as a missing key beside the one that has the error.
+# Type of an error that `problems` reports as a missing key next to the key with the error.
 NEEDS = "needs"

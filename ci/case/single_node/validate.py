@@ -1,4 +1,4 @@
-"""What is wrong or odd in a test case's servers, proxy and ports. Pure."""
+"""Report errors and warnings of a test case's servers, proxy and ports. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci.case.single_node.model import PORTS
 from ci.case.single_node.servers import (
-    OPEN,
+    DEFAULT_PORT,
     commands,
     environment,
     expanded,
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.case.single_node.model import TestCase
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
 MAX_DEVICES = 1024
 
 
-def defects(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report commands that are missing, and ports and sizes that cannot be.
+def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
+    """Report missing commands, and impossible ports and sizes.
 
     Args:
-        entry: of which every key is sound on its own.
-        path: where it stands.
+        entry: with keys of the right types.
+        path: its key path.
         source: the file.
     """
     env = environment(entry)
     wrong = [name for name in PORTS if name in (entry.envs or {}) and not is_port(env[name])]
     for name in wrong:
-        message = f"{env[name]!r} is no port; write one from 1 to {MAX_PORT}, or {OPEN}"
+        message = f"{env[name]!r} is not a port; write 1 to {MAX_PORT}, or {DEFAULT_PORT}"
         yield source.at_key((*path, "envs", name), message)
     if wrong:
         return
     if entry.service_mode == "epd":
-        yield from _epd_defects(entry, env, path, source)
+        yield from _epd_errors(entry, env, path, source)
         return
     if entry.server_cmd is None:
         yield source.at_key((*path, "server_cmd"), "missing; it lists the server's arguments")
-    yield from _unfit(server_words(entry), env, (*path, "server_cmd"), source)
+    yield from _size_errors(server_words(entry), env, (*path, "server_cmd"), source)
 
 
-def _epd_defects(
+def _epd_errors(
     entry: TestCase, env: Mapping[str, str], path: KeyPath, source: Source
 ) -> Iterator[Problem]:
     for needed in ("epd_server_cmds", "epd_proxy_args"):
@@ -63,42 +63,46 @@ def _epd_defects(
     for key, words in commands(entry):
         if key[0] not in {"epd_server_cmds", "epd_proxy_args"} or not words:
             continue
-        place = (*path, *key)
-        yield from _unfit(words, env, place, source)
-        said = expanded(words, env)
-        port, given = port_of(said), option(said, "--port")
+        key_path = (*path, *key)
+        yield from _size_errors(words, env, key_path, source)
+        argv = expanded(words, env)
+        port, given = port_of(argv), option(argv, "--port")
         if given is None:
-            yield source.at_key(place, "has no --port; each server and the proxy need their own")
+            yield source.at_key(key_path, "has no --port; give each server and the proxy its own")
         elif port is None and "$" in given:
-            yield source.at_key(place, f"--port {given}: the case's envs have no such variable")
-        elif port is not None and first.setdefault(port, place) != place:
-            yield source.at_key(place, f"port {port} is taken by another of them; change one")
+            yield source.at_key(
+                key_path, f"--port {given}: the case's envs do not define this variable"
+            )
+        elif port is not None and first.setdefault(port, key_path) != key_path:
+            yield source.at_key(
+                key_path, f"port {port} is used by another server or the proxy; change one"
+            )
 
 
-def _unfit(
+def _size_errors(
     words: Sequence[str], env: Mapping[str, str], path: KeyPath, source: Source
 ) -> Iterator[Problem]:
-    said = expanded(words, env)
-    given = option(said, "--port")
+    argv = expanded(words, env)
+    given = option(argv, "--port")
     if given is not None and "$" not in given and not is_port(given):
-        yield source.at_key(path, f"--port {given} is not a port (1 to {MAX_PORT})")
-    if (need := devices_of(said)) > MAX_DEVICES:
+        yield source.at_key(path, f"--port {given} is not a port; write 1 to {MAX_PORT}")
+    if (need := devices_of(argv)) > MAX_DEVICES:
         yield source.at_key(path, f"its parallel sizes need {need} devices; lower them")
 
 
 def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report what has no effect, and what the field's own runner reads otherwise."""
+    """Report keys without effect, and keys that vllm-ascend's runner reads differently."""
     for name in entry.envs or {}:
         if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
             guess = re.sub(r"\W", "_", name, flags=re.ASCII)
             message = f"no shell can set such a variable; did you mean {guess!r}?"
             yield source.at_key((*path, "envs", name), message)
     if entry.service_mode == "epd":
-        idle: tuple[str, ...] = ("server_cmd", "server_cmd_extra")
+        no_effect: tuple[str, ...] = ("server_cmd", "server_cmd_extra")
     else:
-        idle = ("epd_server_cmds", "epd_proxy_args")
+        no_effect = ("epd_server_cmds", "epd_proxy_args")
         yield from _other_port(entry, (*path, "server_cmd"), source)
-    for unused in idle:
+    for unused in no_effect:
         if getattr(entry, unused):
             message = f"has no effect with service_mode: {entry.service_mode}"
             yield source.at_key((*path, unused), message)
@@ -106,12 +110,12 @@ def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem
 
 def _other_port(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
     env = environment(entry)
-    said = expanded(server_words(entry), env)
-    given = option(said, "--port")
-    port = port_of(said) or PORTS["SERVER_PORT"]
+    argv = expanded(server_words(entry), env)
+    given = option(argv, "--port")
+    port = port_of(argv) or PORTS["SERVER_PORT"]
     if given is None or (is_port(given) and str(port) != env["SERVER_PORT"]):
         message = (
-            f"the server answers at {port}, as its command line says, and is asked there; today's "
-            "runner of the field asks at SERVER_PORT"
+            f"the server listens on {port}, as in its command line, and requests go there; "
+            "vllm-ascend's runner sends them to SERVER_PORT"
         )
         yield source.at_key(path, message)

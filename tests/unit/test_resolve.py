@@ -8,14 +8,14 @@ import pytest
 
 from ci.case.load import parse
 from ci.errors import UserError
-from ci.inventory.assign import nodes_of
+from ci.inventory.assign import assign_hosts
 from ci.inventory.target import Target
 from ci.paths import workspace_of
-from ci.plan.addresses import as_written, located
+from ci.plan.addresses import configured_host, with_addresses
 from ci.plan.build import build
+from ci.plan.inputs import PlanInputs
 from ci.plan.model import Preparation
-from ci.plan.site import Site
-from ci.resolve import Options, require_datasets, survey
+from ci.resolve import Selection, require_datasets, resolve
 
 FILE = "hosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2, workspace: /b}, c: }"
 
@@ -35,7 +35,7 @@ def lab(tmp_path):
 
 
 def chosen(case, *, local=False, cluster="", workspace=""):
-    return nodes_of(case, local=local, cluster=cluster, workspace=workspace)
+    return assign_hosts(case, local=local, cluster=cluster, workspace=workspace)
 
 
 def names(targets):
@@ -66,7 +66,7 @@ def test_hosts_of_a_cluster(lab, hosts, count, found):
         ([], 2, {}, "add `cluster_hosts: [HOST, HOST]`, or give --cluster NAME, or --local"),
         ([], 2, {}, "c.yaml: names no hosts; add"),
         (["x"], 1, {"local": True, "cluster": "lab"}, "--local and --cluster"),
-        (["x"], 1, {"workspace": "w"}, "--workspace w: on x it has to be a whole path"),
+        (["x"], 1, {"workspace": "w"}, "--workspace w: not an absolute path on x"),
     ],
 )
 def test_no_hosts_for_the_nodes(lab, hosts, count, how, said):
@@ -82,8 +82,8 @@ def test_a_form_without_cluster_hosts_is_advised_to_take_flags_alone():
     with pytest.raises(UserError) as refused:
         chosen(case)
     assert str(refused.value) == (
-        "one.yaml: a file of this form names no hosts; give --cluster NAME, or --local to run on "
-        "this machine"
+        "one.yaml: this kind of case file cannot name hosts; give --cluster NAME, or --local to "
+        "run on this machine"
     )
 
 
@@ -115,18 +115,18 @@ def test_workspaces(lab, monkeypatch, tmp_path):
 
 
 def test_a_site_of_this_machine_alone(tmp_path):
-    site = survey(case_of(), Options("c", local=True, workspace=str(tmp_path)))
+    site = resolve(case_of(), Selection("c", local=True, workspace=str(tmp_path)))
     assert site.local
     assert {(h.name, h.address, h.interface) for h in site.hosts} == {
         ("localhost", "127.0.0.1", "lo")
     }
-    assert located(site, {}) is site
+    assert with_addresses(site, {}) is site
 
 
 def test_a_site_of_a_cluster_before_any_host_is_asked(lab):
-    site = survey(
+    site = resolve(
         case_of(model="SmolLM2-135M-Instruct", more="vllm: '0.32.0'\ndevice: cpu\n", count=3),
-        Options("c", cluster=lab),
+        Selection("c", cluster=lab),
     )
     assert not site.local
     assert [(h.name, h.address, h.interface) for h in site.hosts] == [
@@ -143,9 +143,9 @@ def test_a_site_of_a_cluster_before_any_host_is_asked(lab):
 
 def test_the_kind_of_a_machine_out_of_reach_has_to_be_said(lab):
     case = case_of(more="vllm: '0.32.0'\n")
-    with pytest.raises(UserError, match="which kind of machine a is has to be known"):
-        survey(case, Options("c", cluster=lab))
-    assert survey(case, Options("c", cluster=lab, device="cpu")).serving
+    with pytest.raises(UserError, match="cannot choose the vLLM of a"):
+        resolve(case, Selection("c", cluster=lab))
+    assert resolve(case, Selection("c", cluster=lab, device="cpu")).serving
 
 
 def addresses(*pairs):
@@ -167,9 +167,9 @@ def facts_of(listed, default="eth0", ssh=None):
 
 
 def site_of(*targets, **more):
-    hosts = tuple(as_written(one, one.workspace or "~/w", alone=False) for one in targets)
+    hosts = tuple(configured_host(one, one.workspace or "~/w", alone=False) for one in targets)
     settings = {"serving": {}, "tools": {}, "model": {}, "datasets": {}}
-    return Site(targets=targets, hosts=hosts, **(settings | more))
+    return PlanInputs(targets=targets, hosts=hosts, **(settings | more))
 
 
 OTHER = Target("other", "10.9.9.9")
@@ -194,7 +194,7 @@ OTHERS = facts_of(addresses(LO, ("eth0", "10.9.9.9")))
     ],
 )
 def test_a_hosts_own_address(target, facts, found):
-    site = located(site_of(target, OTHER), {"a": facts, "other": OTHERS})
+    site = with_addresses(site_of(target, OTHER), {"a": facts, "other": OTHERS})
     host = site.hosts[0]
     assert (host.address, host.interface) == found
     assert host.workspace == "/home/me/w"
@@ -205,7 +205,7 @@ def test_a_hosts_own_address(target, facts, found):
     [
         (Target("a", "a", interface="eth7"), facts_of(TWO), "no interface eth7 with an address"),
         (Target("a", "a"), facts_of(TWO, None), "there are: lo (127.0.0.1), eth0 (10.0.0.1)"),
-        (Target("a", "a"), facts_of(TWO, "ppp0"), "cannot be told"),
+        (Target("a", "a"), facts_of(TWO, "ppp0"), "cannot determine"),
         (Target("a", "a"), facts_of(None, None), "none with an address"),
         (Target("a", "a"), facts_of(addresses(("e", "10.9.9.9")), "e"), "a and other both have"),
         (Target("a", "a"), {**facts_of(TWO), "home": None}, "has no home folder"),
@@ -213,7 +213,7 @@ def test_a_hosts_own_address(target, facts, found):
 )
 def test_a_host_that_others_could_not_reach_is_refused(target, facts, said):
     with pytest.raises(UserError) as refused:
-        located(site_of(target, OTHER), {"a": facts, "other": OTHERS})
+        with_addresses(site_of(target, OTHER), {"a": facts, "other": OTHERS})
     assert said in str(refused.value)
 
 
@@ -226,19 +226,19 @@ def test_a_host_that_others_could_not_reach_is_refused(target, facts, said):
     ],
 )
 def test_a_lone_host_needs_an_address_of_any_kind(facts, found):
-    (host,) = located(site_of(Target("a", "a")), {"a": facts}).hosts
+    (host,) = with_addresses(site_of(Target("a", "a")), {"a": facts}).hosts
     assert (host.address, host.interface) == found
 
 
 def test_a_host_that_told_nothing_stays_as_written():
-    site = located(site_of(Target("a", "a"), OTHER), {"other": OTHERS})
+    site = with_addresses(site_of(Target("a", "a"), OTHER), {"other": OTHERS})
     assert [host.address for host in site.hosts] == ["a", "10.9.9.9"]
 
 
 def test_what_is_made_there_is_written_with_the_hosts_home():
     spec = {"path": "~/w/envs/v", "uv": None, "packages": ["~/x"]}
     made = Preparation("v", "a", "environment", "~/w/envs/v", "f", spec)
-    site = located(site_of(Target("a", "a"), serving={"a": made}), {"a": facts_of(TWO)})
+    site = with_addresses(site_of(Target("a", "a"), serving={"a": made}), {"a": facts_of(TWO)})
     assert site.serving["a"].path == "/home/me/w/envs/v"
     assert site.serving["a"].spec == {**spec, "path": "/home/me/w/envs/v"}
 
@@ -264,9 +264,9 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
     monkeypatch.delenv("LAMPLIGHTER_DATASETS", raising=False)
     case, options = (
         case_of(count=1, more=bench(dataset)),
-        Options("c", local=True, workspace=str(tmp_path)),
+        Selection("c", local=True, workspace=str(tmp_path)),
     )
-    site = survey(case, options)
+    site = resolve(case, options)
     one = site.datasets[dataset]
     assert (one.name, one.path, one.form) == found
     (evaluation,) = build(case, site).evaluations
@@ -277,7 +277,7 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
 
 def test_a_dataset_that_is_not_here_and_a_conf_that_does_not_need_it(tmp_path):
     case = case_of(count=1, more=bench("/nowhere/d", ", dataset_conf: gpqa/gpqa_gen_0_shot_str"))
-    site = survey(case, Options("c", local=True, workspace=str(tmp_path)))
+    site = resolve(case, Selection("c", local=True, workspace=str(tmp_path)))
     assert build(case, site).evaluations[0].argv
 
 
@@ -285,22 +285,22 @@ PINNED = "vllm: '0.32.0'\ndevice: cpu\nspecial_dependencies: {transformers: 5.2.
 
 
 def test_special_dependencies_make_an_environment_of_their_own(lab):
-    site = survey(case_of(more=PINNED), Options("c", cluster=lab))
-    plain = survey(case_of(more="vllm: '0.32.0'\ndevice: cpu\n"), Options("c", cluster=lab))
+    site = resolve(case_of(more=PINNED), Selection("c", cluster=lab))
+    plain = resolve(case_of(more="vllm: '0.32.0'\ndevice: cpu\n"), Selection("c", cluster=lab))
     made, bare = site.serving["b"], plain.serving["b"]
     assert re.fullmatch(r"vllm-0\.32\.0\+[0-9a-f]{8}", made.name)
     assert (made.path, made.fingerprint != bare.fingerprint) == (f"/b/envs/{made.name}", True)
     pins = ["einops==0.8.1", "transformers==5.2.0"]
     assert made.spec["packages"] == [*bare.spec["packages"], *pins]
     assert made.spec["overrides"] == [*bare.spec["overrides"], *pins]
-    other = survey(case_of(more=PINNED.replace("5.2.0", "5.3.0")), Options("c", cluster=lab))
+    other = resolve(case_of(more=PINNED.replace("5.2.0", "5.3.0")), Selection("c", cluster=lab))
     assert other.serving["b"].name != made.name
 
 
 def test_vllm_router_is_made_where_it_runs(lab):
     apart = "disaggregated_prefill: {prefiller_host_index: [0], decoder_host_index: [1]}\n"
     case = case_of(more=f"{apart}router: {{kind: vllm-router, host: 1}}\n")
-    made = survey(case, Options("c", cluster=lab)).tools["vllm-router"]
+    made = resolve(case, Selection("c", cluster=lab)).tools["vllm-router"]
     assert (made.host, made.path) == ("b", "/b/envs/vllm-router")
     assert made.spec["packages"] == ["vllm-router==0.1.17"]
-    assert survey(case_of(more=apart), Options("c", cluster=lab)).tools == {}
+    assert resolve(case_of(more=apart), Selection("c", cluster=lab)).tools == {}

@@ -1,4 +1,4 @@
-"""Where something stands in a case file, and how a problem says so."""
+"""Describe positions in a YAML file: line, column and key path."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ UNPRINTABLE: re.Pattern[str] = Reader.NON_PRINTABLE
 
 
 class Mark(Protocol):
-    """PyYAML's own mark, of the Python or of the C loader: 0-based."""
+    """A position of PyYAML's, of the Python or the C loader; counts from 0."""
 
     line: int
     column: int
 
 
 @dataclass(frozen=True)
-class Place:
-    """1-based line and column."""
+class Position:
+    """Line and column, both from 1."""
 
     line: int
     column: int
 
     @classmethod
-    def of(cls, mark: Mark | None) -> Place:
-        """Place of a mark of PyYAML's; the beginning where it gave none."""
+    def of(cls, mark: Mark | None) -> Position:
+        """Return the position of PyYAML's mark; the start of the file if there is none."""
         return cls(mark.line + 1, mark.column + 1) if mark else cls(1, 1)
 
     @classmethod
-    def after(cls, text: str) -> Place:
-        """Place of the character that follows the text."""
+    def after(cls, text: str) -> Position:
+        """Return the position of the character that follows the text."""
         lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
         return cls(len(lines), len(lines[-1]) + 1)
 
 
-START = Place(1, 1)
+START = Position(1, 1)
 
 
 def key_text(path: KeyPath) -> str:
-    """Write a key path as a reader does: `deployment[0].server_cmd`."""
+    """Write a key path as text: `deployment[0].server_cmd`."""
     return "".join(map(_part_text, path)).removeprefix(".")
 
 
@@ -55,6 +55,6 @@ def _part_text(part: str | int) -> str:
     return f".{part}" if part.isprintable() else f".{part!r}"
 
 
-def refuse(file: str, place: Place, path: KeyPath, message: str) -> NoReturn:
-    """Refuse the file for one problem that makes reading on pointless."""
-    raise CaseError((Problem(file, place.line, place.column, key_text(path), message),))
+def refuse(file: str, position: Position, path: KeyPath, message: str) -> NoReturn:
+    """Refuse the file because of one problem, without reading the rest."""
+    raise CaseError((Problem(file, position.line, position.column, key_text(path), message),))

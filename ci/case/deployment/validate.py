@@ -1,7 +1,7 @@
-"""What the parts of a `deployment` file have to agree on among themselves. Pure.
+"""Validate a `deployment` file's keys against one another. Pure.
 
-Works on the plain document, whose parts may each be of a wrong type, so that a file's
-contradictions are reported together with its misspellings.
+Works on the plain document, whose parts may have wrong types, so that these errors are reported
+together with unknown keys and wrong types.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.documents.place import KeyPath
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
 
-def contradictions(source: Source) -> list[Problem]:
-    """Report every disagreement between parts that are each of the right type."""
+def errors(source: Source) -> list[Problem]:
+    """Report every contradiction between parts of the right types."""
     document = _mapping(source.value)
     return [
         *_counts(document, source),
@@ -42,7 +42,7 @@ def _is_index(value: object) -> TypeGuard[int]:
 
 
 def _index(value: object) -> object:
-    """The number that a number in quotes is taken for."""
+    """Convert a number in quotes."""
     return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else value
 
 
@@ -54,7 +54,7 @@ def _counts(document: dict[str, Any], source: Source) -> Iterator[Problem]:
         entries = document.get(key)
         empty_is_none = key == "cluster_hosts" and not entries
         if isinstance(entries, list) and len(entries) != count and not empty_is_none:
-            message = f"lists {len(entries)} {what}, but num_nodes is {count}; they have to agree"
+            message = f"lists {len(entries)} {what}, but num_nodes is {count}; make them equal"
             yield source.at_key((key,), message)
 
 
@@ -63,11 +63,13 @@ def _servers(document: dict[str, Any], source: Source) -> Iterator[Problem]:
     for position, entry in enumerate(servers):
         server, path = _mapping(entry), ("deployment", position)
         if server.get("envs") is not None and server.get("env_extend") is not None:
-            message = "there is 'envs' as well; put the variables of both into one of them"
+            message = "'envs' is there too; move the variables of both into one of them"
             yield source.at_key((*path, "env_extend"), message)
         local = _index(server.get("local_index"))
         if _is_index(local) and local != position:
-            message = f"{local}, but this is entry {position}; entries stand in the hosts' order"
+            message = (
+                f"{local}, but this is entry {position}; list entries in the order of the hosts"
+            )
             yield source.at_value((*path, "local_index"), message)
         yield from _in_range(server.get("master_index"), (*path, "master_index"), document, source)
 
@@ -86,7 +88,7 @@ def _roles(document: dict[str, Any], source: Source) -> Iterator[Problem]:
             path = (section, key, position)
             yield from _in_range(index, path, document, source)
             if _is_index(index) and index in seen:
-                yield source.at_value(path, f"host {index} has a role already; name it once")
+                yield source.at_value(path, f"host {index} already has a role; name it once")
             seen.update([index] if _is_index(index) else [])
 
 
@@ -95,7 +97,7 @@ def _in_range(
 ) -> Iterator[Problem]:
     servers, index = len(_list(document.get("deployment"))), _index(index)
     if _is_index(index) and index >= servers > 0:
-        yield source.at_value(path, f"there is no host {index}; they count from 0 to {servers - 1}")
+        yield source.at_value(path, f"there is no host {index}; indices are 0 to {servers - 1}")
 
 
 def _figures(document: dict[str, Any], source: Source) -> Iterator[Problem]:

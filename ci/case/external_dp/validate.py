@@ -1,0 +1,165 @@
+"""Validate the parts of an `external_dp` file against one another. Pure.
+
+Works on the parts that are valid on their own, so that these errors are reported together with
+unknown keys and wrong types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from ci.case import kv_pool
+from ci.case.external_dp import ranks, routing, template
+from ci.case.external_dp.ranks import HostRanks
+from ci.case.external_dp.routing import ROUTER_HOST, ROUTER_PORT, Routing
+from ci.case.external_dp.template import RenderedTemplate, Template
+from ci.case.kv_pool import KvPool
+from ci.case.references import unknown
+from ci.documents.strict import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.documents.position import KeyPath
+    from ci.documents.source import Source
+    from ci.errors import Problem
+
+Part = TypeVar("Part", bound=Strict)
+# The plan sets these in every server's environment.
+_NETWORK = ("HCCL_IF_IP", "HCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
+
+
+@dataclass(frozen=True)
+class ValidParts:
+    """The parts of a document that are valid on their own; entries of lists by index.
+
+    Attributes:
+        count: number of entries of `config`, valid or not.
+    """
+
+    config: dict[int, HostRanks]
+    templates: dict[int, Template]
+    routing: Routing | None
+    pool: KvPool | None
+    count: int
+
+
+def errors(document: dict[str, object], source: Source) -> Iterator[Problem]:
+    """Report every contradiction between valid parts."""
+    entries = document.get("config")
+    valid = ValidParts(
+        config=_valid(HostRanks, entries),
+        templates=_valid(Template, document.get("templates")),
+        routing=_valid(Routing, [document.get("routing")]).get(0),
+        pool=_valid(KvPool, [document.get("kv_pool")]).get(0),
+        count=len(entries) if isinstance(entries, list) else 0,
+    )
+    yield from _counts(document, source)
+    yield from _positions(valid, source)
+    yield from ranks.size_errors(valid.config, _number(document.get("npu_per_node")), source)
+    yield from _group_errors(valid, document.get("cluster_hosts"), source)
+    yield from _template_errors(valid, source)
+    if valid.routing:
+        yield from routing.errors(valid.routing, valid.count, source)
+    if valid.pool:
+        yield from kv_pool.errors(valid.pool, source)
+        for path, text in _texts(valid.pool.config, ("kv_pool", "config")):
+            yield from unknown(text, path, (), valid.count, source)
+
+
+def _valid(kind: type[Part], values: object) -> dict[int, Part]:
+    parts: dict[int, Part] = {}
+    for position, value in enumerate(values if isinstance(values, list) else []):
+        try:
+            parts[position] = kind.model_validate(value)
+        except ValidationError:
+            continue  # validating the whole document reports it
+    return parts
+
+
+def _number(value: object) -> int | None:
+    """Return a number that may be in quotes; None if it is not valid."""
+    text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len("1024") else None
+
+
+def _counts(document: dict[str, object], source: Source) -> Iterator[Problem]:
+    count = _number(document.get("num_nodes"))
+    for key in ("config", "templates", "cluster_hosts"):
+        entries = document.get(key)
+        empty_is_none = key == "cluster_hosts" and not entries
+        if count and isinstance(entries, list) and len(entries) != count and not empty_is_none:
+            message = f"lists {len(entries)} hosts, but num_nodes is {count}; make them equal"
+            yield source.at_key((key,), message)
+
+
+def _positions(valid: ValidParts, source: Source) -> Iterator[Problem]:
+    written = {("config", index): entry.node_index for index, entry in valid.config.items()}
+    written |= {("templates", index): entry.node_index for index, entry in valid.templates.items()}
+    for (key, index), node_index in written.items():
+        if node_index not in {None, index}:
+            message = (
+                f"{node_index}, but this is entry {index}; list entries in the order of the hosts"
+            )
+            yield source.at_value((key, index, "node_index"), message)
+
+
+def _group_errors(valid: ValidParts, hosts: object, source: Source) -> Iterator[Problem]:
+    names = [str(host) for host in hosts] if isinstance(hosts, list) else []
+    by_head = ranks.groups(valid.config, names)
+    for head, group in by_head.items():
+        yield from ranks.group_errors(group, source)
+        in_range = all(member.ranks.stop <= member.dp_size for member in group.values())
+        if in_range and len(valid.config) == valid.count:
+            yield from ranks.coverage_errors(head, group, source)
+        if valid.routing:
+            yield from _role_errors(group, valid.routing, source)
+    taken = {(ROUTER_HOST, ROUTER_PORT): "the router"}
+    for key, port in valid.pool.ports.items() if valid.pool else ():
+        if port == ROUTER_PORT:
+            yield source.at_value(
+                ("kv_pool", key), f"{port} is the router's port on host 0; choose another"
+            )
+        taken.setdefault((ROUTER_HOST, port), f"kv_pool.{key}")
+    yield from ranks.port_errors(valid.config, by_head, taken, source)
+
+
+def _role_errors(group: dict[int, HostRanks], routes: Routing, source: Source) -> Iterator[Problem]:
+    """Report data-parallel groups whose ranks have different roles."""
+    roles = routing.roles(routes)
+    first = next(iter(group))
+    for index in group:
+        if roles.get(index) != roles.get(first) and {index, first} <= roles.keys():
+            message = (
+                f"is also that of config[{first}], with role {roles[first]}, but the role here is "
+                f"{roles[index]}; give each group its own address"
+            )
+            yield source.at_value(("config", index, "dp_address"), message)
+
+
+def _template_errors(valid: ValidParts, source: Source) -> Iterator[Problem]:
+    own = ranks.rank_variables(HostRanks(port_start=1, dp_rpc_port=1, dp_address="-"), 0, 0)
+    for index, member in valid.config.items():
+        path: KeyPath = ("config", index, "dp_address")
+        yield from unknown(member.dp_address, path, (), valid.count, source)
+    for index, entry in valid.templates.items():
+        written = {"envs": entry.envs, "server_cmd_template": entry.server_cmd_template}
+        for path, text in _texts(written, ("templates", index)):
+            yield from unknown(text, path, {*own, *_NETWORK, *entry.envs}, valid.count, source)
+        if index in valid.config:
+            rendered = RenderedTemplate(index, entry, valid.config[index], "mixed")
+            yield from template.errors(rendered, source)
+
+
+def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _texts(item, (*path, position))
