@@ -28,36 +28,36 @@ class Variable:
     source: str
 
 
-_HOST, _CASE, _RANK = "the host, once asked", "the case", "the rank (external_dp)"
+_HOST, _CASE, _RANK = "the host's facts", "the case", "the rank (external_dp)"
 VARIABLES = (
-    Variable("LOCAL_IP", "address at which the other hosts reach this one", _HOST),
-    Variable("MASTER_IP", "address of the host that this server's group reports to", _HOST),
+    Variable("LOCAL_IP", "address that the other hosts use to reach this one", _HOST),
+    Variable("MASTER_IP", "address of the host of this server's master", _HOST),
     Variable("NODE_<i>_IP", "address of host <i>, from 0", _HOST),
     Variable("NIC_NAME", "network interface that carries this host's address", _HOST),
     Variable("WORKSPACE", "folder on this host for environments, models and runs", _HOST),
     Variable("FOLDER", "the process's own folder on this host", _HOST),
-    Variable("MODEL", "what is served: the case's `model`, or the folder made of it", _CASE),
+    Variable("MODEL", "the case's `model`, or the folder made from it", _CASE),
     Variable("NODE_INDEX", "this host's index, from 0", _CASE),
-    Variable("NODE_RANK", "the same", _CASE),
-    Variable("CONFIG_INDEX", "the same", _CASE),
-    Variable("LWS_WORKER_INDEX", "the same", _CASE),
-    Variable("NUM_NODES", "how many hosts there are", _CASE),
-    Variable("NPU_PER_NODE", "devices of a host", _CASE),
+    Variable("NODE_RANK", "this host's index, from 0", _CASE),
+    Variable("CONFIG_INDEX", "this host's index, from 0", _CASE),
+    Variable("LWS_WORKER_INDEX", "this host's index, from 0", _CASE),
+    Variable("NUM_NODES", "number of hosts", _CASE),
+    Variable("NPU_PER_NODE", "number of devices per host", _CASE),
     Variable("SERVER_PORT", "`SERVER_PORT` of the server's environment, or `server_port`", _CASE),
-    Variable("PORT", "where this server answers; for a router, where that does", _RANK),
+    Variable("PORT", "port of this server's API; for a router, the port of its API", _RANK),
     Variable("PORT_START", "port of its host's first rank", _RANK),
-    Variable("DP_SIZE", "data-parallel ranks in all", _RANK),
-    Variable("DP_SIZE_LOCAL", "data-parallel ranks on this host", _RANK),
+    Variable("DP_SIZE", "number of data-parallel ranks of the group", _RANK),
+    Variable("DP_SIZE_LOCAL", "number of data-parallel ranks on this host", _RANK),
     Variable("DP_RANK_START", "first data-parallel rank of this host", _RANK),
     Variable("DP_RANK", "this server's data-parallel rank", _RANK),
-    Variable("LOCAL_RANK", "the same, counted on its host", _RANK),
+    Variable("LOCAL_RANK", "this server's number on its host, from 0", _RANK),
     Variable("DP_ADDRESS", "address of the group's first rank", _RANK),
-    Variable("DP_RPC_PORT", "port there at which the ranks meet", _RANK),
+    Variable("DP_RPC_PORT", "port at that address where the ranks connect", _RANK),
     Variable("TP_SIZE", "tensor-parallel size", _RANK),
     Variable("CP_SIZE", "context-parallel size", _RANK),
     Variable("SP_SIZE", "sequence-parallel size", _RANK),
     Variable("PP_SIZE", "pipeline-parallel size", _RANK),
-    Variable("VISIBLE_DEVICES", "the devices that are this rank's, by index", _RANK),
+    Variable("VISIBLE_DEVICES", "indices of this rank's devices", _RANK),
 )
 # Variables of a single process exist only in the dialects that define them.
 EVERYWHERE = tuple(

@@ -82,8 +82,8 @@ def test_a_form_without_cluster_hosts_is_advised_to_take_flags_alone():
     with pytest.raises(UserError) as refused:
         chosen(case)
     assert str(refused.value) == (
-        "one.yaml: this kind of case file cannot name hosts; give --cluster NAME, or --local to run "
-        "on this machine"
+        "one.yaml: this kind of case file cannot name hosts; give --cluster NAME, or --local "
+        "to run on this machine"
     )
 
 
