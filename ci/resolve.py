@@ -131,7 +131,9 @@ def plan_on_hosts(case: Case, inputs: PlanInputs, agents: Mapping[str, Agent]) -
     from ci.connect.fan_out import all_of  # noqa: PLC0415
 
     answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))
-    return build(case, with_addresses(inputs, {host: one.value for host, one in answers.items()}))
+    return build(
+        case, with_addresses(inputs, {host: answer.value for host, answer in answers.items()})
+    )
 
 
 def _install_target(target: Target, lock_folders: LockFolders) -> environments.InstallTarget:

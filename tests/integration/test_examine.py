@@ -40,7 +40,7 @@ def plan_of(port, **more):
             for name, where in ADDRESSES.items()
         ),
         preparations=(),
-        everything=(
+        processes=(
             Values(
                 name="server-0",
                 host="a",

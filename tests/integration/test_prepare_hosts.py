@@ -202,7 +202,7 @@ def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatc
 
 def lists_of(night: Night) -> dict[str, Packages]:
     agents = night.processes.agents
-    plan = SimpleNamespace(preparations=items_for(agents, [], ""), everything=())
+    plan = SimpleNamespace(preparations=items_for(agents, [], ""), processes=())
     return installed_on(agents, cast("Plan", plan))
 
 

@@ -29,7 +29,7 @@ class Answers(ThreadingHTTPServer):
     def __init__(self, status, body, headers=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.body, self.headers = status, body, headers or {}
-        self.smoke_request = []
+        self.asked = []
         self.released = threading.Event()
         self.endpoint = Endpoint("127.0.0.1", self.server_port, "tiny")
 
@@ -150,7 +150,7 @@ def test_only_200_is_healthy(status, error):
     with answering(status, b"", {"Location": "/elsewhere"}) as server:
         seen = probe.health(ask, f"{server.endpoint.url}/health", 5)
     assert (seen.status, seen.error) == (status, error)
-    assert server.smoke_request == [("/health", None)]
+    assert server.asked == [("/health", None)]
 
 
 def test_nobody_listens(nobody):
@@ -202,7 +202,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch, nobody):
     with answering(200, GOOD) as proxy:
         monkeypatch.setenv("http_proxy", proxy.endpoint.url)
         assert probe.completion(ask, nobody, 5).error == "connection refused"
-    assert proxy.smoke_request == []
+    assert proxy.asked == []
 
 
 def test_version_and_models():
