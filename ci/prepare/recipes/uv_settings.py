@@ -19,7 +19,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-# A controller's offer as JSON: `proxy`, a secret URL, and `links`: for each of its folders of wheels
+# A controller's offer as JSON: `proxy`, a secret URL, and `links`: for each of its wheel folders
 # the URL of its page and the wheels of PyTorch in it. Or the reason why there is no offer.
 OFFER, NO_OFFER = "LAMPLIGHTER_WAY", "LAMPLIGHTER_NO_WAY"
 # pip's variable for installing from folders only, and the values that pip and uv read as "no".
