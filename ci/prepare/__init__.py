@@ -1,1 +1,1 @@
-"""What is made on hosts before a night: environments and models. Recipes travel there."""
+"""Make environments and models on hosts before a night, with recipes that run there."""

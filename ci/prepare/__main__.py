@@ -1,6 +1,6 @@
-"""Make environments and models on this machine, outside of a night: `python -m ci.prepare`.
+"""Make environments and models on this machine, without a night: `python -m ci.prepare`.
 
-Writes into the workspace. A night makes what it lacks by itself, under its own supervision.
+Writes into the workspace. A night makes missing environments itself, under its supervision.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def make(item: Preparation) -> None:
-    """Make one environment or model here, showing its progress; quick when it is there.
+    """Make an environment or model on this machine and print its progress; skip it if it exists.
 
     Raises:
-        PreparationFailed: it could not be made; why has been printed.
+        PreparationFailed: the recipe failed; it has printed the reason.
     """
     recipe = recipe_of(item)
     python = str(item.spec.get("python_bin", sys.executable))
@@ -42,13 +42,13 @@ def make(item: Preparation) -> None:
 
 
 def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list[Preparation]:
-    """Describe what is to be made, in order.
+    """Describe the environments and models to make, in order.
 
     Args:
         names: tool environments and models, as in configs/tools.yaml and configs/models.yaml.
-        vllm: a version of configs/versions.yaml; empty for none.
-        device: the machine's kind; empty detects it.
-        workspace: empty takes the default.
+        vllm: a version in configs/versions.yaml; empty for none.
+        device: the device kind of this machine; empty detects it.
+        workspace: the workspace folder; empty takes the default.
 
     Raises:
         UserError: a name is unknown, or the version cannot be served here.
@@ -57,29 +57,29 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
     target = environments.InstallTarget("localhost", folder, lock_folders=lock_folders)
     tools = environments.load_tools(CONFIGS / "tools.yaml")
     models = environments.load_models(CONFIGS / "models.yaml")
-    made: list[Preparation] = []
+    items: list[Preparation] = []
     if vllm:
         versions = environments.load_versions(CONFIGS / "versions.yaml")
-        made.append(environments.serving(versions, vllm, device_of(device), target))
+        items.append(environments.serving(versions, vllm, device_of(device), target))
     for name in names:
-        model = environments.model(models, name, made[0]) if vllm else None
-        made.append(model or environments.tool(tools, name, target))
-    return made
+        model = environments.model(models, name, items[0]) if vllm else None
+        items.append(model or environments.tool(tools, name, target))
+    return items
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, make, and return the exit code."""
+    """Parse the command line, make everything it names, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ci.prepare", description=__doc__)
     parser.add_argument("names", nargs="*", help="tools and models of configs/*.yaml")
     parser.add_argument("--vllm", default="", help="a version of configs/versions.yaml")
-    parser.add_argument("--device", default="", help="cpu, cuda or ascend; default: what is here")
+    parser.add_argument("--device", default="", help="cpu, cuda or ascend; default: detected")
     parser.add_argument("--workspace", default="", help="default: $LAMPLIGHTER_WORKSPACE")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        for item in wanted(asked.names, asked.vllm, asked.device, asked.workspace):
+        for item in wanted(options.names, options.vllm, options.device, options.workspace):
             make(item)
     except LamplighterError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a command line of its own
+        print(error, file=sys.stderr)  # noqa: T201 - a command of its own
         return int(error.exit_code)
     return 0
 

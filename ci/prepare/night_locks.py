@@ -1,4 +1,4 @@
-"""Locks for hosts that the project has none for: resolved here once, kept, sent to all of them."""
+"""Make missing locks during a night: resolve packages once, keep the lock, use it on all hosts."""
 
 from __future__ import annotations
 
@@ -24,54 +24,57 @@ MACHINE_S = 30.0
 def with_locks(
     items: Sequence[Preparation], processes: Processes, record: Record
 ) -> Sequence[Preparation]:
-    """Give an environment a lock for every kind of machine that it is made on.
+    """Add locks to an environment for every architecture that it is made on.
 
-    Writes what it resolves where `Preparation.lock` says, so that later nights install the same.
-    Where that fails, each host resolves its packages by itself, and the record says so.
+    Writes new locks to `Preparation.lock`, so that later nights install the same packages. If
+    resolving fails, each host resolves its packages itself, and the record has a note.
 
     Args:
         items: the same environment for each of its hosts.
-        processes: of the run.
-        record: of the run.
+        processes: the run's processes.
+        record: the run's record.
+
+    Returns:
+        The items, with their locks.
 
     Raises:
-        ConnectionLost: a host went away.
-        Interrupted: while uv resolved.
+        ConnectionLost: the connection to a host was lost.
+        Interrupted: the run was interrupted while uv resolved.
     """
     first = items[0]
     known = cast("dict[str, list[str]]", first.spec.get("locks", {}))
     agents = {item.host: processes.agents[item.host] for item in items}
-    asked = all_of(call_all(agents, "program", MACHINE_S, name="uv", own=""))
-    machines = sorted({answer.value["machine"] for answer in asked.values()} - set(known))
+    answers = all_of(call_all(agents, "program", MACHINE_S, name="uv", own=""))
+    machines = sorted({answer.value["machine"] for answer in answers.values()} - set(known))
     if not machines:
         return items
-    found: dict[str, list[str]] = {}
+    resolved: dict[str, list[str]] = {}
     with record.step(f"resolve the packages of {first.name}", "tool"):
         for machine in machines:
-            found |= _resolved(first, machine, processes, record)
-    return [locks.locked(item, found) for item in items]
+            resolved |= _resolved(first, machine, processes, record)
+    return [locks.locked(item, resolved) for item in items]
 
 
 def _resolved(
     item: Preparation, machine: str, processes: Processes, record: Record
 ) -> dict[str, list[str]]:
     recipe: dict[str, Any] = dict(item.spec)
-    what = f"{item.name} for {machine}"
+    title = f"{item.name} for {machine}"
     try:
-        packages = resolve(recipe, machine, lambda ended: processes.await_here(ended, what))
+        packages = resolve(recipe, machine, lambda ended: processes.await_here(ended, title))
     except PreparationFailed as error:
         record.note(
-            f"{what}: there is no lock, and this controller could not make one ({error}); each "
-            "host resolves its packages by itself, and they are compared afterwards"
+            f"{title}: there is no lock, and this controller could not make a lock ({error}); each "
+            "host resolves its packages itself, and they are compared afterwards"
         )
         return {}
     path = Path(locks.path_of(item.lock, machine))
     lock = locks.Lock(locks.resolution_of(recipe), tuple(packages))
-    note = f"{what}: {len(packages)} packages resolved here: configs/locks has no current lock"
+    note = f"{title}: {len(packages)} packages resolved here: configs/locks has no current lock"
     try:
-        locks.write(path, lock, f"{what}\nMade at night; remove it to have it made again.")
+        locks.write(path, lock, f"{title}\nMade during a night; remove this file to make it again.")
         note += f"; kept in {path}"
     except OSError as error:
-        note += f"; not kept for other nights: {error}"
+        note += f"; could not be kept for other nights: {error}"
     record.note(note)
     return {machine: packages}

@@ -1,6 +1,6 @@
-"""How hosts get packages: as this controller is told, through it where a host has no way itself.
+"""Give hosts this controller's package settings, and a proxy for hosts without access to indexes.
 
-What a host is told may hold credentials: it travels as the environment of a process, on stdin.
+The settings may contain credentials: they are sent as the environment of a process, on stdin.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ci.connect.connection import LocalConnection
 from ci.connect.fan_out import all_of, fan_out
 from ci.errors import ConnectionLost, LamplighterError
 from ci.prepare.index_proxy import IndexProxy
-from ci.prepare.outward import PORTS
-from ci.prepare.recipes.uv_settings import NO_WAY, WAY, index_settings
+from ci.prepare.outbound import PORTS
+from ci.prepare.recipes.uv_settings import NO_OFFER, OFFER, index_settings
 from ci.prepare.wheel_folder import name_of, url_of
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
     from ci.agent.client import Agent
     from ci.prepare.index_proxy import Stream
-    from ci.prepare.outward import Where
+    from ci.prepare.outbound import HostPort
 
     class Forwarding(Protocol):
-        """What a connection to another host offers."""
+        """A connection to another host that can forward ports."""
 
         def forward(self, take: Callable[[Stream], None]) -> int:
-            """Let what runs there connect to us; gives the port."""
+            """Forward a port of the host to this machine, and return that port."""
 
         def unforward(self, port: int) -> None:
-            """Let nothing connect through it any more."""
+            """Close the forwarded port."""
 
 
-# Further hosts, `name` or `name:port`, that hosts may reach through this machine for packages.
+# Further allowed hosts, `name` or `name:port`, that serve packages.
 MORE_HOSTS = "LAMPLIGHTER_INDEX_HOSTS"
-# Where PyPI keeps its files, uv gets Pythons, and `--torch-backend` PyTorch's own builds.
+# Hosts of PyPI's files, of uv's Pythons, and of PyTorch's builds for `--torch-backend`.
 PUBLIC = (
     "pypi.org", "files.pythonhosted.org", "download.pytorch.org", "download-r2.pytorch.org",
     "pypi.nvidia.com", "github.com", "objects.githubusercontent.com",
@@ -55,48 +55,50 @@ URL = re.compile(r"https?://[^\s,'\"<>]+")
 
 
 @dataclass(frozen=True)
-class Packages:
-    """Where this controller gets packages from.
+class PackageSettings:
+    """This controller's settings for getting packages.
 
     Attributes:
-        env: for uv, as on this machine; a secret.
-        folders: of wheels on this machine.
-        authorities: certificates that are trusted here, where that is told; else empty.
+        env: variables for uv, as on this machine; a secret.
+        folders: folders of wheels on this machine.
+        authorities: content of the CA certificates file in these settings; else empty.
     """
 
     env: Mapping[str, str]
     folders: tuple[Path, ...]
     authorities: bytes
 
-    def allowed(self, recipe: Mapping[str, object]) -> frozenset[Where]:
-        """The hosts and ports that making something may ask for."""
+    def allowed(self, recipe: Mapping[str, object]) -> frozenset[HostPort]:
+        """Return the hosts and ports that a recipe may connect to through this controller."""
         text = " ".join([*self.env.values(), json.dumps(recipe)])
-        named = {_where(url) for url in URL.findall(text)}
-        named |= {_where(f"https://{one}") for one in os.environ.get(MORE_HOSTS, "").split()}
+        named = {_host_port(url) for url in URL.findall(text)}
+        more = os.environ.get(MORE_HOSTS, "").split()
+        named |= {_host_port(f"https://{host}") for host in more}
         return frozenset({*named, *((host, 443) for host in PUBLIC)})
 
     def links(self) -> dict[str, tuple[str, list[str]]]:
-        """For each folder: where it is offered, and which of PyTorch's builds are in it."""
+        """Return folder → the URL of its page, and the wheels of PyTorch in it."""
         return {
-            str(folder): (url_of(folder), [one.name for one in folder.glob("torch-*.whl")])
+            str(folder): (url_of(folder), [wheel.name for wheel in folder.glob("torch-*.whl")])
             for folder in self.folders
         }
 
 
-def packages_here() -> Packages:
-    """As pip and uv are told on this machine; an index that is a folder of it stays here."""
-    told = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-    env = {**told, **index_settings()}
+def local_settings() -> PackageSettings:
+    """Read pip's and uv's settings on this machine, except indexes that are local folders."""
+    env = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+    env |= index_settings()
     authorities = env.pop("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
-    links = [Path(one) for one in env.get("UV_FIND_LINKS", "").split(",") if "://" not in one]
-    return Packages(
+    paths = [path for path in env.get("UV_FIND_LINKS", "").split(",") if "://" not in path]
+    folders = map(Path, paths)
+    return PackageSettings(
         {name: value for name, value in env.items() if "file://" not in value},
-        tuple(one for one in links if one.is_absolute() and one.is_dir()),
+        tuple(folder for folder in folders if folder.is_absolute() and folder.is_dir()),
         Path(authorities).read_bytes() if authorities and Path(authorities).is_file() else b"",
     )
 
 
-def _where(url: str) -> Where:
+def _host_port(url: str) -> HostPort:
     try:
         parts = urlsplit(url)
         return (parts.hostname or "").lower(), parts.port or PORTS[parts.scheme]
@@ -105,15 +107,15 @@ def _where(url: str) -> Where:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What one host is offered.
+class PackageAccess:
+    """A host's access to packages through this controller.
 
     Attributes:
-        env: for the recipe there, which takes the way if it needs it; a secret. Empty for this
-            machine itself, whose settings are there already.
-        authorities: certificates that the recipe finds beside it.
-        refused: hosts and ports that were asked for in vain, as far as known by now.
-        close: ends the way.
+        env: variables for the recipe, which uses the proxy if the host needs it; a secret. Empty
+            for this machine itself, which has the settings already.
+        authorities: CA certificates, to be written beside the recipe.
+        refused: `host:port` of the requests refused so far.
+        close: closes the forwarded port and the proxy.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -123,44 +125,46 @@ class Offer:
 
 
 @contextmanager
-def offered(
+def package_access(
     agents: Mapping[str, Agent], recipes: Mapping[str, Mapping[str, object]]
-) -> Iterator[dict[str, Offer]]:
-    """Offer hosts a way to packages for as long as the context lasts.
+) -> Iterator[dict[str, PackageAccess]]:
+    """Give hosts access to packages while the context lasts.
 
     Args:
         agents: host → agent.
-        recipes: host → what is made there; hosts that it names may be asked.
+        recipes: host → recipe of what is made there; URLs in it are allowed.
 
     Raises:
-        ConnectionLost, SeveralFailed: hosts went away.
+        ConnectionLost, SeveralFailed: connections to hosts were lost.
     """
-    packages = packages_here()
-    outcomes = fan_out(agents, lambda host: _offer(agents[host], packages, recipes[host]))
-    made = {host: one for host, one in outcomes.items() if isinstance(one, Offer)}
+    settings = local_settings()
+    outcomes = fan_out(agents, lambda host: _access(agents[host], settings, recipes[host]))
+    opened = {
+        host: access for host, access in outcomes.items() if isinstance(access, PackageAccess)
+    }
     try:
         yield all_of(outcomes)
     finally:
-        fan_out(made, lambda host: made[host].close())
+        fan_out(opened, lambda host: opened[host].close())
 
 
-def _offer(agent: Agent, packages: Packages, recipe: Mapping[str, object]) -> Offer:
+def _access(agent: Agent, settings: PackageSettings, recipe: Mapping[str, object]) -> PackageAccess:
     if isinstance(agent.connection, LocalConnection):
-        return Offer()
-    way = cast("Forwarding", agent.connection)
-    folders = {name_of(folder): folder for folder in packages.folders}
-    proxy = IndexProxy(packages.allowed(recipe), folders)
+        return PackageAccess()
+    connection = cast("Forwarding", agent.connection)
+    folders = {name_of(folder): folder for folder in settings.folders}
+    proxy = IndexProxy(settings.allowed(recipe), folders)
     try:
-        port = way.forward(proxy.take)
+        port = connection.forward(proxy.take)
     except ConnectionLost:
         raise
     except LamplighterError as error:
-        return Offer({**packages.env, NO_WAY: str(error)})
-    told = {"proxy": proxy.url(port), "links": packages.links()}
+        return PackageAccess({**settings.env, NO_OFFER: str(error)})
+    offer = {"proxy": proxy.url(port), "links": settings.links()}
 
     def close() -> None:
-        way.unforward(port)
+        connection.unforward(port)
         proxy.close()
 
-    env = {**packages.env, WAY: json.dumps(told)}
-    return Offer(env, packages.authorities, proxy.refused, close)
+    env = {**settings.env, OFFER: json.dumps(offer)}
+    return PackageAccess(env, settings.authorities, proxy.refused, close)

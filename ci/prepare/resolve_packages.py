@@ -1,6 +1,6 @@
-"""Resolve every package of an environment on this machine, for any machine, with uv.
+"""Resolve the packages of an environment for any architecture, with uv on this machine.
 
-Starts `uv pip compile`, in a folder of its own that is gone afterwards; reads package indexes.
+Runs `uv pip compile` in a temporary folder; reads package indexes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.catalog.locks import PIN
 from ci.errors import PreparationFailed
-from ci.prepare.recipes.uv_settings import Way, holds_torch, index_settings
+from ci.prepare.recipes.uv_settings import PackageSource, holds_torch, index_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,74 +26,77 @@ POLL_S = 0.05
 TAIL_LINES = 12
 
 
-def argv_of(uv: str, recipe: Mapping[str, Any], machine: str, way: Way, folder: str) -> list[str]:
-    """Build uv's command line; it reads `in`, `overrides` and, for what it prefers, `out`.
+def argv_of(
+    uv: str, recipe: Mapping[str, Any], machine: str, source: PackageSource, folder: str
+) -> list[str]:
+    """Build uv's command line; uv reads `in` and `overrides`, and preferred versions in `out`.
 
     Args:
-        uv: the program.
-        recipe: an environment's, as in configs/versions.yaml.
-        machine: as `uname -m` says it.
-        way: how uv gets packages here.
-        folder: with those files; `out` is what it writes.
+        uv: path of uv.
+        recipe: the recipe of an environment, as in configs/versions.yaml.
+        machine: the architecture, as `uname -m` prints it.
+        source: where uv gets packages on this machine.
+        folder: folder of these files; uv writes the result to `out`.
     """
     target = f"{machine}-manylinux_{recipe.get('glibc', '2.28').replace('.', '_')}"
     argv = [uv, "pip", "compile", f"{folder}/in", "--output-file", f"{folder}/out", "--quiet"]
     argv += ["--python-version", recipe["python"], "--python-platform", target]
-    # What it writes is the same wherever it was resolved: no index, no folder, no comment.
+    # Without indexes, folders and comments, the result is the same on every machine.
     argv += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-    # Python is needed for building alone, and then whichever is here does.
-    argv += ["--no-python-downloads", "--override", f"{folder}/overrides", *way.options]
+    # Python is only needed for builds, where any version works.
+    argv += ["--no-python-downloads", "--override", f"{folder}/overrides", *source.options]
     backend = recipe.get("torch_backend")
-    if backend and not holds_torch(way, backend):
+    if backend and not holds_torch(source, backend):
         argv += ["--torch-backend", backend]
     return argv
 
 
 def resolve(recipe: Mapping[str, Any], machine: str, wait: Wait | None = None) -> list[str]:
-    """Choose a version of every package that a recipe takes on such a machine.
+    """Choose a version of every package of a recipe for an architecture.
 
     Args:
-        recipe: an environment's, as in configs/versions.yaml; `prefer`, machine → `name==version`,
-            is kept wherever the rest allows it.
-        machine: as `uname -m` says it.
-        wait: returns when what it is given says that uv has ended; may raise, which ends uv.
+        recipe: the recipe of an environment, as in configs/versions.yaml; its `prefer`,
+            architecture → `name==version`, is kept where the requirements allow it.
+        machine: the architecture, as `uname -m` prints it.
+        wait: gets a function that returns whether uv has ended, and returns when it is true; if it
+            raises, uv is killed.
 
     Returns:
-        `name==version` of everything, sorted by name.
+        `name==version` of every package, sorted by name.
 
     Raises:
-        PreparationFailed: there is no uv here, no index was reached, or nothing fits together.
+        PreparationFailed: uv is missing, no index was reached, or the requirements conflict.
     """
     with tempfile.TemporaryDirectory(prefix="lamplighter-lock-") as folder:
         _write(folder, "in", recipe["packages"])
         _write(folder, "overrides", recipe.get("overrides", ()))
         _write(folder, "out", recipe.get("prefer", {}).get(machine, ()))
         settings = index_settings()
-        argv = argv_of(_uv(), recipe, machine, Way(settings), folder)
+        argv = argv_of(_uv(), recipe, machine, PackageSource(settings), folder)
         with Path(folder, "log").open("w+", encoding="utf-8", errors="replace") as log:
             code = _run(argv, settings, log.fileno(), wait or _wait)
             if code != 0:
                 log.seek(0)
-                said = [_printable(line) for line in log if line.strip()][-TAIL_LINES:]
-                raise PreparationFailed(_failure(said, code), tuple(said))
+                tail = [_printable(line) for line in log if line.strip()][-TAIL_LINES:]
+                raise PreparationFailed(_failure(tail, code), tuple(tail))
         lines = Path(folder, "out").read_text("utf-8").splitlines()
     packages = sorted(line.strip() for line in lines if line.strip() and line[0] != "#")
-    odd = [line for line in packages if not PIN.fullmatch(line)]
-    if odd:
-        raise PreparationFailed(f"uv resolved to {odd[0]!r}, which is not NAME==VERSION")
+    invalid = [line for line in packages if not PIN.fullmatch(line)]
+    if invalid:
+        raise PreparationFailed(f"uv resolved packages: expected NAME==VERSION, got {invalid[0]!r}")
     return packages
 
 
 def _run(argv: list[str], settings: Mapping[str, str], log: int, wait: Wait) -> int:
-    began = time.monotonic()
+    started_s = time.monotonic()
     env = {**os.environ, **settings}
     with subprocess.Popen(
         argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
     ) as process:
 
         def ended() -> bool:
-            if time.monotonic() - began > RESOLVE_S:
-                raise PreparationFailed(f"uv did not resolve it within {RESOLVE_S:g} s")
+            if time.monotonic() - started_s > RESOLVE_S:
+                raise PreparationFailed(f"uv did not resolve the packages within {RESOLVE_S:g} s")
             return process.poll() is not None
 
         try:
@@ -110,12 +113,12 @@ def _wait(ended: Callable[[], bool]) -> None:
 
 
 def _printable(line: str) -> str:
-    """Take out what a terminal obeys: uv repeats what an index and its packages tell it."""
+    """Remove control characters, because uv prints text that it got from indexes and packages."""
     return "".join(char for char in line.strip() if char.isprintable())
 
 
-def _failure(said: list[str], code: int) -> str:
-    text = " ".join(line.removeprefix("error: ") for line in said) or f"uv ended with {code}"
+def _failure(tail: list[str], code: int) -> str:
+    text = " ".join(line.removeprefix("error: ") for line in tail) or f"uv ended with {code}"
     return f"uv resolved nothing: {text}"
 
 

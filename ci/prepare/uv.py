@@ -1,4 +1,4 @@
-"""Bring this machine's uv to hosts that have none. Writes `<workspace>/uv/bin/uv` there."""
+"""Copy this machine's uv to hosts that lack it, as `<workspace>/uv/bin/uv`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Uv:
     """A host's uv.
 
     Attributes:
-        path: there; empty where it has none, and the recipe installs it with pip.
-        pushed: whether it came from here just now.
-        why_not: why it has none.
+        path: its path on the host; empty if it has none, so that the recipe installs it with pip.
+        pushed: whether it was copied now.
+        why_not: the reason why it has none.
     """
 
     path: str = ""
@@ -31,28 +31,28 @@ class Uv:
 
 
 def provide(agent: Agent, workspace: str) -> Uv:
-    """Find uv on a host's PATH or in its workspace; else bring it ours, if it would run there.
+    """Find uv on a host's PATH or in its workspace; else copy this machine's uv, if it runs there.
 
     Args:
-        agent: the host.
-        workspace: the folder there, absolute.
+        agent: agent of the host.
+        workspace: absolute path of the workspace on the host.
 
     Raises:
-        ConnectionLost, CommandTimedOut: the host went away.
+        ConnectionLost, CommandTimedOut: the connection to the host was lost.
     """
     folder = f"{workspace}/uv/bin"
-    there = agent.call("program", name="uv", own=f"{folder}/uv").value
-    if there["path"]:
-        return Uv(there["path"])
-    ours = _ours()
-    if ours is None:
-        return Uv(why_not="this controller has none to bring")
-    if (there["system"], there["machine"]) != (platform.system(), platform.machine()):
+    facts = agent.call("program", name="uv", own=f"{folder}/uv").value
+    if facts["path"]:
+        return Uv(facts["path"])
+    source = _local_uv()
+    if source is None:
+        return Uv(why_not="this controller has no uv to copy")
+    if (facts["system"], facts["machine"]) != (platform.system(), platform.machine()):
         return Uv(
-            why_not=f"this controller's is for {platform.machine()}, the host is {there['machine']}"
+            why_not=f"the uv here is for {platform.machine()}, the host has {facts['machine']}"
         )
     try:
-        send(agent, ours, folder, "uv", mode=0o755, check=("--version",))
+        send(agent, source, folder, "uv", mode=0o755, check=("--version",))
     except (ConnectionLost, CommandTimedOut):
         raise
     except InfrastructureError as error:
@@ -61,7 +61,7 @@ def provide(agent: Agent, workspace: str) -> Uv:
 
 
 @cache
-def _ours() -> Source | None:
+def _local_uv() -> Source | None:
     try:
         from uv import find_uv_bin  # noqa: PLC0415
 

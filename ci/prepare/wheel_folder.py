@@ -1,4 +1,4 @@
-"""Offers this machine's folders of wheels as pages of links, over a connection that it is given."""
+"""Serve this machine's folders of wheels as pages of links, on a given connection."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     class Sink(Protocol):
-        """What an answer is written to."""
+        """A stream for the response."""
 
         def sendall(self, data: bytes, /) -> None:
-            """Send all of it."""
+            """Send all bytes."""
 
 
-# A reserved name that no host can have (RFC 6761); stable, so that uv's cache knows it again.
+# A reserved name that no host has (RFC 6761); constant, so that uv's cache recognises it.
 LINKS = "http://lamplighter.invalid/links/"
-PIECE_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 PACKAGES = (".whl", ".tar.gz", ".zip")
-# No file has a size of more digits; more of them count as no range.
+# No file size has more digits; a longer number is ignored.
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def name_of(folder: Path) -> str:
-    """The name that a folder is offered under."""
+    """Return the name under which a folder is served."""
     return f"{zlib.crc32(str(folder).encode()):08x}"
 
 
 def url_of(folder: Path) -> str:
-    """Where a host finds the folder, through its tunnel."""
+    """Return the URL of a folder's page, for hosts with a tunnel."""
     return f"{LINKS}{name_of(folder)}/"
 
 
 def answer(
     sink: Sink, method: str, target: str, headers: Mapping[str, str], folders: Mapping[str, Path]
 ) -> None:
-    """Answer a request for a folder's page, or for a file in it, also for a part of one."""
+    """Respond to a request for a folder's page, or for a file in it or a part of the file."""
     name, _, file = target.removeprefix(LINKS).partition("?")[0].partition("/")
     folder = folders.get(name)
     wanted = unquote(file)
@@ -70,32 +70,32 @@ def _page(folder: Path) -> bytes:
     return "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>\n"]).encode()
 
 
-def _send_file(sink: Sink, method: str, path: Path, asked: str) -> None:
+def _send_file(sink: Sink, method: str, path: Path, range_header: str) -> None:
     size = path.stat().st_size
-    begin, end = _span(asked, size)
+    begin, end = _span(range_header, size)
     if begin > end:
         sink.sendall(_head("416 Range Not Satisfiable", 0, f"Content-Range: bytes */{size}"))
         return
     partly = (begin, end) != (0, size - 1)
     status = "206 Partial Content" if partly else "200 OK"
-    more = [f"Content-Range: bytes {begin}-{end}/{size}"] if partly else []
-    sink.sendall(_head(status, end + 1 - begin, "Accept-Ranges: bytes", *more))
+    headers = [f"Content-Range: bytes {begin}-{end}/{size}"] if partly else []
+    sink.sendall(_head(status, end + 1 - begin, "Accept-Ranges: bytes", *headers))
     if method == "HEAD":
         return
     with path.open("rb") as file:
         file.seek(begin)
         left = end + 1 - begin
-        while left > 0 and (piece := file.read(min(left, PIECE_BYTES))):
-            sink.sendall(piece)
-            left -= len(piece)
+        while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+            sink.sendall(chunk)
+            left -= len(chunk)
 
 
-def _span(asked: str, size: int) -> tuple[int, int]:
-    """First and last byte that are asked for (RFC 9110, 14.1.2); several spans give the whole."""
-    found = RANGE.fullmatch(asked)
-    if not found or found.groups() == ("", ""):
+def _span(range_header: str, size: int) -> tuple[int, int]:
+    """Return the first and last byte of a range (RFC 9110, 14.1.2); the whole file for several."""
+    match = RANGE.fullmatch(range_header)
+    if not match or match.groups() == ("", ""):
         return 0, size - 1
-    first, last = found.groups()
+    first, last = match.groups()
     if not first:
         return max(0, size - int(last)), size - 1
     return int(first), min(int(last), size - 1) if last else size - 1

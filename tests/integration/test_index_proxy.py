@@ -102,7 +102,7 @@ def test_an_index_that_only_the_controller_reaches(tunnel, server):
     assert tunnel.ask(f"{url}/absent")[0] == 404
 
 
-def test_https_is_passed_on_unread(tunnel, server):
+def test_https_is_forwarded_without_reading_it(tunnel, server):
     # No TLS is spoken there: that the handshake fails at the far end proves that it came there.
     status, text = tunnel.ask(f"https://127.0.0.1:{server.server_port}/page")
     assert status == 0
@@ -117,14 +117,14 @@ def test_no_other_host_or_port_of_the_controllers_network(tunnel, scheme):
     assert tunnel.proxy.refused == {"127.0.0.1:22"}
 
 
-def test_what_the_controller_cannot_reach_is_said(tunnel):
+def test_an_unreachable_target_is_reported(tunnel):
     status, text = tunnel.ask("http://127.0.0.1:1/")
     assert status == 502
     assert "the controller cannot reach 127.0.0.1:1" in text
 
 
 @pytest.mark.parametrize("word", ["", "lamplighter:guess@"])
-def test_nobody_else_on_the_host(tunnel, server, word):
+def test_the_password_is_required(tunnel, server, word):
     bare = f"http://{word}127.0.0.1:{tunnel.port}"
     status, _ = tunnel.ask(f"http://127.0.0.1:{server.server_port}/page", bare)
     assert status == 407

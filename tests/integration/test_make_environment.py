@@ -145,7 +145,7 @@ def test_pips_own_setting_reaches_uv(tmp_path, host, wheels):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"packages": ["missing==2.0"]}, ["missing==2.0", "run again"]),
         ({"packages": ["tiny==9.9"]}, ["tiny==9.9", "run again"]),
@@ -153,10 +153,10 @@ def test_pips_own_setting_reaches_uv(tmp_path, host, wheels):
         ({"verify": ["python", "-c", "import nothing_of_this_name"]}, ["nothing_of_this_name"]),
     ],
 )
-def test_a_failure_says_why_and_leaves_no_stamp(tmp_path, host, change, said):
+def test_a_failure_says_why_and_leaves_no_stamp(tmp_path, host, change, expected):
     failed = run(spec_of(tmp_path, **change), host)
     assert failed.returncode == 1
-    for words in said:
+    for words in expected:
         assert words in failed.stdout
     assert "Traceback" not in failed.stderr
     assert stamp(tmp_path) is None

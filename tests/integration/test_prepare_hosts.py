@@ -168,7 +168,7 @@ def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, night, tmp_path, 
         python = f"{WORKSPACE}/envs/toy/bin/python"
         assert output_of(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
         assert output_of(lab, host, f"stat -c %a {WORKSPACE}/uv/bin/*") == "755"
-        assert f"{host}: uv brought from here to {WORKSPACE}/uv/bin/uv" in shown
+        assert f"{host}: uv copied from this controller to {WORKSPACE}/uv/bin/uv" in shown
         assert f"{host}: wheels come from the controller's own folders" in shown
     began = len(night.processes.started)
     night.prepare(["tiny==1.0"], WORKS)
@@ -189,15 +189,15 @@ def test_an_environment_with_special_dependencies(lab, night, tmp_path, monkeypa
 def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index.replace("http://", f"http://someone:{HIDDEN}@"))
     night.prepare(["tiny==1.0"], WORKS)
-    where = index.removeprefix("http://").removesuffix("/simple")
+    address = index.removeprefix("http://").removesuffix("/simple")
     for host, agent in night.processes.agents.items():
-        way = f"{host}: {where} cannot be connected to: packages come through the controller"
-        assert way in night.shown.getvalue()
+        note = f"{host}: cannot connect to {address}: packages come through the controller"
+        assert note in night.shown.getvalue()
         assert ssh(lab, host, f"grep -rlF {HIDDEN} {agent.workspace}").stdout == ""
         # Its sshd listens, and nothing else any more.
         assert output_of(lab, host, "grep -c ' 0A ' /proc/net/tcp") == "1"
-    told = [night.shown.getvalue(), (night.record.path / "run.json").read_text()]
-    assert HIDDEN not in "".join(told)
+    texts = [night.shown.getvalue(), (night.record.path / "run.json").read_text()]
+    assert HIDDEN not in "".join(texts)
 
 
 def lists_of(night: Night) -> dict[str, Packages]:
@@ -206,7 +206,7 @@ def lists_of(night: Night) -> dict[str, Packages]:
     return installed_on(agents, cast("Plan", plan))
 
 
-def test_what_has_no_lock_is_resolved_here_once_and_sent_to_all(lab, night, tmp_path, monkeypatch):
+def test_a_missing_lock_is_resolved_once_for_all_hosts(lab, night, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     stem = tmp_path / "locks" / "toy-cpu"
@@ -239,7 +239,7 @@ def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path
     assert len(lists_of(night)) == 2
 
 
-def test_hosts_that_have_not_the_same_installed_end_the_night(lab, night, tmp_path, monkeypatch):
+def test_different_packages_on_hosts_end_the_night(lab, night, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     night.prepare(["tiny==1.0"], WORKS)
@@ -265,7 +265,7 @@ def test_the_real_index(lab, night):
         assert "six==1.17.0" in stamp
 
 
-def test_a_package_that_nobody_has_is_said_for_every_host(night, tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_for_every_host(night, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(SeveralFailed, match="absent was not found") as failed:
@@ -274,13 +274,13 @@ def test_a_package_that_nobody_has_is_said_for_every_host(night, tmp_path, monke
         assert f"{host}: the environment toy: " in str(failed.value)
 
 
-def test_files_at_a_host_that_is_not_allowed_are_said(night, index, monkeypatch):
+def test_files_on_a_refused_host_are_reported(night, index, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index)
     with pytest.raises(SeveralFailed, match=r"127\.0\.0\.1:9; .*LAMPLIGHTER_INDEX_HOSTS"):
         night.prepare(["lost==1.0"], WORKS)
 
 
-def test_a_host_that_allows_no_forwarding_is_told_what_to_change(lab, night, index, monkeypatch):
+def test_a_host_without_forwarding_gets_advice(lab, night, index, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index)
     host = lab.hosts[0].name
     config = inside.root_of(lab, host) / "run/lab/sshd_config"

@@ -67,12 +67,12 @@ def test_for_a_machine_of_another_kind_and_another_python(machine):
 
 
 @pytest.mark.parametrize(
-    ("packages", "said"), [(["absent"], "absent"), (["base==1.0", "base==2.0"], "base==")]
+    ("packages", "expected"), [(["absent"], "absent"), (["base==1.0", "base==2.0"], "base==")]
 )
-def test_what_cannot_be_resolved_says_why(packages, said):
+def test_what_cannot_be_resolved_says_why(packages, expected):
     with pytest.raises(PreparationFailed, match="uv resolved nothing: ") as failed:
         resolve({**RECIPE, "packages": packages}, "x86_64")
-    assert said in str(failed.value)
+    assert expected in str(failed.value)
 
 
 @pytest.mark.parametrize("output", ["\\033[31mred\\033[0m why", "\\377 why", "\\007why\\rno"])

@@ -16,7 +16,7 @@ from ci.k8s.pod import Addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host
-from ci.prepare.outward import _ask_through
+from ci.prepare.outbound import _open_tunnel
 from ci.report.plan.text import as_text
 
 POOL = """\
@@ -112,6 +112,6 @@ def test_what_a_proxy_is_asked_for():
     thread = threading.Thread(target=proxy)
     thread.start()
     with here, there:
-        _ask_through(here, ("fd00::2", 443))
+        _open_tunnel(here, ("fd00::2", 443))
         thread.join()
     assert heard.startswith(b"CONNECT [fd00::2]:443 HTTP/1.1\r\nHost: [fd00::2]:443\r\n")

