@@ -26,7 +26,7 @@ from ci.agent import process
 from ci.agent.connected import connected
 from ci.agent.process import Launch, Spec, Supervised
 from ci.commands.logs import follow_logs
-from ci.commands.overview import Row
+from ci.commands.overview import RunProcess
 from ci.inventory.cluster_file import load
 from ci.lab import lab as labs
 from ci.lab.inside import processes as processes_on
@@ -153,9 +153,11 @@ def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str
     yield "following them, of a core", 100 * cpu_s / took, "%"
 
 
-def row(item: Supervised) -> Row:
+def row(item: Supervised) -> RunProcess:
     """As `inv logs` finds a process."""
-    return Row(item.host, RUN, item.name, "", "running", True, "", item.state.pid, item.folder)  # noqa: FBT003
+    return RunProcess(
+        item.host, RUN, item.name, "", "running", True, "", item.state.pid, item.folder
+    )  # noqa: FBT003
 
 
 def figures(

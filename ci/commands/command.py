@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from invoke import Context, Exit, task
 
-from ci.commands.entry import ended_plainly
+from ci.commands.entry import report_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def command(
             iterable=repeated,
             help={one.name: _help(one) for one in given},
             **settings,
-        )(ended_plainly(run))
+        )(report_errors(run))
 
     return decorate
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci.agent.client import Agent
-    from ci.commands.overview import Overview, Row
+    from ci.commands.overview import Overview, RunProcess
 
 GRACE_S = 10.0
 PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,7 +35,7 @@ class Ended:
         troubles: what could not be ended, fetched or removed, each in one line.
     """
 
-    stopped: tuple[tuple[Row, str], ...]
+    stopped: tuple[tuple[RunProcess, str], ...]
     troubles: tuple[str, ...]
 
 
@@ -53,7 +53,7 @@ def end_runs(
         home: the folder of all runs here; logs go to `<home>/<run>/logs/<host>/`.
     """
     rows = [row for row in overview.of(runs) if row.host in agents]
-    stopped: list[tuple[Row, str]] = []
+    stopped: list[tuple[RunProcess, str]] = []
     troubles: list[str] = []
     for group in (
         [row for row in rows if row.process != LEASE],
@@ -80,12 +80,12 @@ def end_runs(
     return Ended(tuple(stopped), tuple(troubles))
 
 
-def _stop(agent: Agent, row: Row):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _stop(agent: Agent, row: RunProcess):  # type: ignore[no-untyped-def]  # noqa: ANN202
     return agent.ask("stop", folder=row.folder, grace_s=GRACE_S)
 
 
-def _logs_home(agents: Mapping[str, Agent], rows: Sequence[Row], home: Path) -> list[str]:
-    by_place: dict[str, list[Row]] = {}
+def _logs_home(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home: Path) -> list[str]:
+    by_place: dict[str, list[RunProcess]] = {}
     for row in rows:
         if row.process != LEASE:
             by_place.setdefault(f"{row.host} {row.run}", []).append(row)

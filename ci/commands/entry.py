@@ -71,7 +71,7 @@ def require_parsable(tasks: Collection) -> None:
     _require_known(program.args.list.value, tasks.collections, "group of tasks")
 
 
-def ended_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
+def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
     """End a task with a message and our exit code instead of a traceback.
 
     An error that nobody foresaw is a fault of ours: unknown, never a failed night.

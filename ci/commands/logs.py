@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.commands.overview import Row
+    from ci.commands.overview import RunProcess
 
 
-def read_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[bytes]:
+def read_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
     """Give every log whole, each line with its host and process in front."""
     for row in rows:
         if row.process != LEASE:
@@ -25,7 +25,7 @@ def read_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[byte
             yield prefixed.lines(b"", last=True)
 
 
-def follow_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[bytes]:
+def follow_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
     """Give every log from its beginning and as it grows, until all their processes have ended.
 
     Args:
@@ -45,7 +45,7 @@ def follow_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[by
             yield piece
 
 
-def _follow(agent: Agent, row: Row, pieces: SimpleQueue[bytes | None]) -> None:
+def _follow(agent: Agent, row: RunProcess, pieces: SimpleQueue[bytes | None]) -> None:
     prefixed = Prefixed(row)
     ended = threading.Event()
 
@@ -66,7 +66,7 @@ def _follow(agent: Agent, row: Row, pieces: SimpleQueue[bytes | None]) -> None:
 class Prefixed:
     """A log's lines with their host and process in front; keeps an unfinished one back."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: RunProcess) -> None:
         self._prefix = f"{row.host} {row.process} | ".encode()
         self._rest = b""
 

@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 
 
 @dataclass(frozen=True)
-class Row:
+class RunProcess:
     """One process of a run on a host, dead or alive."""
 
     host: str
@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class ForeignProcess:
     """A process that is not of any run of ours and uses what a night would."""
 
     host: str
@@ -57,12 +57,12 @@ class Overview:
     """
 
     hosts: tuple[str, ...]
-    rows: tuple[Row, ...]
-    strangers: tuple[Stranger, ...]
+    rows: tuple[RunProcess, ...]
+    strangers: tuple[ForeignProcess, ...]
     silent: Mapping[str, str]
     holders: Mapping[str, Mapping[str, Any] | None]
 
-    def of(self, runs: Iterable[str]) -> tuple[Row, ...]:
+    def of(self, runs: Iterable[str]) -> tuple[RunProcess, ...]:
         """The processes of these runs."""
         wanted = set(runs)
         return tuple(row for row in self.rows if row.run in wanted)
@@ -92,7 +92,7 @@ def ask_hosts(reached: Mapping[str, Agent | LamplighterError]) -> Overview:
 class _Runs:
     """One host's answer to `runs`."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[RunProcess, ...]
     holder: Mapping[str, Any] | None
 
 
@@ -114,9 +114,9 @@ def _name(value: object) -> str:
     return value
 
 
-def _rows(host: str, found: Mapping[str, Any]) -> Iterable[Row]:
+def _rows(host: str, found: Mapping[str, Any]) -> Iterable[RunProcess]:
     for one in found["processes"]:
-        yield Row(
+        yield RunProcess(
             host=host,
             run=_name(one["run"]),
             process=_name(one["process"]),
@@ -129,12 +129,12 @@ def _rows(host: str, found: Mapping[str, Any]) -> Iterable[Row]:
         )
 
 
-def _strangers(host: str, answer: Answer | LamplighterError) -> list[Stranger]:
+def _strangers(host: str, answer: Answer | LamplighterError) -> list[ForeignProcess]:
     if isinstance(answer, LamplighterError):
         return []
     try:
         return [
-            Stranger(
+            ForeignProcess(
                 host=host,
                 what=f"{device.get('kind')} {device.get('index')}",
                 pid=one.get("pid"),

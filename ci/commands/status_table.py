@@ -12,7 +12,7 @@ from ci.report import table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.commands.overview import Overview, Row
+    from ci.commands.overview import Overview, RunProcess
 
 HEADINGS = ("host", "run", "owner", "process", "state", "since", "pid")
 MOST_COMMAND = 100
@@ -61,7 +61,7 @@ def _holder(overview: Overview, host: str) -> tuple[str, str, str, str]:
     return str(holder.get("run")), str(holder.get("owner")), "", "held"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: RunProcess) -> tuple[str, ...]:
     state = row.state if row.alive or row.state != "lost" else "lost, nothing of it is left"
     pid = str(row.pid or "") if row.alive else ""
     return row.host, row.run, row.owner, row.process, state, row.started_at[:19], pid

@@ -58,7 +58,7 @@ def _resolved(
     recipe: dict[str, Any] = dict(item.spec)
     what = f"{item.name} for {machine}"
     try:
-        packages = resolve(recipe, machine, lambda ended: processes.await_here(ended, what))
+        packages = resolve(recipe, machine, lambda ended: processes.await_locally(ended, what))
     except PreparationFailed as error:
         record.note(
             f"{what}: there is no lock, and this controller could not make one ({error}); each "

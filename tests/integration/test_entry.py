@@ -86,9 +86,9 @@ def broken_project(tmp_path: Path) -> Path:
     (tmp_path / "tasks.py").write_text(
         "import os\n"
         "from invoke import Collection, task\n"
-        "from ci.commands.entry import ended_plainly, require_parsable\n"
+        "from ci.commands.entry import report_errors, require_parsable\n"
         "@task\n"
-        "@ended_plainly\n"
+        "@report_errors\n"
         "def work(_):\n"
         "    exec(os.environ['RAISES'])\n"
         "namespace = Collection(work)\n"

@@ -35,7 +35,7 @@ from ci.prepare.prepare import prepare
 from ci.record.record import Record, start
 from ci.report.console import Plain
 from ci.report.screen import Steadfast
-from ci.run.preflight import require_alike
+from ci.run.preflight import require_same_packages
 from ci.run.processes import Processes
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def test_what_has_no_lock_is_resolved_here_once_and_sent_to_all(lab, night, tmp_
     assert {host: by_name["toy"] for host, by_name in listed.items()} == dict.fromkeys(
         night.processes.agents, ("tiny==1.0",)
     )
-    require_alike(listed, night.record.note)
+    require_same_packages(listed, night.record.note)
 
 
 def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path, monkeypatch):
@@ -236,10 +236,10 @@ def test_hosts_that_have_not_the_same_installed_end_the_night(lab, night, tmp_pa
     ssh(lab, other, f"cd {library} && mv tiny-1.0.dist-info tiny-1.1.dist-info")
     listed = lists_of(night)
     with pytest.raises(InfrastructureError) as refused:
-        require_alike(listed, night.record.note)
+        require_same_packages(listed, night.record.note)
     for words in (f"tiny 1.0 on {first}, 1.1 on {other}", "remove envs/toy in the workspace of"):
         assert words in str(refused.value)
-    require_alike(listed, night.record.note, doctor=False)
+    require_same_packages(listed, night.record.note, doctor=False)
     assert "hosts differ: tiny" in night.shown.getvalue()
 
 
