@@ -154,10 +154,9 @@ def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str
 
 
 def row(item: Supervised) -> RunProcess:
-    """As `inv logs` finds a process."""
-    return RunProcess(
-        item.host, RUN, item.name, "", "running", True, "", item.state.pid, item.folder
-    )  # noqa: FBT003
+    """Return a process in the form in which `inv logs` reads it."""
+    pid = item.state.pid
+    return RunProcess(item.host, RUN, item.name, "", "running", True, "", pid, item.folder)  # noqa: FBT003
 
 
 def figures(

@@ -211,8 +211,8 @@ def test_what_the_hub_keeps_as_links_is_copied(here, tmp_path):
 @pytest.mark.parametrize(
     ("source", "target", "words"),
     [
-        ("nowhere", "/data/x", "no such folder"),
-        ("empty", "/data/x", "no file is in it"),
+        ("nowhere", "/data/x", "not a folder"),
+        ("empty", "/data/x", "it has no files"),
         ("toy", "data/x", "absolute"),
         ("leaving", "/data/x", "outside of"),
     ],

@@ -92,7 +92,7 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     overview = Overview(("h1",), (row,), (), {}, {})
     result = down.end_runs({"h1": Agent()}, overview, ["run-1"], tmp_path)
     assert result.stopped == ((row, "stopped"),)
-    assert "No space left on device" in result.troubles[0]
+    assert "No space left on device" in result.errors[0]
 
 
 @pytest.mark.parametrize(
