@@ -134,7 +134,7 @@ def test_ready(serve, events, mode):
     ("mode", "last_seen"),
     [
         ("unhealthy", "health 200 (HTTP 503"),
-        ("hangs", "a completion with tokens (no answer"),
+        ("hangs", "a completion with tokens (no "),
         ("silent", "a completion with tokens (the reply has no tokens)"),
         ("deaf", "health 200 (connection refused)"),
     ],

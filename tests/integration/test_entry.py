@@ -1,4 +1,4 @@
-"""What surrounds every task: exit codes and words for mistakes, faults of ours and lost output."""
+"""Exit codes and messages of every task: mistakes, bugs in Lamplighter, and lost output."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_invoke_does_by_itself_it_still_does(line: str):
 
 @pytest.fixture
 def broken_project(tmp_path: Path) -> Path:
-    """A project whose one task meets what nobody foresaw, as $RAISES says."""
+    """Make a project whose only task raises the unexpected error $RAISES."""
     (tmp_path / "tasks.py").write_text(
         "import os\n"
         "from invoke import Collection, task\n"
@@ -156,7 +156,7 @@ def test_closed_output_is_no_fault(words: str):
 UNREADABLE = {
     "a case": ("plan --config {0}/file.yaml", "file.yaml: cannot be read: Permission denied"),
     "a cluster": ("plan --config local --cluster {0}/file.yaml", "file.yaml: cannot be read: Perm"),
-    "a folder of cases": ("check -- {0}/folder", "folder: not readable by this user"),
+    "a folder of cases": ("check -- {0}/folder", "folder: may not be read by this user"),
     "weights": ("weights.sync --config local.yaml --source {0}/folder", "folder: not readable"),
     "a part of the weights": (
         "weights.sync --config local.yaml --source {0}/w",
