@@ -3,7 +3,7 @@
 # # As uv.lock has them; `nox -s tests -- tests/unit/test_lock.py` compares.
 # dependencies = ["nox==2026.10.20", "pydantic==2.14.4", "pyyaml==6.0.4", "uv==0.13.9"]
 # ///
-"""The project's own checks. `pip install nox && nox -s tests` is all that a newcomer types."""
+"""The project's own checks. Start with `pip install nox && nox -s tests`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent
 sys.path.insert(0, str(PROJECT))
 
 from ci.case.model import DEVICES, Device  # noqa: E402
-from ci.catalog import environments  # noqa: E402 - found only now: nox imports this file alone
+from ci.catalog import environments  # noqa: E402 - importable only after the path is set
 from ci.errors import UserError  # noqa: E402
 from ci.inventory.this_machine import detect_device, require_device  # noqa: E402
 
@@ -29,22 +29,22 @@ nox.options.reuse_venv = "yes"
 PYPROJECT = nox.project.load_toml(PROJECT / "pyproject.toml")
 VERSIONS = environments.load_versions(PROJECT / "configs" / "versions.yaml")
 MODELS = environments.load_models(PROJECT / "configs" / "models.yaml")
-# What the local default serves, what every test run serves besides, and the tools it measures with.
+# The version that the local default serves, a second version that the tests serve, and the tools.
 VLLM = environments.servable(VERSIONS, "cpu")[0]
 EARLIER_VLLM = "0.30.0"
 TOOLS = ("aisbench", "lm_eval")
 ROUTER = "vllm-router"
-# Parallel workers on two cores: light tests mostly wait, and two vLLM servers are 8 GB of memory.
+# Parallel workers on two cores: light tests mostly wait; two vLLM servers need 8 GB of memory.
 _LIGHT = "4"
 _REAL = "2"
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything in its turn: unit, then integration and faults, then real vLLM on this machine.
+    """Run all tests: unit, then integration and faults, then real vLLM on this machine.
 
-    The first failure ends it. `-- tests/unit` runs what it names, with the environments that are
-    there. As root it skips nothing; otherwise what needs root says so.
+    Stops at the first failure. `-- tests/unit` runs only these tests, with the environments that
+    exist already. Without root, tests that need root are skipped with that reason.
     """
     _install(session, "tests")
     if session.posargs:
@@ -59,9 +59,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def faults(session: nox.Session) -> None:
-    """Every fault that a night has to survive, played on lab hosts; prints the table. Needs root.
+    """Inject every fault that a night has to survive, on lab hosts; print the table. Needs root.
 
-    `-- -k disk` plays those whose name has this word.
+    `-- -k disk` runs only the faults with this word in their name.
     """
     _install(session, "tests")
     _set_up(session)
@@ -70,7 +70,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def scoring(session: nox.Session) -> None:
-    """Each accuracy tool's score where 0, 70 and 100 % of the answers are right; `tests` has 70."""
+    """Score 0, 70 and 100 % correct answers with each accuracy tool; `tests` runs only 70 %."""
     _install(session, "tests")
     _set_up(session)
     _pytest(session, "tests/integration/test_scoring.py", *session.posargs, workers="auto")
@@ -78,19 +78,19 @@ def scoring(session: nox.Session) -> None:
 
 @nox.session(name="tests-newest", default=False, reuse_venv=False)
 def tests_newest(session: nox.Session) -> None:
-    """Unit and integration tests with the newest of everything that pyproject.toml allows."""
+    """Run unit and integration tests with the newest packages that pyproject.toml allows."""
     _test_resolved(session, "highest")
 
 
 @nox.session(name="tests-lowest", python="3.11", default=False, reuse_venv=False)
 def tests_lowest(session: nox.Session) -> None:
-    """Unit and integration tests with the lowest versions that pyproject.toml allows."""
+    """Run unit and integration tests with the lowest versions that pyproject.toml allows."""
     _test_resolved(session, "lowest-direct")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, format, which room may import which, and whether uv.lock is current."""
+    """Check style, format, the layers of imports, and that uv.lock is current."""
     _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -99,14 +99,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy, strict."""
+    """Run mypy in strict mode."""
     _install(session, "types")
     session.run("mypy")
 
 
 @nox.session(default=False)
 def e2e(session: nox.Session) -> None:
-    """Every vLLM version that this machine can serve; `-- --device KIND` chooses the kind."""
+    """Test every vLLM version that this machine can serve; `-- --device KIND` selects the kind."""
     versions = environments.servable(VERSIONS, _device(session))
     if not versions:
         session.error(f"configs/versions.yaml has no vLLM for a {_device(session)} machine")
@@ -117,7 +117,7 @@ def _version_session(version: str) -> None:
     def run(session: nox.Session) -> None:
         _end_to_end(session, version)
 
-    run.__doc__ = f"vLLM {version}, served for real, on {' or '.join(VERSIONS[version])}."
+    run.__doc__ = f"Test with vLLM {version} on {' or '.join(VERSIONS[version])}."
     nox.session(name=f"e2e-{version}", default=False)(run)
 
 
@@ -139,31 +139,32 @@ def _end_to_end(session: nox.Session, *versions: str) -> None:
 
 
 def _device(session: nox.Session) -> Device:
-    """The kind after `--device`, else what this machine has."""
+    """Return the kind after `--device`, else the kind of this machine."""
     words = [part for word in session.posargs for part in word.split("=", 1)]
     if "--device" not in words:
         return detect_device()
-    chosen = "".join(words[words.index("--device") + 1 :][:1])
-    if chosen not in DEVICES:
-        session.error(f"--device {chosen}: known are {', '.join(DEVICES)}")
-    return chosen
+    device = "".join(words[words.index("--device") + 1 :][:1])
+    if device not in DEVICES:
+        session.error(f"--device {device}: expected one of {', '.join(DEVICES)}")
+    return device
 
 
 def _pytest(session: nox.Session, *arguments: str, workers: str) -> None:
-    """Run tests in parallel, as tests/in_parallel.py distributes them; name the slowest.
+    """Run tests in parallel, as tests/in_parallel.py distributes them; list the slowest.
 
-    Parallel workers of root have networks of their own, see tests/own_network.py. Without root all
-    nights share one, in which they would meet.
+    As root each worker has its own network, see tests/own_network.py. Without root all nights would
+    share one network and disturb each other, so they run one after another.
     """
-    alone = os.geteuid() != 0 and "tests/unit" not in arguments
-    parallel = ("-n", "0" if alone else workers)
+    serial = os.geteuid() != 0 and "tests/unit" not in arguments
+    parallel = ("-n", "0" if serial else workers)
     session.run("pytest", *arguments, *parallel, "--durations=20", env=_tool_folders())
 
 
 def _set_up(session: nox.Session) -> None:
-    """Make what tests need beyond Python packages: environments, models, and programs for a lab.
+    """Make what tests need besides Python packages: environments, models, and programs for a lab.
 
-    Lab hosts see what is here; what they had to make themselves would be found left on them.
+    Lab hosts see this machine's files. If they had to make environments themselves, the tests would
+    report these as files left behind.
     """
     make = ("python", "-m", "ci.prepare", "--device", "cpu")
     session.run("python", "-m", "ci.lab")
@@ -172,10 +173,10 @@ def _set_up(session: nox.Session) -> None:
 
 
 def _install(session: nox.Session, group: str) -> None:
-    """Install exactly what uv.lock names, checked by hash, and the project as it lies here.
+    """Install the packages of uv.lock, checked by hash, and this working tree.
 
-    It fails where uv.lock is out of date. The packages come from the index that is configured for
-    uv, be it PyPI or a mirror of it; the lock names PyPI on every machine.
+    Fails if uv.lock is out of date. The packages come from the index that uv is configured for,
+    PyPI or a mirror of it; the lock file names PyPI on every machine.
     """
     locked = str(Path(session.virtualenv.location, "locked.txt"))
     export = ("--no-emit-project", "--no-header", "--output-file", locked)
@@ -186,13 +187,13 @@ def _install(session: nox.Session, group: str) -> None:
 
 
 def _pypi_alone() -> dict[str, str | None]:
-    """Unset this machine's own settings of uv: with a mirror, every lock would look outdated."""
+    """Unset this machine's settings of uv: with a mirror, every lock would look outdated."""
     settings = [name for name in os.environ if name.startswith("UV_") and name != "UV_CACHE_DIR"]
     return {**dict.fromkeys(settings), "UV_DEFAULT_INDEX": "https://pypi.org/simple"}
 
 
 def _test_resolved(session: nox.Session, resolution: str) -> None:
-    """Run tests with packages resolved now, without uv.lock; tests of absent tools are skipped."""
+    """Run tests with newly resolved packages, without uv.lock; skip tests of absent tools."""
     groups = nox.project.dependency_groups(PYPROJECT, "tests")
     session.install("--quiet", "--upgrade", "--resolution", resolution, "-e", ".", *groups)
     session.run("uv", "pip", "list")
@@ -205,11 +206,11 @@ def _test_resolved(session: nox.Session, resolution: str) -> None:
 
 
 def _tool_folders() -> dict[str, str]:
-    """Where tests find the tools that they drive, of those that are here."""
+    """Return environment variables with the folders of the tools that exist on this machine."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     workspace = os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
-    made = {"VLLM": f"vllm-{VLLM}", **{name.upper(): name for name in TOOLS}}
-    folders = {name: Path(workspace, "envs", folder, "bin") for name, folder in made.items()}
+    names = {"VLLM": f"vllm-{VLLM}", **{name.upper(): name for name in TOOLS}}
+    folders = {name: Path(workspace, "envs", folder, "bin") for name, folder in names.items()}
     return {
         f"LAMPLIGHTER_TEST_{name}_BIN": str(folder)
         for name, folder in folders.items()
@@ -219,11 +220,11 @@ def _tool_folders() -> dict[str, str]:
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"], default=False)
 def controllers(session: nox.Session) -> None:
-    """What a controller does, without vLLM, on every Python that it may have and that is here.
+    """Test the controller, without vLLM, on every supported Python that is installed.
 
-    `nox -s tests` has a light night on each; this adds the unit tests, hosts and reports.
+    `nox -s tests` runs a light night on each; this adds the tests of units, hosts and reports.
     """
     _install(session, "tests")
     files = ("connection", "agent", "probe", "commands", "record", "night", "operate", "ssh")
-    chosen = session.posargs or ["tests/unit", *(f"tests/integration/test_{x}.py" for x in files)]
-    session.run("pytest", *chosen)
+    defaults = ["tests/unit", *(f"tests/integration/test_{name}.py" for name in files)]
+    session.run("pytest", *(session.posargs or defaults))

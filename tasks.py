@@ -1,4 +1,4 @@
-"""What an operator types: `inv --list`, `inv <task> --help`. Flags, one call each, exit code."""
+"""The tasks of `inv --list`: each reads its flags, makes one call and returns an exit code."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ci.commands.entry import require_parsable
 if TYPE_CHECKING:
     from ci.errors import ExitCode
 
-# What a task does is imported inside it: listing them takes no more than Invoke itself.
+# Each task imports its code when it is called, so that listing the tasks imports only Invoke.
 
 
 @command(flags.Nightly)
 def nightly(given: flags.Nightly) -> ExitCode:
-    """Serve a case, prove that it answers, measure, judge, report, give the hosts back.
+    """Serve a case, run a smoke test, measure, judge, report, and hand the hosts back.
 
-    Makes what is missing first: the environments for vLLM and for the tools, and the model of
+    First makes what is missing: the environments for vLLM and the tools, and the model of
     configs/cases/local.yaml. Start with:
 
         inv nightly --config local.yaml
@@ -40,9 +40,9 @@ def nightly(given: flags.Nightly) -> ExitCode:
 
 @command(flags.Up)
 def up(given: flags.Up) -> ExitCode:
-    """Bring a case's servers up, prove that they answer, and leave them running for 12 hours.
+    """Bring a case's servers up, run a smoke test, and leave them running for 12 hours.
 
-    As a night without benchmarks that keeps its servers. End them with `inv down --run RUN`.
+    This is a night without benchmarks that keeps its servers. End them with `inv down --run RUN`.
     """
     from ci.commands.nightly import nightly
 
@@ -51,10 +51,10 @@ def up(given: flags.Up) -> ExitCode:
 
 @command(flags.Down)
 def down(given: flags.Down) -> ExitCode:
-    """End a run on its hosts, from any controller, and bring its logs home.
+    """End a run on its hosts, from any controller, and fetch its logs.
 
-    Touches nothing but that run's own processes. Where this machine has the run's record the hosts
-    are known from it; otherwise name them with --cluster or --config.
+    Touches only that run's own processes. The hosts are read from the run's record if this machine
+    has it; otherwise name them with --cluster or --config.
 
     Exit codes: 0 nothing is left, 2 no such run, 3 a host could not be asked.
     """
@@ -65,9 +65,9 @@ def down(given: flags.Down) -> ExitCode:
 
 @command(flags.Status)
 def status(given: flags.Status) -> ExitCode:
-    """Say which runs are on which hosts, as the hosts themselves know it.
+    """List the runs on hosts, as the hosts themselves report them.
 
-    Without --cluster or --config: on this machine. Exit codes: 0, or 3 when a host could not be
+    Without --cluster or --config: on this machine. Exit codes: 0, or 3 if a host could not be
     asked.
     """
     from ci.commands.runs import status
@@ -77,7 +77,7 @@ def status(given: flags.Status) -> ExitCode:
 
 @command(flags.Logs)
 def logs(given: flags.Logs) -> ExitCode:
-    """Print a run's logs, from its hosts while it is there, else from its record."""
+    """Print a run's logs, from its hosts if it is still there, else from its record."""
     from ci.commands.runs import logs
 
     return logs(given.options(), given.runs, given.run, given.host, follow=given.follow)
@@ -100,10 +100,10 @@ def report(given: flags.Report) -> ExitCode:
 
 @command(flags.Doctor)
 def doctor(given: flags.Doctor) -> ExitCode:
-    """Examine the hosts: are they fit for a case, and alike? Changes nothing on them.
+    """Examine the hosts for a case and compare them. Changes nothing on them.
 
-    With --cluster alone, all of its hosts, for no case in particular. Exit codes: 0 fit,
-    3 something would spoil a night.
+    With --cluster alone: all hosts of the cluster, without a case. Exit codes: 0 fit, 3 a finding
+    would make a night fail or its results invalid.
     """
     from ci.commands.doctor import doctor
 
@@ -112,9 +112,9 @@ def doctor(given: flags.Doctor) -> ExitCode:
 
 @command(flags.Plan)
 def plan(given: flags.Plan) -> str:
-    """Print what a night would do: a picture of it, then every command, to be pasted, in order.
+    """Print what a night would do: a diagram, then every command in order, ready to paste.
 
-    Touches nothing: no host, no port, no environment.
+    Contacts no host, and changes nothing on this machine.
     """
     from ci.commands.nightly import describe
 
@@ -123,9 +123,9 @@ def plan(given: flags.Plan) -> str:
 
 @command(flags.Check)
 def check(given: flags.Check) -> ExitCode:
-    """Check case files as a linter does: every problem with file, line, column and a proposal.
+    """Check case files like a linter: every problem with file, line, column and a suggestion.
 
-    Each case is also planned on made-up hosts:
+    Each case is also planned on sample hosts:
 
         inv check -- cases/*.yaml
 
@@ -138,7 +138,7 @@ def check(given: flags.Check) -> ExitCode:
 
 @command(flags.Fetch)
 def fetch(given: flags.Fetch) -> ExitCode:
-    """Download GSM8K and AIME 2024 into the workspace and check them against known sums."""
+    """Download GSM8K and AIME 2024 into the workspace and verify their checksums."""
     from ci.commands.datasets import fetch
 
     return fetch(given.name, given.workspace)
@@ -146,9 +146,9 @@ def fetch(given: flags.Fetch) -> ExitCode:
 
 @command(flags.Trust)
 def trust(given: flags.Trust) -> ExitCode:
-    """Show the keys of hosts that are not known yet, and make known those that you believe.
+    """Show the keys of unknown hosts, and add those that you trust to known_hosts.
 
-    Compare each fingerprint with what the host itself says:
+    Compare each fingerprint with the one printed on the host itself by:
 
         ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
     """
@@ -159,7 +159,7 @@ def trust(given: flags.Trust) -> ExitCode:
 
 @command(flags.Sync)
 def sync(given: flags.Sync) -> ExitCode:
-    """Copy a model's folder to every host: goes on where it was cut off, verifies every file."""
+    """Copy a model's folder to every host; resumes interrupted copies and verifies every file."""
     from ci.commands.weights_sync import sync
 
     return sync(given.options(), given.source, given.target)
@@ -169,7 +169,7 @@ def sync(given: flags.Sync) -> ExitCode:
 def lab_up(given: flags.LabUp) -> str:
     """Make hosts on this machine: real sshds, as root each with its own address, PIDs and root.
 
-    They see this machine's files; what they write is gone with them. Then:
+    They see this machine's files; their own writes are removed with them. Then:
 
         inv nightly --config local-2-hosts.yaml --cluster lab
     """
@@ -180,7 +180,7 @@ def lab_up(given: flags.LabUp) -> str:
 
 @command(flags.Lab, name="down")
 def lab_down(given: flags.Lab) -> str:
-    """Take a lab away, with everything that runs in it."""
+    """Remove a lab, with everything that runs in it."""
     from ci.commands.lab import down
 
     return down(given.name)
@@ -190,9 +190,9 @@ def lab_down(given: flags.Lab) -> str:
 def versions_list(given: flags.Versions) -> ExitCode:
     """List the vLLM versions of configs/versions.yaml, and which of them this machine can serve.
 
-    With --newer: the releases that the package index has beyond them. It is the index that pip or
-    uv is configured for. Exit codes: 0, 2 when they are told to use none, 3 when the index could
-    not be asked or what answered is no index.
+    With --newer: the newer releases on the package index that pip or uv is configured for. Exit
+    codes: 0, 2 if they are configured to use no index, 3 if the index could not be reached or its
+    reply is not a page of an index.
     """
     from ci.commands.versions import versions
 
@@ -201,12 +201,12 @@ def versions_list(given: flags.Versions) -> ExitCode:
 
 @command(flags.Lock)
 def lock(given: flags.Lock) -> ExitCode:
-    """Resolve environments into configs/locks: every package, pinned; each is installed from that.
+    """Resolve environments into configs/locks: all packages, pinned, from which they are installed.
 
-    Without a choice, those that are missing, broken, or whose recipe has changed. Needs a package
+    Without flags: the locks that are missing, broken, or whose recipe has changed. Needs a package
     index.
 
-    Exit codes: 0, 3 when one could not be resolved, with --check 2 when one is not current.
+    Exit codes: 0, 3 if a lock could not be resolved, with --check 2 if a lock is not current.
     """
     from ci.commands.versions_lock import lock
 
@@ -215,7 +215,7 @@ def lock(given: flags.Lock) -> ExitCode:
 
 @command(pod_flags.Render)
 def render(given: pod_flags.Render) -> str:
-    """Write a case's plan as a LeaderWorkerSet with its Service: the pods run the same plan."""
+    """Print a case's plan as a LeaderWorkerSet with its Service: the pods run the same plan."""
     from ci.commands.pods import render
 
     return render(given)
@@ -223,7 +223,7 @@ def render(given: pod_flags.Render) -> str:
 
 @command(pod_flags.Apply)
 def apply(given: pod_flags.Apply) -> str:
-    """Write it, as k8s.render does, and make the cluster so with kubectl."""
+    """Render a case's plan as k8s.render does, and apply it with kubectl."""
     from ci.commands.pods import apply
 
     return apply(given)
@@ -231,7 +231,7 @@ def apply(given: pod_flags.Apply) -> str:
 
 @command(pod_flags.Logs, name="logs")
 def k8s_logs(given: pod_flags.Logs) -> ExitCode:
-    """Print the logs of all pods, each line under its pod's name."""
+    """Print the logs of all pods, each line with its pod's name."""
     from ci.commands.pods import logs
 
     return logs(given)
@@ -239,7 +239,7 @@ def k8s_logs(given: pod_flags.Logs) -> ExitCode:
 
 @command(pod_flags.Delete)
 def delete(given: pod_flags.Delete) -> str:
-    """Take the LeaderWorkerSet away, with its Service and ConfigMap."""
+    """Delete the LeaderWorkerSet, with its Service and ConfigMap."""
     from ci.commands.pods import delete
 
     return delete(given)

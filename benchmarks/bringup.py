@@ -1,7 +1,7 @@
-"""From `inv nightly` to the last server process started, and back: `python benchmarks/bringup.py`.
+"""Measure from `inv nightly` to the last started server: `python benchmarks/bringup.py`.
 
-Makes lab hosts on this machine, so that all of them share its cores; needs root. Run it on an idle
-machine and quote it with the machine.
+Makes lab hosts on this machine, which share its cores; needs root. Run it on an idle machine and
+quote the figures with the machine.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 SERVER = PROJECT / "tests" / "integration" / "light_server.py"
 PORT = 18_472
 HEAD = f"python3 -ISB {SERVER} {PORT} good --port {PORT}"
-# A worker that costs the hosts nothing: all of them share this machine.
+# A worker without load, since all hosts share this machine.
 WORKER = "sh -c 'exec sleep 600' --headless"
 
 
 def case_of(count: int) -> str:
-    """A case of one light server and so many idle workers."""
+    """Return a case for `count` hosts: one light server, and idle workers on the others."""
     nodes = "\n".join(f'  - server_cmd: "{cmd}"' for cmd in [HEAD, *([WORKER] * (count - 1))])
     return (
         f"test_name: {count} hosts\nmodel: light\nnum_nodes: {count}\nnpu_per_node: 0\n"
@@ -38,7 +38,7 @@ def case_of(count: int) -> str:
 
 
 def night(case: Path, cluster: Path, runs: Path) -> dict[str, float]:
-    """One whole night: seconds until the last server runs, and of every step."""
+    """Run a night; return the seconds until the last server started, of every step and in total."""
     argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
     argv += ["--cluster", str(cluster), "--runs", str(runs)]
     began = time.time()
@@ -57,9 +57,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, nargs="*", default=[2, 64])
     parser.add_argument("--times", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
-    for count in asked.hosts:
+    for count in arguments.hosts:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
             made = home / "lab"
@@ -68,7 +68,7 @@ def main() -> None:
             try:
                 case = home / "case.yaml"
                 case.write_text(case_of(count))
-                runs = [night(case, cluster, home / "runs") for _ in range(asked.times)]
+                runs = [night(case, cluster, home / "runs") for _ in range(arguments.times)]
             finally:
                 lab.down(made)
         for name in runs[0]:

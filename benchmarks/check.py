@@ -1,9 +1,9 @@
-"""How long `inv check` takes over many case files, as a ratio to reading the same files alone.
+"""Measure `inv check` on many case files, as a ratio to only parsing the same files.
 
     python benchmarks/check.py [--files 200] [FOLDER]
 
-The peer is `yaml.safe_load`, PyYAML's own reader in Python, in the same run. Without FOLDER: the
-project's own cases; as many copies as it takes.
+The peer is `yaml.safe_load`, PyYAML's reader in Python, in the same run. Without FOLDER the files
+are copies of the project's own cases.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMES = 5
 
 
 def cpu_s(work: Callable[[bytes, str], object], files: Sequence[tuple[bytes, str]]) -> float:
-    """Do the work once for every file; the median of some runs, in seconds of CPU time."""
+    """Call `work` once for every file; return the median CPU seconds of `TIMES` runs."""
     took = []
     for _ in range(TIMES):
         began = time.process_time()
@@ -41,17 +41,17 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=CASES)
-    parser.add_argument("--files", type=int, default=200, help="how many")
-    asked = parser.parse_args()
-    paths = sorted(asked.folder.rglob("*.yaml"))
+    parser.add_argument("--files", type=int, default=200, help="number of files")
+    arguments = parser.parse_args()
+    paths = sorted(arguments.folder.rglob("*.yaml"))
     if not paths:
-        parser.error(f"{asked.folder} has no *.yaml")
-    chosen = itertools.islice(itertools.cycle(paths), asked.files)
-    files = [(path.read_bytes(), str(path)) for path in chosen]
-    ours = cpu_s(examine, files)
+        parser.error(f"{arguments.folder} has no *.yaml")
+    selected = itertools.islice(itertools.cycle(paths), arguments.files)
+    files = [(path.read_bytes(), str(path)) for path in selected]
+    check = cpu_s(examine, files)
     peer = cpu_s(lambda data, _: yaml.safe_load(data), files)
     print(
-        f"{len(files)} files: check {ours:.2f} s, yaml.safe_load {peer:.2f} s, {ours / peer:.2f}x"
+        f"{len(files)} files: check {check:.2f} s, yaml.safe_load {peer:.2f} s, {check / peer:.2f}x"
     )
 
 

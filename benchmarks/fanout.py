@@ -1,8 +1,8 @@
-"""Connect to every host, read its facts, push 100 KB: against the peers, in one run, in turn.
+"""Compare with peers: connect to every host, read its facts, push 100 KB, in alternating runs.
 
-`python benchmarks/fanout.py --peers` installs the peers for itself, then measures; as root, for it
-makes a lab of network namespaces. Every run is a process of its own, and is checked: the file
-arrived on every host, and every host told its name. Run it on an idle machine, and quote both.
+`python benchmarks/fanout.py --peers` first installs the peers. Needs root, since it makes a lab of
+network namespaces. Every run is a separate process, and is verified: the file arrived on every
+host, and every host returned its name. Run it on an idle machine, and quote the figures with it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FACTS = (
     "facts.software",
     "facts.facts",
 )
-# What any tool would run on a host: our own facts, from source.
+# The facts script of this project as one source, which every peer runs on the hosts.
 SCRIPT = """\
 import json, sys
 P = {modules!r}
@@ -64,17 +64,17 @@ print(json.dumps(gather("/root", [], [])), flush=True)
 
 
 def facts_script() -> str:
-    """Give the facts as one script."""
+    """Return the facts script as one source text."""
     modules = dict.fromkeys(("ci", "ci.remote", "ci.remote.facts", "ci.remote.supervise"))
     named = {
-        f"ci.remote.{one}": (REMOTE / f"{one.replace('.', '/')}.py").read_text() for one in FACTS
+        f"ci.remote.{name}": (REMOTE / f"{name.replace('.', '/')}.py").read_text() for name in FACTS
     }
     return SCRIPT.format(modules=modules | named)
 
 
 def install_peers(folder: Path) -> None:
-    """Make the environment that all peers run in, with uv."""
-    uv = shutil.which("uv") or sys.exit("uv is not on the PATH: install it, or leave --peers out")
+    """Make an environment with all peers, with uv."""
+    uv = shutil.which("uv") or sys.exit("uv is not on the PATH; install it, or leave --peers out")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     subprocess.run([uv, "venv", "--quiet", "--clear", "-p", python, folder], check=True)
     subprocess.run(
@@ -83,20 +83,20 @@ def install_peers(folder: Path) -> None:
 
 
 def runs_with(name: str, peers: Path) -> Path | None:
-    """Say which Python runs a contender; None where it is not installed."""
+    """Return the Python that runs a contender; None if the contender is not installed."""
     if name == "ours":
         return Path(sys.executable)
     python = peers / "bin/python"
     if name == "openssh":
         return Path(sys.executable) if shutil.which("ssh") else None
-    look = f"import importlib.util as u; raise SystemExit(not u.find_spec({name!r}))"
-    if not python.exists() or subprocess.run([python, "-c", look], check=False).returncode:
+    find = f"import importlib.util as u; raise SystemExit(not u.find_spec({name!r}))"
+    if not python.exists() or subprocess.run([python, "-c", find], check=False).returncode:
         return None
     return python
 
 
 class Stage:
-    """The hosts, the file that is pushed, and what one run is told."""
+    """The hosts, the pushed file and the task of a run."""
 
     def __init__(self, lab: labs.Lab, folder: Path, *, tuned: bool) -> None:
         self.lab, self.folder, self.tuned = lab, folder, tuned
@@ -104,7 +104,7 @@ class Stage:
         self.script.write_text(facts_script())
 
     def run(self, name: str, python: Path, count: int, *, watch_memory: bool) -> dict[str, Any]:
-        """Run a contender once and check what it did; gives seconds, cpu_s, peak_mb, rounds."""
+        """Run a contender once and verify it; return seconds, cpu_s, peak_mb and rounds."""
         hosts = self.lab.hosts[:count]
         scratch = self.folder / "run"
         scratch.mkdir()
@@ -123,20 +123,20 @@ class Stage:
             "tuned": self.tuned,
         }
         try:
-            told, peak_mb = self.client(name, python, task, watch_memory=watch_memory)
-            self.check(name, told["names"], target, hashlib.sha256(data).digest())
+            result, peak_mb = self.client(name, python, task, watch_memory=watch_memory)
+            self.check(name, result["names"], target, hashlib.sha256(data).digest())
         finally:
             end_masters(scratch / "m")
             shutil.rmtree(scratch)
-        peak_mb = max(peak_mb, told["peak_kib"] / 1024)
-        return {**told, "peak_mb": peak_mb}
+        peak_mb = max(peak_mb, result["peak_kib"] / 1024)
+        return {**result, "peak_mb": peak_mb}
 
     def client(
         self, name: str, python: Path, task: dict[str, Any], *, watch_memory: bool
     ) -> tuple[dict[str, Any], float]:
-        """Start the contender's process and wait for what it tells."""
+        """Run the contender's process; return its result and its peak memory in MB."""
         environment = {**os.environ, "PYTHONPATH": str(REMOTE.parents[2])}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # all are compiled, as once installed
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compile all, as after an installation
         argv = [str(python), str(CLIENTS), name]
         with subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
@@ -150,25 +150,25 @@ class Stage:
                 raise
         if process.returncode:
             sys.exit(f"{name} failed at {len(task['hosts'])} hosts")
-        told: dict[str, Any] = json.loads(out)
-        return told, peak.mb if isinstance(peak, Peak) else 0.0
+        result: dict[str, Any] = json.loads(out)
+        return result, peak.mb if isinstance(peak, Peak) else 0.0
 
     def check(self, name: str, names: dict[str, str], target: str, digest: bytes) -> None:
-        """See on every host that the file is there, and take it away."""
-        for host, said in names.items():
+        """Verify that the file is on every host, and remove it."""
+        for host, reported in names.items():
             path = Path(f"{root_of(self.lab, host)}{target}")
-            if said != host or hashlib.sha256(path.read_bytes()).digest() != digest:
-                sys.exit(f"{name}: {host} told the name {said}, or has another file")
+            if reported != host or hashlib.sha256(path.read_bytes()).digest() != digest:
+                sys.exit(f"{name}: expected the name {host}, got {reported}; or the file differs")
             path.unlink()
 
 
 class Peak:
-    """The most memory that a process and all below it had at once, shared pages counted once."""
+    """Peak memory of a process and its descendants; shared pages are counted once."""
 
     def __init__(self, pid: int) -> None:
         self.pid, self.mb = pid, 0.0
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self.look, daemon=True)
+        self.thread = threading.Thread(target=self.sample, daemon=True)
 
     def __enter__(self) -> None:
         self.thread.start()
@@ -177,14 +177,14 @@ class Peak:
         self.over.set()
         self.thread.join()
 
-    def look(self) -> None:
-        """Sample until it is over."""
+    def sample(self) -> None:
+        """Sample the memory until the end."""
         while not self.over.wait(SAMPLE_S):
             self.mb = max(self.mb, sum(map(pss_kib, family(self.pid))) / 1024)
 
 
 def family(pid: int) -> Iterator[int]:
-    """A process and every process below it."""
+    """Yield a process and all of its descendants."""
     yield pid
     with contextlib.suppress(OSError):
         for path in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -193,7 +193,7 @@ def family(pid: int) -> Iterator[int]:
 
 
 def pss_kib(pid: int) -> int:
-    """A process's share of memory."""
+    """Return the proportional set size of a process in KiB; 0 if it has ended."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("Pss:")).split()[1])
@@ -201,7 +201,7 @@ def pss_kib(pid: int) -> int:
 
 
 def end_masters(folder: Path) -> None:
-    """End the connections that Ansible leaves open for a later run."""
+    """Close the connections that Ansible leaves open for a later run."""
     for master in folder.iterdir() if folder.is_dir() else ():
         argv = ["ssh", "-F", "none", "-o", f"ControlPath={master}", "-O", "exit", "any"]
         subprocess.run(argv, capture_output=True, check=False)
@@ -210,9 +210,9 @@ def end_masters(folder: Path) -> None:
 def measured(
     stage: Stage, pythons: dict[str, Path], size: int, times: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """Run all in turn; the first of each is for memory and warmth, and is not timed.
+    """Run all contenders alternately; the first run of each measures memory and is not timed.
 
-    Whoever takes more than SLOW_S is timed but once.
+    A contender that takes more than SLOW_S is timed only once.
     """
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
     first = {
@@ -221,28 +221,28 @@ def measured(
     for number in range(times):
         for name, python in pythons.items():
             if number == 0 or first[name]["seconds"] < SLOW_S:
-                told = stage.run(name, python, size, watch_memory=False)
-                runs[name].append({**told, "peak_mb": first[name]["peak_mb"]})
+                result = stage.run(name, python, size, watch_memory=False)
+                runs[name].append({**result, "peak_mb": first[name]["peak_mb"]})
     return runs
 
 
 def table(size: int, runs: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """A row for each contender: medians; the ratio is that of runs that followed each other."""
-    for name, each in runs.items():
-        middle = {key: statistics.median(one[key] for one in each) for key in COLUMNS}
-        pairs = zip(each, runs["ours"], strict=False)
-        ratio = statistics.median(one["seconds"] / mine["seconds"] for one, mine in pairs)
-        yield {"hosts": size, "contender": name, "ratio": ratio, "n": len(each), **middle}
+    """Yield a row of medians for each contender; the ratio is that of consecutive runs."""
+    for name, results in runs.items():
+        medians = {key: statistics.median(run[key] for run in results) for key in COLUMNS}
+        pairs = zip(results, runs["ours"], strict=False)
+        ratio = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
+        yield {"hosts": size, "contender": name, "ratio": ratio, "n": len(results), **medians}
 
 
 def further_rounds(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of a further round over the connections that are open: an empty one, and facts."""
-    rounds = [one for run in runs for one in run["rounds"]]
-    return {kind: statistics.median(one[kind] for one in rounds) for kind in ("empty", "facts")}
+    """Return the median seconds of another round over open connections, empty and with facts."""
+    rounds = [seconds for run in runs for seconds in run["rounds"]]
+    return {kind: statistics.median(r[kind] for r in rounds) for kind in ("empty", "facts")}
 
 
 def present(names: Sequence[str], peers: Path) -> dict[str, Path]:
-    """Contender → the Python that runs it; says who is left out."""
+    """Return contender → the Python that runs it; report the contenders that are left out."""
     found = {name: runs_with(name, peers) for name in dict.fromkeys(("ours", *names))}
     for name in (name for name, python in found.items() if python is None):
         print(f"{name} is not installed and is left out: --peers installs it")
@@ -251,7 +251,7 @@ def present(names: Sequence[str], peers: Path) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def staged(folder: Path, count: int, *, tuned: bool) -> Iterator[Stage]:
-    """Bring the hosts up; takes all away again, whatever happens."""
+    """Bring the hosts up, and remove everything at the end."""
     shutil.rmtree(folder / "fanout", ignore_errors=True)
     (folder / "fanout").mkdir(parents=True)
     home = folder / "fanout-lab"
@@ -267,36 +267,36 @@ def staged(folder: Path, count: int, *, tuned: bool) -> Iterator[Stage]:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many hosts")
-    parser.add_argument("--times", type=int, default=5, help="of each, of which medians are told")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of hosts")
+    parser.add_argument("--times", type=int, default=5, help="timed runs of each contender")
     parser.add_argument("--only", nargs="+", default=CONTENDERS, choices=CONTENDERS)
     parser.add_argument("--peers", action="store_true", help="install the peers first, with uv")
-    parser.add_argument("--tuned", action="store_true", help="give peers our remote tricks too")
-    parser.add_argument("--json", type=Path, help="write everything there too")
-    asked = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken away all the same
+    parser.add_argument("--tuned", action="store_true", help="give the peers our optimisations too")
+    parser.add_argument("--json", type=Path, help="also write everything to this file")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # exit in a way that removes the lab
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     folder = Path(workspace_of("")) / "benchmarks"
-    if asked.peers:
+    if arguments.peers:
         install_peers(folder / "peers")
-    pythons = present(asked.only, folder / "peers")
+    pythons = present(arguments.only, folder / "peers")
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
     print("hosts contender   wall s  × ours  client CPU s  peak MB  n")
     rows, further = [], {}
-    with staged(folder, max(asked.sizes), tuned=asked.tuned) as stage:
-        for size in asked.sizes:
-            runs = measured(stage, pythons, size, asked.times)
+    with staged(folder, max(arguments.sizes), tuned=arguments.tuned) as stage:
+        for size in arguments.sizes:
+            runs = measured(stage, pythons, size, arguments.times)
             further[size] = further_rounds(runs["ours"])
             for row in table(size, runs):
                 print(ROW.format_map(row), flush=True)
                 rows.append(row)
-    for size, each in further.items():
+    for size, seconds in further.items():
         print(
-            f"a further round over {size} open connections: {each['empty']:.3f} s empty, "
-            f"{each['facts']:.3f} s facts"
+            f"another round over {size} open connections: {seconds['empty']:.3f} s empty, "
+            f"{seconds['facts']:.3f} s facts"
         )
-    if asked.json:
-        asked.json.write_text(json.dumps({"rows": rows, "further": further}, indent=1) + "\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": rows, "further": further}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The contenders of fanout.py: connect to every host, read its facts, push a file to it.
 
-A program of its own, as each runs in its own environment: `fanout_clients.py NAME`, the task as
-JSON on stdin, what came of it as JSON on stdout. Imports are not timed for those that are
-libraries; commands are timed whole. Every one checks host keys but Ansible and ssh alike ask for
-the cheapest key exchange and cipher that we use ourselves.
+A separate program, since each contender runs in its own environment: `fanout_clients.py NAME`, with
+the task as JSON on stdin and the result as JSON on stdout. For libraries, imports are not timed;
+commands are timed whole. All check host keys; asyncssh, OpenSSH and Ansible use the same cheap key
+exchange and cipher as this project.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
     Work = Callable[[], dict[str, str]]
 
-AT_ONCE = 32
+MAX_PARALLEL = 32
 KEX, CIPHER = "curve25519-sha256", "aes128-gcm@openssh.com"
 
 
 def ours(task: dict[str, Any]) -> Work:
-    """This project: one agent a host, facts and file asked of it in one go."""
-    from ci.agent.ask_all import call_all, gather  # noqa: PLC0415 - likewise
+    """This project: one agent per host, facts and file in one round."""
+    from ci.agent.ask_all import call_all, gather  # noqa: PLC0415 - only for this contender
     from ci.agent.connected import connected  # noqa: PLC0415
     from ci.connect import ssh  # noqa: F401, PLC0415 - Fabric, imported untimed as for the others
     from ci.inventory.target import Target  # noqa: PLC0415
 
-    way = {"user": "root", "port": 22, "identity": task["identity"]}
-    way["known_hosts"] = task["known_hosts"]
-    targets = [Target(name, address, **way) for name, address in task["hosts"].items()]
+    login = {"user": "root", "port": 22, "identity": task["identity"]}
+    login["known_hosts"] = task["known_hosts"]
+    targets = [Target(name, address, **login) for name, address in task["hosts"].items()]
 
     def work() -> dict[str, str]:
         data = Path(task["payload"]).read_bytes()
         with connected(targets) as agents:
-            asked = []
+            requests = []
             for host, agent in agents.items():
                 facts = agent.ask("facts", ports=[], paths=[])
                 file = agent.ask("write", data, path=task["target"], mode=0o600)
-                asked += [(host, agent, "facts", facts), (f"{host} file", agent, "write", file)]
-            answers: dict[str, Any] = gather(asked, 60)
+                requests += [(host, agent, "facts", facts), (f"{host} file", agent, "write", file)]
+            answers: dict[str, Any] = gather(requests, 60)
             names = {host: answers[host].value["hostname"] for host in agents}
             task["aside"].append(spent()[0])
             for _ in range(task["further"]):
@@ -63,13 +63,13 @@ def ours(task: dict[str, Any]) -> Work:
 
 
 def asyncssh(task: dict[str, Any]) -> Work:
-    """asyncssh: all at once up to 32, script and file in two channels, or tuned in one."""
+    """asyncssh: up to 32 in parallel, script and file in two channels, or tuned in one."""
     asyncio = importlib.import_module("asyncio")
     library = importlib.import_module("asyncssh")
     script, data = Path(task["script"]).read_bytes(), Path(task["payload"]).read_bytes()
 
-    async def one(address: str, given: dict[str, Any], turn: Any) -> str:  # noqa: ANN401
-        async with turn, library.connect(address, **given) as connection:
+    async def visit(address: str, options: dict[str, Any], slots: Any) -> str:  # noqa: ANN401
+        async with slots, library.connect(address, **options) as connection:
             if task["tuned"]:
                 done = await connection.run(tuned(task), input=script + data, encoding=None)
             else:
@@ -80,8 +80,8 @@ def asyncssh(task: dict[str, Any]) -> Work:
                 )
             return str(json.loads(done.stdout)["hostname"])
 
-    async def every() -> dict[str, str]:
-        given = {
+    async def visit_all() -> dict[str, str]:
+        options = {
             "username": "root",
             "client_keys": [library.read_private_key(task["identity"])],
             "known_hosts": library.read_known_hosts(task["known_hosts"]),
@@ -91,35 +91,35 @@ def asyncssh(task: dict[str, Any]) -> Work:
             "encryption_algs": [CIPHER],
             "compression_algs": None,
         }
-        turn = asyncio.Semaphore(AT_ONCE)
-        jobs = [one(address, given, turn) for address in task["hosts"].values()]
+        slots = asyncio.Semaphore(MAX_PARALLEL)
+        jobs = [visit(address, options, slots) for address in task["hosts"].values()]
         return dict(zip(task["hosts"], await asyncio.gather(*jobs), strict=True))
 
-    return lambda: dict(asyncio.run(every()))
+    return lambda: dict(asyncio.run(visit_all()))
 
 
 def openssh(task: dict[str, Any]) -> Work:
-    """OpenSSH: one batched call a host, 32 in parallel."""
+    """OpenSSH: one batched call per host, 32 in parallel."""
     stdin, script = Path(task["folder"], "stdin"), Path(task["script"]).read_bytes()
     stdin.write_bytes(script + Path(task["payload"]).read_bytes())
     plain = f"head -c {len(script)} | python3 -; cat > {task['target']}"
     command = tuned(task) if task["tuned"] else plain
 
-    def one(address: str) -> str:
+    def visit(address: str) -> str:
         argv = ["ssh", *ssh_options(task), "-i", task["identity"], f"root@{address}"]
         with stdin.open("rb") as file:
             done = subprocess.run([*argv, command], stdin=file, capture_output=True, check=True)
         return str(json.loads(done.stdout)["hostname"])
 
     def work() -> dict[str, str]:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return dict(zip(task["hosts"], pool.map(one, task["hosts"].values()), strict=True))
+        with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+            return dict(zip(task["hosts"], pool.map(visit, task["hosts"].values()), strict=True))
 
     return work
 
 
 def pyinfra(task: dict[str, Any]) -> Work:
-    """pyinfra: its API, a fact of its own and files.put, without waiting between operations."""
+    """pyinfra: its API, a custom fact and files.put, without waiting between operations."""
     importlib.import_module("gevent.monkey").patch_all()
     api = importlib.import_module("pyinfra.api")
     connect = importlib.import_module("pyinfra.api.connect")
@@ -130,7 +130,7 @@ def pyinfra(task: dict[str, Any]) -> Work:
     files = importlib.import_module("pyinfra.operations.files")
     script = Path(task["script"]).read_text()
 
-    class Everything(api.FactBase):  # type: ignore[misc, name-defined]
+    class HostName(api.FactBase):  # type: ignore[misc, name-defined]
         def command(self) -> str:
             return f"python3 {'-ISB' if task['tuned'] else ''} -c {shlex.quote(script)}"
 
@@ -141,17 +141,17 @@ def pyinfra(task: dict[str, Any]) -> Work:
         data = {"ssh_user": "root", "ssh_key": task["identity"], "ssh_config_file": os.devnull}
         data |= {"ssh_known_hosts_file": task["known_hosts"], "ssh_allow_agent": False}
         data["ssh_look_for_keys"] = False
-        hosts = [(name, {"ssh_hostname": at}) for name, at in task["hosts"].items()]
+        hosts = [(name, {"ssh_hostname": address}) for name, address in task["hosts"].items()]
         inventory = api.Inventory((hosts, data))
-        state = api.State(inventory, api.Config(PARALLEL=AT_ONCE))
+        state = api.State(inventory, api.Config(PARALLEL=MAX_PARALLEL))
         connect.connect_all(state)
-        names = facts.get_facts(state, Everything)
+        names = facts.get_facts(state, HostName)
         put = {"src": task["payload"], "dest": task["target"]}
         with context.ctx_state.use(state):
-            # As its command line does: add_op itself goes host by host.
+            # As its command line does: `add_op` alone handles one host after another.
             spawn = functools.partial(state.pool.spawn, operation.add_op, state, files.put)
-            for one in [spawn(host=host, **put) for host in inventory]:
-                one.get()
+            for job in [spawn(host=host, **put) for host in inventory]:
+                job.get()
         operations.run_ops(state, no_wait=True)
         connect.disconnect_all(state)
         return {host.name: name for host, name in names.items()}
@@ -160,10 +160,10 @@ def pyinfra(task: dict[str, Any]) -> Work:
 
 
 def ansible(task: dict[str, Any]) -> Work:
-    """Ansible: pipelining, the least facts that it has, and copy; 25 forks."""
+    """Ansible: pipelining, its smallest set of facts, and copy; 25 forks."""
     folder = Path(task["folder"])
     shared = f"ansible_user=root ansible_ssh_private_key_file={task['identity']}"
-    hosts = (f"{name} ansible_host={at}" for name, at in task["hosts"].items())
+    hosts = (f"{name} ansible_host={address}" for name, address in task["hosts"].items())
     python = "ansible_python_interpreter=/usr/bin/python3"
     (folder / "hosts").write_text("\n".join([*hosts, "[all:vars]", *shared.split(), python, ""]))
     copy = {"src": task["payload"], "dest": task["target"], "mode": "0600"}
@@ -203,7 +203,7 @@ def ansible(task: dict[str, Any]) -> Work:
 
 
 def ssh_options(task: dict[str, Any]) -> list[str]:
-    """What makes OpenSSH quick, and independent of who runs it."""
+    """Return options that make OpenSSH fast and independent of the user's configuration."""
     options = {
         "UserKnownHostsFile": task["known_hosts"],
         "GlobalKnownHostsFile": "none",
@@ -219,26 +219,30 @@ def ssh_options(task: dict[str, Any]) -> list[str]:
 
 
 def tuned(task: dict[str, Any]) -> str:
-    """One Python for both, started as ours is, where anybody would write `python3 -; cat`."""
+    """Return a command that runs the script and stores the file in one Python process.
+
+    It starts Python as this project does; the plain command is `python3 -; cat`.
+    """
     size = Path(task["script"]).stat().st_size
     both = f"exec(i.read({size})); open({task['target']!r}, 'wb').write(i.read())"
     return shlex.join(["python3", "-ISBc", f"import sys; i = sys.stdin.buffer; {both}"])
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the wall seconds of some work."""
+    """Return the wall seconds of a call."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def spent() -> tuple[float, int]:
-    """CPU seconds of this process and of those that it has waited for; the largest one's KiB."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used), max(one.ru_maxrss for one in used)
+    """Return CPU seconds of this process and its ended children, and the largest peak in KiB."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu_s = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return cpu_s, max(usage.ru_maxrss for usage in usages)
 
 
-CONTENDERS = {one.__name__: one for one in (ours, asyncssh, openssh, pyinfra, ansible)}
+CONTENDERS = {client.__name__: client for client in (ours, asyncssh, openssh, pyinfra, ansible)}
 
 
 def main() -> None:
@@ -247,12 +251,13 @@ def main() -> None:
     work = CONTENDERS[sys.argv[1]](task)
     before, began = spent()[0], time.perf_counter()
     names = work()
-    seconds = time.perf_counter() - began - sum(sum(one.values()) for one in task["rounds"])
+    further = sum(sum(seconds.values()) for seconds in task["rounds"])
+    seconds = time.perf_counter() - began - further
     after, peak = spent()
     aside = task["aside"][1] - task["aside"][0] if task["aside"] else 0.0
-    told = {"names": names, "seconds": seconds, "peak_kib": peak}
-    told["cpu_s"] = after - before - aside
-    sys.__stdout__.write(json.dumps({**told, "rounds": task["rounds"]}))  # type: ignore[union-attr]
+    result = {"names": names, "seconds": seconds, "peak_kib": peak}
+    result["cpu_s"] = after - before - aside
+    sys.__stdout__.write(json.dumps({**result, "rounds": task["rounds"]}))  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

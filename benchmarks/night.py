@@ -1,6 +1,6 @@
-"""How long a night takes, and how much of it is ours: `python benchmarks/night.py --help`.
+"""Measure a night, and this project's own part of it: `python benchmarks/night.py --help`.
 
-Prints what README and changelog claim; run it on an idle machine and quote it with the machine.
+Prints the figures of README and changelog. Run it on an idle machine and quote the figures with it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 INVOKE = [sys.executable, "-m", "invoke"]
-# The peer of `inv --list`: the same Invoke with nothing of ours in it.
+# The peer of `inv --list`: the same Invoke without this project.
 BARE_TASKS = "from invoke import task\n\n\n@task\ndef bare(_):\n    pass\n"
 
 
 def seconds_of(argv: list[str], folder: Path) -> float:
-    """Run a command and give its wall seconds."""
+    """Run a command and return its wall seconds."""
     began = time.perf_counter()
     subprocess.run(argv, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
 def listing(times: int) -> Iterator[str]:
-    """`inv --list` in turn with that of a task file with one empty task."""
+    """Measure `inv --list`, alternating with that of a task file with one empty task."""
     with tempfile.TemporaryDirectory() as empty:
         (Path(empty) / "tasks.py").write_text(BARE_TASKS)
         pairs = [
@@ -57,7 +57,7 @@ def listing(times: int) -> Iterator[str]:
 
 
 def here(workspace: str) -> Agent:
-    """This machine as a host."""
+    """Return an agent for this machine as a host."""
     return Agent(LocalConnection(), workspace)
 
 
@@ -79,7 +79,7 @@ def crashes(times: int) -> Iterator[str]:
 
 
 def night(name: str, config: str, workspace: str | None) -> Iterator[str]:
-    """One whole night, as its own record accounts for it."""
+    """Run a night and report the times of its record."""
     argv = [*INVOKE, "nightly", "--config", config]
     argv += ["--workspace", workspace] if workspace else []
     with tempfile.TemporaryDirectory() as runs:
@@ -96,17 +96,17 @@ def main() -> None:
     """Parse and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="local.yaml", help="case of the nights")
-    parser.add_argument("--cold", action="store_true", help="first a night in an empty workspace")
-    parser.add_argument("--no-night", action="store_true", help="leave the nights out")
-    parser.add_argument("--times", type=int, default=20, help="of what takes no minutes")
-    asked = parser.parse_args()
+    parser.add_argument("--cold", action="store_true", help="first run in an empty workspace")
+    parser.add_argument("--no-night", action="store_true", help="skip the nights")
+    parser.add_argument("--times", type=int, default=20, help="repetitions of short measurements")
+    arguments = parser.parse_args()
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
-    figures = [*listing(min(asked.times, 10)), *crashes(asked.times)]
+    figures = [*listing(min(arguments.times, 10)), *crashes(arguments.times)]
     with tempfile.TemporaryDirectory() as empty:
-        if asked.cold and not asked.no_night:
-            figures += night("cold", asked.config, empty)
-        if not asked.no_night:
-            figures += night("warm", asked.config, empty if asked.cold else None)
+        if arguments.cold and not arguments.no_night:
+            figures += night("cold", arguments.config, empty)
+        if not arguments.no_night:
+            figures += night("warm", arguments.config, empty if arguments.cold else None)
     print("\n".join(figures))
 
 

@@ -1,7 +1,7 @@
-"""What it costs to watch many hosts, and how soon their ends are known: on lab hosts, as root.
+"""Measure the cost of watching many hosts and the delay until an end is known; needs root.
 
-`python benchmarks/watching.py --help`. The controller is this very process, on the same machine as
-its hosts; its CPU seconds are its own, those of the hosts come on top of the machine's load.
+`python benchmarks/watching.py --help`. The controller is this process, on the same machine as the
+lab hosts. The CPU seconds are those of the controller alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ci.agent import process
 from ci.agent.connected import connected
 from ci.agent.process import Launch, Spec, Supervised
 from ci.commands.logs import follow_logs
-from ci.commands.overview import Row
+from ci.commands.overview import RunProcess
 from ci.inventory.cluster_file import load
 from ci.lab import lab as labs
 from ci.lab.inside import processes as processes_on
@@ -45,7 +45,7 @@ STUBBORN = ("sh", "-c", 'trap "" TERM; while :; do sleep 1; done')
 GRACE_S = 2.0
 LOGGING_HOSTS = 8
 LOG_MB_PER_S = 10
-# A line as long as vLLM's are, ten times a second as many as it takes.
+# Lines as long as vLLM's; ten times a second as many as the rate requires.
 WRITER = """\
 import sys, time
 line = "(APIServer pid=1) INFO 11-21 08:00:00 [loggers.py:1] Engine 000: Avg prompt throughput: 1"
@@ -59,7 +59,7 @@ while True:
 
 
 def bring_up(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
-    """A lease and a process on every host."""
+    """Take a lease and start a process on every host."""
     began = time.perf_counter()
     take_leases(processes)
     yield f"leases of {len(hosts)} hosts taken", time.perf_counter() - began, "s"
@@ -69,45 +69,45 @@ def bring_up(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, floa
 
 
 def idle(hosts: list[str], seconds: float) -> Iterator[tuple[str, float, str]]:
-    """Nothing happens: what does that cost?"""
-    time.sleep(3)  # what bringing up has left behind
+    """Measure the CPU time of watching idle hosts."""
+    time.sleep(3)  # let the work of the bring-up finish
     spent, began = time.process_time(), time.perf_counter()
     time.sleep(seconds)
     share = (time.process_time() - spent) / (time.perf_counter() - began)
     yield f"watching {len(hosts)} hosts idle, of a core", 100 * share, "%"
 
 
-def deaths(processes: Processes, lab: labs.Lab, times: int) -> Iterator[tuple[str, float, str]]:
-    """From the kill of a random host's process to the controller knowing."""
-    seen: list[float] = []
+def ends(processes: Processes, lab: labs.Lab, times: int) -> Iterator[tuple[str, float, str]]:
+    """Measure from killing a random host's process until the controller knows."""
+    delays: list[float] = []
     alive = [item for item in processes.started if item.alive]
     for victim in random.sample(alive, min(times, len(alive))):
         pid = outside(lab, victim)
         began = time.perf_counter()
         os.kill(pid, signal.SIGKILL)
         ended = processes.events.get()
-        seen.append(time.perf_counter() - began)
+        delays.append(time.perf_counter() - began)
         if ended is not victim:
-            sys.exit(f"told of {ended} when {victim.host} was hit")
-    yield f"death seen after, median of {len(seen)}", 1000 * statistics.median(seen), "ms"
-    yield "death seen after, at most", 1000 * max(seen), "ms"
+            sys.exit(f"expected the end of {victim.name} on {victim.host}, got {ended}")
+    yield f"end known after, median of {len(delays)}", 1000 * statistics.median(delays), "ms"
+    yield "end known after, at most", 1000 * max(delays), "ms"
 
 
 def outside(lab: labs.Lab, victim: Supervised) -> int:
-    """The number that a host's process has on this machine."""
-    there = processes_on(lab, victim.host)
-    return next(one.pid for one in there if one.pid_there == victim.state.pid)
+    """Return the pid on this machine of a lab host's process."""
+    candidates = processes_on(lab, victim.host)
+    return next(item.pid for item in candidates if item.pid_there == victim.state.pid)
 
 
 def stopping(processes: Processes, what: str) -> Iterator[tuple[str, float, str]]:
-    """Stop everything and verify it, leases last."""
+    """Measure stopping and verifying everything."""
     count = sum(item.alive for item in processes.started)
     began = time.perf_counter()
-    states, troubles = processes.stop()
-    survivors, unsure = processes.survivors()
+    states, errors = processes.stop()
+    survivors, unverified = processes.survivors()
     took = time.perf_counter() - began
-    if troubles or survivors or unsure or not all(state.complete for _, state in states):
-        sys.exit(f"not stopped: {troubles or survivors or unsure}")
+    if errors or survivors or unverified or not all(state.complete for _, state in states):
+        sys.exit(f"not stopped: {errors or survivors or unverified}")
     yield f"{count} {what} and the leases stopped and verified", took, "s"
     processes.started.clear()
     processes.leases.clear()
@@ -115,7 +115,7 @@ def stopping(processes: Processes, what: str) -> Iterator[tuple[str, float, str]
 
 
 def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
-    """Processes that do not heed TERM."""
+    """Start and stop processes that ignore TERM."""
     take_leases(processes)
     for host in hosts:
         spec = Spec(run=RUN, process="stubborn", argv=STUBBORN, grace_s=GRACE_S)
@@ -125,7 +125,7 @@ def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, floa
 
 
 def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str]]:
-    """Follow what several hosts write, as `inv logs --follow` does."""
+    """Measure following the logs of several hosts, as `inv logs --follow` does."""
     hosts = list(processes.agents)[:LOGGING_HOSTS]
     rate = LOG_MB_PER_S * 1_000_000 // len(hosts)
     argv = ("python3", "-ISB", "-c", WRITER, str(rate))
@@ -153,28 +153,29 @@ def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str
     yield "following them, of a core", 100 * cpu_s / took, "%"
 
 
-def row(item: Supervised) -> Row:
-    """As `inv logs` finds a process."""
-    return Row(item.host, RUN, item.name, "", "running", True, "", item.state.pid, item.folder)  # noqa: FBT003
+def row(item: Supervised) -> RunProcess:
+    """Return a process in the form in which `inv logs` reads it."""
+    pid = item.state.pid
+    return RunProcess(item.host, RUN, item.name, "", "running", True, "", pid, item.folder)  # noqa: FBT003
 
 
 def figures(
-    lab: labs.Lab, agents: Mapping[str, Agent], asked: argparse.Namespace
+    lab: labs.Lab, agents: Mapping[str, Agent], arguments: argparse.Namespace
 ) -> Iterator[tuple[str, float, str]]:
-    """All of them, in order; prints each as it is known."""
+    """Yield all figures in order, each as soon as it is known."""
     events: Events = SimpleQueue()
-    # No view: nothing here is waited for in a way that would be shown.
+    # No view: nothing here shows progress.
     processes = Processes(RUN, "benchmark", agents, events, cast("Any", None))
     hosts = list(agents)
     try:
         yield from bring_up(processes, hosts)
-        yield from idle(hosts, asked.idle_s)
-        yield from deaths(processes, lab, asked.times)
+        yield from idle(hosts, arguments.idle_s)
+        yield from ends(processes, lab, arguments.times)
         missing = [item.host for item in processes.started if not item.alive]
         processes.launch_all([Launch(host, "again", ("sleep", "infinity")) for host in missing])
         yield from stopping(processes, "processes")
         yield from stubborn(processes, hosts)
-        yield from logs(processes, asked.logs_s)
+        yield from logs(processes, arguments.logs_s)
     finally:
         processes.stop()
 
@@ -183,34 +184,34 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, default=64)
-    parser.add_argument("--times", type=int, default=30, help="how many deaths")
+    parser.add_argument("--times", type=int, default=30, help="number of killed processes")
     parser.add_argument("--idle-s", type=float, default=30)
     parser.add_argument("--logs-s", type=float, default=15)
-    parser.add_argument("--json", type=Path, help="write the figures there too")
-    asked = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken away all the same
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # exit in a way that removes the lab
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     folder = Path(workspace_of("")) / "benchmarks"
     cluster_file = folder / "watching.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]}")
     labs.down(folder / "watching-lab")
-    found = []
+    results = []
     try:
         lab = labs.up(
-            folder / "watching-lab", asked.hosts, name="watching", cluster_file=cluster_file
+            folder / "watching-lab", arguments.hosts, name="watching", cluster_file=cluster_file
         )
         began = time.perf_counter()
         with connected(load(cluster_file)) as agents:
-            first = (f"connected to {asked.hosts} hosts", time.perf_counter() - began, "s")
-            for name, value, unit in chain([first], figures(lab, agents, asked)):
+            first = (f"connected to {arguments.hosts} hosts", time.perf_counter() - began, "s")
+            for name, value, unit in chain([first], figures(lab, agents, arguments)):
                 print(f"{name:58} {value:9.2f} {unit}", flush=True)
-                found.append({"what": name, "value": value, "unit": unit})
+                results.append({"what": name, "value": value, "unit": unit})
     finally:
         labs.down(folder / "watching-lab")
         shutil.rmtree(folder / "watching-lab", ignore_errors=True)
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

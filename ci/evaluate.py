@@ -1,4 +1,4 @@
-"""Run one evaluation tool on a host and bring home all that it left."""
+"""Run an evaluation tool on a host and fetch its output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of
 from ci.record.settings import in_utc, settings_of
-from ci.serve.probe import asked_on, metrics
+from ci.serve.probe import ask_from, metrics
 from ci.tools.model import Output, Result, Unreadable
 from ci.tools.registry import TOOLS
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ci.run.processes import Processes
     from ci.tools.model import Job, Tool
 
-# With less a tool cannot have written what it measured.
-ROOM_BYTES = 1 << 20
-# Of all files that are read whole; an item's prediction is some KiB.
+# With less free space a tool cannot have written its results.
+MIN_FREE_BYTES = 1 << 20
+# Limit for all files together, which are read whole; the prediction of an item is some KiB.
 MAX_OUTPUT_BYTES = 1 << 30
 
 
@@ -38,20 +38,20 @@ def evaluate(
     processes: Processes,
     record: Record,
 ) -> Result:
-    """Run one benchmark to its end, bring home all that it left, and read its figures.
+    """Run a benchmark to its end, fetch its output, and read its figures.
 
     Args:
-        plan: the night's plan; gives the endpoint.
+        plan: the plan of the night; gives the endpoint.
         evaluation: the benchmark, its dataset and its tool.
-        processes: where the tool is started, while everything else has to live.
-        record: gets the figures; raw output goes below its folder.
+        processes: the processes of the run; all of them have to stay alive meanwhile.
+        record: receives the figures; raw output is stored in its folder.
 
     Returns:
-        The figures and items, or the problems that keep them from being judged.
+        The figures and items, or the problems because of which they cannot be judged.
 
     Raises:
-        InfrastructureError: a server or a connection broke meanwhile.
-        Interrupted: the controller was told to stop.
+        InfrastructureError: a server or a connection failed meanwhile.
+        Interrupted: the controller was asked to stop.
     """
     benchmark = evaluation.benchmark
     tool = TOOLS[benchmark.tool]
@@ -77,49 +77,49 @@ def evaluate(
                 )
             )
         finally:
-            # Its own failure must not hide what ended the tool.
-            missing = _bring_home(agent, job.work, record, record.path / home / "raw")
+            # An error while fetching must not replace the error that ended the tool.
+            missing = _fetch(agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
         full = _disk_full(agent) if result.problems else ""
-        late = ended.state.state == "deadline"  # which no output explains
-        result = with_troubles(result, "" if late else missing, full)
+        late = ended.state.state == "deadline"  # missing output is a consequence of that
+        result = with_problems(result, "" if late else missing, full)
         result = replace(
             result,
             started_at=in_utc(ended.state.started_at),
             ended_at=in_utc(ended.state.ended_at),
         )
         record.folder.write(f"{home}/items.jsonl", items_of(result))
-        # Which rank has served how much, among much else.
-        seen = metrics(asked_on(processes.agents[plan.leader]), plan.endpoint)
-        record.folder.write(f"{home}/metrics.txt", seen)
+        # They show, among other things, how much each rank has served.
+        text = metrics(ask_from(processes.agents[plan.leader]), plan.endpoint)
+        record.folder.write(f"{home}/metrics.txt", text)
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
     items, raw = f"{home}/items.jsonl", f"{home}/raw"
     record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
     return result
 
 
-def _bring_home(agent: Agent, work: str, record: Record, raw: Path) -> str:
-    """Copy all that the tool left; gives and notes why that could not be done, else nothing."""
+def _fetch(agent: Agent, work: str, record: Record, raw: Path) -> str:
+    """Copy the tool's output; note and return the error, empty if there was none."""
     try:
         left_out = agent.fetch_folder(work, raw)
     except (LamplighterError, OSError) as error:
-        trouble = f"raw output of {work} could not be brought home: {error}"
-        record.note(trouble)
-        return trouble
+        problem = f"raw output of {work} could not be fetched: {error}"
+        record.note(problem)
+        return problem
     if left_out:
         record.note(f"{agent.host}: of the raw output in {work} not copied: {', '.join(left_out)}")
     return ""
 
 
-def with_troubles(result: Result, *troubles: str) -> Result:
-    """Put what went wrong around a tool before what is therefore wrong in its output."""
-    return replace(result, problems=(*filter(None, troubles), *result.problems))
+def with_problems(result: Result, *problems: str) -> Result:
+    """Put problems before those of the tool's output, which may follow from them."""
+    return replace(result, problems=(*filter(None, problems), *result.problems))
 
 
 def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
     if ended.state.state == "deadline":
-        tool_there = f"{job.benchmark.tool} on {ended.host}"
-        late = f"{tool_there} did not finish within {job.benchmark.deadline_s:g} s"
+        tool_on_host = f"{job.benchmark.tool} on {ended.host}"
+        late = f"{tool_on_host} did not finish within {job.benchmark.deadline_s:g} s"
         return Result(problems=(f"{late}; see its log, or raise deadline_s in the case",))
     tail, unread = tail_of(ended, 200)
     log = f"its log cannot be read: {unread}" if unread else "\n".join(tail)
@@ -131,40 +131,43 @@ def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
 
 
 def _disk_full(agent: Agent) -> str:
-    """Say so where a host has no room: on a full disk no log can tell it."""
+    """Report a full disk, on which no log can be written; empty if there is space."""
     try:
         free = agent.call("facts", ports=[], paths=[]).value["disk_free_bytes"]
     except LamplighterError:
         return ""
-    if free is None or free >= ROOM_BYTES:
+    if free is None or free >= MIN_FREE_BYTES:
         return ""
-    return f"{agent.host}: its disk is full, {agent.workspace} has no room left; make room there"
+    return f"{agent.host}: its disk is full, {agent.workspace} has no space left; free some space"
 
 
 def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
-    """The files under `raw` that match one of the patterns, by relative path.
+    """Read the files under `raw` that match one of the patterns.
+
+    Returns:
+        Relative path → text.
 
     Raises:
-        Unreadable: together they are too large to be read.
+        Unreadable: together they are larger than `MAX_OUTPUT_BYTES`.
     """
-    found = {
+    paths = {
         str(path.relative_to(raw)): path
         for pattern in patterns
         for path in sorted(raw.glob(pattern))
         if path.is_file()
     }
-    sizes = {path.name: path.stat().st_size for path in found.values()}
+    sizes = {path.name: path.stat().st_size for path in paths.values()}
     if sum(sizes.values()) > MAX_OUTPUT_BYTES:
-        name, size = max(sizes.items(), key=lambda one: one[1])
+        name, size = max(sizes.items(), key=lambda item: item[1])
         raise Unreadable(
-            f"the tool's {len(found)} files have {sum(sizes.values())} bytes, more than the "
-            f"{MAX_OUTPUT_BYTES} that are read; the largest is {name} with {size}; look at it"
+            f"the tool's {len(paths)} files have {sum(sizes.values())} bytes, expected at most "
+            f"{MAX_OUTPUT_BYTES}; the largest is {name} with {size}; check what the tool wrote"
         )
     return {
-        name: path.read_text(encoding="utf-8", errors="replace") for name, path in found.items()
+        name: path.read_text(encoding="utf-8", errors="replace") for name, path in paths.items()
     }
 
 
 def items_of(result: Result) -> str:
-    """One JSON object a line for each item."""
+    """Return the items as JSON Lines, each item on its own line."""
     return "".join(json.dumps(asdict(item)) + "\n" for item in result.items)

@@ -1,4 +1,4 @@
-"""The story of a night, on one screen: all effects meet here, in this order."""
+"""One night from start to verdict: every step with an effect, in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ci.evaluate import evaluate
 from ci.judge.verdict import judge
 from ci.record.cause import message_of
-from ci.serve.bringup import watched
+from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
 from ci.session import serving
@@ -27,44 +27,47 @@ SMOKE_TIMEOUT_S = 60.0
 
 
 def run_night(request: Request, record: Record, view: View, interrupts: Interrupts) -> ExitCode:
-    """Bring the case up, prove that it answers, measure, hand the hosts back, and judge.
+    """Bring the case up, run a smoke test, measure, hand the hosts back, and judge.
 
-    Never raises: what went wrong becomes the record's cause, and the outcome unknown.
+    Never raises: an error becomes the record's cause, and the outcome is unknown.
 
     Args:
-        request: what is to be served, and how.
-        record: the run on disk, completed on every path out of here.
-        view: where a person watches.
-        interrupts: end whatever is waited for.
+        request: the case to serve, and how.
+        record: the run on disk; completed in every case.
+        view: shows progress and the verdict.
+        interrupts: signals; they end the current wait.
+
+    Returns:
+        The exit code of the command.
     """
-    proved: tuple[Check, ...] = ()
+    smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
     error: BaseException | None = None
     events: Events = SimpleQueue()
     try:
-        with interrupts.into(events), serving(request, record, view, events) as served:
+        with interrupts.forward_to(events), serving(request, record, view, events) as served:
             plan = served.plan
             with record.step("prove that it answers"):
-                proved = served.processes.run_here(
+                smoke_checks = served.processes.run_locally(
                     lambda: smoke(
                         served.ask, plan.endpoint, SMOKE_TIMEOUT_S, plan.case.smoke_request
                     ),
-                    "a first completion and a chat",
+                    "the completions and the chat of the smoke test",
                 )
                 version = served_version(served.ask, plan.endpoint) or "unknown"
-                record.update(proved=proved, versions={"vllm served": version})
-            with watched(plan, served.servers, served.processes):
+                record.update(proved=smoke_checks, versions={"vllm served": version})
+            with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
                     results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
-    except BaseException as raised:  # noqa: BLE001 - a night ends in a report, whatever ended it
+    except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     cause = message_of(error) if error else ""
     verdict = judge(
         request.case.benchmarks,
         results,
         cause=cause,
-        extra=proved,
-        # Without benchmarks, as after `inv smoke`, there is nothing to compare.
+        extra=smoke_checks,
+        # Without benchmarks, as in `inv up`, there is nothing to compare.
         comparisons=request.case.comparisons if request.case.benchmarks else (),
     )
     code = record.finish(verdict, error)

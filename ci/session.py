@@ -1,4 +1,4 @@
-"""A session: hosts connected, taken and prepared, servers up; handed back on every exit."""
+"""A session: connect, lock and prepare the hosts, start the servers; hand back on every exit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
 from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
-from ci.run.preflight import fit_for, require_alike
+from ci.run.preflight import examine_hosts, require_same_packages
 from ci.run.processes import Processes
 from ci.serve.bringup import bring_up
-from ci.serve.probe import asked_on
+from ci.serve.probe import ask_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """One night that was asked for.
+    """A request to run a night.
 
     Attributes:
-        case: what to serve and to prove.
-        site: where, as far as that is known without asking a host.
-        paper: the plan on paper, as far as it can be made without asking a host.
-        device: the accelerators' kind that the operator chose; empty takes the case's.
-        doctor: whether the hosts are examined first.
-        wait_s: how long to queue for hosts that another run holds.
-        keep_s: for how long the servers run on afterwards; 0 stops them.
+        case: the case to serve and measure.
+        site: the hosts and their files, as far as known without contacting a host.
+        paper: the plan, as far as it can be made without contacting a host.
+        device: the kind of accelerator that the operator chose; empty takes the case's.
+        doctor: whether to examine the hosts first.
+        wait_s: seconds to queue for hosts that another run holds.
+        keep_s: seconds that the servers keep running afterwards; 0 stops them.
     """
 
     case: Case
@@ -60,13 +60,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Served:
-    """What answers now: the plan made on the hosts, and the processes of it that run.
+    """A running deployment: the plan made on the hosts, and its processes.
 
     Attributes:
-        plan: with every address, port and folder as it is on the hosts.
-        processes: everything that the run has started.
+        plan: the plan with every address, port and folder as on the hosts.
+        processes: all processes that the run has started.
         servers: services, servers and router, in the order of `plan.processes`.
-        ask: a question to the endpoint, asked from the leader.
+        ask: sends an HTTP request to the endpoint from the leader.
     """
 
     plan: Plan
@@ -77,20 +77,20 @@ class Served:
 
 @contextmanager
 def serving(request: Request, record: Record, view: View, events: Events) -> Iterator[Served]:
-    """Bring a case up, and hand the hosts back whatever happens inside.
+    """Bring a case up; hand the hosts back on exit, also after an error.
 
-    On the way out an error from inside goes on, noted first; troubles while the hosts are handed
-    back are noted and never hide it.
+    An error from inside is noted and raised again. Problems while handing the hosts back are noted
+    and never replace it.
 
     Args:
-        request: what is to be served, and how.
-        record: gets every step.
-        view: shows what is waited for.
-        events: what every wait reads; an interrupt may be put into it at any time.
+        request: the case to serve, and how.
+        record: receives every step.
+        view: shows the pending condition.
+        events: the queue that every wait reads; an interrupt may be put into it at any time.
 
     Raises:
-        LamplighterError: why it cannot be served, or why what was inside ended.
-        Interrupted: the controller was told to stop, also while nothing waited.
+        LamplighterError: the case could not be served, or a process or host failed meanwhile.
+        Interrupted: the controller was asked to stop, also while nothing waited.
     """
     agents: dict[str, Agent] = {}
     processes = Processes(record.id, owner(), agents, events, view)
@@ -102,36 +102,36 @@ def serving(request: Request, record: Record, view: View, events: Events) -> Ite
                 agents.update(connections.enter_context(hosts))
                 plan = plan_on_hosts(request.case, request.site, agents)
                 record.write_plan(plan)
-            _take(request, plan, processes, record)
-            _prepare(request, plan, processes, record)
+            _take_hosts(request, plan, processes, record)
+            _prepare_hosts(request, plan, processes, record)
             with record.step("start the servers and await their first token", "server"):
                 servers = bring_up(plan, processes)
-            yield Served(plan, processes, servers, asked_on(agents[plan.leader]))
+            yield Served(plan, processes, servers, ask_from(agents[plan.leader]))
             raise_pending(events)
             keep_s = request.keep_s
         except BaseException as error:
-            for one in getattr(error, "errors", ()):
-                record.note(message_of(one))
+            for cause in getattr(error, "errors", ()):
+                record.note(message_of(cause))
             raise
         finally:
-            with record.step("give the hosts back"):
-                back = hand_back(processes, record, keep_s=keep_s)
-            if back.kept:
+            with record.step("hand the hosts back"):
+                result = hand_back(processes, record, keep_s=keep_s)
+            if result.kept:
                 record.note(
-                    f"the servers go on for {keep_s / 3600:g} h at {plan.endpoint.url}; "
+                    f"the servers keep running for {keep_s / 3600:g} h at {plan.endpoint.url}; "
                     f"end them with `inv down --run {record.id}`"
                 )
-        if back.distrusted:
-            raise back.distrusted
+        if result.refused_archive:
+            raise result.refused_archive
 
 
-def _take(request: Request, plan: Plan, processes: Processes, record: Record) -> None:
-    """Take the hosts, and see that they are fit."""
+def _take_hosts(request: Request, plan: Plan, processes: Processes, record: Record) -> None:
+    """Lock the hosts and examine them."""
     with record.step("take the hosts"):
         take_leases(processes, request.wait_s)
     with record.step("examine the hosts"):
         by_name = {target.name: target for target in request.site.targets}
-        facts = fit_for(
+        facts = examine_hosts(
             plan,
             by_name,
             processes.agents,
@@ -143,11 +143,11 @@ def _take(request: Request, plan: Plan, processes: Processes, record: Record) ->
         record.update(hosts=facts)
 
 
-def _prepare(request: Request, plan: Plan, processes: Processes, record: Record) -> None:
-    """Make the environments and models that are missing, and compare what is there."""
+def _prepare_hosts(request: Request, plan: Plan, processes: Processes, record: Record) -> None:
+    """Make missing environments and models, then compare the installed packages."""
     for missing in plan.preparations_by_name:
         prepare(missing, processes, record)
     with record.step("compare what is installed"):
         listed = installed_on(processes.agents, plan)
         keep_installed(record, listed)
-        require_alike(listed, record.note, doctor=request.doctor)
+        require_same_packages(listed, record.note, doctor=request.doctor)

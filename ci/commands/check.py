@@ -1,4 +1,4 @@
-"""`inv check`: case files checked as a linter does."""
+"""`inv check`: check case files like a linter."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def check(paths: str, form: str, argv: Sequence[str]) -> ExitCode:
-    """Check case files, and print what was found.
+    """Check case files and print the findings.
 
     Args:
         paths: files, folders or names, separated by commas.
         form: `text`, `json` or `github`.
-        argv: the command line; what stands behind `--` are paths too, since Invoke would take a
-            bare word for another task.
+        argv: the command line; words after `--` are paths too, since Invoke would take a bare word
+            for another task.
 
     Raises:
-        UserError: there is no such form or path.
+        UserError: unknown form, or a path does not exist.
     """
     rest = argv[argv.index("--") + 1 :] if "--" in argv else ()
     text, code = check_files([*filter(None, paths.split(",")), *rest], form)

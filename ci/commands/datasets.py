@@ -1,4 +1,4 @@
-"""`inv datasets.fetch`: download the datasets that may be, and check them."""
+"""`inv datasets.fetch`: download datasets and verify them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ci.paths import workspace_of
 
 
 def fetch(name: str, workspace: str) -> ExitCode:
-    """Fetch one dataset, or all of them; prints a line about each.
+    """Fetch one dataset or all of them, and print a line about each.
 
     Args:
-        name: of the dataset; empty for all.
-        workspace: where they are kept; empty takes this machine's.
+        name: name of the dataset; empty for all.
+        workspace: folder in which they are stored; empty takes this machine's workspace.
 
     Raises:
-        UserError: an unknown name.
-        InfrastructureError: the download failed, or is not what it should be.
+        UserError: unknown name.
+        InfrastructureError: the download failed, or its checksum is wrong.
     """
     folder = Path(workspace_of(workspace)) / "datasets"
     for dataset in [name] if name else datasets.fetchable():

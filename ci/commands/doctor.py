@@ -1,4 +1,4 @@
-"""`inv doctor`: are these hosts fit for this case, and alike?"""
+"""`inv doctor`: examine hosts for a case, and compare them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ci.agent.client import Agent
 from ci.agent.connected import reached
 from ci.case.model import Case
 from ci.commands import examination_table as table
-from ci.commands.nightly import found
+from ci.commands.nightly import resolve_case
 from ci.commands.which_hosts import targets_of
 from ci.doctor.examine import examine
 from ci.errors import ExitCode, LamplighterError
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def doctor(options: Selection, *, as_json: bool) -> ExitCode:
-    """Examine the hosts and print what was found."""
-    case, site = found(options) if options.config else _no_case(options)
+    """Examine the hosts and print the findings."""
+    case, site = resolve_case(options) if options.config else _no_case(options)
     if options.config:
-        build(case, site)  # what is wrong with the case is said before any host is asked
+        build(case, site)  # report errors of the case before contacting any host
     with reached(site.targets) as outcomes:
-        agents = {host: one for host, one in outcomes.items() if isinstance(one, Agent)}
-        silent = _silent(outcomes)
+        agents = {host: agent for host, agent in outcomes.items() if isinstance(agent, Agent)}
+        silent = _unreachable(outcomes)
         plan = plan_on_hosts(case, site, agents)
         by_name = {target.name: target for target in site.targets}
         device = options.device or case.device or ""
@@ -44,8 +44,12 @@ def doctor(options: Selection, *, as_json: bool) -> ExitCode:
     return ExitCode.PASS if examination.ok else ExitCode.UNKNOWN
 
 
-def _silent(outcomes: Mapping[str, Agent | LamplighterError]) -> dict[str, str]:
-    return {host: str(one) for host, one in outcomes.items() if isinstance(one, LamplighterError)}
+def _unreachable(outcomes: Mapping[str, Agent | LamplighterError]) -> dict[str, str]:
+    return {
+        host: str(outcome)
+        for host, outcome in outcomes.items()
+        if isinstance(outcome, LamplighterError)
+    }
 
 
 def _no_case(options: Selection) -> tuple[Case, PlanInputs]:
@@ -64,6 +68,8 @@ def _no_case(options: Selection) -> tuple[Case, PlanInputs]:
         benchmarks=(),
         ready_timeout_s=0,
     )
-    hosts = tuple(configured_host(one, one.workspace or "", alone=False) for one in targets)
+    hosts = tuple(
+        configured_host(target, target.workspace or "", alone=False) for target in targets
+    )
     site = PlanInputs(targets=targets, hosts=hosts, serving={}, tools={}, model={}, datasets={})
     return case, site

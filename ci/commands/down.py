@@ -1,4 +1,4 @@
-"""End runs on their hosts, from whichever controller: processes first, then what holds the host."""
+"""End runs on their hosts, from any controller: first the processes, then the leases."""
 
 from __future__ import annotations
 
@@ -21,41 +21,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci.agent.client import Agent
-    from ci.commands.overview import Overview, Row
+    from ci.commands.overview import Overview, RunProcess
 
 GRACE_S = 10.0
 PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What came of it.
+class EndedRuns:
+    """Result of ending runs.
 
     Attributes:
-        stopped: the processes that have been ended, with the state they were left in.
-        troubles: what could not be ended, fetched or removed, each in one line.
+        stopped: the processes that were stopped, with their final state.
+        errors: one line for each process, log or folder that could not be stopped, fetched or
+            removed.
     """
 
-    stopped: tuple[tuple[Row, str], ...]
-    troubles: tuple[str, ...]
+    stopped: tuple[tuple[RunProcess, str], ...]
+    errors: tuple[str, ...]
 
 
 def end_runs(
     agents: Mapping[str, Agent], overview: Overview, runs: Sequence[str], home: Path
-) -> Ended:
-    """Stop every process of these runs, bring their logs home, and remove their folders.
+) -> EndedRuns:
+    """Stop every process of these runs, fetch their logs, and remove their folders.
 
-    Touches nothing else on the hosts.
+    Does not touch anything else on the hosts.
 
     Args:
         agents: host → agent.
-        overview: what is on them.
-        runs: the runs to end.
-        home: the folder of all runs here; logs go to `<home>/<run>/logs/<host>/`.
+        overview: the processes on the hosts.
+        runs: ids of the runs to end.
+        home: the folder of all runs on this machine; logs go to `<home>/<run>/logs/<host>/`.
     """
     rows = [row for row in overview.of(runs) if row.host in agents]
-    stopped: list[tuple[Row, str]] = []
-    troubles: list[str] = []
+    stopped: list[tuple[RunProcess, str]] = []
+    errors: list[str] = []
     for group in (
         [row for row in rows if row.process != LEASE],
         [row for row in rows if row.process == LEASE],
@@ -68,41 +69,41 @@ def end_runs(
             STOP_MARGIN_S + GRACE_S,
         )
         for row, outcome in zip(group, outcomes.values(), strict=True):
-            where = f"{row.process} of {row.run} on {row.host}"
+            name = f"{row.process} of {row.run} on {row.host}"
             if isinstance(outcome, LamplighterError):
-                troubles.append(f"{where}: {outcome}")
+                errors.append(f"{name}: {outcome}")
             elif outcome.value.get("survivors"):
-                troubles.append(f"{where}: survived KILL: {outcome.value['survivors']}")
+                errors.append(f"{name}: survived KILL: {outcome.value['survivors']}")
             elif row.alive:
                 stopped.append((row, str(outcome.value["state"])))
-    troubles += _logs_home(agents, rows, home)
-    if not troubles:
-        troubles += _forget(agents, runs)
-    return Ended(tuple(stopped), tuple(troubles))
+    errors += _fetch_logs(agents, rows, home)
+    if not errors:
+        errors += _remove_folders(agents, runs)
+    return EndedRuns(tuple(stopped), tuple(errors))
 
 
-def _stop(agent: Agent, row: Row):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _stop(agent: Agent, row: RunProcess):  # type: ignore[no-untyped-def]  # noqa: ANN202
     return agent.ask("stop", folder=row.folder, grace_s=GRACE_S)
 
 
-def _logs_home(agents: Mapping[str, Agent], rows: Sequence[Row], home: Path) -> list[str]:
-    by_place: dict[str, list[Row]] = {}
+def _fetch_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home: Path) -> list[str]:
+    by_host_and_run: dict[str, list[RunProcess]] = {}
     for row in rows:
         if row.process != LEASE:
-            by_place.setdefault(f"{row.host} {row.run}", []).append(row)
+            by_host_and_run.setdefault(f"{row.host} {row.run}", []).append(row)
 
-    def fetch(place: str) -> None:
-        for row in by_place[place]:
+    def fetch(key: str) -> None:
+        for row in by_host_and_run[key]:
             target = home / row.run / "logs" / row.host / f"{row.process}.log"
             if not target.exists():
-                _log_home(agents[row.host], f"{row.folder}/log", target)
+                _fetch_log(agents[row.host], f"{row.folder}/log", target)
 
-    outcomes = fan_out(by_place, fetch)
-    return [f"logs of {place}: {one}" for place, one in outcomes.items() if one is not None]
+    outcomes = fan_out(by_host_and_run, fetch)
+    return [f"logs of {key}: {error}" for key, error in outcomes.items() if error is not None]
 
 
-def _log_home(agent: Agent, log: str, target: Path) -> None:
-    """Copy one log, whole or not at all; its parts' names have been checked in `found.py`."""
+def _fetch_log(agent: Agent, log: str, target: Path) -> None:
+    """Copy a log, whole or not at all; `overview.py` has checked the names in its path."""
     part, left = target.with_suffix(".part"), MAX_BYTES
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,21 +111,25 @@ def _log_home(agent: Agent, log: str, target: Path) -> None:
             for piece in agent.read_pieces(log):
                 left -= len(piece)
                 if left < 0:
-                    raise InfrastructureError(f"{log} has more than {MAX_BYTES} bytes; look at it")
+                    raise InfrastructureError(
+                        f"{log} has more than {MAX_BYTES} bytes; look at it on the host"
+                    )
                 file.write(piece)
         part.replace(target)
     except OSError as error:
-        raise InfrastructureError(f"{target}: {error.strerror}; make room and retry") from error
+        raise InfrastructureError(
+            f"{target}: {error.strerror}; free some space and retry"
+        ) from error
     finally:
-        with suppress(OSError):  # it hides nothing that went wrong before
+        with suppress(OSError):  # must not replace an earlier error
             part.unlink()
 
 
-def _forget(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:
-    troubles = []
+def _remove_folders(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:
+    errors = []
     for run in runs:
         for host, answer in call_all(agents, "forget", ANSWER_S, run=run).items():
-            said = answer if isinstance(answer, LamplighterError) else answer.value
-            if said:
-                troubles.append(f"{host}: {said}")
-    return troubles
+            error = answer if isinstance(answer, LamplighterError) else answer.value
+            if error:
+                errors.append(f"{host}: {error}")
+    return errors

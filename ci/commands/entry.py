@@ -1,4 +1,4 @@
-"""What surrounds every task: words that Invoke cannot parse, errors, lost output → exit codes.
+"""Exit codes of every task: bad command lines, errors, and output that cannot be written.
 
 Imports Invoke and the standard library only, as listing the tasks does.
 """
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from invoke import Collection
     from invoke.parser.context import ParserContext
 
-# What a shell reports of a program that SIGPIPE has ended: the reader of its output is gone.
+# As a shell reports a program that SIGPIPE has ended: the reader of its output has exited.
 READER_GONE = 128 + signal.SIGPIPE
 # Task → the flag whose value may follow it without the flag. Invoke's own positional arguments
 # may not be left out, and take `--help` for their value.
 _WITHOUT_FLAG = {"report": "--run"}
-# What the machine lacks, wherever it is met: no fault of ours, and nothing is known of the model.
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
-# What is wrong with a path that was given, or with who may use it.
-_PATHS = {
+# Faults of this machine: the outcome of a night is unknown.
+_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+# A path from the operator is wrong, or its permissions are.
+_PATH_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY),
     *(errno.ELOOP, errno.ENAMETOOLONG),
 }
@@ -46,19 +46,19 @@ _PATHS = {
 def require_parsable(tasks: Collection) -> None:
     """End with exit code 2 where Invoke cannot parse the command line.
 
-    Invoke itself ends with 1, which is a failed night here, and has no setting for that. So the
-    words are parsed once more, with its own parser, when it has loaded the tasks. Does nothing
-    where something other than `inv` imports them.
+    Invoke itself ends with 1, which means a failed night here, and has no setting for that. So the
+    command line is parsed a second time with Invoke's parser, after it has loaded the tasks. Does
+    nothing if something other than `inv` imports the tasks.
 
     Args:
         tasks: every task of the project.
     """
     if not hasattr(program, "core"):
         return
-    # `inv --list | head -1` ends quietly, as any Unix program; a task decides for itself.
+    # `inv --list | head -1` ends without a message, as any Unix program; `report_errors` resets it.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     words = program.core.unparsed
-    # Of a copy: making them takes each flag's help out of the task, and `--help` shows none then.
+    # Copied: `to_contexts` removes each flag's help from the task, and `--help` would show none.
     contexts = copy.deepcopy(tasks).to_contexts()
     parser = Parser(contexts, program.initial_context)
     _put_flag_before_value(words, parser.contexts)
@@ -70,7 +70,7 @@ def require_parsable(tasks: Collection) -> None:
     except ValueError as error:
         _refuse(f"expected a whole number, got {str(error).rpartition(': ')[2]}", named)
     for flag in _empty_flags(parsed):
-        _refuse(f"{flag} has an empty value; give one, or leave the flag out", named)
+        _refuse(f"{flag} has an empty value; give a value, or leave the flag out", named)
     _require_known(program.args.help.value, parser.contexts, "task")
     _require_known(program.args.list.value, tasks.collections, "group of tasks")
 
@@ -82,10 +82,10 @@ def _put_flag_before_value(words: list[str], tasks: Container[str]) -> None:
         words.insert(1, flag)
 
 
-def ended_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
-    """End a task with a message and our exit code instead of a traceback.
+def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a task so that it ends with a message and an exit code instead of a traceback.
 
-    An error that nobody foresaw is a fault of ours: unknown, never a failed night.
+    An unexpected error is a fault of Lamplighter: the exit code is unknown, never a failed night.
     """
 
     @functools.wraps(body)
@@ -96,7 +96,7 @@ def ended_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
         ended = _end_of(lambda: body(*args, **kwargs))
         lost = _flush(sys.stdout)
         if lost and not isinstance(lost, BrokenPipeError) and not (ended and ended.code):
-            ended = _machine(lost)
+            ended = _machine_error(lost)
         if ended:
             _leave(ended)
 
@@ -104,7 +104,7 @@ def ended_plainly(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _end_of(call: Callable[[], Any]) -> Exit | None:
-    """Run a task; returns what it ends with, None where another task may follow."""
+    """Run a task; return the exit, or None if another task may follow."""
     from ci.record.text import clean  # noqa: PLC0415
 
     try:
@@ -115,39 +115,39 @@ def _end_of(call: Callable[[], Any]) -> Exit | None:
         return Exit(clean(str(error)), code=int(error.exit_code))
     except KeyboardInterrupt:
         return Exit("interrupted", code=int(ExitCode.INTERRUPTED))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is not a failed night
-        return _unforeseen(error)
+    except Exception as error:  # noqa: BLE001 - no exception means a failed night
+        return _unexpected(error)
     return None
 
 
-def _unforeseen(error: Exception) -> Exit:
+def _unexpected(error: Exception) -> Exit:
     from ci.record.text import clean  # noqa: PLC0415
 
     if isinstance(error, BrokenPipeError) and _reader_gone():
         return Exit(code=READER_GONE)
-    if isinstance(error, OSError) and error.errno in _MACHINE:
-        return _machine(error)
-    if isinstance(error, OSError) and error.errno in _PATHS and error.filename is not None:
-        text = f"{clean(str(error.filename))}: {error.strerror}; check the path and who may use it"
+    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+        return _machine_error(error)
+    if isinstance(error, OSError) and error.errno in _PATH_ERRORS and error.filename is not None:
+        text = f"{clean(str(error.filename))}: {error.strerror}; check the path and permissions"
         return Exit(text, code=int(ExitCode.USER))
     with suppress(OSError):
         traceback.print_exception(error)
     return Exit(
-        f"Lamplighter itself failed: {type(error).__name__}: {clean(str(error))}\nThis is a fault "
-        "of Lamplighter, not of your case or your arguments. Please report it, with the command "
+        f"Lamplighter itself failed: {type(error).__name__}: {clean(str(error))}\nThis is a bug "
+        "in Lamplighter, not in your case or your arguments. Please report it with the command "
         "line and the traceback above",
         code=int(ExitCode.UNKNOWN),
     )
 
 
-def _machine(error: OSError) -> Exit:
-    what = f"{error.filename}: " if error.filename else "cannot write, to a file or the output: "
+def _machine_error(error: OSError) -> Exit:
+    what = f"{error.filename}: " if error.filename else "cannot write to a file or the output: "
     text = f"{what}{error.strerror}; correct that on this machine and start again"
     return Exit(text, code=int(ExitCode.UNKNOWN))
 
 
 def _reader_gone() -> bool:
-    """Whether nobody reads our output any more, as after `| head -1`."""
+    """Whether the reader of stdout or stderr has exited, as after `| head -1`."""
     ends = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -156,7 +156,7 @@ def _reader_gone() -> bool:
 
 
 def _leave(ended: Exit) -> NoReturn:
-    """Print the message here: Invoke would end with 1 where nobody reads it any more."""
+    """Print the message and exit; Invoke would exit with 1 if the reader of stderr is gone."""
     if ended.message:
         with suppress(OSError):
             print(ended.message, file=sys.stderr)
@@ -165,21 +165,21 @@ def _leave(ended: Exit) -> NoReturn:
 
 
 def _flush(stream: TextIO) -> OSError | None:
-    """Write what is left; returns why that fails, and then sends it nowhere, once for all."""
+    """Flush a stream; if that fails, redirect it to /dev/null and return the error."""
     try:
         stream.flush()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)
         return error
     return None
 
 
 def _prepare_streams() -> None:
-    """Stand in for streams that were closed (`>&-`), before a file or socket gets their number.
+    """Open /dev/null for closed streams (`>&-`), before a file or socket gets their descriptor.
 
-    Text that the terminal's encoding cannot hold is written as an escape, not refused.
+    Text that the terminal's encoding cannot represent is written as an escape.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -189,7 +189,7 @@ def _prepare_streams() -> None:
 
 
 def _empty_flags(parsed: Sequence[ParserContext]) -> Iterator[str]:
-    """Flags that were given without text, as `--runs "$UNSET"` is; of tasks, not of Invoke."""
+    """Yield the tasks' flags with an empty value, such as `--runs "$UNSET"`."""
     for context in parsed:
         for argument in context.args.values() if context.name else ():
             value = argument.value
@@ -197,9 +197,9 @@ def _empty_flags(parsed: Sequence[ParserContext]) -> Iterator[str]:
                 yield f"--{argument.name.replace('_', '-')}"
 
 
-def _require_known(asked: object, known: object, what: str) -> None:
-    if isinstance(asked, str) and asked not in known:  # type: ignore[operator]
-        _refuse(f"{asked!r} is not a {what}", "")
+def _require_known(name: object, known: object, kind: str) -> None:
+    if isinstance(name, str) and name not in known:  # type: ignore[operator]
+        _refuse(f"{name!r} is not a {kind}", "")
 
 
 def _refuse(message: str, task: str) -> NoReturn:

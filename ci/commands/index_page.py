@@ -1,4 +1,4 @@
-"""A package's page of an index (PEP 503 and 691) → its releases that are newer. Pure."""
+"""Parse a package's page of an index (PEP 503 and 691) and find newer releases. Pure."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ci.commands.indexes import plain
+from ci.commands.indexes import printable
 from ci.errors import InfrastructureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# JSON where the index has it: with it comes the day of the upload.
+# JSON is preferred: it has the day of the upload.
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2, */*;q=0.1"
 HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T|$)", re.ASCII)
-# What a file system lets a name have.
+# Limit of file systems.
 NAME_CHARS = 255
 
 
 @dataclass(frozen=True)
 class IndexFile:
-    """One file on a package's page; `uploaded` is a day, empty where the index does not tell."""
+    """A file on a package's page; `uploaded` is a day, empty if the index does not state it."""
 
     name: str
     yanked: bool = False
@@ -39,11 +39,13 @@ class IndexFile:
 
 @dataclass(frozen=True)
 class Release:
-    """A release that is newer than what configs/versions.yaml lists.
+    """A release that is newer than those in configs/versions.yaml.
 
     Attributes:
-        wheels: whether it has any; without, it is compiled where it is installed.
-        uploaded: the day, empty where the index does not tell.
+        package: name of the package.
+        version: version of the release.
+        wheels: whether it has wheels; if not, it is compiled when it is installed.
+        uploaded: day of the upload; empty if the index does not state it.
     """
 
     package: str
@@ -62,14 +64,14 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     filename: str
-    # A reason or true; an empty reason counts too, as false is what says no.
+    # A reason or true; an empty reason counts as yanked too, only false or null does not.
     yanked: bool | str | None = None
-    # Beside the point where it is no date.
+    # Ignored if it is not a date.
     upload_time: object = Field(default=None, alias="upload-time")
 
 
 class _Json(BaseModel):
-    """A page as PEP 691 has it; what else the index tells is not read."""
+    """A page as defined by PEP 691; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,15 +80,15 @@ class _Json(BaseModel):
 
 
 def files_of(body: bytes, content_type: str, package: str) -> tuple[IndexFile, ...]:
-    """Read a package's page, in either of its forms.
+    """Parse a package's page, in JSON or HTML.
 
     Args:
-        body: of the answer.
-        content_type: its header.
-        package: whose page it is; files of others on it are left out.
+        body: body of the HTTP reply.
+        content_type: its Content-Type header.
+        package: name of the package; files of other packages are ignored.
 
     Raises:
-        InfrastructureError: it is neither, or another page, such as a captive portal's.
+        InfrastructureError: it is neither format, or another page, such as a login page.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if "json" in kind:
@@ -95,13 +97,13 @@ def files_of(body: bytes, content_type: str, package: str) -> tuple[IndexFile, .
         files, empty = _html_files(body)
     else:
         raise InfrastructureError(
-            f"its answer is not a package's page: expected JSON or HTML, got {plain(kind)!r}"
+            f"its reply is not a package's page: expected JSON or HTML, got {printable(kind)!r}"
         )
     own = tuple(file for file in files if _version(file.name, package))
     if not own and (files or not empty):
         raise InfrastructureError(
-            f"its answer is not a package's page: no file of {package} on it, and {len(files)} "
-            "links to others; does a login page answer in its place?"
+            f"its reply is not a package's page: it has no file of {package}, but {len(files)} "
+            "links to other files; check whether it is a login page"
         )
     return own
 
@@ -111,9 +113,9 @@ def _json_files(body: bytes) -> list[IndexFile]:
         page = _Json.model_validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(map(str, first["loc"])) or "the whole"
+        path = ".".join(map(str, first["loc"])) or "the document"
         raise InfrastructureError(
-            f"its answer is not a package's page (PEP 691): {path}: {plain(first['msg'])}"
+            f"its reply is not a package's page (PEP 691): {path}: {printable(first['msg'])}"
         ) from None
     _require_format(page.meta.api_version)
     return [
@@ -123,13 +125,13 @@ def _json_files(body: bytes) -> list[IndexFile]:
 
 
 def _html_files(body: bytes) -> tuple[list[IndexFile], bool]:
-    """Find the links, and whether a page without any is an index's all the same."""
+    """Return the files, and whether the page calls itself a page of an index."""
     page = _Page()
     try:
         page.feed(body.decode("utf-8", "replace"))
     except (AssertionError, ValueError, RecursionError) as error:  # AssertionError: a broken `<![`
         raise InfrastructureError(
-            f"its answer is not a package's page (PEP 503): {type(error).__name__}"
+            f"its reply is not a package's page (PEP 503): {type(error).__name__}"
         ) from error
     _require_format(page.format)
     return page.files, page.is_index
@@ -138,13 +140,13 @@ def _html_files(body: bytes) -> tuple[list[IndexFile], bool]:
 def _require_format(version: str) -> None:
     if version.partition(".")[0] != "1":
         raise InfrastructureError(
-            f"its pages have format {plain(version)!r}, and 1 is what is read here; see whether a "
-            "newer Lamplighter reads it"
+            f"its pages have format {printable(version)!r}, expected 1; check whether a newer "
+            "Lamplighter can read it"
         )
 
 
-def _day(told: object) -> str:
-    text = str(told or "")
+def _day(upload_time: object) -> str:
+    text = str(upload_time or "")
     try:
         return date.fromisoformat(text[:10]).isoformat() if DATE.match(text) else ""
     except ValueError:
@@ -155,8 +157,8 @@ class _Page(HTMLParser):
     """Collects the links of a page.
 
     Attributes:
-        files: what the links lead to.
-        format: of the page, by PEP 629.
+        files: the files to which the links lead.
+        format: version of the page's format (PEP 629).
         is_index: whether the page calls itself a page of an index.
     """
 
@@ -167,12 +169,12 @@ class _Page(HTMLParser):
         self.is_index = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "meta" and given.get("name") == "pypi:repository-version":
-            self.format, self.is_index = given.get("content") or "", True
-        elif tag == "a" and given.get("href"):
-            path = (given["href"] or "").partition("#")[0].partition("?")[0]
-            self.files.append(IndexFile(unquote(path).rsplit("/", 1)[-1], "data-yanked" in given))
+        values = dict(attrs)
+        if tag == "meta" and values.get("name") == "pypi:repository-version":
+            self.format, self.is_index = values.get("content") or "", True
+        elif tag == "a" and values.get("href"):
+            path = (values["href"] or "").partition("#")[0].partition("?")[0]
+            self.files.append(IndexFile(unquote(path).rsplit("/", 1)[-1], "data-yanked" in values))
 
     def handle_data(self, data: str) -> None:
         if self.lasttag in {"title", "h1"} and data.strip().startswith("Links for "):
@@ -180,14 +182,14 @@ class _Page(HTMLParser):
 
 
 def newer(package: str, listed: Iterable[str], files: Iterable[IndexFile]) -> tuple[Release, ...]:
-    """Find the releases after the newest listed one, newest first.
+    """Find the releases that are newer than all listed versions, newest first.
 
-    Left out: pre-releases, what was yanked, files whose name gives no version.
+    Ignores pre-releases, yanked files, and files whose name has no version.
 
     Args:
-        package: its name.
+        package: name of the package.
         listed: its versions in configs/versions.yaml.
-        files: its page on the index.
+        files: the files on its page.
     """
     newest = max((Version(version) for version in listed), default=Version("0"))
     by_version: dict[Version, list[IndexFile]] = defaultdict(list)
@@ -207,11 +209,11 @@ def newer(package: str, listed: Iterable[str], files: Iterable[IndexFile]) -> tu
 
 
 def _version(name: str, package: str) -> Version | None:
-    """Read the version in a file's name; None where it is no file of the package."""
+    """Parse the version in a file's name; None if the file is not of the package."""
     if not name.isascii() or len(name) > NAME_CHARS:
         return None
     try:
         parts = (parse_wheel_filename if name.endswith(".whl") else parse_sdist_filename)(name)
-    except ValueError:  # that of `packaging`, and of numbers with too many digits
+    except ValueError:  # from `packaging`, or for numbers with too many digits
         return None
     return parts[1] if parts[0] == canonicalize_name(package) else None

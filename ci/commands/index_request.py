@@ -1,4 +1,4 @@
-"""Asks an index for a page over HTTP: bounded in size and time, whatever the server does."""
+"""Request a page of an index over HTTP, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from urllib.parse import urlsplit
 import requests
 
 from ci.commands.index_page import ACCEPT, files_of
-from ci.commands.indexes import shown
+from ci.commands.indexes import display_url
 from ci.errors import InfrastructureError
 
 if TYPE_CHECKING:
     from ci.commands.index_page import IndexFile
     from ci.commands.indexes import Index
 
-ANOTHER = "or name another index with UV_DEFAULT_INDEX"
+OR_ANOTHER = "or name another index with UV_DEFAULT_INDEX"
 PIECE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one page.
+    """Limits for one page.
 
     Attributes:
-        silence_s: that the server may send nothing.
-        whole_s: that the page may take, from looking up the name to its last byte.
-        page_bytes: of its content, unpacked; PyPI's largest are some 10 MB.
+        silence_s: seconds without any data from the server.
+        whole_s: seconds for the whole page, from the name lookup to the last byte.
+        page_bytes: size of the uncompressed content; PyPI's largest pages are about 10 MB.
     """
 
     silence_s: float = 30.0
@@ -41,26 +41,26 @@ class Limits:
     page_bytes: int = 32 * 1024 * 1024
 
 
-USUAL = Limits()
+DEFAULT_LIMITS = Limits()
 
 
 def fetch(
-    index: Index, package: str, authorities: str, limits: Limits = USUAL
+    index: Index, package: str, authorities: str, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[IndexFile, ...] | None:
-    """Get a package's page, and read it.
+    """Request a package's page and parse it.
 
     Args:
-        index: that is asked.
-        package: its name.
-        authorities: file or folder of certificates that are trusted; empty for the usual ones.
-        limits: of the answer.
+        index: the index.
+        package: name of the package.
+        authorities: file or folder of trusted certificates; empty for the default ones.
+        limits: limits for the page.
 
     Returns:
-        Its files on the page; None where the index does not have the package.
+        The package's files on the page; None if the index does not have the package.
 
     Raises:
-        InfrastructureError: it cannot be asked, refuses, or its answer is beyond a limit or is not
-            the package's page.
+        InfrastructureError: the index cannot be reached or refuses, or its reply exceeds a limit or
+            is not the package's page.
     """
     url = index.page(package)
     if authorities and urlsplit(url).scheme == "https":
@@ -73,18 +73,18 @@ def fetch(
         except Exception as error:  # noqa: BLE001 - raised below
             outcomes.put(error)
 
-    # No timeout of a socket bounds a server that sends a byte now and then, a slow name server, or
-    # HTML that takes its reader the square of its size.
+    # A socket timeout does not limit a server that sends a byte now and then, a slow name server,
+    # or HTML whose parsing takes quadratic time.
     threading.Thread(target=ask, daemon=True, name=f"page of {package}").start()
     try:
         outcome = outcomes.get(timeout=limits.whole_s)
     except queue.Empty:
         raise InfrastructureError(
-            f"the package index did not send a page that can be read within {limits.whole_s:g} s: "
-            f"{shown(url)}; try again, {ANOTHER}"
+            f"the package index did not send a readable page within {limits.whole_s:g} s: "
+            f"{display_url(url)}; try again, {OR_ANOTHER}"
         ) from None
     if isinstance(outcome, OSError | ValueError | HTTPException):  # requests' errors are OSErrors
-        raise _unreached(url, outcome)
+        raise _unreachable(url, outcome)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -106,29 +106,28 @@ def _ask(
             return None
         if reply.status_code != HTTPStatus.OK:
             raise InfrastructureError(
-                f"the package index refused {shown(url)}: {_status(reply.status_code)}; see its "
-                f"credentials, {ANOTHER}"
+                f"the package index refused {display_url(url)}: {_status(reply.status_code)}; "
+                f"check its credentials, {OR_ANOTHER}"
             )
         body = _body(reply, url, limits.page_bytes)
     try:
         return files_of(body, reply.headers.get("Content-Type", ""), package)
     except InfrastructureError as error:
         moved = urlsplit(reply.url).hostname != urlsplit(url).hostname
-        by = f" (answered by {shown(reply.url)})" if moved else ""
+        by = f" (reply from {display_url(reply.url)})" if moved else ""
         raise InfrastructureError(
-            f"the package index {shown(url)}{by}: {error}; see what it answers in a browser, "
-            f"{ANOTHER}"
+            f"the package index {display_url(url)}{by}: {error}; open it in a browser, {OR_ANOTHER}"
         ) from error
 
 
-def _body(reply: requests.Response, url: str, most_bytes: int) -> bytes:
+def _body(reply: requests.Response, url: str, max_bytes: int) -> bytes:
     body = bytearray()
     for piece in reply.iter_content(PIECE_BYTES):
         body += piece
-        if len(body) > most_bytes:
+        if len(body) > max_bytes:
             raise InfrastructureError(
-                f"the package index sent more than {most_bytes} bytes for {shown(url)}, which is "
-                f"not a package's page; see what answers there, {ANOTHER}"
+                f"the package index sent more than {max_bytes} bytes for {display_url(url)}, too "
+                f"much for a package's page; open it in a browser, {OR_ANOTHER}"
             )
     return bytes(body)
 
@@ -140,14 +139,14 @@ def _status(code: int) -> str:
         return str(code)
 
 
-def _unreached(url: str, error: Exception) -> InfrastructureError:
-    """Say it by the kind of the error: its text has the URL, which may hold credentials."""
-    advice = "see that this machine reaches it"
+def _unreachable(url: str, error: Exception) -> InfrastructureError:
+    """Describe the error by its type: its text has the URL, which may contain credentials."""
+    advice = "check the network of this machine"
     if isinstance(error, requests.exceptions.SSLError):
-        advice = "name the certificates that it needs with SSL_CERT_FILE"
+        advice = "set SSL_CERT_FILE to the certificates that it needs"
     return InfrastructureError(
-        f"the package index cannot be asked: {shown(url)}: {type(error).__name__}; {advice}, "
-        f"{ANOTHER}"
+        f"the package index cannot be reached: {display_url(url)}: {type(error).__name__}; "
+        f"{advice}, {OR_ANOTHER}"
     )
 
 
@@ -156,8 +155,8 @@ def _check_authorities(path: str) -> None:
         folder = Path(path).is_dir()
         ssl.create_default_context(capath=path if folder else None, cafile=None if folder else path)
     except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or getattr(error, "strerror", None)
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
         raise InfrastructureError(
-            f"SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE or pip's cert: {path!r} is no file of "
-            f"certificates: {why or type(error).__name__}; correct it, or unset it"
+            f"SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE or pip's cert: expected a file or folder "
+            f"of certificates, got {path!r}: {reason or type(error).__name__}; correct or unset it"
         ) from error

@@ -1,4 +1,4 @@
-"""Which package indexes pip and uv are told to ask → their URLs. Pure but for uv's own files."""
+"""Find the package indexes that pip and uv are configured for. Pure, except for uv's own files."""
 
 from __future__ import annotations
 
@@ -28,65 +28,68 @@ class Index:
     """A package index.
 
     Attributes:
-        url: of the index, without a slash at its end; may hold credentials.
-        credentials: user and password that are told apart from the URL; a secret.
+        url: URL of the index, without a slash at its end; may contain credentials.
+        credentials: user and password that are set apart from the URL; a secret.
     """
 
     url: str
     credentials: tuple[str, str] | None = None
 
     def page(self, package: str) -> str:
-        """The URL of a package's page; a secret as well."""
+        """Return the URL of a package's page; may contain credentials."""
         parts = urlsplit(self.url)
         return parts._replace(path=f"{parts.path}/{package}/", fragment="").geturl()
 
 
-def unused(told: Mapping[str, str]) -> str:
-    """Name the setting that forbids to ask an index; empty where none does.
+def forbidding_setting(settings: Mapping[str, str]) -> str:
+    """Return the setting that forbids the use of an index; empty if there is none.
 
     Args:
-        told: the environment with what pip's and uv's files add to it.
+        settings: the environment, with the settings of pip's and uv's files added.
     """
-    forbids = (name for name in (NO_INDEX, OFFLINE) if means_yes(told.get(name, "")))
-    return next((f"{name}={plain(told[name])}" for name in forbids), "")
+    forbids = (name for name in (NO_INDEX, OFFLINE) if means_yes(settings.get(name, "")))
+    return next((f"{name}={printable(settings[name])}" for name in forbids), "")
 
 
-def indexes_of(told: Mapping[str, str]) -> tuple[Index, ...]:
-    """The indexes that uv would ask: the default one, then the further ones.
+def indexes_of(settings: Mapping[str, str]) -> tuple[Index, ...]:
+    """Return the indexes that uv would use: the default index, then the extra ones.
 
     Args:
-        told: the environment with what pip's and uv's files add to it.
+        settings: the environment, with the settings of pip's and uv's files added.
 
     Raises:
-        InfrastructureError: a setting is not the URL of an index that can be asked.
+        InfrastructureError: a setting is not the http or https URL of an index.
     """
-    return tuple(dict.fromkeys(_index(name, word, told) for name, word in _words(told)))
+    return tuple(dict.fromkeys(_index(name, word, settings) for name, word in _words(settings)))
 
 
-def _words(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    first = next((n for n in ("UV_DEFAULT_INDEX", "UV_INDEX_URL") if told.get(n, "").strip()), "")
-    yield first, told.get(first, DEFAULT_INDEX).strip()
+def _words(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each index setting, with its name."""
+    first = next(
+        (n for n in ("UV_DEFAULT_INDEX", "UV_INDEX_URL") if settings.get(n, "").strip()), ""
+    )
+    yield first, settings.get(first, DEFAULT_INDEX).strip()
     for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL"):
-        for word in told.get(name, "").split():
+        for word in settings.get(name, "").split():
             yield name, word
 
 
-def _index(setting: str, word: str, told: Mapping[str, str]) -> Index:
+def _index(setting: str, word: str, settings: Mapping[str, str]) -> Index:
     name, equals, url = word.partition("=")
     if not (equals and setting in NAMED and ":" not in name):
         name, url = "", word
-    if not _can_be_asked(url):
+    if not _is_valid(url):
         source = setting if setting in os.environ else f"{setting}, pip's or uv's settings"
         raise InfrastructureError(
-            f"{source}: expected the http or https URL of a package index, got {shown(url)!r}; "
-            "correct it, or name another index with UV_DEFAULT_INDEX"
+            f"{source}: expected the http or https URL of a package index, got "
+            f"{display_url(url)!r}; correct it, or name another index with UV_DEFAULT_INDEX"
         )
     prefix = f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
-    user, password = (told.get(f"{prefix}_{what}", "") for what in ("USERNAME", "PASSWORD"))
+    user, password = (settings.get(f"{prefix}_{what}", "") for what in ("USERNAME", "PASSWORD"))
     return Index(url.rstrip("/"), (user, password) if name and (user or password) else None)
 
 
-def _can_be_asked(url: str) -> bool:
+def _is_valid(url: str) -> bool:
     try:
         parts = urlsplit(url)
         known = parts.scheme in {"http", "https"} and bool(parts.hostname)
@@ -95,74 +98,79 @@ def _can_be_asked(url: str) -> bool:
         return False
 
 
-def shown(url: str) -> str:
-    """Write a URL for a message: no credentials, no query, nothing that a terminal obeys."""
+def display_url(url: str) -> str:
+    """Format a URL for a message: without credentials, query and control characters."""
     scheme, slashes, rest = url.partition("//") if "//" in url else ("", "", url)
-    return plain(scheme + slashes + re.split(r"[?#]", rest.rpartition("@")[2])[0])
+    return printable(scheme + slashes + re.split(r"[?#]", rest.rpartition("@")[2])[0])
 
 
-def plain(text: str) -> str:
-    """Write text from elsewhere on one line, cut to a bound, with control characters escaped."""
+def printable(text: str) -> str:
+    """Format untrusted text for a message: cut to a limit, with control characters escaped."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in text[:SHOWN_CHARS]
     )
 
 
-def uv_file_settings(told: Mapping[str, str]) -> dict[str, str]:
-    """What uv's own files say of indexes, as the variables that say the same.
+def uv_file_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Read the index settings of uv's own files, as the environment variables of uv.
 
-    They are `UV_CONFIG_FILE` alone, or the user's before the system's; a project's files are not
-    uv's where a night starts it.
+    The files are `UV_CONFIG_FILE` alone, or the user's before the system's. A project's files do
+    not count, since a night starts uv outside of any project.
 
     Args:
-        told: the environment.
+        settings: the environment.
 
     Raises:
-        InfrastructureError: a file is not TOML of uv's shape, or cannot be read.
+        InfrastructureError: a file is not TOML of uv's format, or cannot be read.
     """
-    found: dict[str, str] = {}
-    for path in _uv_files(told):
+    variables: dict[str, str] = {}
+    for path in _uv_files(settings):
         try:
             values = tomllib.loads(path.read_text("utf-8"))
             for name, value in _variables(values):
-                found.setdefault(name, value)
+                variables.setdefault(name, value)
         except FileNotFoundError:
-            if told.get("UV_CONFIG_FILE"):
+            if settings.get("UV_CONFIG_FILE"):
                 raise InfrastructureError(
-                    f"UV_CONFIG_FILE: there is no {path}; correct it, or unset it"
+                    f"UV_CONFIG_FILE: {path} does not exist; correct it, or unset it"
                 ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InfrastructureError(
                 f"{path}: uv's settings cannot be read: {type(error).__name__}; correct the file, "
                 "or set UV_NO_CONFIG=1"
-            ) from None  # its text may have a URL with credentials
-    return found
+            ) from None  # its text may contain a URL with credentials
+    return variables
 
 
-def _uv_files(told: Mapping[str, str]) -> list[Path]:
-    if named := told.get("UV_CONFIG_FILE"):
+def _uv_files(settings: Mapping[str, str]) -> list[Path]:
+    if named := settings.get("UV_CONFIG_FILE"):
         return [Path(named)]
-    if means_yes(told.get("UV_NO_CONFIG", "")):
+    if means_yes(settings.get("UV_NO_CONFIG", "")):
         return []
-    user = told.get("XDG_CONFIG_HOME") or str(Path(told.get("HOME") or "~", ".config").expanduser())
-    system = told.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    user = settings.get("XDG_CONFIG_HOME") or str(
+        Path(settings.get("HOME") or "~", ".config").expanduser()
+    )
+    system = settings.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     folders = [user, *system.split(":"), "/etc"]
     return [Path(folder, "uv", "uv.toml") for folder in folders]
 
 
 def _variables(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give name and value of each; [pip] goes before the rest, as uv has it."""
+    """Yield the name and value of each variable; as in uv, [pip] has precedence."""
     values = {**values, **values.get("pip", {})}
-    listed = [one for one in values.get("index", []) if not one.get("explicit")]
-    words = [f"{one['name']}={one['url']}" if one.get("name") else one["url"] for one in listed]
-    default = [word for word, one in zip(words, listed, strict=True) if one.get("default")]
+    indexes = [index for index in values.get("index", []) if not index.get("explicit")]
+    words = [
+        f"{index['name']}={index['url']}" if index.get("name") else index["url"]
+        for index in indexes
+    ]
+    default = [word for word, index in zip(words, indexes, strict=True) if index.get("default")]
     default = default or [values[key] for key in ("index-url",) if key in values]
-    more = [word for word in words if word not in default] + values.get("extra-index-url", [])
+    extra = [word for word in words if word not in default] + values.get("extra-index-url", [])
     if default:
         yield "UV_DEFAULT_INDEX", default[0] + ""
-    if more:
-        yield "UV_INDEX", " ".join(more)
+    if extra:
+        yield "UV_INDEX", " ".join(extra)
     for key, name in (("offline", OFFLINE), ("no-index", NO_INDEX)):
         if values.get(key):
             yield name, "1"

@@ -1,4 +1,4 @@
-"""`inv lab.up` and `inv lab.down`: hosts on this machine, and the cluster file that names them."""
+"""`inv lab.up` and `inv lab.down`: hosts on this machine, and a cluster file for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from ci.paths import workspace_of
 
 
 def up(count: int, name: str, disk_mb: int) -> str:
-    """Make the hosts; says what to do with them.
+    """Make the hosts; return how to use them.
+
+    Args:
+        count: number of hosts.
+        name: name of the lab and of its cluster file.
+        disk_mb: MB that each host may write; 0 for half of this machine's memory.
 
     Raises:
-        UserError: such a lab is up already, or a program is missing and may not be installed.
+        UserError: the lab is already up, or a program is missing and may not be installed.
     """
     workspace = workspace_of("") if os.geteuid() == 0 else ""
     made = lab.up(
@@ -28,22 +33,22 @@ def up(count: int, name: str, disk_mb: int) -> str:
     hosts = ", ".join(f"{host.name} ({host.address})" for host in made.hosts)
     return (
         f"{hosts}\nNow: inv doctor --cluster {name}; inv nightly --config local-2-hosts.yaml "
-        f"--cluster {name}; and at last inv lab.down{f' --name {name}' if name != 'lab' else ''}\n"
+        f"--cluster {name}; finally inv lab.down{f' --name {name}' if name != 'lab' else ''}\n"
     )
 
 
 def down(name: str) -> str:
-    """Take the hosts away; says what was there.
+    """Remove the hosts; return what was removed.
 
     Raises:
-        UserError: no lab can have that name, or it was made as root.
+        UserError: the name is not valid for a lab, or the lab was made as root.
     """
     lab.check_name(name)
     folder = _folder(name)
     if not folder.exists():
         return f"no lab {name} is up\n"
     lab.down(folder)
-    return f"{name} is gone\n"
+    return f"{name} is removed\n"
 
 
 def _folder(name: str) -> Path:

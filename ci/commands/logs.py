@@ -1,4 +1,4 @@
-"""The logs of a run, from its hosts: as they are, or as they grow."""
+"""Read the logs of a run from its hosts, once or continuously."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.commands.overview import Row
+    from ci.commands.overview import RunProcess
 
 
-def read_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[bytes]:
-    """Give every log whole, each line with its host and process in front."""
+def read_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
+    """Yield every log whole; each line is prefixed with its host and process."""
     for row in rows:
         if row.process != LEASE:
             prefixed = Prefixed(row)
@@ -25,31 +25,31 @@ def read_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[byte
             yield prefixed.lines(b"", last=True)
 
 
-def follow_logs(agents: Mapping[str, Agent], rows: Sequence[Row]) -> Iterator[bytes]:
-    """Give every log from its beginning and as it grows, until all their processes have ended.
+def follow_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
+    """Yield every log from its beginning and what is appended, until all processes have ended.
 
     Args:
         agents: host → agent.
         rows: the processes.
     """
     pieces: SimpleQueue[bytes | None] = SimpleQueue()
-    wanted = [row for row in rows if row.process != LEASE]
-    for row in wanted:
+    followed = [row for row in rows if row.process != LEASE]
+    for row in followed:
         _follow(agents[row.host], row, pieces)
-    left = len(wanted)
-    while left:
+    open_logs = len(followed)
+    while open_logs:
         piece = pieces.get()
         if piece is None:
-            left -= 1
+            open_logs -= 1
         elif piece:
             yield piece
 
 
-def _follow(agent: Agent, row: Row, pieces: SimpleQueue[bytes | None]) -> None:
+def _follow(agent: Agent, row: RunProcess, pieces: SimpleQueue[bytes | None]) -> None:
     prefixed = Prefixed(row)
     ended = threading.Event()
 
-    def hear(frame: dict[str, Any], data: bytes) -> None:
+    def on_frame(frame: dict[str, Any], data: bytes) -> None:
         if frame.get("lost"):
             pieces.put(f"{row.host}: {frame['lost']}\n".encode())
         if frame.get("end") or frame.get("lost"):
@@ -60,18 +60,18 @@ def _follow(agent: Agent, row: Row, pieces: SimpleQueue[bytes | None]) -> None:
         else:
             pieces.put(prefixed.lines(data))
 
-    agent.begin("follow", "log", hear, folder=row.folder, offset=0)
+    agent.begin("follow", "log", on_frame, folder=row.folder, offset=0)
 
 
 class Prefixed:
-    """A log's lines with their host and process in front; keeps an unfinished one back."""
+    """Prefixes a log's lines with their host and process; keeps an unfinished line back."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: RunProcess) -> None:
         self._prefix = f"{row.host} {row.process} | ".encode()
         self._rest = b""
 
     def lines(self, data: bytes, *, last: bool = False) -> bytes:
-        """Give the whole lines of what has come; at the end the unfinished one too."""
+        """Return the complete lines received so far; with `last`, the unfinished line too."""
         text, newline, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest
         out = text + newline
@@ -79,5 +79,5 @@ class Prefixed:
             out, self._rest = out + rest + b"\n", b""
         if not out:
             return b""
-        # One replacement for all lines: a loop in Python costs ten times as much.
+        # One `replace` for all lines: a loop in Python takes ten times as long.
         return self._prefix + out[:-1].replace(b"\n", b"\n" + self._prefix) + b"\n"

@@ -1,4 +1,4 @@
-"""The files of a model's folder on this machine. Follows no link out of it."""
+"""List the files of a model's folder on this machine; links out of the folder are errors."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def files_of(folder: Path) -> dict[str, Source]:
-    """Every file below a folder, hidden ones left out: relative name → source, in order.
+    """List every file below a folder except hidden ones, sorted: relative name → source.
 
-    A link to a file is followed within the folder, and to the blobs of the model hub's cache; a
-    link to a folder is not.
+    Links to files within the folder, and to the blobs of the model hub's cache, are followed; links
+    to folders are not.
 
     Raises:
-        UserError: there is no such folder, nothing is in it, or a link leads out of it.
+        UserError: the folder does not exist or is empty, or a link leads out of it.
     """
     if not folder.is_dir():
-        raise UserError(f"--source {folder}: there is no such folder here; check the path")
+        raise UserError(f"--source {folder}: not a folder on this machine; check the path")
     _require_open(folder)
     home = folder.resolve()
     roots = [home]
-    if home.parent.name == "snapshots":  # as huggingface_hub lays out its cache
+    if home.parent.name == "snapshots":  # the layout of huggingface_hub's cache
         roots.append(home.parent.parent / "blobs")
-    found = {}
+    sources = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if any(part.startswith(".") for part in name.parts) or name.suffix == ".part":
@@ -38,24 +38,24 @@ def files_of(folder: Path) -> dict[str, Source]:
             _require_open(path)
         if path.is_symlink() and not any(real.is_relative_to(root) for root in roots):
             raise UserError(
-                f"{path} is a link to {real}, outside of {folder}; put the file itself there"
+                f"{path} is a link to {real}, outside of {folder}; replace it with the file itself"
             )
         if real.is_file() and _readable(real):
-            found[str(name)] = Source(real)
-    if not found:
-        raise UserError(f"--source {folder}: no file is in it; name the model's own folder")
-    return found
+            sources[str(name)] = Source(real)
+    if not sources:
+        raise UserError(f"--source {folder}: it has no files; give the model's own folder")
+    return sources
 
 
 def _require_open(folder: Path) -> None:
-    """Refuse a folder that may not be listed; searching it would find nothing, without a word."""
+    """Refuse a folder that this user may not list: `rglob` would silently skip it."""
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise UserError(f"--source {folder}: may not be read by this user; see its permissions")
+        raise UserError(f"--source {folder}: not readable by this user; check its permissions")
 
 
 def _readable(path: Path) -> bool:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; let {path.parent} be readable") from None
+        raise UserError(f"{path}: {error.strerror}; make it readable for this user") from None
     return True

@@ -1,4 +1,4 @@
-"""What each task does: options → case → site → plan → night."""
+"""`inv nightly`, `inv up` and `inv plan`: options → case → site → plan → night."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Manner", "Selection", "describe", "nightly"]
 
 KEEP_S = 12 * 3600.0
-# Of several nights, the worst is what the command exits with.
-WORSE = (ExitCode.PASS, ExitCode.UNKNOWN, ExitCode.FAIL, ExitCode.USER, ExitCode.INTERRUPTED)
+# After several nights the command exits with the worst code; the worst is the last one here.
+BY_SEVERITY = (ExitCode.PASS, ExitCode.UNKNOWN, ExitCode.FAIL, ExitCode.USER, ExitCode.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Manner:
     Attributes:
         runs: the folder of all runs.
         argv: the command line, for the record.
-        doctor: whether the hosts are examined first.
-        wait: queue for hosts that another run holds.
-        keep: leave the servers running afterwards.
+        doctor: whether to examine the hosts first.
+        wait: whether to queue for hosts that another run holds.
+        keep: whether to leave the servers running afterwards.
     """
 
     runs: str
@@ -52,31 +52,31 @@ class Manner:
 
 
 def nightly(options: Selection, manner: Manner, *, measure: bool = True) -> ExitCode:
-    """Run a night; of a file with several cases one after another, each a run of its own.
+    """Run a night for every selected case, one after another, each with its own record.
 
     Args:
-        options: which case, and where.
-        manner: how.
-        measure: False leaves the benchmarks out.
+        options: select the cases and the hosts.
+        manner: how to run the nights.
+        measure: False skips the benchmarks.
 
     Returns:
-        The worst that came of any; an interrupt ends all.
+        The worst exit code of all nights. An interrupt ends the running night and skips the rest.
 
     Raises:
         UserError: a case or the options are wrong; nothing was started.
     """
     from ci.inventory.this_machine import require_device  # noqa: PLC0415
 
-    cases = [(case, resolve(case, options)) for case in chosen(options)]
+    cases = [(case, resolve(case, options)) for case in load_cases(options)]
     if manner.keep and len(cases) > 1:
         names = ", ".join(case.name for case, _ in cases)
         raise UserError(
-            f"{options.config} has several cases: {names}; keep one: --config FILE#NAME"
+            f"{options.config} has several cases: {names}; --keep needs one: --config FILE#NAME"
         )
     if not measure:
         cases = [(case.model_copy(update={"benchmarks": ()}), site) for case, site in cases]
     requests = []
-    for case, site in cases:  # what is wrong with one is said before any host is asked
+    for case, site in cases:  # report errors of all cases before contacting any host
         require_datasets(case, options)
         requests.append(_request(case, site, options, manner))
         if site.local:
@@ -99,20 +99,20 @@ def _request(case: Case, site: PlanInputs, options: Selection, manner: Manner) -
 
 
 def _nights(requests: Sequence[Request], manner: Manner) -> ExitCode:
-    """Run nights one after another, on one screen; a signal ends the one that runs, and all."""
+    """Run nights one after another in one view; a signal ends the running night and the loop."""
     from ci.report.open_view import open_view  # noqa: PLC0415
     from ci.run.interrupt import interrupts  # noqa: PLC0415
 
     worst = ExitCode.PASS
-    with open_view(sys.stdout) as view, interrupts(view.warn) as taken:
+    with open_view(sys.stdout) as view, interrupts(view.warn) as received:
         for request in requests:
-            worst = max(worst, _night(request, manner, view, taken), key=WORSE.index)
-            if taken.first:  # also while the hosts were handed back
+            worst = max(worst, _night(request, manner, view, received), key=BY_SEVERITY.index)
+            if received.first:  # also while the hosts were handed back
                 return ExitCode.INTERRUPTED
     return worst
 
 
-def _night(request: Request, manner: Manner, view: View, taken: Interrupts) -> ExitCode:
+def _night(request: Request, manner: Manner, view: View, received: Interrupts) -> ExitCode:
     from ci.nightly import run_night  # noqa: PLC0415
     from ci.record.record import start  # noqa: PLC0415
     from ci.report.reports import write_reports  # noqa: PLC0415
@@ -127,16 +127,16 @@ def _night(request: Request, manner: Manner, view: View, taken: Interrupts) -> E
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(request.paper)
-        return run_night(request, record, view, taken)
+        return run_night(request, record, view, received)
 
 
 def describe(options: Selection, host: str = "", *, as_json: bool) -> str:
-    """Say what a night would do, as text or as JSON.
+    """Return what a night would do, as text or as JSON.
 
     Args:
-        options: which case, and where.
-        host: name or index of the one host whose share is wanted; empty wants all.
-        as_json: or as text.
+        options: select the case and the hosts.
+        host: name or index of a host; shows its part only. Empty for all hosts.
+        as_json: return JSON instead of text.
 
     Raises:
         UserError: the case or the options are wrong.
@@ -148,27 +148,28 @@ def describe(options: Selection, host: str = "", *, as_json: bool) -> str:
 
 
 def plan_of(options: Selection) -> Plan:
-    """Read the case and plan it for where the options say.
+    """Read the selected case and plan it for the selected hosts; contacts no host.
 
     Raises:
         UserError: the case or the options are wrong.
     """
-    return build(*found(options))
+    return build(*resolve_case(options))
 
 
-def found(options: Selection) -> tuple[Case, PlanInputs]:
-    """Read the one case that is wanted, and survey where it is to run; no host is asked.
+def resolve_case(options: Selection) -> tuple[Case, PlanInputs]:
+    """Read the selected case and the site it runs on; contacts no host.
 
     Raises:
-        UserError: the case or the options are wrong, or the file has several and none is named.
+        UserError: the case or the options are wrong, or the file has several cases and the options
+            select none of them.
     """
     _require_config(options)
     case = cases.load_one(options.config, CASES)
     return case, resolve(case, options)
 
 
-def chosen(options: Selection) -> tuple[Case, ...]:
-    """Read every case that is wanted: all of a file's, or the one that `FILE#NAME` names.
+def load_cases(options: Selection) -> tuple[Case, ...]:
+    """Read the selected cases: all cases of a file, or only the one named by `FILE#NAME`.
 
     Raises:
         UserError: the case or the options are wrong.
@@ -182,4 +183,4 @@ def chosen(options: Selection) -> tuple[Case, ...]:
 def _require_config(options: Selection) -> None:
     if not options.config:
         known = ", ".join(sorted(path.name for path in CASES.glob("*.yaml")))
-        raise UserError(f"give --config: a path, or one of {known} of {CASES}")
+        raise UserError(f"--config is missing; give a path, or one of {known} of {CASES}")

@@ -1,4 +1,4 @@
-"""What of which runs is on which hosts, as the hosts themselves say. Pure, but for `ask_hosts`."""
+"""List the runs on hosts, as the hosts themselves report them. Pure, except for `ask_hosts`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ANSWER_S = 30.0
 
 
 @dataclass(frozen=True)
-class Row:
-    """One process of a run on a host, dead or alive."""
+class RunProcess:
+    """A process of a run on a host, alive or ended."""
 
     host: str
     run: str
@@ -33,8 +33,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Stranger:
-    """A process that is not of any run of ours and uses what a night would."""
+class ForeignProcess:
+    """A process that belongs to no run and uses an accelerator."""
 
     host: str
     what: str
@@ -45,102 +45,106 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Overview:
-    """What is on the hosts.
+    """The runs and foreign processes on hosts.
 
     Attributes:
-        hosts: all that were asked, in order.
-        silent: host → why it did not answer.
-        holders: host → who holds it; None when it is free.
+        hosts: all hosts, in order.
+        rows: the processes of runs.
+        strangers: processes that belong to no run.
+        silent: host → why it could not be asked.
+        holders: host → the run that holds it; None if it is free.
     """
 
     hosts: tuple[str, ...]
-    rows: tuple[Row, ...]
-    strangers: tuple[Stranger, ...]
+    rows: tuple[RunProcess, ...]
+    strangers: tuple[ForeignProcess, ...]
     silent: Mapping[str, str]
     holders: Mapping[str, Mapping[str, Any] | None]
 
-    def of(self, runs: Iterable[str]) -> tuple[Row, ...]:
-        """The processes of these runs."""
+    def of(self, runs: Iterable[str]) -> tuple[RunProcess, ...]:
+        """Return the processes of these runs."""
         wanted = set(runs)
         return tuple(row for row in self.rows if row.run in wanted)
 
 
 def ask_hosts(reached: Mapping[str, Agent | LamplighterError]) -> Overview:
-    """Ask every host what runs there.
+    """Ask every host for its processes.
 
     Args:
-        reached: host → its agent, or why it cannot be connected to.
+        reached: host → its agent, or the error of the connection.
     """
-    agents = {host: one for host, one in reached.items() if isinstance(one, Agent)}
+    agents = {host: agent for host, agent in reached.items() if isinstance(agent, Agent)}
     runs = call_all(agents, "runs", ANSWER_S)
     facts = call_all(agents, "facts", ANSWER_S, ports=[], paths=[])
-    read = {host: _read(host, one) for host, one in {**reached, **runs}.items()}
-    answered = {host: one for host, one in read.items() if isinstance(one, _Runs)}
+    parsed = {host: _parse(host, reply) for host, reply in {**reached, **runs}.items()}
+    states = {host: state for host, state in parsed.items() if isinstance(state, _HostState)}
     return Overview(
         hosts=tuple(reached),
-        rows=tuple(row for found in answered.values() for row in found.rows),
-        strangers=tuple(one for host in answered for one in _strangers(host, facts[host])),
-        silent={host: one for host, one in read.items() if isinstance(one, str)},
-        holders={host: found.holder for host, found in answered.items()},
+        rows=tuple(row for state in states.values() for row in state.rows),
+        strangers=tuple(
+            process for host in states for process in _foreign_processes(host, facts[host])
+        ),
+        silent={host: error for host, error in parsed.items() if isinstance(error, str)},
+        holders={host: state.holder for host, state in states.items()},
     )
 
 
 @dataclass(frozen=True)
-class _Runs:
-    """One host's answer to `runs`."""
+class _HostState:
+    """A host's reply to `runs`."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[RunProcess, ...]
     holder: Mapping[str, Any] | None
 
 
-def _read(host: str, answer: Agent | Answer | LamplighterError) -> _Runs | str:
-    """Read what a host says of its runs, or say why there is nothing to read."""
+def _parse(host: str, answer: Agent | Answer | LamplighterError) -> _HostState | str:
+    """Parse a host's reply to `runs`; return an error message if that is not possible."""
     if not isinstance(answer, Answer):
         return str(answer)
     try:
         holder = answer.value["holder"]
-        return _Runs(tuple(_rows(host, answer.value)), None if holder is None else {**holder})
+        return _HostState(tuple(_rows(host, answer.value)), None if holder is None else {**holder})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        return f"what it says of its runs makes no sense ({error}); see who answers there"
+        return f"its list of runs is malformed ({error}); check what runs as the agent there"
 
 
 def _name(value: object) -> str:
-    """Take the name of a run or a process, which becomes that of a folder here."""
+    """Check the name of a run or a process, which becomes the name of a folder here."""
     if not isinstance(value, str) or not is_name(value):
-        raise ValueError(f"{value!r} is no name of a run or a process")
+        raise ValueError(f"expected the name of a run or a process, got {value!r}")
     return value
 
 
-def _rows(host: str, found: Mapping[str, Any]) -> Iterable[Row]:
-    for one in found["processes"]:
-        yield Row(
+def _rows(host: str, reply: Mapping[str, Any]) -> Iterable[RunProcess]:
+    for row in reply["processes"]:
+        yield RunProcess(
             host=host,
-            run=_name(one["run"]),
-            process=_name(one["process"]),
-            owner=str(one.get("owner") or "?"),
-            state=str(one["state"]),
-            alive=bool(one["alive"]),
-            started_at=str(one.get("started_at") or ""),
-            pid=one.get("pid"),
-            folder=str(one["folder"]),
+            run=_name(row["run"]),
+            process=_name(row["process"]),
+            owner=str(row.get("owner") or "?"),
+            state=str(row["state"]),
+            alive=bool(row["alive"]),
+            started_at=str(row.get("started_at") or ""),
+            pid=row.get("pid"),
+            folder=str(row["folder"]),
         )
 
 
-def _strangers(host: str, answer: Answer | LamplighterError) -> list[Stranger]:
+def _foreign_processes(host: str, answer: Answer | LamplighterError) -> list[ForeignProcess]:
     if isinstance(answer, LamplighterError):
         return []
     try:
         return [
-            Stranger(
+            ForeignProcess(
                 host=host,
                 what=f"{device.get('kind')} {device.get('index')}",
-                pid=one.get("pid"),
-                user=str(one.get("user") or "?"),
-                command=str(one.get("command") or "?"),
+                pid=process.get("pid"),
+                user=str(process.get("user") or "?"),
+                command=str(process.get("command") or "?"),
             )
             for device in answer.value.get("accelerators") or ()
-            for one in device.get("processes") or ()
-            if not one.get("run")
+            for process in device.get("processes") or ()
+            if not process.get("run")
         ]
     except (TypeError, AttributeError):
         return []

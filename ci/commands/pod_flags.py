@@ -1,4 +1,4 @@
-"""The flags of `inv k8s.*`, as in ci/commands/flags.py."""
+"""The flags of `inv k8s.*`; see ci/commands/flags.py."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from ci.commands.flags import Config, Device, Follow, Host
 
 @dataclass(frozen=True)
 class Pods(Config):
-    """A LeaderWorkerSet."""
+    """The flags that select a LeaderWorkerSet."""
 
-    namespace: str = flag("where the pods are")
-    name: str = flag("of the LeaderWorkerSet; default: after the case")
+    namespace: str = flag("the namespace of the pods")
+    name: str = flag("name of the LeaderWorkerSet; default: from the case's name")
 
 
 @dataclass(frozen=True)
 class Context:
-    """Which Kubernetes cluster."""
+    """The flag that selects the Kubernetes cluster."""
 
-    context: str = flag("of the kubeconfig; default: the current one")
+    context: str = flag("context of the kubeconfig; default: the current one")
 
 
 @dataclass(frozen=True)
 class Render(Device, Pods):
-    """A plan as a LeaderWorkerSet."""
+    """The flags of `inv k8s.render`."""
 
-    image: str = flag("that has vLLM, and python3 on its PATH")
-    pvc: str = flag("the PersistentVolumeClaim with the models, which all pods mount")
-    replicas: int = flag("how many groups, each of which runs the whole plan", 1)
-    mount: str = flag("where the claim is mounted", "/root/.cache")
-    workdir: str = flag("where the processes start; default: the image's")
-    shm: str = flag("the most that /dev/shm may hold", "512Gi")
-    memory: str = flag("of a container, e.g. 512Gi")
-    cpu: str = flag("of a container, e.g. 64")
-    resource: str = flag("what the cluster calls an accelerator, e.g. huawei.com/ascend-1980")
+    image: str = flag("container image with vLLM, and python3 on its PATH")
+    pvc: str = flag("PersistentVolumeClaim with the models, mounted by all pods")
+    replicas: int = flag("number of groups; each runs the whole plan", 1)
+    mount: str = flag("mount path of the claim", "/root/.cache")
+    workdir: str = flag("working directory of the processes; default: the image's")
+    shm: str = flag("size limit of /dev/shm", "512Gi")
+    memory: str = flag("memory of a container, e.g. 512Gi")
+    cpu: str = flag("CPUs of a container, e.g. 64")
+    resource: str = flag("resource name of an accelerator, e.g. huawei.com/ascend-1980")
     interface: str = flag("the pods' network interface", "eth0")
-    secret: str = flag("a Secret with the variables that look secret, under their own names")
-    pull_secret: str = flag("a Secret with which the image is pulled")
+    secret: str = flag("Secret with the variables that look secret, under their own names")
+    pull_secret: str = flag("Secret to pull the image with")
     tolerate: tuple[str, ...] = flag(
-        "KEY[=VALUE]:EFFECT of tainted nodes that pods may run on; may be repeated", ()
+        "KEY[=VALUE]:EFFECT of a node's taint to tolerate; may be repeated", ()
     )
     node_selector: tuple[str, ...] = flag(
-        "KEY=VALUE that a node has to be labelled with; may be repeated", ()
+        "KEY=VALUE label that a node must have; may be repeated", ()
     )
     host_path: tuple[str, ...] = flag(
-        "a folder of the node that pods see read-only; may be repeated", ()
+        "folder of the node to mount read-only in the pods; may be repeated", ()
     )
-    grace: int = flag("seconds that the servers have to end", 60)
+    grace: int = flag("seconds that the servers have to stop", 60)
 
 
 @dataclass(frozen=True)
 class Apply(Context, Render):
-    """A LeaderWorkerSet to be made in a cluster."""
+    """The flags of `inv k8s.apply`."""
 
 
 @dataclass(frozen=True)
 class Logs(Context, Follow, Host, Pods):
-    """The pods' logs."""
+    """The flags of `inv k8s.logs`."""
 
 
 @dataclass(frozen=True)
 class Delete(Context, Pods):
-    """A LeaderWorkerSet to be taken away."""
+    """The flags of `inv k8s.delete`."""

@@ -1,4 +1,4 @@
-"""`inv k8s.*`: a case's plan as a LeaderWorkerSet, and what becomes of it in a cluster."""
+"""`inv k8s.*`: a case's plan as a LeaderWorkerSet: render, apply, read logs, delete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def render(flags: Render) -> str:
-    """Write the manifest.
+    """Return the manifest.
 
     Raises:
         UserError: the case or an option is wrong.
@@ -47,24 +47,24 @@ def render(flags: Render) -> str:
 
 
 def apply(flags: Apply) -> str:
-    """Make the cluster what the manifest says; returns what kubectl says of each object.
+    """Apply the manifest with kubectl; return kubectl's line about each object.
 
     Raises:
-        UserError: the case or an option is wrong, or there is no kubectl.
+        UserError: the case or an option is wrong, or kubectl is not installed.
         InfrastructureError: kubectl failed.
     """
     return kubectl.apply(render(flags), context=flags.context)
 
 
 def logs(flags: Logs) -> ExitCode:
-    """Print the logs of all pods, or of one host's.
+    """Print the logs of all pods, or of the pods of one host.
 
     Raises:
-        UserError: the pods are not named, or there is no kubectl.
+        UserError: the pods are not named, or kubectl is not installed.
         InfrastructureError: kubectl failed.
     """
     if flags.host and not flags.host.isdecimal():
-        raise UserError(f"--host {flags.host}: give the host's index in the plan, a whole number")
+        raise UserError(f"--host {flags.host}: expected the host's index in the plan, an integer")
     host = int(flags.host) if flags.host else None
     name = _name(flags)
     kubectl.logs(name, flags.namespace, host=host, follow=flags.follow, context=flags.context)
@@ -72,10 +72,10 @@ def logs(flags: Logs) -> ExitCode:
 
 
 def delete(flags: Delete) -> str:
-    """Take the LeaderWorkerSet away; returns what kubectl says of each object.
+    """Delete the LeaderWorkerSet; return kubectl's line about each object.
 
     Raises:
-        UserError: it is not named, or there is no kubectl.
+        UserError: the LeaderWorkerSet is not named, or kubectl is not installed.
         InfrastructureError: kubectl failed, or the pods did not end in time.
     """
     return kubectl.delete(_name(flags), flags.namespace, context=flags.context)
@@ -83,5 +83,5 @@ def delete(flags: Delete) -> str:
 
 def _name(flags: Pods) -> str:
     if not flags.namespace or not (flags.name or flags.config):
-        raise UserError("give --namespace, and --name or the --config that it was made of")
+        raise UserError("give --namespace, and --name or the --config that it was made from")
     return flags.name or name_of(load_one(flags.config, CASES), Options(flags.namespace, "", ""))

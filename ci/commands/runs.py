@@ -1,4 +1,4 @@
-"""`inv status`, `inv logs`, `inv down`, `inv doctor`, `inv hosts.trust`, `inv weights.sync`."""
+"""`inv status`, `inv logs` and `inv down`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def status(options: Selection, runs: str, *, as_json: bool) -> ExitCode:
-    """Say what runs on the hosts, from the hosts themselves."""
+    """Print the runs on the hosts, as the hosts themselves report them."""
     with reached(targets_of(options, runs)) as hosts:
         overview = ask_hosts(hosts)
     if as_json:
@@ -39,70 +39,70 @@ def status(options: Selection, runs: str, *, as_json: bool) -> ExitCode:
 
 
 def down(options: Selection, runs: str, run: str, *, all_mine: bool) -> ExitCode:
-    """End one run, or every run of this user, and bring the logs home.
+    """End one run, or every run of this user, and fetch the logs.
 
     Raises:
-        UserError: neither was asked for, or there is no such run on the hosts.
+        UserError: not exactly one of `run` and `all_mine` is given, or the run is not on the hosts.
     """
     if bool(run) == all_mine:
-        raise UserError("give --run RUN, as `inv status` shows it, or --all-mine")
+        raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
     with reached(targets_of(options, runs, run)) as hosts:
         overview = ask_hosts(hosts)
         mine = {row.run for row in overview.rows if row.owner == owner()}
         wanted = sorted(mine) if all_mine else [run]
-        _say_unasked(overview)
-        completed = [_complete(Path(runs) / one) for one in wanted]
+        _print_silent(overview)
+        completed = [_complete(Path(runs) / name) for name in wanted]
         if not overview.of(wanted):
-            return ExitCode.PASS if any(completed) else _nothing_there(overview, wanted)
+            return ExitCode.PASS if any(completed) else _nothing_found(overview, wanted)
         ended = ending.end_runs(_agents(hosts), overview, wanted, Path(runs))
     for row, state in ended.stopped:
         print(f"{row.host}: ended {row.process} of {row.run} ({state})")
-    for trouble in ended.troubles:
-        print(trouble, file=sys.stderr)
-    if not ended.troubles:
+    for error in ended.errors:
+        print(error, file=sys.stderr)
+    if not ended.errors:
         print(
             f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; logs in {runs}"
         )
-    return ExitCode.UNKNOWN if ended.troubles or overview.silent else ExitCode.PASS
+    return ExitCode.UNKNOWN if ended.errors or overview.silent else ExitCode.PASS
 
 
 def _complete(folder: Path) -> bool:
-    """Complete the record of a run whose controller is gone, where this machine was that."""
+    """Complete the record of a run whose controller has died, if it ran on this machine."""
     completed = complete_abandoned(folder, lambda text: print(text, file=sys.stderr))
     if completed:
-        print(f"{folder.name}: its controller is gone; {folder / 'report.md'} says so now")
+        print(f"{folder.name}: its controller has died; {folder / 'report.md'} now states that")
     return completed
 
 
-def _nothing_there(overview: Overview, wanted: list[str]) -> ExitCode:
+def _nothing_found(overview: Overview, wanted: list[str]) -> ExitCode:
     if overview.silent:
-        print(f"nothing of {', '.join(wanted) or 'yours'} on the hosts that answered")
+        print(f"nothing of {', '.join(wanted) or 'yours'} on the hosts that replied")
         return ExitCode.UNKNOWN
     if wanted:
-        there = ", ".join(sorted({row.run for row in overview.rows})) or "none"
+        known = ", ".join(sorted({row.run for row in overview.rows})) or "none"
         raise UserError(
-            f"no run {wanted[0]!r} on {', '.join(overview.hosts)}; runs there: {there}. "
+            f"no run {wanted[0]!r} on {', '.join(overview.hosts)}; runs there: {known}. "
             "`inv status` lists the runs on this machine, with --cluster or --config those on "
             "other hosts; give `inv down` the same flags"
         )
-    print("nothing of yours is there")
+    print("you have no runs on these hosts")
     return ExitCode.PASS
 
 
 def logs(options: Selection, runs: str, run: str, host: str, *, follow: bool) -> ExitCode:
-    """Print the logs of a run, from its hosts while it is there, else from its record here.
+    """Print the logs of a run, from its hosts if it is still there, else from its record here.
 
     Raises:
-        UserError: there is no such run.
+        UserError: neither the hosts nor the record have logs of the run.
     """
     if not run:
-        raise UserError("give --run RUN, as `inv status` or the folder `runs` shows it")
+        raise UserError("give --run RUN, as shown by `inv status` or in the folder `runs`")
     with reached(targets_of(options, runs, run)) as hosts:
         overview = ask_hosts(hosts)
-        _say_unasked(overview)
+        _print_silent(overview)
         rows = [row for row in overview.of([run]) if host in {"", row.host}]
         if not rows:
-            return _logs_at_home(Path(runs) / run / "logs", run, host)
+            return _recorded_logs(Path(runs) / run / "logs", run, host)
         read = logging.follow_logs if follow else logging.read_logs
         for piece in read(_agents(hosts), rows):
             sys.stdout.buffer.write(piece)
@@ -110,12 +110,12 @@ def logs(options: Selection, runs: str, run: str, host: str, *, follow: bool) ->
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
 
-def _logs_at_home(folder: Path, run: str, host: str) -> ExitCode:
+def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
     files = sorted(folder.glob(f"{host or '*'}/*.log"))
     if not files:
         raise UserError(
-            f"no log of run {run!r}{f' from host {host!r}' if host else ''}, neither on the hosts "
-            f"that were asked nor in {folder}; `inv status` lists the runs on this machine, with "
+            f"no log of run {run!r}{f' from host {host!r}' if host else ''} on the hosts "
+            f"that were asked or in {folder}; `inv status` lists the runs on this machine, with "
             "--cluster or --config those on other hosts"
         )
     for file in files:
@@ -126,9 +126,9 @@ def _logs_at_home(folder: Path, run: str, host: str) -> ExitCode:
 
 
 def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
-    return {host: one for host, one in hosts.items() if isinstance(one, Agent)}
+    return {host: agent for host, agent in hosts.items() if isinstance(agent, Agent)}
 
 
-def _say_unasked(overview: Overview) -> None:
-    for host, why in overview.silent.items():
-        print(f"{host}: cannot be asked: {why}", file=sys.stderr)
+def _print_silent(overview: Overview) -> None:
+    for host, error in overview.silent.items():
+        print(f"{host}: cannot be asked: {error}", file=sys.stderr)

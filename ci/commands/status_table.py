@@ -1,4 +1,4 @@
-"""What is on the hosts, as a table for a person and as values for a program. Pure."""
+"""The runs on hosts, as a table and as JSON-ready values. Pure."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ci.report import table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.commands.overview import Overview, Row
+    from ci.commands.overview import Overview, RunProcess
 
 HEADINGS = ("host", "run", "owner", "process", "state", "since", "pid")
-MOST_COMMAND = 100
+MAX_COMMAND_CHARS = 100
 
 
 def as_text(overview: Overview, width: int | None = None) -> str:
-    """Lay out who holds which host, what runs there, and what is not ours.
+    """Format the holder and the processes of each host, and the foreign processes.
 
     Args:
-        overview: what is on the hosts.
-        width: columns of the terminal that the table has to fit; None for full width.
+        overview: the runs on the hosts.
+        width: width of the terminal in columns; None for no limit.
     """
     notes = "".join(f"{line}\n" for line in _notes(overview))
     return table.as_text(HEADINGS, _rows(overview), width) + notes
 
 
 def as_values(overview: Overview) -> dict[str, Any]:
-    """The same as JSON-ready values."""
+    """Return the overview as JSON-ready values."""
     return asdict(overview)
 
 
@@ -45,10 +45,10 @@ def _rows(overview: Overview) -> Iterator[tuple[str, ...]]:
 
 
 def _notes(overview: Overview) -> Iterator[str]:
-    for one in overview.strangers:
+    for process in overview.strangers:
         yield one_line(
-            f"{one.host}: not of any run here: {one.what} is used by pid {one.pid} of {one.user}: "
-            f"{one.command[:MOST_COMMAND]}"
+            f"{process.host}: foreign process: {process.what} is used by pid {process.pid} of "
+            f"{process.user}: {process.command[:MAX_COMMAND_CHARS]}"
         )
     if any(row.alive for row in overview.rows):
         yield "End a run with `inv down --run RUN`; its log: `inv logs --run RUN --follow`."
@@ -61,7 +61,7 @@ def _holder(overview: Overview, host: str) -> tuple[str, str, str, str]:
     return str(holder.get("run")), str(holder.get("owner")), "", "held"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    state = row.state if row.alive or row.state != "lost" else "lost, nothing of it is left"
+def _cells(row: RunProcess) -> tuple[str, ...]:
+    state = row.state if row.alive or row.state != "lost" else "lost, no longer running"
     pid = str(row.pid or "") if row.alive else ""
     return row.host, row.run, row.owner, row.process, state, row.started_at[:19], pid

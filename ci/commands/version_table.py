@@ -1,4 +1,4 @@
-"""The vLLM versions of configs/versions.yaml, as tables for a person. Pure."""
+"""The vLLM versions of configs/versions.yaml as tables. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ VLLM = "vllm"
 
 @dataclass(frozen=True)
 class Entry:
-    """One version, seen from a machine.
+    """A version of vLLM, for one machine.
 
     Attributes:
-        kinds: the kinds of machine that it has a recipe for.
-        servable: whether the machine's kind is one of them.
-        why_not: what machine it needs instead; empty where it is servable.
-        environment: whether it is made here; `outdated` was made from another recipe, and will be
-            made again. None where it is not servable.
+        version: the version.
+        kinds: the kinds of machine for which it has a recipe.
+        servable: whether this machine's kind is one of them.
+        why_not: the machine that it needs instead; empty if it is servable.
+        environment: whether its environment is made on this machine; `outdated` means from another
+            recipe, and it will be made again. None if it is not servable.
     """
 
     version: str
@@ -42,12 +43,12 @@ def entries(
     device: Device,
     states: Mapping[str, State],
 ) -> tuple[Entry, ...]:
-    """Say of each version whether a machine of this kind can serve it.
+    """Determine for each version whether a machine of this kind can serve it.
 
     Args:
-        versions: from configs/versions.yaml.
-        device: the machine's kind.
-        states: servable version → whether its environment is there.
+        versions: the versions of configs/versions.yaml.
+        device: kind of the machine.
+        states: servable version → state of its environment.
     """
     return tuple(
         Entry(
@@ -66,23 +67,23 @@ def _needs(recipes: Mapping[Device, Environment]) -> str:
 
 
 def packages_of(versions: Mapping[str, Mapping[Device, Environment]]) -> dict[str, list[str]]:
-    """The distributions of vLLM that the recipes install, and the versions of each."""
-    found: dict[str, list[str]] = {}
+    """Return the distributions of vLLM that the recipes install, each with its versions."""
+    packages: dict[str, list[str]] = {}
     for recipes in versions.values():
         for recipe in recipes.values():
             for name, _, version in (line.partition("==") for line in recipe.packages):
-                if name.partition("-")[0] == VLLM and version not in found.setdefault(name, []):
-                    found[name].append(version)
-    return found
+                if name.partition("-")[0] == VLLM and version not in packages.setdefault(name, []):
+                    packages[name].append(version)
+    return packages
 
 
 def entries_text(entries: Sequence[Entry], device: Device, width: int | None = None) -> str:
-    """Lay out the versions, and under them what the others need.
+    """Format the versions, and below them what the versions that are not servable need.
 
     Args:
         entries: the versions.
-        device: the machine's kind.
-        width: columns of the terminal that the table has to fit; None for full width.
+        device: kind of the machine.
+        width: width of the terminal in columns; None for no limit.
     """
     headings = ("version", "kinds", f"on {device}", "environment here")
     rows = [
@@ -104,23 +105,23 @@ def releases_text(
     unknown: Sequence[str],
     width: int | None = None,
 ) -> str:
-    """Lay out what has appeared since.
+    """Format the newer releases.
 
     Args:
-        releases: newer ones.
+        releases: the newer releases.
         listed: distribution → its versions in configs/versions.yaml, newest first.
         unknown: distributions that the index does not have.
-        width: columns of the terminal that the table has to fit; None for full width.
+        width: width of the terminal in columns; None for no limit.
     """
     headings = ("package", "newest listed", "newer release", "uploaded", "")
     rows: list[tuple[str, ...]] = []
     for package, versions in listed.items():
-        found = [release for release in releases if release.package == package]
+        newer = [release for release in releases if release.package == package]
         rows += [
             (package, versions[0], release.version, release.uploaded or "-", _note(release))
-            for release in found
+            for release in newer
         ]
-        if not found:
+        if not newer:
             none = "not on this index" if package in unknown else "none"
             rows.append((package, versions[0], none, "-", ""))
     return as_text(headings, rows, width)

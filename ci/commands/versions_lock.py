@@ -1,4 +1,4 @@
-"""`inv versions.lock`: resolve environments into configs/locks, one file each. Reads the index."""
+"""`inv versions.lock`: resolve environments into configs/locks, each into its own file."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ if TYPE_CHECKING:
     from ci.catalog.environments import Environment
 
 FOLDER = CONFIGS / "locks"
-# What the project keeps locks for; what it has none for is resolved by each controller at night.
-USUAL = {"cpu": "x86_64", "cuda": "x86_64", "tool": "x86_64"}
+# The platforms for which the project keeps locks; without a lock each night resolves the packages.
+DEFAULT_PLATFORMS = {"cpu": "x86_64", "cuda": "x86_64", "tool": "x86_64"}
 NOT_KEPT = (
-    "the project keeps locks for x86_64 with a CPU or CUDA alone; without one a night resolves the "
-    "packages by itself"
+    "the project keeps locks only for x86_64 with a CPU or CUDA; without a lock a night resolves "
+    "the packages by itself"
 )
 SHOWN_CHANGES = 5
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An environment for one kind of machine, and where its lock is.
+    """An environment for one kind of machine, with its lock.
 
     Attributes:
-        name: as it is called in the workspace.
+        name: its name in the workspace.
         kind: cpu, cuda, ascend, or `tool`.
-        key: what chooses it: the version, or the tool.
+        key: the version or the tool that selects it.
+        machine: the platform, as printed by `uname -m`.
+        recipe: how the environment is made.
     """
 
     name: str
@@ -47,18 +49,18 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Its lock file."""
+        """The lock file."""
         stem = self.name if self.kind == "tool" else f"{self.name}-{self.kind}"
         return FOLDER / locks.path_of(stem, self.machine)
 
     @property
     def resolution(self) -> str:
-        """What its lock has to be made from."""
+        """The digest of the recipe that the lock has to be made from."""
         return locks.resolution_of(self.recipe.model_dump())
 
     @property
     def title(self) -> str:
-        """What it is, in words."""
+        """The environment in words."""
         kind = "" if self.kind == "tool" else f" for {self.kind}"
         return (
             f"{self.name}{kind} on {self.machine} Linux, glibc {self.recipe.glibc} or later, "
@@ -67,8 +69,8 @@ class Entry:
 
     @property
     def command(self) -> str:
-        """What makes this one; without a choice only the project's own are made."""
-        if USUAL.get(self.kind) == self.machine:
+        """The command that makes this lock; without flags it makes only the project's own locks."""
+        if DEFAULT_PLATFORMS.get(self.kind) == self.machine:
             return "inv versions.lock"
         chosen = f"--version {self.key} --device {self.kind}"
         chosen = f"--tool {self.key}" if self.kind == "tool" else chosen
@@ -76,7 +78,7 @@ class Entry:
 
     @property
     def problem(self) -> str:
-        """Why nothing is installed from its lock, and what to do; empty where it is current."""
+        """Why the lock cannot be used, and what to do; empty if it is current."""
         try:
             lock = locks.read(self.path, f"make it again with `{self.command}`")
         except UserError as error:
@@ -88,49 +90,49 @@ class Entry:
 
 
 def lock(version: str, device: str, tool: str, platform: str, *, check: bool) -> ExitCode:
-    """Make the locks that are asked for, or without a choice those that are not current.
+    """Make the selected locks; without a selection, those that are not current.
 
-    Prints a line for each; one that cannot be resolved does not keep the others from being made.
+    Prints a line for each. If one cannot be resolved, the others are still made.
 
     Args:
-        version: of configs/versions.yaml; empty for all.
+        version: a version of configs/versions.yaml; empty for all.
         device: cpu, cuda or ascend; empty for all.
-        tool: of configs/tools.yaml; empty for all.
-        platform: of the machines, as `uname -m` says it; empty for the usual one.
-        check: make nothing, only say which are missing, stale or broken.
+        tool: a tool of configs/tools.yaml; empty for all.
+        platform: platform of the machines, as printed by `uname -m`; empty for the default.
+        check: make nothing, only report the locks that are missing, stale or broken.
 
     Returns:
-        PASS; UNKNOWN where one could not be resolved; with `check` USER where one is not current.
+        PASS; UNKNOWN if a lock could not be resolved; with `check` USER if one is not current.
 
     Raises:
-        UserError: there is no such version, kind of machine or tool.
+        UserError: unknown version, kind of machine, tool or platform.
     """
-    asked = bool(version or device or tool or platform)
-    chosen = list(entries(version, device, tool, platform))
-    if not chosen:
-        raise UserError("no environment is all that was asked for; `inv versions` lists them")
-    problems = [(entry, entry.problem) for entry in chosen]
-    left = [entry for entry, problem in problems if problem]
+    selective = bool(version or device or tool or platform)
+    selected = list(entries(version, device, tool, platform))
+    if not selected:
+        raise UserError("no environment matches all of these flags; `inv versions` lists them")
+    problems = [(entry, entry.problem) for entry in selected]
+    outdated = [entry for entry, problem in problems if problem]
     if check:
         print("".join(f"{problem}\n" for _, problem in problems if problem), end="")
-        if any(entry.machine != USUAL.get(entry.kind) for entry in left):
+        if any(entry.machine != DEFAULT_PLATFORMS.get(entry.kind) for entry in outdated):
             print(NOT_KEPT)
-        print(f"{len(chosen) - len(left)} of {len(chosen)} locks are current")
-        return ExitCode.USER if left else ExitCode.PASS
-    wanted = chosen if asked else left
+        print(f"{len(selected) - len(outdated)} of {len(selected)} locks are current")
+        return ExitCode.USER if outdated else ExitCode.PASS
+    wanted = selected if selective else outdated
     failed = [entry.name for entry in wanted if not _make(entry)]
     if not wanted:
-        print(f"all {len(chosen)} locks are current; name a --version, --device or --tool to renew")
+        print(f"all {len(selected)} locks are current; give --version, --device or --tool to renew")
     if failed:
-        print(f"not resolved: {', '.join(failed)}; is the package index reachable from here?")
+        print(f"not resolved: {', '.join(failed)}; check that the package index can be reached")
     return ExitCode.UNKNOWN if failed else ExitCode.PASS
 
 
 def entries(version: str, device: str, tool: str, platform: str) -> Iterator[Entry]:
-    """Find what is chosen in configs/versions.yaml and configs/tools.yaml.
+    """Find the selected environments in configs/versions.yaml and configs/tools.yaml.
 
     Raises:
-        UserError: there is no such version, kind of machine or tool.
+        UserError: unknown version, kind of machine, tool or platform.
     """
     versions = environments.load_versions(CONFIGS / "versions.yaml")
     tools = environments.load_tools(CONFIGS / "tools.yaml")
@@ -145,22 +147,22 @@ def entries(version: str, device: str, tool: str, platform: str) -> Iterator[Ent
                 yield Entry(f"vllm-{name}", kind, name, machine, recipe)
     for name, recipe in tools.items():
         if not (version or device) and tool in {"", name}:
-            yield Entry(name, "tool", name, platform or USUAL["tool"], recipe)
+            yield Entry(name, "tool", name, platform or DEFAULT_PLATFORMS["tool"], recipe)
 
 
-def _machine(kind: str, asked: str, platform: str) -> str:
-    """Which machine a kind is locked for; empty where the project keeps no lock for it."""
-    return platform or USUAL.get(kind, "") or ("aarch64" if kind == asked else "")
+def _machine(kind: str, device: str, platform: str) -> str:
+    """Return the platform to lock a kind for; empty if the project keeps no lock for it."""
+    return platform or DEFAULT_PLATFORMS.get(kind, "") or ("aarch64" if kind == device else "")
 
 
-def _require(what: str, value: str, known: object) -> None:
+def _require(flag: str, value: str, known: object) -> None:
     names = list(known) if isinstance(known, dict | tuple) else []
     if value and value not in names:
-        raise UserError(f"--{what} {value}: known are {', '.join(names)}")
+        raise UserError(f"--{flag} {value}: expected one of {', '.join(names)}")
 
 
 def _make(entry: Entry) -> bool:
-    """Resolve one, say what came of it, and write it where it could be resolved."""
+    """Resolve an environment, print the result, and write the lock; return whether it worked."""
     print(f"{entry.title}: resolving …", flush=True)
     began = time.monotonic()
     before = _before(entry.path)
@@ -177,7 +179,7 @@ def _make(entry: Entry) -> bool:
 
 
 def _before(path: Path) -> Lock | None:
-    """What the file is before it is made again; a broken one is as good as none."""
+    """Return the lock before it is made again; None if it is missing or broken."""
     try:
         return locks.read(path)
     except UserError:

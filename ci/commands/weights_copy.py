@@ -1,4 +1,4 @@
-"""Copy a model's folder to many hosts: resumed where it was cut off, verified file by file."""
+"""Copy a model's folder to many hosts; resumes interrupted copies and verifies every file."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     Sources = Mapping[str, Source]
 
 HEADINGS = ("host", "copied", "skipped", "sent", "seconds", "outcome")
-TELL_EVERY_S = 1.0
-STAND_S = 60.0
+PROGRESS_EVERY_S = 1.0
+STAT_TIMEOUT_S = 60.0
 MB = 1e6
 GB = 1e9
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one host is. `sent` counts what went over the wire, `done` also what was there."""
+    """Progress of a host. `sent` counts transferred bytes, `done` also those already there."""
 
     host: str
     file: str
@@ -46,7 +46,7 @@ class Progress:
 
     @property
     def eta_s(self) -> float | None:
-        """How long the rest takes at that speed; None while nothing was sent."""
+        """Seconds that the rest takes at that speed; None while nothing was sent."""
         return (self.total - self.done) / MB / self.mb_s if self.mb_s else None
 
     def __str__(self) -> str:
@@ -57,13 +57,14 @@ class Progress:
 
 @dataclass
 class Synced:
-    """What came of one host.
+    """Result of a host.
 
     Attributes:
-        copied: files that were sent, or the rest of which was.
-        skipped: files that were there, with the same content.
-        sent: bytes that went over the wire.
-        failed: why not all files are there; empty when they are.
+        copied: files that were sent, wholly or in part.
+        skipped: files that were already there with the same content.
+        sent: bytes that were transferred.
+        seconds: duration of the copy.
+        failed: the error if not all files are there; empty otherwise.
     """
 
     copied: list[str] = field(default_factory=list)
@@ -79,19 +80,22 @@ def sync(
     target: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Synced]:
-    """Copy a folder to every host; what fails on one stops no other.
+    """Copy a folder to every host; an error on one host does not stop the others.
 
-    Files that are there with the same content are left alone; others are replaced whole. Files of
-    the target that the source lacks stay. Hidden files are not copied.
+    Files with the same content are skipped; others are replaced whole. Additional files in the
+    target stay. Hidden files are not copied.
 
     Args:
-        agents: host → agent, or why it cannot be connected to.
-        source: a folder here.
-        target: the folder on the hosts, absolute; None for the same path as here.
-        on_progress: told about once a second for each host, from threads of their own.
+        agents: host → agent, or the error of the connection.
+        source: a folder on this machine.
+        target: absolute path of the folder on the hosts; None for the same path as here.
+        on_progress: called about once a second for each host, from the host's own thread.
+
+    Returns:
+        Host → result.
 
     Raises:
-        UserError: the source will not do, or the target is relative.
+        UserError: the source cannot be used, or the target is relative.
     """
     sources = files_of(source)
     folder = str(source.absolute()) if target is None else target
@@ -113,7 +117,7 @@ def sync(
         return outcome
 
     outcomes = fan_out(agents, work)
-    return {host: one for host, one in outcomes.items() if isinstance(one, Synced)}
+    return {host: outcome for host, outcome in outcomes.items() if isinstance(outcome, Synced)}
 
 
 def _sync_host(
@@ -123,98 +127,102 @@ def _sync_host(
     outcome: Synced,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    there = _standing(agent, sources, folder)
-    watch = _Watch(agent.host, sum(one.size for one in sources.values()), outcome, on_progress)
+    existing = _stat_files(agent, sources, folder)
+    total = sum(source.size for source in sources.values())
+    watch = _Watch(agent.host, total, outcome, on_progress)
     for name, source in sources.items():
         watch.begin(name)
-        size, _ = there[name]
+        size, _ = existing[name]
         if size == source.size and same_there(agent, source, f"{folder}/{name}"):
             outcome.skipped.append(name)
         else:
             send(agent, source, folder, name, on_bytes=watch.reached)
             outcome.copied.append(name)
         watch.end(source.size)
-    watch.tell()
+    watch.report()
 
 
-def _standing(
+def _stat_files(
     agent: Agent, sources: Sources, folder: str
 ) -> dict[str, tuple[int | None, int | None]]:
-    """What is there of each file: its size, and that of its part. There is room for the rest.
+    """Return the size of each file on the host and of its partial copy; check the free space.
 
     Raises:
-        InfrastructureError: there is not; or the host did not say, or a link there leads astray.
+        InfrastructureError: too little free space, no reply, or a link leads out of the folder.
     """
-    asked = agent.call("stat_files", within_s=STAND_S, folder=folder, names=list(sources)).value
-    there = {name: tuple(one) for name, one in zip(sources, asked["files"], strict=True)}
+    reply = agent.call(
+        "stat_files", within_s=STAT_TIMEOUT_S, folder=folder, names=list(sources)
+    ).value
+    existing = {name: tuple(sizes) for name, sizes in zip(sources, reply["files"], strict=True)}
     missing = sum(
         source.size - min(source.size, part or 0)
-        for (size, part), source in zip(there.values(), sources.values(), strict=True)
+        for (size, part), source in zip(existing.values(), sources.values(), strict=True)
         if size != source.size
     )
-    if missing > asked["free"]:
+    if missing > reply["free"]:
         raise InfrastructureError(
-            f"{agent.host}: {missing / GB:.2f} GB are to come, but {asked['free'] / GB:.2f} GB are "
-            f"free on the file system of {folder}; make room, or give --target another folder",
+            f"{agent.host}: expected {missing / GB:.2f} GB of free space on the file system of "
+            f"{folder}, got {reply['free'] / GB:.2f} GB; free some space, or give --target another "
+            "folder",
         )
-    return there
+    return existing
 
 
 class _Watch:
-    """Counts what is done on one host, and tells of it once a second."""
+    """Counts the bytes on a host and reports the progress once a second."""
 
     def __init__(
         self, host: str, total: int, outcome: Synced, on_progress: Callable[[Progress], None]
     ) -> None:
         self._host, self._total, self._outcome = host, total, outcome
         self._on_progress = on_progress
-        self._began = self._told = time.monotonic()
-        self._file, self._before, self._here = "", 0, 0
+        self._began = self._reported = time.monotonic()
+        self._file, self._finished, self._current = "", 0, 0
 
     def begin(self, file: str) -> None:
-        self._file, self._here = file, -1
+        self._file, self._current = file, -1
 
-    def reached(self, there: int) -> None:
-        """So much of the current file is there now; the first word of it was not sent."""
-        if self._here >= 0:
-            self._outcome.sent += max(0, there - self._here)
-        self._here = there
-        if time.monotonic() - self._told >= TELL_EVERY_S:
-            self.tell()
+    def reached(self, size: int) -> None:
+        """Take the size of the current file on the host; the first call gives what was there."""
+        if self._current >= 0:
+            self._outcome.sent += max(0, size - self._current)
+        self._current = size
+        if time.monotonic() - self._reported >= PROGRESS_EVERY_S:
+            self.report()
 
     def end(self, size: int) -> None:
-        self._before, self._here = self._before + size, 0
+        self._finished, self._current = self._finished + size, 0
 
-    def tell(self) -> None:
-        self._told = time.monotonic()
-        done, sent = self._before + max(0, self._here), self._outcome.sent
-        seconds = self._told - self._began
+    def report(self) -> None:
+        self._reported = time.monotonic()
+        done, sent = self._finished + max(0, self._current), self._outcome.sent
+        seconds = self._reported - self._began
         self._on_progress(Progress(self._host, self._file, done, self._total, sent, seconds))
 
 
 def exit_code(outcomes: Mapping[str, Synced]) -> ExitCode:
-    """What a command ends with: 0 when all files are on all hosts, else 3."""
-    failed = any(one.failed for one in outcomes.values())
+    """Return the exit code: 0 if all files are on all hosts, else 3."""
+    failed = any(outcome.failed for outcome in outcomes.values())
     return ExitCode.UNKNOWN if failed else ExitCode.PASS
 
 
 def as_text(outcomes: Mapping[str, Synced], width: int | None = None) -> str:
-    """Lay out the hosts; below them what failed and what to do.
+    """Format a table of the hosts, and below it the errors.
 
     Args:
-        outcomes: host → what came of it.
-        width: columns of the terminal that the table has to fit; None for full width.
+        outcomes: host → result.
+        width: width of the terminal in columns; None for no limit.
     """
     rows = [
         (
             host,
-            str(len(one.copied)),
-            str(len(one.skipped)),
-            f"{one.sent / MB:.1f} MB",
-            f"{one.seconds:.1f}",
-            "failed" if one.failed else "verified",
+            str(len(outcome.copied)),
+            str(len(outcome.skipped)),
+            f"{outcome.sent / MB:.1f} MB",
+            f"{outcome.seconds:.1f}",
+            "failed" if outcome.failed else "verified",
         )
-        for host, one in outcomes.items()
+        for host, outcome in outcomes.items()
     ]
-    failures = [f"✗ {one.failed}\n" for one in outcomes.values() if one.failed]
+    failures = [f"✗ {outcome.failed}\n" for outcome in outcomes.values() if outcome.failed]
     return table.as_text(HEADINGS, rows, width) + "".join(failures)

@@ -1,4 +1,4 @@
-"""`inv weights.sync`: a model's folder on every host."""
+"""`inv weights.sync`: copy a model's folder to every host."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 def sync(options: Selection, source: str, target: str) -> ExitCode:
-    """Copy a folder to all hosts, telling how far each is.
+    """Copy a folder to all hosts; print the progress to stderr and a table to stdout.
 
     Args:
-        options: which hosts.
-        source: a folder here.
-        target: on the hosts; empty for the same path.
+        options: select the hosts.
+        source: a folder on this machine.
+        target: the folder on the hosts; empty for the same path.
 
     Raises:
-        UserError: no folder or no hosts are named, or they will not do.
+        UserError: the folder or the hosts are not given, or cannot be used.
     """
     if not source or not (options.cluster or options.config):
         raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
     with reached(targets_of(options, "")) as hosts:
-        outcomes = weights_copy.sync(hosts, Path(source), target or None, _tell)
+        outcomes = weights_copy.sync(hosts, Path(source), target or None, _print_progress)
     print(weights_copy.as_text(outcomes, width_of(sys.stdout)))
     return weights_copy.exit_code(outcomes)
 
 
-def _tell(progress: Progress) -> None:
+def _print_progress(progress: Progress) -> None:
     print(progress, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Which hosts an operator means: a cluster's, a case's, a run's, or this machine. Reads files."""
+"""Find the hosts that an operator selects: of a cluster, a case or a run, or this machine."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def targets_of(options: Selection, runs: str, run: str = "") -> tuple[Target, ...]:
-    """Find the hosts.
+    """Find the selected hosts.
 
     Args:
-        options: `cluster` and `config` count, in this order.
+        options: `config` selects the hosts of a case, else `cluster` those of a cluster.
         runs: the folder of all runs.
-        run: whose record names the hosts, where neither is given.
+        run: id of a run; its record is used if the options select no hosts.
 
     Raises:
-        UserError: a file that was named is not there or not sound.
+        UserError: a file does not exist or is invalid.
     """
     from ci.case import load as cases  # noqa: PLC0415
     from ci.inventory.assign import assign_hosts  # noqa: PLC0415 - as above

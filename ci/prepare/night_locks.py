@@ -61,7 +61,7 @@ def _resolved(
     recipe: dict[str, Any] = dict(item.spec)
     title = f"{item.name} for {machine}"
     try:
-        packages = resolve(recipe, machine, lambda ended: processes.await_here(ended, title))
+        packages = resolve(recipe, machine, lambda ended: processes.await_locally(ended, title))
     except PreparationFailed as error:
         record.note(
             f"{title}: there is no lock, and this controller could not make a lock ({error}); each "

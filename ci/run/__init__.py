@@ -1,1 +1,1 @@
-"""The processes of a run: events, interrupts, checks before it, hosts given back after it."""
+"""The processes of a run: events, interrupts, checks before it, and handing the hosts back."""

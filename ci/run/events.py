@@ -1,4 +1,4 @@
-"""Events that every wait of a night reads: ends of processes, dead servers, interrupts."""
+"""Events that every wait of a night reads: ended processes, dead servers, interrupts."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
     from ci.agent.process import State, Supervised
 
 
-# How often somebody who watches is told what is being waited for.
+# How often progress is shown during a wait.
 TICK_S = 1.0
 TAIL_LINES = 30
-OUR_PROBE = '"GET /health'
-# The root cause stands above the tracebacks that it ends in.
+HEALTH_PROBE = '"GET /health'
+# The root cause is logged before the tracebacks that follow from it.
 READ_LINES = 400
-# Ends that a caller judges: it may have reached its end, or run out of the time it was given.
-OF_ITS_OWN = {"exited", "deadline"}
+# Ends that the caller judges: the process exited, or its time ran out.
+NORMAL_ENDS = {"exited", "deadline"}
 # Ends that the process's own log cannot explain.
-NOT_OF_ITS_OWN = {
-    "lost": "its supervisor is gone, so nobody knows how it is; see whether the host rebooted",
-    "lease_expired": "the controller was silent for too long (suspended, or cut off), so the "
-    "host ended what ran on it; run again",
+ABNORMAL_ENDS = {
+    "lost": "its supervisor is gone, so its state is unknown; check whether the host rebooted",
+    "lease_expired": "no contact with the controller for too long (suspended, or cut off), so the "
+    "host ended its processes; run again",
     "deadline": "its deadline passed; see its log",
-    "stopped": "somebody stopped it on the host",
+    "stopped": "it was stopped on the host, not by this run",
 }
 
 
 @dataclass(frozen=True)
-class Unwell:
-    """A process that lives and is as good as dead; `sign` is what told of it."""
+class Unresponsive:
+    """A live process that no longer serves; `symptom` is how that was detected."""
 
     process: Supervised
-    sign: str
+    symptom: str
 
 
 if TYPE_CHECKING:
-    # What every wait of a night reads: a process that has ended, one that is unwell, or what an
-    # interrupt raises.
-    Events: TypeAlias = SimpleQueue[Supervised | Unwell | BaseException]
+    # A process that has ended, a server that is unresponsive, or the exception of an interrupt.
+    Events: TypeAlias = SimpleQueue[Supervised | Unresponsive | BaseException]
 
 
 def await_end(target: Supervised, events: Events, on_tick: Callable[[float], None]) -> None:
     """Block until `target` ends.
 
     Args:
-        target: the process whose end is awaited; any exit code is fine.
-        events: every process that ends puts itself here at once, an interrupt its exception.
+        target: the process to wait for; any exit code is accepted.
+        events: receives every process that ends, and the exception of an interrupt.
         on_tick: called with the seconds waited, about once a second.
 
     Raises:
-        ProcessDied: another process, which the target needs, ended first; or the target was ended.
-        HostLost: there is no word of one of them any more.
-        Interrupted: the controller was told to stop.
+        ProcessDied: another process, which the target needs, ended first; or something other than
+            its deadline ended the target.
+        HostLost: contact with the host of one of them was lost.
+        Interrupted: the controller was asked to stop.
     """
     await_ends([target], events, on_tick)
 
@@ -71,30 +71,30 @@ def await_ends(
     events: Events,
     on_tick: Callable[[float], None],
 ) -> None:
-    """Block until every one of `targets` has ended; otherwise as `await_end`."""
-    begin = told = time.monotonic()
-    left = list(targets)
-    while left:
+    """Block until all `targets` have ended; arguments and errors as for `await_end`."""
+    begin = last_tick = time.monotonic()
+    running = list(targets)
+    while running:
         try:
             event = events.get(timeout=TICK_S)
         except Empty:
             event = None
-        ended = next((one for one in left if one is event), None)
-        if event is not None and (ended is None or ended.state.state not in OF_ITS_OWN):
+        ended = next((target for target in running if target is event), None)
+        if event is not None and (ended is None or ended.state.state not in NORMAL_ENDS):
             raise cause_of_end(event)
         if ended is not None:
-            left.remove(ended)
+            running.remove(ended)
         now = time.monotonic()
-        if left and now - told >= TICK_S:
-            told = now
+        if running and now - last_tick >= TICK_S:
+            last_tick = now
             on_tick(now - begin)
 
 
 def raise_pending(events: Events) -> None:
-    """Raise the interrupt that came while nothing waited, if one did; leave every other event out.
+    """Raise an interrupt that arrived while nothing waited; discard all other events.
 
     Raises:
-        Interrupted: the controller was told to stop.
+        Interrupted: the controller was asked to stop.
     """
     while not events.empty():
         event = events.get()
@@ -102,42 +102,44 @@ def raise_pending(events: Events) -> None:
             raise event
 
 
-def cause_of_end(event: Supervised | Unwell | BaseException) -> BaseException:
-    """Say why an event ends the night."""
+def cause_of_end(event: Supervised | Unresponsive | BaseException) -> BaseException:
+    """Return the error with which an event ends the night."""
     if isinstance(event, BaseException):
         return event
-    return died(event.process, event.sign) if isinstance(event, Unwell) else died(event)
+    if isinstance(event, Unresponsive):
+        return explain_end(event.process, event.symptom)
+    return explain_end(event)
 
 
-def telling(lines: Sequence[str]) -> tuple[str, ...]:
-    """Leave out what servers log about our own health probes."""
-    return tuple(line for line in lines if OUR_PROBE not in line)
+def without_health_probes(lines: Sequence[str]) -> tuple[str, ...]:
+    """Drop the log lines that this runner's own health probes cause."""
+    return tuple(line for line in lines if HEALTH_PROBE not in line)
 
 
-def died(process: Supervised, sign: str = "") -> HostLost | ProcessDied:
-    """Explain an end that nobody asked for, from the process's state and log.
+def explain_end(process: Supervised, symptom: str = "") -> HostLost | ProcessDied:
+    """Explain an unexpected end from the process's state and log.
 
     Args:
-        process: that has ended, or is as good as dead.
-        sign: what told of it, where the process itself has not ended.
+        process: a process that has ended, or no longer serves.
+        symptom: how the failure was detected, if the process is still alive.
     """
     state = process.state
     if process.why_lost:
         return HostLost(f"lost {process.host}: {process.why_lost}")
     lines, unread = tail_of(process, READ_LINES)
-    log = telling(lines)
-    reason = NOT_OF_ITS_OWN.get(state.state) or _reason_in(log, state, unread=bool(unread))
-    # All that ran on the host ended with the lease, so the first to be heard of tells nothing.
-    alone = state.state != "lease_expired"
-    reason = ": ".join(filter(None, (sign if alone else "", reason))) or str(state)
+    log = without_health_probes(lines)
+    reason = ABNORMAL_ENDS.get(state.state) or _reason_in(log, state, unread=bool(unread))
+    # An expired lease ends every process of the host, so which one is reported first is irrelevant.
+    whole_host = state.state == "lease_expired"
+    reason = ": ".join(filter(None, ("" if whole_host else symptom, reason))) or str(state)
     reason += f"; its log cannot be read: {unread}" if unread else ""
     tail = log[-TAIL_LINES:]
-    if not alone:
+    if whole_host:
         return ProcessDied(process.host, reason, tail)
     return ProcessDied(process.name, reason, tail, host=process.host)
 
 
 def _reason_in(log: Sequence[str], state: State, *, unread: bool) -> str:
-    """Find the reason in the log, or in how the process ended; empty where neither tells it."""
-    found = classify("\n".join(log), state.exit_code, state.signal)
-    return "" if unread and found.kind == "unknown" else found.message
+    """Find the reason in the log or the exit status; empty if neither gives one."""
+    failure = classify("\n".join(log), state.exit_code, state.signal)
+    return "" if unread and failure.kind == "unknown" else failure.message

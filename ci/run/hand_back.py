@@ -1,4 +1,4 @@
-"""The way out of every night: servers stopped, logs home, everything verified, hosts as found."""
+"""End of every night: stop the servers, fetch the logs, verify, free and clean the hosts."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HandedBack:
-    """What came of the way out.
+    """Result of handing the hosts back.
 
     Attributes:
-        kept: everything runs on, on every host, as was asked.
-        distrusted: what a host did that makes the night unknown, because nothing that it sent can
-            be believed.
+        kept: whether the servers were left running on every host, as requested.
+        refused_archive: the error of a host that sent a malicious archive; its data cannot be
+            trusted, so the outcome of the night is unknown. None if there was none.
     """
 
     kept: bool
-    distrusted: InfrastructureError | None
+    refused_archive: InfrastructureError | None
 
 
 def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> HandedBack:
-    """Stop what the run started, bring its logs home, verify, free the hosts, and clean up.
+    """Stop the run's processes, fetch their logs, verify, free the hosts, and clean up.
 
-    Never raises: a step that fails is noted, and hides neither the later steps nor the first
-    cause. Hosts stay taken until their logs are home. A host's folder stays there when its logs
-    could not be brought home.
+    Never raises: a failed step is noted in the record, the following steps still run, and the error
+    that ended the night stays the cause. Each host stays locked until its logs are fetched. If they
+    cannot be fetched, the run's folder is left on the host.
 
     Args:
-        processes: of the run.
-        record: where it is noted.
-        keep_s: leave everything running for so many seconds instead, and only fetch the logs. Where
-            one host cannot, everything is stopped.
+        processes: the processes of the run.
+        record: receives the notes, the final process states and the logs.
+        keep_s: seconds to leave the servers running; 0 stops them. The logs are fetched in either
+            case. If one host cannot keep them running, all servers are stopped.
     """
-    troubles: list[str] = []
+    problems: list[str] = []
 
     def attempt(step: Callable[[], list[str]]) -> bool:
         try:
-            found = step()
-        except Exception as error:  # noqa: BLE001 - every step of the way out is tried
-            found = [message_of(error)]
-        troubles.extend(found)
-        return not found
+            errors = step()
+        except Exception as error:  # noqa: BLE001 - the following steps have to run
+            errors = [message_of(error)]
+        problems.extend(errors)
+        return not errors
 
     lost: dict[str, str] = {}
     ends: list[dict[str, object]] = []
@@ -66,48 +66,48 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
 
     def find_lost() -> list[str]:
         lost.update(processes.lost())
-        return [_is_lost(host, processes.run) for host in lost]
+        return [_lost_message(host, processes.run) for host in lost]
 
     attempt(find_lost)
     kept = keep_s > 0 and attempt(lambda: _keep(processes, keep_s))
     record.update(kept_s=keep_s if kept else 0)
     if not kept:
         attempt(lambda: note_ends(processes.stop()))
-    left_there: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+    not_fetched: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
 
-    def bring_home() -> list[str]:
-        found = bring_logs_home(processes, record.path / "logs")
-        left_there.clear()
-        left_there.update(found)
+    def fetch_logs() -> list[str]:
+        errors = bring_logs_home(processes, record.path / "logs")
+        not_fetched.clear()
+        not_fetched.update(errors)
         return [
-            f"{host}: its logs did not come home: {why.removeprefix(f'{host}: ')}"
-            for host, why in found.items()
+            f"{host}: its logs could not be fetched: {error.removeprefix(f'{host}: ')}"
+            for host, error in errors.items()
             if host not in lost
         ]
 
-    attempt(bring_home)
+    attempt(fetch_logs)
     if not kept:
         attempt(lambda: _verify(processes, record))
         attempt(lambda: note_ends(processes.release()))
-        attempt(lambda: processes.clean(spared=left_there))
-    for trouble in troubles:
-        record.note(f"giving back: {trouble}")
+        attempt(lambda: processes.clean(excluded=not_fetched))
+    for problem in problems:
+        record.note(f"handing back the hosts: {problem}")
     return HandedBack(kept, next(iter(processes.refused), None))
 
 
-def _is_lost(host: str, run: str) -> str:
+def _lost_message(host: str, run: str) -> str:
     return (
-        f"{host} is lost: what ran there ends by itself {Spec.lease_s:g} s after the last word "
-        f"from here, and its logs stay there; once it is back, `inv down --run {run}` brings them "
-        "home and clears up"
+        f"{host} is lost: its processes end by themselves {Spec.lease_s:g} s after the last "
+        "contact with this machine, and its logs stay there; once it is reachable, run "
+        f"`inv down --run {run}` to fetch the logs and clean up"
     )
 
 
 def _keep(processes: Processes, keep_s: float) -> list[str]:
-    return [f"the servers are stopped, not kept: {why}" for why in processes.keep(keep_s)]
+    return [f"the servers are stopped, not kept: {error}" for error in processes.keep(keep_s)]
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:
-    survivors, unsure = processes.survivors()
+    survivors, unverified = processes.survivors()
     record.update(survivors=survivors)
-    return [*(f"still running: {name}" for name in survivors), *unsure]
+    return [*(f"still running: {name}" for name in survivors), *unverified]

@@ -1,4 +1,4 @@
-"""Signals that stop a command: every night in it hears of them, and no further one is begun."""
+"""Signals that stop a command: they end the running night, and no further night starts."""
 
 from __future__ import annotations
 
@@ -18,69 +18,69 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """What has come so far, and the waits that are to hear of it.
+    """The first signal received, and the event queues that have to receive it.
 
     Attributes:
-        first: the name of the first signal; empty while none came.
+        first: the name of the first signal; empty while there was none.
     """
 
     def __init__(self) -> None:
         self.first = ""
-        self._waits: list[Events] = []
+        self._queues: list[Events] = []
 
     @contextmanager
-    def into(self, events: Events) -> Iterator[None]:
-        """While inside, an interrupt ends whatever waits for `events`; so does an earlier one."""
-        self._waits.append(events)
+    def forward_to(self, events: Events) -> Iterator[None]:
+        """Put an interrupt into `events` while inside, also one that arrived earlier."""
+        self._queues.append(events)
         try:
             if self.first:
                 events.put(self.error())
             yield
         finally:
-            self._waits.remove(events)
+            self._queues.remove(events)
 
-    def take(self, name: str) -> None:
-        """Let every wait hear of a signal; once is enough, however often it comes.
+    def deliver(self, name: str) -> None:
+        """Put the interrupt into every queue; only the first signal counts.
 
         A `SimpleQueue` may be written from a signal handler: its `put` is reentrant
         (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put).
         """
         if not self.first:
             self.first = name
-            for events in self._waits:
+            for events in self._queues:
                 events.put(self.error())
 
     def error(self) -> Interrupted:
-        """Give what ends a wait."""
+        """Return the exception that ends a wait."""
         return Interrupted(f"interrupted by {self.first}")
 
 
 @contextmanager
 def interrupts(on_signal: Callable[[str], None]) -> Iterator[Interrupts]:
-    """While inside, SIGINT, SIGTERM and SIGHUP are taken by what is yielded.
+    """Handle SIGINT, SIGTERM and SIGHUP while inside; yields what collects them.
 
-    In the main thread only, where a command begins.
+    Works in the main thread only.
 
     Args:
-        on_signal: called with what is done about it, in words.
+        on_signal: called with a message for the operator.
     """
-    taken = Interrupts()
-    again = False
+    received = Interrupts()
+    repeated = False
 
     def note(number: int, _: FrameType | None) -> None:
-        nonlocal again
+        nonlocal repeated
         name = signal.Signals(number).name
-        if not taken.first:
-            on_signal(f"{name}: stopping; logs come home and the hosts are given back first")
-            taken.take(name)
-        elif not again:  # said once is enough, however often it is pressed
-            again = True
-            on_signal(f"{name} again: still giving the hosts back")
+        if not received.first:
+            on_signal(f"{name}: stopping; first fetching the logs and handing back the hosts")
+            received.deliver(name)
+        elif not repeated:  # report it once, however often the key is pressed
+            repeated = True
+            on_signal(f"{name} again: still handing back the hosts")
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
-        yield taken
+        yield received
     finally:
         for number, handler in before.items():
-            # Once interrupted, the process is about to end: a further Ctrl-C must not tear that.
-            signal.signal(number, signal.SIG_IGN if taken.first else handler)
+            # An interrupted process is about to exit: a further Ctrl-C must not cut that short.
+            signal.signal(number, signal.SIG_IGN if received.first else handler)

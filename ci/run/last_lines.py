@@ -1,4 +1,4 @@
-"""The last log line of every running process, never waited for long."""
+"""The last log line of every running process, read without blocking for long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ci.agent.ask_all import gather
 from ci.agent.process import TAIL_BYTES, tail_lines
 from ci.errors import LamplighterError
-from ci.run.events import telling
+from ci.run.events import without_health_probes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,33 +19,32 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 12
 SHOWN_TAIL_LINES = 50
-# A host that hangs must not hold back the news of another's end: what has not come by then is
-# shown the next time.
+# A host that hangs must not delay the report of a process's end: a late reply is shown next time.
 ANSWER_S = 0.3
 
 
 class LastLines:
-    """The last log line of every running process, as far as their hosts have answered."""
+    """The last log line of every running process, as far as their hosts have replied."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, tuple[Agent, Future[Answer]]] = {}
+        self._pending: dict[str, tuple[Agent, Future[Answer]]] = {}
         self._lines: dict[str, str] = {}
 
     def of(self, started: Sequence[Supervised], agents: Mapping[str, Agent]) -> dict[str, str]:
-        """Ask for what is not being asked for already; give what is known, soon in any case."""
+        """Return process → last known log line; ask for newer ones, waiting `ANSWER_S` at most."""
         alive = [item for item in started if item.alive][:MAX_SHOWN]
         for item in alive:
-            if item.name not in self._asked:
+            if item.name not in self._pending:
                 agent = agents[item.host]
-                asked = agent.ask("read", path=item.log, offset=0, tail=TAIL_BYTES)
-                self._asked[item.name] = (agent, asked)
+                future = agent.ask("read", path=item.log, offset=0, tail=TAIL_BYTES)
+                self._pending[item.name] = (agent, future)
         outcomes = gather(
-            [(name, agent, "read", future) for name, (agent, future) in self._asked.items()],
+            [(name, agent, "read", future) for name, (agent, future) in self._pending.items()],
             ANSWER_S,
         )
         for name, outcome in outcomes.items():
-            if self._asked[name][1].done():
-                del self._asked[name]
+            if self._pending[name][1].done():
+                del self._pending[name]
                 self._lines[name] = _last_line(outcome)
         return {item.name: self._lines.get(item.name, "") for item in alive}
 
@@ -53,4 +52,4 @@ class LastLines:
 def _last_line(outcome: Answer | LamplighterError) -> str:
     if isinstance(outcome, LamplighterError):
         return str(outcome)
-    return next(reversed(telling(tail_lines(outcome.data, SHOWN_TAIL_LINES))), "")
+    return next(reversed(without_health_probes(tail_lines(outcome.data, SHOWN_TAIL_LINES))), "")

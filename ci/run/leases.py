@@ -1,4 +1,4 @@
-"""Host locking: one lease on every host of a run, held from before the start until all is home."""
+"""Host locking: a lease on every host of a run, held until the logs are fetched."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 FORGET_S = 30.0
 RETRY_EVERY_S = 5.0
-# Two runs may have taken a host of each other's: the later one lets go, the earlier waits for it.
+# Two runs may each hold a host that the other needs: the later run yields, the earlier one waits.
 YIELDING_S = 5.0
 
 
 def take_leases(processes: Processes, wait_s: float = 0) -> None:
-    """Hold every host from now until the end of the night.
+    """Lock every host of the run until the leases are released.
 
-    All or none: where one is held by another run, those taken are let go again.
+    All or none: if another run holds one host, the leases taken so far are released.
 
     Args:
-        processes: of the run; keeps the leases.
-        wait_s: how long to queue for hosts that another run holds.
+        processes: the processes of the run; keeps the leases.
+        wait_s: seconds to queue for hosts that another run holds.
 
     Raises:
-        HostBusy: another run holds one.
-        Interrupted: while waiting.
+        HostBusy: another run still holds a host after `wait_s`.
+        Interrupted: the controller was asked to stop while waiting.
     """
     began = time.monotonic()
     shown = ""
@@ -43,7 +43,7 @@ def take_leases(processes: Processes, wait_s: float = 0) -> None:
         except (HostBusy, SeveralFailed) as error:
             if not _only_busy(error) or time.monotonic() - began >= wait_s:
                 raise
-            _let_go(processes)
+            _release(processes)
             if str(error) != shown:
                 shown = str(error)
                 processes.view.note(f"queueing: {shown}")
@@ -53,7 +53,7 @@ def take_leases(processes: Processes, wait_s: float = 0) -> None:
 
 
 def _take_all(processes: Processes) -> None:
-    # The first host in a common order first: of two runs that begin at once, one has all.
+    # Every run takes the first host in the same order, so of two that start together one gets all.
     first, *others = sorted(processes.agents)
     all_of({first: _take(processes, first)})
     all_of(fan_out(others, lambda host: _take(processes, host)))
@@ -73,17 +73,17 @@ def _take(processes: Processes, host: str) -> Supervised:
             return lease
 
 
-def _let_go(processes: Processes) -> None:
+def _release(processes: Processes) -> None:
     for lease in processes.leases.values():
         lease.stop(0)
     processes.leases.clear()
     call_all(processes.agents, "forget", FORGET_S, run=processes.run)
 
 
-def _wait(processes: Processes, why: str, began: float) -> None:
+def _wait(processes: Processes, reason: str, began: float) -> None:
     until = time.monotonic() + RETRY_EVERY_S
     while (left_s := until - time.monotonic()) > 0:
-        processes.view.waiting(why, time.monotonic() - began, dict)
+        processes.view.waiting(reason, time.monotonic() - began, dict)
         try:
             event = processes.events.get(timeout=min(1.0, left_s))
         except Empty:
@@ -94,4 +94,4 @@ def _wait(processes: Processes, why: str, began: float) -> None:
 
 def _only_busy(error: HostBusy | SeveralFailed) -> bool:
     errors = error.errors if isinstance(error, SeveralFailed) else (error,)
-    return all(isinstance(one, HostBusy) for one in errors)
+    return all(isinstance(cause, HostBusy) for cause in errors)

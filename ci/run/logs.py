@@ -1,4 +1,4 @@
-"""Bring every log of a run home."""
+"""Fetch the logs of a run from its hosts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
     """Copy every log to `<home>/<host>/<process>.log`.
 
-    A log that is missing takes no other with it.
+    If one log is missing, the others are still copied.
 
     Args:
-        processes: of the run.
-        home: a folder here; made where it is missing.
+        processes: the processes of the run.
+        home: a folder on this machine; created if it does not exist.
 
     Returns:
-        Host → why a log of it could not be copied.
+        Host → why at least one of its logs could not be copied.
     """
     by_host: dict[str, list[str]] = {}
     for item in processes.started:
@@ -34,7 +34,7 @@ def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
     outcomes = fan_out(by_host, lambda host: _copy_logs(processes, host, by_host[host], home))
     rebooted = {item.host: item.why_lost for item in processes.started if item.why_lost}
     return {
-        host: f"they are not there any more: {rebooted[host]}"
+        host: f"they no longer exist: {rebooted[host]}"
         if host in rebooted and not processes.agents[host].trouble
         else str(error)
         for host, error in outcomes.items()
@@ -46,7 +46,7 @@ def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path
     agent, target = processes.agents[host], home / host
     if agent.trouble:
         raise InfrastructureError(agent.trouble)
-    trouble = ""
+    problem = ""
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home) as part:
@@ -57,13 +57,13 @@ def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path
                 processes.refused.append(error)
                 raise
             except InfrastructureError as error:
-                trouble = str(error)  # of one log, it may be: those that came are kept
-            came = [name for name in names if (Path(part) / name / "log").is_file()]
-            for name in came:
+                problem = str(error)  # it may concern one log only: keep those that arrived
+            arrived = [name for name in names if (Path(part) / name / "log").is_file()]
+            for name in arrived:
                 log_home(Path(part) / name / "log", target / f"{name}.log")
     except OSError as error:
         raise InfrastructureError(f"{error}; make room and look on the host") from error
-    if missing := [f"{name}.log" for name in names if name not in came]:
-        trouble = f"there is no {', '.join(missing)} among what came; look on the host"
-    if trouble:
-        raise InfrastructureError(trouble)
+    if missing := [f"{name}.log" for name in names if name not in arrived]:
+        problem = f"the host did not send {', '.join(missing)}; look for them on the host"
+    if problem:
+        raise InfrastructureError(problem)

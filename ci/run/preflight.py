@@ -1,4 +1,4 @@
-"""Before every night: the hosts' facts, and no night where the doctor finds an error."""
+"""Examine the hosts before every night; refuse to start if the doctor finds an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
 
 
-def fit_for(  # noqa: PLR0913 - as `examine`
+def examine_hosts(  # noqa: PLR0913 - as `examine`
     plan: Plan,
     targets: Mapping[str, Target],
     agents: Mapping[str, Agent],
@@ -31,12 +31,12 @@ def fit_for(  # noqa: PLR0913 - as `examine`
     """Examine the hosts for a plan.
 
     Args:
-        plan: what is to run.
-        targets: host → what its cluster file says.
+        plan: the plan to run on the hosts.
+        targets: host → its entry in the cluster file.
         agents: host → agent.
-        on_note: told of warnings.
-        run: which has taken the hosts.
-        device: the accelerators' kind that the operator chose; empty takes the case's, then the
+        on_note: called with each warning.
+        run: the id of the run that holds the hosts.
+        device: the kind of accelerator that the operator chose; empty takes the case's, then the
             cluster file's.
         doctor: False only gathers the facts.
 
@@ -44,34 +44,34 @@ def fit_for(  # noqa: PLR0913 - as `examine`
         Host → facts.
 
     Raises:
-        InfrastructureError: something would spoil the night; names all of it.
+        InfrastructureError: the doctor found errors; the message has all of them.
     """
     if not doctor:
         facts, _ = facts_of(agents, plan)
         return facts
-    found = examine(agents, plan, targets, device=device, run=run)
-    for finding in found.findings:
+    examination = examine(agents, plan, targets, device=device, run=run)
+    for finding in examination.findings:
         if finding.severity == "warning":
             on_note(_line(finding))
-    _raise([one for one in found.findings if one.severity == "error"])
-    return {host: dict(one) for host, one in found.facts.items()}
+    _raise([finding for finding in examination.findings if finding.severity == "error"])
+    return {host: dict(facts) for host, facts in examination.facts.items()}
 
 
-def require_alike(
+def require_same_packages(
     listed: Mapping[str, Packages], on_note: Callable[[str], None], *, doctor: bool = True
 ) -> None:
-    """Refuse hosts that have not the same installed under one name.
+    """Refuse hosts whose environments of one name have different packages.
 
     Args:
         listed: host → environment → packages.
-        on_note: told of what differs and does not end the night.
-        doctor: False only notes it.
+        on_note: called with each difference that does not end the night.
+        doctor: False only notes the differences.
 
     Raises:
-        InfrastructureError: they differ; says in what, and what to do.
+        InfrastructureError: the packages differ; the message has the differences and the remedy.
     """
     findings = list(differences(listed))
-    errors = [one for one in findings if one.severity == "error" and doctor]
+    errors = [finding for finding in findings if finding.severity == "error" and doctor]
     for finding in findings:
         if finding not in errors:
             on_note(_line(finding))
@@ -79,7 +79,7 @@ def require_alike(
 
 
 def _raise(findings: Sequence[Finding]) -> None:
-    errors = [InfrastructureError(_line(one)) for one in findings]
+    errors = [InfrastructureError(_line(finding)) for finding in findings]
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -87,6 +87,6 @@ def _raise(findings: Sequence[Finding]) -> None:
 
 
 def _line(finding: Finding) -> str:
-    where = f"{finding.host}: " if finding.host else ""
+    host = f"{finding.host}: " if finding.host else ""
     advice = f"; {finding.advice}" if finding.advice else ""
-    return f"{where}{finding.subject}: {finding.message}{advice}"
+    return f"{host}{finding.subject}: {finding.message}{advice}"

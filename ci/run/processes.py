@@ -1,4 +1,4 @@
-"""The processes of one run on its hosts: launched, waited for, stopped, verified."""
+"""The processes of one run on its hosts: launch, wait, stop, verify."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ T = TypeVar("T")
 
 @dataclass
 class Processes:
-    """Every process that this run has started; each host has a lease besides, ended last.
+    """The processes that a run has started, and its lease on each host.
 
     Attributes:
         run: the run's id.
-        owner: who runs it, as a second run is told.
+        owner: who runs it; shown to a second run that finds the host busy.
         agents: host → agent.
-        events: where each process puts itself when it ends, and an interrupt its exception.
-        view: told about once a second what is waited for, and last log lines.
-        started: in the order of their starts.
-        leases: host → its lease.
-        refused: hosts that sent archives which no honest host sends, as errors.
+        events: receives every process that ends, and the exception of an interrupt.
+        view: shows the pending condition and the last log lines, about once a second.
+        started: the processes in the order of their starts.
+        leases: host → its lease; released last.
+        refused: errors of hosts that sent a malicious archive.
     """
 
     run: str
@@ -60,97 +60,101 @@ class Processes:
     lines: LastLines = field(default_factory=LastLines)
 
     def inputs(self, host: str, name: str) -> str:
-        """The folder on a host for what a process is given before it starts."""
+        """Return the folder on a host for a process's input files."""
         return process.folder_of(self.agents[host].workspace, self.run, f"{INPUTS}/{name}")
 
     # Running
 
-    def launch(self, wish: Launch) -> Supervised:
-        """Start one process under its own supervisor.
+    def launch(self, request: Launch) -> Supervised:
+        """Start a process under its own supervisor.
 
         Raises:
-            InfrastructureError: it could not be started; says why.
+            InfrastructureError: it could not be started; the message has the reason.
         """
-        return self.launch_all([wish])[0]
+        return self.launch_all([request])[0]
 
-    def launch_all(self, wishes: Sequence[Launch]) -> list[Supervised]:
-        """Start processes on their hosts, all at once; what has started is kept in any case.
+    def launch_all(self, requests: Sequence[Launch]) -> list[Supervised]:
+        """Start processes on their hosts, all in parallel.
+
+        If one fails, the others are still kept in `started`.
 
         Raises:
-            InfrastructureError: one could not be started; says why, of all that could not.
+            InfrastructureError: at least one could not be started; the message has every reason.
         """
-        by_name = {f"{wish.name} on {wish.host}": wish for wish in wishes}
+        by_name = {f"{request.name} on {request.host}": request for request in requests}
         outcomes = fan_out(by_name, lambda name: self.start(by_name[name]))
-        self.started += [one for one in outcomes.values() if not isinstance(one, LamplighterError)]
+        self.started += [
+            outcome for outcome in outcomes.values() if not isinstance(outcome, LamplighterError)
+        ]
         return list(all_of(outcomes).values())
 
-    def start(self, wish: Launch) -> Supervised:
-        """Start one process that is not counted among the run's own, such as a lease."""
+    def start(self, request: Launch) -> Supervised:
+        """Start a process without adding it to `started`, such as a lease."""
         spec = process.Spec(
             run=self.run,
-            process=wish.name,
-            argv=tuple(wish.argv),
-            env=dict(wish.env),
+            process=request.name,
+            argv=tuple(request.argv),
+            env=dict(request.env),
             owner=self.owner,
             expand=HOST_VARIABLES,
             grace_s=GRACE_S,
-            deadline_s=wish.deadline_s,
-            cwd=wish.cwd,
+            deadline_s=request.deadline_s,
+            cwd=request.cwd,
         )
-        return process.start(self.agents[wish.host], spec, self.events.put)
+        return process.start(self.agents[request.host], spec, self.events.put)
 
-    def run_to_end(self, wish: Launch) -> Supervised:
-        """Start one process and wait until it ends, while all others have to live.
+    def run_to_end(self, request: Launch) -> Supervised:
+        """Start a process and wait until it ends; the run's other processes have to stay alive.
 
         Raises:
-            ProcessDied: another one ended meanwhile.
-            Interrupted: the controller was told to stop.
+            ProcessDied: another process ended before it.
+            Interrupted: the controller was asked to stop.
         """
-        return self.run_all_to_end([wish])[0]
+        return self.run_all_to_end([request])[0]
 
-    def run_all_to_end(self, wishes: Sequence[Launch]) -> list[Supervised]:
-        """Start processes and wait until all of them have ended; otherwise as `run_to_end`."""
-        targets = self.launch_all(wishes)
-        what = ", ".join(dict.fromkeys(wish.name for wish in wishes))
-        await_ends(targets, self.events, lambda seconds: self.tell(what, seconds))
+    def run_all_to_end(self, requests: Sequence[Launch]) -> list[Supervised]:
+        """Start processes and wait until all have ended; errors as for `run_to_end`."""
+        targets = self.launch_all(requests)
+        names = ", ".join(dict.fromkeys(request.name for request in requests))
+        await_ends(targets, self.events, lambda seconds: self.show_progress(names, seconds))
         return targets
 
-    def run_here(self, work: Callable[[], T], what: str) -> T:
-        """Do some work in a thread, while every process of the run has to live.
+    def run_locally(self, work: Callable[[], T], what: str) -> T:
+        """Run a function in a thread; every process of the run has to stay alive meanwhile.
 
         Args:
-            work: is left to itself where something else ends the wait.
-            what: is waited for.
+            work: the function; it keeps running if something else ends the wait.
+            what: the name of the work, shown while waiting.
 
         Returns:
-            What the work returned.
+            The return value of `work`.
 
         Raises:
-            ProcessDied: a process ended meanwhile.
-            Interrupted: the controller was told to stop.
+            ProcessDied: a process ended before `work` returned.
+            Interrupted: the controller was asked to stop.
         """
         future: Future[T] = Future()
 
         def run() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+            except BaseException as error:  # noqa: BLE001 - raised again by `future.result`
                 future.set_exception(error)
 
         threading.Thread(target=run, daemon=True, name=what).start()
-        self.await_here(future.done, what)
+        self.await_locally(future.done, what)
         return future.result()
 
-    def await_here(self, ended: Callable[[], bool], what: str) -> None:
-        """Wait for something on this machine, while every process of the run has to live.
+    def await_locally(self, ended: Callable[[], bool], what: str) -> None:
+        """Wait for work on this machine; every process of the run has to stay alive meanwhile.
 
         Args:
-            ended: whether it has; asked a few times a second.
-            what: is waited for.
+            ended: returns whether the work has ended; called a few times a second.
+            what: the name of the work, shown while waiting.
 
         Raises:
-            ProcessDied: one ended meanwhile.
-            Interrupted: the controller was told to stop.
+            ProcessDied: a process ended before the work.
+            Interrupted: the controller was asked to stop.
         """
         began = time.monotonic()
         while not ended():
@@ -161,21 +165,25 @@ class Processes:
                 continue
             raise cause_of_end(event)
 
-    def tell(self, what: str, seconds: float) -> None:
-        """Show what is waited for, for how long, and last log lines."""
+    def show_progress(self, what: str, seconds: float) -> None:
+        """Show the pending condition, how long it has been pending, and the last log lines."""
         self.view.waiting(what, seconds, lambda: self.lines.of(self.started, self.agents))
 
-    # The way out
+    # Handing back
 
     def keep(self, seconds: float) -> list[str]:
-        """Let everything run on without a controller; returns what could not be kept."""
+        """Let the processes run without a controller; return an error for each host that cannot."""
         outcomes = call_all(self.agents, "keep", VERIFY_S, seconds=seconds)
-        return [f"{host}: {one}" for host, one in outcomes.items() if not isinstance(one, Answer)]
+        return [
+            f"{host}: {outcome}"
+            for host, outcome in outcomes.items()
+            if not isinstance(outcome, Answer)
+        ]
 
     def lost(self) -> dict[str, str]:
-        """Let broken connections come back, and give the hosts that are lost, with the reason.
+        """Wait for reconnects, and return the hosts that are still lost, with the reason.
 
-        A connection that broke a moment ago still looks open: only an answer shows that it is.
+        A connection that broke a moment ago still looks open, so each host has to reply first.
         """
         call_all(self.agents, "beat", VERIFY_S)
         for agent in self.agents.values():
@@ -183,18 +191,22 @@ class Processes:
         return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}
 
     def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
-        """Stop everything but leases and lost hosts; final states, and what would not stop."""
+        """Stop all processes but the leases, except on lost hosts.
+
+        Returns:
+            Each process with its final state, and an error for each that could not be stopped.
+        """
         return self._stop(self.started)
 
     def release(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
-        """Give the leases back, where the host is not lost; otherwise as `stop`."""
+        """Release the leases, except on lost hosts; returns the same as `stop`."""
         return self._stop(list(self.leases.values()))
 
     def _stop(
         self, group: Sequence[Supervised]
     ) -> tuple[list[tuple[Supervised, State]], list[str]]:
-        troubles: list[str] = []
-        asked = {
+        errors: list[str] = []
+        requests = {
             f"{item.name} on {item.host}": (item, item.ask_to_stop())
             for item in group
             if not item.state.complete and not self.agents[item.host].trouble
@@ -202,43 +214,43 @@ class Processes:
         outcomes = gather(
             [
                 (name, self.agents[item.host], "stop", future)
-                for name, (item, future) in asked.items()
+                for name, (item, future) in requests.items()
             ],
             process.STOP_MARGIN_S + GRACE_S,
         )
         for name, outcome in outcomes.items():
             if isinstance(outcome, LamplighterError):
-                troubles.append(f"{name}: {outcome}")
+                errors.append(f"{name}: {outcome}")
             else:
-                asked[name][0].stopped(outcome)
-        return [(item, item.state) for item in group], troubles
+                requests[name][0].stopped(outcome)
+        return [(item, item.state) for item in group], errors
 
     def survivors(self) -> tuple[list[str], list[str]]:
-        """Processes of this run that its hosts still see, and the hosts that did not say."""
-        left, unsure = [], []
+        """List the run's processes that are still alive, and an error for each unverified host."""
+        alive, unverified = [], []
         for host, answer in call_all(self._reachable(), "runs", VERIFY_S).items():
             if isinstance(answer, LamplighterError):
-                unsure.append(
-                    f"{host} was not verified: {answer}; what ran there ends by itself "
-                    f"{process.Spec.lease_s:g} s after the last word from here"
+                unverified.append(
+                    f"{host} was not verified: {answer}; its processes end by themselves "
+                    f"{process.Spec.lease_s:g} s after the last contact with this machine"
                 )
                 continue
-            left += [
+            alive += [
                 f"{host}: {row['process']}"
                 for row in process.found(answer).processes
                 if row.get("run") == self.run and row.get("alive") and row["process"] != LEASE
             ]
-        return left, unsure
+        return alive, unverified
 
-    def clean(self, spared: Collection[str]) -> list[str]:
-        """Remove this run's folder from every host but those; returns what could not be removed."""
-        troubles = []
-        agents = {host: one for host, one in self._reachable().items() if host not in spared}
+    def clean(self, excluded: Collection[str]) -> list[str]:
+        """Remove this run's folder from all hosts but the excluded ones; return the errors."""
+        errors = []
+        agents = {host: a for host, a in self._reachable().items() if host not in excluded}
         for host, answer in call_all(agents, "forget", VERIFY_S, run=self.run).items():
-            said = answer if isinstance(answer, LamplighterError) else answer.value
-            if said:
-                troubles.append(f"{host}: {said}")
-        return troubles
+            error = answer if isinstance(answer, LamplighterError) else answer.value
+            if error:
+                errors.append(f"{host}: {error}")
+        return errors
 
     def _reachable(self) -> dict[str, Agent]:
         return {host: agent for host, agent in self.agents.items() if not agent.trouble}

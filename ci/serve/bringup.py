@@ -1,4 +1,4 @@
-"""Start a plan's servers in order, and wait until the endpoint really answers."""
+"""Start a plan's servers in order, and wait until the endpoint returns a completion."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ci.agent.process import Launch
-from ci.serve.probe import asked_on, completion, tokens_generated
+from ci.serve.probe import ask_from, completion, tokens_generated
 from ci.serve.readiness import await_ready
 from ci.serve.services import await_accepting, await_healthy
-from ci.serve.watch import PULSE_TIMEOUT_S, Pulse, health_watched, pulse_watched
+from ci.serve.watch import PULSE_TIMEOUT_S, Pulse, watch_health, watch_pulse
 from ci.tools.model import Endpoint
 
-# Stands in a plan for what is known only once a night has begun.
+# Placeholder in a plan for the run's id, which is known only once the night has started.
 RUN = "<run>"
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
-    """Start everything in order and block until the endpoint gave a completion with a token in it.
+    """Start all processes in order and block until the endpoint returns a completion with tokens.
 
-    Services come first, until all of their ports accept; then the servers, all at once; then the
-    router, once every server that answers requests is healthy.
+    The services start first, until all of their ports accept; then all servers in parallel; then
+    the router, once every server with a health URL is healthy.
 
     Returns:
-        What was started, in the order of `plan.processes`.
+        The started processes, in the order of `plan.processes`.
 
     Raises:
-        ProcessDied: a process ended; the message is the reason found in its log.
-        NotReady: the case's `ready_timeout_s` passed; the message is what was last seen.
-        Interrupted: the controller was told to stop.
+        ProcessDied: a process ended; the message has the reason found in its log.
+        NotReady: the case's `ready_timeout_s` passed; the message has the pending condition.
+        Interrupted: the controller was asked to stop.
     """
     deadline = time.monotonic() + plan.case.ready_timeout_s
     started = _start(plan.services, processes)
@@ -46,70 +46,75 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
     servers = _start(plan.servers, processes)
     started += servers
     if plan.router:
-        await_healthy(with_health(plan.servers, servers), started, processes, deadline)
+        await_healthy(with_health_urls(plan.servers, servers), started, processes, deadline)
         started += _start((plan.router,), processes)
     await_ready(
         started,
         plan.endpoint,
-        asked_on(processes.agents[plan.leader]),
+        ask_from(processes.agents[plan.leader]),
         processes.events,
         deadline - time.monotonic() if plan.services or plan.router else plan.case.ready_timeout_s,
-        processes.tell,
+        processes.show_progress,
         ranks=plan.ranks,
-        where=plan.leader,
+        host=plan.leader,
         health_url=plan.router.health_url if plan.router else None,
     )
     return started
 
 
-def _start(wanted: Sequence[PlannedProcess], processes: Processes) -> list[Supervised]:
-    """Start processes at once, each with the files that it is to find."""
-    return processes.launch_all([_launch(one, processes) for one in wanted])
+def _start(planned: Sequence[PlannedProcess], processes: Processes) -> list[Supervised]:
+    """Start processes in parallel, each after its input files have been written."""
+    return processes.launch_all([_launch(process, processes) for process in planned])
 
 
-def _launch(one: PlannedProcess, processes: Processes) -> Launch:
-    def here(text: str) -> str:
+def _launch(process: PlannedProcess, processes: Processes) -> Launch:
+    def with_run(text: str) -> str:
         return text.replace(RUN, processes.run)
 
-    for path, text in one.files.items():
-        folder = processes.inputs(one.host, one.name)
-        processes.agents[one.host].write(f"{folder}/{path}", here(text).encode())
-    env = {name: here(value) for name, value in one.env.items()}
-    return Launch(one.host, one.name, tuple(map(here, one.argv)), env, cwd=one.cwd)
+    for path, text in process.files.items():
+        folder = processes.inputs(process.host, process.name)
+        processes.agents[process.host].write(f"{folder}/{path}", with_run(text).encode())
+    env = {name: with_run(value) for name, value in process.env.items()}
+    argv = tuple(map(with_run, process.argv))
+    return Launch(process.host, process.name, argv, env, cwd=process.cwd)
 
 
-def with_health(
+def with_health_urls(
     planned: Sequence[PlannedProcess],
     started: Sequence[Supervised],
 ) -> list[tuple[Supervised, str]]:
-    """Those that have a health URL, each with it."""
+    """Return the started processes that have a health URL, each with its URL."""
     pairs = zip(started, planned, strict=True)
-    return [(one, process.health_url) for one, process in pairs if process.health_url]
+    return [(server, process.health_url) for server, process in pairs if process.health_url]
 
 
 @contextmanager
-def watched(plan: Plan, started: Sequence[Supervised], processes: Processes) -> Iterator[None]:
-    """While inside, what is dead though its process lives ends whatever is awaited.
+def watch_servers(
+    plan: Plan, started: Sequence[Supervised], processes: Processes
+) -> Iterator[None]:
+    """While inside, end the current wait when a live server no longer serves.
 
     Args:
-        plan: of the night.
-        started: in the order of `plan.processes`.
-        processes: of the run.
+        plan: the plan of the night.
+        started: its processes, in the order of `plan.processes`.
+        processes: the processes of the run.
     """
     pairs = list(zip(started, plan.processes, strict=True))
     servers = [
-        (one, process) for one, process in pairs if process.role not in {"router", "service"}
+        (server, process) for server, process in pairs if process.role not in {"router", "service"}
     ]
-    healthy = with_health([process for _, process in servers], [one for one, _ in servers])
-    ask = asked_on(processes.agents[plan.leader])
+    healthy = with_health_urls(
+        [process for _, process in servers], [server for server, _ in servers]
+    )
+    ask = ask_from(processes.agents[plan.leader])
     pulse = Pulse(
-        front=next(one for one, process in reversed(pairs) if process.host == plan.leader),
+        front=next(item for item, process in reversed(pairs) if process.host == plan.leader),
         tokens=lambda: tokens_of(healthy, processes.agents),
         complete=lambda: completion(ask, plan.endpoint, PULSE_TIMEOUT_S),
     )
     with (
-        health_watched(healthy, processes.agents, processes.events),
-        pulse_watched(pulse, processes.events),
+        watch_health(healthy, processes.agents, processes.events),
+        watch_pulse(pulse, processes.events),
     ):
         yield
 
@@ -117,22 +122,22 @@ def watched(plan: Plan, started: Sequence[Supervised], processes: Processes) -> 
 def tokens_of(
     servers: Sequence[tuple[Supervised, str]], agents: Mapping[str, Agent]
 ) -> float | None:
-    """Sum up the tokens that all servers have generated, each asked on its own host.
+    """Add up the tokens that all servers have generated, from the metrics of each.
 
-    A router in front of them has metrics of its own, or none.
+    The metrics are read from each server on its own host: a router does not add them up.
 
     Args:
-        servers: each with its health URL.
+        servers: the servers, each with its health URL.
         agents: host → agent.
 
     Returns:
-        None where not one of them tells.
+        The number of tokens; None if no server has such a metric.
     """
     counts = [
-        tokens_generated(asked_on(agents[process.host]), _endpoint(url)) for process, url in servers
+        tokens_generated(ask_from(agents[process.host]), _endpoint(url)) for process, url in servers
     ]
-    told = [count for count in counts if count is not None]
-    return sum(told) if told else None
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _endpoint(health_url: str) -> Endpoint:

@@ -1,7 +1,7 @@
-"""Questions to a server over HTTP, and what was seen. Never raises.
+"""Probe a server over HTTP. Never raises: errors are part of the result.
 
-Whoever calls says with what `Ask` to ask: from the host itself, since a controller need not reach
-the network on which its hosts serve.
+Every probe takes an `Ask`, which sends the request from a host, since the controller may have no
+route to the network on which the hosts serve.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Kind = Literal["health", "completion", "chat"]
 
 OK = 200
 READ_TIMEOUT_S = 10.0
-# What the way to the host may add to a question's own time.
-WAY_S = 5.0
+# Added to a request's own time for the connection to the host.
+TRANSPORT_MARGIN_S = 5.0
 ERROR_CHARS = 200
 PROMPT = "The days of the week are Monday, Tuesday,"
 MAX_TOKENS = 8
@@ -37,16 +37,16 @@ METRICS_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one probe saw.
+class ProbeResult:
+    """Result of a probe.
 
     Attributes:
-        kind: which probe it was.
-        status: of the HTTP answer, None when there was none.
-        tokens: how many tokens the server says it generated.
-        text: what it generated, None when the answer has no text.
-        error: in one line, why this is not what a healthy server answers; empty when it is.
-        seconds: how long it took.
+        kind: the kind of the probe.
+        status: HTTP status; None if there was no reply.
+        tokens: number of generated tokens, as the reply states it.
+        text: the generated text; None if the reply has none.
+        error: one line on why this is not the reply of a healthy server; empty if it is.
+        seconds: duration of the probe.
     """
 
     kind: Kind
@@ -58,40 +58,40 @@ class Seen:
 
     @property
     def ok(self) -> bool:
-        """Whether this is what a healthy server answers."""
+        """Whether this is the reply of a healthy server."""
         return not self.error
 
 
-def asked_on(agent: Agent) -> Ask:
-    """Ask from a host; an agent that does not answer is an answer that did not come."""
+def ask_from(agent: Agent) -> Ask:
+    """Return an `Ask` that sends requests from a host; an agent's error becomes the reply's."""
 
-    def ask(method: str, url: str, timeout_s: float, wish: object = None) -> Mapping[str, Any]:
-        question: dict[str, Any] = {
+    def ask(method: str, url: str, timeout_s: float, body: object = None) -> Mapping[str, Any]:
+        request: dict[str, Any] = {
             "method": method,
             "url": url,
             "timeout_s": timeout_s,
-            "wish": wish,
+            "wish": body,
         }
         if url.endswith("/metrics"):
-            question["max_bytes"] = METRICS_BYTES
+            request["max_bytes"] = METRICS_BYTES
         try:
-            answer: dict[str, Any] = agent.call(
-                "http", within_s=timeout_s + WAY_S, **question
+            reply: dict[str, Any] = agent.call(
+                "http", within_s=timeout_s + TRANSPORT_MARGIN_S, **request
             ).value
         except LamplighterError as error:
             return {"status": None, "body": "", "error": str(error)}
-        return answer
+        return reply
 
     return ask
 
 
-def health(ask: Ask, url: str, timeout_s: float) -> Seen:
-    """GET a health URL; anything but 200 is an error, 503 included."""
+def health(ask: Ask, url: str, timeout_s: float) -> ProbeResult:
+    """GET a health URL; every status but 200 is an error."""
     begin = time.monotonic()
-    status, body, error = _answer(ask("GET", url, timeout_s, None))
+    status, body, error = _fields(ask("GET", url, timeout_s, None))
     if not error and status != OK:
         error = f"HTTP {status}: {_one_line(body)}".rstrip(": ")
-    return Seen("health", status, error=error, seconds=time.monotonic() - begin)
+    return ProbeResult("health", status, error=error, seconds=time.monotonic() - begin)
 
 
 def completion(
@@ -100,8 +100,16 @@ def completion(
     timeout_s: float,
     prompt: str = PROMPT,
     arguments: Mapping[str, object] | None = None,
-) -> Seen:
-    """Ask for a few tokens at temperature 0 through `/v1/completions`; `arguments` change that."""
+) -> ProbeResult:
+    """Request a few tokens at temperature 0 from `/v1/completions`.
+
+    Args:
+        ask: sends the request.
+        endpoint: the endpoint to probe.
+        timeout_s: limit for the reply.
+        prompt: the prompt.
+        arguments: further keys of the request body; they replace the defaults.
+    """
     return _generate(
         ask,
         "completion",
@@ -118,8 +126,8 @@ def chat(
     timeout_s: float,
     prompt: str = PROMPT,
     arguments: Mapping[str, object] | None = None,
-) -> Seen:
-    """The same through `/v1/chat/completions`."""
+) -> ProbeResult:
+    """Request a few tokens from `/v1/chat/completions`; arguments as for `completion`."""
     messages = [{"role": "user", "content": prompt}]
     return _generate(
         ask,
@@ -127,18 +135,18 @@ def chat(
         f"{endpoint.url}/v1/chat/completions",
         {**_plain(arguments), "model": endpoint.model, "messages": messages},
         timeout_s,
-        _said,
+        _chat_text,
     )
 
 
 def served_version(ask: Ask, endpoint: Endpoint) -> str | None:
-    """Ask a vLLM server for its version; None when it does not say."""
+    """Ask a vLLM server for its version; None if the reply has none."""
     version = _get_json(ask, f"{endpoint.url}/version").get("version")
     return version if isinstance(version, str) else None
 
 
 def served_models(ask: Ask, endpoint: Endpoint) -> tuple[str, ...]:
-    """Ask which model names are served; empty when the server does not say."""
+    """Ask for the names of the served models; empty if the reply has none."""
     rows = _get_json(ask, f"{endpoint.url}/v1/models").get("data")
     if not isinstance(rows, list):
         return ()
@@ -146,68 +154,68 @@ def served_models(ask: Ask, endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def metrics(ask: Ask, endpoint: Endpoint) -> str:
-    """Ask for the server's metrics, as they are; empty when it gives none."""
-    status, body, _ = _answer(ask("GET", f"{endpoint.url}/metrics", READ_TIMEOUT_S, None))
+    """Return the text of the server's metrics; empty if it has none."""
+    status, body, _ = _fields(ask("GET", f"{endpoint.url}/metrics", READ_TIMEOUT_S, None))
     return body if status == OK else ""
 
 
 def ranks(ask: Ask, endpoint: Endpoint) -> frozenset[int]:
-    """Ask which engines stand behind the endpoint: the `engine` labels of vLLM's metrics."""
+    """Ask which engines serve the endpoint: the `engine` labels of vLLM's metrics."""
     return engines(metrics(ask, endpoint))
 
 
 def tokens_generated(ask: Ask, endpoint: Endpoint) -> float | None:
-    """Ask how many tokens have been generated so far; None when the server does not say."""
+    """Ask how many tokens have been generated so far; None if there is no such metric."""
     return tokens_on(metrics(ask, endpoint))
 
 
-def _generate(  # noqa: PLR0913, PLR0917 - what makes the two questions differ
+def _generate(  # noqa: PLR0913, PLR0917 - everything in which the two requests differ
     ask: Ask,
     kind: Kind,
     url: str,
-    question: Mapping[str, object],
+    request: Mapping[str, object],
     timeout_s: float,
     text_of: Callable[[dict[str, Any]], object],
-) -> Seen:
+) -> ProbeResult:
     begin = time.monotonic()
-    wish = {"max_tokens": MAX_TOKENS, "temperature": 0, **question}
-    status, body, error = _answer(ask("POST", url, timeout_s, wish))
+    body = {"max_tokens": MAX_TOKENS, "temperature": 0, **request}
+    status, reply, error = _fields(ask("POST", url, timeout_s, body))
     tokens, text = 0, None
     if not error:
-        tokens, text, error = _understand(status, body, text_of)
-    return Seen(kind, status, tokens, text, error, time.monotonic() - begin)
+        tokens, text, error = _parse_reply(status, reply, text_of)
+    return ProbeResult(kind, status, tokens, text, error, time.monotonic() - begin)
 
 
 def _plain(arguments: Mapping[str, object] | None) -> dict[str, object]:
-    """Leave out what would make the answer a stream, which is not read here."""
+    """Drop the arguments for streaming: a streamed reply cannot be read here."""
     streamed = {"stream", "stream_options"}
-    return {key: one for key, one in (arguments or {}).items() if key not in streamed}
+    return {key: value for key, value in (arguments or {}).items() if key not in streamed}
 
 
-def _understand(
+def _parse_reply(
     status: int | None,
     body: str,
     text_of: Callable[[dict[str, Any]], object],
 ) -> tuple[int, str | None, str]:
-    """Read tokens and text out of an answer; the last is the error, empty for a good answer."""
-    answer = _object(body)
-    if status != OK or answer is None or "error" in answer:
-        return 0, None, f"HTTP {status}: {_complaint(answer, body)}"
-    choices, usage = answer.get("choices"), answer.get("usage")
+    """Return the tokens, the text and the error of a reply; the error is empty if it is good."""
+    reply = _object(body)
+    if status != OK or reply is None or "error" in reply:
+        return 0, None, f"HTTP {status}: {_error_message(reply, body)}"
+    choices, usage = reply.get("choices"), reply.get("usage")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        return 0, None, "the answer has no choices"
+        return 0, None, "the reply has no choices"
     tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
     if type(tokens) is not int:
-        return 0, None, "the answer does not say how many tokens were generated"
+        return 0, None, "the reply has no usage.completion_tokens"
     text = text_of(choice)
     if not isinstance(text, str):
-        return tokens, None, "the answer has no text"
-    return tokens, text, "" if tokens > 0 else "the answer has no tokens"
+        return tokens, None, "the reply has no text"
+    return tokens, text, "" if tokens > 0 else "the reply has no tokens"
 
 
-def _said(choice: Mapping[str, Any]) -> object:
-    """Find a chat message's text; a model that is still reasoning has no content yet."""
+def _chat_text(choice: Mapping[str, Any]) -> object:
+    """Find the text of a chat message; a model that is still reasoning has no content yet."""
     message = choice.get("message")
     if not isinstance(message, dict):
         return None
@@ -215,28 +223,28 @@ def _said(choice: Mapping[str, Any]) -> object:
     return next((text for text in texts if text is not None), None)
 
 
-def _answer(seen: Mapping[str, Any]) -> tuple[int | None, str, str]:
-    return seen["status"], seen["body"], seen["error"]
+def _fields(reply: Mapping[str, Any]) -> tuple[int | None, str, str]:
+    return reply["status"], reply["body"], reply["error"]
 
 
 def _get_json(ask: Ask, url: str) -> dict[str, Any]:
-    status, body, _ = _answer(ask("GET", url, READ_TIMEOUT_S, None))
+    status, body, _ = _fields(ask("GET", url, READ_TIMEOUT_S, None))
     return (_object(body) if status == OK else None) or {}
 
 
 def _object(body: str) -> dict[str, Any] | None:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):  # nested a thousand deep
+        value = json.loads(body)
+    except (ValueError, RecursionError):  # RecursionError: nested too deeply
         return None
-    return answer if isinstance(answer, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _complaint(answer: Mapping[str, Any] | None, body: str) -> str:
-    """Find the server's own words about an error, in vLLM's form or any other."""
-    error = (answer or {}).get("error")
-    words = error.get("message") if isinstance(error, dict) else error
-    return _one_line(words if isinstance(words, str) else body) or "an empty answer"
+def _error_message(reply: Mapping[str, Any] | None, body: str) -> str:
+    """Find the server's error message, in vLLM's format or any other."""
+    error = (reply or {}).get("error")
+    message = error.get("message") if isinstance(error, dict) else error
+    return _one_line(message if isinstance(message, str) else body) or "an empty reply"
 
 
 def _one_line(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Wait until a server really answers: its processes alive, health 200, and tokens in a completion.
+"""Wait until a server is ready: processes alive, health 200, and tokens in a completion.
 
-Probes run in a thread of their own, so that a hanging completion never hides a process's end.
+Probes run in a separate thread, so that a hanging completion does not delay the report of a
+process's end.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 from ci.errors import NotReady
-from ci.run.events import cause_of_end, died
+from ci.run.events import cause_of_end, explain_end
 from ci.serve import probe
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
     from ci.agent.process import Supervised
     from ci.run.events import Events
-    from ci.serve.probe import Ask, Seen
+    from ci.serve.probe import Ask, ProbeResult
     from ci.tools.model import Endpoint
 
-# How soon a probe's answer is noticed; an event is noticed at once.
+# Longest delay until a probe's result is noticed; an event is noticed immediately.
 POLL_S = 0.1
 TICK_S = 1.0
 HEALTH_TIMEOUT_S = 5.0
 # The first completion may compile kernels.
 COMPLETION_TIMEOUT_S = 120.0
-# Between probes: often at first, so that a quick server is not kept waiting, then more seldom.
+# Between probes: short at first, so that a server that starts fast is noticed soon, then longer.
 SHORTEST_INTERVAL_S = 0.25
 LONGEST_INTERVAL_S = 1.0
 SLOWDOWN = 120.0
@@ -38,23 +39,23 @@ SLOWDOWN = 120.0
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a server is ready, and if not, what it is that is waited for."""
+    """Whether a server is ready; if not, the pending condition."""
 
     ready: bool
     waiting_for: str
 
 
 def judge_readiness(
-    health: Seen | None,
-    completion: Seen | None,
+    health: ProbeResult | None,
+    completion: ProbeResult | None,
     missing: Collection[int] = (),
 ) -> Readiness:
-    """Decide from what was last seen.
+    """Decide from the latest probes.
 
     Args:
-        health: None where nothing has been seen yet.
-        completion: likewise.
-        missing: data-parallel ranks that the server's metrics do not show.
+        health: the latest health probe; None if there was none yet.
+        completion: the latest completion; None if there was none yet.
+        missing: data-parallel ranks that do not appear in the server's metrics.
     """
     if health is None or not health.ok:
         return Readiness(ready=False, waiting_for=f"health 200 ({_last(health)})")
@@ -66,7 +67,7 @@ def judge_readiness(
     return Readiness(ready=True, waiting_for="")
 
 
-def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends on
+def await_ready(  # noqa: PLR0913, PLR0917 - the wait depends on all of them
     processes: Sequence[Supervised],
     endpoint: Endpoint,
     ask: Ask,
@@ -75,27 +76,26 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
     on_progress: Callable[[str, float], None],
     *,
     ranks: int | None = None,
-    where: str = "",
+    host: str = "",
     health_url: str | None = None,
 ) -> None:
-    """Block until the endpoint answers a real completion while every process is alive.
+    """Block until the endpoint returns a completion with tokens while every process is alive.
 
     Args:
-        processes: what has to be alive for the endpoint to be ours.
-        endpoint: where to ask.
-        ask: from where.
-        events: every process that ends puts itself here at once, an interrupt its exception.
-        deadline_s: the longest wait.
-        on_progress: called with what is waited for, and for how many seconds it has been, about
-            once a second.
-        ranks: how many data-parallel ranks the server's metrics have to show.
-        where: the endpoint's host, for the message.
-        health_url: where its health is asked; None for `/health`.
+        processes: the processes that have to stay alive.
+        endpoint: the endpoint to probe.
+        ask: sends the probes.
+        events: receives every process that ends, and the exception of an interrupt.
+        deadline_s: seconds to wait at most.
+        on_progress: called about once a second with the pending condition and the seconds waited.
+        ranks: number of data-parallel ranks that have to appear in the server's metrics.
+        host: the endpoint's host, for the message.
+        health_url: the health URL; None for `/health` of the endpoint.
 
     Raises:
-        ProcessDied: a process ended; with the reason found in its log.
-        NotReady: the deadline passed; says what was last seen and for how long.
-        Interrupted: the controller was told to stop.
+        ProcessDied: a process ended; the message has the reason found in its log.
+        NotReady: the deadline passed; the message has the pending condition and its duration.
+        Interrupted: the controller was asked to stop.
     """
     begin = time.monotonic()
     latest = deque([judge_readiness(None, None)], maxlen=1)
@@ -109,13 +109,13 @@ def await_ready(  # noqa: PLR0913, PLR0917 - all of it is what the wait depends 
         daemon=True,
     ).start()
     try:
-        name = f"{where}: {endpoint.url}" if where else endpoint.url
+        name = f"{host}: {endpoint.url}" if host else endpoint.url
         _watch(processes, events, latest, begin, deadline_s, on_progress, name)
     finally:
         done.set()
 
 
-def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
+def _watch(  # noqa: PLR0913, PLR0917 - the loop needs all of them
     processes: Sequence[Supervised],
     events: Events,
     latest: deque[Readiness],
@@ -124,41 +124,41 @@ def _watch(  # noqa: PLR0913, PLR0917 - one loop, and this is what it needs
     on_progress: Callable[[str, float], None],
     name: str,
 ) -> None:
-    last_seen, since, told = "", begin, begin
+    pending, since, last_tick = "", begin, begin
     while True:
         raise_if_ended(processes, events)
         now, readiness = time.monotonic(), latest[-1]
         if readiness.ready:
             return
-        if readiness.waiting_for != last_seen:
-            last_seen, since = readiness.waiting_for, now
+        if readiness.waiting_for != pending:
+            pending, since = readiness.waiting_for, now
         if now - begin >= deadline_s:
             raise NotReady(
                 f"{name} is not ready after {round(deadline_s, 1):g} s: still waiting for "
-                f"{last_seen}, unchanged for {now - since:.0f} s; see the servers' logs, or raise "
+                f"{pending}, unchanged for {now - since:.0f} s; see the servers' logs, or raise "
                 "ready_timeout_s in the case",
             )
-        if now - told >= TICK_S:
-            told = now
-            on_progress(last_seen, now - begin)
+        if now - last_tick >= TICK_S:
+            last_tick = now
+            on_progress(pending, now - begin)
 
 
 def raise_if_ended(
     processes: Sequence[Supervised],
     events: Events,
 ) -> None:
-    """Wait for an event a moment; any one ends the wait, and so does a process found ended."""
+    """Wait `POLL_S` for an event; raise the cause of any event, or of a process that has ended."""
     try:
         event = events.get(timeout=POLL_S)
     except Empty:
         ended = next((process for process in processes if process.ended.is_set()), None)
         if ended is not None:
-            raise died(ended) from None
+            raise explain_end(ended) from None
         return
     raise cause_of_end(event)
 
 
-def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
+def _probe_until(  # noqa: PLR0913, PLR0917 - everything that the thread needs
     done: threading.Event,
     endpoint: Endpoint,
     health_url: str,
@@ -168,7 +168,7 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
     deadline: float,
 ) -> None:
     begin = time.monotonic()
-    completion: Seen | None = None
+    completion: ProbeResult | None = None
     missing = set(range(ranks))
     while not done.is_set():
         health = probe.health(ask, health_url, HEALTH_TIMEOUT_S)
@@ -184,5 +184,5 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - the thread's whole world
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))
 
 
-def _last(seen: Seen | None) -> str:
-    return "no answer yet" if seen is None else seen.error
+def _last(result: ProbeResult | None) -> str:
+    return "no reply yet" if result is None else result.error

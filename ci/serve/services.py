@@ -1,4 +1,4 @@
-"""Wait for what stands around the servers' endpoint: services behind, each server by itself."""
+"""Wait for the ports of services and for the health of each server."""
 
 from __future__ import annotations
 
@@ -31,26 +31,27 @@ def await_accepting(
     """Block until every port of every service accepts a connection.
 
     Args:
-        services: as planned.
-        started: what has to live meanwhile.
-        processes: of the run.
-        deadline: on the monotonic clock.
+        services: the services of the plan.
+        started: processes that have to stay alive meanwhile.
+        processes: the processes of the run.
+        deadline: time on the monotonic clock, in seconds.
 
     Raises:
         ProcessDied, NotReady, Interrupted: as `await_ready`.
     """
-    wanted = [(one, port) for one in services for port in one.ports]
+    ports = [(service, port) for service in services for port in service.ports]
 
     def missing() -> list[str]:
-        asked = {
-            f"{one.name}: port {port} of {one.host}": (
-                processes.agents[one.host],
-                processes.agents[one.host].ask("accepts", port=port),
+        requests = {
+            f"{service.name}: port {port} of {service.host}": (
+                processes.agents[service.host],
+                processes.agents[service.host].ask("accepts", port=port),
             )
-            for one, port in wanted
+            for service, port in ports
         }
         outcomes = gather(
-            [(name, agent, "accepts", future) for name, (agent, future) in asked.items()], ANSWER_S
+            [(name, agent, "accepts", future) for name, (agent, future) in requests.items()],
+            ANSWER_S,
         )
         return [
             name
@@ -67,34 +68,35 @@ def await_healthy(
     processes: Processes,
     deadline: float,
 ) -> None:
-    """Block until the health of every server says 200, each asked by its own host.
+    """Block until every server's health is 200; each host probes its own servers.
 
     Args:
-        servers: each with its health URL.
-        started: what has to live meanwhile.
-        processes: of the run.
-        deadline: on the monotonic clock.
+        servers: the servers, each with its health URL.
+        started: processes that have to stay alive meanwhile.
+        processes: the processes of the run.
+        deadline: time on the monotonic clock, in seconds.
 
     Raises:
         ProcessDied, NotReady, Interrupted: as `await_ready`.
     """
-    seen: dict[str, str] = {server.name: "no answer yet" for server, _ in servers}
+    errors: dict[str, str] = {server.name: "no reply yet" for server, _ in servers}
     hosts = {server.name: server.host for server, _ in servers}
 
-    def hear(name: str) -> Callable[[dict[str, Any], bytes], None]:
-        def take(frame: dict[str, Any], _: bytes) -> None:
-            told = frame.get("seen", {"status": None, "error": frame.get("lost", "")})
-            seen[name] = "" if told["status"] == OK else told["error"] or f"HTTP {told['status']}"
+    def store(name: str) -> Callable[[dict[str, Any], bytes], None]:
+        def on_frame(frame: dict[str, Any], _: bytes) -> None:
+            health = frame.get("seen", {"status": None, "error": frame.get("lost", "")})
+            status = health["status"]
+            errors[name] = "" if status == OK else health["error"] or f"HTTP {status}"
 
-        return take
+        return on_frame
 
-    patrols = [
+    checks = [
         (
             processes.agents[server.host],
             processes.agents[server.host].begin(
                 "patrol",
                 "patrol",
-                hear(server.name),
+                store(server.name),
                 question={"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S},
                 every_s=HEALTH_EVERY_S,
                 times=1,
@@ -104,13 +106,17 @@ def await_healthy(
     ]
     try:
         _await_none(
-            lambda: [f"{n} on {hosts[n]}: health 200 ({w})" for n, w in seen.items() if w],
+            lambda: [
+                f"{name} on {hosts[name]}: health 200 ({error})"
+                for name, error in errors.items()
+                if error
+            ],
             started,
             processes,
             deadline,
         )
     finally:
-        for agent, number in patrols:
+        for agent, number in checks:
             agent.forget("patrol", number)
             agent.ask("unpatrol", patrol=number)
 
@@ -121,17 +127,18 @@ def _await_none(
     processes: Processes,
     deadline: float,
 ) -> None:
-    """Block until nothing is missing, while everything lives."""
-    began = told = time.monotonic()
-    while left := missing():
+    """Block until `missing` returns nothing, while all started processes are alive."""
+    began = last_tick = time.monotonic()
+    while conditions := missing():
         raise_if_ended(started, processes.events)
         now = time.monotonic()
-        what = left[0] + (f", and {len(left) - 1} more" if left[1:] else "")
+        further = f", and {len(conditions) - 1} more" if conditions[1:] else ""
+        pending = conditions[0] + further
         if now >= deadline:
             raise NotReady(
-                f"not ready after {now - began:.0f} s: still waiting for {what}; see the logs, or "
-                "raise ready_timeout_s in the case"
+                f"not ready after {now - began:.0f} s: still waiting for {pending}; see the logs, "
+                "or raise ready_timeout_s in the case"
             )
-        if now - told >= TICK_S:
-            told = now
-            processes.tell(what, now - began)
+        if now - last_tick >= TICK_S:
+            last_tick = now
+            processes.show_progress(pending, now - began)

@@ -1,4 +1,4 @@
-"""Watch the servers of a run: their health, and whether they still generate."""
+"""Watch the servers of a run: their health, and whether they still generate tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ci.run.events import Unwell
+from ci.run.events import Unresponsive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,98 +15,99 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.agent.process import Supervised
     from ci.run.events import Events
-    from ci.serve.probe import Seen
+    from ci.serve.probe import ProbeResult
 
-# Twice in a row within a second.
+# Two checks in a row fit into a second.
 HEALTH_EVERY_S = 0.4
 HEALTH_TIMEOUT_S = 2.0
 UNAVAILABLE = 503
-SICK_FOR_GOOD = 2
-# Metrics are looked at each half minute; a completion may have to queue.
+UNAVAILABLE_TIMES = 2
+# Metrics are read every half minute; a completion may have to queue.
 PULSE_EVERY_S = 30.0
 PULSE_TIMEOUT_S = 60.0
 # Without metrics a completion that queues looks like one that hangs.
-UNTOLD_SILENCES = 3
+MAX_SILENT_PROBES = 3
 
 
 @contextmanager
-def health_watched(
+def watch_health(
     servers: Sequence[tuple[Supervised, str]],
     agents: Mapping[str, Agent],
     events: Events,
 ) -> Iterator[None]:
-    """While inside, a server whose health says 503 twice running ends whatever is waited for.
+    """While inside, two consecutive health replies 503 of a server end the current wait.
 
-    vLLM answers 503 as soon as its engine is dead, but its own process lives on for seconds and
-    then exits with 0, so that its end alone says it late. Anything else, a time-out under load for
-    one, says nothing here: processes that end are heard of anyway. Each host asks itself, and says
-    only what changes.
+    vLLM replies 503 as soon as its engine is dead, but its process runs for some seconds more and
+    then exits with 0, so its end alone would be noticed late. Other results, such as a timeout
+    under load, are ignored: ended processes are reported anyway. Each host probes its own servers
+    and reports only changes.
 
     Args:
-        servers: each with its health URL.
+        servers: the servers, each with its health URL.
         agents: host → agent.
-        events: gets an `Unwell`.
+        events: receives an `Unresponsive`.
     """
-    patrols = [
-        (agents[process.host], _patrol(process, url, agents, events)) for process, url in servers
+    checks = [
+        (agents[process.host], _begin_check(process, url, agents, events))
+        for process, url in servers
     ]
     try:
         yield
     finally:
-        for agent, number in patrols:
+        for agent, number in checks:
             agent.forget("patrol", number)
             agent.ask("unpatrol", patrol=number)
 
 
-def _patrol(process: Supervised, url: str, agents: Mapping[str, Agent], events: Events) -> int:
-    def hear(frame: dict[str, Any], _: bytes) -> None:
+def _begin_check(process: Supervised, url: str, agents: Mapping[str, Agent], events: Events) -> int:
+    def on_frame(frame: dict[str, Any], _: bytes) -> None:
         if frame.get("seen", {}).get("status") == UNAVAILABLE:
-            events.put(Unwell(process, "its health says 503, so its engine is dead"))
+            events.put(Unresponsive(process, "its health is 503, so its engine is dead"))
 
     question = {"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S}
     return agents[process.host].begin(
         "patrol",
         "patrol",
-        hear,
+        on_frame,
         question=question,
         every_s=HEALTH_EVERY_S,
-        times=SICK_FOR_GOOD,
+        times=UNAVAILABLE_TIMES,
     )
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """How to find out that nothing is generated any more.
+    """How to detect that servers no longer generate tokens.
 
     Attributes:
-        front: who answers at the endpoint.
-        tokens: how many tokens all servers have generated so far; None where they do not tell.
-        complete: asks the endpoint for a completion.
-        every_s: between two looks at the tokens.
+        front: the process that serves the endpoint.
+        tokens: returns the number of tokens that all servers have generated; None without metrics.
+        complete: requests a completion from the endpoint.
+        every_s: seconds between two readings of `tokens`.
     """
 
     front: Supervised
     tokens: Callable[[], float | None]
-    complete: Callable[[], Seen]
+    complete: Callable[[], ProbeResult]
     every_s: float = PULSE_EVERY_S
 
 
 @contextmanager
-def pulse_watched(pulse: Pulse, events: Events) -> Iterator[None]:
-    """While inside, servers that answer nothing and generate nothing end whatever is awaited.
+def watch_pulse(pulse: Pulse, events: Events) -> Iterator[None]:
+    """While inside, servers that neither reply nor generate tokens end the current wait.
 
-    vLLM's health stays 200 while requests hang, when a data-parallel rank on another host is gone.
-    As long as tokens are generated, nothing is asked but the metrics: a measurement has the servers
-    for itself. Only where none came since the last look, a completion is asked for. Under load it
-    may have to queue, so one that does not come counts only where no token was generated meanwhile
-    either; where the servers do not tell that, only after several in a row.
+    vLLM's health stays 200 while requests hang, if a data-parallel rank on another host is gone.
+    As long as tokens are generated, only the metrics are read, so that no probe disturbs a
+    measurement. If no token was generated since the last reading, a completion is requested. Under
+    load it may have to queue, so a missing completion counts only if no token was generated
+    meanwhile; without metrics, only after `MAX_SILENT_PROBES` in a row.
 
     Args:
-        pulse: how to find out.
-        events: gets an `Unwell`.
+        pulse: how to detect it.
+        events: receives an `Unresponsive`.
     """
     done = threading.Event()
-    thread = threading.Thread(target=_watch_pulse, args=(pulse, events, done), daemon=True)
+    thread = threading.Thread(target=_poll_pulse, args=(pulse, events, done), daemon=True)
     thread.start()
     try:
         yield
@@ -114,18 +115,21 @@ def pulse_watched(pulse: Pulse, events: Events) -> Iterator[None]:
         done.set()
 
 
-def _watch_pulse(pulse: Pulse, events: Events, done: threading.Event) -> None:
+def _poll_pulse(pulse: Pulse, events: Events, done: threading.Event) -> None:
     before, silent = pulse.tokens(), 0
     while not done.wait(pulse.every_s):
         now = pulse.tokens()
         if now != before:
             before, silent = now, 0
             continue
-        seen = pulse.complete()
+        completion = pulse.complete()
         before = pulse.tokens()
-        silent = 0 if seen.ok or (before is not None and before != now) else silent + 1
-        told = before is not None and now is not None
-        if silent >= (1 if told else UNTOLD_SILENCES) and not done.is_set():
-            sign = f"no completion and no token any more ({seen.error}), though its process lives"
-            events.put(Unwell(pulse.front, sign))
+        silent = 0 if completion.ok or (before is not None and before != now) else silent + 1
+        has_metrics = before is not None and now is not None
+        if silent >= (1 if has_metrics else MAX_SILENT_PROBES) and not done.is_set():
+            symptom = (
+                f"it completes no request and generates no token ({completion.error}), though its "
+                "process is alive"
+            )
+            events.put(Unresponsive(pulse.front, symptom))
             return

@@ -128,6 +128,6 @@ def test_a_host_crashes_and_reboots_empty(stage: Stage):
     faults.boot(stage.lab, stage.worker)
     night.finish()
     night.assert_unknown(f"lost {stage.worker}", "rebooted", "run again")
-    assert "its logs did not come home: they are not there any more" in night.notes
+    assert "its logs could not be fetched: they no longer exist" in night.notes
     assert night.log(stage.head, "server-0")
     stage.await_nothing_left()

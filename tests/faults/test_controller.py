@@ -74,7 +74,7 @@ def test_controller_suspended_for_2_minutes(stage: Stage):
     threading.Event().wait(SUSPENDED_S)
     night.process.send_signal(signal.SIGCONT)
     night.finish()
-    night.assert_unknown("the controller was silent for too long", "suspended")
+    night.assert_unknown("no contact with the controller for too long", "suspended")
     assert "light server is up" in night.log(stage.head, "server-0")
     assert "a worker server is up" in night.log(stage.worker, "server-1")
     assert night.log(stage.head, "acc")

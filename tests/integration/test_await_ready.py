@@ -134,8 +134,8 @@ def test_ready(serve, events, mode):
     ("mode", "last_seen"),
     [
         ("unhealthy", "health 200 (HTTP 503"),
-        ("hangs", "a completion with tokens (no answer"),
-        ("silent", "a completion with tokens (the answer has no tokens)"),
+        ("hangs", "a completion with tokens (no "),
+        ("silent", "a completion with tokens (the reply has no tokens)"),
         ("deaf", "health 200 (connection refused)"),
     ],
 )
@@ -150,24 +150,24 @@ def test_not_ready_says_what_was_last_seen(serve, events, mode, last_seen):
 
 def test_a_data_parallel_rank_that_is_missing_stays_missing(serve, events):
     server, endpoint = serve("rank-0-only")
-    told = []
+    reported = []
 
     def enough(waiting_for, _):
-        told.append(waiting_for)
-        if told.count("data-parallel rank 1 in its metrics") > 1:
+        reported.append(waiting_for)
+        if reported.count("data-parallel rank 1 in its metrics") > 1:
             events.put(Interrupted("seen enough"))
 
     with pytest.raises(Interrupted):
         await_ready([server], endpoint, ask, events, 60, enough, ranks=2)
 
 
-def test_progress_is_told(serve, events):
+def test_progress_is_reported(serve, events):
     server, endpoint = serve("unhealthy")
-    told = []
+    reported = []
     with pytest.raises(NotReady):
-        await_ready([server], endpoint, ask, events, 3, lambda *progress: told.append(progress))
-    assert {what for what, _ in told} == {"health 200 (HTTP 503: {})"}
-    seconds = [s for _, s in told]
+        await_ready([server], endpoint, ask, events, 3, lambda *progress: reported.append(progress))
+    assert {what for what, _ in reported} == {"health 200 (HTTP 503: {})"}
+    seconds = [s for _, s in reported]
     assert seconds == sorted(seconds)
     assert seconds[0] >= 1
 

@@ -55,9 +55,9 @@ def test_a_case_is_found_from_any_folder_of_the_project():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (("nightly",), "give --config"),
+        (("nightly",), "--config is missing"),
         (("plan", "--config", "locl"), "Did you mean 'local'"),
         (("plan", "--config", "local", "--vllm", "0.0.1"), "0.0.1 is not in configs/versions"),
         (("plan", "--config", "local", "--device", "tpu"), "--device tpu"),
@@ -69,12 +69,12 @@ def test_a_case_is_found_from_any_folder_of_the_project():
         (("nightly", "--config", "local-gsm8k"), "inv datasets.fetch"),
     ],
 )
-def test_a_mistake_is_told_in_words_with_exit_code_2(
-    words: tuple[str, ...], said: str, tmp_path: Path
+def test_a_mistake_ends_with_a_message_and_exit_code_2(
+    words: tuple[str, ...], message: str, tmp_path: Path
 ):
     ended = inv(*words, "--workspace", str(tmp_path), LAMPLIGHTER_DATASETS=str(tmp_path))
     assert ended.returncode == 2
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -1,4 +1,4 @@
-"""What surrounds every task: exit codes and words for mistakes, faults of ours and lost output."""
+"""Exit codes and messages of every task: mistakes, bugs in Lamplighter, and lost output."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def shell(line: str, *, cwd: Path = PROJECT, **env: str) -> subprocess.Completed
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_ends_with_2_and_a_next_step(mistake: str):
-    words, told = MISTAKES[mistake]
+    words, expected = MISTAKES[mistake]
     ended = subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=PROJECT,
@@ -66,7 +66,7 @@ def test_a_mistake_ends_with_2_and_a_next_step(mistake: str):
         text=True,
     )
     assert ended.returncode == 2, ended.stderr
-    assert all(words in ended.stderr for words in told), ended.stderr
+    assert all(text in ended.stderr for text in expected), ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -82,13 +82,13 @@ def test_what_invoke_does_by_itself_it_still_does(line: str):
 
 @pytest.fixture
 def broken_project(tmp_path: Path) -> Path:
-    """A project whose one task meets what nobody foresaw, as $RAISES says."""
+    """Make a project whose only task raises the unexpected error $RAISES."""
     (tmp_path / "tasks.py").write_text(
         "import os\n"
         "from invoke import Collection, task\n"
-        "from ci.commands.entry import ended_plainly, require_parsable\n"
+        "from ci.commands.entry import report_errors, require_parsable\n"
         "@task\n"
-        "@ended_plainly\n"
+        "@report_errors\n"
         "def work(_):\n"
         "    exec(os.environ['RAISES'])\n"
         "namespace = Collection(work)\n"
@@ -157,10 +157,10 @@ UNREADABLE = {
     "a case": ("plan --config {0}/file.yaml", "file.yaml: cannot be read: Permission denied"),
     "a cluster": ("plan --config local --cluster {0}/file.yaml", "file.yaml: cannot be read: Perm"),
     "a folder of cases": ("check -- {0}/folder", "folder: may not be read by this user"),
-    "weights": ("weights.sync --config local.yaml --source {0}/folder", "folder: may not be read"),
+    "weights": ("weights.sync --config local.yaml --source {0}/folder", "folder: not readable"),
     "a part of the weights": (
         "weights.sync --config local.yaml --source {0}/w",
-        "w/part: may not be",
+        "w/part: not readable",
     ),
     "a folder of runs": ("down --run r --runs {0}/folder", "folder/r/run.json: Permission denied"),
     "logs": ("logs --run r --runs {0}/folder", "folder/r/run.json: Permission denied"),
@@ -171,7 +171,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_what_may_not_be_read_is_named(what: str, tmp_path: Path):
-    words, told = UNREADABLE[what]
+    words, expected = UNREADABLE[what]
     (tmp_path / "file.yaml").write_text("test_name: t")
     (tmp_path / "folder").mkdir()
     (tmp_path / "w" / "part").mkdir(parents=True)
@@ -183,7 +183,7 @@ def test_what_may_not_be_read_is_named(what: str, tmp_path: Path):
     plainly = "setpriv --bounding-set=-dac_override,-dac_read_search" if os.geteuid() == 0 else ""
     ended = shell(f"{plainly} {sys.executable} -m invoke {words.format(tmp_path)}")
     assert ended.returncode == 2, ended.stderr
-    assert told in ended.stderr
+    assert expected in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -205,4 +205,4 @@ def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path):
 def test_this_machine_has_no_key_to_trust():
     ended = shell("inv hosts.trust --config local.yaml")
     assert ended.returncode == 0
-    assert "localhost: is this machine, reached without SSH" in ended.stdout
+    assert "localhost: is this machine, used without SSH" in ended.stdout

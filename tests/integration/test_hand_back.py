@@ -87,7 +87,7 @@ def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path:
     assert seen[0]["run"] == processes.run
     assert seen[1:] == [LEASE]
     assert look(agent).holder is None
-    assert (back.kept, back.distrusted, record.notes) == (False, None, [])
+    assert (back.kept, back.refused_archive, record.notes) == (False, None, [])
     assert record.fields["survivors"] == []
     assert [row["name"] for row in record.fields["processes"]] == ["server-0", LEASE]
 
@@ -97,7 +97,9 @@ def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, mo
     monkeypatch.setattr(Processes, "keep", lambda *_: ["h2: the link is down"])
     record = Record(tmp_path)
     assert not hand_back(processes, record, keep_s=600).kept
-    assert record.notes == ["giving back: the servers are stopped, not kept: h2: the link is down"]
+    assert record.notes == [
+        "handing back the hosts: the servers are stopped, not kept: h2: the link is down"
+    ]
     (agent,) = processes.agents.values()
     assert [row for row in look(agent).processes if row["alive"]] == []
 

@@ -1,4 +1,4 @@
-"""Watching the health of real HTTP servers whose process lives on: what counts as dead."""
+"""Watch the health of real HTTP servers whose process stays alive: which replies count as dead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ci.agent.process import State
 from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ProcessDied
 from ci.run.events import cause_of_end
-from ci.serve.watch import health_watched
+from ci.serve.watch import watch_health
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +81,9 @@ def answering(*statuses: int, afterwards: Sequence[int] = (200,)):
         thread.join()
 
 
-def test_503_twice_running_is_a_death_with_the_reason_of_its_log(agents):
+def test_two_consecutive_503s_are_an_end_with_the_reason_of_its_log(agents):
     events: SimpleQueue = SimpleQueue()
-    with answering(200, 503, 503) as (url, _), health_watched([(SERVER, url)], agents, events):
+    with answering(200, 503, 503) as (url, _), watch_health([(SERVER, url)], agents, events):
         death = cause_of_end(events.get(timeout=PATIENCE_S))
     assert isinstance(death, ProcessDied)
     assert death.process == "server-0"
@@ -94,27 +94,27 @@ def test_503_twice_running_is_a_death_with_the_reason_of_its_log(agents):
 @pytest.mark.parametrize("statuses", [(503, 200, 503), (500, 500), (429, 429), (200,)])
 def test_anything_else_is_not(agents, statuses: tuple[int, ...]):
     events: SimpleQueue = SimpleQueue()
-    with answering(*statuses) as (url, spent), health_watched([(SERVER, url)], agents, events):
+    with answering(*statuses) as (url, spent), watch_health([(SERVER, url)], agents, events):
         assert spent.wait(PATIENCE_S)
     assert events.empty()
 
 
-def test_it_goes_on_when_the_way_to_the_host_broke_and_is_back(tmp_path: Path):
+def test_it_goes_on_after_a_reconnect_to_the_host(tmp_path: Path):
     notes: SimpleQueue = SimpleQueue()
     events: SimpleQueue = SimpleQueue()
-    told = [200]
+    statuses = [200]
     connection = Breakable()
     agent = Agent(connection, str(tmp_path), notes.put)
     try:
         with (
-            answering(200, 200, afterwards=told) as (url, spent),
-            health_watched([(SERVER, url)], {"localhost": agent}, events),
+            answering(200, 200, afterwards=statuses) as (url, spent),
+            watch_health([(SERVER, url)], {"localhost": agent}, events),
         ):
             assert spent.wait(PATIENCE_S)
             connection.channels[-1].close()
             while "connected again" not in notes.get(timeout=PATIENCE_S):
                 pass
-            told.append(503)
+            statuses.append(503)
             death = cause_of_end(events.get(timeout=PATIENCE_S))
     finally:
         agent.close()

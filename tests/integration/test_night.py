@@ -224,7 +224,7 @@ def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
     begin: Callable[..., Night],
 ):
     night = begin("tough", ready_timeout_s="${sweep.s}", further="sweep: {s: [600, 601]}\n")
-    until(lambda: night.step_is("give the hosts back"))
+    until(lambda: night.step_is("hand the hosts back"))
     night.process.send_signal(signal.SIGINT)
     assert night.finish() == 130
     assert night.record["outcome"] == "pass"  # it had been proved by then

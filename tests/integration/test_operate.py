@@ -77,8 +77,8 @@ def up(inv: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> 
 
 
 def rows(inv: Callable[..., subprocess.CompletedProcess[str]]) -> list[tuple[str, str, bool]]:
-    told = json.loads(inv("status", "--json").stdout)["rows"]
-    return [(row["host"], row["process"], row["alive"]) for row in told]
+    rows = json.loads(inv("status", "--json").stdout)["rows"]
+    return [(row["host"], row["process"], row["alive"]) for row in rows]
 
 
 def test_servers_that_were_brought_up_go_on_until_they_are_taken_down(inv, lab, up, tmp_path):
@@ -203,4 +203,4 @@ def test_hosts_are_trusted_once_they_were_looked_at(inv, lab, tmp_path):
     assert shown.returncode == 0
     assert shown.stdout.count("SHA256:") == 2
     assert len(known.read_text().splitlines()) == 2
-    assert "known already" in trust().stdout
+    assert "already known" in trust().stdout

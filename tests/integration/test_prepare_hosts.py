@@ -36,7 +36,7 @@ from ci.record.record import Record, start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
 from ci.report.screen import Steadfast
-from ci.run.preflight import require_alike
+from ci.run.preflight import require_same_packages
 from ci.run.processes import Processes
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def test_a_missing_lock_is_resolved_once_for_all_hosts(lab, night, tmp_path, mon
     assert {host: by_name["toy"] for host, by_name in listed.items()} == dict.fromkeys(
         night.processes.agents, ("tiny==1.0",)
     )
-    require_alike(listed, night.record.note)
+    require_same_packages(listed, night.record.note)
 
 
 def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path, monkeypatch):
@@ -249,10 +249,10 @@ def test_different_packages_on_hosts_end_the_night(lab, night, tmp_path, monkeyp
     ssh(lab, other, f"cd {library} && mv tiny-1.0.dist-info tiny-1.1.dist-info")
     listed = lists_of(night)
     with pytest.raises(InfrastructureError) as refused:
-        require_alike(listed, night.record.note)
+        require_same_packages(listed, night.record.note)
     for words in (f"tiny 1.0 on {first}, 1.1 on {other}", "remove envs/toy in the workspace of"):
         assert words in str(refused.value)
-    require_alike(listed, night.record.note, doctor=False)
+    require_same_packages(listed, night.record.note, doctor=False)
     assert "hosts differ: tiny" in night.shown.getvalue()
 
 

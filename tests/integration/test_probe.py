@@ -43,8 +43,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
-    def answer(self, wish):
-        self.server.asked.append((self.path, wish))
+    def answer(self, body):
+        self.server.asked.append((self.path, body))
         if self.server.status is None:
             self.server.released.wait()
             return
@@ -84,15 +84,15 @@ def test_good_answers():
     with answering(200, GOOD) as server:
         completion = probe.completion(ask, server.endpoint, 5)
         chat = probe.chat(ask, server.endpoint, 5)
-    assert replace(completion, seconds=0) == probe.Seen("completion", 200, 2, " Wednesday")
-    assert replace(chat, seconds=0) == probe.Seen("chat", 200, 2, "Wednesday")
+    assert replace(completion, seconds=0) == probe.ProbeResult("completion", 200, 2, " Wednesday")
+    assert replace(chat, seconds=0) == probe.ProbeResult("chat", 200, 2, "Wednesday")
     assert completion.ok
     assert chat.ok
-    (path, wish), (chat_path, chat_wish) = server.asked
+    (path, body), (chat_path, chat_body) = server.asked
     assert (path, chat_path) == ("/v1/completions", "/v1/chat/completions")
-    assert wish["model"] == chat_wish["model"] == "tiny"
-    assert wish["temperature"] == chat_wish["temperature"] == 0
-    assert 1 <= wish["max_tokens"] <= 16
+    assert body["model"] == chat_body["model"] == "tiny"
+    assert body["temperature"] == chat_body["temperature"] == 0
+    assert 1 <= body["max_tokens"] <= 16
 
 
 def test_a_model_that_is_still_reasoning_has_answered():
@@ -105,21 +105,21 @@ def test_a_model_that_is_still_reasoning_has_answered():
     ("status", "body", "error"),
     [
         (200, b"<html>Welcome to nginx!</html>", "HTTP 200: <html>Welcome to nginx!</html>"),
-        (200, b"", "HTTP 200: an empty answer"),
+        (200, b"", "HTTP 200: an empty reply"),
         (200, b"\xff\xfe{", "HTTP 200: \ufffd\ufffd{"),
         (200, b"[" * 100_000, "HTTP 200: " + "[" * 200),
         (200, b"[]", "HTTP 200: []"),
         (200, b"null", "HTTP 200: null"),
-        (200, {}, "the answer has no choices"),
-        (200, {**GOOD, "choices": []}, "the answer has no choices"),
-        (200, {**GOOD, "choices": {"0": 1}}, "the answer has no choices"),
-        (200, {**GOOD, "choices": ["text"]}, "the answer has no choices"),
-        (200, {**GOOD, "choices": [{"text": None}]}, "the answer has no text"),
-        (200, {**GOOD, "usage": None}, "does not say how many tokens"),
-        (200, {**GOOD, "usage": {"completion_tokens": "2"}}, "does not say how many tokens"),
-        (200, {**GOOD, "usage": {"completion_tokens": True}}, "does not say how many tokens"),
-        (200, {**GOOD, "usage": {"completion_tokens": 0}}, "the answer has no tokens"),
-        (200, {**GOOD, "usage": {"completion_tokens": -1}}, "the answer has no tokens"),
+        (200, {}, "the reply has no choices"),
+        (200, {**GOOD, "choices": []}, "the reply has no choices"),
+        (200, {**GOOD, "choices": {"0": 1}}, "the reply has no choices"),
+        (200, {**GOOD, "choices": ["text"]}, "the reply has no choices"),
+        (200, {**GOOD, "choices": [{"text": None}]}, "the reply has no text"),
+        (200, {**GOOD, "usage": None}, "has no usage.completion_tokens"),
+        (200, {**GOOD, "usage": {"completion_tokens": "2"}}, "has no usage.completion_tokens"),
+        (200, {**GOOD, "usage": {"completion_tokens": True}}, "has no usage.completion_tokens"),
+        (200, {**GOOD, "usage": {"completion_tokens": 0}}, "the reply has no tokens"),
+        (200, {**GOOD, "usage": {"completion_tokens": -1}}, "the reply has no tokens"),
         (200, {**GOOD, "error": {"message": "engine\nis dead"}}, "HTTP 200: engine is dead"),
         (200, {"error": "engine is dead"}, "HTTP 200: engine is dead"),
         (404, {"error": {"message": "The model `x` does not exist."}}, "HTTP 404: The model `x`"),
@@ -139,7 +139,7 @@ def test_bad_completions_are_seen_with_a_one_line_error(status, body, error):
 @pytest.mark.parametrize("body", [{**GOOD, "choices": [{"message": m}]} for m in (None, "x", {})])
 def test_bad_chats(body):
     with answering(200, body) as server:
-        assert probe.chat(ask, server.endpoint, 5).error == "the answer has no text"
+        assert probe.chat(ask, server.endpoint, 5).error == "the reply has no text"
 
 
 @pytest.mark.parametrize(
@@ -234,20 +234,20 @@ def test_smoke_asks_what_the_case_says():
             ask, server.endpoint, 5, SmokeRequest(prompts=("a", "b"), arguments=arguments)
         )
     assert [c.name for c in checks] == ["smoke completion", "smoke completion 1", "smoke chat"]
-    asked = [wish for _, wish in server.asked]
-    assert [one.get("prompt") for one in asked] == ["a", "b", None]
+    asked = [body for _, body in server.asked]
+    assert [body.get("prompt") for body in asked] == ["a", "b", None]
     assert asked[2]["messages"] == [{"role": "user", "content": "a"}]
-    assert {(one["max_tokens"], one["temperature"], "stream" in one) for one in asked} == {
+    assert {(body["max_tokens"], body["temperature"], "stream" in body) for body in asked} == {
         (32, 1.0, False),
     }
-    assert {one["model"] for one in asked} == {server.endpoint.model}
+    assert {body["model"] for body in asked} == {server.endpoint.model}
 
 
 def test_smoke_is_unknown_without_tokens():
     with answering(200, {**GOOD, "usage": {"completion_tokens": 0}}) as server:
         checks = smoke(ask, server.endpoint, 5)
     assert {(c.value, c.outcome, c.reason) for c in checks} == {
-        (None, "unknown", "the answer has no tokens"),
+        (None, "unknown", "the reply has no tokens"),
     }
 
 

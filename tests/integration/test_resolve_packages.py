@@ -109,10 +109,10 @@ def test_a_night_waits_for_uv_and_no_longer_once_it_is_interrupted():
     events = SimpleQueue()
     night = Processes("r1", "me", {}, events, Plain(Steadfast(StringIO())))
     answers = iter([False, False, True])
-    night.await_here(lambda: next(answers), "uv")
+    night.await_locally(lambda: next(answers), "uv")
     events.put(Interrupted("interrupted by SIGINT"))
     with pytest.raises(Interrupted):
-        night.await_here(lambda: False, "uv")
+        night.await_locally(lambda: False, "uv")
 
 
 VERSIONS = """\

@@ -1,4 +1,4 @@
-"""Weights copied to real hosts: resumed, verified, and errors when that is impossible."""
+"""Copy weights to real hosts: resumed, verified, or an error with the reason."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def assert_there(lab: Lab, host: str, folder: str = TARGET) -> None:
 
 @as_root
 def test_every_host_gets_every_file_once(lab, agents, model):
-    told = []
-    outcomes = sync(agents, model, TARGET, told.append)
+    reports = []
+    outcomes = sync(agents, model, TARGET, reports.append)
     assert list(outcomes) == list(agents)
-    for host, one in outcomes.items():
-        assert (one.failed, one.copied, one.skipped) == ("", sorted(FILES), [])
-        assert one.sent == sum(map(len, FILES.values()))
+    for host, outcome in outcomes.items():
+        assert (outcome.failed, outcome.copied, outcome.skipped) == ("", sorted(FILES), [])
+        assert outcome.sent == sum(map(len, FILES.values()))
         assert_there(lab, host)
-    assert {one.host for one in told if one.done == one.total} == set(agents)
+    assert {report.host for report in reports if report.done == report.total} == set(agents)
     again = sync(agents, model, TARGET)
     assert [(one.copied, one.skipped, one.sent) for one in again.values()] == [
         ([], sorted(FILES), 0)
@@ -211,8 +211,8 @@ def test_what_the_hub_keeps_as_links_is_copied(here, tmp_path):
 @pytest.mark.parametrize(
     ("source", "target", "words"),
     [
-        ("nowhere", "/data/x", "no such folder"),
-        ("empty", "/data/x", "no file is in it"),
+        ("nowhere", "/data/x", "not a folder"),
+        ("empty", "/data/x", "it has no files"),
         ("toy", "data/x", "absolute"),
         ("leaving", "/data/x", "outside of"),
     ],

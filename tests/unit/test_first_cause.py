@@ -10,7 +10,7 @@ import pytest
 from ci import evaluate
 from ci.agent.process import State, tail_of
 from ci.commands import down
-from ci.commands.overview import Overview, Row
+from ci.commands.overview import Overview, RunProcess
 from ci.errors import ConnectionLost, InfrastructureError, Interrupted
 from ci.lab import lab
 from ci.prepare import prepare
@@ -64,21 +64,21 @@ def test_an_evaluation_is_read_without_its_log(tmp_path, code: int):
 
 
 @pytest.mark.parametrize(
-    ("troubles", "problems"),
+    ("before", "problems"),
     [
         (("", ""), ("no summary",)),
-        (("not brought home", ""), ("not brought home", "no summary")),
-        (("not brought home", "disk full"), ("not brought home", "disk full", "no summary")),
+        (("not fetched", ""), ("not fetched", "no summary")),
+        (("not fetched", "disk full"), ("not fetched", "disk full", "no summary")),
     ],
 )
-def test_why_there_is_no_output_stands_before_what_is_missing_in_it(
-    troubles: tuple[str, str], problems: tuple[str, ...]
+def test_the_cause_of_missing_output_comes_before_what_is_missing(
+    before: tuple[str, str], problems: tuple[str, ...]
 ):
-    assert evaluate.with_troubles(Result(problems=("no summary",)), *troubles).problems == problems
+    assert evaluate.with_problems(Result(problems=("no summary",)), *before).problems == problems
 
 
 def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
-    row = Row("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
+    row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
         def ask(self, *_: object, **__: object) -> SimpleNamespace:
@@ -92,7 +92,7 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     overview = Overview(("h1",), (row,), (), {}, {})
     result = down.end_runs({"h1": Agent()}, overview, ["run-1"], tmp_path)
     assert result.stopped == ((row, "stopped"),)
-    assert "No space left on device" in result.troubles[0]
+    assert "No space left on device" in result.errors[0]
 
 
 @pytest.mark.parametrize(

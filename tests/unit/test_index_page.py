@@ -133,7 +133,7 @@ def test_what_is_no_release_of_the_package_is_left_out(name):
 
 
 @pytest.mark.parametrize(
-    ("told", "day"),
+    ("upload_time", "day"),
     [
         (DAY, "2026-08-16"),
         ("2026-08-16", "2026-08-16"),
@@ -148,16 +148,16 @@ def test_what_is_no_release_of_the_package_is_left_out(name):
         ("\u0662026-08-16", ""),
     ],
 )
-def test_the_day_of_an_upload_is_a_date_or_nothing(told, day):
-    [file] = files_of(entry(**{"upload-time": told}).encode(), JSON, "vllm")
+def test_the_day_of_an_upload_is_a_date_or_nothing(upload_time, day):
+    [file] = files_of(entry(**{"upload-time": upload_time}).encode(), JSON, "vllm")
     assert file.uploaded == day
 
 
 @pytest.mark.parametrize(
-    ("told", "yanked"), [(True, True), (False, False), (None, False), ("", True), ("why", True)]
+    ("value", "yanked"), [(True, True), (False, False), (None, False), ("", True), ("why", True)]
 )
-def test_what_is_yanked(told, yanked):
-    [file] = files_of(entry(yanked=told).encode(), JSON, "vllm")
+def test_what_is_yanked(value, yanked):
+    [file] = files_of(entry(yanked=value).encode(), JSON, "vllm")
     assert file.yanked == yanked
 
 

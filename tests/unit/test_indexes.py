@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ci.commands.indexes import DEFAULT_INDEX, Index, indexes_of, shown, unused, uv_file_settings
+from ci.commands.indexes import (
+    DEFAULT_INDEX,
+    Index,
+    display_url,
+    forbidding_setting,
+    indexes_of,
+    uv_file_settings,
+)
 from ci.errors import InfrastructureError
 from ci.prepare.recipes import uv_settings
 
@@ -16,13 +23,15 @@ WORDS_FOR_YES = ["1", "true", "TRUE", "yes", "on", "t", "y", "2"]
 @pytest.mark.parametrize("setting", ["PIP_NO_INDEX", "UV_OFFLINE"])
 @pytest.mark.parametrize("value", [*WORDS_FOR_NO, *WORDS_FOR_YES])
 def test_a_switch_means_what_pip_and_uv_take_it_for(setting, value):
-    assert unused({setting: value}) == (f"{setting}={value}" if value in WORDS_FOR_YES else "")
+    assert forbidding_setting({setting: value}) == (
+        f"{setting}={value}" if value in WORDS_FOR_YES else ""
+    )
     hosts = uv_settings.index_hosts({setting: value, "UV_DEFAULT_INDEX": HERE})
     assert hosts == ([] if value in WORDS_FOR_YES else [("127.0.0.1", 8)])
 
 
 @pytest.mark.parametrize(
-    ("told", "indexes"),
+    ("settings", "indexes"),
     [
         ({}, [Index(DEFAULT_INDEX)]),
         ({"UV_DEFAULT_INDEX": " ", "UV_INDEX": ""}, [Index(DEFAULT_INDEX)]),
@@ -40,8 +49,8 @@ def test_a_switch_means_what_pip_and_uv_take_it_for(setting, value):
           "UV_INDEX_MY_OWN_PASSWORD": "pw"}, [Index(HERE, ("me", "pw"))]),
     ],
 )  # fmt: skip
-def test_the_indexes_that_uv_would_ask(told, indexes):
-    assert indexes_of(told) == tuple(indexes)
+def test_the_indexes_that_uv_would_ask(settings, indexes):
+    assert indexes_of(settings) == tuple(indexes)
 
 
 def test_a_page_is_below_the_path_of_its_index():
@@ -84,8 +93,8 @@ def test_what_is_not_an_indexs_url_is_refused_with_its_setting(setting, url):
 
 
 def test_hosts_survive_a_malformed_index():
-    told = {"UV_DEFAULT_INDEX": "http://[::1/simple", "UV_INDEX": f"http://h:99999/ n={HERE}"}
-    assert uv_settings.index_hosts(told) == [("127.0.0.1", 8)]
+    settings = {"UV_DEFAULT_INDEX": "http://[::1/simple", "UV_INDEX": f"http://h:99999/ n={HERE}"}
+    assert uv_settings.index_hosts(settings) == [("127.0.0.1", 8)]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,7 @@ def test_pip_is_not_told_the_name_of_an_index(value, url):
     ],
 )
 def test_a_url_is_shown_without_what_is_secret(url, text):
-    assert shown(url) == text
+    assert display_url(url) == text
 
 
 LISTED = """
@@ -167,8 +176,8 @@ def test_a_file_that_is_not_uvs_is_refused(tmp_path, text):
     assert "s3cret" not in str(error.value)
 
 
-def test_a_file_that_is_named_and_not_there_is_an_error(tmp_path):
-    with pytest.raises(InfrastructureError, match="UV_CONFIG_FILE: there is no"):
+def test_a_configured_file_that_does_not_exist_is_an_error(tmp_path):
+    with pytest.raises(InfrastructureError, match=r"UV_CONFIG_FILE: .* does not exist"):
         uv_file_settings({"UV_CONFIG_FILE": str(tmp_path / "none")})
 
 

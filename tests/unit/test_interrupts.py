@@ -1,4 +1,4 @@
-"""Interrupts: every wait of a command hears of the first one, also one that begins later."""
+"""Interrupts: every wait of a command receives the first one, also a wait that begins later."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ci.run.events import raise_pending
 from ci.run.interrupt import SIGNALS, Interrupts, interrupts
 
 
-def test_every_night_under_way_hears_of_it_once():
-    taken, nights = Interrupts(), [SimpleQueue(), SimpleQueue()]
-    with taken.into(nights[0]), taken.into(nights[1]):
-        taken.take("SIGINT")
-        taken.take("SIGINT")
+def test_every_running_night_receives_it_once():
+    received, nights = Interrupts(), [SimpleQueue(), SimpleQueue()]
+    with received.forward_to(nights[0]), received.forward_to(nights[1]):
+        received.deliver("SIGINT")
+        received.deliver("SIGINT")
     assert [night.qsize() for night in nights] == [1, 1]
     assert str(nights[0].get()) == "interrupted by SIGINT"
 
 
-def test_a_night_that_begins_afterwards_hears_of_it_at_once():
-    taken, night = Interrupts(), SimpleQueue()
-    taken.take("SIGTERM")
-    with taken.into(night):
+def test_a_night_that_begins_afterwards_receives_it_immediately():
+    received, night = Interrupts(), SimpleQueue()
+    received.deliver("SIGTERM")
+    with received.forward_to(night):
         assert isinstance(night.get(), Interrupted)
 
 
-def test_a_night_that_has_ended_is_left_alone():
-    taken, night = Interrupts(), SimpleQueue()
-    with taken.into(night):
+def test_a_night_that_has_ended_does_not_receive_it():
+    received, night = Interrupts(), SimpleQueue()
+    with received.forward_to(night):
         pass
-    taken.take("SIGINT")
+    received.deliver("SIGINT")
     assert night.empty()
 
 
-def test_one_that_came_while_nothing_waited_is_found_behind_other_events():
+def test_an_interrupt_that_arrived_while_nothing_waited_is_found_behind_other_events():
     night: SimpleQueue = SimpleQueue()
     night.put(object())
     raise_pending(night)
@@ -48,23 +48,24 @@ def test_one_that_came_while_nothing_waited_is_found_behind_other_events():
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_signals_are_taken_and_said_twice_at_most(number: signal.Signals):
-    before = {one: signal.getsignal(one) for one in SIGNALS}
-    said: list[str] = []
+def test_signals_are_handled_and_reported_twice_at_most(number: signal.Signals):
+    before = {known: signal.getsignal(known) for known in SIGNALS}
+    messages: list[str] = []
     try:
-        with interrupts(said.append) as taken:
+        with interrupts(messages.append) as received:
             for _ in range(3):
                 os.kill(os.getpid(), number)
-            assert taken.first == number.name
-        assert [one.split(":")[0] for one in said] == [number.name, f"{number.name} again"]
-        assert {signal.getsignal(one) for one in SIGNALS} == {signal.SIG_IGN}
+            assert received.first == number.name
+        reported = [message.split(":")[0] for message in messages]
+        assert reported == [number.name, f"{number.name} again"]
+        assert {signal.getsignal(known) for known in SIGNALS} == {signal.SIG_IGN}
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for known, handler in before.items():
+            signal.signal(known, handler)
 
 
-def test_without_one_the_handlers_are_as_before():
-    before = {one: signal.getsignal(one) for one in SIGNALS}
+def test_without_a_signal_the_handlers_are_restored():
+    before = {known: signal.getsignal(known) for known in SIGNALS}
     with interrupts(lambda _: None):
         pass
-    assert {one: signal.getsignal(one) for one in SIGNALS} == before
+    assert {known: signal.getsignal(known) for known in SIGNALS} == before

@@ -148,15 +148,15 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(("chosen", "options"), CHOICES)
+@pytest.mark.parametrize(("selected", "options"), CHOICES)
 @pytest.mark.parametrize("content", [None, b"# recipe: other\n", WHOLE[:-9].encode(), b"\xff"])
 def test_a_check_names_the_command_that_makes_just_what_is_not_current(
-    folder, chosen, options, content, capsys
+    folder, selected, options, content, capsys
 ):
-    [entry] = entries(*chosen)
+    [entry] = entries(*selected)
     if content is not None:
         entry.path.write_bytes(content)
-    assert lock(*chosen, check=True) == ExitCode.USER
+    assert lock(*selected, check=True) == ExitCode.USER
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith(str(entry.path))
     assert first.endswith(f"`inv versions.lock{options}`")
@@ -293,7 +293,7 @@ def test_the_command_line_of_a_resolution(recipe, source, there, absent):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "names"),
+    ("selected", "names"),
     [
         (("0.32.0", "", "", ""), ["vllm-0.32.0-cpu-x86_64.txt", "vllm-0.32.0-cuda-x86_64.txt"]),
         (("0.18.0", "", "", ""), ["vllm-0.18.0-cuda-x86_64.txt"]),
@@ -303,17 +303,17 @@ def test_the_command_line_of_a_resolution(recipe, source, there, absent):
         (("", "", "lm_eval", "aarch64"), ["lm_eval-aarch64.txt"]),
     ],
 )
-def test_which_locks_are_meant(chosen, names):
-    assert [entry.path.name for entry in entries(*chosen)] == names
+def test_which_locks_are_meant(selected, names):
+    assert [entry.path.name for entry in entries(*selected)] == names
 
 
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
-        (("0.32", "", "", ""), "--version 0.32: known are 0."),
-        (("", "tpu", "", ""), "--device tpu: known are "),
-        (("", "", "aisbnch", ""), "--tool aisbnch: known are aisbench"),
-        (("", "", "", "arm"), "--platform arm: known are x86_64, aarch64"),
+        (("0.32", "", "", ""), "--version 0.32: expected one of 0."),
+        (("", "tpu", "", ""), "--device tpu: expected one of "),
+        (("", "", "aisbnch", ""), "--tool aisbnch: expected one of aisbench"),
+        (("", "", "", "arm"), "--platform arm: expected one of x86_64, aarch64"),
     ],
 )
 def test_an_unknown_choice_is_refused(chosen, expected):

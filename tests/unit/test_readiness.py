@@ -1,34 +1,38 @@
 import pytest
 
-from ci.serve.probe import Seen
+from ci.serve.probe import ProbeResult
 from ci.serve.readiness import Readiness, judge_readiness
 
-HEALTHY = Seen("health", 200)
-ANSWERED = Seen("completion", 200, tokens=3, text=" one two three")
+HEALTHY = ProbeResult("health", 200)
+ANSWERED = ProbeResult("completion", 200, tokens=3, text=" one two three")
 
 
 @pytest.mark.parametrize(
     ("health", "completion", "waiting_for"),
     [
-        (None, None, "health 200 (no answer yet)"),
-        (Seen("health", error="connection refused"), None, "health 200 (connection refused)"),
-        (Seen("health", 503, error="HTTP 503"), None, "health 200 (HTTP 503)"),
+        (None, None, "health 200 (no reply yet)"),
+        (
+            ProbeResult("health", error="connection refused"),
+            None,
+            "health 200 (connection refused)",
+        ),
+        (ProbeResult("health", 503, error="HTTP 503"), None, "health 200 (HTTP 503)"),
         # Health that is lost again outweighs a completion seen before.
-        (Seen("health", 503, error="HTTP 503"), ANSWERED, "health 200 (HTTP 503)"),
-        (HEALTHY, None, "a completion with tokens (no answer yet)"),
+        (ProbeResult("health", 503, error="HTTP 503"), ANSWERED, "health 200 (HTTP 503)"),
+        (HEALTHY, None, "a completion with tokens (no reply yet)"),
         (
             HEALTHY,
-            Seen("completion", error="no answer within 120 s"),
+            ProbeResult("completion", error="no answer within 120 s"),
             "a completion with tokens (no answer within 120 s)",
         ),
         (
             HEALTHY,
-            Seen("completion", 200, text="", error="the answer has no tokens"),
-            "a completion with tokens (the answer has no tokens)",
+            ProbeResult("completion", 200, text="", error="the reply has no tokens"),
+            "a completion with tokens (the reply has no tokens)",
         ),
         (
             HEALTHY,
-            Seen("completion", 404, error="HTTP 404: no such model"),
+            ProbeResult("completion", 404, error="HTTP 404: no such model"),
             "a completion with tokens (HTTP 404: no such model)",
         ),
     ],

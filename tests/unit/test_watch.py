@@ -1,4 +1,4 @@
-"""Waiting for one process: which event ends the wait, and how an end is explained."""
+"""Waiting for a process: which event ends the wait, and how an end is explained."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from ci.agent.process import State
 from ci.errors import ConnectionLost, Interrupted, ProcessDied
-from ci.run.events import await_end, died
+from ci.run.events import await_end, explain_end
 
 
 def ended(name: str, state: State, *log: str) -> SimpleNamespace:
-    """What `await_end` sees of a supervised process that has ended."""
+    """Stand in for a supervised process that has ended, as far as `await_end` reads it."""
     return SimpleNamespace(
         name=name, host="here", state=state, why_lost="", tail=lambda lines: log[-lines:]
     )
@@ -30,13 +30,13 @@ def events(*these: object) -> SimpleQueue:
     return queue
 
 
-def test_its_own_end_ends_the_wait_whatever_the_exit_code():
+def test_the_end_of_the_target_ends_the_wait_whatever_the_exit_code():
     queue = events(TOOL)
     await_end(TOOL, queue, lambda _: None)
     assert queue.empty()
 
 
-def test_the_end_of_another_one_comes_first_even_when_both_have_ended():
+def test_the_end_of_another_process_is_raised_first_even_when_both_have_ended():
     with pytest.raises(ProcessDied) as raised:
         await_end(TOOL, events(SERVER, TOOL), lambda _: None)
     assert raised.value.process == "server-0"
@@ -44,9 +44,9 @@ def test_the_end_of_another_one_comes_first_even_when_both_have_ended():
 
 
 @pytest.mark.parametrize("state", ["lease_expired", "lost", "stopped"])
-def test_an_end_that_is_not_its_own_is_no_end_to_go_on_from(state: str):
+def test_an_abnormal_end_of_the_target_is_an_error(state: str):
     tool = ended("tool", State(state, signal=15))
-    with pytest.raises(ProcessDied, match=r"tool on here: |here: the controller"):
+    with pytest.raises(ProcessDied, match=r"tool on here: |here: no contact"):
         await_end(tool, events(tool), lambda _: None)
 
 
@@ -65,20 +65,22 @@ def test_an_interrupt_ends_the_wait():
     [
         (State("exited", exit_code=1), "too much"),
         (State("lost"), "supervisor is gone"),
-        (State("lease_expired", signal=15), "the controller was silent"),
+        (State("lease_expired", signal=15), "no contact with the controller"),
         (State("deadline", signal=15), "deadline passed"),
-        (State("stopped", signal=15), "stopped it"),
+        (State("stopped", signal=15), "stopped on the host"),
     ],
 )
-def test_an_end_is_explained_by_who_ended_it(state: State, words: str):
-    error = died(ended("server-0", state, "ValueError: too much"))
+def test_an_end_is_explained_by_its_cause(state: State, words: str):
+    error = explain_end(ended("server-0", state, "ValueError: too much"))
     assert words in error.reason
     assert error.tail == ("ValueError: too much",)
 
 
-def test_the_servers_lines_about_our_own_probes_are_left_out_of_the_reason():
+def test_log_lines_of_health_probes_are_not_part_of_the_reason():
     probe = 'INFO: 127.0.0.1:1 - "GET /health HTTP/1.1" 200 OK'
-    error = died(ended("server-0", State("exited", exit_code=1), "ValueError: it", probe, probe))
+    error = explain_end(
+        ended("server-0", State("exited", exit_code=1), "ValueError: it", probe, probe)
+    )
     assert "ValueError: it" in error.reason
     assert error.tail == ("ValueError: it",)
 
@@ -88,23 +90,23 @@ def unreadable(_: int) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("state", "sign", "words"),
+    ("state", "symptom", "words"),
     [
-        (State("lease_expired", signal=15), "", "the controller was silent"),
+        (State("lease_expired", signal=15), "", "no contact with the controller"),
         (State("lost"), "", "supervisor is gone"),
         (State("deadline", signal=15), "", "deadline passed"),
-        (State("stopped", signal=15), "", "stopped it"),
+        (State("stopped", signal=15), "", "stopped on the host"),
         (State("exited", signal=9), "", "killed with SIGKILL"),
         (State("exited", exit_code=137), "", "killed with SIGKILL"),
         (State("exited", exit_code=1), "", "exited (exit 1)"),
-        (State("running"), "its health says 503", "its health says 503"),
+        (State("running"), "its health is 503", "its health is 503"),
     ],
 )
-def test_a_log_that_cannot_be_read_hides_no_explanation(state: State, sign: str, words: str):
+def test_a_log_that_cannot_be_read_hides_no_explanation(state: State, symptom: str, words: str):
     process = SimpleNamespace(
         name="server-0", host="here", state=state, why_lost="", tail=unreadable
     )
-    error = died(process, sign)
+    error = explain_end(process, symptom)
     assert isinstance(error, ProcessDied)
     assert error.process == ("here" if state.state == "lease_expired" else "server-0")
     assert words in error.reason
@@ -116,4 +118,4 @@ def test_a_lost_host_is_the_reason_and_its_log_is_not_waited_for():
     gone = SimpleNamespace(
         name="server-1", host="h2", state=State("lost"), why_lost="it rebooted", tail=None
     )
-    assert str(died(gone)) == "lost h2: it rebooted"
+    assert str(explain_end(gone)) == "lost h2: it rebooted"
