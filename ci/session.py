@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.connected import connected
 from ci.doctor.installed import installed_on
+from ci.errors import InfrastructureError
 from ci.prepare.prepare import prepare
 from ci.record.cause import message_of
 from ci.record.controller import owner
@@ -123,6 +124,11 @@ def serving(request: Request, record: Record, view: View, events: Events) -> Ite
                 )
         if result.refused_archive:
             raise result.refused_archive
+        if keep_s and not result.kept:
+            raise InfrastructureError(
+                "the servers were to keep running and are stopped, as a host could not keep them; "
+                "see the notes, and run again"
+            )
 
 
 def _take_hosts(request: Request, plan: Plan, processes: Processes, record: Record) -> None:

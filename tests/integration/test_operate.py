@@ -134,7 +134,9 @@ def test_servers_that_cannot_be_kept_are_not_said_to_go_on(inv, tmp_path, task):
     ended = inv(*task, "--config", "case.yaml", program=("-c", INV_WITHOUT_KEEP))
     (folder,) = (tmp_path / "runs").iterdir()
     record = json.loads((folder / "run.json").read_text())
-    assert (record["outcome"], record["kept_s"]) == ("pass", 0)
+    assert ended.returncode == 3
+    assert (record["outcome"], record["kept_s"]) == ("unknown", 0)
+    assert "the servers were to keep running and are stopped" in record["cause"]["message"]
     assert "the servers are stopped, not kept: host-b: no answer within 30 s" in ended.stdout
     assert "go on" not in ended.stdout
     assert rows(inv) == []
