@@ -263,7 +263,7 @@ def test_requirements_of_the_image_are_noted():
     assert "# NOTE: the image must have transformers 5.0, vllm-router." in text
     script = {"router": Router(kind="script", script="examples/proxy.py"), "nodes": nodes}
     text = rendered(case.model_copy(update=script), workdir="/vllm-workspace")
-    assert "# NOTE: examples/proxy.py is looked for" in text
+    assert "# NOTE: examples/proxy.py must be in" in text
     assert text.count("workingDir: /vllm-workspace") == 2
 
 
