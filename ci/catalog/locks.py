@@ -174,13 +174,13 @@ def current(stem: str, resolution: str, lock_folders: LockFolders) -> dict[str, 
     Raises:
         UserError: a lock file is invalid.
     """
-    found: dict[str, list[str]] = {}
+    by_machine: dict[str, list[str]] = {}
     for folder, renew in ((lock_folders.project, RENEW), (lock_folders.kept, RENEWED_AT_NIGHT)):
         for machine in MACHINES:
             lock = read(folder / path_of(stem, machine), renew)
-            if lock and lock.packages and lock.recipe == resolution and machine not in found:
-                found[machine] = list(lock.packages)
-    return found
+            if lock and lock.packages and lock.recipe == resolution and machine not in by_machine:
+                by_machine[machine] = list(lock.packages)
+    return by_machine
 
 
 def locked(item: Preparation, packages: Mapping[str, list[str]]) -> Preparation:
