@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# # As uv.lock has them; `nox -s tests -- tests/unit/test_lock.py` compares.
+# # As uv.lock has them; `nox -s tests -- tests/unit/project/test_lock.py` compares.
 # dependencies = ["nox==2026.10.20", "pydantic==2.14.4", "pyyaml==6.0.4", "uv==0.13.9"]
 # ///
 """The project's own checks. Start with `pip install nox && nox -s tests`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-RECIPES = Path(__file__).parents[2] / "ci" / "prepare" / "recipes"
+RECIPES = Path(__file__).parents[3] / "ci" / "prepare" / "recipes"
 CONFIG = {
     "model_type": "llama",
     "dtype": "bfloat16",

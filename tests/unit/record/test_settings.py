@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_report import sample
+from sample_run import sample
 from tool_outputs import job
 
 from ci.catalog.datasets import digest_of as digest_of_dataset
@@ -16,7 +16,7 @@ from ci.record.settings import in_utc, settings_of
 from ci.tools import aisbench, lm_eval, vllm_bench
 from ci.tools.model import Dataset
 
-ARITHMETIC = Path(__file__).parents[2] / "benchmarks" / "arithmetic"
+ARITHMETIC = Path(__file__).parents[3] / "benchmarks" / "arithmetic"
 SAMPLING = {
     ("aisbench", "accuracy"): {"temperature": 0.6, "seed": 7},
     ("aisbench", "performance"): {"temperature": 0.0, "ignore_eos": True, "seed": 7},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 # A lab, a dataset or a LeaderWorkerSet has a name; locks are of all kinds of machine.
 EXCEPTIONS = {"name", ("versions.lock", "device")}
 

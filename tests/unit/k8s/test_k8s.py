@@ -19,7 +19,7 @@ from ci.k8s.document import dump
 from ci.k8s.options import Options, name_of, toleration
 from ci.k8s.render import LAUNCHER, planned, render
 
-CASES = sorted((Path(__file__).parents[2] / "configs" / "cases").glob("*.yaml"))
+CASES = sorted((Path(__file__).parents[3] / "configs" / "cases").glob("*.yaml"))
 CORPUS = os.environ.get("CASE_CORPUS")
 CRD = Path(os.environ.get("LAMPLIGHTER_DATASETS", "nowhere"), "lws", "leaderworkersets.crd.yaml")
 needs_crd = pytest.mark.skipif(

@@ -15,7 +15,7 @@ from ci.inventory.cluster_file import inline, parse
 from ci.inventory.cluster_model import HostEntry, Settings
 from ci.inventory.target import Accelerator, Target
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 WHOLE = """\
 defaults:
   user: tester

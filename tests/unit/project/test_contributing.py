@@ -12,7 +12,7 @@ import pytest
 from ci.case.benchmark import Benchmark
 from ci.tools.model import Dataset, Endpoint, Job, Output
 
-TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text("utf-8")
 GOOD = {"score": 0.5, "answers": [{"id": 1, "ok": True}, {"id": 2, "ok": False}]}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ci.remote.facts import accelerators
 
-SAMPLES = Path(__file__).parent / "npu_smi"  # see ORIGIN.md there
+SAMPLES = Path(__file__).parents[1] / "npu_smi"  # see ORIGIN.md there
 # Written after `nvidia-smi --help-query-gpu` and `--help-query-compute-apps`, not captured.
 GPUS = """\
 0, GPU-aaaa, NVIDIA H100 80GB HBM3, 81559, 72110, 550.54.15

@@ -15,7 +15,7 @@ from ci.catalog import datasets, environments
 from ci.catalog.environments import InstallTarget
 from ci.errors import UserError
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 CONFIGS = PROJECT / "configs"
 VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
 TOOLS = environments.load_tools(CONFIGS / "tools.yaml")

@@ -10,7 +10,7 @@ from ci.vllm.classify import classify
 from ci.vllm.failures import REMOVED_SINCE, RULES
 from ci.vllm.flags import REMOVED
 
-LOGS = Path(__file__).parent / "captured" / "vllm_logs"
+LOGS = Path(__file__).parents[1] / "captured" / "vllm_logs"
 
 CAPTURED = {
     "unknown_flag": (2, "unknown_flag", "does not know --no-such-flag; correct server_cmd"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from junitparser import JUnitXml
-from test_report import sample
+from sample_run import sample
 
 from ci.judge.verdict import NO_BASELINE, Check, combine
 from ci.record.text import next_step

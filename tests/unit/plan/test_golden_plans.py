@@ -2,7 +2,7 @@
 
 Rewrite them after a change that is meant, and read the difference:
 
-    python tests/unit/test_golden_plans.py
+    python tests/unit/plan/test_golden_plans.py
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ci.report.plan.picture import WIDTH
 from ci.report.plan.text import as_text, as_values
 from ci.resolve import Selection, resolve
 
-PROJECT = Path(__file__).resolve().parents[2]
-GOLDENS = Path(__file__).resolve().parent / "goldens"
+PROJECT = Path(__file__).resolve().parents[3]
+GOLDENS = Path(__file__).resolve().parents[1] / "goldens"
 CASES = [case for path in sorted(PROJECT.glob("configs/cases/*.yaml")) for case in load(path)]
 HOSTS = {"host-0": "192.0.2.1", "host-1": "192.0.2.2"}  # for documentation: RFC 5737
 WORKSPACE = "/data/lamplighter"
@@ -67,7 +67,7 @@ def test_the_plan_is_the_golden_one(case, tmp_path):
     difference = "\n".join(difflib.unified_diff(expected.split("\n"), found.split("\n"), n=1))
     if difference:
         message = (
-            f"{golden.name} changed; if that is meant: python tests/unit/{Path(__file__).name}"
+            f"{golden.name} changed; if that is meant: python tests/unit/plan/{Path(__file__).name}"
         )
         pytest.fail(f"{message}\n{difference}")
 

@@ -16,7 +16,7 @@ from ci.errors import ExitCode, UserError
 from ci.prepare.recipes.uv_settings import PackageSource
 from ci.prepare.resolve_packages import argv_of
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
 TOOLS = environments.load_tools(CONFIGS / "tools.yaml")
 ENTRIES = list(entries("", "", "", ""))

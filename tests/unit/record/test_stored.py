@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from test_report import check, sample
+from sample_run import check, sample
 
 from ci.errors import UserError
 from ci.paths import PROJECT
@@ -15,7 +15,7 @@ from ci.record.stored import FILE, as_run, as_text, read_run
 from ci.reference.run_schema import run_schema
 from ci.report.reports import RENDERERS
 
-VERSION_1 = (Path(__file__).parent / "captured/records/version-1.json").read_text("utf-8")
+VERSION_1 = (Path(__file__).parents[1] / "captured/records/version-1.json").read_text("utf-8")
 EVALUATION = {
     "benchmark": "words",
     "tool": "aisbench",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "benchmarks/arithmetic/test.jsonl"
+FILE = Path(__file__).parents[3] / "benchmarks/arithmetic/test.jsonl"
 ROWS = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
 STEP = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 DO = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
