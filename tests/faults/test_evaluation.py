@@ -38,6 +38,6 @@ def test_the_leaders_disk_fills(stage: Stage):
     stage.pid_in(stage.head, "ais_bench")
     faults.fill_disk(stage.lab, stage.head)
     night.finish()
-    night.assert_unknown(f"{stage.head}: its disk is full", "make room")
+    night.assert_unknown(f"{stage.head}: its disk is full", "free some space")
     assert (night.folder / "logs" / stage.head / "acc.log").exists()
     stage.await_nothing_left()

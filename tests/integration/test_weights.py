@@ -91,7 +91,7 @@ def test_every_host_gets_every_file_once(lab, agents, model):
         assert_there(lab, host)
     assert {report.host for report in reports if report.done == report.total} == set(agents)
     again = sync(agents, model, TARGET)
-    assert [(one.copied, one.skipped, one.sent) for one in again.values()] == [
+    assert [(host.copied, host.skipped, host.sent) for host in again.values()] == [
         ([], sorted(FILES), 0)
     ] * 2
     assert exit_code(again) == ExitCode.PASS
@@ -139,14 +139,14 @@ def test_a_part_of_an_earlier_sync_is_used_if_it_is_right(lab, agents, model, ha
 
 
 @as_root
-def test_what_fails_on_one_host_is_said_and_stops_no_other(lab, agents, model):
+def test_an_error_on_one_host_is_reported_and_stops_no_other(lab, agents, model):
     full, fine = agents
     faults.fill_disk(lab, full)
     try:
         outcomes = sync({**agents, "gone": ConnectionLost("gone: it is down")}, model, TARGET)
     finally:
         faults.free_disk(lab, full)
-    assert "are free on the file system of" in outcomes[full].failed
+    assert "of free space on the file system of" in outcomes[full].failed
     assert outcomes["gone"].failed == "gone: it is down"
     assert outcomes[fine].failed == ""
     assert_there(lab, fine)
