@@ -34,6 +34,7 @@ from ci.prepare import resolve_packages
 from ci.prepare.prepare import prepare
 from ci.record.record import Record, start
 from ci.report.console import Plain
+from ci.report.reports import write_reports
 from ci.report.screen import Steadfast
 from ci.run.preflight import require_alike
 from ci.run.processes import Processes
@@ -82,7 +83,14 @@ class Night:
 def night(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Night]:
     shown = StringIO()
     view = Plain(Steadfast(shown))
-    record = start(tmp_path / "runs", view, case="toy", config="toy.yaml", argv=["inv", "nightly"])
+    record = start(
+        tmp_path / "runs",
+        view,
+        write_reports,
+        case="toy",
+        config="toy.yaml",
+        argv=["inv", "nightly"],
+    )
     made = Processes(record.id, "tester", agents, SimpleQueue(), view)
     yield Night(made, record, shown)
     until(lambda: not made.survivors()[1])  # a host whose sshd was restarted is back
@@ -221,7 +229,7 @@ def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path
     monkeypatch.setattr(resolve_packages, "index_settings", lambda: {"PIP_NO_INDEX": "1"})
     items = items_for(night.processes.agents, ["tiny"], WORKS, str(tmp_path / "locks" / "toy"))
     prepare(items, night.processes, night.record)
-    assert "each host resolves its packages by itself" in night.shown.getvalue()
+    assert "each host resolves its packages itself" in night.shown.getvalue()
     assert not (tmp_path / "locks").exists()
     assert len(lists_of(night)) == 2
 
