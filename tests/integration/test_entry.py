@@ -23,7 +23,7 @@ MISTAKES = {
     "no group to list": (("--list", "nope"), ["'nope'", "inv --list"]),
     "an empty value": (("nightly", "--config", "local", "--runs", ""), ["--runs", "empty value"]),
     "an empty list's item": (("k8s.render", "--host-path", ""), ["--host-path", "empty value"]),
-    "a lab without a name": (("lab.down", "--name", "../x"), ["'../x'", "a lab's name"]),
+    "a lab without a name": (("lab.down", "--name", "../x"), ["'../x'", "expected a lab name"]),
     "a folder for a case": (("plan", "--config", "/tmp"), ["/tmp: is a folder"]),
     "a folder for a cluster": (
         ("plan", "--config", "local", "--cluster", "/tmp"),
@@ -156,7 +156,7 @@ def test_closed_output_is_no_fault(words: str):
 UNREADABLE = {
     "a case": ("plan --config {0}/file.yaml", "file.yaml: cannot be read: Permission denied"),
     "a cluster": ("plan --config local --cluster {0}/file.yaml", "file.yaml: cannot be read: Perm"),
-    "a folder of cases": ("check -- {0}/folder", "folder: may not be read by this user"),
+    "a folder of cases": ("check -- {0}/folder", "folder: this user may not read it"),
     "weights": ("weights.sync --config local.yaml --source {0}/folder", "folder: not readable"),
     "a part of the weights": (
         "weights.sync --config local.yaml --source {0}/w",

@@ -106,7 +106,7 @@ def test_a_lock_is_installed_as_it_is(tmp_path, host):
     lock = {os.uname().machine: ["tiny==1.1"], "another": ["tiny==9.9"]}
     made = run(spec_of(tmp_path, packages=["tiny"], locks=lock), host)
     assert made.returncode == 0, made.stdout + made.stderr
-    assert "installing 1 packages of its lock" in made.stdout
+    assert "installing 1 packages from its lock" in made.stdout
     assert {"tiny==1.1", "other==1.0+cpu"} == set(stamp(tmp_path)["packages"])
     assert stamp(tmp_path)["locked"] is True
 
@@ -153,7 +153,7 @@ def test_pips_own_setting_reaches_uv(tmp_path, host, wheels):
         ({"verify": ["python", "-c", "import nothing_of_this_name"]}, ["nothing_of_this_name"]),
     ],
 )
-def test_a_failure_says_why_and_leaves_no_stamp(tmp_path, host, change, expected):
+def test_a_failure_has_a_reason_and_leaves_no_stamp(tmp_path, host, change, expected):
     failed = run(spec_of(tmp_path, **change), host)
     assert failed.returncode == 1
     for words in expected:
@@ -200,7 +200,7 @@ def program(path, script):
     return str(path)
 
 
-def test_one_that_was_cut_short_is_made_anew(tmp_path, host):
+def test_an_interrupted_environment_is_made_again(tmp_path, host):
     started = tmp_path / "started"
     stuck = ["python", "-c", f"import time; open({str(started)!r}, 'w'); time.sleep({WAIT_S})"]
     process = subprocess.Popen(

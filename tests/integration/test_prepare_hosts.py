@@ -234,7 +234,7 @@ def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path
     monkeypatch.setattr(resolve_packages, "index_settings", lambda: {"PIP_NO_INDEX": "1"})
     items = items_for(night.processes.agents, ["tiny"], WORKS, str(tmp_path / "locks" / "toy"))
     prepare(items, night.processes, night.record)
-    assert "each host resolves its packages by itself" in night.shown.getvalue()
+    assert "each host resolves its packages itself" in night.shown.getvalue()
     assert not (tmp_path / "locks").exists()
     assert len(lists_of(night)) == 2
 
