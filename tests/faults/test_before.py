@@ -62,7 +62,7 @@ def test_port_taken_by_a_foreign_process(stage: Stage):
     inside.run_in(stage.lab, stage.head, ["sh", "-c", f"setsid {foreign} >/dev/null 2>&1 &"])
     until(lambda: PORT in inside.ports(stage.lab, stage.head))
     night = stage.night(stage.case())
-    night.assert_unknown(f"{stage.head}: ", f"port {PORT}", "of root", foreign, "stop it")
+    night.assert_unknown(f"{stage.head}: ", f"port {PORT}", "of root", foreign, "stop that process")
     os.kill(stage.pid_in(stage.head, foreign), signal.SIGKILL)  # it has not been touched
     stage.await_nothing_left()
 

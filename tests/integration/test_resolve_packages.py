@@ -149,7 +149,7 @@ def test_locks_are_made_where_they_are_missing_or_stale_and_renewed_when_asked_f
     assert lock(check=True) == 2
     assert lock() == 3  # nothing resolves u, and that keeps no other from being made
     assert names(configs) == ["t-x86_64.txt", "vllm-1.0-cpu-x86_64.txt"]
-    assert "not resolved: u; is the package index reachable" in capsys.readouterr().out
+    assert "not resolved: u; check that the package index can be reached" in capsys.readouterr().out
     path = configs / "locks" / "vllm-1.0-cpu-x86_64.txt"
     assert "base==2.0" in path.read_text("utf-8")
     (configs / "tools.yaml").write_text(TOOLS.partition(", u:")[0] + "}", "utf-8")
