@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from inspect import getdoc
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from ci.inventory.target import Accelerator, Target
+from ci.judge.verdict import Check
 from ci.record.model import Run
+from ci.tools.model import Measurement
 
 
 def run_schema() -> dict[str, Any]:
     """Make the JSON Schema of run.json."""
     made = Run.model_json_schema(mode="serialization")
+    # Only newer versions of pydantic write these two of a dataclass, which is not a model.
+    for model in (Accelerator, Check, Measurement, Target):
+        written = {"additionalProperties": False, "description": getdoc(model)}
+        definition = made["$defs"][model.__name__] | written
+        made["$defs"][model.__name__] = dict(sorted(definition.items()))
     return {"$schema": GenerateJsonSchema.schema_dialect, **_described(made)}
 
 
