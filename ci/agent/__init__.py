@@ -1,1 +1,4 @@
-"""The controller's end of a host: requests, processes, what travels there."""
+"""The controller's side of a host: requests, supervised processes, files, reconnects.
+
+Uses connections of `ci.connect`; touches a host only through its agent.
+"""

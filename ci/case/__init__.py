@@ -1,1 +1,4 @@
-"""Read case files: YAML → Case."""
+"""Read case files: YAML → Case.
+
+Reads the named file alone; contacts no host and probes nothing.
+"""

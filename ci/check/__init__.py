@@ -1,1 +1,4 @@
-"""Check case files as a linter does. Reads files; connects to no host."""
+"""Check case files as a linter does.
+
+Reads case files and configs; contacts no host.
+"""

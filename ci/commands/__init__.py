@@ -1,1 +1,4 @@
-"""One file per command of an operator."""
+"""One file per command of the operator.
+
+Prints, and returns exit codes; may use every other room.
+"""

@@ -1,1 +1,4 @@
-"""Connections to hosts: SSH and local ones, their keys, and what is asked of many at once."""
+"""Connections to hosts: SSH and local, their keys, archives from them, and fan-out.
+
+Opens sockets and starts ssh; knows nothing of what runs on a host.
+"""

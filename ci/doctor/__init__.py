@@ -1,1 +1,4 @@
-"""Examine hosts before a night: gather facts, compare them with the plan, suggest what to do."""
+"""Examine hosts before a night: gather facts, compare them with the plan, advise.
+
+Asks agents; changes nothing on a host.
+"""

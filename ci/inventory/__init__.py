@@ -1,1 +1,4 @@
-"""Find hosts: from cluster files, the case, or this machine. Connects to none."""
+"""Find hosts: from cluster files, the case, or this machine.
+
+Reads cluster files and this machine's devices; connects to no host.
+"""

@@ -1,1 +1,4 @@
-"""Figures × thresholds → Verdict. Pure: no host, clock or disk."""
+"""Figures × thresholds → Verdict.
+
+Pure: no host, clock or disk.
+"""

@@ -1,1 +1,4 @@
-"""Case + host facts → Plan: pure."""
+"""Case + host facts → Plan.
+
+Pure: values in, values out.
+"""

@@ -1,1 +1,4 @@
-"""The run on disk: its steps, its figures, what is redacted."""
+"""The run on disk: its model, steps, figures and redaction.
+
+Writes below the folder of its run alone.
+"""

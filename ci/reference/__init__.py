@@ -1,1 +1,4 @@
-"""The case format as its models have it → a JSON Schema and a page to read."""
+"""The models of case files and records → JSON Schemas and a page to read.
+
+Pure; `python -m ci.reference` writes the files.
+"""

@@ -1,1 +1,4 @@
-"""What travels to a host: standard library, Python 3.8; imported there by the same names."""
+"""The code that is sent to hosts: standard library, Python 3.8, the same names there.
+
+Touches the host that it runs on; imports no other room.
+"""

@@ -1,1 +1,4 @@
-"""The processes of a run: events, interrupts, checks before it, and handing the hosts back."""
+"""The processes of a run: leases, events, interrupts, preflight, logs, hand-back.
+
+Touches hosts through agents, and only what its run has started there.
+"""

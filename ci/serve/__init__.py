@@ -1,1 +1,4 @@
-"""Start servers, await readiness, watch them. Asks hosts through agents and processes alone."""
+"""Start servers in order, await readiness, watch them, run the smoke test.
+
+Asks hosts through agents and processes alone.
+"""

@@ -1,1 +1,4 @@
-"""Build the command lines of evaluation tools, and parse their output. Pure."""
+"""Build the command lines of evaluation tools, and parse their output.
+
+Pure: starts nothing, opens nothing.
+"""

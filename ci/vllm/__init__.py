@@ -1,1 +1,4 @@
-"""Interpret vLLM's command line, ports, versions, metrics and logs. Pure."""
+"""Interpret vLLM's command line, devices, ports, versions, metrics and logs.
+
+Pure: values in, values out.
+"""

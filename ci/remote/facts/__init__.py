@@ -1,1 +1,4 @@
-"""What a host is and has: network, ports, accelerators, software, weights. Changes nothing."""
+"""Facts of a host: network, ports, accelerators, software, weights.
+
+Reads the host; changes nothing.
+"""

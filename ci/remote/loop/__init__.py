@@ -1,1 +1,4 @@
-"""The agent itself: one loop that reads requests, works on them, and answers."""
+"""The agent: one loop that reads requests, runs them, and sends replies.
+
+Owns the connection's streams; starts supervisors and threads.
+"""

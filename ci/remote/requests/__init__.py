@@ -1,1 +1,4 @@
-"""What an agent does when asked: files, HTTP, connections to other hosts."""
+"""Requests of the controller: files, HTTP, connections to other hosts.
+
+Writes only the paths that a request names.
+"""
