@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from invoke import Collection
@@ -35,7 +36,7 @@ def nightly(given: flags.Nightly) -> ExitCode:
     """
     from ci.commands.nightly import nightly
 
-    return nightly(given.options(), given.manner(keep=given.keep))
+    return nightly(given.request())
 
 
 @command(flags.Up)
@@ -46,7 +47,7 @@ def up(given: flags.Up) -> ExitCode:
     """
     from ci.commands.nightly import nightly
 
-    return nightly(given.options(), given.manner(keep=True), measure=False)
+    return nightly(replace(given.request(), keep=True, measure=False))
 
 
 @command(flags.Down)
@@ -60,7 +61,7 @@ def down(given: flags.Down) -> ExitCode:
     """
     from ci.commands.runs import down
 
-    return down(given.options(), given.runs, given.run, all_mine=given.all_mine)
+    return down(given.request(), given.run, all_mine=given.all_mine)
 
 
 @command(flags.Status)
@@ -72,7 +73,7 @@ def status(given: flags.Status) -> ExitCode:
     """
     from ci.commands.runs import status
 
-    return status(given.options(), given.runs, as_json=given.json)
+    return status(given.request(), as_json=given.json)
 
 
 @command(flags.Logs)
@@ -80,7 +81,7 @@ def logs(given: flags.Logs) -> ExitCode:
     """Print a run's logs, from its hosts if it is still there, else from its record."""
     from ci.commands.runs import logs
 
-    return logs(given.options(), given.runs, given.run, given.host, follow=given.follow)
+    return logs(given.request(), given.run, given.host, follow=given.follow)
 
 
 @command(flags.Report)
@@ -107,7 +108,7 @@ def doctor(given: flags.Doctor) -> ExitCode:
     """
     from ci.commands.doctor import doctor
 
-    return doctor(given.options(), as_json=given.json)
+    return doctor(given.request(), as_json=given.json)
 
 
 @command(flags.Plan)
@@ -118,7 +119,7 @@ def plan(given: flags.Plan) -> str:
     """
     from ci.commands.nightly import describe
 
-    return describe(given.options(), given.host, as_json=given.json)
+    return describe(given.request(), given.host, as_json=given.json)
 
 
 @command(flags.Check)
@@ -154,7 +155,7 @@ def trust(given: flags.Trust) -> ExitCode:
     """
     from ci.commands.hosts_trust import trust
 
-    return trust(given.options(), yes=given.yes)
+    return trust(given.request(), yes=given.yes)
 
 
 @command(flags.Sync)
@@ -162,7 +163,7 @@ def sync(given: flags.Sync) -> ExitCode:
     """Copy a model's folder to every host; resumes interrupted copies and verifies every file."""
     from ci.commands.weights_sync import sync
 
-    return sync(given.options(), given.source, given.target)
+    return sync(given.request(), given.source, given.target)
 
 
 @command(flags.LabUp, name="up")

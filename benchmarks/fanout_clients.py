@@ -32,6 +32,7 @@ KEX, CIPHER = "curve25519-sha256", "aes128-gcm@openssh.com"
 
 def ours(task: dict[str, Any]) -> Work:
     """This project: one agent per host, facts and file in one round."""
+    from ci.agent import facts_shape  # noqa: F401, PLC0415 - pydantic: untimed, as imports of others
     from ci.agent.ask_all import call_all, gather  # noqa: PLC0415 - only for this contender
     from ci.agent.connected import connected  # noqa: PLC0415
     from ci.connect import ssh  # noqa: F401, PLC0415 - Fabric, imported untimed as for the others

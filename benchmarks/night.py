@@ -66,8 +66,10 @@ def crashes(times: int) -> Iterator[str]:
     seen: list[float] = []
     with tempfile.TemporaryDirectory() as workspace, closing(here(workspace)) as agent:
         for number in range(times):
-            ended: queue.SimpleQueue[process.Supervised] = queue.SimpleQueue()
-            spec = process.Spec(run="bench", process=f"sleep-{number}", argv=("sleep", "600"))
+            ended: queue.SimpleQueue[process.RemoteProcess] = queue.SimpleQueue()
+            spec = process.ProcessSpec(
+                run="bench", process=f"sleep-{number}", argv=("sleep", "600")
+            )
             victim = process.start(agent, spec, ended.put)
             began = time.perf_counter()
             os.kill(int(victim.state.pid or 0), signal.SIGKILL)

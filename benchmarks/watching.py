@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ci.agent import process
 from ci.agent.connected import connected
-from ci.agent.process import Launch, Spec, Supervised
+from ci.agent.process import LaunchRequest, ProcessSpec, RemoteProcess
 from ci.commands.logs import follow_logs
 from ci.commands.overview import RunProcess
 from ci.inventory.cluster_file import load
@@ -64,7 +64,7 @@ def bring_up(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, floa
     take_leases(processes)
     yield f"leases of {len(hosts)} hosts taken", time.perf_counter() - began, "s"
     began = time.perf_counter()
-    processes.launch_all([Launch(host, "idle", ("sleep", "infinity")) for host in hosts])
+    processes.launch_all([LaunchRequest(host, "idle", ("sleep", "infinity")) for host in hosts])
     yield f"{len(hosts)} processes started", time.perf_counter() - began, "s"
 
 
@@ -93,7 +93,7 @@ def ends(processes: Processes, lab: labs.Lab, times: int) -> Iterator[tuple[str,
     yield "end known after, at most", 1000 * max(delays), "ms"
 
 
-def outside(lab: labs.Lab, victim: Supervised) -> int:
+def outside(lab: labs.Lab, victim: RemoteProcess) -> int:
     """Return the pid on this machine of a lab host's process."""
     candidates = processes_on(lab, victim.host)
     return next(item.pid for item in candidates if item.pid_there == victim.state.pid)
@@ -118,7 +118,7 @@ def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, floa
     """Start and stop processes that ignore TERM."""
     take_leases(processes)
     for host in hosts:
-        spec = Spec(run=RUN, process="stubborn", argv=STUBBORN, grace_s=GRACE_S)
+        spec = ProcessSpec(run=RUN, process="stubborn", argv=STUBBORN, grace_s=GRACE_S)
         agent = processes.agents[host]
         processes.started.append(process.start(agent, spec, processes.events.put))
     yield from stopping(processes, f"that ignore TERM (grace {GRACE_S:g} s)")
@@ -129,7 +129,7 @@ def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str
     hosts = list(processes.agents)[:LOGGING_HOSTS]
     rate = LOG_MB_PER_S * 1_000_000 // len(hosts)
     argv = ("python3", "-ISB", "-c", WRITER, str(rate))
-    processes.launch_all([Launch(host, "writer", argv) for host in hosts])
+    processes.launch_all([LaunchRequest(host, "writer", argv) for host in hosts])
     rows = [row(item) for item in processes.started]
     taken, over = [0], threading.Event()
 
@@ -153,7 +153,7 @@ def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str
     yield "following them, of a core", 100 * cpu_s / took, "%"
 
 
-def row(item: Supervised) -> RunProcess:
+def row(item: RemoteProcess) -> RunProcess:
     """Return a process in the form in which `inv logs` reads it."""
     pid = item.state.pid
     return RunProcess(item.host, RUN, item.name, "", "running", True, "", pid, item.folder)  # noqa: FBT003
@@ -172,7 +172,9 @@ def figures(
         yield from idle(hosts, arguments.idle_s)
         yield from ends(processes, lab, arguments.times)
         missing = [item.host for item in processes.started if not item.alive]
-        processes.launch_all([Launch(host, "again", ("sleep", "infinity")) for host in missing])
+        processes.launch_all(
+            [LaunchRequest(host, "again", ("sleep", "infinity")) for host in missing]
+        )
         yield from stopping(processes, "processes")
         yield from stubborn(processes, hosts)
         yield from logs(processes, arguments.logs_s)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from ci.agent.process import Launch, tail_of
+from ci.agent.process import LaunchRequest, tail_of
 from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci.agent.client import Agent
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.plan.model import Evaluation, Plan
     from ci.record.record import Record
     from ci.run.processes import Processes
@@ -68,7 +68,7 @@ def evaluate(
             agent.write(f"{job.work}/{name}", text.encode())
         try:
             ended = processes.run_to_end(
-                Launch(
+                LaunchRequest(
                     evaluation.host,
                     evaluation.process,
                     command.argv,
@@ -116,7 +116,7 @@ def with_problems(result: Result, *problems: str) -> Result:
     return replace(result, problems=(*filter(None, problems), *result.problems))
 
 
-def _read(tool: Tool, job: Job, ended: Supervised, raw: Path) -> Result:
+def _read(tool: Tool, job: Job, ended: RemoteProcess, raw: Path) -> Result:
     if ended.state.state == "deadline":
         tool_on_host = f"{job.benchmark.tool} on {ended.host}"
         late = f"{tool_on_host} did not finish within {job.benchmark.deadline_s:g} s"

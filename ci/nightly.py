@@ -18,21 +18,24 @@ if TYPE_CHECKING:
     from ci.judge.verdict import Check
     from ci.record.record import Record
     from ci.record.view import View
+    from ci.resolve import Request, ResolvedCase
     from ci.run.events import Events
     from ci.run.interrupt import Interrupts
-    from ci.session import Request
     from ci.tools.model import Result
 
 SMOKE_TIMEOUT_S = 60.0
 
 
-def run_night(request: Request, record: Record, view: View, interrupts: Interrupts) -> ExitCode:
+def run_night(
+    request: Request, resolved: ResolvedCase, record: Record, view: View, interrupts: Interrupts
+) -> ExitCode:
     """Bring the case up, run a smoke test, measure, hand the hosts back, and judge.
 
     Never raises: an error becomes the record's cause, and the outcome is unknown.
 
     Args:
-        request: the case to serve, and how.
+        request: how to run the night.
+        resolved: the case to serve and measure, and its hosts.
         record: the run on disk; completed in every case.
         view: shows progress and the verdict.
         interrupts: signals; they end the current wait.
@@ -45,7 +48,10 @@ def run_night(request: Request, record: Record, view: View, interrupts: Interrup
     error: BaseException | None = None
     events: Events = SimpleQueue()
     try:
-        with interrupts.forward_to(events), serving(request, record, view, events) as served:
+        with (
+            interrupts.forward_to(events),
+            serving(request, resolved, record, view, events) as served,
+        ):
             plan = served.plan
             with record.step("prove that it answers"):
                 smoke_checks = served.processes.run_locally(
@@ -63,12 +69,12 @@ def run_night(request: Request, record: Record, view: View, interrupts: Interrup
         error = raised
     cause = message_of(error) if error else ""
     verdict = judge(
-        request.case.benchmarks,
+        resolved.case.benchmarks,
         results,
         cause=cause,
         extra=smoke_checks,
         # Without benchmarks, as in `inv up`, there is nothing to compare.
-        comparisons=request.case.comparisons if request.case.benchmarks else (),
+        comparisons=resolved.case.comparisons if resolved.case.benchmarks else (),
     )
     code = record.finish(verdict, error)
     view.table(verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -31,17 +32,20 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan, Preparation
 
 FACTS_S = 30.0
+KEEP_S = 12 * 3600.0
 
 
 __all__ = [
     "CASES",
     "CONFIGS",
-    "Selection",
+    "Request",
+    "ResolvedCase",
     "device_of",
     "lock_folders_of",
     "plan_on_hosts",
     "require_datasets",
     "resolve",
+    "resolve_case",
     "targets_for",
     "with_addresses",
     "workspace_of",
@@ -49,8 +53,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The operator's selection of a case, hosts, vLLM and workspace.
+class Request:
+    """What an operator asks of a command, with the names of its flags.
 
     Attributes:
         config: the case: `FILE`, or `FILE#NAME` for a file with several cases.
@@ -62,32 +66,77 @@ class Selection:
         workspace: folder on every host. Empty to use the cluster file's, else
             `~/.cache/lamplighter`; on this machine $LAMPLIGHTER_WORKSPACE, else the user's cache
             folder.
+        runs: the folder of all runs.
+        argv: the command line, for the record.
+        skip_doctor: do not examine the hosts first.
+        wait: queue for hosts that another run holds.
+        keep: leave the servers running afterwards, for KEEP_S.
+        measure: run the benchmarks.
     """
 
-    config: str
+    config: str = ""
     local: bool = False
     vllm: str = ""
     device: str = ""
     workspace: str = ""
     cluster: str = ""
+    runs: str = "runs"
+    argv: tuple[str, ...] = ()
+    skip_doctor: bool = False
+    wait: bool = False
+    keep: bool = False
+    measure: bool = True
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds to queue for hosts that another run holds."""
+        return math.inf if self.wait else 0
+
+    @property
+    def keep_s(self) -> float:
+        """Seconds that the servers keep running afterwards; 0 stops them."""
+        return KEEP_S if self.keep else 0
 
 
-def resolve(case: Case, selection: Selection) -> PlanInputs:
+@dataclass(frozen=True)
+class ResolvedCase:
+    """A case with all that is known about it without contacting a host.
+
+    Attributes:
+        case: what to serve and measure.
+        inputs: the hosts and their files, as far as known.
+        plan: the plan on paper; addresses and folders of hosts may be missing.
+    """
+
+    case: Case
+    inputs: PlanInputs
+    plan: Plan
+
+
+def resolve_case(case: Case, request: Request) -> ResolvedCase:
+    """Resolve a case and plan it on paper; contacts no host.
+
+    Raises:
+        UserError: the hosts do not fit the case, or no version fits the hosts.
+    """
+    inputs = resolve(case, request)
+    return ResolvedCase(case, inputs, build(case, inputs))
+
+
+def resolve(case: Case, request: Request) -> PlanInputs:
     """Gather the inputs of a plan; contacts no host, starts and changes nothing.
 
     Raises:
         UserError: the hosts do not fit the case, or no version fits the hosts.
     """
-    targets = targets_for(case, selection)
+    targets = targets_for(case, request)
     local = all(target.is_local for target in targets)
     hosts = tuple(
         configured_host(target, target.workspace or "", alone=local) for target in targets
     )
-    lock_folders = lock_folders_of(selection.workspace)
+    lock_folders = lock_folders_of(request.workspace)
     install_targets = {target.name: _install_target(target, lock_folders) for target in targets}
-    serving = _serving(
-        case, selection, {target.name: target for target in targets}, install_targets
-    )
+    serving = _serving(case, request, {target.name: target for target in targets}, install_targets)
     with_api = [node.host for node in case.nodes if not node.headless]
     leader = targets[case.router.host if case.router else (with_api or [0])[0]].name
     needed = {TOOLS[item.tool].ENVIRONMENT for item in case.benchmarks}
@@ -103,12 +152,12 @@ def resolve(case: Case, selection: Selection) -> PlanInputs:
             for name in sorted(needed - {"vllm"})
         },
         model=_model(case, serving),
-        datasets=_datasets(case, workspace_of(selection.workspace)),
+        datasets=_datasets(case, workspace_of(request.workspace)),
         local=local,
     )
 
 
-def targets_for(case: Case, selection: Selection) -> tuple[Target, ...]:
+def targets_for(case: Case, request: Request) -> tuple[Target, ...]:
     """Choose the host of each node; connects to none.
 
     Raises:
@@ -116,11 +165,11 @@ def targets_for(case: Case, selection: Selection) -> tuple[Target, ...]:
         CaseError: the cluster file is not valid.
     """
     return assign_hosts(
-        case, local=selection.local, cluster=selection.cluster, workspace=selection.workspace
+        case, local=request.local, cluster=request.cluster, workspace=request.workspace
     )
 
 
-def plan_on_hosts(case: Case, inputs: PlanInputs, agents: Mapping[str, Agent]) -> Plan:
+def plan_on_hosts(resolved: ResolvedCase, agents: Mapping[str, Agent]) -> Plan:
     """Plan a night on connected hosts, with their addresses, interfaces and folders.
 
     Raises:
@@ -131,9 +180,8 @@ def plan_on_hosts(case: Case, inputs: PlanInputs, agents: Mapping[str, Agent]) -
     from ci.connect.fan_out import all_of  # noqa: PLC0415
 
     answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))
-    return build(
-        case, with_addresses(inputs, {host: answer.value for host, answer in answers.items()})
-    )
+    facts = {host: answer.value for host, answer in answers.items()}
+    return build(resolved.case, with_addresses(resolved.inputs, facts))
 
 
 def _install_target(target: Target, lock_folders: LockFolders) -> environments.InstallTarget:
@@ -143,11 +191,11 @@ def _install_target(target: Target, lock_folders: LockFolders) -> environments.I
 
 def _serving(
     case: Case,
-    selection: Selection,
+    request: Request,
     targets: Mapping[str, Target],
     install_targets: Mapping[str, environments.InstallTarget],
 ) -> dict[str, Preparation]:
-    version = selection.vllm or case.vllm
+    version = request.vllm or case.vllm
     if not version:
         return {}
     versions = environments.load_versions(CONFIGS / "versions.yaml")
@@ -155,7 +203,7 @@ def _serving(
         name: environments.serving(
             versions,
             version,
-            _device(case, selection, targets[name]),
+            _device(case, request, targets[name]),
             install_targets[name],
             case.special_dependencies,
         )
@@ -163,9 +211,9 @@ def _serving(
     }
 
 
-def _device(case: Case, selection: Selection, target: Target) -> Device:
+def _device(case: Case, request: Request, target: Target) -> Device:
     configured = target.accelerator.kind if target.accelerator else ""
-    chosen = selection.device or case.device or configured
+    chosen = request.device or case.device or configured
     if not chosen and not target.is_local:
         raise UserError(
             f"{case.path}: cannot choose the vLLM of {target.name}: its kind of device is unknown; "
@@ -191,13 +239,13 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
     return {host: model for host, model in prepared.items() if model}
 
 
-def require_datasets(case: Case, selection: Selection) -> None:
+def require_datasets(case: Case, request: Request) -> None:
     """Check that the datasets of all benchmarks are on this machine.
 
     Raises:
         UserError: a dataset is missing; the message explains how to get it.
     """
-    roots = _roots(workspace_of(selection.workspace))
+    roots = _roots(workspace_of(request.workspace))
     for item in case.benchmarks:
         try:
             datasets.find(item.dataset_path, roots)

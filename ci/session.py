@@ -26,37 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ci.agent.client import Agent
-    from ci.agent.process import Supervised
-    from ci.case.model import Case
-    from ci.plan.inputs import PlanInputs
+    from ci.agent.process import RemoteProcess
     from ci.plan.model import Plan
     from ci.record.record import Record
     from ci.record.view import View
+    from ci.resolve import Request, ResolvedCase
     from ci.run.events import Events
     from ci.serve.probe import Ask
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request to run a night.
-
-    Attributes:
-        case: the case to serve and measure.
-        site: the hosts and their files, as far as known without contacting a host.
-        paper: the plan, as far as it can be made without contacting a host.
-        device: the kind of accelerator that the operator chose; empty takes the case's.
-        doctor: whether to examine the hosts first.
-        wait_s: seconds to queue for hosts that another run holds.
-        keep_s: seconds that the servers keep running afterwards; 0 stops them.
-    """
-
-    case: Case
-    site: PlanInputs
-    paper: Plan
-    device: str = ""
-    doctor: bool = True
-    wait_s: float = 0
-    keep_s: float = 0
 
 
 @dataclass(frozen=True)
@@ -72,19 +48,22 @@ class Served:
 
     plan: Plan
     processes: Processes
-    servers: Sequence[Supervised]
+    servers: Sequence[RemoteProcess]
     ask: Ask
 
 
 @contextmanager
-def serving(request: Request, record: Record, view: View, events: Events) -> Iterator[Served]:
+def serving(
+    request: Request, resolved: ResolvedCase, record: Record, view: View, events: Events
+) -> Iterator[Served]:
     """Bring a case up; hand the hosts back on exit, also after an error.
 
     An error from inside is noted and raised again. Problems while handing the hosts back are noted
     and never replace it.
 
     Args:
-        request: the case to serve, and how.
+        request: how to serve.
+        resolved: the case to serve, and its hosts.
         record: receives every step.
         view: shows the pending condition.
         events: the queue that every wait reads; an interrupt may be put into it at any time.
@@ -99,11 +78,11 @@ def serving(request: Request, record: Record, view: View, events: Events) -> Ite
     with ExitStack() as connections:
         try:
             with record.step("connect to the hosts"):
-                hosts = connected(request.site.targets, record.note)
+                hosts = connected(resolved.inputs.targets, record.note)
                 agents.update(connections.enter_context(hosts))
-                plan = plan_on_hosts(request.case, request.site, agents)
+                plan = plan_on_hosts(resolved, agents)
                 record.write_plan(plan)
-            _take_hosts(request, plan, processes, record)
+            _take_hosts(request, resolved, plan, processes, record)
             _prepare_hosts(request, plan, processes, record)
             with record.step("start the servers and await their first token", "server"):
                 servers = bring_up(plan, processes)
@@ -131,12 +110,14 @@ def serving(request: Request, record: Record, view: View, events: Events) -> Ite
             )
 
 
-def _take_hosts(request: Request, plan: Plan, processes: Processes, record: Record) -> None:
+def _take_hosts(
+    request: Request, resolved: ResolvedCase, plan: Plan, processes: Processes, record: Record
+) -> None:
     """Lock the hosts and examine them."""
     with record.step("take the hosts"):
         take_leases(processes, request.wait_s)
     with record.step("examine the hosts"):
-        by_name = {target.name: target for target in request.site.targets}
+        by_name = {target.name: target for target in resolved.inputs.targets}
         facts = examine_hosts(
             plan,
             by_name,
@@ -144,7 +125,7 @@ def _take_hosts(request: Request, plan: Plan, processes: Processes, record: Reco
             record.note,
             run=record.id,
             device=request.device,
-            doctor=request.doctor,
+            doctor=not request.skip_doctor,
         )
         record.update(hosts=facts)
 
@@ -156,4 +137,4 @@ def _prepare_hosts(request: Request, plan: Plan, processes: Processes, record: R
     with record.step("compare what is installed"):
         listed = installed_on(processes.agents, plan)
         keep_installed(record, listed)
-        require_same_packages(listed, record.note, doctor=request.doctor)
+        require_same_packages(listed, record.note, doctor=not request.skip_doctor)

@@ -130,7 +130,7 @@ class Agent:
         return self._ask(do, body, subscription=Subscription(event, listener, key))[1]
 
     def begin(self, do: str, event: str, listener: Listener, **body: Any) -> int:
-        """Ask for events (`patrol` or `log`), and give the request's number. Raises as `call`."""
+        """Ask for events (`check` or `log`), and give the request's number. Raises as `call`."""
         number, future = self._ask(do, body, subscription=Subscription(event, listener))
         try:
             result_of(self, do, future, START_S)

@@ -24,7 +24,7 @@ STOP_MARGIN_S = 30.0
 
 
 @dataclass(frozen=True)
-class Spec:
+class ProcessSpec:
     """One process to start.
 
     Attributes:
@@ -53,7 +53,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchRequest:
     """A process to start on a host; what is left out is the run's."""
 
     host: str
@@ -65,7 +65,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class State:
+class ProcessState:
     """How a process is, as its supervisor says.
 
     Attributes:
@@ -101,19 +101,21 @@ class Found:
     processes: tuple[Mapping[str, object], ...]
 
 
-class Supervised:
+class RemoteProcess:
     """A process on a host. `ended` is set as soon as it has ended or word of it is lost.
 
     Attributes:
         why_lost: why there is no word of it any more; empty while there is.
     """
 
-    def __init__(self, agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> None:
+    def __init__(
+        self, agent: Agent, spec: ProcessSpec, on_end: Callable[[RemoteProcess], None]
+    ) -> None:
         self.name = spec.process
         self.host = agent.host
         self.folder = folder_of(agent.workspace, spec.run, spec.process)
         self.log = f"{self.folder}/log"
-        self.state = State("running")
+        self.state = ProcessState("running")
         self.why_lost = ""
         self.ended = threading.Event()
         self._agent = agent
@@ -133,10 +135,10 @@ class Supervised:
 
     def started(self, answer: Answer) -> None:
         """Take the reply to its start; its end may have been reported already."""
-        if self.state == State("running"):
+        if self.state == ProcessState("running"):
             self.state = _state(answer.value)
 
-    def stop(self, grace_s: float | None = None) -> State:
+    def stop(self, grace_s: float | None = None) -> ProcessState:
         """End the whole descent and verify it; a second call answers what the first one found.
 
         Args:
@@ -155,7 +157,7 @@ class Supervised:
         """Begin to stop it; give the answer to `stopped`."""
         return self._agent.ask("stop", folder=self.folder, grace_s=grace_s)
 
-    def stopped(self, answer: Answer) -> State:
+    def stopped(self, answer: Answer) -> ProcessState:
         """Take what came of a stop."""
         self.state = _state(answer.value)
         self._end()
@@ -186,7 +188,7 @@ class Supervised:
         if self.state.complete:
             self._agent.forget("state", self.folder)
 
-    def _learn(self, state: State) -> None:
+    def _learn(self, state: ProcessState) -> None:
         """Take a newer state; the listener may be a line behind what a stop has found."""
         if not self.state.complete:
             self.state = state
@@ -203,7 +205,7 @@ def tail_lines(data: bytes, lines: int) -> tuple[str, ...]:
     return tuple(data.decode(errors="replace").splitlines()[-lines:])
 
 
-def tail_of(process: Supervised, lines: int) -> tuple[tuple[str, ...], str]:
+def tail_of(process: RemoteProcess, lines: int) -> tuple[tuple[str, ...], str]:
     """Read a log's last lines to explain an end that is known already; never raises.
 
     Returns:
@@ -231,7 +233,9 @@ def log_home(fetched: Path, target: Path) -> None:
     fetched.replace(target)
 
 
-def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Supervised:
+def start(
+    agent: Agent, spec: ProcessSpec, on_end: Callable[[RemoteProcess], None]
+) -> RemoteProcess:
     """Start a process under a supervisor of its own; returns once it has been exec'ed.
 
     Args:
@@ -244,7 +248,7 @@ def start(agent: Agent, spec: Spec, on_end: Callable[[Supervised], None]) -> Sup
         HostBusy: another run holds the host.
         InfrastructureError: it could not be started; the message says why.
     """
-    supervised = Supervised(agent, spec, on_end)
+    supervised = RemoteProcess(agent, spec, on_end)
     body = {**asdict(spec), "workspace": agent.workspace}
     # Its end may be reported right after its start.
     asked = agent.ask_and_listen(
@@ -294,6 +298,6 @@ def found(answer: Answer) -> Found:
     return Found(answer.value["holder"], tuple(answer.value["processes"]))
 
 
-def _state(reported: Mapping[str, Any]) -> State:
-    known = {one.name: reported[one.name] for one in fields(State) if one.name in reported}
-    return State(**{**known, "survivors": tuple(known.get("survivors", ()))})
+def _state(reported: Mapping[str, Any]) -> ProcessState:
+    known = {one.name: reported[one.name] for one in fields(ProcessState) if one.name in reported}
+    return ProcessState(**{**known, "survivors": tuple(known.get("survivors", ()))})

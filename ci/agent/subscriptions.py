@@ -18,7 +18,7 @@ class Subscription:
     """What a request's caller wants to hear.
 
     Attributes:
-        event: `state`, `patrol` or `log`.
+        event: `state`, `check` or `log`.
         listener: called with each frame and its bytes, from the host's reader thread.
         key: the folder of the process that it is about; None for the request's own number.
     """
@@ -53,7 +53,7 @@ class Subscriptions:
 
     def take_event(self, head: dict[str, Any], data: bytes) -> None:
         """Give an event to its listener, if it has one."""
-        key = head.get("folder", head.get("patrol", head.get("follow")))
+        key = head.get("folder", head.get("check", head.get("follow")))
         with self._lock:
             listener = self._listeners.get((head["event"], key))
             if key in self._renewals and head["event"] == "log":

@@ -10,32 +10,31 @@ from ci.agent.client import Agent
 from ci.agent.connected import reached
 from ci.case.model import Case
 from ci.commands import examination_table as table
-from ci.commands.nightly import resolve_case
+from ci.commands.nightly import find_case
 from ci.commands.which_hosts import targets_of
 from ci.doctor.examine import examine
 from ci.errors import ExitCode, LamplighterError
 from ci.plan.addresses import configured_host
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
-from ci.resolve import plan_on_hosts
+from ci.resolve import ResolvedCase, plan_on_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.resolve import Selection
+    from ci.resolve import Request
 
 
-def doctor(options: Selection, *, as_json: bool) -> ExitCode:
+def doctor(request: Request, *, as_json: bool) -> ExitCode:
     """Examine the hosts and print the findings."""
-    case, site = resolve_case(options) if options.config else _no_case(options)
-    if options.config:
-        build(case, site)  # report errors of the case before contacting any host
-    with reached(site.targets) as outcomes:
+    resolved = find_case(request) if request.config else _no_case(request)
+    targets = resolved.inputs.targets
+    with reached(targets) as outcomes:
         agents = {host: agent for host, agent in outcomes.items() if isinstance(agent, Agent)}
         silent = _unreachable(outcomes)
-        plan = plan_on_hosts(case, site, agents)
-        by_name = {target.name: target for target in site.targets}
-        device = options.device or case.device or ""
+        plan = plan_on_hosts(resolved, agents)
+        by_name = {target.name: target for target in targets}
+        device = request.device or resolved.case.device or ""
         examination = examine(agents, plan, by_name, device=device, silent=silent)
     if as_json:
         sys.stdout.write(json.dumps(table.as_json(examination), indent=2) + "\n")
@@ -52,12 +51,12 @@ def _unreachable(outcomes: Mapping[str, Agent | LamplighterError]) -> dict[str, 
     }
 
 
-def _no_case(options: Selection) -> tuple[Case, PlanInputs]:
-    targets = targets_of(options, "")
+def _no_case(request: Request) -> ResolvedCase:
+    targets = targets_of(request)
     case = Case(
         name="hosts",
         test_name="the hosts alone",
-        path=options.cluster,
+        path=request.cluster,
         model="",
         vllm=None,
         device=None,
@@ -71,5 +70,5 @@ def _no_case(options: Selection) -> tuple[Case, PlanInputs]:
     hosts = tuple(
         configured_host(target, target.workspace or "", alone=False) for target in targets
     )
-    site = PlanInputs(targets=targets, hosts=hosts, serving={}, tools={}, model={}, datasets={})
-    return case, site
+    inputs = PlanInputs(targets=targets, hosts=hosts, serving={}, tools={}, model={}, datasets={})
+    return ResolvedCase(case, inputs, build(case, inputs))

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from ci.commands.command import flag
 
 if TYPE_CHECKING:
-    from ci.commands.nightly import Manner
-    from ci.resolve import Selection
+    from ci.resolve import Request
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,13 @@ class Cluster(Config):
         "cluster_hosts"
     )
 
-    def options(self) -> Selection:
-        """Return the flags that select a case and its hosts."""
-        from ci.resolve import Selection  # noqa: PLC0415 - slow
+    def request(self) -> Request:
+        """Return the request that these flags and the command line make."""
+        from ci.resolve import Request  # noqa: PLC0415 - slow
 
-        names = {item.name for item in fields(Selection)}
-        return Selection(**{name: value for name, value in vars(self).items() if name in names})
+        names = {item.name for item in fields(Request)}
+        given = {name: value for name, value in vars(self).items() if name in names}
+        return Request(**given, argv=tuple(sys.argv))
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,6 @@ class Up(Runs, Case):
 
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
     wait: bool = flag("queue for hosts that another run holds, instead of failing", default=False)
-
-    def manner(self, *, keep: bool) -> Manner:
-        """Return the flags that control how a night is run."""
-        from ci.commands.nightly import Manner  # noqa: PLC0415 - slow
-
-        return Manner(self.runs, sys.argv, doctor=not self.skip_doctor, wait=self.wait, keep=keep)
 
 
 @dataclass(frozen=True)

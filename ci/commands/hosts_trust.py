@@ -11,22 +11,22 @@ from ci.errors import ExitCode, LamplighterError, UserError
 
 if TYPE_CHECKING:
     from ci.connect.trust import Offer
-    from ci.resolve import Selection
+    from ci.resolve import Request
 
 
-def trust(options: Selection, *, yes: bool) -> ExitCode:
+def trust(request: Request, *, yes: bool) -> ExitCode:
     """Go through the hosts, jump hosts first.
 
     Args:
-        options: select the hosts.
+        request: select the hosts.
         yes: trust every key without asking.
 
     Raises:
         UserError: no hosts are named, or stdin is not a terminal.
     """
-    if not (options.cluster or options.config):
+    if not (request.cluster or request.config):
         raise UserError("give --cluster or --config, for the hosts whose keys you want to see")
-    targets = targets_of(options, "")
+    targets = targets_of(request)
     for target in targets:
         if target.is_local:
             print(f"{target.name}: is this machine, used without SSH; there is no key to trust")

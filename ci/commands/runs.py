@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from ci.commands.overview import Overview
     from ci.errors import LamplighterError
-    from ci.resolve import Selection
+    from ci.resolve import Request
 
 
-def status(options: Selection, runs: str, *, as_json: bool) -> ExitCode:
+def status(request: Request, *, as_json: bool) -> ExitCode:
     """Print the runs on the hosts, as the hosts themselves report them."""
-    with reached(targets_of(options, runs)) as hosts:
+    with reached(targets_of(request)) as hosts:
         overview = ask_hosts(hosts)
     if as_json:
         print(json.dumps(status_table.as_values(overview), indent=2))
@@ -38,7 +38,7 @@ def status(options: Selection, runs: str, *, as_json: bool) -> ExitCode:
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
 
-def down(options: Selection, runs: str, run: str, *, all_mine: bool) -> ExitCode:
+def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     """End one run, or every run of this user, and fetch the logs.
 
     Raises:
@@ -46,22 +46,23 @@ def down(options: Selection, runs: str, run: str, *, all_mine: bool) -> ExitCode
     """
     if bool(run) == all_mine:
         raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
-    with reached(targets_of(options, runs, run)) as hosts:
+    with reached(targets_of(request, run)) as hosts:
         overview = ask_hosts(hosts)
         mine = {row.run for row in overview.rows if row.owner == owner()}
         wanted = sorted(mine) if all_mine else [run]
         _print_silent(overview)
-        completed = [_complete(Path(runs) / name) for name in wanted]
+        completed = [_complete(Path(request.runs) / name) for name in wanted]
         if not overview.of(wanted):
             return ExitCode.PASS if any(completed) else _nothing_found(overview, wanted)
-        ended = ending.end_runs(_agents(hosts), overview, wanted, Path(runs))
+        ended = ending.end_runs(_agents(hosts), overview, wanted, Path(request.runs))
     for row, state in ended.stopped:
         print(f"{row.host}: ended {row.process} of {row.run} ({state})")
     for error in ended.errors:
         print(error, file=sys.stderr)
     if not ended.errors:
         print(
-            f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; logs in {runs}"
+            f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; "
+            f"logs in {request.runs}"
         )
     return ExitCode.UNKNOWN if ended.errors or overview.silent else ExitCode.PASS
 
@@ -89,7 +90,7 @@ def _nothing_found(overview: Overview, wanted: list[str]) -> ExitCode:
     return ExitCode.PASS
 
 
-def logs(options: Selection, runs: str, run: str, host: str, *, follow: bool) -> ExitCode:
+def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
     """Print the logs of a run, from its hosts if it is still there, else from its record here.
 
     Raises:
@@ -97,12 +98,12 @@ def logs(options: Selection, runs: str, run: str, host: str, *, follow: bool) ->
     """
     if not run:
         raise UserError("give --run RUN, as shown by `inv status` or in the folder `runs`")
-    with reached(targets_of(options, runs, run)) as hosts:
+    with reached(targets_of(request, run)) as hosts:
         overview = ask_hosts(hosts)
         _print_silent(overview)
         rows = [row for row in overview.of([run]) if host in {"", row.host}]
         if not rows:
-            return _recorded_logs(Path(runs) / run / "logs", run, host)
+            return _recorded_logs(Path(request.runs) / run / "logs", run, host)
         read = logging.follow_logs if follow else logging.read_logs
         for piece in read(_agents(hosts), rows):
             sys.stdout.buffer.write(piece)

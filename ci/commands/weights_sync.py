@@ -15,23 +15,23 @@ from ci.report.table import width_of
 if TYPE_CHECKING:
     from ci.commands.weights_copy import Progress
     from ci.errors import ExitCode
-    from ci.resolve import Selection
+    from ci.resolve import Request
 
 
-def sync(options: Selection, source: str, target: str) -> ExitCode:
+def sync(request: Request, source: str, target: str) -> ExitCode:
     """Copy a folder to all hosts; print the progress to stderr and a table to stdout.
 
     Args:
-        options: select the hosts.
+        request: select the hosts.
         source: a folder on this machine.
         target: the folder on the hosts; empty for the same path.
 
     Raises:
         UserError: the folder or the hosts are not given, or cannot be used.
     """
-    if not source or not (options.cluster or options.config):
+    if not source or not (request.cluster or request.config):
         raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
-    with reached(targets_of(options, "")) as hosts:
+    with reached(targets_of(request)) as hosts:
         outcomes = weights_copy.sync(hosts, Path(source), target or None, _print_progress)
     print(weights_copy.as_text(outcomes, width_of(sys.stdout)))
     return weights_copy.exit_code(outcomes)

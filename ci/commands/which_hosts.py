@@ -12,16 +12,15 @@ from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
     from ci.inventory.target import Target
-    from ci.resolve import Selection
+    from ci.resolve import Request
 
 
-def targets_of(options: Selection, runs: str, run: str = "") -> tuple[Target, ...]:
+def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:
     """Find the selected hosts.
 
     Args:
-        options: `config` selects the hosts of a case, else `cluster` those of a cluster.
-        runs: the folder of all runs.
-        run: id of a run; its record is used if the options select no hosts.
+        request: `config` selects the hosts of a case, else `cluster` those of a cluster.
+        run: id of a run; its record is used if the request selects no hosts.
 
     Raises:
         UserError: a file does not exist or is invalid.
@@ -29,16 +28,16 @@ def targets_of(options: Selection, runs: str, run: str = "") -> tuple[Target, ..
     from ci.case import load as cases  # noqa: PLC0415
     from ci.inventory.assign import assign_hosts  # noqa: PLC0415 - as above
 
-    if options.config:
-        case = cases.load_one(options.config, CASES)
+    if request.config:
+        case = cases.load_one(request.config, CASES)
         return assign_hosts(
-            case, local=options.local, cluster=options.cluster, workspace=options.workspace
+            case, local=request.local, cluster=request.cluster, workspace=request.workspace
         )
-    if options.cluster:
-        return cluster_file.load(cluster_file.find(options.cluster))
-    if run and (Path(runs) / run / FILE).is_file():
-        return _recorded(Path(runs) / run)
-    return (cluster_file.this_machine(workspace_of(options.workspace)),)
+    if request.cluster:
+        return cluster_file.load(cluster_file.find(request.cluster))
+    if run and (Path(request.runs) / run / FILE).is_file():
+        return _recorded(Path(request.runs) / run)
+    return (cluster_file.this_machine(workspace_of(request.workspace)),)
 
 
 def _recorded(folder: Path) -> tuple[Target, ...]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.agent.process import Launch, tail_of
+from ci.agent.process import LaunchRequest, tail_of
 from ci.connect.connection import LocalConnection
 from ci.connect.fan_out import all_of, fan_out
 from ci.documents.json_text import read_json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ci.agent.client import Agent
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.plan.model import Preparation
     from ci.prepare.package_index import PackageAccess
     from ci.record.record import Record
@@ -145,7 +145,7 @@ def _bring_uv(items: Sequence[Preparation], agents: Mapping[str, Agent], record:
             record.note(f"{host}: uv is installed with pip on the host: {uv.why_not}")
 
 
-def _launch(processes: Processes, item: Preparation, access: PackageAccess) -> Launch:
+def _launch(processes: Processes, item: Preparation, access: PackageAccess) -> LaunchRequest:
     """Write the recipe and its input on the host, but no secrets, and return the launch request."""
     recipe, name = recipe_of(item), recipe_name(item.kind, item.name)
     agent, folder = processes.agents[item.host], processes.inputs(item.host, name)
@@ -156,10 +156,12 @@ def _launch(processes: Processes, item: Preparation, access: PackageAccess) -> L
         agent.write(f"{folder}/{_AUTHORITIES}", access.authorities)
     python = str(item.spec.get("python_bin", agent.connection.python))
     argv = (python, f"{folder}/{recipe.name}", f"{folder}/{item.name}.json")
-    return Launch(item.host, name, argv, access.env)
+    return LaunchRequest(item.host, name, argv, access.env)
 
 
-def _failure(item: Preparation, ended: Supervised, refused: Collection[str]) -> PreparationFailed:
+def _failure(
+    item: Preparation, ended: RemoteProcess, refused: Collection[str]
+) -> PreparationFailed:
     (tail, unread), advice = tail_of(ended, 40), ""
     if refused:
         advice = (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from queue import SimpleQueue
 
-    from ci.agent.process import State, Supervised
+    from ci.agent.process import ProcessState, RemoteProcess
 
 
 # How often progress is shown during a wait.
@@ -40,16 +40,16 @@ ABNORMAL_ENDS = {
 class Unresponsive:
     """A live process that no longer serves; `symptom` is how that was detected."""
 
-    process: Supervised
+    process: RemoteProcess
     symptom: str
 
 
 if TYPE_CHECKING:
     # A process that has ended, a server that is unresponsive, or the exception of an interrupt.
-    Events: TypeAlias = SimpleQueue[Supervised | Unresponsive | BaseException]
+    Events: TypeAlias = SimpleQueue[RemoteProcess | Unresponsive | BaseException]
 
 
-def await_end(target: Supervised, events: Events, on_tick: Callable[[float], None]) -> None:
+def await_end(target: RemoteProcess, events: Events, on_tick: Callable[[float], None]) -> None:
     """Block until `target` ends.
 
     Args:
@@ -67,7 +67,7 @@ def await_end(target: Supervised, events: Events, on_tick: Callable[[float], Non
 
 
 def await_ends(
-    targets: Sequence[Supervised],
+    targets: Sequence[RemoteProcess],
     events: Events,
     on_tick: Callable[[float], None],
 ) -> None:
@@ -102,7 +102,7 @@ def raise_pending(events: Events) -> None:
             raise event
 
 
-def cause_of_end(event: Supervised | Unresponsive | BaseException) -> BaseException:
+def cause_of_end(event: RemoteProcess | Unresponsive | BaseException) -> BaseException:
     """Return the error with which an event ends the night."""
     if isinstance(event, BaseException):
         return event
@@ -116,7 +116,7 @@ def without_health_probes(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(line for line in lines if HEALTH_PROBE not in line)
 
 
-def explain_end(process: Supervised, symptom: str = "") -> HostLost | ProcessDied:
+def explain_end(process: RemoteProcess, symptom: str = "") -> HostLost | ProcessDied:
     """Explain an unexpected end from the process's state and log.
 
     Args:
@@ -139,7 +139,7 @@ def explain_end(process: Supervised, symptom: str = "") -> HostLost | ProcessDie
     return ProcessDied(process.name, reason, tail, host=process.host)
 
 
-def _reason_in(log: Sequence[str], state: State, *, unread: bool) -> str:
+def _reason_in(log: Sequence[str], state: ProcessState, *, unread: bool) -> str:
     """Find the reason in the log or the exit status; empty if neither gives one."""
     failure = classify("\n".join(log), state.exit_code, state.signal)
     return "" if unread and failure.kind == "unknown" else failure.message

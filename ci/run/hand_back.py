@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.agent.process import Spec
+from ci.agent.process import ProcessSpec
 from ci.record.cause import message_of
 from ci.run.logs import bring_logs_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.agent.process import State, Supervised
+    from ci.agent.process import ProcessState, RemoteProcess
     from ci.errors import InfrastructureError
     from ci.record.record import Record
     from ci.run.processes import Processes
@@ -58,7 +58,7 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
     lost: dict[str, str] = {}
     ends: list[dict[str, object]] = []
 
-    def note_ends(outcome: tuple[list[tuple[Supervised, State]], list[str]]) -> list[str]:
+    def note_ends(outcome: tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]) -> list[str]:
         states, unstopped = outcome
         ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
         record.update(processes=ends)
@@ -97,7 +97,7 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
 
 def _lost_message(host: str, run: str) -> str:
     return (
-        f"{host} is lost: its processes end by themselves {Spec.lease_s:g} s after the last "
+        f"{host} is lost: its processes end by themselves {ProcessSpec.lease_s:g} s after the last "
         "contact with this machine, and its logs stay there; once it is reachable, run "
         f"`inv down --run {run}` to fetch the logs and clean up"
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ci.agent.answers import Answer
     from ci.agent.client import Agent
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
 
 MAX_SHOWN = 12
 SHOWN_TAIL_LINES = 50
@@ -30,7 +30,7 @@ class LastLines:
         self._pending: dict[str, tuple[Agent, Future[Answer]]] = {}
         self._lines: dict[str, str] = {}
 
-    def of(self, started: Sequence[Supervised], agents: Mapping[str, Agent]) -> dict[str, str]:
+    def of(self, started: Sequence[RemoteProcess], agents: Mapping[str, Agent]) -> dict[str, str]:
         """Return process → last known log line; ask for newer ones, waiting `ANSWER_S` at most."""
         alive = [item for item in started if item.alive][:MAX_SHOWN]
         for item in alive:

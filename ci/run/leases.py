@@ -7,13 +7,13 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import call_all
-from ci.agent.process import Launch
+from ci.agent.process import LaunchRequest
 from ci.connect.fan_out import SeveralFailed, all_of, fan_out
 from ci.errors import HostBusy
 from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.run.processes import Processes
 
 FORGET_S = 30.0
@@ -59,11 +59,11 @@ def _take_all(processes: Processes) -> None:
     all_of(fan_out(others, lambda host: _take(processes, host)))
 
 
-def _take(processes: Processes, host: str) -> Supervised:
+def _take(processes: Processes, host: str) -> RemoteProcess:
     until = time.monotonic() + YIELDING_S
     while True:
         try:
-            lease = processes.start(Launch(host, LEASE, ("sleep", "infinity")))
+            lease = processes.start(LaunchRequest(host, LEASE, ("sleep", "infinity")))
         except HostBusy as busy:
             if str(busy.holder.get("run", "")) <= processes.run or time.monotonic() > until:
                 raise

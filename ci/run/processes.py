@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.agent.process import Launch, State, Supervised
+    from ci.agent.process import LaunchRequest, ProcessState, RemoteProcess
     from ci.errors import ArchiveRefused
     from ci.record.view import View
     from ci.run.events import Events
@@ -54,8 +54,8 @@ class Processes:
     agents: Mapping[str, Agent]
     events: Events
     view: View
-    started: list[Supervised] = field(default_factory=list)
-    leases: dict[str, Supervised] = field(default_factory=dict)
+    started: list[RemoteProcess] = field(default_factory=list)
+    leases: dict[str, RemoteProcess] = field(default_factory=dict)
     refused: list[ArchiveRefused] = field(default_factory=list)
     lines: LastLines = field(default_factory=LastLines)
 
@@ -65,7 +65,7 @@ class Processes:
 
     # Running
 
-    def launch(self, request: Launch) -> Supervised:
+    def launch(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process under its own supervisor.
 
         Raises:
@@ -73,7 +73,7 @@ class Processes:
         """
         return self.launch_all([request])[0]
 
-    def launch_all(self, requests: Sequence[Launch]) -> list[Supervised]:
+    def launch_all(self, requests: Sequence[LaunchRequest]) -> list[RemoteProcess]:
         """Start processes on their hosts, all in parallel.
 
         If one fails, the others are still kept in `started`.
@@ -88,9 +88,9 @@ class Processes:
         ]
         return list(all_of(outcomes).values())
 
-    def start(self, request: Launch) -> Supervised:
+    def start(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process without adding it to `started`, such as a lease."""
-        spec = process.Spec(
+        spec = process.ProcessSpec(
             run=self.run,
             process=request.name,
             argv=tuple(request.argv),
@@ -103,7 +103,7 @@ class Processes:
         )
         return process.start(self.agents[request.host], spec, self.events.put)
 
-    def run_to_end(self, request: Launch) -> Supervised:
+    def run_to_end(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process and wait until it ends; the run's other processes have to stay alive.
 
         Raises:
@@ -112,7 +112,7 @@ class Processes:
         """
         return self.run_all_to_end([request])[0]
 
-    def run_all_to_end(self, requests: Sequence[Launch]) -> list[Supervised]:
+    def run_all_to_end(self, requests: Sequence[LaunchRequest]) -> list[RemoteProcess]:
         """Start processes and wait until all have ended; errors as for `run_to_end`."""
         targets = self.launch_all(requests)
         names = ", ".join(dict.fromkeys(request.name for request in requests))
@@ -190,7 +190,7 @@ class Processes:
             agent.await_reconnect()
         return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}
 
-    def stop(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
+    def stop(self) -> tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]:
         """Stop all processes but the leases, except on lost hosts.
 
         Returns:
@@ -198,13 +198,13 @@ class Processes:
         """
         return self._stop(self.started)
 
-    def release(self) -> tuple[list[tuple[Supervised, State]], list[str]]:
+    def release(self) -> tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]:
         """Release the leases, except on lost hosts; returns the same as `stop`."""
         return self._stop(list(self.leases.values()))
 
     def _stop(
-        self, group: Sequence[Supervised]
-    ) -> tuple[list[tuple[Supervised, State]], list[str]]:
+        self, group: Sequence[RemoteProcess]
+    ) -> tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]:
         errors: list[str] = []
         requests = {
             f"{item.name} on {item.host}": (item, item.ask_to_stop())
@@ -232,7 +232,7 @@ class Processes:
             if isinstance(answer, LamplighterError):
                 unverified.append(
                     f"{host} was not verified: {answer}; its processes end by themselves "
-                    f"{process.Spec.lease_s:g} s after the last contact with this machine"
+                    f"{process.ProcessSpec.lease_s:g} s after the last contact with this machine"
                 )
                 continue
             alive += [

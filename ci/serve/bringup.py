@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ci.agent.process import Launch
+from ci.agent.process import LaunchRequest
 from ci.serve.probe import ask_from, completion, tokens_generated
 from ci.serve.readiness import await_ready
 from ci.serve.services import await_accepting, await_healthy
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.plan.model import Plan, PlannedProcess
     from ci.run.processes import Processes
 
 
-def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
+def bring_up(plan: Plan, processes: Processes) -> list[RemoteProcess]:
     """Start all processes in order and block until the endpoint returns a completion with tokens.
 
     The services start first, until all of their ports accept; then all servers in parallel; then
@@ -62,12 +62,12 @@ def bring_up(plan: Plan, processes: Processes) -> list[Supervised]:
     return started
 
 
-def _start(planned: Sequence[PlannedProcess], processes: Processes) -> list[Supervised]:
+def _start(planned: Sequence[PlannedProcess], processes: Processes) -> list[RemoteProcess]:
     """Start processes in parallel, each after its input files have been written."""
     return processes.launch_all([_launch(process, processes) for process in planned])
 
 
-def _launch(process: PlannedProcess, processes: Processes) -> Launch:
+def _launch(process: PlannedProcess, processes: Processes) -> LaunchRequest:
     def with_run(text: str) -> str:
         return text.replace(RUN, processes.run)
 
@@ -76,13 +76,13 @@ def _launch(process: PlannedProcess, processes: Processes) -> Launch:
         processes.agents[process.host].write(f"{folder}/{path}", with_run(text).encode())
     env = {name: with_run(value) for name, value in process.env.items()}
     argv = tuple(map(with_run, process.argv))
-    return Launch(process.host, process.name, argv, env, cwd=process.cwd)
+    return LaunchRequest(process.host, process.name, argv, env, cwd=process.cwd)
 
 
 def with_health_urls(
     planned: Sequence[PlannedProcess],
-    started: Sequence[Supervised],
-) -> list[tuple[Supervised, str]]:
+    started: Sequence[RemoteProcess],
+) -> list[tuple[RemoteProcess, str]]:
     """Return the started processes that have a health URL, each with its URL."""
     pairs = zip(started, planned, strict=True)
     return [(server, process.health_url) for server, process in pairs if process.health_url]
@@ -90,7 +90,7 @@ def with_health_urls(
 
 @contextmanager
 def watch_servers(
-    plan: Plan, started: Sequence[Supervised], processes: Processes
+    plan: Plan, started: Sequence[RemoteProcess], processes: Processes
 ) -> Iterator[None]:
     """While inside, end the current wait when a live server no longer serves.
 
@@ -120,7 +120,7 @@ def watch_servers(
 
 
 def tokens_of(
-    servers: Sequence[tuple[Supervised, str]], agents: Mapping[str, Agent]
+    servers: Sequence[tuple[RemoteProcess, str]], agents: Mapping[str, Agent]
 ) -> float | None:
     """Add up the tokens that all servers have generated, from the metrics of each.
 

@@ -20,7 +20,7 @@ from ci.serve import probe
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.run.events import Events
     from ci.serve.probe import Ask, ProbeResult
     from ci.tools.model import Endpoint
@@ -68,7 +68,7 @@ def judge_readiness(
 
 
 def await_ready(  # noqa: PLR0913, PLR0917 - the wait depends on all of them
-    processes: Sequence[Supervised],
+    processes: Sequence[RemoteProcess],
     endpoint: Endpoint,
     ask: Ask,
     events: Events,
@@ -116,7 +116,7 @@ def await_ready(  # noqa: PLR0913, PLR0917 - the wait depends on all of them
 
 
 def _watch(  # noqa: PLR0913, PLR0917 - the loop needs all of them
-    processes: Sequence[Supervised],
+    processes: Sequence[RemoteProcess],
     events: Events,
     latest: deque[Readiness],
     begin: float,
@@ -144,7 +144,7 @@ def _watch(  # noqa: PLR0913, PLR0917 - the loop needs all of them
 
 
 def raise_if_ended(
-    processes: Sequence[Supervised],
+    processes: Sequence[RemoteProcess],
     events: Events,
 ) -> None:
     """Wait `POLL_S` for an event; raise the cause of any event, or of a process that has ended."""

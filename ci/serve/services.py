@@ -13,7 +13,7 @@ from ci.serve.readiness import TICK_S, raise_if_ended
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.plan.model import PlannedProcess
     from ci.run.processes import Processes
 
@@ -24,7 +24,7 @@ ANSWER_S = 10.0
 
 def await_accepting(
     services: Sequence[PlannedProcess],
-    started: Sequence[Supervised],
+    started: Sequence[RemoteProcess],
     processes: Processes,
     deadline: float,
 ) -> None:
@@ -63,8 +63,8 @@ def await_accepting(
 
 
 def await_healthy(
-    servers: Sequence[tuple[Supervised, str]],
-    started: Sequence[Supervised],
+    servers: Sequence[tuple[RemoteProcess, str]],
+    started: Sequence[RemoteProcess],
     processes: Processes,
     deadline: float,
 ) -> None:
@@ -94,8 +94,8 @@ def await_healthy(
         (
             processes.agents[server.host],
             processes.agents[server.host].begin(
-                "patrol",
-                "patrol",
+                "check",
+                "check",
                 store(server.name),
                 question={"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S},
                 every_s=HEALTH_EVERY_S,
@@ -117,13 +117,13 @@ def await_healthy(
         )
     finally:
         for agent, number in checks:
-            agent.forget("patrol", number)
-            agent.ask("unpatrol", patrol=number)
+            agent.forget("check", number)
+            agent.ask("end_check", check=number)
 
 
 def _await_none(
     missing: Callable[[], list[str]],
-    started: Sequence[Supervised],
+    started: Sequence[RemoteProcess],
     processes: Processes,
     deadline: float,
 ) -> None:

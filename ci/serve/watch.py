@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.agent.process import Supervised
+    from ci.agent.process import RemoteProcess
     from ci.run.events import Events
     from ci.serve.probe import ProbeResult
 
@@ -31,7 +31,7 @@ MAX_SILENT_PROBES = 3
 
 @contextmanager
 def watch_health(
-    servers: Sequence[tuple[Supervised, str]],
+    servers: Sequence[tuple[RemoteProcess, str]],
     agents: Mapping[str, Agent],
     events: Events,
 ) -> Iterator[None]:
@@ -55,19 +55,21 @@ def watch_health(
         yield
     finally:
         for agent, number in checks:
-            agent.forget("patrol", number)
-            agent.ask("unpatrol", patrol=number)
+            agent.forget("check", number)
+            agent.ask("end_check", check=number)
 
 
-def _begin_check(process: Supervised, url: str, agents: Mapping[str, Agent], events: Events) -> int:
+def _begin_check(
+    process: RemoteProcess, url: str, agents: Mapping[str, Agent], events: Events
+) -> int:
     def on_frame(frame: dict[str, Any], _: bytes) -> None:
         if frame.get("seen", {}).get("status") == UNAVAILABLE:
             events.put(Unresponsive(process, "its health is 503, so its engine is dead"))
 
     question = {"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S}
     return agents[process.host].begin(
-        "patrol",
-        "patrol",
+        "check",
+        "check",
         on_frame,
         question=question,
         every_s=HEALTH_EVERY_S,
@@ -86,7 +88,7 @@ class Pulse:
         every_s: seconds between two readings of `tokens`.
     """
 
-    front: Supervised
+    front: RemoteProcess
     tokens: Callable[[], float | None]
     complete: Callable[[], ProbeResult]
     every_s: float = PULSE_EVERY_S

@@ -14,10 +14,11 @@ from hosts_here import assert_given_back
 from run_tool import evaluate
 
 from ci.catalog import datasets
-from ci.commands.nightly import Selection, plan_of
+from ci.commands.nightly import find_case
 from ci.judge.verdict import judge
 from ci.paths import workspace_of
 from ci.plan.evaluations import job_of
+from ci.resolve import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ def served(
         brought_up = _inv("up", "--config", str(config), "--vllm", vllm, *runs)
         assert brought_up.returncode == 0
         (run,) = (folder / "runs").iterdir()
-        yield Served(plan_of(Selection(str(config), vllm=vllm)), run)
+        yield Served(find_case(Request(str(config), vllm=vllm)).plan, run)
     finally:
         for run in (folder / "runs").glob("*"):
             assert _inv("down", "--run", run.name, *runs).returncode == 0

@@ -19,7 +19,7 @@ from hosts_here import new_run, until
 from ci.agent import bootstrap
 from ci.agent.ask_all import call_all
 from ci.agent.client import Agent
-from ci.agent.process import Spec, start
+from ci.agent.process import ProcessSpec, start
 from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ConnectionLost, HostUnreachable, InfrastructureError
 from ci.remote.supervise.proc import look
@@ -83,7 +83,7 @@ def answering(statuses: dict[str, int]) -> Iterator[str]:
 
 def test_a_process_ends_while_the_way_is_broken_and_its_end_is_heard(agent: Agent):
     ends: SimpleQueue = SimpleQueue()
-    one = start(agent, Spec(new_run(), "server", ("sleep", "600")), ends.put)
+    one = start(agent, ProcessSpec(new_run(), "server", ("sleep", "600")), ends.put)
     kill_its_other_end(agent)
     os.kill(one.state.pid, signal.SIGKILL)
     assert ends.get(timeout=PATIENCE_S) is one
@@ -93,21 +93,21 @@ def test_a_process_ends_while_the_way_is_broken_and_its_end_is_heard(agent: Agen
 
 def test_a_process_lives_on_and_is_stopped_over_the_new_way(agent: Agent, notes: list[str]):
     ends: SimpleQueue = SimpleQueue()
-    one = start(agent, Spec(new_run(), "server", ("sleep", "600")), ends.put)
+    one = start(agent, ProcessSpec(new_run(), "server", ("sleep", "600")), ends.put)
     kill_its_other_end(agent)
     until(lambda: any("connected again" in note for note in notes))
     assert ends.empty()
     assert one.stop().state == "stopped"
 
 
-def test_a_patrol_goes_on_over_the_new_way(agent: Agent, notes: list[str]):
+def test_a_repeated_check_goes_on_after_a_reconnect(agent: Agent, notes: list[str]):
     seen: SimpleQueue = SimpleQueue()
     statuses = {"now": 200}
     with answering(statuses) as url:
         question = {"method": "GET", "url": url, "timeout_s": 5}
         agent.begin(
-            "patrol",
-            "patrol",
+            "check",
+            "check",
             lambda frame, _: seen.put(frame["seen"]["status"]),
             question=question,
             every_s=0.05,
@@ -125,7 +125,7 @@ def test_a_log_is_followed_on_from_where_it_was(agent: Agent, notes: list[str], 
     go_on = tmp_path / "go-on"
     script = f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo second"
     heard: SimpleQueue = SimpleQueue()
-    one = start(agent, Spec(new_run(), "talker", ("sh", "-c", script)), lambda _: None)
+    one = start(agent, ProcessSpec(new_run(), "talker", ("sh", "-c", script)), lambda _: None)
     agent.begin(
         "follow",
         "log",
@@ -193,10 +193,10 @@ def test_what_may_be_asked_again_is_over_the_next_connection(unnoticed: Agent, a
 def test_what_may_not_be_asked_twice_is_not(unnoticed: Agent):
     unnoticed._link.channel.break_off()
     with pytest.raises(ConnectionLost, match="the connection broke"):
-        start(unnoticed, Spec(new_run(), "server", ("true",)), lambda _: None)
+        start(unnoticed, ProcessSpec(new_run(), "server", ("true",)), lambda _: None)
     # Who has heard of a break can wait for the next connection.
     assert unnoticed.await_reconnect(PATIENCE_S)
-    start(unnoticed, Spec(new_run(), "server", ("true",)), lambda _: None).stop()
+    start(unnoticed, ProcessSpec(new_run(), "server", ("true",)), lambda _: None).stop()
 
 
 class Gated(LocalConnection):
@@ -217,20 +217,20 @@ def test_what_is_asked_while_the_connection_is_broken_waits_for_the_next(
     with contextlib.closing(Agent(connection, str(tmp_path), notes.append)) as agent:
         kill_its_other_end(agent)
         until(lambda: agent.trouble)
-        spec = Spec(new_run(), "server", ("true",))
+        spec = ProcessSpec(new_run(), "server", ("true",))
         started = agent.ask("start", spec={**asdict(spec), "workspace": agent.workspace})
         listed = agent.ask("runs")
         question = {"method": "GET", "url": "http://127.0.0.1:1/", "timeout_s": 5}
-        patrol = {"question": question, "every_s": 0.05, "times": 1}
+        check = {"question": question, "every_s": 0.05, "times": 1}
         with ThreadPoolExecutor(1) as pool:
             begun = pool.submit(
-                agent.begin, "patrol", "patrol", lambda frame, _: seen.put(frame), **patrol
+                agent.begin, "check", "check", lambda frame, _: seen.put(frame), **check
             )
             until(lambda: len(agent._requests.pending) == 3)
             connection.gate.set()
             assert started.result(PATIENCE_S).value["pid"] > 0
             assert "processes" in listed.result(PATIENCE_S).value
-            assert seen.get(timeout=PATIENCE_S)["patrol"] == begun.result(PATIENCE_S)
+            assert seen.get(timeout=PATIENCE_S)["check"] == begun.result(PATIENCE_S)
 
 
 def test_a_process_that_is_started_while_the_connection_is_broken_is_not_lost(
@@ -241,7 +241,7 @@ def test_a_process_that_is_started_while_the_connection_is_broken_is_not_lost(
         kill_its_other_end(agent)
         until(lambda: agent.trouble)
         with ThreadPoolExecutor(1) as pool:
-            spec = Spec(new_run(), "server", ("sleep", "600"))
+            spec = ProcessSpec(new_run(), "server", ("sleep", "600"))
             starting = pool.submit(start, agent, spec, ends.put)
             until(lambda: len(agent._requests.pending) == 1)
             connection.gate.set()
@@ -292,7 +292,9 @@ def test_a_host_with_another_python_gets_the_sources(tmp_path: Path, monkeypatch
     bootstrap.parcel.cache_clear()
     try:
         with contextlib.closing(Agent(LocalConnection("old"), str(tmp_path))) as agent:
-            one = start(agent, Spec(new_run(), "true", ("true",), owner="me"), lambda _: None)
+            one = start(
+                agent, ProcessSpec(new_run(), "true", ("true",), owner="me"), lambda _: None
+            )
             assert one.stop().complete
             assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
     finally:

@@ -63,7 +63,7 @@ server.serve_forever()
 
 
 class Child:
-    """A real process with the face of `ci.agent.process.Supervised`."""
+    """A real process with the face of `ci.agent.process.RemoteProcess`."""
 
     def __init__(self, name, argv, events):
         self.name, self.host, self.ended, self.state = name, "here", threading.Event(), None

@@ -12,7 +12,7 @@ import pytest
 from hosts_here import new_run
 
 from ci.agent.client import Agent
-from ci.agent.process import Launch, look
+from ci.agent.process import LaunchRequest, look
 from ci.connect.connection import LocalConnection
 from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
@@ -56,7 +56,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 def begin(processes: Processes, *names: str) -> None:
     (host,) = processes.agents
     take_leases(processes)
-    launched = processes.launch_all([Launch(host, name, (*SAYS, name)) for name in names])
+    launched = processes.launch_all([LaunchRequest(host, name, (*SAYS, name)) for name in names])
     for one in launched:
         while not one.tail():
             threading.Event().wait(0.01)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci.agent.client import Agent
-from ci.agent.process import State
+from ci.agent.process import ProcessState
 from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ProcessDied
 from ci.run.events import cause_of_end
@@ -26,7 +26,7 @@ PATIENCE_S = 600
 SERVER = SimpleNamespace(
     name="server-0",
     host="localhost",
-    state=State("running"),
+    state=ProcessState("running"),
     why_lost="",
     tail=lambda _: ("RuntimeError: no engine",),
 )

@@ -18,7 +18,7 @@ from hosts_here import new_run
 from pythons_here import each_python
 
 from ci.agent.client import Agent
-from ci.agent.process import Spec, start
+from ci.agent.process import ProcessSpec, start
 from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def test_a_process_is_started_and_stopped_while_threads_work(agent: Agent):
         for _ in range(3):
             others = [agent.ask(do) for do in ("runs", "runs")]
             others += [agent.ask("facts", ports=[22], paths=["/none"]) for _ in range(5)]
-            ended = start(agent, Spec(new_run(), "ended", ("true",)), ends.put)
+            ended = start(agent, ProcessSpec(new_run(), "ended", ("true",)), ends.put)
             assert ends.get(timeout=PATIENCE_S) is ended
             assert ended.stop().complete
-            stopped = start(agent, Spec(new_run(), "stopped", ("sleep", "600")), ends.put)
+            stopped = start(agent, ProcessSpec(new_run(), "stopped", ("sleep", "600")), ends.put)
             assert stopped.stop().complete
             assert ends.get(timeout=PATIENCE_S) is stopped
             assert all(one.result(PATIENCE_S).value for one in others)
@@ -110,7 +110,7 @@ def test_a_process_is_started_and_stopped_while_threads_work(agent: Agent):
 def test_a_process_is_supervised_to_its_end_and_its_log_comes_home(agent: Agent, tmp_path: Path):
     ends: SimpleQueue = SimpleQueue()
     script = "echo first; (sleep 600 & ); echo $MARK; exit 7"
-    spec = Spec(new_run(), "talker", ("sh", "-c", script), {"MARK": "sécond"})
+    spec = ProcessSpec(new_run(), "talker", ("sh", "-c", script), {"MARK": "sécond"})
     talker = start(agent, spec, ends.put)
     assert ends.get(timeout=PATIENCE_S) is talker
     state = talker.stop()
@@ -124,7 +124,7 @@ def test_a_process_is_supervised_to_its_end_and_its_log_comes_home(agent: Agent,
 
 def test_a_log_is_followed(agent: Agent):
     heard: SimpleQueue = SimpleQueue()
-    talker = start(agent, Spec(new_run(), "talker", ("echo", "line")), lambda _: None)
+    talker = start(agent, ProcessSpec(new_run(), "talker", ("echo", "line")), lambda _: None)
     agent.begin(
         "follow",
         "log",

@@ -14,7 +14,7 @@ from ci.commands.which_hosts import targets_of
 from ci.errors import UserError
 from ci.record.stored import FILE, read_run
 from ci.report.abandoned import complete_abandoned
-from ci.resolve import Selection
+from ci.resolve import Request
 
 PROJECT = Path(__file__).parents[2]
 VERSION_1 = PROJECT / "tests/unit/captured/records/version-1.json"
@@ -99,12 +99,12 @@ def test_a_record_that_cannot_be_read_is_named_with_a_next_step(
 
 
 def test_hosts_are_read_from_records_of_both_versions(runs: Path):
-    (target,) = targets_of(Selection(""), str(runs), "20260101-a")
+    (target,) = targets_of(Request(runs=str(runs)), "20260101-a")
     assert (target.name, target.workspace, target.is_local) == ("localhost", "/home/op/ws", True)
     nowhere = json.loads(VERSION_1.read_text("utf-8")) | {"targets": []}
     (runs / "20260101-a" / FILE).write_text(json.dumps(nowhere))
     with pytest.raises(UserError, match="does not say where its hosts are"):
-        targets_of(Selection(""), str(runs), "20260101-a")
+        targets_of(Request(runs=str(runs)), "20260101-a")
 
 
 def test_an_abandoned_record_of_version_1_is_completed(runs: Path):

@@ -18,7 +18,7 @@ from sshds import SSHD, descendants, make_key, make_sshd
 
 from ci.agent import reconnect
 from ci.agent.connected import connected
-from ci.agent.process import Spec, start
+from ci.agent.process import ProcessSpec, start
 from ci.connect import ssh_link
 from ci.connect.fan_out import fan_out
 from ci.connect.ssh import SshConnections
@@ -329,7 +329,9 @@ def test_behind_a_jump_host_that_freezes_a_host_is_lost_and_found(sshd, place, m
     target = jumped(sshd, jump, workspace=str(place / "workspace"))[0]
     notes = SimpleQueue()
     with connected([target], notes.put) as agents:
-        one = start(agents["h2"], Spec(new_run(), "sleep", ("sleep", "1000")), lambda _: None)
+        one = start(
+            agents["h2"], ProcessSpec(new_run(), "sleep", ("sleep", "1000")), lambda _: None
+        )
         with frozen(gate):
             assert notes.get(timeout=60).startswith("h2: the connection broke")
         assert notes.get(timeout=60) == "h2: connected again"

@@ -18,7 +18,7 @@ from hosts_here import new_run
 
 from ci.agent.bootstrap import REMOTE
 from ci.agent.client import Agent
-from ci.agent.process import Spec, look, running, start
+from ci.agent.process import ProcessSpec, look, running, start
 from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
 from ci.plan.names import process_names
@@ -54,7 +54,7 @@ class Night:
         self.ends = {}
 
     def start(self, *argv, process="server", run="", **more):
-        spec = Spec(run=run or self.run, process=process, argv=argv, owner="tester", **more)
+        spec = ProcessSpec(run=run or self.run, process=process, argv=argv, owner="tester", **more)
         ended = threading.Event()
         one = start(self.agent, spec, lambda _: ended.set())
         self.started.append(one)
@@ -155,8 +155,8 @@ def test_a_killed_controller_leaves_nothing(night, tmp_path):
 import sys, time
 from ci.agent.client import Agent
 from ci.connect.connection import LocalConnection
-from ci.agent.process import Spec, start
-spec = Spec(sys.argv[2], "server", tuple(sys.argv[3:]), lease_s=8, grace_s=0.2)
+from ci.agent.process import ProcessSpec, start
+spec = ProcessSpec(sys.argv[2], "server", tuple(sys.argv[3:]), lease_s=8, grace_s=0.2)
 start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)
 time.sleep(3600)

@@ -50,13 +50,13 @@ class Agent:
         self.poller.register(0, self.take_input)
         self.quick: Dict[str, Callable[[Frame, bytes], object]] = {
             "beat": self.beat,
+            "check": self.check,
             "close_ports": close_ports,
+            "end_check": self.end_check,
             "follow": self.follow,
             "keep": self.keep,
             "open_ports": open_ports,
-            "patrol": self.patrol,
             "read": self.read,
-            "unpatrol": self.unpatrol,
             "write": write,
         }
 
@@ -213,13 +213,13 @@ class Agent:
         """Send a process's state."""
         self.send({"event": "state", "folder": folder, "state": state})
 
-    def patrol(self, request: Frame, _: bytes) -> None:
+    def check(self, request: Frame, _: bytes) -> None:
         """Begin a repeated check."""
         self.checks.begin(request)
 
-    def unpatrol(self, request: Frame, _: bytes) -> None:
+    def end_check(self, request: Frame, _: bytes) -> None:
         """End a repeated check."""
-        self.checks.end(request["patrol"])
+        self.checks.end(request["check"])
 
     def follow(self, request: Frame, _: bytes) -> None:
         """Begin to send a log as it grows."""

@@ -73,4 +73,4 @@ class Checks:
         check.busy, check.due = False, time.monotonic() + check.every_s
         seen = reply.get("ok")
         if seen is not None and check.changed(seen):
-            self._send({"event": "patrol", "patrol": check.id, "seen": seen})
+            self._send({"event": "check", "check": check.id, "seen": seen})

@@ -19,8 +19,8 @@ from ci.errors import ConnectionLost
         ("start", 0, False, True),
         ("start", 1, False, False),
         ("beat", 1, False, False),
-        ("patrol", 1, False, False),
-        ("patrol", 5, True, True),
+        ("check", 1, False, False),
+        ("check", 5, True, True),
     ],
 )
 def test_what_was_not_sent_or_may_be_sent_twice_waits(

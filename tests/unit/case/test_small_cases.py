@@ -17,7 +17,7 @@ from ci.k8s.options import Options as K8sOptions
 from ci.plan.build import build
 from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Selection, resolve
+from ci.resolve import Request, resolve
 
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "100"))
 PATIENT = settings(
@@ -184,7 +184,7 @@ def planned(case):
 
 
 def surveyed(case):
-    build(case, resolve(case, Selection("c.yaml", local=True, device="cpu")))
+    build(case, resolve(case, Request("c.yaml", local=True, device="cpu")))
 
 
 def rendered(case):

@@ -19,7 +19,7 @@ from ci.plan.addresses import with_addresses
 from ci.plan.build import build
 from ci.report.plan.picture import WIDTH
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Selection, resolve
+from ci.resolve import Request, resolve
 
 PROJECT = Path(__file__).resolve().parents[3]
 GOLDENS = Path(__file__).resolve().parents[1] / "goldens"
@@ -47,7 +47,7 @@ def plan_of(case, folder):
         if local
         else {"cluster": str(folder / "cluster.yaml")}
     )
-    return build(case, with_addresses(resolve(case, Selection(case.path, **where)), FACTS))
+    return build(case, with_addresses(resolve(case, Request(case.path, **where)), FACTS))
 
 
 def rewrite():

@@ -15,7 +15,7 @@ from ci.plan.addresses import configured_host, with_addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.model import Preparation
-from ci.resolve import Selection, require_datasets, resolve
+from ci.resolve import Request, require_datasets, resolve
 
 FILE = "hosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2, workspace: /b}, c: }"
 
@@ -115,7 +115,7 @@ def test_workspaces(lab, monkeypatch, tmp_path):
 
 
 def test_a_site_of_this_machine_alone(tmp_path):
-    site = resolve(case_of(), Selection("c", local=True, workspace=str(tmp_path)))
+    site = resolve(case_of(), Request("c", local=True, workspace=str(tmp_path)))
     assert site.local
     assert {(h.name, h.address, h.interface) for h in site.hosts} == {
         ("localhost", "127.0.0.1", "lo")
@@ -126,7 +126,7 @@ def test_a_site_of_this_machine_alone(tmp_path):
 def test_a_site_of_a_cluster_before_any_host_is_asked(lab):
     site = resolve(
         case_of(model="SmolLM2-135M-Instruct", more="vllm: '0.32.0'\ndevice: cpu\n", count=3),
-        Selection("c", cluster=lab),
+        Request("c", cluster=lab),
     )
     assert not site.local
     assert [(h.name, h.address, h.interface) for h in site.hosts] == [
@@ -144,8 +144,8 @@ def test_a_site_of_a_cluster_before_any_host_is_asked(lab):
 def test_the_kind_of_a_machine_out_of_reach_has_to_be_said(lab):
     case = case_of(more="vllm: '0.32.0'\n")
     with pytest.raises(UserError, match="cannot choose the vLLM of a"):
-        resolve(case, Selection("c", cluster=lab))
-    assert resolve(case, Selection("c", cluster=lab, device="cpu")).serving
+        resolve(case, Request("c", cluster=lab))
+    assert resolve(case, Request("c", cluster=lab, device="cpu")).serving
 
 
 def addresses(*pairs):
@@ -264,7 +264,7 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
     monkeypatch.delenv("LAMPLIGHTER_DATASETS", raising=False)
     case, options = (
         case_of(count=1, more=bench(dataset)),
-        Selection("c", local=True, workspace=str(tmp_path)),
+        Request("c", local=True, workspace=str(tmp_path)),
     )
     site = resolve(case, options)
     one = site.datasets[dataset]
@@ -277,7 +277,7 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
 
 def test_a_dataset_that_is_not_here_and_a_conf_that_does_not_need_it(tmp_path):
     case = case_of(count=1, more=bench("/nowhere/d", ", dataset_conf: gpqa/gpqa_gen_0_shot_str"))
-    site = resolve(case, Selection("c", local=True, workspace=str(tmp_path)))
+    site = resolve(case, Request("c", local=True, workspace=str(tmp_path)))
     assert build(case, site).evaluations[0].argv
 
 
@@ -285,22 +285,22 @@ PINNED = "vllm: '0.32.0'\ndevice: cpu\nspecial_dependencies: {transformers: 5.2.
 
 
 def test_special_dependencies_make_an_environment_of_their_own(lab):
-    site = resolve(case_of(more=PINNED), Selection("c", cluster=lab))
-    plain = resolve(case_of(more="vllm: '0.32.0'\ndevice: cpu\n"), Selection("c", cluster=lab))
+    site = resolve(case_of(more=PINNED), Request("c", cluster=lab))
+    plain = resolve(case_of(more="vllm: '0.32.0'\ndevice: cpu\n"), Request("c", cluster=lab))
     made, bare = site.serving["b"], plain.serving["b"]
     assert re.fullmatch(r"vllm-0\.32\.0\+[0-9a-f]{8}", made.name)
     assert (made.path, made.fingerprint != bare.fingerprint) == (f"/b/envs/{made.name}", True)
     pins = ["einops==0.8.1", "transformers==5.2.0"]
     assert made.spec["packages"] == [*bare.spec["packages"], *pins]
     assert made.spec["overrides"] == [*bare.spec["overrides"], *pins]
-    other = resolve(case_of(more=PINNED.replace("5.2.0", "5.3.0")), Selection("c", cluster=lab))
+    other = resolve(case_of(more=PINNED.replace("5.2.0", "5.3.0")), Request("c", cluster=lab))
     assert other.serving["b"].name != made.name
 
 
 def test_vllm_router_is_made_where_it_runs(lab):
     apart = "disaggregated_prefill: {prefiller_host_index: [0], decoder_host_index: [1]}\n"
     case = case_of(more=f"{apart}router: {{kind: vllm-router, host: 1}}\n")
-    made = resolve(case, Selection("c", cluster=lab)).tools["vllm-router"]
+    made = resolve(case, Request("c", cluster=lab)).tools["vllm-router"]
     assert (made.host, made.path) == ("b", "/b/envs/vllm-router")
     assert made.spec["packages"] == ["vllm-router==0.1.17"]
-    assert resolve(case_of(more=apart), Selection("c", cluster=lab)).tools == {}
+    assert resolve(case_of(more=apart), Request("c", cluster=lab)).tools == {}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ci import evaluate
-from ci.agent.process import State, tail_of
+from ci.agent.process import ProcessState, tail_of
 from ci.commands import down
 from ci.commands.overview import Overview, RunProcess
 from ci.errors import ConnectionLost, InfrastructureError, Interrupted
@@ -21,24 +21,32 @@ def unreadable(_: int) -> tuple[str, ...]:
     raise ConnectionLost("h1: the link is down")
 
 
-def ended(state: State) -> SimpleNamespace:
+def ended(state: ProcessState) -> SimpleNamespace:
     return SimpleNamespace(name="x", host="h1", state=state, tail=unreadable)
 
 
 def test_a_log_that_cannot_be_read_is_a_value():
-    assert tail_of(ended(State("exited")), 5) == ((), "h1: the link is down")
+    assert tail_of(ended(ProcessState("exited")), 5) == ((), "h1: the link is down")
 
 
 @pytest.mark.parametrize(
     ("state", "refused", "words"),
     [
-        (State("exited", exit_code=1), set(), ["vllm", "exited (exit 1)", "the link is down"]),
-        (State("deadline", signal=15), set(), ["deadline (signal 15)", "the link is down"]),
-        (State("exited", exit_code=1), {"pypi.example:443"}, ["pypi.example:443", "link is down"]),
+        (
+            ProcessState("exited", exit_code=1),
+            set(),
+            ["vllm", "exited (exit 1)", "the link is down"],
+        ),
+        (ProcessState("deadline", signal=15), set(), ["deadline (signal 15)", "the link is down"]),
+        (
+            ProcessState("exited", exit_code=1),
+            {"pypi.example:443"},
+            ["pypi.example:443", "link is down"],
+        ),
     ],
 )
 def test_a_recipe_that_failed_is_told_without_its_log(
-    state: State, refused: set[str], words: list[str]
+    state: ProcessState, refused: set[str], words: list[str]
 ):
     item = SimpleNamespace(host="h1", kind="environment", name="vllm")
     error = prepare._failure(item, ended(state), refused)
@@ -59,7 +67,7 @@ class Said:
 @pytest.mark.parametrize("code", [0, 1])
 def test_an_evaluation_is_read_without_its_log(tmp_path, code: int):
     job = SimpleNamespace(benchmark=SimpleNamespace(tool="toy", deadline_s=1))
-    result = evaluate._read(Said, job, ended(State("exited", exit_code=code)), tmp_path)
+    result = evaluate._read(Said, job, ended(ProcessState("exited", exit_code=code)), tmp_path)
     assert result.problems == (f"exit {code}: its log cannot be read: h1: the link is down",)
 
 

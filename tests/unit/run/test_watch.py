@@ -7,20 +7,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from ci.agent.process import State
+from ci.agent.process import ProcessState
 from ci.errors import ConnectionLost, Interrupted, ProcessDied
 from ci.run.events import await_end, explain_end
 
 
-def ended(name: str, state: State, *log: str) -> SimpleNamespace:
+def ended(name: str, state: ProcessState, *log: str) -> SimpleNamespace:
     """Stand in for a supervised process that has ended, as far as `await_end` reads it."""
     return SimpleNamespace(
         name=name, host="here", state=state, why_lost="", tail=lambda lines: log[-lines:]
     )
 
 
-TOOL = ended("tool", State("exited", exit_code=0))
-SERVER = ended("server-0", State("exited", exit_code=1), "ValueError: too much")
+TOOL = ended("tool", ProcessState("exited", exit_code=0))
+SERVER = ended("server-0", ProcessState("exited", exit_code=1), "ValueError: too much")
 
 
 def events(*these: object) -> SimpleQueue:
@@ -45,13 +45,13 @@ def test_the_end_of_another_process_is_raised_first_even_when_both_have_ended():
 
 @pytest.mark.parametrize("state", ["lease_expired", "lost", "stopped"])
 def test_an_abnormal_end_of_the_target_is_an_error(state: str):
-    tool = ended("tool", State(state, signal=15))
+    tool = ended("tool", ProcessState(state, signal=15))
     with pytest.raises(ProcessDied, match=r"tool on here: |here: no contact"):
         await_end(tool, events(tool), lambda _: None)
 
 
 def test_a_deadline_is_for_the_caller_to_judge():
-    tool = ended("tool", State("deadline", signal=15))
+    tool = ended("tool", ProcessState("deadline", signal=15))
     await_end(tool, events(tool), lambda _: None)
 
 
@@ -63,14 +63,14 @@ def test_an_interrupt_ends_the_wait():
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (State("exited", exit_code=1), "too much"),
-        (State("lost"), "supervisor is gone"),
-        (State("lease_expired", signal=15), "no contact with the controller"),
-        (State("deadline", signal=15), "deadline passed"),
-        (State("stopped", signal=15), "stopped on the host"),
+        (ProcessState("exited", exit_code=1), "too much"),
+        (ProcessState("lost"), "supervisor is gone"),
+        (ProcessState("lease_expired", signal=15), "no contact with the controller"),
+        (ProcessState("deadline", signal=15), "deadline passed"),
+        (ProcessState("stopped", signal=15), "stopped on the host"),
     ],
 )
-def test_an_end_is_explained_by_its_cause(state: State, words: str):
+def test_an_end_is_explained_by_its_cause(state: ProcessState, words: str):
     error = explain_end(ended("server-0", state, "ValueError: too much"))
     assert words in error.reason
     assert error.tail == ("ValueError: too much",)
@@ -79,7 +79,7 @@ def test_an_end_is_explained_by_its_cause(state: State, words: str):
 def test_log_lines_of_health_probes_are_not_part_of_the_reason():
     probe = 'INFO: 127.0.0.1:1 - "GET /health HTTP/1.1" 200 OK'
     error = explain_end(
-        ended("server-0", State("exited", exit_code=1), "ValueError: it", probe, probe)
+        ended("server-0", ProcessState("exited", exit_code=1), "ValueError: it", probe, probe)
     )
     assert "ValueError: it" in error.reason
     assert error.tail == ("ValueError: it",)
@@ -92,17 +92,19 @@ def unreadable(_: int) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("state", "symptom", "words"),
     [
-        (State("lease_expired", signal=15), "", "no contact with the controller"),
-        (State("lost"), "", "supervisor is gone"),
-        (State("deadline", signal=15), "", "deadline passed"),
-        (State("stopped", signal=15), "", "stopped on the host"),
-        (State("exited", signal=9), "", "killed with SIGKILL"),
-        (State("exited", exit_code=137), "", "killed with SIGKILL"),
-        (State("exited", exit_code=1), "", "exited (exit 1)"),
-        (State("running"), "its health is 503", "its health is 503"),
+        (ProcessState("lease_expired", signal=15), "", "no contact with the controller"),
+        (ProcessState("lost"), "", "supervisor is gone"),
+        (ProcessState("deadline", signal=15), "", "deadline passed"),
+        (ProcessState("stopped", signal=15), "", "stopped on the host"),
+        (ProcessState("exited", signal=9), "", "killed with SIGKILL"),
+        (ProcessState("exited", exit_code=137), "", "killed with SIGKILL"),
+        (ProcessState("exited", exit_code=1), "", "exited (exit 1)"),
+        (ProcessState("running"), "its health is 503", "its health is 503"),
     ],
 )
-def test_a_log_that_cannot_be_read_hides_no_explanation(state: State, symptom: str, words: str):
+def test_a_log_that_cannot_be_read_hides_no_explanation(
+    state: ProcessState, symptom: str, words: str
+):
     process = SimpleNamespace(
         name="server-0", host="here", state=state, why_lost="", tail=unreadable
     )
@@ -116,6 +118,6 @@ def test_a_log_that_cannot_be_read_hides_no_explanation(state: State, symptom: s
 
 def test_a_lost_host_is_the_reason_and_its_log_is_not_waited_for():
     gone = SimpleNamespace(
-        name="server-1", host="h2", state=State("lost"), why_lost="it rebooted", tail=None
+        name="server-1", host="h2", state=ProcessState("lost"), why_lost="it rebooted", tail=None
     )
     assert str(explain_end(gone)) == "lost h2: it rebooted"
