@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 from ci.commands.command import flag
-
-if TYPE_CHECKING:
-    from ci.resolve import Request
+from ci.request import Request
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,6 @@ class Cluster(Config):
 
     def request(self) -> Request:
         """Return the request that these flags and the command line make."""
-        from ci.resolve import Request  # noqa: PLC0415 - slow
-
         names = {item.name for item in fields(Request)}
         given = {name: value for name, value in vars(self).items() if name in names}
         return Request(**given, argv=tuple(sys.argv))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ci.case.model import Case
     from ci.record.view import View
-    from ci.resolve import Request, ResolvedCase
+    from ci.request import Request
+    from ci.resolve import ResolvedCase
     from ci.run.interrupt import Interrupts
 
 # After several nights the command exits with the worst code; the worst is the last one here.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ci.commands.overview import Overview
     from ci.errors import LamplighterError
-    from ci.resolve import Request
+    from ci.request import Request
 
 
 def status(request: Request, *, as_json: bool) -> ExitCode:

@@ -17,7 +17,8 @@ from ci.k8s.options import Options as K8sOptions
 from ci.plan.build import build
 from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Request, resolve
+from ci.request import Request
+from ci.resolve import resolve
 
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "100"))
 PATIENT = settings(
