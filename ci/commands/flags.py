@@ -107,7 +107,14 @@ class Case(Workspace, Device, _Here, Cluster):
 
 
 @dataclass(frozen=True)
-class Up(Runs, Case):
+class DryRun:
+    """The flag to look first."""
+
+    dry_run: bool = flag("only show what would be done; change nothing", default=False)
+
+
+@dataclass(frozen=True)
+class Up(DryRun, Runs, Case):
     """The flags of `inv up`."""
 
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
@@ -135,6 +142,8 @@ class Doctor(Json, Case):
 class Check:
     """The flags of `inv check`."""
 
+    config: str = flag("one case file or name; the same as --paths")
+
     paths: str = flag(
         "case files, folders or names, separated by commas; or after `--`, separated by spaces; "
         "default: configs/cases"
@@ -153,7 +162,7 @@ class Status(Json, Known):
 
 
 @dataclass(frozen=True)
-class Down(Known, Run):
+class Down(DryRun, Known, Run):
     """The flags of `inv down`."""
 
     all_mine: bool = flag("every run that you started from this machine", default=False)
