@@ -19,6 +19,7 @@ from ci.case.deployment import validate, validate_case
 from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.model import Case, Device, Node
 from ci.case.options import unread
+from ci.case.requirements import Requirements
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -59,7 +60,7 @@ class Deployment(Strict):
     ready_timeout_s: float = Field(default=1800, gt=0)
     server_port: Port | None = None
     env_common: Env | None = None
-    special_dependencies: dict[str, str] | None = None
+    special_dependencies: Requirements | None = None
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
     deployment: list[Server] = Field(description="it lists one server per host")

@@ -37,9 +37,11 @@ def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
     if any(folders):
         yield f"mkdir -p {' '.join(map(quoted, dict.fromkeys(filter(None, folders))))}"
     for path, content in contents.items():
-        yield f"cat > {quoted(path)} <<'{_END}'"
-        yield from content.removesuffix("\n").split("\n")
-        yield _END
+        lines = content.removesuffix("\n").split("\n")
+        end = _END
+        while end in lines:  # it would end the file early, and the rest would be commands
+            end += "_"
+        yield from (f"cat > {quoted(path)} <<'{end}'", *lines, end)
 
 
 def command(env: Mapping[str, str], argv: Sequence[str]) -> Iterator[str]:
