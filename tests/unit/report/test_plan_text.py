@@ -208,8 +208,9 @@ def test_services_are_before_the_servers_that_ask_them():
     assert "(service)" in text.partition("\n\nThe steps")[0]
 
 
-def test_a_name_with_a_newline_adds_no_command_to_the_steps():
-    evil = "x\\nrm -rf ~"
-    text = RANKS.replace("sixty-four ranks", f'"{evil}"').replace("model: m", f'model: "{evil}"')
-    lines = as_text(plan_of(text)).splitlines()
+def test_names_with_a_newline_add_no_command_to_the_steps():
+    plan = plan_of(RANKS.replace("sixty-four ranks", '"x\\nrm -rf ~"'))
+    (item,) = plan.evaluations
+    named = replace(item, dataset=replace(item.dataset, name="d\nrm -rf ~"))
+    lines = as_text(replace(plan, evaluations=(named,))).splitlines()
     assert not [line for line in lines if line.startswith("rm ")]
