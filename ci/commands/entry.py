@@ -113,19 +113,25 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def _end_of(call: Callable[[], Any]) -> Exit | None:
     """Run a task; return the exit, or None if another task may follow."""
-    from ci.record.text import clean  # noqa: PLC0415
-
     try:
         call()
     except Exit as ended:
         return ended
     except LamplighterError as error:
-        return Exit(clean(str(error)), code=int(error.exit_code))
+        return Exit(_message(error), code=int(error.exit_code))
     except KeyboardInterrupt:
         return Exit("interrupted", code=int(ExitCode.INTERRUPTED))
     except Exception as error:  # noqa: BLE001 - no exception means a failed night
         return _unexpected(error)
     return None
+
+
+def _message(error: Exception) -> str:
+    """Return an error's text without terminal escapes and secrets."""
+    from ci.record.secrets import hide_in_text  # noqa: PLC0415
+    from ci.record.text import clean  # noqa: PLC0415
+
+    return hide_in_text(clean(str(error)))
 
 
 def _unexpected(error: Exception) -> Exit:
@@ -141,7 +147,7 @@ def _unexpected(error: Exception) -> Exit:
     with suppress(OSError):
         traceback.print_exception(error)
     return Exit(
-        f"Lamplighter itself failed: {type(error).__name__}: {clean(str(error))}\nThis is a bug "
+        f"Lamplighter itself failed: {type(error).__name__}: {_message(error)}\nThis is a bug "
         "in Lamplighter, not in your case or your arguments. Please report it with the command "
         "line and the traceback above",
         code=int(ExitCode.UNKNOWN),

@@ -96,7 +96,7 @@ def _night(request: Request, night: ResolvedCase, view: View, received: Interrup
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(night.plan)
-        return run_night(request, night, record, view, received)
+        return run_night(request, night, record, record.view, received)
 
 
 def describe(request: Request, host: str = "", *, as_json: bool) -> str:

@@ -9,7 +9,7 @@ from ci.case.variables import RUN_FOLDER
 from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
-from ci.record.redact import redact_argv, redact_env
+from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 from ci.record.text import one_line
 from ci.report.plan import paste
 from ci.report.plan.picture import picture
@@ -202,8 +202,9 @@ def _process(process: PlannedProcess) -> dict[str, Any]:
     return {
         **asdict(process),
         "ports": list(process.ports),
-        "argv": redact_argv(list(process.argv)),
-        "env": redact_env(process.env),
+        "argv": hide_in_argv(list(process.argv)),
+        "env": hide_in_env(process.env),
+        "files": hide_in_files(process.files),
     }
 
 
@@ -213,7 +214,7 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         **item.benchmark.model_dump(),
         "host": item.host,
         "dataset": asdict(item.dataset),
-        "argv": list(item.argv),
-        "env": dict(command.env) if command else {},
-        "files": dict(command.files) if command else {},
+        "argv": hide_in_argv(list(item.argv)),
+        "env": hide_in_env(command.env) if command else {},
+        "files": hide_in_files(dict(command.files)) if command else {},
     }
