@@ -139,10 +139,8 @@ class Doctor(Json, Case):
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Config):
     """The flags of `inv check`."""
-
-    config: str = flag("one case file or name; the same as --paths")
 
     paths: str = flag(
         "case files, folders or names, separated by commas; or after `--`, separated by spaces; "
