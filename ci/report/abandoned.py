@@ -1,4 +1,4 @@
-"""Completes the record of a night whose controller went without a word. Touches its folder."""
+"""Complete the record of a night whose controller has died. Touches the run's folder."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CAUSE = (
 
 
 def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
-    """Give an abandoned record its outcome, unknown, and its reports.
+    """Set the outcome of an abandoned record to unknown, and write its reports.
 
     Args:
-        path: the run's folder on the machine of its controller; any other is left as it is.
-        warn: called with a message for what could not be read or written.
+        path: the run's folder; only that of an abandoned run of this machine is changed.
+        warn: called with a message for each file that could not be read or written.
 
     Returns:
-        Whether there was an abandoned record.
+        True if the record was abandoned.
     """
     if not (path / FILE).exists():
         return False
