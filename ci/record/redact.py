@@ -1,4 +1,4 @@
-"""Values → plain JSON without secrets in it. Pure."""
+"""Convert values to plain JSON, and hide secrets. Pure."""
 
 from __future__ import annotations
 
@@ -13,59 +13,58 @@ from pydantic import BaseModel
 HIDDEN = "***"
 SECRET_WORDS = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL")
 SECRET_FLAG = re.compile(r"--?[\w.-]*(token|key|secret|password|credentials?)", re.IGNORECASE)
-# A shorter value (`1`, `true`) is still hidden under its name, but looking for it in every other
-# text would blot out half of the report.
-LEAST_TELLING = 8
-# Words of the record itself, which would be no record without them.
+# A shorter value (`1`, `true`) is hidden under its name, but not searched for in other texts, where
+# it would hide half of the report.
+MIN_SECRET_CHARS = 8
+# Words that the record itself needs.
 OWN_WORDS = ("accuracy", "performance")
 
 
 def looks_secret(name: str) -> bool:
-    """Whether an environment variable's name says that its value is a secret."""
-    # TOKENIZERS_PARALLELISM and its like are about text, not about access.
+    """Return whether the name of an environment variable suggests that its value is a secret."""
+    # TOKENIZERS_PARALLELISM and similar names are about text, not about access.
     return bool(SECRET_WORDS.search(name.upper().replace("TOKENIZER", "")))
 
 
 def redact_env(env: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment with the values of secret-looking names shown as `***`."""
+    """Replace the values of names that look secret by `***`."""
     return {name: HIDDEN if looks_secret(name) else value for name, value in env.items()}
 
 
 def secrets_of(env: Mapping[str, str]) -> frozenset[str]:
-    """Collect the secret values of an environment that are long enough to look for elsewhere."""
+    """Collect the secret values of an environment that are long enough to search for."""
     return frozenset(
-        str(value) for name, value in env.items() if looks_secret(name) and _telling(str(value))
+        str(value)
+        for name, value in env.items()
+        if looks_secret(name) and _can_be_searched(str(value))
     )
 
 
 def secrets_within(tree: object) -> frozenset[str]:
-    """Collect the secrets in every `env` mapping and behind every flag anywhere in plain JSON."""
+    """Collect the secrets in `env` mappings and after secret flags in plain JSON."""
     if isinstance(tree, Mapping):
-        found = [secrets_within(value) for value in tree.values()]
+        nested = [secrets_within(value) for value in tree.values()]
         env = tree.get("env")
         own = secrets_of(env) if isinstance(env, Mapping) else frozenset[str]()
-        return own.union(*found)
+        return own.union(*nested)
     if isinstance(tree, list):
-        behind_flags = {
+        values = {
             word.partition("=")[2] if word.startswith("-") else word
             for word, shown in zip(tree, redact_argv(tree), strict=True)
             if isinstance(word, str) and word != shown
         }
-        telling = frozenset(filter(_telling, behind_flags))
-        return telling.union(*(secrets_within(value) for value in tree))
+        secrets = frozenset(filter(_can_be_searched, values))
+        return secrets.union(*(secrets_within(value) for value in tree))
     return frozenset()
 
 
-def _telling(value: str) -> bool:
-    """Whether a secret is long enough, and no common word, so that it can be looked for."""
-    return len(value) >= LEAST_TELLING and not any(value in word for word in OWN_WORDS)
+def _can_be_searched(value: str) -> bool:
+    """Return whether a secret can be searched for: long enough, and not a word of the record."""
+    return len(value) >= MIN_SECRET_CHARS and not any(value in word for word in OWN_WORDS)
 
 
 def redacted(tree: Any, secrets: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - JSON
-    """Give plain JSON with `env` mappings redacted, and the secrets hidden wherever they stand.
-
-    The value after a flag such as `--api-key` is hidden too.
-    """
+    """Redact plain JSON: secret values of `env` mappings and flags, and all `secrets`."""
     if isinstance(tree, Mapping):
         return {
             str(key): redacted(
@@ -79,7 +78,7 @@ def redacted(tree: Any, secrets: frozenset[str] = frozenset()) -> Any:  # noqa: 
 
 
 def redact_argv(argv: list[object]) -> list[object]:
-    """Hide what follows a flag that takes a secret: `--api-key X` and `--api-key=X`."""
+    """Hide the value of a secret flag: `--api-key X` and `--api-key=X`."""
     shown: list[object] = []
     for before, word in zip([None, *argv], argv, strict=False):
         if isinstance(before, str) and isinstance(word, str) and SECRET_FLAG.fullmatch(before):
@@ -93,14 +92,14 @@ def redact_argv(argv: list[object]) -> list[object]:
 
 
 def redact_text(text: str, secrets: frozenset[str]) -> str:
-    """Hide every secret in a text, the longest first, as one may be a part of another."""
+    """Hide every secret in a text; the longest first, because it may contain others."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
-    """Turn dataclasses, pydantic models, tuples and paths into what JSON can hold."""
+    """Convert dataclasses, pydantic models, tuples and paths to values for JSON."""
     if isinstance(value, BaseModel):
         return plain(value.model_dump())
     if is_dataclass(value) and not isinstance(value, type):
@@ -110,5 +109,5 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no word for it
+        return str(value)  # JSON cannot express it
     return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.errors import ExitCode, InfrastructureError, UserError
-from ci.judge.verdict import Verdict, marred
+from ci.judge.verdict import Verdict, degrade_if_ended_early
 from ci.record.cause import cause_of
 from ci.record.controller import liveness
 from ci.record.disk import Folder
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ci.record.model import StepEntry
 
 CAUSE = (
-    "the controller was killed, or its machine went down, in the middle of the night; the hosts "
-    "ended what ran there by themselves; run again"
+    "the controller was killed, or its machine went down, during the night; the hosts stopped its "
+    "processes themselves; run again"
 )
 
 
@@ -45,7 +45,7 @@ def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
         return False
     if liveness(run) != "abandoned":
         return False
-    verdict = marred(Verdict("unknown", ()), CAUSE)
+    verdict = degrade_if_ended_early(Verdict("unknown", ()), CAUSE)
     ended = as_run(
         run.model_dump(mode="json")
         | {

@@ -294,7 +294,7 @@ def test_markdown_shows_smoke_only_problems_and_survivors():
     assert "- words: 3 of 40 missing" in text
     assert "| server-0 | bench | stopped | - |" in text
     assert "**Left running:** server-0 on bench: pid 7" in text
-    assert "**The record is not whole:** journal.jsonl: No space left on device" in text
+    assert "**The record is incomplete:** journal.jsonl: No space left on device" in text
     assert "None" not in text
 
 

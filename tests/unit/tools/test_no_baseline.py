@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tool_outputs import captured, edited, job
 
-from ci.judge.verdict import NO_BASELINE, NOTHING_CAME, judge
+from ci.judge.verdict import NO_BASELINE, NO_OUTPUT, judge
 from ci.tools.model import Item, Measurement, Result
 from ci.tools.registry import TOOLS
 
@@ -155,7 +155,7 @@ def test_a_benchmark_that_was_never_reached_never_passes(run: str) -> None:
 @pytest.mark.parametrize(
     ("tokens", "outcome", "reason"),
     [
-        ((0, 0), "unknown", NOTHING_CAME),
+        ((0, 0), "unknown", NO_OUTPUT),
         ((0, 3), "pass", NO_BASELINE),
         ((None, None), "pass", NO_BASELINE),
         ((0, None), "pass", NO_BASELINE),
