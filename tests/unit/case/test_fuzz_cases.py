@@ -1,4 +1,4 @@
-"""No case file, however broken, gives anything but findings: mutated documents and bytes."""
+"""Test that broken case files give only diagnostics: mutated documents and bytes."""
 
 import datetime as dt
 import os
@@ -254,5 +254,5 @@ def test_the_seeds_load_or_are_refused(data):
 
 
 @pytest.mark.parametrize("name", ["external", "single"])
-def test_the_seeds_of_ours_are_sound(name):
+def test_the_projects_seeds_are_valid(name):
     assert [one for one in examine(SEEDS[name], "c.yaml") if one.severity == "error"] == []

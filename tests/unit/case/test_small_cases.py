@@ -1,4 +1,4 @@
-"""Every small case of sound keys and types is planned or refused; none crashes."""
+"""Test that every small case with valid keys and types is planned or refused, without a crash."""
 
 from __future__ import annotations
 

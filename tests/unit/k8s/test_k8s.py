@@ -1,4 +1,4 @@
-"""Plans as Kubernetes manifests: valid, the same plan, and nothing secret written down."""
+"""Test that plans become valid Kubernetes manifests without secrets."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def check_service(found, name):
 
 @needs_crd
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_our_cases_are_valid_manifests(path):
+def test_the_projects_cases_give_valid_manifests(path):
     for case in load(path):
         chosen = options(device=case.device or "ascend")
         check_all(documents(case, device=chosen.device), chosen, case)
@@ -152,7 +152,7 @@ def test_every_option_is_valid():
         (("spec", "leaderWorkerTemplate", "leaderTemplate", "spec", "volume"), []),
     ],
 )
-def test_the_validation_itself_finds_what_is_wrong(at, value):
+def test_the_validation_itself_detects_errors(at, value):
     found = documents(case_of(HEAD, WORKER))["LeaderWorkerSet"]
     inner = found
     for key in at[:-1]:
@@ -164,7 +164,7 @@ def test_the_validation_itself_finds_what_is_wrong(at, value):
 
 @needs_crd
 @pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
-def test_cases_of_the_field():
+def test_cases_of_vllm_ascend():
     """All that can be planned is rendered; what is refused is the plan's own tests' to judge."""
     chosen, sizes = options(device="ascend"), []
     for path in sorted(Path(CORPUS or "nowhere", "vllm-ascend").rglob("*.yaml")):
@@ -206,7 +206,7 @@ def assert_same_plan(plan, found):
     }
 
 
-def test_the_pods_run_the_plan_under_their_own_addresses():
+def test_the_pods_run_the_plan_with_their_own_addresses():
     case = case_of(
         HEAD, WORKER, env="{A: $LOCAL_IP, B: fixed, LD_LIBRARY_PATH: /x:$LD_LIBRARY_PATH}"
     )
@@ -299,7 +299,7 @@ def test_resources_by_kind(device, more, resources):
     assert ("securityContext" in found) == (device != "cpu")
 
 
-def test_a_group_as_large_as_the_plan_that_shows_its_failures():
+def test_a_group_has_the_size_of_the_plan_and_shows_failures():
     spec = documents(case_of(HEAD, WORKER), replicas=3)["LeaderWorkerSet"]["spec"]
     template = spec["leaderWorkerTemplate"]
     assert (spec["replicas"], template["size"], template["restartPolicy"]) == (3, 2, "None")
@@ -425,7 +425,7 @@ def test_names_after_the_case(case_name, name):
 
 
 @pytest.mark.parametrize("text", ["1e3", "y", "on", "0x1f", "1_000", "null", "~", "8080", "No", ""])
-def test_a_text_that_some_parser_takes_for_something_else_is_quoted(text):
+def test_an_ambiguous_text_is_quoted(text):
     written = dump([{"value": text}]).partition(": ")[2].strip()
     assert written in {f'"{text}"', f"'{text}'"}
 
@@ -435,6 +435,6 @@ def test_long_texts_are_blocks():
     assert "  pod.py: |\n    " in rendered(case_of("vllm serve m"))
 
 
-def test_a_server_on_loopback_is_pointed_out():
+def test_a_server_on_loopback_is_noted():
     assert "NOTE" in rendered(case_of("vllm serve m --host 127.0.0.1"))
     assert "NOTE" not in rendered(case_of("vllm serve m --host 0.0.0.0"))
