@@ -23,7 +23,7 @@ def report(runs: str, run: str) -> ExitCode:
     """
     stored = read_run(_folder(Path(runs), run))
     warnings: list[str] = []
-    folder = Folder(stored.folder, warnings.append, "nothing was changed in its place")
+    folder = Folder(stored.folder, warnings.append, "the old file is unchanged")
     rendered = render_reports(stored.run, warnings.append)
     written = [name for name, text in rendered.items() if folder.write(name, text)]
     for missing in stored.missing:

@@ -111,12 +111,12 @@ def test_one_without_the_other_is_refused_with_its_position(dialect: str, lines:
     text = text_of(dialect, lines)
     with pytest.raises(CaseError) as caught:
         parse(text.encode(), "c.yaml")
-    found = caught.value.problems
+    problems = caught.value.problems
     expected = REFUSED[lines]
-    assert [problem.key.rpartition(".")[2] for problem in found] == [key for key, _ in expected]
-    for problem, (key, words) in zip(found, expected, strict=True):
+    assert [problem.key.rpartition(".")[2] for problem in problems] == [key for key, _ in expected]
+    for problem, (key, words) in zip(problems, expected, strict=True):
         assert words in problem.message
-        # A key that is not there is missed where its benchmark stands.
+        # A missing key is reported at its benchmark.
         there = [f"{key}:" in line for line in text.splitlines()[-len(lines.splitlines()) :]]
         first = len(text.splitlines()) - len(there) + 1
         benchmark = text.splitlines().index("    perf:") + 1

@@ -58,5 +58,5 @@ def test_servers_own_variables_are_in_the_table(path):
         cases = load(path)
     except CaseError:
         return
-    table = {one.name for one in VARIABLES}
+    table = {variable.name for variable in VARIABLES}
     assert {name for case in cases for node in case.nodes for name in node.variables} <= table

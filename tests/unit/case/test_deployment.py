@@ -21,8 +21,8 @@ def text_of(*servers, apart=None, env="{SERVER_PORT: 8080}", **keys):
         lines += [f"disaggregated_prefill: {{{', '.join(inner)}}}"]
     lines += [f"{key}: {value}" for key, value in keys.items()]
     lines += ["deployment:"]
-    for one in servers:
-        command, more = one if isinstance(one, tuple) else (one, "")
+    for server in servers:
+        command, more = server if isinstance(server, tuple) else (server, "")
         lines.append(f"  - {{server_cmd: '{command}'{', ' if more else ''}{more}}}")
     return "\n".join(lines)
 
@@ -39,7 +39,7 @@ def problems_of(*servers, **keys):
 
 
 def warnings_of(*servers, **keys):
-    return [f"{one.key}: {one.message}" for one in case_of(*servers, **keys).warnings]
+    return [f"{warning.key}: {warning.message}" for warning in case_of(*servers, **keys).warnings]
 
 
 @pytest.mark.parametrize(

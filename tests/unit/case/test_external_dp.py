@@ -304,10 +304,10 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_invalid(name):
     change, key, message = WRONG[name]
-    found = problems_of(changed(change))
-    # What stands under an anchor is reported there or where it is used, in the file's order.
-    near = [text for at, text in found if at == key or key.startswith(("words", "env_"))]
-    assert any(message in text for text in near), found
+    problems = problems_of(changed(change))
+    # A problem under an anchor is reported at the anchor or at its alias, in the file's order.
+    near = [text for path, text in problems if path == key or key.startswith(("words", "env_"))]
+    assert any(message in text for text in near), problems
 
 
 def test_all_problems_in_file_order():

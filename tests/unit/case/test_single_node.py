@@ -103,15 +103,15 @@ def changed(text, *replacements):
 
 
 def test_every_test_case_is_a_case():
-    one, plain = cases_of(ONE)
-    assert (one.name, one.test_name, one.path) == (
+    case, plain = cases_of(ONE)
+    assert (case.name, case.test_name, case.path) == (
         "a-model-one",
         "a model / one",
         "cases/night.yaml",
     )
-    assert (one.num_hosts, one.hosts, one.npu_per_node, one.ready_timeout_s) == (1, (), 8, 2800)
-    assert one.special_dependencies == {"transformers": "5.2"}
-    [node] = one.nodes
+    assert (case.num_hosts, case.hosts, case.npu_per_node, case.ready_timeout_s) == (1, (), 8, 2800)
+    assert case.special_dependencies == {"transformers": "5.2"}
+    [node] = case.nodes
     assert node.argv[:7] == (
         *("vllm", "serve", "org/model", "--port", "$SERVER_PORT", "--max-num-seqs", "8"),
     )
@@ -125,8 +125,8 @@ def test_every_test_case_is_a_case():
         "NAME": "x",
     }
     assert (node.key_path, node.position) == ("test_cases[0]", (19, 5))
-    assert [bench.name for bench in one.benchmarks] == ["cold", "warm"]
-    assert one.warnings == ()
+    assert [bench.name for bench in case.benchmarks] == ["cold", "warm"]
+    assert case.warnings == ()
     assert (plain.name, plain.device, plain.npu_per_node) == ("plain", "cpu", 0)
     assert plain.nodes[0].argv[2:] == ("org/other", "--port", "8004", "--name", "a b")
     assert (plain.ready_timeout_s, plain.smoke_request, plain.benchmarks) == (
@@ -137,13 +137,13 @@ def test_every_test_case_is_a_case():
 
 
 def test_requests_and_comparisons():
-    one, _ = cases_of(ONE)
+    case, _ = cases_of(ONE)
     arguments = {"max_tokens": 32, "chat_template_kwargs": {"enable_thinking": True}}
-    assert one.smoke_request == SmokeRequest(prompts=("Hello", "Bye"), arguments=arguments)
-    assert one.comparisons == (
+    assert case.smoke_request == SmokeRequest(prompts=("Hello", "Bye"), arguments=arguments)
+    assert case.comparisons == (
         Comparison(metric="ttft_average", target="warm", baseline="cold", ratio=0.5, operator="<"),
     )
-    warm = one.benchmarks[1]
+    warm = case.benchmarks[1]
     assert (warm.template, warm.temperature, warm.top_k, warm.stop) == (
         {"thinking": True},
         0,
@@ -440,12 +440,12 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_warnings(name):
     text, replacement, expected = ODD[name]
-    plain = {str(one) for case in cases_of(text) for one in case.warnings}
-    found = [one for case in cases_of(changed(text, replacement)) for one in case.warnings]
-    new = [one for one in found if str(one) not in plain]
-    if name == "own port":  # there before as well
-        new = [one for one in found if one.key == "test_cases[1].server_cmd"]
-    [(key, message)] = [(one.key, one.message) for one in new]
+    usual = {str(warning) for case in cases_of(text) for warning in case.warnings}
+    warnings = [each for case in cases_of(changed(text, replacement)) for each in case.warnings]
+    new = [warning for warning in warnings if str(warning) not in usual]
+    if name == "own port":  # this warning is also usual
+        new = [warning for warning in warnings if warning.key == "test_cases[1].server_cmd"]
+    [(key, message)] = [(warning.key, warning.message) for warning in new]
     assert key == expected[0]
     assert expected[1] in message
 
@@ -497,7 +497,7 @@ def assert_cases_or_problems(data):
     except CaseError as error:
         cases, problems = (), list(error.problems)
     else:
-        problems = [one for case in cases for one in case.warnings]
+        problems = [warning for case in cases for warning in case.warnings]
     assert cases or problems
     assert all(problem.line > 0 and problem.column > 0 for problem in problems)
 

@@ -42,9 +42,9 @@ def registry(tmp_path):
 def test_every_alias_finds_the_dataset(tmp_path, registry, name):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "test.jsonl").write_text(QUESTION)
-    found = datasets.find(name, [tmp_path / "none", tmp_path], registry)
-    assert (found.name, found.form, found.items) == ("toy", "gsm8k", 1)
-    assert found.path == str(tmp_path / "toy")
+    dataset = datasets.find(name, [tmp_path / "none", tmp_path], registry)
+    assert (dataset.name, dataset.form, dataset.items) == ("toy", "gsm8k", 1)
+    assert dataset.path == str(tmp_path / "toy")
 
 
 def test_a_missing_dataset_is_an_error_with_advice(tmp_path, registry):
@@ -64,13 +64,13 @@ def test_a_changed_dataset_is_refused(tmp_path, registry):
 @pytest.mark.parametrize("path", ["my-set", "vllm-ascend/my-set", "ABSOLUTE"])
 def test_an_operators_own_folder_is_used(root, path):
     given = str(root / "my-set") if path == "ABSOLUTE" else path
-    found = datasets.find(given, [root])
-    assert (found.path, found.form, found.items) == (str(root / "my-set"), "gsm8k", 3)
+    dataset = datasets.find(given, [root])
+    assert (dataset.path, dataset.form, dataset.items) == (str(root / "my-set"), "gsm8k", 3)
 
 
 def test_its_files_determine_its_form(root):
-    found = datasets.find("hard", [root])
-    assert (found.form, found.items) == ("aime2024", 3)
+    dataset = datasets.find("hard", [root])
+    assert (dataset.form, dataset.items) == ("aime2024", 3)
 
 
 def test_the_operator_must_provide_private_data(root):
@@ -87,17 +87,17 @@ def test_gsm8ks_form_is_staged_with_both_files(root, tmp_path):
 
 
 def test_a_deleted_dataset_is_a_clear_error(root):
-    found = datasets.find("my-set", [root])
+    dataset = datasets.find("my-set", [root])
     (root / "my-set" / "test.jsonl").unlink()
     with pytest.raises(UserError, match="no longer"):
-        datasets.files_of(found)
+        datasets.files_of(dataset)
 
 
 def test_the_projects_own_dataset_matches_the_registry():
     own = Path(datasets.REGISTRY).parent
-    found = datasets.find("lamplighter/arithmetic", [own])
-    lines = datasets.files_of(found)["test.jsonl"].splitlines()
-    assert len([line for line in lines if line.strip()]) == found.items
+    dataset = datasets.find("lamplighter/arithmetic", [own])
+    lines = datasets.files_of(dataset)["test.jsonl"].splitlines()
+    assert len([line for line in lines if line.strip()]) == dataset.items
 
 
 @pytest.mark.skipif(REAL is None, reason="LAMPLIGHTER_DATASETS is unset: no GSM8K or AIME here")
@@ -110,8 +110,8 @@ def test_the_projects_own_dataset_matches_the_registry():
     ],
 )
 def test_vllm_ascends_names_find_the_real_datasets(path, items, files):
-    found = datasets.find(path, [Path(REAL or "")])
-    laid_out = datasets.files_of(found)
+    dataset = datasets.find(path, [Path(REAL or "")])
+    laid_out = datasets.files_of(dataset)
     assert set(laid_out) == files
-    assert found.items == items
+    assert dataset.items == items
     assert {len(data.splitlines()) for data in laid_out.values()} == {items}

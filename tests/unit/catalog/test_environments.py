@@ -48,8 +48,8 @@ def test_a_version_is_made_from_its_entry(version, device, package):
 def test_every_entry_pins_the_version_in_its_name(version):
     for device, recipe in VERSIONS[version].items():
         assert recipe.needs, f"{version} {device}"
-        assert any(re.fullmatch(rf"vllm(-cpu)?=={version}", one) for one in recipe.packages)
-        assert all("==" in one for one in recipe.packages)
+        assert any(re.fullmatch(rf"vllm(-cpu)?=={version}", package) for package in recipe.packages)
+        assert all("==" in package for package in recipe.packages)
         if recipe.metadata_for:
             assert recipe.metadata_for.startswith(f"vllm=={version}")
 
@@ -84,8 +84,10 @@ def test_versions_are_newest_first_and_the_local_night_serves_the_newest_for_a_c
 
 def test_the_fingerprint_is_that_of_the_recipe_not_of_the_place():
     there = InstallTarget("n2", "/data", None)
-    one = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
-    assert environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == one.fingerprint
+    expected = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
+    assert (
+        environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == expected.fingerprint
+    )
     others = {
         environments.serving(VERSIONS, version, "cuda", HERE).fingerprint
         for version in environments.servable(VERSIONS, "cuda")

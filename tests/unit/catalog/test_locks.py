@@ -99,7 +99,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("case", UNREADABLE)
 @pytest.mark.parametrize("lock_folder", ["project", "kept"])
 def test_an_incomplete_lock_is_refused_with_advice(tmp_path, case, lock_folder):
-    text, found = UNREADABLE[case]
+    text, reason = UNREADABLE[case]
     lock_folders = LockFolders(tmp_path / "project", tmp_path / "kept")
     path = tmp_path / lock_folder / "e-x86_64.txt"
     path.parent.mkdir()
@@ -108,7 +108,7 @@ def test_an_incomplete_lock_is_refused_with_advice(tmp_path, case, lock_folder):
         locks.current("e", "now", lock_folders)
     message = str(refused.value)
     assert message.startswith(str(path))
-    assert found in message
+    assert reason in message
     again = {
         "project": "make it again with `inv versions.lock`",
         "kept": "run again: the next night",
@@ -191,8 +191,8 @@ def test_the_projects_lock_has_priority_and_stale_locks_are_ignored(tmp_path):
     write(kept, "e", "x86_64", "now", "a==2")
     write(project, "e", "aarch64", "before", "a==3")
     write(kept, "e", "aarch64", "now", "a==4")
-    found = locks.current("e", "now", LockFolders(project, kept))
-    assert found == {"x86_64": ["a==1"], "aarch64": ["a==4"]}
+    packages = locks.current("e", "now", LockFolders(project, kept))
+    assert packages == {"x86_64": ["a==1"], "aarch64": ["a==4"]}
     assert locks.current("e", "later", LockFolders(project, kept)) == {}
     assert locks.current("e", "now", LockFolders(tmp_path / "none", tmp_path / "none")) == {}
 

@@ -177,8 +177,8 @@ def test_yanked_files(value, yanked):
     ],
 )
 def test_releases_newer_than_the_newest_listed(files, versions):
-    found = newer("vllm", ["0.33.0", "0.9.1", "0.32.0"], files)
-    assert [release.version for release in found] == versions
+    releases = newer("vllm", ["0.33.0", "0.9.1", "0.32.0"], files)
+    assert [release.version for release in releases] == versions
 
 
 def test_a_release_has_wheels_and_the_day_of_its_upload():

