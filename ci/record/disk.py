@@ -95,7 +95,7 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         if is_full(error):
             (path / RESERVE).unlink(missing_ok=True)
-            raise InfrastructureError(f"no space left for {path}; free space and retry") from None
+            raise InfrastructureError(f"no space left for {path}; free some and retry") from None
         why = error.strerror or str(error)
         raise UserError(f"cannot make {path}: {why}; fix it or choose another folder") from None
     return path
