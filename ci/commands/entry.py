@@ -106,7 +106,7 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
         if lost and not isinstance(lost, BrokenPipeError) and not (ended and ended.code):
             ended = _machine_error(lost)
         if ended:
-            _leave(ended)
+            _exit_with(ended)
 
     return run
 
@@ -137,7 +137,7 @@ def _message(error: Exception) -> str:
 def _unexpected(error: Exception) -> Exit:
     from ci.record.text import clean  # noqa: PLC0415
 
-    if isinstance(error, BrokenPipeError) and _reader_gone():
+    if isinstance(error, BrokenPipeError) and _reader_has_exited():
         return Exit(code=READER_GONE)
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         return _machine_error(error)
@@ -160,8 +160,8 @@ def _machine_error(error: OSError) -> Exit:
     return Exit(text, code=int(ExitCode.UNKNOWN))
 
 
-def _reader_gone() -> bool:
-    """Whether the reader of stdout or stderr has exited, as after `| head -1`."""
+def _reader_has_exited() -> bool:
+    """Return whether the reader of stdout or stderr has exited, as after `| head -1`."""
     ends = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -169,8 +169,8 @@ def _reader_gone() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in ends.poll(0))
 
 
-def _leave(ended: Exit) -> NoReturn:
-    """Print the message and exit; Invoke would exit with 1 if the reader of stderr is gone."""
+def _exit_with(ended: Exit) -> NoReturn:
+    """Print the message and exit; Invoke would exit with 1 if the reader of stderr has exited."""
     if ended.message:
         with suppress(OSError):
             print(ended.message, file=sys.stderr)
@@ -220,4 +220,4 @@ def _refuse(message: str, task: str) -> NoReturn:
     flags = f"`inv {task} --help`" if task else "`inv TASK --help`"
     text = f"{message}\n`inv --list` shows the tasks, {flags} the flags"
     _prepare_streams()
-    _leave(Exit(text, code=int(ExitCode.USER)))
+    _exit_with(Exit(text, code=int(ExitCode.USER)))

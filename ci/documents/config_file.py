@@ -35,7 +35,7 @@ def load(path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]
         sections: key path → model of each section, with `*` for any name, e.g. `versions.*.*`.
 
     Raises:
-        CaseError: the file is not valid; has all problems found.
+        CaseError: the file is not valid; has all problems.
         UserError: the file cannot be read.
     """
     source = read(read_bytes(path), str(path), "configuration")
@@ -46,5 +46,5 @@ def load(path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]
         return shape.model_validate(source.value)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        found = problems(errors, source, {"": shape, **sections})
-        raise CaseError(in_file_order(found)) from error
+        invalid = problems(errors, source, {"": shape, **sections})
+        raise CaseError(in_file_order(invalid)) from error
