@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ci.documents import config_file
-from ci.documents.config_file import Strict
+from ci.documents.strict import Strict
 from ci.errors import PreparationFailed, UserError
 from ci.paths import PROJECT, at_home_here
 from ci.tools.model import Dataset

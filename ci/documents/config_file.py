@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ci.documents.files import read_bytes
 from ci.documents.messages import describe, problems
 from ci.documents.source import read
+from ci.documents.strict import Strict
 from ci.documents.values import in_file_order
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-
-class Strict(BaseModel):
-    """Base of a file's models: frozen, strict about types, refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 Shape = TypeVar("Shape", bound=Strict)

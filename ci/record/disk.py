@@ -94,7 +94,9 @@ def make_folder(path: Path) -> Path:
         (path / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))
     except OSError as error:
         if is_full(error):
-            (path / RESERVE).unlink(missing_ok=True)
+            with suppress(OSError):  # a folder without a record would look like a run
+                (path / RESERVE).unlink(missing_ok=True)
+                path.rmdir()
             raise InfrastructureError(f"no space left for {path}; free some and retry") from None
         why = error.strerror or str(error)
         raise UserError(f"cannot make {path}: {why}; fix it or choose another folder") from None
