@@ -5,6 +5,7 @@ Imports Invoke and the standard library only, as listing the tasks does.
 
 from __future__ import annotations
 
+import codecs
 import copy
 import errno
 import functools
@@ -36,6 +37,7 @@ READER_GONE = 128 + signal.SIGPIPE
 # Task → the flag whose values may follow it without the flag, separated by commas. Invoke's own
 # positional arguments may not be left out, and take `--help` for their value.
 _WITHOUT_FLAG = {"check": "--paths", "report": "--run"}
+_ASCII = {"→": "->", "≥": ">=", "≤": "<=", "×": "x", "✓": "+", "✗": "x", "…": "...", "·": "-"}
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # A path from the operator is wrong, or its permissions are.
@@ -193,13 +195,21 @@ def _flush(stream: TextIO) -> OSError | None:
 def _prepare_streams() -> None:
     """Open /dev/null for closed streams (`>&-`), before a file or socket gets their descriptor.
 
-    Text that the terminal's encoding cannot represent is written as an escape.
+    Text that the terminal's encoding cannot represent is written in ASCII.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+    codecs.register_error("spelled", _spell)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors="spelled")
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Spell a sign that the terminal's encoding lacks in ASCII, else as an escape."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _ASCII:
+        return _ASCII[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def _empty_flags(parsed: Sequence[ParserContext]) -> Iterator[str]:
