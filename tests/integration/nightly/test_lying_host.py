@@ -25,8 +25,8 @@ from ci.record.stored import read_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
+PROJECT = Path(__file__).parents[3]
+SERVER = Path(__file__).parents[1] / "light_server.py"
 CAPTURED = (
     PROJECT / "tests" / "unit" / "captured" / "vllm_bench_performance" / "out" / "result.json"
 )

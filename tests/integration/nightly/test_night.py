@@ -22,8 +22,8 @@ from ci.record.stored import read_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
+PROJECT = Path(__file__).parents[3]
+SERVER = Path(__file__).parents[1] / "light_server.py"
 PATIENCE_S = 600
 
 CASE = """\

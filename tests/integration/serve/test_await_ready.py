@@ -17,7 +17,7 @@ from ci.remote.requests.http import ask
 from ci.serve.readiness import await_ready
 from ci.tools.model import Endpoint
 
-LOGS = Path(__file__).parent.parent / "unit" / "captured" / "vllm_logs"
+LOGS = Path(__file__).parents[2] / "unit" / "captured" / "vllm_logs"
 
 # Behaves as its first argument says; says its port in its first line.
 SERVER = """

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
+PROJECT = Path(__file__).parents[3]
+SERVER = Path(__file__).parents[1] / "light_server.py"
 WORKSPACE = "/srv/lamplighter-test"
 TASKS = ("nightly", "up")
 # `inv`, on whose hosts nothing can be kept.

@@ -16,8 +16,8 @@ from uv import find_uv_bin
 
 from ci.prepare.recipes.uv_settings import index_settings
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
+PROJECT = Path(__file__).parents[3]
+SERVER = Path(__file__).parents[1] / "light_server.py"
 PATIENCE_S = 300
 VERSIONS = {path: version for version, path in pythons().items()}
 

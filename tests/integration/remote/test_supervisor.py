@@ -25,7 +25,7 @@ from ci.plan.names import process_names
 from ci.remote.names import LONGEST
 from ci.remote.supervise import proc
 
-NASTY = str(Path(__file__).with_name("nasty_server.py"))
+NASTY = str(Path(__file__).parents[1] / "nasty_server.py")
 PATIENCE_S = 600
 
 
