@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
 
 
-def made(name: str, host: str, kind: str = "environment", path: str = "") -> Preparation:
+def preparation(name: str, host: str, kind: str = "environment", path: str = "") -> Preparation:
     return Preparation(name, host, kind, path or f"/w/envs/{name}", "f", {})
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from hosts_here import held_port
-from plans import made, plan_of
+from plans import plan_of, preparation
 
 from ci.agent.client import Agent
 from ci.connect.connection import LocalConnection
@@ -79,7 +79,7 @@ def test_environments_that_are_there_already_and_differ(tmp_path, free_port, mar
             (path / ".lamplighter.json").write_text('{"fingerprint": "f1", "packages": []}')
             agents[name] = Agent(LocalConnection(name), str(tmp_path / name))
             stack.callback(agents[name].close)
-            items.append(replace(made("e", name, path=str(path)), fingerprint=mark))
+            items.append(replace(preparation("e", name, path=str(path)), fingerprint=mark))
         plan = replace(plan_with(free_port), preparations=tuple(items))
         found = examine(agents, plan, {})
     assert errors(found) == ({("", "environment e")} if differ else set())

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from plans import made, plan_of, with_servers
+from plans import plan_of, preparation, with_servers
 
 from ci.commands import examination_table as table
 from ci.doctor.checks import findings_of
@@ -165,7 +165,7 @@ def test_a_headless_process_needs_no_api_port():
     [(4 * GIB, "f1", "warning"), (4 * GIB, "old", "error"), (6 * GIB, "old", "warning")],
 )
 def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
-    item = replace(made("vllm-1", "a"), fingerprint="f1")
+    item = replace(preparation("vllm-1", "a"), fingerprint="f1")
     packages = {"vllm": "1", "torch": "2"}
     known = {"vllm-1": {"fingerprint": stamp, "packages": packages}}
     findings = check(
@@ -292,7 +292,7 @@ def test_the_case_may_choose_its_devices():
     ],
 )
 def test_which_weights_must_exist(argv, offline, wanted, severity):
-    tiny = made("tiny", "a", "model", "/w/models/tiny")
+    tiny = preparation("tiny", "a", "model", "/w/models/tiny")
     env = {"HF_HUB_OFFLINE": offline, "PATH": "/opt"}
     plan = replace(with_servers(ALONE, argv=argv, env=env), preparations=(tiny,))
     assert weights_on(plan, "a") == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from plans import case_of, made, plan_of, site_of
+from plans import case_of, plan_of, preparation, site_of
 
 from ci.errors import UserError
 from ci.plan.build import build
@@ -85,9 +85,9 @@ def test_environment_and_model_are_made_on_every_host_once_and_tools_where_they_
         WORKER,
         benchmarks=f"{{perf: {bench}}}",
         site={
-            "serving": {one: made("vllm-1", one, "environment", "/e") for one in hosts},
-            "model": {one: made("m", one, "model", "/m") for one in hosts},
-            "tools": {"aisbench": made("aisbench", "n0", "environment", "/a")},
+            "serving": {one: preparation("vllm-1", one, "environment", "/e") for one in hosts},
+            "model": {one: preparation("m", one, "model", "/m") for one in hosts},
+            "tools": {"aisbench": preparation("aisbench", "n0", "environment", "/a")},
             "datasets": {"d": Dataset("d", "/data/d", "gsm8k", 40)},
         },
     )

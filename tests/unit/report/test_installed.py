@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plans import made, plan_of, with_servers
+from plans import plan_of, preparation, with_servers
 
 from ci.doctor.checks import findings_of
 from ci.doctor.installed import _current, _made, _own
@@ -69,7 +69,7 @@ def test_the_doctor_reports_what_is_there_already():
 )
 def test_which_vllm_a_host_uses(argv, env, own):
     plan = with_servers(PLAN, argv=argv, env=env)
-    plan = replace(plan, preparations=(made("vllm-1", "a"),))
+    plan = replace(plan, preparations=(preparation("vllm-1", "a"),))
     assert _own(plan, "a") == own
     assert _own(plan, "b") == {}
     assert _made(plan, "a") == {"vllm-1": "/w/envs/vllm-1"}
@@ -77,7 +77,7 @@ def test_which_vllm_a_host_uses(argv, env, own):
 
 @pytest.mark.parametrize(("fingerprint", "current"), [("f", True), ("old", False)])
 def test_what_will_be_made_again_is_not_compared(fingerprint, current):
-    item = replace(made("e", "a"), fingerprint=fingerprint)
+    item = replace(preparation("e", "a"), fingerprint=fingerprint)
     facts = {"environments": {"e": {"fingerprint": "f", "packages": {}}}}
     assert bool(_current(replace(PLAN, preparations=(item,)), "a", facts)) == current
 

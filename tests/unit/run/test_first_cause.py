@@ -6,7 +6,7 @@ import errno
 from concurrent.futures import Future
 
 import pytest
-from plans import made
+from plans import preparation
 from processes import process_of
 from tool_outputs import job
 
@@ -48,7 +48,7 @@ def test_a_log_that_cannot_be_read_is_a_value():
 def test_a_recipe_that_failed_is_told_without_its_log(
     state: ProcessState, refused: set[str], words: list[str]
 ):
-    error = prepare._failure(made("vllm", "h1"), ended(state), refused)
+    error = prepare._failure(preparation("vllm", "h1"), ended(state), refused)
     assert all(word in str(error) for word in words)
     assert error.tail == ()
 
