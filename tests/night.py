@@ -50,7 +50,7 @@ class Night:
 
     Attributes:
         case: the case file, written here where its text was given.
-        seconds: how long it took; there once it has finished.
+        seconds: how long it took; 0 until `finish`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Night:
         if isinstance(case, str):
             self.case.write_text(case, "utf-8")
         argv = [*invoke, "nightly", "--config", str(self.case), "--runs", str(self.runs), *flags]
-        self._began_s = time.monotonic()
+        self.seconds, self._began_s = 0.0, time.monotonic()
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 argv,
