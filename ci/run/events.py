@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ci.agent.process import tail_of
 from ci.errors import HostLost, ProcessDied
-from ci.vllm.classify import classify
+from ci.explain.classify import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,0 +1,231 @@
+"""Find the first cause in the lines of a log. Pure, and bounded in memory and time."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ci.explain.lines import read_line, time_of
+from ci.vllm.flags import REMOVED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ci.explain.rules import Rule
+
+RANKS = ("cause", "peer", "general", "consequence")
+FLAG_ADVICE = "correct server_cmd in the case"
+# Errors after the cause, from processes that did not see the cause.
+WRAPPER = re.compile(
+    r"Engine core initialization failed|EngineDeadError|EngineCore (?:encountered|failed)|"
+    r"Worker failed with error|WorkerProc (?:initialization )?failed|Executor failed|"
+    r"RuntimeError: cancelled|CancelledError|resource_tracker|destroy_process_group|"
+    r"BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|See (?:root cause|stack trace)"
+)
+# The words of trouble: a line without any of them is no error, and needs no pattern.
+_TROUBLE = (
+    *("error", "fail", "exception", "cannot", "can't", "couldn't", "could not", "unable", "abort"),
+    *("not ", "no ", "n't ", "invalid", "unknown", "unsupported", "missing", "must", "require"),
+    *("denied", "refused", "timed out", "timeout", "times out", "killed", "died", "full", "busy"),
+    *("in use", "memory", "mismatch", "too ", "limit", "err", "exhaust", "occupied", "unreachable"),
+    *("joined", "symbol", "warn", "undefined", "50", "ei00", "eofe", "stale", "quota", "divisible"),
+    *("insufficient", "corrupt", "greater", "larger", "exceed", "out of", "xid", "lost", "reset"),
+    *("without", "unhealthy", "disabled", "only ", "please", "trust_remote", "unexpected", "bad "),
+    *(
+        "already",
+        "terminate",
+        "bus ",
+        "unrecognized",
+        "differ",
+        "deprecated",
+        "wrong ",
+        "small",
+        "old",
+        "unavailable",
+    ),
+)
+_CONTINUES = 3
+_BEFORE = 300
+# So many different lines of a log are held against the rules from its begin on, and so many of its
+# end. Lines that differ only in their numbers are the same here.
+FIRST_LINES = 20_000
+LAST_LINES = 2_000
+_NUMBERS = re.compile(r"\d+")
+_SHAPE_CHARS = 200
+QUOTED_CHARS = 400
+_MORE = re.compile(
+    r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
+)
+_DETAIL_CHARS = 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line that a rule knows.
+
+    Attributes:
+        cause: in one sentence.
+        next: what to do.
+        line: the line, and the lines that continue it.
+        time: when it was logged, as `time_of` gives it.
+        number: of the line in its log.
+    """
+
+    rule: Rule
+    cause: str
+    next: str
+    line: str
+    time: str
+    number: int
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What sorts findings: causes first, and the first in time first."""
+        return RANKS.index(self.rule.rank), self.time
+
+
+@dataclass
+class _Window:
+    """A line that may be an error, with the lines after it as far as they are read."""
+
+    number: int
+    raw: str
+    text: str
+    time: str
+    after: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> str:
+        return "\n".join((self.text, *self.after))
+
+
+def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
+    """Find the first cause in a log; if there is none, the first line of the next rank.
+
+    Args:
+        lines: of the log, in order; a stream.
+        rules: the first one that matches a line is taken.
+    """
+    compiled = _compiled(rules)
+    facts: dict[str, str] = {}
+    best: Finding | None = None
+    for window in _different(_errors(lines, facts)):
+        best = _better(best, _match(window, compiled, facts))
+        if best and best.rule.rank == "cause":
+            break
+    return best
+
+
+def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
+    """Leave out lines that were there before, and the middle of a log that has too many."""
+    seen: set[str] = set()
+    last: deque[_Window] = deque(maxlen=LAST_LINES)
+    for window in windows:
+        shape = _NUMBERS.sub("", window.text[:_SHAPE_CHARS])
+        if shape in seen:
+            continue
+        if len(seen) >= FIRST_LINES:
+            last.append(window)
+            continue
+        seen.add(shape)
+        yield window
+    yield from last
+
+
+def _better(best: Finding | None, other: Finding | None) -> Finding | None:
+    if best is None or other is None:
+        return best or other
+    return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
+
+
+def _compiled(rules: Sequence[Rule]) -> list[tuple[Rule, re.Pattern[str]]]:
+    by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
+    return [
+        (rule, re.compile(pattern, re.MULTILINE)) for rule in by_rank for pattern in rule.patterns
+    ]
+
+
+def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
+    """Choose the lines that may be errors; learn the server's arguments meanwhile."""
+    open_windows: deque[_Window] = deque()
+    before: deque[str] = deque(maxlen=_BEFORE)
+    for number, raw in enumerate(lines, start=1):
+        before.append(raw)
+        if "non-default args: " in raw:
+            facts.update(_facts(raw))
+        if "INFO" in raw[:64] or "NCCL INFO" in raw[:256]:
+            continue
+        line = read_line(raw)
+        if line.harmless or not line.text.strip():
+            continue
+        for window in open_windows:
+            window.after.append(line.text)
+        while open_windows and len(open_windows[0].after) >= _CONTINUES:
+            yield open_windows.popleft()
+        low = line.text.lower()
+        if any(word in low for word in _TROUBLE) and not WRAPPER.search(line.text):
+            time = next(filter(None, map(time_of, reversed(before))), "")
+            open_windows.append(_Window(number, raw, line.text, time))
+    yield from open_windows
+
+
+def _facts(raw: str) -> dict[str, str]:
+    """Read arguments from vLLM's log line of non-default arguments."""
+    found = {"port": "8000"}
+    for name in ("model", "port"):
+        if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", raw[:20_000]):
+            found[name] = match[1]
+    return found
+
+
+def _match(
+    window: _Window, compiled: Sequence[tuple[Rule, re.Pattern[str]]], facts: dict[str, str]
+) -> Finding | None:
+    for rule, pattern in compiled:
+        text = (
+            window.whole if r"\n(" in pattern.pattern or r"\n\s" in pattern.pattern else window.text
+        )
+        match = pattern.search(text)
+        if match and match.start() <= len(window.text):
+            words = _words(match, facts)
+            return Finding(
+                rule,
+                rule.filled(rule.cause, words),
+                rule.filled(rule.next, words),
+                _quoted(window),
+                window.time,
+                window.number,
+            )
+    return None
+
+
+def _words(match: re.Match[str], facts: dict[str, str]) -> dict[str, str]:
+    words = {"port": "of the server", "device": "the device", "model": "of the case"} | facts
+    words |= {
+        key: value.strip()[:_DETAIL_CHARS] for key, value in match.groupdict().items() if value
+    }
+    words["advice"] = FLAG_ADVICE
+    if "flags" in match.re.groupindex:
+        words |= _about_flags(words["flags"])
+    if "detail" in words:
+        words["detail"] = words["detail"].rstrip(" .")
+    return words
+
+
+def _about_flags(arguments: str) -> dict[str, str]:
+    """Name the flags among unrecognized arguments, with advice for removed flags."""
+    flags = [word.split("=")[0] for word in arguments.split() if word.startswith("-")]
+    removed = [f"newer vLLM has no {flag}: {REMOVED[flag]}" for flag in flags if flag in REMOVED]
+    return {"flags": " ".join(flags) or arguments, "advice": "; ".join(removed) or FLAG_ADVICE}
+
+
+def _quoted(window: _Window) -> str:
+    """Quote the line, and what continues it: indented lines, and CANN's reasons and solutions."""
+    more = []
+    for line in window.after:
+        if not _MORE.match(line):
+            break
+        more.append(line.strip())
+    return " ".join((window.text.strip(), *more))[:QUOTED_CHARS]
