@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 # A longer line is cut in its middle, so that no pattern takes long.
-MAX_CHARS = 2000
-_END_CHARS = 400
+MAX_CHARS = 1000
+_END_CHARS = 300
 _LEVEL_GROUPS = ("vllm", "glog", "boxed", "plain")
 _PREFIX = re.compile(
     r"""

