@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
 _KILLED = "killed with SIGKILL, which this run did not send"
-KILLED_NEXT = "see `dmesg | grep -i oom` for the out-of-memory killer, and who else uses the host"
+KILLED_NEXT = "see `dmesg | grep -i oom`, and who else uses the host"
 _CRASHES: dict[int, tuple[str, str]] = {
     signals.SIGABRT: ("", "see the last lines of its log"),
     signals.SIGBUS: (": most likely /dev/shm is full", "see `df /dev/shm`"),

@@ -1,0 +1,74 @@
+"""Find the first cause of a night in the logs that came home. Reads only those."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ci.explain.explanation import Explanation
+from ci.explain.rules import rules
+from ci.explain.search import find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+# A log without line ends is read in pieces of this size.
+PIECE_BYTES = 1 << 16
+# For all logs of a night; a log that takes longer is searched at its end only.
+SEARCH_S = 60.0
+END_BYTES = 1 << 20
+_TIME_EVERY = 1000
+
+
+def first_cause(
+    logs: Path, processes: Iterable[tuple[str, str]], search_s: float = SEARCH_S
+) -> Explanation | None:
+    """Find the first cause in time in the logs of all processes of a night.
+
+    Args:
+        logs: the folder with `<host>/<process>.log`.
+        processes: name and host of each, in the order of their starts; of causes at the same time,
+            or without a time, the first one is taken.
+        search_s: how long to search at most; after it only the ends of the logs are read.
+
+    Returns:
+        None if no log has a line that a rule knows, or only consequences.
+    """
+    deadline = time.monotonic() + search_s
+    found = []
+    for process, host in processes:
+        log = logs / host / f"{process}.log"
+        if log.is_file() and not log.is_symlink():
+            with log.open("rb") as file:
+                finding = find(_lines(file, deadline), rules())
+            if finding and finding.rule.rank != "consequence":
+                found.append((finding, process, host))
+    if not found:
+        return None
+    finding, process, host = min(found, key=lambda item: item[0].order)
+    return Explanation(
+        finding.rule.class_,
+        finding.cause,
+        finding.next,
+        finding.rule.side,
+        finding.line,
+        process,
+        host,
+    )
+
+
+def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:
+    """Read lines until the deadline, and then those of the file's end."""
+    for number, raw in enumerate(iter(lambda: file.readline(PIECE_BYTES), b"")):
+        # Of a progress bar, every state is a line of its own.
+        for line in raw.split(b"\r") if b"\r" in raw else (raw,):
+            yield line.decode(errors="replace")
+        if number % _TIME_EVERY == 0 and time.monotonic() > deadline:
+            end = file.seek(0, 2)
+            file.seek(max(file.tell(), end - END_BYTES))
+            break
+    else:
+        return
+    yield from file.read(END_BYTES).decode(errors="replace").splitlines()
