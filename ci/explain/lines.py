@@ -27,7 +27,10 @@ _PREFIX = re.compile(
     re.VERBOSE,
 )
 _HARMLESS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "EVENT", "D", "I", "W"})
-_WARNING_OF_PYTHON = re.compile(r"\S*:\d+: \w*Warning: |^\w*Warning: |^\s*warnings\.warn\(")
+# Python's warnings, and the arguments that many programs print at their start.
+_NO_ERROR = re.compile(
+    r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\("
+)
 _TIMES = (
     re.compile(r"\b(?P<month>\d\d)-(?P<day>\d\d)[-T: ](?P<time>\d\d:\d\d:\d\d(?:[.,:]\d+)*)"),
     re.compile(r"\[[DIWEF](?P<month>\d{1,2})(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"),
@@ -58,7 +61,7 @@ def read_line(raw: str) -> Line:
             break
         level = level or next(filter(None, prefix.group(*_LEVEL_GROUPS)), "")
         text = text[prefix.end() :]
-    return Line(text, level in _HARMLESS or _WARNING_OF_PYTHON.match(text) is not None)
+    return Line(text, level in _HARMLESS or _NO_ERROR.match(text) is not None)
 
 
 def time_of(raw: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
 from ci.explain.explanation import Explanation
 from ci.explain.rules import rules
-from ci.explain.search import find
+from ci.explain.search import RANKS, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    from ci.explain.search import Finding
 
 # A log without line ends is read in pieces of this size.
 PIECE_BYTES = 1 << 16
@@ -47,7 +50,8 @@ def first_cause(
                 found.append((finding, process, host))
     if not found:
         return None
-    finding, process, host = min(found, key=lambda item: item[0].order)
+    new_year = any(finding.time.startswith("12-") for finding, _, _ in found)
+    finding, process, host = min(found, key=lambda item: _order(item[0], new_year=new_year))
     return Explanation(
         finding.rule.class_,
         finding.cause,
@@ -59,6 +63,14 @@ def first_cause(
     )
 
 
+def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
+    """Sort causes first, and then by time; logs have no year."""
+    time_in_year = finding.time
+    if new_year and time_in_year.startswith("01-"):
+        time_in_year = "13" + time_in_year[2:]
+    return RANKS.index(finding.rule.rank), time_in_year
+
+
 def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:
     """Read lines until the deadline, and then those of the file's end."""
     for number, raw in enumerate(iter(lambda: file.readline(PIECE_BYTES), b"")):
@@ -66,8 +78,8 @@ def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:
         for line in raw.split(b"\r") if b"\r" in raw else (raw,):
             yield line.decode(errors="replace")
         if number % _TIME_EVERY == 0 and time.monotonic() > deadline:
-            end = file.seek(0, 2)
-            file.seek(max(file.tell(), end - END_BYTES))
+            read = file.tell()
+            file.seek(max(read, file.seek(0, os.SEEK_END) - END_BYTES))
             break
     else:
         return

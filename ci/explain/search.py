@@ -40,6 +40,12 @@ _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
 )
 _DETAIL_CHARS = 200
+# Secrets that stand in a log itself; those of the run are hidden by its record.
+_SECRET = re.compile(
+    r"(?i)\b((?:api[-_]?key|hf[-_]?token|auth[-_]?token|access[-_]?token|token|secret|password|passwd|"
+    r"authorization|bearer)[\"']?\s*[=: ]\s*[\"'\[]*)[^\s\"',}\]]{4,}"
+)
+_SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(?=@)")
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,6 @@ class Finding:
     line: str
     time: str
     number: int
-
-    @property
-    def order(self) -> tuple[int, str]:
-        """What sorts findings: causes first, and the first in time first."""
-        return RANKS.index(self.rule.rank), self.time
 
 
 @dataclass
@@ -171,9 +172,9 @@ def _match(window: _Window, compiled: Sequence[_Compiled], facts: dict[str, str]
             words = _words(match, facts)
             return Finding(
                 rule,
-                rule.filled(rule.cause, words),
+                _shown(rule.filled(rule.cause, words)),
                 rule.filled(rule.next, words),
-                _quoted(window),
+                _shown(_quoted(window))[:QUOTED_CHARS],
                 window.time,
                 window.number,
             )
@@ -207,4 +208,10 @@ def _quoted(window: _Window) -> str:
         if not _MORE.match(line):
             break
         more.append(line.strip())
-    return " ".join((window.text.strip(), *more))[:QUOTED_CHARS]
+    return " ".join((window.text.strip(), *more))
+
+
+def _shown(text: str) -> str:
+    """Hide secrets and control characters."""
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return _SECRET_WORD.sub("***", _SECRET.sub(r"\1***", text))
