@@ -15,10 +15,10 @@ def main(paths: list[str]) -> int:
         try:
             reason = classify(Path(path).read_text("utf-8", "replace"), None, None)
         except (LamplighterError, OSError) as error:
-            print(error, file=sys.stderr)
+            sys.stderr.write(f"{error}\n")
             return 2
-        print(f"{path}: {reason.kind} ({reason.side or 'unknown'}): {reason.message}")
-        print(f"    {reason.line}" if reason.line else "    no line of it is known")
+        sys.stdout.write(f"{path}: {reason.kind} ({reason.side or 'unknown'}): {reason.message}\n")
+        sys.stdout.write(f"    {reason.line or 'no line of it is known'}\n")
     return 0
 
 
