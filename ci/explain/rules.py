@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -15,6 +15,7 @@ from ci.documents.values import invalid, shaped
 from ci.paths import CONFIGS, at_home_here
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 FILE = CONFIGS / "failures.yaml"
@@ -27,6 +28,8 @@ FACTS = frozenset({"model", "port", "device", "advice", "flags"})
 _REPEAT_IN_REPEAT = re.compile(
     r"(?<!\\)\((?:[^()\\]|\\.)*(?:[*+]|\{\d*,\d*\})(?:[^()\\]|\\.)*\)[*+{]"
 )
+# In `[^\n]` a line end is what does not match.
+_NEGATED = re.compile(r"\[\^[^\]]*\]")
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -64,6 +67,14 @@ class Rule(Strict):
             if name not in groups | FACTS:
                 raise invalid(f"{{{name}}} is not a group of its patterns; write (?P<{name}>…)")
         return self
+
+    @cached_property
+    def compiled(self) -> Sequence[tuple[re.Pattern[str], bool]]:
+        """The patterns, each with whether it spans several lines."""
+        return [
+            (re.compile(pattern, re.MULTILINE), r"\n" in _NEGATED.sub("", pattern))
+            for pattern in self.patterns
+        ]
 
     def filled(self, text: str, words: dict[str, str]) -> str:
         """Put words into `cause` or `next`; a word that is not known leaves nothing behind."""

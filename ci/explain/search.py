@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from ci.explain.rules import Rule
 
-    _Compiled = tuple[Rule, re.Pattern[str], bool]
-
 RANKS = ("cause", "peer", "general", "consequence")
 FLAG_ADVICE = "correct server_cmd in the case"
 # Errors after the cause, from processes that did not see the cause.
@@ -26,7 +24,6 @@ WRAPPER = re.compile(
     r"RuntimeError: cancelled|CancelledError|resource_tracker|destroy_process_group|"
     r"BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|See (?:root cause|stack trace)"
 )
-_NEGATED = re.compile(r"\[\^[^\]]*\]")
 _CONTINUES = 3
 _BEFORE = 300
 # So many different lines of a log are held against the rules from its begin on, and so many of its
@@ -90,11 +87,11 @@ def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
         lines: of the log, in order; a stream.
         rules: the first one that matches a line is taken.
     """
-    compiled = _compiled(rules)
+    by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
     facts: dict[str, str] = {}
     best: Finding | None = None
     for window in _different(_errors(lines, facts)):
-        best = _better(best, _match(window, compiled, facts))
+        best = _better(best, _match(window, by_rank, facts))
         if best and best.rule.rank == "cause":
             break
     return best
@@ -120,16 +117,6 @@ def _better(best: Finding | None, other: Finding | None) -> Finding | None:
     if best is None or other is None:
         return best or other
     return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
-
-
-def _compiled(rules: Sequence[Rule]) -> Sequence[_Compiled]:
-    """Compile the patterns, in the order of ranks, each with whether it spans several lines."""
-    by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
-    return [
-        (rule, re.compile(pattern, re.MULTILINE), r"\n" in _NEGATED.sub("", pattern))
-        for rule in by_rank
-        for pattern in rule.patterns
-    ]
 
 
 def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
@@ -164,8 +151,9 @@ def _facts(raw: str) -> dict[str, str]:
     return found
 
 
-def _match(window: _Window, compiled: Sequence[_Compiled], facts: dict[str, str]) -> Finding | None:
-    for rule, pattern, spans_lines in compiled:
+def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
+    patterns = ((rule, *pattern) for rule in rules for pattern in rule.compiled)
+    for rule, pattern, spans_lines in patterns:
         text = window.whole if spans_lines else window.text
         match = pattern.search(text)
         if match and match.start() <= len(window.text):
