@@ -141,7 +141,10 @@ def _by_last_error(raw_lines: Sequence[str], exit_code: int | None) -> Reason:
     raised = [line for line in lines if _RAISED.match(line)]
     causes = [line for line in raised if not WRAPPER.search(line)]
     if raised and not causes:
-        cause = "its engine or a worker ended without a log message, killed from outside"
+        cause = (
+            "its engine or a worker ended without a log message: killed from outside, or it logs "
+            "elsewhere"
+        )
         return Reason("killed", cause, KILLED_NEXT, "environment", killed=True)
     said = [raw.strip() for raw in raw_lines[-1:]]
     line = next(iter(causes[-1:] or lines[-1:] or said), "") or "no message in its log"

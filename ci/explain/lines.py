@@ -66,6 +66,8 @@ def read_line(raw: str) -> Line:
 
 def time_of(raw: str) -> str:
     """Return when a line was logged, as text that sorts by time within a year; empty if unknown."""
+    if ":" not in raw:
+        return ""
     for pattern in _TIMES:
         if found := pattern.search(raw[:MAX_CHARS]):
             time = found["time"].replace(",", ".")

@@ -25,7 +25,9 @@ WRAPPER = re.compile(
     r"BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|See (?:root cause|stack trace)"
 )
 _CONTINUES = 3
-_BEFORE = 300
+# An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
+_INFO = re.compile(r"(?<![=\w])INFO\b")
+_LEVEL_CHARS = 100
 # So many different lines of a log are held against the rules from its begin on, and so many of its
 # end. Lines that differ only in their numbers are the same here.
 FIRST_LINES = 5_000
@@ -70,7 +72,6 @@ class _Window:
     """A line that may be an error, with the lines after it as far as they are read."""
 
     number: int
-    raw: str
     text: str
     time: str
     after: list[str] = field(default_factory=list)
@@ -90,10 +91,17 @@ def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
     by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
     facts: dict[str, str] = {}
     best: Finding | None = None
+    repeats: list[_Window] = []
     for window in _different(_errors(lines, facts)):
+        if WRAPPER.search(window.text):
+            repeats.append(window)
+            continue
         best = _better(best, _match(window, by_rank, facts))
         if best and best.rule.rank == "cause":
-            break
+            return best
+    # The log with the cause itself may be on another host: `Worker failed with error '…'`.
+    for window in () if best else repeats:
+        best = _better(best, _match(window, by_rank, facts))
     return best
 
 
@@ -122,23 +130,22 @@ def _better(best: Finding | None, other: Finding | None) -> Finding | None:
 def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
     """Choose the lines above a harmless level; learn the server's arguments meanwhile."""
     open_windows: deque[_Window] = deque()
-    before: deque[str] = deque(maxlen=_BEFORE)
+    time, before = "", ""  # of the last line that has one; and the last INFO, not read yet
     for number, raw in enumerate(lines, start=1):
-        before.append(raw)
         if "non-default args: " in raw:
             facts.update(_facts(raw))
-        if "INFO" in raw[:64] or "NCCL INFO" in raw[:256]:
+        if "INFO" in raw[:_LEVEL_CHARS] and _INFO.search(raw[:_LEVEL_CHARS]):
+            before = raw
             continue
         line = read_line(raw)
+        time, before = time_of(raw) or time_of(before) or time, ""
         if line.harmless or not line.text.strip():
             continue
         for window in open_windows:
             window.after.append(line.text)
         while open_windows and len(open_windows[0].after) >= _CONTINUES:
             yield open_windows.popleft()
-        if not WRAPPER.search(line.text):
-            time = next(filter(None, map(time_of, reversed(before))), "")
-            open_windows.append(_Window(number, raw, line.text, time))
+        open_windows.append(_Window(number, line.text, time))
     yield from open_windows
 
 

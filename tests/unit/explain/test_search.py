@@ -83,6 +83,17 @@ def test_only_consequences_are_no_cause():
     assert find([ENGINE, "EOFError", "BrokenPipeError: [Errno 32] Broken pipe"], rules()) is None
 
 
+def test_a_cause_that_only_its_consequence_repeats_is_named():
+    line = f"RuntimeError: Worker failed with error '{OUT_OF_MEMORY}', please check the stack trace"
+    assert find([ENGINE, line], rules()).rule.class_ == "out_of_memory"
+    assert find([line, error("11-25 12:00:00", PORT)], rules()).rule.class_ == "port_in_use"
+
+
+def test_advice_to_log_more_is_no_level():
+    line = "NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)"
+    assert find([line], rules()).rule.class_ == "nccl_system"
+
+
 def test_the_reason_that_continues_a_line_is_quoted():
     log = ["EL0004: [PID: 1] Failed to allocate memory.", "        Possible Cause: too little."]
     found = find(["[rank1]: " + line for line in log], rules())
