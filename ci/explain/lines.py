@@ -27,9 +27,10 @@ _PREFIX = re.compile(
     re.VERBOSE,
 )
 _HARMLESS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "EVENT", "D", "I", "W"})
-# Python's warnings, and the arguments that many programs print at their start.
+# Python's warnings; the arguments that many programs print at their start, and vLLM when it dies.
 _NO_ERROR = re.compile(
-    r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\("
+    r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\(|"
+    r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine"
 )
 _TIMES = (
     re.compile(r"\b(?P<month>\d\d)-(?P<day>\d\d)[-T: ](?P<time>\d\d:\d\d:\d\d(?:[.,:]\d+)*)"),

@@ -26,7 +26,7 @@ WRAPPER = re.compile(
 )
 _CONTINUES = 3
 # An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
-_INFO = re.compile(r"(?<![=\w])INFO\b")
+_INFO = (" INFO", "[INFO", "mINFO", "|INFO")
 _LEVEL_CHARS = 100
 # So many different lines of a log are held against the rules from its begin on, and so many of its
 # end. Lines that differ only in their numbers are the same here.
@@ -134,7 +134,8 @@ def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
     for number, raw in enumerate(lines, start=1):
         if "non-default args: " in raw:
             facts.update(_facts(raw))
-        if "INFO" in raw[:_LEVEL_CHARS] and _INFO.search(raw[:_LEVEL_CHARS]):
+        head = raw[:_LEVEL_CHARS]
+        if "INFO" in head and (head.startswith("INFO") or any(info in head for info in _INFO)):
             before = raw
             continue
         line = read_line(raw)
