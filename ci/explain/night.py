@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 
     from ci.explain.search import Finding
 
-# A log without line ends is read in pieces of this size.
-PIECE_BYTES = 1 << 16
+PIECE_BYTES = 1 << 20
 # For all logs of a night; a log that takes longer is searched at its end only.
 SEARCH_S = 60.0
 END_BYTES = 1 << 20
-_TIME_EVERY = 1000
 
 
 def first_cause(
@@ -72,15 +71,20 @@ def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
 
 
 def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:
-    """Read lines until the deadline, and then those of the file's end."""
-    for number, raw in enumerate(iter(lambda: file.readline(PIECE_BYTES), b"")):
-        # Of a progress bar, every state is a line of its own.
-        for line in raw.split(b"\r") if b"\r" in raw else (raw,):
-            yield line.decode(errors="replace")
-        if number % _TIME_EVERY == 0 and time.monotonic() > deadline:
+    """Read lines until the deadline, and then those of the file's end.
+
+    Of a progress bar, every state is a line of its own.
+    """
+    rest = ""
+    while piece := file.read(PIECE_BYTES):
+        lines = (rest + piece.decode(errors="replace")).splitlines(keepends=True)
+        rest = "" if lines[-1].endswith(("\n", "\r")) else lines.pop()
+        yield from lines
+        if len(rest) > PIECE_BYTES:
+            yield rest
+            rest = ""
+        if time.monotonic() > deadline:
             read = file.tell()
             file.seek(max(read, file.seek(0, os.SEEK_END) - END_BYTES))
-            break
-    else:
-        return
-    yield from file.read(END_BYTES).decode(errors="replace").splitlines()
+            deadline = math.inf
+    yield rest

@@ -33,7 +33,6 @@ _LEVEL_CHARS = 100
 FIRST_LINES = 5_000
 LAST_LINES = 1_000
 _NUMBERS = re.compile(r"\d+")
-_SHAPE_CHARS = 200
 QUOTED_CHARS = 400
 _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
@@ -110,7 +109,7 @@ def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
     seen: set[str] = set()
     last: deque[_Window] = deque(maxlen=LAST_LINES)
     for window in windows:
-        shape = _NUMBERS.sub("", window.text[:_SHAPE_CHARS])
+        shape = _NUMBERS.sub("", window.text)
         if shape in seen:
             continue
         if len(seen) >= FIRST_LINES:

@@ -185,11 +185,15 @@ def test_logs_that_are_missing_or_links_are_left_out(tmp_path: Path):
 
 
 def test_after_its_time_only_the_end_of_a_log_is_read(tmp_path: Path):
-    flood = error("11-25 12:00:00", "x") * 100_000
+    flood = error("11-25 12:00:00", "x") * 50_000
     (tmp_path / "h1").mkdir()
     (tmp_path / "h1" / "a.log").write_text(f"{flood}{PORT}\n{flood}{OUT_OF_MEMORY}\n")
     assert first_cause(tmp_path, [("a", "h1")], search_s=0).kind == "out_of_memory"
     assert first_cause(tmp_path, [("a", "h1")]).kind == "port_in_use"
+
+
+def test_a_log_without_line_ends_is_read_in_pieces(tmp_path: Path):
+    assert night(tmp_path, a="x" * (3 << 20) + PORT).kind == "port_in_use"
 
 
 def test_states_of_a_progress_bar_are_lines(tmp_path: Path):
