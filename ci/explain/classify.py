@@ -146,7 +146,7 @@ def _by_last_error(raw_lines: Sequence[str], exit_code: int | None) -> Reason:
             "elsewhere"
         )
         return Reason("killed", cause, KILLED_NEXT, "environment", killed=True)
-    said = [raw.strip() for raw in raw_lines[-1:]]
-    line = next(iter(causes[-1:] or lines[-1:] or said), "") or "no message in its log"
+    last = [raw.strip() for raw in raw_lines[-1:]]
+    line = next(iter(causes[-1:] or lines[-1:] or last), "") or "no message in its log"
     code = "it exited" if exit_code is None else f"exited with code {exit_code}"
     return Reason("unknown", f"{code}: {line[:_DETAIL_CHARS]}", line=line[:QUOTED_CHARS])

@@ -38,7 +38,7 @@ def explained(error: BaseException, explanation: Explanation) -> BaseException:
 
 
 def with_memory_evidence(error: ProcessDied, agents: Mapping[str, Agent]) -> ProcessDied:
-    """Say of a process that SIGKILL ended what its host shows of its out-of-memory killer."""
+    """Add to the end by SIGKILL what the host shows of its out-of-memory killer."""
     if not error.killed or error.host not in agents:
         return error
     try:
@@ -51,7 +51,7 @@ def with_memory_evidence(error: ProcessDied, agents: Mapping[str, Agent]) -> Pro
 
 
 def words_of(evidence: Mapping[str, Any]) -> str:
-    """Say what a host's evidence shows, and what to do; see `ci.remote.requests.memory`."""
+    """Describe the evidence of a host, and what to do; see `ci.remote.requests.memory`."""
     more = "free memory on the host, or load with fewer processes"
     if names := [str(name)[:60] for name in evidence["killed"] or ()]:
         return f"the kernel's log says: out of memory, killed process {', '.join(names)}; {more}"

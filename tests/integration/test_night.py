@@ -185,7 +185,7 @@ def test_a_server_that_exits_ends_the_night_with_its_reason(begin: Callable[...,
     assert "the light server does not like this" in (night.run / "report.md").read_text()
 
 
-def test_the_first_cause_is_found_in_the_whole_log_and_told_everywhere(
+def test_the_first_cause_is_found_in_the_whole_log_and_reported_everywhere(
     begin: Callable[..., Night],
 ):
     night = begin("wordy")
@@ -201,7 +201,7 @@ def test_the_first_cause_is_found_in_the_whole_log_and_told_everywhere(
     assert "CANN or NNAL is missing: libatb.so" in night.record["cause"]["message"]
 
 
-def test_sigkill_is_told_with_what_the_host_shows_of_its_memory(begin: Callable[..., Night]):
+def test_sigkill_is_reported_with_what_the_host_shows_of_its_memory(begin: Callable[..., Night]):
     night = begin("killed")
     assert night.finish() == 3
     message = night.record["cause"]["message"]

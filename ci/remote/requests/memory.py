@@ -1,4 +1,4 @@
-"""What this host shows of its out-of-memory killer since its agent began, and how full it is."""
+"""Read the evidence of the out-of-memory killer since the agent began, and the free memory."""
 
 import time
 from typing import Dict, List, Optional
@@ -38,7 +38,7 @@ def evidence() -> Dict[str, object]:
 
 
 def killed(since_s: float) -> Optional[List[str]]:
-    """List what the kernel's log says was killed for memory, from that uptime on."""
+    """List the processes killed for memory in the kernel's log, from that uptime on."""
     import subprocess  # noqa: PLC0415 - few need it; `workers.py` has imported it
 
     try:
@@ -61,7 +61,7 @@ def killed(since_s: float) -> Optional[List[str]]:
 
 
 def value_of(path: str, start: str, default: str) -> str:
-    """Give the rest of a file's first line that begins so."""
+    """Return the rest of the first line of a file that begins so."""
     try:
         with open(path) as file:
             for line in file:
@@ -73,7 +73,7 @@ def value_of(path: str, start: str, default: str) -> str:
 
 
 def number_of(path: str, start: str) -> Optional[int]:
-    """Give the number after `start`; None where there is none."""
+    """Return the number after `start`; None where there is none."""
     word = value_of(path, start, "").split()[:1]
     return int(word[0]) if word and word[0].isdigit() else None
 

@@ -1,4 +1,4 @@
-"""What is said of an error once all logs are known, and of a process that SIGKILL ended."""
+"""The first cause before an error, and the evidence of the out-of-memory killer after SIGKILL."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def test_the_first_cause_comes_before_the_end_that_followed():
     assert error.tail == ("t",)
 
 
-def test_a_cause_that_is_there_already_is_not_said_twice():
+def test_a_cause_is_not_repeated():
     error = ProcessDied("s-1", "the disk is full; free some", host="h2")
     assert explained(error, FOUND) is error
 
 
-def test_a_server_that_was_not_ready_says_why():
+def test_a_server_that_was_not_ready_has_its_cause():
     assert str(explained(NotReady("not ready after 8 s"), FOUND)) == (
         "s-1 on h2: the disk is full; free some; after it: not ready after 8 s"
     )
