@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey
 from paramiko.pkey import PublicBlob
 from paramiko.ssh_exception import PasswordRequiredException, SSHException
@@ -88,7 +89,7 @@ def _load(file: str) -> paramiko.PKey | str:
         return error.strerror or str(error)
     except (PasswordRequiredException, TypeError):  # TypeError: cryptography's word for it
         return "locked"
-    except (SSHException, ValueError) as error:
+    except (SSHException, ValueError, UnsupportedAlgorithm) as error:
         public = bool(_blob(file))
         return "public" if public else f"not a private key ({str(error) or type(error).__name__})"
     key.public_blob = None  # a certificate is shown beside the key, not in its place

@@ -110,7 +110,8 @@ def _settings(target: Target, said: Mapping[str, Sequence[str]]) -> Settings:
         certificates=tuple(_path(file, tokens) for file in said.get("certificatefile", ())),
         agent=_agent(said.get("identityagent", ["SSH_AUTH_SOCK"])[0], tokens),
         only_keys=first("identitiesonly") == "yes",
-        jump=_percent(first("proxyjump"), tokens),
+        # OpenSSH puts every host with a port in brackets.
+        jump=re.sub(r"\[([^:\]]*)\]", r"\1", _percent(first("proxyjump"), tokens)),
         proxy_command=_percent(first("proxycommand"), tokens),
         user_files=_files(said.get("userknownhostsfile", USER_FILES), tokens),
         global_files=_files(said.get("globalknownhostsfile", GLOBAL_FILES), tokens),

@@ -121,7 +121,9 @@ def test_a_key_is_refused(tmp_path, case):
     file = tmp_path / "known"
     file.write_text(text)
     with pytest.raises(HostKeyRefused) as refused:
-        check_key("h1", "h1", ED, known_keys("h1", [str(file)]), KnownFiles((str(file),), str(file)))
+        check_key(
+            "h1", "h1", ED, known_keys("h1", [str(file)]), KnownFiles((str(file),), str(file))
+        )
     message = str(refused.value)
     assert [part for part in told if part not in message] == []
     assert "\n" not in message
