@@ -5,6 +5,7 @@ Whatever else could change how a host is reached is refused by file, line and na
 
 from __future__ import annotations
 
+import glob
 import re
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def _checked(target: Target, file: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {file}: {error}; correct it") from error
-    for problem in _problems(text):
+    for problem in _problems(text, file.parent):
         raise UserError(
             f"{target.name}: {file}:{problem}, and there is no OpenSSH client here to ask; install "
             "it (openssh-client), or write address, user, port, identity and known_hosts of the "
@@ -70,7 +71,7 @@ def _checked(target: Target, file: Path) -> str:
     return text
 
 
-def _problems(text: str) -> Iterator[str]:
+def _problems(text: str, folder: Path) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -79,7 +80,8 @@ def _problems(text: str) -> Iterator[str]:
             yield f"{number}: `{line.strip()}` is not a keyword and its value"
             continue
         keyword, value = match[1].lower(), match[2]
-        if NO_MATTER.fullmatch(keyword):
+        nothing = keyword == "include" and not glob.glob(value, root_dir=folder)  # noqa: PTH207
+        if nothing or NO_MATTER.fullmatch(keyword):
             continue
         if not FOLLOWED.fullmatch(keyword):
             yield f"{number}: {match[1]} is followed only by OpenSSH's client"

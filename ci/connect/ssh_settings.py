@@ -127,6 +127,7 @@ def _settings(target: Target, said: Mapping[str, Sequence[str]]) -> Settings:
 def _unlike(strict: str, command: str) -> str:
     notes = []
     if strict.lower() in {"no", "off", "false", "accept-new"}:
+        strict = "no" if strict == "false" else strict  # as it is written
         notes.append(f"StrictHostKeyChecking {strict} is not followed: keys are always compared")
     if command:
         notes.append("KnownHostsCommand is not run")

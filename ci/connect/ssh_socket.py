@@ -62,8 +62,8 @@ def dial(host: str, address: str, port: int, tcp: Tcp) -> socket.socket:
         found = socket.getaddrinfo(address, port, wanted, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise HostUnreachable(
-            f"{host}: the name {address!r} is not known here ({error}); mend "
-            " `address`, DNS, /etc/hosts or ~/.ssh/config",
+            f"{host}: the name {address!r} is not known here ({error}); correct "
+            "`address`, DNS, /etc/hosts or ~/.ssh/config",
         ) from error
     cause: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for family, kind, protocol, _, where in found:

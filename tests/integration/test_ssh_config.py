@@ -7,54 +7,12 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 import textwrap
 
 import pytest
-from sshds import make_key
-
-from ci.connect import ssh_ask
-from ci.connect.trust import offers, trust
-from ci.errors import HostKeyRefused, HostUnreachable, LamplighterError, UserError
-from ci.inventory.target import Target
+from sshds import by_openssh, here, make_key, shared_config, write_config
 
 pytestmark = pytest.mark.usefixtures("place")
-
-
-def write_config(place, text):
-    file = place / "home/.ssh/config"
-    file.write_text(textwrap.dedent(text))
-    return file
-
-
-def by_openssh(place, name):
-    """Whether OpenSSH's client logs in."""
-    ssh = [
-        "ssh",
-        "-F",
-        place / "home/.ssh/config",
-        "-oBatchMode=yes",
-        "-oControlPath=none",
-        "--",
-        name,
-        "echo",
-        "in",
-    ]
-    done = subprocess.run(
-        ssh, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=120
-    )
-    return done.stdout == b"in\n"
-
-
-def here(connections, name, **others):
-    """Whether we log in; "" or why not."""
-    try:
-        channel = connections().open(Target("h1", name, **others)).open(["echo", "in"])
-    except LamplighterError as error:
-        return str(error)
-    channel.finish()
-    assert b"".join(iter(channel.read, b"")) == b"in\n"
-    return ""
 
 
 LOGINS = {
@@ -287,17 +245,6 @@ def make_fido_key(file):
     )
     file.chmod(0o600)
     return file
-
-
-def shared_config(place, host, *lines):
-    settings = [
-        "Host alias",
-        "HostName 127.0.0.1",
-        f"Port {host.port}",
-        f"UserKnownHostsFile {place}/known_hosts",
-        *lines,
-    ]
-    write_config(place, "\n ".join(settings) + "\n")
 
 
 def test_a_fido_key_in_the_agent_costs_nothing(place, sshd, connections, monkeypatch):
