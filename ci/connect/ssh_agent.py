@@ -71,6 +71,7 @@ class HeldKey(AgentKey):
     def __init__(self, key: AgentKey, unusable: list[str]) -> None:
         super().__init__(key.agent, key.blob, key.comment)
         self.inner_key = None  # it would be shown in place of a certificate
+        self.public_blob = None  # which paramiko 4 looks for
         self._unusable = unusable
 
     @property
