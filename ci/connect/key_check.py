@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 NO_FILE = (
     "give the host a known_hosts file: OpenSSH's configuration (or `known_hosts` of the cluster "
     "file) says `none` or /dev/null, which keeps no key. Write `known_hosts: ~/.ssh/known_hosts` "
-    "into the cluster file, then run `inv hosts.trust`"
+    "into the cluster file, or another UserKnownHostsFile into OpenSSH's configuration, then run "
+    "`inv hosts.trust`"
 )
 
 

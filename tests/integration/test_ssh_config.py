@@ -270,6 +270,19 @@ def test_a_fido_key_in_a_file(place, sshd, connections):
     assert "fido: a FIDO key, which wants a touch" in here(connections, "alias")
 
 
+def test_more_keys_in_the_agent_than_a_host_lets_be_tried(place, sshd, connections, monkeypatch):
+    keys = [place / f"key{number}" for number in range(4)]
+    for key in keys:
+        make_key(key)
+    shared_config(place, sshd("a", "MaxAuthTries 3"))
+    with agent(place, *keys, place / "id") as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        why = here(connections, "alias")
+        assert "ended the connection after 3 of our keys, agent's " in why
+        assert "name the right key as `identity`" in why
+        assert by_openssh(place, "alias") is False
+
+
 def test_keys_that_the_agent_does_not_sign_with_cost_nothing(place, sshd, connections, monkeypatch):
     make_key(place / "asked")
     monkeypatch.setenv("SSH_ASKPASS", "/bin/false")

@@ -73,7 +73,7 @@ def test_a_file_that_keeps_no_key_is_refused_with_advice_that_ends(place, sshd, 
     config = place / "home/.ssh/config"
     config.write_text(config.read_text().replace(f"{place}/known_hosts", file))
     why = here(connections, "alias")
-    advised = "Write `known_hosts: ~/.ssh/known_hosts` into the cluster file, then run"
+    advised = "Write `known_hosts: ~/.ssh/known_hosts` into the cluster file, or"
     told = (advised, "StrictHostKeyChecking no is not followed", host.key[0], "none` or /dev/null")
     assert [part for part in told if part not in why] == []
     assert f"add to {file}" not in why
