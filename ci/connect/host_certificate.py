@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -23,23 +24,28 @@ if TYPE_CHECKING:
 SUFFIX = "-cert-v01@openssh.com"
 
 
-def parse(type_: str, blob: bytes) -> SSHCertificate | None:
+# What cryptography raises for what is damaged.
+DAMAGED = (ValueError, TypeError, UnsupportedAlgorithm, NotImplementedError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate and the blobs, in base64, of the key that it is for and of its signer's."""
+
+    fields: SSHCertificate
+    key: str
+    authority: str
+
+
+def parse(type_: str, blob: bytes) -> Certificate | None:
     """Read a certificate; None if it is not one, or of a kind that is not known here."""
     try:
         found = load_ssh_public_identity(f"{type_} {base64.b64encode(blob).decode()}".encode())
-    except (ValueError, UnsupportedAlgorithm):
+        if not isinstance(found, SSHCertificate):
+            return None
+        return Certificate(found, _blob(found.public_key()), _blob(found.signature_key()))
+    except DAMAGED:
         return None
-    return found if isinstance(found, SSHCertificate) else None
-
-
-def key_of(certificate: SSHCertificate) -> bytes:
-    """Return the blob of the key that a certificate is for."""
-    return _blob(certificate.public_key())
-
-
-def authority_of(certificate: SSHCertificate) -> str:
-    """Return the blob, in base64, of the key that signed a certificate."""
-    return base64.b64encode(_blob(certificate.signature_key())).decode()
 
 
 def why_not(type_: str, blob: bytes, host: str, authorities: Collection[str]) -> str:
@@ -53,13 +59,13 @@ def why_not(type_: str, blob: bytes, host: str, authorities: Collection[str]) ->
         host: name or address, without a port.
         authorities: blobs, in base64, of the authorities' keys.
     """
-    certificate = parse(type_, blob)
-    if certificate is None:
+    parsed = parse(type_, blob)
+    if parsed is None:
         return "its certificate cannot be read"
+    certificate = parsed.fields
     names = [name.decode(errors="replace") for name in certificate.valid_principals]
     problems = {
-        "its certificate is of an authority that is not known": authority_of(certificate)
-        not in authorities,
+        "its certificate is of an authority that is not known": parsed.authority not in authorities,
         "the signature of its certificate is wrong": not _signed(certificate, blob),
         "its certificate is not for a host": certificate.type is not SSHCertificateType.HOST,
         "its certificate has expired, or is not valid yet": not (
@@ -82,11 +88,11 @@ def _signed(certificate: SSHCertificate, blob: bytes) -> bool:
             return False  # SHA-1, which OpenSSH does not take either
     try:
         certificate.verify_cert_signature()
-    except InvalidSignature:
+    except (InvalidSignature, *DAMAGED):
         return False
     return True
 
 
-def _blob(key: object) -> bytes:
+def _blob(key: object) -> str:
     line: bytes = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)  # type: ignore[attr-defined]
-    return base64.b64decode(line.split()[1])
+    return line.split()[1].decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from ci.connect.host_certificate import authority_of, parse, why_not
+from ci.connect.host_certificate import parse, why_not
 from ci.connect.known_hosts import line_to_add, without_port
 from ci.errors import HostKeyRefused
 
@@ -57,7 +57,7 @@ def _refuse_revoked(host: str, name: str, key: HostKey, known: Known) -> None:
     """Refuse a key that is revoked, or certified by a revoked authority."""
     shown = {key.blob}
     if key.certificate and (certificate := parse(*_certificate(key))):
-        shown.add(authority_of(certificate))
+        shown.add(certificate.authority)
     for revoked in known.revoked:
         if revoked.key.blob in shown:
             raise HostKeyRefused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import functools
@@ -9,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey
 from paramiko.pkey import PublicBlob
 from paramiko.ssh_exception import PasswordRequiredException, SSHException
 
-from ci.connect.host_certificate import key_of, parse
+from ci.connect.host_certificate import DAMAGED, parse
 from ci.connect.ssh_agent import Agent
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ def _load(file: str) -> paramiko.PKey | str:
         return error.strerror or str(error)
     except (PasswordRequiredException, TypeError):  # TypeError: cryptography's word for it
         return "locked"
-    except (SSHException, ValueError, UnsupportedAlgorithm) as error:
+    except (SSHException, *DAMAGED) as error:
         public = bool(_blob(file))
-        return "public" if public else f"not a private key ({str(error) or type(error).__name__})"
+        why = str(error).partition(". ")[0] or type(error).__name__
+        return "public" if public else f"not a private key ({why})"
     key.public_blob = None  # a certificate is shown beside the key, not in its place
     return key
 
@@ -117,6 +118,6 @@ def _certificate(file: str, key: bytes) -> PublicBlob | None:
     with contextlib.suppress(OSError, ValueError, SSHException):
         found = PublicBlob.from_string(Path(file).read_text(encoding="utf-8"))
         certificate = parse(found.key_type, found.key_blob)
-        if certificate is not None and key_of(certificate) == key:
+        if certificate is not None and base64.b64decode(certificate.key) == key:
             return found
     return None

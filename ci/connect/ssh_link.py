@@ -20,7 +20,7 @@ from ci.connect.ssh_keys import Keys
 from ci.connect.ssh_reasons import AUTH_S, BANNER_S, why_no_jump, why_refused
 from ci.connect.ssh_socket import dial, run_proxy
 from ci.connect.ssh_transport import new_transport, wanted_types
-from ci.errors import HostUnreachable, InfrastructureError
+from ci.errors import HostUnreachable, InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
     import socket
@@ -155,9 +155,10 @@ class Link:
                 begun.join(JOIN_S)
             if self._proxy is not None:
                 _end(self._proxy)
-            if isinstance(error, (SSHException, OSError, EOFError)):
-                raise HostUnreachable(why_refused(self.route, error, keys)) from error
-            raise
+            if isinstance(error, (_Shown, LamplighterError)) or not isinstance(error, Exception):
+                raise
+            # paramiko raises what its parsers do, at whatever a host may send.
+            raise HostUnreachable(why_refused(self.route, error, keys)) from error
         transport: paramiko.Transport = connection.client.get_transport()
         return transport
 

@@ -59,7 +59,7 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
             "key as `identity`, or give one to an agent with ssh-add"
         )
     shown = [one for one in error.result if "No existing session" not in str(one.result)]
-    if "shut down" in str(shown[-1].result):
+    if any("shut down" in str(one.result) for one in shown):
         return (
             f"{route.name}: {route.address} ended the connection after {len(shown)} of our keys, "
             f"{', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): name the "
