@@ -39,7 +39,7 @@ class Keys(AuthStrategy):
         self.user = user
         self.identities = identities
         self.tried: list[str] = []
-        self.unusable: list[str] = []
+        self.unusable: list[str] = list(identities.unread)
         self._shown: set[bytes] = set()
 
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:

@@ -31,6 +31,7 @@ class Identities:
     Attributes:
         files: private or public keys, in the order they are tried.
         certificates: files; each is shown with the key that it is of.
+        unread: where more keys are that are not read here, and what to do.
         agent: the socket of the SSH agent; "" for none.
         others: whether every key of the agent is tried, not only those of `files`.
         defaults: whether the files are only those that people usually have.
@@ -38,6 +39,7 @@ class Identities:
 
     files: tuple[str, ...]
     certificates: tuple[str, ...]
+    unread: tuple[str, ...]
     agent: str
     others: bool
     defaults: bool
@@ -187,6 +189,7 @@ def _identities(target: Target, found: Settings) -> Identities:
     return Identities(
         files=(str(at_home_here(target.identity)),) if target.identity else found.keys,
         certificates=found.certificates,
+        unread=found.unread,
         agent=found.agent,
         others=not stated and not found.only_keys,
         defaults=not stated and found.usual_keys,

@@ -40,6 +40,7 @@ class Settings:
         key_alias: the name of the host in known_hosts files; "" for its own.
         keys: files of IdentityFile, private or public, in their order.
         usual_keys: whether these are only the files that people usually have.
+        unread: where more keys are that are not read here, and what to do.
         agent: the socket of the SSH agent; "" for none.
         only_keys: whether the agent's other keys are not shown.
         jump: hosts in between, as ProxyJump writes them; "" for none.
@@ -55,6 +56,7 @@ class Settings:
     keys: tuple[str, ...]
     usual_keys: bool
     certificates: tuple[str, ...]
+    unread: tuple[str, ...]
     agent: str
     only_keys: bool
     jump: str
@@ -108,6 +110,11 @@ def _settings(target: Target, said: Mapping[str, Sequence[str]]) -> Settings:
         keys=tuple(_path(file, tokens) for file in keys if file.lower() != "none"),
         usual_keys=set(USUAL_KEYS) <= set(keys),
         certificates=tuple(_path(file, tokens) for file in said.get("certificatefile", ())),
+        unread=tuple(
+            f"PKCS11Provider {library}: give its keys to an agent: ssh-add -s {library}"
+            for library in (first("pkcs11provider"),)
+            if library
+        ),
         agent=_agent(said.get("identityagent", ["SSH_AUTH_SOCK"])[0], tokens),
         only_keys=first("identitiesonly") == "yes",
         # OpenSSH puts every host with a port in brackets.
