@@ -137,6 +137,11 @@ def known_keys(name: str, files: Sequence[str]) -> Known:
     return Known(keys, revoked, authorities, others)
 
 
+def is_special(path: Path) -> bool:
+    """Return whether a path is neither a file nor a folder, but a device such as /dev/null."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _matching(file: _File, name: str) -> Iterator[KnownKey]:
     yield from file.plain.get(name, ())
     for matches, known in file.tested:
@@ -147,6 +152,8 @@ def _matching(file: _File, name: str) -> Iterator[KnownKey]:
 def _read(file: str) -> _File:
     path = at_home_here(file)
     try:
+        if is_special(path):
+            return _File({}, ())
         status = path.stat()
         return _parse(str(path), status.st_mtime_ns, status.st_size, status.st_ino)
     except (FileNotFoundError, NotADirectoryError):

@@ -107,12 +107,12 @@ def _run(target: Target, argv: Sequence[str]) -> str:
                 "configuration",
             ) from None
     if process.returncode != 0:
-        lines = [line.strip() for line in os.fsdecode(err).splitlines() if line.strip()]
+        lines = [line.strip() for line in err.decode(errors="replace").splitlines() if line.strip()]
         told = "; ".join(lines[-SHOWN_LINES:]) or f"exit code {process.returncode}"
         raise UserError(
             f"{target.name}: OpenSSH's configuration of {target.address} cannot be used: {told}"
         )
-    return os.fsdecode(out)
+    return out.decode(errors="replace")
 
 
 def _parsed(text: str) -> dict[str, list[str]]:

@@ -167,7 +167,7 @@ class Link:
         if self._through is not None:
             return self._jump(self._through)
         if route.proxy_command:
-            sock, self._proxy = run_proxy(route.proxy_command)
+            sock, self._proxy = run_proxy(route.name, route.proxy_command)
             return sock
         return dial(route.name, route.fabric.host, route.fabric.port, route.tcp)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import fabric
 from paramiko import SSHConfig
 
-from ci.connect.known_hosts import KnownFiles, known_name
+from ci.connect.known_hosts import KnownFiles, is_special, known_name
 from ci.connect.ssh_settings import settings
 from ci.documents import address
 from ci.errors import UserError
@@ -112,13 +111,14 @@ def route(chart: Chart, target: Target, behind: tuple[str, ...] = ()) -> Route:
     """
     found = chart.settings(target)
     connection = fabric.Connection(
-        found.hostname,
+        "set below",
         user=found.user,
         port=found.port,
         gateway=False,
         config=fabric.Config(ssh_config=SSHConfig()),  # read already
         connect_kwargs={"compress": False},  # not empty: it would be one dict for all
     )
+    connection.host = found.hostname  # the constructor would read `user@host:port` in it
     jump = _jump(chart, target, found, (*behind, target.name))
     return Route(
         name=target.name,
@@ -174,14 +174,7 @@ def _known_hosts(target: Target, found: Settings) -> KnownFiles:
 
 
 def _first_written(files: Sequence[str]) -> str:
-    return next((file for file in files if not _is_device(file)), "")
-
-
-def _is_device(file: str) -> bool:
-    try:
-        return stat.S_ISCHR(Path(file).stat().st_mode)
-    except OSError:
-        return False
+    return next((file for file in files if not is_special(Path(file))), "")
 
 
 def _identities(target: Target, found: Settings) -> Identities:

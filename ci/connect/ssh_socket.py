@@ -96,17 +96,29 @@ class Prompt(socket.socket):
         return data
 
 
-def run_proxy(command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C."""
+def run_proxy(host: str, command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C.
+
+    Raises:
+        HostUnreachable: there is no such shell.
+    """
     ours, its = socket.socketpair()
+    shell = os.environ.get("SHELL") or "/bin/sh"  # as OpenSSH
     with its:
-        process = subprocess.Popen(
-            [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"],
-            stdin=its.fileno(),
-            stdout=its.fileno(),
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [shell, "-c", f"exec {command}"],
+                stdin=its.fileno(),
+                stdout=its.fileno(),
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise HostUnreachable(
+                f"{host}: cannot run its proxy command with {shell}: {error.strerror}; correct "
+                "$SHELL",
+            ) from error
     return ours, process
 
 

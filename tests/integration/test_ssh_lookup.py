@@ -137,6 +137,36 @@ def test_a_name_is_never_an_option_or_a_command(place, connections, monkeypatch,
     assert not (place / "ran").exists()
 
 
+ODD = {
+    "HostName joe@127.0.0.1": "the name 'joe@127.0.0.1' is not known",
+    "HostName 127.0.0.1:22": "h1: ",
+    "HostName -oProxyCommand=x": "h1: ",
+    "HostName fe80::1%nowhere": "h1: ",
+    "HostName caf\xe9": "h1: ",
+    "Port 70000": "h1: ",
+    "BindAddress 192.0.2.7": "h1: ",
+    "ProxyCommand true\n SHELL": "h1: cannot run its proxy command with /no/such/shell",
+    "UserKnownHostsFile {place}/fifo": "h1: ",
+    "IdentityAgent {place}/" + "x" * 200: "h1: ",
+    "IdentityFile {place}": "h1: ",
+}
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_odd_values_end_in_a_message(place, sshd, connections, monkeypatch, line):
+    os.mkfifo(place / "fifo")
+    host = sshd()
+    if "SHELL" in line:
+        monkeypatch.setenv("SHELL", "/no/such/shell")
+    shared_config(place, host)
+    file = place / "home/.ssh/config"
+    first = line.partition("\n")[0].format(place=place)
+    file.write_bytes(f"Host alias\n {first}\n{file.read_text()}".encode("latin-1"))
+    why = here(connections, "alias")
+    assert ODD[line] in why
+    why.encode()
+
+
 def test_many_hosts_are_looked_up_side_by_side(place, commands):
     """Each waits until another one is asked too, which takes for ever in turn."""
     notes = asked(place, commands)
