@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CERTIFICATE = "-cert.pub"
 FIDO = "a FIDO key, which wants a touch; name a key that needs none"
 NOT_HELD = {
-    "locked": "encrypted; give it to an agent: ssh-add {file}",
+    "locked": "encrypted; give it to an agent: ssh-add FILE",
     "public": "a public key, and no agent holds its private one; ssh-add that",
     "missing": "missing",
 }
@@ -50,11 +50,11 @@ class Keys(AuthStrategy):
             if self.identities.others:
                 for blob, key in agent.keys.items():
                     if blob not in self._shown:
-                        yield self._source(f"agent's {key.label}", key)
+                        yield from self._certified(f"agent's {key.label}", key, blob)
             self.unusable += agent.unusable
 
     def _of_file(self, file: str, agent: Agent) -> Iterator[InMemoryPrivateKey]:
-        """A key, from its file or from the agent, with its certificates before it."""
+        """A key, from its file or from the agent."""
         key, label = _load(file), file
         blob = key.asbytes() if isinstance(key, paramiko.PKey) else _public_half(file)
         if not isinstance(key, paramiko.PKey) and key in NOT_HELD and blob in agent.keys:
@@ -63,15 +63,21 @@ class Keys(AuthStrategy):
             if blob[4:].startswith(b"sk-"):
                 key = FIDO
             if not (self.identities.defaults and key == "missing"):
-                self.unusable.append(f"{file}: {NOT_HELD.get(key, key).format(file=file)}")
+                self.unusable.append(f"{file}: " + NOT_HELD.get(key, key).replace("FILE", file))
             return
-        for path in (*self.identities.certificates, f"{_private(file)}{CERTIFICATE}"):
+        yield from self._certified(label, key, blob, f"{_private(file)}{CERTIFICATE}")
+        self._shown.add(blob)
+
+    def _certified(
+        self, label: str, key: paramiko.PKey, blob: bytes, *beside: str
+    ) -> Iterator[InMemoryPrivateKey]:
+        """A key, with its certificates before it."""
+        for path in (*self.identities.certificates, *beside):
             if certificate := _certificate(path, blob):
                 certified = copy.copy(key)
                 certified.public_blob = certificate
                 yield self._source(f"{label} with {path}", certified)
         yield self._source(label, key)
-        self._shown.add(blob)
 
     def _source(self, label: str, key: paramiko.PKey) -> InMemoryPrivateKey:
         self.tried.append(label)

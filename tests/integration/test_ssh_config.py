@@ -222,6 +222,7 @@ def agent(place, *keys):
             yield path
         finally:
             process.kill()
+            path.unlink()
 
 
 def make_fido_key(file):
@@ -355,6 +356,7 @@ CERTIFICATES = {
         False,
     ),
     "in the agent": ("IdentityFile {place}/x", True),
+    "CertificateFile of a key in the agent": ("CertificateFile {place}/user-cert.pub", True),
 }
 
 
@@ -370,7 +372,8 @@ def test_a_users_certificate(place, sshd, connections, monkeypatch, kind):
     for name, (lines, expected) in CERTIFICATES.items():
         with contextlib.ExitStack() as held:
             if "in the agent" in name:
-                path = held.enter_context(agent(place, place / "user"))
+                key = "moved" if "CertificateFile" in name else "user"  # with its certificate
+                path = held.enter_context(agent(place, place / key))
                 held.enter_context(monkeypatch.context()).setenv("SSH_AUTH_SOCK", str(path))
             shared_config(place, host, lines.format(place=place))
             ours = here(connections, "alias")
