@@ -39,9 +39,8 @@ def ask(target: Target) -> Mapping[str, Sequence[str]]:
         return look_up(target)
     argv = [client, "-G", "-T", "-o", f"ControlPath={TOKENS}", *_stated(target)]
     home = _other_home()
-    if home is not None:
-        config = home / ".ssh/config"
-        argv += ["-F", str(config) if config.exists() else "none"]
+    if home is not None and (config := home / ".ssh/config").exists():
+        argv += ["-F", str(config)]
     said = _parsed(_run(target, [*argv, "--", target.address]))
     if "hostname" not in said:
         raise UserError(

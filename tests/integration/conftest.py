@@ -36,6 +36,7 @@ def place(tmp_path, monkeypatch):
         pytest.fail("there is no sshd here: apt-get install openssh-server", pytrace=False)
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh/config").touch()  # or the account's is read
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     make_key(tmp_path / "id")
