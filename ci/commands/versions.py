@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ci.catalog import environments
+from ci.catalog.locks import lock_folders_of
 from ci.commands.index_page import newer
 from ci.commands.index_request import fetch
 from ci.commands.indexes import (
@@ -54,7 +55,10 @@ def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
     """
     versions = environments.load_versions(CONFIGS / "versions.yaml")
     kind = device_of(device)
-    place = environments.InstallTarget("localhost", workspace_of(workspace))
+    # With the locks, as in a night: they are a part of the recipe.
+    place = environments.InstallTarget(
+        "localhost", workspace_of(workspace), lock_folders=lock_folders_of(workspace)
+    )
     states: dict[str, State] = {}
     for version in environments.servable(versions, kind):
         item = environments.serving(versions, version, kind, place)

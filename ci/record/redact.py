@@ -20,7 +20,11 @@ def redacted(tree: Any, secrets: frozenset[str] = frozenset()) -> Any:  # noqa: 
         secrets: known values; they are hidden in every text.
     """
     if isinstance(tree, Mapping):
-        return {str(key): redacted(_own(key, value), secrets) for key, value in tree.items()}
+        return {
+            # Where the hosts are is never secret: without it a run could not be ended.
+            str(key): value if key == "targets" else redacted(_own(key, value), secrets)
+            for key, value in tree.items()
+        }
     if isinstance(tree, list):
         return [redacted(value, secrets) for value in hide_in_argv(tree)]
     return hide_known(tree, secrets) if isinstance(tree, str) else tree

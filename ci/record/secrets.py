@@ -30,7 +30,7 @@ _ENDINGS = ("token", "key", "secret", "password", "passwd")
 _HARMLESS_ENDINGS = frozenset(
     (
         *("count", "dir", "directory", "error", "file", "length", "limit", "name", "path", "size"),
-        *("sock", "socket", "type"),
+        *("addr", "address", "host", "ip", "port", "sock", "socket", "type", "user"),
     )
 )
 _COUNTED = frozenset({"token", "tokens"})

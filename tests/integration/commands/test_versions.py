@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from ci.catalog import environments
+from ci.commands.nightly import find_case
 from ci.paths import CONFIGS
+from ci.request import Request
 
 PROJECT = Path(__file__).parents[3]
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -86,8 +88,8 @@ def inv(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_each_version_is_listed_with_what_is_made_here(tmp_path):
     versions = environments.load_versions(CONFIGS / "versions.yaml")
-    place = environments.InstallTarget("localhost", str(tmp_path))
-    made = environments.serving(versions, "0.32.0", "cpu", place)
+    request = Request("local", local=True, device="cpu", workspace=str(tmp_path))
+    made = find_case(request).inputs.serving["localhost"]  # as a night makes it
     for name, fingerprint in (("0.32.0", made.fingerprint), ("0.30.0", "of another recipe")):
         folder = tmp_path / "envs" / f"vllm-{name}"
         folder.mkdir(parents=True)

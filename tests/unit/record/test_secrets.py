@@ -28,7 +28,7 @@ NAMES = {
     False: (
         *("TOKENIZERS_PARALLELISM", "VLLM_CPU_KVCACHE_SPACE", "PATH", "PWD", "AUTHOR", "PATTERN"),
         *("HF_TOKEN_PATH", "SSH_AUTH_SOCK", "TOKEN_FILE", "KeyError", "--ssl-keyfile", "COMPASS"),
-        *("MONKEYS", "KEYBOARD", "PASSED", "--tokenizer", "PATCH", ""),
+        *("MONKEYS", "KEY_HOST", "SSH_KEY_FILE", "KEYBOARD", "PASSED", "--tokenizer", "PATCH", ""),
     ),
 }
 
@@ -128,6 +128,11 @@ def test_an_environment_is_hidden_under_its_names_and_in_its_values():
         "CONFIG": '{"key": "***"}',
         "A": "b",
     }
+
+
+def test_where_the_hosts_are_is_never_hidden():
+    tree = {"targets": [{"address": "10.0.0.11", "identity": "/root/.ssh/id_ed25519"}]}
+    assert redacted(tree, frozenset({"10.0.0.11", "/root/.ssh/id_ed25519"})) == tree
 
 
 def test_a_secret_is_hidden_wherever_it_stands():
