@@ -105,7 +105,7 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def _end_of(call: Callable[[], Any]) -> Exit | None:
     """Run a task; return the exit, or None if another task may follow."""
-    from ci.record.text import clean  # noqa: PLC0415
+    from ci.connect.printed import clean  # noqa: PLC0415
 
     try:
         call()
@@ -121,7 +121,7 @@ def _end_of(call: Callable[[], Any]) -> Exit | None:
 
 
 def _unexpected(error: Exception) -> Exit:
-    from ci.record.text import clean  # noqa: PLC0415
+    from ci.connect.printed import clean  # noqa: PLC0415
 
     if isinstance(error, BrokenPipeError) and _reader_gone():
         return Exit(code=READER_GONE)

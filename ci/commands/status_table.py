@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ci.record.text import one_line
+from ci.connect.printed import one_line
 from ci.remote.names import LEASE
 from ci.report import table
 

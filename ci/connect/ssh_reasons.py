@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from paramiko.auth_strategy import AuthFailure
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
+from ci.connect.printed import quoted
+
 if TYPE_CHECKING:
     from ci.connect.ssh_keys import Keys
     from ci.connect.ssh_route import Route
@@ -20,7 +22,10 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
     if isinstance(error, AuthFailure) and keys is not None:
         return _auth_failed(route, error, keys)
     told = str(error)
-    if route.proxy_command:
+    banner = _banner_of(keys) if keys is not None else ""
+    if banner:
+        advice = f"it let nobody in and said {banner}; do what it says there, then run again"
+    elif route.proxy_command:
         advice = f"run its proxy command by hand: {route.proxy_command}"
     elif isinstance(error, IncompatiblePeer):
         advice = f"bring its sshd up to date ({told})"
@@ -48,6 +53,8 @@ def why_no_jump(route: Route, jump: Route, error: Exception) -> str:
 
 def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
     unusable = f"; not usable: {'; '.join(keys.unusable)}" if keys.unusable else ""
+    banner = _banner_of(keys)
+    unusable += f"; it said {banner}" if banner else ""
     if any("timeout" in str(attempt.result).lower() for attempt in error.result):
         return (
             f"{route.name}: {route.address}: no answer to a key within {AUTH_S:g} s; its sshd or "
@@ -62,3 +69,7 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
         f"{route.name}: {route.address} takes none of our keys: {', '.join(keys.tried)}{unusable}; "
         "add its public half to ~/.ssh/authorized_keys there, or mend `user` or `identity`"
     )
+
+
+def _banner_of(keys: Keys) -> str:
+    return " ".join(filter(None, dict.fromkeys(map(quoted, keys.banners))))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from ci.connect.printed import clean, one_line
 from ci.errors import Interrupted, LamplighterError
-from ci.record.text import clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,6 +27,7 @@ PROGRAM = """\
 #!{python}
 import json, sys
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+stdin.readline()
 for _ in range(2):
     stdin.read(int(stdin.read(8)))
 stdout.write({ready!r} + b"\\n")

@@ -1,9 +1,10 @@
 """Answers a controller's requests on this host: one process, one loop, frames on stdin and stdout.
 
-A frame is one line of JSON; with a `size`, that many raw bytes follow. A request has an `id` and a
-`do`; its reply has the same `id` and an `ok` or an `error`. A frame with an `event` is sent without
-a request. Requests that take time run in threads (`workers.py`). What was started here outlives
-this process: each has a supervisor of its own.
+A frame is one line of JSON; with a `size`, that many raw bytes follow. A frame to the controller
+begins on a new line, as what the shell's start-up files started may have printed something. A
+request has an `id` and a `do`; its reply has the same `id` and an `ok` or an `error`. A frame with
+an `event` is sent without a request. Requests that take time run in threads (`workers.py`). What
+was started here outlives this process: each has a supervisor of its own.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Agent:
         """Send one frame whole."""
         if data:
             frame["size"] = len(data)
-        rest = memoryview(json.dumps(frame).encode() + b"\n" + data)
+        rest = memoryview(b"\n%s\n%s" % (json.dumps(frame).encode(), data))
         try:
             while rest:
                 rest = rest[os.write(1, rest) :]
