@@ -6,6 +6,7 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.pieces import whole
 from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def read_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterat
     for row in rows:
         if row.process != LEASE:
             prefixed = Prefixed(row)
-            for piece in agents[row.host].read_pieces(f"{row.folder}/log"):
+            for piece in whole(agents[row.host], f"{row.folder}/log"):
                 yield prefixed.lines(piece)
             yield prefixed.lines(b"", last=True)
 

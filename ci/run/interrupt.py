@@ -22,10 +22,12 @@ class Interrupts:
 
     Attributes:
         first: the name of the first signal; empty while there was none.
+        repeated: whether there was a second one: nobody waits for copies any more.
     """
 
     def __init__(self) -> None:
         self.first = ""
+        self.repeated = False
         self._queues: list[Events] = []
 
     @contextmanager
@@ -65,17 +67,18 @@ def interrupts(on_signal: Callable[[str], None]) -> Iterator[Interrupts]:
         on_signal: called with a message for the operator.
     """
     received = Interrupts()
-    repeated = False
 
     def note(number: int, _: FrameType | None) -> None:
-        nonlocal repeated
         name = signal.Signals(number).name
         if not received.first:
-            on_signal(f"{name}: stopping; first fetching the logs and handing back the hosts")
+            on_signal(
+                f"{name}: stopping; first fetching the logs and handing back the hosts. Once more "
+                "leaves on the hosts what is not yet copied"
+            )
             received.deliver(name)
-        elif not repeated:  # report it once, however often the key is pressed
-            repeated = True
-            on_signal(f"{name} again: still handing back the hosts")
+        elif not received.repeated:  # report it once, however often the key is pressed
+            received.repeated = True
+            on_signal(f"{name} again: handing back the hosts, without copying what is not here")
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:

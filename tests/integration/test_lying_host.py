@@ -1,12 +1,11 @@
 """Whole nights with a host that lies in what it sends: nothing here is touched, and none passes.
 
-The host is this machine, with a `tar` of the test's own on its PATH; and a `vllm` that leaves what
+The host is this machine, with a Python of the test's own; and a `vllm` that leaves what
 `vllm bench serve` of vLLM 0.32.0 left in a run that went well.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import socket
@@ -15,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hostile_archives as hostile
 import pytest
 from hosts_here import assert_given_back
 
@@ -62,22 +60,52 @@ folder = pathlib.Path(sys.argv[sys.argv.index("--result-dir") + 1])
 folder.mkdir(parents=True)
 shutil.copy({captured!r}, folder / "result.json")
 """
-# Sends the honest archive's members, then further ones; of the logs' folder, or of the tool's work.
-TAR = """\
-#!{python}
-import base64, gzip, subprocess, sys
-honest = subprocess.run(["/bin/tar", *sys.argv[1:]], stdout=subprocess.PIPE, check=True).stdout
-if sys.argv[2].endswith("/work") == {in_work}:
-    members = gzip.decompress(honest).rstrip(b"\\0")
-    members += bytes(-len(members) % 512)
-    honest = gzip.compress(members + base64.b64decode({more!r}) + bytes(1024))
-sys.stdout.buffer.write(honest)
+# In the place of Python on the host: the agent that it is sent, with another word for some files.
+LIAR = """\
+#!{python} -ISB
+import sys
+code = bytes.fromhex(sys.argv[-1].split('"')[1]).decode()
+start = "from ci.remote.loop.agent import main"
+exec(code.replace(start, {lie!r} + start))
+"""
+WORK_LIE = """\
+import json, zlib
+from ci.remote.requests import folders
+honest = folders.list_files
+def list_files(folder, most):
+    count, packed = honest(folder, most)
+    listed = json.loads(zlib.decompress(packed))
+    for key, more in {more!r}.items():
+        listed[key] += more
+    return count, zlib.compress(json.dumps(listed).encode())
+folders.list_files = list_files
+"""
+LOG_LIE = """\
+import zlib
+from ci.remote.requests import folders
+honest = folders.read
+def read(path, offset=0, limit=0, tail=None):
+    size, packed = honest(path, offset, limit, tail)
+    lied = path.endswith("/log") and limit > 0 and tail is None
+    return size, zlib.compress(bytes(limit + 1)) if lied else packed
+folders.read = read
+"""
+# `inv`, to which this machine is reached through another Python.
+INV = """\
+from invoke.main import program
+from ci.connect.connection import LocalConnection
+made = LocalConnection.__init__
+def init(self, *names):
+    made(self, *names)
+    self.python = {python!r}
+LocalConnection.__init__ = init
+program.run()
 """
 
 
 @pytest.fixture
 def night(tmp_path: Path) -> Iterator[Callable[..., tuple[int, dict[str, Any], str]]]:
-    """Run a night with these members in the archives that the host sends."""
+    """Run a night with an agent that lies like this."""
     workspace, bin_ = tmp_path / "workspace", tmp_path / "bin"
     bin_.mkdir()
     (tmp_path / "victim").write_text("mine")
@@ -86,18 +114,17 @@ def night(tmp_path: Path) -> Iterator[Callable[..., tuple[int, dict[str, Any], s
         (bin_ / name).write_text(text)
         (bin_ / name).chmod(0o755)
 
-    def run(more: bytes = b"", *, in_work: bool = False) -> tuple[int, dict[str, Any], str]:
+    def run(lie: str = "") -> tuple[int, dict[str, Any], str]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         python = sys.executable
         program("vllm", VLLM.format(python=python, captured=str(CAPTURED)))
-        if more:
-            sent = base64.b64encode(more).decode()
-            program("tar", TAR.format(python=python, more=sent, in_work=in_work))
+        program("liar", LIAR.format(python=python, lie=lie))
         case = tmp_path / "case.yaml"
         case.write_text(CASE.format(python=python, server=SERVER, port=port) + MEASURED)
-        argv = [python, "-m", "invoke", "nightly", "--config", str(case)]
+        inv = INV.format(python=str(bin_ / "liar"))
+        argv = [python, "-c", inv, "nightly", "--config", str(case)]
         argv += ["--runs", str(tmp_path / "runs"), "--workspace", str(workspace)]
         env = {**os.environ, "CI": "true", "PATH": f"{bin_}:{os.environ['PATH']}"}
         ended = subprocess.run(
@@ -141,38 +168,36 @@ def test_what_was_measured_is_on_record_with_its_settings_and_can_be_judged_agai
 
 
 def test_links_and_odd_names_are_left_out_and_noted(night):
-    links = hostile.symlink(b"./out/link", b"/etc/passwd") + hostile.header(b"./\x1b[2Jpipe", b"6")
-    code, record, output = night(links, in_work=True)
+    more = [("out/link", "a symbolic link"), ("\x1b[2Jpipe", "a FIFO")]
+    code, record, output = night(WORK_LIE.format(more={"left_out": more}))
     assert code == 0
-    assert "not copied: ./out/link (a symbolic link), ./\\x1b[2Jpipe (a FIFO)" in output
+    assert "not copied: out/link (a symbolic link), \\x1b[2Jpipe (a FIFO)" in output
     assert "\x1b[2J" not in output
     assert record["outcome"] == "pass"
 
 
 LIES = {
-    "a name that leads out": hostile.file(b"../../../../lied"),
-    "a file through a link": hostile.symlink(b"up", b"../../../..") + hostile.file(b"up/lied"),
-    "another file of a name": hostile.file(b"./out/result.json")
-    + hostile.file(b"./out/result.json"),
-    "a wrong checksum": hostile.header(b"lied", checksum=0),
+    "a name that leads out": {"files": [("../../../../lied", 4)]},
+    "a file below a link": {"files": [("up/lied", 4)], "left_out": [("up", "a symbolic link")]},
+    "another file of a name": {"files": [("out/result.json", 4)]},
+    "a size below zero": {"files": [("lied", -1)]},
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_after_good_figures_makes_them_unknown(night, lie: str):
-    code, record, output = night(LIES[lie], in_work=True)
+    code, record, output = night(WORK_LIE.format(more=LIES[lie]))
     assert (code, record["outcome"]) == (3, "unknown")
     (check,) = [check for check in record["checks"] if check["name"] == "perf"]
     assert check["outcome"] == "unknown"
     assert "localhost: cannot copy" in check["reason"]
-    assert "sent an archive that no `tar` writes" in check["reason"]
+    assert "sent what no agent sends" in check["reason"]
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("lie", ["a name that leads out", "a file through a link"])
-def test_a_lie_among_the_logs_makes_the_night_unknown(night, lie: str):
-    code, record, output = night(LIES[lie])
+def test_a_lie_about_the_logs_makes_the_night_unknown(night):
+    code, record, output = night(LOG_LIE)
     assert (code, record["outcome"]) == (3, "unknown")
-    assert record["cause"]["kind"] == "ArchiveRefused"
+    assert record["cause"]["kind"] == "FilesRefused"
     assert record["cause"]["message"].startswith("localhost: cannot copy")
     assert "Traceback" not in output

@@ -57,7 +57,6 @@ class Agent:
             "follow": self.follow,
             "keep": self.keep,
             "open_ports": open_ports,
-            "read": self.read,
             "write": write,
         }
 
@@ -101,17 +100,20 @@ class Agent:
         name = request["do"]
         try:
             if name in WORK:
-                self.workers.do(request, self.send)
+                self.workers.do(request, self.send_reply)
             elif name in {"start", "watch"}:
                 getattr(self, name)(request)
             else:
-                ok = self.quick[name](request, data)
-                content = ok if isinstance(ok, bytes) else b""
-                self.send(
-                    {"id": request["id"], "ok": None if content or ok == b"" else ok}, content
-                )
+                self.send({"id": request["id"], "ok": self.quick[name](request, data)})
         except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
             self.send({"id": request["id"], "error": message_of(error)})
+
+    def send_reply(self, frame: Frame) -> None:
+        """Send a reply; a tuple in it is a value and raw bytes."""
+        data = b""
+        if isinstance(frame.get("ok"), tuple):
+            frame["ok"], data = frame["ok"]
+        self.send(frame, data)
 
     def send(self, frame: Frame, data: bytes = b"") -> None:
         """Send one frame whole."""
@@ -141,18 +143,6 @@ class Agent:
                 supervisor.send(message.encode())
             except OSError:
                 self.take_state(folder)
-
-    def read(self, request: Frame, _: bytes) -> bytes:
-        """Read a file from `offset` on, or its last `tail` bytes; empty when there is no file."""
-        try:
-            with open(request["path"], "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                tail = request.get("tail")
-                start = request.get("offset", 0) if tail is None else max(0, end - tail)
-                file.seek(start)
-                return file.read(request.get("limit", -1))
-        except FileNotFoundError:
-            return b""
 
     def start(self, request: Frame) -> None:
         """Start a supervised process and watch it; replies when it runs or cannot run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -89,18 +89,17 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
-        def ask(self, *_: object, **__: object) -> SimpleNamespace:
-            return SimpleNamespace(
-                result=lambda _: SimpleNamespace(value={"state": "stopped", "survivors": []})
-            )
-
-        def read_pieces(self, _: str) -> bytes:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        def ask(self, do: str, *_: object, **__: object) -> Future:
+            future: Future = Future()
+            value = 9 if do == "read" else {"state": "stopped", "survivors": []}
+            future.set_result(SimpleNamespace(value=value, data=b""))
+            return future
 
     overview = Overview(("h1",), (row,), (), {}, {})
+    (tmp_path / "run-1").write_text("a file where a folder is needed")
     result = down.end_runs({"h1": Agent()}, overview, ["run-1"], tmp_path)
     assert result.stopped == ((row, "stopped"),)
-    assert "No space left on device" in result.errors[0]
+    assert "run-1/logs/h1: Not a directory; make room" in result.errors[0]
 
 
 @pytest.mark.parametrize(
