@@ -24,7 +24,7 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
     told = str(error)
     banner = _banner_of(keys) if keys is not None else ""
     if banner:
-        advice = f"it let nobody in and said {banner}; do what it says there, then run again"
+        advice = f"it refuses the login and says {banner}; see to that, and run again"
     elif route.proxy_command:
         advice = f"run its proxy command by hand: {route.proxy_command}"
     elif isinstance(error, IncompatiblePeer):
@@ -53,8 +53,6 @@ def why_no_jump(route: Route, jump: Route, error: Exception) -> str:
 
 def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
     unusable = f"; not usable: {'; '.join(keys.unusable)}" if keys.unusable else ""
-    banner = _banner_of(keys)
-    unusable += f"; it said {banner}" if banner else ""
     if any("timeout" in str(attempt.result).lower() for attempt in error.result):
         return (
             f"{route.name}: {route.address}: no answer to a key within {AUTH_S:g} s; its sshd or "
@@ -65,9 +63,12 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
             f"{route.name}: there is no key to show to {route.address}{unusable}; name a private "
             "key as `identity`, or give one to an agent with ssh-add"
         )
+    banner = _banner_of(keys)
+    said = f"refuses the login and says {banner}. If that is not why: it " if banner else ""
     return (
-        f"{route.name}: {route.address} takes none of our keys: {', '.join(keys.tried)}{unusable}; "
-        "add its public half to ~/.ssh/authorized_keys there, or mend `user` or `identity`"
+        f"{route.name}: {route.address} {said}takes none of our keys: {', '.join(keys.tried)}"
+        f"{unusable}; add its public half to ~/.ssh/authorized_keys there, or mend `user` or "
+        "`identity`"
     )
 
 
