@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import Answer, result_of
 from ci.agent.arriving import Nonsense, inflated
 from ci.agent.reconnect import RETRY_S, Link
 from ci.agent.requests import Requests
+from ci.agent.send_file import Source, send
 from ci.agent.start_agent import START_S, start_agent
 from ci.agent.subscriptions import Subscription, Subscriptions
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
     from ci.connect.connection import Connection
 
 WORKSPACE = "~/.cache/lamplighter"  # unless a cluster file names another
-READ_BYTES = 4 << 20  # of one request
+# Of one request; what is larger is sent in pieces, so that beats pass between them.
+READ_BYTES, AT_ONCE_BYTES = 4 << 20, 128 << 10
 # What is asked of the host's own workspace unless another is named.
 OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
 
@@ -93,7 +98,14 @@ class Agent:
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file on the host whole or not at all, making its parents."""
         try:
-            self.call("write", data, path=path, mode=mode)
+            if len(data) <= AT_ONCE_BYTES:
+                self.call("write", data, path=path, mode=mode)
+                return
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(data)
+                file.flush()
+                folder, name = posixpath.split(path)
+                send(self, Source(Path(file.name)), folder, name, mode=mode)
         except CommandTimedOut:
             raise
         except ConnectionLost:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import result_of
 from ci.agent.arriving import Nonsense, inflated
+from ci.agent.pace import Pace
 from ci.agent.reconnect import RETRY_S
 from ci.agent.start_agent import START_S
 from ci.errors import CommandTimedOut, ConnectionLost, CopyStopped, FilesRefused
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 # A piece that takes longer is given up; one that arrives gives the next as much time.
 PIECE_S = 60.0
-SMALLEST_BYTES, FIRST_BYTES, LARGEST_BYTES = 8 << 10, 64 << 10, 4 << 20
-QUICK_S, SLOW_S = 0.5, 2.0
 # How often in a row the connection may break without a piece having arrived in between.
 TRIES = 4
 LOOK_S = 0.2
@@ -34,20 +33,6 @@ LOOK_S = 0.2
 def never() -> bool:
     """Stop for nothing."""
     return False
-
-
-class Pace:
-    """How large the next piece may be."""
-
-    def __init__(self) -> None:
-        self.bytes = FIRST_BYTES
-
-    def note(self, seconds: float) -> None:
-        """Take note of how long a piece took."""
-        if seconds < QUICK_S:
-            self.bytes = min(2 * self.bytes, LARGEST_BYTES)
-        elif seconds > SLOW_S:
-            self.bytes = max(self.bytes // 4, SMALLEST_BYTES)
 
 
 def size_of(agent: Agent, path: str, stop: Callable[[], bool] = never) -> int | None:
