@@ -105,7 +105,7 @@ def _fetch(processes: Processes, agent: Agent, work: str, record: Record, raw: P
     What could not be copied stays on the host.
     """
     try:
-        left_out = fetch_folder(agent, work, raw, processes.stop_copying)
+        left_out = fetch_folder(agent, work, raw, processes.interrupts.copying())
     except (LamplighterError, OSError) as error:
         problem = f"raw output of {work} could not be fetched: {error}"
         if not isinstance(error, NotThere):

@@ -68,7 +68,7 @@ def serving(
         resolved: the case to serve, and its hosts.
         record: receives every step.
         view: shows the pending condition.
-        interrupts: signals; the first ends the current wait, the second every copy.
+        interrupts: signals; the first ends the current wait, the second copies that take long.
 
     Raises:
         LamplighterError: the case could not be served, or a process or host failed meanwhile.
@@ -76,8 +76,7 @@ def serving(
     """
     agents: dict[str, Agent] = {}
     events: Events = SimpleQueue()
-    processes = Processes(record.id, owner(), agents, events, view)
-    processes.stop_copying = lambda: interrupts.repeated
+    processes = Processes(record.id, owner(), agents, events, view, interrupts=interrupts)
     keep_s = 0.0
     with ExitStack() as connections:
         connections.enter_context(interrupts.forward_to(events))

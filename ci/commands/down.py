@@ -101,8 +101,8 @@ def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home:
 
     outcomes = fan_out(names, fetch)
     return [
-        f"output of {name}: {error}; it stays there, and so does the run's folder: run "
-        "`inv down` again"
+        f"output of {name}: {error}; it stays there: run `inv down` again, or remove "
+        f"{folder_of(agents[names[name][0]].workspace, names[name][1], '')} there by hand"
         for name, error in outcomes.items()
         if error is not None
     ]

@@ -17,7 +17,7 @@ from ci.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ci.run.processes import Processes
@@ -42,7 +42,8 @@ def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
     by_host: dict[str, list[str]] = {}
     for item in processes.started:
         by_host.setdefault(item.host, []).append(item.name)
-    outcomes = fan_out(by_host, lambda host: _copy_logs(processes, host, by_host[host], home))
+    stop = processes.interrupts.copying()
+    outcomes = fan_out(by_host, lambda host: _copy_logs(processes, host, by_host[host], home, stop))
     rebooted = {item.host: item.why_lost for item in processes.started if item.why_lost}
     return {
         host: f"they no longer exist: {rebooted[host]}"
@@ -53,7 +54,13 @@ def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
     }
 
 
-def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path) -> None:
+def _copy_logs(
+    processes: Processes,
+    host: str,
+    names: Sequence[str],
+    home: Path,
+    stop: Callable[[], bool],
+) -> None:
     agent = processes.agents[host]
     if agent.trouble:
         raise InfrastructureError(agent.trouble)
@@ -61,7 +68,7 @@ def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path
     for name in names:
         log = f"{folder_of(agent.workspace, processes.run, name)}/log"
         try:
-            fetch_log(agent, log, home / host / f"{name}.log", processes.stop_copying)
+            fetch_log(agent, log, home / host / f"{name}.log", stop)
         except InfrastructureError as error:
             if isinstance(error, FilesRefused):
                 processes.refused.append(error)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from ci.agent import process
 from ci.agent.answers import Answer
 from ci.agent.ask_all import call_all, gather
-from ci.agent.pieces import never
 from ci.case.variables import HOST_VARIABLES
 from ci.connect.fan_out import all_of, fan_out
 from ci.errors import LamplighterError
 from ci.remote.names import INPUTS, LEASE
 from ci.run.events import await_ends, cause_of_end
+from ci.run.interrupt import Interrupts
 from ci.run.last_lines import LastLines
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Processes:
         leases: host → its lease; released last.
         refused: errors of hosts that sent what no honest host sends.
         not_home: hosts with output of the run that could not be copied.
-        stop_copying: whether the operator no longer waits for what is copied from hosts.
+        interrupts: the signals that the controller has received.
     """
 
     run: str
@@ -61,7 +61,7 @@ class Processes:
     leases: dict[str, RemoteProcess] = field(default_factory=dict)
     refused: list[FilesRefused] = field(default_factory=list)
     not_home: set[str] = field(default_factory=set)
-    stop_copying: Callable[[], bool] = never
+    interrupts: Interrupts = field(default_factory=Interrupts)
     lines: LastLines = field(default_factory=LastLines)
 
     def inputs(self, host: str, name: str) -> str:

@@ -185,13 +185,16 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_after_good_figures_makes_them_unknown(night, lie: str):
+def test_a_lie_after_good_figures_makes_them_unknown(night, tmp_path: Path, lie: str):
     code, record, output = night(WORK_LIE.format(more=LIES[lie]))
     assert (code, record["outcome"]) == (3, "unknown")
     (check,) = [check for check in record["checks"] if check["name"] == "perf"]
     assert check["outcome"] == "unknown"
     assert "localhost: cannot copy" in check["reason"]
     assert "sent what no agent sends" in check["reason"]
+    assert "it stays there: `inv down --run" in check["reason"]
+    (run,) = (path.name for path in (tmp_path / "runs").iterdir())
+    assert (tmp_path / "workspace" / ".lamplighter" / run / "inputs").is_dir()
     assert "Traceback" not in output
 
 

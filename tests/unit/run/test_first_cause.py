@@ -89,6 +89,8 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
+        workspace = "/w"
+
         def ask(self, do: str, *_: object, **__: object) -> Future:
             future: Future = Future()
             value = 9 if do == "read" else {"state": "stopped", "survivors": []}
