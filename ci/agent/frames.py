@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 # Of one frame: its line, and the bytes after it. A file is read in pieces.
 MAX_LINE_BYTES, MAX_DATA_BYTES = 16 << 20, 64 << 20
-# Between frames, on one connection: what start-up files of the login shell left running prints.
-MAX_NOISE_BYTES = 64 << 10
 # What an invalid frame raises, here or in the code that takes it.
 INVALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -21,18 +19,26 @@ class FrameReader:
 
     def __init__(self) -> None:
         self._inbox = bytearray()
-        self._noise_bytes = 0
+
+    @property
+    def within_frame(self) -> bool:
+        """Whether a part of a frame has arrived, and not all of it."""
+        return self._inbox[:1] == b"{"
 
     def take(self, piece: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Add bytes; yields each frame that is complete, with its data.
+
+        Lines of text between frames are dropped: start-up files of the login shell may have started
+        what prints them.
 
         Raises:
             ValueError and the others of `INVALID`: no agent sends this.
         """
         self._inbox += piece
         while (end := self._inbox.find(b"\n", 0, MAX_LINE_BYTES)) >= 0:
-            if self._inbox[:1] != b"{":
-                self._pass_over(end + 1)
+            if not self.within_frame:
+                self._inbox[:end].decode()
+                del self._inbox[: end + 1]
                 continue
             head = json.loads(self._inbox[:end])
             size = head.get("size", 0)
@@ -46,11 +52,3 @@ class FrameReader:
             yield head, data
         if len(self._inbox) >= MAX_LINE_BYTES:
             raise ValueError(f"a line of {len(self._inbox)} bytes")
-
-    def _pass_over(self, size: int) -> None:
-        """Drop a line of text that is no frame."""
-        self._noise_bytes += size - 1
-        if self._noise_bytes > MAX_NOISE_BYTES:
-            raise ValueError(f"{self._noise_bytes} bytes that are no frame")
-        self._inbox[:size].decode()
-        del self._inbox[:size]

@@ -88,7 +88,7 @@ class LocalConnection:
                 f"{self.host}: cannot run {argv[0]}: {error.strerror}; install it or name its "
                 "full path",
             ) from error
-        return LocalChannel(self.host, process)
+        return LocalChannel(self.host, process, argv[0])
 
     def reopen(self) -> None:
         """Nothing is needed: this machine is here."""
@@ -100,11 +100,12 @@ class LocalConnection:
 class LocalChannel:
     """A running command on this machine."""
 
-    def __init__(self, host: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, host: str, process: subprocess.Popen[bytes], command: str) -> None:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise AssertionError("every command is launched with three pipes")
         self.host = host
         self._process = process
+        self._command = command
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._closing = threading.Lock()
         self._said: deque[bytes] = deque(maxlen=SAID_LINES)
@@ -133,7 +134,7 @@ class LocalChannel:
             self._stdin.flush()
         except (OSError, ValueError) as error:
             raise ConnectionLost(
-                f"{self.host}: {self._process.args!r} no longer listens: {self.said or error}; "
+                f"{self.host}: `{self._command}` no longer listens: {self.said or error}; "
                 "see the host",
             ) from error
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import PATIENCE_S
 
-from ci.agent import start_agent
+from ci.agent import reconnect, start_agent
 from ci.agent.connected import connected
 from ci.agent.fetch import fetch_folder
 from ci.agent.process import ProcessSpec, start
@@ -152,3 +154,18 @@ def test_the_reason_of_an_account_that_pam_refuses(lab: Lab):
     reason = "refuses the login and says .no active jobs on this node."
     with pytest.raises(HostUnreachable, match=reason), connected([target(lab, "root", 1)]):
         pass
+
+
+def test_an_agent_that_dies_is_missed_while_its_shell_prints_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reconnect, "BEAT_S", 0.5)
+    monkeypatch.setattr(reconnect, "SILENT_S", 3.0)
+    with connected([target(lab, "babbler")]) as agents:
+        agent = agents["babbler"]
+        first = agent._link.channel
+        for process in inside.processes(lab, lab.hosts[0].name):
+            if process.command.startswith("python3 -ISB -c exec"):
+                os.kill(process.pid, signal.SIGKILL)
+        assert agent.call("runs", within_s=PATIENCE_S).value["holder"] is None
+        assert agent._link.channel is not first
