@@ -7,7 +7,8 @@ LamplighterError                 3  (unknown)
 │   ├── ConnectionLost           3  the connection to a host broke
 │   ├── HostUnreachable          3  a host cannot be connected to
 │   ├── HostKeyRefused           3  a host's key differs from the known one, or none is known
-│   ├── ArchiveRefused           3  a host sent an archive that `tar` never writes
+│   ├── FilesRefused             3  a host sent files that no honest host sends
+│   ├── CopyStopped              3  the operator stopped a copy that takes long
 │   ├── CommandTimedOut          3  a host did not answer a request in time
 │   ├── HostBusy                 3  another run holds the host
 │   ├── PreparationFailed        3  making an environment or a model failed
@@ -94,8 +95,12 @@ class HostKeyRefused(InfrastructureError):  # noqa: N818
     """A host's key differs from the known one, or none is known."""
 
 
-class ArchiveRefused(InfrastructureError):  # noqa: N818
-    """A host sent an archive that `tar` never writes: the host's data cannot be trusted."""
+class FilesRefused(InfrastructureError):  # noqa: N818
+    """A host sent files that no honest host sends: the host's data cannot be trusted."""
+
+
+class CopyStopped(InfrastructureError):  # noqa: N818
+    """The operator stopped a copy that takes long, by a second Ctrl-C."""
 
 
 class CommandTimedOut(InfrastructureError):  # noqa: N818

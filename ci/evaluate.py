@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from ci.agent.fetch import NotThere, fetch_folder
 from ci.agent.process import LaunchRequest, tail_of
 from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
@@ -78,7 +79,7 @@ def evaluate(
             )
         finally:
             # An error while fetching must not replace the error that ended the tool.
-            missing = _fetch(agent, job.work, record, record.path / home / "raw")
+            missing = _fetch(processes, agent, job.work, record, record.path / home / "raw")
         result = _read(tool, job, ended, record.path / home / "raw")
         full = _disk_full(agent) if result.problems else ""
         late = ended.state.state == "deadline"  # missing output is a consequence of that
@@ -98,12 +99,18 @@ def evaluate(
     return result
 
 
-def _fetch(agent: Agent, work: str, record: Record, raw: Path) -> str:
-    """Copy the tool's output; note and return the error, empty if there was none."""
+def _fetch(processes: Processes, agent: Agent, work: str, record: Record, raw: Path) -> str:
+    """Copy the tool's output; note and return the error, empty if there was none.
+
+    What could not be copied stays on the host.
+    """
     try:
-        left_out = agent.fetch_folder(work, raw)
+        left_out = fetch_folder(agent, work, raw, processes.interrupts.copying())
     except (LamplighterError, OSError) as error:
         problem = f"raw output of {work} could not be fetched: {error}"
+        if not isinstance(error, NotThere):
+            processes.not_home.add(agent.host)
+            problem += f"; it stays there: `inv down --run {processes.run}` copies it"
         record.note(problem)
         return problem
     if left_out:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ci.evaluate import evaluate
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
-    from ci.run.events import Events
     from ci.run.interrupt import Interrupts
     from ci.tools.model import Result
 
@@ -50,12 +48,8 @@ def run_night(
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
     error: BaseException | None = None
-    events: Events = SimpleQueue()
     try:
-        with (
-            interrupts.forward_to(events),
-            serving(request, resolved, record, view, events) as served,
-        ):
+        with serving(request, resolved, record, view, interrupts) as served:
             plan = served.plan
             with record.step("prove that it answers"):
                 smoke_checks = served.processes.run_locally(

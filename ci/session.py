@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ci.agent.connected import connected
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ci.request import Request
     from ci.resolve import ResolvedCase
     from ci.run.events import Events
+    from ci.run.interrupt import Interrupts
     from ci.serve.probe import Ask
 
 
@@ -56,7 +58,7 @@ class Served:
 
 @contextmanager
 def serving(
-    request: Request, resolved: ResolvedCase, record: Record, view: View, events: Events
+    request: Request, resolved: ResolvedCase, record: Record, view: View, interrupts: Interrupts
 ) -> Iterator[Served]:
     """Bring a case up; hand the hosts back on exit, also after an error.
 
@@ -68,16 +70,18 @@ def serving(
         resolved: the case to serve, and its hosts.
         record: receives every step.
         view: shows the pending condition.
-        events: the queue that every wait reads; an interrupt may be put into it at any time.
+        interrupts: signals; the first ends the current wait, the second copies that take long.
 
     Raises:
         LamplighterError: the case could not be served, or a process or host failed meanwhile.
         Interrupted: the controller was asked to stop, also while nothing waited.
     """
     agents: dict[str, Agent] = {}
-    processes = Processes(record.id, owner(), agents, events, view)
+    events: Events = SimpleQueue()
+    processes = Processes(record.id, owner(), agents, events, view, interrupts=interrupts)
     keep_s = 0.0
     with ExitStack() as connections:
+        connections.enter_context(interrupts.forward_to(events))
         try:
             with record.step("connect to the hosts"):
                 hosts = connected(resolved.inputs.targets, record.note)
@@ -105,8 +109,8 @@ def serving(
                     f"the servers keep running for {keep_s / 3600:g} h at {plan.endpoint.url}; "
                     f"end them with `inv down --run {record.id}`"
                 )
-        if result.refused_archive:
-            raise result.refused_archive
+        if result.refused:
+            raise result.refused
         if keep_s and not result.kept:
             raise InfrastructureError(
                 "the servers were to keep running and are stopped, as a host could not keep them; "

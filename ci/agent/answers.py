@@ -39,6 +39,16 @@ class Asked(Protocol):
         """Why its connection is broken."""
 
 
+class Answering(Asked, Protocol):
+    """A host that can be asked; `client.py` has it."""
+
+    def ask(self, do: str, data: bytes = b"", **body: Any) -> Future[Answer]:
+        """Send a request and do not wait."""
+
+    def call(self, do: str, data: bytes = b"", within_s: float = 60, **body: Any) -> Answer:
+        """Send a request and wait for its answer."""
+
+
 def result_of(agent: Asked, do: str, future: Future[Answer], within_s: float) -> Answer:
     """Wait for an answer. Raises as `Agent.call` does."""
     try:

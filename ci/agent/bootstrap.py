@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 import marshal
+import shlex
 import zlib
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -31,10 +32,11 @@ UNPACKED = (
 )
 # Sent by a Python of another version than ours.
 WANTS_SOURCES = b'{"event": "sources"}\n'
+FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
 
 # Runs what was compiled here where that Python is the same as ours, for compiling takes 10 ms on
 # each host; else it asks for the sources. Reads from the raw stream: what follows belongs to the
-# agent. `zlib` is imported only where it is needed.
+# agent. `zlib` is imported only where it is needed. PASSED is how much there is to pass over first.
 LOADER = """\
 import sys,marshal
 r=sys.stdin.buffer.raw
@@ -45,12 +47,13 @@ def read(n):
   if not c: sys.exit(1)
   b+=c
  return b
+read(PASSED)
 magic,code=(read(int(read(8))) for _ in "mc")
 if getattr(sys.modules.get("_frozen_importlib_external"),"MAGIC_NUMBER",0)==magic:
  P=marshal.loads(code)
 else:
  import json,zlib
- print('{"event": "sources"}',flush=True)
+ print('\\n{"event": "sources"}',flush=True)
  P=json.loads(zlib.decompress(read(int(read(8)))))
 class Carried:
  @staticmethod
@@ -69,6 +72,29 @@ sys.meta_path.insert(0,Carried)
 from ci.remote.loop.agent import main
 main()
 """
+
+
+def command(python: str, passed: int = 0) -> list[str]:
+    """Give the command that runs the loader.
+
+    Its code is in hexadecimal, as shells differ in what they read between quotes: csh knows `!`,
+    and ends a command at a newline.
+
+    Args:
+        python: the program on the host.
+        passed: how many bytes of its input it passes over first.
+    """
+    code = f"PASSED={passed}\n{LOADER}".encode().hex()
+    return [python, FLAGS, "-c", f'exec(bytes.fromhex("{code}"))']
+
+
+def typed(python: str) -> bytes:
+    """Give the command as a line of input.
+
+    A start-up file that replaces the shell (`exec zsh`) drops the command that the shell was given;
+    the other shell then reads its commands from here.
+    """
+    return f"exec {shlex.join(command(python))}\n".encode()
 
 
 @functools.cache

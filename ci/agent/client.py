@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import posixpath
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import Answer, result_of
+from ci.agent.arriving import Nonsense, inflated
 from ci.agent.reconnect import RETRY_S, Link
 from ci.agent.requests import Requests
+from ci.agent.send_file import Source, send
 from ci.agent.start_agent import START_S, start_agent
 from ci.agent.subscriptions import Subscription, Subscriptions
-from ci.connect.connection import fetch_folder
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
 from ci.paths import at_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from concurrent.futures import Future
-    from pathlib import Path
 
     from ci.agent.subscriptions import Listener
     from ci.connect.connection import Connection
 
 WORKSPACE = "~/.cache/lamplighter"  # unless a cluster file names another
-READ_BYTES = 4 << 20
+# Of one request; what is larger is sent in pieces, so that beats pass between them.
+READ_BYTES, AT_ONCE_BYTES = 4 << 20, 128 << 10
 # What is asked of the host's own workspace unless another is named.
 OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
 
@@ -85,20 +89,23 @@ class Agent:
         return self._requests.await_reconnect(within_s)
 
     def read(self, path: str, offset: int = 0, tail: int | None = None) -> bytes:
-        """Read a file from `offset` on, or its last `tail` bytes; none gives nothing."""
-        return self.call("read", path=path, offset=offset, tail=tail).data
+        """Read a small file from `offset` on, or its last `tail` bytes; none gives nothing.
 
-    def read_pieces(self, path: str) -> Iterator[bytes]:
-        """Read a file of whatever size, piece by piece; none gives nothing."""
-        offset = 0
-        while piece := self.call("read", path=path, offset=offset, limit=READ_BYTES).data:
-            offset += len(piece)
-            yield piece
+        A file of whatever size is read with `pieces.py`.
+        """
+        return content_of(self.host, self.call("read", path=path, offset=offset, tail=tail))
 
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file on the host whole or not at all, making its parents."""
         try:
-            self.call("write", data, path=path, mode=mode)
+            if len(data) <= AT_ONCE_BYTES:
+                self.call("write", data, path=path, mode=mode)
+                return
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(data)
+                file.flush()
+                folder, name = posixpath.split(path)
+                send(self, Source(Path(file.name)), folder, name, mode=mode)
         except CommandTimedOut:
             raise
         except ConnectionLost:
@@ -107,12 +114,6 @@ class Agent:
             raise InfrastructureError(
                 f"{self.host}: cannot write {path}: {error}; make room or repair the folder"
             ) from error
-
-    def fetch_folder(
-        self, remote: str, local: Path, only: Sequence[str] = (".",)
-    ) -> tuple[str, ...]:
-        """Copy a folder of the host, or its entries named in `only`; see `connection.py`."""
-        return fetch_folder(self.connection, remote, local, only)
 
     def ask_and_listen(
         self, do: str, event: str, key: str, listener: Listener, **body: Any
@@ -157,3 +158,11 @@ class Agent:
         if do in OF_WORKSPACE:
             body.setdefault("workspace", self.workspace)
         return self._requests.ask(do, body, data, subscription)
+
+
+def content_of(host: str, answer: Answer) -> bytes:
+    """Give the bytes that a host read. Raises InfrastructureError: no agent sends them."""
+    try:
+        return inflated(answer.data, READ_BYTES)
+    except Nonsense as error:
+        raise InfrastructureError(f"{host}: it sent what no agent sends: {error}") from None

@@ -20,14 +20,26 @@ class FrameReader:
     def __init__(self) -> None:
         self._inbox = bytearray()
 
+    @property
+    def within_frame(self) -> bool:
+        """Whether a part of a frame has arrived, and not all of it."""
+        return self._inbox[:1] == b"{"
+
     def take(self, piece: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Add bytes; yields each frame that is complete, with its data.
+
+        Lines of text between frames are dropped: start-up files of the login shell may have started
+        what prints them.
 
         Raises:
             ValueError and the others of `INVALID`: no agent sends this.
         """
         self._inbox += piece
         while (end := self._inbox.find(b"\n", 0, MAX_LINE_BYTES)) >= 0:
+            if not self.within_frame:
+                self._inbox[:end].decode()
+                del self._inbox[: end + 1]
+                continue
             head = json.loads(self._inbox[:end])
             size = head.get("size", 0)
             if not 0 <= size <= MAX_DATA_BYTES:

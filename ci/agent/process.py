@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import Refusal, result_of
@@ -167,15 +165,6 @@ class RemoteProcess:
         """How long a stop may take."""
         return STOP_MARGIN_S + (self._spec.grace_s if grace_s is None else grace_s)
 
-    def fetch_logs(self, local_folder: Path) -> Path:
-        """Copy the log to `<local_folder>/<host>/<process>.log`; returns that path."""
-        target = local_folder / self.host / f"{self.name}.log"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as part:
-            self._agent.fetch_folder(self.folder, Path(part), only=("log",))
-            log_home(Path(part) / "log", target)
-        return target
-
     def take_state(self, frame: Mapping[str, Any], _: bytes) -> None:
         """Take what its host says of it."""
         if "lost" in frame:
@@ -220,17 +209,6 @@ def tail_of(process: RemoteProcess, lines: int) -> tuple[tuple[str, ...], str]:
 def folder_of(workspace: str, run: str, process: str) -> str:
     """Say where a process's log and state lie on its host."""
     return f"{workspace}/.lamplighter/{run}/{process}"
-
-
-def log_home(fetched: Path, target: Path) -> None:
-    """Put a log that was fetched in its place, on the same file system.
-
-    Raises:
-        InfrastructureError: the host has no such log, or it is no regular file there.
-    """
-    if not fetched.is_file():
-        raise InfrastructureError(f"there is no {target.name} among what came; look on the host")
-    fetched.replace(target)
 
 
 def start(

@@ -97,9 +97,11 @@ class Link:
     def _take_frames(self) -> None:
         reader = FrameReader()
         while piece := self.channel.read():
-            self._last_seen = time.monotonic()
             for head, data in reader.take(piece):
+                self._last_seen = time.monotonic()
                 self._requests.take(head, data)
+            if reader.within_frame:  # not for text: whatever prints it may outlive the agent
+                self._last_seen = time.monotonic()
 
     def _reconnect(self, invalid: str) -> str:
         """Open the connection again and resume; gives why not when that fails for good."""

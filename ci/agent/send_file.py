@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ci.agent.answers import result_of
+from ci.agent.pace import Pace
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ci.agent.answers import Answer
-    from ci.agent.client import Agent
+    from ci.agent.answers import Answer, Answering
 
 PIECE_BYTES = 1 << 20
 UNDER_WAY = 4  # pieces that are not yet answered: they hide the way's latency
@@ -56,7 +56,7 @@ def _sha256(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def same_there(agent: Agent, source: Source, path: str, size: int | None = None) -> bool:
+def same_there(agent: Answering, source: Source, path: str, size: int | None = None) -> bool:
     """Whether a file on the host, or its first `size` bytes, is what the source holds.
 
     Raises:
@@ -69,7 +69,7 @@ def same_there(agent: Agent, source: Source, path: str, size: int | None = None)
 
 
 def send(  # noqa: PLR0913 - each is one plain choice
-    agent: Agent,
+    agent: Answering,
     source: Source,
     folder: str,
     name: str,
@@ -127,7 +127,7 @@ class _Progress:
         self._on_bytes(self.bytes)
 
 
-def _try(agent: Agent, source: Source, where: tuple[str, str], progress: _Progress) -> None:
+def _try(agent: Answering, source: Source, where: tuple[str, str], progress: _Progress) -> None:
     folder, name = where
     begin = _right_so_far(agent, source, f"{folder}/{name}.part")
     part = agent.call("truncate_part", folder=folder, name=name, length=begin).value
@@ -145,7 +145,7 @@ def _try(agent: Agent, source: Source, where: tuple[str, str], progress: _Progre
         ) from error
 
 
-def _right_so_far(agent: Agent, source: Source, part: str) -> int:
+def _right_so_far(agent: Answering, source: Source, part: str) -> int:
     """How many bytes of the unfinished part need not be sent again."""
     there = agent.call("digest", within_s=60 + source.size / SLOWEST_DISK, path=part).value
     size = there["size"] or 0
@@ -153,17 +153,19 @@ def _right_so_far(agent: Agent, source: Source, part: str) -> int:
     return size if right else 0
 
 
-def _pour(agent: Agent, source: Source, part: str, progress: _Progress) -> None:
-    waiting: deque[tuple[Future[Answer], int]] = deque()
-    at = progress.bytes
+def _pour(agent: Answering, source: Source, part: str, progress: _Progress) -> None:
+    waiting: deque[tuple[Future[Answer], int, float]] = deque()
+    at, pace = progress.bytes, Pace(PIECE_BYTES)
     with source.path.open("rb") as file:
         file.seek(at)
-        while (piece := file.read(PIECE_BYTES)) or waiting:
+        while (piece := file.read(pace.bytes)) or waiting:
             if piece:
+                began = time.monotonic()
                 asked = agent.ask("write", piece, path=part, mode=0o600, offset=at)
-                waiting.append((asked, len(piece)))
+                waiting.append((asked, len(piece), began))
                 at += len(piece)
-            if not piece or len(waiting) == UNDER_WAY:
-                asked, count = waiting.popleft()
+            while waiting and (not piece or len(waiting) >= (UNDER_WAY if pace.known_fast else 1)):
+                asked, count, began = waiting.popleft()
                 result_of(agent, "write", asked, PIECE_S)
+                pace.note(time.monotonic() - began)
                 progress.add(count)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.agent.bootstrap import LOADER, WANTS_SOURCES, parcel, sources
-from ci.agent.frames import INVALID, MAX_LINE_BYTES
+from ci.agent.bootstrap import WANTS_SOURCES, command, parcel, sources, typed
+from ci.agent.frames import INVALID
+from ci.connect.printed import quoted
 from ci.connect.timers import after
 from ci.errors import ConnectionLost, InfrastructureError
 
 if TYPE_CHECKING:
     from ci.connect.connection import Channel, Connection
 
-FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
-START_S = 20.0
+# Login shells start slowly where home folders are on a network, or a profile loads modules.
+START_S = 60.0
+READY = re.compile(rb'\{"event": "ready".*\n')
+# What start-up files print before it: a greeting, a title without an end of line.
+MAX_PRINTED_BYTES = 1 << 20
 NOT_FOUND = 127  # a shell's exit code for a missing command
 
 
@@ -38,60 +44,62 @@ def start_agent(connection: Connection) -> Started:
     """Start an agent over an open connection.
 
     Raises:
-        InfrastructureError: it does not start; says why.
+        InfrastructureError: it does not start; says why, and what the host printed.
     """
-    channel = connection.open([connection.python, FLAGS, "-c", LOADER])
+    line = typed(connection.python)
+    channel = connection.open(command(connection.python, passed=len(line)))
     timer = after(START_S, channel.close)
     try:
-        ready = _await_ready(channel)
-    except ConnectionLost:
-        raise InfrastructureError(_why_not_started(connection, channel)) from None
+        ready = _await_ready(channel, line + parcel())
     except BaseException:
         channel.close()
         raise
     finally:
         timer.cancel()
+    if isinstance(ready, bytes):
+        raise InfrastructureError(_why_not_started(connection, channel, ready))
     return ready
 
 
-def _await_ready(channel: Channel) -> Started:
-    channel.write(parcel())
-    output, sources_sent = b"", False
-    # A login shell may print a greeting first.
-    while (ready := _parse_ready(channel, output)) is None:
-        if not sources_sent and WANTS_SOURCES in output:
+def _await_ready(channel: Channel, sent: bytes) -> Started | bytes:
+    """Wait for the ready event; gives what was printed instead where it does not come."""
+    printed, sources_sent = b"", False
+    with contextlib.suppress(ConnectionLost):  # it may have ended, and said why on stdout
+        channel.write(sent)
+    while len(printed) <= MAX_PRINTED_BYTES and (piece := channel.read()):
+        before, printed = max(0, len(printed) - len(WANTS_SOURCES)), printed + piece
+        if not sources_sent and printed.find(WANTS_SOURCES, before) >= 0:
             sources_sent = True
             channel.write(sources())
-        piece = channel.read()
-        if not piece or len(output) > MAX_LINE_BYTES:
-            raise ConnectionLost(channel.said)
-        output += piece
-    return ready
+        if b"\n" in piece and (ready := _parse_ready(channel, printed)):
+            return ready
+    return printed
 
 
-def _parse_ready(channel: Channel, output: bytes) -> Started | None:
-    for line in output.split(b"\n")[:-1]:
-        if line.startswith(b'{"event": "ready"'):
-            try:
-                ready = json.loads(line)
-                return Started(channel, str(ready["boot_id"]), str(ready["home"]))
-            except INVALID:
-                continue
+def _parse_ready(channel: Channel, printed: bytes) -> Started | None:
+    for line in READY.findall(printed):
+        with contextlib.suppress(*INVALID):
+            ready = json.loads(line)
+            return Started(channel, str(ready["boot_id"]), str(ready["home"]))
     return None
 
 
-def _why_not_started(connection: Connection, channel: Channel) -> str:
+def _why_not_started(connection: Connection, channel: Channel, printed: bytes) -> str:
     code = channel.exit_code(1)
-    last_line = (channel.said.splitlines() or ["it said nothing"])[-1]
+    errors = channel.said.splitlines()[-1:]
     channel.close()
     host, python = connection.host, connection.python
-    if code == NOT_FOUND:
+    there = [quoted(printed), *map(quoted, errors)]
+    what = " and ".join(filter(None, there)) or "nothing"
+    if code == NOT_FOUND or re.search(rf"(?i){re.escape(python)}: .*not found", "".join(errors)):
         return (
-            f"{host}: there is no {python} on it ({last_line}); install Python 3.8 or later, "
+            f"{host}: there is no {python} on it (it printed {what}); install Python 3.8 or later, "
             "or name one with `python:` in the cluster file"
         )
+    end = f"no answer within {START_S:g} s" if code is None else f"exit {code}"
     return (
-        f"{host}: {python} does not run there "
-        f"({'no answer' if code is None else f'exit {code}'}: {last_line}); a host needs bash and "
-        f"Python 3.8 or later: see there what `{python} --version` says"
+        f"{host}: {python} does not run there ({end}; it printed {what}); see what "
+        f"`ssh {host} {python} --version` prints: the user's login shell has to run commands (no "
+        "nologin, ForceCommand or restricted shell), its start-up files have to end, and Python "
+        "has to be 3.8 or later"
     )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import call_all, gather
-from ci.agent.process import STOP_MARGIN_S
+from ci.agent.fetch import NotThere, fetch_folder, fetch_log, names_in
+from ci.agent.process import STOP_MARGIN_S, folder_of
 from ci.commands.overview import ANSWER_S
 from ci.connect.fan_out import fan_out
-from ci.connect.tar_stream import MAX_BYTES
-from ci.connect.unpack import FILE_MODE
-from ci.errors import InfrastructureError, LamplighterError
-from ci.remote.names import LEASE
+from ci.errors import LamplighterError
+from ci.remote.names import INPUTS, LEASE, WORK, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from ci.commands.overview import Overview, RunProcess
 
 GRACE_S = 10.0
-PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def end_runs(
                 errors.append(f"{name}: survived KILL: {outcome.value['survivors']}")
             elif row.alive:
                 stopped.append((row, str(outcome.value["state"])))
-    errors += _fetch_logs(agents, rows, home)
+    errors += _fetch_output(agents, rows, home)
     if not errors:
         errors += _remove_folders(agents, runs)
     return EndedRuns(tuple(stopped), tuple(errors))
@@ -86,43 +83,41 @@ def _stop(agent: Agent, row: RunProcess):  # type: ignore[no-untyped-def]  # noq
     return agent.ask("stop", folder=row.folder, grace_s=GRACE_S)
 
 
-def _fetch_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home: Path) -> list[str]:
-    by_host_and_run: dict[str, list[RunProcess]] = {}
+def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home: Path) -> list[str]:
+    """Copy the logs, and the tools' output that is not here, as after a controller's death."""
+    by_host_and_run: dict[tuple[str, str], list[RunProcess]] = {}
     for row in rows:
-        if row.process != LEASE:
-            by_host_and_run.setdefault(f"{row.host} {row.run}", []).append(row)
+        by_host_and_run.setdefault((row.host, row.run), []).append(row)
+    names = {f"{run} on {host}": (host, run) for host, run in by_host_and_run}
 
-    def fetch(key: str) -> None:
-        for row in by_host_and_run[key]:
-            target = home / row.run / "logs" / row.host / f"{row.process}.log"
-            if not target.exists():
-                _fetch_log(agents[row.host], f"{row.folder}/log", target)
+    def fetch(name: str) -> None:
+        host, run = names[name]
+        for row in by_host_and_run[host, run]:
+            if row.process != LEASE:
+                target = home / run / "logs" / host / f"{row.process}.log"
+                with suppress(NotThere):
+                    fetch_log(agents[host], f"{row.folder}/log", target)
+        _fetch_raw(agents[host], run, home / run / "evaluate")
 
-    outcomes = fan_out(by_host_and_run, fetch)
-    return [f"logs of {key}: {error}" for key, error in outcomes.items() if error is not None]
+    outcomes = fan_out(names, fetch)
+    return [
+        f"output of {name}: {error}; it stays there: run `inv down` again, or remove "
+        f"{folder_of(agents[names[name][0]].workspace, names[name][1], '')} there by hand"
+        for name, error in outcomes.items()
+        if error is not None
+    ]
 
 
-def _fetch_log(agent: Agent, log: str, target: Path) -> None:
-    """Copy a log, whole or not at all; `overview.py` has checked the names in its path."""
-    part, left = target.with_suffix(".part"), MAX_BYTES
+def _fetch_raw(agent: Agent, run: str, home: Path) -> None:
+    inputs = folder_of(agent.workspace, run, INPUTS)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(part, PRIVATE, FILE_MODE), "wb") as file:
-            for piece in agent.read_pieces(log):
-                left -= len(piece)
-                if left < 0:
-                    raise InfrastructureError(
-                        f"{log} has more than {MAX_BYTES} bytes; look at it on the host"
-                    )
-                file.write(piece)
-        part.replace(target)
-    except OSError as error:
-        raise InfrastructureError(
-            f"{target}: {error.strerror}; free some space and retry"
-        ) from error
-    finally:
-        with suppress(OSError):  # must not replace an earlier error
-            part.unlink()
+        names = names_in(agent, inputs)
+    except NotThere:
+        return
+    for name in filter(is_name, names):
+        if not (home / name / "raw").exists():
+            with suppress(NotThere):
+                fetch_folder(agent, f"{inputs}/{name}/{WORK}", home / name / "raw")
 
 
 def _remove_folders(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:

@@ -130,14 +130,14 @@ def _end_of(call: Callable[[], Any]) -> Exit | None:
 
 def _message(error: Exception) -> str:
     """Return an error's text without terminal escapes and secrets."""
+    from ci.connect.printed import clean  # noqa: PLC0415
     from ci.record.secrets import hide_in_text  # noqa: PLC0415
-    from ci.record.text import clean  # noqa: PLC0415
 
     return hide_in_text(clean(str(error)))
 
 
 def _unexpected(error: Exception) -> Exit:
-    from ci.record.text import clean  # noqa: PLC0415
+    from ci.connect.printed import clean  # noqa: PLC0415
 
     if isinstance(error, BrokenPipeError) and _reader_has_exited():
         return Exit(code=READER_GONE)

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.pieces import whole
 from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ci.agent.client import Agent
     from ci.commands.overview import RunProcess
+
+PIECE_BYTES = MAX_LINE_BYTES = 1 << 20
 
 
 def read_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
     """Yield every log whole; each line is prefixed with its host and process."""
     for row in rows:
         if row.process != LEASE:
-            prefixed = Prefixed(row)
-            for piece in agents[row.host].read_pieces(f"{row.folder}/log"):
-                yield prefixed.lines(piece)
-            yield prefixed.lines(b"", last=True)
+            pieces = whole(agents[row.host], f"{row.folder}/log")
+            yield from _prefixed(row.host, row.process, pieces)
+
+
+def recorded_logs(files: Iterable[Path]) -> Iterator[bytes]:
+    """Yield logs that are on this machine whole, `HOST/PROCESS.log`, prefixed in the same way."""
+    for file in files:
+        with file.open("rb") as log:
+            pieces = iter(partial(log.read, PIECE_BYTES), b"")
+            yield from _prefixed(file.parent.name, file.stem, pieces)
+
+
+def _prefixed(host: str, process: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    prefixed = Prefixed(host, process)
+    for piece in pieces:
+        yield prefixed.lines(piece)
+    yield prefixed.lines(b"", last=True)
 
 
 def follow_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
@@ -46,7 +64,7 @@ def follow_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iter
 
 
 def _follow(agent: Agent, row: RunProcess, pieces: SimpleQueue[bytes | None]) -> None:
-    prefixed = Prefixed(row)
+    prefixed = Prefixed(row.host, row.process)
     ended = threading.Event()
 
     def on_frame(frame: dict[str, Any], data: bytes) -> None:
@@ -64,10 +82,13 @@ def _follow(agent: Agent, row: RunProcess, pieces: SimpleQueue[bytes | None]) ->
 
 
 class Prefixed:
-    """Prefixes a log's lines with their host and process; keeps an unfinished line back."""
+    """Prefixes a log's lines with their host and process; keeps an unfinished line back.
 
-    def __init__(self, row: RunProcess) -> None:
-        self._prefix = f"{row.host} {row.process} | ".encode()
+    A line of more than MAX_LINE_BYTES is broken: it may never end.
+    """
+
+    def __init__(self, host: str, process: str) -> None:
+        self._prefix = f"{host} {process} | ".encode()
         self._rest = b""
 
     def lines(self, data: bytes, *, last: bool = False) -> bytes:
@@ -75,7 +96,7 @@ class Prefixed:
         text, newline, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest
         out = text + newline
-        if last and rest:
+        if rest and (last or len(rest) > MAX_LINE_BYTES):
             out, self._rest = out + rest + b"\n", b""
         if not out:
             return b""

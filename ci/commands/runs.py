@@ -131,10 +131,8 @@ def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
             f"that were asked or in {folder}; `inv status` lists the runs on this machine, with "
             "--cluster or --config those on other hosts"
         )
-    for file in files:
-        prefix = f"{file.parent.name} {file.stem} | ".encode()
-        for line in file.read_bytes().splitlines():
-            sys.stdout.buffer.write(prefix + line + b"\n")
+    for piece in logging.recorded_logs(files):
+        sys.stdout.buffer.write(piece)
     return ExitCode.PASS
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ci.connect.printed import one_line
 from ci.record.secrets import hide_in_text
-from ci.record.text import one_line
 from ci.remote.names import LEASE
 from ci.report import table
 

@@ -8,23 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
-from ci.connect.tar_stream import ArchiveTooLarge, BadArchive
-from ci.connect.timers import after
-from ci.connect.unpack import unpack
-from ci.errors import ArchiveRefused, ConnectionLost, InfrastructureError
+from ci.errors import ConnectionLost, InfrastructureError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 CLOSE_S = 5.0
-# A folder that comes home: without a byte for so long, or altogether after so long, it is given up.
-SILENT_S = 120.0
-MAX_FETCH_S = 3600.0
 PIECE_BYTES = 256 * 1024
 SAID_LINES = 20
 
@@ -96,7 +88,7 @@ class LocalConnection:
                 f"{self.host}: cannot run {argv[0]}: {error.strerror}; install it or name its "
                 "full path",
             ) from error
-        return LocalChannel(self.host, process)
+        return LocalChannel(self.host, process, argv[0])
 
     def reopen(self) -> None:
         """Nothing is needed: this machine is here."""
@@ -108,11 +100,12 @@ class LocalConnection:
 class LocalChannel:
     """A running command on this machine."""
 
-    def __init__(self, host: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, host: str, process: subprocess.Popen[bytes], command: str) -> None:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise AssertionError("every command is launched with three pipes")
         self.host = host
         self._process = process
+        self._command = command
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._closing = threading.Lock()
         self._said: deque[bytes] = deque(maxlen=SAID_LINES)
@@ -141,7 +134,7 @@ class LocalChannel:
             self._stdin.flush()
         except (OSError, ValueError) as error:
             raise ConnectionLost(
-                f"{self.host}: {self._process.args!r} no longer listens: {self.said or error}; "
+                f"{self.host}: `{self._command}` no longer listens: {self.said or error}; "
                 "see the host",
             ) from error
 
@@ -170,91 +163,3 @@ class LocalChannel:
             self._listener.join(CLOSE_S)
             for pipe in (self._stdout, self._stderr):
                 pipe.close()
-
-
-def fetch_folder(
-    connection: Connection,
-    remote: str,
-    local: Path,
-    only: Sequence[str] = (".",),
-) -> tuple[str, ...]:
-    """Copy a folder of a host through tar, compressed: its regular files and folders.
-
-    Args:
-        connection: the host.
-        remote: the folder there.
-        local: where its content goes; made when missing.
-        only: the entries that are copied.
-
-    Returns:
-        What was left out, each with the reason: links, devices, names that cannot be shown.
-
-    Raises:
-        ArchiveRefused: no honest host sends such an archive; what came before it is in `local`.
-        InfrastructureError: it is not there, cannot be read, is too large, takes too long, or
-            there is no room here.
-        ConnectionLost: the host went away meanwhile.
-    """
-    source = _Source(connection.open(["tar", "-C", remote, "-czf", "-", "--", *only]))
-    try:
-        left_out = _unpack_from(source, connection.host, remote, local)
-        code = source.channel.exit_code(CLOSE_S)
-        if code not in {0, 1}:  # 1: a file changed while it was read, as a live log does
-            raise InfrastructureError(
-                f"{connection.host}: cannot copy {remote}: {source.why('cut short')}; look at it "
-                "on the host",
-            )
-    finally:
-        source.close()
-    return left_out
-
-
-class _Source:
-    """A channel that is read within bounds of time, and closed when one is passed."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self._late = ""
-        self._end = after(MAX_FETCH_S, lambda: self._give_up(f"not done in {MAX_FETCH_S:g} s"))
-
-    def read(self) -> bytes:
-        """Wait for the next bytes; none at the end, or when they do not come."""
-        silent = after(SILENT_S, lambda: self._give_up(f"nothing came for {SILENT_S:g} s"))
-        try:
-            return self.channel.read()
-        finally:
-            silent.cancel()
-
-    def why(self, otherwise: str) -> str:
-        """Why it ended too early."""
-        self.channel.exit_code(CLOSE_S)  # until then its last lines may still be on the way
-        return self._late or self.channel.said or otherwise
-
-    def close(self) -> None:
-        self._end.cancel()
-        self.channel.close()
-
-    def _give_up(self, why: str) -> None:
-        self._late = why
-        self.channel.close()
-
-
-def _unpack_from(source: _Source, host: str, remote: str, local: Path) -> tuple[str, ...]:
-    what = f"{host}: cannot copy {remote}"
-    try:
-        return unpack(source.read, local)
-    except BadArchive as error:
-        raise ArchiveRefused(
-            f"{what}: it sent an archive that no `tar` writes: {error}; find out what `tar` on its "
-            "PATH is, and trust nothing that comes from this host until then",
-        ) from error
-    except ArchiveTooLarge as error:
-        raise InfrastructureError(f"{what}: {error}; look at it on the host") from error
-    except (EOFError, zlib.error) as error:
-        raise InfrastructureError(
-            f"{what}: {source.why(str(error))}; see that it exists there and can be read",
-        ) from error
-    except OSError as error:
-        raise InfrastructureError(
-            f"{what} to {local}: {error.strerror or error}; see that there is room here"
-        ) from error

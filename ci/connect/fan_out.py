@@ -53,8 +53,15 @@ def fan_out(
     listed = list(names)
     if len(listed) == 1:
         return {listed[0]: outcome(listed[0])}
-    with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed)))) as pool:
-        return dict(zip(listed, pool.map(outcome, listed), strict=True))
+    pool = ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed))))
+    try:
+        outcomes = dict(zip(listed, pool.map(outcome, listed), strict=True))
+    except BaseException:
+        # After Ctrl-C nobody waits for what may take long: its connection is closed next.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return outcomes
 
 
 def all_of(outcomes: Mapping[str, T | LamplighterError]) -> dict[str, T]:

@@ -115,11 +115,12 @@ class SshConnection:
         command = shlex.join(argv)
         try:
             # Without exec some shells, such as dash, stay and make an exit code of a signal.
-            return SshChannel(self._link, _execute(transport, f"exec {command}"), command)
+            return SshChannel(self._link, _execute(transport, f"exec {command}"), argv[0])
         except (SSHException, OSError, EOFError) as error:
             told = str(error) or "the connection broke"
             raise ConnectionLost(
-                f"{self.host}: cannot start `{command[:80]}`: {told}; look at sshd on the host",
+                f"{self.host}: cannot start `{argv[0]}`: {told}; look at sshd on the host: it "
+                "has to allow one session (`MaxSessions 1` or more)",
             ) from error
 
     def forward(self, take: Callable[[paramiko.Channel], None]) -> int:

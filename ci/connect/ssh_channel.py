@@ -135,6 +135,6 @@ class SshChannel:
             why = f"the connection broke ({self._link.loss})"
         last = f"; it last said: {said[0]}" if said else ""
         return ConnectionLost(
-            f"{self.host}: `{self._command[:80]}` no longer listens: {why or 'it ended'}{last}; "
+            f"{self.host}: `{self._command}` no longer listens: {why or 'it ended'}{last}; "
             "look at the host",
         )

@@ -32,7 +32,13 @@ NOT_HELD = {
 
 
 class Keys(AuthStrategy):
-    """Shows keys in turn. `tried` names each one shown; `unusable` says why others were not."""
+    """Shows keys in turn.
+
+    Attributes:
+        tried: names each key that was shown.
+        unusable: says why others were not.
+        banners: what the host said meanwhile, such as the reason of a refusal.
+    """
 
     def __init__(self, user: str, identities: Identities) -> None:
         super().__init__(paramiko.SSHConfig())
@@ -41,6 +47,7 @@ class Keys(AuthStrategy):
         self.tried: list[str] = []
         self.unusable: list[str] = list(identities.unread)
         self._shown: set[bytes] = set()
+        self.banners: list[bytes | str] = []
 
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:
         """Yield the files that can be used, then what else the agent holds."""
@@ -81,7 +88,23 @@ class Keys(AuthStrategy):
 
     def _source(self, label: str, key: paramiko.PKey) -> InMemoryPrivateKey:
         self.tried.append(label)
-        return InMemoryPrivateKey(self.user, key)
+        return _Shown(self.user, key, self.banners)
+
+
+class _Shown(InMemoryPrivateKey):
+    """A key that is shown; paramiko forgets the host's banner with the next one."""
+
+    def __init__(self, user: str, key: paramiko.PKey, banners: list[bytes | str]) -> None:
+        super().__init__(user, key)
+        self._banners = banners
+
+    def authenticate(self, transport: paramiko.Transport) -> list[str]:
+        """Show it, and keep the banner."""
+        try:
+            return super().authenticate(transport)
+        finally:
+            if transport.auth_handler and transport.auth_handler.banner:
+                self._banners.append(transport.auth_handler.banner)
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from paramiko.auth_strategy import AuthFailure
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
+from ci.connect.printed import quoted
+
 if TYPE_CHECKING:
     from ci.connect.ssh_keys import Keys
     from ci.connect.ssh_route import Route
@@ -20,7 +22,10 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
     if isinstance(error, AuthFailure) and keys is not None:
         return _auth_failed(route, error, keys)
     told = str(error)
-    if route.proxy_command:
+    banner = _banner_of(keys) if keys is not None else ""
+    if banner:
+        advice = f"it refuses the login and says {banner}; see to that, and run again"
+    elif route.proxy_command:
         advice = f"run its proxy command by hand: {route.proxy_command}"
     elif isinstance(error, IncompatiblePeer):
         advice = f"bring its sshd up to date ({told})"
@@ -58,14 +63,21 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
             f"{route.name}: there is no key to show to {route.address}{unusable}; name a private "
             "key as `identity`, or give one to an agent with ssh-add"
         )
+    banner = _banner_of(keys)
+    said = f"refuses the login and says {banner}. If that is not why: it " if banner else ""
     shown = [one for one in error.result if "No existing session" not in str(one.result)]
     if any("shut down" in str(one.result) for one in shown):
         return (
-            f"{route.name}: {route.address} ended the connection after {len(shown)} of our keys, "
-            f"{', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): name the "
-            f"right key as `identity`{unusable}"
+            f"{route.name}: {route.address} {said}ended the connection after {len(shown)} of our "
+            f"keys, {', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): "
+            f"name the right key as `identity`{unusable}"
         )
     return (
-        f"{route.name}: {route.address} takes none of our keys: {', '.join(keys.tried)}{unusable}; "
-        "add its public half to ~/.ssh/authorized_keys there, or mend `user` or `identity`"
+        f"{route.name}: {route.address} {said}takes none of our keys: {', '.join(keys.tried)}"
+        f"{unusable}; add its public half to ~/.ssh/authorized_keys there, or mend `user` or "
+        "`identity`"
     )
+
+
+def _banner_of(keys: Keys) -> str:
+    return " ".join(filter(None, dict.fromkeys(map(quoted, keys.banners))))

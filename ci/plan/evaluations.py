@@ -9,6 +9,7 @@ from ci.case.variables import RUN_FOLDER
 from ci.errors import UserError
 from ci.plan.model import Evaluation
 from ci.plan.names import process_names
+from ci.remote.names import WORK
 from ci.tools.model import Job
 from ci.tools.registry import TOOLS
 
@@ -98,6 +99,6 @@ def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
         endpoint=endpoint,
         tokenizer=evaluation.tokenizer,
         bin=evaluation.bin,
-        work=f"{folder}/work",
+        work=f"{folder}/{WORK}",
         vllm=evaluation.vllm,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from ci.connect.printed import clean, one_line
 from ci.errors import Interrupted, LamplighterError
 from ci.record.secrets import hide_in_text
-from ci.record.text import clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

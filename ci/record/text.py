@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from ci.connect.printed import one_line
 from ci.judge.verdict import NO_BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Colours and cursor movements (CSI), titles and links (OSC, to BEL or ST), two-character escapes.
-ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
-# C0 except tab and newline, DEL, C1, lone surrogates, bidirectional overrides, and the two
-# code points that XML forbids.
-CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
-)
-
-
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
-
-
-def clean(text: str) -> str:
-    """Remove terminal escapes and control characters, except tabs and newlines."""
-    return CONTROLS.sub("", ESCAPES.sub("", text))
-
-
-def one_line(text: str) -> str:
-    """Convert a text to one clean line; keep only the last state of a progress bar."""
-    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    return " ".join(clean(" ".join(lines)).split())
 
 
 def figure(value: object, unit: str = "") -> str:

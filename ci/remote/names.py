@@ -5,6 +5,7 @@ from __future__ import annotations
 LONGEST = 100
 # Of every run: the process that holds its host, and the folder of what processes are given.
 LEASE, INPUTS = "lease", "inputs"
+WORK = "work"  # of a tool, below its inputs: what it writes
 _CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.record.text import duration, one_line
+from ci.connect.printed import one_line
+from ci.record.text import duration
 from ci.report.screen import HEADINGS, Steadfast, ending, rows
 
 if TYPE_CHECKING:

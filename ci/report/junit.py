@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from ci.record.text import clean, figure, headline, one_line, requirement
+from ci.connect.printed import clean, one_line
+from ci.record.text import figure, headline, requirement
 
 if TYPE_CHECKING:
     from ci.judge.verdict import Check

@@ -11,7 +11,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ci.record.text import duration, one_line
+from ci.connect.printed import one_line
+from ci.record.text import duration
 from ci.report.screen import HEADINGS, Steadfast, ending, rows
 from ci.report.table import rich_table
 

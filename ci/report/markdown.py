@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ci.connect.printed import clean, one_line
 from ci.errors import ExitCode
 from ci.record.text import (
     check_row,
-    clean,
     duration,
     figure,
     headline,
     next_step,
-    one_line,
     without_baseline,
 )
 from ci.report.installed import sentence

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from ci.record.text import check_row, headline, next_step, one_line, without_baseline
+from ci.connect.printed import one_line
+from ci.record.text import check_row, headline, next_step, without_baseline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ci.record.text import one_line
+from ci.connect.printed import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

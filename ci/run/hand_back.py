@@ -24,12 +24,12 @@ class HandedBack:
 
     Attributes:
         kept: whether the servers were left running on every host, as requested.
-        refused_archive: the error of a host that sent a malicious archive; its data cannot be
+        refused: the error of a host that sent what no honest host sends; its data cannot be
             trusted, so the outcome of the night is unknown. None if there was none.
     """
 
     kept: bool
-    refused_archive: InfrastructureError | None
+    refused: InfrastructureError | None
 
 
 def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> HandedBack:
@@ -37,7 +37,7 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
 
     Never raises: a failed step is noted in the record, the following steps still run, and the error
     that ended the night stays the cause. Each host stays locked until its logs are fetched. If they
-    cannot be fetched, the run's folder is left on the host.
+    or other output cannot be fetched, the run's folder is left on the host.
 
     Args:
         processes: the processes of the run.
@@ -89,7 +89,7 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
     if not kept:
         attempt(lambda: _verify(processes, record))
         attempt(lambda: note_ends(processes.release()))
-        attempt(lambda: processes.clean(excluded=not_fetched))
+        attempt(lambda: processes.clean(excluded={*not_fetched, *processes.not_home}))
     for problem in problems:
         record.note(f"handing back the hosts: {problem}")
     return HandedBack(kept, next(iter(processes.refused), None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ci.run.events import Events
 
+COPY_S = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -22,10 +24,12 @@ class Interrupts:
 
     Attributes:
         first: the name of the first signal; empty while there was none.
+        repeated: whether there was a second one.
     """
 
     def __init__(self) -> None:
         self.first = ""
+        self.repeated = False
         self._queues: list[Events] = []
 
     @contextmanager
@@ -50,6 +54,14 @@ class Interrupts:
             for events in self._queues:
                 events.put(self.error())
 
+    def copying(self) -> Callable[[], bool]:
+        """Begin to copy from hosts; return a function that says whether to give that up.
+
+        After a second signal the copies get COPY_S from their beginning: enough for what is small.
+        """
+        ends = time.monotonic() + COPY_S
+        return lambda: self.repeated and time.monotonic() > ends
+
     def error(self) -> Interrupted:
         """Return the exception that ends a wait."""
         return Interrupted(f"interrupted by {self.first}")
@@ -65,16 +77,17 @@ def interrupts(on_signal: Callable[[str], None]) -> Iterator[Interrupts]:
         on_signal: called with a message for the operator.
     """
     received = Interrupts()
-    repeated = False
 
     def note(number: int, _: FrameType | None) -> None:
-        nonlocal repeated
         name = signal.Signals(number).name
         if not received.first:
-            on_signal(f"{name}: stopping; first fetching the logs and handing back the hosts")
+            on_signal(
+                f"{name}: stopping; first fetching the logs and handing back the hosts (once more: "
+                f"leave there what takes longer than {COPY_S:g} s to copy)"
+            )
             received.deliver(name)
-        elif not repeated:  # report it once, however often the key is pressed
-            repeated = True
+        elif not received.repeated:  # report it once, however often the key is pressed
+            received.repeated = True
             on_signal(f"{name} again: still handing back the hosts")
 
     before = {number: signal.signal(number, note) for number in SIGNALS}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import gather
+from ci.agent.client import content_of
 from ci.agent.process import TAIL_BYTES, tail_lines
-from ci.errors import LamplighterError
+from ci.errors import InfrastructureError, LamplighterError
 from ci.run.events import without_health_probes
 
 if TYPE_CHECKING:
@@ -43,13 +44,18 @@ class LastLines:
             ANSWER_S,
         )
         for name, outcome in outcomes.items():
-            if self._pending[name][1].done():
+            agent, future = self._pending[name]
+            if future.done():
                 del self._pending[name]
-                self._lines[name] = _last_line(outcome)
+                self._lines[name] = _last_line(agent.host, outcome)
         return {item.name: self._lines.get(item.name, "") for item in alive}
 
 
-def _last_line(outcome: Answer | LamplighterError) -> str:
+def _last_line(host: str, outcome: Answer | LamplighterError) -> str:
     if isinstance(outcome, LamplighterError):
         return str(outcome)
-    return next(reversed(without_health_probes(tail_lines(outcome.data, SHOWN_TAIL_LINES))), "")
+    try:
+        data = content_of(host, outcome)
+    except InfrastructureError as error:
+        return str(error)
+    return next(reversed(without_health_probes(tail_lines(data, SHOWN_TAIL_LINES))), "")

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.agent.process import folder_of, log_home
+from ci.agent.fetch import fetch_log
+from ci.agent.process import folder_of
 from ci.connect.fan_out import fan_out
-from ci.errors import ArchiveRefused, InfrastructureError, LamplighterError
+from ci.errors import (
+    CommandTimedOut,
+    ConnectionLost,
+    CopyStopped,
+    FilesRefused,
+    InfrastructureError,
+    LamplighterError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ci.run.processes import Processes
+
+# After these no further log of that host is tried.
+FINAL = (CommandTimedOut, ConnectionLost, CopyStopped)
+MOST_NAMED = 3
 
 
 def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
@@ -31,7 +42,8 @@ def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
     by_host: dict[str, list[str]] = {}
     for item in processes.started:
         by_host.setdefault(item.host, []).append(item.name)
-    outcomes = fan_out(by_host, lambda host: _copy_logs(processes, host, by_host[host], home))
+    stop = processes.interrupts.copying()
+    outcomes = fan_out(by_host, lambda host: _copy_logs(processes, host, by_host[host], home, stop))
     rebooted = {item.host: item.why_lost for item in processes.started if item.why_lost}
     return {
         host: f"they no longer exist: {rebooted[host]}"
@@ -42,28 +54,31 @@ def bring_logs_home(processes: Processes, home: Path) -> dict[str, str]:
     }
 
 
-def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path) -> None:
-    agent, target = processes.agents[host], home / host
+def _copy_logs(
+    processes: Processes,
+    host: str,
+    names: Sequence[str],
+    home: Path,
+    stop: Callable[[], bool],
+) -> None:
+    agent = processes.agents[host]
     if agent.trouble:
         raise InfrastructureError(agent.trouble)
-    problem = ""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as part:
-            try:
-                folder = folder_of(agent.workspace, processes.run, "")
-                agent.fetch_folder(folder, Path(part), [f"{name}/log" for name in names])
-            except ArchiveRefused as error:
+    problems: list[str] = []
+    for name in names:
+        log = f"{folder_of(agent.workspace, processes.run, name)}/log"
+        try:
+            fetch_log(agent, log, home / host / f"{name}.log", stop)
+        except InfrastructureError as error:
+            if isinstance(error, FilesRefused):
                 processes.refused.append(error)
-                raise
-            except InfrastructureError as error:
-                problem = str(error)  # it may concern one log only: keep those that arrived
-            arrived = [name for name in names if (Path(part) / name / "log").is_file()]
-            for name in arrived:
-                log_home(Path(part) / name / "log", target / f"{name}.log")
-    except OSError as error:
-        raise InfrastructureError(f"{error}; make room and look on the host") from error
-    if missing := [f"{name}.log" for name in names if name not in arrived]:
-        problem = f"the host did not send {', '.join(missing)}; look for them on the host"
-    if problem:
-        raise InfrastructureError(problem)
+            problems.append(str(error).removeprefix(f"{host}: "))
+            if isinstance(error, FINAL):
+                break
+    if problems:
+        more = [f"and {len(problems) - MOST_NAMED} more"] if problems[MOST_NAMED:] else []
+        where = folder_of(agent.workspace, processes.run, "")
+        raise InfrastructureError(
+            f"{'; '.join(problems[:MOST_NAMED] + more)}. What is not here lies in {where} on "
+            f"{host}: `inv down --run {processes.run}` copies the rest and cleans up"
+        )

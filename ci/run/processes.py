@@ -17,6 +17,7 @@ from ci.connect.fan_out import all_of, fan_out
 from ci.errors import LamplighterError
 from ci.remote.names import INPUTS, LEASE
 from ci.run.events import await_ends, cause_of_end
+from ci.run.interrupt import Interrupts
 from ci.run.last_lines import LastLines
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ci.agent.client import Agent
     from ci.agent.process import LaunchRequest, ProcessState, RemoteProcess
-    from ci.errors import ArchiveRefused
+    from ci.errors import FilesRefused
     from ci.record.view import View
     from ci.run.events import Events
 
@@ -46,7 +47,9 @@ class Processes:
         view: shows the pending condition and the last log lines, about once a second.
         started: the processes in the order of their starts.
         leases: host → its lease; released last.
-        refused: errors of hosts that sent a malicious archive.
+        refused: errors of hosts that sent what no honest host sends.
+        not_home: hosts with output of the run that could not be copied.
+        interrupts: the signals that the controller has received.
     """
 
     run: str
@@ -56,7 +59,9 @@ class Processes:
     view: View
     started: list[RemoteProcess] = field(default_factory=list)
     leases: dict[str, RemoteProcess] = field(default_factory=dict)
-    refused: list[ArchiveRefused] = field(default_factory=list)
+    refused: list[FilesRefused] = field(default_factory=list)
+    not_home: set[str] = field(default_factory=set)
+    interrupts: Interrupts = field(default_factory=Interrupts)
     lines: LastLines = field(default_factory=LastLines)
 
     def inputs(self, host: str, name: str) -> str:

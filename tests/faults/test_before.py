@@ -11,6 +11,7 @@ from hosts_here import until
 from stage import PORT
 
 from ci.lab import faults, inside
+from ci.lab.programs import find_program, install
 from ci.paths import workspace_of
 from ci.record.controller import owner
 
@@ -123,4 +124,49 @@ def test_clock_off_by_an_hour(stage: Stage):
     night.assert_unknown(f"{stage.worker}: ", "clock", "3600", "NTP")
     # No lease and no wait depends on it.
     assert stage.night(stage.case(), "--skip-doctor").code == 0
+    stage.await_nothing_left()
+
+
+def log_in(stage: Stage, shell: str, **files: str) -> None:
+    """Change root's login shell and start-up files on both hosts."""
+    for host in stage.hosts:
+        root = inside.root_of(stage.lab, host)
+        passwd = (root / "etc/passwd").read_text()
+        (root / "etc/passwd").write_text(passwd.replace("/root:/bin/bash", f"/root:{shell}", 1))
+        for name, text in files.items():
+            (root / "root" / f".{name}").write_text(text)
+    stage.excuse()
+
+
+def test_noisy_profile(stage: Stage):
+    log_in(
+        stage,
+        "/bin/bash",
+        bashrc="echo hello\n(while sleep 1; do printf '\\033]0;x\\007'; done) &\n",
+    )
+    night = stage.night(stage.case(measured=True))
+    assert night.code == 0
+    assert list(night.folder.glob("evaluate/acc/raw/**/*.jsonl"))
+    assert "a worker server is up" in night.log(stage.worker, "server-1")
+    stage.await_nothing_left()
+
+
+def test_tcsh_is_the_login_shell(stage: Stage):
+    if find_program("tcsh") is None:
+        install(["tcsh"])
+    log_in(stage, "/bin/tcsh", tcshrc="echo hello\n")
+    night = stage.night(stage.case())
+    assert night.code == 0
+    assert "light server is up" in night.log(stage.head, "server-0")
+    stage.await_nothing_left()
+
+
+def test_one_session_to_a_connection(stage: Stage):
+    for host in stage.hosts:
+        config = inside.root_of(stage.lab, host) / "run/lab/sshd_config"
+        config.write_text(config.read_text().replace("MaxSessions 1000", "MaxSessions 1"))
+        faults.restart_sshd(stage.lab, host)
+    night = stage.night(stage.case())
+    assert night.code == 0
+    assert "a worker server is up" in night.log(stage.worker, "server-1")
     stage.await_nothing_left()

@@ -1,9 +1,10 @@
 """Answers a controller's requests on this host: one process, one loop, frames on stdin and stdout.
 
-A frame is one line of JSON; with a `size`, that many raw bytes follow. A request has an `id` and a
-`do`; its reply has the same `id` and an `ok` or an `error`. A frame with an `event` is sent without
-a request. Requests that take time run in threads (`workers.py`). What was started here outlives
-this process: each has a supervisor of its own.
+A frame is one line of JSON; with a `size`, that many raw bytes follow. A frame to the controller
+begins on a new line, as what the shell's start-up files started may have printed something. A
+request has an `id` and a `do`; its reply has the same `id` and an `ok` or an `error`. A frame with
+an `event` is sent without a request. Requests that take time run in threads (`workers.py`). What
+was started here outlives this process: each has a supervisor of its own.
 """
 
 from __future__ import annotations
@@ -57,7 +58,6 @@ class Agent:
             "follow": self.follow,
             "keep": self.keep,
             "open_ports": open_ports,
-            "read": self.read,
             "write": write,
         }
 
@@ -101,23 +101,26 @@ class Agent:
         name = request["do"]
         try:
             if name in WORK:
-                self.workers.do(request, self.send)
+                self.workers.do(request, self.send_reply)
             elif name in {"start", "watch"}:
                 getattr(self, name)(request)
             else:
-                ok = self.quick[name](request, data)
-                content = ok if isinstance(ok, bytes) else b""
-                self.send(
-                    {"id": request["id"], "ok": None if content or ok == b"" else ok}, content
-                )
+                self.send({"id": request["id"], "ok": self.quick[name](request, data)})
         except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
             self.send({"id": request["id"], "error": message_of(error)})
+
+    def send_reply(self, frame: Frame) -> None:
+        """Send a reply; a tuple in it is a value and raw bytes."""
+        data = b""
+        if isinstance(frame.get("ok"), tuple):
+            frame["ok"], data = frame["ok"]
+        self.send(frame, data)
 
     def send(self, frame: Frame, data: bytes = b"") -> None:
         """Send one frame whole."""
         if data:
             frame["size"] = len(data)
-        rest = memoryview(json.dumps(frame).encode() + b"\n" + data)
+        rest = memoryview(b"\n%s\n%s" % (json.dumps(frame).encode(), data))
         try:
             while rest:
                 rest = rest[os.write(1, rest) :]
@@ -141,18 +144,6 @@ class Agent:
                 supervisor.send(message.encode())
             except OSError:
                 self.take_state(folder)
-
-    def read(self, request: Frame, _: bytes) -> bytes:
-        """Read a file from `offset` on, or its last `tail` bytes; empty when there is no file."""
-        try:
-            with open(request["path"], "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                tail = request.get("tail")
-                start = request.get("offset", 0) if tail is None else max(0, end - tail)
-                file.seek(start)
-                return file.read(request.get("limit", -1))
-        except FileNotFoundError:
-            return b""
 
     def start(self, request: Frame) -> None:
         """Start a supervised process and watch it; replies when it runs or cannot run."""

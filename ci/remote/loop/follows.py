@@ -61,7 +61,9 @@ class Follows:
 def growth(follow: Follow) -> bytes:
     """Read what a log has gained; empty when it is not there yet."""
     try:
-        with open(os.path.join(follow.folder, "log"), "rb") as file:
+        # A log that was replaced by a FIFO must not block the loop.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(os.path.join(follow.folder, "log"), flags), "rb") as file:
             file.seek(follow.offset)
             return file.read(PIECE_BYTES)
     except OSError:

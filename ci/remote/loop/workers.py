@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Frame = Dict[str, Any]
 
-# Request → the module and the function; it returns a JSON value.
+# Request → the module and the function; it returns a JSON value, or a tuple of one and raw bytes.
 WORK = {
     "accepts": ("requests.reach", "accepts"),
     "commit_upload": ("requests.files", "commit_upload"),
@@ -29,10 +29,12 @@ WORK = {
     "facts": ("facts.facts", "gather"),
     "forget": ("supervise.runs", "forget"),
     "http": ("requests.http", "ask"),
+    "list_files": ("requests.folders", "list_files"),
     "memory": ("requests.memory", "evidence"),
     "packages": ("facts.software", "packages"),
     "program": ("requests.files", "program"),
     "reach": ("requests.reach", "reach"),
+    "read": ("requests.folders", "read"),
     "runs": ("supervise.runs", "show"),
     "stat_files": ("requests.files", "stat_files"),
     "stop": ("supervise.guardian", "stop"),

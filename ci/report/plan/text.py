@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ci.case.variables import RUN_FOLDER
+from ci.connect.printed import one_line
 from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
 from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
-from ci.record.text import one_line
 from ci.report.plan import paste
 from ci.report.plan.picture import picture
 from ci.tools.model import items_asked

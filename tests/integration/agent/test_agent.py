@@ -318,6 +318,11 @@ def test_files_are_written_whole_and_read_in_parts(agent: Agent, tmp_path: Path)
     assert agent.read(str(path), 4) == b"ond\n"
     assert agent.read(str(path), tail=3) == b"nd\n"
     assert agent.read(str(path), 400) == b""
+    large = os.urandom(300_000)
+    agent.write(str(path), large)
+    assert path.read_bytes() == large
+    agent.write(str(path), large[:200_000], mode=0o640)
+    assert path.read_bytes() == large[:200_000]
     assert path.stat().st_mode & 0o777 == 0o640
     assert [one.name for one in path.parent.iterdir()] == ["file"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,7 @@ PROGRAM = """\
 #!{python}
 import json, sys
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+stdin.readline()
 for _ in range(2):
     stdin.read(int(stdin.read(8)))
 stdout.write({ready!r} + b"\\n")
@@ -79,7 +81,6 @@ def test_first_words_that_are_none(host, ready: bytes, monkeypatch):
 
 FRAMES = {
     "no JSON": b"\xff\xfe\n",
-    "no object": b"[1]\n",
     "nothing in it": b"{}\n",
     "an id that is none": b'{"id": [1], "ok": 1}\n',
     "a size in words": b'{"id": ID, "ok": 1, "size": "four"}\n',
@@ -100,6 +101,15 @@ def test_a_frame_that_is_none_breaks_the_connection_and_nothing_else(host, frame
         agent.call("runs", within_s=60)
 
 
+def test_text_between_frames_is_passed_over(host):
+    noise = b"a line of text\n" * 10_000 + b"[1] mail\n\x1b]0;title\x07\n"
+    agent = host(runs=noise + b'{"id": ID, "ok": {"holder": null, "processes": []}}\n')
+    for _ in range(2):
+        assert agent.call("runs").value == {"holder": None, "processes": []}
+
+
+PACKED = zlib.compress(b"line\n")
+LINE = b'{"id": ID, "ok": 5, "size": %d}\n%s' % (len(PACKED), PACKED)
 GOOD = {
     "run": "run-1",
     "process": "server-0",
@@ -188,8 +198,7 @@ def test_a_log_is_not_written_through_a_link(host, tmp_path: Path):
     agent = host(
         runs=b'{"id": ID, ' + runs + b"\n",
         stop=b'{"id": ID, "ok": {"state": "exited", "survivors": []}}\n',
-        # The same for every offset: it never ends.
-        read=b'{"id": ID, "ok": null, "size": 4}\nline',
+        read=LINE,
     )
     overview = ask_hosts({"liar": agent})
     home = tmp_path / "runs"
@@ -200,15 +209,27 @@ def test_a_log_is_not_written_through_a_link(host, tmp_path: Path):
     assert (tmp_path / "victim").read_text() == "mine"
 
 
-def test_a_log_without_end_is_given_up(host, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("ci.commands.down.MAX_BYTES", 100)
+ODD_LOGS = {
+    "more than is copied": (b'{"id": ID, "ok": 1099511627776}\n', "more than the 17179869184"),
+    "a size that is none": (b'{"id": ID, "ok": "four"}\n', "its size is 'four'"),
+    "no compressed data": (b'{"id": ID, "ok": 4, "size": 4}\nline', "what no agent sends"),
+    "more than it has": (
+        b'{"id": ID, "ok": 1, "size": %d}\n%s' % (len(PACKED), PACKED),
+        "more than the 1 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_LOGS)
+def test_a_log_that_makes_no_sense_is_given_up(host, tmp_path: Path, odd: str):
+    answer, why = ODD_LOGS[odd]
     runs = json.dumps({"ok": {"holder": None, "processes": [GOOD]}})[1:].encode()
     agent = host(
         runs=b'{"id": ID, ' + runs + b"\n",
         stop=b'{"id": ID, "ok": {"state": "exited", "survivors": []}}\n',
-        read=b'{"id": ID, "ok": null, "size": 4}\nline',
+        read=answer,
     )
     ended = end_runs({"liar": agent}, ask_hosts({"liar": agent}), ["run-1"], tmp_path)
     (error,) = ended.errors
-    assert "more than 100 bytes" in error
-    assert [path for path in tmp_path.rglob("*") if path.suffix in {".log", ".part"}] == []
+    assert why in error
+    assert not list(tmp_path.rglob("*.log"))

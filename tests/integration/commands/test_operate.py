@@ -108,6 +108,46 @@ def test_servers_that_were_brought_up_go_on_until_they_are_taken_down(inv, lab, 
     assert "light server is up" in log.read_text()
 
 
+def test_what_came_after_up_is_home_after_down(inv, lab, up, tmp_path):
+    head = lab.hosts[0].name
+    there = inside.root_of(lab, head) / f"{WORKSPACE[1:]}/.lamplighter/{up}"
+    with (there / "server-0/log").open("a") as log:
+        log.write("between up and down\n")
+    # Of a controller that died while a tool ran.
+    work = there / "inputs/acc/work/out"
+    work.mkdir(parents=True)
+    (work / "scores.json").write_text("{}")
+    home = tmp_path / "runs" / up
+    assert (home / f"logs/{head}/server-0.log").read_text() == "light server is up\n"
+    assert inv("down", "--run", up).returncode == 0
+    whole = "light server is up\nbetween up and down\n"
+    assert (home / f"logs/{head}/server-0.log").read_text() == whole
+    assert (home / "evaluate/acc/raw/out/scores.json").read_text() == "{}"
+    assert not there.exists()
+    prefixed = "".join(f"{head} server-0 | {line}\n" for line in whole.splitlines())
+    assert inv("logs", "--run", up, "--host", head).stdout == prefixed
+
+
+def test_nothing_is_removed_on_a_host_that_is_not_home(inv, lab, up, tmp_path):
+    head = lab.hosts[0].name
+    there = inside.root_of(lab, head) / f"{WORKSPACE[1:]}/.lamplighter/{up}"
+    home = tmp_path / "runs" / up / "logs" / head
+    with (there / "server-0/log").open("a") as log:
+        log.write("between up and down\n")
+    (home / "server-0.log").rename(home / "server-0.kept")
+    (home / "server-0.log").mkdir()  # nothing can be written there
+    ended = inv("down", "--run", up)
+    assert ended.returncode == 3
+    assert f"output of {up} on {head}: " in ended.stderr
+    assert "server-0.log: Is a directory" in ended.stderr
+    assert (there / "server-0/log").read_text() == "light server is up\nbetween up and down\n"
+    (home / "server-0.log").rmdir()
+    (home / "server-0.kept").rename(home / "server-0.log")
+    assert inv("down", "--run", up).returncode == 0
+    assert (home / "server-0.log").read_text() == "light server is up\nbetween up and down\n"
+    assert not there.exists()
+
+
 def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
     ended = inv("nightly", "--config", "case.yaml", "--keep")
     assert ended.returncode == 0

@@ -1,17 +1,15 @@
 """Whole nights with a host that lies in what it sends: nothing here is touched, and none passes.
 
-The host is this machine, with a `tar` of the test's own on its PATH; and a `vllm` that leaves what
+The host is this machine, with a Python of the test's own; and a `vllm` that leaves what
 `vllm bench serve` of vLLM 0.32.0 left in a run that went well.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
 from typing import TYPE_CHECKING
 
-import hostile_archives as hostile
 import pytest
 from night import PROJECT
 
@@ -45,22 +43,52 @@ folder = pathlib.Path(sys.argv[sys.argv.index("--result-dir") + 1])
 folder.mkdir(parents=True)
 shutil.copy({captured!r}, folder / "result.json")
 """
-# Sends the honest archive's members, then further ones; of the logs' folder, or of the tool's work.
-TAR = """\
-#!{python}
-import base64, gzip, subprocess, sys
-honest = subprocess.run(["/bin/tar", *sys.argv[1:]], stdout=subprocess.PIPE, check=True).stdout
-if sys.argv[2].endswith("/work") == {in_work}:
-    members = gzip.decompress(honest).rstrip(b"\\0")
-    members += bytes(-len(members) % 512)
-    honest = gzip.compress(members + base64.b64decode({more!r}) + bytes(1024))
-sys.stdout.buffer.write(honest)
+# In the place of Python on the host: the agent that it is sent, with another word for some files.
+LIAR = """\
+#!{python} -ISB
+import sys
+code = bytes.fromhex(sys.argv[-1].split('"')[1]).decode()
+start = "from ci.remote.loop.agent import main"
+exec(code.replace(start, {lie!r} + start))
+"""
+WORK_LIE = """\
+import json, zlib
+from ci.remote.requests import folders
+honest = folders.list_files
+def list_files(folder, most):
+    count, packed = honest(folder, most)
+    listed = json.loads(zlib.decompress(packed))
+    for key, more in {more!r}.items():
+        listed[key] += more
+    return count, zlib.compress(json.dumps(listed).encode())
+folders.list_files = list_files
+"""
+LOG_LIE = """\
+import zlib
+from ci.remote.requests import folders
+honest = folders.read
+def read(path, offset=0, limit=0, tail=None):
+    size, packed = honest(path, offset, limit, tail)
+    lied = path.endswith("/log") and limit > 0 and tail is None
+    return size, zlib.compress(bytes(limit + 1)) if lied else packed
+folders.read = read
+"""
+# `inv`, to which this machine is reached through another Python.
+INV = """\
+from invoke.main import program
+from ci.connect.connection import LocalConnection
+made = LocalConnection.__init__
+def init(self, *names):
+    made(self, *names)
+    self.python = {python!r}
+LocalConnection.__init__ = init
+program.run()
 """
 
 
 @pytest.fixture
 def play(begin: Callable[..., Night], tmp_path: Path) -> Iterator[Callable[..., Night]]:
-    """Run a night with these members in the archives that the host sends."""
+    """Run a night with an agent that lies like this."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (tmp_path / "victim").write_text("mine")
@@ -69,14 +97,15 @@ def play(begin: Callable[..., Night], tmp_path: Path) -> Iterator[Callable[..., 
         (bin_ / name).write_text(text)
         (bin_ / name).chmod(0o755)
 
-    def run(more: bytes = b"", *, in_work: bool = False) -> Night:
+    def run(lie: str = "") -> Night:
         python = sys.executable
         program("vllm", VLLM.format(python=python, captured=str(CAPTURED)))
-        if more:
-            sent = base64.b64encode(more).decode()
-            program("tar", TAR.format(python=python, more=sent, in_work=in_work))
-        keys = {"benchmarks": {"perf": MEASURED}}
-        night = begin(keys=keys, PATH=f"{bin_}:{os.environ['PATH']}")
+        program("liar", LIAR.format(python=python, lie=lie))
+        night = begin(
+            keys={"benchmarks": {"perf": MEASURED}},
+            invoke=(python, "-c", INV.format(python=str(bin_ / "liar"))),
+            PATH=f"{bin_}:{os.environ['PATH']}",
+        )
         night.finish()
         return night
 
@@ -104,38 +133,38 @@ def test_what_was_measured_is_on_record_with_its_settings_and_can_be_judged_agai
 
 
 def test_links_and_odd_names_are_left_out_and_noted(play):
-    links = hostile.symlink(b"./out/link", b"/etc/passwd") + hostile.header(b"./\x1b[2Jpipe", b"6")
-    night = play(links, in_work=True)
+    more = [("out/link", "a symbolic link"), ("\x1b[2Jpipe", "a FIFO")]
+    night = play(WORK_LIE.format(more={"left_out": more}))
     assert night.code == 0
-    assert "not copied: ./out/link (a symbolic link), ./\\x1b[2Jpipe (a FIFO)" in night.output
+    assert "not copied: out/link (a symbolic link), \\x1b[2Jpipe (a FIFO)" in night.output
     assert "\x1b[2J" not in night.output
     assert night.record["outcome"] == "pass"
 
 
 LIES = {
-    "a name that leads out": hostile.file(b"../../../../lied"),
-    "a file through a link": hostile.symlink(b"up", b"../../../..") + hostile.file(b"up/lied"),
-    "another file of a name": hostile.file(b"./out/result.json")
-    + hostile.file(b"./out/result.json"),
-    "a wrong checksum": hostile.header(b"lied", checksum=0),
+    "a name that leads out": {"files": [("../../../../lied", 4)]},
+    "a file below a link": {"files": [("up/lied", 4)], "left_out": [("up", "a symbolic link")]},
+    "another file of a name": {"files": [("out/result.json", 4)]},
+    "a size below zero": {"files": [("lied", -1)]},
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_after_good_figures_makes_them_unknown(play, lie: str):
-    night = play(LIES[lie], in_work=True)
+def test_a_lie_after_good_figures_makes_them_unknown(play, workspace: Path, lie: str):
+    night = play(WORK_LIE.format(more=LIES[lie]))
     assert (night.code, night.record["outcome"]) == (3, "unknown")
     (check,) = [check for check in night.record["checks"] if check["name"] == "perf"]
     assert check["outcome"] == "unknown"
     assert "localhost: cannot copy" in check["reason"]
-    assert "sent an archive that no `tar` writes" in check["reason"]
+    assert "sent what no agent sends" in check["reason"]
+    assert "it stays there: `inv down --run" in check["reason"]
+    assert (workspace / ".lamplighter" / night.folder.name / "inputs").is_dir()
     assert "Traceback" not in night.output
 
 
-@pytest.mark.parametrize("lie", ["a name that leads out", "a file through a link"])
-def test_a_lie_among_the_logs_makes_the_night_unknown(play, lie: str):
-    night = play(LIES[lie])
+def test_a_lie_about_the_logs_makes_the_night_unknown(play):
+    night = play(LOG_LIE)
     assert (night.code, night.record["outcome"]) == (3, "unknown")
-    assert night.record["cause"]["kind"] == "ArchiveRefused"
+    assert night.record["cause"]["kind"] == "FilesRefused"
     assert night.cause.startswith("localhost: cannot copy")
     assert "Traceback" not in night.output

@@ -168,6 +168,25 @@ def test_ctrl_c_again_and_again_still_gives_the_host_back(begin: Callable[..., N
     assert night.record["survivors"] == []
 
 
+def test_a_second_ctrl_c_leaves_on_the_host_what_takes_long_to_copy(
+    begin: Callable[..., Night], workspace: Path
+):
+    night = begin("busy")
+    night.await_step("start the server")
+    log = workspace / ".lamplighter" / night.folder.name / "server-0" / "log"
+    until(log.exists)
+    os.truncate(log, 15 << 30)  # holes, which take minutes
+    night.interrupt()
+    until(lambda: list(night.folder.glob("logs/*/server-0.part")))
+    night.interrupt()
+    assert night.finish() == 130
+    assert night.record["survivors"] == []
+    note = night.notes.partition("could not be fetched")[2]
+    assert "the copy was stopped before its end" in note
+    assert f"lies in {log.parents[1]}/ on localhost: `inv down --run {night.folder.name}`" in note
+    assert log.stat().st_size >= 15 << 30
+
+
 def test_after_kill_9_of_the_controller_the_lease_ends_the_server(
     begin: Callable[..., Night], workspace: Path
 ):

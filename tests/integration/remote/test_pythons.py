@@ -18,6 +18,7 @@ from hosts_here import new_run
 from pythons_here import each_python
 
 from ci.agent.client import Agent
+from ci.agent.fetch import fetch_log
 from ci.agent.process import ProcessSpec, start
 from ci.connect.connection import LocalConnection
 
@@ -116,7 +117,8 @@ def test_a_process_is_supervised_to_its_end_and_its_log_comes_home(agent: Agent,
     state = talker.stop()
     assert (state.state, state.exit_code, state.complete) == ("exited", 7, True)
     assert state.survivors == ()
-    log = talker.fetch_logs(tmp_path / "home")
+    log = tmp_path / "home" / "talker.log"
+    fetch_log(agent, talker.log, log)
     assert log.read_text("utf-8") == "first\nsécond\n"
     rows = agent.call("runs", workspace=agent.workspace).value["processes"]
     assert [(row["process"], row["alive"]) for row in rows] == [("talker", False)]

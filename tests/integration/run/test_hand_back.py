@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from concurrent.futures import Future
 from dataclasses import dataclass
 from io import StringIO
@@ -72,7 +73,9 @@ def test_a_log_that_is_missing_takes_no_other_with_it(processes: Processes, tmp_
     (host,) = processes.agents
     (tmp_path / "workspace" / ".lamplighter" / processes.run / "server-0" / "log").unlink()
     missing = bring_logs_home(processes, tmp_path / "logs")
-    assert "server-0.log" in missing[host]
+    assert "there is no file" in missing[host]
+    assert f"{processes.run}/server-0/log" in missing[host]
+    assert f"inv down --run {processes.run}" in missing[host]
     assert (tmp_path / "logs" / host / "server-1.log").read_text() == "server-1 is up\n"
 
 
@@ -92,7 +95,7 @@ def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path:
     assert seen[0]["run"] == processes.run
     assert seen[1:] == [LEASE]
     assert look(agent).holder is None
-    assert (back.kept, back.refused_archive, record.notes) == (False, None, [])
+    assert (back.kept, back.refused, record.notes) == (False, None, [])
     assert record.fields["survivors"] == []
     assert [row["name"] for row in record.fields["processes"]] == ["server-0", LEASE]
 
@@ -120,7 +123,7 @@ def test_what_is_kept_runs_on_and_its_log_is_home(processes: Processes, tmp_path
 def test_a_host_that_hangs_holds_back_no_other_line():
     never: Future = Future()
     answered: Future = Future()
-    answered.set_result(Answer(None, b"first\nlast\n"))
+    answered.set_result(Answer(None, zlib.compress(b"first\nlast\n")))
     asked: list[str] = []
 
     @dataclass

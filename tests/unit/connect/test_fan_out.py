@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -51,3 +52,22 @@ def test_all_errors_are_kept_and_the_first_few_said():
 def test_no_hosts_are_no_work():
     assert fan_out([], lambda name: name) == {}
     assert all_of({}) == {}
+
+
+def test_ctrl_c_does_not_wait_for_what_takes_long():
+    begun, end = threading.Barrier(3), threading.Event()
+
+    def work(_: str) -> None:
+        begun.wait(60)
+        end.wait(600)
+
+    def press() -> None:
+        begun.wait(60)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fan_out(["a", "b"], work)
+    finally:
+        end.set()

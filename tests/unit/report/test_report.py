@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml
 from sample_run import check, sample
 
+from ci.connect.printed import clean, one_line
 from ci.errors import Interrupted, ProcessDied
 from ci.judge.verdict import Check, combine
 from ci.record.cause import TAIL_LINES, cause_of
@@ -21,7 +22,7 @@ from ci.record.record import run_id
 from ci.record.redact import plain
 from ci.record.steps import Step, account, covered_s
 from ci.record.stored import as_run
-from ci.record.text import check_row, clean, duration, figure, headline, one_line
+from ci.record.text import check_row, duration, figure, headline
 from ci.report import junit, markdown
 from ci.report.console import Plain
 from ci.report.screen import Steadfast

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from concurrent.futures import Future
 
 import pytest
@@ -88,18 +87,19 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
-        def ask(self, *_: object, **__: object) -> Future:
+        workspace = "/w"
+
+        def ask(self, do: str, *_: object, **__: object) -> Future:
             reply: Future = Future()
-            reply.set_result(Answer({"state": "stopped", "survivors": []}))
+            value = 9 if do == "read" else {"state": "stopped", "survivors": []}
+            reply.set_result(Answer(value))
             return reply
 
-        def read_pieces(self, _: str) -> bytes:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     overview = Overview(("h1",), (row,), (), {}, {})
+    (tmp_path / "run-1").write_text("a file where a folder is needed")
     result = down.end_runs({"h1": Agent()}, overview, ["run-1"], tmp_path)
     assert result.stopped == ((row, "stopped"),)
-    assert "No space left on device" in result.errors[0]
+    assert "run-1/logs/h1: Not a directory; make room" in result.errors[0]
 
 
 @pytest.mark.parametrize(
