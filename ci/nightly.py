@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ci.judge.verdict import Check
     from ci.record.record import Record
     from ci.record.view import View
-    from ci.resolve import Request, ResolvedCase
+    from ci.request import Request
+    from ci.resolve import ResolvedCase
     from ci.run.events import Events
     from ci.run.interrupt import Interrupts
     from ci.tools.model import Result

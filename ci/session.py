@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from ci.plan.model import Plan
     from ci.record.record import Record
     from ci.record.view import View
-    from ci.resolve import Request, ResolvedCase
+    from ci.request import Request
+    from ci.resolve import ResolvedCase
     from ci.run.events import Events
     from ci.serve.probe import Ask
 

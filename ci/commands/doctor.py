@@ -22,7 +22,7 @@ from ci.resolve import ResolvedCase, plan_on_hosts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.resolve import Request
+    from ci.request import Request
 
 
 def doctor(request: Request, *, as_json: bool) -> ExitCode:

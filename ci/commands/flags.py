@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 from ci.commands.command import flag
-
-if TYPE_CHECKING:
-    from ci.resolve import Request
+from ci.request import Request
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,6 @@ class Cluster(Config):
 
     def request(self) -> Request:
         """Return the request that these flags and the command line make."""
-        from ci.resolve import Request  # noqa: PLC0415 - slow
-
         names = {item.name for item in fields(Request)}
         given = {name: value for name, value in vars(self).items() if name in names}
         return Request(**given, argv=tuple(sys.argv))
@@ -112,7 +107,14 @@ class Case(Workspace, Device, _Here, Cluster):
 
 
 @dataclass(frozen=True)
-class Up(Runs, Case):
+class DryRun:
+    """The flag to look first."""
+
+    dry_run: bool = flag("only show what would be done; change nothing", default=False)
+
+
+@dataclass(frozen=True)
+class Up(DryRun, Runs, Case):
     """The flags of `inv up`."""
 
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
@@ -137,7 +139,7 @@ class Doctor(Json, Case):
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Config):
     """The flags of `inv check`."""
 
     paths: str = flag(
@@ -158,7 +160,7 @@ class Status(Json, Known):
 
 
 @dataclass(frozen=True)
-class Down(Known, Run):
+class Down(DryRun, Known, Run):
     """The flags of `inv down`."""
 
     all_mine: bool = flag("every run that you started from this machine", default=False)
@@ -171,7 +173,7 @@ class Logs(Follow, Known, Host, Run):
 
 @dataclass(frozen=True)
 class Report(Runs, Run):
-    """A run whose reports are written again."""
+    """The flags of `inv report`."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ci.errors import ExitCode, LamplighterError, UserError
 
 if TYPE_CHECKING:
     from ci.connect.trust import Offer
-    from ci.resolve import Request
+    from ci.request import Request
 
 
 def trust(request: Request, *, yes: bool) -> ExitCode:

@@ -1,4 +1,4 @@
-"""`inv nightly`, `inv up` and `inv plan`: request → cases → plans → nights."""
+"""`inv nightly`, `inv up` and `inv plan`: read the cases, and plan and run their nights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from ci.case.model import Case
     from ci.record.view import View
-    from ci.resolve import Request, ResolvedCase
+    from ci.request import Request
+    from ci.resolve import ResolvedCase
     from ci.run.interrupt import Interrupts
 
-# After several nights the command exits with the worst code; the worst is the last one here.
+# After several nights the command exits with the worst code, the last of these.
 BY_SEVERITY = (ExitCode.PASS, ExitCode.UNKNOWN, ExitCode.FAIL, ExitCode.USER, ExitCode.INTERRUPTED)
 
 
@@ -28,7 +29,7 @@ def nightly(request: Request) -> ExitCode:
     """Run a night for every selected case, one after another, each with its own record.
 
     Args:
-        request: selects the cases and the hosts, and says how to run the nights.
+        request: selects the cases and the hosts, and has the options of the nights.
 
     Returns:
         The worst exit code of all nights. An interrupt ends the running night and skips the rest.
@@ -50,7 +51,18 @@ def nightly(request: Request) -> ExitCode:
         require_datasets(night.case, request)
         if night.inputs.local:
             require_device(request.device or night.case.device or "cpu")
+    if request.dry_run:
+        return _show(resolved)
     return _nights(request, resolved)
+
+
+def _show(resolved: Sequence[ResolvedCase]) -> ExitCode:
+    from ci.report.plan.text import as_text  # noqa: PLC0415
+
+    for night in resolved:
+        sys.stdout.write(as_text(night.plan))
+    print("# dry run: the case and its data sets are in order; no host was contacted")
+    return ExitCode.PASS
 
 
 def _chosen_parts(case: Case, request: Request) -> Case:
@@ -86,7 +98,7 @@ def _night(request: Request, night: ResolvedCase, view: View, received: Interrup
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(night.plan)
-        return run_night(request, night, record, view, received)
+        return run_night(request, night, record, record.view, received)
 
 
 def describe(request: Request, host: str = "", *, as_json: bool) -> str:

@@ -20,11 +20,11 @@ from ci.commands.indexes import (
 )
 from ci.commands.version_table import entries, entries_text, packages_of, releases_text
 from ci.errors import ExitCode, InfrastructureError, UserError
-from ci.paths import workspace_of
+from ci.inventory.this_machine import device_of
+from ci.paths import CONFIGS, workspace_of
 from ci.prepare.prepare import STAMP, stamp_of
 from ci.prepare.recipes.uv_settings import index_settings
 from ci.report.table import width_of
-from ci.resolve import CONFIGS, device_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from ci.report.table import width_of
 if TYPE_CHECKING:
     from ci.commands.weights_copy import Progress
     from ci.errors import ExitCode
-    from ci.resolve import Request
+    from ci.request import Request
 
 
 def sync(request: Request, source: str, target: str) -> ExitCode:

@@ -12,7 +12,7 @@ from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
     from ci.inventory.target import Target
-    from ci.resolve import Request
+    from ci.request import Request
 
 
 def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ci.documents import config_file
-from ci.documents.config_file import Strict
+from ci.documents.strict import Strict
 from ci.documents.values import invalid, shaped
 from ci.paths import CONFIGS, at_home_here
 

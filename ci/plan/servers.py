@@ -8,6 +8,7 @@ from ci.case.variables import RUN_FOLDER, expand, expand_env
 from ci.documents.address import url_of
 from ci.plan.model import PlannedProcess
 from ci.vllm.command_line import client_address, port
+from ci.vllm.devices import require_sizes
 from ci.vllm.ports import SERVER_PORT, ports_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     """Plan one server.
 
     Raises:
-        UserError: it refers to an unknown variable, or an option's value is not a port.
+        UserError: it refers to an unknown variable, or an option's value is not a port or size.
     """
     host = inputs.hosts[node.host]
     location = f"{case.path}:{node.position[0]}:{node.position[1]}: {node.key_path}"
@@ -37,6 +38,7 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     env = expand_env(own, known, location)
     variables = {**known, **env}
     argv = tuple(expand(word, variables, location) for word in node.argv)
+    require_sizes(argv, location)
     argv, env = from_environment(argv, env, inputs.serving.get(host.name))
     own_port = port(argv, "--port", location) or SERVER_PORT
     url = url_of(client_address(argv, host.address), own_port)

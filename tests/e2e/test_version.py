@@ -18,7 +18,7 @@ from ci.commands.nightly import find_case
 from ci.judge.verdict import judge
 from ci.paths import workspace_of
 from ci.plan.evaluations import job_of
-from ci.resolve import Request
+from ci.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from ci.commands.which_hosts import targets_of
 from ci.errors import UserError
 from ci.record.stored import FILE, read_run
 from ci.report.abandoned import complete_abandoned
-from ci.resolve import Request
+from ci.request import Request
 
 PROJECT = Path(__file__).parents[2]
 VERSION_1 = PROJECT / "tests/unit/captured/records/version-1.json"

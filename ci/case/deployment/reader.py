@@ -19,6 +19,7 @@ from ci.case.deployment import validate, validate_case
 from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.model import Case, Device, Node
 from ci.case.options import unread
+from ci.case.requirements import Requirements
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -59,7 +60,7 @@ class Deployment(Strict):
     ready_timeout_s: float = Field(default=1800, gt=0)
     server_port: Port | None = None
     env_common: Env | None = None
-    special_dependencies: dict[str, str] | None = None
+    special_dependencies: Requirements | None = None
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
     deployment: list[Server] = Field(description="it lists one server per host")
@@ -79,19 +80,19 @@ def read(source: Source) -> Case:
     """Make the Case of a file in this dialect.
 
     Raises:
-        CaseError: with every problem found, in file order.
+        CaseError: has all problems, in file order.
     """
     values, unused = split(source, Deployment.model_fields)
-    found = validate.errors(source)
+    errors = validate.errors(source)
     try:
         document = Deployment.model_validate(values)
     except ValidationError as error:
-        found += problems(error.errors(include_url=False), source, SECTIONS)
-    if found:
-        raise CaseError(in_file_order(found))
+        errors += problems(error.errors(include_url=False), source, SECTIONS)
+    if errors:
+        raise CaseError(in_file_order(errors))
     case = _case(document, source)
-    if found := list(validate_case.errors(case, source)):
-        raise CaseError(in_file_order(found))
+    if errors := list(validate_case.errors(case, source)):
+        raise CaseError(in_file_order(errors))
     warnings = [*unused, *validate_case.warnings(case, source), *unread(source, ("benchmarks",))]
     return case.model_copy(update={"warnings": in_file_order(warnings)})
 

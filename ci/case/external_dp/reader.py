@@ -20,6 +20,7 @@ from ci.case.external_dp.substitute import replace_braced
 from ci.case.external_dp.template import RenderedTemplate, Template
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case, Device, Node
+from ci.case.requirements import Requirements
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -44,7 +45,7 @@ class ExternalDp(Strict):
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=3600, gt=0)
-    special_dependencies: dict[str, str] | None = None
+    special_dependencies: Requirements | None = None
     routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
     config: list[HostRanks] = Field(description="it lists the ranks, ports and sizes of every host")
@@ -67,17 +68,17 @@ def read(source: Source) -> Case:
     """Make the Case of a file in this dialect.
 
     Raises:
-        CaseError: with every problem found, in file order.
+        CaseError: has all problems, in file order.
     """
     document, warnings = anchors.split(source, ExternalDp.model_fields)
-    found = list(validate.errors(document, source))
+    errors = list(validate.errors(document, source))
     parsed: ExternalDp | None = None
     try:
         parsed = ExternalDp.model_validate(document)
     except ValidationError as error:
-        found += problems(error.errors(include_url=False), source, SECTIONS)
-    if found or parsed is None:
-        raise CaseError(in_file_order(found))
+        errors += problems(error.errors(include_url=False), source, SECTIONS)
+    if errors or parsed is None:
+        raise CaseError(in_file_order(errors))
     warnings += _warnings(parsed, source)
     return _case(parsed, source, in_file_order(warnings))
 

@@ -11,6 +11,7 @@ from ci.case.benchmark import Entry
 from ci.case.kv_pool import KvPool
 from ci.case.model import Device
 from ci.case.options import Json, Texts, as_json
+from ci.case.requirements import Requirements
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
 from ci.documents.values import BenchmarkName, Text, Version, invalid, shaped
@@ -112,7 +113,7 @@ class TestCase(Strict):
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None
-    special_dependencies: dict[str, Text] | None = None
+    special_dependencies: Requirements | None = None
     service_mode: Literal["openai", "epd"] = "openai"
     server_cmd: Words | None = None
     server_cmd_extra: Words | None = None

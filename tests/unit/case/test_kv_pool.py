@@ -1,4 +1,4 @@
-"""`kv_pool` of an `external_dp` file → the store's process, files and what servers get for it."""
+"""Test `kv_pool` of an `external_dp` file: the process, the files, the servers' variables."""
 
 import json
 
@@ -143,7 +143,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong(name):
+def test_invalid(name):
     pool, old, new, message = WRONG[name]
     assert old in pool
     with pytest.raises(CaseError) as caught:

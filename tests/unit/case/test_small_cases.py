@@ -1,4 +1,4 @@
-"""Every small case of sound keys and types is planned or refused; none crashes."""
+"""Test that every small case with valid keys and types is planned or refused, without a crash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ci.k8s.options import Options as K8sOptions
 from ci.plan.build import build
 from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Request, resolve
+from ci.request import Request
+from ci.resolve import resolve
 
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "100"))
 PATIENT = settings(
@@ -178,7 +179,7 @@ def look(document):
 
 def planned(case):
     plan = build(case, made_up_inputs(case))
-    for host in ("", *(one.name for one in plan.hosts)):
+    for host in ("", *(each.name for each in plan.hosts)):
         assert as_text(plan, host)
         assert as_values(plan, host)
 

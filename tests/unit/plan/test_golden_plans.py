@@ -19,7 +19,8 @@ from ci.plan.addresses import with_addresses
 from ci.plan.build import build
 from ci.report.plan.picture import WIDTH
 from ci.report.plan.text import as_text, as_values
-from ci.resolve import Request, resolve
+from ci.request import Request
+from ci.resolve import resolve
 
 PROJECT = Path(__file__).resolve().parents[3]
 GOLDENS = Path(__file__).resolve().parents[1] / "goldens"

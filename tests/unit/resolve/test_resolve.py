@@ -15,7 +15,8 @@ from ci.plan.addresses import configured_host, with_addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.model import Preparation
-from ci.resolve import Request, require_datasets, resolve
+from ci.request import Request
+from ci.resolve import require_datasets, resolve
 
 FILE = "hosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2, workspace: /b}, c: }"
 

@@ -1,0 +1,56 @@
+"""What an operator asks of a command. Imports the standard library only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+KEEP_S = 12 * 3600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an operator asks of a command, with the names of its flags.
+
+    Attributes:
+        config: the case: `FILE`, or `FILE#NAME` for a file with several cases.
+        local: use this machine instead of the case's hosts.
+        cluster: name or path of a cluster file; empty to use the case's hosts.
+        vllm: a version of configs/versions.yaml; empty to use the case's.
+        device: the hosts' kind: cpu, cuda or ascend; empty to use the case's, else the cluster
+            file's, else the detected kind of this machine.
+        workspace: folder on every host. Empty to use the cluster file's, else
+            `~/.cache/lamplighter`; on this machine $LAMPLIGHTER_WORKSPACE, else the user's cache
+            folder.
+        runs: the folder of all runs.
+        argv: the command line, for the record.
+        skip_doctor: do not examine the hosts first.
+        wait: queue for hosts that another run holds.
+        keep: leave the servers running afterwards, for KEEP_S.
+        measure: run the benchmarks.
+        dry_run: only show what would be done.
+    """
+
+    config: str = ""
+    local: bool = False
+    vllm: str = ""
+    device: str = ""
+    workspace: str = ""
+    cluster: str = ""
+    runs: str = "runs"
+    argv: tuple[str, ...] = ()
+    skip_doctor: bool = False
+    wait: bool = False
+    keep: bool = False
+    measure: bool = True
+    dry_run: bool = False
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds to queue for hosts that another run holds."""
+        return math.inf if self.wait else 0
+
+    @property
+    def keep_s(self) -> float:
+        """Seconds that the servers keep running afterwards; 0 stops them."""
+        return KEEP_S if self.keep else 0
