@@ -9,14 +9,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plans import site_of
 
 from ci.case.external_dp import reader as external_dp
 from ci.documents import source
 from ci.errors import CaseError
-from ci.inventory.target import Target
 from ci.plan.build import build
-from ci.plan.inputs import PlanInputs
-from ci.plan.model import Host
 from ci.plan.servers import plan_server
 
 CORPUS = os.environ.get("CASE_CORPUS")
@@ -189,7 +187,7 @@ def test_workers_behind_a_data_parallel_balancer():
     assert words[words.index("--dp-hosts") + 1 :] == [*hosts, "--dp-ports", *ports]
     assert words[2:6] == ["--host", "${NODE_0_IP}", "--port", "1999"]
     front = build(case.model_copy(update={"benchmarks": ()}), site_of(3)).router
-    assert front.argv[3:8] == ("10.0.0.0", "--port", "1999", "--dp-hosts", "10.0.0.0")
+    assert front.argv[3:8] == ("10.0.0.1", "--port", "1999", "--dp-hosts", "10.0.0.1")
 
 
 def test_hosts_without_devices():
@@ -392,18 +390,6 @@ def test_a_variable_of_the_environment_with_the_name_of_a_ranks_variable():
     assert process.port == 7101
     assert process.argv[-1] == "7101-17101-some/model-other"
     assert process.argv[:3] == ("vllm", "serve", "some/model")
-
-
-def site_of(count):
-    names = [f"n{at}" for at in range(count)]
-    return PlanInputs(
-        targets=tuple(Target(name, name) for name in names),
-        hosts=tuple(Host(name, f"10.0.0.{at}", "eth0", "/w") for at, name in enumerate(names)),
-        serving={},
-        tools={},
-        model={},
-        datasets={},
-    )
 
 
 def files():

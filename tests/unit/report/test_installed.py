@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace as Values
+from dataclasses import replace
 
 import pytest
+from plans import plan_of, preparation, with_servers
 
 from ci.doctor.checks import findings_of
 from ci.doctor.installed import _current, _made, _own
@@ -15,6 +16,7 @@ from ci.record.model import EnvironmentChanges
 from ci.report.installed import differences as between_nights
 from ci.report.installed import sentence
 
+PLAN = plan_of("vllm serve m", names="a")
 ONE, TWO = ("six==1", "vllm==3"), ("six==2", "vllm==3")
 
 
@@ -50,9 +52,8 @@ def test_the_operators_own_vllm_may_have_other_packages_beside_it():
 
 
 def test_the_doctor_compares_existing_environments():
-    plan = Values(hosts=(), processes=(), preparations=())
     listed = {"a": {"e": ONE}, "b": {"e": TWO}}
-    findings = findings_of(plan, {}, silent={}, pairs=(), targets={}, installed=listed)
+    findings = findings_of(PLAN, {}, silent={}, pairs=(), targets={}, installed=listed)
     assert [finding.subject for finding in findings] == ["environment e"]
 
 
@@ -67,9 +68,8 @@ def test_the_doctor_compares_existing_environments():
     ],
 )
 def test_which_vllm_a_host_uses(argv, env, own):
-    made = Values(host="a", kind="environment", name="vllm-1", path="/w/envs/vllm-1")
-    process = Values(host="a", argv=argv, env=env)
-    plan = Values(preparations=(made,), processes=(process,))
+    plan = with_servers(PLAN, argv=argv, env=env)
+    plan = replace(plan, preparations=(preparation("vllm-1", "a"),))
     assert _own(plan, "a") == own
     assert _own(plan, "b") == {}
     assert _made(plan, "a") == {"vllm-1": "/w/envs/vllm-1"}
@@ -77,9 +77,9 @@ def test_which_vllm_a_host_uses(argv, env, own):
 
 @pytest.mark.parametrize(("fingerprint", "current"), [("f", True), ("old", False)])
 def test_an_environment_that_will_be_rebuilt_is_not_compared(fingerprint, current):
-    made = Values(host="a", kind="environment", name="e", path="/w/envs/e", fingerprint=fingerprint)
+    item = replace(preparation("e", "a"), fingerprint=fingerprint)
     facts = {"environments": {"e": {"fingerprint": "f", "packages": {}}}}
-    assert bool(_current(Values(preparations=(made,)), "a", facts)) == current
+    assert bool(_current(replace(PLAN, preparations=(item,)), "a", facts)) == current
 
 
 @pytest.mark.parametrize(

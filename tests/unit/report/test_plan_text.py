@@ -7,13 +7,11 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from plans import site_of
 
 from ci.case.load import parse
 from ci.errors import UserError
-from ci.inventory.target import Target
 from ci.plan.build import build
-from ci.plan.inputs import PlanInputs
-from ci.plan.model import Host
 from ci.report.plan import paste
 from ci.report.plan.picture import WIDTH
 from ci.report.plan.rows import spans
@@ -49,18 +47,8 @@ benchmarks:
 
 def plan_of(text=RANKS, workspace="/w", hosts=4):
     (case,) = parse(text.encode(), "c.yaml")
-    names = [f"n{at}" for at in range(hosts)]
-    site = PlanInputs(
-        targets=tuple(Target(name, name) for name in names),
-        hosts=tuple(
-            Host(name, f"10.0.0.{at + 1}", "eth0", workspace) for at, name in enumerate(names)
-        ),
-        serving={},
-        tools={},
-        model={},
-        datasets={"d": Dataset("d", "/data/d", "gsm8k", 40)},
-    )
-    return build(case, site)
+    dataset = Dataset("d", "/data/d", "gsm8k", 40)
+    return build(case, site_of(hosts, workspace=workspace, datasets={"d": dataset}))
 
 
 def picture_of(plan, host=""):

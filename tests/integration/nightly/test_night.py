@@ -2,129 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import assert_given_back, held_port, look_here, until
+from hosts_here import assert_given_back, look_here, until
 
 from ci.record.again import judged_again
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
-PATIENCE_S = 600
+    from night import Night
 
-CASE = """\
-test_name: "a light night"
-model: light
-num_nodes: 1
-npu_per_node: 0
-cluster_hosts: [localhost]
-ready_timeout_s: {ready_timeout_s}
-env_common: {{SERVER_PORT: {port}, API_TOKEN: {secret}}}
-deployment:
-  - server_cmd: "{python} {server} $SERVER_PORT {manner} --port $SERVER_PORT"
-"""
 SECRET = "do-not-tell-anyone"  # noqa: S105 - made up, to be looked for
 
 
-@dataclass
-class Night:
-    """A night under way: its process, and the folders that it works in."""
-
-    process: subprocess.Popen[str]
-    runs: Path
-    workspace: Path
-
-    def finish(self) -> int:
-        self.output, _ = self.process.communicate(timeout=PATIENCE_S)
-        print(self.output)
-        return self.process.returncode
-
-    @property
-    def run(self) -> Path:
-        (folder,) = self.runs.iterdir()
-        return folder
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return json.loads((self.run / "run.json").read_text())
-
-    def step_is(self, name: str) -> bool:
-        journal = next(self.runs.glob("*/journal.jsonl"), None)
-        return journal is not None and f'"{name}' in journal.read_text()
-
-
-@pytest.fixture
-def free_port() -> Iterator[int]:
-    with held_port() as port:
-        yield port
-
-
-@pytest.fixture
-def begin(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Night]]:
-    """Start nights in a workspace of the test's own; afterwards nothing of them is left."""
-    nights: list[Night] = []
-    workspace = tmp_path / "workspace"
-
-    def start(
-        manner: str = "good",
-        *,
-        ready_timeout_s: int | str = 600,
-        runs: Path | None = None,
-        further: str = "",
-        path: str = "",
-    ) -> Night:
-        case = tmp_path / f"{manner}.yaml"
-        case.write_text(
-            CASE.format(
-                python=sys.executable,
-                server=SERVER,
-                port=free_port,
-                manner=manner,
-                ready_timeout_s=ready_timeout_s,
-                secret=SECRET,
-            )
-            + further,
-        )
-        folder = runs or tmp_path / f"runs-{len(nights)}"
-        argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
-        argv += ["--runs", str(folder), "--workspace", str(workspace)]
-        process = subprocess.Popen(
-            argv,
-            cwd=PROJECT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "CI": "true", "PATH": f"{path}:{os.environ['PATH']}".lstrip(":")},
-        )
-        night = Night(process, folder, workspace)
-        nights.append(night)
-        return night
-
-    yield start
-    for night in nights:
-        if night.process.poll() is None:
-            night.process.send_signal(signal.SIGINT)
-            night.finish()
-        if night.process.stdout:
-            night.process.stdout.close()
-    assert_given_back(workspace)
-
-
-def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(begin: Callable[..., Night]):
+def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(
+    begin: Callable[..., Night], workspace: Path
+):
     night = begin()
     assert night.finish() == 0
     assert night.record["outcome"] == "pass"
@@ -132,13 +33,13 @@ def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(begin: Callable[
         "smoke completion",
         "smoke chat",
     ]
-    assert "smoke only" in (night.run / "report.md").read_text().lower()
-    assert "light server is up" in (night.run / "logs/localhost/server-0.log").read_text()
+    assert "smoke only" in night.report.lower()
+    assert "light server is up" in night.log("localhost", "server-0")
     assert night.record["versions"]["vllm served"] == "0.0.0-light"
     assert night.record["survivors"] == []
-    stored = read_run(night.run)
+    stored = read_run(night.folder)
     assert judged_again(stored).checks == stored.run.checks
-    assert not (night.workspace / ".lamplighter" / night.run.name).exists()
+    assert not (workspace / ".lamplighter" / night.folder.name).exists()
 
 
 NAMES = ("acc+cot", "a+b", "éval", "lease", "inputs", "server-0", "数学" * 49, "perf")
@@ -150,26 +51,26 @@ def test_whatever_a_benchmark_is_called_it_runs(begin: Callable[..., Night], tmp
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\necho asked with $#; exit 1\n")
     tool.chmod(0o755)
-    entry = "{case_type: performance, tool: vllm_bench, dataset_path: gsm8k, num_prompts: 1, "
-    entry += "max_out_len: 8, batch_size: 1}"
-    further = "benchmarks:\n" + "".join(f"  {name}: {entry}\n" for name in NAMES)
-    night = begin(further=further, path=str(tool.parent))
+    entry = {"case_type": "performance", "tool": "vllm_bench", "dataset_path": "gsm8k"}
+    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1}
+    keys = {"benchmarks": dict.fromkeys(NAMES, entry)}
+    night = begin(keys=keys, PATH=f"{tool.parent}:{os.environ['PATH']}")
     assert night.finish() == 3
     assert night.record["cause"] is None
     assert [one["benchmark"] for one in night.record["evaluations"]] == list(NAMES)
     assert [check["name"] for check in night.record["checks"]][2:] == list(NAMES)
     for evaluation in night.record["evaluations"]:
-        items = night.run / evaluation["items"]
+        items = night.folder / evaluation["items"]
         assert items.is_file()
-        log = night.run / "logs" / "localhost" / f"{items.parent.name}.log"
+        log = night.folder / "logs" / "localhost" / f"{items.parent.name}.log"
         assert log.read_text().startswith("asked with ")
-    assert "light server is up" in (night.run / "logs/localhost/server-0.log").read_text()
+    assert "light server is up" in night.log("localhost", "server-0")
 
 
-def test_a_secret_of_the_case_is_nowhere_in_the_record(begin: Callable[..., Night]):
-    night = begin()
+def test_a_secret_of_the_case_is_nowhere_in_the_record(begin: Callable[..., Night], free_port: int):
+    night = begin(keys={"env_common": {"SERVER_PORT": free_port, "API_TOKEN": SECRET}})
     assert night.finish() == 0
-    texts = [path.read_bytes() for path in night.run.rglob("*") if path.is_file()]
+    texts = [path.read_bytes() for path in night.folder.rglob("*") if path.is_file()]
     assert texts
     assert not [text for text in texts if SECRET.encode() in text]
     assert SECRET not in night.output
@@ -182,7 +83,7 @@ def test_a_server_that_exits_ends_the_night_with_its_reason(begin: Callable[...,
     assert (cause["kind"], cause["process"]) == ("ProcessDied", "server-0")
     assert "the light server does not like this" in "".join(cause["tail"])
     assert night.record["outcome"] == "unknown"
-    assert "the light server does not like this" in (night.run / "report.md").read_text()
+    assert "the light server does not like this" in night.report
 
 
 def test_the_first_cause_is_found_in_the_whole_log_and_reported_everywhere(
@@ -195,7 +96,7 @@ def test_the_first_cause_is_found_in_the_whole_log_and_reported_everywhere(
     assert (found["process"], found["host"]) == ("server-0", "localhost")
     assert found["line"].startswith("OSError: libatb.so: cannot open shared object file")
     assert "env_script" in found["next_step"]
-    for text in (night.output, (night.run / "report.md").read_text()):
+    for text in (night.output, (night.folder / "report.md").read_text()):
         assert "libatb.so: cannot open shared object file" in text
         assert "env\\_script" in text or "env_script" in text
     assert "CANN or NNAL is missing: libatb.so" in night.record["cause"]["message"]
@@ -215,7 +116,7 @@ def test_a_server_that_is_not_ready_is_waited_for_no_longer_than_the_case_says(
     begin: Callable[..., Night], manner: str, seen: str
 ):
     # Long enough for the server to answer at all, on any machine.
-    night = begin(manner, ready_timeout_s=10)
+    night = begin(manner, {"ready_timeout_s": 10})
     assert night.finish() == 3
     assert night.record["cause"]["kind"] == "NotReady"
     assert seen in night.record["cause"]["message"]
@@ -230,27 +131,28 @@ def test_a_port_that_somebody_else_has_is_named_before_anything_starts(
     message = night.record["cause"]["message"]
     assert f"port {free_port}" in message
     assert str(os.getpid()) in message
-    assert not (night.run / "logs").exists()
+    assert not (night.folder / "logs").exists()
 
 
 def test_ctrl_c_gives_the_host_back_and_completes_the_record(begin: Callable[..., Night]):
     night = begin("busy")
-    until(lambda: night.step_is("start the server"))
-    night.process.send_signal(signal.SIGINT)
+    night.await_step("start the server")
+    night.interrupt()
     assert night.finish() == 130
     assert night.record["exit_code"] == 130
     assert night.record["ended_at"]
     assert "SIGINT" in night.record["cause"]["message"]
-    assert (night.run / "report.md").exists()
-    assert (night.run / "junit.xml").exists()
+    assert (night.folder / "report.md").exists()
+    assert (night.folder / "junit.xml").exists()
 
 
 def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
     begin: Callable[..., Night],
 ):
-    night = begin("tough", ready_timeout_s="${sweep.s}", further="sweep: {s: [600, 601]}\n")
-    until(lambda: night.step_is("hand the hosts back"))
-    night.process.send_signal(signal.SIGINT)
+    keys = {"ready_timeout_s": "${sweep.s}", "sweep": {"s": [600, 601]}}
+    night = begin("tough", keys)
+    night.await_step("hand the hosts back")
+    night.interrupt()
     assert night.finish() == 130
     assert night.record["outcome"] == "pass"  # it had been proved by then
     assert night.record["survivors"] == []
@@ -258,32 +160,34 @@ def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
 
 def test_ctrl_c_again_and_again_still_gives_the_host_back(begin: Callable[..., Night]):
     night = begin("busy")
-    until(lambda: night.step_is("start the server"))
+    night.await_step("start the server")
     while night.process.poll() is None:
-        night.process.send_signal(signal.SIGINT)
+        night.interrupt()
         threading.Event().wait(0.02)
     assert night.finish() == 130
     assert night.record["survivors"] == []
 
 
-def test_after_kill_9_of_the_controller_the_lease_ends_the_server(begin: Callable[..., Night]):
+def test_after_kill_9_of_the_controller_the_lease_ends_the_server(
+    begin: Callable[..., Night], workspace: Path
+):
     night = begin("busy")
-    until(lambda: night.step_is("start the server"))
-    until(lambda: len([r for r in look_here(night.workspace).processes if r["alive"]]) == 2)
+    night.await_step("start the server")
+    until(lambda: len([r for r in look_here(workspace).processes if r["alive"]]) == 2)
     night.process.kill()
     night.finish()
     assert night.record["outcome"] == "running"
-    assert_given_back(night.workspace)
+    assert_given_back(workspace)
 
 
 def test_a_second_night_is_told_who_has_the_host(begin: Callable[..., Night]):
     first = begin("busy")
-    until(lambda: first.step_is("start the server"))
+    first.await_step("start the server")
     second = begin()
     assert second.finish() == 3
     cause = second.record["cause"]
     assert cause["kind"] == "HostBusy"
-    assert first.run.name in cause["message"]
+    assert first.folder.name in cause["message"]
     assert first.process.poll() is None
 
 
@@ -291,10 +195,10 @@ def test_a_full_disk_in_runs_leaves_nothing_running_and_says_so(
     begin: Callable[..., Night], tiny_disk: Path
 ):
     night = begin("busy", runs=tiny_disk / "runs")
-    until(lambda: night.step_is("start the server"))
+    night.await_step("start the server")
     with pytest.raises(OSError, match="space"):
         fill(tiny_disk)
-    night.process.send_signal(signal.SIGINT)
+    night.interrupt()
     assert night.finish() == 130
     assert night.record["outcome"] == "unknown"
     assert "No space left" in night.record["record_failure"]
@@ -319,14 +223,9 @@ def tiny_disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_bad_case_is_told_with_its_place_and_nothing_starts(tmp_path: Path):
-    case = tmp_path / "bad.yaml"
-    case.write_text("model: x\nnum_nodes: 1\nnpu_per_nodes: 1\n")
-    argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(case)]
-    argv += ["--runs", str(tmp_path / "runs"), "--workspace", str(tmp_path / "workspace")]
-    ended = subprocess.run(argv, cwd=PROJECT, check=False, capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert f"{case}:3:1: npu_per_nodes" in ended.stderr
-    assert "npu_per_node" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "runs").exists()
+def test_a_bad_case_is_told_with_its_place_and_nothing_starts(start_night: Callable[..., Night]):
+    night = start_night("model: x\nnum_nodes: 1\nnpu_per_nodes: 1\n")
+    assert night.finish() == 2
+    assert f"{night.case}:3:1: npu_per_nodes" in night.output
+    assert "Traceback" not in night.output
+    assert not night.runs.exists()
