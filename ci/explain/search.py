@@ -169,7 +169,7 @@ def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> Fin
                 rule,
                 _shown(rule.filled(rule.cause, words)),
                 rule.filled(rule.next, words),
-                _shown(_quoted(window))[:QUOTED_CHARS],
+                _shown(match[0] if spans_lines else _quoted(window))[:QUOTED_CHARS],
                 window.time,
                 window.number,
             )

@@ -25,14 +25,13 @@ def may_be_explained(error: BaseException | None) -> bool:
 
 
 def explained(error: BaseException, explanation: Explanation) -> BaseException:
-    """Return the error with the first cause in it, before its own words."""
+    """Return the error with the first cause, before the end of another process that followed."""
     if explanation.cause in str(error):
         return error
     if isinstance(error, ProcessDied):
-        own = error.reason
-        if error.process != explanation.process or error.host != explanation.host:
-            own = str(error)
-        reason = f"{explanation.cause}; {explanation.next_step}; after it: {own}"
+        reason = f"{explanation.cause}; {explanation.next_step}"
+        if (error.process, error.host) != (explanation.process, explanation.host):
+            reason += f"; after it: {error}"
         return ProcessDied(explanation.process, reason, error.tail, host=explanation.host)
     return NotReady(f"{explanation}; after it: {error}")
 

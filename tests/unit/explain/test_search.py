@@ -100,6 +100,16 @@ def test_the_reason_that_continues_a_line_is_quoted():
     assert found.line.endswith("Failed to allocate memory. Possible Cause: too little.")
 
 
+def test_the_reasons_of_failed_requests_are_read_from_the_table_of_aisbench():
+    """Of a run of AISBench 3.1 with a wrong model name, captured on 2026-11-26."""
+    rule = "+---------------+-------+"
+    table = [rule, "| Failed Reason | Count |", rule, "| Not Found     |    10 |", rule]
+    found = find(table, rules())
+    assert (found.rule.class_, found.rule.side) == ("requests_failed", "tool")
+    assert found.cause == "10 requests failed: Not Found"
+    assert found.line.endswith("| Not Found     |    10")
+
+
 def test_a_quoted_line_is_short_and_has_no_secret_and_no_escape():
     line = (
         f"{PORT} api_key='sk-abcdefghij' http://u:pw12345@h/ \x1b[2J\x9b token: abcdefgh "

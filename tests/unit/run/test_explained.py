@@ -22,6 +22,11 @@ def test_the_first_cause_comes_before_the_end_that_followed():
     assert error.tail == ("t",)
 
 
+def test_the_guess_about_the_same_process_is_replaced():
+    error = explained(ProcessDied("s-1", "ended without a log message", host="h2"), FOUND)
+    assert str(error) == "s-1 on h2: the disk is full; free some"
+
+
 def test_a_cause_is_not_repeated():
     error = ProcessDied("s-1", "the disk is full; free some", host="h2")
     assert explained(error, FOUND) is error
