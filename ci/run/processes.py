@@ -47,6 +47,8 @@ class Processes:
         started: the processes in the order of their starts.
         leases: host → its lease; released last.
         refused: errors of hosts that sent a malicious archive.
+        direct: addresses and names of the run's hosts, which no process reaches through a proxy.
+        sourced: host and its environment scripts → what they changed in its environment.
     """
 
     run: str
@@ -57,6 +59,10 @@ class Processes:
     started: list[RemoteProcess] = field(default_factory=list)
     leases: dict[str, RemoteProcess] = field(default_factory=dict)
     refused: list[ArchiveRefused] = field(default_factory=list)
+    direct: tuple[str, ...] = ()
+    sourced: dict[tuple[str, tuple[str, ...]], Mapping[str, str | None]] = field(
+        default_factory=dict
+    )
     lines: LastLines = field(default_factory=LastLines)
 
     def inputs(self, host: str, name: str) -> str:
@@ -100,6 +106,8 @@ class Processes:
             grace_s=GRACE_S,
             deadline_s=request.deadline_s,
             cwd=request.cwd,
+            sourced=self.sourced[request.host, request.env_script] if request.env_script else {},
+            direct=self.direct,
         )
         return process.start(self.agents[request.host], spec, self.events.put)
 

@@ -33,12 +33,13 @@ WORK = {
     "program": ("requests.files", "program"),
     "reach": ("requests.reach", "reach"),
     "runs": ("supervise.runs", "show"),
+    "source": ("requests.source", "source"),
     "stat_files": ("requests.files", "stat_files"),
     "stop": ("supervise.guardian", "stop"),
     "truncate_part": ("requests.files", "truncate_part"),
 }
 # What a request's function itself imports, and a supervisor too.
-IMPORTED_BY = {"forget": "shutil", "stop": "shutil"}
+IMPORTED_BY = {"forget": "shutil", "source": "subprocess", "stop": "shutil"}
 
 
 class Workers:

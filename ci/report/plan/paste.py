@@ -42,9 +42,19 @@ def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
         yield _END
 
 
-def command(env: Mapping[str, str], argv: Sequence[str]) -> Iterator[str]:
-    """Write a command out in full with its environment, secrets redacted."""
+def command(
+    env: Mapping[str, str], argv: Sequence[str], env_script: Sequence[str] = ()
+) -> Iterator[str]:
+    """Write a command out in full with its environment, secrets redacted.
+
+    Args:
+        env: its environment variables.
+        argv: its words.
+        env_script: environment scripts to source before.
+    """
     odd = []
+    for script in env_script:
+        yield " ".join(("source", *map(quoted, shlex.split(script))))
     for name, value in sorted(redact_env(env).items()):
         if _NAME.fullmatch(name):
             yield f"export {name}={quoted(value)}"

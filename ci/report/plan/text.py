@@ -140,7 +140,7 @@ def _starting(plan: Plan, process: PlannedProcess) -> Iterator[str]:
     yield from paste.files(_inputs(workspace, process.name), process.files)
     own = paste.quoted(OWN_FOLDER.format(workspace=workspace, process=process.name))
     yield f"cd {paste.quoted(process.cwd)}" if process.cwd else f"mkdir -p {own} && cd {own}"
-    yield from paste.command(process.env, process.argv)
+    yield from paste.command(process.env, process.argv, process.env_script)
 
 
 def _ranks(plan: Plan) -> str:
@@ -161,7 +161,7 @@ def _asking(plan: Plan, item: Evaluation) -> Iterator[str]:
         folder = _inputs(plan.host(item.host).workspace, item.process)
         yield f"# The dataset's files are in {folder}/data."
         yield from paste.files(f"{folder}/work", command.files or {".keep": ""})
-        yield from paste.command(command.env, command.argv)
+        yield from paste.command(_env(plan, command), command.argv, item.env_script)
     else:
         yield f"# Its command is known once the dataset {item.dataset.name} is here."
 
@@ -171,6 +171,12 @@ def _command(plan: Plan, item: Evaluation) -> Command | None:
         return None
     folder = _inputs(plan.host(item.host).workspace, item.process)
     return TOOLS[item.benchmark.tool].command(job_of(item, plan.endpoint, folder))
+
+
+def _env(plan: Plan, command: Command) -> dict[str, str]:
+    """Return a tool's environment; a night also keeps what the host's own no_proxy has."""
+    direct = ",".join(dict.fromkeys((plan.endpoint.host, *plan.addresses)))
+    return {**command.env, **plan.access.env, "no_proxy": direct, "NO_PROXY": direct}
 
 
 def _inputs(workspace: str, name: str) -> str:
@@ -212,6 +218,7 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         "host": item.host,
         "dataset": asdict(item.dataset),
         "argv": list(item.argv),
-        "env": dict(command.env) if command else {},
+        "env": redact_env(_env(plan, command)) if command else {},
+        "env_script": list(item.env_script),
         "files": dict(command.files) if command else {},
     }
