@@ -19,7 +19,7 @@ from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
 from ci.run.preflight import examine_hosts, require_same_packages
 from ci.run.processes import Processes
-from ci.run.source_scripts import source_scripts
+from ci.run.source_scripts import source_scripts, with_keys
 from ci.serve.bringup import bring_up
 from ci.serve.probe import ask_from
 
@@ -87,6 +87,8 @@ def serving(
             processes.direct = (*plan.addresses, *_addresses(resolved))
             _take_hosts(request, resolved, plan, processes, record)
             source_scripts(plan, processes, record)
+            plan = with_keys(plan, processes)
+            record.write_plan(plan)
             _prepare_hosts(request, plan, processes, record)
             with record.step("start the servers and await their first token", "server"):
                 servers = bring_up(plan, processes)

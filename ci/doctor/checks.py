@@ -98,6 +98,7 @@ def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from _memory(host.name, facts)
     yield from _program(plan, host, facts)
     yield from _weights(plan, host.name, facts)
+    yield from _scripts(host.name, facts)
     for name, why in facts.get("errors", {}).items():
         if name not in {"cuda", "ascend"}:
             yield Finding(host.name, name, "warning", f"unknown: {why}", "check it on the host")
@@ -210,6 +211,18 @@ def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
             f"{join_names(starters)} starts `vllm`, which is not on the PATH of an SSH command",
             "choose a version with --vllm, or set PATH in the case's `envs`",
         )
+
+
+def _scripts(host: str, facts: Facts) -> Iterator[Finding]:
+    for path, problem in (facts.get("scripts") or {}).items():
+        if problem:
+            yield Finding(
+                host,
+                "env_script",
+                "error",
+                f"{path} {problem}",
+                "install what it belongs to, or correct env_script in the case or the cluster file",
+            )
 
 
 def _weights(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:

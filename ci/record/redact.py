@@ -79,10 +79,15 @@ def redacted(tree: Any, secrets: frozenset[str] = frozenset()) -> Any:  # noqa: 
 
 
 def redact_argv(argv: list[object]) -> list[object]:
-    """Hide what follows a flag that takes a secret: `--api-key X` and `--api-key=X`."""
+    """Hide what follows a flag that takes secrets: `--api-key X Y` and `--api-key=X`."""
     shown: list[object] = []
+    secret = False
     for before, word in zip([None, *argv], argv, strict=False):
-        if isinstance(before, str) and isinstance(word, str) and SECRET_FLAG.fullmatch(before):
+        option = isinstance(word, str) and word.startswith("-")
+        follows = isinstance(before, str) and bool(SECRET_FLAG.fullmatch(before))
+        # The word after the flag may begin with a dash, the further ones may not.
+        secret = follows or (secret and not option)
+        if isinstance(word, str) and secret:
             shown.append(HIDDEN)
         elif isinstance(word, str) and SECRET_FLAG.fullmatch(word.partition("=")[0]):
             flag, equals, _ = word.partition("=")

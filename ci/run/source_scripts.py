@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import gather
 from ci.connect.fan_out import all_of
 from ci.errors import InfrastructureError, LamplighterError
+from ci.plan.model import CLIENT_KEY
 from ci.record.text import one_line
+from ci.vllm.api import KEY_VARIABLE, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.plan.model import Plan
+    from ci.plan.model import Plan, PlannedProcess
     from ci.record.record import Record
     from ci.run.processes import Processes
 
@@ -65,6 +68,28 @@ def source_scripts(plan: Plan, processes: Processes, record: Record) -> None:
         }
         changes = all_of(outcomes)
         processes.sourced.update(zip(asked, changes.values(), strict=True))
+
+
+def with_keys(plan: Plan, processes: Processes) -> Plan:
+    """Give the servers' API keys that only environment scripts set to their clients, too.
+
+    Args:
+        plan: the plan of the night.
+        processes: after `source_scripts`.
+    """
+
+    def keyed(process: PlannedProcess) -> PlannedProcess:
+        key = processes.sourced.get((process.host, process.env_script), {}).get(KEY_VARIABLE)
+        if not key or key_of(process.argv, process.env):
+            return process
+        return replace(process, env={**process.env, KEY_VARIABLE: key})
+
+    servers = tuple(map(keyed, plan.servers))
+    key = next(filter(None, (server.access.key for server in servers)), "")
+    router = plan.router
+    if router and key:
+        router = replace(router, env={CLIENT_KEY: key, **router.env})
+    return replace(plan, servers=servers, router=router)
 
 
 def environment_of(answer: object, host: str) -> Mapping[str, str | None] | InfrastructureError:

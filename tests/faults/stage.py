@@ -168,7 +168,7 @@ class Stage:
     def hosts(self) -> tuple[str, str]:
         return self.head, self.worker
 
-    def case(
+    def case(  # noqa: PLR0913 - a keyword for each difference
         self,
         head: str = "good",
         worker: str = "worker",
@@ -176,6 +176,7 @@ class Stage:
         ready_timeout_s: int = 180,
         measured: bool = False,
         deadline_s: int = 900,
+        further: str = "",
     ) -> Path:
         """Write a case of two light servers with these manners."""
         text = LIGHT.format(
@@ -187,6 +188,7 @@ class Stage:
             worker=worker,
         )
         path = self.folder / f"case-{len(self.nights)}.yaml"
+        text += further
         path.write_text(text + (MEASURED.format(deadline_s=deadline_s) if measured else ""))
         return path
 
