@@ -9,7 +9,7 @@ from ci.documents.address import url_of
 from ci.errors import UserError
 from ci.plan.model import PlannedProcess
 from ci.vllm.api import scheme, unsupported
-from ci.vllm.command_line import api_port, client_address
+from ci.vllm.command_line import SERVER_PORT, api_port, client_address
 from ci.vllm.ports import ports_of
 from ci.vllm.programs import is_script
 
@@ -45,7 +45,7 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     argv, env = from_environment(argv, env, inputs.serving.get(host.name))
     if is_script(argv) and "SERVER_PORT" in known:
         env = {"SERVER_PORT": known["SERVER_PORT"], **env}
-    own_port = api_port(argv, env, location)
+    own_port = SERVER_PORT if node.headless else api_port(argv, env, location)
     url = url_of(client_address(argv, host.address), own_port, scheme(argv))
     return PlannedProcess(
         name=node.name,

@@ -19,7 +19,7 @@ def own_words(argv: Sequence[str]) -> Sequence[str]:
     """Return a command line without the wrapper before it."""
     if not argv or _name(argv[0]) not in WRAPPERS:
         return argv
-    starts = (at for at, word in enumerate(argv) if _name(word) == "vllm" or _is_python(word))
+    starts = (at for at, word in enumerate(argv[1:], 1) if _is_program(word))
     return argv[next(starts, 0) :]
 
 
@@ -33,5 +33,6 @@ def _name(word: str) -> str:
     return PurePosixPath(word).name
 
 
-def _is_python(word: str) -> bool:
-    return _name(word).startswith("python")
+def _is_program(word: str) -> bool:
+    name = _name(word)
+    return name == "vllm" or name in SHELLS or name.startswith("python") or name.endswith(".sh")

@@ -20,7 +20,7 @@ PIECE_BYTES = 65_536
 MAX_ENVIRONMENT_BYTES = 1 << 20
 MAX_OUTPUT_BYTES = 2_000
 # What bash itself sets, in every shell.
-OF_BASH = ("_", "SHLVL", "PWD", "OLDPWD", "PS1", "PS2")
+OF_BASH = ("_", "SHLVL", "PWD", "OLDPWD", "PS1", "PS2", "COLUMNS", "LINES")
 BEGAN, DONE = b"script", b"done"
 END = b"\0" + DONE + b"\0"
 
