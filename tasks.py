@@ -128,13 +128,14 @@ def check(given: flags.Check) -> ExitCode:
 
     Each case is also planned on sample hosts:
 
+        inv check --config my.yaml
         inv check -- cases/*.yaml
 
     Exit codes: 0 (with warnings alone too), 2 errors.
     """
     from ci.commands.check import check
 
-    return check(given.paths, given.format, sys.argv)
+    return check((given.config, given.paths), given.format, sys.argv)
 
 
 @command(flags.Fetch)

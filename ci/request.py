@@ -28,6 +28,7 @@ class Request:
         wait: queue for hosts that another run holds.
         keep: leave the servers running afterwards, for KEEP_S.
         measure: run the benchmarks.
+        dry_run: only show what would be done.
     """
 
     config: str = ""
@@ -42,6 +43,7 @@ class Request:
     wait: bool = False
     keep: bool = False
     measure: bool = True
+    dry_run: bool = False
 
     @property
     def wait_s(self) -> float:

@@ -10,6 +10,8 @@ from ci.case.baseline import Amount, Threshold
 from ci.case.options import Json, Number, Texts, Truth, Whole
 from ci.documents.strict import Strict
 
+# More prompts, tokens or requests at once than any night can send.
+MAX_COUNT = 10_000_000
 # The keys of `TOOLS` in ci/tools/registry.py; a test compares them.
 ToolName = Literal["aisbench", "lm_eval", "vllm_bench"]
 
@@ -33,9 +35,11 @@ class Entry(Strict):
     tool: ToolName = "aisbench"
     request_conf: str | None = None
     dataset_conf: str | None = None
-    num_prompts: int | None = Field(default=None, gt=0)
-    max_out_len: int = Field(gt=0, description="maximum number of tokens of one answer")
-    batch_size: int = Field(gt=0, description="number of concurrent requests")
+    num_prompts: int | None = Field(default=None, gt=0, le=MAX_COUNT)
+    max_out_len: int = Field(
+        gt=0, le=MAX_COUNT, description="maximum number of tokens of one answer"
+    )
+    batch_size: int = Field(gt=0, le=MAX_COUNT, description="number of concurrent requests")
     request_rate: float = Field(default=0, ge=0)
     temperature: Number | None = Field(default=None, ge=0)
     top_p: Number | None = Field(default=None, gt=0, le=1)

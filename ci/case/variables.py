@@ -67,6 +67,9 @@ EVERYWHERE = tuple(
 )
 # Their values are known only on the host, so they stay as written and are expanded there.
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
+# Linux passes no longer argument or variable to a process: MAX_ARG_STRLEN of execve(2).
+MAX_VALUE_CHARS = 131_071
+MAX_DEPTH = 50
 RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
 
 # `$X` or `${X}`: the name is in the first or the second group.
@@ -94,7 +97,7 @@ def expand(text: str, known: Mapping[str, str], location: str) -> str:
         location: file and key path, for the error.
 
     Raises:
-        UserError: the text refers to an unknown variable.
+        UserError: the text refers to an unknown variable, or becomes too long.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -108,7 +111,13 @@ def expand(text: str, known: Mapping[str, str], location: str) -> str:
             f"left to the host: {', '.join(HOST_VARIABLES)}",
         )
 
-    return REFERENCE.sub(value, text)
+    expanded = REFERENCE.sub(value, text)
+    if len(expanded) > MAX_VALUE_CHARS:
+        raise UserError(
+            f"{location}: longer than {MAX_VALUE_CHARS} characters with its variables expanded, "
+            "which is more than Linux passes to a process; shorten it"
+        )
+    return expanded
 
 
 def _bracketed_if_needed(value: str, match: re.Match[str]) -> str:
@@ -125,25 +134,38 @@ def expand_env(env: Mapping[str, str], known: Mapping[str, str], location: str) 
     """Expand an environment; its values may refer to one another, but not in a cycle.
 
     Raises:
-        UserError: an unknown variable, or a value that refers to itself.
+        UserError: an unknown variable, or a value that refers to itself or becomes too long.
     """
-    return {key: _resolved(key, env, known, location, ()) for key in env}
+    values: dict[str, str] = {}
+    for key in env:
+        _resolve(key, env, known, location, (), values)
+    return {key: values[key] for key in env}
 
 
-def _resolved(
+def _resolve(  # noqa: PLR0913, PLR0917 - it calls itself
     key: str,
     env: Mapping[str, str],
     known: Mapping[str, str],
     location: str,
     above: tuple[str, ...],
-) -> str:
-    """Expand one value, after the values that it refers to."""
+    values: dict[str, str],
+) -> None:
+    """Expand one value into `values`, after the values that it refers to."""
+    if key in values:
+        return
     if key in above:
         raise UserError(
             f"{location}.{key}: its value refers to itself: {' → '.join((*above, key))}"
         )
+    if len(above) > MAX_DEPTH:
+        raise UserError(
+            f"{location}.{above[0]}: its value refers to others, and these to others, more than "
+            f"{MAX_DEPTH} times; write the value out"
+        )
     # `PATH: /x:$PATH` refers to the host's PATH, `PORT: $PORT` to the case's variable.
     itself = {key} & {*HOST_VARIABLES, *known}
     others = (set(references(env[key])) & set(env)) - itself
-    values = {name: _resolved(name, env, known, location, (*above, key)) for name in others}
-    return expand(env[key], {**known, **values}, f"{location}.{key}")
+    for name in others:
+        _resolve(name, env, known, location, (*above, key), values)
+    named = {name: values[name] for name in others}
+    values[key] = expand(env[key], {**known, **named}, f"{location}.{key}")

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
+from ci.record.secrets import hide_in_text
 from ci.vllm.command_line import has, long_name, option
 from ci.vllm.failures import REMOVED_SINCE
 from ci.vllm.flags import REMOVED
@@ -110,7 +111,8 @@ def _json_error(text: str) -> str | None:
     try:
         json.loads(text)
     except ValueError as error:
-        shown = text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
+        hidden = hide_in_text(text)
+        shown = hidden if len(text) <= _MAX_SHOWN_CHARS else f"{hidden[:_MAX_SHOWN_CHARS]}…"
         return f"expected JSON, got {shown!r}: {error}; {_advice(text)}"
     except RecursionError:
         return "expected JSON, got a value that is nested too deeply"

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ci.errors import ExitCode
 
 
-def check(paths: str, form: str, argv: Sequence[str]) -> ExitCode:
+def check(paths: Sequence[str], form: str, argv: Sequence[str]) -> ExitCode:
     """Check case files and print the findings.
 
     Args:
-        paths: files, folders or names, separated by commas.
+        paths: each is a file, a folder or a name, or several of them separated by commas.
         form: `text`, `json` or `github`.
         argv: the command line; words after `--` are paths too, since Invoke would take a bare word
             for another task.
@@ -26,6 +26,6 @@ def check(paths: str, form: str, argv: Sequence[str]) -> ExitCode:
         UserError: unknown form, or a path does not exist.
     """
     rest = argv[argv.index("--") + 1 :] if "--" in argv else ()
-    text, code = check_files([*filter(None, paths.split(",")), *rest], form)
+    text, code = check_files([*filter(None, ",".join(paths).split(",")), *rest], form)
     sys.stdout.write(text)
     return code

@@ -15,12 +15,14 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from invoke import Exit, ParseError
 from invoke.main import program
 from invoke.parser import Parser
 
+from ci.commands.core_flags import refused_flags
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ if TYPE_CHECKING:
 
 # As a shell reports a program that SIGPIPE has ended: the reader of its output has exited.
 READER_GONE = 128 + signal.SIGPIPE
-# Task → the flag whose value may follow it without the flag. Invoke's own positional arguments
-# may not be left out, and take `--help` for their value.
-_WITHOUT_FLAG = {"report": "--run"}
+# Task → the flag whose values may follow it without the flag, separated by commas. Invoke's own
+# positional arguments may not be left out, and take `--help` for their value.
+_WITHOUT_FLAG = {"check": "--paths", "report": "--run"}
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # A path from the operator is wrong, or its permissions are.
@@ -61,7 +63,7 @@ def require_parsable(tasks: Collection) -> None:
     # Copied: `to_contexts` removes each flag's help from the task, and `--help` would show none.
     contexts = copy.deepcopy(tasks).to_contexts()
     parser = Parser(contexts, program.initial_context)
-    _put_flag_before_value(words, parser.contexts)
+    _put_flag_before_values(words, parser.contexts)
     named = next((word for word in words if word in parser.contexts), "")
     try:
         parsed = parser.parse_argv(words)
@@ -69,17 +71,23 @@ def require_parsable(tasks: Collection) -> None:
         _refuse(str(error), named)
     except ValueError as error:
         _refuse(f"expected a whole number, got {str(error).rpartition(': ')[2]}", named)
+    flags = parser.contexts[named].flags if named else {}
+    # Invoke accepts its own flags before the tasks and among the flags of a task.
+    for context in (program.core[0], parsed[0]):
+        for message in refused_flags(context.args, named, flags):
+            _refuse(message, named)
     for flag in _empty_flags(parsed):
         _refuse(f"{flag} has an empty value; give a value, or leave the flag out", named)
     _require_known(program.args.help.value, parser.contexts, "task")
     _require_known(program.args.list.value, tasks.collections, "group of tasks")
 
 
-def _put_flag_before_value(words: list[str], tasks: Container[str]) -> None:
-    """Make `inv report RUN` into `inv report --run RUN`, in the words that Invoke parses next."""
+def _put_flag_before_values(words: list[str], tasks: Container[str]) -> None:
+    """Make `inv check A B` into `inv check --paths A,B`, in the words that Invoke parses next."""
     flag = _WITHOUT_FLAG.get(words[0]) if words else None
-    if flag and len(words) > 1 and not words[1].startswith("-") and words[1] not in tasks:
-        words.insert(1, flag)
+    values = list(takewhile(lambda word: not word.startswith("-") and word not in tasks, words[1:]))
+    if flag and values:
+        words[1 : 1 + len(values)] = [flag, ",".join(values)]
 
 
 def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,19 +113,25 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def _end_of(call: Callable[[], Any]) -> Exit | None:
     """Run a task; return the exit, or None if another task may follow."""
-    from ci.record.text import clean  # noqa: PLC0415
-
     try:
         call()
     except Exit as ended:
         return ended
     except LamplighterError as error:
-        return Exit(clean(str(error)), code=int(error.exit_code))
+        return Exit(_message(error), code=int(error.exit_code))
     except KeyboardInterrupt:
         return Exit("interrupted", code=int(ExitCode.INTERRUPTED))
     except Exception as error:  # noqa: BLE001 - no exception means a failed night
         return _unexpected(error)
     return None
+
+
+def _message(error: Exception) -> str:
+    """Return an error's text without terminal escapes and secrets."""
+    from ci.record.secrets import hide_in_text  # noqa: PLC0415
+    from ci.record.text import clean  # noqa: PLC0415
+
+    return hide_in_text(clean(str(error)))
 
 
 def _unexpected(error: Exception) -> Exit:
@@ -133,7 +147,7 @@ def _unexpected(error: Exception) -> Exit:
     with suppress(OSError):
         traceback.print_exception(error)
     return Exit(
-        f"Lamplighter itself failed: {type(error).__name__}: {clean(str(error))}\nThis is a bug "
+        f"Lamplighter itself failed: {type(error).__name__}: {_message(error)}\nThis is a bug "
         "in Lamplighter, not in your case or your arguments. Please report it with the command "
         "line and the traceback above",
         code=int(ExitCode.UNKNOWN),

@@ -107,7 +107,14 @@ class Case(Workspace, Device, _Here, Cluster):
 
 
 @dataclass(frozen=True)
-class Up(Runs, Case):
+class DryRun:
+    """The flag to look first."""
+
+    dry_run: bool = flag("only show what would be done; change nothing", default=False)
+
+
+@dataclass(frozen=True)
+class Up(DryRun, Runs, Case):
     """The flags of `inv up`."""
 
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
@@ -132,7 +139,7 @@ class Doctor(Json, Case):
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Config):
     """The flags of `inv check`."""
 
     paths: str = flag(
@@ -153,7 +160,7 @@ class Status(Json, Known):
 
 
 @dataclass(frozen=True)
-class Down(Known, Run):
+class Down(DryRun, Known, Run):
     """The flags of `inv down`."""
 
     all_mine: bool = flag("every run that you started from this machine", default=False)

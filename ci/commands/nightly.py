@@ -49,7 +49,18 @@ def nightly(request: Request) -> ExitCode:
         require_datasets(night.case, request)
         if night.inputs.local:
             require_device(request.device or night.case.device or "cpu")
+    if request.dry_run:
+        return _show(resolved)
     return _nights(request, resolved)
+
+
+def _show(resolved: Sequence[ResolvedCase]) -> ExitCode:
+    from ci.report.plan.text import as_text  # noqa: PLC0415
+
+    for night in resolved:
+        sys.stdout.write(as_text(night.plan))
+    print("# dry run: the case and its data sets are in order; no host was contacted")
+    return ExitCode.PASS
 
 
 def _chosen_parts(case: Case, request: Request) -> Case:
@@ -85,7 +96,7 @@ def _night(request: Request, night: ResolvedCase, view: View, received: Interrup
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(night.plan)
-        return run_night(request, night, record, view, received)
+        return run_night(request, night, record, record.view, received)
 
 
 def describe(request: Request, host: str = "", *, as_json: bool) -> str:

@@ -51,6 +51,8 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
         mine = {row.run for row in overview.rows if row.owner == owner()}
         wanted = sorted(mine) if all_mine else [run]
         _print_silent(overview)
+        if request.dry_run:
+            return _show(overview, wanted)
         completed = [_complete(Path(request.runs) / name) for name in wanted]
         if not overview.of(wanted):
             return ExitCode.PASS if any(completed) else _nothing_found(overview, wanted)
@@ -65,6 +67,16 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
             f"logs in {request.runs}"
         )
     return ExitCode.UNKNOWN if ended.errors or overview.silent else ExitCode.PASS
+
+
+def _show(overview: Overview, wanted: list[str]) -> ExitCode:
+    rows = overview.of(wanted)
+    if not rows:
+        return _nothing_found(overview, wanted)
+    for row in rows:
+        print(f"{row.host}: would end {row.process} of {row.run}")
+    print("dry run: nothing was changed")
+    return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
 
 def _complete(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ci.record.secrets import hide_in_text
 from ci.record.text import one_line
 from ci.remote.names import LEASE
 from ci.report import table
@@ -48,7 +49,7 @@ def _notes(overview: Overview) -> Iterator[str]:
     for process in overview.strangers:
         yield one_line(
             f"{process.host}: foreign process: {process.what} is used by pid {process.pid} of "
-            f"{process.user}: {process.command[:MAX_COMMAND_CHARS]}"
+            f"{process.user}: {hide_in_text(process.command)[:MAX_COMMAND_CHARS]}"
         )
     if any(row.alive for row in overview.rows):
         yield "End a run with `inv down --run RUN`; its log: `inv logs --run RUN --follow`."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.record.secrets import hide_in_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -26,7 +28,7 @@ def describe_holder(holder: Mapping[str, Any]) -> str:
     """Describe the process that holds a port or an accelerator: pid, user and command."""
     if holder.get("pid") is None:
         return str(holder.get("command") or "an unknown process")
-    command = str(holder.get("command") or "")
+    command = hide_in_text(str(holder.get("command") or ""))
     shown = command if len(command) <= MAX_COMMAND_CHARS else f"{command[:MAX_COMMAND_CHARS]}…"
     run = f", of run {holder['run']}" if holder.get("run") else ""
     user = f" of {holder['user']}" if holder.get("user") else ""

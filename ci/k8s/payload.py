@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ci.case.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.documents.address import url_of
 from ci.errors import UserError
-from ci.record.redact import looks_secret, redact_argv, secrets_of
+from ci.record.secrets import hide_in_argv, looks_secret, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _needs(process: PlannedProcess, plan: Plan) -> list[str]:
 def _refuse_secrets(item: Item, path: str) -> None:
     texts = [*item["argv"], *item["files"].values()]
     shown = [secret for secret in secrets_of(item["env"]) if any(secret in text for text in texts)]
-    if shown or redact_argv(item["argv"]) != item["argv"]:
+    if shown or hide_in_argv(item["argv"]) != item["argv"]:
         raise UserError(
             f"{path}: {item['name']}: its command line contains a secret, which everyone who may "
             "read the ConfigMap would see; pass it in a variable, e.g. VLLM_API_KEY for --api-key, "

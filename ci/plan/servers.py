@@ -10,6 +10,7 @@ from ci.errors import UserError
 from ci.plan.model import PlannedProcess
 from ci.vllm.api import scheme, unsupported
 from ci.vllm.command_line import SERVER_PORT, api_port, client_address
+from ci.vllm.devices import require_sizes
 from ci.vllm.ports import ports_of
 from ci.vllm.programs import is_script
 
@@ -27,7 +28,8 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     """Plan one server.
 
     Raises:
-        UserError: it refers to an unknown variable, or its port is unknown, or how to ask it.
+        UserError: it refers to an unknown variable, an option's value is not a port or size, or how
+            to ask the server is unknown.
     """
     host = inputs.hosts[node.host]
     location = f"{case.path}:{node.position[0]}:{node.position[1]}: {node.key_path}"
@@ -42,6 +44,7 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     argv = tuple(expand(word, variables, location) for word in node.argv)
     if problem := unsupported(argv):
         raise UserError(f"{location}: {problem}")
+    require_sizes(argv, location)
     argv, env = from_environment(argv, env, inputs.serving.get(host.name))
     if is_script(argv) and "SERVER_PORT" in known:
         env = {"SERVER_PORT": known["SERVER_PORT"], **env}

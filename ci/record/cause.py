@@ -6,6 +6,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from ci.errors import Interrupted, LamplighterError
+from ci.record.secrets import hide_in_text
 from ci.record.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def cause_of(error: BaseException | None) -> dict[str, object] | None:
         "kind": type(error).__name__,
         "message": message_of(error),
         "process": getattr(error, "process", None),
-        "tail": [clean(line)[:TAIL_COLUMNS] for line in _tail(error)[-TAIL_LINES:]],
+        "tail": [hide_in_text(clean(line))[:TAIL_COLUMNS] for line in _tail(error)[-TAIL_LINES:]],
     }
 
 
@@ -31,7 +32,7 @@ def message_of(error: BaseException) -> str:
     """Say an error in one line."""
     if isinstance(error, KeyboardInterrupt | Interrupted):
         return one_line(str(error)) or "interrupted"
-    return one_line(str(error)) or type(error).__name__
+    return hide_in_text(one_line(str(error))) or type(error).__name__
 
 
 def _tail(error: BaseException) -> Sequence[str]:

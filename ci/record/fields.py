@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ci.catalog.locks import digest
 from ci.record.controller import identity, user
 from ci.record.model import VERSION
-from ci.record.redact import redact_argv
+from ci.record.secrets import hide_in_argv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "cause": None,
         "case": case,
         "config": config,
-        "command": shlex.join(map(str, redact_argv(list(argv)))),
+        "command": shlex.join(map(str, hide_in_argv(list(argv)))),
         "folder": str(Path.cwd()),
         "user": user(),
         "controller": identity(),

@@ -23,8 +23,10 @@ from ci.record.controller import project_commit, versions
 from ci.record.disk import Folder, make_folder
 from ci.record.fields import expectations, first_fields, utc_now, without_locks
 from ci.record.redact import plain
+from ci.record.secrets import hide_in_text
 from ci.record.steps import Step, WaitsFor, account
 from ci.record.stored import FILE, as_text
+from ci.record.view import HiddenView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +60,7 @@ class Record:
     ) -> None:
         self.id = folder.path.name
         self.folder = folder
-        self._view = view
+        self.view = HiddenView(view, self._hide)
         self._write_reports = write_reports
         self._clock = clock
         self._began_s = clock()
@@ -84,7 +86,7 @@ class Record:
         step = Step(name, waits_for, utc_now(), self._elapsed_s())
         self._steps.append(step)
         self._journal(name, "start")
-        self._view.step(name)
+        self.view.step(name)
         try:
             yield step
         except BaseException as error:
@@ -97,10 +99,14 @@ class Record:
             step.end_s = self._elapsed_s()
             self._ended(step, step.end_s - step.start_s)
 
+    def _hide(self, text: str) -> str:
+        hidden: str = self._contents.hidden(hide_in_text(text))
+        return hidden
+
     def note(self, text: str, step: str = "") -> None:
         """Journal something worth knowing, and show it."""
-        self._journal(step, "note", detail=text)
-        self._view.note(text)
+        self._journal(step, "note", detail=hide_in_text(text))
+        self.view.note(text)
 
     def update(self, **fields: object) -> None:
         """Set fields of run.json; mappings are merged.
@@ -158,7 +164,7 @@ class Record:
             "ended_at": result.ended_at,
             "settings": settings,
             "measurements": result.measurements,
-            "problems": result.problems,
+            "problems": tuple(map(hide_in_text, result.problems)),
             "n_items": len(result.items),
             "items": items,
             "raw": raw,
@@ -187,7 +193,7 @@ class Record:
             self._complete(verdict, self._code, cause)
             self.folder.append("journal.jsonl")
             run = self.run
-            self._write_reports(self.folder, run, self._view.warn)
+            self._write_reports(self.folder, run, self.view.warn)
             if self.folder.first_failure != run.record_failure:
                 self._save()
             return self._code
@@ -210,7 +216,7 @@ class Record:
     def _ended(self, step: Step, seconds: float) -> None:
         self._journal(step.name, "end", seconds=round(seconds, 3), detail=step.detail)
         self._save()
-        self._view.done(step.name, seconds, step.detail, ok=step.outcome == "ok")
+        self.view.done(step.name, seconds, step.detail, ok=step.outcome == "ok")
 
     def _journal(
         self, step: str, event: str, *, seconds: float | None = None, detail: str = ""
@@ -225,7 +231,7 @@ class Record:
         try:
             self.update(outcome=verdict.outcome, checks=verdict.checks, **ended)
         except ValueError as error:  # a fault of ours, and no reason to lose the outcome
-            self._view.warn(f"cannot record the checks: {message_of(error)}; please report it")
+            self.view.warn(f"cannot record the checks: {message_of(error)}; please report it")
             self.update(outcome=verdict.outcome, **ended)
 
     def _counted(self) -> dict[str, object]:

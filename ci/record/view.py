@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -46,3 +47,48 @@ class View(Protocol):
 
     def close(self) -> None:
         """Give the terminal back."""
+
+
+class HiddenView:
+    """A view that is given every text without secrets."""
+
+    def __init__(self, view: View, hide: Callable[[str], str]) -> None:
+        self._view = view
+        self._hide = hide
+
+    def step(self, name: str) -> None:
+        """Pass on."""
+        self._view.step(name)
+
+    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
+        """Pass on, with the log lines hidden."""
+        self._view.waiting(
+            self._hide(what),
+            seconds,
+            lambda: {process: self._hide(line) for process, line in logs().items()},
+        )
+
+    def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
+        """Pass on, with the detail hidden."""
+        self._view.done(name, seconds, self._hide(detail), ok=ok)
+
+    def note(self, text: str) -> None:
+        """Pass on, hidden."""
+        self._view.note(self._hide(text))
+
+    def warn(self, text: str) -> None:
+        """Pass on, hidden."""
+        self._view.warn(self._hide(text))
+
+    def table(self, verdict: Verdict) -> None:
+        """Pass on, with the reasons hidden."""
+        checks = tuple(replace(check, reason=self._hide(check.reason)) for check in verdict.checks)
+        self._view.table(replace(verdict, checks=checks))
+
+    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
+        """Pass on, with the cause hidden."""
+        self._view.outcome(verdict, report, self._hide(cause))
+
+    def close(self) -> None:
+        """Pass on."""
+        self._view.close()

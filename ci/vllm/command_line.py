@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 MAX_PORT = 65535
 # vLLM's own default: https://docs.vllm.ai/en/stable/cli/serve.html
 SERVER_PORT = 8000
+# Longer numbers are no size, rank or port; Python refuses those of more than 4,300 digits.
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _LOOPBACKS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
 # vLLM's own short forms: https://docs.vllm.ai/en/stable/cli/serve.html
 _SHORT = {
@@ -84,7 +87,7 @@ def has(argv: Sequence[str], name: str) -> bool:
 def number(argv: Sequence[str], name: str) -> int | None:
     """Return the whole number of an option; None if it is missing or not a number."""
     text = option(argv, name)
-    return int(text) if text is not None and text.isdecimal() else None
+    return int(text) if text is not None and _WHOLE.fullmatch(text) else None
 
 
 def json_option(argv: Sequence[str], name: str) -> dict[str, object]:
@@ -110,8 +113,8 @@ def port(argv: Sequence[str], name: str, location: str) -> int | None:
     text = option(argv, name)
     if text is None:
         return None
-    if not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
-        raise UserError(f"{location}: {name} {text} is not a port; write 1 to {MAX_PORT}")
+    if not _WHOLE.fullmatch(text) or not 0 < int(text) <= MAX_PORT:
+        raise UserError(f"{location}: {name} {text[:20]} is not a port; write 1 to {MAX_PORT}")
     return int(text)
 
 

@@ -6,6 +6,7 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
+from ci.errors import UserError
 from ci.vllm.command_line import nodes, number, option, parallel
 
 if TYPE_CHECKING:
@@ -17,6 +18,18 @@ SIZES = {
     "pp": "--pipeline-parallel-size",
     "pcp": "--prefill-context-parallel-size",
 }
+# Option → its smallest value; the largest is MAX_RANKS, as in external_dp.
+_SMALLEST = {
+    **dict.fromkeys(SIZES.values(), 1),
+    "--decode-context-parallel-size": 1,
+    "--data-parallel-size": 1,
+    "--data-parallel-size-local": 0,
+    "--data-parallel-start-rank": 0,
+    "--data-parallel-rank": 0,
+    "--nnodes": 1,
+    "--node-rank": 0,
+}
+MAX_RANKS = 1024
 # Kind of device → the variable with a process's visible devices. ASCEND_VISIBLE_DEVICES is for the
 # container runtime: it selects the devices to mount.
 VISIBLE = {"ascend": "ASCEND_RT_VISIBLE_DEVICES", "cuda": "CUDA_VISIBLE_DEVICES"}
@@ -75,6 +88,24 @@ def devices_of(argv: Sequence[str]) -> int:
     share = parallel(argv)
     ranks = share.local if share else number(argv, "--data-parallel-size") or 1
     return -(-prod(size(argv, name) for name in SIZES) * max(ranks, 1) // nodes(argv))
+
+
+def require_sizes(argv: Sequence[str], location: str) -> None:
+    """Check the parallel sizes and ranks of a command line.
+
+    Args:
+        argv: a server's command line.
+        location: file and key path, for the error.
+
+    Raises:
+        UserError: a value is not a whole number, or is too small or too large.
+    """
+    for name, smallest in _SMALLEST.items():
+        text, value = option(argv, name), number(argv, name)
+        if text is not None and (value is None or not smallest <= value <= MAX_RANKS):
+            raise UserError(
+                f"{location}: {name}: expected {smallest} to {MAX_RANKS}, got {text[:20]!r}"
+            )
 
 
 def uses_ray(argv: Sequence[str]) -> bool:

@@ -66,7 +66,7 @@ def _ports_of_env(env: Mapping[str, str], address: str) -> Iterator[int]:
 
 
 def _in_range(text: str, count: int = 1) -> Iterator[int]:
-    first = int(text) if text.isdecimal() else 0
+    first = int(text) if text.isdecimal() and len(text) <= len(str(MAX_PORT)) else 0
     yield from (value for value in range(first, first + count) if first > 0 and value <= MAX_PORT)
 
 

@@ -21,6 +21,16 @@ MISTAKES = {
     "text for a number": (("lab.up", "--hosts", "two"), ["'two'", "inv lab.up --help"]),
     "help for no task": (("--help", "nope"), ["'nope'", "inv --list"]),
     "no group to list": (("--list", "nope"), ["'nope'", "inv --list"]),
+    "a dry run of Invoke": (("--dry", "nightly", "--config", "local"), ["--dry-run"]),
+    "a dry run of Invoke after the task": (("down", "--run", "x", "--dry"), ["--dry-run"]),
+    "the case before the task": (
+        ("--config", "local.yaml", "nightly"),
+        ["`inv nightly --config FILE`"],
+    ),
+    "a case for a task without cases": (("report", "--config", "x"), ["`inv report` has no such"]),
+    "only warnings": (("check", "-w"), ["--warn-only", "no effect"]),
+    "Invoke's time limit": (("-T", "5", "check"), ["--command-timeout", "deadline_s"]),
+    "Invoke's echo": (("check", "--echo"), ["--echo", "no effect"]),
     "an empty value": (("nightly", "--config", "local", "--runs", ""), ["--runs", "empty value"]),
     "an empty list's item": (("k8s.render", "--host-path", ""), ["--host-path", "empty value"]),
     "a lab without a name": (("lab.down", "--name", "../x"), ["'../x'", "expected a lab name"]),
@@ -68,6 +78,23 @@ def test_a_mistake_ends_with_2_and_a_next_step(mistake: str):
     assert ended.returncode == 2, ended.stderr
     assert all(text in ended.stderr for text in expected), ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_check_reads_the_file_after_config(tmp_path: Path):
+    (tmp_path / "bad.yaml").write_text("test_name: x\nmodle: y\n")
+    ended = shell(f"inv check --config {tmp_path}/bad.yaml")
+    assert ended.returncode == 2
+    assert f"{tmp_path}/bad.yaml:2:1: error: modle: unknown key" in ended.stdout
+
+
+@pytest.mark.parametrize("task", ["nightly", "up"])
+def test_a_dry_run_shows_the_plan_and_starts_nothing(task: str, tmp_path: Path):
+    runs = tmp_path / "runs"
+    ended = shell(f"inv {task} --config local.yaml --runs {runs} --dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert "vllm serve" in ended.stdout
+    assert "no host was contacted" in ended.stdout
+    assert not runs.exists()
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,10 @@ def test_servers_that_were_brought_up_go_on_until_they_are_taken_down(inv, lab, 
     assert f"{head}: run: run {up} of " in refused.stdout
 
     # From a folder that knows nothing of the run, as another controller would.
+    shown = inv("down", "--run", up, "--dry-run", runs="elsewhere")
+    assert (shown.returncode, len(rows(inv))) == (0, 4)
+    assert f"{worker}: would end server-1 of {up}" in shown.stdout
+
     ended = inv("down", "--run", up, runs="elsewhere")
     assert ended.returncode == 0
     assert "nothing is left on 2 hosts" in ended.stdout

@@ -19,6 +19,7 @@ from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.env_script import EnvScripts
 from ci.case.model import Case, Device, Node
 from ci.case.options import unread
+from ci.case.requirements import Requirements
 from ci.case.shell import understand
 from ci.documents.anchors import split
 from ci.documents.messages import problems
@@ -61,7 +62,7 @@ class Deployment(Strict):
     server_port: Port | None = None
     env_common: Env | None = None
     env_script: EnvScripts | None = None
-    special_dependencies: dict[str, str] | None = None
+    special_dependencies: Requirements | None = None
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
     deployment: list[Server] = Field(description="it lists one server per host")

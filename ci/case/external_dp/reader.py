@@ -21,6 +21,7 @@ from ci.case.external_dp.substitute import replace_braced
 from ci.case.external_dp.template import RenderedTemplate, Template
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case, Device, Node
+from ci.case.requirements import Requirements
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -45,8 +46,8 @@ class ExternalDp(Strict):
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=3600, gt=0)
-    special_dependencies: dict[str, str] | None = None
     env_script: EnvScripts | None = None
+    special_dependencies: Requirements | None = None
     routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
     config: list[HostRanks] = Field(description="it lists the ranks, ports and sizes of every host")

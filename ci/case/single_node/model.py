@@ -12,6 +12,7 @@ from ci.case.env_script import EnvScripts
 from ci.case.kv_pool import KvPool
 from ci.case.model import Device
 from ci.case.options import Json, Texts, as_json
+from ci.case.requirements import Requirements
 from ci.case.shell import of_words, refuse_operators, understand
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
@@ -131,7 +132,7 @@ class TestCase(Strict):
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None
-    special_dependencies: dict[str, Text] | None = None
+    special_dependencies: Requirements | None = None
     service_mode: Literal["openai", "epd"] = "openai"
     env_script: EnvScripts | None = None
     server_cmd: ServerWords | None = None

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ci.case.variables import HOST_VARIABLES
-from ci.record.redact import redact_argv, redact_env
+from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,10 +36,12 @@ def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
         yield f"mkdir -p {quoted(folder)} && cd {quoted(folder)}"
     if any(folders):
         yield f"mkdir -p {' '.join(map(quoted, dict.fromkeys(filter(None, folders))))}"
-    for path, content in contents.items():
-        yield f"cat > {quoted(path)} <<'{_END}'"
-        yield from content.removesuffix("\n").split("\n")
-        yield _END
+    for path, content in hide_in_files(contents).items():
+        lines = content.removesuffix("\n").split("\n")
+        end = _END
+        while end in lines:  # it would end the file early, and the rest would be commands
+            end += "_"
+        yield from (f"cat > {quoted(path)} <<'{end}'", *lines, end)
 
 
 def command(
@@ -55,13 +57,13 @@ def command(
     odd = []
     for script in env_script:
         yield " ".join(("source", *map(quoted, shlex.split(script))))
-    for name, value in sorted(redact_env(env).items()):
+    for name, value in sorted(hide_in_env(env).items()):
         if _NAME.fullmatch(name):
             yield f"export {name}={quoted(value)}"
         else:
             odd.append(quoted(f"{name}={value}"))
     # A shell exports no variable of another name, but `env` sets it.
-    words = [quoted(str(word)) for word in redact_argv(list(argv))]
+    words = [quoted(str(word)) for word in hide_in_argv(list(argv))]
     yield from _broken(["env", *odd, *words] if odd else words)
 
 

@@ -9,7 +9,8 @@ from ci.case.variables import RUN_FOLDER
 from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
-from ci.record.redact import redact_argv, redact_env
+from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
+from ci.record.text import one_line
 from ci.report.plan import paste
 from ci.report.plan.picture import picture
 from ci.tools.model import items_asked
@@ -89,8 +90,8 @@ def _on(host: str, chosen: str) -> bool:
 
 
 def _lines(plan: Plan, chosen: str) -> Iterator[str]:
-    yield f"Case {plan.case.name}: {plan.case.test_name}"
-    yield f"  model      {plan.case.model}, served as {plan.endpoint.model}"
+    yield one_line(f"Case {plan.case.name}: {plan.case.test_name}")
+    yield f"  model      {one_line(f'{plan.case.model}, served as {plan.endpoint.model}')}"
     yield f"  endpoint   {plan.endpoint.url}{_ranks(plan)}"
     yield from picture(plan, chosen)
     yield ""
@@ -100,7 +101,8 @@ def _lines(plan: Plan, chosen: str) -> Iterator[str]:
         if not chosen or chosen in hosts:
             yield ""
             title, *commands = text
-            yield f"# {number}. {title}"
+            # A comment ends with its line: what followed would be a command.
+            yield f"# {number}. {one_line(title)}"
             yield from commands
 
 
@@ -159,11 +161,11 @@ def _asking(plan: Plan, item: Evaluation) -> Iterator[str]:
     command = _command(plan, item)
     if command:
         folder = _inputs(plan.host(item.host).workspace, item.process)
-        yield f"# The dataset's files are in {folder}/data."
+        yield one_line(f"# The dataset's files are in {folder}/data.")
         yield from paste.files(f"{folder}/work", command.files or {".keep": ""})
         yield from paste.command(_env(plan, command), command.argv, item.env_script)
     else:
-        yield f"# Its command is known once the dataset {item.dataset.name} is here."
+        yield one_line(f"# Its command is known once the dataset {item.dataset.name} is here.")
 
 
 def _command(plan: Plan, item: Evaluation) -> Command | None:
@@ -206,8 +208,9 @@ def _process(process: PlannedProcess) -> dict[str, Any]:
     return {
         **asdict(process),
         "ports": list(process.ports),
-        "argv": redact_argv(list(process.argv)),
-        "env": redact_env(process.env),
+        "argv": hide_in_argv(list(process.argv)),
+        "env": hide_in_env(process.env),
+        "files": hide_in_files(process.files),
     }
 
 
@@ -217,8 +220,8 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         **item.benchmark.model_dump(),
         "host": item.host,
         "dataset": asdict(item.dataset),
-        "argv": list(item.argv),
-        "env": redact_env(_env(plan, command)) if command else {},
+        "argv": hide_in_argv(list(item.argv)),
+        "env": hide_in_env(_env(plan, command)) if command else {},
+        "files": hide_in_files(dict(command.files)) if command else {},
         "env_script": list(item.env_script),
-        "files": dict(command.files) if command else {},
     }

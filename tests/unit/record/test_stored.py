@@ -10,7 +10,7 @@ from sample_run import check, sample
 from ci.errors import UserError
 from ci.paths import PROJECT
 from ci.record.model import VERSION, Run
-from ci.record.redact import LEAST_TELLING, OWN_WORDS, secrets_of
+from ci.record.secrets import _RECORD_WORDS, MIN_SECRET_CHARS, secrets_of
 from ci.record.stored import FILE, as_run, as_text, read_run
 from ci.reference.run_schema import run_schema
 from ci.report.reports import RENDERERS
@@ -184,9 +184,9 @@ def test_a_secret_never_takes_a_word_that_the_record_needs():
         for definition in run_schema()["$defs"].values()
         for known in definition.get("properties", {}).values()
         for value in known.get("enum", ())
-        if len(value) >= LEAST_TELLING
+        if len(value) >= MIN_SECRET_CHARS
     }
-    assert words == set(OWN_WORDS)
+    assert words == set(_RECORD_WORDS)
     assert secrets_of({"PASSWORD": "performance", "TOKEN": "hf_performance"}) == {"hf_performance"}
 
 

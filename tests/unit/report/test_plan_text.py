@@ -173,7 +173,7 @@ def test_a_word_means_in_a_shell_what_it_means_on_the_host(word, means):
 
 
 def test_files_and_a_command_can_be_pasted(tmp_path):
-    files = {"a/one": "1\n", "a/two": "it's $HOME\n`x`\n", "three": ""}
+    files = {"a/one": "1\n", "a/two": "it's $HOME\n`x`\nEND_OF_FILE\nexit 1\n", "three": ""}
     argv = ["printenv", "WITH SPACE", "VLLM-ODD", "PLAIN"]
     env = {"PLAIN": "p q", "VLLM-ODD": "o'o"}
     lines = [*paste.files(str(tmp_path / "new"), files), *paste.command(env, argv[:1] + argv[2:])]
@@ -206,3 +206,11 @@ def test_services_are_before_the_servers_that_ask_them():
     assert text.index("start mooncake") < text.index("start node-0-rank-0")
     assert " (service; listens on " in text
     assert "(service)" in text.partition("\n\nThe steps")[0]
+
+
+def test_names_with_a_newline_add_no_command_to_the_steps():
+    plan = plan_of(RANKS.replace("sixty-four ranks", '"x\\nrm -rf ~"'))
+    (item,) = plan.evaluations
+    named = replace(item, dataset=replace(item.dataset, name="d\nrm -rf ~"))
+    lines = as_text(replace(plan, evaluations=(named,))).splitlines()
+    assert not [line for line in lines if line.startswith("rm ")]

@@ -18,7 +18,7 @@ from ci.errors import Interrupted, ProcessDied
 from ci.judge.verdict import Check, combine
 from ci.record.cause import TAIL_LINES, cause_of
 from ci.record.record import run_id
-from ci.record.redact import plain, redact_argv, redact_env, redacted, secrets_within
+from ci.record.redact import plain
 from ci.record.steps import Step, account, covered_s
 from ci.record.stored import as_run
 from ci.record.text import check_row, clean, duration, figure, headline, one_line
@@ -97,61 +97,6 @@ def test_figure(value, unit, expected):
 )
 def test_headline(outcome, outcomes, how, expected):
     assert headline(outcome, outcomes, **how) == expected
-
-
-# Secrets ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "hidden"),
-    [
-        ("HF_TOKEN", True),
-        ("hf_token", True),
-        ("OPENAI_API_KEY", True),
-        ("AWS_ACCESS_KEY_ID", True),
-        ("MyPassword", True),
-        ("CLIENT_SECRET", True),
-        ("GOOGLE_APPLICATION_CREDENTIALS", True),
-        ("TOKENIZERS_PARALLELISM", False),
-        ("TOKENIZER_TOKEN", True),
-        ("VLLM_CPU_KVCACHE_SPACE", False),
-        ("PATH", False),
-    ],
-)
-def test_environment_values_with_secret_names_are_hidden(name, hidden):
-    assert redact_env({name: "value"}) == {name: "***" if hidden else "value"}
-
-
-@pytest.mark.parametrize(
-    ("argv", "expected"),
-    [
-        (["vllm", "--api-key", "s3"], ["vllm", "--api-key", "***"]),
-        (["vllm", "--api-key=s3"], ["vllm", "--api-key=***"]),
-        (["--hf_token", "s3", "--port", "1"], ["--hf_token", "***", "--port", "1"]),
-        (["--max-num-batched-tokens", "4096"], ["--max-num-batched-tokens", "4096"]),
-        (["--tokenizer", "folder"], ["--tokenizer", "folder"]),
-    ],
-)
-def test_what_follows_a_secret_flag_is_hidden(argv, expected):
-    assert redact_argv(argv) == expected
-
-
-def test_a_secret_is_hidden_wherever_it_stands():
-    tree = {
-        "processes": [{"env": {"HF_TOKEN": "hf_abcdefgh", "API_KEY": "1"}, "argv": ["--x", "1"]}],
-        "nodes": [{"argv": ["serve", "--api-key", "sk-12345678"]}],
-        "tail": ["bad token hf_abcdefgh", "key sk-12345678"],
-        "n_tokens": 7,
-    }
-    shown = redacted(tree, secrets_within(tree))
-    assert "hf_abcdefgh" not in str(shown)
-    assert "sk-12345678" not in str(shown)
-    assert shown["tail"] == ["bad token ***", "key ***"]
-    assert shown["processes"][0] == {
-        "env": {"HF_TOKEN": "***", "API_KEY": "***"},
-        "argv": ["--x", "1"],
-    }
-    assert shown["n_tokens"] == 7
 
 
 def test_plain_leaves_nothing_that_json_cannot_hold():
