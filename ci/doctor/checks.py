@@ -201,7 +201,8 @@ def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     starters = [
         process.name
         for process in processes_on(plan, host.name)
-        if process.argv[0] == "vllm" and "PATH" not in process.env
+        # What an environment script adds to PATH is known only once it has been sourced.
+        if process.argv[0] == "vllm" and "PATH" not in process.env and not process.env_script
     ]
     if starters and not facts.get("vllm") and "vllm" not in facts.get("errors", {}):
         yield Finding(
@@ -209,7 +210,8 @@ def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
             "vllm",
             "error",
             f"{join_names(starters)} starts `vllm`, which is not on the PATH of an SSH command",
-            "choose a version with --vllm, or set PATH in the case's `envs`",
+            "choose a version with --vllm, name the script that sets PATH under `env_script`, or "
+            "set PATH in the case's `envs`",
         )
 
 
