@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hosts_here import assert_given_back, held_port, until
 from run_tool import evaluate
-from test_scoring import RUNS, make_job, make_up
+from test_scoring import make_job, make_up
 
 from ci.plan.model import Access
 from ci.remote.requests.http import ask
@@ -92,7 +92,9 @@ def night(tmp_path: Path, port: int) -> Iterator[Callable[..., tuple[int, str, P
 
 
 def texts_of(folder: Path) -> str:
-    return "".join(path.read_text("utf-8") for path in folder.rglob("*") if path.is_file())
+    return "".join(
+        path.read_text("utf-8", "replace") for path in folder.rglob("*") if path.is_file()
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,10 +151,19 @@ def test_a_server_that_refuses_is_not_waited_for(
     assert words in record["cause"]["message"]
 
 
-@pytest.mark.parametrize(("tool", "case_type"), RUNS)
+# The light server answers with one token, which vLLM's own client notices.
+TOOL_RUNS = [
+    ("aisbench", "accuracy", ""),
+    ("lm_eval", "accuracy", ""),
+    ("vllm_bench", "performance", "10 of 10 requests ended with fewer than 64 output tokens"),
+]
+
+
+@pytest.mark.parametrize(("tool", "case_type", "problem"), TOOL_RUNS)
 def test_the_tools_have_the_key_and_trust_the_certificate(  # noqa: PLR0913, PLR0917 - fixtures
     tool: str,
     case_type: str,
+    problem: str,
     tmp_path: Path,
     port: int,
     certificate: tuple[Path, Path],
@@ -177,5 +188,5 @@ def test_the_tools_have_the_key_and_trust_the_certificate(  # noqa: PLR0913, PLR
             result = evaluate(job)
         finally:
             server.kill()
-    assert result.problems == ()
+    assert [text.partition(":")[0] for text in result.problems] == [problem] * bool(problem)
     assert KEY not in texts_of(tmp_path / "work")
