@@ -49,6 +49,7 @@ def plan_of(port, **more):
                 ports=(),
                 env={},
                 argv=("./serve.sh",),
+                env_script=more.get("env_script", ()),
             ),
         ),
     )
@@ -56,6 +57,14 @@ def plan_of(port, **more):
 
 def errors(found):
     return {(one.host, one.subject) for one in found.findings if one.severity == "error"}
+
+
+def test_an_environment_script_that_is_missing(agents, free_port):
+    found = examine(agents, plan_of(free_port, env_script=("/no/such.sh --force",)), {})
+    assert errors(found) == {("a", "env_script")}
+    assert "/no/such.sh does not exist" in next(
+        one.message for one in found.findings if one.subject == "env_script"
+    )
 
 
 def test_two_hosts_that_are_fit(agents, free_port):

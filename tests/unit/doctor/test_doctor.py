@@ -24,6 +24,7 @@ def process(host="a", port=8000, **more):
         "ports": (13345,),
         "env": {},
         "argv": ("/w/envs/vllm-1/bin/vllm", "serve", "/m/x"),
+        "env_script": (),
     }
     return Values(**(chosen | more))
 
@@ -258,6 +259,8 @@ def test_the_hosts_own_vllm_is_compared_and_missed():
     seen = [{"vllm": {"path": "/v", "packages": {"vllm": version}}} for version in "12"]
     (differ,) = check(plan, *seen)
     assert "1 on a; 2 on b" in differ.message
+    scripted = plan_of(process("a", argv=("vllm", "serve", "/m/x"), env_script=("/set_env.sh",)))
+    assert check(scripted, a={}) == ()
 
 
 NEEDS_TWO = {"device": "cuda", "npu_per_node": 2}
