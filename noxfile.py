@@ -73,7 +73,7 @@ def scoring(session: nox.Session) -> None:
     """Score 0, 70 and 100 % correct answers with each accuracy tool; `tests` runs only 70 %."""
     _install(session, "tests")
     _set_up(session)
-    _pytest(session, "tests/integration/test_scoring.py", *session.posargs, workers="auto")
+    _pytest(session, "tests/integration/tools/test_scoring.py", *session.posargs, workers="auto")
 
 
 @nox.session(name="tests-newest", default=False, reuse_venv=False)
@@ -225,6 +225,6 @@ def controllers(session: nox.Session) -> None:
     `nox -s tests` runs a light night on each; this adds the tests of units, hosts and reports.
     """
     _install(session, "tests")
-    files = ("connection", "agent", "probe", "commands", "record", "night", "operate", "ssh")
-    defaults = ["tests/unit", *(f"tests/integration/test_{name}.py" for name in files)]
+    rooms = ("agent", "commands", "connect", "nightly", "record", "serve")
+    defaults = ["tests/unit", *(f"tests/integration/{room}" for room in rooms)]
     session.run("pytest", *(session.posargs or defaults))

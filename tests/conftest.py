@@ -9,9 +9,10 @@ import own_network
 import pytest
 from in_parallel import in_turn, pytest_xdist_make_scheduler
 from lab_fixture import end_labs, labs
+from night import start_night
 from own_network import machine_network
 
-__all__ = ["labs", "machine_network", "pytest_xdist_make_scheduler"]
+__all__ = ["labs", "machine_network", "pytest_xdist_make_scheduler", "start_night"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""Read case files: YAML → Case.
+"""Read case files into Cases.
 
-Reads the named file alone; contacts no host and probes nothing.
+Reads only the named file; contacts no host and probes nothing.
 """

@@ -61,16 +61,16 @@ def roles(disaggregation: Disaggregation, headless: Sequence[bool]) -> tuple[Rol
     A headless server in neither list has the role of its head: the nearest server before it that
     is not headless.
     """
-    found: list[Role] = []
+    result: list[Role] = []
     for index, is_headless in enumerate(headless):
         if index in disaggregation.prefiller_host_index:
-            found.append("prefill")
+            result.append("prefill")
         elif index in disaggregation.decoder_host_index:
-            found.append("decode")
+            result.append("decode")
         else:
             head = _head_before(index, headless)
-            found.append(found[head] if is_headless and head < index else "mixed")
-    return tuple(found)
+            result.append(result[head] if is_headless and head < index else "mixed")
+    return tuple(result)
 
 
 def master(

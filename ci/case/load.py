@@ -68,7 +68,7 @@ def load(path: Path) -> tuple[Case, ...]:
     """Read a case file. The same file gives the same cases on every machine.
 
     Raises:
-        CaseError: the file is not a valid case; has all problems found.
+        CaseError: the file is not a valid case; has all problems.
         UserError: the file cannot be read.
     """
     return parse(read_bytes(path), str(path))

@@ -71,11 +71,11 @@ def cases(source: Source, read: Callable[[Source], tuple[Case, ...]]) -> tuple[C
     swept: list[Case] = []
     for label, values in _combinations(axes, source).items():
         try:
-            found = read(replace(source, value=_substituted(body, values)))
+            combined = read(replace(source, value=_substituted(body, values)))
         except CaseError as error:
             errors += error.problems
             continue
-        swept += [case.model_copy(update={"name": f"{case.name}-{label}"}) for case in found]
+        swept += [case.model_copy(update={"name": f"{case.name}-{label}"}) for case in combined]
     if errors:
         raise CaseError(in_file_order(errors))
     return tuple(swept)
@@ -126,11 +126,11 @@ def _steps(axis: str, written: object, source: Source, errors: list[Problem]) ->
     steps: list[_Step] = []
     for index, value in enumerate(written):
         value_path: KeyPath = (*path, index)
-        found = list(_value_errors(value, value_path, source))
-        if not found:
+        problems = list(_value_errors(value, value_path, source))
+        if not problems:
             steps.append(_step(axis, value))
-            found = list(_step_errors(steps, value_path, source))
-        errors += found
+            problems = list(_step_errors(steps, value_path, source))
+        errors += problems
     return steps
 
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import Field
 
 from ci.documents import config_file
-from ci.documents.config_file import Strict
+from ci.documents.strict import Strict
 from ci.errors import UserError
 from ci.paths import CONFIGS
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ci.documents import config_file
-from ci.documents.config_file import Strict
+from ci.documents.strict import Strict
 from ci.errors import PreparationFailed, UserError
 from ci.paths import PROJECT, at_home_here
 from ci.tools.model import Dataset
@@ -107,10 +107,10 @@ def files_of(dataset: Dataset) -> Mapping[str, bytes]:
 
 
 def digest_of(dataset: Dataset) -> str:
-    """Give the first 16 hex digits of a SHA-256 over a dataset's files, their names included.
+    """Return the first 16 hex digits of the SHA-256 of a dataset's files and their names.
 
     Raises:
-        UserError: its files are gone.
+        UserError: its files no longer exist.
     """
     whole = hashlib.sha256()
     for name, data in sorted(files_of(dataset).items()):
@@ -139,7 +139,7 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
         registry: file with the known datasets.
 
     Returns:
-        A line that tells the operator what was done.
+        A line for the operator with the result.
 
     Raises:
         UserError: the registry has no download for this name.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ci.case.model import Device  # noqa: TC001 - pydantic reads it
+from ci.case.model import Device
 from ci.catalog.locks import current as current_locks
 from ci.catalog.locks import fingerprint_of, locked, resolution_of
 from ci.documents import config_file
-from ci.documents.config_file import Strict
+from ci.documents.strict import Strict
 from ci.documents.values import shaped
 from ci.errors import UserError
 from ci.plan.model import Preparation

@@ -166,7 +166,7 @@ def current(stem: str, resolution: str, lock_folders: LockFolders) -> dict[str, 
     Args:
         stem: the file name up to the architecture.
         resolution: see `resolution_of`.
-        lock_folders: folders of locks; the project's lock wins over the kept one.
+        lock_folders: folders of locks; the project's lock has priority over the kept one.
 
     Returns:
         Architecture → packages. Stale locks are ignored.

@@ -45,7 +45,7 @@ def dataset_conf_folder(subject: Subject) -> Iterator[Remark]:
 
 
 def request_conf(subject: Subject) -> Iterator[Remark]:
-    """Report a request_conf that AISBench does not have, or that we do not use."""
+    """Report a request_conf that AISBench does not have, or that Lamplighter does not use."""
     for bench in _of_aisbench(subject):
         if bench.request_conf and bench.request_conf not in REQUESTS:
             near = nearest(bench.request_conf, REQUESTS)

@@ -20,7 +20,7 @@ _DEFAULT_UTILIZATION = 0.9
 
 @dataclass(frozen=True)
 class _Demand:
-    """How many devices a server uses.
+    """The number of devices that a server needs.
 
     Attributes:
         count: the number of devices.

@@ -1,4 +1,4 @@
-"""The list of all rules; a new rule needs one line here."""
+"""List all rules; add a new rule here."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _environment(name: str, host: str) -> Preparation:
 
 
 def _dataset(dataset_path: str) -> Dataset:
-    """Describe a dataset from the registry; an operator's own is taken to be like GSM8K."""
+    """Describe a dataset from the registry; assume GSM8K's format for an operator's own dataset."""
     entries = registry()
     name = datasets.name_of(dataset_path, entries)
     if name is None:
@@ -78,7 +78,7 @@ def _dataset(dataset_path: str) -> Dataset:
 
 @cache
 def registry() -> Mapping[str, datasets.Entry]:
-    """Return the datasets that the project knows."""
+    """Return the datasets of the project's registry."""
     return datasets.load()
 
 

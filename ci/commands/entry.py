@@ -5,6 +5,7 @@ Imports Invoke and the standard library only, as listing the tasks does.
 
 from __future__ import annotations
 
+import codecs
 import copy
 import errno
 import functools
@@ -36,6 +37,7 @@ READER_GONE = 128 + signal.SIGPIPE
 # Task → the flag whose values may follow it without the flag, separated by commas. Invoke's own
 # positional arguments may not be left out, and take `--help` for their value.
 _WITHOUT_FLAG = {"check": "--paths", "report": "--run"}
+_ASCII = {"→": "->", "≥": ">=", "≤": "<=", "×": "x", "✓": "+", "✗": "x", "…": "...", "·": "-"}
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # A path from the operator is wrong, or its permissions are.
@@ -106,7 +108,7 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
         if lost and not isinstance(lost, BrokenPipeError) and not (ended and ended.code):
             ended = _machine_error(lost)
         if ended:
-            _leave(ended)
+            _exit_with(ended)
 
     return run
 
@@ -137,7 +139,7 @@ def _message(error: Exception) -> str:
 def _unexpected(error: Exception) -> Exit:
     from ci.record.text import clean  # noqa: PLC0415
 
-    if isinstance(error, BrokenPipeError) and _reader_gone():
+    if isinstance(error, BrokenPipeError) and _reader_has_exited():
         return Exit(code=READER_GONE)
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         return _machine_error(error)
@@ -160,8 +162,8 @@ def _machine_error(error: OSError) -> Exit:
     return Exit(text, code=int(ExitCode.UNKNOWN))
 
 
-def _reader_gone() -> bool:
-    """Whether the reader of stdout or stderr has exited, as after `| head -1`."""
+def _reader_has_exited() -> bool:
+    """Return whether the reader of stdout or stderr has exited, as after `| head -1`."""
     ends = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -169,8 +171,8 @@ def _reader_gone() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in ends.poll(0))
 
 
-def _leave(ended: Exit) -> NoReturn:
-    """Print the message and exit; Invoke would exit with 1 if the reader of stderr is gone."""
+def _exit_with(ended: Exit) -> NoReturn:
+    """Print the message and exit; Invoke would exit with 1 if the reader of stderr has exited."""
     if ended.message:
         with suppress(OSError):
             print(ended.message, file=sys.stderr)
@@ -193,13 +195,21 @@ def _flush(stream: TextIO) -> OSError | None:
 def _prepare_streams() -> None:
     """Open /dev/null for closed streams (`>&-`), before a file or socket gets their descriptor.
 
-    Text that the terminal's encoding cannot represent is written as an escape.
+    Text that the terminal's encoding cannot represent is written in ASCII.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+    codecs.register_error("spelled", _spell)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors="spelled")
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Spell a sign that the terminal's encoding lacks in ASCII, else as an escape."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _ASCII:
+        return _ASCII[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def _empty_flags(parsed: Sequence[ParserContext]) -> Iterator[str]:
@@ -220,4 +230,4 @@ def _refuse(message: str, task: str) -> NoReturn:
     flags = f"`inv {task} --help`" if task else "`inv TASK --help`"
     text = f"{message}\n`inv --list` shows the tasks, {flags} the flags"
     _prepare_streams()
-    _leave(Exit(text, code=int(ExitCode.USER)))
+    _exit_with(Exit(text, code=int(ExitCode.USER)))

@@ -106,7 +106,7 @@ def summary(examination: Examination) -> str:
 
 def _draw(examination: Examination, plan: Plan, stream: TextIO) -> None:
     console = Console(file=stream, highlight=False)
-    console.print(table.drawn(HEADINGS, rows_of(examination, plan), width=console.width))
+    console.print(table.rich_table(HEADINGS, rows_of(examination, plan), width=console.width))
     for finding in examination.findings:
         style = COLOURS[finding.severity]
         mark = Text(f"\n{MARKS[finding.severity]} ", style=style)

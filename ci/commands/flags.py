@@ -173,7 +173,7 @@ class Logs(Follow, Known, Host, Run):
 
 @dataclass(frozen=True)
 class Report(Runs, Run):
-    """A run whose reports are written again."""
+    """The flags of `inv report`."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 OFFLINE = "UV_OFFLINE"
-# `UV_INDEX_URL` and `UV_EXTRA_INDEX_URL` take URLs alone; these take `name=URL` as well.
+# `UV_INDEX_URL` and `UV_EXTRA_INDEX_URL` take only URLs; these also take `name=URL`.
 NAMED = frozenset({"UV_DEFAULT_INDEX", "UV_INDEX"})
 SHOWN_CHARS = 200
 
@@ -29,7 +29,7 @@ class Index:
 
     Attributes:
         url: URL of the index, without a slash at its end; may contain credentials.
-        credentials: user and password that are set apart from the URL; a secret.
+        credentials: user and password, if they are not in the URL; a secret.
     """
 
     url: str

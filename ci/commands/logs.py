@@ -26,7 +26,7 @@ def read_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterat
 
 
 def follow_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
-    """Yield every log from its beginning and what is appended, until all processes have ended.
+    """Yield every log from its beginning, and new lines until all processes have ended.
 
     Args:
         agents: host → agent.

@@ -1,4 +1,4 @@
-"""`inv nightly`, `inv up` and `inv plan`: request → cases → plans → nights."""
+"""`inv nightly`, `inv up` and `inv plan`: read the cases, and plan and run their nights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ci.resolve import ResolvedCase
     from ci.run.interrupt import Interrupts
 
-# After several nights the command exits with the worst code; the worst is the last one here.
+# After several nights the command exits with the worst code, the last of these.
 BY_SEVERITY = (ExitCode.PASS, ExitCode.UNKNOWN, ExitCode.FAIL, ExitCode.USER, ExitCode.INTERRUPTED)
 
 
@@ -29,7 +29,7 @@ def nightly(request: Request) -> ExitCode:
     """Run a night for every selected case, one after another, each with its own record.
 
     Args:
-        request: selects the cases and the hosts, and says how to run the nights.
+        request: selects the cases and the hosts, and has the options of the nights.
 
     Returns:
         The worst exit code of all nights. An interrupt ends the running night and skips the rest.

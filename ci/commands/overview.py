@@ -51,7 +51,7 @@ class Overview:
         hosts: all hosts, in order.
         rows: the processes of runs.
         strangers: processes that belong to no run.
-        silent: host → why it could not be asked.
+        silent: host → the reason why it did not reply.
         holders: host → the run that holds it; None if it is free.
     """
 

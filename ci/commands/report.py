@@ -1,4 +1,4 @@
-"""`inv report`: write the reports of a stored run again, from its run.json alone."""
+"""`inv report`: write the reports of a stored run again, from its run.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ci.report.reports import render_reports
 
 
 def report(runs: str, run: str) -> ExitCode:
-    """Write report.md and junit.xml of a run again, and say where they are.
+    """Write report.md and junit.xml of a run again, and return their paths.
 
     Args:
         runs: the folder of all runs.
@@ -23,7 +23,7 @@ def report(runs: str, run: str) -> ExitCode:
     """
     stored = read_run(_folder(Path(runs), run))
     warnings: list[str] = []
-    folder = Folder(stored.folder, warnings.append, "nothing was changed in its place")
+    folder = Folder(stored.folder, warnings.append, "the old file is unchanged")
     rendered = render_reports(stored.run, warnings.append)
     written = [name for name, text in rendered.items() if folder.write(name, text)]
     for missing in stored.missing:
@@ -39,12 +39,12 @@ def _folder(runs: Path, run: str) -> Path:
     """Find a run's folder.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no run.
     """
     if run:
         named = Path(run)
         return named if (named / FILE).is_file() else runs / run
-    found = max((path.parent for path in runs.glob(f"*/{FILE}")), default=None)
-    if found is None:
+    latest = max((path.parent for path in runs.glob(f"*/{FILE}")), default=None)
+    if latest is None:
         raise UserError(f"no run in {runs}; name its folder, or the folder of runs with --runs")
-    return found
+    return latest

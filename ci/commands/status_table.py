@@ -1,4 +1,4 @@
-"""The runs on hosts, as a table and as JSON-ready values. Pure."""
+"""Format the runs on hosts as a table and as JSON-ready values. Pure."""
 
 from __future__ import annotations
 

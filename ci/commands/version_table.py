@@ -1,4 +1,4 @@
-"""The vLLM versions of configs/versions.yaml as tables. Pure."""
+"""Format the vLLM versions of configs/versions.yaml as tables. Pure."""
 
 from __future__ import annotations
 

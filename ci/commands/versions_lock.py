@@ -49,18 +49,18 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """The lock file."""
+        """Return the path of the lock file."""
         stem = self.name if self.kind == "tool" else f"{self.name}-{self.kind}"
         return FOLDER / locks.path_of(stem, self.machine)
 
     @property
     def resolution(self) -> str:
-        """The digest of the recipe that the lock has to be made from."""
+        """Return the digest of the present recipe, which the lock must match."""
         return locks.resolution_of(self.recipe.model_dump())
 
     @property
     def title(self) -> str:
-        """The environment in words."""
+        """Return a description of the environment."""
         kind = "" if self.kind == "tool" else f" for {self.kind}"
         return (
             f"{self.name}{kind} on {self.machine} Linux, glibc {self.recipe.glibc} or later, "
@@ -69,7 +69,7 @@ class Entry:
 
     @property
     def command(self) -> str:
-        """The command that makes this lock; without flags it makes only the project's own locks."""
+        """Return the command that makes this lock; without flags, all of the project's locks."""
         if DEFAULT_PLATFORMS.get(self.kind) == self.machine:
             return "inv versions.lock"
         chosen = f"--version {self.key} --device {self.kind}"
@@ -78,7 +78,7 @@ class Entry:
 
     @property
     def problem(self) -> str:
-        """Why the lock cannot be used, and what to do; empty if it is current."""
+        """Return why the lock cannot be used, and what to do; empty if it is current."""
         try:
             lock = locks.read(self.path, f"make it again with `{self.command}`")
         except UserError as error:

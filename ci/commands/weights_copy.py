@@ -41,12 +41,12 @@ class Progress:
 
     @property
     def mb_s(self) -> float:
-        """MB sent per second so far."""
+        """Return the speed so far in MB per second."""
         return self.sent / MB / self.seconds if self.seconds else 0.0
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds that the rest takes at that speed; None while nothing was sent."""
+        """Return the remaining seconds at that speed; None while nothing was sent."""
         return (self.total - self.done) / MB / self.mb_s if self.mb_s else None
 
     def __str__(self) -> str:
@@ -183,7 +183,7 @@ class _Watch:
         self._file, self._current = file, -1
 
     def reached(self, size: int) -> None:
-        """Take the size of the current file on the host; the first call gives what was there."""
+        """Record the size of the current file on the host; the first call has its initial size."""
         if self._current >= 0:
             self._outcome.sent += max(0, size - self._current)
         self._current = size

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ci.documents.files import read_bytes
 from ci.documents.messages import describe, problems
 from ci.documents.source import read
+from ci.documents.strict import Strict
 from ci.documents.values import in_file_order
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-
-class Strict(BaseModel):
-    """Base of a file's models: frozen, strict about types, refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 Shape = TypeVar("Shape", bound=Strict)
@@ -35,7 +30,7 @@ def load(path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]
         sections: key path → model of each section, with `*` for any name, e.g. `versions.*.*`.
 
     Raises:
-        CaseError: the file is not valid; has all problems found.
+        CaseError: the file is not valid; has all problems.
         UserError: the file cannot be read.
     """
     source = read(read_bytes(path), str(path), "configuration")
@@ -46,5 +41,5 @@ def load(path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]
         return shape.model_validate(source.value)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        found = problems(errors, source, {"": shape, **sections})
-        raise CaseError(in_file_order(found)) from error
+        invalid = problems(errors, source, {"": shape, **sections})
+        raise CaseError(in_file_order(invalid)) from error

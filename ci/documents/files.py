@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file, up to one byte more than `MAX_BYTES`.
+    """Read at most `MAX_BYTES` + 1 bytes of a file.
 
     Raises:
         UserError: it cannot be read.

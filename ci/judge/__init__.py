@@ -1,4 +1,4 @@
-"""Figures × thresholds → Verdict.
+"""Compare figures with thresholds, and give the verdict.
 
 Pure: no host, clock or disk.
 """

@@ -1,4 +1,4 @@
-"""Measurements × thresholds → Verdict. Pure."""
+"""Compare measurements with thresholds, and give the verdict. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ci.case.model import Operator  # noqa: TC001 - pydantic reads it, of a stored check
+from ci.case.model import Operator  # noqa: TC001 - pydantic reads it for stored checks
 from ci.errors import ExitCode, Interrupted, LamplighterError
 
 if TYPE_CHECKING:
@@ -20,48 +20,48 @@ Outcome = Literal["pass", "fail", "unknown"]
 
 
 class Expectation(Protocol):
-    """A benchmark as far as it is judged: a case's own, or one of a stored record."""
+    """The part of a benchmark that the judge needs; of a case, or of a stored record."""
 
     @property
     def name(self) -> str:
-        """Under which its figures stand."""
+        """Return the name of the benchmark in results."""
 
     @property
     def case_type(self) -> Literal["accuracy", "performance"]:
-        """What is measured."""
+        """Return what is measured."""
 
     @property
     def expected(self) -> tuple[float, float] | None:
-        """The baseline and its threshold; None where there are none yet."""
+        """Return baseline and threshold; None if there are none yet."""
 
 
 ABOVE_THE_BAND = "above the band: baseline looks stale"
 NO_BASELINE = "no baseline yet"
-NOTHING_CAME = "no token came back"
+NO_OUTPUT = "no token came back"
 METRICS = {"accuracy": ("accuracy", "%"), "performance": ("output_token_throughput", "tok/s")}
-FULL_MARKS = 100.0
+MAX_PERCENT = 100.0
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
-# Bounds are computed from decimals that binary floats cannot hold: 0.7 * 8.3 comes out a hair
-# above 5.81, and would fail a run that measured 5.81. A billionth is far below any tool's figure.
+# Binary floats cannot hold the decimals that bounds are computed from: 0.7 * 8.3 is slightly more
+# than 5.81, so a run that measured 5.81 would fail. Tools do not measure as exactly as this.
 EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
 class Check:
-    """One figure held against its threshold.
+    """A figure compared with its threshold.
 
     Attributes:
-        name: the benchmark, or what else was proved (`smoke`, `ready`).
+        name: the benchmark, or another check (`smoke`, `ready`).
         metric: e.g. `accuracy`, `output_token_throughput`.
-        value: what was measured, None when missing.
-        unit: of value, baseline and bound: `%` or `tok/s`.
-        baseline: from the case; None where it has none.
-        tolerance: as a reader says it: `-5 pp`, `×0.97`; empty without a baseline.
-        bound: what the value is compared with; None where nothing is asked for.
+        value: the measured figure; None if missing.
+        unit: unit of value, baseline and bound: `%` or `tok/s`.
+        baseline: from the case; None if it has none.
+        tolerance: for readers: `-5 pp`, `×0.97`; empty without a baseline.
+        bound: the figure that the value is compared with; None if there is none.
         outcome: pass, fail or unknown.
-        reason: one line; empty for a plain pass, `NO_BASELINE` for one without a baseline.
-        operator: passes where `value operator bound` holds.
+        reason: one line; empty for a plain pass, `NO_BASELINE` for a pass without a baseline.
+        operator: the check passes if `value operator bound` is true.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The night's outcome: fail > unknown > pass, and unknown when nothing was checked."""
+    """The night's outcome: fail > unknown > pass; unknown if nothing was checked."""
 
     outcome: Outcome
     checks: tuple[Check, ...]
@@ -92,67 +92,69 @@ def judge(
     extra: tuple[Check, ...] = (),
     comparisons: Sequence[Comparison] = (),
 ) -> Verdict:
-    """Hold every benchmark's figure against its threshold, and some against each other.
+    """Compare every benchmark's figure with its threshold, and pairs of figures with each other.
 
     Args:
-        benchmarks: what the case asks for; each one becomes a check, reached or not.
-        results: what came back, by benchmark name.
-        cause: in one line, what ended the night early; empty when nothing did. With a cause the
-            verdict is never a pass.
-        extra: what else was proved, e.g. the smoke probe; comes first in the verdict.
-        comparisons: what the case says of two benchmarks' figures.
+        benchmarks: the case's benchmarks; each becomes a check, even if it never ran.
+        results: name of the benchmark → result.
+        cause: the error that ended the night early, in one line; empty if there is none. With a
+            cause the verdict is never a pass.
+        extra: other checks, e.g. the smoke test; they come first in the verdict.
+        comparisons: pairs of figures that the case compares.
     """
     checks = (check(benchmark, results.get(benchmark.name), cause) for benchmark in benchmarks)
-    compared = (compare(one, results, cause) for one in comparisons)
-    return marred(combine((*extra, *checks, *compared)), cause)
+    compared = (compare(comparison, results, cause) for comparison in comparisons)
+    return degrade_if_ended_early(combine((*extra, *checks, *compared)), cause)
 
 
 def combine(checks: tuple[Check, ...]) -> Verdict:
-    """Sum checks up: fail > unknown > pass, and no check at all is unknown."""
+    """Combine checks: fail > unknown > pass; unknown if there are none."""
     outcomes = {check.outcome for check in checks}
     if "fail" in outcomes:
         return Verdict("fail", checks)
     return Verdict("pass" if outcomes == {"pass"} else "unknown", checks)
 
 
-def marred(verdict: Verdict, cause: str) -> Verdict:
-    """Give the verdict of a night that `cause` ended early: with a cause, a pass is unknown."""
+def degrade_if_ended_early(verdict: Verdict, cause: str) -> Verdict:
+    """Change a pass to unknown if a cause ended the night early."""
     if not cause or (verdict.checks and verdict.outcome != "pass"):
         return verdict
-    broken = Check("night", "completed", None, "", None, "", None, "unknown", cause)
-    return combine((*verdict.checks, broken))
+    incomplete = Check("night", "completed", None, "", None, "", None, "unknown", cause)
+    return combine((*verdict.checks, incomplete))
 
 
 def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Check:
-    """Hold one benchmark's figure against its threshold.
+    """Compare a benchmark's figure with its threshold.
 
     Accuracy passes at `baseline - threshold` percentage points or more; performance passes at
     `threshold * baseline` output tokens per second or more. A better value never fails. Without a
-    baseline every figure passes that is sound, as `NO_BASELINE`.
+    baseline every valid figure passes, with the reason `NO_BASELINE`.
     """
     metric, unit = METRICS[benchmark.case_type]
     value, doubt = _figure(benchmark, result, cause)
-    made = Check(benchmark.name, metric, value, unit, None, "", None, "unknown", doubt)
+    judged = Check(benchmark.name, metric, value, unit, None, "", None, "unknown", doubt)
     if benchmark.expected is None:
-        return made if value is None else replace(made, outcome="pass", reason=NO_BASELINE)
+        return judged if value is None else replace(judged, outcome="pass", reason=NO_BASELINE)
     baseline, threshold = benchmark.expected
     accuracy = benchmark.case_type == "accuracy"
     bound = baseline - threshold if accuracy else threshold * baseline
     tolerance = f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}"
-    made = replace(made, baseline=baseline, tolerance=tolerance, bound=bound)
+    judged = replace(judged, baseline=baseline, tolerance=tolerance, bound=bound)
     if value is None:
-        return made
+        return judged
     outcome, reason = _compare(value, baseline, bound, unit)
-    return replace(made, outcome=outcome, reason=reason)
+    return replace(judged, outcome=outcome, reason=reason)
 
 
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:
-    """Hold one benchmark's figure against another's: `target` `operator` `ratio` × `baseline`.
+    """Compare the figures of two benchmarks: `target` `operator` `ratio` × `baseline`.
 
-    Unknown when either is missing, or its benchmark had a problem.
+    The outcome is unknown if a figure is missing, or its benchmark had a problem.
     """
-    target, target_doubt = _one(comparison.target, comparison.metric, results, cause)
-    baseline, baseline_doubt = _one(comparison.baseline, comparison.metric, results, cause)
+    target, target_doubt = _compared_figure(comparison.target, comparison.metric, results, cause)
+    baseline, baseline_doubt = _compared_figure(
+        comparison.baseline, comparison.metric, results, cause
+    )
     bound = comparison.ratio * baseline.value if baseline else None
     outcome: Outcome = "unknown"
     reason = target_doubt or baseline_doubt
@@ -177,13 +179,13 @@ def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = 
 
 
 def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
-    """Say what `inv nightly` exits with.
+    """Return the exit code of `inv nightly`.
 
     Args:
-        outcome: of the verdict.
-        error: what ended the night early, if anything did. Being interrupted and an operator's
-            mistake have exit codes of their own; anything else keeps a failure found before it
-            (fail > unknown), and is unknown otherwise.
+        outcome: the outcome of the verdict.
+        error: the error that ended the night early, if any. An interrupt and an operator's mistake
+            have their own exit codes. After any other error a failure stays a failure, and
+            everything else is unknown.
     """
     if isinstance(error, KeyboardInterrupt | Interrupted):
         return ExitCode.INTERRUPTED
@@ -195,7 +197,7 @@ def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
 
 
 def _figure(benchmark: Expectation, result: Result | None, cause: str) -> tuple[float | None, str]:
-    """Find the one figure to judge, or the reason why there is none."""
+    """Return the figure to judge, or the reason why there is none."""
     metric, unit = METRICS[benchmark.case_type]
     measured, doubt = _measured(benchmark.name, metric, result, cause)
     doubt = doubt or (_doubt(measured, unit) if measured else "")
@@ -205,41 +207,43 @@ def _figure(benchmark: Expectation, result: Result | None, cause: str) -> tuple[
 def _measured(
     name: str, metric: str, result: Result | None, cause: str
 ) -> tuple[Measurement | None, str]:
-    """Find the one measurement of a metric, or the reason why there is none."""
+    """Return the measurement of a metric, or the reason why there is none."""
     if result is None:
         return None, f"never reached: {cause}" if cause else "never reached"
     if result.problems:
         return None, "; ".join(result.problems)
-    found = [one for one in result.measurements if one.metric == metric and one.benchmark == name]
-    if len(found) != 1:
-        return None, f"{metric} was measured {len(found)} times" if found else f"no {metric} in it"
+    figures = [m for m in result.measurements if (m.metric, m.benchmark) == (metric, name)]
+    if not figures:
+        return None, f"no {metric} in its result"
+    if len(figures) > 1:
+        return None, f"{metric} was measured {len(figures)} times"
     if result.items and all(item.tokens == 0 for item in result.items):
-        return None, NOTHING_CAME
-    return found[0], ""
+        return None, NO_OUTPUT
+    return figures[0], ""
 
 
-def _one(
+def _compared_figure(
     name: str, metric: str, results: Mapping[str, Result], cause: str
 ) -> tuple[Measurement | None, str]:
-    """Find one side of a comparison, or the reason why it cannot be used."""
+    """Return a figure of a comparison, or the reason why it cannot be used."""
     measured, doubt = _measured(name, metric, results.get(name), cause)
     doubt = doubt or (_doubt(measured, measured.unit) if measured else "")
     return (None, f"{name}: {doubt}") if doubt else (measured, "")
 
 
 def _doubt(measurement: Measurement, unit: str) -> str:
-    """Say why a figure cannot be what it claims to be; empty when it can."""
+    """Return the reason why a figure is not valid; empty if it is."""
     value = measurement.value
     if not math.isfinite(value):
-        return f"{measurement.metric} came back as {value}"
+        return f"{measurement.metric} is {value}"
     if measurement.unit != unit:
-        return f"{measurement.metric} came in {measurement.unit!r}, expected {unit!r}"
+        return f"{measurement.metric} has the unit {measurement.unit!r}, expected {unit!r}"
     if measurement.n <= 0:
-        return f"{measurement.metric} was measured over no item"
-    if unit == "%" and not 0 <= value <= FULL_MARKS:
+        return f"{measurement.metric} was measured on no item"
+    if unit == "%" and not 0 <= value <= MAX_PERCENT:
         return f"{measurement.metric} of {value:g} % is outside 0 to 100"
     if unit != "%" and value <= 0:
-        return f"{measurement.metric} of {value:g} {unit}: {NOTHING_CAME}"
+        return f"{measurement.metric} of {value:g} {unit}: {NO_OUTPUT}"
     return ""
 
 
@@ -252,5 +256,5 @@ def _compare(value: float, baseline: float, bound: float, unit: str) -> tuple[Ou
     return "pass", ""
 
 
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=EPSILON, abs_tol=EPSILON)
+def _same(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=EPSILON, abs_tol=EPSILON)

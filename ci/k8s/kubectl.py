@@ -1,4 +1,4 @@
-"""Apply, delete and follow rendered manifests with kubectl, the only effects of this package."""
+"""Apply and delete rendered manifests and follow their logs, with kubectl."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _refuse_secrets(item: Item, path: str) -> None:
 
 
 class _Placeholders:
-    """Replaces values that only a pod knows by variables: addresses, and the run's folder."""
+    """A function that replaces values known only in a pod by variables: addresses, run folder."""
 
     def __init__(self, plan: Plan) -> None:
         self._index = {host.address: index for index, host in enumerate(plan.hosts)}

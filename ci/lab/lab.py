@@ -89,7 +89,7 @@ def _remove_after(error: BaseException, lab: Lab) -> None:
 
 
 def down(folder: Path) -> bool:
-    """End a lab and remove everything of it, whichever process made it. Idempotent.
+    """End a lab of any process, and remove all its parts. Idempotent.
 
     Returns:
         Whether the folder had a lab.

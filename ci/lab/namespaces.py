@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab, LabHost
 
-# Empty at the start of every host, whatever this machine has there.
+# Empty at the start of every host, even if this machine has files there.
 EMPTY = ("/tmp", "/run", "/var/tmp")  # noqa: S108 - named, not used
 # Not shown to hosts: each host mounts these itself.
 OWN = ("/proc", "/sys", "/dev")
@@ -147,7 +147,7 @@ def processes_of(lab: Lab) -> list[int]:
 
 
 def processes_on(lab: Lab, name: str) -> list[int]:
-    """Return the PIDs in a host's network namespace, whether its process 1 is alive or not."""
+    """Return the PIDs in a host's network namespace, even if its process 1 has ended."""
     try:
         inode = (network.NAMESPACES / network.namespace(lab, lab.host(name))).stat().st_ino
     except OSError:
@@ -156,7 +156,7 @@ def processes_on(lab: Lab, name: str) -> list[int]:
 
 
 def end_hosts(lab: Lab) -> None:
-    """End every process, mount, namespace and link of a lab, whatever state it is in.
+    """End every process, mount, namespace and link of a lab in any state.
 
     Raises:
         InfrastructureError: something could not be removed.

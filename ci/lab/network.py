@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAMESPACES = Path("/run/netns")
 NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
-# The size of the neighbour table before a large lab; the file exists while one is up.
+# The size of the neighbour table before a large lab; the file exists while a large lab is up.
 NEIGHBOURS_BEFORE = Path("/run/lamplighter-lab-neighbours")
 HOST_NAMESPACE = re.compile(r"lamplighter-(.+)-\d+")
 MAX_HOSTS = 250
@@ -106,7 +106,7 @@ def fit_neighbours() -> None:
 
 
 def hosts_by_lab() -> dict[str, int]:
-    """Return how many host namespaces each lab that is up has, whoever made it."""
+    """Return the number of host namespaces of each lab that is up, of any user."""
     matches = (HOST_NAMESPACE.fullmatch(name) for name in names_of_all())
     return dict(Counter(match[1] for match in matches if match))
 
@@ -165,7 +165,7 @@ def batch(netns: str, lines: list[str]) -> None:
 
 
 def names_here(lab: Lab) -> list[str]:
-    """Return the lab's namespaces that exist, whatever state the lab is in."""
+    """Return the existing namespaces of a lab in any state."""
     prefix = f"lamplighter-{lab.name}-"
     names = names_of_all()
     return [n for n in names if n.startswith(prefix) and _is_ours(n.removeprefix(prefix))]

@@ -1,4 +1,4 @@
 """The run on disk: its model, steps, figures and redaction.
 
-Writes below the folder of its run alone.
+Writes only to the folder of the run.
 """

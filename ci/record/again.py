@@ -1,4 +1,4 @@
-"""A stored run → the results that the judge had, and its verdict. Reads the run's items."""
+"""Judge a stored run again. Reads the run's items."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ci.documents.json_text import bound_values
 from ci.errors import UserError
 from ci.judge.verdict import judge
 from ci.record.model import Items
-from ci.record.stored import why_not
+from ci.record.stored import summary_of
 from ci.tools.model import Result
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def judged_again(stored: Stored) -> Verdict:
-    """Judge a stored run as its night did, from what its record has.
+    """Judge a stored run from its record, as its night did.
 
     Raises:
-        UserError: the record does not have all that this takes, or its items cannot be read.
+        UserError: the record is incomplete, or its items cannot be read.
     """
     run = stored.run
     if stored.missing or run.benchmarks is None:
-        what = "; ".join(stored.missing) or "what its case asks for: it ended before that was known"
-        raise UserError(f"{stored.folder}: cannot be judged again, its record does not have {what}")
+        missing = "; ".join(stored.missing) or "the benchmarks: the run ended before it knew them"
+        raise UserError(f"{stored.folder}: cannot be judged again; its record lacks {missing}")
     return judge(
         run.benchmarks,
         results_of(stored),
@@ -40,10 +40,10 @@ def judged_again(stored: Stored) -> Verdict:
 
 
 def results_of(stored: Stored) -> dict[str, Result]:
-    """Read a stored run's results, by the name of their benchmark.
+    """Read a stored run's results: name of the benchmark → result.
 
     Raises:
-        UserError: a file of items is not there, or damaged.
+        UserError: a file of items is missing or damaged.
     """
     return {each.benchmark: _result(stored.folder, each) for each in stored.run.evaluations}
 
@@ -62,7 +62,7 @@ def _items(folder: Path, name: str) -> tuple[Item, ...]:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(
-            f"{folder}: its items are in {name}, outside of the run's folder; "
+            f"{folder}: its items are in {name}, outside the run's folder; "
             "check who wrote its run.json"
         )
     try:
@@ -71,8 +71,8 @@ def _items(folder: Path, name: str) -> tuple[Item, ...]:
         lines = ",".join(line for line in text.split("\n") if line)
         return Items.model_validate_json(f'{{"items": [{lines}]}}').items
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; check the path and who may use it") from None
+        raise UserError(f"{path}: {error.strerror}; check the path and its permissions") from None
     except ValueError as error:
         raise UserError(
-            f"{path} is damaged: {why_not(error)}; the tool's raw output is beside it"
+            f"{path} is damaged: {summary_of(error)}; the tool's raw output is beside it"
         ) from None

@@ -1,4 +1,4 @@
-"""What ended a night early: an exception → what its readers need. Pure."""
+"""Describe the error that ended a night early. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAIL_COLUMNS = 400
 
 
 def cause_of(error: BaseException | None) -> dict[str, object] | None:
-    """Give what ended a night early, as it stands in run.json; None when nothing did."""
+    """Return the error that ended a night early, in the form of run.json; None if there is none."""
     if error is None:
         return None
     return {
@@ -29,14 +29,14 @@ def cause_of(error: BaseException | None) -> dict[str, object] | None:
 
 
 def message_of(error: BaseException) -> str:
-    """Say an error in one line."""
+    """Describe an error in one line."""
     if isinstance(error, KeyboardInterrupt | Interrupted):
         return one_line(str(error)) or "interrupted"
     return hide_in_text(one_line(str(error))) or type(error).__name__
 
 
 def _tail(error: BaseException) -> Sequence[str]:
-    """Give the log behind an error; for one that nobody foresaw, its traceback."""
+    """Return the log of the error's process; the traceback if the error is unexpected."""
     if isinstance(error, LamplighterError | KeyboardInterrupt):
         return tuple(getattr(error, "tail", ()))
     return "".join(traceback.format_exception(error)).splitlines()

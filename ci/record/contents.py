@@ -1,4 +1,4 @@
-"""The fields of a record while its run goes on: always a valid record, and without secrets."""
+"""Hold the fields of a record during its run: always valid, without secrets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Contents:
-    """The fields of run.json, except those that are counted whenever it is written."""
+    """The fields of run.json, except those that are computed whenever it is written."""
 
     def __init__(self, fields: Mapping[str, Any], env: Mapping[str, str]) -> None:
         """Begin a record.
 
         Args:
-            fields: every field that there is.
-            env: of this process, whose secrets are hidden.
+            fields: all fields; no others can be set.
+            env: the environment of this process; its secrets are hidden.
         """
         self._fields = dict(fields)
         self._secrets = secrets_of(env)
@@ -35,8 +35,8 @@ class Contents:
             counted: see `run`.
 
         Raises:
-            KeyError: a field that the record does not have.
-            ValueError: a value that it cannot hold; nothing is changed.
+            KeyError: the record has no such field.
+            ValueError: a value is invalid; nothing is changed.
         """
         fields = dict(self._fields)
         for name, value in changes.items():
@@ -50,11 +50,11 @@ class Contents:
         return run
 
     def extended(self, name: str, value: object, counted: Mapping[str, object]) -> Run:
-        """Add to a field that is a list. Raises as `changed` does."""
+        """Append to a field that is a list; raises as `changed` does."""
         return self.changed({name: [*self._fields[name], value]}, counted)
 
     def run(self, counted: Mapping[str, object]) -> Run:
-        """Give the record as it stands.
+        """Return the present record.
 
         Args:
             counted: the fields that change with time: seconds and steps.
@@ -62,9 +62,9 @@ class Contents:
         return as_run(self.hidden({**self._fields, **counted}))
 
     def learn_secrets(self, tree: object) -> None:
-        """Hide from now on what is secret in this tree."""
+        """Collect the secrets of this tree, to hide them from now on."""
         self._secrets |= secrets_within(tree)
 
     def hidden(self, tree: object) -> Any:  # noqa: ANN401 - JSON
-        """Give a tree without secrets."""
+        """Return a tree without secrets."""
         return redacted(tree, self._secrets)

@@ -1,4 +1,4 @@
-"""The machine and the process that run a night: who they are, and whether they still live."""
+"""Identify the machine and the process that run a night, and tell whether it is alive."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 GIT_DEADLINE_S = 10
-START_TICKS = 19  # of the fields after the command in /proc/<pid>/stat, which start at the third
+START_TICKS = 19  # index among the fields after the command in /proc/<pid>/stat
 
 Liveness = Literal["ended", "running", "abandoned", "elsewhere"]
 
 
 def identity() -> dict[str, object]:
-    """Give what tells this process from any other, also after a reboot and when pids come round."""
+    """Return a unique identity of this process, also after a reboot or if a PID is used again."""
     return {
         "host": platform.node(),
         "pid": os.getpid(),
@@ -31,11 +31,11 @@ def identity() -> dict[str, object]:
 
 
 def liveness(run: Run) -> Liveness:
-    """Say whether a run is still going, as its record has it.
+    """Return the state of the controller of a run.
 
     Returns:
-        `ended` when it has an outcome; `running` while its controller lives; `abandoned` when the
-        controller is gone without a word; `elsewhere` when another machine wrote the record.
+        `ended` if the run has an outcome; `running` while its controller is alive; `abandoned` if
+        the controller has died; `elsewhere` if another machine wrote the record.
     """
     if run.outcome != "running":
         return "ended"
@@ -49,7 +49,7 @@ def liveness(run: Run) -> Liveness:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of what runs here: lamplighter, Python, the kernel, the CPU."""
+    """Return the versions of lamplighter, Python, the kernel and the CPU."""
     return {
         "lamplighter": _own_version(),
         "python": platform.python_version(),
@@ -59,7 +59,7 @@ def versions() -> dict[str, str]:
 
 
 def user() -> str:
-    """Name the user, or give the number of one without an account entry (in a container)."""
+    """Return the user's name; the number if there is no account entry, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -67,12 +67,12 @@ def user() -> str:
 
 
 def owner() -> str:
-    """Name the user and the machine that they run things from."""
+    """Return the user and this machine, as `user@host`."""
     return f"{user()}@{platform.node()}"
 
 
 def project_commit() -> str | None:
-    """Give the commit of the project's working tree, `-dirty` when changed; None without git."""
+    """Return the commit of the project's working tree, `-dirty` if changed; None without git."""
     if not (PROJECT / ".git").exists():
         return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -102,8 +102,8 @@ def _boot_id() -> str:
 
 
 def _start_ticks(pid: int) -> int:
-    """Read when a process started, in clock ticks since boot; 0 when it is gone or a zombie."""
-    # The command comes in parentheses and may hold spaces and parentheses itself.
+    """Return the start of a process in clock ticks since boot; 0 if it has ended or is a zombie."""
+    # The command is in parentheses, and may contain spaces and parentheses.
     after_command = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     if not after_command or after_command[0] in {"Z", "X"}:
         return 0

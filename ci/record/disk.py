@@ -1,4 +1,4 @@
-"""The run's folder on the controller: writes that never end the night."""
+"""Write to the run's folder; a failed write never ends the night."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ RESERVE_BYTES = 64 * 1024
 
 
 class Folder:
-    """A folder in which a failed write is remembered and told, not raised.
+    """A folder whose failed writes are recorded and reported, not raised.
 
     Attributes:
         path: the folder; it exists.
-        first_failure: what the first failed write said; None while all is well.
+        first_failure: file and error of the first failed write; None if there is none.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class Folder:
 
         Args:
             path: the folder.
-            warn: called with a message when a write fails first.
-            then: what follows from it, for that warning.
+            warn: called with a message at the first failed write.
+            then: the consequence of a failed write, for that message.
         """
         self.path = path
         self._then = then
@@ -42,21 +42,21 @@ class Folder:
         self._unwritten: dict[str, list[str]] = {}
 
     def write(self, name: str, text: str) -> bool:
-        """Put a whole file in place at once, so that a reader sees the old or the new one."""
+        """Write a file atomically, so that a reader sees the old or the new content."""
         target = self.path / name
-        halfway = target.with_name(target.name + ".tmp")
+        partial = target.with_name(target.name + ".tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            halfway.write_text(text, encoding="utf-8", errors="backslashreplace")
-            halfway.replace(target)
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+            partial.replace(target)
         except OSError as error:
             with suppress(OSError):
-                halfway.unlink(missing_ok=True)
+                partial.unlink(missing_ok=True)
             return self._failed(name, error)
         return True
 
     def append(self, name: str, line: str = "") -> bool:
-        """Add a line to a file, behind those that found no room before; empty: only those."""
+        """Append a line to a file, after unwritten lines; an empty line only writes those."""
         unwritten = self._unwritten.setdefault(name, [])
         if line:
             unwritten.append(line + "\n")
@@ -68,7 +68,7 @@ class Folder:
         return True
 
     def release(self) -> None:
-        """Give the room set aside back."""
+        """Free the reserved space."""
         with suppress(OSError):
             (self.path / RESERVE).unlink(missing_ok=True)
 
@@ -82,32 +82,34 @@ class Folder:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder that is new, and set room aside in it for the last writes.
+    """Make a new folder, and reserve space in it for the last writes.
 
     Raises:
-        InfrastructureError: the disk is full already.
+        InfrastructureError: the disk is full.
         UserError: the folder cannot be made.
     """
     try:
         path.mkdir(parents=True)
-        # Random, so that a compressing file system sets the room aside too.
+        # Random, so that a compressing file system reserves the space too.
         (path / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))
     except OSError as error:
         if is_full(error):
-            (path / RESERVE).unlink(missing_ok=True)
+            with suppress(OSError):  # a folder without a record would look like a run
+                (path / RESERVE).unlink(missing_ok=True)
+                path.rmdir()
             raise InfrastructureError(f"no space left for {path}; free some and retry") from None
         why = error.strerror or str(error)
-        raise UserError(f"cannot make {path}: {why}; mend that or choose another folder") from None
+        raise UserError(f"cannot make {path}: {why}; fix it or choose another folder") from None
     return path
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a write failed for want of space."""
+    """Return whether a write failed because the disk or the quota is full."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def _append_whole(path: Path, data: bytes) -> None:
-    """Append all or nothing: half a line would spoil the one that comes after it."""
+    """Append all data or none, because a partial line would damage the next one."""
     if not data:
         return
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

@@ -1,4 +1,4 @@
-"""What run.json holds from its first second on, before it becomes the model."""
+"""Make the first fields of run.json, and write times in its format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> dict[str, Any]:
-    """Give run.json's fields as they are when a night begins; no others are known."""
+    """Return all fields of run.json, with their values at the start of a night."""
     return {
         "schema": VERSION,
         "id": run_id,
@@ -52,17 +52,17 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
 
 
 def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
-    """Give what a case asks of its benchmarks, as far as they are judged by it."""
-    asked: list[dict[str, object]] = []
+    """Return what the judge needs of a case's benchmarks, for the record."""
+    entries: list[dict[str, object]] = []
     for benchmark in benchmarks:
         baseline, threshold = benchmark.expected or (None, None)
         entry = {"name": benchmark.name, "case_type": benchmark.case_type}
-        asked.append(entry | {"baseline": baseline, "threshold": threshold})
-    return asked
+        entries.append(entry | {"baseline": baseline, "threshold": threshold})
+    return entries
 
 
 def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON
-    """Leave each lock's packages out of a plan: what is installed is on record for itself."""
+    """Replace the packages of each lock in a plan by their number, to keep it short."""
     for item in plan.get("preparations", ()) if isinstance(plan, dict) else ():
         for key in ("locks", "prefer"):
             if key in item["spec"]:
@@ -74,10 +74,10 @@ def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def utc_now() -> str:
-    """Give the time as every record writes it: ISO 8601 in UTC, to the millisecond."""
+    """Return the present time in the format of the record: ISO 8601, UTC, milliseconds."""
     return utc(datetime.now(UTC))
 
 
 def utc(time: datetime) -> str:
-    """Write a time that knows its zone as every record does."""
+    """Write a time with a zone in the format of the record."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""run.json, typed: what a record of a run holds. Pure.
+"""Define the model of run.json, the record of a run. Pure.
 
-The version rises with every change that an older reader would misread.
+Raise `VERSION` with every change that an older reader would misread.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ VERSION = 2
 
 
 class Part(BaseModel):
-    """A part of a record: frozen, strict about types, and unknown keys are refused."""
+    """A part of a record: frozen, strict about types, refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Cause(Part):
-    """What ended a night early: an error, and the last lines of the log behind it."""
+    """The error that ended a night early, and the last lines of its process's log."""
 
     kind: str
     message: str
@@ -33,7 +33,7 @@ class Cause(Part):
 
 
 class Controller(Part):
-    """The process that ran the night, identified so that a reboot does not confuse it."""
+    """The process that ran the night; its identity is unique across reboots."""
 
     host: str
     pid: int
@@ -42,36 +42,36 @@ class Controller(Part):
 
 
 class StepEntry(Part):
-    """One step: how long it took, and whom it waited for."""
+    """A step: its duration, and what it waited for."""
 
     name: str
     waits_for: Literal["own", "server", "tool"]
     started_at: str
-    seconds: float | None = Field(description="null while it goes on")
+    seconds: float | None = Field(description="null while it runs")
     outcome: Literal["running", "ok", "failed"]
     detail: str
 
 
 class Environment(Part):
-    """The packages of one environment on one host; null where they are not known."""
+    """The packages of an environment on a host; null if unknown."""
 
-    version: str | None = Field(description="of vLLM or of the tool in it")
+    version: str | None = Field(description="version of vLLM, or of the tool, in the environment")
     packages: int | None
     hash: str | None
-    list: str | None = Field(description="file of the run's folder with every package")
+    list: str | None = Field(description="file in the run's folder with every package")
 
 
 class EnvironmentChanges(Part):
-    """How what is installed differs from the last night of the same case."""
+    """The changes of packages since the last night of the same case."""
 
     since: str = Field(description="id of that run")
     count: int
     shown: tuple[str, ...]
-    all: str = Field(description="file of the run's folder with every difference")
+    all: str = Field(description="file in the run's folder with every change")
 
 
 class ProcessEnd(Part):
-    """How a process of the run has ended."""
+    """The end of a process of the run."""
 
     name: str
     host: str
@@ -88,7 +88,7 @@ class ProcessEnd(Part):
 
 
 class Benchmark(Part):
-    """A benchmark of the case, as far as the judge needs it."""
+    """The part of a benchmark that the judge needs."""
 
     name: str
     case_type: Literal["accuracy", "performance"]
@@ -97,38 +97,38 @@ class Benchmark(Part):
 
     @property
     def expected(self) -> tuple[float, float] | None:
-        """The baseline and its threshold; None where the case has none yet."""
+        """Return baseline and threshold; None if the case has none yet."""
         if self.baseline is None or self.threshold is None:
             return None
         return self.baseline, self.threshold
 
 
 class DatasetEntry(Part):
-    """The questions that a benchmark asks."""
+    """The questions of a benchmark."""
 
     name: str
     form: str
     items: int
-    digest: str = Field(description="SHA-256 of its files, the first 16 digits")
+    digest: str = Field(description="first 16 digits of the SHA-256 of its files")
 
 
 class Settings(Part):
-    """With what settings a benchmark was run: the case's, and what the tool makes of them."""
+    """The settings of an evaluation: those of the case, and the tool's own."""
 
-    tool_version: str | None = Field(description="null where the host's own tool was used")
-    model: str = Field(description="the name that the requests ask for")
-    url: str = Field(description="where they were sent")
-    num_prompts: int | None = Field(description="items asked; null: all of the dataset")
-    max_out_len: int = Field(description="the most tokens of an answer")
-    batch_size: int = Field(description="requests in flight at once")
-    request_rate: float = Field(description="requests per second; 0 for as fast as possible")
+    tool_version: str | None = Field(description="null if the host's own tool was used")
+    model: str = Field(description="the model's name in the requests")
+    url: str = Field(description="base URL of the requests")
+    num_prompts: int | None = Field(description="number of items; null: the whole dataset")
+    max_out_len: int = Field(description="maximum number of tokens of an answer")
+    batch_size: int = Field(description="maximum number of concurrent requests")
+    request_rate: float = Field(description="requests per second; 0 means as fast as possible")
     temperature: float | None = Field(description="null: the tool's default")
     seed: int | None = Field(description="null: the tool's default")
-    sampling: dict[str, Any] = Field(description="the parameters that every request carries")
+    sampling: dict[str, Any] = Field(description="the parameters of every request")
     request_conf: str | None
     dataset_conf: str | None
-    dataset: DatasetEntry | None = Field(description="null where the tool makes its own prompts")
-    tokenizer: str | None = Field(description="that the tool was given")
+    dataset: DatasetEntry | None = Field(description="null if the tool generates its prompts")
+    tokenizer: str | None = Field(description="folder or name of the tool's tokenizer")
     deadline_s: float
     argv: tuple[str, ...]
 
@@ -138,14 +138,18 @@ class Evaluation(Part):
 
     benchmark: str
     tool: str
-    started_at: str | None = Field(description="of the tool, by its host's clock; UTC, ISO 8601")
+    started_at: str | None = Field(
+        description="start of the tool by its host's clock; UTC, ISO 8601"
+    )
     ended_at: str | None
     settings: Settings | None = Field(description="null in a record of version 1")
     measurements: tuple[Measurement, ...]
-    problems: tuple[str, ...] = Field(description="when not empty, its figures are not judged")
+    problems: tuple[str, ...] = Field(description="if not empty, its figures are not judged")
     n_items: int
-    items: str | None = Field(description="file of the run's folder: one item a line, as JSON")
-    raw: str = Field(description="folder of the run's folder with what the tool left")
+    items: str | None = Field(
+        description="file in the run's folder with one item per line, as JSON"
+    )
+    raw: str = Field(description="folder in the run's folder with the tool's output")
 
 
 class Items(Part):
@@ -155,7 +159,7 @@ class Items(Part):
 
 
 class Run(Part):
-    """A run of Lamplighter, as run.json in its folder has it, from its first second on."""
+    """A run of Lamplighter; run.json in the run's folder, written from the start of the run."""
 
     model_config = ConfigDict(title="run.json of Lamplighter", serialize_by_alias=True)
 
@@ -166,44 +170,46 @@ class Run(Part):
     cause: Cause | None = None
     case: str
     config: str = Field(description="path of the case file")
-    command: str = Field(description="runs the night again, in `folder`")
+    command: str = Field(description="command line; it runs the night again in `folder`")
     folder: str
     user: str
     controller: Controller
-    started_at: str = Field(description="UTC, ISO 8601, as all times here")
+    started_at: str = Field(description="UTC, ISO 8601, like all times here")
     ended_at: str | None = None
     benchmarks: tuple[Benchmark, ...] | None = Field(
-        default=None, description="empty for a case without any; null while they are not known"
+        default=None, description="empty if the case has none; null while they are unknown"
     )
     comparisons: tuple[Comparison, ...] = Field(
         default=(), description="pairs of figures that the case compares"
     )
     proved: tuple[Check, ...] = Field(
-        default=(), description="what was checked besides the benchmarks, e.g. that it answers"
+        default=(), description="checks besides the benchmarks, e.g. the smoke test"
     )
-    checks: tuple[Check, ...] = Field(default=(), description="the verdict's, all of them")
+    checks: tuple[Check, ...] = Field(default=(), description="all checks of the verdict")
     evaluations: tuple[Evaluation, ...] = ()
-    targets: tuple[Target, ...] = Field(default=(), description="how the hosts are reached")
+    targets: tuple[Target, ...] = Field(
+        default=(), description="addresses and SSH settings of the hosts"
+    )
     hosts: dict[str, dict[str, Any]] = Field(
-        default={}, description="host → its facts, as the host reported them"
+        default={}, description="host → facts that the host reported"
     )
     environments: dict[str, dict[str, Environment]] = Field(
-        default={}, description="host → environment → what is installed"
+        default={}, description="host → environment → its packages"
     )
     environment_changes: EnvironmentChanges | None = None
     processes: tuple[ProcessEnd, ...] = ()
     kept_s: float = Field(
-        default=0, description="how long everything runs on after the run; 0 where it was stopped"
+        default=0, description="how long the servers continue after the run; 0 if they were stopped"
     )
     survivors: tuple[str, ...] = Field(
-        default=(), description="what the run started and could not end"
+        default=(), description="processes that the run started and could not end"
     )
     versions: dict[str, str] = {}
     git_commit: str | None = None
     seconds: float = 0.0
     server_s: float = Field(default=0.0, description="seconds that servers took to start")
     tool_s: float = Field(default=0.0, description="seconds that tools took")
-    overhead_s: float = Field(default=0.0, description="seconds that are our own")
+    overhead_s: float = Field(default=0.0, description="seconds that Lamplighter itself took")
     steps: tuple[StepEntry, ...] = ()
     record_failure: str | None = Field(
         default=None, description="the first file that could not be written"

@@ -1,4 +1,4 @@
-"""The persisted record of a run: written from the first second, completed on every exit path.
+"""Write the record of a run from its start, and complete it on every exit path.
 
 Touches only `runs/<run id>/`, the view, and the file that $GITHUB_STEP_SUMMARY names.
 """
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ci.errors import InfrastructureError
-from ci.judge.verdict import Verdict, exit_code, marred
+from ci.judge.verdict import Verdict, degrade_if_ended_early, exit_code
 from ci.record.cause import cause_of, message_of
 from ci.record.contents import Contents
 from ci.record.controller import project_commit, versions
@@ -40,15 +40,14 @@ if TYPE_CHECKING:
     from ci.record.view import View
     from ci.tools.model import Result
 
-    # Writes the reports of a run that has ended, from its folder and its record; gets a
-    # function to warn with.
+    # Writes the reports of a run that has ended. The third argument receives warnings.
     WriteReports = Callable[[Folder, Run, Callable[[str], None]], None]
 
-NAME_LENGTH = 60
+MAX_NAME_CHARS = 60
 
 
 class Record:
-    """A run's record; see `start`. As a context it completes run.json however the night ends."""
+    """A run's record; see `start`. As a context manager it completes run.json on every exit."""
 
     def __init__(
         self,
@@ -63,7 +62,7 @@ class Record:
         self.view = HiddenView(view, self._hide)
         self._write_reports = write_reports
         self._clock = clock
-        self._began_s = clock()
+        self._start_s = clock()
         self._lock = threading.RLock()
         self._steps: list[Step] = []
         self._code: ExitCode | None = None
@@ -72,7 +71,7 @@ class Record:
 
     @property
     def path(self) -> Path:
-        """The run's folder, for logs and evaluations."""
+        """Return the run's folder, for logs and evaluations."""
         return self.folder.path
 
     @contextmanager
@@ -80,8 +79,8 @@ class Record:
         """Journal and time a step, and show it.
 
         Args:
-            name: what is done, as a reader says it.
-            waits_for: whose time it is; see `Step`.
+            name: a short description for readers.
+            waits_for: what the step waits for; see `Step`.
         """
         step = Step(name, waits_for, utc_now(), self._elapsed_s())
         self._steps.append(step)
@@ -104,7 +103,7 @@ class Record:
         return hidden
 
     def note(self, text: str, step: str = "") -> None:
-        """Journal something worth knowing, and show it."""
+        """Journal a note, and show it."""
         self._journal(step, "note", detail=hide_in_text(text))
         self.view.note(text)
 
@@ -112,8 +111,8 @@ class Record:
         """Set fields of run.json; mappings are merged.
 
         Raises:
-            KeyError: a field that the record does not have.
-            ValueError: a value that it cannot hold; nothing is changed.
+            KeyError: the record has no such field.
+            ValueError: a value is invalid; nothing is changed.
         """
         with self._lock:
             self._write(self._contents.changed(fields, self._counted()))
@@ -121,23 +120,23 @@ class Record:
     def expect(
         self, benchmarks: Sequence[Expectation], comparisons: Sequence[Comparison] = ()
     ) -> None:
-        """Keep what the case asks for, so that the run can be judged again.
+        """Record the benchmarks of the case, so that the run can be judged again.
 
         Args:
-            benchmarks: of the case; empty for one that is proved by its smoke test alone.
+            benchmarks: the case's benchmarks; empty if it has only a smoke test.
             comparisons: pairs of figures that the case compares.
         """
-        asked = expectations(benchmarks)
+        entries = expectations(benchmarks)
         # Without benchmarks there is nothing to compare.
-        self.update(benchmarks=asked, comparisons=comparisons if asked else ())
+        self.update(benchmarks=entries, comparisons=comparisons if entries else ())
 
     def write_plan(self, plan: object) -> None:
-        """Keep the plan, a mapping or a `Plan`, without its secrets, as plan.json."""
+        """Write the plan, a mapping or a `Plan`, to plan.json, without its secrets."""
         tree = without_locks(plain(plan))
         self._contents.learn_secrets(tree)
         self.folder.write("plan.json", self._json(tree))
 
-    def evaluated(  # noqa: PLR0913 - a keyword for what older callers do not give
+    def evaluated(  # noqa: PLR0913 - each is a plain value of the entry
         self,
         name: str,
         tool: str,
@@ -147,15 +146,15 @@ class Record:
         *,
         settings: Settings | None = None,
     ) -> None:
-        """Keep what came of a benchmark.
+        """Record the result of a benchmark.
 
         Args:
-            name: the benchmark.
-            tool: which tool measured it.
+            name: the benchmark's name.
+            tool: name of its tool.
             result: its figures and problems.
-            items: path of `items.jsonl`, from the run's folder; None when there is none.
-            raw: folder of the tool's own output, from the run's folder.
-            settings: with which it was run.
+            items: path of `items.jsonl` in the run's folder; None if there is none.
+            raw: folder of the tool's output in the run's folder.
+            settings: its settings.
         """
         entry = {
             "benchmark": name,
@@ -176,17 +175,19 @@ class Record:
         """Complete the record and write the reports; a second call changes nothing.
 
         Args:
-            verdict: of the night.
-            error: what ended it early; the verdict is then never a pass.
+            verdict: the night's verdict.
+            error: the error that ended the night early; the verdict is then never a pass.
 
         Returns:
-            What the command exits with.
+            The exit code of the command.
         """
         with self._lock:
             if self._code is not None:
                 return self._code
             cause = cause_of(error)
-            verdict = marred(verdict, f"{cause['kind']}: {cause['message']}" if cause else "")
+            verdict = degrade_if_ended_early(
+                verdict, f"{cause['kind']}: {cause['message']}" if cause else ""
+            )
             self._code = exit_code(verdict.outcome, error)
             self._seconds = self._elapsed_s()
             self.folder.release()
@@ -200,7 +201,7 @@ class Record:
 
     @property
     def run(self) -> Run:
-        """The record as it stands, without secrets."""
+        """Return the present record, without secrets."""
         with self._lock:
             return self._contents.run(self._counted())
 
@@ -210,8 +211,8 @@ class Record:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        lost = error or InfrastructureError("the night ended without a verdict; see journal.jsonl")
-        self.finish(Verdict("unknown", ()), lost)
+        cause = error or InfrastructureError("the night ended without a verdict; see journal.jsonl")
+        self.finish(Verdict("unknown", ()), cause)
 
     def _ended(self, step: Step, seconds: float) -> None:
         self._journal(step.name, "end", seconds=round(seconds, 3), detail=step.detail)
@@ -230,13 +231,13 @@ class Record:
         ended = {"exit_code": int(code), "cause": cause, "ended_at": utc_now()}
         try:
             self.update(outcome=verdict.outcome, checks=verdict.checks, **ended)
-        except ValueError as error:  # a fault of ours, and no reason to lose the outcome
+        except ValueError as error:  # an error of Lamplighter must not lose the outcome
             self.view.warn(f"cannot record the checks: {message_of(error)}; please report it")
             self.update(outcome=verdict.outcome, **ended)
 
     def _counted(self) -> dict[str, object]:
         steps = [step.as_json() for step in self._steps]
-        # Once the night has ended its seconds stand still: every report shows the same.
+        # The seconds are fixed when the night ends, so that every report shows the same.
         times = account(self._steps, self._seconds or self._elapsed_s())
         return {**times, "steps": steps, "record_failure": self.folder.first_failure}
 
@@ -251,10 +252,10 @@ class Record:
         return json.dumps(self._contents.hidden(tree), indent=2, ensure_ascii=False) + "\n"
 
     def _elapsed_s(self) -> float:
-        return self._clock() - self._began_s
+        return self._clock() - self._start_s
 
 
-def start(  # noqa: PLR0913 - one keyword per thing that the operator said
+def start(  # noqa: PLR0913 - each is a plain value of the command line
     runs: Path,
     view: View,
     write_reports: WriteReports,
@@ -264,19 +265,19 @@ def start(  # noqa: PLR0913 - one keyword per thing that the operator said
     argv: Sequence[str],
     clock: Callable[[], float] = time.monotonic,
 ) -> Record:
-    """Make `runs/<run id>/` with a run.json that says `running`.
+    """Make `runs/<run id>/` with a run.json whose outcome is `running`.
 
     Args:
-        runs: the folder of all runs; made when missing.
-        view: where steps, and a disk that fails, are shown.
-        write_reports: called once the record is complete, on whichever path.
+        runs: the folder of all runs; made if missing.
+        view: shows steps and failed writes.
+        write_reports: called when the record is complete.
         case: the case's name.
         config: path of the case file.
-        argv: the command line, to run the night again.
-        clock: seconds, monotonic.
+        argv: the command line, which runs the night again.
+        clock: returns monotonic seconds.
 
     Raises:
-        InfrastructureError: the disk is full already.
+        InfrastructureError: the disk is full.
         UserError: the folder cannot be made.
     """
     path = make_folder(runs.absolute() / run_id(case, datetime.now(UTC)))
@@ -289,5 +290,5 @@ def start(  # noqa: PLR0913 - one keyword per thing that the operator said
 
 def run_id(case: str, now: datetime) -> str:
     """Name a run: `YYYYMMDD-HHMMSS-<case name>-<4 hex>`, in UTC."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", case)[:NAME_LENGTH]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", case)[:MAX_NAME_CHARS]
     return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"

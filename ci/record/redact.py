@@ -1,4 +1,4 @@
-"""Values → plain JSON without secrets in it. Pure."""
+"""Convert values to plain JSON, and hide secrets. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _own(key: object, value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
-    """Turn dataclasses, pydantic models, tuples and paths into what JSON can hold."""
+    """Convert dataclasses, pydantic models, tuples and paths to values for JSON."""
     if isinstance(value, BaseModel):
         return plain(value.model_dump())
     if is_dataclass(value) and not isinstance(value, type):
@@ -46,5 +46,5 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no word for it
+        return str(value)  # JSON cannot express it
     return value if value is None or isinstance(value, str | int | float) else str(value)

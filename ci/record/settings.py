@@ -1,4 +1,4 @@
-"""With what settings a benchmark was run → the record. Pure, but for reading the dataset."""
+"""Collect the settings of an evaluation for the record. Pure, except that it reads the dataset."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def settings_of(evaluation: Evaluation, job: Job, command: Command, run: Run) -> Settings:
-    """Gather the settings of one evaluation.
+    """Collect the settings of an evaluation.
 
     Args:
-        evaluation: as it was planned.
-        job: as it was given to the tool.
-        command: what the tool made of it.
-        run: the record, which has what is installed.
+        evaluation: the planned evaluation.
+        job: the tool's job.
+        command: the tool's command.
+        run: the record, with the installed packages.
 
     Raises:
-        UserError: the dataset's files are gone.
+        UserError: the dataset's files no longer exist.
     """
     benchmark, sampling = evaluation.benchmark, plain(command.sampling)
     temperature, seed = sampling.get("temperature"), sampling.get("seed")
@@ -53,11 +53,11 @@ def settings_of(evaluation: Evaluation, job: Job, command: Command, run: Run) ->
 
 
 def in_utc(time: object) -> str | None:
-    """Write a host's time as every record does; None where it is not a time with its zone."""
+    """Write a host's time in the format of the record; None if it is not a time with a zone."""
     try:
-        read = datetime.fromisoformat(str(time))
-        return utc(read) if read.tzinfo else None
-    except (ValueError, OverflowError):  # a host may say anything
+        parsed = datetime.fromisoformat(str(time))
+        return utc(parsed) if parsed.tzinfo else None
+    except (ValueError, OverflowError):  # the value comes from a host
         return None
 
 
@@ -69,7 +69,7 @@ def _dataset(evaluation: Evaluation) -> DatasetEntry:
 
 
 def _version(evaluation: Evaluation, run: Run) -> str | None:
-    """Find the version of the environment that the tool is started from."""
+    """Return the version of the tool's environment; None if unknown."""
     name = PurePosixPath(evaluation.bin).parent.name if evaluation.bin else ""
     environment = run.environments.get(evaluation.host, {}).get(name)
     return environment.version if environment else None

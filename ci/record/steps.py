@@ -1,4 +1,4 @@
-"""The steps of a night: how long each took, and whom it waited for. Pure, but for the clock."""
+"""Define the steps of a night, and sum up their times. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ WaitsFor = Literal["own", "server", "tool"]
 
 @dataclass
 class Step:
-    """One step. Whoever runs it may set `detail`, one line that is shown when it ends.
+    """A step. Its caller may set `detail`, a line that is shown when it ends.
 
     Attributes:
-        name: what is done, as a reader says it.
-        waits_for: whose time it is: `server` while vLLM starts, `tool` while a tool evaluates or
-            an environment is made, `own` otherwise.
+        name: a short description for readers.
+        waits_for: `server` while vLLM starts, `tool` while a tool evaluates or an environment is
+            made, else `own`.
         started_at: UTC, ISO 8601.
-        start_s: on the night's own clock.
-        end_s: likewise; None while it goes on.
+        start_s: seconds from the start of the night.
+        end_s: seconds from the start of the night; None while the step runs.
         outcome: `running`, `ok` or `failed`.
-        detail: one line.
+        detail: a line with the result.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Step:
     detail: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Give the step as it stands in run.json."""
+        """Return the step in the form of run.json."""
         seconds = None if self.end_s is None else round(self.end_s - self.start_s, 3)
         return {
             "name": self.name,
@@ -48,25 +48,25 @@ class Step:
 
 
 def account(steps: Iterable[Step], now_s: float) -> dict[str, float]:
-    """Split the night's seconds, which began at 0, into the tools' and our own.
+    """Split the duration of the night into waiting time and overhead.
 
-    A second in which several steps wait, nested or side by side, counts once.
+    A second in which several steps wait, nested or concurrent, counts once.
 
     Returns:
-        `seconds` in all, `server_s` and `tool_s` waited for, and `overhead_s`: what is left.
+        `seconds` in total; `server_s` and `tool_s`, the waiting time; `overhead_s`, the rest.
     """
     spans = [(step.waits_for, step.start_s, step.end_s or now_s) for step in steps]
-    waited = [(start, end) for whose, start, end in spans if whose != "own"]
+    waited = [(start, end) for target, start, end in spans if target != "own"]
     return {
         "seconds": round(now_s, 3),
-        "server_s": round(covered_s((s, e) for whose, s, e in spans if whose == "server"), 3),
-        "tool_s": round(covered_s((s, e) for whose, s, e in spans if whose == "tool"), 3),
+        "server_s": round(covered_s((s, e) for target, s, e in spans if target == "server"), 3),
+        "tool_s": round(covered_s((s, e) for target, s, e in spans if target == "tool"), 3),
         "overhead_s": round(now_s - covered_s(waited), 3),
     }
 
 
 def covered_s(spans: Iterable[tuple[float, float]]) -> float:
-    """Give the length that spans cover together, counting overlaps once."""
+    """Return the total length of spans, counting overlaps once."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))

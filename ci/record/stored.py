@@ -1,4 +1,4 @@
-"""Read the record of a run: the one place where run.json becomes values. Touches its folder."""
+"""Read the record of a run; the only module that opens run.json. Touches the run's folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILE = "run.json"
 MAX_BYTES = 256 << 20
 SURROGATES = re.compile("[\ud800-\udfff]")
-# What a record of version 1 does not have.
+# Missing in a record of version 1.
 MISSING = (
     "the settings of its evaluations, and when they ran",
     "thresholds, comparisons and proofs, without which it cannot be judged again",
@@ -31,9 +31,9 @@ class Stored:
     """A record that was read.
 
     Attributes:
-        folder: the run's.
-        run: what run.json holds.
-        missing: what its version does not have, each in a few words; empty for the newest.
+        folder: the run's folder.
+        run: the content of run.json.
+        missing: descriptions of the parts that its version lacks; empty for the newest version.
     """
 
     folder: Path
@@ -45,10 +45,10 @@ def read_run(folder: Path) -> Stored:
     """Read the record of a run.
 
     Args:
-        folder: the run's, `runs/<id>`.
+        folder: the run's folder, `runs/<id>`.
 
     Raises:
-        UserError: there is none, it is damaged, or another version of Lamplighter wrote it; names
+        UserError: the record is missing or damaged, or has an unsupported version; the message has
             the file and the next step.
     """
     path = folder / FILE
@@ -62,21 +62,21 @@ def read_run(folder: Path) -> Stored:
 
 
 def as_run(tree: object) -> Run:
-    """Make the model of plain JSON values.
+    """Build the model from plain JSON values.
 
     Raises:
-        ValueError: they are no record; the message names each key.
+        ValueError: they are not a record; the message names the wrong keys.
     """
     try:
         text = json.dumps(tree, ensure_ascii=False)
-        # Bytes that are not UTF-8, e.g. of a path, stand in Python's texts alone.
-        return Run.model_validate_json(SURROGATES.sub(_written_out, text))
+        # Only Python's texts can contain bytes that are not UTF-8, e.g. of a path.
+        return Run.model_validate_json(SURROGATES.sub(_escaped, text))
     except ValidationError as error:
-        raise ValueError(why_not(error)) from None
+        raise ValueError(summary_of(error)) from None
 
 
-def why_not(error: ValueError) -> str:
-    """Summarize in one line what a model refused: the first wrong keys."""
+def summary_of(error: ValueError) -> str:
+    """Summarize an error of a model in one line, with the first wrong keys."""
     if not isinstance(error, ValidationError):
         return str(error)
     shown = [
@@ -88,11 +88,11 @@ def why_not(error: ValueError) -> str:
 
 
 def as_text(run: Run) -> str:
-    """Write a record as its file has it."""
+    """Write a record as the text of run.json."""
     return json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
-def _written_out(surrogate: re.Match[str]) -> str:
+def _escaped(surrogate: re.Match[str]) -> str:
     return f"\\\\u{ord(surrogate[0]):04x}"
 
 
@@ -106,7 +106,7 @@ def _value(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such record; check the run's id and --runs") from None
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; check the path and who may use it") from None
+        raise UserError(f"{path}: {error.strerror}; check the path and its permissions") from None
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}; {_advice(path)}") from None
     if not isinstance(value, dict):
@@ -124,7 +124,7 @@ def _run(path: Path, value: dict[str, Any]) -> Run:
 
 
 def _advice(path: Path) -> str:
-    return f"what else is in {path.parent} can still be read: report.md, journal.jsonl, logs"
+    return f"other files in {path.parent} can still be read: report.md, journal.jsonl, logs"
 
 
 def _other_version(version: object) -> str:
@@ -133,16 +133,16 @@ def _other_version(version: object) -> str:
     if version > VERSION:
         return (
             f"it has version {version}, and this Lamplighter reads up to {VERSION}; read it with "
-            "the one that wrote it, or a newer one"
+            "the version that wrote it, or a newer one"
         )
     return f"it has version {version}, which this Lamplighter does not read; see its report.md"
 
 
 def _from_version_1(value: dict[str, Any]) -> dict[str, Any]:
-    """Put a record of version 1 into the newest form; what it does not have is left empty."""
+    """Convert a record of version 1 to the newest version; missing parts stay empty."""
     evaluations = value.get("evaluations")
     unknown = {"started_at": None, "ended_at": None, "settings": None}
-    # Empty says "smoke only" in both versions; of other benchmarks it has the names alone.
+    # Empty means "smoke only" in both versions; for other benchmarks version 1 has only names.
     smoke_only = value.get("benchmarks") == []
     later: dict[str, Any] = {"schema": VERSION, "benchmarks": [] if smoke_only else None}
     if isinstance(evaluations, list):

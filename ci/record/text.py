@@ -1,4 +1,4 @@
-"""What a reader sees, whichever report it stands in: figures, clean lines, the outcome. Pure."""
+"""Write figures, clean lines and outcomes, in the same form for all reports. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Colours and cursor movements (CSI), titles and links (OSC, to BEL or ST), two-character escapes.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
-# C0 but tab and newline, DEL, C1, lone surrogates, bidirectional overrides, and the two
+# C0 except tab and newline, DEL, C1, lone surrogates, bidirectional overrides, and the two
 # code points that XML forbids.
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
@@ -23,18 +23,18 @@ _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less tha
 
 
 def clean(text: str) -> str:
-    """Take terminal escapes and control characters out; tabs and newlines stay."""
+    """Remove terminal escapes and control characters, except tabs and newlines."""
     return CONTROLS.sub("", ESCAPES.sub("", text))
 
 
 def one_line(text: str) -> str:
-    """Bring a text onto one clean line. Of a progress bar, only its last state stays."""
+    """Convert a text to one clean line; keep only the last state of a progress bar."""
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return " ".join(clean(" ".join(lines)).split())
 
 
 def figure(value: object, unit: str = "") -> str:
-    """Say a figure as a reader wants it: `22.50 %`, `-` when there is none."""
+    """Write a figure: `22.50 %`; `-` if there is none."""
     if not isinstance(value, int | float):
         return "-" if value in {None, ""} else str(value)
     number = f"{value:.0f}" if isinstance(value, int) else f"{value:.2f}"
@@ -42,10 +42,10 @@ def figure(value: object, unit: str = "") -> str:
 
 
 def duration(seconds: object) -> str:
-    """Say seconds as a reader wants them: `3.2 s`, `2 min 05 s`, `3 h 12 min`."""
+    """Write a duration: `3.2 s`, `2 min 05 s`, `3 h 12 min`."""
     if not isinstance(seconds, int | float):
         return "-"
-    if seconds < 100:  # noqa: PLR2004 - up to here tenths are worth reading
+    if seconds < 100:  # noqa: PLR2004 - above it, tenths do not matter
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -60,14 +60,14 @@ def headline(
     smoke_only: bool = False,
     interrupted: bool = False,
 ) -> str:
-    """Say the outcome in words.
+    """Write the outcome in words.
 
     Args:
-        outcome: of the run.
-        outcomes: of each check.
-        new: how many passed because they have no baseline yet.
+        outcome: the outcome of the run.
+        outcomes: the outcome of each check.
+        new: number of checks that passed because they have no baseline yet.
         smoke_only: the case has no benchmarks.
-        interrupted: the night was told to stop.
+        interrupted: a signal ended the night.
     """
     checks = "1 check" if len(outcomes) == 1 else f"{len(outcomes)} checks"
     within = f"{new} of them without a baseline yet" if new else "all within tolerance"
@@ -77,25 +77,25 @@ def headline(
         "unknown": _unknown(outcomes, checks),
         "running": "RUNNING: the night has not ended, or its controller died",
     }
-    told = f"INTERRUPTED, {words[outcome]}" if interrupted else words[outcome]
-    return told + (" (smoke only: the case has no benchmarks)" if smoke_only else "")
+    text = f"INTERRUPTED, {words[outcome]}" if interrupted else words[outcome]
+    return text + (" (smoke only: the case has no benchmarks)" if smoke_only else "")
 
 
 def without_baseline(checks: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """Choose the checks that passed because their benchmark has no baseline yet."""
+    """Return the checks that passed because their benchmark has no baseline yet."""
     return [check for check in checks if check["reason"] == NO_BASELINE]
 
 
 def next_step(checks: Sequence[Mapping[str, object]]) -> str:
-    """Give the next step about figures without a baseline, in one line; empty where there are none.
+    """Return the next step for figures without a baseline, in one line; empty if there are none.
 
     Args:
-        checks: name, value and reason of each.
+        checks: each with name, value and reason.
     """
     new = without_baseline(checks)
     names, zero = (
-        ", ".join(str(check["name"]) for check in some)
-        for some in (new, [check for check in new if check["value"] == 0])
+        ", ".join(str(check["name"]) for check in chosen)
+        for chosen in (new, [check for check in new if check["value"] == 0])
     )
     if zero:
         return f"{zero}: no answer was right; read its items before you trust the 0 %"
@@ -111,10 +111,10 @@ def _unknown(outcomes: Sequence[str], checks: str) -> str:
 
 
 def requirement(check: Mapping[str, object]) -> str:
-    """Say what a check asks of its figure: `at least 17.50 %`; empty where it asks for nothing.
+    """Write the requirement of a check: `at least 17.50 %`; empty if it has no bound.
 
     Args:
-        check: as in run.json; one without `operator`, of an older run, asks for at least its bound.
+        check: as in run.json; the default of `operator`, which old records lack, is `>=`.
     """
     if check["bound"] is None:
         return ""
@@ -123,7 +123,7 @@ def requirement(check: Mapping[str, object]) -> str:
 
 
 def check_row(check: Mapping[str, object]) -> tuple[str, ...]:
-    """Lay a check out: name, metric, value, baseline, tolerance, bound, outcome, reason."""
+    """Return a check's name, metric, value, baseline, tolerance, bound, outcome and reason."""
     unit = str(check["unit"])
     return (
         str(check["name"]),
@@ -138,7 +138,7 @@ def check_row(check: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _bound(check: Mapping[str, object]) -> str:
-    """The bound as a cell of a table; what is not a least value says so."""
+    """Return the bound for a table, with its operator unless it is `>=`."""
     operator = str(check.get("operator", ">="))
     text = figure(check["bound"], str(check["unit"]))
     return text if operator == ">=" or check["bound"] is None else f"{operator} {text}"

@@ -1,4 +1,4 @@
-"""What a night tells while it runs, whoever shows it."""
+"""Define the interface through which a night shows its progress."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ if TYPE_CHECKING:
 
     from ci.judge.verdict import Verdict
 
-    # Gives process → last log line; asked only where it is shown, since hosts are asked for it.
+    # Returns process → last log line. It contacts hosts, so views call it only to show the lines.
     Logs = Callable[[], Mapping[str, str]]
 
 
 class View(Protocol):
-    """What a night tells while it runs. None of it raises when the terminal goes away."""
+    """A view of a running night. No method raises if the terminal is closed."""
 
     def step(self, name: str) -> None:
-        """Say that a step starts."""
+        """Show that a step starts."""
 
     def waiting(self, what: str, seconds: float, logs: Logs) -> None:
-        """Say what is waited for, for how long, and each process's last log line.
+        """Show what the night waits for, the time so far, and the last log line of each process.
 
         Args:
-            what: is waited for.
-            seconds: that it has been so far.
+            what: a name or a condition.
+            seconds: the time so far.
             logs: see `Logs`.
         """
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
-        """Say that a step has ended."""
+        """Show that a step has ended."""
 
     def note(self, text: str) -> None:
-        """Say something worth knowing."""
+        """Show a note."""
 
     def warn(self, text: str) -> None:
-        """Say that something went wrong that the night survives."""
+        """Show a warning; the night continues."""
 
     def table(self, verdict: Verdict) -> None:
         """Show the checks."""
 
     def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
-        """Say how the night ended, and where the report is."""
+        """Show the outcome of the night, and the path of the report."""
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
 
 
 class HiddenView:

@@ -1,4 +1,4 @@
-"""The models of case files and records → JSON Schemas and a page to read.
+"""Generate JSON Schemas and a reference page from the models of case files and records.
 
 Pure; `python -m ci.reference` writes the files.
 """

@@ -1,8 +1,8 @@
-"""`python -m ci.reference` writes the schemas in configs and docs/cases.md from the models."""
+"""Write the schemas in configs and docs/cases.md from the models: `python -m ci.reference`."""
 
 from __future__ import annotations
 
 from ci.reference.files import FILES
 
-for path, made in FILES.items():
-    path.write_text(made(), encoding="utf-8")
+for path, generate in FILES.items():
+    path.write_text(generate(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which files are generated, and from what."""
+"""List the generated files, and the functions that generate them."""
 
 from __future__ import annotations
 

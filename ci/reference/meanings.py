@@ -1,4 +1,4 @@
-"""What keys mean whose models do not say it themselves, by model and key. Pure."""
+"""Describe the keys of case files that have no description in their models. Pure."""
 
 from __future__ import annotations
 
@@ -137,24 +137,24 @@ _BY_MODEL = {
 
 
 def meaning_of(model: str, key: str, own: str | None = None) -> str:
-    """Say what a key means.
+    """Return the meaning of a key.
 
     Args:
-        model: name of the model that it is of; empty for what all dialects have.
+        model: name of the key's model; empty for keys of all dialects.
         key: the key.
-        own: the model's own description, written for a key that is missing: "it is …".
+        own: the model's description, in the form of messages about missing keys: "it is …".
 
     Raises:
-        LookupError: nobody says it; add it to the model's field or here.
+        LookupError: the key has no description; add one to the model's field or here.
     """
     if own:
         return own.removeprefix("it is ").removeprefix("it ")
-    said = _BY_MODEL.get(model, {}).get(key) or _SHARED.get(key)
-    if said is None:
-        raise LookupError(f"nothing says what {model}.{key} means")
-    return said
+    meaning = _BY_MODEL.get(model, {}).get(key) or _SHARED.get(key)
+    if meaning is None:
+        raise LookupError(f"{model}.{key} has no description")
+    return meaning
 
 
-def said_here() -> set[tuple[str, str]]:
-    """Name every model and key whose meaning is said here."""
+def described_keys() -> set[tuple[str, str]]:
+    """Return each model and key with a description here."""
     return {(model, key) for model, keys in _BY_MODEL.items() for key in keys}

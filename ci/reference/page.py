@@ -1,8 +1,9 @@
-"""The models of case files, the variables and the rules → docs/cases.md. Pure."""
+"""Write docs/cases.md from the models of case files, the variables and the rules. Pure."""
 
 from __future__ import annotations
 
 from inspect import getdoc
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from ci.case import sweep
@@ -11,9 +12,9 @@ from ci.case.external_dp import reader as external_dp
 from ci.case.single_node import reader as single_node
 from ci.case.variables import HOST_VARIABLES, VARIABLES
 from ci.check.rules import RULES
-from ci.reference.prose import HEAD, OTHERWISE, VARIABLES_HEAD
+from ci.reference.prose import DIFFERENCES, HEAD, VARIABLES_HEAD
 from ci.reference.schema import schema
-from ci.reference.types import written
+from ci.reference.types import type_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ _DIALECTS = (
     ("external_dp", external_dp.SECTIONS),
     ("single_node", single_node.SECTIONS),
 )
-_ELSEWHERE = {"Entry": "benchmarks.NAME", "KvPool": "kv_pool"}
+_SHARED_SECTIONS = {"Entry": "benchmarks.NAME", "KvPool": "kv_pool"}
 
 
 def page() -> str:
@@ -35,9 +36,9 @@ def page() -> str:
     for name, sections in _DIALECTS:
         parts += _dialect(name, sections, definitions)
     parts += ["## Sections of several dialects"]
-    for name, title in _ELSEWHERE.items():
+    for name, title in _SHARED_SECTIONS.items():
         parts += _section(title, definitions[name])
-    parts += ["## `sweep`", _sweep(), VARIABLES_HEAD, _variables(), OTHERWISE, *_rules()]
+    parts += ["## `sweep`", _sweep(), VARIABLES_HEAD, _variables(), DIFFERENCES, *_rules()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,7 +47,7 @@ def _dialect(
 ) -> Iterator[str]:
     yield f"## Dialect `{name}`"
     for path, model in sections.items():
-        if model.__name__ not in _ELSEWHERE:
+        if model.__name__ not in _SHARED_SECTIONS:
             title = path.removesuffix(".*").replace(".*", "[i]")
             yield from _section(title, definitions[model.__name__])
 
@@ -61,7 +62,7 @@ def _section(title: str, definition: Mapping[str, Any]) -> Iterator[str]:
         (
             (
                 f"`{key}`",
-                written(value),
+                type_in_words(value),
                 "**required**" if key in required else _default(value),
                 value["description"],
             )
@@ -78,18 +79,16 @@ def _default(value: Mapping[str, Any]) -> str:
 
 
 def _sweep() -> str:
-    lines = (getdoc(sweep) or "").split("\n\n")[1:]
+    parts = (getdoc(sweep) or "").split("\n\n")[1:]
     return "\n\n".join(
-        f"```yaml\n{_undented(one)}\n```" if one[:1] == " " else one for one in lines
+        f"```yaml\n{dedent(part)}\n```" if part[:1] == " " else part for part in parts
     )
 
 
-def _undented(text: str) -> str:
-    return "\n".join(line.removeprefix("    ") for line in text.splitlines())
-
-
 def _variables() -> str:
-    known = ((f"`${one.name}`", one.meaning.replace("<", "&lt;"), one.source) for one in VARIABLES)
+    known = (
+        (f"`${item.name}`", item.meaning.replace("<", "&lt;"), item.source) for item in VARIABLES
+    )
     hosts = (
         (f"`${name}`", "the host's own value, set on the host", "the host")
         for name in HOST_VARIABLES
@@ -108,7 +107,7 @@ def _rules() -> Iterator[str]:
 
 
 def _reported(examine: Callable[..., object]) -> str:
-    """Take what a rule reports from the first line of its docstring: "Report …"."""
+    """Return the subject of a rule from the first line of its docstring, "Report …"."""
     line = (getdoc(examine) or "").partition("\n")[0].removeprefix("Report ")
     return line[:1].upper() + line[1:]
 

@@ -1,4 +1,4 @@
-"""The parts of docs/cases.md that come from no model."""
+"""Define the parts of docs/cases.md that are not generated."""
 
 HEAD = """\
 # Case files
@@ -52,7 +52,7 @@ VARIABLES_HEAD = """\
 `$X` and `${X}` in commands and environments are replaced by the values of these variables and of \
 the variables in the environment of the same process. Any other variable is an error."""
 
-OTHERWISE = """\
+DIFFERENCES = """\
 ## Differences from vllm-ascend's loaders
 
 `inv check` prints a warning wherever one of these differences affects a file.

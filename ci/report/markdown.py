@@ -1,4 +1,4 @@
-"""Run → report.md, through templates/report.md.j2. Only `append_step_summary` touches the disk."""
+"""Render report.md from a run, with a template. Only `append_step_summary` touches the disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPECIAL = re.compile(r"([\\|`*<\[\]])")
 
 
 def render(run: Run) -> str:
-    """Render a run's record for a reader."""
+    """Render a run's record as Markdown."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -66,12 +66,12 @@ def cell(value: object) -> str:
 
 
 def row(values: Sequence[object]) -> str:
-    """Lay out one row of a table."""
+    """Write one row of a table."""
     return "| " + " | ".join(cell(value) for value in values) + " |"
 
 
 def fence(text: str, language: str = "") -> str:
-    """Put text into a code fence that nothing in the text can close."""
+    """Put text into a code fence that is longer than any fence in the text."""
     text = clean(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
@@ -79,7 +79,7 @@ def fence(text: str, language: str = "") -> str:
 
 
 def append_step_summary(report: str, env: Mapping[str, str]) -> None:
-    """Append the report to the file that $GITHUB_STEP_SUMMARY names, if it names one."""
+    """Append the report to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
     if target := env.get("GITHUB_STEP_SUMMARY"):
         with Path(target).open("a", encoding="utf-8") as summary:
             summary.write(report + "\n")
@@ -97,7 +97,7 @@ def _headline(run: Run) -> str:
 
 
 def _environments(run: Run) -> list[tuple[str, str]]:
-    """Each environment and its list; where hosts differ, a row for each list and who has it."""
+    """List each environment with its packages; if hosts differ, once per list, with its hosts."""
     hosts: dict[tuple[str, str], list[str]] = {}
     for host, by_name in run.environments.items():
         for name, environment in by_name.items():
@@ -112,9 +112,9 @@ def _environments(run: Run) -> list[tuple[str, str]]:
 
 
 def _settings(evaluation: Evaluation) -> tuple[object, ...]:
-    """Lay out the settings of an evaluation: all that a reader compares between two nights."""
+    """Return the settings that a reader compares between two nights."""
     used = evaluation.settings
-    assert used is not None  # noqa: S101 - chosen so above
+    assert used is not None  # noqa: S101 - the caller checks it
     return (
         evaluation.benchmark,
         f"{evaluation.tool} {used.tool_version or ''}".strip(),

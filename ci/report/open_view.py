@@ -1,6 +1,6 @@
-"""Pick the view that suits a stream: live on a terminal, plain lines elsewhere.
+"""Choose the view for a stream: live on a terminal, plain lines elsewhere.
 
-Cheap to import: rich is loaded only once a terminal is there to draw on.
+Quick to import: rich is loaded only for a terminal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_view(stream: TextIO, env: Mapping[str, str] = os.environ) -> AbstractContextManager[View]:
-    """Open the view that suits a stream: live on a terminal, plain lines in a pipe or in CI."""
+    """Open the view for a stream: live on a terminal, plain lines in a pipe or in CI."""
     from contextlib import closing  # noqa: PLC0415
 
     live = stream.isatty() and env.get("TERM") != "dumb" and not env.get("CI")

@@ -1,4 +1,4 @@
-"""Write every report of a run; touches the run's folder and the step summary."""
+"""Write the reports of a run. Touches the run's folder and the step summary."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
     """Write the reports of a run that has ended, and append to $GITHUB_STEP_SUMMARY if set.
 
     Args:
-        folder: the run's.
-        run: its record.
-        warn: called with a message for a report that could not be made; nothing is raised.
+        folder: the run's folder.
+        run: the run's record.
+        warn: called with a message for a report that could not be reports; nothing is raised.
     """
     rendered = render_reports(run, warn)
     for name, text in rendered.items():
@@ -39,16 +39,16 @@ def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
     """Make report.md and junit.xml from a record.
 
     Args:
-        run: the record.
-        warn: called with a message for a report that could not be made; nothing is raised.
+        run: the run's record.
+        warn: called with a message for a report that could not be reports; nothing is raised.
 
     Returns:
-        File name → text, of those that could be made.
+        File name → text of each report that could be reports.
     """
-    made = {}
+    reports = {}
     for name, render in RENDERERS.items():
         try:
-            made[name] = render(run)
+            reports[name] = render(run)
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
-    return made
+    return reports

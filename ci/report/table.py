@@ -1,4 +1,4 @@
-"""A table, for every command: plain and in full width in a pipe, folded to a terminal's width."""
+"""Write the tables of all commands: in full width in a pipe, folded on a terminal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ci.record.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-# Between columns: where a table fits, and where its cells are folded.
+# Columns between cells: if the table fits, and if its cells are folded.
 GAP, NARROW_GAP = 2, 1
 # Wider than any cell: in a pipe nothing is folded.
 _UNBOUNDED = 1_000_000
 
 
-def drawn(
+def rich_table(
     headings: Sequence[str],
     rows: Iterable[Sequence[str | Text]],
     *,
@@ -30,21 +30,23 @@ def drawn(
     numbers: Collection[str] = (),
     framed: bool = False,
 ) -> Table:
-    """Lay a table out for a rich console, which folds cells where it is narrower than they are.
+    """Build a table for a rich console, which folds the cells if it is too narrow.
 
     Args:
         headings: one per column.
-        rows: cells; of plain text, line breaks and what a terminal obeys are taken out.
-        width: the console's. Where it is wide enough for every word, columns of single words, such
+        rows: cells; line breaks and control characters are removed from plain text.
+        width: the console's width. If it is enough for every word, columns of single words, such
             as names, are not folded.
         numbers: headings of columns that are aligned to the right.
         framed: draw lines around the cells.
     """
-    cells = [[one if isinstance(one, Text) else Text(one_line(one)) for one in row] for row in rows]
-    columns = [[heading, *(row[at].plain for row in cells)] for at, heading in enumerate(headings)]
-    gap = GAP if _needed(columns, GAP) <= width else NARROW_GAP
+    cells = [
+        [each if isinstance(each, Text) else Text(one_line(each)) for each in row] for row in rows
+    ]
+    columns = [[heading, *(row[i].plain for row in cells)] for i, heading in enumerate(headings)]
+    gap = GAP if _total_width(columns, GAP) <= width else NARROW_GAP
     words = [[word for cell in column for word in cell.split()] for column in columns]
-    has_room = _needed(words, gap) <= width
+    has_room = _total_width(words, gap) <= width
     table = Table(
         box=HEAVY_HEAD if framed else None,
         pad_edge=framed,
@@ -63,8 +65,8 @@ def drawn(
     return table
 
 
-def _needed(columns: Sequence[Sequence[str]], gap: int) -> int:
-    """How wide a table is whose columns are as wide as the widest of these texts."""
+def _total_width(columns: Sequence[Sequence[str]], gap: int) -> int:
+    """Return the width of a table whose columns have the width of their longest text."""
     return sum(max(map(cell_len, texts), default=0) + gap for texts in columns) - gap
 
 
@@ -75,8 +77,8 @@ def as_text(
 
     Args:
         headings: one per column.
-        rows: cells; line breaks and what a terminal obeys are taken out.
-        width: columns of the terminal that it has to fit; None for full width.
+        rows: cells; line breaks and control characters are removed.
+        width: width of the terminal; None for full width.
     """
     out = StringIO()
     console = Console(
@@ -87,10 +89,10 @@ def as_text(
         force_jupyter=False,
         _environ={},
     )
-    console.print(drawn(headings, rows, width=console.width))
+    console.print(rich_table(headings, rows, width=console.width))
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def width_of(stream: TextIO) -> int | None:
-    """Give a terminal's columns; None where a stream is none."""
+    """Return the width of a terminal; None if the stream is not a terminal."""
     return Console(file=stream).width if stream.isatty() else None

@@ -37,7 +37,7 @@ REQUESTS = {
     "vllm_api_general_stream": ("Completions", True),
 }
 DEFAULT_REQUEST = {"accuracy": "vllm_api_general_chat", "performance": "vllm_api_stream_chat"}
-# form → the dataset_conf for accuracy, for performance, and the file it opens in the folder
+# form → dataset_conf for accuracy, dataset_conf for performance, and the file that it opens
 FORMS = {
     "gsm8k": (
         "gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
@@ -228,7 +228,7 @@ def _model(job: Job) -> dict[str, Any]:
 
 
 def _tokenizer(job: Job) -> str:
-    """Accuracy needs none."""
+    """Return the tokenizer of a performance run; accuracy runs need none."""
     bench = job.benchmark
     return (bench.model_path or job.tokenizer) if bench.case_type == "performance" else ""
 

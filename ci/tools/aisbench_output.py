@@ -80,23 +80,23 @@ def _failures(job: Job, output: Output) -> tuple[str, ...]:
 
 def _incomplete(job: Job, rows: tuple[dict[str, Any], ...], what: str) -> tuple[str, ...]:
     wanted = job.expected_items
-    found = []
+    problems = []
     if len(rows) != wanted and (wanted or not rows):
-        found.append(f"{len(rows)} {what}, expected {wanted or 'some'}")
+        problems.append(f"{len(rows)} {what}, expected {wanted or 'some'}")
     failed = sum(row.get("success") is not True for row in rows)
     if failed:
-        found.append(f"{failed} of {len(rows)} {what} were not successful")
-    return tuple(found)
+        problems.append(f"{failed} of {len(rows)} {what} were not successful")
+    return tuple(problems)
 
 
 def _score(job: Job, output: Output) -> float:
-    rows = csv.DictReader(io.StringIO(output.text("out/*/summary/summary_*.csv")))
-    found = [row for row in rows if row.get("dataset") == dataset_abbr(job)]
-    if len(found) > 1:
-        found = [row for row in found if row.get("metric") == "accuracy"]
-    if len(found) != 1:
-        raise Unreadable(f"the summary has {len(found)} rows for {dataset_abbr(job)}, expected one")
-    text = found[0].get(MODEL) or ""
+    summary = csv.DictReader(io.StringIO(output.text("out/*/summary/summary_*.csv")))
+    rows = [row for row in summary if row.get("dataset") == dataset_abbr(job)]
+    if len(rows) > 1:
+        rows = [row for row in rows if row.get("metric") == "accuracy"]
+    if len(rows) != 1:
+        raise Unreadable(f"the summary has {len(rows)} rows for {dataset_abbr(job)}, expected one")
+    text = rows[0].get(MODEL) or ""
     if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         raise Unreadable(f"the summary has the score {text[:100]!r}, expected a number")
     return number(float(text), "the score")

@@ -28,14 +28,14 @@ def failed_requests(job: Job, whole: dict[str, Any]) -> tuple[str, ...]:
     """Report failed and missing requests and tokens, from the totals."""
     asked, failed, good, tokens = (count(total(whole, key), key) for key in COUNTS)
     wanted = job.expected_items or asked
-    found = []
+    problems = []
     if failed:
-        found.append(f"{failed} of {asked} requests failed")
+        problems.append(f"{failed} of {asked} requests failed")
     if not good or good != wanted:
-        found.append(f"{good} requests succeeded, expected {wanted}")
+        problems.append(f"{good} requests succeeded, expected {wanted}")
     if tokens <= 0:
-        found.append("no output token was generated")
-    return tuple(found)
+        problems.append("no output token was generated")
+    return tuple(problems)
 
 
 def inconsistencies(whole: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> tuple[str, ...]:

@@ -75,12 +75,12 @@ def rate_fits(
 def plausible_latencies(figures: Iterable[Measurement]) -> tuple[str, ...]:
     """Check that no latency is negative, and no median above its 99th percentile."""
     by_metric = {figure.metric: figure.value for figure in figures if figure.unit == "ms"}
-    found = [f"{name} is {value:g} ms" for name, value in by_metric.items() if value < 0]
+    problems = [f"{name} is {value:g} ms" for name, value in by_metric.items() if value < 0]
     for name, value in by_metric.items():
         high = by_metric.get(name.replace("_median", "_p99"), value)
         if value > high:
-            found.append(f"{name} is {value:g} ms, more than the {high:g} ms of its p99")
-    return tuple(f"the result contradicts itself: {problem}" for problem in found)
+            problems.append(f"{name} is {value:g} ms, more than the {high:g} ms of its p99")
+    return tuple(f"the result contradicts itself: {problem}" for problem in problems)
 
 
 def each_once(ids: Sequence[object], what: str) -> tuple[str, ...]:

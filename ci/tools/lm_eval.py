@@ -76,7 +76,7 @@ def command(job: Job) -> Command:
 
 
 def _sampling(job: Job) -> dict[str, Any]:
-    """Give the parameters of a request, without what lm-eval itself makes of the others."""
+    """Return the parameters of a request, without those that lm-eval converts."""
     own = {"until", "do_sample", "max_gen_toks"}
     sent = {key: value for key, value in _generation(job).items() if key not in own}
     given = {"seed": job.benchmark.seed, "stop": job.benchmark.stop}
@@ -194,15 +194,15 @@ def _incomplete(
 ) -> tuple[str, ...]:
     scored = count(_value_at(results, "n-samples", _task(job), "effective"), "n-samples")
     wanted = job.expected_items or scored
-    found = []
+    problems = []
     if scored != wanted or not wanted:
-        found.append(f"{scored:g} items were scored, expected {wanted:g}")
+        problems.append(f"{scored:g} items were scored, expected {wanted:g}")
     if len(samples) != wanted:
-        found.append(f"{len(samples)} samples were written, expected {wanted:g}")
+        problems.append(f"{len(samples)} samples were written, expected {wanted:g}")
     empty = sum(not _response(row) for row in samples)
     if empty:
-        found.append(f"{empty} of {len(samples)} responses are empty")
-    return tuple(found)
+        problems.append(f"{empty} of {len(samples)} responses are empty")
+    return tuple(problems)
 
 
 def _value_at(results: dict[str, Any], *keys: str) -> object:
@@ -222,7 +222,7 @@ def _response(row: dict[str, Any]) -> str:
 
 
 def _prompt(row: dict[str, Any]) -> str | None:
-    """Digest what was asked: messages, which lm-eval writes as JSON within JSON."""
+    """Return the digest of the prompt: messages, which lm-eval writes as JSON within JSON."""
     try:
         text = row["arguments"]["gen_args_0"]["arg_0"][0]
         return digest_of(json.loads(text))

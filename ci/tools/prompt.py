@@ -1,4 +1,4 @@
-"""What was asked → a digest of it, the same whichever tool asked. Pure."""
+"""Compute the digest of a prompt, the same for all tools. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import hashlib
 import json
 
 DIGITS = 16
-# AISBench's own names of who speaks → the chat endpoint's.
+# AISBench's role → the chat endpoint's role.
 ROLES = {"HUMAN": "user", "BOT": "assistant", "SYSTEM": "system"}
 
 
-def digest_of(asked: object) -> str | None:
-    """Give the first 16 hex digits of the SHA-256 of a prompt.
+def digest_of(prompt: object) -> str | None:
+    """Return the first 16 hex digits of the SHA-256 of a prompt.
 
-    Digested is the JSON list of `[role, text]` of its messages, without spaces, in UTF-8; a text
-    that is no list of messages is one message of the user.
+    The digest is that of a JSON list of `[role, text]`, one per message, without spaces, in UTF-8.
+    A text without messages counts as one message of the user.
 
     Args:
-        asked: a text, or messages as the chat endpoint or AISBench has them.
+        prompt: a text, or messages in the form of the chat endpoint or of AISBench.
 
     Returns:
-        None for anything else.
+        The digest; None for anything else.
     """
-    if isinstance(asked, str):
-        messages = [["user", asked]]
-    elif isinstance(asked, list) and asked and all(map(_is_message, asked)):
-        messages = [[_role(each), each.get("content", each.get("prompt"))] for each in asked]
+    if isinstance(prompt, str):
+        messages = [["user", prompt]]
+    elif isinstance(prompt, list) and prompt and all(map(_is_message, prompt)):
+        messages = [[_role(each), each.get("content", each.get("prompt"))] for each in prompt]
     else:
         return None
     text = json.dumps(messages, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -99,7 +99,7 @@ def _load(job: Job) -> tuple[str, ...]:
 
 
 def _parameters(job: Job) -> dict[str, Any]:
-    """Give the parameters of a request; the seed is that of the prompts."""
+    """Return the parameters of a request; the seed is that of the prompts."""
     bench = job.benchmark
     given = {key: getattr(bench, key) for key in SAMPLING}
     given |= {"stop": bench.stop, "chat_template_kwargs": bench.template or None}
@@ -204,20 +204,20 @@ def _inconsistencies(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
 def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
     asked, done, tokens = (count(result.get(key), key) for key in COUNTS)
     failed = max(_failed(job, result, asked - done), 0)
-    found = []
+    problems = []
     if asked != job.expected_items:
-        found.append(f"{asked:g} prompts were sent, expected {job.expected_items}")
+        problems.append(f"{asked:g} prompts were sent, expected {job.expected_items}")
     if done != job.expected_items:
-        found.append(f"{done:g} of {job.expected_items} requests were completed")
+        problems.append(f"{done:g} of {job.expected_items} requests were completed")
     if failed:
-        found.append(f"{failed:g} of {asked:g} requests failed")
+        problems.append(f"{failed:g} of {asked:g} requests failed")
     if tokens <= 0:
-        found.append("no output token was generated")
+        problems.append("no output token was generated")
     errors = [error for error in list_of(result, "errors") if error]
     if errors:
         last = (str(errors[0]).strip().splitlines() or ["no text"])[-1]
-        found.append(f"{len(errors)} requests had an error; the first: {last[:300]}")
-    return (*found, *_cut_short(job, result, failed))
+        problems.append(f"{len(errors)} requests had an error; the first: {last[:300]}")
+    return (*problems, *_cut_short(job, result, failed))
 
 
 def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The requests of a run of `vllm bench serve`, as its result has them. Pure."""
+"""Read the requests of a result of `vllm bench serve`. Pure."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ci.tools.model import Item, Unreadable
 
 
 def items_of(result: dict[str, Any]) -> tuple[Item, ...]:
-    """Give every request: random prompts, which vLLM does not write down."""
+    """Return an item per request; vLLM does not save the prompts, which are random."""
     lengths = list_of(result, "output_lens")
     latencies = _latencies_ms(result, len(lengths))
     return tuple(
         Item(
             str(index),
             tokens=tokens if isinstance(tokens, int) else None,
-            latency_ms=latency if tokens else None,  # one that failed has none
+            latency_ms=latency if tokens else None,  # failed requests have none
         )
         for index, (tokens, latency) in enumerate(zip(lengths, latencies, strict=True))
     )
 
 
 def _latencies_ms(result: dict[str, Any], requests: int) -> list[float | None]:
-    """Give each request's latency.
+    """Return each request's latency.
 
-    Earlier versions tell when each of its tokens came: up to the last one, that is a fraction of a
-    millisecond less.
+    Earlier versions have only the times of its tokens; up to the last token, these are a fraction
+    of a millisecond less than the latency.
     """
     seconds, first, gaps = (result.get(key) for key in ("latencies", "ttfts", "itls"))
     if not isinstance(seconds, list) and isinstance(first, list) and isinstance(gaps, list):
@@ -41,7 +41,7 @@ def _latencies_ms(result: dict[str, Any], requests: int) -> list[float | None]:
 
 
 def list_of(result: dict[str, Any], key: str) -> list[Any]:
-    """Take a list with an entry for each request, or raise Unreadable."""
+    """Return a list with an entry per request, or raise Unreadable."""
     value = result.get(key)
     if not isinstance(value, list):
         raise Unreadable(f"the result has no list {key}: {json.dumps(value)[:100]}")

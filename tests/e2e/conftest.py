@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import assert_given_back
+from hosts_here import assert_given_back, held_port
 
 from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROJECT = Path(__file__).parents[2]
-# Only ends a test that has failed.
-NIGHT_S = 7200
+    from night import Night
 
 HEAD = """\
 test_name: "end to end"
@@ -49,82 +38,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="", help="cpu, cuda or ascend; default: what is here")
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A night that is over: its exit code, what it printed, and its record."""
-
-    code: int
-    output: str
-    folder: Path
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return json.loads((self.folder / "run.json").read_text())
-
-
 @pytest.fixture(scope="session")
 def vllm(request: pytest.FixtureRequest) -> str:
     return request.config.getoption("--vllm")
 
 
 @pytest.fixture(scope="session")
-def write_case() -> Callable[..., Path]:
-    """Write a case that serves the small model with these benchmarks and flags into a folder."""
+def case() -> Callable[..., str]:
+    """Return a case that serves the small model with these benchmarks and flags."""
 
-    def write(folder: Path, benchmarks: str = "", flags: str = "") -> Path:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        path = folder / "case.yaml"
-        path.write_text(HEAD.format(port=port, flags=flags) + benchmarks)
-        return path
+    def text(benchmarks: str = "", flags: str = "") -> str:
+        with held_port() as port:
+            return HEAD.format(port=port, flags=flags) + benchmarks
 
-    return write
+    return text
 
 
 @pytest.fixture
-def case(tmp_path: Path, write_case: Callable[..., Path]) -> Callable[..., Path]:
-    """Write a case into the test's own folder."""
-    return functools.partial(write_case, tmp_path)
-
-
-@pytest.fixture
-def start(
-    request: pytest.FixtureRequest, tmp_path: Path, vllm: str
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `inv nightly`; afterwards nothing of it is left on this machine."""
-    begun: list[subprocess.Popen[str]] = []
-
-    def begin(config: Path, *flags: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "invoke", "nightly", "--config", str(config), *flags]
-        argv += ["--runs", str(tmp_path / "runs"), "--vllm", vllm]
-        if device := request.config.getoption("--device"):
-            argv += ["--device", device]
-        process = subprocess.Popen(
-            argv,
-            cwd=PROJECT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "CI": "true"},
-        )
-        begun.append(process)
-        return process
-
-    yield begin
-    for process in begun:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=600)
+def given_back() -> Iterator[None]:
+    """See that nothing of a test's runs is left on this machine."""
+    yield
     assert_given_back(workspace_of(""))
 
 
 @pytest.fixture
-def finish(tmp_path: Path) -> Callable[[subprocess.Popen[str]], Ended]:
-    def wait(process: subprocess.Popen[str]) -> Ended:
-        output, _ = process.communicate(timeout=NIGHT_S)
-        print(output)
-        (folder,) = (tmp_path / "runs").iterdir()
-        return Ended(process.returncode, output, folder)
-
-    return wait
+def start(
+    request: pytest.FixtureRequest, vllm: str, given_back: None, start_night: Callable[..., Night]
+) -> Callable[..., Night]:
+    """Start `inv nightly` with the version and the device of the session."""
+    device = request.config.getoption("--device")
+    chosen = ["--vllm", vllm, *(["--device", device] if device else [])]
+    return lambda case, *flags: start_night(case, *chosen, *flags)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hosts_here import assert_given_back
+from night import INVOKE, PROJECT
 from packaging.version import Version
 
 from ci.paths import workspace_of
@@ -19,7 +19,6 @@ from ci.paths import workspace_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROJECT = Path(__file__).parents[2]
 HITS = re.compile(r"^vllm:external_prefix_cache_hits_total\{.*\} ([\d.e+]+)$", re.MULTILINE)
 # Before it the connector of the case had another name and needed a GPU to load what it had stored.
 SINCE = "0.13.0"
@@ -32,7 +31,7 @@ def inv(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[st
     """Type an `inv` command; afterwards nothing of any run of it is left on this machine."""
 
     def type_(*words: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "invoke", *words, "--runs", str(tmp_path / "runs")]
+        argv = [*INVOKE, *words, "--runs", str(tmp_path / "runs")]
         ended = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
         print(ended.stdout, ended.stderr)
         return ended

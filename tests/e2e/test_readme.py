@@ -14,8 +14,9 @@ from ci.record.again import judged_again
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
+
+    from night import Night
 
 
 @pytest.fixture
@@ -27,26 +28,23 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_the_local_night_passes_with_figures_of_both_kinds(
-    start: Callable[[Path], subprocess.Popen[str]],
-    finish: Callable[..., object],
-    temporary: Path,
+    start: Callable[[Path], Night], temporary: Path
 ):
-    ended = finish(start(Path("local.yaml")))
-    assert ended.code == 0
+    night = start(Path("local.yaml"))
+    assert night.finish() == 0
     assert list(temporary.iterdir()) == []
-    checks = {check["name"]: check for check in ended.record["checks"]}
+    checks = {check["name"]: check for check in night.record["checks"]}
     assert checks["acc"]["value"] > 0
     assert checks["perf"]["value"] > 0
     # Machines differ in speed, so nothing is asked of it.
     assert (checks["perf"]["baseline"], checks["perf"]["reason"]) == (None, "no baseline yet")
-    items = (ended.folder / "evaluate/acc/items.jsonl").read_text().splitlines()
+    items = (night.folder / "evaluate/acc/items.jsonl").read_text().splitlines()
     assert len(items) == 40
     assert any(json.loads(line)["correct"] for line in items)
     assert all(json.loads(line)["latency_ms"] for line in items)
-    stored = read_run(ended.folder)
+    stored = read_run(night.folder)
     assert all(each.settings.tool_version for each in stored.run.evaluations)
     assert judged_again(stored).checks == stored.run.checks
-    report = (ended.folder / "report.md").read_text()
-    assert "inv nightly --config local.yaml" in report
-    suite = junitparser.JUnitXml.fromfile(str(ended.folder / "junit.xml"))
+    assert "inv nightly --config local.yaml" in night.report
+    suite = junitparser.JUnitXml.fromfile(str(night.folder / "junit.xml"))
     assert (suite.tests, suite.failures, suite.errors) == (4, 0, 0)

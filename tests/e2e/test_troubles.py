@@ -15,10 +15,9 @@ from packaging.version import Version
 from ci.paths import workspace_of
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
-    from conftest import Ended
+    from night import Night
 
 BENCHMARKS = """\
 benchmarks:
@@ -45,18 +44,18 @@ GONE = {"0.27": "--swap-space 4", "0.11": "--num-scheduler-steps 4"}
         ("--max-model-len 9999999", "max"),
     ],
 )
-def test_a_start_that_fails_is_explained(case, start, finish, flags: str, words: str):
-    assert_explained(finish(start(case(flags=flags))), words)
+def test_a_start_that_fails_is_explained(case, start, flags: str, words: str):
+    assert_explained(start(case(flags=flags)), words)
 
 
-def test_a_flag_that_a_version_gave_up_is_named(case, start, finish, vllm: str):
+def test_a_flag_that_a_version_gave_up_is_named(case, start, vllm: str):
     flags = next(flags for since, flags in GONE.items() if Version(vllm) >= Version(since))
-    assert_explained(finish(start(case(flags=flags))), flags.split()[0])
+    assert_explained(start(case(flags=flags)), flags.split()[0])
 
 
-def assert_explained(ended: Ended, words: str) -> None:
-    assert ended.code == 3
-    cause = ended.record["cause"]
+def assert_explained(night: Night, words: str) -> None:
+    assert night.finish() == 3
+    cause = night.record["cause"]
     assert (cause["kind"], cause["process"]) == ("ProcessDied", "server-0")
     assert words in cause["message"]
     assert cause["tail"]
@@ -64,17 +63,13 @@ def assert_explained(ended: Ended, words: str) -> None:
 
 @pytest.mark.parametrize("victim", ["server", "engine"])
 def test_what_is_killed_while_it_is_evaluated_ends_the_night(
-    case: Callable[..., object],
-    start: Callable[..., subprocess.Popen[str]],
-    finish: Callable[..., object],
-    victim: str,
+    case: Callable[..., str], start: Callable[..., Night], victim: str
 ):
     night = start(case(BENCHMARKS))
     server = _pid_once_running("acc", night)
     os.kill(server if victim == "server" else _engine_of(server), signal.SIGKILL)
-    ended = finish(night)
-    assert ended.code == 3
-    record = ended.record
+    assert night.finish() == 3
+    record = night.record
     assert (record["cause"]["kind"], record["cause"]["process"]) == ("ProcessDied", "server-0")
     assert record["survivors"] == []
     (check,) = [check for check in record["checks"] if check["name"] == "acc"]
@@ -91,10 +86,10 @@ def _engine_of(server: int) -> int:
     return engine
 
 
-def _pid_once_running(name: str, night: subprocess.Popen[str]) -> int:
+def _pid_once_running(name: str, night: Night) -> int:
     """Wait until this process of the night runs; gives the server's pid."""
     workspace, pause = workspace_of(""), threading.Event()
-    while night.poll() is None:
+    while night.process.poll() is None:
         rows = {row["process"]: row for row in look_here(workspace).processes if row["alive"]}
         if name in rows:
             return int(rows["server-0"]["pid"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import assert_given_back
+from night import INVOKE, PROJECT
 from run_tool import evaluate
 
 from ci.catalog import datasets
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from ci.plan.model import Plan
 
-PROJECT = Path(__file__).parents[2]
 ITEMS = 8
 BENCHMARKS = f"""\
 benchmarks:
@@ -57,11 +56,12 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(
-    vllm: str, write_case: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    vllm: str, case: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """Bring one server up for this file's tests; nothing of it is left afterwards."""
     folder = tmp_path_factory.mktemp("served")
-    config = write_case(folder, BENCHMARKS)
+    config = folder / "case.yaml"
+    config.write_text(case(BENCHMARKS))
     runs = ("--runs", str(folder / "runs"))
     try:
         brought_up = _inv("up", "--config", str(config), "--vllm", vllm, *runs)
@@ -75,7 +75,7 @@ def served(
 
 
 def _inv(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "invoke", *words]
+    argv = [*INVOKE, *words]
     ended = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
     print(ended.stdout, ended.stderr)
     return ended

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import PROJECT, Stage
+from night import PROJECT
+from stage import Stage
 
 from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from night import Night
 
     from ci.lab.model import Lab
 
@@ -28,13 +30,17 @@ def two_hosts(as_root: None, labs: Callable[..., Lab]) -> Lab:
 
 
 @pytest.fixture
-def stage(request: pytest.FixtureRequest, two_hosts: Lab, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(two_hosts, tmp_path)
+def stage(
+    request: pytest.FixtureRequest,
+    two_hosts: Lab,
+    tmp_path: Path,
+    start_night: Callable[..., Night],
+) -> Iterator[Stage]:
+    stage = Stage(two_hosts, tmp_path, start_night)
     yield stage
-    for night in stage.nights:
-        if night.process.poll() is None:
-            night.process.send_signal(signal.SIGKILL)
-            night.process.wait()
+    for night in stage.nights:  # those of a test that failed; their hosts are made new
+        night.process.kill()
+        night.process.wait()
     if stage.in_table:
         _note(request, stage)
     stage.mend()

@@ -1,134 +1,40 @@
-"""Where faults are played: nights over two lab hosts, what came of them, and what they left."""
+"""Where faults are played: two lab hosts, the nights over them, and what they left."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hosts_here import PATIENCE_S, until
+from night import INVOKE, NIGHT_S, PROJECT, Night, light_case
 
 from ci.lab import faults, inside
 from ci.paths import workspace_of
-from ci.report.markdown import cell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ci.lab.model import Lab
 
-PROJECT = Path(__file__).parents[2]
-SERVER = PROJECT / "tests" / "integration" / "light_server.py"
-# Patience: each only ends a test that has failed, on however slow a machine.
-NIGHT_S = 1200
 # Lease, grace, a tick and the agent's own silence: after that a cut-off host is free by itself.
 DEAD_MAN_S = 240
 # The lease, its own grace and a tick.
 LEASE_S = 120
 PORT = 18_370
-INVOKE = (sys.executable, "-m", "invoke")
-
-LIGHT = """\
-test_name: "a night with a fault"
-model: light
-num_nodes: 2
-npu_per_node: 0
-ready_timeout_s: {ready_timeout_s}
-env_common: {{SERVER_PORT: {port}}}
-deployment:
-  - server_cmd: "{python} {server} $SERVER_PORT {head} --port $SERVER_PORT"
-  - server_cmd: "{python} {server} $SERVER_PORT {worker} --headless"
-"""
 # The light server says `yes` to everything, so no item is right; that is no matter here.
-MEASURED = """\
-benchmarks:
-  acc:
-    case_type: accuracy
-    dataset_path: lamplighter/arithmetic
-    request_conf: vllm_api_general_chat
-    dataset_conf: gsm8k/gsm8k_gen_0_shot_cot_chat_prompt
-    num_prompts: 40
-    max_out_len: 16
-    batch_size: 1
-    baseline: 0
-    threshold: 0
-    deadline_s: {deadline_s}
-"""
-
-
-@dataclass
-class Night:
-    """A night under way, or over."""
-
-    process: subprocess.Popen[str]
-    runs: Path
-    said: Path
-    began_s: float
-    output: str = ""
-    seconds: float = 0.0
-
-    def finish(self) -> Night:
-        """Wait for its end, within bounds; `output` and `seconds` are there then."""
-        self.process.wait(NIGHT_S)
-        self.output = self.said.read_text()
-        self.seconds = time.monotonic() - self.began_s
-        print(self.output)
-        return self
-
-    @property
-    def code(self) -> int:
-        return self.process.returncode
-
-    @property
-    def folder(self) -> Path:
-        (folder,) = self.runs.iterdir()
-        return folder
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return json.loads((self.folder / "run.json").read_text())
-
-    @property
-    def cause(self) -> str:
-        """What ended the night early, else why the first check could not be judged."""
-        record = self.record
-        unknown = (one["reason"] for one in record["checks"] if one["outcome"] == "unknown")
-        return record["cause"]["message"] if record["cause"] else next(unknown, "")
-
-    def assert_unknown(self, *words: str, code: int = 3) -> None:
-        """Its outcome is unknown; console and report name the cause in one line, in these words."""
-        assert (self.code, self.record["outcome"]) == (code, "unknown")
-        for word in words:
-            assert word in self.cause
-        assert "\n" not in self.cause
-        assert self.cause in self.output
-        assert cell(self.cause) in (self.folder / "report.md").read_text()
-
-    @property
-    def notes(self) -> str:
-        return (self.folder / "journal.jsonl").read_text()
-
-    def log(self, host: str, process: str) -> str:
-        return (self.folder / "logs" / host / f"{process}.log").read_text()
-
-    def await_said(self, words: str) -> None:
-        """Wait until the night has said this to whoever watches, or has ended."""
-        until(lambda: words in self.said.read_text() or self.process.poll() is not None)
-        assert self.process.poll() is None, f"the night ended before it said {words!r}"
-
-    def await_step(self, name: str, patience_s: float = PATIENCE_S) -> None:
-        """Wait until the night is in this step, or has ended."""
-
-        def there() -> bool:
-            journal = next(self.runs.glob("*/journal.jsonl"), None)
-            known = journal is not None and f'"{name}' in journal.read_text()
-            return known or self.process.poll() is not None
-
-        until(there, patience_s)
-        assert self.process.poll() is None, f"the night ended before {name!r}"
+MEASURED = {
+    "case_type": "accuracy",
+    "dataset_path": "lamplighter/arithmetic",
+    "request_conf": "vllm_api_general_chat",
+    "dataset_conf": "gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
+    "num_prompts": 40,
+    "max_out_len": 16,
+    "batch_size": 1,
+    "baseline": 0,
+    "threshold": 0,
+}
 
 
 @dataclass
@@ -143,6 +49,7 @@ class Stage:
 
     lab: Lab
     folder: Path
+    start_night: Callable[..., Night]
     nights: list[Night] = field(default_factory=list)
     excused: set[str] = field(default_factory=set)
     subject: Night | None = None
@@ -168,7 +75,7 @@ class Stage:
     def hosts(self) -> tuple[str, str]:
         return self.head, self.worker
 
-    def case(  # noqa: PLR0913 - a keyword for each difference
+    def case(
         self,
         head: str = "good",
         worker: str = "worker",
@@ -176,44 +83,23 @@ class Stage:
         ready_timeout_s: int = 180,
         measured: bool = False,
         deadline_s: int = 900,
-        further: str = "",
-    ) -> Path:
-        """Write a case of two light servers with these manners."""
-        text = LIGHT.format(
-            ready_timeout_s=ready_timeout_s,
-            port=PORT,
-            python="python3",
-            server=SERVER,
-            head=head,
-            worker=worker,
-        )
-        path = self.folder / f"case-{len(self.nights)}.yaml"
-        text += further
-        path.write_text(text + (MEASURED.format(deadline_s=deadline_s) if measured else ""))
-        return path
+        **further: object,
+    ) -> str:
+        """Return a case of two light servers with these manners, and further keys."""
+        benchmarks = {"acc": MEASURED | {"deadline_s": deadline_s}} if measured else {}
+        keys = {"ready_timeout_s": ready_timeout_s, "benchmarks": benchmarks, **further}
+        return light_case(head, worker, port=PORT, **keys)
 
-    def begin(self, case: Path, *flags: str) -> Night:
+    def begin(self, case: str, *flags: str) -> Night:
         """Start `inv nightly` over both hosts."""
-        runs = self.folder / f"runs-{len(self.nights)}"
-        argv = [*INVOKE, "nightly", "--config", str(case)]
-        argv += [*self.cluster, "--runs", str(runs), *flags]
-        said = self.folder / f"said-{len(self.nights)}"
-        with said.open("w") as output:
-            process = subprocess.Popen(
-                argv,
-                cwd=PROJECT,
-                text=True,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "CI": "true"},
-            )
-        night = Night(process, runs, said, time.monotonic())
-        self.nights.append(night)
-        return night
+        self.nights.append(self.start_night(case, *self.cluster, *flags))
+        return self.nights[-1]
 
-    def night(self, case: Path, *flags: str) -> Night:
+    def night(self, case: str, *flags: str) -> Night:
         """Run a whole night."""
-        return self.begin(case, *flags).finish()
+        night = self.begin(case, *flags)
+        night.finish()
+        return night
 
     def inv(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the operator's over both hosts, from another folder."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -106,15 +105,15 @@ def test_another_run_holds_a_host(stage: Stage):
     holder.await_step("start the servers")
     run = holder.folder.name
     stage.subject = refused = stage.night(stage.case())
-    record = json.loads((holder.folder / "run.json").read_text())
+    record = holder.record
     refused.assert_unknown(stage.head, run, owner(), record["started_at"][:13], "--wait")
 
     queueing = stage.begin(stage.case(), "--wait")
-    queueing.await_said(run)
+    queueing.await_printed(run)
     assert queueing.process.poll() is None
-    holder.process.send_signal(signal.SIGINT)
-    assert holder.finish().code == 130
-    assert queueing.finish().code == 0
+    holder.interrupt()
+    assert holder.finish() == 130
+    assert queueing.finish() == 0
     stage.await_nothing_left()
 
 

@@ -11,7 +11,8 @@ from stage import PORT
 from ci.lab import faults, inside
 
 if TYPE_CHECKING:
-    from stage import Night, Stage
+    from night import Night
+    from stage import Stage
 
 OUTAGE_S = 5
 

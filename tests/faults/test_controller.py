@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hosts_here import until
-from stage import LEASE_S, Stage
+from stage import LEASE_S
 
 from ci.lab import inside
 from ci.lab.lab import cluster_text
 from ci.paths import workspace_of
 
 if TYPE_CHECKING:
-    from stage import Night
+    from night import Night
+    from stage import Stage
 
 SUSPENDED_S = 120
 TOOL = "ais_bench"
@@ -64,7 +65,7 @@ def test_controller_killed_9(stage: Stage):
     assert stage.inv("down", "--run", run, "--runs", str(night.runs)).returncode == 0
     assert night.record["outcome"] == "unknown"
     assert "the controller was killed" in night.cause
-    assert night.cause in (night.folder / "report.md").read_text()
+    assert night.cause in night.report
 
 
 def test_controller_suspended_for_2_minutes(stage: Stage):
@@ -83,7 +84,7 @@ def test_controller_suspended_for_2_minutes(stage: Stage):
 
 def test_ctrl_c_once_and_twice(stage: Stage):
     once = begin_evaluation(stage)
-    once.process.send_signal(signal.SIGINT)
+    once.interrupt()
     once.finish()
     assert "light server is up" in once.log(stage.head, "server-0")
     assert once.log(stage.head, "acc")
@@ -92,9 +93,9 @@ def test_ctrl_c_once_and_twice(stage: Stage):
     twice = stage.begin(stage.case("stubborn"))
     twice.await_step("start the servers")
     await_log(stage, twice, "server-0", "ignores TERM")
-    for said in ("SIGINT: stopping", "SIGINT again"):
-        twice.process.send_signal(signal.SIGINT)
-        twice.await_said(said)
+    for words in ("SIGINT: stopping", "SIGINT again"):
+        twice.interrupt()
+        twice.await_printed(words)
     twice.finish()
     assert "ignores TERM" in twice.log(stage.head, "server-0")
     (server,) = (one for one in twice.record["processes"] if one["name"] == "server-0")
@@ -111,13 +112,13 @@ def mirrored(stage: Stage) -> Stage:
     hosts = (replace(first, name=f"z-{first.name}"), replace(second, name=f"a-{second.name}"))
     file = stage.folder / "mirrored.yaml"
     file.write_text(cluster_text(replace(stage.lab, hosts=hosts)))
-    return Stage(replace(stage.lab, cluster_file=file), stage.folder, stage.nights)
+    return replace(stage, lab=replace(stage.lab, cluster_file=file))
 
 
 def test_two_controllers_at_once(stage: Stage):
     for other in (stage, mirrored(stage)):
         nights = [one.begin(one.case("warming")) for one in (stage, other)]
-        loser, winner = sorted((night.finish() for night in nights), key=lambda n: -n.code)
+        loser, winner = sorted(nights, key=lambda night: -night.finish())
         stage.subject = loser
         assert winner.code == 0
         loser.assert_unknown(f"is held by run {winner.folder.name}")

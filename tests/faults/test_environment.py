@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import PORT, SERVER
+from night import LIGHT_SERVER
+from stage import PORT
 
 from ci.lab import faults, inside
 
 if TYPE_CHECKING:
     from stage import Stage
 
-ROUTED = """\
-router:
-  kind: command
-  command: "python3 {server} {front} front --port {front} --to http://$NODE_0_IP:{port}"
-  port: {front}
-"""
 PROXY_PORT = 3128
 SCRIPT = "/root/set_env.sh"
 
@@ -35,9 +30,10 @@ def test_proxies_that_lead_nowhere(stage: Stage):
     write(stage, stage.head, SCRIPT, f"{text}export -f f; export ARGUMENT=$1\n")
     write(stage, stage.worker, SCRIPT, "")
     stage.excuse()
-    further = ROUTED.format(server=SERVER, port=PORT, front=PORT + 1)
-    further += f'env_script: "{SCRIPT} --force"\n'
-    case = stage.case(measured=True, deadline_s=300, further=further)
+    front = f"python3 {LIGHT_SERVER} {PORT + 1} front --port {PORT + 1}"
+    command = f"{front} --to http://$NODE_0_IP:{PORT}"
+    router = {"kind": "command", "command": command, "port": PORT + 1}
+    case = stage.case(measured=True, deadline_s=300, env_script=f"{SCRIPT} --force", router=router)
     night = stage.night(case)
     assert night.code == 0
     stage.await_nothing_left()
@@ -55,13 +51,13 @@ def test_env_script(stage: Stage, text: str, words: tuple[str, ...]):
     write(stage, stage.head, SCRIPT, text)
     write(stage, stage.worker, SCRIPT, "")
     stage.excuse()
-    night = stage.night(stage.case(further=f"env_script: {SCRIPT}\n"))
+    night = stage.night(stage.case(env_script=SCRIPT))
     night.assert_unknown(f"{stage.head}: ", SCRIPT, *words, "env_script")
     stage.await_nothing_left()
 
 
 def test_env_script_is_missing(stage: Stage):
-    night = stage.night(stage.case(further=f"env_script: {SCRIPT}\n"))
+    night = stage.night(stage.case(env_script=SCRIPT))
     assert night.code == 3
     assert f"{SCRIPT} does not exist" in night.output
     stage.await_nothing_left()

@@ -7,14 +7,13 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import PROJECT
+from night import PROJECT
 
 from ci.lab import faults
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from stage import Night, Stage
+    from night import Night
+    from stage import Stage
 
 CASE = PROJECT / "configs" / "cases" / "local-2-hosts.yaml"
 SERVER = "vllm serve"
@@ -22,11 +21,9 @@ READY_S = 300
 ENGINE = "VLLM::EngineCore"
 
 
-def case(stage: Stage, worker_flags: str = "") -> Path:
-    """Write the two hosts' case, with more flags for the worker."""
-    path = stage.folder / "two-hosts.yaml"
-    path.write_text(CASE.read_text().replace("--headless", f"--headless {worker_flags}"))
-    return path
+def case(worker_flags: str = "") -> str:
+    """Return the two hosts' case, with more flags for the worker."""
+    return CASE.read_text("utf-8").replace("--headless", f"--headless {worker_flags}")
 
 
 def kill(stage: Stage, host: str, words: str) -> None:
@@ -40,7 +37,7 @@ def await_evaluation(stage: Stage, night: Night) -> None:
 
 
 def test_a_server_exits_at_once(stage: Stage):
-    night = stage.night(case(stage, "--no-such-flag"))
+    night = stage.night(case("--no-such-flag"))
     night.assert_unknown("server-1", stage.worker, "--no-such-flag")
     assert "unrecognized arguments: --no-such-flag" in night.log(stage.worker, "server-1")
     stage.await_nothing_left()
@@ -48,7 +45,7 @@ def test_a_server_exits_at_once(stage: Stage):
 
 @pytest.mark.long
 def test_a_worker_dies_while_the_head_is_up(stage: Stage):
-    night = stage.begin(case(stage))
+    night = stage.begin(case())
     stage.pid_in(stage.head, SERVER)
     stage.pid_in(stage.worker, ENGINE, READY_S)
     kill(stage, stage.worker, SERVER)
@@ -61,7 +58,7 @@ def test_a_worker_dies_while_the_head_is_up(stage: Stage):
 
 @pytest.mark.long
 def test_the_head_dies_in_the_evaluation(stage: Stage):
-    night = stage.begin(case(stage))
+    night = stage.begin(case())
     await_evaluation(stage, night)
     kill(stage, stage.head, SERVER)
     night.finish()
@@ -73,7 +70,7 @@ def test_the_head_dies_in_the_evaluation(stage: Stage):
 
 @pytest.mark.long
 def test_the_worker_dies_in_the_evaluation_with_its_host(stage: Stage):
-    night = stage.begin(case(stage))
+    night = stage.begin(case())
     await_evaluation(stage, night)
     faults.cut(stage.lab, stage.worker)
     night.finish()

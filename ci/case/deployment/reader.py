@@ -82,19 +82,19 @@ def read(source: Source) -> Case:
     """Make the Case of a file in this dialect.
 
     Raises:
-        CaseError: with every problem found, in file order.
+        CaseError: has all problems, in file order.
     """
     values, unused = split(source, Deployment.model_fields)
-    found = validate.errors(source)
+    errors = validate.errors(source)
     try:
         document = Deployment.model_validate(values)
     except ValidationError as error:
-        found += problems(error.errors(include_url=False), source, SECTIONS)
-    if found:
-        raise CaseError(in_file_order(found))
+        errors += problems(error.errors(include_url=False), source, SECTIONS)
+    if errors:
+        raise CaseError(in_file_order(errors))
     case = _case(document, source)
-    if found := list(validate_case.errors(case, source)):
-        raise CaseError(in_file_order(found))
+    if errors := list(validate_case.errors(case, source)):
+        raise CaseError(in_file_order(errors))
     warnings = [*unused, *validate_case.warnings(case, source), *unread(source, ("benchmarks",))]
     return case.model_copy(update={"warnings": in_file_order(warnings)})
 

@@ -122,7 +122,7 @@ def groups(
 def size_errors(
     members: Mapping[int, HostRanks], devices: int | None, source: Source
 ) -> Iterator[Problem]:
-    """Report entries suffix sizes are impossible by themselves.
+    """Report entries with impossible sizes.
 
     Args:
         members: index → entry, of the valid entries.

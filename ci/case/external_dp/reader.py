@@ -70,17 +70,17 @@ def read(source: Source) -> Case:
     """Make the Case of a file in this dialect.
 
     Raises:
-        CaseError: with every problem found, in file order.
+        CaseError: has all problems, in file order.
     """
     document, warnings = anchors.split(source, ExternalDp.model_fields)
-    found = list(validate.errors(document, source))
+    errors = list(validate.errors(document, source))
     parsed: ExternalDp | None = None
     try:
         parsed = ExternalDp.model_validate(document)
     except ValidationError as error:
-        found += problems(error.errors(include_url=False), source, SECTIONS)
-    if found or parsed is None:
-        raise CaseError(in_file_order(found))
+        errors += problems(error.errors(include_url=False), source, SECTIONS)
+    if errors or parsed is None:
+        raise CaseError(in_file_order(errors))
     warnings += _warnings(parsed, source)
     return _case(parsed, source, in_file_order(warnings))
 

@@ -46,22 +46,22 @@ def read(source: Source) -> tuple[Case, ...]:
     """Make the Cases of a file in this dialect.
 
     Raises:
-        CaseError: with the problems found, in file order.
+        CaseError: has all problems, in file order.
     """
     value = source.value if isinstance(source.value, dict) else {}
     own = {key for key in value if key.startswith("_")}
     document, warnings = anchors.split(source, {*SingleNode.model_fields, *own})
     kept = {key: item for key, item in document.items() if key not in own}
-    found = list(_name_errors(kept.get("test_cases"), source))
+    errors = list(_name_errors(kept.get("test_cases"), source))
     entries: list[TestCase] = []
     try:
         entries = SingleNode.model_validate(kept).test_cases
     except ValidationError as error:
-        found += problems(error.errors(include_url=False), source, SECTIONS)
+        errors += problems(error.errors(include_url=False), source, SECTIONS)
     for index, entry in enumerate(entries):
-        found += _errors(entry, ("test_cases", index), source)
-    if found:
-        raise CaseError(in_file_order(found))
+        errors += _errors(entry, ("test_cases", index), source)
+    if errors:
+        raise CaseError(in_file_order(errors))
     return tuple(_case(entry, index, source, warnings) for index, entry in enumerate(entries))
 
 

@@ -76,12 +76,12 @@ def _epd_nodes(
     lines = [("vllm", "serve", *words) for words in entry.epd_server_cmds or ()]
     needs = [devices_of(expanded(argv, env)) for argv in lines]
     variable = VISIBLE.get(entry.device or "ascend")
-    found: list[Node] = []
+    servers: list[Node] = []
     for index, (argv, need, end) in enumerate(zip(lines, needs, accumulate(needs), strict=True)):
         # The runner gives server i only device i, whatever number of devices it needs.
         own = {variable: ",".join(map(str, range(end - need, end)))} if variable else {}
         role, key_path = _role(argv), (*path, "epd_server_cmds", index)
-        found.append(
+        servers.append(
             Node(
                 name=f"{'server' if role == 'mixed' else role}-{index}",
                 host=0,
@@ -92,7 +92,7 @@ def _epd_nodes(
                 position=_position(key_path, source),
             )
         )
-    return tuple(found)
+    return tuple(servers)
 
 
 def router(entry: TestCase, key_path: str) -> Router | None:

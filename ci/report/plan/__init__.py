@@ -1,4 +1,4 @@
-"""A plan as text and JSON: its picture, its edges, commands to paste.
+"""Write a plan as text and JSON: hosts, connections, commands to paste.
 
-Pure: values in, text out.
+Pure: takes and returns values.
 """

@@ -1,4 +1,4 @@
-"""Who talks to whom in a plan: requests, key-value caches, ranks to their heads. Pure."""
+"""List the connections of a plan: requests, key-value caches, ranks to their heads. Pure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Edge = tuple[str, str, str, tuple[str, ...]]
 
 
 def edges(plan: Plan, rows: Sequence[Row]) -> Iterator[Edge]:
-    """Who sends what to whom; the last of each are the hosts that it concerns."""
+    """List the connections: sender, receiver, content, and the hosts of both."""
     servers = [row for row in rows if row.first.role not in {"router", "service"}]
     if plan.servers:
-        asking = _asking(plan)
-        at = f"{plan.router.name} " if plan.router else f"{_first_answering(plan)} "
-        yield (asking, f"{at}{plan.endpoint.url}", "requests", (plan.leader,))
+        requesters = _requesters(plan)
+        at = f"{plan.router.name} " if plan.router else f"{_first_endpoint(plan)} "
+        yield (requesters, f"{at}{plan.endpoint.url}", "requests", (plan.leader,))
     if plan.router:
-        for row in _behind(servers):
+        for row in _behind_router(servers):
             at = host_port(plan.host(row.first.host).address, row.ports)
             to = f"{row.first.role} {row.name} {at}"
             yield (plan.router.name, to, "requests", (plan.router.host, row.first.host))
@@ -39,27 +39,27 @@ def edges(plan: Plan, rows: Sequence[Row]) -> Iterator[Edge]:
             yield (row.name, to.removesuffix(":"), "service", (row.first.host, service.host))
 
 
-def _asking(plan: Plan) -> str:
+def _requesters(plan: Plan) -> str:
     names = ", ".join(item.benchmark.name for item in plan.evaluations) or "smoke test"
     return names if len(names) <= _LONG else f"{len(plan.evaluations)} benchmarks"
 
 
-def _first_answering(plan: Plan) -> str:
-    return next(one.name for one in plan.servers if not one.headless)
+def _first_endpoint(plan: Plan) -> str:
+    return next(server.name for server in plan.servers if not server.headless)
 
 
-def _behind(servers: Sequence[Row]) -> list[Row]:
-    answering = [row for row in servers if not row.first.headless]
-    return [row for row in answering if row.first.role != "mixed"] or answering
+def _behind_router(servers: Sequence[Row]) -> list[Row]:
+    endpoints = [row for row in servers if not row.first.headless]
+    return [row for row in endpoints if row.first.role != "mixed"] or endpoints
 
 
 def _transfer(servers: Sequence[Row]) -> Iterator[Edge]:
-    """Prefill servers hand the key-value cache to decode servers."""
+    """List the transfer of the key-value cache from prefill to decode servers."""
     of = {
         role: [row for row in servers if row.first.role == role] for role in ("prefill", "decode")
     }
     connectors = dict.fromkeys(
-        name for row in servers for one in row.processes if (name := _connector(one))
+        name for row in servers for server in row.processes if (name := _connector(server))
     )
     if of["prefill"] and of["decode"] and connectors:
         hosts = tuple(row.first.host for rows in of.values() for row in rows)
@@ -73,20 +73,20 @@ def _connector(process: PlannedProcess) -> str:
 
 
 def _reporting(plan: Plan, row: Row) -> Iterator[Edge]:
-    """Ranks meet at their head, and nodes that share a rank at the first of them."""
-    ways: tuple[tuple[str, str, Callable[[PlannedProcess], bool]], ...] = (
+    """List the connections of ranks to their head, and of nodes that share a rank to the first."""
+    groups: tuple[tuple[str, str, Callable[[PlannedProcess], bool]], ...] = (
         ("--data-parallel-address", "--data-parallel-rpc-port", _is_later_rank),
-        ("--master-addr", "--master-port", lambda one: bool(number(one.argv, "--node-rank"))),
+        ("--master-addr", "--master-port", lambda server: bool(number(server.argv, "--node-rank"))),
     )
-    for address, port, reports in ways:
-        late = [one for one in row.processes if reports(one)]
-        at = option(late[0].argv, address) if late else None
-        if late and at:
-            there = next((host.name for host in plan.hosts if host.address == at), "")
-            given = option(late[0].argv, port)
+    for address, port, reports in groups:
+        members = [server for server in row.processes if reports(server)]
+        at = option(members[0].argv, address) if members else None
+        if members and at:
+            head = next((host.name for host in plan.hosts if host.address == at), "")
+            given = option(members[0].argv, port)
             to = host_port(at, given) if given else at
             how = "data-parallel head" if port.startswith("--data") else "first node of the rank"
-            yield (Row(tuple(late)).name, f"{there} {to}".strip(), how, (late[0].host, there))
+            yield (Row(tuple(members)).name, f"{head} {to}".strip(), how, (members[0].host, head))
 
 
 def _is_later_rank(process: PlannedProcess) -> bool:

@@ -1,6 +1,6 @@
-"""A command of the plan → lines for a shell: folder, files, environment, argv. Pure.
+"""Write a command of the plan as lines for a shell: folder, files, environment, argv. Pure.
 
-Nothing is indented, so that what stands between two comments can be pasted as it is.
+No line is indented, so that the lines between two comments can be pasted.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# A command that is no longer stands on one line.
-_LINE = 100
+# A longer command is split into several lines.
+_LINE_CHARS = 100
 _END = "END_OF_FILE"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _HOME = re.compile(r"(?:^|(?<=[:=]))~/")
-_OURS = "|".join(HOST_VARIABLES)
-_EXPANDED = re.compile(rf"\$(?:{_OURS})\b|\$\{{(?:{_OURS})\}}")
+_NAMES = "|".join(HOST_VARIABLES)
+_EXPANDED = re.compile(rf"\$(?:{_NAMES})\b|\$\{{(?:{_NAMES})\}}")
 
 
 def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
-    """Write files below a folder; nothing where there are none.
+    """Write the commands that create files in a folder; none if there are no files.
 
     Args:
-        folder: `~/` at its beginning is the user's home.
-        contents: path → content.
+        folder: may begin with `~/`, the user's home.
+        contents: path in the folder → content.
     """
     folders = [path.rpartition("/")[0] for path in contents]
     if contents:
@@ -47,28 +47,28 @@ def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
 def command(
     env: Mapping[str, str], argv: Sequence[str], env_script: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Write a command out in full with its environment, secrets redacted.
+    """Write a command with its environment; secrets are redacted.
 
     Args:
         env: its environment variables.
         argv: its words.
         env_script: environment scripts to source before.
     """
-    odd = []
+    unexported = []
     for script in env_script:
         yield " ".join(("source", *map(quoted, shlex.split(script))))
     for name, value in sorted(hide_in_env(env).items()):
         if _NAME.fullmatch(name):
             yield f"export {name}={quoted(value)}"
         else:
-            odd.append(quoted(f"{name}={value}"))
-    # A shell exports no variable of another name, but `env` sets it.
+            unexported.append(quoted(f"{name}={value}"))
+    # A shell cannot export a variable with another name, but `env` can set it.
     words = [quoted(str(word)) for word in hide_in_argv(list(argv))]
-    yield from _broken(["env", *odd, *words] if odd else words)
+    yield from _split(["env", *unexported, *words] if unexported else words)
 
 
 def quoted(word: str) -> str:
-    """Quote a word for a shell, and leave to it what only the host knows: home and variables."""
+    """Quote a word for a shell, except for `~/` and the variables that only the host can expand."""
     home = _HOME.sub("$HOME/", word)
     if home == word and not _EXPANDED.search(word):
         return shlex.quote(word)
@@ -83,16 +83,16 @@ def quoted(word: str) -> str:
     )
 
 
-def _broken(words: Sequence[str]) -> Iterator[str]:
-    """Break a long command before each of its options."""
+def _split(words: Sequence[str]) -> Iterator[str]:
+    """Split a long command before each of its options."""
     whole = " ".join(words)
-    if len(whole) <= _LINE:
+    if len(whole) <= _LINE_CHARS:
         yield whole
         return
     options: list[list[str]] = [[]]
     for word in words:
         options += [[]] if word.startswith("-") and options[-1] else []
         options[-1].append(word)
-    texts = [" ".join(one) for one in options]
-    for at, text in enumerate(texts):
-        yield ("  " if at else "") + text + (" \\" if at < len(texts) - 1 else "")
+    texts = [" ".join(option) for option in options]
+    for index, text in enumerate(texts):
+        yield ("  " if index else "") + text + (" \\" if index < len(texts) - 1 else "")

@@ -1,6 +1,6 @@
-"""Plan → a picture of it for a person: hosts, what runs on each, who talks to whom. Pure.
+"""Draw a plan as text: hosts, the processes of each, their connections. Pure.
 
-Processes of one host that differ by their rank alone are one line, with ranges.
+Processes of a host that differ only in their rank are one line, with ranges.
 """
 
 from __future__ import annotations
@@ -24,30 +24,34 @@ WIDTH = 100
 
 
 def picture(plan: Plan, chosen: str = "") -> Iterator[str]:
-    """Draw a plan, no line longer than 100 columns unless a name is.
+    """Draw a plan in lines of at most 100 columns; a long name is not split.
 
     Args:
-        plan: what to draw.
-        chosen: name of the one host to draw; empty draws all.
+        plan: the plan.
+        chosen: name of the host to draw; empty for all hosts.
     """
     rows = rows_of(plan)
     table = {row: _cells(plan, row) for row in rows}
-    widths = [max((len(cells[at]) for cells in table.values()), default=0) for at in range(3)]
+    widths = [
+        max((len(cells[column]) for cells in table.values()), default=0) for column in range(3)
+    ]
     for host in plan.hosts:
         if chosen in {"", host.name}:
-            here = [row for row in rows if row.first.host == host.name]
-            yield from _host(plan, host, here)
-            for row in here:
+            own_rows = [row for row in rows if row.first.host == host.name]
+            yield from _host(plan, host, own_rows)
+            for row in own_rows:
                 *start, facts = table[row]
                 columns = "  ".join(map(str.ljust, start, widths))
                 yield from _wrapped(f"{columns}  {facts}".rstrip(), "    ", sum(widths) + 10)
-    talks = [talk for *talk, hosts in edges(plan, rows) if not chosen or chosen in hosts]
-    if talks:
+    connections = [
+        connection for *connection, hosts in edges(plan, rows) if not chosen or chosen in hosts
+    ]
+    if connections:
         yield ""
         yield "  who talks to whom"
-        width = max(len(one) for one, _, _ in talks)
-        for one, other, how in talks:
-            yield from _wrapped(f"{one:<{width}} → {other}  ({how})", "    ", width + 7)
+        width = max(len(sender) for sender, _, _ in connections)
+        for sender, receiver, how in connections:
+            yield from _wrapped(f"{sender:<{width}} → {receiver}  ({how})", "    ", width + 7)
 
 
 def _wrapped(text: str, first: str, further: int) -> list[str]:
@@ -62,7 +66,7 @@ def _wrapped(text: str, first: str, further: int) -> list[str]:
 
 
 def _host(plan: Plan, host: Host, rows: Sequence[Row]) -> Iterator[str]:
-    indices = sorted({one.node for row in rows for one in row.processes})
+    indices = sorted({process.node for row in rows for process in row.processes})
     label = "host" if len(plan.hosts) == 1 else f"node {'+'.join(map(str, indices))}"
     interface = host.interface or "interface asked of the host"
     lead = ", leads" if host.name == plan.leader and len(plan.hosts) > 1 else ""
@@ -73,32 +77,31 @@ def _host(plan: Plan, host: Host, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _cells(plan: Plan, row: Row) -> tuple[str, str, str, str]:
-    return row.first.role, row.name, _answers(row), ", ".join(_facts(plan, row))
+    return row.first.role, row.name, _listens(row), ", ".join(_facts(plan, row))
 
 
-def _answers(row: Row) -> str:
+def _listens(row: Row) -> str:
     if row.first.headless and row.first.role != "service":
         return "headless"
     return f":{row.ports}" if row.first.port else ""
 
 
 def _facts(plan: Plan, row: Row) -> Iterator[str]:
-    """Devices, sizes, ranks and further ports, as far as there are any."""
+    """List devices, sizes, ranks and additional ports."""
     process = row.first
     if process.role not in {"router", "service"}:
         yield from _devices(plan, row)
         sizes = [f"{name} {size(process.argv, name)}" for name in SIZES]
-        yield from (one for one in sizes if not one.endswith(" 1"))
-        shares = [share for one in row.processes if (share := parallel(one.argv))]
+        yield from (text for text in sizes if not text.endswith(" 1"))
+        shares = [share for server in row.processes if (share := parallel(server.argv))]
         if shares and shares[0].size > 1:
             ranks = spans(rank for share in shares for rank in _ranks(share))
             yield f"data-parallel rank{'s' * ('-' in ranks)} {ranks} of {shares[0].size}"
         if nodes(process.argv) > 1:
             rank = number(process.argv, "--node-rank") or 0
             yield f"node {rank} of {nodes(process.argv)} that share each rank"
-    others = {port for one in row.processes for port in one.ports} - {
-        one.port for one in row.processes
-    }
+    ports = {port for member in row.processes for port in member.ports}
+    others = ports - {member.port for member in row.processes}
     if others:
         yield f"also listens on {spans(others)}"
 
@@ -108,7 +111,7 @@ def _ranks(share: Parallel) -> range:
 
 
 def _devices(plan: Plan, row: Row) -> Iterator[str]:
-    shown = [visible(one.env) for one in row.processes]
+    shown = [visible(process.env) for process in row.processes]
     named = list(dict.fromkeys(device for devices in shown for device in devices or ()))
     if named:
         numeric = all(device.isdecimal() for device in named)
@@ -117,7 +120,7 @@ def _devices(plan: Plan, row: Row) -> Iterator[str]:
     elif None not in shown:
         yield "no device"
     elif plan.case.npu_per_node:
-        count = sum(devices_of(one.argv) for one in row.processes)
+        count = sum(devices_of(process.argv) for process in row.processes)
         yield f"{count} of {plan.case.npu_per_node} devices"
     else:
         yield "CPU"

@@ -1,4 +1,4 @@
-"""Processes of a plan that are alike, one row for all of them. Pure."""
+"""Group similar processes of a plan into rows. Pure."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """Processes of one host that are alike."""
+    """Processes of one host that differ only in rank, port and devices."""
 
     processes: tuple[PlannedProcess, ...]
 
     @property
     def first(self) -> PlannedProcess:
-        """The one that stands for all."""
+        """Return the first process, which represents the row."""
         return self.processes[0]
 
     @property
     def name(self) -> str:
-        """All of their names, the common part once: `node-1-rank-0…15`."""
+        """Return the names of all processes, with the common part once: `node-1-rank-0…15`."""
         first, last = self.first.name, self.processes[-1].name
         same = re.match(r"(.*\D)\d+\Z", first)
         return first if first == last else f"{first}…{last.removeprefix(same[1] if same else '')}"
 
     @property
     def ports(self) -> str:
-        """Where they answer, as ranges."""
-        return spans(one.port for one in self.processes)
+        """Return the ports of the processes as ranges."""
+        return spans(process.port for process in self.processes)
 
 
 def spans(numbers: Iterable[int]) -> str:
     """Write numbers as ranges: `0-3, 7`."""
     ordered = sorted(set(numbers))
-    breaks = [at for at, (one, other) in enumerate(pairwise(ordered), 1) if other != one + 1]
-    parts = [ordered[a:b] for a, b in pairwise([0, *breaks, len(ordered)])]
+    breaks = [i for i, (a, b) in enumerate(pairwise(ordered), 1) if b != a + 1]
+    parts = [ordered[start:end] for start, end in pairwise([0, *breaks, len(ordered)])]
     return ", ".join(
         str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts if part
     )
 
 
 def rows_of(plan: Plan) -> list[Row]:
-    """Group neighbours of one host, role and shape."""
+    """Group consecutive processes with the same host, role and sizes."""
     rows: list[Row] = []
     for process in plan.processes:
-        before = rows[-1].first if rows else None
-        if before and _shape(before) == _shape(process):
+        last = rows[-1].first if rows else None
+        if last and _shape(last) == _shape(process):
             rows[-1] = Row((*rows[-1].processes, process))
         else:
             rows.append(Row((process,)))

@@ -1,4 +1,4 @@
-"""Plan → what `inv plan` prints: a picture and every command for a person, or JSON. Pure."""
+"""Write the output of `inv plan`: a picture and every command, or JSON. Pure."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from ci.plan.model import Evaluation, Plan, PlannedProcess, Preparation
     from ci.tools.model import Command
 
-# Where a process runs; RUN_FOLDER is where the files that it is given are.
+# The current folder of a process; RUN_FOLDER has its input files.
 OWN_FOLDER = "{workspace}/.lamplighter/<run>/{process}"
 
 
 def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
-    """The plan as JSON-ready values, secrets redacted.
+    """Return the plan as values for JSON; secrets are redacted.
 
     Args:
-        plan: of a night.
-        host: name or index of the one host whose share is wanted; empty wants all.
+        plan: the plan.
+        host: name or index of a host, to write only its part; empty for all hosts.
 
     Raises:
         UserError: there is no such host.
@@ -41,15 +41,15 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
     router = plan.router if plan.router and _on(plan.router.host, chosen) else None
     return {
         "case": plan.case.name,
-        "hosts": [asdict(one) for one in plan.hosts if _on(one.name, chosen)],
+        "hosts": [asdict(each) for each in plan.hosts if _on(each.name, chosen)],
         "leader": plan.leader,
         "preparations": [
             {"name": item.name, "host": item.host, "kind": item.kind, "path": item.path}
             for item in plan.preparations
             if _on(item.host, chosen)
         ],
-        "services": [_process(one) for one in plan.services if _on(one.host, chosen)],
-        "processes": [_process(one) for one in plan.servers if _on(one.host, chosen)],
+        "services": [_process(each) for each in plan.services if _on(each.host, chosen)],
+        "processes": [_process(each) for each in plan.servers if _on(each.host, chosen)],
         "router": _process(router) if router else None,
         "endpoint": {**asdict(plan.endpoint), "url": plan.endpoint.url},
         "ranks": plan.ranks,
@@ -60,11 +60,11 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
 
 
 def as_text(plan: Plan, host: str = "") -> str:
-    """The plan for a person: a picture, then in order every command in full, ready to paste.
+    """Write the plan as text: a picture, then every command in order, ready to paste.
 
     Args:
-        plan: of a night.
-        host: name or index of the one host whose share is wanted; empty wants all.
+        plan: the plan.
+        host: name or index of a host, to write only its part; empty for all hosts.
 
     Raises:
         UserError: there is no such host.
@@ -73,7 +73,7 @@ def as_text(plan: Plan, host: str = "") -> str:
 
 
 def _chosen(plan: Plan, text: str) -> str:
-    """The name of the host that is meant."""
+    """Return the name of the host that `--host` selects by name or index."""
     names = [host.name for host in plan.hosts]
     if not text or text in names:
         return text
@@ -81,8 +81,8 @@ def _chosen(plan: Plan, text: str) -> str:
         return names[int(text)]
     near = nearest(text, names)
     guess = f"did you mean {near!r}? " if near else ""
-    there = ", ".join(f"{at} {name}" for at, name in enumerate(names))
-    raise UserError(f"--host {text}: the plan has no such host; {guess}There are: {there}")
+    hosts = ", ".join(f"{at} {name}" for at, name in enumerate(names))
+    raise UserError(f"--host {text}: the plan has no such host; {guess}There are: {hosts}")
 
 
 def _on(host: str, chosen: str) -> bool:
@@ -107,17 +107,17 @@ def _lines(plan: Plan, chosen: str) -> Iterator[str]:
 
 
 def _steps(plan: Plan) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Every step in order: the hosts that it is of; its title and what to type."""
+    """List every step in order: its hosts, then its title and commands."""
     for items in plan.preparations_by_name:
         yield tuple(item.host for item in items), (_preparation(items),)
     for process in plan.processes:
-        yield (process.host,), (_start(process), *_starting(plan, process))
+        yield (process.host,), (_start(process), *_start_commands(plan, process))
     yield (plan.leader,), (f"Await readiness: {_readiness(plan)}",)
     if not plan.evaluations:
         smoke = "Smoke only: one chat and one completion (the case has no benchmarks)"
         yield (plan.leader,), (smoke,)
     for item in plan.evaluations:
-        yield (item.host,), (f"{_sentence(item)}:", *_asking(plan, item))
+        yield (item.host,), (f"{_evaluation_title(item)}:", *_evaluation_commands(plan, item))
 
 
 def _preparation(items: tuple[Preparation, ...]) -> str:
@@ -136,8 +136,8 @@ def _start(process: PlannedProcess) -> str:
     return f"On {process.host}, start {process.name} ({what}{listens}):"
 
 
-def _starting(plan: Plan, process: PlannedProcess) -> Iterator[str]:
-    """What to type to start a process, where a night starts it."""
+def _start_commands(plan: Plan, process: PlannedProcess) -> Iterator[str]:
+    """List the commands that start a process in its folder."""
     workspace = plan.host(process.host).workspace
     yield from paste.files(_inputs(workspace, process.name), process.files)
     own = paste.quoted(OWN_FOLDER.format(workspace=workspace, process=process.name))
@@ -156,8 +156,8 @@ def _readiness(plan: Plan) -> str:
     return f"{several}alive, health 200{ranks}, and a completion with a token in it{through}"
 
 
-def _asking(plan: Plan, item: Evaluation) -> Iterator[str]:
-    """What to type for an evaluation; nothing where the tool cannot tell without the dataset."""
+def _evaluation_commands(plan: Plan, item: Evaluation) -> Iterator[str]:
+    """List the commands of an evaluation; only a comment if the tool needs the dataset first."""
     command = _command(plan, item)
     if command:
         folder = _inputs(plan.host(item.host).workspace, item.process)
@@ -185,21 +185,21 @@ def _inputs(workspace: str, name: str) -> str:
     return RUN_FOLDER.format(workspace=workspace, process=name)
 
 
-def _sentence(item: Evaluation) -> str:
-    mark = item.benchmark
-    number = items_asked(mark, item.dataset)
+def _evaluation_title(item: Evaluation) -> str:
+    benchmark = item.benchmark
+    number = items_asked(benchmark, item.dataset)
     asked = f"{number or 'all'} items of {item.dataset.name}"
-    if number < (mark.num_prompts or 0):
-        asked += f", which has no more ({mark.num_prompts} are asked for)"
-    return f"On {item.host}, {mark.name} with {mark.tool}: {asked}, {_bound(mark)}"
+    if number < (benchmark.num_prompts or 0):
+        asked += f", which has no more ({benchmark.num_prompts} are asked for)"
+    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {_bound(benchmark)}"
 
 
-def _bound(mark: Benchmark) -> str:
-    figure = "accuracy" if mark.case_type == "accuracy" else "output token throughput"
-    if mark.expected is None:
+def _bound(benchmark: Benchmark) -> str:
+    figure = "accuracy" if benchmark.case_type == "accuracy" else "output token throughput"
+    if benchmark.expected is None:
         return f"{figure}, no baseline yet"
-    baseline, threshold = mark.expected
-    if mark.case_type == "accuracy":
+    baseline, threshold = benchmark.expected
+    if benchmark.case_type == "accuracy":
         return f"{figure} ≥ {baseline:g} - {threshold:g} pp"
     return f"{figure} ≥ {threshold:g} x {baseline:g} tok/s"
 

@@ -1,4 +1,4 @@
-"""Baseline and threshold in a case file, in every dialect: both, or neither, or an error."""
+"""Test baseline and threshold in every dialect: both or neither, else an error."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def fits(text: str) -> bool:
 
 @KINDS
 @pytest.mark.parametrize("lines", NEITHER)
-def test_both_may_be_left_out_or_be_there_without_a_value(dialect: str, lines: str) -> None:
+def test_both_may_be_absent_or_without_a_value(dialect: str, lines: str) -> None:
     text = text_of(dialect, lines)
     (case,) = parse(text.encode(), "c.yaml")
     (benchmark,) = case.benchmarks
@@ -98,7 +98,7 @@ def test_both_may_be_left_out_or_be_there_without_a_value(dialect: str, lines: s
 
 
 @KINDS
-def test_both_are_what_is_expected(dialect: str) -> None:
+def test_both_are_read(dialect: str) -> None:
     text = text_of(dialect, "threshold: 0\nbaseline: 90\n")
     (case,) = parse(text.encode(), "c.yaml")
     assert case.benchmarks[0].expected == (90, 0)
@@ -107,16 +107,16 @@ def test_both_are_what_is_expected(dialect: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("lines", REFUSED, ids=repr)
-def test_one_without_the_other_is_refused_at_its_place(dialect: str, lines: str) -> None:
+def test_one_without_the_other_is_refused_with_its_position(dialect: str, lines: str) -> None:
     text = text_of(dialect, lines)
     with pytest.raises(CaseError) as caught:
         parse(text.encode(), "c.yaml")
-    found = caught.value.problems
+    problems = caught.value.problems
     expected = REFUSED[lines]
-    assert [problem.key.rpartition(".")[2] for problem in found] == [key for key, _ in expected]
-    for problem, (key, words) in zip(found, expected, strict=True):
+    assert [problem.key.rpartition(".")[2] for problem in problems] == [key for key, _ in expected]
+    for problem, (key, words) in zip(problems, expected, strict=True):
         assert words in problem.message
-        # A key that is not there is missed where its benchmark stands.
+        # A missing key is reported at its benchmark.
         there = [f"{key}:" in line for line in text.splitlines()[-len(lines.splitlines()) :]]
         first = len(text.splitlines()) - len(there) + 1
         benchmark = text.splitlines().index("    perf:") + 1

@@ -1,4 +1,4 @@
-"""Case files of the `deployment` dialect → Case, or every problem at its place."""
+"""Test that case files of the `deployment` dialect give Cases, or all problems with positions."""
 
 import re
 
@@ -371,7 +371,7 @@ def test_roles(change, line, column, message):
     assert message in problem.message
 
 
-def test_every_problem_at_once_in_the_order_of_the_file():
+def test_all_problems_in_the_order_of_the_file():
     text = changed(
         ("model: smollm2", "model: 4"),
         ("num_nodes: 1", "num_nodes: 3"),
@@ -412,7 +412,7 @@ def test_find_by_path(cases, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["locl", "locl.yaml"])
-def test_not_found_names_the_nearest_and_all(cases, name):
+def test_not_found_lists_the_nearest_and_all_names(cases, name):
     with pytest.raises(UserError, match=r"there are: local, local-gsm8k\. Did you mean 'local'"):
         find(name, cases)
 

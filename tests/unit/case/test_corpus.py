@@ -1,4 +1,4 @@
-"""Case files of the field, from the folder that CASE_CORPUS names."""
+"""Test case files of other projects, from the folder in CASE_CORPUS."""
 
 import os
 from pathlib import Path
@@ -47,16 +47,16 @@ def test_loads(path, request):
 
 
 @pytest.mark.parametrize("path", files("."))
-def test_values_are_what_pyyaml_reads(path):
+def test_values_are_those_of_pyyaml(path):
     data = path.read_bytes()
     assert source.read(data, str(path)).value == yaml.safe_load(data)
 
 
 @pytest.mark.parametrize("path", files("."))
-def test_what_servers_know_of_their_own_is_in_the_table(path):
+def test_servers_own_variables_are_in_the_table(path):
     try:
         cases = load(path)
     except CaseError:
         return
-    table = {one.name for one in VARIABLES}
+    table = {variable.name for variable in VARIABLES}
     assert {name for case in cases for node in case.nodes for name in node.variables} <= table

@@ -1,4 +1,4 @@
-"""What a deployment file means: environments, roles, masters, the router; and what it is told."""
+"""Test a deployment file: environments, roles, masters, the router, errors and warnings."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def text_of(*servers, apart=None, env="{SERVER_PORT: 8080}", **keys):
         lines += [f"disaggregated_prefill: {{{', '.join(inner)}}}"]
     lines += [f"{key}: {value}" for key, value in keys.items()]
     lines += ["deployment:"]
-    for one in servers:
-        command, more = one if isinstance(one, tuple) else (one, "")
+    for server in servers:
+        command, more = server if isinstance(server, tuple) else (server, "")
         lines.append(f"  - {{server_cmd: '{command}'{', ' if more else ''}{more}}}")
     return "\n".join(lines)
 
@@ -39,7 +39,7 @@ def problems_of(*servers, **keys):
 
 
 def warnings_of(*servers, **keys):
-    return [f"{one.key}: {one.message}" for one in case_of(*servers, **keys).warnings]
+    return [f"{warning.key}: {warning.message}" for warning in case_of(*servers, **keys).warnings]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_environment(own, env):
     assert case_of(("serve x", own), env="{A: 1, B: 2}").nodes[0].env == env
 
 
-def test_where_others_merge_the_common_environment_one_that_does_not_goes_without():
+def test_a_server_that_does_not_merge_the_common_environment_lacks_it():
     case = case_of(
         ("serve", "envs: {<<: *common}"), ("serve", "envs: {B: 3}"), "serve", env="{A: 1, B: 2}"
     )
@@ -102,7 +102,7 @@ def test_the_router_of_separated_prefill_and_decode():
 
 
 @pytest.mark.parametrize(
-    ("entry", "found"),
+    ("entry", "expected"),
     [
         ("{kind: vllm-router}", ("vllm-router", "", (), 0, 1999, "/health")),
         (
@@ -116,13 +116,14 @@ def test_the_router_of_separated_prefill_and_decode():
         ),
     ],
 )
-def test_a_router_that_the_case_chooses(entry, found):
-    one = case_of(HEAD, HEAD, apart=("[0]", "[1]"), router=entry).router
-    assert (one.kind, one.script, one.argv, one.host, one.port, one.health_path) == found
+def test_a_router_of_the_case(entry, expected):
+    router = case_of(HEAD, HEAD, apart=("[0]", "[1]"), router=entry).router
+    values = (router.kind, router.script, router.argv, router.host, router.port, router.health_path)
+    assert values == expected
 
 
 @pytest.mark.parametrize(
-    ("servers", "keys", "said"),
+    ("servers", "keys", "message"),
     [
         ([HEAD], {"router": "{kind: script}"}, "router: needs prefill and decode servers"),
         (
@@ -153,9 +154,9 @@ def test_a_router_that_the_case_chooses(entry, found):
         ([("serve", "envs: {A: $B}")], {}, "deployment[0].envs.A: unknown variable $B"),
     ],
 )
-def test_refused(servers, keys, said):
+def test_refused(servers, keys, message):
     [problem] = problems_of(*servers, **keys)
-    assert said in problem
+    assert message in problem
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_known_variables(command):
 
 
 @pytest.mark.parametrize(
-    ("servers", "keys", "said"),
+    ("servers", "keys", "messages"),
     [
         ([HEAD], {}, []),
         (
@@ -232,19 +233,19 @@ def test_known_variables(command):
         ),
     ],
 )
-def test_warnings(servers, keys, said):
+def test_warnings(servers, keys, messages):
     warnings = warnings_of(*servers, **keys)
-    assert len(warnings) == len(said)
-    for warning, words in zip(warnings, said, strict=True):
+    assert len(warnings) == len(messages)
+    for warning, words in zip(warnings, messages, strict=True):
         assert words in warning
 
 
-def test_a_warning_stands_at_its_line():
+def test_a_warning_has_its_line():
     [warning] = case_of(HEAD, HEAD, apart=("[0]", "[1]", "enabled: false")).warnings
     assert str(warning).startswith("c.yaml:6:")
 
 
-def test_server_port_stands_for_the_variable_where_the_environment_has_none():
+def test_server_port_is_the_default_of_the_variable():
     case = case_of(HEAD, (HEAD, "server_port: 3"), env="", server_port="2")
     assert [node.variables for node in case.nodes] == [{"SERVER_PORT": "2"}, {"SERVER_PORT": "3"}]
     assert case.warnings == ()

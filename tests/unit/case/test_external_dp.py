@@ -1,4 +1,4 @@
-"""Case files of the `external_dp` dialect → Case, or every problem at its place."""
+"""Test that case files of the `external_dp` dialect give Cases, or all problems with positions."""
 
 import os
 import random
@@ -9,14 +9,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plans import site_of
 
 from ci.case.external_dp import reader as external_dp
 from ci.documents import source
 from ci.errors import CaseError
-from ci.inventory.target import Target
 from ci.plan.build import build
-from ci.plan.inputs import PlanInputs
-from ci.plan.model import Host
 from ci.plan.servers import plan_server
 
 CORPUS = os.environ.get("CASE_CORPUS")
@@ -129,7 +127,7 @@ def changed(*replacements):
     return text
 
 
-def test_one_node_a_rank():
+def test_one_node_per_rank():
     case = case_of(VALID)
     assert [(node.name, node.host, node.role) for node in case.nodes] == [
         ("node-0-rank-0", 0, "prefill"),
@@ -189,7 +187,7 @@ def test_workers_behind_a_data_parallel_balancer():
     assert words[words.index("--dp-hosts") + 1 :] == [*hosts, "--dp-ports", *ports]
     assert words[2:6] == ["--host", "${NODE_0_IP}", "--port", "1999"]
     front = build(case.model_copy(update={"benchmarks": ()}), site_of(3)).router
-    assert front.argv[3:8] == ("10.0.0.0", "--port", "1999", "--dp-hosts", "10.0.0.0")
+    assert front.argv[3:8] == ("10.0.0.1", "--port", "1999", "--dp-hosts", "10.0.0.1")
 
 
 def test_hosts_without_devices():
@@ -302,15 +300,15 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong(name):
+def test_invalid(name):
     change, key, message = WRONG[name]
-    found = problems_of(changed(change))
-    # What stands under an anchor is reported there or where it is used, in the file's order.
-    near = [text for at, text in found if at == key or key.startswith(("words", "env_"))]
-    assert any(message in text for text in near), found
+    problems = problems_of(changed(change))
+    # A problem under an anchor is reported at the anchor or at its alias, in the file's order.
+    near = [text for path, text in problems if path == key or key.startswith(("words", "env_"))]
+    assert any(message in text for text in near), problems
 
 
-def test_everything_wrong_at_once_in_file_order():
+def test_all_problems_in_file_order():
     text = changed(
         ("num_nodes: 3", "num_nodes: 4"),
         ("prefiller: [0]", "prefiller: [7]"),
@@ -322,9 +320,9 @@ def test_everything_wrong_at_once_in_file_order():
         case_of(text)
     places = [(problem.line, problem.column) for problem in caught.value.problems]
     assert places == sorted(places)
-    said = str(caught.value)
+    text = str(caught.value)
     parts = "num_nodes is 4", "no host 7", "need 18", "rank 1 runs on config[1]", "$NOTHING"
-    assert [part for part in parts if part not in said] == []
+    assert [part for part in parts if part not in text] == []
 
 
 EXTRA = (
@@ -352,10 +350,10 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd(name):
+def test_warnings(name):
     change, message = ODD[name]
-    said = [str(warning) for warning in case_of(changed(change)).warnings]
-    assert any(message in line for line in said), said
+    lines = [str(warning) for warning in case_of(changed(change)).warnings]
+    assert any(message in line for line in lines), lines
 
 
 @pytest.mark.parametrize(
@@ -368,12 +366,12 @@ def test_odd(name):
         ("extra: {<<: *env_common}", "extra: unknown key"),
     ],
 )
-def test_sections_that_nothing_uses_are_refused(extra, message):
+def test_unused_sections_are_refused(extra, message):
     with pytest.raises(CaseError, match=message):
         case_of(f"{VALID}{extra}\n")
 
 
-def test_variables_that_only_pass_others_on():
+def test_variables_that_only_repeat_others():
     text = changed(
         ("words: &words", "env_again: &again\n  <<: *env_common\nwords: &words"),
         ("envs: *env_decode", "envs:\n      <<: *again"),
@@ -381,7 +379,7 @@ def test_variables_that_only_pass_others_on():
     assert case_of(text).warnings == ()
 
 
-def test_a_variable_of_the_environment_with_the_name_of_a_rank_s():
+def test_a_variable_of_the_environment_with_the_name_of_a_ranks_variable():
     """The runner keeps `${X}` of the rank and `$X` of the environment apart."""
     text = changed(
         ("SERVER_PORT: ${PORT}", "SERVER_PORT: ${PORT}\n  PORT: 1${PORT}\n  MODEL: other"),
@@ -392,18 +390,6 @@ def test_a_variable_of_the_environment_with_the_name_of_a_rank_s():
     assert process.port == 7101
     assert process.argv[-1] == "7101-17101-some/model-other"
     assert process.argv[:3] == ("vllm", "serve", "some/model")
-
-
-def site_of(count):
-    names = [f"n{at}" for at in range(count)]
-    return PlanInputs(
-        targets=tuple(Target(name, name) for name in names),
-        hosts=tuple(Host(name, f"10.0.0.{at}", "eth0", "/w") for at, name in enumerate(names)),
-        serving={},
-        tools={},
-        model={},
-        datasets={},
-    )
 
 
 def files():
@@ -471,7 +457,7 @@ def ranks_by_the_runner(document, addresses):
 
 @NEEDS_CORPUS
 @pytest.mark.parametrize("path", files())
-def test_a_file_of_the_field(path, request):
+def test_a_file_of_vllm_ascend(path, request):
     name = request.node.callspec.id
     if name in DEFECTS:
         with pytest.raises(CaseError, match=DEFECTS[name]):
@@ -495,7 +481,7 @@ def test_a_file_of_the_field(path, request):
 
 @NEEDS_CORPUS
 @pytest.mark.parametrize("path", files())
-def test_a_damaged_file_of_the_field_is_refused_in_words_or_read(path):
+def test_a_damaged_file_of_vllm_ascend_is_refused_or_read(path):
     chance = random.Random(path.name)  # noqa: S311 - the same damage every time
     data = path.read_bytes()
     outcomes = set()
@@ -549,7 +535,7 @@ PATHS = [path for path in paths_of(yaml.safe_load(VALID)) if path]
 
 @PATIENT
 @given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=4))
-def test_whatever_stands_anywhere(changes):
+def test_any_value_anywhere(changes):
     document = yaml.safe_load(VALID)
     for path, value in changes:
         inner = document

@@ -1,4 +1,4 @@
-"""No case file, however broken, gives anything but findings: mutated documents and bytes."""
+"""Test that broken case files give only diagnostics: mutated documents and bytes."""
 
 import datetime as dt
 import os
@@ -118,13 +118,13 @@ KEYS = st.sampled_from(
 )  # fmt: skip
 
 
-def places(value, path=()):
-    """Every place in a document."""
+def key_paths(value, path=()):
+    """Yield every key path of a document."""
     yield path
     items = value.items() if isinstance(value, dict) else ()
     items = enumerate(value) if isinstance(value, list) else items
-    for key, one in items:
-        yield from places(one, (*path, key))
+    for key, item in items:
+        yield from key_paths(item, (*path, key))
 
 
 def changed(value, path, change):
@@ -140,7 +140,7 @@ def mutated_documents(draw):
     """A document with a few of its parts replaced, doubled, left out, or put under another key."""
     document = draw(st.sampled_from(DOCUMENTS))
     for _ in range(draw(st.integers(1, 4))):
-        path = draw(st.sampled_from(list(places(document))))
+        path = draw(st.sampled_from(list(key_paths(document))))
         other, key = draw(ODD), draw(KEYS)
         document = changed(document, path, draw(st.sampled_from(changes(other, key))))
         if not isinstance(document, dict):
@@ -168,7 +168,7 @@ def changes(other, key):
 
 @st.composite
 def mutated_bytes(draw):
-    """A file with stretches replaced, left out, or moved in from another one."""
+    """Draw a file with parts replaced, removed, or copied from another file."""
     data = draw(st.sampled_from(list(SEEDS.values())))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
@@ -189,10 +189,10 @@ def mutated_bytes(draw):
 
 
 def plan_all(data):
-    """Load a file and plan each of its cases; being refused is fine, anything else is not."""
+    """Load a file and plan its cases; only a refusal is allowed to stop this."""
     problems, cases = loaded(data)
     assert cases or problems
-    assert all(one.line >= 1 and one.column >= 1 and one.message for one in problems)
+    assert all(p.line >= 1 and p.column >= 1 and p.message for p in problems)
     assert loaded(data) == (problems, cases)
     for case in cases:
         plan = planned(case)
@@ -214,16 +214,16 @@ def planned(case):
 
 
 def look(data):
-    """What is found has a place in the file."""
-    found = examine(data, "c.yaml")
+    """Check that every diagnostic has a position in the file."""
+    diagnostics = examine(data, "c.yaml")
     lines = data.count(b"\n") + data.count(b"\r") + data.count("\u2028".encode()) + 1
     lines += data.count(b"\xc2\x85") + data.count("\u2029".encode())
-    for one in found:
-        assert 1 <= one.problem.line <= lines + 1
-        assert one.problem.column >= 1
-        assert one.problem.message
+    for diagnostic in diagnostics:
+        assert 1 <= diagnostic.problem.line <= lines + 1
+        assert diagnostic.problem.column >= 1
+        assert diagnostic.problem.message
     for form in ("text", "json", "github"):
-        assert shown(found, 1, form)
+        assert shown(diagnostics, 1, form)
 
 
 @PATIENT
@@ -254,5 +254,5 @@ def test_the_seeds_load_or_are_refused(data):
 
 
 @pytest.mark.parametrize("name", ["external", "single"])
-def test_the_seeds_of_ours_are_sound(name):
-    assert [one for one in examine(SEEDS[name], "c.yaml") if one.severity == "error"] == []
+def test_the_projects_seeds_are_valid(name):
+    assert [each for each in examine(SEEDS[name], "c.yaml") if each.severity == "error"] == []

@@ -1,16 +1,14 @@
-"""`kv_pool` of an `external_dp` file → the store's process, files and what servers get for it."""
+"""Test `kv_pool` of an `external_dp` file: the process, the files, the servers' variables."""
 
 import json
 
 import pytest
+from plans import site_of
 
 from ci.case.external_dp import reader as external_dp
 from ci.documents import source
 from ci.errors import CaseError
-from ci.inventory.target import Target
 from ci.plan.build import build
-from ci.plan.inputs import PlanInputs
-from ci.plan.model import Host
 
 HEAD = """\
 model: m
@@ -55,16 +53,7 @@ def case_of(pool):
 
 
 def plan_of(pool):
-    names = ("a", "b")
-    site = PlanInputs(
-        targets=tuple(Target(name, name) for name in names),
-        hosts=tuple(Host(name, f"10.0.0.{at}", "eth0", "/w") for at, name in enumerate(names)),
-        serving={},
-        tools={},
-        model={},
-        datasets={},
-    )
-    return build(case_of(pool), site)
+    return build(case_of(pool), site_of("ab"))
 
 
 def test_mooncake():
@@ -80,14 +69,14 @@ def test_mooncake():
     for process in plan.servers:
         folder = process.env["MOONCAKE_CONFIG_PATH"].removesuffix("/mooncake.json")
         assert folder.endswith(process.name)
-        assert process.env["MOONCAKE_MASTER"] == "10.0.0.0:50088"
+        assert process.env["MOONCAKE_MASTER"] == "10.0.0.1:50088"
         assert json.loads(process.files["mooncake.json"]) == {
             "protocol": "ascend",
-            "local_hostname": f"10.0.0.{process.node}",
+            "local_hostname": f"10.0.0.{process.node + 1}",
             "size": 1.5,
             "many": [1, None],
             "flag": True,
-            "master_server_address": "10.0.0.0:50088",
+            "master_server_address": "10.0.0.1:50088",
         }
 
 
@@ -100,9 +89,9 @@ def test_memcache():
     assert meta.env["MMC_META_CONFIG_PATH"].endswith(f"/{meta.name}/mmc-meta.conf")
     assert meta.files == {
         "mmc-meta.conf": "ock.mmc.log_level = error\n"
-        "first = 10.0.0.0\n"
-        "ock.mmc.meta_service_url = tcp://10.0.0.0:5000\n"
-        "ock.mmc.meta_service.config_store_url = tcp://10.0.0.0:6000\n"
+        "first = 10.0.0.1\n"
+        "ock.mmc.meta_service_url = tcp://10.0.0.1:5000\n"
+        "ock.mmc.meta_service.config_store_url = tcp://10.0.0.1:6000\n"
     }
     decoder = plan.servers[-1]
     assert decoder.env["MMC_LOCAL_CONFIG_PATH"].endswith(f"/{decoder.name}/mmc-local.conf")
@@ -110,9 +99,9 @@ def test_memcache():
         "mmc-local.conf": "ock.mmc.log_level = info\n"
         "flag = true\n"
         "world = 256\n"
-        "own = 10.0.0.1\n"
-        "ock.mmc.meta_service_url = tcp://10.0.0.0:5000\n"
-        "ock.mmc.local_service.config_store_url = tcp://10.0.0.0:6000\n"
+        "own = 10.0.0.2\n"
+        "ock.mmc.meta_service_url = tcp://10.0.0.1:5000\n"
+        "ock.mmc.local_service.config_store_url = tcp://10.0.0.1:6000\n"
     }
 
 
@@ -143,7 +132,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong(name):
+def test_invalid(name):
     pool, old, new, message = WRONG[name]
     assert old in pool
     with pytest.raises(CaseError) as caught:

@@ -1,4 +1,4 @@
-"""Case files of the `single_node` dialect → Cases, or every problem at its place."""
+"""Test that case files of the `single_node` dialect give Cases, or all problems with positions."""
 
 import os
 import re
@@ -103,15 +103,15 @@ def changed(text, *replacements):
 
 
 def test_every_test_case_is_a_case():
-    one, plain = cases_of(ONE)
-    assert (one.name, one.test_name, one.path) == (
+    case, plain = cases_of(ONE)
+    assert (case.name, case.test_name, case.path) == (
         "a-model-one",
         "a model / one",
         "cases/night.yaml",
     )
-    assert (one.num_hosts, one.hosts, one.npu_per_node, one.ready_timeout_s) == (1, (), 8, 2800)
-    assert one.special_dependencies == {"transformers": "5.2"}
-    [node] = one.nodes
+    assert (case.num_hosts, case.hosts, case.npu_per_node, case.ready_timeout_s) == (1, (), 8, 2800)
+    assert case.special_dependencies == {"transformers": "5.2"}
+    [node] = case.nodes
     assert node.argv[:7] == (
         *("vllm", "serve", "org/model", "--port", "$SERVER_PORT", "--max-num-seqs", "8"),
     )
@@ -125,8 +125,8 @@ def test_every_test_case_is_a_case():
         "NAME": "x",
     }
     assert (node.key_path, node.position) == ("test_cases[0]", (19, 5))
-    assert [bench.name for bench in one.benchmarks] == ["cold", "warm"]
-    assert one.warnings == ()
+    assert [bench.name for bench in case.benchmarks] == ["cold", "warm"]
+    assert case.warnings == ()
     assert (plain.name, plain.device, plain.npu_per_node) == ("plain", "cpu", 0)
     assert plain.nodes[0].argv[2:] == ("org/other", "--port", "8004", "--name", "a b")
     assert (plain.ready_timeout_s, plain.smoke_request, plain.benchmarks) == (
@@ -136,14 +136,14 @@ def test_every_test_case_is_a_case():
     )
 
 
-def test_what_is_asked_and_compared():
-    one, _ = cases_of(ONE)
+def test_requests_and_comparisons():
+    case, _ = cases_of(ONE)
     arguments = {"max_tokens": 32, "chat_template_kwargs": {"enable_thinking": True}}
-    assert one.smoke_request == SmokeRequest(prompts=("Hello", "Bye"), arguments=arguments)
-    assert one.comparisons == (
+    assert case.smoke_request == SmokeRequest(prompts=("Hello", "Bye"), arguments=arguments)
+    assert case.comparisons == (
         Comparison(metric="ttft_average", target="warm", baseline="cold", ratio=0.5, operator="<"),
     )
-    warm = one.benchmarks[1]
+    warm = case.benchmarks[1]
     assert (warm.template, warm.temperature, warm.top_k, warm.stop) == (
         {"thinking": True},
         0,
@@ -172,7 +172,7 @@ def test_encode_and_decode_servers_behind_a_proxy():
     assert '"here": "127.0.0.1"' in pool.server_files["mooncake.json"]
 
 
-def test_requests_go_through_the_proxy_where_it_listens():
+def test_requests_go_to_the_port_of_the_proxy():
     [case] = cases_of(EPD)
     plan = build(case, made_up_inputs(case))
     assert plan.endpoint.url == "http://127.0.0.1:8003"
@@ -186,7 +186,7 @@ def test_requests_go_through_the_proxy_where_it_listens():
         (("kv_both", "kv_consumer"), ["mixed", "decode"]),
     ],
 )
-def test_roles_are_what_the_transfer_says(roles, expected):
+def test_roles_follow_the_transfer_configuration(roles, expected):
     text = EPD.replace('--ec-transfer-config, \'{"ec_role": "ec_producer"}\'', "--kv-a")
     for role, place in zip(roles, ("--kv-a]", "-tp, 2]"), strict=True):
         text = changed(text, (place, f'--kv-transfer-config, \'{{"kv_role": "{role}"}}\']'))
@@ -202,14 +202,14 @@ def test_roles_are_what_the_transfer_says(roles, expected):
         ("{PROXY_PORT: '8001', PD_PORT: DEFAULT_PORT}", ["8002", "8003", "8001"]),
     ],
 )
-def test_ports_left_open_are_chosen_apart_from_those_that_are_not(envs, ports):
+def test_open_ports_differ_from_the_given_ports(envs, ports):
     text = re.sub("envs: .*", f"envs: {envs}", EPD)
     [case] = cases_of(text)
     assert [case.nodes[0].env[name] for name in PORTS[1:]] == ports
     assert case.router.port == int(ports[2])
 
 
-def test_anchors_need_no_underscore_where_they_are_used():
+def test_used_anchors_need_no_underscore():
     text = ONE.replace("_envs: ", "envs_common: ").replace("_unused", "_else")
     assert [case.name for case in cases_of(text)] == ["a-model-one", "plain"]
 
@@ -385,7 +385,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad(name):
+def test_invalid(name):
     text, replacements, (line, column, key, message) = BAD[name]
     [problem] = problems_of(changed(text, *replacements))
     assert (problem.line, problem.column, problem.key) == (line, column, key), problem
@@ -438,14 +438,14 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd(name):
+def test_warnings(name):
     text, replacement, expected = ODD[name]
-    plain = {str(one) for case in cases_of(text) for one in case.warnings}
-    found = [one for case in cases_of(changed(text, replacement)) for one in case.warnings]
-    new = [one for one in found if str(one) not in plain]
-    if name == "own port":  # there before as well
-        new = [one for one in found if one.key == "test_cases[1].server_cmd"]
-    [(key, message)] = [(one.key, one.message) for one in new]
+    usual = {str(warning) for case in cases_of(text) for warning in case.warnings}
+    warnings = [each for case in cases_of(changed(text, replacement)) for each in case.warnings]
+    new = [warning for warning in warnings if str(warning) not in usual]
+    if name == "own port":  # this warning is also usual
+        new = [warning for warning in warnings if warning.key == "test_cases[1].server_cmd"]
+    [(key, message)] = [(warning.key, warning.message) for warning in new]
     assert key == expected[0]
     assert expected[1] in message
 
@@ -497,7 +497,7 @@ def assert_cases_or_problems(data):
     except CaseError as error:
         cases, problems = (), list(error.problems)
     else:
-        problems = [one for case in cases for one in case.warnings]
+        problems = [warning for case in cases for warning in case.warnings]
     assert cases or problems
     assert all(problem.line > 0 and problem.column > 0 for problem in problems)
 
@@ -557,7 +557,7 @@ def as_their_runner(entry):
     CORPUS is None, reason="CASE_CORPUS is unset: name the folder that holds vllm-ascend/"
 )
 @pytest.mark.parametrize("path", corpus())
-def test_starts_what_the_fields_own_runner_starts(path, request):
+def test_starts_the_same_as_vllm_ascends_runner(path, request):
     name = request.node.callspec.id
     if name in DEFECTS:
         with pytest.raises(CaseError, match=DEFECTS[name]):
@@ -593,7 +593,7 @@ def test_starts_what_the_fields_own_runner_starts(path, request):
 @pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset")
 @PATIENT
 @given(st.data())
-def test_any_mutation_of_the_fields_own_files(data):
+def test_any_mutation_of_vllm_ascends_files(data):
     path = data.draw(st.sampled_from(corpus())).values[0]
     text = path.read_bytes()
     start = data.draw(st.integers(0, len(text)))

@@ -1,4 +1,4 @@
-"""Every small case of sound keys and types is planned or refused; none crashes."""
+"""Test that every small case with valid keys and types is planned or refused, without a crash."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def look(document):
 
 def planned(case):
     plan = build(case, made_up_inputs(case))
-    for host in ("", *(one.name for one in plan.hosts)):
+    for host in ("", *(each.name for each in plan.hosts)):
         assert as_text(plan, host)
         assert as_values(plan, host)
 

@@ -1,4 +1,4 @@
-"""`sweep:` multiplies a case: names, values in their places, and what is refused."""
+"""Test `sweep:`: the names of its cases, the replaced values, and the errors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_file_without_a_sweep_is_one_case():
     assert [case.name for case in cases_of("", "deployment: [{server_cmd: serve}]")] == ["c"]
 
 
-def test_a_value_that_is_all_reference_keeps_its_type():
+def test_a_value_that_is_only_a_reference_keeps_its_type():
     bench = "{case_type: accuracy, dataset_path: gsm8k, max_out_len: '${sweep.len}', "
     bench += "batch_size: 4, baseline: 90, threshold: 2, ignore_eos: '${sweep.eos}'}"
     body = f"deployment: [{{server_cmd: serve}}]\nbenchmarks: {{acc: {bench}}}\n"
@@ -72,7 +72,7 @@ test_cases:
     assert [case.name.rpartition("-")[2] for case in cases] == ["size1", "size2"]
 
 
-def test_a_label_names_what_could_not_be_a_name():
+def test_a_label_replaces_an_unsuitable_name():
     body = "deployment: [{server_cmd: 'serve ${sweep.m.path}'}]\n"
     cases = cases_of("sweep: {m: [{label: a, path: /x/a}, {label: b, path: /x/b}]}", body)
     assert [(case.name, case.nodes[0].argv[1]) for case in cases] == [
@@ -81,7 +81,7 @@ def test_a_label_names_what_could_not_be_a_name():
     ]
 
 
-def test_one_of_them_is_chosen_by_a_part_of_its_name(tmp_path):
+def test_a_case_is_selected_by_a_part_of_its_name(tmp_path):
     (tmp_path / "c.yaml").write_text(HEAD + SERVER + SWEEP, "utf-8")
     assert load_one("c#tp1-2-block64", tmp_path).name == "c-tp1-2-block64"
     with pytest.raises(UserError, match="4 cases in it: c-tp2-4-block64"):
@@ -128,11 +128,11 @@ def test_one_of_them_is_chosen_by_a_part_of_its_name(tmp_path):
         ),
     ],
 )
-def test_an_unsound_sweep_is_refused(sweep, words):
+def test_an_invalid_sweep_is_refused(sweep, words):
     assert any(words in problem for problem in refused(sweep))
 
 
-def test_two_combinations_of_one_name_are_refused():
+def test_two_combinations_with_the_same_name_are_refused():
     body = "deployment: [{server_cmd: 'serve ${sweep.x.v} ${sweep.y.v}'}]\n"
     x, y = "[{label: a, v: 1}, {label: a-b, v: 2}]", "[{label: b-c, v: 1}, {label: c, v: 2}]"
     (problem,) = refused(f"sweep: {{x: {x}, y: {y}}}", body)
@@ -147,7 +147,7 @@ def test_a_reference_without_a_sweep_is_refused(reference):
     assert "The file has no 'sweep' section" in problem
 
 
-def test_what_is_wrong_in_every_case_is_said_once_and_in_one_case_once():
+def test_each_problem_is_reported_once():
     body = SERVER.replace("--port 9", "--port ${sweep.port}") + "wrong: 1\n"
     problems = refused(f"{SWEEP}  port: [9]\n", body)
     assert len(problems) == 1

@@ -1,4 +1,4 @@
-"""`dataset_path` → Dataset, and a dataset → the files that its tools open."""
+"""Test that a `dataset_path` leads to a dataset, and a dataset to the files of its tools."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def registry(tmp_path):
-    """A registry with one dataset, whose checksum is that of QUESTION."""
+    """Write a registry with one dataset, with the checksum of QUESTION."""
     path = tmp_path / "datasets.yaml"
     path.write_text(
         "datasets: {toy: {form: gsm8k, items: 1, aliases: [x/Toy_lite], licence: MIT, "
@@ -42,19 +42,19 @@ def registry(tmp_path):
 def test_every_alias_finds_the_dataset(tmp_path, registry, name):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "test.jsonl").write_text(QUESTION)
-    found = datasets.find(name, [tmp_path / "none", tmp_path], registry)
-    assert (found.name, found.form, found.items) == ("toy", "gsm8k", 1)
-    assert found.path == str(tmp_path / "toy")
+    dataset = datasets.find(name, [tmp_path / "none", tmp_path], registry)
+    assert (dataset.name, dataset.form, dataset.items) == ("toy", "gsm8k", 1)
+    assert dataset.path == str(tmp_path / "toy")
 
 
-def test_a_missing_dataset_says_how_to_get_it(tmp_path, registry):
+def test_a_missing_dataset_is_an_error_with_advice(tmp_path, registry):
     with pytest.raises(UserError) as refused:
         datasets.find("toy", [tmp_path], registry)
     for words in ("inv datasets.fetch --name toy", "LAMPLIGHTER_DATASETS", str(tmp_path / "toy")):
         assert words in str(refused.value)
 
 
-def test_a_changed_dataset_is_not_taken_for_the_known_one(tmp_path, registry):
+def test_a_changed_dataset_is_refused(tmp_path, registry):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "test.jsonl").write_text(QUESTION * 2)
     with pytest.raises(UserError, match="sha256 differs"):
@@ -62,42 +62,42 @@ def test_a_changed_dataset_is_not_taken_for_the_known_one(tmp_path, registry):
 
 
 @pytest.mark.parametrize("path", ["my-set", "vllm-ascend/my-set", "ABSOLUTE"])
-def test_a_folder_of_the_operators_own_is_found(root, path):
+def test_an_operators_own_folder_is_used(root, path):
     given = str(root / "my-set") if path == "ABSOLUTE" else path
-    found = datasets.find(given, [root])
-    assert (found.path, found.form, found.items) == (str(root / "my-set"), "gsm8k", 3)
+    dataset = datasets.find(given, [root])
+    assert (dataset.path, dataset.form, dataset.items) == (str(root / "my-set"), "gsm8k", 3)
 
 
-def test_its_form_is_told_by_its_files(root):
-    found = datasets.find("hard", [root])
-    assert (found.form, found.items) == ("aime2024", 3)
+def test_its_files_determine_its_form(root):
+    dataset = datasets.find("hard", [root])
+    assert (dataset.form, dataset.items) == ("aime2024", 3)
 
 
-def test_data_that_is_not_public_is_asked_for(root):
+def test_the_operator_must_provide_private_data(root):
     with pytest.raises(UserError) as refused:
         datasets.find("vllm-ascend/GSM8K-in3500-bs2800", [root])
     for words in ("is unknown", "GSM8K-in3500-bs2800/", "LAMPLIGHTER_DATASETS", "gsm8k"):
         assert words in str(refused.value)
 
 
-def test_gsm8ks_form_is_laid_out_with_both_files_that_are_opened(root, tmp_path):
+def test_gsm8ks_form_is_staged_with_both_files(root, tmp_path):
     datasets.stage(datasets.find("my-set", [root]), tmp_path / "out")
     assert (tmp_path / "out" / "test.jsonl").read_text() == QUESTION * 3
     assert (tmp_path / "out" / "train.jsonl").read_text() == QUESTION * 3
 
 
-def test_a_dataset_that_vanished_is_an_error_of_ours(root):
-    found = datasets.find("my-set", [root])
+def test_a_deleted_dataset_is_a_clear_error(root):
+    dataset = datasets.find("my-set", [root])
     (root / "my-set" / "test.jsonl").unlink()
     with pytest.raises(UserError, match="no longer"):
-        datasets.files_of(found)
+        datasets.files_of(dataset)
 
 
-def test_the_projects_own_set_is_as_registered():
+def test_the_projects_own_dataset_matches_the_registry():
     own = Path(datasets.REGISTRY).parent
-    found = datasets.find("lamplighter/arithmetic", [own])
-    lines = datasets.files_of(found)["test.jsonl"].splitlines()
-    assert len([line for line in lines if line.strip()]) == found.items
+    dataset = datasets.find("lamplighter/arithmetic", [own])
+    lines = datasets.files_of(dataset)["test.jsonl"].splitlines()
+    assert len([line for line in lines if line.strip()]) == dataset.items
 
 
 @pytest.mark.skipif(REAL is None, reason="LAMPLIGHTER_DATASETS is unset: no GSM8K or AIME here")
@@ -109,9 +109,9 @@ def test_the_projects_own_set_is_as_registered():
         ("vllm-ascend/AIME2024", 30, {"aime.jsonl", "aime_lm_eval.jsonl"}),
     ],
 )
-def test_the_fields_names_find_the_real_sets(path, items, files):
-    found = datasets.find(path, [Path(REAL or "")])
-    laid_out = datasets.files_of(found)
+def test_vllm_ascends_names_find_the_real_datasets(path, items, files):
+    dataset = datasets.find(path, [Path(REAL or "")])
+    laid_out = datasets.files_of(dataset)
     assert set(laid_out) == files
-    assert found.items == items
+    assert dataset.items == items
     assert {len(data.splitlines()) for data in laid_out.values()} == {items}

@@ -1,4 +1,4 @@
-"""configs/*.yaml → Preparation: pure but for reading the files."""
+"""Test the preparations that configs/*.yaml describe."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_a_version_is_made_from_its_entry(version, device, package):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_entry_pins_the_version_that_it_is_named_for(version):
+def test_every_entry_pins_the_version_in_its_name(version):
     for device, recipe in VERSIONS[version].items():
         assert recipe.needs, f"{version} {device}"
-        assert any(re.fullmatch(rf"vllm(-cpu)?=={version}", one) for one in recipe.packages)
-        assert all("==" in one for one in recipe.packages)
+        assert any(re.fullmatch(rf"vllm(-cpu)?=={version}", package) for package in recipe.packages)
+        assert all("==" in package for package in recipe.packages)
         if recipe.metadata_for:
             assert recipe.metadata_for.startswith(f"vllm=={version}")
 
@@ -63,29 +63,31 @@ def test_every_entry_pins_the_version_that_it_is_named_for(version):
         ("0.32", "cpu", ["not in configs/versions.yaml", "0.32.0", "Add an entry"]),
     ],
 )
-def test_a_version_out_of_reach_says_why_and_what_machine_it_needs(version, device, expected):
+def test_an_unservable_version_is_refused_with_the_machine_that_it_needs(version, device, expected):
     with pytest.raises(UserError) as refused:
         environments.serving(VERSIONS, version, device, HERE)
     for words in expected:
         assert words in str(refused.value)
 
 
-def test_all_that_a_cpu_can_serve_is_named():
+def test_all_versions_that_a_cpu_can_serve_are_listed():
     servable = environments.servable(VERSIONS, "cpu")
     assert {"0.32.0", "0.30.0", "0.11.0"} <= set(servable)
     assert "0.33.0" not in servable
 
 
-def test_the_versions_stand_newest_first_and_the_local_night_serves_the_first_that_a_cpu_can():
+def test_versions_are_newest_first_and_the_local_night_serves_the_newest_for_a_cpu():
     assert list(VERSIONS) == sorted(VERSIONS, key=Version, reverse=True)
     local = yaml.safe_load((CONFIGS / "cases" / "local.yaml").read_text("utf-8"))
     assert local["vllm"] == environments.servable(VERSIONS, "cpu")[0]
 
 
-def test_the_fingerprint_tells_what_is_made_not_where():
+def test_the_fingerprint_is_that_of_the_recipe_not_of_the_place():
     there = InstallTarget("n2", "/data", None)
-    one = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
-    assert environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == one.fingerprint
+    expected = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
+    assert (
+        environments.serving(VERSIONS, "0.30.0", "cpu", there).fingerprint == expected.fingerprint
+    )
     others = {
         environments.serving(VERSIONS, version, "cuda", HERE).fingerprint
         for version in environments.servable(VERSIONS, "cuda")
@@ -102,7 +104,7 @@ def test_a_change_of_the_entry_changes_the_fingerprint():
 
 
 @pytest.mark.parametrize("name", ["aisbench", "lm_eval"])
-def test_a_tool_is_proved_by_more_than_its_help(name):
+def test_a_tool_is_checked_by_more_than_its_help(name):
     made = environments.tool(TOOLS, name, HERE)
     assert made.path == f"/srv/w/envs/{name}"
     assert "--help" not in made.spec["verify"]
@@ -123,13 +125,13 @@ def test_a_model_is_made_with_the_serving_environments_python():
     assert again.fingerprint == made.fingerprint
 
 
-def test_a_model_is_converted_by_one_transformers_whichever_vllm_is_there():
+def test_a_model_is_converted_by_the_same_transformers_with_every_vllm():
     """Version 4 makes another tokenizer of the same file: other ids, another end of text."""
     needed = {line.partition("==")[0] for line in MODELS["SmolLM2-135M-Instruct"].needs}
     assert {"transformers", "tokenizers", "huggingface_hub", "safetensors"} <= needed
 
 
-def test_the_tokenizers_class_is_part_of_what_is_made():
+def test_the_tokenizers_class_is_part_of_the_recipe():
     """A folder that names a class of transformers 5 alone is made again."""
     serving = environments.serving(VERSIONS, "0.30.0", "cpu", HERE)
     now = environments.model(MODELS, "SmolLM2-135M-Instruct", serving)
@@ -206,7 +208,7 @@ def test_every_file_of_the_project_is_read_with_positions(tmp_path, file):
 
 
 @pytest.mark.parametrize("file", READERS)
-def test_a_file_that_cannot_be_read_says_why(tmp_path, file):
+def test_an_unreadable_file_is_an_error_with_the_reason(tmp_path, file):
     for path in (tmp_path, tmp_path / file):
         with pytest.raises(UserError, match=r"cannot be read: .*; check the path"):
             READERS[file](path)
@@ -233,7 +235,7 @@ def test_a_broken_list_of_aisbenchs_names_is_refused(tmp_path, monkeypatch, data
 
 
 @pytest.mark.parametrize("recipe", ["make_environment.py", "convert_model.py"])
-def test_recipes_that_travel_are_written_for_python_3_8(recipe):
+def test_recipes_sent_to_hosts_run_on_python_3_8(recipe):
     source = (PROJECT / "ci" / "prepare" / "recipes" / recipe).read_text("utf-8")
     ast.parse(source, feature_version=(3, 8))
     with pytest.raises(SyntaxError):

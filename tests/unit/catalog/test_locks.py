@@ -1,4 +1,4 @@
-"""Lock files and what is made from them; those of configs/locks are all current."""
+"""Test lock files and the environments made from them; all of configs/locks are current."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RENEW = "run `inv versions.lock`"
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.name)
-def test_every_environment_has_a_lock_that_its_recipe_still_gives(entry):
+def test_every_environment_has_a_current_lock(entry):
     assert not entry.problem, RENEW
     packages = locks.read(entry.path).packages
     versions = locks.versions_in(packages)
@@ -39,7 +39,7 @@ def test_every_environment_has_a_lock_that_its_recipe_still_gives(entry):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_lock_holds_pins_alone_and_belongs_to_an_entry(path):
+def test_a_lock_has_only_pins_and_belongs_to_an_entry(path):
     machine = path.stem.rsplit("-", 1)[1]
     known = {entry.path.name for entry in entries("", "", "", machine)}
     assert path.name in known
@@ -61,7 +61,7 @@ def test_a_lock_holds_pins_alone_and_belongs_to_an_entry(path):
         ({"torch_backend": None}, False),
     ],
 )
-def test_what_makes_a_lock_stale(change, same):
+def test_changes_that_make_a_lock_stale(change, same):
     recipe = VERSIONS["0.32.0"]["cpu"]
     before = locks.resolution_of(recipe.model_dump())
     after = locks.resolution_of(recipe.model_copy(update=change).model_dump())
@@ -99,7 +99,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("case", UNREADABLE)
 @pytest.mark.parametrize("lock_folder", ["project", "kept"])
 def test_an_incomplete_lock_is_refused_with_advice(tmp_path, case, lock_folder):
-    text, found = UNREADABLE[case]
+    text, reason = UNREADABLE[case]
     lock_folders = LockFolders(tmp_path / "project", tmp_path / "kept")
     path = tmp_path / lock_folder / "e-x86_64.txt"
     path.parent.mkdir()
@@ -108,7 +108,7 @@ def test_an_incomplete_lock_is_refused_with_advice(tmp_path, case, lock_folder):
         locks.current("e", "now", lock_folders)
     message = str(refused.value)
     assert message.startswith(str(path))
-    assert found in message
+    assert reason in message
     again = {
         "project": "make it again with `inv versions.lock`",
         "kept": "run again: the next night",
@@ -150,7 +150,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("selected", "options"), CHOICES)
 @pytest.mark.parametrize("content", [None, b"# recipe: other\n", WHOLE[:-9].encode(), b"\xff"])
-def test_a_check_names_the_command_that_makes_just_what_is_not_current(
+def test_a_check_prints_the_command_that_makes_only_stale_locks(
     folder, selected, options, content, capsys
 ):
     [entry] = entries(*selected)
@@ -185,14 +185,14 @@ def write(folder, stem, machine, recipe, *packages):
     (folder / locks.path_of(stem, machine)).write_text(text, "utf-8")
 
 
-def test_the_projects_lock_wins_and_stale_locks_are_ignored(tmp_path):
+def test_the_projects_lock_has_priority_and_stale_locks_are_ignored(tmp_path):
     project, kept = tmp_path / "project", tmp_path / "kept"
     write(project, "e", "x86_64", "now", "a==1")
     write(kept, "e", "x86_64", "now", "a==2")
     write(project, "e", "aarch64", "before", "a==3")
     write(kept, "e", "aarch64", "now", "a==4")
-    found = locks.current("e", "now", LockFolders(project, kept))
-    assert found == {"x86_64": ["a==1"], "aarch64": ["a==4"]}
+    packages = locks.current("e", "now", LockFolders(project, kept))
+    assert packages == {"x86_64": ["a==1"], "aarch64": ["a==4"]}
     assert locks.current("e", "later", LockFolders(project, kept)) == {}
     assert locks.current("e", "now", LockFolders(tmp_path / "none", tmp_path / "none")) == {}
 
@@ -226,7 +226,7 @@ def test_a_stale_lock_is_not_installed_from(place):
     assert made.lock == f"{place.lock_folders.kept}/vllm-0.32.0-cpu"
 
 
-def test_what_the_project_has_no_lock_for_is_made_from_the_kept_one(place):
+def test_an_environment_without_a_project_lock_uses_the_kept_lock(place):
     bare = environments.serving(VERSIONS, "0.18.0", "ascend", place)
     assert "locks" not in bare.spec
     resolution = locks.resolution_of(bare.spec)
@@ -255,7 +255,7 @@ def test_pins_of_a_case_are_resolved_near_the_lock(place):
         ([], ["a==1+cpu"], ["+ a 1+cpu"]),
     ],
 )
-def test_how_two_lists_differ(before, after, expected):
+def test_differences_of_two_lists(before, after, expected):
     assert locks.changes(before, after) == expected
     assert (locks.digest(before) == locks.digest(reversed(after))) == (not expected)
 
@@ -303,7 +303,7 @@ def test_the_command_line_of_a_resolution(recipe, source, there, absent):
         (("", "", "lm_eval", "aarch64"), ["lm_eval-aarch64.txt"]),
     ],
 )
-def test_which_locks_are_meant(selected, names):
+def test_selected_locks(selected, names):
     assert [entry.path.name for entry in entries(*selected)] == names
 
 

@@ -1,4 +1,4 @@
-"""`inv check`: diagnostics and their positions, every output format, and every rule."""
+"""Test `inv check`: diagnostics and their positions, output formats, and rules."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def after(line, *more):
     )
 
 
-def test_a_sound_case_has_no_diagnostics():
+def test_a_valid_case_has_no_diagnostics():
     assert lines_of(SOUND) == []
 
 
@@ -103,7 +103,7 @@ def test_a_sound_case_has_no_diagnostics():
         ("0.11.0", "--task generate", False),
     ],
 )
-def test_a_flag_is_gone_only_from_versions_that_do_not_have_it(vllm, flag, is_gone):
+def test_a_flag_is_removed_only_in_versions_without_it(vllm, flag, is_gone):
     text = SOUND.replace("model: m", f"model: m\nvllm: {vllm}\ndevice: cuda")
     lines = lines_of(text.replace(*after("--port 8080", flag)))
     assert any("[gone-flag]" in line for line in lines) == is_gone
@@ -427,7 +427,7 @@ def test_an_error_gives_exit_code_2(folder):
     assert check_files([str(folder)])[1] == ExitCode.USER
 
 
-def test_a_file_that_cannot_be_read_gives_a_diagnostic(folder, monkeypatch):
+def test_an_unreadable_file_gives_a_diagnostic(folder, monkeypatch):
     def refuse(*_args, **_keys):
         raise PermissionError(13, "Permission denied")
 
@@ -443,7 +443,7 @@ def test_a_path_twice_is_one_file(folder):
     assert len(files_of([str(folder), str(folder / "sound.yaml")])) == 2
 
 
-def test_a_case_of_ours_by_its_name():
+def test_a_case_of_the_project_by_its_name():
     assert files_of(["local"]) == [CASES / "local.yaml"]
 
 
@@ -458,7 +458,7 @@ def test_a_folder_without_cases(tmp_path):
         check_files([str(tmp_path)])
 
 
-def test_our_own_cases_have_no_diagnostics():
+def test_the_projects_cases_have_no_diagnostics():
     assert json.loads(check_files([], "json")[0]) == []
 
 

@@ -1,4 +1,4 @@
-"""A package's page of an index → the releases that are newer than what is listed."""
+"""Test that a package's page of an index gives the newer releases."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ HTML = "text/html"
         ("<a href='vllm-0.34.0.tar.gz'>", ""),
     ],
 )
-def test_an_answer_that_is_not_the_packages_page_is_refused(text, content_type):
+def test_a_reply_that_is_not_the_packages_page_is_refused(text, content_type):
     with pytest.raises(InfrastructureError, match="not a package's page") as refused:
         files_of(text.encode("utf-8", "surrogatepass"), content_type, "vllm")
     assert str(refused.value).isprintable()
@@ -109,7 +109,7 @@ def test_a_page_of_a_later_format_is_refused(text, content_type):
         ("<h1>Links for vllm</h1>", "application/vnd.pypi.simple.v1+html"),
     ],
 )
-def test_a_page_without_files_is_one(text, content_type):
+def test_a_page_without_files_is_valid(text, content_type):
     assert files_of(text.encode(), content_type, "vllm") == ()
 
 
@@ -125,7 +125,7 @@ def test_a_page_without_files_is_one(text, content_type):
         "vllm-0.34.0-" + "1" * 5000 + "-py3-none-any.whl",
     ],
 )
-def test_what_is_no_release_of_the_package_is_left_out(name):
+def test_files_that_are_not_releases_are_ignored(name):
     page = {"files": [{"filename": "vllm-0.33.0.tar.gz"}, {"filename": name}]}
     files = files_of(json.dumps(page).encode(), JSON, "vllm")
     assert files == (IndexFile("vllm-0.33.0.tar.gz"),)
@@ -156,7 +156,7 @@ def test_the_day_of_an_upload_is_a_date_or_nothing(upload_time, day):
 @pytest.mark.parametrize(
     ("value", "yanked"), [(True, True), (False, False), (None, False), ("", True), ("why", True)]
 )
-def test_what_is_yanked(value, yanked):
+def test_yanked_files(value, yanked):
     [file] = files_of(entry(yanked=value).encode(), JSON, "vllm")
     assert file.yanked == yanked
 
@@ -176,12 +176,12 @@ def test_what_is_yanked(value, yanked):
         ([IndexFile("vllm-0.34.0.egg"), IndexFile("vllm-x.tar.gz"), IndexFile("a.whl")], []),
     ],
 )
-def test_what_is_newer_than_the_newest_listed_is_found(files, versions):
-    found = newer("vllm", ["0.33.0", "0.9.1", "0.32.0"], files)
-    assert [release.version for release in found] == versions
+def test_releases_newer_than_the_newest_listed(files, versions):
+    releases = newer("vllm", ["0.33.0", "0.9.1", "0.32.0"], files)
+    assert [release.version for release in releases] == versions
 
 
-def test_a_release_says_whether_it_has_wheels_and_since_when_it_is_there():
+def test_a_release_has_wheels_and_the_day_of_its_upload():
     files = [
         IndexFile("vllm_ascend-0.23.0.post1.tar.gz", uploaded="2026-09-22"),
         IndexFile("vllm_ascend-0.24.0.tar.gz", uploaded="2026-10-02"),

@@ -1,4 +1,4 @@
-"""Which indexes are asked, by the settings of pip and uv; nothing of it holds a password."""
+"""Test the choice of indexes from the settings of pip and uv; no text has a password."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS_FOR_YES = ["1", "true", "TRUE", "yes", "on", "t", "y", "2"]
 
 @pytest.mark.parametrize("setting", ["PIP_NO_INDEX", "UV_OFFLINE"])
 @pytest.mark.parametrize("value", [*WORDS_FOR_NO, *WORDS_FOR_YES])
-def test_a_switch_means_what_pip_and_uv_take_it_for(setting, value):
+def test_a_switch_has_the_meaning_of_pip_and_uv(setting, value):
     assert forbidding_setting({setting: value}) == (
         f"{setting}={value}" if value in WORDS_FOR_YES else ""
     )
@@ -49,7 +49,7 @@ def test_a_switch_means_what_pip_and_uv_take_it_for(setting, value):
           "UV_INDEX_MY_OWN_PASSWORD": "pw"}, [Index(HERE, ("me", "pw"))]),
     ],
 )  # fmt: skip
-def test_the_indexes_that_uv_would_ask(settings, indexes):
+def test_the_indexes_that_uv_would_use(settings, indexes):
     assert indexes_of(settings) == tuple(indexes)
 
 
@@ -81,7 +81,7 @@ def test_a_page_is_below_the_path_of_its_index():
         "me:s3cret@h",
     ],
 )
-def test_what_is_not_an_indexs_url_is_refused_with_its_setting(setting, url):
+def test_an_invalid_url_is_refused_with_its_setting(setting, url):
     with pytest.raises(InfrastructureError) as refused:
         indexes_of({setting: url})
     message = str(refused.value)
@@ -101,7 +101,7 @@ def test_hosts_survive_a_malformed_index():
     ("value", "url"),
     [(HERE, HERE), (f"mine={HERE}", HERE), ("http://h/?a=b", "http://h/?a=b")],
 )
-def test_pip_is_not_told_the_name_of_an_index(value, url):
+def test_pip_gets_no_name_of_an_index(value, url):
     assert uv_settings.INDEX_NAME.sub("", value) == url
 
 
@@ -113,7 +113,7 @@ def test_pip_is_not_told_the_name_of_an_index(value, url):
         ("http://h/\x1b[2J\n", "http://h/\\x1b[2J\\n"),
     ],
 )
-def test_a_url_is_shown_without_what_is_secret(url, text):
+def test_a_url_is_shown_without_secrets(url, text):
     assert display_url(url) == text
 
 
@@ -182,7 +182,7 @@ def test_a_configured_file_that_does_not_exist_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("listed", "found"),
+    ("listed", "url"),
     [
         ("global.index-url='http://a'\ninstall.index-url='http://b'\n", "http://b"),
         (":env:.index-url='http://c'\nglobal.index-url='http://a'\ninstall.index-url='http://b'\n",
@@ -190,6 +190,6 @@ def test_a_configured_file_that_does_not_exist_is_an_error(tmp_path):
         ("global.index-url='http://a'\nfreeze.index-url='http://b'\n", "http://a"),
     ],
 )  # fmt: skip
-def test_pips_sections_go_before_one_another_as_pip_has_it(listed, found, monkeypatch):
+def test_pips_sections_have_pips_precedence(listed, url, monkeypatch):
     monkeypatch.setattr(uv_settings, "output_of", lambda *_: listed)
-    assert uv_settings.pip_settings()["index-url"] == found
+    assert uv_settings.pip_settings()["index-url"] == url

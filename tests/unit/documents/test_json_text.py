@@ -1,4 +1,4 @@
-"""Files from hosts that no honest tool writes: told plainly, in bounded memory, and no crash."""
+"""Test that invalid files from hosts are clear errors, with bounded memory and no crash."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
         ("", "Expecting value"),
     ],
 )
-def test_json_that_is_no_honest_tools_is_a_value_error(text: str, why: str) -> None:
+def test_invalid_json_is_a_value_error(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         read_json(text)
 
 
 @pytest.mark.parametrize("text", ["[" + "[]," * 40 + "[]]", '{"a":' * 41, "[" + "0," * 41 + "0]"])
-def test_json_of_very_many_values_is_refused_before_it_is_read(
+def test_json_with_too_many_values_is_refused_before_it_is_parsed(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_text, "MAX_VALUES", 40)
@@ -51,7 +51,7 @@ def test_many_lines_of_values_are_counted_together(monkeypatch: pytest.MonkeyPat
         output.rows("rows.jsonl")
 
 
-def test_a_line_separator_within_a_text_ends_no_line() -> None:
+def test_a_line_separator_in_a_text_does_not_end_a_line() -> None:
     output = replace(captured("aisbench_accuracy"), files={"rows.jsonl": '{"a": "x\u2028y"}\n'})
     assert output.rows("rows.jsonl") == ({"a": "x\u2028y"},)
 
@@ -72,13 +72,13 @@ def test_files_that_are_too_large_together_are_not_read(
     "text",
     [b"[" * 100_000, b"9" * 5000, b"\xff", b'{"fingerprint": "f", "fingerprint": "f"}', b"[]"],
 )
-def test_a_stamp_that_makes_no_sense_is_none(text: bytes) -> None:
+def test_an_invalid_stamp_is_none(text: bytes) -> None:
     item = Preparation("e", "h", "environment", "/e", "f", {})
     assert stamp_of(b'{"fingerprint": "f"}', item) == {"fingerprint": "f"}
     assert stamp_of(text, item) is None
 
 
 @pytest.mark.parametrize("packages", [None, 7, "vllm==1", {"vllm==1": 2}])
-def test_packages_that_are_no_list_have_no_versions(packages: object) -> None:
+def test_packages_that_are_not_a_list_have_no_versions(packages: object) -> None:
     assert _versions({"packages": packages}) == {}
     assert _versions({"packages": ["vllm==1", 7, "x==2"]}) == {"vllm": "1"}

@@ -1,4 +1,4 @@
-"""Judging: every figure that has to pass, fail or be unknown, and what the command exits with."""
+"""Test the judge: figures that pass, fail or are unknown, and the exit code."""
 
 import math
 
@@ -7,7 +7,14 @@ import pytest
 from ci.case.benchmark import Benchmark
 from ci.case.model import Comparison
 from ci.errors import CaseError, ExitCode, Interrupted, NotReady, ProcessDied, UserError
-from ci.judge.verdict import ABOVE_THE_BAND, Check, combine, exit_code, judge, marred
+from ci.judge.verdict import (
+    ABOVE_THE_BAND,
+    Check,
+    combine,
+    degrade_if_ended_early,
+    exit_code,
+    judge,
+)
 from ci.tools.model import Measurement, Result
 
 
@@ -81,7 +88,7 @@ def test_performance_is_judged_as_a_share_of_the_baseline(
     assert check.bound == pytest.approx(threshold * baseline)
 
 
-def test_the_bound_that_needs_the_epsilon_is_really_above_the_figure():
+def test_a_bound_exceeds_its_figure_by_less_than_epsilon():
     assert 0.7 * 8.3 > 5.81
     assert 3.2 - (0.1 + 0.2) != 2.9
 
@@ -89,31 +96,31 @@ def test_the_bound_that_needs_the_epsilon_is_really_above_the_figure():
 @pytest.mark.parametrize(
     ("case_type", "measurements", "problems", "reason"),
     [
-        ("accuracy", [], (), "no accuracy in it"),
-        ("accuracy", [throughput(90.0)], (), "no accuracy in it"),
-        ("accuracy", [measured(90.0, name="other")], (), "no accuracy in it"),
+        ("accuracy", [], (), "no accuracy in its result"),
+        ("accuracy", [throughput(90.0)], (), "no accuracy in its result"),
+        ("accuracy", [measured(90.0, name="other")], (), "no accuracy in its result"),
         ("accuracy", [measured(90.0), measured(91.0)], (), "accuracy was measured 2 times"),
-        ("accuracy", [measured(math.nan)], (), "accuracy came back as nan"),
-        ("accuracy", [measured(math.inf)], (), "accuracy came back as inf"),
-        ("accuracy", [measured(-math.inf)], (), "accuracy came back as -inf"),
+        ("accuracy", [measured(math.nan)], (), "accuracy is nan"),
+        ("accuracy", [measured(math.inf)], (), "accuracy is inf"),
+        ("accuracy", [measured(-math.inf)], (), "accuracy is -inf"),
         ("accuracy", [measured(100.5)], (), "accuracy of 100.5 % is outside 0 to 100"),
         ("accuracy", [measured(-1.0)], (), "accuracy of -1 % is outside 0 to 100"),
-        ("accuracy", [measured(0.9, unit="")], (), "accuracy came in '', expected '%'"),
-        ("accuracy", [measured(90.0, n=0)], (), "accuracy was measured over no item"),
+        ("accuracy", [measured(0.9, unit="")], (), "accuracy has the unit '', expected '%'"),
+        ("accuracy", [measured(90.0, n=0)], (), "accuracy was measured on no item"),
         ("accuracy", [measured(99.0)], ("3 of 40 missing", "exit 1"), "3 of 40 missing; exit 1"),
-        ("performance", [measured(90.0)], (), "no output_token_throughput in it"),
+        ("performance", [measured(90.0)], (), "no output_token_throughput in its result"),
         (
             "performance",
             [throughput(0.0)],
             (),
             "output_token_throughput of 0 tok/s: no token came back",
         ),
-        ("performance", [throughput(math.nan)], (), "output_token_throughput came back as nan"),
+        ("performance", [throughput(math.nan)], (), "output_token_throughput is nan"),
         (
             "performance",
             [throughput(90.0, unit="tok/min")],
             (),
-            "output_token_throughput came in 'tok/min', expected 'tok/s'",
+            "output_token_throughput has the unit 'tok/min', expected 'tok/s'",
         ),
     ],
 )
@@ -122,7 +129,7 @@ def test_a_figure_that_cannot_be_trusted_is_unknown(case_type, measurements, pro
     assert (check.outcome, check.reason, check.value) == ("unknown", reason, None)
 
 
-def test_a_benchmark_that_was_never_reached_is_unknown_and_says_why():
+def test_a_benchmark_that_never_ran_is_unknown_with_a_reason():
     asked = (benchmark("accuracy", 50.0, 5.0), benchmark("performance", 90.0, 0.8, "two"))
     verdict = judge(asked, {"one": Result((measured(50.0),))}, cause="server-0: out of memory")
     assert [check.outcome for check in verdict.checks] == ["pass", "unknown"]
@@ -147,9 +154,9 @@ def ttft(value, name):
         (">", 2, (200, 100), "fail", "200 is not > 200"),
         (">=", 2, (200, 100), "pass", ""),
         (">=", 2, (199, 100), "fail", "199 is not >= 200"),
-        ("<", 1, (None, 100), "unknown", "warm: no ttft_average in it"),
-        ("<", 1, (1, None), "unknown", "cold: no ttft_average in it"),
-        ("<", 1, (math.nan, 100), "unknown", "warm: ttft_average came back as nan"),
+        ("<", 1, (None, 100), "unknown", "warm: no ttft_average in its result"),
+        ("<", 1, (1, None), "unknown", "cold: no ttft_average in its result"),
+        ("<", 1, (math.nan, 100), "unknown", "warm: ttft_average is nan"),
         ("<", 1, (0, 100), "unknown", "warm: ttft_average of 0 ms: no token came back"),
     ],
 )
@@ -164,7 +171,7 @@ def test_two_figures_are_compared(operator, ratio, figures, outcome, reason):
     assert verdict.checks[0].name == "warm against cold"
 
 
-def test_a_comparison_with_a_benchmark_that_went_wrong_is_unknown():
+def test_a_comparison_with_a_problem_is_unknown():
     asked = Comparison(metric="ttft_average", target="a", baseline="b", ratio=1, operator="<")
     broken = Result(ttft(1, "a").measurements, (), ("2 requests failed",))
     for results, reason in (
@@ -197,7 +204,7 @@ def check(outcome):
         (["fail"], "fail"),
     ],
 )
-def test_fail_goes_before_unknown_goes_before_pass(outcomes, expected):
+def test_fail_has_priority_over_unknown_over_pass(outcomes, expected):
     assert combine(tuple(check(outcome) for outcome in outcomes)).outcome == expected
 
 
@@ -210,12 +217,14 @@ def test_fail_goes_before_unknown_goes_before_pass(outcomes, expected):
         (["fail"], "fail", 0),
     ],
 )
-def test_a_night_that_a_cause_ended_is_never_a_pass(outcomes, expected, added):
+def test_a_night_that_ended_early_is_never_a_pass(outcomes, expected, added):
     whole = combine(tuple(check(outcome) for outcome in outcomes))
-    verdict = marred(whole, "the host went away")
+    verdict = degrade_if_ended_early(whole, "the host went away")
     assert verdict.outcome == expected
-    assert [one.reason for one in verdict.checks[len(outcomes) :]] == ["the host went away"] * added
-    assert marred(whole, "") == whole
+    assert [check.reason for check in verdict.checks[len(outcomes) :]] == [
+        "the host went away"
+    ] * added
+    assert degrade_if_ended_early(whole, "") == whole
 
 
 @pytest.mark.parametrize(

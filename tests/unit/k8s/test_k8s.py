@@ -1,4 +1,4 @@
-"""Plans as Kubernetes manifests: valid, the same plan, and nothing secret written down."""
+"""Test that plans become valid Kubernetes manifests without secrets."""
 
 from __future__ import annotations
 
@@ -48,9 +48,11 @@ def rendered(case, **more):
 
 
 def documents(case, **more):
-    found = {document["kind"]: document for document in yaml.safe_load_all(rendered(case, **more))}
-    assert list(found) == ["ConfigMap", "Service", "LeaderWorkerSet"]
-    return found
+    manifest = {
+        document["kind"]: document for document in yaml.safe_load_all(rendered(case, **more))
+    }
+    assert list(manifest) == ["ConfigMap", "Service", "LeaderWorkerSet"]
+    return manifest
 
 
 def pods(case, **more):
@@ -62,8 +64,8 @@ def container(case, **more):
     return pods(case, **more)[0]["containers"][0]
 
 
-def hosts_of(found):
-    return json.loads(found["ConfigMap"]["data"]["plan.json"])["hosts"]
+def hosts_of(manifest):
+    return json.loads(manifest["ConfigMap"]["data"]["plan.json"])["hosts"]
 
 
 def closed(schema):
@@ -80,9 +82,9 @@ def closed(schema):
 
 @cache
 def crd():
-    """The validator of LeaderWorkerSet v1, and of what an API server adds to every kind."""
+    """Return the validator of LeaderWorkerSet v1, with the keys that an API server adds."""
     read = yaml.load(CRD.read_text("utf-8"), Loader=yaml.CSafeLoader)
-    (version,) = (one for one in read["spec"]["versions"] if one["name"] == "v1")
+    (version,) = (each for each in read["spec"]["versions"] if each["name"] == "v1")
     schema = closed(version["schema"]["openAPIV3Schema"])
     schema["required"] = ["apiVersion", "kind", "metadata", "spec"]
     for at in ("leaderTemplate", "workerTemplate"):
@@ -91,19 +93,22 @@ def crd():
     return jsonschema.Draft202012Validator(schema)
 
 
-def check_all(found, chosen, case):
+def check_all(manifest, chosen, case):
     name = name_of(case, chosen)
-    crd().validate(found["LeaderWorkerSet"])
-    check_service(found, name)
-    for one in found.values():
-        assert one["metadata"]["namespace"] == chosen.namespace
-        assert DNS_LABEL.fullmatch(one["metadata"]["name"])
-    assert sum(map(len, found["ConfigMap"]["data"].values())) < 1024 * 1024
-    assert found["ConfigMap"]["data"]["pod.py"] == LAUNCHER
+    crd().validate(manifest["LeaderWorkerSet"])
+    check_service(manifest, name)
+    for document in manifest.values():
+        assert document["metadata"]["namespace"] == chosen.namespace
+        assert DNS_LABEL.fullmatch(document["metadata"]["name"])
+    assert sum(map(len, manifest["ConfigMap"]["data"].values())) < 1024 * 1024
+    assert manifest["ConfigMap"]["data"]["pod.py"] == LAUNCHER
 
 
-def check_service(found, name):
-    service, template = found["Service"], found["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+def check_service(manifest, name):
+    service, template = (
+        manifest["Service"],
+        manifest["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"],
+    )
     assert set(service) == {"apiVersion", "kind", "metadata", "spec"}
     assert service["apiVersion"] == "v1"
     # LWS makes a headless Service of the set's own name.
@@ -114,12 +119,12 @@ def check_service(found, name):
     (port,) = spec["ports"]
     assert port["port"] == port["targetPort"]
     pod = template["workerTemplate" if index else "leaderTemplate"]["spec"]["containers"][0]
-    assert port["port"] in {one["containerPort"] for one in pod["ports"]}
+    assert port["port"] in {each["containerPort"] for each in pod["ports"]}
 
 
 @needs_crd
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_our_cases_are_valid_manifests(path):
+def test_the_projects_cases_give_valid_manifests(path):
     for case in load(path):
         chosen = options(device=case.device or "ascend")
         check_all(documents(case, device=chosen.device), chosen, case)
@@ -152,20 +157,20 @@ def test_every_option_is_valid():
         (("spec", "leaderWorkerTemplate", "leaderTemplate", "spec", "volume"), []),
     ],
 )
-def test_the_validation_itself_finds_what_is_wrong(at, value):
-    found = documents(case_of(HEAD, WORKER))["LeaderWorkerSet"]
-    inner = found
+def test_the_validation_itself_detects_errors(at, value):
+    document = documents(case_of(HEAD, WORKER))["LeaderWorkerSet"]
+    inner = document
     for key in at[:-1]:
         inner = inner[key]
     inner[at[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
-        crd().validate(found)
+        crd().validate(document)
 
 
 @needs_crd
 @pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
-def test_cases_of_the_field():
-    """All that can be planned is rendered; what is refused is the plan's own tests' to judge."""
+def test_cases_of_vllm_ascend():
+    """Render every case that can be planned; tests of the plan cover the others."""
     chosen, sizes = options(device="ascend"), []
     for path in sorted(Path(CORPUS or "nowhere", "vllm-ascend").rglob("*.yaml")):
         try:
@@ -174,21 +179,21 @@ def test_cases_of_the_field():
             continue
         for case, plan in plans:
             text = render(plan, chosen)
-            found = {document["kind"]: document for document in yaml.safe_load_all(text)}
-            check_all(found, chosen, case)
-            assert_same_plan(plan, found)
+            manifest = {document["kind"]: document for document in yaml.safe_load_all(text)}
+            check_all(manifest, chosen, case)
+            assert_same_plan(plan, manifest)
             assert not any(host.address in text for host in plan.hosts)
             sizes.append(len(plan.hosts))
     assert len(sizes) >= 40
     assert set(sizes) >= {2}
 
 
-def assert_same_plan(plan, found):
-    """What the pods start is what the plan says, once their addresses are filled in."""
-    template = found["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+def assert_same_plan(plan, manifest):
+    """Check that the pods start the processes of the plan, with their own addresses."""
+    template = manifest["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
     assert template["size"] == len(plan.hosts)
     listed = template["leaderTemplate"]["spec"]["containers"][0]["env"]
-    common = {one["name"]: one["value"] for one in listed if "value" in one}
+    common = {item["name"]: item["value"] for item in listed if "value" in item}
     common.pop("LAST_WORDS")
 
     def filled(text):
@@ -196,23 +201,24 @@ def assert_same_plan(plan, found):
         return re.sub(r"\$\{NODE_(\d+)_IP\}", lambda at: plan.hosts[int(at[1])].address, text)
 
     started = {}
-    for host, items in zip(plan.hosts, hosts_of(found), strict=True):
+    for host, items in zip(plan.hosts, hosts_of(manifest), strict=True):
         for item in items:
             env = {**common, **{key: filled(value) for key, value in item["env"].items()}}
             files = {path: filled(text) for path, text in item["files"].items()}
             started[item["name"]] = (host.name, tuple(map(filled, item["argv"])), env, files)
     assert started == {
-        one.name: (one.host, one.argv, dict(one.env), dict(one.files)) for one in plan.processes
+        each.name: (each.host, each.argv, dict(each.env), dict(each.files))
+        for each in plan.processes
     }
 
 
-def test_the_pods_run_the_plan_under_their_own_addresses():
+def test_the_pods_run_the_plan_with_their_own_addresses():
     case = case_of(
         HEAD, WORKER, env="{A: $LOCAL_IP, B: fixed, LD_LIBRARY_PATH: /x:$LD_LIBRARY_PATH}"
     )
-    found = documents(case, name="pair")
-    assert_same_plan(planned(case, options(name="pair")), found)
-    (head,), (worker,) = hosts_of(found)
+    manifest = documents(case, name="pair")
+    assert_same_plan(planned(case, options(name="pair")), manifest)
+    (head,), (worker,) = hosts_of(manifest)
     assert head["health"] == "http://${NODE_0_IP}:8080/health"
     assert worker["health"] is None
     at = worker["argv"].index("--data-parallel-address")
@@ -235,9 +241,9 @@ def test_servers_wait_for_services_and_a_router_for_the_servers():
     case = case_of("serve --port 81", "serve --port 82").model_copy(
         update={"services": (store,), "router": front}
     )
-    found = documents(case)
-    assert_same_plan(planned(case, options()), found)
-    items = {item["name"]: item for host in hosts_of(found) for item in host}
+    manifest = documents(case)
+    assert_same_plan(planned(case, options()), manifest)
+    items = {item["name"]: item for host in hosts_of(manifest) for item in host}
     ports = ["tcp://${NODE_1_IP}:50088", "tcp://${NODE_1_IP}:9003"]
     healths = ["http://${NODE_0_IP}:81/health", "http://${NODE_1_IP}:82/health"]
     assert {name: sorted(item["after"]) for name, item in items.items()} == {
@@ -249,8 +255,8 @@ def test_servers_wait_for_services_and_a_router_for_the_servers():
     assert items["router"]["health"] == "http://${NODE_0_IP}:1999/health"
     assert items["store"]["argv"] == ["serve", "${RUN_FOLDER}/store/a.json"]
     assert items["store"]["files"] == {"a.json": '{"at": "${NODE_1_IP}:50088"}'}
-    assert found["Service"]["spec"]["ports"][0]["port"] == 1999
-    check_service(found, "c")
+    assert manifest["Service"]["spec"]["ports"][0]["port"] == 1999
+    check_service(manifest, "c")
 
 
 def test_requirements_of_the_image_are_noted():
@@ -294,12 +300,12 @@ def test_addresses_are_the_names_that_leaderworkerset_gives():
 )
 def test_resources_by_kind(device, more, resources):
     case = case_of("vllm serve m", device=device)
-    found = container(case, **more)
-    assert found["resources"] == {"requests": resources, "limits": resources}
-    assert ("securityContext" in found) == (device != "cpu")
+    spec = container(case, **more)
+    assert spec["resources"] == {"requests": resources, "limits": resources}
+    assert ("securityContext" in spec) == (device != "cpu")
 
 
-def test_a_group_as_large_as_the_plan_that_shows_its_failures():
+def test_a_group_has_the_size_of_the_plan_and_shows_failures():
     spec = documents(case_of(HEAD, WORKER), replicas=3)["LeaderWorkerSet"]["spec"]
     template = spec["leaderWorkerTemplate"]
     assert (spec["replicas"], template["size"], template["restartPolicy"]) == (3, 2, "None")
@@ -308,8 +314,10 @@ def test_a_group_as_large_as_the_plan_that_shows_its_failures():
 def test_shared_memory_models_and_time_to_end():
     leader, worker = pods(case_of(HEAD, WORKER), shm="64Gi", mount="/data", grace_s=30)
     for pod in (leader, worker):
-        volumes = {one["name"]: one for one in pod["volumes"]}
-        mounts = {one["mountPath"]: one["name"] for one in pod["containers"][0]["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        mounts = {
+            mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]
+        }
         assert volumes[mounts["/dev/shm"]]["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Gi"}
         claim = volumes[mounts["/data"]]["persistentVolumeClaim"]
         assert claim == {"claimName": "models"}
@@ -317,7 +325,7 @@ def test_shared_memory_models_and_time_to_end():
         # A Service called vllm would give its pods VLLM_PORT=tcp://…, which vLLM reads.
         assert pod["enableServiceLinks"] is False
     ports = [
-        [one["containerPort"] for one in pod["containers"][0].get("ports", [])]
+        [each["containerPort"] for each in pod["containers"][0].get("ports", [])]
         for pod in (leader, worker)
     ]
     assert ports == [[8080, 13389], []]
@@ -327,9 +335,11 @@ def test_the_endpoint_may_be_on_a_worker():
     case = case_of(WORKER, HEAD)
     head = case.nodes[1].model_copy(update={"master": 1})
     case = case.model_copy(update={"nodes": (case.nodes[0].model_copy(update={"master": 1}), head)})
-    found = documents(case)
-    assert found["Service"]["spec"]["selector"]["leaderworkerset.sigs.k8s.io/worker-index"] == "1"
-    check_service(found, "c")
+    manifest = documents(case)
+    assert (
+        manifest["Service"]["spec"]["selector"]["leaderworkerset.sigs.k8s.io/worker-index"] == "1"
+    )
+    check_service(manifest, "c")
 
 
 def test_the_same_plan_gives_the_same_text_and_another_makes_new_pods():
@@ -352,7 +362,7 @@ def test_a_secret_comes_from_a_secret():
     with pytest.raises(UserError, match=r"HF_TOKEN: looks secret.*--secret c: .*create secret"):
         rendered(case)
     assert VALUE not in rendered(case, **OURS)
-    listed = {one["name"]: one for one in container(case, **OURS)["env"]}
+    listed = {item["name"]: item for item in container(case, **OURS)["env"]}
     assert listed["HF_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "keys", "key": "HF_TOKEN"}}
     assert listed["TOKENIZERS_PARALLELISM"]["value"] == "no_"
 
@@ -425,7 +435,7 @@ def test_names_after_the_case(case_name, name):
 
 
 @pytest.mark.parametrize("text", ["1e3", "y", "on", "0x1f", "1_000", "null", "~", "8080", "No", ""])
-def test_a_text_that_some_parser_takes_for_something_else_is_quoted(text):
+def test_an_ambiguous_text_is_quoted(text):
     written = dump([{"value": text}]).partition(": ")[2].strip()
     assert written in {f'"{text}"', f"'{text}'"}
 
@@ -435,6 +445,6 @@ def test_long_texts_are_blocks():
     assert "  pod.py: |\n    " in rendered(case_of("vllm serve m"))
 
 
-def test_a_server_on_loopback_is_pointed_out():
+def test_a_server_on_loopback_is_noted():
     assert "NOTE" in rendered(case_of("vllm serve m --host 127.0.0.1"))
     assert "NOTE" not in rendered(case_of("vllm serve m --host 0.0.0.0"))

@@ -1,4 +1,4 @@
-"""The neighbour table that labs share: it fits all labs, in any order of start and end."""
+"""Test the neighbour table that labs share: it fits all labs, in any order of start and end."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_the_neighbour_table_fits_all_labs_and_is_restored(
         assert before.exists() == (needed > 1024)
 
 
-def test_a_table_that_cannot_be_changed_is_left_alone(tmp_path, monkeypatch):
+def test_a_read_only_table_stays_unchanged(tmp_path, monkeypatch):
     monkeypatch.setattr(network, "NEIGHBOURS", tmp_path / "none")
     monkeypatch.setattr(network, "NEIGHBOURS_BEFORE", tmp_path / "before")
     network.fit_neighbours()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hosts_are_counted_by_lab_whatever_its_name(tmp_path, monkeypatch):
+def test_hosts_are_counted_by_lab_with_any_name(tmp_path, monkeypatch):
     monkeypatch.setattr(network, "NAMESPACES", tmp_path)
     for name in ("lamplighter-lab-1", "lamplighter-lab-2-1", "lamplighter-lab-2-2", "other-1"):
         (tmp_path / name).touch()

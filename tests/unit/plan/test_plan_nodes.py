@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from plans import case_of, plan_of, preparation, site_of
 
-from ci.case.load import parse
 from ci.errors import UserError
-from ci.inventory.target import Target
 from ci.plan.build import build
-from ci.plan.inputs import PlanInputs
-from ci.plan.model import Host, Preparation
 from ci.report.plan.text import as_text, as_values
 from ci.tools.model import Dataset
 from ci.vllm.command_line import option
@@ -21,43 +18,8 @@ HEAD += " --data-parallel-address $LOCAL_IP --data-parallel-rpc-port 13389"
 WORKER = HEAD.replace("LOCAL", "MASTER") + " --headless --data-parallel-start-rank 1"
 
 
-def made(name, host, kind, path):
-    return Preparation(name, host, kind, path, "f", {})
-
-
-def case_of(*commands, **keys):
-    servers = "\n".join(
-        f"  - {{server_cmd: '{command}', {', '.join(f'{k}: {v}' for k, v in more.items())}}}"
-        for command, more in (one if isinstance(one, tuple) else (one, {}) for one in commands)
-    )
-    more = "\n".join(f"{key}: {value}" for key, value in keys.items())
-    head = f"test_name: t\nmodel: m\nnum_nodes: {len(commands)}\nnpu_per_node: 4\n"
-    return parse(f"{head}{more}\ndeployment:\n{servers}\n".encode(), "c.yaml")[0]
-
-
-def site_of(count, *, names=None, interface="eth0", **more):
-    names = names or [f"n{at}" for at in range(count)]
-    number = {name: at + 1 for at, name in enumerate(dict.fromkeys(names))}
-    settings = {
-        "targets": tuple(Target(name, name) for name in names),
-        "hosts": tuple(
-            Host(name, f"10.0.0.{number[name]}", interface, f"/w{number[name]}") for name in names
-        ),
-        "serving": {},
-        "tools": {},
-        "model": {},
-        "datasets": {},
-    }
-    return PlanInputs(**(settings | more))
-
-
-def plan_of(*commands, names=None, interface="eth0", site=None, **keys):
-    case = case_of(*commands, **keys)
-    return build(case, site_of(len(commands), names=names, interface=interface, **(site or {})))
-
-
 def test_a_head_and_a_headless_worker():
-    plan = plan_of(HEAD, WORKER)
+    plan = plan_of(HEAD, WORKER, site={"workspace": "/w{}"})
     head, worker = plan.servers
     assert (head.host, head.headless, head.ports) == ("n0", False, (8080, 13389))
     assert (worker.host, worker.headless, worker.ports) == ("n1", True, ())
@@ -89,7 +51,7 @@ def test_the_head_may_come_later():
     ],
 )
 def test_variables_of_each_node(variable, values):
-    plan = plan_of(f"serve {variable}", f"serve {variable}")
+    plan = plan_of(f"serve {variable}", f"serve {variable}", site={"workspace": "/w{}"})
     assert tuple(process.argv[1] for process in plan.servers) == values
 
 
@@ -102,7 +64,7 @@ def test_the_hosts_network_wins_as_in_the_fields_own_runner():
 
 
 def test_an_interface_that_no_host_was_asked_for_stands_as_such():
-    plan = plan_of(HEAD, WORKER, interface="")
+    plan = plan_of(HEAD, WORKER, site={"interface": ""})
     assert plan.servers[1].env["HCCL_SOCKET_IFNAME"] == "<interface of n1>"
     assert "interface asked of the host" in as_text(plan)
 
@@ -123,9 +85,9 @@ def test_environment_and_model_are_made_on_every_host_once_and_tools_where_they_
         WORKER,
         benchmarks=f"{{perf: {bench}}}",
         site={
-            "serving": {one: made("vllm-1", one, "environment", "/e") for one in hosts},
-            "model": {one: made("m", one, "model", "/m") for one in hosts},
-            "tools": {"aisbench": made("aisbench", "n0", "environment", "/a")},
+            "serving": {one: preparation("vllm-1", one, "environment", "/e") for one in hosts},
+            "model": {one: preparation("m", one, "model", "/m") for one in hosts},
+            "tools": {"aisbench": preparation("aisbench", "n0", "environment", "/a")},
             "datasets": {"d": Dataset("d", "/data/d", "gsm8k", 40)},
         },
     )
@@ -251,7 +213,7 @@ def test_hosts_without_a_case_are_planned_as_such():
 
 
 def test_the_text_says_of_each_node_where_it_runs_and_what_it_does():
-    text = as_text(plan_of(HEAD, WORKER))
+    text = as_text(plan_of(HEAD, WORKER, site={"workspace": "/w{}"}))
     assert "endpoint   http://10.0.0.1:8080, in front of 2 data-parallel ranks" in text
     assert "node 0     n0: 10.0.0.1 (eth0), workspace /w1, leads" in text
     assert "node 1     n1: 10.0.0.2 (eth0), workspace /w2" in text

@@ -1,4 +1,4 @@
-"""With what settings a benchmark was run, as the record has it: those that were really asked."""
+"""Test the recorded settings of an evaluation: they match the requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plain_environment(version):
 
 
 @pytest.mark.parametrize(("tool", "case_type"), SAMPLING)
-def test_the_record_has_the_settings_that_were_really_asked(tool, case_type):
+def test_the_recorded_settings_match_the_requests(tool, case_type):
     used = settings(tool, case_type, seed=7, request_rate=2.5)
     assert used.sampling == SAMPLING[tool, case_type]
     assert used.temperature == SAMPLING[tool, case_type].get("temperature")
@@ -52,7 +52,7 @@ def test_the_record_has_the_settings_that_were_really_asked(tool, case_type):
     assert (used.dataset is None) == random
 
 
-def test_the_digest_of_a_dataset_follows_its_content(tmp_path):
+def test_the_digest_of_a_dataset_depends_on_its_content(tmp_path):
     text = (ARITHMETIC / "test.jsonl").read_bytes()
     (tmp_path / "test.jsonl").write_bytes(text)
     copy = Dataset("arithmetic", str(tmp_path), "gsm8k", 40)
@@ -81,5 +81,5 @@ def test_the_digest_of_a_dataset_follows_its_content(tmp_path):
         ([], None),
     ],
 )
-def test_times_of_hosts_are_in_utc_or_not_known(time, expected):
+def test_times_of_hosts_are_in_utc_or_unknown(time, expected):
     assert in_utc(time) == expected

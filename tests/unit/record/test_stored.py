@@ -1,4 +1,4 @@
-"""A stored record: every version and every kind of damage is read rightly, or refused by name."""
+"""Test stored records: each version is read, and each kind of damage is refused."""
 
 import json
 from pathlib import Path
@@ -74,7 +74,7 @@ def edited(**changes):
     return json.dumps(json.loads(as_text(FULL)) | changes)
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path):
+def test_a_record_is_read_as_it_was_written(tmp_path):
     read = stored(tmp_path, as_text(FULL))
     assert (read.run, read.missing, read.folder) == (FULL, (), tmp_path)
     assert as_text(read.run) == as_text(FULL)
@@ -88,7 +88,7 @@ def test_the_report_shows_the_settings_of_an_evaluation():
     assert "## Settings" not in RENDERERS["report.md"](sample(check("pass")))
 
 
-def test_the_schema_is_one_and_every_record_of_its_version_fits():
+def test_the_schema_is_valid_and_accepts_records():
     schema = run_schema()
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
@@ -100,7 +100,7 @@ def test_the_schema_is_one_and_every_record_of_its_version_fits():
     assert schema["properties"]["schema"]["const"] == VERSION
 
 
-def test_a_record_of_version_1_is_read_and_what_it_lacks_is_said(tmp_path):
+def test_a_record_of_version_1_is_read_with_its_missing_parts(tmp_path):
     read = stored(tmp_path, VERSION_1)
     assert (read.run.version, read.run.outcome) == (VERSION, "pass")
     assert [each.value for each in read.run.checks] == [8.0, 8.0, 42.5, 90.1028]
@@ -156,7 +156,7 @@ def test_a_damaged_record_is_refused_with_its_file_and_a_next_step(tmp_path, har
 
 
 @pytest.mark.parametrize("version", OTHER_VERSIONS)
-def test_a_record_of_another_version_is_never_guessed_at(tmp_path, version):
+def test_a_record_of_another_version_is_refused(tmp_path, version):
     schema, words = OTHER_VERSIONS[version]
     with pytest.raises(UserError) as refused:
         stored(tmp_path, edited(schema=schema))
@@ -164,7 +164,7 @@ def test_a_record_of_another_version_is_never_guessed_at(tmp_path, version):
     assert words in str(refused.value)
 
 
-def test_a_record_that_is_not_there_is_said(tmp_path):
+def test_a_missing_record_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no such record; check the run's id and --runs"):
         read_run(tmp_path / "nope")
     (tmp_path / FILE).mkdir()
@@ -172,13 +172,13 @@ def test_a_record_that_is_not_there_is_said(tmp_path):
         read_run(tmp_path)
 
 
-def test_texts_that_are_no_unicode_are_written_out(tmp_path):
+def test_texts_that_are_not_unicode_are_escaped(tmp_path):
     run = as_run(json.loads(as_text(FULL)) | {"config": "\udcff.yaml", "user": "a\\udcff"})
     assert (run.config, run.user) == ("\\udcff.yaml", "a\\udcff")
     assert stored(tmp_path, as_text(run)).run == run
 
 
-def test_a_secret_never_takes_a_word_that_the_record_needs():
+def test_a_secret_never_hides_a_word_that_the_record_needs():
     words = {
         value
         for definition in run_schema()["$defs"].values()
@@ -190,7 +190,7 @@ def test_a_secret_never_takes_a_word_that_the_record_needs():
     assert secrets_of({"PASSWORD": "performance", "TOKEN": "hf_performance"}) == {"hf_performance"}
 
 
-def test_one_module_alone_opens_records():
+def test_only_one_module_opens_records():
     sources = [*(PROJECT / "ci").rglob("*.py"), *(PROJECT / "benchmarks").glob("*.py")]
     opening = [path.name for path in sources if f'"{FILE}"' in path.read_text("utf-8")]
     assert opening == ["stored.py"]

@@ -1,4 +1,4 @@
-"""The JSON Schema and the reference page: current, complete, and agreeing with the loader."""
+"""Test that schema and reference page are current and complete, and agree with the loader."""
 
 import datetime as dt
 import os
@@ -13,9 +13,9 @@ from ci.documents.strict import Strict
 from ci.errors import CaseError
 from ci.paths import CASES
 from ci.reference.files import FILES
-from ci.reference.meanings import meaning_of, said_here
-from ci.reference.schema import DIALECTS, schema
-from ci.reference.types import written
+from ci.reference.meanings import described_keys, meaning_of
+from ci.reference.schema import schema
+from ci.reference.types import type_in_words
 
 CORPUS = os.environ.get("CASE_CORPUS")
 HINT = "# yaml-language-server: $schema=../case.schema.json"
@@ -24,26 +24,25 @@ OURS = sorted(CASES.glob("*.yaml"))
 
 
 def as_json(value):
-    """What a YAML language server makes of a document: dates are text to it."""
+    """Convert a document as a YAML language server does: dates are text."""
     if isinstance(value, dict):
-        return {key: as_json(one) for key, one in value.items()}
+        return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [as_json(one) for one in value]
+        return [as_json(item) for item in value]
     return str(value) if isinstance(value, dt.date) else value
 
 
 def errors_of(text):
-    found = Draft7Validator(SCHEMA).iter_errors(as_json(yaml.safe_load(text)))
-    return [error.message for error in found]
+    errors = Draft7Validator(SCHEMA).iter_errors(as_json(yaml.safe_load(text)))
+    return [error.message for error in errors]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_generated_files_are_current(path):
-    made = FILES[path]()
-    assert path.read_text("utf-8") == made, "run `python -m ci.reference`"
+    assert path.read_text("utf-8") == FILES[path](), "run `python -m ci.reference`"
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     Draft7Validator.check_schema(SCHEMA)
 
 
@@ -63,7 +62,7 @@ def corpus_files():
 
 @pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
 @pytest.mark.parametrize("path", corpus_files())
-def test_what_loads_fits_the_schema(path):
+def test_every_valid_case_fits_the_schema(path):
     try:
         load(path)
     except CaseError:
@@ -89,7 +88,7 @@ templates: []
 """
 SINGLE = "test_cases: [{name: n, model: m, server_cmd: [--port, 80]}]\n"
 BENCH = "benchmarks: {a: {case_type: accuracy, max_out_len: 1, batch_size: 1, %s}}\n"
-FITS = {
+VALID = {
     "deployment": SMALL,
     "external_dp": EXTERNAL,
     "single_node": SINGLE,
@@ -101,8 +100,8 @@ FITS = {
     "an empty benchmark": SMALL + "benchmarks: {a: }\n",
     "a local dataset": SMALL + BENCH % "dataset_path_local: /d, baseline: 1, threshold: 0",
 }
-# As the loader refuses it, and a part of what the schema says.
-FITS_NOT = {
+# Refused by the loader, with a part of the schema's message.
+INVALID = {
     "an unknown key": (SMALL + "modle: m\n", "'modle' does not match"),
     "a missing key": (SMALL.replace("model: m\n", ""), "'model' is a required property"),
     "a wrong type": (SMALL.replace("npu_per_node: 0", "npu_per_node: many"), "'many'"),
@@ -114,36 +113,36 @@ FITS_NOT = {
 }
 
 
-@pytest.mark.parametrize("text", FITS.values(), ids=FITS)
-def test_what_fits(text):
+@pytest.mark.parametrize("text", VALID.values(), ids=VALID)
+def test_valid_cases(text):
     assert errors_of(text) == []
 
 
-@pytest.mark.parametrize(("text", "words"), FITS_NOT.values(), ids=FITS_NOT)
-def test_what_does_not_fit_is_refused_by_the_loader_too(text, words):
+@pytest.mark.parametrize(("text", "words"), INVALID.values(), ids=INVALID)
+def test_invalid_cases_are_refused_by_schema_and_loader(text, words):
     assert any(words in message for message in errors_of(text)), errors_of(text)
     with pytest.raises(CaseError):
         parse(text.encode(), "c.yaml")
 
 
-def models_of(model):
-    """A model, and every one that its fields are made of."""
+def models():
+    """Return all models of the schema by name."""
     names = {definition for definition in SCHEMA["$defs"] if definition != "Swept"}
-    found = {one.__name__: one for one in subclasses(Strict) if one.__name__ in names}
-    return {name: found[name] for name in names}
+    models = {each.__name__: each for each in subclasses(Strict) if each.__name__ in names}
+    return {name: models[name] for name in names}
 
 
 def subclasses(model):
-    for one in model.__subclasses__():
-        yield one
-        yield from subclasses(one)
+    for subclass in model.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
 
 
-def test_every_meaning_is_said_once_and_for_a_key_that_there_is():
-    models = models_of(DIALECTS)
-    for name, key in said_here():
-        assert key in models[name].model_fields, (name, key)
-        assert models[name].model_fields[key].description is None, (name, key)
+def test_every_meaning_is_given_once_and_for_an_existing_key():
+    by_name = models()
+    for name, key in described_keys():
+        assert key in by_name[name].model_fields, (name, key)
+        assert by_name[name].model_fields[key].description is None, (name, key)
 
 
 def test_a_key_without_a_meaning_is_an_error():
@@ -151,8 +150,8 @@ def test_a_key_without_a_meaning_is_an_error():
         meaning_of("Entry", "zzz")
 
 
-def test_the_page_names_every_key_and_what_is_not_its_own():
-    text = next(made for path, made in FILES.items() if path.name == "cases.md")()
+def test_the_page_has_every_key_variable_and_rule():
+    text = next(generate for path, generate in FILES.items() if path.name == "cases.md")()
     for definition in SCHEMA["$defs"].values():
         for key in definition.get("properties", {}):
             assert f"\n| `{key}` |" in text, key
@@ -185,4 +184,4 @@ def test_the_page_names_every_key_and_what_is_not_its_own():
     ],
 )
 def test_types_in_words(value, words):
-    assert written(value) == words
+    assert type_in_words(value) == words

@@ -1,10 +1,11 @@
-"""What hosts and nights have installed, compared: pure."""
+"""Compare the packages of hosts and of nights."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace as Values
+from dataclasses import replace
 
 import pytest
+from plans import plan_of, preparation, with_servers
 
 from ci.doctor.checks import findings_of
 from ci.doctor.installed import _current, _made, _own
@@ -15,6 +16,7 @@ from ci.record.model import EnvironmentChanges
 from ci.report.installed import differences as between_nights
 from ci.report.installed import sentence
 
+PLAN = plan_of("vllm serve m", names="a")
 ONE, TWO = ("six==1", "vllm==3"), ("six==2", "vllm==3")
 
 
@@ -49,11 +51,10 @@ def test_the_operators_own_vllm_may_have_other_packages_beside_it():
     assert (finding.severity, finding.subject) == ("warning", "vllm on the PATH")
 
 
-def test_the_doctor_reports_what_is_there_already():
-    plan = Values(hosts=(), processes=(), preparations=())
+def test_the_doctor_compares_existing_environments():
     listed = {"a": {"e": ONE}, "b": {"e": TWO}}
-    found = findings_of(plan, {}, silent={}, pairs=(), targets={}, installed=listed)
-    assert [one.subject for one in found] == ["environment e"]
+    findings = findings_of(PLAN, {}, silent={}, pairs=(), targets={}, installed=listed)
+    assert [finding.subject for finding in findings] == ["environment e"]
 
 
 @pytest.mark.parametrize(
@@ -67,19 +68,18 @@ def test_the_doctor_reports_what_is_there_already():
     ],
 )
 def test_which_vllm_a_host_uses(argv, env, own):
-    made = Values(host="a", kind="environment", name="vllm-1", path="/w/envs/vllm-1")
-    process = Values(host="a", argv=argv, env=env)
-    plan = Values(preparations=(made,), processes=(process,))
+    plan = with_servers(PLAN, argv=argv, env=env)
+    plan = replace(plan, preparations=(preparation("vllm-1", "a"),))
     assert _own(plan, "a") == own
     assert _own(plan, "b") == {}
     assert _made(plan, "a") == {"vllm-1": "/w/envs/vllm-1"}
 
 
 @pytest.mark.parametrize(("fingerprint", "current"), [("f", True), ("old", False)])
-def test_what_will_be_made_again_is_not_compared(fingerprint, current):
-    made = Values(host="a", kind="environment", name="e", path="/w/envs/e", fingerprint=fingerprint)
+def test_an_environment_that_will_be_rebuilt_is_not_compared(fingerprint, current):
+    item = replace(preparation("e", "a"), fingerprint=fingerprint)
     facts = {"environments": {"e": {"fingerprint": "f", "packages": {}}}}
-    assert bool(_current(Values(preparations=(made,)), "a", facts)) == current
+    assert bool(_current(replace(PLAN, preparations=(item,)), "a", facts)) == current
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_what_will_be_made_again_is_not_compared(fingerprint, current):
         ({"v1": ["a==1"]}, {"v2": ["a==2"]}, ["v1 → v2"]),
     ],
 )
-def test_nights_that_differ(before, now, expected):
+def test_changes_between_nights(before, now, expected):
     assert list(between_nights(before, now)) == expected
 
 
-def test_the_line_of_the_report():
+def test_the_changes_in_one_line():
     shown = ("e: a 1 → 2",)
     changed = EnvironmentChanges(since="r1", count=4, shown=shown, all="environments/x")
     assert sentence(changed) == (
@@ -105,7 +105,7 @@ def test_the_line_of_the_report():
     assert sentence(changed.model_copy(update={"count": 1})).endswith(": e: a 1 → 2")
 
 
-def test_a_plan_on_record_only_counts_what_its_locks_hold():
+def test_a_recorded_plan_has_only_the_number_of_locked_packages():
     plan = {"preparations": [{"spec": {"locks": {"x86_64": ["a==1"]}, "packages": ["a==1"]}}]}
     spec = without_locks(plan)["preparations"][0]["spec"]
     assert spec["locks"]["x86_64"].startswith("1 packages, ")

@@ -1,4 +1,4 @@
-"""What every report makes of a figure that passed without a baseline."""
+"""Test how every report shows a figure that passed without a baseline."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ NEXT = "perf: once several nights agree, write baseline and threshold into the c
         ((NEW, ZERO), "gsm8k: no answer was right; read its items before you trust the 0 %"),
     ],
 )
-def test_one_line_tells_what_to_do_next(checks: tuple[Check, ...], line: str) -> None:
+def test_the_next_step_is_one_line(checks: tuple[Check, ...], line: str) -> None:
     assert next_step([vars(check) for check in checks]) == line
 
 
-def test_the_console_shows_the_figure_and_what_is_next() -> None:
+def test_the_console_shows_the_figure_and_the_next_step() -> None:
     stream = io.StringIO()
     view = Plain(Steadfast(stream))
     verdict = combine((HELD, NEW))
@@ -63,7 +63,7 @@ def test_the_live_view_shows_the_same() -> None:
     assert f"next   {NEXT}" in stream.getvalue()
 
 
-def test_a_failure_elsewhere_is_what_the_headline_says() -> None:
+def test_the_headline_reports_a_failure_of_another_benchmark() -> None:
     failed = Check("acc", "accuracy", 20.0, "%", 45.0, "-15 pp", 30.0, "fail", "10 pp below")
     text = markdown.render(sample(failed, NEW))
     assert text.startswith("# FAIL: 1 of 2 checks missed the bound\n")
@@ -78,11 +78,11 @@ def test_the_report_has_a_row_without_baseline_and_bound() -> None:
     assert "None" not in text
 
 
-def test_a_report_without_such_a_figure_has_no_next_line() -> None:
+def test_a_report_without_new_figures_has_no_next_step() -> None:
     assert "Next:" not in markdown.render(sample(HELD))
 
 
-def test_junit_passes_and_says_why() -> None:
+def test_junit_passes_with_a_reason() -> None:
     (suite,) = JUnitXml.fromstring(junit.render(sample(NEW)))
     (case,) = suite
     assert case.is_passed

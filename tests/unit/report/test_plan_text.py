@@ -1,4 +1,4 @@
-"""What `inv plan` prints: the picture of many ranks, what can be pasted, one host's share."""
+"""Test the output of `inv plan`: many ranks, commands to paste, the part of one host."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from plans import site_of
 
 from ci.case.load import parse
 from ci.errors import UserError
-from ci.inventory.target import Target
 from ci.plan.build import build
-from ci.plan.inputs import PlanInputs
-from ci.plan.model import Host
 from ci.report.plan import paste
 from ci.report.plan.picture import WIDTH
 from ci.report.plan.rows import spans
@@ -39,7 +37,7 @@ routing:
   type: disaggregated_prefill
   groups: {{prefiller: [0, 1], decoder: [2, 3]}}
 config:
-{"".join(f"  - {MEMBER % one}" + chr(10) for one in ((0, 0), (16, 0), (0, 2), (16, 2)))}templates:\
+{"".join(f"  - {MEMBER % at}" + chr(10) for at in ((0, 0), (16, 0), (0, 2), (16, 2)))}templates:\
 {"".join(TEMPLATE % f"kv_{role}" for role in ("producer", "producer", "consumer", "consumer"))}
 benchmarks:
   acc: {{case_type: accuracy, dataset_path: d, num_prompts: 8, max_out_len: 4, batch_size: 2,
@@ -49,25 +47,15 @@ benchmarks:
 
 def plan_of(text=RANKS, workspace="/w", hosts=4):
     (case,) = parse(text.encode(), "c.yaml")
-    names = [f"n{at}" for at in range(hosts)]
-    site = PlanInputs(
-        targets=tuple(Target(name, name) for name in names),
-        hosts=tuple(
-            Host(name, f"10.0.0.{at + 1}", "eth0", workspace) for at, name in enumerate(names)
-        ),
-        serving={},
-        tools={},
-        model={},
-        datasets={"d": Dataset("d", "/data/d", "gsm8k", 40)},
-    )
-    return build(case, site)
+    dataset = Dataset("d", "/data/d", "gsm8k", 40)
+    return build(case, site_of(hosts, workspace=workspace, datasets={"d": dataset}))
 
 
 def picture_of(plan, host=""):
     return as_text(plan, host).partition("\n\nThe steps")[0].splitlines()
 
 
-def test_sixty_four_ranks_are_a_line_a_host():
+def test_sixty_four_ranks_are_one_line_per_host():
     lines = picture_of(plan_of())
     assert len(lines) < 40
     assert max(map(len, lines)) <= WIDTH
@@ -100,7 +88,7 @@ def test_the_steps_are_in_order():
 
 
 @pytest.mark.parametrize("host", ["n2", "2"])
-def test_one_hosts_share(host):
+def test_the_part_of_a_host(host):
     plan = plan_of()
     text = as_text(plan, host)
     assert text.count("\nvllm serve") == 16
@@ -113,11 +101,11 @@ def test_one_hosts_share(host):
     assert "node-3-rank-0…15    → n2 10.0.0.3:12321  (data-parallel head)" in picture
     assert "10.0.0.4" not in picture
     values = as_values(plan, host)
-    assert {one["host"] for one in values["processes"]} == {"n2"}
+    assert {process["host"] for process in values["processes"]} == {"n2"}
     assert (values["router"], values["benchmarks"], len(values["hosts"])) == (None, [], 1)
 
 
-def test_the_share_of_the_leader_has_the_router_and_the_evaluations():
+def test_the_part_of_the_leader_has_the_router_and_the_evaluations():
     values = as_values(plan_of(), "0")
     assert values["router"]["host"] == "n0"
     assert [item["name"] for item in values["benchmarks"]] == ["acc"]
@@ -132,7 +120,7 @@ def test_the_share_of_the_leader_has_the_router_and_the_evaluations():
         ("4", "There are: 0 n0, 1 n1"),
     ],
 )
-def test_a_host_that_is_not_there_is_refused(host, words):
+def test_an_unknown_host_is_refused(host, words):
     with pytest.raises(UserError, match=f"--host {host}: the plan has no such host"):
         as_text(plan_of(), host)
     with pytest.raises(UserError, match=words):
@@ -164,12 +152,12 @@ def test_spans(numbers, text):
         ("two\nlines", "two\nlines"),
     ],
 )
-def test_a_word_means_in_a_shell_what_it_means_on_the_host(word, means):
+def test_a_quoted_word_has_the_same_value_in_a_shell_as_on_the_host(word, means):
     env = {"HOME": "/home/me", "LD_LIBRARY_PATH": "/lib", "PATH": os.environ["PATH"]}
-    found = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", f"printf %s {paste.quoted(word)}"], env=env, capture_output=True, check=True
     )
-    assert found.stdout.decode() == means
+    assert result.stdout.decode() == means
 
 
 def test_files_and_a_command_can_be_pasted(tmp_path):
@@ -177,22 +165,22 @@ def test_files_and_a_command_can_be_pasted(tmp_path):
     argv = ["printenv", "WITH SPACE", "VLLM-ODD", "PLAIN"]
     env = {"PLAIN": "p q", "VLLM-ODD": "o'o"}
     lines = [*paste.files(str(tmp_path / "new"), files), *paste.command(env, argv[:1] + argv[2:])]
-    found = subprocess.run(
+    result = subprocess.run(
         ["bash", "-e"], input="\n".join(lines).encode(), capture_output=True, check=True
     )
-    assert found.stdout.decode() == "o'o\np q\n"
+    assert result.stdout.decode() == "o'o\np q\n"
     assert (tmp_path / "new/a/two").read_text("utf-8") == files["a/two"]
     assert (tmp_path / "new/three").read_text("utf-8") == "\n"
 
 
-def test_a_long_command_is_broken_before_its_options():
+def test_a_long_command_is_split_before_its_options():
     argv = ["serve", "m", *(word for at in range(20) for word in (f"--option-{at}", str(at)))]
     lines = list(paste.command({}, argv))
     assert lines[:2] == ["serve m \\", "  --option-0 0 \\"]
     assert lines[-1] == "  --option-19 19"
 
 
-def test_what_a_dataset_has_to_be_here_for_says_so():
+def test_a_command_that_needs_the_dataset_says_so():
     plan = plan_of()
     (item,) = plan.evaluations
     plan = replace(plan, evaluations=(replace(item, argv=()),))
@@ -200,7 +188,7 @@ def test_what_a_dataset_has_to_be_here_for_says_so():
     assert as_values(plan)["benchmarks"][0]["files"] == {}
 
 
-def test_services_are_before_the_servers_that_ask_them():
+def test_services_are_before_the_servers_that_use_them():
     pool = "kv_pool: {type: mooncake, master_port: 50051, metrics_port: 50052, config: {}}\n"
     text = as_text(plan_of(pool + RANKS))
     assert text.index("start mooncake") < text.index("start node-0-rank-0")

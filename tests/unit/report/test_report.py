@@ -1,4 +1,4 @@
-"""The reports: what a reader, GitHub and a JUnit reader make of a run; and what they never see."""
+"""Test the reports of a run: Markdown, JUnit and console, with no secret in them."""
 
 import io
 import re
@@ -46,7 +46,7 @@ NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
         ("ünï 模型\tkept\n", "ünï 模型\tkept\n"),
     ],
 )
-def test_clean_takes_what_a_terminal_would_obey(text, expected):
+def test_clean_removes_terminal_controls(text, expected):
     assert clean(text) == expected
 
 
@@ -99,7 +99,7 @@ def test_headline(outcome, outcomes, how, expected):
     assert headline(outcome, outcomes, **how) == expected
 
 
-def test_plain_leaves_nothing_that_json_cannot_hold():
+def test_plain_returns_only_json_values():
     tree = plain({"a": (1, Path("x")), "b": float("nan"), "c": check("pass"), 3: {"d"}})
     assert tree["a"] == [1, "x"]
     assert tree["b"] == "nan"
@@ -124,7 +124,7 @@ def test_overlapping_spans_count_once(spans, expected):
     assert covered_s(spans) == expected
 
 
-def test_our_own_part_is_what_neither_servers_nor_tools_took():
+def test_overhead_excludes_servers_and_tools():
     steps = [
         Step("plan", "own", "", 0, 1),
         Step("start", "server", "", 1, 11),
@@ -145,7 +145,7 @@ def test_run_id_is_in_utc_and_safe_as_a_file_name():
 # Causes ----------------------------------------------------------------------------------------
 
 
-def test_a_cause_tells_the_process_and_the_end_of_its_log():
+def test_a_cause_has_the_process_and_the_end_of_its_log():
     lines = tuple(f"\x1b[31mline {n}\x1b[0m" for n in range(100))
     cause = cause_of(ProcessDied("server-0", "out of memory", lines))
     assert cause["kind"] == "ProcessDied"
@@ -154,7 +154,7 @@ def test_a_cause_tells_the_process_and_the_end_of_its_log():
     assert cause["tail"] == [f"line {n}" for n in range(100 - TAIL_LINES, 100)]
 
 
-def test_a_bug_tells_its_traceback_and_an_interrupt_none():
+def test_a_bug_has_its_traceback_and_an_interrupt_has_none():
     with pytest.raises(ZeroDivisionError) as caught:
         divmod(1, 0)
     assert "divmod(1, 0)" in "\n".join(cause_of(caught.value)["tail"])
@@ -182,7 +182,7 @@ def test_a_cell_stays_one_cell(text):
     assert "\n" not in row
 
 
-def test_markdown_says_the_outcome_first_and_how_to_run_again():
+def test_markdown_begins_with_the_outcome_and_has_the_command():
     text = markdown.render(sample(check("pass"), check("fail", "speed")))
     assert text.startswith("# FAIL: 1 of 2 checks missed the bound\n")
     assert "| words | accuracy | 20.00 % | 22.50 % | -5 pp | 17.50 % | pass | - |" in text
@@ -207,7 +207,7 @@ def test_markdown_survives_hostile_text():
     assert "`````text" in text
 
 
-def test_markdown_tells_smoke_only_problems_and_leftovers():
+def test_markdown_shows_smoke_only_problems_and_survivors():
     evaluation = {
         "benchmark": "words",
         "tool": "aisbench",
@@ -239,7 +239,7 @@ def test_markdown_tells_smoke_only_problems_and_leftovers():
     assert "- words: 3 of 40 missing" in text
     assert "| server-0 | bench | stopped | - |" in text
     assert "**Left running:** server-0 on bench: pid 7" in text
-    assert "**The record is not whole:** journal.jsonl: No space left on device" in text
+    assert "**The record is incomplete:** journal.jsonl: No space left on device" in text
     assert "None" not in text
 
 
@@ -279,28 +279,28 @@ def test_junit_fail_is_a_failure_and_unknown_an_error():
     ],
 )
 @pytest.mark.parametrize("outcome", ["pass", "fail", "unknown"])
-def test_junit_says_in_which_direction_the_bound_is(operator, words, outcome):
+def test_junit_shows_the_direction_of_the_bound(operator, words, outcome):
     (case,) = suite(sample(replace(check(outcome), operator=operator)))
     text = case.system_out if outcome == "pass" else case.result[0].message
     assert words in text
     assert text.count("asked for") == 1
 
 
-def test_junit_of_a_run_that_an_older_version_recorded():
+def test_junit_of_an_older_record():
     stored = sample(check("pass")).model_dump(mode="json")
     del stored["checks"][0]["operator"]
     (case,) = suite(as_run(stored))
     assert "at least 17.50 % was asked for" in case.system_out
 
 
-def test_junit_names_no_baseline_where_there_is_none():
+def test_junit_has_no_baseline_if_the_check_has_none():
     smoke = Check("smoke", "tokens", 8.0, "tokens", None, "", 1.0, "pass")
     (case,) = suite(sample(smoke))
     assert case.system_out == "measured 8.00 tokens; at least 1.00 tokens was asked for"
 
 
 @pytest.mark.parametrize(("operator", "cell"), [(">=", "17.50 %"), ("<", "< 17.50 %")])
-def test_the_table_says_in_which_direction_the_bound_is(operator, cell):
+def test_the_table_shows_the_direction_of_the_bound(operator, cell):
     row = check_row(vars(replace(check("fail"), operator=operator)))
     assert row[5] == cell
     escaped = cell.replace("<", "\\<")
@@ -349,7 +349,7 @@ def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
     ]
 
 
-def test_the_end_shows_the_checks_the_outcome_and_the_report():
+def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
     stream = io.StringIO()
     view = Plain(Steadfast(stream))
     verdict = combine((check("pass"), check("unknown", "speed", "no\nfigure")))

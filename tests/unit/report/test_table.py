@@ -1,4 +1,4 @@
-"""One table for every command: whole in a pipe, folded and nothing lost on a terminal."""
+"""Test the tables of all commands: whole in a pipe, folded without loss on a terminal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def terminal():
 
 
 @pytest.mark.parametrize("forced", ["", "FORCE_COLOR=1", "COLUMNS=20", "TTY_COMPATIBLE=1"])
-def test_in_a_pipe_a_row_is_a_line_in_full_without_colours(monkeypatch, forced):
+def test_in_a_pipe_a_row_is_one_whole_line_without_colours(monkeypatch, forced):
     if forced:
         monkeypatch.setenv(*forced.split("="))
     lines = as_text(HEADINGS, ROWS).splitlines()
@@ -45,7 +45,7 @@ def test_columns_are_aligned_also_where_a_character_takes_two():
     assert (first, wide) == ("host    pid", "ノード  2")
 
 
-def test_what_a_host_says_stays_in_its_cell():
+def test_text_of_a_host_stays_in_its_cell():
     odd = [("a\nb", "\x1b[2J\x1b]0;x\x07"), ("c\tc\u2028c", "d")]
     lines = as_text(("one", "two"), odd).split("\n")
     assert len(lines) == 4
@@ -53,14 +53,14 @@ def test_what_a_host_says_stays_in_its_cell():
 
 
 @pytest.mark.parametrize("width", [80, 40])
-def test_on_a_terminal_it_is_folded_and_nothing_is_lost(width):
+def test_on_a_terminal_a_table_is_folded_without_loss(width):
     lines = as_text(HEADINGS, ROWS, width).splitlines()
     assert max(map(len, lines)) <= width
     letters = sorted("".join("".join(lines).split()))
     assert letters == sorted("".join("".join([*HEADINGS, *map("".join, ROWS)]).split()))
 
 
-def test_names_are_not_folded_where_every_word_has_room():
+def test_names_are_not_folded_if_every_word_fits():
     rows = [("node-10", "10.213.0.12", "16 cores", "21.5 of 23.5 GiB", "8 × NVIDIA H100", "0.32.0")]
     headings = ("host", "address", "cpu", "memory", "accelerators", "vllm")
     lines = as_text(headings, rows, 60).splitlines()
@@ -68,7 +68,7 @@ def test_names_are_not_folded_where_every_word_has_room():
         ["host", "address"],
         ["node-10", "10.213.0.12"],
     ]
-    assert len(lines) > 2  # what has several words is folded
+    assert len(lines) > 2  # a cell of several words is folded
 
 
 def test_a_table_without_rows_is_its_headings():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
-from types import SimpleNamespace
+from concurrent.futures import Future
 
 import pytest
+from plans import preparation
+from processes import process_of
+from tool_outputs import job
 
 from ci import evaluate
-from ci.agent.process import ProcessState, tail_of
+from ci.agent.answers import Answer
+from ci.agent.process import ProcessState, RemoteProcess, tail_of
 from ci.commands import down
 from ci.commands.overview import Overview, RunProcess
 from ci.errors import ConnectionLost, InfrastructureError, Interrupted
@@ -17,12 +21,8 @@ from ci.prepare import prepare
 from ci.tools.model import Result
 
 
-def unreadable(_: int) -> tuple[str, ...]:
-    raise ConnectionLost("h1: the link is down")
-
-
-def ended(state: ProcessState) -> SimpleNamespace:
-    return SimpleNamespace(name="x", host="h1", state=state, tail=unreadable)
+def ended(state: ProcessState) -> RemoteProcess:
+    return process_of("x", state, host="h1", unreadable=ConnectionLost("h1: the link is down"))
 
 
 def test_a_log_that_cannot_be_read_is_a_value():
@@ -48,8 +48,7 @@ def test_a_log_that_cannot_be_read_is_a_value():
 def test_a_recipe_that_failed_is_told_without_its_log(
     state: ProcessState, refused: set[str], words: list[str]
 ):
-    item = SimpleNamespace(host="h1", kind="environment", name="vllm")
-    error = prepare._failure(item, ended(state), refused)
+    error = prepare._failure(preparation("vllm", "h1"), ended(state), refused)
     assert all(word in str(error) for word in words)
     assert error.tail == ()
 
@@ -66,8 +65,8 @@ class Said:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_an_evaluation_is_read_without_its_log(tmp_path, code: int):
-    job = SimpleNamespace(benchmark=SimpleNamespace(tool="toy", deadline_s=1))
-    result = evaluate._read(Said, job, ended(ProcessState("exited", exit_code=code)), tmp_path)
+    process = ended(ProcessState("exited", exit_code=code))
+    result = evaluate._read(Said, job("aisbench"), process, tmp_path)
     assert result.problems == (f"exit {code}: its log cannot be read: h1: the link is down",)
 
 
@@ -89,10 +88,10 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
-        def ask(self, *_: object, **__: object) -> SimpleNamespace:
-            return SimpleNamespace(
-                result=lambda _: SimpleNamespace(value={"state": "stopped", "survivors": []})
-            )
+        def ask(self, *_: object, **__: object) -> Future:
+            reply: Future = Future()
+            reply.set_result(Answer({"state": "stopped", "survivors": []}))
+            return reply
 
         def read_pieces(self, _: str) -> bytes:
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from queue import SimpleQueue
-from types import SimpleNamespace
 
 import pytest
+from processes import process_of
 
 from ci.agent.process import ProcessState
 from ci.errors import ConnectionLost, Interrupted, ProcessDied
 from ci.run.events import await_end, explain_end
 
-
-def ended(name: str, state: ProcessState, *log: str) -> SimpleNamespace:
-    """Stand in for a supervised process that has ended, as far as `await_end` reads it."""
-    return SimpleNamespace(
-        name=name, host="here", state=state, why_lost="", tail=lambda lines: log[-lines:]
-    )
-
-
-TOOL = ended("tool", ProcessState("exited", exit_code=0))
-SERVER = ended("server-0", ProcessState("exited", exit_code=1), "ValueError: too much")
+TOOL = process_of("tool", ProcessState("exited", exit_code=0))
+SERVER = process_of("server-0", ProcessState("exited", exit_code=1), "ValueError: too much")
 
 
 def events(*these: object) -> SimpleQueue:
@@ -36,7 +28,7 @@ def test_the_end_of_the_target_ends_the_wait_whatever_the_exit_code():
     assert queue.empty()
 
 
-def test_the_end_of_another_process_is_raised_first_even_when_both_have_ended():
+def test_the_end_of_another_process_is_raised_first_even_when_both_have_process_of():
     with pytest.raises(ProcessDied) as raised:
         await_end(TOOL, events(SERVER, TOOL), lambda _: None)
     assert raised.value.process == "server-0"
@@ -45,13 +37,13 @@ def test_the_end_of_another_process_is_raised_first_even_when_both_have_ended():
 
 @pytest.mark.parametrize("state", ["lease_expired", "lost", "stopped"])
 def test_an_abnormal_end_of_the_target_is_an_error(state: str):
-    tool = ended("tool", ProcessState(state, signal=15))
+    tool = process_of("tool", ProcessState(state, signal=15))
     with pytest.raises(ProcessDied, match=r"tool on here: |here: no contact"):
         await_end(tool, events(tool), lambda _: None)
 
 
 def test_a_deadline_is_for_the_caller_to_judge():
-    tool = ended("tool", ProcessState("deadline", signal=15))
+    tool = process_of("tool", ProcessState("deadline", signal=15))
     await_end(tool, events(tool), lambda _: None)
 
 
@@ -71,7 +63,7 @@ def test_an_interrupt_ends_the_wait():
     ],
 )
 def test_an_end_is_explained_by_its_cause(state: ProcessState, words: str):
-    error = explain_end(ended("server-0", state, "ValueError: too much"))
+    error = explain_end(process_of("server-0", state, "ValueError: too much"))
     assert words in error.reason
     assert error.tail == ("ValueError: too much",)
 
@@ -79,14 +71,10 @@ def test_an_end_is_explained_by_its_cause(state: ProcessState, words: str):
 def test_log_lines_of_health_probes_are_not_part_of_the_reason():
     probe = 'INFO: 127.0.0.1:1 - "GET /health HTTP/1.1" 200 OK'
     error = explain_end(
-        ended("server-0", ProcessState("exited", exit_code=1), "ValueError: it", probe, probe)
+        process_of("server-0", ProcessState("exited", exit_code=1), "ValueError: it", probe, probe)
     )
     assert "ValueError: it" in error.reason
     assert error.tail == ("ValueError: it",)
-
-
-def unreadable(_: int) -> tuple[str, ...]:
-    raise ConnectionLost("the link is down")
 
 
 @pytest.mark.parametrize(
@@ -105,9 +93,7 @@ def unreadable(_: int) -> tuple[str, ...]:
 def test_a_log_that_cannot_be_read_hides_no_explanation(
     state: ProcessState, symptom: str, words: str
 ):
-    process = SimpleNamespace(
-        name="server-0", host="here", state=state, why_lost="", tail=unreadable
-    )
+    process = process_of("server-0", state, unreadable=ConnectionLost("the link is down"))
     error = explain_end(process, symptom)
     assert isinstance(error, ProcessDied)
     assert error.process == ("here" if state.state == "lease_expired" else "server-0")
@@ -117,7 +103,8 @@ def test_a_log_that_cannot_be_read_hides_no_explanation(
 
 
 def test_a_lost_host_is_the_reason_and_its_log_is_not_waited_for():
-    gone = SimpleNamespace(
-        name="server-1", host="h2", state=ProcessState("lost"), why_lost="it rebooted", tail=None
+    unread = AssertionError("it was read")
+    gone = process_of(
+        "server-1", ProcessState("lost"), host="h2", unreadable=unread, why_lost="it rebooted"
     )
     assert str(explain_end(gone)) == "lost h2: it rebooted"

@@ -47,19 +47,19 @@ def test_accuracy_is_read_item_by_item() -> None:
     ]
 
 
-def test_what_the_server_said_of_each_answer_is_kept_with_its_item() -> None:
+def test_each_item_has_the_data_that_the_server_reported() -> None:
     output = captured("aisbench_accuracy")
     uuid = output.rows("out/*/predictions/served/words.jsonl")[1]["uuid"]
     # A stream tells the reason and the count apart; a retry's last word counts.
-    said = [
+    answers = [
         {"uuid": uuid, "finish_reason": "stop", "tokens": 3},
         {"uuid": uuid, "finish_reason": "length", "tokens": None},
         {"uuid": uuid, "finish_reason": None, "tokens": 7},
         {"uuid": "of no item", "finish_reason": "stop", "tokens": 1},
     ]
-    lines = "".join(json.dumps(row) + "\n" for row in said)
+    lines = "".join(json.dumps(row) + "\n" for row in answers)
     result = parse(job("aisbench"), replace(output, files={**output.files, "answers.jsonl": lines}))
-    # Of the others the server never said why they ended.
+    # The server reports no finish reason for the others.
     assert result.problems == ("3 of 4 answers were cut off; see the server's log",)
     assert [(i.tokens, i.finish_reason) for i in result.items] == [
         (None, None),
@@ -70,7 +70,7 @@ def test_what_the_server_said_of_each_answer_is_kept_with_its_item() -> None:
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 0.0, None, "5"])
-def test_a_stream_without_a_token_is_no_success(tokens: object) -> None:
+def test_a_stream_without_a_token_is_a_problem(tokens: object) -> None:
     output = captured("aisbench_performance")
     (name,) = (name for name in output.files if name.endswith("_details.jsonl"))
     rows = [json.loads(line) for line in output.files[name].splitlines()]
@@ -82,7 +82,7 @@ def test_a_stream_without_a_token_is_no_success(tokens: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"uuid": [1]}\n', "1" * 5000])
-def test_an_answer_file_that_makes_no_sense_is_a_problem(text: str) -> None:
+def test_an_invalid_answer_file_is_a_problem(text: str) -> None:
     output = captured("aisbench_accuracy")
     result = parse(job("aisbench"), replace(output, files={**output.files, "answers.jsonl": text}))
     assert result.problems
@@ -188,13 +188,13 @@ def test_an_incomplete_performance_run_is_a_problem(
 
 
 @pytest.mark.parametrize("folder", ["aisbench_accuracy", "aisbench_performance"])
-@pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
-def test_a_bad_exit_is_a_problem_though_the_figures_are_there(
-    folder: str, code: int | None, said: str
+@pytest.mark.parametrize(("code", "message"), [(1, "exited with 1"), (None, "was killed")])
+def test_a_bad_exit_is_a_problem_even_with_figures(
+    folder: str, code: int | None, message: str
 ) -> None:
     output = replace(captured(folder), exit_code=code, log="first\nthe reason\n\n")
     result = parse(job("aisbench", folder.split("_")[1]), output)
-    assert result.problems == (f"aisbench {said}: the reason",)
+    assert result.problems == (f"aisbench {message}: the reason",)
 
 
 def test_failed_requests_are_named_with_the_first_reason() -> None:
@@ -204,7 +204,7 @@ def test_failed_requests_are_named_with_the_first_reason() -> None:
     assert result.problems == ("1 requests failed: 404 no model",)
 
 
-def test_the_configuration_says_what_the_case_says() -> None:
+def test_the_configuration_matches_the_case() -> None:
     asked = job("aisbench", temperature=0.5, top_k=20, seed=7, request_rate=1.5)
     made = command(asked)
     scope = configured(made.files["config/run.py"])
@@ -239,7 +239,7 @@ def test_the_configuration_says_what_the_case_says() -> None:
         ({"do_sample": True, "logprobs": 1}, {}),
     ],
 )
-def test_every_request_carries_what_the_case_asks_for(
+def test_every_request_has_the_options_of_the_case(
     written: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     made = command(job("aisbench", "performance", **written))
@@ -247,13 +247,13 @@ def test_every_request_carries_what_the_case_asks_for(
     assert model["generation_kwargs"] == {"temperature": 0.0, "ignore_eos": True, **sent}
 
 
-def test_accuracy_is_asked_as_the_fields_own_runner_asks() -> None:
+def test_accuracy_has_the_defaults_of_vllm_ascends_runner() -> None:
     (model,) = configured(command(job("aisbench")).files["config/run.py"])["models"]
     assert model["generation_kwargs"] == {"temperature": 0.6}
 
 
 def sent_temperature(tool: str, case_type: str, **written: Any) -> float:
-    """The temperature that a tool is told to ask with."""
+    """Return the temperature in the configuration of a tool."""
     made = TOOLS[tool].command(job(tool, case_type, **written))
     if tool == "vllm_bench":
         return float(option(made.argv, "--temperature") or "nan")
@@ -273,7 +273,7 @@ def sent_temperature(tool: str, case_type: str, **written: Any) -> float:
         ("vllm_bench", "performance", 0.0, "for performance: 0."),
     ],
 )
-def test_the_reference_says_what_temperature_is_sent(
+def test_the_reference_has_the_temperature_that_is_sent(
     tool: str, case_type: str, unasked: float, documented: str
 ) -> None:
     assert sent_temperature(tool, case_type) == unasked
@@ -282,20 +282,20 @@ def test_the_reference_says_what_temperature_is_sent(
     assert documented in meaning_of("Entry", "temperature")
 
 
-def test_raw_answers_are_judged_where_the_case_says_so() -> None:
+def test_no_pred_scores_raw_answers() -> None:
     for no_pred, expected in ((None, True), (False, True), (True, False)):
         made = command(job("aisbench", no_pred=no_pred))
         (model,) = configured(made.files["config/run.py"])["models"]
         assert ("pred_postprocessor" in model) is expected
 
 
-def test_the_tokenizer_may_be_another_models() -> None:
+def test_model_path_overrides_the_tokenizer() -> None:
     made = command(job("aisbench", "performance", model_path="/models/other"))
     (model,) = configured(made.files["config/run.py"])["models"]
     assert model["path"] == "/models/other"
 
 
-def test_a_local_dataset_wins() -> None:
+def test_a_local_dataset_has_priority() -> None:
     entry = Entry(
         case_type="accuracy",
         dataset_path_local="local/words",
@@ -325,7 +325,7 @@ def test_aime_is_read_from_its_file() -> None:
     assert made.argv[-2:] == ("--num-prompts", "30")
 
 
-def test_nothing_of_a_case_becomes_code() -> None:
+def test_text_of_a_case_never_becomes_code() -> None:
     nasty = "'\"]; raise SystemExit('owned') #\n{model!r}"
     dataset = Dataset(nasty, "/w/" + nasty, "gsm8k", 4)
     made = command(job("aisbench", endpoint=Endpoint("h", 1, nasty), dataset=dataset))
@@ -336,7 +336,7 @@ def test_nothing_of_a_case_becomes_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"request_conf": "vllm_api_generall"}, "vllm_api_general_chat"),
         ({"dataset_conf": "gsm8k"}, "FOLDER/NAME"),
@@ -345,6 +345,6 @@ def test_nothing_of_a_case_becomes_code() -> None:
         ({"dataset": Dataset("d", "/d", "unheard", 4)}, "FOLDER/NAME"),
     ],
 )
-def test_what_aisbench_does_not_know_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_options_unknown_to_aisbench_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         command(job("aisbench", **changes))

@@ -1,4 +1,4 @@
-"""Our own word problems: forty, in GSM8K's form, and every answer is what its steps say."""
+"""Test the project's own word problems: forty in GSM8K's form, with correct answers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ STEP = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 DO = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
 
-def test_there_are_forty_different_ones():
+def test_there_are_forty_different_problems():
     assert len({row["question"] for row in ROWS}) == len(ROWS) == 40
 
 
 @pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
-def test_the_answer_is_what_its_steps_say(row):
+def test_the_answer_is_the_result_of_its_steps(row):
     assert set(row) == {"question", "answer"}
     reasoning, number = row["answer"].split("\n#### ")
     steps = STEP.findall(reasoning)

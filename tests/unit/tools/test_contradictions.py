@@ -1,4 +1,4 @@
-"""Results that contradict themselves: unknown, and neither pass nor fail."""
+"""Test that results that contradict themselves are unknown, never pass or fail."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def test_a_result_of_vllm_bench_that_contradicts_itself_is_unknown(what: str) ->
     output = edited(captured("vllm_bench_performance"), "result.json", change)
     result = vllm_bench.parse(asked, output)
     assert_unknown(asked, result, problem)
-    assert all(len(one) < 600 for one in result.problems)
+    assert all(len(problem) < 600 for problem in result.problems)
 
 
-def test_more_completed_than_asked_is_no_negative_number_of_failures() -> None:
+def test_more_completed_than_asked_gives_no_negative_failures() -> None:
     """vLLM 0.11.0 does not count its failures."""
 
     def change(text: str) -> str:
@@ -112,7 +112,7 @@ def test_more_completed_than_asked_is_no_negative_number_of_failures() -> None:
     assert "-1" not in "".join(result.problems)
 
 
-def test_a_stop_text_may_end_an_answer_early_though_the_end_is_ignored() -> None:
+def test_a_stop_text_may_end_an_answer_early_despite_ignore_eos() -> None:
     for stop, problems in ((None, 1), (["."], 0)):
         asked = job("vllm_bench", "performance", max_out_len=7, stop=stop)
         result = vllm_bench.parse(asked, captured("vllm_bench_performance"))
@@ -211,12 +211,12 @@ def test_an_accuracy_of_aisbench_that_contradicts_itself_is_unknown(what: str) -
 
 
 def answered(tokens: int | None, reason: str = "length") -> Output:
-    """The captured performance run, with what the server told of each answer."""
+    """Return the captured performance run, with the server's data of each answer."""
     output = captured("aisbench_performance")
     (name,) = (name for name in output.files if name.endswith("_details.jsonl"))
     uuids = [json.loads(line)["uuid"] for line in output.files[name].splitlines()]
-    told = [{"uuid": one, "finish_reason": reason, "tokens": tokens} for one in uuids]
-    lines = "".join(json.dumps(row) + "\n" for row in told)
+    rows = [{"uuid": uuid, "finish_reason": reason, "tokens": tokens} for uuid in uuids]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
     return replace(output, files={**output.files, "answers.jsonl": lines})
 
 
@@ -232,7 +232,7 @@ def answered(tokens: int | None, reason: str = "length") -> Output:
         ({"max_out_len": 6}, None, False),
     ],
 )
-def test_with_ignore_eos_an_answer_of_aisbench_has_every_token_that_was_asked_for(
+def test_with_ignore_eos_an_answer_of_aisbench_has_all_tokens(
     changes: dict[str, Any],
     tokens: int | None,
     is_short: bool,  # noqa: FBT001 - a table's column
@@ -246,7 +246,7 @@ def test_with_ignore_eos_an_answer_of_aisbench_has_every_token_that_was_asked_fo
 
 @pytest.mark.parametrize("case_type", ["accuracy", "performance"])
 @pytest.mark.parametrize("ignore_eos", [None, True, False])
-def test_what_is_expected_of_an_answer_is_what_is_sent(
+def test_the_expected_answer_matches_the_request(
     case_type: str,
     ignore_eos: bool | None,  # noqa: FBT001 - a table's column
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_result_of_lm_eval_that_contradicts_itself_is_unknown(what: str) -> No
     assert_unknown(asked, lm_eval.parse(asked, output), problem)
 
 
-def test_every_captured_result_agrees_with_itself() -> None:
+def test_every_captured_result_is_consistent() -> None:
     for tool, case_type in (("aisbench", "accuracy"), ("aisbench", "performance")):
         asked = job(tool, case_type)
         assert aisbench.parse(asked, captured(f"{tool}_{case_type}")).problems == ()
@@ -302,9 +302,11 @@ def test_every_captured_result_agrees_with_itself() -> None:
         ("vllm_bench", None, 30, 30),
     ],
 )
-def test_as_many_are_asked_as_there_are(
+def test_no_more_items_are_asked_than_the_dataset_has(
     tool: str, num_prompts: int | None, items: int, asked: int
 ) -> None:
     case_type = "performance" if tool == "vllm_bench" else "accuracy"
-    one = job(tool, case_type, num_prompts=num_prompts, dataset=Dataset("d", "/d", "gsm8k", items))
-    assert items_asked(one.benchmark, one.dataset) == one.expected_items == asked
+    asked_job = job(
+        tool, case_type, num_prompts=num_prompts, dataset=Dataset("d", "/d", "gsm8k", items)
+    )
+    assert items_asked(asked_job.benchmark, asked_job.dataset) == asked_job.expected_items == asked

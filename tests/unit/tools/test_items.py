@@ -1,4 +1,4 @@
-"""What each tool tells of every item."""
+"""Test the items of each tool."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DIGEST = hashlib.sha256(b'[["user","What is 1 + 1?"]]').hexdigest()[:DIGITS]
         ([{"role": "system", "content": "Be brief."}, *QUESTION], None),
     ],
 )
-def test_a_prompt_has_the_same_digest_whichever_tool_asks_it(asked, expected):
+def test_a_prompt_has_the_same_digest_for_all_tools(asked, expected):
     digest = digest_of(asked)
     assert digest is not None
     assert len(digest) == DIGITS
@@ -36,11 +36,11 @@ def test_a_prompt_has_the_same_digest_whichever_tool_asks_it(asked, expected):
 
 
 @pytest.mark.parametrize("asked", [None, 1, [], [1], ["x"], [{"role": "user"}], {"role": "user"}])
-def test_what_is_no_prompt_has_no_digest(asked):
+def test_other_values_have_no_digest(asked):
     assert digest_of(asked) is None
 
 
-def test_half_a_character_has_a_digest_too():
+def test_a_lone_surrogate_has_a_digest():
     assert digest_of("\udc80") != digest_of("\udc81")
 
 
@@ -51,7 +51,7 @@ def answers(output, pattern, **known):
     return replace(output, files={**output.files, "answers.jsonl": lines})
 
 
-def test_aisbench_tells_prompt_and_our_classes_tell_latency():
+def test_aisbench_gives_prompts_and_the_model_classes_latencies():
     output = captured("aisbench_accuracy")
     known = {"finish_reason": "stop", "tokens": 5, "latency_ms": 12.5}
     output = answers(output, "out/*/predictions/served/words.jsonl", **known)
@@ -63,7 +63,7 @@ def test_aisbench_tells_prompt_and_our_classes_tell_latency():
     assert first == Item("0", digest_of(asked["origin_prompt"]), correct=True, **known)
 
 
-def test_a_performance_run_of_aisbench_tells_the_same():
+def test_a_performance_run_of_aisbench_gives_the_same():
     output = captured("aisbench_performance")
     known = {"finish_reason": "stop", "tokens": 64, "latency_ms": 7.0}
     output = answers(output, "out/*/performances/served/words_details.jsonl", **known)
@@ -75,7 +75,7 @@ def test_a_performance_run_of_aisbench_tells_the_same():
 
 
 @pytest.mark.parametrize("latency", [None, "7", True, -1.0, float("inf"), float("nan"), [7.0]])
-def test_a_latency_that_makes_no_sense_is_none(latency):
+def test_an_invalid_latency_is_none(latency):
     output = captured("aisbench_accuracy")
     known = {"finish_reason": "stop", "tokens": 5, "latency_ms": latency}
     output = answers(output, "out/*/predictions/served/words.jsonl", **known)
@@ -83,13 +83,13 @@ def test_a_latency_that_makes_no_sense_is_none(latency):
     assert {item.latency_ms for item in result.items} == {None}
 
 
-def test_a_server_that_says_nothing_of_its_answers_broke_none_off():
+def test_no_answer_counts_as_cut_off_without_server_data():
     output = captured("aisbench_accuracy")
     output = answers(output, "out/*/predictions/served/words.jsonl", latency_ms=7.0)
     assert aisbench.parse(job("aisbench"), output).problems == ()
 
 
-def test_lm_eval_tells_the_prompt_and_nothing_of_the_answer():
+def test_lm_eval_gives_prompts_and_no_answer_data():
     result = lm_eval.parse(job("lm_eval"), captured("lm_eval_accuracy"))
     question = "Ada has 3 pens and buys 7. How many?"
     asked = f'{question}\n\nWork it out step by step. End with a line "answer: NUMBER".'
@@ -98,7 +98,7 @@ def test_lm_eval_tells_the_prompt_and_nothing_of_the_answer():
 
 
 @pytest.mark.parametrize("vllm", sorted(path.name for path in (CAPTURED / "vllm_bench").iterdir()))
-def test_every_vllm_bench_tells_the_latency_of_each_request(vllm):
+def test_every_vllm_bench_gives_the_latency_of_each_request(vllm):
     output = captured(f"vllm_bench/{vllm}/whole")
     whole = json.loads(output.files["out/result.json"])
     asked = job("vllm_bench", "performance", vllm=vllm, max_out_len=8)
@@ -112,7 +112,7 @@ def test_every_vllm_bench_tells_the_latency_of_each_request(vllm):
 
 
 @pytest.mark.parametrize("vllm", ["0.11.0", "0.32.0"])
-def test_a_request_that_failed_has_no_latency(vllm):
+def test_a_failed_request_has_no_latency(vllm):
     asked = job("vllm_bench", "performance", vllm=vllm, max_out_len=8)
     items = vllm_bench.parse(asked, captured(f"vllm_bench/{vllm}/refused")).items
     assert [item.latency_ms is None for item in items] == [False, True, False, False]

@@ -86,10 +86,10 @@ def test_an_incomplete_run_is_a_problem(
     assert problem in "; ".join(parse(job("lm_eval"), output).problems)
 
 
-@pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
-def test_a_bad_exit_is_a_problem_though_the_figures_are_there(code: int | None, said: str) -> None:
+@pytest.mark.parametrize(("code", "message"), [(1, "exited with 1"), (None, "was killed")])
+def test_a_bad_exit_is_a_problem_even_with_figures(code: int | None, message: str) -> None:
     output = replace(captured("lm_eval_accuracy"), exit_code=code, log="")
-    assert parse(job("lm_eval"), output).problems == (f"lm_eval {said}: no log",)
+    assert parse(job("lm_eval"), output).problems == (f"lm_eval {message}: no log",)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_a_bad_exit_is_a_problem_though_the_figures_are_there(code: int | None, 
         ("aime2024", "none", None),
     ],
 )
-def test_the_answer_is_found_in_the_text(form: str, text: str, answer: str | None) -> None:
-    found = re.findall(FORMS[form][3], text)
-    assert (found[0] if found else None) == answer
+def test_the_answer_in_the_text(form: str, text: str, answer: str | None) -> None:
+    answers = re.findall(FORMS[form][3], text)
+    assert (answers[0] if answers else None) == answer
 
 
-def test_request_options_go_along() -> None:
+def test_request_options_are_sent() -> None:
     made = command(job("lm_eval", presence_penalty=1.5, stop=["END"], thinking=True))
     kwargs = json.loads(made.files[f"tasks/{TASK}.yaml"])["generation_kwargs"]
     assert (kwargs["until"], kwargs["presence_penalty"]) == (["END"], 1.5)
     assert kwargs["chat_template_kwargs"] == {"thinking": True}
 
 
-def test_the_task_and_the_command_say_what_the_case_says() -> None:
+def test_the_task_and_the_command_match_the_case() -> None:
     asked = job("lm_eval", temperature=0.6, top_p=0.9, seed=3)
     made = command(asked)
     task = json.loads(made.files[f"tasks/{TASK}.yaml"])
@@ -145,12 +145,12 @@ def test_the_task_and_the_command_say_what_the_case_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"request_conf": "vllm_api_general"}, "vllm_api_general_chat"),
         ({"dataset": Dataset("d", "/d", "unheard", 4)}, "gsm8k, aime2024"),
     ],
 )
-def test_what_lm_eval_cannot_do_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_options_unsupported_by_lm_eval_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         command(job("lm_eval", **changes))

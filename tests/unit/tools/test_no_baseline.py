@@ -1,4 +1,4 @@
-"""Without a baseline every sound figure passes, and nothing else does, whichever tool measured."""
+"""Test that without a baseline every valid figure passes, and nothing else, with every tool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tool_outputs import captured, edited, job
 
-from ci.judge.verdict import NO_BASELINE, NOTHING_CAME, judge
+from ci.judge.verdict import NO_BASELINE, NO_OUTPUT, judge
 from ci.tools.model import Item, Measurement, Result
 from ci.tools.registry import TOOLS
 
@@ -47,7 +47,7 @@ def judged(run: str, output: Output) -> Check:
 
 
 def rows(**values: object) -> Change:
-    """Give every row of a file of one JSON object a line these values."""
+    """Set these values in every line of a JSON Lines file."""
     return lambda text: "".join(
         json.dumps(json.loads(line) | values) + "\n" for line in text.splitlines()
     )
@@ -114,7 +114,7 @@ WRONG: dict[str, dict[str, tuple[str, Change | None]]] = {
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_sound_figure_passes_and_says_that_there_is_no_baseline(run: str) -> None:
+def test_a_valid_figure_passes_as_without_baseline(run: str) -> None:
     check = judged(run, left(run))
     assert (check.outcome, check.reason) == ("pass", NO_BASELINE)
     assert check.value
@@ -129,7 +129,7 @@ def test_a_sound_figure_passes_and_says_that_there_is_no_baseline(run: str) -> N
         for what, change in cases.items()
     ],
 )
-def test_what_went_wrong_never_passes(run: str, ending: str, change: Change | None) -> None:
+def test_an_incomplete_output_never_passes(run: str, ending: str, change: Change | None) -> None:
     check = judged(run, edited(left(run), ending, change))
     assert (check.outcome, check.value) == ("unknown", None)
     assert check.reason not in {"", NO_BASELINE}
@@ -137,17 +137,17 @@ def test_what_went_wrong_never_passes(run: str, ending: str, change: Change | No
 
 @pytest.mark.parametrize("code", [1, -9, None])
 @pytest.mark.parametrize("run", RUNS)
-def test_a_tool_that_did_not_end_well_never_passes(run: str, code: int | None) -> None:
+def test_a_tool_that_failed_never_passes(run: str, code: int | None) -> None:
     assert judged(run, replace(left(run), exit_code=code)).outcome == "unknown"
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_tool_that_left_nothing_never_passes(run: str) -> None:
+def test_a_tool_without_output_never_passes(run: str) -> None:
     assert judged(run, replace(left(run), files={})).outcome == "unknown"
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_benchmark_that_was_never_reached_never_passes(run: str) -> None:
+def test_a_benchmark_that_never_ran_never_passes(run: str) -> None:
     (check,) = judge((asked(run).benchmark,), {}, cause="server-0 died").checks
     assert (check.outcome, check.reason) == ("unknown", "never reached: server-0 died")
 
@@ -155,7 +155,7 @@ def test_a_benchmark_that_was_never_reached_never_passes(run: str) -> None:
 @pytest.mark.parametrize(
     ("tokens", "outcome", "reason"),
     [
-        ((0, 0), "unknown", NOTHING_CAME),
+        ((0, 0), "unknown", NO_OUTPUT),
         ((0, 3), "pass", NO_BASELINE),
         ((None, None), "pass", NO_BASELINE),
         ((0, None), "pass", NO_BASELINE),
@@ -171,7 +171,7 @@ def test_answers_without_any_token_never_pass(
     assert (check.outcome, check.reason) == (outcome, reason)
 
 
-def test_no_answer_was_right_and_that_is_a_figure() -> None:
+def test_zero_correct_answers_are_a_figure() -> None:
     figure = Measurement("b", "accuracy", 0.0, "%", 4, None, "summary.csv")
     benchmark = asked("lm_eval").benchmark
     (check,) = judge((benchmark,), {"b": Result((figure,))}).checks

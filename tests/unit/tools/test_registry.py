@@ -1,4 +1,4 @@
-"""The registry of evaluation tools, held against what a case file may name."""
+"""Test that the registry has the evaluation tools that a case may name."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from ci.case.benchmark import ToolName
 from ci.tools.registry import TOOLS
 
 
-def test_a_case_can_name_every_tool_and_no_other():
+def test_a_case_may_name_exactly_these_tools():
     assert set(get_args(ToolName)) == set(TOOLS)

@@ -33,16 +33,16 @@ def without(key: str) -> Callable[[str], str]:
 
 def test_performance_is_read() -> None:
     output = captured("vllm_bench_performance")
-    said = json.loads(output.files["out/result.json"])
+    raw = json.loads(output.files["out/result.json"])
     result = parse(job("vllm_bench", "performance"), output)
     assert result.problems == ()
     figures = {figure.metric: (figure.value, figure.unit) for figure in result.measurements}
     assert len(figures) == 14
-    assert figures["output_token_throughput"] == (said["output_throughput"], "tok/s")
-    assert figures["request_throughput"] == (said["request_throughput"], "req/s")
-    assert figures["tpot_average"] == (said["mean_tpot_ms"], "ms")
-    assert figures["ttft_p99"] == (said["p99_ttft_ms"], "ms")
-    assert [item.tokens for item in result.items] == said["output_lens"]
+    assert figures["output_token_throughput"] == (raw["output_throughput"], "tok/s")
+    assert figures["request_throughput"] == (raw["request_throughput"], "req/s")
+    assert figures["tpot_average"] == (raw["mean_tpot_ms"], "ms")
+    assert figures["ttft_p99"] == (raw["p99_ttft_ms"], "ms")
+    assert [item.tokens for item in result.items] == raw["output_lens"]
     assert all(figure.n == 4 for figure in result.measurements)
 
 
@@ -97,7 +97,7 @@ def test_an_incomplete_run_is_a_problem(
         ("", lambda t: without("failed")(with_values(completed=3)(t)), "1 of 4 requests failed"),
     ],
 )
-def test_failed_requests_are_found_as_the_version_tells_them(
+def test_failed_requests_of_each_version_are_counted(
     vllm: str, change: Callable[[str], str], problem: str
 ) -> None:
     output = edited(captured("vllm_bench_performance"), "result.json", change)
@@ -119,7 +119,7 @@ def test_every_version_that_a_cpu_serves_has_its_captured_results() -> None:
 
 
 @pytest.mark.parametrize("vllm", CAPTURED_VERSIONS)
-def test_a_whole_run_of_each_version_is_read(vllm: str) -> None:
+def test_a_complete_run_of_each_version_is_read(vllm: str) -> None:
     output = captured(f"vllm_bench/{vllm}/whole")
     asked = job("vllm_bench", "performance", vllm=vllm, max_out_len=8, ignore_eos=True)
     result = parse(asked, output)
@@ -135,44 +135,44 @@ def test_a_whole_run_of_each_version_is_read(vllm: str) -> None:
     [
         ("refused", ["3 of 4 requests were completed", "1 of 4 requests failed", "Server Error"]),
         ("cut", ["3 of 4 requests were completed", "1 of 4 requests failed", "not completed"]),
-        # All versions count these as completed: no error, and `failed` is 0 where there is one.
+        # All versions count these as completed: no error, and `failed` is 0 if it exists.
         ("error-event", ["2 of 4 requests ended with fewer than 8 output tokens"]),
     ],
 )
 def test_no_broken_run_of_any_version_passes(vllm: str, fault: str, problems: list[str]) -> None:
-    found = of_version(vllm, fault)
-    assert len(found) == len(problems)
-    for text, words in zip(found, problems, strict=True):
+    outputs = of_version(vllm, fault)
+    assert len(outputs) == len(problems)
+    for text, words in zip(outputs, problems, strict=True):
         assert words in text
 
 
 @pytest.mark.parametrize("vllm", CAPTURED_VERSIONS)
 @pytest.mark.parametrize("ignore_eos", [None, False])
-def test_whatever_the_case_says_a_stream_that_broke_off_is_found(
+def test_a_cut_off_stream_is_detected_with_any_options(
     vllm: str,
     ignore_eos: bool | None,  # noqa: FBT001 - a table's column
 ) -> None:
     (problem,) = of_version(vllm, "error-event", ignore_eos=ignore_eos)
     if vllm == "0.11.0" and ignore_eos is False:
-        # It alone then sends no ignore_eos: an answer has at least one token.
+        # Only this version then sends no ignore_eos: an answer has at least one token.
         assert problem.startswith("1 of 4 requests ended with fewer than 1 output tokens")
     else:
         assert problem.startswith("2 of 4 requests ended with fewer than 8 output tokens")
     assert of_version(vllm, "whole", ignore_eos=ignore_eos) == ()
 
 
-@pytest.mark.parametrize(("code", "said"), [(1, "exited with 1"), (None, "was killed")])
-def test_a_bad_exit_is_a_problem_though_the_figures_are_there(code: int | None, said: str) -> None:
+@pytest.mark.parametrize(("code", "message"), [(1, "exited with 1"), (None, "was killed")])
+def test_a_bad_exit_is_a_problem_even_with_figures(code: int | None, message: str) -> None:
     output = replace(captured("vllm_bench_performance"), exit_code=code, log="why")
     result = parse(job("vllm_bench", "performance"), output)
-    assert result.problems == (f"vllm_bench {said}: why",)
+    assert result.problems == (f"vllm_bench {message}: why",)
 
 
 def option(argv: tuple[str, ...], name: str) -> str:
     return argv[argv.index(name) + 1]
 
 
-def test_the_command_says_what_the_case_says() -> None:
+def test_the_command_matches_the_case() -> None:
     asked = job("vllm_bench", "performance", request_rate=2.5, seed=9, ignore_eos=True, top_k=5)
     argv = command(asked).argv
     assert argv[:3] == ("/env/bin/vllm", "bench", "serve")
@@ -187,7 +187,7 @@ def test_the_command_says_what_the_case_says() -> None:
     assert "--ignore-eos" in argv
 
 
-def test_request_options_go_along() -> None:
+def test_request_options_are_sent() -> None:
     asked = job("vllm_bench", "performance", min_p=0.1, thinking=True, stop=["a"], model_path="/t")
     argv = command(asked).argv
     assert (option(argv, "--min-p"), option(argv, "--tokenizer")) == ("0.1", "/t")
@@ -203,7 +203,7 @@ def test_no_request_rate_means_all_at_once() -> None:
     assert option(argv, "--request-rate") == "inf"
 
 
-def test_answers_go_on_to_the_last_token_unless_the_case_says_no() -> None:
+def test_ignore_eos_is_sent_unless_the_case_disables_it() -> None:
     for ignore_eos, vllm, sent in (
         (None, "0.11.0", True),
         (True, "0.11.0", True),
@@ -216,14 +216,16 @@ def test_answers_go_on_to_the_last_token_unless_the_case_says_no() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"request_conf": "tgi"}, "vllm_api_stream_chat"),
         ({"num_prompts": None, "dataset": Dataset("d", None, "random", 0)}, "needs num_prompts"),
     ],
 )
-def test_what_vllm_bench_cannot_do_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_options_unsupported_by_vllm_bench_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
         command(job("vllm_bench", "performance", **changes))
 
 
@@ -236,9 +238,7 @@ def test_what_vllm_bench_cannot_do_is_refused(changes: dict[str, Any], said: str
         ({"thinking": False}, "--extra-body"),
     ],
 )
-def test_an_option_that_a_version_does_not_have_is_refused_for_it(
-    changes: dict[str, Any], option: str
-) -> None:
+def test_an_option_that_a_version_lacks_is_refused(changes: dict[str, Any], option: str) -> None:
     with pytest.raises(UserError, match=rf"0\.11\.0 has no {option}; .*0\.11\.1 or later"):
         command(job("vllm_bench", "performance", vllm="0.11.0", **changes))
     for vllm in ("0.11.1", "0.32.0", ""):
@@ -248,7 +248,7 @@ def test_an_option_that_a_version_does_not_have_is_refused_for_it(
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_every_tool_offers_what_a_tool_has_to(name: str) -> None:
+def test_every_tool_has_the_interface_of_a_tool(name: str) -> None:
     tool: Tool = TOOLS[name]
     assert {"accuracy", "performance"} >= tool.KINDS
     assert tool.KINDS

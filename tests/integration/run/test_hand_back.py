@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass
+from io import StringIO
 from queue import SimpleQueue
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import new_run
+from processes import process_of
 
+from ci.agent.answers import Answer
 from ci.agent.client import Agent
-from ci.agent.process import LaunchRequest, look
+from ci.agent.process import LaunchRequest, ProcessState, look
 from ci.connect.connection import LocalConnection
+from ci.report.console import Plain
+from ci.report.screen import Steadfast
 from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
 from ci.run.leases import take_leases
@@ -45,7 +50,7 @@ class Record:
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     agent = Agent(LocalConnection(), str(tmp_path / "workspace"))
-    view = SimpleNamespace(waiting=lambda *_: None, note=lambda _: None)
+    view = Plain(Steadfast(StringIO()))
     made = Processes(new_run(), "a test", {agent.host: agent}, SimpleQueue(), view)
     yield made
     made.stop()
@@ -115,19 +120,22 @@ def test_what_is_kept_runs_on_and_its_log_is_home(processes: Processes, tmp_path
 def test_a_host_that_hangs_holds_back_no_other_line():
     never: Future = Future()
     answered: Future = Future()
-    answered.set_result(SimpleNamespace(data=b"first\nlast\n"))
+    answered.set_result(Answer(None, b"first\nlast\n"))
     asked: list[str] = []
 
-    def agent(host: str, future: Future) -> SimpleNamespace:
-        def ask(*_: object, **__: object) -> Future:
-            asked.append(host)
-            return future
+    @dataclass
+    class Host:
+        host: str
+        reply: Future
+        trouble = ""
 
-        return SimpleNamespace(host=host, trouble="", ask=ask)
+        def ask(self, *_: object, **__: object) -> Future:
+            asked.append(self.host)
+            return self.reply
 
-    agents = {"h1": agent("h1", never), "h2": agent("h2", answered)}
+    agents = {"h1": Host("h1", never), "h2": Host("h2", answered)}
     started = [
-        SimpleNamespace(name=f"server-{at}", host=host, log="log", alive=True)
+        process_of(f"server-{at}", ProcessState("running"), host=host)
         for at, host in enumerate(agents)
     ]
     lines = LastLines()

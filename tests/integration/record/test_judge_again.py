@@ -101,7 +101,7 @@ def test_a_stored_run_gets_the_verdict_of_its_night(record, night):
 
 def test_a_run_that_ended_before_its_case_was_known_cannot_be_judged(record):
     record.finish(judge((), {}), ProcessDied("server-0", "gone"))
-    with pytest.raises(UserError, match=r"cannot be judged again.*what its case asks for"):
+    with pytest.raises(UserError, match=r"cannot be judged again.*benchmarks"):
         judged_again(read_run(record.path))
 
 
@@ -113,7 +113,7 @@ def test_a_run_that_ended_before_its_case_was_known_cannot_be_judged(record):
         ("items.jsonl", "[]\n", "is damaged: items.0"),
         ("items.jsonl", '{"id": 0}\n', "is damaged: items.0.id: Input should be a valid string"),
         ("items.jsonl", '{"id": "0", "zzz": 1}\n', "is damaged"),
-        ("../../elsewhere.jsonl", "", "outside of the run's folder"),
+        ("../../elsewhere.jsonl", "", "outside the run's folder"),
     ],
 )
 def test_items_that_cannot_be_read_are_named(record, name, text, words):

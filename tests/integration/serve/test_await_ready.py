@@ -8,16 +8,16 @@ import sys
 import threading
 from pathlib import Path
 from queue import SimpleQueue
-from types import SimpleNamespace
 
 import pytest
 
+from ci.agent.process import ProcessState
 from ci.errors import Interrupted, NotReady, ProcessDied
 from ci.remote.requests.http import ask
 from ci.serve.readiness import await_ready
 from ci.tools.model import Endpoint
 
-LOGS = Path(__file__).parent.parent / "unit" / "captured" / "vllm_logs"
+LOGS = Path(__file__).parents[2] / "unit" / "captured" / "vllm_logs"
 
 # Behaves as its first argument says; says its port in its first line.
 SERVER = """
@@ -78,10 +78,8 @@ class Child:
         self.lines += [line.rstrip("\n") for line in self.popen.stdout]
         code = self.popen.wait()
         self.popen.stdout.close()
-        self.state = SimpleNamespace(
-            state="exited",
-            exit_code=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
+        self.state = ProcessState(
+            "exited", exit_code=code if code >= 0 else None, signal=-code if code < 0 else None
         )
         self.ended.set()
         events.put(self)

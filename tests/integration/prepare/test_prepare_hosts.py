@@ -8,18 +8,18 @@ import socket
 import sys
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
 from queue import SimpleQueue
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import until
 from lab_fixture import output_of, ssh
+from plans import plan_of
 
 from ci.agent.connected import connected
 from ci.catalog import locks
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.doctor.model import Packages
     from ci.lab.model import Lab
-    from ci.plan.model import Plan
 
 pytestmark = pytest.mark.usefixtures("as_root")
 WORKSPACE = "/root/work"
@@ -202,8 +201,8 @@ def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatc
 
 def lists_of(night: Night) -> dict[str, Packages]:
     agents = night.processes.agents
-    plan = SimpleNamespace(preparations=items_for(agents, [], ""), processes=())
-    return installed_on(agents, cast("Plan", plan))
+    plan = replace(plan_of("./serve.sh"), preparations=tuple(items_for(agents, [], "")))
+    return installed_on(agents, plan)
 
 
 def test_a_missing_lock_is_resolved_once_for_all_hosts(lab, night, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from ci.connect.connection import LocalConnection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 RECIPES = PROJECT / "ci" / "prepare" / "recipes"
 PATIENCE_S = 60
 

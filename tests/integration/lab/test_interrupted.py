@@ -12,7 +12,7 @@ from lab_fixture import traces
 
 from ci.lab.model import load
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+CONFTEST = Path(__file__).parents[2] / "conftest.py"
 MAKES_SOMETHING = """
 import pathlib, threading, pytest
 

@@ -6,21 +6,20 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import until
+from night import PROJECT, light_case
 
 from ci.lab import inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from ci.lab.model import Lab
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
 WORKSPACE = "/srv/lamplighter-test"
 TASKS = ("nightly", "up")
 # `inv`, on whose hosts nothing can be kept.
@@ -29,17 +28,6 @@ from invoke.main import program
 from ci.run.processes import Processes
 Processes.keep = lambda *_: ["host-b: no answer within 30 s"]
 program.run()
-"""
-CASE = f"""\
-test_name: "two light hosts"
-model: light
-num_nodes: 2
-npu_per_node: 0
-ready_timeout_s: 600
-env_common: {{SERVER_PORT: 18371}}
-deployment:
-  - server_cmd: "python3 {SERVER} $SERVER_PORT good --port $SERVER_PORT"
-  - server_cmd: "python3 {SERVER} $SERVER_PORT worker --headless"
 """
 
 
@@ -51,7 +39,7 @@ def lab(as_root: None, labs: Callable[..., Lab]) -> Lab:
 @pytest.fixture
 def inv(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """Type an `inv` command about the lab; afterwards nothing of any run is on its hosts."""
-    (tmp_path / "case.yaml").write_text(CASE)
+    (tmp_path / "case.yaml").write_text(light_case("good", "worker", port=18_371))
 
     def type_(
         *words: str, runs: str = "runs", program: tuple[str, str] = ("-m", "invoke")

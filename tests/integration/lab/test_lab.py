@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ci.lab.model import Lab
 
 as_root = pytest.mark.usefixtures("as_root")
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parents[2]
 PROJECT = HERE.parent
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-RECIPE = Path(__file__).parents[2] / "ci" / "prepare" / "recipes" / "make_environment.py"
+RECIPE = Path(__file__).parents[3] / "ci" / "prepare" / "recipes" / "make_environment.py"
 WAIT_S = 600
 LACKS = {"1.0": False, "1.1": True}  # whether it needs a package that nobody has
 WORKS = [

@@ -7,53 +7,36 @@ The host is this machine, with a `tar` of the test's own on its PATH; and a `vll
 from __future__ import annotations
 
 import base64
-import json
 import os
-import socket
-import subprocess
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hostile_archives as hostile
 import pytest
-from hosts_here import assert_given_back
+from night import PROJECT
 
 from ci.record.again import judged_again, results_of
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
+    from night import Night
+
 CAPTURED = (
     PROJECT / "tests" / "unit" / "captured" / "vllm_bench_performance" / "out" / "result.json"
 )
-PATIENCE_S = 120
-
-CASE = """\
-test_name: "a night with a lying host"
-model: light
-num_nodes: 1
-npu_per_node: 0
-cluster_hosts: [localhost]
-env_common: {{SERVER_PORT: {port}}}
-deployment:
-  - server_cmd: "{python} {server} $SERVER_PORT good --port $SERVER_PORT"
-"""
-MEASURED = """\
-benchmarks:
-  perf:
-    case_type: performance
-    tool: vllm_bench
-    dataset_path: lamplighter/arithmetic
-    num_prompts: 4
-    max_out_len: 6
-    batch_size: 4
-    baseline: 0.001
-    threshold: 0.5
-"""
+MEASURED = {
+    "case_type": "performance",
+    "tool": "vllm_bench",
+    "dataset_path": "lamplighter/arithmetic",
+    "num_prompts": 4,
+    "max_out_len": 6,
+    "batch_size": 4,
+    "baseline": 0.001,
+    "threshold": 0.5,
+}
 # Leaves the captured result in the folder after --result-dir.
 VLLM = """\
 #!{python}
@@ -76,9 +59,9 @@ sys.stdout.buffer.write(honest)
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Iterator[Callable[..., tuple[int, dict[str, Any], str]]]:
+def play(begin: Callable[..., Night], tmp_path: Path) -> Iterator[Callable[..., Night]]:
     """Run a night with these members in the archives that the host sends."""
-    workspace, bin_ = tmp_path / "workspace", tmp_path / "bin"
+    bin_ = tmp_path / "bin"
     bin_.mkdir()
     (tmp_path / "victim").write_text("mine")
 
@@ -86,49 +69,29 @@ def night(tmp_path: Path) -> Iterator[Callable[..., tuple[int, dict[str, Any], s
         (bin_ / name).write_text(text)
         (bin_ / name).chmod(0o755)
 
-    def run(more: bytes = b"", *, in_work: bool = False) -> tuple[int, dict[str, Any], str]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    def run(more: bytes = b"", *, in_work: bool = False) -> Night:
         python = sys.executable
         program("vllm", VLLM.format(python=python, captured=str(CAPTURED)))
         if more:
             sent = base64.b64encode(more).decode()
             program("tar", TAR.format(python=python, more=sent, in_work=in_work))
-        case = tmp_path / "case.yaml"
-        case.write_text(CASE.format(python=python, server=SERVER, port=port) + MEASURED)
-        argv = [python, "-m", "invoke", "nightly", "--config", str(case)]
-        argv += ["--runs", str(tmp_path / "runs"), "--workspace", str(workspace)]
-        env = {**os.environ, "CI": "true", "PATH": f"{bin_}:{os.environ['PATH']}"}
-        ended = subprocess.run(
-            argv,
-            cwd=PROJECT,
-            env=env,
-            check=False,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE_S,
-        )
-        print(ended.stdout)
-        (folder,) = (tmp_path / "runs").iterdir()
-        return ended.returncode, json.loads((folder / "run.json").read_text()), ended.stdout
+        keys = {"benchmarks": {"perf": MEASURED}}
+        night = begin(keys=keys, PATH=f"{bin_}:{os.environ['PATH']}")
+        night.finish()
+        return night
 
     yield run
-    assert_given_back(workspace)
     assert (tmp_path / "victim").read_text() == "mine"
     assert not list(tmp_path.rglob("lied"))
 
 
-def test_an_honest_host_passes(night):
-    code, record, _ = night()
-    assert (code, record["outcome"]) == (0, "pass")
+def test_an_honest_host_passes(play):
+    night = play()
+    assert (night.code, night.record["outcome"]) == (0, "pass")
 
 
-def test_what_was_measured_is_on_record_with_its_settings_and_can_be_judged_again(night, tmp_path):
-    night()
-    (folder,) = (tmp_path / "runs").iterdir()
-    stored = read_run(folder)
+def test_what_was_measured_is_on_record_with_its_settings_and_can_be_judged_again(play):
+    stored = read_run(play().folder)
     (evaluation,) = stored.run.evaluations
     assert evaluation.started_at < evaluation.ended_at
     assert evaluation.started_at.endswith("Z")
@@ -140,13 +103,13 @@ def test_what_was_measured_is_on_record_with_its_settings_and_can_be_judged_agai
     assert judged_again(stored).checks == stored.run.checks
 
 
-def test_links_and_odd_names_are_left_out_and_noted(night):
+def test_links_and_odd_names_are_left_out_and_noted(play):
     links = hostile.symlink(b"./out/link", b"/etc/passwd") + hostile.header(b"./\x1b[2Jpipe", b"6")
-    code, record, output = night(links, in_work=True)
-    assert code == 0
-    assert "not copied: ./out/link (a symbolic link), ./\\x1b[2Jpipe (a FIFO)" in output
-    assert "\x1b[2J" not in output
-    assert record["outcome"] == "pass"
+    night = play(links, in_work=True)
+    assert night.code == 0
+    assert "not copied: ./out/link (a symbolic link), ./\\x1b[2Jpipe (a FIFO)" in night.output
+    assert "\x1b[2J" not in night.output
+    assert night.record["outcome"] == "pass"
 
 
 LIES = {
@@ -159,20 +122,20 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_after_good_figures_makes_them_unknown(night, lie: str):
-    code, record, output = night(LIES[lie], in_work=True)
-    assert (code, record["outcome"]) == (3, "unknown")
-    (check,) = [check for check in record["checks"] if check["name"] == "perf"]
+def test_a_lie_after_good_figures_makes_them_unknown(play, lie: str):
+    night = play(LIES[lie], in_work=True)
+    assert (night.code, night.record["outcome"]) == (3, "unknown")
+    (check,) = [check for check in night.record["checks"] if check["name"] == "perf"]
     assert check["outcome"] == "unknown"
     assert "localhost: cannot copy" in check["reason"]
     assert "sent an archive that no `tar` writes" in check["reason"]
-    assert "Traceback" not in output
+    assert "Traceback" not in night.output
 
 
 @pytest.mark.parametrize("lie", ["a name that leads out", "a file through a link"])
-def test_a_lie_among_the_logs_makes_the_night_unknown(night, lie: str):
-    code, record, output = night(LIES[lie])
-    assert (code, record["outcome"]) == (3, "unknown")
-    assert record["cause"]["kind"] == "ArchiveRefused"
-    assert record["cause"]["message"].startswith("localhost: cannot copy")
-    assert "Traceback" not in output
+def test_a_lie_among_the_logs_makes_the_night_unknown(play, lie: str):
+    night = play(LIES[lie])
+    assert (night.code, night.record["outcome"]) == (3, "unknown")
+    assert night.record["cause"]["kind"] == "ArchiveRefused"
+    assert night.cause.startswith("localhost: cannot copy")
+    assert "Traceback" not in night.output

@@ -293,7 +293,7 @@ def test_a_full_disk_does_not_end_the_night_and_the_record_says_so(tmp_path, sho
         assert "No space left on device" in run["record_failure"]
         assert len(run["steps"]) == 41
         assert len(journal(record)) == 82
-        assert "The record is not whole" in (record.path / "report.md").read_text()
+        assert "The record is incomplete" in (record.path / "report.md").read_text()
         assert names(record.path) == {
             "run.json",
             "journal.jsonl",

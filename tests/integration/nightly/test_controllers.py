@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import assert_given_back
+from night import PROJECT
 from own_network import inside_machines
 from pythons_here import each_python, pythons
 from uv import find_uv_bin
 
 from ci.prepare.recipes.uv_settings import index_settings
 
-PROJECT = Path(__file__).parents[2]
-SERVER = Path(__file__).with_name("light_server.py")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from night import Night
+
 PATIENCE_S = 300
 VERSIONS = {path: version for version, path in pythons().items()}
-
-CASE = """\
-test_name: "a light night"
-model: light
-num_nodes: 1
-npu_per_node: 0
-cluster_hosts: [localhost]
-env_common: {{SERVER_PORT: {port}}}
-deployment:
-  - server_cmd: "{python} {server} $SERVER_PORT good --port $SERVER_PORT"
-"""
 
 
 def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,29 +54,11 @@ def controller(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str
     return python, VERSIONS[request.param]
 
 
-def test_a_night_passes_without_a_warning(controller: tuple[str, str], tmp_path: Path):
+def test_a_night_passes_without_a_warning(controller: tuple[str, str], begin: Callable[..., Night]):
     python, version = controller
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    case, workspace = tmp_path / "case.yaml", tmp_path / "workspace"
-    case.write_text(CASE.format(python=python, server=SERVER, port=port))
-    argv = [python, "-X", "dev", "-m", "invoke", "nightly", "--config", str(case)]
-    argv += ["--runs", str(tmp_path / "runs"), "--workspace", str(workspace)]
-    ended = subprocess.run(
-        argv,
-        cwd=PROJECT,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CI": "true"},
-        timeout=PATIENCE_S,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    ours = [line for line in ended.stderr.splitlines() if str(PROJECT) in line]
-    assert ours == []
-    (record,) = (tmp_path / "runs").glob("*/run.json")
-    run = json.loads(record.read_text())
-    assert (run["outcome"], run["versions"]["python"]) == ("pass", version)
-    assert (record.parent / "logs" / "localhost" / "server-0.log").read_text()
-    assert_given_back(workspace)
+    night = begin(invoke=(python, "-X", "dev", "-m", "invoke"))
+    assert night.finish() == 0
+    assert str(PROJECT) not in night.output
+    assert night.record["outcome"] == "pass"
+    assert night.record["versions"]["python"] == version
+    assert night.log("localhost", "server-0")

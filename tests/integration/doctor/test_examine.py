@@ -2,14 +2,16 @@
 
 import contextlib
 import socket
-from types import SimpleNamespace as Values
+from dataclasses import replace
 
 import pytest
 from hosts_here import held_port
+from plans import plan_of, preparation
 
 from ci.agent.client import Agent
 from ci.connect.connection import LocalConnection
 from ci.doctor.examine import examine
+from ci.plan.model import Host
 from ci.remote.facts.facts import gather
 
 ADDRESSES = {"a": "127.0.0.2", "b": "127.0.0.3"}
@@ -30,29 +32,10 @@ def free_port():
         yield port
 
 
-def plan_of(port, **more):
-    """The plan as far as a doctor reads it."""
-    return Values(
-        case=Values(device="cpu", npu_per_node=0),
-        workspace="/",
-        hosts=tuple(
-            Values(**{"name": name, "address": where, "interface": "lo", "workspace": "/"} | more)
-            for name, where in ADDRESSES.items()
-        ),
-        preparations=(),
-        processes=(
-            Values(
-                name="server-0",
-                host="a",
-                headless=False,
-                port=port,
-                ports=(),
-                env={},
-                argv=("./serve.sh",),
-                env_script=more.get("env_script", ()),
-            ),
-        ),
-    )
+def plan_with(port, interface="lo", **keys):
+    hosts = tuple(Host(name, where, interface, "/") for name, where in ADDRESSES.items())
+    commands = (f"./serve.sh --port {port}", "./serve.sh --headless")
+    return plan_of(*commands, site={"hosts": hosts}, **keys)
 
 
 def errors(found):
@@ -60,16 +43,15 @@ def errors(found):
 
 
 def test_an_environment_script_that_is_missing(agents, free_port):
-    found = examine(agents, plan_of(free_port, env_script=("/no/such.sh --force",)), {})
-    assert errors(found) == {("a", "env_script")}
-    assert "/no/such.sh does not exist" in next(
-        one.message for one in found.findings if one.subject == "env_script"
-    )
+    found = examine(agents, plan_with(free_port, env_script="/no/such.sh --force"), {})
+    assert errors(found) == {("a", "env_script"), ("b", "env_script")}
+    scripts = [one.message for one in found.findings if one.subject == "env_script"]
+    assert set(scripts) == {"/no/such.sh does not exist"}
 
 
 def test_two_hosts_that_are_fit(agents, free_port):
     port = free_port
-    found = examine(agents, plan_of(port), {})
+    found = examine(agents, plan_with(port), {})
     assert errors(found) == set()
     assert list(found.facts) == ["a", "b"]
     assert all(abs(facts["clock_offset_s"]) < 10 for facts in found.facts.values())
@@ -83,14 +65,14 @@ def test_two_hosts_that_are_fit(agents, free_port):
 def test_a_taken_port_and_a_wrong_interface(agents):
     with socket.create_server((ADDRESSES["a"], 0)) as server:
         port = server.getsockname()[1]
-        found = examine(agents, plan_of(port, interface="ib7"), {})
+        found = examine(agents, plan_with(port, "ib7"), {})
     assert errors(found) == {("a", f"port {port}"), ("a", "interface"), ("b", "interface")}
     assert port not in {pair.port for pair in found.pairs}
 
 
 def test_a_host_that_went_away_hides_nothing_of_the_other(agents, free_port):
     agents["b"].close()
-    found = examine(agents, plan_of(free_port), {}, silent={"c": "c: it is down"})
+    found = examine(agents, plan_with(free_port), {}, silent={"c": "c: it is down"})
     assert list(found.facts) == ["a"]
     assert errors(found) == {("b", "connection"), ("c", "connection")}
 
@@ -98,17 +80,15 @@ def test_a_host_that_went_away_hides_nothing_of_the_other(agents, free_port):
 @pytest.mark.parametrize(("mark", "differ"), [("f1", True), ("older", False)])
 def test_environments_that_are_there_already_and_differ(tmp_path, free_port, mark, differ):
     with contextlib.ExitStack() as stack:
-        agents, made = {}, []
+        agents, items = {}, []
         for name, version in zip(ADDRESSES, ("1.0", "1.1"), strict=True):
             path = tmp_path / name / "envs" / "e"
             (path / "lib/python3.11/site-packages" / f"six-{version}.dist-info").mkdir(parents=True)
             (path / ".lamplighter.json").write_text('{"fingerprint": "f1", "packages": []}')
             agents[name] = Agent(LocalConnection(name), str(tmp_path / name))
             stack.callback(agents[name].close)
-            item = {"name": "e", "host": name, "kind": "environment", "path": str(path)}
-            made.append(Values(**item, fingerprint=mark))
-        plan = plan_of(free_port)
-        plan.preparations = tuple(made)
+            items.append(replace(preparation("e", name, path=str(path)), fingerprint=mark))
+        plan = replace(plan_with(free_port), preparations=tuple(items))
         found = examine(agents, plan, {})
     assert errors(found) == ({("", "environment e")} if differ else set())
     assert ("six 1.0 on a, 1.1 on b" in str(found.findings)) == differ

@@ -6,10 +6,10 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import process_of
 
 from ci.agent.client import Agent
 from ci.agent.process import ProcessState
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 600
-SERVER = SimpleNamespace(
-    name="server-0",
-    host="localhost",
-    state=ProcessState("running"),
-    why_lost="",
-    tail=lambda _: ("RuntimeError: no engine",),
+SERVER = process_of(
+    "server-0", ProcessState("running"), "RuntimeError: no engine", host="localhost"
 )
 
 

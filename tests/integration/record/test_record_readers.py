@@ -16,7 +16,7 @@ from ci.record.stored import FILE, read_run
 from ci.report.abandoned import complete_abandoned
 from ci.request import Request
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 VERSION_1 = PROJECT / "tests/unit/captured/records/version-1.json"
 
 

@@ -16,7 +16,7 @@ import pytest
 from ci.catalog import environments
 from ci.paths import CONFIGS
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 JSON = "application/vnd.pypi.simple.v1+json"
 WHEEL = "{}-99.0-py3-none-any.whl"
 

@@ -1,0 +1,37 @@
+"""Processes on hosts of which tests need no more than a state and a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ci.agent.process import ProcessSpec, ProcessState, RemoteProcess
+
+
+@dataclass
+class LogReader:
+    """What a process asks of its host here: its log, or the error that it cannot be read."""
+
+    host: str
+    log: tuple[str, ...]
+    error: Exception | None
+    workspace: str = "/w"
+
+    def read(self, _: str, *, tail: int) -> bytes:
+        if self.error:
+            raise self.error
+        return "\n".join(self.log).encode()[-tail:]
+
+
+def process_of(
+    name: str,
+    state: ProcessState,
+    *log: str,
+    host: str = "here",
+    unreadable: Exception | None = None,
+    why_lost: str = "",
+) -> RemoteProcess:
+    """Return a process in this state, with these lines in its log."""
+    spec = ProcessSpec("run-1", name, ("server",))
+    process = RemoteProcess(LogReader(host, log, unreadable), spec, lambda _: None)
+    process.state, process.why_lost = state, why_lost
+    return process
