@@ -142,16 +142,27 @@ class ProcessDied(InfrastructureError):  # noqa: N818
         host: its host; empty if irrelevant.
         reason: the cause in one line, from its log.
         tail: the last lines of its log.
+        from_log: whether other logs may show an earlier cause; not if the run or the host ended it.
+        killed: SIGKILL ended it or a child of it, and its log has no cause.
     """
 
-    def __init__(
-        self, process: str, reason: str, tail: tuple[str, ...] = (), *, host: str = ""
+    def __init__(  # noqa: PLR0913 - what is known of an end
+        self,
+        process: str,
+        reason: str,
+        tail: tuple[str, ...] = (),
+        *,
+        host: str = "",
+        from_log: bool = True,
+        killed: bool = False,
     ) -> None:
         super().__init__(f"{process}{f' on {host}' if host else ''}: {reason}")
         self.process = process
         self.host = host
         self.reason = reason
         self.tail = tail
+        self.from_log = from_log
+        self.killed = killed
 
 
 class NotReady(InfrastructureError):  # noqa: N818

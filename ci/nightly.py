@@ -6,8 +6,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ci.evaluate import evaluate
+from ci.explain.night import first_cause
 from ci.judge.verdict import judge
 from ci.record.cause import message_of
+from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
@@ -15,6 +17,7 @@ from ci.session import serving
 
 if TYPE_CHECKING:
     from ci.errors import ExitCode
+    from ci.explain.explanation import Explanation
     from ci.judge.verdict import Check
     from ci.record.record import Record
     from ci.record.view import View
@@ -68,6 +71,8 @@ def run_night(
                     results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
+    if error and may_be_explained(error) and (found := first_cause_of(record)):
+        error = explained(error, found)
     cause = message_of(error) if error else ""
     verdict = judge(
         resolved.case.benchmarks,
@@ -77,7 +82,23 @@ def run_night(
         # Without benchmarks, as in `inv up`, there is nothing to compare.
         comparisons=resolved.case.comparisons if resolved.case.benchmarks else (),
     )
+    if error is None and verdict.outcome == "unknown":
+        first_cause_of(record)
     code = record.finish(verdict, error)
     view.table(verdict)
     view.outcome(verdict, record.path / "report.md", cause)
     return code
+
+
+def first_cause_of(record: Record) -> Explanation | None:
+    """Find the first cause in the logs that came home, note it, and keep it in the record."""
+    processes = [(item.name, item.host) for item in record.run.processes]
+    try:
+        found = first_cause(record.path / "logs", processes)
+    except OSError as error:
+        record.note(f"the logs cannot be searched for the first cause: {error}")
+        return None
+    if found:
+        record.update(explanation=found)
+        record.note(f"first cause ({found.kind}, {found.side}): {found}; its log: {found.line}")
+    return found

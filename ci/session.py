@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from ci.agent.connected import connected
 from ci.doctor.installed import installed_on
-from ci.errors import InfrastructureError
+from ci.errors import InfrastructureError, ProcessDied
 from ci.prepare.prepare import prepare
 from ci.record.cause import message_of
 from ci.record.controller import owner
 from ci.report.installed import keep_installed
 from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
+from ci.run.explained import with_memory_evidence
 from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
 from ci.run.preflight import examine_hosts, require_same_packages
@@ -95,6 +96,8 @@ def serving(
             yield Served(plan, processes, servers, ask_from(agents[plan.leader], plan.access))
             raise_pending(events)
             keep_s = request.keep_s
+        except ProcessDied as error:
+            raise with_memory_evidence(error, agents) from error
         except BaseException as error:
             for cause in getattr(error, "errors", ()):
                 record.note(message_of(cause))

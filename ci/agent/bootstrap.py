@@ -24,6 +24,7 @@ UNPACKED = (
     "loop.follows",
     "loop.workers",
     "poller",
+    "requests.memory",
     "supervise.control",
     "supervise.presence",
     "supervise.store",

@@ -27,7 +27,7 @@ _QUESTIONS = {"gsm8k": "test.jsonl", "aime2024": "aime.jsonl"}
 _AIME_REQUEST = "\nPlease reason step by step, and put your final answer within \\boxed{}."
 
 
-class Entry(Strict):
+class KnownDataset(Strict):
     """One dataset; the keys are explained in benchmarks/datasets.yaml."""
 
     form: Literal["gsm8k", "aime2024"] = Field(description="it is the format of its files")
@@ -42,15 +42,15 @@ class Entry(Strict):
 
 
 class _Registry(Strict):
-    datasets: dict[str, Entry] = Field(description="it maps each dataset to its entry")
+    datasets: dict[str, KnownDataset] = Field(description="it maps each dataset to its entry")
 
 
-def load(path: Path = REGISTRY) -> Mapping[str, Entry]:
+def load(path: Path = REGISTRY) -> Mapping[str, KnownDataset]:
     """Read the registry: name → dataset."""
-    return config_file.load(path, _Registry, {"datasets.*": Entry}).datasets
+    return config_file.load(path, _Registry, {"datasets.*": KnownDataset}).datasets
 
 
-def name_of(dataset_path: str, entries: Mapping[str, Entry]) -> str | None:
+def name_of(dataset_path: str, entries: Mapping[str, KnownDataset]) -> str | None:
     """Return the dataset that a `dataset_path` is an alias of; None if it is a folder's path."""
     for name, entry in entries.items():
         if _plain(dataset_path) in map(_plain, (name, *entry.aliases)):
@@ -174,7 +174,7 @@ def _plain(name: str) -> str:
 def _own_folder(
     dataset_path: str,
     roots: Sequence[Path],
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, KnownDataset],
 ) -> Dataset:
     own = at_home_here(dataset_path)
     for folder in (own, *(root / own for root in roots), *(root / own.name for root in roots)):
@@ -191,7 +191,7 @@ def _own_folder(
     )
 
 
-def _check(name: str, entry: Entry, folder: Path) -> None:
+def _check(name: str, entry: KnownDataset, folder: Path) -> None:
     """Refuse a dataset that differs from the one that baselines were measured on.
 
     Raises:

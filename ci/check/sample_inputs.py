@@ -77,7 +77,7 @@ def _dataset(dataset_path: str) -> Dataset:
 
 
 @cache
-def registry() -> Mapping[str, datasets.Entry]:
+def registry() -> Mapping[str, datasets.KnownDataset]:
     """Return the datasets of the project's registry."""
     return datasets.load()
 

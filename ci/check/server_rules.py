@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from ci.check.diagnostic import Remark
 from ci.record.secrets import hide_in_text
 from ci.vllm.command_line import has, long_name, option
-from ci.vllm.failures import REMOVED_SINCE
-from ci.vllm.flags import REMOVED
+from ci.vllm.flags import REMOVED, REMOVED_SINCE
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:

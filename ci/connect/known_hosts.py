@@ -9,11 +9,11 @@ import hashlib
 import hmac
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.errors import HostKeyRefused, UserError
+from ci.errors import UserError
 from ci.paths import at_home_here
 
 if TYPE_CHECKING:
@@ -24,10 +24,15 @@ MARKERS = ("", "@revoked", "@cert-authority")
 
 @dataclass(frozen=True)
 class HostKey:
-    """A public key: its type, and its blob in base64, as they stand in a known_hosts file."""
+    """A public key: its type, and its blob in base64, as they stand in a known_hosts file.
+
+    Attributes:
+        certificate: type and blob in base64 of the certificate that a host has shown for it.
+    """
 
     type: str
     blob: str
+    certificate: tuple[str, str] | None = field(default=None, compare=False)
 
     @property
     def fingerprint(self) -> str:
@@ -58,12 +63,32 @@ class KnownKey:
 
 
 @dataclass(frozen=True)
+class KnownFiles:
+    """The known_hosts files of a host.
+
+    Attributes:
+        files: paths, in the order they are read.
+        new: the file for new keys; "" where OpenSSH's configuration says `none` or a device.
+        unlike: what is done otherwise than OpenSSH's configuration says; "" for nothing.
+    """
+
+    files: tuple[str, ...]
+    new: str
+    unlike: str = ""
+
+
+@dataclass(frozen=True)
 class Known:
-    """What is known of one host."""
+    """What is known of one host.
+
+    Attributes:
+        portless: keys of the same host without its port, which count while `keys` is empty.
+    """
 
     keys: tuple[KnownKey, ...] = ()
     revoked: tuple[KnownKey, ...] = ()
     authorities: tuple[KnownKey, ...] = ()
+    portless: tuple[KnownKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +102,12 @@ class _File:
 def known_name(host: str, port: int) -> str:
     """The name under which a host's key is kept."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"  # noqa: PLR2004 - SSH's port
+
+
+def without_port(name: str) -> str:
+    """The host's own part of the name under which its key is kept."""
+    match = re.fullmatch(r"\[(.*)\]:\d+", name)
+    return match[1] if match else name
 
 
 def line_to_add(name: str, key: HostKey) -> str:
@@ -94,57 +125,21 @@ def known_keys(name: str, files: Sequence[str]) -> Known:
     Raises:
         UserError: a file cannot be read.
     """
-    found = [known for file in files for known in _matching(_read(file), name)]
-    keys, revoked, authorities = (
-        tuple(known for known in found if known.marker == marker) for marker in MARKERS
+    own, portless = (
+        [known for file in files for known in _matching(_read(file), looked_up)]
+        for looked_up in (name, without_port(name))
     )
-    return Known(keys, revoked, authorities)
-
-
-def check_key(host: str, name: str, key: HostKey, known: Known, file: str) -> None:
-    """Refuse a key that is not the known one.
-
-    Args:
-        host: name in the plan.
-        name: of the host in known_hosts files.
-        key: what the host has shown.
-        known: what `known_keys` says of it.
-        file: where a new line would go.
-
-    Raises:
-        HostKeyRefused: it is unknown, another one than is known, or revoked.
-    """
-    for revoked in known.revoked:
-        if revoked.key == key:
-            raise HostKeyRefused(
-                f"{host}: the key of {name}, {key}, is revoked in {revoked.where}; "
-                "give the host a new key, or ask who revoked it",
-            )
-    if any(one.key == key for one in known.keys):
-        return
-    if known.keys:
-        raise HostKeyRefused(_changed(host, name, key, known.keys))
-    authority = (
-        f" (only a certificate authority is known, {known.authorities[0].where}, and host "
-        "certificates are not read here)"
-        if known.authorities
-        else ""
+    found = own if own == portless else [*own, *portless]
+    revoked, authorities = (
+        tuple(known for known in found if known.marker == marker) for marker in MARKERS[1:]
     )
-    raise HostKeyRefused(
-        f"{host}: the key of {name} is not known{authority}: {key}; compare it with the host's "
-        f"own (`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` there), then run `inv hosts.trust` "
-        f"or add to {file} the line: {line_to_add(name, key)}",
-    )
+    keys, others = (tuple(known for known in some if not known.marker) for some in (own, portless))
+    return Known(keys, revoked, authorities, others)
 
 
-def _changed(host: str, name: str, key: HostKey, known: Sequence[KnownKey]) -> str:
-    same_type = [one for one in known if one.key.type == key.type]
-    expected = (same_type or known)[0]
-    return (
-        f"{host}: the key of {name} has changed: it shows {key}, but {expected.where} knows "
-        f"{expected.key}; someone may stand in between, or the host was set up anew: find out, "
-        f"then `ssh-keygen -f {expected.file} -R '{name}'` and `inv hosts.trust`"
-    )
+def is_special(path: Path) -> bool:
+    """Return whether a path is neither a file nor a folder, but a device such as /dev/null."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _matching(file: _File, name: str) -> Iterator[KnownKey]:
@@ -157,6 +152,8 @@ def _matching(file: _File, name: str) -> Iterator[KnownKey]:
 def _read(file: str) -> _File:
     path = at_home_here(file)
     try:
+        if is_special(path):
+            return _File({}, ())
         status = path.stat()
         return _parse(str(path), status.st_mtime_ns, status.st_size, status.st_ino)
     except (FileNotFoundError, NotADirectoryError):

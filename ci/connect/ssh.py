@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from paramiko.ssh_exception import SSHException
 
+from ci.connect.fan_out import fan_out
 from ci.connect.ssh_channel import SOON_S, SshChannel
 from ci.connect.ssh_link import CHANNEL_S, Link
-from ci.connect.ssh_route import chart, route
+from ci.connect.ssh_route import Chart, route
 from ci.connect.timers import after
 from ci.errors import ConnectionLost, InfrastructureError
 
@@ -32,14 +33,15 @@ class SshConnections:
     """Opens connections, from any number of threads; has one link to each jump host."""
 
     def __init__(self, targets: Sequence[Target] = ()) -> None:
-        """Read ~/.ssh/config; `targets` are the hosts whose names a `jump` may give."""
-        self._chart = chart(targets)
+        """Take the hosts whose names a `jump` may give."""
+        self._chart = Chart({target.name: target for target in targets})
         self._drawing = threading.Lock()
         self._gateways: dict[Route, Link] = {}
         self._links: list[Link] = []
 
     def link(self, target: Target) -> Link:
         """The way to a host, not yet open, over a jump host's shared link where there is one."""
+        self._chart.settings(target)  # not in turn: OpenSSH's client is asked, which takes a while
         with self._drawing:
             drawn = route(self._chart, target)
             link = Link(drawn, self._gateway(drawn.jump))
@@ -48,6 +50,8 @@ class SshConnections:
 
     def jumps(self, targets: Sequence[Target]) -> list[Link]:
         """The links of the hosts in between, each once, nearest to us first."""
+        by_name = {target.name: target for target in targets}
+        fan_out(by_name, lambda name: self._chart.settings(by_name[name]))
         for target in targets:
             with self._drawing:
                 self._gateway(route(self._chart, target).jump)
@@ -59,7 +63,7 @@ class SshConnections:
         Raises:
             HostUnreachable: says why, and what to do.
             HostKeyRefused: its key, or the jump host's, is unknown, another one or revoked.
-            UserError: ~/.ssh/config, or a known_hosts file, cannot be read.
+            UserError: OpenSSH's configuration, or a known_hosts file, cannot be used.
         """
         link = self.link(target)
         link.open()

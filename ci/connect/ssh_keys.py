@@ -1,21 +1,34 @@
-"""The keys shown to a host: private key files and the SSH agent. Never asks for a passphrase."""
+"""The keys shown to a host: files and the SSH agent. Never asks for a passphrase or a touch."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
 from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey
+from paramiko.pkey import PublicBlob
 from paramiko.ssh_exception import PasswordRequiredException, SSHException
+
+from ci.connect.host_certificate import DAMAGED, parse
+from ci.connect.ssh_agent import Agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.connect.ssh_route import Identities
+
+CERTIFICATE = "-cert.pub"
+FIDO = "a FIDO key, which wants a touch; name a key that needs none"
+NOT_HELD = {
+    "locked": "encrypted; give it to an agent: ssh-add FILE",
+    "public": "a public key, and no agent holds its private one; ssh-add that",
+    "missing": "missing",
+}
 
 
 class Keys(AuthStrategy):
@@ -26,34 +39,45 @@ class Keys(AuthStrategy):
         self.user = user
         self.identities = identities
         self.tried: list[str] = []
-        self.unusable: list[str] = []
+        self.unusable: list[str] = list(identities.unread)
+        self._shown: set[bytes] = set()
 
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:
-        """Yield the files that can be read, then what the agent holds."""
-        locked = []
-        for file in self.identities.files:
-            key = _load(file)
-            if isinstance(key, paramiko.PKey):
-                yield self._source(file, key)
-            elif key == "locked":
-                locked.append(file)
-            elif not (self.identities.defaults and key == "missing"):
-                self.unusable.append(f"{file}: {key}")
-        if locked or self.identities.agent:
-            yield from self._from_agent(locked)
+        """Yield the files that can be used, then what else the agent holds."""
+        with Agent(self.identities.agent) as agent:
+            for file in self.identities.files:
+                yield from self._of_file(file, agent)
+            if self.identities.others:
+                for blob, key in agent.keys.items():
+                    if blob not in self._shown:
+                        yield from self._certified(f"agent's {key.label}", key, blob)
+            self.unusable += agent.unusable
 
-    def _from_agent(self, locked: list[str]) -> Iterator[InMemoryPrivateKey]:
-        """An agent's keys: those of encrypted files first, the others where they may be tried."""
-        with contextlib.closing(paramiko.Agent()) as agent:
-            held = {key.asbytes(): key for key in agent.get_keys()}
-            for file in locked:
-                key = held.pop(_public_half(file), None)
-                if key is None:
-                    self.unusable.append(f"{file}: encrypted; give it to an agent: ssh-add {file}")
-                else:
-                    yield self._source(f"{file} (agent)", key)
-            for key in held.values() if self.identities.agent else ():
-                yield self._source(f"agent's {key.comment or key.get_name()}", key)
+    def _of_file(self, file: str, agent: Agent) -> Iterator[InMemoryPrivateKey]:
+        """A key, from its file or from the agent."""
+        key, label = _load(file), file
+        blob = key.asbytes() if isinstance(key, paramiko.PKey) else _public_half(file)
+        if not isinstance(key, paramiko.PKey) and key in NOT_HELD and blob in agent.keys:
+            key, label = agent.keys[blob], f"{file} (agent)"
+        if not isinstance(key, paramiko.PKey):
+            if blob[4:].startswith(b"sk-"):
+                key = FIDO
+            if not (self.identities.defaults and key == "missing"):
+                self.unusable.append(f"{file}: " + NOT_HELD.get(key, key).replace("FILE", file))
+            return
+        yield from self._certified(label, key, blob, f"{_private(file)}{CERTIFICATE}")
+        self._shown.add(blob)
+
+    def _certified(
+        self, label: str, key: paramiko.PKey, blob: bytes, *beside: str
+    ) -> Iterator[InMemoryPrivateKey]:
+        """A key, with its certificates before it."""
+        for path in (*self.identities.certificates, *beside):
+            if certificate := _certificate(path, blob):
+                certified = copy.copy(key)
+                certified.public_blob = certificate
+                yield self._source(f"{label} with {path}", certified)
+        yield self._source(label, key)
 
     def _source(self, label: str, key: paramiko.PKey) -> InMemoryPrivateKey:
         self.tried.append(label)
@@ -64,19 +88,42 @@ class Keys(AuthStrategy):
 def _load(file: str) -> paramiko.PKey | str:
     """A key, or in a word or a line why not. Read once, however many hosts it is shown to."""
     try:
-        return paramiko.PKey.from_path(file)
+        key = paramiko.PKey.from_path(file)
     except FileNotFoundError:
         return "missing"
     except OSError as error:
         return error.strerror or str(error)
     except (PasswordRequiredException, TypeError):  # TypeError: cryptography's word for it
         return "locked"
-    except (SSHException, ValueError) as error:
-        return f"not a private key ({str(error) or type(error).__name__})"
+    except (SSHException, *DAMAGED) as error:
+        public = bool(_blob(file))
+        why = str(error).partition(". ")[0] or type(error).__name__
+        return "public" if public else f"not a private key ({why})"
+    key.public_blob = None  # a certificate is shown beside the key, not in its place
+    return key
+
+
+def _private(file: str) -> str:
+    return file.removesuffix(".pub")
 
 
 def _public_half(file: str) -> bytes:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        line = Path(f"{file}.pub").read_text(encoding="utf-8")
-        return base64.b64decode(line.split()[1])
+    return _blob(file) or _blob(f"{file}.pub")
+
+
+def _blob(file: str) -> bytes:
+    """The key of a public key's file; empty when it is none."""
+    with contextlib.suppress(OSError, ValueError, SSHException):
+        return PublicBlob.from_string(Path(file).read_text(encoding="utf-8")).key_blob
     return b""
+
+
+@functools.lru_cache(maxsize=64)
+def _certificate(file: str, key: bytes) -> PublicBlob | None:
+    """The certificate in a file, if it is one of this key."""
+    with contextlib.suppress(OSError, ValueError, SSHException):
+        found = PublicBlob.from_string(Path(file).read_text(encoding="utf-8"))
+        certificate = parse(found.key_type, found.key_blob)
+        if certificate is not None and base64.b64decode(certificate.key) == key:
+            return found
+    return None

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import logging
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import paramiko
 from paramiko.ssh_exception import SSHException
 
-from ci.connect.known_hosts import HostKey, check_key, known_keys
+from ci.connect.key_check import check_key
+from ci.connect.known_hosts import HostKey, known_keys
 from ci.connect.ssh_keys import Keys
 from ci.connect.ssh_reasons import AUTH_S, BANNER_S, why_no_jump, why_refused
-from ci.connect.ssh_socket import CONNECT_S, dial, run_proxy
-from ci.errors import HostUnreachable, InfrastructureError
+from ci.connect.ssh_socket import dial, run_proxy
+from ci.connect.ssh_transport import new_transport, wanted_types
+from ci.errors import HostUnreachable, InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ci.connect.ssh_route import Route
 
-HANDSHAKE_S = 15.0
 JUMP_S = 10.0
 CHANNEL_S = 15.0
 JOIN_S = 1.0
 # paramiko's thread wakes that often to see whether it was closed: 0.1 s by default, which costs
 # half a core at 64 idle hosts. `close` does not wait for it.
 WAKE_S = 5.0
-
-# Per MB received: 1.2 ms of CPU against 3 with paramiko's first choice; its others follow these.
-FAST = {
-    "ciphers": ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com"),
-    "kex": ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"),
-}
-RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 # Otherwise paramiko's own account of an error, with a traceback, lands on the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -112,20 +107,21 @@ class Link:
             raise _Shown(key)
 
         try:
-            self._handshake(show, (), None)
+            self._handshake(show, None)
         except _Shown as shown:
             return shown.key
         raise AssertionError("the first check of a key ends the handshake")
 
     def _connect(self) -> paramiko.Transport:
         route = self.route
-        known = known_keys(route.key_name, route.known_hosts)
 
         def check(key: HostKey) -> None:
-            check_key(route.name, route.key_name, key, known, route.known_hosts[0])
+            # Read now: a proxy command may have written what it knows of the host.
+            known = known_keys(route.key_name, route.known_hosts.files)
+            check_key(route.name, route.key_name, key, known, route.known_hosts)
 
         keys = Keys(route.fabric.user, route.identities)
-        transport = self._handshake(check, [one.key.type for one in known.keys], keys)
+        transport = self._handshake(check, keys)
         if not transport.is_authenticated():
             self.close()
             raise HostUnreachable(
@@ -134,18 +130,14 @@ class Link:
         transport.sock.settimeout(WAKE_S)
         return transport
 
-    def _handshake(
-        self,
-        check: Callable[[HostKey], None],
-        types: Sequence[str],
-        keys: Keys | None,
-    ) -> paramiko.Transport:
+    def _handshake(self, check: Callable[[HostKey], None], keys: Keys | None) -> paramiko.Transport:
         """Connect and authenticate; whatever ends it early leaves nothing open."""
         connection = self.route.fabric
+        types = wanted_types(known_keys(self.route.key_name, self.route.known_hosts.files))
         sock = self._dial()
         connection.connect_kwargs = {
             "sock": sock,
-            "transport_factory": functools.partial(_transport, tuple(types)),
+            "transport_factory": functools.partial(new_transport, types),
             "auth_strategy": keys,
             "banner_timeout": BANNER_S,
             "auth_timeout": AUTH_S,
@@ -163,9 +155,10 @@ class Link:
                 begun.join(JOIN_S)
             if self._proxy is not None:
                 _end(self._proxy)
-            if isinstance(error, (SSHException, OSError, EOFError)):
-                raise HostUnreachable(why_refused(self.route, error, keys)) from error
-            raise
+            if isinstance(error, (_Shown, LamplighterError)) or not isinstance(error, Exception):
+                raise
+            # paramiko raises what its parsers do, at whatever a host may send.
+            raise HostUnreachable(why_refused(self.route, error, keys)) from error
         transport: paramiko.Transport = connection.client.get_transport()
         return transport
 
@@ -174,10 +167,9 @@ class Link:
         if self._through is not None:
             return self._jump(self._through)
         if route.proxy_command:
-            sock, self._proxy = run_proxy(route.proxy_command)
+            sock, self._proxy = run_proxy(route.name, route.proxy_command)
             return sock
-        patience_s = route.connect_s or CONNECT_S
-        return dial(route.name, route.fabric.host, route.fabric.port, patience_s)
+        return dial(route.name, route.fabric.host, route.fabric.port, route.tcp)
 
     def _jump(self, through: Link) -> paramiko.Channel:
         route = self.route
@@ -205,28 +197,10 @@ class _Check(paramiko.MissingHostKeyPolicy):
         self._check = check
 
     def missing_host_key(self, _client: object, _hostname: str, key: paramiko.PKey) -> None:
-        self._check(HostKey(key.get_name(), key.get_base64()))
-
-
-def _transport(
-    types: tuple[str, ...],
-    sock: socket.socket,
-    **settings: Any,  # noqa: ANN401 - the client's own: which there are depends on paramiko's version
-) -> paramiko.Transport:
-    """Make a transport that asks for a key of a known type, and prefers what costs least."""
-    transport = paramiko.Transport(sock, **settings)
-    transport.handshake_timeout = HANDSHAKE_S
-    options = transport.get_security_options()
-    options.ciphers = _first(FAST["ciphers"], options.ciphers)
-    options.kex = _first(FAST["kex"], options.kex)
-    known = [name for kind in types for name in (RSA if kind == "ssh-rsa" else (kind,))]
-    options.key_types = _first(known, options.key_types)
-    return transport
-
-
-def _first(preferred: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-    wanted = [one for one in dict.fromkeys(preferred) if one in available]
-    return (*wanted, *(one for one in available if one not in wanted))
+        shown = key.public_blob
+        blob = shown and base64.b64encode(shown.key_blob).decode()
+        certificate = (shown.key_type, blob) if shown and blob else None
+        self._check(HostKey(key.get_name(), key.get_base64(), certificate))
 
 
 def _end(proxy: subprocess.Popen[bytes]) -> None:

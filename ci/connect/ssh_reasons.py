@@ -58,6 +58,13 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
             f"{route.name}: there is no key to show to {route.address}{unusable}; name a private "
             "key as `identity`, or give one to an agent with ssh-add"
         )
+    shown = [one for one in error.result if "No existing session" not in str(one.result)]
+    if any("shut down" in str(one.result) for one in shown):
+        return (
+            f"{route.name}: {route.address} ended the connection after {len(shown)} of our keys, "
+            f"{', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): name the "
+            f"right key as `identity`{unusable}"
+        )
     return (
         f"{route.name}: {route.address} takes none of our keys: {', '.join(keys.tried)}{unusable}; "
         "add its public half to ~/.ssh/authorized_keys there, or mend `user` or `identity`"

@@ -1,14 +1,17 @@
-"""Where each host is, as its target and ~/.ssh/config say. Reads files, touches no network."""
+"""Where each host is, as its target and OpenSSH's configuration say. Connects to nobody."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fabric
-from paramiko.ssh_exception import ConfigParseError
+from paramiko import SSHConfig
 
-from ci.connect.known_hosts import known_name
+from ci.connect.known_hosts import KnownFiles, is_special, known_name
+from ci.connect.ssh_settings import settings
+from ci.documents import address
 from ci.errors import UserError
 from ci.inventory.target import Target
 from ci.paths import at_home_here
@@ -16,10 +19,8 @@ from ci.paths import at_home_here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from paramiko import SSHConfig
-
-USER_FILES = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
-GLOBAL_FILES = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
+    from ci.connect.ssh_settings import Settings
+    from ci.connect.ssh_socket import Tcp
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,19 @@ class Identities:
     """Which keys may be shown to a host.
 
     Attributes:
-        files: private keys, in the order they are tried.
-        agent: whether every key of the SSH agent is tried too.
+        files: private or public keys, in the order they are tried.
+        certificates: files; each is shown with the key that it is of.
+        unread: where more keys are that are not read here, and what to do.
+        agent: the socket of the SSH agent; "" for none.
+        others: whether every key of the agent is tried, not only those of `files`.
         defaults: whether the files are only those that people usually have.
     """
 
     files: tuple[str, ...]
-    agent: bool
+    certificates: tuple[str, ...]
+    unread: tuple[str, ...]
+    agent: str
+    others: bool
     defaults: bool
 
 
@@ -44,21 +51,19 @@ class Route:
     Attributes:
         name: in the plan, or as a jump host is written.
         key_name: under which its key is kept in known_hosts files.
-        known_hosts: paths; a new key would go into the first.
         jump: the host in between; the same object for all that share it.
-        connect_s: how long ~/.ssh/config lets a connection take; None when it does not say.
         proxy_command: a command whose stdin and stdout are the way; "" for none.
     """
 
     name: str
     fabric: fabric.Connection
     key_name: str
-    known_hosts: tuple[str, ...]
+    known_hosts: KnownFiles
     identities: Identities
     jump: Route | None
     proxy_command: str
     python: str
-    connect_s: float | None
+    tcp: Tcp
 
     @property
     def address(self) -> str:
@@ -68,118 +73,117 @@ class Route:
 
 @dataclass(frozen=True)
 class Chart:
-    """What routes are drawn from, and the jump hosts drawn so far."""
+    """What routes are drawn from, and what was found so far.
+
+    Attributes:
+        targets: the hosts that a `jump` may name.
+        found: the settings of a target, or why there are none.
+        jumps: routes of jump hosts.
+    """
 
     targets: Mapping[str, Target]
-    config: SSHConfig
+    found: dict[tuple[object, ...], Settings | UserError] = field(default_factory=dict)
     jumps: dict[tuple[object, ...], Route] = field(default_factory=dict)
 
+    def settings(self, target: Target) -> Settings:
+        """Look a target up once; from any thread.
 
-def chart(targets: Sequence[Target]) -> Chart:
-    """Read ~/.ssh/config for these hosts, among which jump hosts may be named.
+        Raises:
+            UserError: OpenSSH's configuration cannot be used.
+        """
+        key = (*_place(target), target.name)
+        if key not in self.found:
+            try:
+                self.found[key] = settings(target)
+            except UserError as error:
+                self.found[key] = error
+        found = self.found[key]
+        if isinstance(found, UserError):
+            raise UserError(str(found)) from found
+        return found
+
+
+def route(chart: Chart, target: Target, behind: tuple[str, ...] = ()) -> Route:
+    """Draw the way to one host. One at a time, so that hosts share their jump hosts.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: OpenSSH's configuration cannot be used, or hosts jump in a circle.
     """
-    try:
-        config = fabric.Config().base_ssh_config
-    except (ConfigParseError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read ~/.ssh/config: {error}; mend it") from error
-    return Chart({target.name: target for target in targets}, config)
-
-
-def route(drawn: Chart, target: Target) -> Route:
-    """Draw the way to one host. One at a time: Fabric's configuration bears no threads.
-
-    Raises:
-        UserError: ~/.ssh/config says what cannot be, or hosts jump through each other in a circle.
-    """
-    try:
-        return _route(drawn, target, ())
-    except (ConfigParseError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{target.name}: address {target.address!r} with ~/.ssh/config: {error}; mend them",
-        ) from error
-
-
-def _route(drawn: Chart, target: Target, behind: tuple[str, ...]) -> Route:
+    found = chart.settings(target)
     connection = fabric.Connection(
-        target.address,
-        user=target.user,
-        port=target.port,
+        "set below",
+        user=found.user,
+        port=found.port,
         gateway=False,
-        config=fabric.Config(ssh_config=drawn.config),
+        config=fabric.Config(ssh_config=SSHConfig()),  # read already
         connect_kwargs={"compress": False},  # not empty: it would be one dict for all
     )
-    said = connection.ssh_config
-    jump = _jump(drawn, target, connection, (*behind, target.name))
+    connection.host = found.hostname  # the constructor would read `user@host:port` in it
+    jump = _jump(chart, target, found, (*behind, target.name))
     return Route(
         name=target.name,
         fabric=connection,
-        key_name=said.get("hostkeyalias") or known_name(connection.host, connection.port),
-        known_hosts=_known_hosts(target, said),
-        identities=_identities(target, said),
+        key_name=found.key_alias or known_name(found.hostname, found.port),
+        known_hosts=_known_hosts(target, found),
+        identities=_identities(target, found),
         jump=jump,
-        proxy_command="" if jump or target.jump else said.get("proxycommand") or "",
+        proxy_command="" if jump else found.proxy_command,
         python=target.python,
-        connect_s=float(said["connecttimeout"]) if "connecttimeout" in said else None,
+        tcp=found.tcp,
     )
 
 
-def _jump(
-    drawn: Chart,
-    target: Target,
-    connection: fabric.Connection,
-    behind: tuple[str, ...],
-) -> Route | None:
+def _jump(chart: Chart, target: Target, found: Settings, behind: tuple[str, ...]) -> Route | None:
     """The route of the host in between; a chain `a,b` reaches b through a."""
-    before, _, last = (target.jump or connection.ssh_config.get("proxyjump") or "").rpartition(",")
+    before, _, last = (target.jump or found.jump).rpartition(",")
     last = last.strip()
-    if last in drawn.targets and last not in behind:
-        hop = drawn.targets[last]
-    else:
-        at = fabric.connection.derive_shorthand(last)
-        if not last or last.lower() == "none" or at["host"] == connection.host:
-            return None  # `Host *` with ProxyJump matches the jump host too
-        hop = Target(
-            name=last,
-            address=at["host"] or last,
-            user=at["user"],
-            port=at["port"],
-            identity=target.identity,
-            known_hosts=target.known_hosts,
-        )
-        if "identityfile" in drawn.config.lookup(hop.address):
-            hop = replace(hop, identity=None)
+    if not last or last.lower() == "none":
+        return None
     if last in behind:
-        raise UserError(f"{' → '.join((*behind, last))}: these jump in a circle; mend `jump`")
+        raise UserError(f"{' → '.join((*behind, last))}: these jump in a circle; correct `jump`")
+    hop = chart.targets.get(last) or _hop(chart, target, last)
     hop = replace(hop, jump=before or hop.jump)
-    what = (hop.address, hop.user, hop.port, hop.identity, hop.known_hosts, hop.jump)
-    if what not in drawn.jumps:
-        drawn.jumps[what] = _route(drawn, hop, behind)
-    return drawn.jumps[what]
+    key = (*_place(hop), hop.jump)
+    if key not in chart.jumps:
+        chart.jumps[key] = route(chart, hop, behind)
+    return chart.jumps[key]
 
 
-def _known_hosts(target: Target, said: Mapping[str, str]) -> tuple[str, ...]:
+def _hop(chart: Chart, target: Target, written: str) -> Target:
+    """Make a target of a jump host; it takes identity and known hosts of the one behind it."""
+    try:
+        at = address.parse(written)
+    except ValueError as error:
+        raise UserError(f"{target.name}: jump host {written!r} {error}") from error
+    hop = Target(written, at.host, at.user, at.port, known_hosts=target.known_hosts)
+    named = target.identity is not None and not chart.settings(hop).usual_keys
+    return hop if named else replace(hop, identity=target.identity)
+
+
+def _place(target: Target) -> tuple[object, ...]:
+    jump = target.jump is not None
+    return (target.address, target.user, target.port, target.identity, target.known_hosts, jump)
+
+
+def _known_hosts(target: Target, found: Settings) -> KnownFiles:
     if target.known_hosts is not None:
-        return (_expanded(target.known_hosts),)
-    user = said.get("userknownhostsfile", USER_FILES)
-    everybody = said.get("globalknownhostsfile", GLOBAL_FILES)
-    listed = [file.strip('"') for file in f"{user} {everybody}".split()]
-    return tuple(_expanded(file) for file in listed if file.lower() != "none")
+        files: tuple[str, ...] = (str(at_home_here(target.known_hosts)),)
+        return KnownFiles(files, _first_written(files))
+    files = (*found.user_files, *found.global_files)
+    return KnownFiles(files, _first_written(found.user_files), found.unlike)
 
 
-def _identities(target: Target, said: Mapping[str, str | list[str]]) -> Identities:
-    if target.identity is not None:
-        return Identities((_expanded(target.identity),), agent=False, defaults=False)
-    named = [_expanded(file) for file in said.get("identityfile", []) if file != "none"]
-    usual = [_expanded(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa")]
+def _first_written(files: Sequence[str]) -> str:
+    return next((file for file in files if not is_special(Path(file))), "")
+
+
+def _identities(target: Target, found: Settings) -> Identities:
+    stated = target.identity is not None
     return Identities(
-        files=tuple(named or usual),
-        agent=said.get("identitiesonly") != "yes" and said.get("identityagent") != "none",
-        defaults=not named,
+        files=(str(at_home_here(target.identity)),) if target.identity else found.keys,
+        certificates=found.certificates,
+        unread=found.unread,
+        agent=found.agent,
+        others=not stated and not found.only_keys,
+        defaults=not stated and found.usual_keys,
     )
-
-
-def _expanded(path: str) -> str:
-    return str(at_home_here(path))

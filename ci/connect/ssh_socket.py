@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import subprocess
+from dataclasses import dataclass
 
 from ci.errors import HostUnreachable
 
@@ -22,7 +24,25 @@ ADVICE = {
 }
 
 
-def dial(host: str, address: str, port: int, timeout_s: float = CONNECT_S) -> socket.socket:
+FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+
+
+@dataclass(frozen=True)
+class Tcp:
+    """How a TCP connection is made.
+
+    Attributes:
+        connect_s: limit, for each address of a name.
+        family: inet, inet6 or any.
+        source: the address to connect from; "" for any.
+    """
+
+    connect_s: float = CONNECT_S
+    family: str = "any"
+    source: str = ""
+
+
+def dial(host: str, address: str, port: int, tcp: Tcp) -> socket.socket:
     """Connect over TCP, to each address that the name has in turn.
 
     Without NODELAY each round trip waits 40 ms. The kernel ends a connection whose peer is silent
@@ -32,30 +52,33 @@ def dial(host: str, address: str, port: int, timeout_s: float = CONNECT_S) -> so
         host: name in the plan, for messages.
         address: name or IP address.
         port: of sshd.
-        timeout_s: for each address.
+        tcp: how to connect.
 
     Raises:
         HostUnreachable: says why, and what to do.
     """
     try:
-        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+        wanted = FAMILIES.get(tcp.family, socket.AF_UNSPEC)
+        found = socket.getaddrinfo(address, port, wanted, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise HostUnreachable(
-            f"{host}: the name {address!r} is not known here ({error}); mend "
-            " `address`, DNS, /etc/hosts or ~/.ssh/config",
+            f"{host}: the name {address!r} is not known here ({error}); correct "
+            "`address`, DNS, /etc/hosts or ~/.ssh/config",
         ) from error
     cause: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for family, kind, protocol, _, where in found:
         sock = Prompt(family, kind, protocol)
         try:
-            _bound(sock, timeout_s)
+            _bound(sock, tcp.connect_s)
+            if tcp.source:
+                sock.bind((tcp.source, 0))
             sock.connect(where)
         except OSError as error:
             sock.close()
             cause = error
         else:
             return sock
-    raise HostUnreachable(f"{host}: {address} port {port}: {_why(cause, timeout_s)}") from cause
+    raise HostUnreachable(f"{host}: {address} port {port}: {_why(cause, tcp.connect_s)}") from cause
 
 
 class Prompt(socket.socket):
@@ -73,17 +96,29 @@ class Prompt(socket.socket):
         return data
 
 
-def run_proxy(command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C."""
+def run_proxy(host: str, command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C.
+
+    Raises:
+        HostUnreachable: there is no such shell.
+    """
     ours, its = socket.socketpair()
+    shell = os.environ.get("SHELL") or "/bin/sh"  # as OpenSSH
     with its:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {command}"],
-            stdin=its.fileno(),
-            stdout=its.fileno(),
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [shell, "-c", f"exec {command}"],
+                stdin=its.fileno(),
+                stdout=its.fileno(),
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise HostUnreachable(
+                f"{host}: cannot run its proxy command with {shell}: {error.strerror}; correct "
+                "$SHELL",
+            ) from error
     return ours, process
 
 

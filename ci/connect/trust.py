@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.connect.fan_out import fan_out
-from ci.connect.known_hosts import HostKey, check_key, known_keys, line_to_add
+from ci.connect.key_check import NO_FILE, check_key
+from ci.connect.known_hosts import HostKey, KnownFiles, known_keys, line_to_add
 from ci.connect.ssh import SshConnections
 from ci.errors import HostKeyRefused, LamplighterError, UserError
 
@@ -27,29 +28,34 @@ class Offer:
         host: its name in the plan, or as a jump host is written.
         name: its name in known_hosts files.
         key: prints as type and fingerprint.
-        known_hosts: the files that were looked into; a new line goes into the first.
+        known_hosts: the files that were looked into.
     """
 
     host: str
     name: str
     key: HostKey
-    known_hosts: tuple[str, ...]
+    known_hosts: KnownFiles
 
     @property
     def known(self) -> bool:
-        """Whether this very key is known and not revoked; nothing is left to do then."""
-        known = known_keys(self.name, self.known_hosts)
-        return self.key in [one.key for one in known.keys] and not self.refused
+        """Whether this very key is known, or well certified; nothing is left to do then."""
+        return not self._why_not
 
     @property
     def refused(self) -> str:
         """Why it must not be trusted as it is: another key is known, or it is revoked."""
-        known = known_keys(self.name, self.known_hosts)
+        known = known_keys(self.name, self.known_hosts.files)
         if known.keys or self.key in [one.key for one in known.revoked]:
-            try:
-                check_key(self.host, self.name, self.key, known, self.known_hosts[0])
-            except HostKeyRefused as error:
-                return str(error)
+            return self._why_not
+        return "" if self.known_hosts.new or self.known else f"{self.host}: {NO_FILE}"
+
+    @property
+    def _why_not(self) -> str:
+        known = known_keys(self.name, self.known_hosts.files)
+        try:
+            check_key(self.host, self.name, self.key, known, self.known_hosts)
+        except HostKeyRefused as error:
+            return str(error)
         return ""
 
     @property
@@ -78,7 +84,7 @@ def offers(targets: Sequence[Target]) -> Iterator[tuple[str, Offer | Lamplighter
 
 
 def trust(offer: Offer) -> Path | None:
-    """Add a host's key to the first of its known_hosts files.
+    """Add a host's key to the known_hosts file for new keys.
 
     Args:
         offer: what somebody has looked at and believes.
@@ -87,14 +93,14 @@ def trust(offer: Offer) -> Path | None:
         The file that was written; None when the key was known already.
 
     Raises:
-        HostKeyRefused: another key is known, or this one is revoked; that is not undone here.
+        HostKeyRefused: another key is known, this one is revoked, or no file keeps new keys.
         UserError: the file cannot be written.
     """
     if offer.refused:
         raise HostKeyRefused(offer.refused)
     if offer.known:
         return None
-    file = Path(offer.known_hosts[0])
+    file = Path(offer.known_hosts.new)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

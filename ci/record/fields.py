@@ -26,6 +26,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "outcome": "running",
         "exit_code": None,
         "cause": None,
+        "explanation": None,
         "case": case,
         "config": config,
         "command": shlex.join(map(str, hide_in_argv(list(argv)))),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ci.case.model import Comparison
+from ci.explain.explanation import Explanation
 from ci.inventory.target import Target
 from ci.judge.verdict import Check, Outcome
 from ci.tools.model import Item, Measurement
@@ -168,6 +169,9 @@ class Run(Part):
     outcome: Outcome | Literal["running"]
     exit_code: int | None = None
     cause: Cause | None = None
+    explanation: Explanation | None = Field(
+        default=None, description="the first cause in the logs, of a night that is unknown"
+    )
     case: str
     config: str = Field(description="path of the case file")
     command: str = Field(description="command line; it runs the night again in `folder`")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ci.agent.process import tail_of
 from ci.errors import HostLost, ProcessDied
-from ci.vllm.classify import classify
+from ci.explain.classify import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from queue import SimpleQueue
 
     from ci.agent.process import ProcessState, RemoteProcess
+    from ci.explain.classify import Reason
 
 
 # How often progress is shown during a wait.
@@ -128,18 +129,26 @@ def explain_end(process: RemoteProcess, symptom: str = "") -> HostLost | Process
         return HostLost(f"lost {process.host}: {process.why_lost}")
     lines, unread = tail_of(process, READ_LINES)
     log = without_health_probes(lines)
-    reason = ABNORMAL_ENDS.get(state.state) or _reason_in(log, state, unread=bool(unread))
+    found = None if state.state in ABNORMAL_ENDS else _reason_in(log, state, unread=bool(unread))
+    reason = ABNORMAL_ENDS.get(state.state) or (found.message if found else "")
     # An expired lease ends every process of the host, so which one is reported first is irrelevant.
     whole_host = state.state == "lease_expired"
     reason = ": ".join(filter(None, ("" if whole_host else symptom, reason))) or str(state)
     reason += f"; its log cannot be read: {unread}" if unread else ""
     tail = log[-TAIL_LINES:]
     if whole_host:
-        return ProcessDied(process.host, reason, tail)
-    return ProcessDied(process.name, reason, tail, host=process.host)
+        return ProcessDied(process.host, reason, tail, from_log=False)
+    return ProcessDied(
+        process.name,
+        reason,
+        tail,
+        host=process.host,
+        from_log=state.state not in ABNORMAL_ENDS,
+        killed=found is not None and found.killed,
+    )
 
 
-def _reason_in(log: Sequence[str], state: ProcessState, *, unread: bool) -> str:
-    """Find the reason in the log or the exit status; empty if neither gives one."""
+def _reason_in(log: Sequence[str], state: ProcessState, *, unread: bool) -> Reason | None:
+    """Find the reason in the log or the exit status; None if neither gives one."""
     failure = classify("\n".join(log), state.exit_code, state.signal)
-    return "" if unread and failure.kind == "unknown" else failure.message
+    return None if unread and failure.kind == "unknown" else failure

@@ -14,3 +14,18 @@ REMOVED = {
     "--task": "use --runner and --convert",
     "--use-v2-block-manager": "leave it out",
 }
+
+# Removed flag → the first version without it, from the argument parsers of the wheels from 0.10.1
+# on.
+REMOVED_SINCE = {
+    "--cuda-graph-sizes": "0.13.0",
+    "--disable-async-output-proc": "0.11.0",
+    "--disable-log-requests": "0.17.0",
+    "--guided-decoding-backend": "0.12.0",
+    "--max-seq-len-to-capture": "0.11.0",
+    "--num-scheduler-steps": "0.10.1",
+    "--rope-scaling": "0.11.1",
+    "--swap-space": "0.18.0",
+    "--task": "0.13.0",
+    "--use-v2-block-manager": "0.10.1",
+}

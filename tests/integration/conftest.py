@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sshds import SSHD, make_key, make_sshd
+
+from ci.connect.ssh import SshConnections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,3 +27,46 @@ def tool_bin() -> Callable[[str], str]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A home without keys and settings of whoever runs the tests."""
+    if SSHD is None:
+        pytest.fail("there is no sshd here: apt-get install openssh-server", pytrace=False)
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh/config").touch()  # or the account's is read
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    make_key(tmp_path / "id")
+    (tmp_path / "known_hosts").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def sshd(place):
+    """Start sshds by name: `sshd("a", *lines of its sshd_config)`."""
+    made = []
+
+    def make(name="a", *lines, address="127.0.0.1"):
+        made.append(make_sshd(place / name, address, *lines))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def connections():
+    """Connections that are closed with the test, the hosts in them by `targets`."""
+    made = []
+
+    def make(*targets):
+        made.append(SshConnections(targets))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -7,7 +7,8 @@ tired (hangs on completions after the first three); deaf (never listens); crash 
 late (exits 3 after 20 s); a number (refuses completions with that status); worker (a headless rank:
 serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
 folder); warming (503 for 20 s, then good); stubborn (busy, and ignores TERM); tough (good, and
-ignores TERM); front (a router in front of `--to URL`).
+ignores TERM); wordy (logs a cause, hundreds of lines that follow from it, and exits); killed (ends
+itself with SIGKILL); front (a router in front of `--to URL`).
 
 With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
 --ssl-keyfile and --ssl-certfile it serves https. It says which model it serves, and refuses others.
@@ -29,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 MODEL = "light"
+MISSING = "cannot open shared object file: No such file or directory"
 CRASH_CODE = 3
 LATE_S = 20
 WARM_AFTER_S = 20
@@ -134,6 +136,14 @@ def main() -> None:
         FOR_EVER.wait(LATE_S if Handler.manner == "late" else 0)
         print("ValueError: the light server does not like this", flush=True)
         sys.exit(CRASH_CODE)
+    if Handler.manner == "wordy":
+        print("(Worker_TP0 pid=7) ERROR 11-25 12:00:00 [a.py:1] OSError: libatb.so: " + MISSING)
+        for number in range(1000):
+            print(f"(EngineCore pid=6) ERROR 11-25 12:00:01 [core.py:9] frame {number} of many")
+        print("RuntimeError: Engine core initialization failed. See root cause above.", flush=True)
+        sys.exit(1)
+    if Handler.manner == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     if Handler.manner in {"stubborn", "tough"}:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("the light server ignores TERM", flush=True)

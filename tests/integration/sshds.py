@@ -7,11 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hosts_here import held_port
 
+from ci.errors import LamplighterError
 from ci.inventory.target import Target
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -137,3 +139,50 @@ def make_sshd(folder, address="127.0.0.1", *lines):
     with (folder.parent / "known_hosts").open("a") as file:
         file.write(started.known_line)
     return started
+
+
+def write_config(place, text):
+    file = place / "home/.ssh/config"
+    file.write_text(textwrap.dedent(text))
+    return file
+
+
+def by_openssh(place, name):
+    """Whether OpenSSH's client logs in."""
+    ssh = [
+        "ssh",
+        "-F",
+        place / "home/.ssh/config",
+        "-oBatchMode=yes",
+        "-oControlPath=none",
+        "--",
+        name,
+        "echo",
+        "in",
+    ]
+    done = subprocess.run(
+        ssh, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=120
+    )
+    return done.stdout == b"in\n"
+
+
+def here(connections, name, **others):
+    """Whether we log in; "" or why not."""
+    try:
+        channel = connections().open(Target("h1", name, **others)).open(["echo", "in"])
+    except LamplighterError as error:
+        return str(error)
+    channel.finish()
+    assert b"".join(iter(channel.read, b"")) == b"in\n"
+    return ""
+
+
+def shared_config(place, host, *lines):
+    settings = [
+        "Host alias",
+        "HostName 127.0.0.1",
+        f"Port {host.port}",
+        f"UserKnownHostsFile {place}/known_hosts",
+        *lines,
+    ]
+    write_config(place, "\n ".join(settings) + "\n")

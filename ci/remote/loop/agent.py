@@ -17,6 +17,7 @@ from ci.remote.loop.checks import Checks
 from ci.remote.loop.follows import PIECE_BYTES, Follows
 from ci.remote.loop.workers import WORK, Workers, imported, message_of
 from ci.remote.poller import Poller
+from ci.remote.requests import memory  # noqa: F401 - counts from the begin of an agent on
 from ci.remote.supervise.control import MESSAGE_BYTES, dial, last_state
 from ci.remote.supervise.store import boot_id
 

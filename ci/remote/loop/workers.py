@@ -29,6 +29,7 @@ WORK = {
     "facts": ("facts.facts", "gather"),
     "forget": ("supervise.runs", "forget"),
     "http": ("requests.http", "ask"),
+    "memory": ("requests.memory", "evidence"),
     "packages": ("facts.software", "packages"),
     "program": ("requests.files", "program"),
     "reach": ("requests.reach", "reach"),
@@ -39,7 +40,12 @@ WORK = {
     "truncate_part": ("requests.files", "truncate_part"),
 }
 # What a request's function itself imports, and a supervisor too.
-IMPORTED_BY = {"forget": "shutil", "source": "subprocess", "stop": "shutil"}
+IMPORTED_BY = {
+    "forget": "shutil",
+    "memory": "subprocess",
+    "source": "subprocess",
+    "stop": "shutil",
+}
 
 
 class Workers:

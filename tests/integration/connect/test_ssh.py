@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 import pytest
 from hosts_here import new_run, until
-from sshds import SSHD, descendants, make_key, make_sshd
+from sshds import descendants, make_key
 
 from ci.agent import reconnect
 from ci.agent.connected import connected
@@ -26,50 +26,10 @@ from ci.connect.trust import Offer, offers, trust
 from ci.errors import ConnectionLost, HostKeyRefused, HostUnreachable, LamplighterError, UserError
 from ci.inventory.target import Target
 
+pytestmark = pytest.mark.usefixtures("place")
+
 ECHO = "import json, sys; print(json.dumps(sys.argv[1:]))"
 MB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """A home without keys and settings of whoever runs the tests."""
-    if SSHD is None:
-        pytest.fail("there is no sshd here: apt-get install openssh-server", pytrace=False)
-    home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    make_key(tmp_path / "id")
-    (tmp_path / "known_hosts").touch()
-    return tmp_path
-
-
-@pytest.fixture
-def sshd(place):
-    """Start sshds by name: `sshd("a", *lines of its sshd_config)`."""
-    made = []
-
-    def make(name="a", *lines, address="127.0.0.1"):
-        made.append(make_sshd(place / name, address, *lines))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
-
-
-@pytest.fixture
-def connections():
-    """Connections that are closed with the test, the hosts in them by `targets`."""
-    made = []
-
-    def make(*targets):
-        made.append(SshConnections(targets))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def output(channel):

@@ -86,6 +86,31 @@ def test_a_server_that_exits_ends_the_night_with_its_reason(begin: Callable[...,
     assert "the light server does not like this" in night.report
 
 
+def test_the_first_cause_is_found_in_the_whole_log_and_reported_everywhere(
+    begin: Callable[..., Night],
+):
+    night = begin("wordy")
+    assert night.finish() == 3
+    found = night.record["explanation"]
+    assert (found["kind"], found["side"]) == ("missing_library", "configuration")
+    assert (found["process"], found["host"]) == ("server-0", "localhost")
+    assert found["line"].startswith("OSError: libatb.so: cannot open shared object file")
+    assert "env_script" in found["next_step"]
+    for text in (night.output, (night.folder / "report.md").read_text()):
+        assert "libatb.so: cannot open shared object file" in text
+        assert "env\\_script" in text or "env_script" in text
+    assert "CANN or NNAL is missing: libatb.so" in night.record["cause"]["message"]
+
+
+def test_sigkill_is_reported_with_what_the_host_shows_of_its_memory(begin: Callable[..., Night]):
+    night = begin("killed")
+    assert night.finish() == 3
+    message = night.record["cause"]["message"]
+    assert "killed with SIGKILL, which this run did not send" in message
+    assert "memory" in message
+    assert "GiB are available" in message or "killed process" in message
+
+
 @pytest.mark.parametrize(("manner", "seen"), [("busy", "503"), ("mute", "a completion")])
 def test_a_server_that_is_not_ready_is_waited_for_no_longer_than_the_case_says(
     begin: Callable[..., Night], manner: str, seen: str

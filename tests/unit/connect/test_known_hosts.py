@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from ci.connect.known_hosts import HostKey, check_key, known_keys, known_name, line_to_add
+from ci.connect.key_check import check_key
+from ci.connect.known_hosts import HostKey, KnownFiles, known_keys, known_name, line_to_add
 from ci.errors import HostKeyRefused, UserError
 
 ED = HostKey("ssh-ed25519", base64.b64encode(b"one key of a host").decode())
@@ -120,7 +121,9 @@ def test_a_key_is_refused(tmp_path, case):
     file = tmp_path / "known"
     file.write_text(text)
     with pytest.raises(HostKeyRefused) as refused:
-        check_key("h1", "h1", ED, known_keys("h1", [str(file)]), str(file))
+        check_key(
+            "h1", "h1", ED, known_keys("h1", [str(file)]), KnownFiles((str(file),), str(file))
+        )
     message = str(refused.value)
     assert [part for part in told if part not in message] == []
     assert "\n" not in message
@@ -133,4 +136,4 @@ def test_a_key_is_refused(tmp_path, case):
 def test_a_known_key_is_taken(tmp_path, text):
     file = tmp_path / "known"
     file.write_text(text)
-    check_key("h1", "h1", ED, known_keys("h1", [str(file)]), str(file))
+    check_key("h1", "h1", ED, known_keys("h1", [str(file)]), KnownFiles((str(file),), str(file)))

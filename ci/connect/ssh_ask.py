@@ -1,0 +1,127 @@
+"""Ask OpenSSH's client what its configuration says of a host (`ssh -G`). Connects to nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.connect.ssh_config_file import look_up
+from ci.errors import UserError
+from ci.paths import at_home_here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ci.inventory.target import Target
+
+# `Match exec` runs programs, and CanonicalizeHostname asks name servers.
+ANSWER_S = 20.0
+# Old clients end with an error at the other tokens. No name of a host or user has a `|`.
+TOKENS = "%C|%i|%L|%l|%u"
+SHOWN_LINES = 3
+
+
+def ask(target: Target) -> Mapping[str, Sequence[str]]:
+    """Return each keyword, in small letters, with its values; "tokens" has those of TOKENS.
+
+    Raises:
+        UserError: OpenSSH refuses the configuration, or does not answer.
+    """
+    client = shutil.which("ssh")
+    if client is None:
+        return look_up(target)
+    argv = [client, "-G", "-T", "-o", f"ControlPath={TOKENS}", *_stated(target)]
+    home = _other_home()
+    if home is not None and (config := home / ".ssh/config").exists():
+        argv += ["-F", str(config)]
+    said = _parsed(_run(target, [*argv, "--", target.address]))
+    if "hostname" not in said:
+        raise UserError(
+            f"{target.name}: `{client} -G` names no host; see that it is OpenSSH's client"
+        )
+    if home is not None and said.get("userknownhostsfile") == _usual_files():
+        del said["userknownhostsfile"]
+    return said
+
+
+def _stated(target: Target) -> Iterator[str]:
+    """Yield the options that say what the target has, for `Match user` and tokens."""
+    if target.user is not None:
+        yield from ("-l", target.user)
+    if target.port is not None:
+        yield from ("-p", str(target.port))
+    if target.jump is not None:  # then ProxyJump and ProxyCommand have no say
+        yield from ("-o", "ProxyJump=none")
+
+
+def _other_home() -> Path | None:
+    """Return the home folder that $HOME names, where it has .ssh and is not the account's.
+
+    OpenSSH itself looks only into the account's.
+    """
+    home = at_home_here("~")
+    if home == _account_home() or not (home / ".ssh").is_dir():
+        return None
+    return home
+
+
+def _account_home() -> Path | None:
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
+
+
+def _usual_files() -> list[str]:
+    home = _account_home()
+    return [f"{home}/.ssh/known_hosts", f"{home}/.ssh/known_hosts2"]
+
+
+def _run(target: Target, argv: Sequence[str]) -> str:
+    """Run it; what `Match exec` may have started ends with it."""
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=ANSWER_S)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise UserError(
+                f"{target.name}: `ssh -G {target.address}` gave no answer within {ANSWER_S:g} s; "
+                "look for a `Match exec` that hangs, or CanonicalizeHostname, in OpenSSH's "
+                "configuration",
+            ) from None
+    if process.returncode != 0:
+        lines = [line.strip() for line in err.decode(errors="replace").splitlines() if line.strip()]
+        told = "; ".join(lines[-SHOWN_LINES:]) or f"exit code {process.returncode}"
+        raise UserError(
+            f"{target.name}: OpenSSH's configuration of {target.address} cannot be used: {told}"
+        )
+    return out.decode(errors="replace")
+
+
+def _parsed(text: str) -> dict[str, list[str]]:
+    said: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        keyword, _, value = line.partition(" ")
+        said.setdefault(keyword.lower(), []).append(value)
+    for keyword in ("userknownhostsfile", "globalknownhostsfile"):
+        if keyword in said:
+            # Spaces within a path are not quoted: what begins no path goes on with the last one.
+            said[keyword] = re.split(r" (?=[/~]|none$)", said[keyword][0])
+    said["tokens"] = said.pop("controlpath", [""])[0].split("|")
+    return said

@@ -1,0 +1,89 @@
+"""Read ~/.ssh/config where there is no OpenSSH client to ask: plain lines of few keywords.
+
+Whatever else could change how a host is reached is refused by file, line and name.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from typing import TYPE_CHECKING
+
+import paramiko
+
+from ci.errors import UserError
+from ci.paths import at_home_here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ci.inventory.target import Target
+
+FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
+FOLLOWED = re.compile(
+    """host|hostname|port|user|hostkeyalias|identityfile|certificatefile|identityagent
+    |identitiesonly|proxyjump|proxycommand|userknownhostsfile|globalknownhostsfile
+    |stricthostkeychecking|addressfamily|bindaddress""",
+    re.VERBOSE,
+)
+LISTS = ("userknownhostsfile", "globalknownhostsfile")
+# They change nothing of how a host is reached, or how its key and ours are compared.
+NO_MATTER = re.compile(
+    """addkeystoagent|batchmode|compression|control.*|escapechar|forward.*|exitonforwardfailure
+    |gssapi.*|hashknownhosts|ignoreunknown|local.*|loglevel|numberofpasswordprompts
+    |passwordauthentication|permitlocalcommand|preferredauthentications|remote.*|requesttty
+    |sendenv|serveralive.*|setenv|tcpkeepalive|updatehostkeys|visualhostkey|dynamicforward
+    |connectionattempts|xauthlocation""",
+    re.VERBOSE,
+)
+_LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*")
+_PLAIN = re.compile(r"[^%$#\"']*")
+
+
+def look_up(target: Target) -> Mapping[str, Sequence[str]]:
+    """Return what the files say of a host, in the form of `ssh -G`.
+
+    Raises:
+        UserError: a file cannot be read, or has what only OpenSSH's client can follow.
+    """
+    text = "\nHost *\n".join(_checked(target, at_home_here(file)) for file in FILES)
+    said = paramiko.SSHConfig.from_text(text).lookup(target.address)
+    found = {key: [value] if isinstance(value, str) else value for key, value in said.items()}
+    if target.jump is not None:
+        found = {key: found[key] for key in found if key not in {"proxyjump", "proxycommand"}}
+    return {key: value[0].split() if key in LISTS else value for key, value in found.items()}
+
+
+def _checked(target: Target, file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}; correct it") from error
+    for problem in _problems(text, file.parent):
+        raise UserError(
+            f"{target.name}: {file}:{problem}, and there is no OpenSSH client here to ask; install "
+            "it (openssh-client), or write address, user, port, identity and known_hosts of the "
+            "host into the cluster file",
+        )
+    return text
+
+
+def _problems(text: str, folder: Path) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            yield f"{number}: `{line.strip()}` is not a keyword and its value"
+            continue
+        keyword, value = match[1].lower(), match[2]
+        nothing = keyword == "include" and not glob.glob(value, root_dir=folder)  # noqa: PTH207
+        if nothing or NO_MATTER.fullmatch(keyword):
+            continue
+        if not FOLLOWED.fullmatch(keyword):
+            yield f"{number}: {match[1]} is followed only by OpenSSH's client"
+        elif not _PLAIN.fullmatch(value) or (keyword == "port" and not value.isdigit()):
+            yield f"{number}: the value of {match[1]} is read only by OpenSSH's client"

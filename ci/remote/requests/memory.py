@@ -1,0 +1,82 @@
+"""Read the evidence of the out-of-memory killer since the agent began, and the free memory."""
+
+import time
+from typing import Dict, List, Optional
+
+DMESG_S = 5
+MOST_KILLS = 5
+
+
+def counters() -> Dict[str, Optional[int]]:
+    """Read how many processes were killed for memory: on the host, and in the agent's cgroup."""
+    cgroup = value_of("/proc/self/cgroup", "0::", "")
+    events = "/sys/fs/cgroup%s/memory.events" % cgroup if cgroup else ""
+    return {
+        "host": number_of("/proc/vmstat", "oom_kill "),
+        "cgroup": number_of(events, "oom_kill ") if events else None,
+    }
+
+
+def evidence() -> Dict[str, object]:
+    """Compare the counters with those of the agent's begin, and read the kernel's log.
+
+    Returns:
+        `kills`: since then, by the same keys, None where unknown; `killed`: `PID (NAME)` from the
+        kernel's log since then, None where it cannot be read; `available` and `total` memory in
+        KiB, None where unknown.
+    """
+    kills = {}  # type: Dict[str, Optional[int]]
+    for name, now in counters().items():
+        before = BEGAN[name]
+        kills[name] = None if now is None or before is None else now - before
+    return {
+        "kills": kills,
+        "killed": killed(BEGAN_UPTIME_S),
+        "available": number_of("/proc/meminfo", "MemAvailable:"),
+        "total": number_of("/proc/meminfo", "MemTotal:"),
+    }
+
+
+def killed(since_s: float) -> Optional[List[str]]:
+    """List the processes killed for memory in the kernel's log, from that uptime on."""
+    import subprocess  # noqa: PLC0415 - few need it; `workers.py` has imported it
+
+    try:
+        log = subprocess.run(
+            ["dmesg"], stdin=subprocess.DEVNULL, capture_output=True, timeout=DMESG_S, check=True
+        ).stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = []
+    for line in log.splitlines():
+        stamp, _, text = line.partition("]")
+        name = text.partition("Killed process ")[2].partition(")")[0]
+        try:
+            at_s = float(stamp.strip("[ "))
+        except ValueError:
+            continue
+        if name and at_s >= since_s:
+            found.append(name + ")")
+    return found[-MOST_KILLS:]
+
+
+def value_of(path: str, start: str, default: str) -> str:
+    """Return the rest of the first line of a file that begins so."""
+    try:
+        with open(path) as file:
+            for line in file:
+                if line.startswith(start):
+                    return line[len(start) :].strip()
+    except OSError:
+        pass
+    return default
+
+
+def number_of(path: str, start: str) -> Optional[int]:
+    """Return the number after `start`; None where there is none."""
+    word = value_of(path, start, "").split()[:1]
+    return int(word[0]) if word and word[0].isdigit() else None
+
+
+BEGAN = counters()
+BEGAN_UPTIME_S = time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

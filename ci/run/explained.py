@@ -1,0 +1,69 @@
+"""Put the first cause of a night before what followed from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ci.errors import LamplighterError, NotReady, ProcessDied
+from ci.explain.classify import KILLED_NEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci.agent.client import Agent
+    from ci.explain.explanation import Explanation
+
+ANSWER_S = 10.0
+KIB_PER_GIB = 1 << 20
+# With less of its memory available a host is nearly full.
+NEARLY_FULL = 0.05
+
+
+def may_be_explained(error: BaseException | None) -> bool:
+    """Whether the logs of the night may show the cause of an error."""
+    return isinstance(error, NotReady) or (isinstance(error, ProcessDied) and error.from_log)
+
+
+def explained(error: BaseException, explanation: Explanation) -> BaseException:
+    """Return the error with the first cause in it, before its own words."""
+    if explanation.cause in str(error):
+        return error
+    if isinstance(error, ProcessDied):
+        own = error.reason
+        if error.process != explanation.process or error.host != explanation.host:
+            own = str(error)
+        reason = f"{explanation.cause}; {explanation.next_step}; after it: {own}"
+        return ProcessDied(explanation.process, reason, error.tail, host=explanation.host)
+    return NotReady(f"{explanation}; after it: {error}")
+
+
+def with_memory_evidence(error: ProcessDied, agents: Mapping[str, Agent]) -> ProcessDied:
+    """Add to the end by SIGKILL what the host shows of its out-of-memory killer."""
+    if not error.killed or error.host not in agents:
+        return error
+    try:
+        evidence = agents[error.host].call("memory", within_s=ANSWER_S).value
+        words = words_of(evidence)
+    except (LamplighterError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
+        words = f"whether for memory is unknown ({problem})"
+    reason = f"{error.reason.removesuffix(f'; {KILLED_NEXT}')}; {words}"
+    return ProcessDied(error.process, reason, error.tail, host=error.host, killed=True)
+
+
+def words_of(evidence: Mapping[str, Any]) -> str:
+    """Describe the evidence of a host, and what to do; see `ci.remote.requests.memory`."""
+    more = "free memory on the host, or load with fewer processes"
+    if names := [str(name)[:60] for name in evidence["killed"] or ()]:
+        return f"the kernel's log says: out of memory, killed process {', '.join(names)}; {more}"
+    for where, file in (("cgroup", "memory.events"), ("host", "/proc/vmstat")):
+        if kills := int(evidence["kills"][where] or 0):
+            return (
+                f"the out-of-memory killer of the {where} ended {kills} processes meanwhile "
+                f"({file}); {more}"
+            )
+    available, total = int(evidence["available"]), int(evidence["total"])
+    full = f"{available / KIB_PER_GIB:.1f} of {total / KIB_PER_GIB:.1f} GiB are available now"
+    if available < NEARLY_FULL * total:
+        return f"most likely its host is out of memory: {full}; {more}"
+    log = "" if evidence["killed"] is not None else ", and dmesg cannot be read"
+    return f"the host shows no sign of its out-of-memory killer ({full}{log}); {KILLED_NEXT}"
