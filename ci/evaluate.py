@@ -73,8 +73,9 @@ def evaluate(
                     evaluation.host,
                     evaluation.process,
                     command.argv,
-                    command.env,
+                    {**command.env, **plan.access.env},
                     benchmark.deadline_s,
+                    env_script=evaluation.env_script,
                 )
             )
         finally:
@@ -91,7 +92,7 @@ def evaluate(
         )
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # They show, among other things, how much each rank has served.
-        text = metrics(ask_from(processes.agents[plan.leader]), plan.endpoint)
+        text = metrics(ask_from(agent, plan.access), plan.endpoint)
         record.folder.write(f"{home}/metrics.txt", text)
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
     items, raw = f"{home}/items.jsonl", f"{home}/raw"

@@ -21,6 +21,7 @@ from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
 from ci.run.preflight import examine_hosts, require_same_packages
 from ci.run.processes import Processes
+from ci.run.source_scripts import source_scripts, with_keys
 from ci.serve.bringup import bring_up
 from ci.serve.probe import ask_from
 
@@ -88,11 +89,15 @@ def serving(
                 agents.update(connections.enter_context(hosts))
                 plan = plan_on_hosts(resolved, agents)
                 record.write_plan(plan)
+            processes.direct = (*plan.addresses, *_addresses(resolved))
             _take_hosts(request, resolved, plan, processes, record)
+            source_scripts(plan, processes, record)
+            plan = with_keys(plan, processes)
+            record.write_plan(plan)
             _prepare_hosts(request, plan, processes, record)
             with record.step("start the servers and await their first token", "server"):
                 servers = bring_up(plan, processes)
-            yield Served(plan, processes, servers, ask_from(agents[plan.leader]))
+            yield Served(plan, processes, servers, ask_from(agents[plan.leader], plan.access))
             raise_pending(events)
             keep_s = request.keep_s
         except ProcessDied as error:
@@ -116,6 +121,11 @@ def serving(
                 "the servers were to keep running and are stopped, as a host could not keep them; "
                 "see the notes, and run again"
             )
+
+
+def _addresses(resolved: ResolvedCase) -> tuple[str, ...]:
+    """Return the names and addresses by which this machine connects to the hosts."""
+    return tuple(target.address for target in resolved.inputs.targets)
 
 
 def _take_hosts(

@@ -33,6 +33,9 @@ class ProcessSpec:
         owner: who runs it, for whoever finds the host busy.
         expand: names whose `$NAME` in `argv` and `env` is the host's own value.
         cwd: working folder on the host; None for the process's own.
+        sourced: what environment scripts changed in the host's environment; None for a variable
+            that they removed.
+        direct: hosts besides loopback that are reached without the host's proxy.
         lease_s: after so long without a sign from the controller everything is ended.
         grace_s: between TERM and KILL.
         deadline_s: end it after so long whatever it does.
@@ -45,6 +48,8 @@ class ProcessSpec:
     owner: str = ""
     expand: tuple[str, ...] = ()
     cwd: str | None = None
+    sourced: Mapping[str, str | None] = field(default_factory=dict)
+    direct: tuple[str, ...] = ()
     lease_s: float = 20
     grace_s: float = 10
     deadline_s: float | None = None
@@ -52,7 +57,11 @@ class ProcessSpec:
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """A process to start on a host; what is left out is the run's."""
+    """A process to start on a host; what is left out is the run's.
+
+    Attributes:
+        env_script: the environment scripts below whose environment it runs.
+    """
 
     host: str
     name: str
@@ -60,6 +69,7 @@ class LaunchRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float | None = None
     cwd: str | None = None
+    env_script: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 # What may be asked again when the answer was lost with the connection; the same result twice.
 REPEATABLE = frozenset(
-    {
+    (
         *("digest", "facts", "http", "list_files", "memory", "packages", "read", "runs"),
-        *("stop", "watch", "write"),
-    }
+        *("source", "stop", "watch", "write"),
+    )
 )
 # A request that ends every agent that reads it must not be sent for ever.
 MOST_SENT = 2

@@ -5,13 +5,13 @@ The rules are those of vllm-ascend's own runner, except for headless servers.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from ci.case.command_line import Arguments, CommandLine
 from ci.case.model import CHECKOUT, Router
+from ci.case.shell import Started, understand, words_of
 from ci.documents.strict import Strict
 from ci.documents.values import Env, Index, Port
 
@@ -98,19 +98,22 @@ def router(entry: RouterEntry | None, nodes: Sequence[Node], taken: Collection[i
     settings = entry or RouterEntry()
     own = next((node.env for node in nodes if node.host == settings.host), {})
     free = next(port for port in range(1999, 65536) if port not in taken)
-    words = settings.command if settings.kind == "command" else settings.arguments
+    words = Started(tuple(words_of(settings.arguments)))
+    if settings.kind == "command" and settings.command:
+        words = understand(settings.command)
     return Router(
         kind=settings.kind,
         script=(settings.script or own.get(PROXY_VARIABLE) or PROXY)
         if settings.kind == "script"
         else "",
         folder=settings.folder or (CHECKOUT if settings.kind == "script" else ""),
-        argv=tuple(shlex.split(words or "")),
+        argv=words.argv,
         env=own | (settings.envs or {}),
         host=settings.host,
         port=settings.port or free,
         health_path=settings.health_path or _HEALTH[settings.kind],
         key_path="router" if entry else "disaggregated_prefill",
+        env_script=words.env_script,
     )
 
 

@@ -35,6 +35,7 @@ class Node(Strict):
         variables: its own variables, e.g. `DP_RANK`; their values may refer to other variables.
         key_path: in the file, for errors, e.g. `deployment[0]`.
         position: line and column of that key, both from 1.
+        env_script: environment scripts that its command line sources.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Node(Strict):
     variables: dict[str, str] = Field(default_factory=dict)
     key_path: str
     position: tuple[int, int] = (1, 1)
+    env_script: tuple[str, ...] = ()
 
 
 class Service(Strict):
@@ -88,6 +90,7 @@ class Router(Strict):
         host: index of its host.
         port: port of its API.
         key_path: in the file, for errors.
+        env_script: environment scripts that its command line sources.
     """
 
     kind: Literal["script", "vllm-router", "command"]
@@ -99,6 +102,7 @@ class Router(Strict):
     port: int = Field(default=1999, gt=0, lt=65536)
     health_path: str = "/health"
     key_path: str = ""
+    env_script: tuple[str, ...] = ()
 
 
 class SmokeRequest(Strict):
@@ -136,6 +140,7 @@ class Case(Strict):
         router: in front of the servers, if prefill and decode are separated.
         services: started before the servers.
         special_dependencies: package → version that the case requires.
+        env_script: environment scripts of all of its hosts; see `ci.case.env_script`.
         warnings: keys without effect, and keys that vllm-ascend's own runner reads differently.
     """
 
@@ -156,5 +161,6 @@ class Case(Strict):
     smoke_request: SmokeRequest = SmokeRequest()
     comparisons: tuple[Comparison, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
+    env_script: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
     may_name_hosts: bool = True

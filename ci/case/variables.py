@@ -66,7 +66,19 @@ EVERYWHERE = tuple(
     if variable.source is not _RANK and variable.name != "SERVER_PORT"
 )
 # Their values are known only on the host, so they stay as written and are expanded there.
-HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
+HOST_VARIABLES = (
+    *("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ATB_HOME_PATH", "CONDA_PREFIX", "CUDA_HOME"),
+    *(
+        "HOME",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "NO_PROXY",
+        "PATH",
+        "PYTHONPATH",
+        "USER",
+        "no_proxy",
+    ),
+)
 # Linux passes no longer argument or variable to a process: MAX_ARG_STRLEN of execve(2).
 MAX_VALUE_CHARS = 131_071
 MAX_DEPTH = 50

@@ -98,6 +98,7 @@ def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from _memory(host.name, facts)
     yield from _program(plan, host, facts)
     yield from _weights(plan, host.name, facts)
+    yield from _scripts(host.name, facts)
     for name, why in facts.get("errors", {}).items():
         if name not in {"cuda", "ascend"}:
             yield Finding(host.name, name, "warning", f"unknown: {why}", "check it on the host")
@@ -200,7 +201,8 @@ def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     starters = [
         process.name
         for process in processes_on(plan, host.name)
-        if process.argv[0] == "vllm" and "PATH" not in process.env
+        # What an environment script adds to PATH is known only once it has been sourced.
+        if process.argv[0] == "vllm" and "PATH" not in process.env and not process.env_script
     ]
     if starters and not facts.get("vllm") and "vllm" not in facts.get("errors", {}):
         yield Finding(
@@ -208,8 +210,21 @@ def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
             "vllm",
             "error",
             f"{join_names(starters)} starts `vllm`, which is not on the PATH of an SSH command",
-            "choose a version with --vllm, or set PATH in the case's `envs`",
+            "choose a version with --vllm, name the script that sets PATH under `env_script`, or "
+            "set PATH in the case's `envs`",
         )
+
+
+def _scripts(host: str, facts: Facts) -> Iterator[Finding]:
+    for path, problem in (facts.get("scripts") or {}).items():
+        if problem:
+            yield Finding(
+                host,
+                "env_script",
+                "error",
+                f"{path} {problem}",
+                "install what it belongs to, or correct env_script in the case or the cluster file",
+            )
 
 
 def _weights(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:

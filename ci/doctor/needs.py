@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,12 @@ def weights_on(plan: Plan, host: str) -> tuple[str, ...]:
     made |= {item.name for item in plan.preparations if item.kind == "model"}
     named = {model_of(process.argv) for process in processes_on(plan, host)}
     return tuple(sorted(name for name in named if name and name not in made))
+
+
+def scripts_on(plan: Plan, host: str) -> tuple[str, ...]:
+    """Return the paths of the environment scripts of a host, in order."""
+    entries = [entry for process in processes_on(plan, host) for entry in process.env_script]
+    return tuple(dict.fromkeys(shlex.split(entry)[0] for entry in entries))
 
 
 def is_offline(plan: Plan, host: str) -> bool:

@@ -32,9 +32,9 @@ def host_port(host: str, port: int | str) -> str:
     return f"{bracketed(host)}:{port}"
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, scheme: str = "http") -> str:
     """Write the base URL of a server, without a path."""
-    return f"http://{host_port(host, port)}"
+    return f"{scheme}://{host_port(host, port)}"
 
 
 def bracketed(host: str) -> str:

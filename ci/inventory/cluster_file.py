@@ -174,6 +174,7 @@ def _target(name: str, entry: HostEntry, defaults: Settings, folder: Path) -> Ta
         accelerator=Accelerator(accelerator.kind, accelerator.count) if accelerator else None,
         labels={**(defaults.labels or {}), **(own.get("labels") or {})},
         python=settings["python"] or "python3",
+        env_script=tuple(settings["env_script"] or ()),
     )
 
 

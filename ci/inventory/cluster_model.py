@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from ci.case.env_script import EnvScripts
 from ci.case.model import Device
 from ci.documents import address
 from ci.documents.strict import Strict
@@ -85,6 +86,7 @@ class Settings(Strict):
     accelerator: AcceleratorEntry | None = None
     labels: dict[Word, str] | None = None
     python: File | None = None
+    env_script: EnvScripts | None = None
 
 
 class HostEntry(Settings):

@@ -30,6 +30,7 @@ class Target:
         workspace: folder on the host; None for `~/.cache/lamplighter` there.
         interface: the network interface of the cluster's traffic; None to detect it.
         python: the Python on the host.
+        env_script: environment scripts on the host; see `ci.case.env_script`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target:
     accelerator: Accelerator | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     python: str = "python3"
+    env_script: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:

@@ -57,6 +57,12 @@ def planned(case: Case, options: Options) -> Plan:
         model={},
         datasets={},
     )
+    scripts = [*case.env_script, *(item for node in case.nodes for item in node.env_script)]
+    if scripts:
+        raise UserError(
+            f"{case.path}: env_script: {scripts[0]}: a pod sources no script; use an image that "
+            "has this environment, and remove the key"
+        )
     return build(case.model_copy(update={"benchmarks": (), "comparisons": ()}), site)
 
 

@@ -12,6 +12,7 @@ from ci.plan.router import VLLM_ROUTER, plan_router, plan_service
 from ci.plan.servers import plan_server
 from ci.plan.validate import head_of, ranks_of, validate
 from ci.tools.model import Endpoint
+from ci.vllm.api import scheme
 from ci.vllm.command_line import client_address, served_name
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
     leader = hosts[(router or head).host]
     endpoint = _endpoint(case, head, router, hosts)
     taken = frozenset({*(process.name for process in others), *_recipes(inputs)})
-    evaluations = plan_evaluations(case, Setting(inputs, leader, endpoint, taken))
+    on_leader = (process for process in (*servers, *([router] if router else [])))
+    scripts = next(item.env_script for item in on_leader if item.host == leader.name)
+    evaluations = plan_evaluations(case, Setting(inputs, leader, endpoint, taken, scripts))
     bins = {item.bin for item in evaluations} | _bins_of_router(case, inputs)
     return Plan(
         case=case,
@@ -69,10 +72,13 @@ def _endpoint(
     case: Case, head: PlannedProcess, router: PlannedProcess | None, hosts: Mapping[str, Host]
 ) -> Endpoint:
     """Return the endpoint: the router if there is one, else the first server with an API."""
-    model = served_name(head.argv, case.model)
-    if router:
-        return Endpoint(client_address(router.argv, hosts[router.host].address), router.port, model)
-    return Endpoint(client_address(head.argv, hosts[head.host].address), head.port, model)
+    front = router or head
+    return Endpoint(
+        client_address(front.argv, hosts[front.host].address),
+        front.port,
+        served_name(head.argv, case.model),
+        scheme(front.argv),
+    )
 
 
 def _bins_of_router(case: Case, inputs: PlanInputs) -> set[str]:

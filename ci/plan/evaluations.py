@@ -30,12 +30,14 @@ class Setting:
         leader: the host of the tools.
         endpoint: the server that they ask.
         taken: names of the plan's other processes.
+        env_script: environment scripts of the tools, which are those of the leader's first server.
     """
 
     inputs: PlanInputs
     leader: Host
     endpoint: Endpoint
     taken: frozenset[str]
+    env_script: tuple[str, ...] = ()
 
 
 def plan_evaluations(case: Case, setting: Setting) -> tuple[Evaluation, ...]:
@@ -74,6 +76,7 @@ def _plan_evaluation(
         argv=(),
         process=process,
         vllm=made.vllm if made else "",
+        env_script=setting.env_script,
     )
     try:
         folder = RUN_FOLDER.format(workspace=leader.workspace, process=process)

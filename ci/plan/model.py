@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
+
+from ci.vllm.api import authorities, certificate, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +16,31 @@ if TYPE_CHECKING:
 
 # Shown in place of an environment's name when the host's own `vllm` is used.
 PATH_VLLM = "vllm"
+# Clients of OpenAI's API read the key from it.
+CLIENT_KEY = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a request to a server needs besides its URL; never part of a record.
+
+    Attributes:
+        key: the API key; empty for none.
+        trust: for https, the file on the server's host with its certificate; empty for http.
+        authorities: the file with which a tool verifies the certificate.
+    """
+
+    key: str = field(default="", repr=False)
+    trust: str = ""
+    authorities: str = ""
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the variables that give the key and the certificate to a tool."""
+        env = {CLIENT_KEY: self.key} if self.key else {}
+        # The standard library and aiohttp read the first, requests the second.
+        names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+        return env | (dict.fromkeys(names, self.authorities) if self.authorities else {})
 
 
 @dataclass(frozen=True)
@@ -48,6 +75,7 @@ class PlannedProcess:
         cwd: working folder on the host; None for the process's own folder.
         files: path below the process's own folder → content, written before it starts. `<run>` in
             argv, env and files is replaced by the run's id.
+        env_script: environment scripts of its host that bash sources before it starts.
     """
 
     name: str
@@ -62,6 +90,13 @@ class PlannedProcess:
     ports: tuple[int, ...]
     files: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    env_script: tuple[str, ...] = ()
+
+    @property
+    def access(self) -> Access:
+        """Return what a request to it needs."""
+        key = key_of(self.argv, self.env)
+        return Access(key, certificate(self.argv), authorities(self.argv))
 
 
 @dataclass(frozen=True)
@@ -102,6 +137,7 @@ class Evaluation:
             because the dataset is missing.
         process: the name of its process and of its folders; see `ci.plan.names`.
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
+        env_script: as of a process.
     """
 
     benchmark: Benchmark
@@ -112,6 +148,7 @@ class Evaluation:
     argv: tuple[str, ...]
     process: str
     vllm: str = ""
+    env_script: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +180,22 @@ class Plan:
     def processes(self) -> tuple[PlannedProcess, ...]:
         """Return services, servers and router, in the order in which they are started."""
         return (*self.services, *self.servers, *([self.router] if self.router else []))
+
+    @property
+    def access(self) -> Access:
+        """Return what a request to the endpoint needs."""
+        fronts = (self.router, *(server for server in self.servers if not server.headless))
+        front = next((front for front in fronts if front), None)
+        access = front.access if front else Access()
+        # A router passes the key on to its servers.
+        passed = front.env.get(CLIENT_KEY, "") if front is self.router and front else ""
+        return replace(access, key=access.key or passed)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses and names of all hosts, each once."""
+        names = (*(host.address for host in self.hosts), *(host.name for host in self.hosts))
+        return tuple(dict.fromkeys((*names, *self.case.hosts)))
 
     @property
     def workspace(self) -> str:

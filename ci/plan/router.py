@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ci.case.variables import expand, expand_env
 from ci.documents.address import url_of
 from ci.errors import UserError
-from ci.plan.model import PlannedProcess
-from ci.plan.servers import from_environment, host_variables, network_env
+from ci.plan.model import CLIENT_KEY, PlannedProcess
+from ci.plan.servers import from_environment, host_variables, network_env, scripts_of
+from ci.vllm.api import key_of, scheme
 from ci.vllm.command_line import client_address, has
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def plan_router(
     location = f"{case.path}: {entry.key_path or NAME}"
     known = {**host_variables(case, inputs, entry.host, NAME), "PORT": str(entry.port)}
     network = {key: known[key] for key in ("LOCAL_IP", "NIC_NAME", "MASTER_IP")}
-    env = expand_env({**entry.env, **network_env(host), **network}, known, location)
+    env = expand_env(
+        {**_key(servers), **entry.env, **network_env(host), **network}, known, location
+    )
     words = tuple(expand(word, {**known, **env}, location) for word in entry.argv)
     argv = words if entry.kind == "command" else _argv(entry, inputs, servers, words, location)
     made = (
@@ -47,6 +50,7 @@ def plan_router(
         else inputs.serving.get(host.name)
     )
     argv, env = from_environment(argv, env, made, frozenset({"vllm", VLLM_ROUTER}))
+    url = url_of(client_address(argv, host.address), entry.port, scheme(argv))
     return PlannedProcess(
         name=NAME,
         node=entry.host,
@@ -56,10 +60,18 @@ def plan_router(
         argv=argv,
         env=env,
         port=entry.port,
-        health_url=f"{url_of(client_address(argv, host.address), entry.port)}{entry.health_path}",
+        health_url=f"{url}{entry.health_path}",
         ports=(entry.port, *((METRICS_PORT,) if entry.kind == VLLM_ROUTER else ())),
         cwd=entry.folder if entry.kind != VLLM_ROUTER and entry.folder else None,
+        env_script=scripts_of(case, inputs, entry.host, entry.env_script),
     )
+
+
+def _key(servers: Sequence[PlannedProcess]) -> dict[str, str]:
+    """Return the variable from which proxy scripts read the servers' key."""
+    keys = (key_of(server.argv, server.env) for server in servers)
+    key = next(filter(None, keys), "")
+    return {CLIENT_KEY: key} if key else {}
 
 
 def plan_service(case: Case, inputs: PlanInputs, service: Service) -> PlannedProcess:
@@ -87,6 +99,7 @@ def plan_service(case: Case, inputs: PlanInputs, service: Service) -> PlannedPro
         health_url=None,
         ports=tuple(sorted(service.ports)),
         files={path: expand(text, variables, location) for path, text in service.files.items()},
+        env_script=scripts_of(case, inputs, service.host),
     )
 
 
@@ -124,6 +137,12 @@ def _targets(
         for server in servers
         if server.role == role and not server.headless
     )
+    for server in servers:
+        if scheme(server.argv) == "https":
+            raise UserError(
+                f"{location}: {server.name} has --ssl-…, but a router asks its servers over http; "
+                "remove it, or write your own router with `kind: command`"
+            )
     if not targets:
         raise UserError(
             f"{location}: no {role} server answers requests; start one without --headless"

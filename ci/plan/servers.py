@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from ci.case.variables import RUN_FOLDER, expand, expand_env
 from ci.documents.address import url_of
+from ci.errors import UserError
 from ci.plan.model import PlannedProcess
-from ci.vllm.command_line import client_address, port
+from ci.vllm.api import scheme, unsupported
+from ci.vllm.command_line import SERVER_PORT, api_port, client_address
 from ci.vllm.devices import require_sizes
-from ci.vllm.ports import SERVER_PORT, ports_of
+from ci.vllm.ports import ports_of
+from ci.vllm.programs import is_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +28,8 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     """Plan one server.
 
     Raises:
-        UserError: it refers to an unknown variable, or an option's value is not a port or size.
+        UserError: it refers to an unknown variable, an option's value is not a port or size, or how
+            to ask the server is unknown.
     """
     host = inputs.hosts[node.host]
     location = f"{case.path}:{node.position[0]}:{node.position[1]}: {node.key_path}"
@@ -38,10 +42,14 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     env = expand_env(own, known, location)
     variables = {**known, **env}
     argv = tuple(expand(word, variables, location) for word in node.argv)
+    if problem := unsupported(argv):
+        raise UserError(f"{location}: {problem}")
     require_sizes(argv, location)
     argv, env = from_environment(argv, env, inputs.serving.get(host.name))
-    own_port = port(argv, "--port", location) or SERVER_PORT
-    url = url_of(client_address(argv, host.address), own_port)
+    if is_script(argv) and "SERVER_PORT" in known:
+        env = {"SERVER_PORT": known["SERVER_PORT"], **env}
+    own_port = SERVER_PORT if node.headless else api_port(argv, env, location)
+    url = url_of(client_address(argv, host.address), own_port, scheme(argv))
     return PlannedProcess(
         name=node.name,
         node=node.host,
@@ -58,7 +66,23 @@ def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
             for service in case.services
             for path, text in service.server_files.items()
         },
+        env_script=scripts_of(case, inputs, node.host, node.env_script),
     )
+
+
+def scripts_of(
+    case: Case, inputs: PlanInputs, index: int, own: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the environment scripts of a process: its host's, the case's, its own; each once.
+
+    Args:
+        case: the case of the plan.
+        inputs: its hosts.
+        index: the host's index.
+        own: those that the process's command line sources.
+    """
+    of_host = inputs.targets[index].env_script if inputs.targets else ()
+    return tuple(dict.fromkeys((*of_host, *case.env_script, *own)))
 
 
 def host_variables(

@@ -91,7 +91,7 @@ def _named(process: PlannedProcess, address: str, case: Case) -> Iterator[int]:
     if process.role in {"router", "service"}:
         yield from process.ports
     else:
-        yield from named_ports(process.argv, address, case.path)
+        yield from named_ports(process.argv, process.env, address, case.path)
 
 
 def _check_sizes(case: Case, group: Shares) -> None:

@@ -13,6 +13,10 @@ _SHARED = {
     "--cluster or --local",
     "ready_timeout_s": "maximum time until the servers answer, in seconds",
     "special_dependencies": "package → version; added to the environment of vLLM",
+    "env_script": "a script on the hosts, such as CANN's set_env.sh, or a list of them; each may "
+    "have arguments. Bash sources them once per run, after those of the cluster file. Servers, "
+    "router, services and tools get the resulting environment; the case's own variables override "
+    "it",
     "benchmarks": "name → benchmark; a benchmark without a value is ignored",
     "kv_pool": "a store for KV caches, started on host 0 before the servers",
     "envs": "environment variables",
@@ -76,7 +80,7 @@ _BY_MODEL = {
     "TestCase": {
         "service_mode": "`openai`: one server; `epd`: encode servers, servers for prefill and "
         "decode, and a proxy",
-        "server_cmd": "arguments after `vllm serve MODEL`",
+        "server_cmd": "arguments after `vllm serve MODEL`, or the whole command line",
         "server_cmd_extra": "additional arguments, after those of `server_cmd`",
         "epd_server_cmds": "arguments of each server, for `service_mode: epd`",
         "epd_proxy_args": "arguments of the proxy, for `service_mode: epd`",

@@ -26,6 +26,18 @@ PyYAML's own loaders differ: 6.0.3 uses the value of `*a`, and 6.0.4 uses that o
 key is a single character.
 - Numbers may be in quotes where vllm-ascend's case files have them in quotes.
 - A key without a default may be absent, or present without a value.
+- A command line runs without a shell. `source FILE && vllm serve …`, also inside `bash -c '…'`, \
+is understood: FILE becomes an entry of `env_script`. Pipes, redirections, `&`, `export`, `cd` \
+and all else that only a shell does are errors that say what to write instead.
+- If a shell script on the host starts the server, its port is that of `--port` or of \
+`SERVER_PORT`; without them, it is an error.
+- A server with `--api-key` or `VLLM_API_KEY` is asked with that key, by probes, router and \
+tools. The key goes to them in a variable, never on a command line; a single `--api-key` of a \
+server, too. `VLLM_API_KEY` may also come from an environment script.
+- A server with `--ssl-certfile` is asked over https. Probes accept exactly the certificate of \
+that file. Tools verify it against `--ssl-ca-certs`, else against that file, so it must be valid \
+for the server's address. `--uds` and `--config` are errors, because a plan cannot know how to \
+ask the server.
 
 An editor with a YAML language server checks a case file while you write it, if the file begins \
 with this line, as the files in configs/cases do:

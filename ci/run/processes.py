@@ -50,6 +50,8 @@ class Processes:
         refused: errors of hosts that sent what no honest host sends.
         not_home: hosts with output of the run that could not be copied.
         interrupts: the signals that the controller has received.
+        direct: addresses and names of the run's hosts, which no process reaches through a proxy.
+        sourced: host and its environment scripts → what they changed in its environment.
     """
 
     run: str
@@ -62,6 +64,10 @@ class Processes:
     refused: list[FilesRefused] = field(default_factory=list)
     not_home: set[str] = field(default_factory=set)
     interrupts: Interrupts = field(default_factory=Interrupts)
+    direct: tuple[str, ...] = ()
+    sourced: dict[tuple[str, tuple[str, ...]], Mapping[str, str | None]] = field(
+        default_factory=dict
+    )
     lines: LastLines = field(default_factory=LastLines)
 
     def inputs(self, host: str, name: str) -> str:
@@ -105,6 +111,8 @@ class Processes:
             grace_s=GRACE_S,
             deadline_s=request.deadline_s,
             cwd=request.cwd,
+            sourced=self.sourced[request.host, request.env_script] if request.env_script else {},
+            direct=self.direct,
         )
         return process.start(self.agents[request.host], spec, self.events.put)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ci.agent.process import LaunchRequest
-from ci.serve.probe import ask_from, completion, tokens_generated
+from ci.serve.probe import Answering, ask_from, completion, tokens_generated
 from ci.serve.readiness import await_ready
 from ci.serve.services import await_accepting, await_healthy
 from ci.serve.watch import PULSE_TIMEOUT_S, Pulse, watch_health, watch_pulse
 from ci.tools.model import Endpoint
+from ci.vllm.api import key_in_env
 
 # Placeholder in a plan for the run's id, which is known only once the night has started.
 RUN = "<run>"
@@ -46,12 +47,12 @@ def bring_up(plan: Plan, processes: Processes) -> list[RemoteProcess]:
     servers = _start(plan.servers, processes)
     started += servers
     if plan.router:
-        await_healthy(with_health_urls(plan.servers, servers), started, processes, deadline)
+        await_healthy(answering(plan.servers, servers), started, processes, deadline)
         started += _start((plan.router,), processes)
     await_ready(
         started,
         plan.endpoint,
-        ask_from(processes.agents[plan.leader]),
+        ask_from(processes.agents[plan.leader], plan.access),
         processes.events,
         deadline - time.monotonic() if plan.services or plan.router else plan.case.ready_timeout_s,
         processes.show_progress,
@@ -74,18 +75,25 @@ def _launch(process: PlannedProcess, processes: Processes) -> LaunchRequest:
     for path, text in process.files.items():
         folder = processes.inputs(process.host, process.name)
         processes.agents[process.host].write(f"{folder}/{path}", with_run(text).encode())
-    env = {name: with_run(value) for name, value in process.env.items()}
-    argv = tuple(map(with_run, process.argv))
-    return LaunchRequest(process.host, process.name, argv, env, cwd=process.cwd)
+    argv, env = key_in_env(process.argv, process.env)
+    env = {name: with_run(value) for name, value in env.items()}
+    argv = tuple(map(with_run, argv))
+    return LaunchRequest(
+        process.host, process.name, argv, env, cwd=process.cwd, env_script=process.env_script
+    )
 
 
-def with_health_urls(
+def answering(
     planned: Sequence[PlannedProcess],
     started: Sequence[RemoteProcess],
-) -> list[tuple[RemoteProcess, str]]:
-    """Return the started processes that have a health URL, each with its URL."""
+) -> list[Answering]:
+    """Return the started processes that have a health URL."""
     pairs = zip(started, planned, strict=True)
-    return [(server, process.health_url) for server, process in pairs if process.health_url]
+    return [
+        Answering(server, process.health_url, process.access)
+        for server, process in pairs
+        if process.health_url
+    ]
 
 
 @contextmanager
@@ -103,10 +111,8 @@ def watch_servers(
     servers = [
         (server, process) for server, process in pairs if process.role not in {"router", "service"}
     ]
-    healthy = with_health_urls(
-        [process for _, process in servers], [server for server, _ in servers]
-    )
-    ask = ask_from(processes.agents[plan.leader])
+    healthy = answering([process for _, process in servers], [server for server, _ in servers])
+    ask = ask_from(processes.agents[plan.leader], plan.access)
     pulse = Pulse(
         front=next(item for item, process in reversed(pairs) if process.host == plan.leader),
         tokens=lambda: tokens_of(healthy, processes.agents),
@@ -119,22 +125,23 @@ def watch_servers(
         yield
 
 
-def tokens_of(
-    servers: Sequence[tuple[RemoteProcess, str]], agents: Mapping[str, Agent]
-) -> float | None:
+def tokens_of(servers: Sequence[Answering], agents: Mapping[str, Agent]) -> float | None:
     """Add up the tokens that all servers have generated, from the metrics of each.
 
     The metrics are read from each server on its own host: a router does not add them up.
 
     Args:
-        servers: the servers, each with its health URL.
+        servers: the servers with a health URL.
         agents: host → agent.
 
     Returns:
         The number of tokens; None if no server has such a metric.
     """
     counts = [
-        tokens_generated(ask_from(agents[process.host]), _endpoint(url)) for process, url in servers
+        tokens_generated(
+            ask_from(agents[server.process.host], server.access), _endpoint(server.url)
+        )
+        for server in servers
     ]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
@@ -142,4 +149,4 @@ def tokens_of(
 
 def _endpoint(health_url: str) -> Endpoint:
     parts = urlsplit(health_url)
-    return Endpoint(parts.hostname or "", parts.port or 0, "")
+    return Endpoint(parts.hostname or "", parts.port or 0, "", parts.scheme)

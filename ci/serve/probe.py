@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ci.agent.client import Agent
+    from ci.agent.process import RemoteProcess
+    from ci.plan.model import Access
     from ci.tools.model import Endpoint
 
     # As ci/remote/requests/http.py: method, url, timeout_s and a JSON body or None.
@@ -34,6 +36,15 @@ ERROR_CHARS = 200
 PROMPT = "The days of the week are Monday, Tuesday,"
 MAX_TOKENS = 8
 METRICS_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A started server that answers requests: its health URL, and what a request needs."""
+
+    process: RemoteProcess
+    url: str
+    access: Access
 
 
 @dataclass(frozen=True)
@@ -62,16 +73,23 @@ class ProbeResult:
         return not self.error
 
 
-def ask_from(agent: Agent) -> Ask:
-    """Return an `Ask` that sends requests from a host; an agent's error becomes the reply's."""
+def question(url: str, timeout_s: float, access: Access, method: str = "GET") -> dict[str, Any]:
+    """Return a request without a body, as a host's agent sends it once or repeatedly."""
+    needed = {"key": access.key, "trust": access.trust}
+    given = {name: value for name, value in needed.items() if value}
+    return {"method": method, "url": url, "timeout_s": timeout_s, **given}
+
+
+def ask_from(agent: Agent, access: Access) -> Ask:
+    """Return an `Ask` that sends requests from a host; an agent's error becomes the reply's.
+
+    Args:
+        agent: the host.
+        access: what requests to the server need.
+    """
 
     def ask(method: str, url: str, timeout_s: float, body: object = None) -> Mapping[str, Any]:
-        request: dict[str, Any] = {
-            "method": method,
-            "url": url,
-            "timeout_s": timeout_s,
-            "wish": body,
-        }
+        request = {**question(url, timeout_s, access, method), "wish": body}
         if url.endswith("/metrics"):
             request["max_bytes"] = METRICS_BYTES
         try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty
 from typing import TYPE_CHECKING
 
 from ci.errors import NotReady
 from ci.run.events import cause_of_end, explain_end
 from ci.serve import probe
+from ci.serve.refusal import Refusals, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -39,10 +40,15 @@ SLOWDOWN = 120.0
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a server is ready; if not, the pending condition."""
+    """Whether a server is ready; if not, the pending condition.
+
+    Attributes:
+        refused: why waiting is of no use; empty while it may be.
+    """
 
     ready: bool
     waiting_for: str
+    refused: str = ""
 
 
 def judge_readiness(
@@ -94,7 +100,8 @@ def await_ready(  # noqa: PLR0913, PLR0917 - the wait depends on all of them
 
     Raises:
         ProcessDied: a process ended; the message has the reason found in its log.
-        NotReady: the deadline passed; the message has the pending condition and its duration.
+        NotReady: the deadline passed; the message has the pending condition and its duration. Or
+            a healthy server has refused every completion for several seconds.
         Interrupted: the controller was asked to stop.
     """
     begin = time.monotonic()
@@ -130,6 +137,10 @@ def _watch(  # noqa: PLR0913, PLR0917 - the loop needs all of them
         now, readiness = time.monotonic(), latest[-1]
         if readiness.ready:
             return
+        if readiness.refused:
+            raise NotReady(
+                f"{name} answers health 200 but refuses every completion: {readiness.refused}"
+            )
         if readiness.waiting_for != pending:
             pending, since = readiness.waiting_for, now
         if now - begin >= deadline_s:
@@ -170,16 +181,24 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - everything that the thread needs
     begin = time.monotonic()
     completion: ProbeResult | None = None
     missing = set(range(ranks))
+    refusals = Refusals()
     while not done.is_set():
         health = probe.health(ask, health_url, HEALTH_TIMEOUT_S)
         completion = completion if health.ok else None
+        if not health.ok:
+            refusals = Refusals()
         latest.append(judge_readiness(health, completion, missing))
         left_s = deadline - time.monotonic()
         if health.ok and left_s > 0:
             completion = probe.completion(ask, endpoint, min(COMPLETION_TIMEOUT_S, left_s))
             if completion.ok and ranks:
                 missing = set(range(ranks)) - probe.ranks(ask, endpoint)
-            latest.append(judge_readiness(health, completion, missing))
+            readiness = judge_readiness(health, completion, missing)
+            refusals = refusals.after(completion, time.monotonic())
+            if refusals.are_final(time.monotonic()):
+                served = probe.served_models(ask, endpoint)
+                readiness = replace(readiness, refused=explain(completion, endpoint.model, served))
+            latest.append(readiness)
         elapsed_s = time.monotonic() - begin
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))
 

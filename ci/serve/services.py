@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.agent.ask_all import gather
 from ci.errors import LamplighterError, NotReady
-from ci.serve.probe import OK
+from ci.serve.probe import OK, Answering, question
 from ci.serve.readiness import TICK_S, raise_if_ended
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def await_accepting(
 
 
 def await_healthy(
-    servers: Sequence[tuple[RemoteProcess, str]],
+    servers: Sequence[Answering],
     started: Sequence[RemoteProcess],
     processes: Processes,
     deadline: float,
@@ -71,7 +71,7 @@ def await_healthy(
     """Block until every server's health is 200; each host probes its own servers.
 
     Args:
-        servers: the servers, each with its health URL.
+        servers: the servers with a health URL.
         started: processes that have to stay alive meanwhile.
         processes: the processes of the run.
         deadline: time on the monotonic clock, in seconds.
@@ -79,8 +79,8 @@ def await_healthy(
     Raises:
         ProcessDied, NotReady, Interrupted: as `await_ready`.
     """
-    errors: dict[str, str] = {server.name: "no reply yet" for server, _ in servers}
-    hosts = {server.name: server.host for server, _ in servers}
+    errors: dict[str, str] = {server.process.name: "no reply yet" for server in servers}
+    hosts = {server.process.name: server.process.host for server in servers}
 
     def store(name: str) -> Callable[[dict[str, Any], bytes], None]:
         def on_frame(frame: dict[str, Any], _: bytes) -> None:
@@ -92,17 +92,17 @@ def await_healthy(
 
     checks = [
         (
-            processes.agents[server.host],
-            processes.agents[server.host].begin(
+            processes.agents[server.process.host],
+            processes.agents[server.process.host].begin(
                 "check",
                 "check",
-                store(server.name),
-                question={"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S},
+                store(server.process.name),
+                question=question(server.url, HEALTH_TIMEOUT_S, server.access),
                 every_s=HEALTH_EVERY_S,
                 times=1,
             ),
         )
-        for server, url in servers
+        for server in servers
     ]
     try:
         _await_none(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ci.run.events import Unresponsive
+from ci.serve.probe import Answering, question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ MAX_SILENT_PROBES = 3
 
 @contextmanager
 def watch_health(
-    servers: Sequence[tuple[RemoteProcess, str]],
+    servers: Sequence[Answering],
     agents: Mapping[str, Agent],
     events: Events,
 ) -> Iterator[None]:
@@ -43,13 +44,12 @@ def watch_health(
     and reports only changes.
 
     Args:
-        servers: the servers, each with its health URL.
+        servers: the servers with a health URL.
         agents: host → agent.
         events: receives an `Unresponsive`.
     """
     checks = [
-        (agents[process.host], _begin_check(process, url, agents, events))
-        for process, url in servers
+        (agents[server.process.host], _begin_check(server, agents, events)) for server in servers
     ]
     try:
         yield
@@ -59,19 +59,18 @@ def watch_health(
             agent.ask("end_check", check=number)
 
 
-def _begin_check(
-    process: RemoteProcess, url: str, agents: Mapping[str, Agent], events: Events
-) -> int:
+def _begin_check(server: Answering, agents: Mapping[str, Agent], events: Events) -> int:
+    process = server.process
+
     def on_frame(frame: dict[str, Any], _: bytes) -> None:
         if frame.get("seen", {}).get("status") == UNAVAILABLE:
             events.put(Unresponsive(process, "its health is 503, so its engine is dead"))
 
-    question = {"method": "GET", "url": url, "timeout_s": HEALTH_TIMEOUT_S}
     return agents[process.host].begin(
         "check",
         "check",
         on_frame,
-        question=question,
+        question=question(server.url, HEALTH_TIMEOUT_S, server.access),
         every_s=HEALTH_EVERY_S,
         times=UNAVAILABLE_TIMES,
     )

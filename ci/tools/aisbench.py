@@ -107,6 +107,7 @@ os.environ["XDG_CACHE_HOME"] = os.environ.get("TMPDIR") or "/tmp"
 # request to the end of its answer.
 MODELS = """\
 import json
+import os
 import time
 
 from ais_bench.benchmark.models import VLLMCustomAPI, VLLMCustomAPIChat
@@ -134,6 +135,11 @@ async def timed(request, output):
 
 def keeping(base):
     class Keeping(base):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            if os.environ.get("OPENAI_API_KEY"):
+                self.headers["Authorization"] = "Bearer " + os.environ["OPENAI_API_KEY"]
+
         async def text_infer(self, body, output):
             await timed(super().text_infer(body, output), output)
 
@@ -168,8 +174,7 @@ def command(job: Job) -> Command:
     if job.expected_items:
         argv += ["--num-prompts", str(job.expected_items)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
-    env |= {"PYTHONPATH": f"{job.work}/python", "NO_PROXY": job.endpoint.host}
-    env |= {"no_proxy": job.endpoint.host, "PYTHONUNBUFFERED": "1"}
+    env |= {"PYTHONPATH": f"{job.work}/python", "PYTHONUNBUFFERED": "1"}
     files = {
         "config/run.py": _config(job),
         "python/sitecustomize.py": AT_START,

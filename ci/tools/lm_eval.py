@@ -71,7 +71,6 @@ def command(job: Job) -> Command:
         argv += ["--limit", str(job.expected_items)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= {"HF_HOME": f"{job.work}/cache", "PYTHONUNBUFFERED": "1"}
-    env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
     files = {f"tasks/{_task(job)}.yaml": _definition(job)}
     return Command(tuple(argv), env, files, _sampling(job))
 

@@ -259,11 +259,12 @@ class Endpoint:
     host: str
     port: int
     model: str
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Return the base URL, without a path."""
-        return url_of(self.host, self.port)
+        return url_of(self.host, self.port, self.scheme)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,6 @@ def command(job: Job) -> Command:
     if bench.trust_remote_code:
         argv.append("--trust-remote-code")
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    env |= {"NO_PROXY": job.endpoint.host, "no_proxy": job.endpoint.host}
     tokenizer = bench.model_path or job.tokenizer
     return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), tokenizer)
 

@@ -9,11 +9,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
+from ci.vllm.programs import is_script, own_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_PORT = 65535
+# vLLM's own default: https://docs.vllm.ai/en/stable/cli/serve.html
+SERVER_PORT = 8000
 # Longer numbers are no size, rank or port; Python refuses those of more than 4,300 digits.
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _LOOPBACKS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
@@ -115,6 +118,29 @@ def port(argv: Sequence[str], name: str, location: str) -> int | None:
     return int(text)
 
 
+def api_port(argv: Sequence[str], env: Mapping[str, str], location: str) -> int:
+    """Return the port of a server's API.
+
+    Args:
+        argv: the command line.
+        env: its environment; a script on the host gets its port from SERVER_PORT.
+        location: file and key path, for the error.
+
+    Raises:
+        UserError: its value is not a port, or a script on the host chooses it.
+    """
+    own = port(argv, "--port", location)
+    if own is not None or not is_script(argv):
+        return own or SERVER_PORT
+    named = port(("--port", env["SERVER_PORT"]), "--port", location) if "SERVER_PORT" in env else 0
+    if not named:
+        raise UserError(
+            f"{location}: {argv[0]} runs a script, whose port is unknown here; set SERVER_PORT in "
+            "the server's environment to the port on which it listens"
+        )
+    return named
+
+
 def client_address(argv: Sequence[str], address: str) -> str:
     """Return the address that clients use for a server: loopback if it binds only that.
 
@@ -171,7 +197,8 @@ def nodes(argv: Sequence[str]) -> int:
 def _options(argv: tuple[str, ...]) -> Mapping[str, str]:
     """Return option → its value, or the word that follows it."""
     options = {}
-    for word, following in zip(argv, (*argv[1:], ""), strict=False):
+    words = own_words(argv)  # `nice -n 5` is not vLLM's `-n 5`
+    for word, following in zip(words, (*words[1:], ""), strict=False):
         if word.startswith("-"):
             flag, equals, given = word.partition("=")
             options[long_name(flag)] = given if equals else following

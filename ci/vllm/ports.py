@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.vllm.command_line import MAX_PORT, nodes, number, parallel, port
+from ci.vllm.command_line import MAX_PORT, api_port, nodes, number, parallel, port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # vLLM's own defaults: https://docs.vllm.ai/en/stable/cli/serve.html
-SERVER_PORT = 8000
 _RPC_PORT = 29550
 _MASTER_PORT = 29501
 # The number of ports that HCCL uses, from HCCL_IF_BASE_PORT on:
@@ -33,17 +32,19 @@ def ports_of(
     Raises:
         UserError: an option's value is not a port.
     """
-    return tuple(sorted({*named_ports(argv, address, location), *_ports_of_env(env, address)}))
+    named = named_ports(argv, env, address, location)
+    return tuple(sorted({*named, *_ports_of_env(env, address)}))
 
 
-def named_ports(argv: tuple[str, ...], address: str, location: str) -> Iterator[int]:
+def named_ports(
+    argv: tuple[str, ...], env: Mapping[str, str], address: str, location: str
+) -> Iterator[int]:
     """Yield the ports of a command line; two servers of a host cannot share them.
 
-    Raises:
-        UserError: an option's value is not a port.
+    Args and errors: as `ports_of`.
     """
     if "--headless" not in argv:
-        yield port(argv, "--port", location) or SERVER_PORT
+        yield api_port(argv, env, location)
         yield from _if_set(port(argv, "--grpc-port", location))
     rpc_port = port(argv, "--data-parallel-rpc-port", location)
     share = parallel(argv)

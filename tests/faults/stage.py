@@ -83,10 +83,11 @@ class Stage:
         ready_timeout_s: int = 180,
         measured: bool = False,
         deadline_s: int = 900,
+        **further: object,
     ) -> str:
-        """Return a case of two light servers with these manners."""
+        """Return a case of two light servers with these manners, and further keys."""
         benchmarks = {"acc": MEASURED | {"deadline_s": deadline_s}} if measured else {}
-        keys = {"ready_timeout_s": ready_timeout_s, "benchmarks": benchmarks}
+        keys = {"ready_timeout_s": ready_timeout_s, "benchmarks": benchmarks, **further}
         return light_case(head, worker, port=PORT, **keys)
 
     def begin(self, case: str, *flags: str) -> Night:

@@ -4,10 +4,14 @@ usage: light_server.py PORT [MANNER]
 
 MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs on completions);
 tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
-late (exits 3 after 20 s); worker (a headless rank: serves nothing); family (a child of its own
-serves, and is busy; a file lies in the temporary folder); warming (503 for 20 s, then good);
-stubborn (busy, and ignores TERM); tough (good, and ignores TERM); wordy (logs a cause, hundreds of
-lines that follow from it, and exits); killed (ends itself with SIGKILL).
+late (exits 3 after 20 s); a number (refuses completions with that status); worker (a headless rank:
+serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
+folder); warming (503 for 20 s, then good); stubborn (busy, and ignores TERM); tough (good, and
+ignores TERM); wordy (logs a cause, hundreds of lines that follow from it, and exits); killed (ends
+itself with SIGKILL); front (a router in front of `--to URL`).
+
+With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
+--ssl-keyfile and --ssl-certfile it serves https. It says which model it serves, and refuses others.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ import itertools
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -37,6 +43,7 @@ BEGAN_S = time.monotonic()
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     manner = "good"
+    keys: frozenset[str] = frozenset()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -44,11 +51,22 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         warming = self.manner == "warming" and time.monotonic() - BEGAN_S < WARM_AFTER_S
         busy = self.manner in {"busy", "stubborn"} or warming
+        if self.path == "/v1/models":
+            self.answer(200, {"data": [{"id": MODEL}]})
+            return
         self.answer(503 if busy else 200, {"version": "0.0.0-light"})
 
     def do_POST(self) -> None:
-        wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.manner == "front":
+            self.forward(data)
+            return
+        wish = json.loads(data)
         number = next(COMPLETIONS)
+        refused = self.refusal(wish)
+        if refused:
+            self.answer(refused, {"error": {"message": f"the light server says {refused}"}})
+            return
         if self.manner == "mute" or (self.manner == "tired" and number > FRESH):
             FOR_EVER.wait()
         if self.manner == "slow":
@@ -60,6 +78,26 @@ class Handler(BaseHTTPRequestHandler):
             self.stream(usage)
         else:
             self.answer(200, {"model": MODEL, "choices": [choice], "usage": usage})
+
+    def forward(self, data: bytes) -> None:
+        """Pass a request on, with this process's own key, and through its proxies if it has any."""
+        key = os.environ.get("OPENAI_API_KEY", "")
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        request = urllib.request.Request(after("--to") + self.path, data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as reply:
+                self.send(reply.headers["Content-Type"], reply.status, reply.read())
+        except OSError as error:
+            self.answer(getattr(error, "code", 502), {"error": {"message": str(error)}})
+
+    def refusal(self, wish: dict[str, object]) -> int:
+        """The status for a request that is not served; 0 for one that is."""
+        scheme, _, key = self.headers.get("Authorization", "").partition(" ")
+        if self.keys and not (scheme == "Bearer" and key in self.keys):
+            return 401
+        if self.manner.isdecimal():
+            return int(self.manner)
+        return 0 if wish.get("model", MODEL) == MODEL else 404
 
     def stream(self, usage: dict[str, int]) -> None:
         choice = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop", "text": "yes"}
@@ -78,6 +116,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
+
+
+def after(flag: str) -> str:
+    """The word after a flag; empty without it."""
+    return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv else ""
+
+
+def keys() -> frozenset[str]:
+    """As vLLM takes them: all words after --api-key, else VLLM_API_KEY."""
+    given = sys.argv[sys.argv.index("--api-key") + 1 :] if "--api-key" in sys.argv else []
+    own = itertools.takewhile(lambda word: not word.startswith("-"), given)
+    return frozenset(own) or frozenset(filter(None, [os.environ.get("VLLM_API_KEY")]))
 
 
 def main() -> None:
@@ -103,7 +153,12 @@ def main() -> None:
     if Handler.manner in {"deaf", "worker"}:
         print(f"a {Handler.manner} server is up", flush=True)
         FOR_EVER.wait()
+    Handler.keys = keys()
     server = ThreadingHTTPServer(("", port), Handler)
+    if "--ssl-certfile" in sys.argv:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(after("--ssl-certfile"), after("--ssl-keyfile"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     print("light server is up", flush=True)
     server.serve_forever()

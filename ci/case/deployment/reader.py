@@ -6,7 +6,6 @@ benchmark, `tool` and `deadline_s`; these are this project's additions.
 
 from __future__ import annotations
 
-import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,11 @@ from ci.case.benchmark import Benchmark, Entry
 from ci.case.command_line import CommandLine
 from ci.case.deployment import validate, validate_case
 from ci.case.disaggregation import Disaggregation, RouterEntry
+from ci.case.env_script import EnvScripts
 from ci.case.model import Case, Device, Node
 from ci.case.options import unread
 from ci.case.requirements import Requirements
+from ci.case.shell import understand
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -60,6 +61,7 @@ class Deployment(Strict):
     ready_timeout_s: float = Field(default=1800, gt=0)
     server_port: Port | None = None
     env_common: Env | None = None
+    env_script: EnvScripts | None = None
     special_dependencies: Requirements | None = None
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
@@ -118,12 +120,14 @@ def _case(document: Deployment, source: Source) -> Case:
         ),
         ready_timeout_s=document.ready_timeout_s,
         special_dependencies=document.special_dependencies or {},
+        env_script=tuple(document.env_script or ()),
     )
 
 
 def _nodes(document: Deployment, source: Source) -> tuple[Node, ...]:
     separate = _disaggregation(document)
-    commands = [tuple(shlex.split(server.server_cmd)) for server in document.deployment]
+    started = [understand(server.server_cmd) for server in document.deployment]
+    commands = [item.argv for item in started]
     # The command line decides whether a server is headless, not the key `headless`.
     headless = ["--headless" in argv for argv in commands]
     roles: Sequence[Role] = ["mixed" for _ in commands]
@@ -149,6 +153,7 @@ def _nodes(document: Deployment, source: Source) -> tuple[Node, ...]:
             variables={"SERVER_PORT": str(port)} if port else {},
             key_path=f"deployment[{index}]",
             position=(position.line, position.column),
+            env_script=started[index].env_script,
         )
         nodes.append(node)
     return tuple(nodes)

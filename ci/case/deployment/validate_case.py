@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ci.case.references import unknown
 from ci.case.variables import references
-from ci.vllm.command_line import number, option
-from ci.vllm.ports import SERVER_PORT
+from ci.vllm.command_line import SERVER_PORT, number, option
+from ci.vllm.programs import is_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,8 @@ def _port(case: Case, node: Node, index: int, source: Source) -> Iterator[Proble
     if port is None and case.router:
         port = _RUNNER_PORT
     own = _port_of(node)
-    if node.headless or port is None or own is None or port == own:
+    unknown_here = port is None or own is None or is_script(node.argv)
+    if node.headless or unknown_here or port == own:
         return
     origin = "from its command line" if option(node.argv, "--port") else "vLLM's default"
     message = f"listens on {own} ({origin}), which is used instead of SERVER_PORT ({port})"

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from ci.case import kv_pool, options
 from ci.case.benchmark import Benchmark, Entry
+from ci.case.env_script import EnvScripts
 from ci.case.external_dp import ranks, routing, template, validate
 from ci.case.external_dp.ranks import HostRanks
 from ci.case.external_dp.routing import Groups, Routing
@@ -45,6 +46,7 @@ class ExternalDp(Strict):
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=3600, gt=0)
+    env_script: EnvScripts | None = None
     special_dependencies: Requirements | None = None
     routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
@@ -117,6 +119,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         router=routing.router(document.routing, dict(enumerate(document.config))),
         services=(kv_pool.service(pool),) if pool else (),
         special_dependencies=document.special_dependencies or {},
+        env_script=tuple(document.env_script or ()),
         warnings=warnings,
     )
 

@@ -13,9 +13,8 @@ from ci.case.external_dp.ranks import rank_variables
 from ci.case.external_dp.substitute import substitute
 from ci.documents.strict import Strict
 from ci.documents.values import Env, Index, Text
-from ci.vllm.command_line import long_name
+from ci.vllm.command_line import SERVER_PORT, long_name
 from ci.vllm.devices import VISIBLE
-from ci.vllm.ports import SERVER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ci.case.benchmark import Entry
+from ci.case.env_script import EnvScripts
 from ci.case.kv_pool import KvPool
 from ci.case.model import Device
 from ci.case.options import Json, Texts, as_json
 from ci.case.requirements import Requirements
+from ci.case.shell import of_words, refuse_operators, understand
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
 from ci.documents.values import BenchmarkName, Text, Version, invalid, shaped
@@ -73,18 +75,15 @@ def _without_open_ports(value: object) -> object:
     return {key: item for key, item in value.items() if item is not None or key not in PORTS}
 
 
-Words = Annotated[
-    list[Text],
-    BeforeValidator(_words),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
-            ]
-        }
-    ),
-]
+_WORDS = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+        ]
+    }
+)
+Words = Annotated[list[Text], BeforeValidator(_words), _WORDS]
 
 
 # More names than a shell allows: case files have `VLLM-ASCEND_…`, and processes start with it.
@@ -102,6 +101,26 @@ Name = Annotated[
 ]
 
 
+def _server_words(value: object) -> object:
+    """Understand a whole command line; arguments alone stay what they are."""
+    words = value if isinstance(value, list) else []
+    text = of_words(words) if all(isinstance(word, str) for word in words) and words else value
+    if not isinstance(text, str):
+        return value
+    try:
+        if text.lstrip()[:1] in {"", "-", "$"}:
+            refuse_operators(text)
+            return _words(value)
+        started = understand(text)
+    except ValueError as error:
+        raise invalid(str(error)) from error
+    sourced = [word for script in started.env_script for word in ("source", script, "&&")]
+    return [*sourced, *started.argv]
+
+
+ServerWords = Annotated[list[Text], BeforeValidator(_server_words), _WORDS]
+
+
 class TestCase(Strict):
     """One entry of `test_cases`."""
 
@@ -115,7 +134,8 @@ class TestCase(Strict):
     envs: Envs | None = None
     special_dependencies: Requirements | None = None
     service_mode: Literal["openai", "epd"] = "openai"
-    server_cmd: Words | None = None
+    env_script: EnvScripts | None = None
+    server_cmd: ServerWords | None = None
     server_cmd_extra: Words | None = None
     epd_server_cmds: list[Words] | None = None
     epd_proxy_args: Words | None = None

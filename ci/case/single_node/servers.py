@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ci.case import kv_pool
 from ci.case.model import Node, Router
+from ci.case.shell import Started
 from ci.case.single_node.model import PORTS
 from ci.case.variables import REFERENCE, references
 from ci.documents.address import MAX_PORT
@@ -56,6 +57,7 @@ def nodes(entry: TestCase, path: KeyPath, source: Source) -> tuple[Node, ...]:
             host=0,
             argv=argv,
             env=_SPAWN | env,
+            env_script=_started(entry).env_script,
             headless="--headless" in argv,
             key_path=key_text(path),
             position=_position((*path, "server_cmd"), source),
@@ -144,8 +146,24 @@ def commands(entry: TestCase) -> Iterator[tuple[KeyPath, Sequence[str]]]:
 
 def server_words(entry: TestCase) -> list[str]:
     """Return the server's command line; `server_cmd` may contain all of it, or only arguments."""
-    words = [*(entry.server_cmd or ()), *(entry.server_cmd_extra or ())]
-    return words if words[:1] == ["vllm"] else ["vllm", "serve", entry.model, *words]
+    own = _started(entry).argv
+    words = [*own, *(entry.server_cmd_extra or ())]
+    return words if is_whole(own) else ["vllm", "serve", entry.model, *words]
+
+
+def is_whole(words: Sequence[str]) -> bool:
+    """Return whether `server_cmd` is a whole command line, not only its arguments."""
+    return bool(words) and words[0][:1] not in {"", "-", "$"}
+
+
+def _started(entry: TestCase) -> Started:
+    """Return the server's own words, and the environment scripts before them."""
+    words = list(entry.server_cmd or ())
+    scripts = []
+    while words[:1] == ["source"] and words[2:3] == ["&&"]:
+        scripts.append(words[1])
+        words = words[3:]
+    return Started(tuple(words), tuple(scripts))
 
 
 def environment(entry: TestCase) -> dict[str, str]:

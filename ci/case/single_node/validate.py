@@ -18,6 +18,7 @@ from ci.case.single_node.servers import (
 from ci.documents.address import MAX_PORT
 from ci.vllm.command_line import option
 from ci.vllm.devices import devices_of
+from ci.vllm.programs import is_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,14 @@ def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
         return
     if entry.server_cmd is None:
         yield source.at_key((*path, "server_cmd"), "missing; it lists the server's arguments")
-    yield from _size_errors(server_words(entry), env, (*path, "server_cmd"), source)
+    argv = server_words(entry)
+    if is_script(argv) and not option(argv, "--port") and "SERVER_PORT" not in (entry.envs or {}):
+        message = (
+            f"{argv[0]} runs a script, whose port is unknown here; set SERVER_PORT under 'envs' to "
+            "the port on which it listens"
+        )
+        yield source.at_key((*path, "server_cmd"), message)
+    yield from _size_errors(argv, env, (*path, "server_cmd"), source)
 
 
 def _epd_errors(
@@ -113,6 +121,8 @@ def _other_port(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Prob
     argv = expanded(server_words(entry), env)
     given = option(argv, "--port")
     port = port_of(argv) or PORTS["SERVER_PORT"]
+    if is_script(argv):
+        return
     if given is None or (is_port(given) and str(port) != env["SERVER_PORT"]):
         message = (
             f"the server listens on {port}, as in its command line, and requests go there; "

@@ -17,7 +17,7 @@ from ci.remote.supervise.store import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
     Facts = Dict[str, Any]
 
@@ -26,13 +26,16 @@ ACCELERATOR_TOOLS = ("nvidia-smi", "npu-smi")
 TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
 
 
-def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
+def gather(
+    workspace: str, ports: List[int], paths: List[str], scripts: Sequence[str] = ()
+) -> Facts:
     """Read everything. Starts a process only where the host has an accelerator's own tool.
 
     Args:
         workspace: the folder whose disk counts and whose environments are read; need not exist.
         ports: which ports' owners to look for.
         paths: model folders or hub names to look for.
+        scripts: environment scripts to look for.
 
     Returns:
         Fact → value; null for one that cannot be had, and `errors` says why. `time_s` is the
@@ -60,6 +63,7 @@ def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
         path: _taken(f"weights {path}", lambda path=path: _weights(path), errors)  # type: ignore[misc]
         for path in paths
     }
+    facts["scripts"] = {path: _script(path) for path in scripts}
     facts["took_s"] = time.monotonic() - began
     return facts
 
@@ -110,6 +114,13 @@ def _weights(path: str) -> Dict[str, Any]:
     from ci.remote.facts import weights  # noqa: PLC0415
 
     return weights.look(path)
+
+
+def _script(path: str) -> str:
+    """Say why an environment script cannot be sourced; empty if it can be read."""
+    from ci.remote.requests import source  # noqa: PLC0415
+
+    return source.problem_of(path)
 
 
 def _space(path: str) -> Tuple[int, int]:

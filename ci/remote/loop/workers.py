@@ -36,12 +36,18 @@ WORK = {
     "reach": ("requests.reach", "reach"),
     "read": ("requests.folders", "read"),
     "runs": ("supervise.runs", "show"),
+    "source": ("requests.source", "source"),
     "stat_files": ("requests.files", "stat_files"),
     "stop": ("supervise.guardian", "stop"),
     "truncate_part": ("requests.files", "truncate_part"),
 }
 # What a request's function itself imports, and a supervisor too.
-IMPORTED_BY = {"forget": "shutil", "memory": "subprocess", "stop": "shutil"}
+IMPORTED_BY = {
+    "forget": "shutil",
+    "memory": "subprocess",
+    "source": "subprocess",
+    "stop": "shutil",
+}
 
 
 class Workers:

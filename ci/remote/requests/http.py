@@ -5,28 +5,35 @@ import json
 import re
 import time
 from typing import Any, Dict, Optional
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 CONNECT_TIMEOUT_S = 2.0
 MAX_BODY_BYTES = 200_000
 PIECE_BYTES = 65_536
+# X509_V_FLAG_PARTIAL_CHAIN: a certificate in the file is trusted without its authority's.
+PARTIAL_CHAIN = 0x80000
 
 
-def ask(
+def ask(  # noqa: PLR0913, PLR0917 - a request's own fields, by name
     method: str,
     url: str,
     timeout_s: float,
     wish: Optional[Dict[str, Any]] = None,
     max_bytes: int = MAX_BODY_BYTES,
+    key: str = "",
+    trust: str = "",
 ) -> Dict[str, Any]:
     """Send one request.
 
     Args:
         method: GET or POST.
-        url: http only; no redirect is followed.
+        url: http or https; no redirect is followed.
         timeout_s: for the whole, also where the answer trickles.
         wish: JSON body.
         max_bytes: of the answer's body that are read.
+        key: the server's API key; empty for none.
+        trust: for https, the file on this host with the certificate that the server must have, or
+            with its authority's; empty for the host's own authorities.
 
     Returns:
         `status` (None without an answer), `body`, and `error`: in one line, why there is none.
@@ -35,8 +42,8 @@ def ask(
     connect_s = min(CONNECT_TIMEOUT_S, timeout_s)
     try:
         parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=connect_s)
-    except (ValueError, http.client.HTTPException) as error:
+        connection = connection_to(parts, connect_s, trust)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return {"status": None, "body": "", "error": f"{url}: {why(error)}"}
     late = f"no connection within {connect_s:g} s"
     try:
@@ -46,6 +53,8 @@ def ask(
         sock = connection.sock
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         headers = {"Connection": "close", "Content-Type": "application/json"}
+        if key:
+            headers["Authorization"] = "Bearer " + key
         connection.request(method, target, None if wish is None else json.dumps(wish), headers)
         reply = connection.getresponse()
         body = bytearray()
@@ -69,6 +78,24 @@ def ask(
     return {"status": reply.status, "body": text, "error": ""}
 
 
+def connection_to(parts: SplitResult, connect_s: float, trust: str) -> http.client.HTTPConnection:
+    """Make the connection, which is not open yet."""
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, parts.port, timeout=connect_s)
+    import ssl  # noqa: PLC0415 - few need it
+
+    try:
+        context = ssl.create_default_context(cafile=trust or None)
+    except OSError as error:
+        raise ValueError("certificate %s: %s" % (trust, why(error))) from None
+    if trust:
+        # The file has the server's own certificate: nobody else has that, whatever its name is.
+        context.check_hostname = False
+        context.verify_flags |= PARTIAL_CHAIN
+    return http.client.HTTPSConnection(host, parts.port, timeout=connect_s, context=context)
+
+
 def _is_late(error: Exception) -> bool:
     # Until Python 3.10 a socket's timeout was an error of its own.
     return isinstance(error, TimeoutError) or "timed out" in str(error)
@@ -80,6 +107,9 @@ def why(error: Exception) -> str:
         return "the answer stopped half-way"
     if isinstance(error, (http.client.BadStatusLine, ConnectionResetError)):
         return "the connection was closed without an answer"
+    detail = getattr(error, "verify_message", "")
+    if detail:
+        return "the server's certificate is refused: %s" % detail
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return re.sub(r"\s+", " ", str(error)).strip()[:200] or type(error).__name__

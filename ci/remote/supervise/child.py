@@ -25,6 +25,9 @@ IGNORED = (
     signal.SIGINT,
     signal.SIGQUIT,
 )
+# Programs read one of them, and not all the same one.
+NO_PROXY = ("no_proxy", "NO_PROXY")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -82,13 +85,29 @@ def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer:
 
 
 def environment(spec: State) -> Dict[str, str]:
-    """Build the child's environment; what `expand` names is the host's own value in it."""
-    env = dict(os.environ, TMPDIR=spec["tmp"])
-    given = spec["env"].items()
-    env.update((name, expanded(text, spec["expand"], os.environ)) for name, text in given)
+    """Build the child's environment: the host's, with what scripts set, below the case's own.
+
+    What `expand` names is the host's value in it.
+    """
+    host = {**os.environ, **spec.get("sourced", {})}
+    host = {name: value for name, value in host.items() if value is not None}
+    given = {name: expanded(text, spec["expand"], host) for name, text in spec["env"].items()}
+    env = {**host, "TMPDIR": spec["tmp"], **direct(host, given, spec.get("direct", [])), **given}
     # SPT_NOENV keeps setproctitle, which vLLM uses, from wiping the marker.
     env.update({MARKER: f"{spec['run']}/{spec['process']}", "SPT_NOENV": "1"})
     return env
+
+
+def direct(host: Mapping[str, str], given: Mapping[str, str], own: List[str]) -> Dict[str, str]:
+    """Except loopback and the run's own hosts from the host's proxies, unless the case does it."""
+    chosen = [given[name] for name in NO_PROXY if name in given]
+    if chosen:
+        return dict.fromkeys(NO_PROXY, chosen[0])
+    listed = re.split(r"[,\s]+", ",".join(host.get(name, "") for name in NO_PROXY))
+    if "*" in listed:  # it has no effect in a list with others
+        return dict.fromkeys(NO_PROXY, "*")
+    names = [*filter(None, listed), *LOOPBACK, os.uname().nodename, *own]
+    return dict.fromkeys(NO_PROXY, ",".join(dict.fromkeys(names)))
 
 
 def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:

@@ -44,9 +44,19 @@ def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
         yield from (f"cat > {quoted(path)} <<'{end}'", *lines, end)
 
 
-def command(env: Mapping[str, str], argv: Sequence[str]) -> Iterator[str]:
-    """Write a command with its environment; secrets are redacted."""
+def command(
+    env: Mapping[str, str], argv: Sequence[str], env_script: Sequence[str] = ()
+) -> Iterator[str]:
+    """Write a command with its environment; secrets are redacted.
+
+    Args:
+        env: its environment variables.
+        argv: its words.
+        env_script: environment scripts to source before.
+    """
     unexported = []
+    for script in env_script:
+        yield " ".join(("source", *map(quoted, shlex.split(script))))
     for name, value in sorted(hide_in_env(env).items()):
         if _NAME.fullmatch(name):
             yield f"export {name}={quoted(value)}"

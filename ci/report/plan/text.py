@@ -142,7 +142,7 @@ def _start_commands(plan: Plan, process: PlannedProcess) -> Iterator[str]:
     yield from paste.files(_inputs(workspace, process.name), process.files)
     own = paste.quoted(OWN_FOLDER.format(workspace=workspace, process=process.name))
     yield f"cd {paste.quoted(process.cwd)}" if process.cwd else f"mkdir -p {own} && cd {own}"
-    yield from paste.command(process.env, process.argv)
+    yield from paste.command(process.env, process.argv, process.env_script)
 
 
 def _ranks(plan: Plan) -> str:
@@ -163,7 +163,7 @@ def _evaluation_commands(plan: Plan, item: Evaluation) -> Iterator[str]:
         folder = _inputs(plan.host(item.host).workspace, item.process)
         yield one_line(f"# The dataset's files are in {folder}/data.")
         yield from paste.files(f"{folder}/work", command.files or {".keep": ""})
-        yield from paste.command(command.env, command.argv)
+        yield from paste.command(_env(plan, command), command.argv, item.env_script)
     else:
         yield one_line(f"# Its command is known once the dataset {item.dataset.name} is here.")
 
@@ -173,6 +173,12 @@ def _command(plan: Plan, item: Evaluation) -> Command | None:
         return None
     folder = _inputs(plan.host(item.host).workspace, item.process)
     return TOOLS[item.benchmark.tool].command(job_of(item, plan.endpoint, folder))
+
+
+def _env(plan: Plan, command: Command) -> dict[str, str]:
+    """Return a tool's environment; a night also keeps what the host's own no_proxy has."""
+    direct = ",".join(dict.fromkeys((plan.endpoint.host, *plan.addresses)))
+    return {**command.env, **plan.access.env, "no_proxy": direct, "NO_PROXY": direct}
 
 
 def _inputs(workspace: str, name: str) -> str:
@@ -215,6 +221,7 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         "host": item.host,
         "dataset": asdict(item.dataset),
         "argv": hide_in_argv(list(item.argv)),
-        "env": hide_in_env(command.env) if command else {},
+        "env": hide_in_env(_env(plan, command)) if command else {},
         "files": hide_in_files(dict(command.files)) if command else {},
+        "env_script": list(item.env_script),
     }

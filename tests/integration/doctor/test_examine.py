@@ -32,13 +32,21 @@ def free_port():
         yield port
 
 
-def plan_with(port, interface="lo"):
+def plan_with(port, interface="lo", **keys):
     hosts = tuple(Host(name, where, interface, "/") for name, where in ADDRESSES.items())
-    return plan_of(f"./serve.sh --port {port}", "./serve.sh --headless", site={"hosts": hosts})
+    commands = (f"./serve.sh --port {port}", "./serve.sh --headless")
+    return plan_of(*commands, site={"hosts": hosts}, **keys)
 
 
 def errors(found):
     return {(one.host, one.subject) for one in found.findings if one.severity == "error"}
+
+
+def test_an_environment_script_that_is_missing(agents, free_port):
+    found = examine(agents, plan_with(free_port, env_script="/no/such.sh --force"), {})
+    assert errors(found) == {("a", "env_script"), ("b", "env_script")}
+    scripts = [one.message for one in found.findings if one.subject == "env_script"]
+    assert set(scripts) == {"/no/such.sh does not exist"}
 
 
 def test_two_hosts_that_are_fit(agents, free_port):

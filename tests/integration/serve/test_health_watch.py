@@ -15,7 +15,9 @@ from ci.agent.client import Agent
 from ci.agent.process import ProcessState
 from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ProcessDied
+from ci.plan.model import Access
 from ci.run.events import cause_of_end
+from ci.serve.probe import Answering
 from ci.serve.watch import watch_health
 
 if TYPE_CHECKING:
@@ -79,7 +81,10 @@ def answering(*statuses: int, afterwards: Sequence[int] = (200,)):
 
 def test_two_consecutive_503s_are_an_end_with_the_reason_of_its_log(agents):
     events: SimpleQueue = SimpleQueue()
-    with answering(200, 503, 503) as (url, _), watch_health([(SERVER, url)], agents, events):
+    with (
+        answering(200, 503, 503) as (url, _),
+        watch_health([Answering(SERVER, url, Access())], agents, events),
+    ):
         death = cause_of_end(events.get(timeout=PATIENCE_S))
     assert isinstance(death, ProcessDied)
     assert death.process == "server-0"
@@ -90,7 +95,10 @@ def test_two_consecutive_503s_are_an_end_with_the_reason_of_its_log(agents):
 @pytest.mark.parametrize("statuses", [(503, 200, 503), (500, 500), (429, 429), (200,)])
 def test_anything_else_is_not(agents, statuses: tuple[int, ...]):
     events: SimpleQueue = SimpleQueue()
-    with answering(*statuses) as (url, spent), watch_health([(SERVER, url)], agents, events):
+    with (
+        answering(*statuses) as (url, spent),
+        watch_health([Answering(SERVER, url, Access())], agents, events),
+    ):
         assert spent.wait(PATIENCE_S)
     assert events.empty()
 
@@ -104,7 +112,7 @@ def test_it_goes_on_after_a_reconnect_to_the_host(tmp_path: Path):
     try:
         with (
             answering(200, 200, afterwards=statuses) as (url, spent),
-            watch_health([(SERVER, url)], {"localhost": agent}, events),
+            watch_health([Answering(SERVER, url, Access())], {"localhost": agent}, events),
         ):
             assert spent.wait(PATIENCE_S)
             connection.channels[-1].close()

@@ -234,6 +234,8 @@ def test_the_hosts_own_vllm_is_compared_and_missed():
     seen = [{"vllm": {"path": "/v", "packages": {"vllm": version}}} for version in "12"]
     (differ,) = check(plan, *seen)
     assert "1 on a; 2 on b" in differ.message
+    scripted = with_servers(TWO, argv=("vllm", "serve", "/m/x"), env_script=("/set_env.sh",))
+    assert check(scripted) == ()
 
 
 BOTH = [gpu(0), gpu(1)]

@@ -192,7 +192,7 @@ def test_values_have_the_documented_shape():
     (process,) = values["processes"]
     assert set(process) == {
         *("name", "node", "host", "role", "headless", "argv", "env", "port", "health_url", "ports"),
-        *("cwd", "files"),
+        *("cwd", "files", "env_script"),
     }
     assert process["env"]["API_KEY"] == "***"
     assert values["endpoint"]["url"] == "http://127.0.0.1:8080"

@@ -1,0 +1,72 @@
+"""Explain a server that is healthy and refuses every completion. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.serve.probe import ProbeResult
+
+# A request that gets one of these gets it again, however long one waits.
+FINAL = frozenset({400, 401, 403, 404, 405, 422})
+# Routers answer 404 for a moment, until their servers have registered.
+FINAL_AFTER_S = 6.0
+_KEY = frozenset({401, 403})
+_NOT_FOUND = 404
+_NO_POST = 405
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """The same refusal, in a row.
+
+    Attributes:
+        status: its HTTP status; None if the latest reply is no refusal.
+        since: when it was first seen, on the monotonic clock.
+    """
+
+    status: int | None = None
+    since: float = 0.0
+
+    def after(self, completion: ProbeResult | None, now: float) -> Refusals:
+        """Return the refusals in a row after one more reply."""
+        status = completion.status if completion else None
+        if status not in FINAL:
+            return Refusals()
+        return self if status == self.status else Refusals(status, now)
+
+    def are_final(self, now: float) -> bool:
+        """Return whether waiting is of no use."""
+        return self.status is not None and now - self.since >= FINAL_AFTER_S
+
+
+def explain(completion: ProbeResult, model: str, served: Sequence[str]) -> str:
+    """Say why completions are refused, and what to do.
+
+    Args:
+        completion: the refusal.
+        model: the model's name in the request.
+        served: the names that the server lists; empty if it lists none.
+    """
+    listed = ", ".join(served)
+    if completion.status in _KEY:
+        advice = (
+            "the server asks for another API key; set VLLM_API_KEY in its environment in the case, "
+            "or in an environment script of its host"
+        )
+    elif completion.status == _NOT_FOUND and served and model not in served:
+        advice = (
+            f"the case asks for the model {model!r}, but the server lists {listed}; correct "
+            "'model' or --served-model-name in the case"
+        )
+    elif completion.status in {_NOT_FOUND, _NO_POST}:
+        advice = (
+            "the address has no /v1/completions; see that the port is that of an OpenAI API, and "
+            "that the model generates text"
+        )
+    else:
+        advice = "the server does not accept the request; see its message and its log"
+    return f"{completion.error}; {advice}"

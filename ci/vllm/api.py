@@ -1,0 +1,87 @@
+"""Find how a server's API is asked: scheme, certificate, key; name what cannot be asked. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.vllm.command_line import has, long_name, option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+KEY = "--api-key"
+KEY_VARIABLE = "VLLM_API_KEY"
+# What is asked of a server whose options are in a place that only the host has.
+_UNSUPPORTED = {
+    "--uds": "the servers, router and tools ask one another over TCP; use --host and --port",
+    "--config": "its port, key and certificate are in a file on the host, which no plan reads; "
+    "write the options of that file into the command line",
+}
+_NO_CLIENT_CERTIFICATE = "0"
+
+
+def scheme(argv: Sequence[str]) -> str:
+    """Return `https` for a server with a certificate, else `http`, as uvicorn decides it."""
+    return "https" if has(argv, "--ssl-keyfile") or has(argv, "--ssl-certfile") else "http"
+
+
+def certificate(argv: Sequence[str]) -> str:
+    """Return the file on the server's host with its certificate; empty for plain http."""
+    return (option(argv, "--ssl-certfile") or "") if scheme(argv) == "https" else ""
+
+
+def authorities(argv: Sequence[str]) -> str:
+    """Return the file with which a client verifies the server; empty for plain http."""
+    return (option(argv, "--ssl-ca-certs") or certificate(argv)) if certificate(argv) else ""
+
+
+def keys_of(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of `--api-key`; vLLM accepts each of them."""
+    keys: list[str] = []
+    taking = False
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if word.startswith("-"):
+            taking = long_name(flag) == KEY
+            keys += [value] if taking and equals else []
+        elif taking:
+            keys.append(word)
+    return tuple(filter(None, keys))
+
+
+def key_of(argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """Return a key that a server accepts; empty if it asks for none."""
+    return next(iter(keys_of(argv)), env.get(KEY_VARIABLE, ""))
+
+
+def key_in_env(
+    argv: tuple[str, ...], env: Mapping[str, str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Move a single key from the command line, which every user of the host sees, to a variable."""
+    keys = keys_of(argv)
+    if len(keys) != 1:
+        return argv, dict(env)
+    words, skip = [], False
+    for word in argv:
+        flag, equals, _ = word.partition("=")
+        if word.startswith("-") and long_name(flag) == KEY:
+            skip = not equals
+        elif skip:
+            skip = False
+        else:
+            words.append(word)
+    return tuple(words), {**env, KEY_VARIABLE: keys[0]}
+
+
+def unsupported(argv: Sequence[str]) -> str:
+    """Say which option hides how a server is asked, and what to write; empty if none does."""
+    for flag, advice in _UNSUPPORTED.items():
+        if has(argv, flag):
+            return f"{flag}: {advice}"
+    required = option(argv, "--ssl-cert-reqs")
+    if required and required != _NO_CLIENT_CERTIFICATE:
+        return (
+            f"--ssl-cert-reqs {required}: the server would refuse every client without a "
+            "certificate, and tools have none; remove it"
+        )
+    return ""
