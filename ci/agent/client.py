@@ -12,6 +12,7 @@ from ci.agent.subscriptions import Subscription, Subscriptions
 from ci.connect.connection import fetch_folder
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
 from ci.paths import at_home
+from ci.remote.names import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ class Agent:
         host: its name in the plan.
         connection: how it is reached.
         workspace: the folder there for environments, models and the state of runs.
+        state: this host's own folder below it for the state of runs.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Agent:
         self.connection = connection
         started = start_agent(connection)
         self.workspace = at_home(workspace or WORKSPACE, started.home)
+        self.state = f"{self.workspace}/{STATE}/{started.name}"
         self._subscriptions = Subscriptions()
         self._requests = Requests(self.host, started.channel, self._subscriptions)
         self._link = Link(connection, started, self._requests, on_note)

@@ -113,7 +113,7 @@ class RemoteProcess:
     ) -> None:
         self.name = spec.process
         self.host = agent.host
-        self.folder = folder_of(agent.workspace, spec.run, spec.process)
+        self.folder = folder_of(agent, spec.run, spec.process)
         self.log = f"{self.folder}/log"
         self.state = ProcessState("running")
         self.why_lost = ""
@@ -217,9 +217,9 @@ def tail_of(process: RemoteProcess, lines: int) -> tuple[tuple[str, ...], str]:
         return (), str(error)
 
 
-def folder_of(workspace: str, run: str, process: str) -> str:
+def folder_of(agent: Agent, run: str, process: str) -> str:
     """Say where a process's log and state lie on its host."""
-    return f"{workspace}/.lamplighter/{run}/{process}"
+    return f"{agent.state}/{run}/{process}"
 
 
 def log_home(fetched: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from ci.agent.bootstrap import LOADER, WANTS_SOURCES, parcel, sources
 from ci.agent.frames import INVALID, MAX_LINE_BYTES
 from ci.connect.timers import after
 from ci.errors import ConnectionLost, InfrastructureError
+from ci.remote.names import is_name
 
 if TYPE_CHECKING:
     from ci.connect.connection import Channel, Connection
@@ -26,12 +27,14 @@ class Started:
     Attributes:
         channel: its stdin and stdout.
         boot_id: of the host's kernel; another one after a reboot.
+        name: of its folder for the state of runs; see `host_folder` of ci/remote/names.py.
         home: the user's home folder there.
     """
 
     channel: Channel
     boot_id: str
     home: str
+    name: str
 
 
 def start_agent(connection: Connection) -> Started:
@@ -74,9 +77,11 @@ def _parse_ready(channel: Channel, output: bytes) -> Started | None:
         if line.startswith(b'{"event": "ready"'):
             try:
                 ready = json.loads(line)
-                return Started(channel, str(ready["boot_id"]), str(ready["home"]))
+                boot_id, home, name = (str(ready[key]) for key in ("boot_id", "home", "name"))
             except INVALID:
                 continue
+            if is_name(name):
+                return Started(channel, boot_id, home, name)
     return None
 
 

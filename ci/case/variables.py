@@ -67,7 +67,7 @@ EVERYWHERE = tuple(
 )
 # Their values are known only on the host, so they stay as written and are expanded there.
 HOST_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "USER")
-RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
+RUN_FOLDER = "{workspace}/.lamplighter/<host>/<run>/inputs/{process}"
 
 # `$X` or `${X}`: the name is in the first or the second group.
 REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")

@@ -84,6 +84,7 @@ def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, obje
             if path in EMPTY or under(path, lab.shown) or not under(path, EMPTY)
         ],
         "mounts": [*shown_mounts(lab), *lab.shown],
+        "shared": [lab.shared_home] if lab.shared_home else [],
         "path": PATH,
         "sshd": find_program("sshd"),
     }

@@ -51,7 +51,7 @@ def _copy_logs(processes: Processes, host: str, names: Sequence[str], home: Path
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home) as part:
             try:
-                folder = folder_of(agent.workspace, processes.run, "")
+                folder = folder_of(agent, processes.run, "")
                 agent.fetch_folder(folder, Path(part), [f"{name}/log" for name in names])
             except ArchiveRefused as error:
                 processes.refused.append(error)

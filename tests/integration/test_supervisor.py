@@ -74,7 +74,7 @@ class Night:
         assert self.ends[one].wait(PATIENCE_S)
 
     def folder(self, process="server"):
-        return Path(self.workspace) / ".lamplighter" / self.run / process
+        return Path(self.agent.state) / self.run / process
 
     def on_disk(self, process="server"):
         return json.loads((self.folder(process) / "state.json").read_text())

@@ -18,6 +18,7 @@ from ci.remote.supervise.store import (
     boot_id,
     now_text,
     remove,
+    state_folder,
     temporary_folder,
     write_json,
 )
@@ -128,7 +129,7 @@ def take_host(spec: State) -> Tuple[str, int]:
     for name in (spec["run"], spec["process"]):
         if not is_name(name) or name == INPUTS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
-    state_dir = os.path.join(spec["workspace"], ".lamplighter")
+    state_dir = state_folder(spec["workspace"])
     folder = os.path.join(state_dir, spec["run"], spec["process"])
     os.makedirs(state_dir, exist_ok=True)
     record = {key: spec[key] for key in ("run", "owner", "process")}

@@ -7,7 +7,7 @@ import os
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.lock import guard, present_holder, try_lock
 from ci.remote.supervise.proc import MARKER, members
-from ci.remote.supervise.store import remove
+from ci.remote.supervise.store import remove, state_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def show(workspace: str) -> Dict[str, Any]:
     """Give every process of every run, and who holds the host; leaves nothing there."""
-    state_dir = os.path.join(workspace, ".lamplighter")
+    state_dir = state_folder(workspace)
     holder: Optional[State] = None
     if os.path.exists(os.path.join(state_dir, "lock")):
         with guard(state_dir) as lock:
@@ -39,6 +39,6 @@ def forget(workspace: str, run: str) -> Optional[str]:
     """Remove a run's folder; says why where that cannot be done."""
     if not run or "/" in run or run.startswith("."):
         return f"{run!r} names no run"
-    folder = os.path.join(workspace, ".lamplighter", run)
+    folder = os.path.join(state_folder(workspace), run)
     remove(folder)
     return f"{folder} cannot be removed" if os.path.exists(folder) else None

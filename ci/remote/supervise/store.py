@@ -6,6 +6,8 @@ import json
 import os
 import time
 
+from ci.remote.names import STATE, host_folder
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict
@@ -25,6 +27,21 @@ def boot_id() -> str:
     """Tell this boot of the host from the next one."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+
+
+def host_name() -> str:
+    """Name this host as its folder in a workspace is named."""
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            machine_id = file.read(64).decode("ascii", "replace")
+    except OSError:
+        machine_id = ""
+    return host_folder(os.uname().nodename, machine_id)
+
+
+def state_folder(workspace: str) -> str:
+    """Give this host's own folder for the state of runs."""
+    return os.path.join(workspace, STATE, host_name())
 
 
 def write_json(path: str, value: object) -> None:
