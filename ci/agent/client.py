@@ -12,7 +12,7 @@ from ci.agent.subscriptions import Subscription, Subscriptions
 from ci.connect.connection import fetch_folder
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
 from ci.paths import at_home
-from ci.remote.names import STATE
+from ci.remote.supervise.store import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

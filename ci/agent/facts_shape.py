@@ -44,6 +44,9 @@ class _Device(_Loose):
 class _Run(_Loose):
     run: Text
     owner: Text | None
+    user: Text | None = None
+    pid: int | None = None
+    proven: bool | None = None
 
 
 class _Packages(_Loose):

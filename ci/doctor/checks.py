@@ -16,6 +16,7 @@ from ci.doctor.needs import (
     weights_on,
 )
 from ci.doctor.network import network_findings
+from ci.doctor.occupants import run_findings
 from ci.doctor.packages import differences
 from ci.doctor.wording import describe_holder, gib, how_to_stop, join_names
 
@@ -77,7 +78,7 @@ def findings_of(  # noqa: PLR0913 - each input is separate
     for host in _hosts(plan):
         if host.name in facts:
             findings += _of_host(plan, host, facts[host.name])
-            findings += _runs(host.name, facts[host.name], run)
+            findings += run_findings(host.name, facts[host.name], run)
             needed = devices_on(plan, host.name, targets.get(host.name), device)
             findings += accelerator_findings(host.name, facts[host.name], needed)
     findings += differences_between_hosts(plan, facts, pairs)
@@ -127,20 +128,6 @@ def _clock(host: str, facts: Facts) -> Iterator[Finding]:
             "controller's",
             "let NTP set it: `timedatectl set-ntp true`, or `chronyc makestep`",
         )
-
-
-def _runs(host: str, facts: Facts, own_run: str) -> Iterator[Finding]:
-    """Report other runs on the host; they use another workspace, or the lock would prevent it."""
-    for run in facts.get("runs") or ():
-        if run["run"] != own_run:
-            yield Finding(
-                host,
-                "run",
-                "error",
-                f"run {run['run']} of {run['owner'] or 'an unknown user'} is on this host",
-                "two runs distort each other's figures: wait until it ends, or stop it with "
-                f"`inv down --run {run['run']}`",
-            )
 
 
 def _ports(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:

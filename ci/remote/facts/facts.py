@@ -142,6 +142,17 @@ def _cpu() -> str:
     return f"{os.uname().machine} implementer {fields['CPU implementer']} part {fields['CPU part']}"
 
 
+def _runs() -> List[Dict[str, Any]]:
+    found = presence.present_runs()
+    if found:
+        from ci.remote.facts.owner import user_name  # noqa: PLC0415 - only where a run is
+
+        for run in found:
+            uid = run.pop("uid")
+            run["user"] = None if uid is None else user_name(uid)
+    return found
+
+
 def _uptime_s() -> float:
     with open("/proc/uptime", encoding="utf-8") as file:
         return float(file.read().split()[0])
@@ -171,7 +182,7 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "addresses": network.addresses,
     "default_interface": network.default_interface,
     "ssh_address": network.ssh_address,
-    "runs": presence.present_runs,
+    "runs": _runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
 }

@@ -37,8 +37,6 @@ WORK = {
     "stop": ("supervise.guardian", "stop"),
     "truncate_part": ("requests.files", "truncate_part"),
 }
-# What a request's function itself imports, and a supervisor too.
-IMPORTED_BY = {"forget": "shutil", "stop": "shutil"}
 
 
 class Workers:
@@ -53,8 +51,6 @@ class Workers:
         """Start one of `WORK`; `then` is called from the loop with the reply."""
         name = request["do"]
         module, function = WORK[name]
-        if name in IMPORTED_BY:
-            imported(IMPORTED_BY[name])
         work = getattr(imported("ci.remote." + module), function)
         arguments = {key: value for key, value in request.items() if key not in {"id", "do"}}
         self.run_in_thread(lambda: reply_of(request["id"], lambda: work(**arguments)), then)

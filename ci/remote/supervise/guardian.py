@@ -6,18 +6,29 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 
 from ci.remote.names import INPUTS, is_name
+from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import LIBC
-from ci.remote.supervise.control import dial, last_state, receive
+from ci.remote.supervise.control import (
+    ANSWER_S,
+    MESSAGE_BYTES,
+    dial,
+    is_stopped,
+    last_state,
+    peer_of,
+)
 from ci.remote.supervise.lock import Refused, acquire
 from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, terminate_tree
 from ci.remote.supervise.shared import Shared
 from ci.remote.supervise.store import (
+    State,
     boot_id,
     now_text,
     remove,
+    remove_temporary,
     state_folder,
     temporary_folder,
     write_json,
@@ -27,8 +38,6 @@ from ci.remote.supervise.supervisor import REST_GRACE_S, Supervisor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn, Optional, Tuple
-
-    from ci.remote.supervise.store import State
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -56,11 +65,16 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
     detach(answers)
     try:
         folder, lock = take_host(spec)
-        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
-        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
-        spec["tmp"] = temporary_folder()
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         answer(answers, refusal(error))
+        os._exit(1)
+    try:
+        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
+        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
+        spec["tmp"] = temporary_folder(folder)
+    except OSError as error:
+        remove(folder)
+        answer(answers, dict(refusal(error), kind="temporary"))
         os._exit(1)
     shared = Shared()
     supervisor = os.fork()
@@ -151,17 +165,50 @@ def take_host(spec: State) -> Tuple[str, int]:
 def stop(folder: str, grace_s: Optional[float] = None) -> State:
     """End a process and its descent; gives its last state, with survivors where KILL failed."""
     caller = dial(folder, "stop" if grace_s is None else f"stop {grace_s}")
-    state: State = {}
-    while caller is not None:
-        change = receive(caller)
-        state = change or state
-        if not change or state["complete"] or state["survivors"]:
-            caller.close()
-            break
+    state = await_stop(caller) if caller is not None else {}
     if not state.get("complete") and not state.get("survivors"):
         await_guardian(folder)
         state = end_orphans(folder, -1, REST_GRACE_S if grace_s is None else grace_s, Shared())
     return state
+
+
+def await_stop(caller: socket.socket) -> State:
+    """Wait until a supervisor has ended its process; it is killed if it does not answer.
+
+    Returns:
+        The last state that it sent; empty where it sent none.
+    """
+    supervisor, state, unanswered = peer_of(caller)[0], State(), 0
+    caller.settimeout(ANSWER_S)
+    resume(supervisor)
+    with contextlib.closing(caller):
+        while not state.get("complete") and not state.get("survivors"):
+            try:
+                text = caller.recv(MESSAGE_BYTES)
+                if not text:
+                    break
+                state, unanswered = json.loads(text), 0
+            except socket.timeout:  # Python 3.8 has it beside TimeoutError
+                unanswered += 1
+                if unanswered > 1:
+                    with contextlib.suppress(OSError):
+                        os.kill(supervisor, signal.SIGKILL)
+                    break
+                resume(supervisor)
+                with contextlib.suppress(OSError):
+                    caller.send(b"ask")
+            except OSError:
+                break
+    return state
+
+
+def resume(supervisor: int) -> None:
+    """Let a supervisor and its guardian go on that a signal has stopped."""
+    seen = look(str(supervisor))
+    for pid in (supervisor, seen.parent if seen else 0):
+        if pid > 1 and is_stopped(pid):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def await_guardian(folder: str) -> None:
@@ -170,9 +217,21 @@ def await_guardian(folder: str) -> None:
     while time.monotonic() < until:
         state = last_state(folder)
         guardian = look(str(state.get("guardian")))
-        if state["complete"] or not (guardian and guardian.alive):
+        if state["complete"] or not (guardian and guardian.alive and holds(guardian.pid, folder)):
             return
+        resume(guardian.pid)
         time.sleep(0.02)
+
+
+def holds(pid: int, folder: str) -> bool:
+    """Tell whether a process has the host's lock open, as only what supervises here has it."""
+    with contextlib.suppress(OSError):
+        lock = os.stat(os.path.join(folder, "../../lock"))
+        for handle in os.listdir("/proc/%d/fd" % pid):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(lock, os.stat("/proc/%d/fd/%s" % (pid, handle))):
+                    return True
+    return False
 
 
 def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
@@ -181,11 +240,11 @@ def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State
     if state["complete"]:
         return state
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
-    shared.held.update((name, inode) for name, inode in state.get("shared", ()))
-    state.update(terminate_tree(root, marker, grace_s, shared))
+    shared.take_written(state.get("shared"))
+    state.update(terminate_tree(root, marker, grace_s, shared, cgroup.find(folder)))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
-    if state["complete"] and state.get("tmp"):
-        remove(state["tmp"])  # the guardian that should have done it may have been killed, too
+    if state["complete"]:
+        remove_temporary(folder)  # the guardian that should have done it may have been killed, too
     with contextlib.suppress(OSError):
         write_json(os.path.join(folder, "state.json"), state)
     return state

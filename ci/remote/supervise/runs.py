@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ci.remote.supervise import cgroup
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.lock import guard, present_holder, try_lock
 from ci.remote.supervise.proc import MARKER, members
@@ -32,7 +33,8 @@ def has_life(state: State) -> bool:
     """Tell whether anything of a process's descent is known to be running."""
     if state["complete"] or state["state"] != "lost":
         return not state["complete"]
-    return bool(members(-1, f"{MARKER}={state['run']}/{state['process']}".encode()))
+    marker = f"{MARKER}={state['run']}/{state['process']}".encode()
+    return bool(members(-1, marker, cgroup.find(state["folder"])))
 
 
 def forget(workspace: str, run: str) -> Optional[str]:

@@ -132,6 +132,18 @@ OURS = holder(run="r1/server-0")
             "run",
             "run r9 of bo@x is on this host",
         ),
+        (
+            {"runs": [{"run": "r9", "owner": "bo@x", "user": "eve", "pid": 9, "proven": None}]},
+            "error",
+            "run",
+            "run r9 of bo@x (pid 9 of user eve announces it) is on this host",
+        ),
+        (
+            {"runs": [{"run": "r9", "owner": "bo@x", "user": "eve", "pid": 9, "proven": False}]},
+            "warning",
+            "run",
+            "pid 9 of user eve announces a run r9, but no process of it is there",
+        ),
         ({"ports_taken": {"8000": holder()}}, "error", "port 8000", "pid 7 of ann (python3 x)"),
         ({"ports_taken": {"13345": OURS}}, "error", "port 13345", "of run r1/server-0"),
         (
