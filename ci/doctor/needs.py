@@ -81,6 +81,12 @@ def weights_on(plan: Plan, host: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in named if name and name not in made))
 
 
+def temporary_folders_on(plan: Plan, host: str) -> tuple[str, ...]:
+    """Return the temporary folders that the case itself gives to processes on a host."""
+    named = {process.env.get("TMPDIR", "") for process in processes_on(plan, host)}
+    return tuple(sorted(folder for folder in named if folder.startswith("/")))
+
+
 def is_offline(plan: Plan, host: str) -> bool:
     """Return whether the host's processes run with the hub offline."""
     return any(

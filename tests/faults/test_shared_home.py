@@ -64,6 +64,7 @@ def test_a_home_shared_by_hosts(stage: Stage, home: Path):
     assert first.ours_on(first.head) == []
     assert any("light_server" in command for command in second.ours_on(second.head))
 
+    assert "is shared by" in stage.inv("doctor", "--config", str(stage.case())).stdout
     assert second.inv("down", "--run", runs[1]).returncode == 0
     stage.await_free()
     left = [path.name for path in home.rglob("*") if path.is_file()]

@@ -85,18 +85,22 @@ def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
 
 
 def cache_settings(uv: str, workspace: str) -> dict[str, str]:
-    """Put uv's cache on the workspace's file system, so that uv can use hard links."""
-    folder = output_of(uv, "cache", "dir")
-    if os.environ.get("UV_CACHE_DIR") or device_of(folder) == device_of(workspace):
+    """Put uv's cache on the workspace's file system, so that uv can use hard links.
+
+    It is in the user's home, which may be read-only, unless UV_CACHE_DIR names another place.
+    """
+    above = existing(output_of(uv, "cache", "dir"))
+    same_disk = os.stat(above).st_dev == os.stat(existing(workspace)).st_dev
+    if os.environ.get("UV_CACHE_DIR") or (same_disk and os.access(above, os.W_OK | os.X_OK)):
         return {}
     return {"UV_CACHE_DIR": os.path.join(workspace, "cache", "uv")}
 
 
-def device_of(path: str) -> int:
-    """Return the device number of the file system that a path is on, or will be on."""
+def existing(path: str) -> str:
+    """Return the nearest folder above a path, or the path itself, that exists."""
     while not os.path.exists(path):
         path = os.path.dirname(path) or "/"
-    return os.stat(path).st_dev
+    return path
 
 
 def need_libraries(libraries: dict[str, str]) -> None:
@@ -227,6 +231,7 @@ def write_stamp(uv: str, spec: dict[str, Any], source: PackageSource, seconds: f
     """Write the stamp of a complete environment with its packages; this is the last step."""
     stamp = {
         "fingerprint": spec["fingerprint"],
+        "machine": os.uname().machine,
         "packages": installed(uv, spec["path"]),
         "locked": bool(lock_of(spec)),
         "seconds": round(seconds, 1),

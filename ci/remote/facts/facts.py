@@ -10,10 +10,10 @@ import pwd
 import sys
 import time
 
-from ci.remote.facts import network, software
+from ci.remote.facts import limits, network, places, software
 from ci.remote.facts import ports as listening_ports
 from ci.remote.supervise import presence
-from ci.remote.supervise.store import boot_id
+from ci.remote.supervise.store import boot_id, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,13 +26,16 @@ ACCELERATOR_TOOLS = ("nvidia-smi", "npu-smi")
 TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
 
 
-def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
+def gather(
+    workspace: str, ports: List[int], paths: List[str], folders: Optional[List[str]] = None
+) -> Facts:
     """Read everything. Starts a process only where the host has an accelerator's own tool.
 
     Args:
         workspace: the folder whose disk counts and whose environments are read; need not exist.
         ports: which ports' owners to look for.
         paths: model folders or hub names to look for.
+        folders: temporary folders that the case names.
 
     Returns:
         Fact → value; null for one that cannot be had, and `errors` says why. `time_s` is the
@@ -50,6 +53,8 @@ def gather(workspace: str, ports: List[int], paths: List[str]) -> Facts:
         "ports_taken": lambda: listening_ports.taken(ports, found),
         "environments": lambda: software.environments(workspace),
         "accelerators": lambda: _accelerators(errors),
+        "places": lambda: places.find(workspace, folders or []),
+        "sharing": lambda: places.sharing(workspace),
     }
     for name, read in readers.items():
         facts[name] = _taken(name, read, errors)
@@ -175,6 +180,9 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "memory_free_bytes": lambda: _memory("MemAvailable"),
     "python": lambda: ".".join(map(str, sys.version_info[:3])),
     "boot_id": boot_id,
+    "name": host_name,
+    "limits": limits.limits,
+    "huge_pages": limits.huge_pages,
     "uptime_s": _uptime_s,
     "user": _user,
     "home": lambda: os.path.expanduser("~"),
