@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import ctypes
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ import time
 from typing import Any
 
 # In the same folder as this file, here and on a host.
+from one_maker import sole_maker  # type: ignore[import-not-found]
 from uv_settings import (  # type: ignore[import-not-found]
     INDEX_NAME,
     PackageSource,
@@ -286,9 +286,8 @@ def main() -> int:
         spec = json.load(file)
     os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     try:
-        # Another night on this host may be making it: then wait, and find it made.
-        with open(spec["path"] + ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another night or another host may be making it: then wait, and find it made.
+        with sole_maker(spec["path"], say):
             if made(spec):
                 say("%s is there already" % spec["path"])
             else:
