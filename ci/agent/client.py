@@ -40,7 +40,8 @@ class Agent:
         host: its name in the plan.
         connection: how it is reached.
         workspace: the folder there for environments, models and the state of runs.
-        state: this host's own folder below it for the state of runs.
+        own_name: what the host calls itself where it shares a folder with others.
+        state: this host's own folder in the workspace for the state of runs.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Agent:
         self.connection = connection
         started = start_agent(connection)
         self.workspace = at_home(workspace or WORKSPACE, started.home)
+        self.own_name = started.name
         self.state = f"{self.workspace}/{STATE}/{started.name}"
         self._subscriptions = Subscriptions()
         self._requests = Requests(self.host, started.channel, self._subscriptions)

@@ -277,7 +277,8 @@ def _refused(agent: Agent, process: str, details: Mapping[str, Any]) -> Infrastr
 
 ADVICE = {
     "exec": "see that the command exists there and may be executed",
-    "workspace": "see that its workspace {workspace} can be written and has room, or set another",
+    "workspace": "see that its workspace {workspace} can be written and has room, or set another "
+    "`workspace:` in the cluster file",
     "temporary": "see that the host's TMPDIR can be written and has room: change it where the host "
     "sets it, or unset it there to have /tmp",
     "exists": "give the process another name; if it is new, another host has this one's name and "

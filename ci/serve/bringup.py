@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -69,7 +68,7 @@ def _start(planned: Sequence[PlannedProcess], processes: Processes) -> list[Remo
 
 
 def _launch(process: PlannedProcess, processes: Processes) -> LaunchRequest:
-    own = f"{PurePosixPath(processes.agents[process.host].state).name}/{processes.run}"
+    own = f"{processes.agents[process.host].own_name}/{processes.run}"
 
     def with_run(text: str) -> str:
         return text.replace(RUN_ON_HOST, own).replace(RUN, processes.run)

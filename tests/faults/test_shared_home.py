@@ -51,6 +51,9 @@ def test_a_home_shared_by_hosts(stage: Stage, home: Path):
     case = stage.folder / "one.yaml"
     case.write_text(ONE.format(server=PROJECT / "tests/integration/light_server.py", port=PORT))
     first, second = (alone(stage, host) for host in stage.lab.hosts)
+    nights = [each.begin(case) for each in (first, second)]
+    assert [night.finish().code for night in nights] == [0, 0]
+
     ups = [each.inv("up", "--config", str(case), "--skip-doctor") for each in (first, second)]
     assert [up.returncode for up in ups] == [0, 0]
     runs = [path.name for path in sorted((stage.elsewhere / "runs").iterdir())]

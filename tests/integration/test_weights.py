@@ -130,8 +130,9 @@ def test_a_connection_that_breaks_half_way_comes_back_and_goes_on(lab, agents, m
 def test_a_part_of_an_earlier_sync_is_used_if_it_is_right(lab, agents, model, harm):
     host = next(iter(agents))
     have = 4 * PIECE_BYTES + 5
-    agents[host].write(f"{TARGET}/{BIG}.part", FILES[BIG][:have])
-    assert ssh(lab, host, harm.format(part=f"{TARGET}/{BIG}.part")).returncode == 0
+    part = f"{TARGET}/{BIG}.{agents[host].own_name}.part"
+    agents[host].write(part, FILES[BIG][:have])
+    assert ssh(lab, host, harm.format(part=part)).returncode == 0
     outcome = sync({host: agents[host]}, model, TARGET)[host]
     everything = sum(map(len, FILES.values()))
     assert (outcome.failed, outcome.sent) == ("", everything if harm else everything - have)

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 from typing import Any, Dict, List, Optional
 
+from ci.remote.supervise.store import host_name
+
 PIECE_BYTES = 1 << 20
-PART = ".part"
+# Of this host: others may write to the same folder, on NFS.
+PART = ".%s.part" % host_name()
 CHECK_S = 20
 
 

@@ -20,7 +20,7 @@ from ci.remote.supervise.control import (
     last_state,
     peer_of,
 )
-from ci.remote.supervise.lock import Refused, acquire
+from ci.remote.supervise.lock import Refused, acquire, guard
 from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, terminate_tree
 from ci.remote.supervise.shared import Shared
 from ci.remote.supervise.store import (
@@ -225,8 +225,10 @@ def await_guardian(folder: str) -> None:
 
 def holds(pid: int, folder: str) -> bool:
     """Tell whether a process has the host's lock open, as only what supervises here has it."""
-    with contextlib.suppress(OSError):
-        lock = os.stat(os.path.join(folder, "../../lock"))
+    with contextlib.suppress(OSError, Refused):
+        with guard(os.path.dirname(os.path.dirname(folder))) as opened:
+            lock = os.fstat(opened)
+            os.close(opened)
         for handle in os.listdir("/proc/%d/fd" % pid):
             with contextlib.suppress(OSError):
                 if os.path.samestat(lock, os.stat("/proc/%d/fd/%s" % (pid, handle))):

@@ -23,7 +23,7 @@ def show(workspace: str) -> Dict[str, Any]:
     holder: Optional[State] = None
     if os.path.exists(os.path.join(state_dir, "lock")):
         with guard(state_dir) as lock:
-            holder = None if try_lock(lock) else present_holder(state_dir)
+            holder = None if try_lock(lock) else present_holder(state_dir, lock)
             os.close(lock)
     rows = [dict(state, alive=has_life(state)) for state in processes(state_dir)]
     return {"holder": holder, "processes": rows}
