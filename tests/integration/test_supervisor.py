@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from ci.agent.process import ProcessSpec, look, running, start
 from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
 from ci.plan.names import process_names
+from ci.remote.facts import owner
 from ci.remote.names import LONGEST
 from ci.remote.supervise import cgroup, guardian, proc
 
@@ -552,8 +554,13 @@ def test_nothing_is_left_when_supervisor_and_guardian_are_killed(night, as_root)
             os.kill(state[name], number)
     night.hears_end(one)
     assert lives(pid)
+    assert owner.run_of(pid) == f"{night.run}/server"
     (row,) = running(night.agent)
     assert (row["state"], row["alive"]) == ("lost", True)
+    shutil.rmtree(night.folder().parent)  # what is left is found without it, too
+    assert running(night.agent) == ()
+    (row,) = night.agent.call("runs", run=night.run).value["processes"]
+    assert (row["process"], row["alive"], row["folder"]) == ("server", True, str(night.folder()))
     assert one.stop(0).complete
     assert not lives(pid)
     assert not cgroup.find(str(night.folder()))

@@ -46,6 +46,16 @@ def join(group: str) -> None:
         file.write("0")
 
 
+def member_of(pid: int) -> str:
+    """Tell of which process of which run a process's cgroup is, `run/process`; empty for none."""
+    with contextlib.suppress(OSError), open("/proc/%d/cgroup" % pid) as file:
+        for part in file.read().replace("\n", "/").split("/"):
+            words = part.split(",")
+            if words[0] == "lamplighter" and len(words) == 4:  # noqa: PLR2004 - as `_name` has it
+                return "%s/%s" % (words[1], words[2])
+    return ""
+
+
 def pids(group: str) -> Iterator[int]:
     """List the processes in a cgroup and those below it; none that this host cannot see."""
     for above, _, _ in os.walk(group) if group else ():
@@ -70,7 +80,7 @@ def remove(group: str) -> None:
 
 def _name(folder: str) -> str:
     run, process = os.path.normpath(folder).split(os.sep)[-2:]
-    return "lamplighter-%s-%s-%s" % (run, process, mark_of(folder))
+    return "lamplighter,%s,%s,%s" % (run, process, mark_of(folder))
 
 
 def _hierarchy() -> Tuple[str, str]:

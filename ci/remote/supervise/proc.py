@@ -48,6 +48,16 @@ def is_marked(pid: int, marker: bytes) -> bool:
         return False
 
 
+def run_of(pid: int) -> str:
+    """Tell of which process of which run it is, `run/process`; empty where none is known."""
+    start = MARKER.encode() + b"="
+    with contextlib.suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
+        for pair in file.read().split(b"\0"):
+            if pair.startswith(start):
+                return pair[len(start) :].decode("utf-8", "replace")
+    return cgroup.member_of(pid)
+
+
 def members(root: int, marker: bytes, group: str = "") -> Set[ProcInfo]:
     """Find what lives of the descent of `root`, in the cgroup, and with the marker; never us."""
     seen = [one for one in map(look, filter(str.isdigit, os.listdir("/proc"))) if one]
