@@ -56,11 +56,11 @@ def _why_not(place: Mapping[str, Any]) -> str:
     path, error = place["path"], place["error"]
     if not place["exists"] and place["purpose"] in {"temporary", "TMPDIR"}:
         return f"{path} does not exist"
+    if place["files"] is not None and place["files"] < MIN_FILES:
+        return f"{path}: the disk has inodes for {place['files']:.0f} more files only"
     if error:
         below = "" if place["above"] == path else f" (it would be made in {place['above']})"
         return f"{path} cannot be written: {error}{below}"
-    if place["files"] is not None and place["files"] < MIN_FILES:
-        return f"{path}: the disk has inodes for {place['files']:.0f} more files only"
     return ""
 
 
