@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # What may be asked again when the answer was lost with the connection; the same result twice.
 REPEATABLE = frozenset(
-    {"digest", "facts", "http", "packages", "read", "runs", "stop", "watch", "write"}
+    {"digest", "facts", "http", "make_folder", "packages", "read", "runs", "stop", "watch", "write"}
 )
 # A request that ends every agent that reads it must not be sent for ever.
 MOST_SENT = 2

@@ -98,6 +98,17 @@ def test_every_host_gets_every_file_once(lab, agents, model):
 
 
 @as_root
+def test_a_folder_that_hosts_share_gets_every_file_once(as_root, labs, model, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    lab = labs(2, shared_home=home)
+    with connected(load(lab.cluster_file)) as agents:
+        first, second = sync(agents, model, f"{home}/models/toy").values()
+    assert (first.failed, second.failed) == ("", "")
+    assert (sorted(first.copied), second.copied, second.sent) == (sorted(FILES), [], 0)
+    assert {name: (home / "models/toy" / name).read_bytes() for name in FILES} == FILES
+
+
 def test_a_file_that_differs_is_replaced_and_others_stay(lab, agents, model):
     host = next(iter(agents))
     sync(agents, model, TARGET)

@@ -29,6 +29,7 @@ WORK = {
     "facts": ("facts.facts", "gather"),
     "forget": ("supervise.runs", "forget"),
     "http": ("requests.http", "ask"),
+    "make_folder": ("requests.files", "make_folder"),
     "packages": ("facts.software", "packages"),
     "program": ("requests.files", "program"),
     "reach": ("requests.reach", "reach"),

@@ -58,6 +58,13 @@ def stat_files(folder: str, names: List[str]) -> Dict[str, Any]:
     }
 
 
+def make_folder(folder: str) -> str:
+    """Make a folder, and tell it from those of other hosts: two that share it say the same."""
+    os.makedirs(folder, exist_ok=True)
+    seen = os.stat(folder)
+    return "%d-%d" % (seen.st_ino, seen.st_ctime_ns)
+
+
 def truncate_part(folder: str, name: str, length: int) -> str:
     """Keep the first `length` bytes of a file's unfinished part, which is made; gives its path."""
     part = safe_path(folder, name) + PART
