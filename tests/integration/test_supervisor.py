@@ -27,7 +27,7 @@ from ci.errors import HostBusy, InfrastructureError
 from ci.plan.names import process_names
 from ci.remote.facts import owner
 from ci.remote.names import LONGEST
-from ci.remote.supervise import cgroup, guardian, proc
+from ci.remote.supervise import cgroup, ending, proc
 
 NASTY = str(Path(__file__).with_name("nasty_server.py"))
 PATIENCE_S = 600
@@ -531,11 +531,11 @@ def test_a_stopped_supervisor_can_be_ended(night, stopped):
 
 
 def test_a_supervisor_that_cannot_go_on_is_killed(night, monkeypatch):
-    monkeypatch.setattr(guardian, "ANSWER_S", 0.1)
-    monkeypatch.setattr(guardian, "resume", lambda _: None)
+    monkeypatch.setattr(ending, "ANSWER_S", 0.1)
+    monkeypatch.setattr(ending, "resume", lambda _: None)
     _, pids = night.nasty(grace_s=0.2)
     os.kill(night.on_disk()["supervisor"], signal.SIGSTOP)
-    assert guardian.stop(str(night.folder()), 0.2)["complete"]
+    assert ending.stop(str(night.folder()), 0.2)["complete"]
     assert not any(map(lives, pids))
 
 

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 # In the same folder as this file, here and on a host.
-from one_maker import sole_maker  # type: ignore[import-not-found]
+from one_maker import read_key, sole_maker, used_elsewhere  # type: ignore[import-not-found]
 from uv_settings import (  # type: ignore[import-not-found]
     INDEX_NAME,
     PackageSource,
@@ -251,11 +251,7 @@ def write_json(path: str, value: object) -> None:
 
 def made(spec: dict[str, Any]) -> bool:
     """Return whether the environment exists, is complete and has the right fingerprint."""
-    try:
-        with open(os.path.join(spec["path"], STAMP), encoding="utf-8") as file:
-            return bool(json.load(file)["fingerprint"] == spec["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return bool(read_key(os.path.join(spec["path"], STAMP), "fingerprint") == spec["fingerprint"])
 
 
 def make(spec: dict[str, Any]) -> None:
@@ -263,6 +259,10 @@ def make(spec: dict[str, Any]) -> None:
     started_s = time.monotonic()
     path = spec["path"]
     workspace = os.path.dirname(os.path.dirname(path))
+    if os.path.exists(os.path.join(path, STAMP)):
+        own = os.path.dirname(os.path.abspath(__file__))
+        if used := used_elsewhere(path, os.path.join(workspace, ".lamplighter"), own):
+            raise Failed("not made: " + used)
     shutil.rmtree(path, ignore_errors=True)
     need_libraries(spec.get("libraries", {}))
     source = package_source()

@@ -8,6 +8,7 @@ touches it, and one that is not touched any more has lost it. Only the next numb
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import random
@@ -149,3 +150,40 @@ def _inode(path: str) -> int:
 def _remove(claim: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(claim)
+
+
+def used_elsewhere(path: str, state: str, own: str) -> str:
+    """Say which run of another host with this workspace runs a program below a path.
+
+    A run of this host does not: the host belongs to the run that makes the path anew.
+
+    Args:
+        path: what is to be made anew.
+        state: the folder of all hosts' runs.
+        own: a folder of this run in it.
+
+    Returns:
+        The run, and what to do; empty where there is none.
+    """
+    here = os.path.relpath(own, state).split(os.sep)[0]
+    for folder in glob.glob(os.path.join(glob.escape(state), "*", "*", "*")):
+        host, run = folder.split(os.sep)[-3:-1]
+        argv = read_key(os.path.join(folder, "spec.json"), "argv")
+        running = read_key(os.path.join(folder, "state.json"), "complete") is False
+        if host != here and running and argv and str(argv[0]).startswith(path + os.sep):
+            return (
+                "run %s on host %s uses %s, which has to be made anew. Wait until it ends, or end "
+                "it with `inv down --run %s`; if that host is no more, remove %s."
+                % (run, host, path, run, os.path.dirname(folder))
+            )
+    return ""
+
+
+def read_key(path: str, key: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value of a JSON object in a file; None where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return value.get(key) if isinstance(value, dict) else None

@@ -35,7 +35,7 @@ WORK = {
     "reach": ("requests.reach", "reach"),
     "runs": ("supervise.runs", "show"),
     "stat_files": ("requests.files", "stat_files"),
-    "stop": ("supervise.guardian", "stop"),
+    "stop": ("supervise.ending", "stop"),
     "truncate_part": ("requests.files", "truncate_part"),
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
+REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
 KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
 
 

@@ -21,7 +21,14 @@ from ci.remote.supervise.child import environment, expanded, spawn
 from ci.remote.supervise.control import MESSAGE_BYTES, accept, listen
 from ci.remote.supervise.lock import Refused
 from ci.remote.supervise.presence import announce, hang_up
-from ci.remote.supervise.proc import MARKER, TICK_S, Termination, members, terminate_tree
+from ci.remote.supervise.proc import (
+    MARKER,
+    REST_GRACE_S,
+    TICK_S,
+    Termination,
+    members,
+    terminate_tree,
+)
 from ci.remote.supervise.store import boot_id, now_text, remove, write_json
 
 TYPE_CHECKING = False
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
     from ci.remote.supervise.shared import Shared
     from ci.remote.supervise.store import State
 
-REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
 LEFT_ALONE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
 
 
