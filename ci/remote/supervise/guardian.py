@@ -8,6 +8,7 @@ import os
 import signal
 
 from ci.remote.names import INPUTS, is_name
+from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import LIBC
 from ci.remote.supervise.ending import end_orphans
 from ci.remote.supervise.lock import Refused, acquire
@@ -101,6 +102,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
         supervisor.launch()
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         remove(folder)
+        cgroup.remove(cgroup.find(folder))
         answer(answers, refusal(error))
         os._exit(1)
     answer(answers, dict(supervisor.state, folder=folder))
