@@ -25,6 +25,7 @@ UNPACKED = (
     "loop.checks",
     "loop.follows",
     "loop.workers",
+    "names",
     "poller",
     "supervise.control",
     "supervise.presence",

@@ -511,6 +511,19 @@ def test_shared_memory_that_somebody_else_holds_stays(night):
         path.unlink(missing_ok=True)
 
 
+def test_shared_memory_of_another_user_stays(night, as_root):
+    name = f"lamplighter-test-{os.getpid()}-5"
+    path = Path("/dev/shm") / name
+    try:
+        one = night.start(sys.executable, "-c", SHARER, name)
+        until(lambda: name in dict(night.on_disk().get("shared", ())))
+        os.chown(path, 65534, 65534)
+        one.stop(0)
+        assert path.exists()
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def test_a_temporary_folder_of_the_cases_own_is_left_alone(night, tmp_path):
     one = night.start("bash", "-c", LITTER, env={"TMPDIR": str(tmp_path)})
     assert temporary_folder(one) == tmp_path
