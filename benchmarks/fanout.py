@@ -41,8 +41,12 @@ COLUMNS = ("seconds", "cpu_s", "peak_mb")
 ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
 FACTS = (
+    "names",
     "supervise.store",
+    "supervise.control",
+    "facts.limits",
     "facts.network",
+    "facts.places",
     "facts.ports",
     "supervise.presence",
     "facts.software",

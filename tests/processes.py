@@ -14,7 +14,7 @@ class LogReader:
     host: str
     log: tuple[str, ...]
     error: Exception | None
-    workspace: str = "/w"
+    state: str = "/w/.lamplighter/here"
 
     def read(self, _: str, *, tail: int) -> bytes:
         if self.error:

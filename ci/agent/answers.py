@@ -42,6 +42,8 @@ class Asked(Protocol):
 class Answering(Asked, Protocol):
     """A host that can be asked; `client.py` has it."""
 
+    own_name: str
+
     def ask(self, do: str, data: bytes = b"", **body: Any) -> Future[Answer]:
         """Send a request and do not wait."""
 

@@ -17,13 +17,16 @@ REMOTE = Path(__file__).parents[1] / "remote"
 # each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
 UNPACKED = (
     "facts.facts",
+    "facts.limits",
     "facts.network",
+    "facts.places",
     "facts.ports",
     "facts.software",
     "loop.agent",
     "loop.checks",
     "loop.follows",
     "loop.workers",
+    "names",
     "poller",
     "requests.memory",
     "supervise.control",

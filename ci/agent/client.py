@@ -16,6 +16,7 @@ from ci.agent.start_agent import START_S, start_agent
 from ci.agent.subscriptions import Subscription, Subscriptions
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
 from ci.paths import at_home
+from ci.remote.supervise.store import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ class Agent:
         host: its name in the plan.
         connection: how it is reached.
         workspace: the folder there for environments, models and the state of runs.
+        own_name: what the host calls itself where it shares a folder with others.
+        state: this host's own folder in the workspace for the state of runs.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Agent:
         self.connection = connection
         started = start_agent(connection)
         self.workspace = at_home(workspace or WORKSPACE, started.home)
+        self.own_name = started.name
+        self.state = f"{self.workspace}/{STATE}/{started.name}"
         self._subscriptions = Subscriptions()
         self._requests = Requests(self.host, started.channel, self._subscriptions)
         self._link = Link(connection, started, self._requests, on_note)

@@ -44,6 +44,9 @@ class _Device(_Loose):
 class _Run(_Loose):
     run: Text
     owner: Text | None
+    user: Text | None = None
+    pid: int | None = None
+    proven: bool | None = None
 
 
 class _Packages(_Loose):
@@ -63,6 +66,21 @@ class _Weights(_Loose):
     fingerprint: Text
 
 
+class _Place(_Loose):
+    purpose: Text
+    path: Text
+    exists: bool
+    above: Text
+    error: Text
+    noexec: bool
+    files: Number | None
+
+
+class _Sharing(_Loose):
+    identity: Text | None
+    hosts: list[Text]
+
+
 class _Facts(_Loose):
     time_s: Number
     took_s: Number
@@ -75,6 +93,12 @@ class _Facts(_Loose):
     disk_free_bytes: Number | None = None
     disk_total_bytes: Number | None = None
     shm_free_bytes: Number | None = None
+    shm_total_bytes: Number | None = None
+    name: Text | None = None
+    places: list[_Place] | None = None
+    sharing: _Sharing | None = None
+    limits: dict[Text, Number | None] | None = None
+    huge_pages: dict[Text, Number] | None = None
     interfaces: list[_Link] | None = None
     addresses: list[_Address] | None = None
     default_interface: Text | None = None

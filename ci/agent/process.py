@@ -121,7 +121,7 @@ class RemoteProcess:
     ) -> None:
         self.name = spec.process
         self.host = agent.host
-        self.folder = folder_of(agent.workspace, spec.run, spec.process)
+        self.folder = folder_of(agent, spec.run, spec.process)
         self.log = f"{self.folder}/log"
         self.state = ProcessState("running")
         self.why_lost = ""
@@ -216,9 +216,9 @@ def tail_of(process: RemoteProcess, lines: int) -> tuple[tuple[str, ...], str]:
         return (), str(error)
 
 
-def folder_of(workspace: str, run: str, process: str) -> str:
+def folder_of(agent: Agent, run: str, process: str) -> str:
     """Say where a process's log and state lie on its host."""
-    return f"{workspace}/.lamplighter/{run}/{process}"
+    return f"{agent.state}/{run}/{process}"
 
 
 def start(
@@ -265,8 +265,12 @@ def _refused(agent: Agent, process: str, details: Mapping[str, Any]) -> Infrastr
 
 ADVICE = {
     "exec": "see that the command exists there and may be executed",
-    "workspace": "see that its workspace {workspace} can be written and has room, or set another",
-    "exists": "give the process another name",
+    "workspace": "see that its workspace {workspace} can be written and has room, or set another "
+    "`workspace:` in the cluster file",
+    "temporary": "see that the host's TMPDIR can be written and has room: change it where the host "
+    "sets it, or unset it there to have /tmp",
+    "exists": "give the process another name; if it is new, another host has this one's name and "
+    "/etc/machine-id and shares its workspace: give it a hostname of its own",
     "spec": "use letters, digits, dots, dashes and underscores",
 }
 

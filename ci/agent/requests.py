@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # What may be asked again when the answer was lost with the connection; the same result twice.
 REPEATABLE = frozenset(
     (
-        *("digest", "facts", "http", "list_files", "memory", "packages", "read", "runs"),
-        *("source", "stop", "watch", "write"),
+        *("digest", "facts", "http", "list_files", "make_folder", "memory", "packages", "read"),
+        *("runs", "source", "stop", "watch", "write"),
     )
 )
 # A request that ends every agent that reads it must not be sent for ever.

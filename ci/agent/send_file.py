@@ -84,7 +84,7 @@ def send(  # noqa: PLR0913 - each is one plain choice
         agent: the host.
         source: the file here.
         folder: on the host, absolute; made when missing.
-        name: of the file below it; `<name>.part` until it is whole.
+        name: of the file below it; `<name>.<host>.part` until it is whole.
         mode: its permissions.
         check: arguments with which it has to run there, if it is a program.
         on_bytes: told how many bytes of it are there, at the beginning and with each piece.
@@ -129,7 +129,7 @@ class _Progress:
 
 def _try(agent: Answering, source: Source, where: tuple[str, str], progress: _Progress) -> None:
     folder, name = where
-    begin = _right_so_far(agent, source, f"{folder}/{name}.part")
+    begin = _right_so_far(agent, source, f"{folder}/{name}.{agent.own_name}.part")
     part = agent.call("truncate_part", folder=folder, name=name, length=begin).value
     progress.add(begin)
     try:

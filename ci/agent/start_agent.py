@@ -13,6 +13,7 @@ from ci.agent.frames import INVALID
 from ci.connect.printed import quoted
 from ci.connect.timers import after
 from ci.errors import ConnectionLost, InfrastructureError
+from ci.remote.names import is_name
 
 if TYPE_CHECKING:
     from ci.connect.connection import Channel, Connection
@@ -32,12 +33,14 @@ class Started:
     Attributes:
         channel: its stdin and stdout.
         boot_id: of the host's kernel; another one after a reboot.
+        name: of its folder for the state of runs; see `host_folder` of ci/remote/names.py.
         home: the user's home folder there.
     """
 
     channel: Channel
     boot_id: str
     home: str
+    name: str
 
 
 def start_agent(connection: Connection) -> Started:
@@ -80,7 +83,9 @@ def _parse_ready(channel: Channel, printed: bytes) -> Started | None:
     for line in READY.findall(printed):
         with contextlib.suppress(*INVALID):
             ready = json.loads(line)
-            return Started(channel, str(ready["boot_id"]), str(ready["home"]))
+            boot_id, home, name = (str(ready[key]) for key in ("boot_id", "home", "name"))
+            if is_name(name):
+                return Started(channel, boot_id, home, name)
     return None
 
 

@@ -82,7 +82,7 @@ HOST_VARIABLES = (
 # Linux passes no longer argument or variable to a process: MAX_ARG_STRLEN of execve(2).
 MAX_VALUE_CHARS = 131_071
 MAX_DEPTH = 50
-RUN_FOLDER = "{workspace}/.lamplighter/<run>/inputs/{process}"
+RUN_FOLDER = "{workspace}/.lamplighter/<host>/<run>/inputs/{process}"
 
 # `$X` or `${X}`: the name is in the first or the second group.
 REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")

@@ -102,14 +102,14 @@ def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home:
     outcomes = fan_out(names, fetch)
     return [
         f"output of {name}: {error}; it stays there: run `inv down` again, or remove "
-        f"{folder_of(agents[names[name][0]].workspace, names[name][1], '')} there by hand"
+        f"{folder_of(agents[names[name][0]], names[name][1], '')} there by hand"
         for name, error in outcomes.items()
         if error is not None
     ]
 
 
 def _fetch_raw(agent: Agent, run: str, home: Path) -> None:
-    inputs = folder_of(agent.workspace, run, INPUTS)
+    inputs = folder_of(agent, run, INPUTS)
     try:
         names = names_in(agent, inputs)
     except NotThere:

@@ -67,14 +67,15 @@ class Overview:
         return tuple(row for row in self.rows if row.run in wanted)
 
 
-def ask_hosts(reached: Mapping[str, Agent | LamplighterError]) -> Overview:
+def ask_hosts(reached: Mapping[str, Agent | LamplighterError], run: str = "") -> Overview:
     """Ask every host for its processes.
 
     Args:
         reached: host → its agent, or the error of the connection.
+        run: a run that is to be ended: also what is left of it without a state.
     """
     agents = {host: agent for host, agent in reached.items() if isinstance(agent, Agent)}
-    runs = call_all(agents, "runs", ANSWER_S)
+    runs = call_all(agents, "runs", ANSWER_S, run=run)
     facts = call_all(agents, "facts", ANSWER_S, ports=[], paths=[])
     parsed = {host: _parse(host, reply) for host, reply in {**reached, **runs}.items()}
     states = {host: state for host, state in parsed.items() if isinstance(state, _HostState)}

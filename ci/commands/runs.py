@@ -47,7 +47,7 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     if bool(run) == all_mine:
         raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
     with reached(targets_of(request, run)) as hosts:
-        overview = ask_hosts(hosts)
+        overview = ask_hosts(hosts, run)
         mine = {row.run for row in overview.rows if row.owner == owner()}
         wanted = sorted(mine) if all_mine else [run]
         _print_silent(overview)

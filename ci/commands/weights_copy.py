@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ci.agent.answers import Answer
+from ci.agent.ask_all import call_all
+from ci.agent.client import Agent
 from ci.agent.send_file import same_there, send
 from ci.commands.model_folder import files_of
 from ci.connect.fan_out import fan_out
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from ci.agent.client import Agent
     from ci.agent.send_file import Source
 
     Sources = Mapping[str, Source]
@@ -116,8 +118,26 @@ def sync(
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    outcomes = fan_out(agents, work)
-    return {host: outcome for host, outcome in outcomes.items() if isinstance(outcome, Synced)}
+    # Where hosts share the folder, on NFS for example, the first one gets the files; the others
+    # compare them afterwards.
+    first, others = _by_turn(agents, folder)
+    outcomes = {**fan_out(first, work), **fan_out(others, work)}
+    return {host: done for host in agents if isinstance(done := outcomes[host], Synced)}
+
+
+def _by_turn(
+    agents: Mapping[str, Agent | LamplighterError], folder: str
+) -> tuple[list[str], list[str]]:
+    """Return one host of each folder, and the hosts that share it."""
+    reached = {host: agent for host, agent in agents.items() if isinstance(agent, Agent)}
+    owners: dict[str, str] = {}
+    for host, answer in call_all(reached, "make_folder", STAT_TIMEOUT_S, folder=folder).items():
+        if isinstance(answer, Answer):
+            owners.setdefault(str(answer.value), host)
+        else:
+            owners[host] = host
+    first = [host for host in agents if host in owners.values() or host not in reached]
+    return first, [host for host in agents if host not in first]
 
 
 def _sync_host(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.doctor.accelerators import accelerator_findings
 from ci.doctor.compare import differences_between_hosts
+from ci.doctor.limits import limit_findings
 from ci.doctor.model import Finding
 from ci.doctor.needs import (
     devices_on,
@@ -16,7 +17,9 @@ from ci.doctor.needs import (
     weights_on,
 )
 from ci.doctor.network import network_findings
+from ci.doctor.occupants import run_findings
 from ci.doctor.packages import differences
+from ci.doctor.places import place_findings, sharing_findings
 from ci.doctor.wording import describe_holder, gib, how_to_stop, join_names
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ CLOCK_WARNING_S = 1.0
 CLOCK_ERROR_S = 30.0
 ENVIRONMENT_BYTES = 5 * 2**30
 MIN_DISK_BYTES = 512 * 2**20
-MIN_SHM_BYTES = 2**30
 MIN_MEMORY_BYTES = 2 * 2**30
 MIN_FREE_SHARE = 0.1  # of a disk
 _ORDER = ("error", "warning", "info")
@@ -77,11 +79,14 @@ def findings_of(  # noqa: PLR0913 - each input is separate
     for host in _hosts(plan):
         if host.name in facts:
             findings += _of_host(plan, host, facts[host.name])
-            findings += _runs(host.name, facts[host.name], run)
+            findings += run_findings(host.name, facts[host.name], run)
             needed = devices_on(plan, host.name, targets.get(host.name), device)
             findings += accelerator_findings(host.name, facts[host.name], needed)
+            target = targets.get(host.name)
+            findings += limit_findings(plan, host.name, facts[host.name], target, device)
     findings += differences_between_hosts(plan, facts, pairs)
     findings += differences(installed or {})
+    findings += sharing_findings(facts)
     return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))
 
 
@@ -94,6 +99,7 @@ def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from _clock(host.name, facts)
     yield from network_findings(host, facts)
     yield from _ports(plan, host.name, facts)
+    yield from place_findings(plan, host, facts)
     yield from _disk(plan, host.name, facts)
     yield from _memory(host.name, facts)
     yield from _program(plan, host, facts)
@@ -128,20 +134,6 @@ def _clock(host: str, facts: Facts) -> Iterator[Finding]:
             "controller's",
             "let NTP set it: `timedatectl set-ntp true`, or `chronyc makestep`",
         )
-
-
-def _runs(host: str, facts: Facts, own_run: str) -> Iterator[Finding]:
-    """Report other runs on the host; they use another workspace, or the lock would prevent it."""
-    for run in facts.get("runs") or ():
-        if run["run"] != own_run:
-            yield Finding(
-                host,
-                "run",
-                "error",
-                f"run {run['run']} of {run['owner'] or 'an unknown user'} is on this host",
-                "two runs distort each other's figures: wait until it ends, or stop it with "
-                f"`inv down --run {run['run']}`",
-            )
 
 
 def _ports(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
@@ -183,15 +175,7 @@ def _disk(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
 
 
 def _memory(host: str, facts: Facts) -> Iterator[Finding]:
-    shm, free = facts.get("shm_free_bytes"), facts.get("memory_free_bytes")
-    if shm is not None and shm < MIN_SHM_BYTES:
-        yield Finding(
-            host,
-            "/dev/shm",  # noqa: S108 - named, not used
-            "warning",
-            f"{gib(shm)} are free; vLLM's processes exchange data through it",
-            "remount it larger: `mount -o remount,size=16G /dev/shm`; in Docker `--shm-size`",
-        )
+    free = facts.get("memory_free_bytes")
     if free is not None and free < MIN_MEMORY_BYTES:
         message = f"{gib(free)} of {gib(facts.get('memory_bytes') or 0)} are free"
         yield Finding(host, "memory", "warning", message, "find what uses it: `ps aux --sort -rss`")

@@ -13,7 +13,7 @@ from ci.agent.ask_all import gather
 from ci.doctor.checks import findings_of
 from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
-from ci.doctor.needs import ports_on, scripts_on, weights_on
+from ci.doctor.needs import ports_on, scripts_on, temporary_folders_on, weights_on
 from ci.errors import LamplighterError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def facts_of(agents: Mapping[str, Agent], plan: Plan) -> tuple[dict[str, Facts],
             ports=list(ports_on(plan, host)),
             paths=list(weights_on(plan, host)),
             scripts=list(scripts_on(plan, host)),
+            folders=list(temporary_folders_on(plan, host)),
         )
         future.add_done_callback(functools.partial(_note_time, received_s, host))
         requests[host] = (sent_s, future)

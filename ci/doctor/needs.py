@@ -88,6 +88,12 @@ def scripts_on(plan: Plan, host: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(shlex.split(entry)[0] for entry in entries))
 
 
+def temporary_folders_on(plan: Plan, host: str) -> tuple[str, ...]:
+    """Return the temporary folders that the case itself gives to processes on a host."""
+    named = {process.env.get("TMPDIR", "") for process in processes_on(plan, host)}
+    return tuple(sorted(folder for folder in named if folder.startswith("/")))
+
+
 def is_offline(plan: Plan, host: str) -> bool:
     """Return whether the host's processes run with the hub offline."""
     return any(

@@ -13,7 +13,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError, UserError
-from ci.lab import clock, inside, namespaces, network
+from ci.lab import clock, inside, look, namespaces, network
 from ci.lab.programs import find_compiler
 from ci.lab.run_tool import PATH, run_tool
 from ci.lab.sshd import make_key
@@ -75,10 +75,12 @@ def crash(lab: Lab, host: str) -> None:
         InfrastructureError: the host is already down, or does not end.
     """
     first = inside.first_process(lab, host)
+    groups = look.cgroups_of(namespaces.processes_on(lab, host))
     pull_cable(lab, host)
     os.kill(first, signal.SIGKILL)
     if not wait_for(lambda: not namespaces.processes_on(lab, host), RESTART_S):
         raise InfrastructureError(f"lab host {host} does not end; its process 1 has PID {first}")
+    look.remove_cgroups(groups)
 
 
 def boot(lab: Lab, host: str, *, empty: bool = True) -> None:

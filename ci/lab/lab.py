@@ -34,6 +34,7 @@ def up(  # noqa: PLR0913 - each is a plain choice
     workspace: str = "",
     disk_mb: int = 0,
     shown: Sequence[Path] = (),
+    shared_home: Path | None = None,
     root: bool | None = None,
 ) -> Lab:
     """Make hosts on this machine, and a cluster file that lists them.
@@ -50,6 +51,8 @@ def up(  # noqa: PLR0913 - each is a plain choice
         workspace: workspace of every host; empty takes the default. As root only.
         disk_mb: disk size of each host in MB; 0 for half of this machine's memory. As root only.
         shown: folders under /tmp or /run that hosts can see. As root only.
+        shared_home: folder that all hosts write to, as a home on NFS; the default workspace is
+            below it. As root only.
         root: False makes the lab of a plain user even as root; None depends on the user.
 
     Raises:
@@ -66,8 +69,9 @@ def up(  # noqa: PLR0913 - each is a plain choice
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lab = _planned(Lab(
             name=name, folder=folder.resolve(), cluster_file=cluster_file, root=as_root,
-            user="root" if as_root else _user(), port=22, hosts=(), workspace=workspace,
-            disk_mb=disk_mb, path=path_with_python(),
+            user="root" if as_root else _user(), port=22, hosts=(),
+            workspace=workspace or (f"{shared_home}/.cache/lamplighter" if shared_home else ""),
+            shared_home=str(shared_home or ""), disk_mb=disk_mb, path=path_with_python(),
             shown=tuple(str(path.resolve()) for path in shown),
         ), count)  # fmt: skip
         save(lab)

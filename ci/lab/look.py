@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LISTENING = "0A"
 
@@ -41,6 +42,27 @@ class Process:
     parent: int
     name: str
     command: str
+
+
+def cgroups_of(running: Iterable[int]) -> set[Path]:
+    """Return the cgroups that supervisors have made for these processes; a reboot ends them."""
+    top = next((mount.path for mount in read_mounts() if mount.kind == "cgroup2"), "")
+    found = set()
+    for pid in running if top else ():
+        try:
+            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            continue
+        paths = (line[4:] for line in lines if line.startswith("0::/"))
+        found |= {Path(top, path) for path in paths if "lamplighter," in path}
+    return found
+
+
+def remove_cgroups(groups: Iterable[Path]) -> None:
+    """Remove cgroups that are empty."""
+    for group in groups:
+        with contextlib.suppress(OSError):
+            group.rmdir()
 
 
 def read_mounts() -> list[Mount]:

@@ -44,6 +44,8 @@ class Lab:
         disk_mb: disk size of each host in MB; 0 for half the memory.
         path: PATH of the sessions; empty for sshd's own.
         shown: folders under /tmp or /run of this machine that the hosts see.
+        shared_home: a folder of this machine that all hosts write to, as a home on NFS is; the
+            default workspace is below it. Empty for none.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Lab:
     disk_mb: int = 0
     path: str = ""
     shown: tuple[str, ...] = ()
+    shared_home: str = ""
 
     @property
     def identity(self) -> Path:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError
 from ci.lab import network
-from ci.lab.look import listening, namespace_of, pids, read_mounts, start_ticks
+from ci.lab.look import (
+    cgroups_of,
+    listening,
+    namespace_of,
+    pids,
+    read_mounts,
+    remove_cgroups,
+    start_ticks,
+)
 from ci.lab.programs import find_program
 from ci.lab.run_tool import PATH, run_tool
 from ci.lab.sshd import last_log_line
@@ -84,6 +92,7 @@ def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, obje
             if path in EMPTY or under(path, lab.shown) or not under(path, EMPTY)
         ],
         "mounts": [*shown_mounts(lab), *lab.shown],
+        "shared": [lab.shared_home] if lab.shared_home else [],
         "path": PATH,
         "sshd": find_program("sshd"),
     }
@@ -161,8 +170,10 @@ def end_hosts(lab: Lab) -> None:
     Raises:
         InfrastructureError: something could not be removed.
     """
+    groups = cgroups_of(processes_of(lab))
     if not wait_for(lambda: not _kill(processes_of(lab)), timeout_s=20):
         raise InfrastructureError(f"processes of lab {lab.name} do not end: {processes_of(lab)}")
+    remove_cgroups(groups)
     network.remove_network(lab)
     folder = f"{lab.folder}/hosts/"
     disks = [mount.path for mount in read_mounts() if mount.path.startswith(folder)]

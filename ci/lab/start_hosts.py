@@ -135,6 +135,10 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
     overlay("/", home / "disk", root)
     for path in shared["mounts"]:
         show(path, home / "disk/shown" / quote(path, safe=""), root, shared["fresh"])
+    for path in shared["shared"]:
+        target = Path(f"{root}{path}")
+        target.mkdir(parents=True, exist_ok=True)
+        attach(path, target, None, BIND)
     mount_system(host, root)
     return root
 

@@ -74,7 +74,8 @@ class PlannedProcess:
         ports: all ports that it listens on, as known from its argv and environment.
         cwd: working folder on the host; None for the process's own folder.
         files: path below the process's own folder → content, written before it starts. `<run>` in
-            argv, env and files is replaced by the run's id.
+            argv, env and files is replaced by the run's id, and `<host>/<run>` by the host's
+            folder and the run's.
         env_script: environment scripts of its host that bash sources before it starts.
     """
 

@@ -33,11 +33,11 @@ REPORTED = frozenset(
 )
 TAIL_LINES = 3
 _RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
-_BESIDE, _AUTHORITIES = "uv_settings.py", "authorities.pem"
+_BESIDE, _AUTHORITIES = ("one_maker.py", "uv_settings.py"), "authorities.pem"
 
 
 def recipe_of(item: Preparation) -> Path:
-    """Return the script that makes an item; `_BESIDE` must be in the same folder on the host."""
+    """Return the script that makes an item; on a host `_BESIDE` has to be in its folder."""
     return Path(__file__).with_name("recipes") / _RECIPES[item.kind]
 
 
@@ -149,7 +149,7 @@ def _launch(processes: Processes, item: Preparation, access: PackageAccess) -> L
     """Write the recipe and its input on the host, but no secrets, and return the launch request."""
     recipe, name = recipe_of(item), recipe_name(item.kind, item.name)
     agent, folder = processes.agents[item.host], processes.inputs(item.host, name)
-    for path in (recipe, recipe.with_name(_BESIDE)):
+    for path in (recipe, *map(recipe.with_name, _BESIDE)):
         agent.write(f"{folder}/{path.name}", path.read_bytes())
     agent.write(f"{folder}/{item.name}.json", json.dumps(dict(item.spec)).encode())
     if access.authorities:

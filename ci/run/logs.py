@@ -66,7 +66,7 @@ def _copy_logs(
         raise InfrastructureError(agent.trouble)
     problems: list[str] = []
     for name in names:
-        log = f"{folder_of(agent.workspace, processes.run, name)}/log"
+        log = f"{folder_of(agent, processes.run, name)}/log"
         try:
             fetch_log(agent, log, home / host / f"{name}.log", stop)
         except InfrastructureError as error:
@@ -77,7 +77,7 @@ def _copy_logs(
                 break
     if problems:
         more = [f"and {len(problems) - MOST_NAMED} more"] if problems[MOST_NAMED:] else []
-        where = folder_of(agent.workspace, processes.run, "")
+        where = folder_of(agent, processes.run, "")
         raise InfrastructureError(
             f"{'; '.join(problems[:MOST_NAMED] + more)}. What is not here lies in {where} on "
             f"{host}: `inv down --run {processes.run}` copies the rest and cleans up"

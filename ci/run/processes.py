@@ -72,7 +72,7 @@ class Processes:
 
     def inputs(self, host: str, name: str) -> str:
         """Return the folder on a host for a process's input files."""
-        return process.folder_of(self.agents[host].workspace, self.run, f"{INPUTS}/{name}")
+        return process.folder_of(self.agents[host], self.run, f"{INPUTS}/{name}")
 
     # Running
 

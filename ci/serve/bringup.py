@@ -15,8 +15,8 @@ from ci.serve.watch import PULSE_TIMEOUT_S, Pulse, watch_health, watch_pulse
 from ci.tools.model import Endpoint
 from ci.vllm.api import key_in_env
 
-# Placeholder in a plan for the run's id, which is known only once the night has started.
-RUN = "<run>"
+# Placeholders in a plan: the run's id and its host's folder are known once the night has started.
+RUN, RUN_ON_HOST = "<run>", "<host>/<run>"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,8 +69,10 @@ def _start(planned: Sequence[PlannedProcess], processes: Processes) -> list[Remo
 
 
 def _launch(process: PlannedProcess, processes: Processes) -> LaunchRequest:
+    own = f"{processes.agents[process.host].own_name}/{processes.run}"
+
     def with_run(text: str) -> str:
-        return text.replace(RUN, processes.run)
+        return text.replace(RUN_ON_HOST, own).replace(RUN, processes.run)
 
     for path, text in process.files.items():
         folder = processes.inputs(process.host, process.name)

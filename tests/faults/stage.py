@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -174,5 +175,5 @@ class Stage:
 
 def known_file(path: str) -> bool:
     """What every host has and may keep: the two files of the lock, which nobody holds."""
-    kept = f"{workspace_of('')}/.lamplighter"
-    return path in {f"{kept}/lock", f"{kept}/lock.guard"} or path.startswith("/var/log/")
+    kept = f"{re.escape(workspace_of(''))}/.lamplighter/[^/]+/lock(.guard)?"
+    return bool(re.fullmatch(kept, path)) or path.startswith("/var/log/")

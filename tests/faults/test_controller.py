@@ -32,9 +32,9 @@ def begin_evaluation(stage: Stage) -> Night:
 
 def await_log(stage: Stage, night: Night, process: str, words: str) -> None:
     """Wait until a log on the head has these words."""
-    path = f"{workspace_of('')}/.lamplighter/{night.folder.name}/{process}/log".lstrip("/")
-    log = inside.root_of(stage.lab, stage.head) / path
-    until(lambda: log.exists() and words in log.read_text())
+    runs = inside.root_of(stage.lab, stage.head) / f"{workspace_of('')}/.lamplighter".lstrip("/")
+    logs = f"*/{night.folder.name}/{process}/log"
+    until(lambda: any(words in log.read_text() for log in runs.glob(logs)))
 
 
 def serving(stage: Stage) -> list[str]:

@@ -5,7 +5,6 @@ Runs on the host with the serving environment's Python; writes only the folder i
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ import time
 from typing import Any, Callable
 
 # In the same folder as this file, here and on a host.
+from one_maker import sole_maker  # type: ignore[import-not-found]
 from uv_settings import package_source  # type: ignore[import-not-found]
 
 STAMP = ".lamplighter.json"
@@ -127,9 +127,8 @@ def main() -> int:
     os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TQDM_DISABLE="1")
     try:
-        # Another night on this host may be making it: then wait, and find it made.
-        with open(spec["path"] + ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another night or another host may be making it: then wait, and find it made.
+        with sole_maker(spec["path"], say):
             if made(spec):
                 say("%s is there already" % spec["path"])
             else:

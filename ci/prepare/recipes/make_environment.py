@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import ctypes
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ import time
 from typing import Any
 
 # In the same folder as this file, here and on a host.
+from one_maker import read_key, sole_maker, used_elsewhere  # type: ignore[import-not-found]
 from uv_settings import (  # type: ignore[import-not-found]
     INDEX_NAME,
     PackageSource,
@@ -85,18 +85,22 @@ def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
 
 
 def cache_settings(uv: str, workspace: str) -> dict[str, str]:
-    """Put uv's cache on the workspace's file system, so that uv can use hard links."""
-    folder = output_of(uv, "cache", "dir")
-    if os.environ.get("UV_CACHE_DIR") or device_of(folder) == device_of(workspace):
+    """Put uv's cache on the workspace's file system, so that uv can use hard links.
+
+    It is in the user's home, which may be read-only, unless UV_CACHE_DIR names another place.
+    """
+    above = existing(output_of(uv, "cache", "dir"))
+    same_disk = os.stat(above).st_dev == os.stat(existing(workspace)).st_dev
+    if os.environ.get("UV_CACHE_DIR") or (same_disk and os.access(above, os.W_OK | os.X_OK)):
         return {}
     return {"UV_CACHE_DIR": os.path.join(workspace, "cache", "uv")}
 
 
-def device_of(path: str) -> int:
-    """Return the device number of the file system that a path is on, or will be on."""
+def existing(path: str) -> str:
+    """Return the nearest folder above a path, or the path itself, that exists."""
     while not os.path.exists(path):
         path = os.path.dirname(path) or "/"
-    return os.stat(path).st_dev
+    return path
 
 
 def need_libraries(libraries: dict[str, str]) -> None:
@@ -227,6 +231,7 @@ def write_stamp(uv: str, spec: dict[str, Any], source: PackageSource, seconds: f
     """Write the stamp of a complete environment with its packages; this is the last step."""
     stamp = {
         "fingerprint": spec["fingerprint"],
+        "machine": os.uname().machine,
         "packages": installed(uv, spec["path"]),
         "locked": bool(lock_of(spec)),
         "seconds": round(seconds, 1),
@@ -246,11 +251,7 @@ def write_json(path: str, value: object) -> None:
 
 def made(spec: dict[str, Any]) -> bool:
     """Return whether the environment exists, is complete and has the right fingerprint."""
-    try:
-        with open(os.path.join(spec["path"], STAMP), encoding="utf-8") as file:
-            return bool(json.load(file)["fingerprint"] == spec["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return bool(read_key(os.path.join(spec["path"], STAMP), "fingerprint") == spec["fingerprint"])
 
 
 def make(spec: dict[str, Any]) -> None:
@@ -258,6 +259,10 @@ def make(spec: dict[str, Any]) -> None:
     started_s = time.monotonic()
     path = spec["path"]
     workspace = os.path.dirname(os.path.dirname(path))
+    if os.path.exists(os.path.join(path, STAMP)):
+        own = os.path.dirname(os.path.abspath(__file__))
+        if used := used_elsewhere(path, os.path.join(workspace, ".lamplighter"), own):
+            raise Failed("not made: " + used)
     shutil.rmtree(path, ignore_errors=True)
     need_libraries(spec.get("libraries", {}))
     source = package_source()
@@ -281,9 +286,8 @@ def main() -> int:
         spec = json.load(file)
     os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     try:
-        # Another night on this host may be making it: then wait, and find it made.
-        with open(spec["path"] + ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another night or another host may be making it: then wait, and find it made.
+        with sole_maker(spec["path"], say):
             if made(spec):
                 say("%s is there already" % spec["path"])
             else:

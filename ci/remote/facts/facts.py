@@ -10,10 +10,10 @@ import pwd
 import sys
 import time
 
-from ci.remote.facts import network, software
+from ci.remote.facts import limits, network, places, software
 from ci.remote.facts import ports as listening_ports
 from ci.remote.supervise import presence
-from ci.remote.supervise.store import boot_id
+from ci.remote.supervise.store import boot_id, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
 
 
 def gather(
-    workspace: str, ports: List[int], paths: List[str], scripts: Sequence[str] = ()
+    workspace: str,
+    ports: List[int],
+    paths: List[str],
+    scripts: Sequence[str] = (),
+    folders: Sequence[str] = (),
 ) -> Facts:
     """Read everything. Starts a process only where the host has an accelerator's own tool.
 
@@ -36,6 +40,7 @@ def gather(
         ports: which ports' owners to look for.
         paths: model folders or hub names to look for.
         scripts: environment scripts to look for.
+        folders: temporary folders that the case names.
 
     Returns:
         Fact → value; null for one that cannot be had, and `errors` says why. `time_s` is the
@@ -53,6 +58,8 @@ def gather(
         "ports_taken": lambda: listening_ports.taken(ports, found),
         "environments": lambda: software.environments(workspace),
         "accelerators": lambda: _accelerators(errors),
+        "places": lambda: places.find(workspace, list(folders)),
+        "sharing": lambda: places.sharing(workspace),
     }
     for name, read in readers.items():
         facts[name] = _taken(name, read, errors)
@@ -153,6 +160,17 @@ def _cpu() -> str:
     return f"{os.uname().machine} implementer {fields['CPU implementer']} part {fields['CPU part']}"
 
 
+def _runs() -> List[Dict[str, Any]]:
+    found = presence.present_runs()
+    if found:
+        from ci.remote.facts.owner import user_name  # noqa: PLC0415 - only where a run is
+
+        for run in found:
+            uid = run.pop("uid")
+            run["user"] = None if uid is None else user_name(uid)
+    return found
+
+
 def _uptime_s() -> float:
     with open("/proc/uptime", encoding="utf-8") as file:
         return float(file.read().split()[0])
@@ -175,6 +193,9 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "memory_free_bytes": lambda: _memory("MemAvailable"),
     "python": lambda: ".".join(map(str, sys.version_info[:3])),
     "boot_id": boot_id,
+    "name": host_name,
+    "limits": limits.limits,
+    "huge_pages": limits.huge_pages,
     "uptime_s": _uptime_s,
     "user": _user,
     "home": lambda: os.path.expanduser("~"),
@@ -182,7 +203,7 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "addresses": network.addresses,
     "default_interface": network.default_interface,
     "ssh_address": network.ssh_address,
-    "runs": presence.present_runs,
+    "runs": _runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
 }

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any, Dict, List, Optional
 
-from ci.remote.supervise.proc import MARKER
+from ci.remote.supervise import proc
 
 COMMAND_CHARS = 300
 _SECRET = re.compile(r"(?i)(api[-_]?key|token|secret|password|passwd|credential)")
@@ -55,12 +55,8 @@ def covered(words: List[str]) -> List[str]:
 
 
 def run_of(pid: int) -> Optional[str]:
-    """Say which process of which run of ours it is, from the marker in its environment."""
-    marker = MARKER.encode() + b"="
-    for pair in _read(f"/proc/{pid}/environ").split(b"\0"):
-        if pair.startswith(marker):
-            return pair[len(marker) :].decode("utf-8", "replace")
-    return None
+    """Say which process of which run of ours it is, from its environment or its cgroup."""
+    return proc.run_of(pid) or None
 
 
 def _user_of(pid: int) -> Optional[str]:

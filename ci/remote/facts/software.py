@@ -17,7 +17,12 @@ _CANN = "/usr/local/Ascend/ascend-toolkit/latest"
 
 
 def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
-    """Read the stamps of finished environments: name → `fingerprint`, `packages` (the telling)."""
+    """Read the stamps of finished environments: name → what is in them.
+
+    Returns:
+        `fingerprint`, `packages` (the telling), `machine` that it is for, and whether its Python
+        `runs` here: a workspace may be shared with another kind of host.
+    """
     root = os.path.join(workspace, "envs")
     try:
         names = sorted(os.listdir(root))
@@ -32,6 +37,8 @@ def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
             found[name] = {
                 "fingerprint": stamp.get("fingerprint"),
                 "packages": {key: value for key, _, value in pairs if key in REPORTED},
+                "machine": stamp.get("machine"),
+                "runs": os.access(os.path.join(root, name, "bin", "python"), os.X_OK),
             }
         except (OSError, ValueError, AttributeError):
             continue  # not finished, or none of ours

@@ -20,7 +20,7 @@ from ci.remote.loop.workers import WORK, Workers, imported, message_of
 from ci.remote.poller import Poller
 from ci.remote.requests import memory  # noqa: F401 - counts from the begin of an agent on
 from ci.remote.supervise.control import MESSAGE_BYTES, dial, last_state
-from ci.remote.supervise.store import boot_id
+from ci.remote.supervise.store import boot_id, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -257,6 +257,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_DFL)
     agent = Agent()
     home = os.path.expanduser("~")
-    agent.send({"event": "ready", "boot_id": boot_id(), "home": home})
+    ready = {"event": "ready", "boot_id": boot_id(), "home": home, "name": host_name()}
+    agent.send(ready)
     agent.loop()
     os._exit(0)  # threads that still work must not delay the end

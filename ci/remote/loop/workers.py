@@ -30,6 +30,7 @@ WORK = {
     "forget": ("supervise.runs", "forget"),
     "http": ("requests.http", "ask"),
     "list_files": ("requests.folders", "list_files"),
+    "make_folder": ("requests.files", "make_folder"),
     "memory": ("requests.memory", "evidence"),
     "packages": ("facts.software", "packages"),
     "program": ("requests.files", "program"),
@@ -38,15 +39,8 @@ WORK = {
     "runs": ("supervise.runs", "show"),
     "source": ("requests.source", "source"),
     "stat_files": ("requests.files", "stat_files"),
-    "stop": ("supervise.guardian", "stop"),
+    "stop": ("supervise.ending", "stop"),
     "truncate_part": ("requests.files", "truncate_part"),
-}
-# What a request's function itself imports, and a supervisor too.
-IMPORTED_BY = {
-    "forget": "shutil",
-    "memory": "subprocess",
-    "source": "subprocess",
-    "stop": "shutil",
 }
 
 
@@ -62,8 +56,6 @@ class Workers:
         """Start one of `WORK`; `then` is called from the loop with the reply."""
         name = request["do"]
         module, function = WORK[name]
-        if name in IMPORTED_BY:
-            imported(IMPORTED_BY[name])
         work = getattr(imported("ci.remote." + module), function)
         arguments = {key: value for key, value in request.items() if key not in {"id", "do"}}
         self.run_in_thread(lambda: reply_of(request["id"], lambda: work(**arguments)), then)

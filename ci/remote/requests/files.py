@@ -8,8 +8,11 @@ import shutil
 import subprocess
 from typing import Any, Dict, List, Optional
 
+from ci.remote.supervise.store import host_name
+
 PIECE_BYTES = 1 << 20
-PART = ".part"
+# Of this host: others may write to the same folder, on NFS.
+PART = ".%s.part" % host_name()
 CHECK_S = 20
 
 
@@ -53,6 +56,13 @@ def stat_files(folder: str, names: List[str]) -> Dict[str, Any]:
         "free": space.f_bavail * space.f_frsize,
         "files": [[size_of(path), size_of(path + PART)] for path in paths],
     }
+
+
+def make_folder(folder: str) -> str:
+    """Make a folder, and tell it from those of other hosts: two that share it say the same."""
+    os.makedirs(folder, exist_ok=True)
+    seen = os.stat(folder)
+    return "%d-%d" % (seen.st_ino, seen.st_ctime_ns)
 
 
 def truncate_part(folder: str, name: str, length: int) -> str:

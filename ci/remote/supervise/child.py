@@ -7,6 +7,7 @@ import os
 import re
 import signal
 
+from ci.remote.supervise import cgroup
 from ci.remote.supervise.proc import MARKER
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
+def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int, group: str = "") -> int:
     """Start a process in a session of its own, which dies with this one.
 
     As `subprocess.Popen` does; a supervisor reaps every child, adopted ones too, by itself.
@@ -41,6 +42,7 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
         env: its whole environment.
         cwd: its working folder.
         output: where its stdout and stderr go.
+        group: its cgroup; empty for this process's own.
 
     Returns:
         Its pid, once it has been exec'ed.
@@ -51,7 +53,7 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
     reader, writer = os.pipe()  # exec closes its end
     pid = os.fork()
     if pid == 0:
-        _become(argv, env, cwd, output, writer)
+        _become(argv, env, cwd, output, writer, group)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         failure = pipe.read().decode()
@@ -62,11 +64,15 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int) -> int:
     return pid
 
 
-def _become(argv: List[str], env: Dict[str, str], cwd: str, output: int, writer: int) -> NoReturn:
+def _become(  # noqa: PLR0913, PLR0917 - as `spawn`
+    argv: List[str], env: Dict[str, str], cwd: str, output: int, writer: int, group: str
+) -> NoReturn:
     """Be the child."""
     name = cwd
     try:
         os.setsid()
+        if group:
+            cgroup.join(group)
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for number in IGNORED:
             signal.signal(number, signal.SIG_DFL)

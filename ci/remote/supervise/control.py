@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 
 from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator, Optional
+    from typing import Callable, Iterator, Optional, Tuple
 
     from ci.remote.supervise.store import State
 
@@ -48,6 +49,22 @@ def accept(listener: socket.socket) -> socket.socket:
     return caller
 
 
+def peer_of(caller: socket.socket) -> Tuple[int, int]:
+    """Ask the kernel for the pid and the user of who listens at the other end; see unix(7)."""
+    raw = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid = (int.from_bytes(raw[at : at + 4], sys.byteorder) for at in (0, 4))
+    return pid, uid
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a signal or a debugger has stopped a process."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
+    except OSError:
+        return False
+
+
 def dial(folder: str, message: str) -> Optional[socket.socket]:
     """Reach a folder's supervisor with a first message; None when there is none any more."""
     caller = new_socket()
@@ -73,16 +90,20 @@ def last_state(folder: str, caller: Optional[socket.socket] = None) -> State:
     if caller is not None:
         try:
             caller.settimeout(ANSWER_S)
-            state = receive(caller)
+            state = {} if is_stopped(peer_of(caller)[0]) else receive(caller)
         finally:
             caller.close()
         if state:
             return state
-    state = read_json(os.path.join(folder, "state.json"))
-    if not state:
-        run, process = os.path.normpath(folder).split(os.sep)[-2:]
-        state = {"run": run, "process": process, "complete": False, "supervisor": None}
+    written = read_json(os.path.join(folder, "state.json"))
+    # The folder says whose state it is: what the file says may be anybody's words.
+    run, process = os.path.normpath(folder).split(os.sep)[-2:]
+    state = dict(_UNKNOWN, **written)
+    state.update(run=run, process=process, complete=state["complete"] is True)
     return state if state["complete"] else dict(state, state="lost")
+
+
+_UNKNOWN: State = {"complete": False, "supervisor": None, "state": "lost", "survivors": []}
 
 
 def processes(state_dir: str) -> Iterator[State]:

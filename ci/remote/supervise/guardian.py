@@ -6,26 +6,27 @@ import contextlib
 import json
 import os
 import signal
-import time
 
 from ci.remote.names import INPUTS, is_name
+from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import LIBC
-from ci.remote.supervise.control import dial, last_state, receive
+from ci.remote.supervise.ending import end_orphans
 from ci.remote.supervise.lock import Refused, acquire
-from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, TICK_S, look, terminate_tree
+from ci.remote.supervise.proc import REST_GRACE_S
 from ci.remote.supervise.shared import Shared
 from ci.remote.supervise.store import (
     boot_id,
     now_text,
     remove,
+    state_folder,
     temporary_folder,
     write_json,
 )
-from ci.remote.supervise.supervisor import REST_GRACE_S, Supervisor
+from ci.remote.supervise.supervisor import Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn, Optional, Tuple
+    from typing import NoReturn, Tuple
 
     from ci.remote.supervise.store import State
 
@@ -55,11 +56,16 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
     detach(answers)
     try:
         folder, lock = take_host(spec)
-        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
-        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
-        spec["tmp"] = temporary_folder()
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         answer(answers, refusal(error))
+        os._exit(1)
+    try:
+        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
+        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
+        spec["tmp"] = temporary_folder(folder)
+    except OSError as error:
+        remove(folder)
+        answer(answers, dict(refusal(error), kind="temporary"))
         os._exit(1)
     shared = Shared()
     supervisor = os.fork()
@@ -96,6 +102,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
         supervisor.launch()
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
         remove(folder)
+        cgroup.remove(cgroup.find(folder))
         answer(answers, refusal(error))
         os._exit(1)
     answer(answers, dict(supervisor.state, folder=folder))
@@ -128,7 +135,7 @@ def take_host(spec: State) -> Tuple[str, int]:
     for name in (spec["run"], spec["process"]):
         if not is_name(name) or name == INPUTS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
-    state_dir = os.path.join(spec["workspace"], ".lamplighter")
+    state_dir = state_folder(spec["workspace"])
     folder = os.path.join(state_dir, spec["run"], spec["process"])
     os.makedirs(state_dir, exist_ok=True)
     record = {key: spec[key] for key in ("run", "owner", "process")}
@@ -145,46 +152,3 @@ def take_host(spec: State) -> Tuple[str, int]:
         remove(folder)
         raise
     return folder, lock
-
-
-def stop(folder: str, grace_s: Optional[float] = None) -> State:
-    """End a process and its descent; gives its last state, with survivors where KILL failed."""
-    caller = dial(folder, "stop" if grace_s is None else f"stop {grace_s}")
-    state: State = {}
-    while caller is not None:
-        change = receive(caller)
-        state = change or state
-        if not change or state["complete"] or state["survivors"]:
-            caller.close()
-            break
-    if not state.get("complete") and not state.get("survivors"):
-        await_guardian(folder)
-        state = end_orphans(folder, -1, REST_GRACE_S if grace_s is None else grace_s, Shared())
-    return state
-
-
-def await_guardian(folder: str) -> None:
-    """Let the guardian of a killed supervisor do its work: it knows more orphans than we do."""
-    until = time.monotonic() + REST_GRACE_S + KILL_PATIENCE_S + TICK_S
-    while time.monotonic() < until:
-        state = last_state(folder)
-        guardian = look(str(state.get("guardian")))
-        if state["complete"] or not (guardian and guardian.alive):
-            return
-        time.sleep(0.02)
-
-
-def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
-    """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
-    state = last_state(folder)
-    if state["complete"]:
-        return state
-    marker = f"{MARKER}={state['run']}/{state['process']}".encode()
-    shared.held.update((name, inode) for name, inode in state.get("shared", ()))
-    state.update(terminate_tree(root, marker, grace_s, shared))
-    state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
-    if state["complete"] and state.get("tmp"):
-        remove(state["tmp"])  # the guardian that should have done it may have been killed, too
-    with contextlib.suppress(OSError):
-        write_json(os.path.join(folder, "state.json"), state)
-    return state

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.store import read_json
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from ci.remote.supervise.store import State
 
 
+LOCAL = "/tmp"  # noqa: S108 - whose folder is there is checked
+
+
 class Refused(Exception):  # noqa: N818 - an answer to `start`, not a fault
     """A start that cannot be; `answer` is printed for the controller."""
 
@@ -25,16 +30,61 @@ class Refused(Exception):  # noqa: N818 - an answer to `start`, not a fault
         self.answer = dict(more, error=message, kind=kind)
 
 
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+# From file systems without flock, such as Lustre and some mounts of NFS.
+NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
 @contextlib.contextmanager
 def guard(state_dir: str) -> Iterator[int]:
-    """Open the lock while no other process acquires it; yields its descriptor."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    handle = os.open(os.path.join(state_dir, "lock.guard"), flags, 0o600)
+    """Open the lock while no other process acquires it; yields its descriptor.
+
+    Only this host uses the files there, so NFS may keep locks to each host (nolock, local_lock).
+    """
+    folder = state_dir
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield os.open(os.path.join(state_dir, "lock"), flags, 0o600)
+        handle = flocked(folder)
+    except OSError as error:
+        if error.errno not in NO_FLOCK:
+            raise
+        folder = local_folder(state_dir)
+        handle = flocked(folder)
+    try:
+        yield os.open(os.path.join(folder, "lock"), FLAGS, 0o600)
     finally:
         os.close(handle)
+
+
+def flocked(folder: str) -> int:
+    """Open a folder's guard, and wait until no other process has it."""
+    handle = os.open(os.path.join(folder, "lock.guard"), FLAGS, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def local_folder(state_dir: str) -> str:
+    """Give a folder on a local disk for the lock of a state folder that cannot have one.
+
+    Not in /run/user or /dev/shm: systemd clears those when the user's last session ends.
+    """
+    above = os.path.join(LOCAL, "lamplighter-%d" % os.geteuid())
+    seen = os.stat(state_dir)
+    folder = os.path.join(above, "lock-%d-%d" % (seen.st_dev, seen.st_ino))
+    for each in (above, folder):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(each, 0o700)
+        found = os.lstat(each)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise Refused(
+                "workspace",
+                "%s has no flock, and %s, where the lock would be, belongs to user %d: remove it"
+                % (state_dir, each, found.st_uid),
+            )
+    return folder
 
 
 def try_lock(lock: int) -> bool:
@@ -53,7 +103,7 @@ def acquire(state_dir: str, record: State) -> int:
             os.ftruncate(lock, 0)
             os.pwrite(lock, json.dumps(record).encode(), 0)
         else:
-            holder = present_holder(state_dir)
+            holder = present_holder(state_dir, lock)
             if holder.get("run") != record["run"]:
                 os.close(lock)
                 raise Refused("busy", f"the host is held by {holder.get('run')}", holder=holder)
@@ -61,9 +111,9 @@ def acquire(state_dir: str, record: State) -> int:
         return lock
 
 
-def present_holder(state_dir: str) -> State:
+def present_holder(state_dir: str, lock: int) -> State:
     """Read who took the lock, naming a process of that run that still lives."""
-    holder = read_json(os.path.join(state_dir, "lock"))
+    holder = read_json("/proc/self/fd/%d" % lock)
     for state in processes(state_dir):
         if state["run"] == holder.get("run") and not state["complete"] and state["state"] != "lost":
             return dict(holder, process=state["process"], pid=state["supervisor"])

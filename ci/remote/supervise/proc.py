@@ -8,6 +8,8 @@ import signal
 import time
 from collections import namedtuple
 
+from ci.remote.supervise import cgroup
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Set, Tuple
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
+REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
 KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
 
 
@@ -46,8 +49,18 @@ def is_marked(pid: int, marker: bytes) -> bool:
         return False
 
 
-def members(root: int, marker: bytes) -> Set[ProcInfo]:
-    """Find what lives of the descent of `root`, and what carries the marker; never this process."""
+def run_of(pid: int) -> str:
+    """Tell of which process of which run it is, `run/process`; empty where none is known."""
+    start = MARKER.encode() + b"="
+    with contextlib.suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
+        for pair in file.read().split(b"\0"):
+            if pair.startswith(start):
+                return pair[len(start) :].decode("utf-8", "replace")
+    return cgroup.member_of(pid)
+
+
+def members(root: int, marker: bytes, group: str = "") -> Set[ProcInfo]:
+    """Find what lives of the descent of `root`, in the cgroup, and with the marker; never us."""
     seen = [one for one in map(look, filter(str.isdigit, os.listdir("/proc"))) if one]
     children: Dict[int, List[ProcInfo]] = {}
     for one in seen:
@@ -59,6 +72,8 @@ def members(root: int, marker: bytes) -> Set[ProcInfo]:
         fresh = [
             child for one in fresh for child in children.get(one.pid, []) if child not in found
         ]
+    grouped = set(cgroup.pids(group))
+    found.update(one for one in seen if one.pid in grouped)
     found.update(one for one in seen if one not in found and is_marked(one.pid, marker))
     return {one for one in found if one.alive and one.pid != os.getpid()}
 
@@ -66,8 +81,11 @@ def members(root: int, marker: bytes) -> Set[ProcInfo]:
 class Termination:
     """TERM, then KILL from `kill_at` on, each once to every process that is found."""
 
-    def __init__(self, root: int, marker: bytes, grace_s: float, shared: Shared) -> None:
+    def __init__(
+        self, root: int, marker: bytes, grace_s: float, shared: Shared, group: str = ""
+    ) -> None:
         self.root = root
+        self.group = group
         self.shared = shared
         self.marker = marker
         self.kill_at = time.monotonic() + grace_s
@@ -76,7 +94,7 @@ class Termination:
 
     def step(self) -> Set[ProcInfo]:
         """Signal each process that has not had the present signal yet; return those still there."""
-        left = members(self.root, self.marker)
+        left = members(self.root, self.marker, self.group)
         self.shared.look(lambda: [one.pid for one in left])
         kill = time.monotonic() >= self.kill_at
         signalled = self.killed if kill else self.termed
@@ -88,6 +106,8 @@ class Termination:
                 with contextlib.suppress(OSError):
                     os.kill(one.pid, signal.SIGKILL if kill else signal.SIGTERM)
             signalled.add(one[:2])
+        if kill and left and self.group:
+            cgroup.kill(self.group)
         return left
 
     @property
@@ -110,13 +130,16 @@ class Termination:
         return {"survivors": survivors, "killed": killed, "escalated": killed > 0}
 
 
-def terminate_tree(root: int, marker: bytes, grace_s: float, shared: Shared) -> Dict[str, Any]:
+def terminate_tree(
+    root: int, marker: bytes, grace_s: float, shared: Shared, group: str = ""
+) -> Dict[str, Any]:
     """Terminate a whole descent without a supervisor's event loop."""
-    termination = Termination(root, marker, grace_s, shared)
+    termination = Termination(root, marker, grace_s, shared, group)
     while True:
         left = termination.step()
         if not left:
             shared.remove()
+            cgroup.remove(group)
         if not left or termination.given_up:
             return termination.report(left)
         time.sleep(0.02)

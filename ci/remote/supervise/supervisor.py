@@ -14,12 +14,21 @@ import signal
 import socket
 import time
 
+from ci.remote.names import LEASE
 from ci.remote.poller import Poller
+from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import environment, expanded, spawn
 from ci.remote.supervise.control import MESSAGE_BYTES, accept, listen
 from ci.remote.supervise.lock import Refused
-from ci.remote.supervise.presence import announce
-from ci.remote.supervise.proc import MARKER, TICK_S, Termination, members, terminate_tree
+from ci.remote.supervise.presence import announce, hang_up
+from ci.remote.supervise.proc import (
+    MARKER,
+    REST_GRACE_S,
+    TICK_S,
+    Termination,
+    members,
+    terminate_tree,
+)
 from ci.remote.supervise.store import boot_id, now_text, remove, write_json
 
 TYPE_CHECKING = False
@@ -29,7 +38,6 @@ if TYPE_CHECKING:
     from ci.remote.supervise.shared import Shared
     from ci.remote.supervise.store import State
 
-REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
 LEFT_ALONE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
 
 
@@ -61,7 +69,6 @@ class Supervisor:
             "pid": None,
             "supervisor": os.getpid(),
             "guardian": os.getppid(),
-            "tmp": spec["tmp"],
             "survivors": [],
             "killed": 0,
             "escalated": False,
@@ -71,7 +78,8 @@ class Supervisor:
         self.lease = os.path.join(folder, "lease")
         os.close(os.open(self.lease, os.O_CREAT | os.O_WRONLY, 0o600))
         self.lease_mtime = os.stat(self.lease).st_mtime_ns
-        self.presence = announce(spec["run"], spec["owner"])
+        self.presence: Optional[socket.socket] = None
+        self.group = "" if spec["process"] == LEASE else cgroup.make(folder)
         self.catch_signals()
         self.listener = listen(folder)
         self.poller.register(self.listener.fileno(), self.accept_watcher)
@@ -98,12 +106,22 @@ class Supervisor:
         env = environment(self.spec)
         argv = [expanded(word, self.spec["expand"], env) for word in self.spec["argv"]]
         try:
-            self.state["pid"] = spawn(argv, env, self.spec["cwd"] or self.folder, log)
+            cwd = self.spec["cwd"] or self.folder
+            self.state["pid"] = spawn(argv, env, cwd, log, self.group)
         except OSError as error:
+            cgroup.remove(self.group)
             raise Refused("exec", f"{error.filename}: {error.strerror}") from None
         finally:
             os.close(log)
+        self.announce()
         self.publish()
+
+    def announce(self) -> None:
+        """Announce the run, now that a process proves it; one socket does so for all of them."""
+        announcement = announce(self.spec["run"], self.spec["owner"])
+        if announcement is not None:
+            self.presence = announcement
+            self.poller.register(announcement.fileno(), lambda: hang_up(announcement))
 
     def loop(self) -> None:
         """Run until nothing is left of the descent."""
@@ -122,7 +140,9 @@ class Supervisor:
 
     def look_at_shared(self) -> None:
         """Keep on the disk what is held in /dev/shm, for whoever outlives this process."""
-        if self.shared.look(lambda: [one.pid for one in members(os.getpid(), self.marker)]):
+        if self.shared.look(
+            lambda: [one.pid for one in members(os.getpid(), self.marker, self.group)]
+        ):
             self.state["shared"] = sorted(self.shared.held)
             self.unsaved = True
 
@@ -176,7 +196,9 @@ class Supervisor:
         """Begin to terminate; the first cause stays, a shorter grace counts."""
         if self.termination is None:
             self.cause = cause
-            self.termination = Termination(os.getpid(), self.marker, grace_s, self.shared)
+            self.termination = Termination(
+                os.getpid(), self.marker, grace_s, self.shared, self.group
+            )
         self.termination.kill_at = min(self.termination.kill_at, time.monotonic() + grace_s)
 
     def terminate(self, termination: Termination) -> None:
@@ -197,7 +219,9 @@ class Supervisor:
         self.state["complete"] = True
         remove(self.spec["tmp"])
         self.shared.remove()
+        cgroup.remove(self.group)
         if self.presence:
+            self.poller.unregister(self.presence.fileno())
             self.presence.close()
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
         self.publish()
@@ -207,7 +231,7 @@ class Supervisor:
     def fail(self, error: BaseException) -> None:
         """Leave nothing behind after a defect of our own."""
         self.state["error"] = f"{type(error).__name__}: {error}"
-        termination = terminate_tree(os.getpid(), self.marker, 0, self.shared)
+        termination = terminate_tree(os.getpid(), self.marker, 0, self.shared, self.group)
         self.reap()
         self.state.update(termination, state="lost", ended_at=now_text())
         self.finish()

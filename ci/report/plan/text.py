@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ci.tools.model import Command
 
 # The current folder of a process; RUN_FOLDER has its input files.
-OWN_FOLDER = "{workspace}/.lamplighter/<run>/{process}"
+OWN_FOLDER = "{workspace}/.lamplighter/<host>/<run>/{process}"
 
 
 def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
@@ -96,7 +96,8 @@ def _lines(plan: Plan, chosen: str) -> Iterator[str]:
     yield from picture(plan, chosen)
     yield ""
     share = f" that are {chosen}'s" if chosen else ""
-    yield f"The steps{share}, each in a shell of its own; <run> is the run's id."
+    yield f"The steps{share}, each in a shell of its own; <run> is the run's id, <host> "
+    yield "the host's folder."
     for number, (hosts, text) in enumerate(_steps(plan), 1):
         if not chosen or chosen in hosts:
             yield ""

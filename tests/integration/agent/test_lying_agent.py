@@ -41,7 +41,7 @@ for line in stdin:
     stdout.write(reply.replace(b"ID", str(request["id"]).encode()))
     stdout.flush()
 """
-READY = b'{"event": "ready", "boot_id": "1", "home": "/root"}'
+READY = b'{"event": "ready", "boot_id": "1", "home": "/root", "name": "h"}'
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_servers_that_were_brought_up_go_on_until_they_are_taken_down(inv, lab, 
 
 def test_what_came_after_up_is_home_after_down(inv, lab, up, tmp_path):
     head = lab.hosts[0].name
-    there = inside.root_of(lab, head) / f"{WORKSPACE[1:]}/.lamplighter/{up}"
+    (there,) = inside.root_of(lab, head).glob(f"{WORKSPACE[1:]}/.lamplighter/*/{up}")
     with (there / "server-0/log").open("a") as log:
         log.write("between up and down\n")
     # Of a controller that died while a tool ran.
@@ -130,7 +130,7 @@ def test_what_came_after_up_is_home_after_down(inv, lab, up, tmp_path):
 
 def test_nothing_is_removed_on_a_host_that_is_not_home(inv, lab, up, tmp_path):
     head = lab.hosts[0].name
-    there = inside.root_of(lab, head) / f"{WORKSPACE[1:]}/.lamplighter/{up}"
+    (there,) = inside.root_of(lab, head).glob(f"{WORKSPACE[1:]}/.lamplighter/*/{up}")
     home = tmp_path / "runs" / up / "logs" / head
     with (there / "server-0/log").open("a") as log:
         log.write("between up and down\n")

@@ -98,6 +98,17 @@ def test_every_host_gets_every_file_once(lab, agents, model):
 
 
 @as_root
+def test_a_folder_that_hosts_share_gets_every_file_once(as_root, labs, model, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    lab = labs(2, shared_home=home)
+    with connected(load(lab.cluster_file)) as agents:
+        first, second = sync(agents, model, f"{home}/models/toy").values()
+    assert (first.failed, second.failed) == ("", "")
+    assert (sorted(first.copied), second.copied, second.sent) == (sorted(FILES), [], 0)
+    assert {name: (home / "models/toy" / name).read_bytes() for name in FILES} == FILES
+
+
 def test_a_file_that_differs_is_replaced_and_others_stay(lab, agents, model):
     host = next(iter(agents))
     sync(agents, model, TARGET)
@@ -130,8 +141,9 @@ def test_a_connection_that_breaks_half_way_comes_back_and_goes_on(lab, agents, m
 def test_a_part_of_an_earlier_sync_is_used_if_it_is_right(lab, agents, model, harm):
     host = next(iter(agents))
     have = 4 * PIECE_BYTES + 5
-    agents[host].write(f"{TARGET}/{BIG}.part", FILES[BIG][:have])
-    assert ssh(lab, host, harm.format(part=f"{TARGET}/{BIG}.part")).returncode == 0
+    part = f"{TARGET}/{BIG}.{agents[host].own_name}.part"
+    agents[host].write(part, FILES[BIG][:have])
+    assert ssh(lab, host, harm.format(part=part)).returncode == 0
     outcome = sync({host: agents[host]}, model, TARGET)[host]
     everything = sum(map(len, FILES.values()))
     assert (outcome.failed, outcome.sent) == ("", everything if harm else everything - have)

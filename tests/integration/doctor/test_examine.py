@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sys
 from dataclasses import replace
 
 import pytest
@@ -84,6 +85,8 @@ def test_environments_that_are_there_already_and_differ(tmp_path, free_port, mar
         for name, version in zip(ADDRESSES, ("1.0", "1.1"), strict=True):
             path = tmp_path / name / "envs" / "e"
             (path / "lib/python3.11/site-packages" / f"six-{version}.dist-info").mkdir(parents=True)
+            (path / "bin").mkdir()
+            (path / "bin" / "python").symlink_to(sys.executable)
             (path / ".lamplighter.json").write_text('{"fingerprint": "f1", "packages": []}')
             agents[name] = Agent(LocalConnection(name), str(tmp_path / name))
             stack.callback(agents[name].close)

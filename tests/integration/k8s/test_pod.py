@@ -270,7 +270,7 @@ def test_services_servers_and_router_start_one_after_the_other(tmp_path, free_po
         name="store",
         argv=(
             *(sys.executable, "-c", answering(store_port, f"{shows}\n{once_there(store_may)}")),
-            f"{plan.workspace}/.lamplighter/<run>/inputs/store/conf/a.json",
+            f"{plan.workspace}/.lamplighter/<host>/<run>/inputs/store/conf/a.json",
         ),
         ports=(store_port,),
         health_url=None,

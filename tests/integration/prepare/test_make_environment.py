@@ -102,6 +102,22 @@ def test_it_is_made_once_and_says_what_is_in_it(tmp_path, host):
     assert stamp(tmp_path) == first
 
 
+def test_what_another_host_uses_is_not_made_anew(tmp_path, host):
+    assert run(spec_of(tmp_path), host).returncode == 0
+    folder = tmp_path / "work" / ".lamplighter" / "npu-2" / "run-7" / "server-0"
+    folder.mkdir(parents=True)
+    argv = [str(tmp_path / "work/envs/toy/bin/python"), "-c", "0"]
+    (folder / "spec.json").write_text(json.dumps({"argv": argv}))
+    (folder / "state.json").write_text('{"complete": false}')
+    refused = run(spec_of(tmp_path, fingerprint="f2"), host)
+    assert refused.returncode == 1
+    assert "run run-7 on host npu-2 uses" in refused.stdout
+    assert "`inv down --run run-7`" in refused.stdout
+    assert stamp(tmp_path)["fingerprint"] == "f1"
+    (folder / "state.json").write_text('{"complete": true}')
+    assert run(spec_of(tmp_path, fingerprint="f2"), host).returncode == 0
+
+
 def test_a_lock_is_installed_as_it_is(tmp_path, host):
     lock = {os.uname().machine: ["tiny==1.1"], "another": ["tiny==9.9"]}
     made = run(spec_of(tmp_path, packages=["tiny"], locks=lock), host)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -97,7 +98,8 @@ def test_environments_and_what_is_beside_the_vllm_on_the_path(tmp_path, monkeypa
     monkeypatch.setenv("PATH", f"{made}/bin", prepend=os.pathsep)
     seen = gather(tmp_path)
     packages = {"vllm": "1.0", "torch": "2.0"}
-    assert seen["environments"] == {"vllm-1": {"fingerprint": "f", "packages": packages}}
+    known = {"fingerprint": "f", "packages": packages, "machine": None, "runs": False}
+    assert seen["environments"] == {"vllm-1": known}
     packages = {"vllm": "1.0+cpu", "torch-npu": "2.0"}
     assert seen["vllm"] == {"path": f"{made}/bin/vllm", "packages": packages}
 
@@ -194,3 +196,63 @@ def test_the_kernels_answer_and_proc_agree_on_who_listens():
         )
     assert {one[:3] for one in asked} == opened
     assert asked == read
+
+
+def looked_at(workspace, **environment):
+    """What a fresh process finds, as a host's agent would."""
+    code = "import json, sys; from ci.remote.facts import places; "
+    code += "print(json.dumps(places.find(sys.argv[1], sys.argv[2:])))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(workspace)],
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {one["purpose"]: one for one in json.loads(done.stdout)}
+
+
+def mounted(folder, *options):
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "none", folder], check=True)
+    return folder
+
+
+def test_folders_that_cannot_be_written(as_root, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "none")
+    with contextlib.ExitStack() as ends:
+        for name, options in {
+            "read-only": ("ro",),
+            "noexec": ("noexec",),
+            "few": ("nr_inodes=2",),
+        }.items():
+            mounted(tmp_path / name, *options)
+            ends.callback(subprocess.run, ["umount", tmp_path / name], check=True)
+        (tmp_path / "few" / "last").touch()
+        found = {
+            name: looked_at(tmp_path / name / "w", TMPDIR=str(tmp_path / name))
+            for name in ("file", "dangling", "read-only", "noexec", "few", "none")
+        }
+    assert {name: one["workspace"]["error"] for name, one in found.items()} == {
+        "file": "Not a directory",
+        "dangling": "No such file or directory",
+        "read-only": "Read-only file system",
+        "noexec": "",
+        "few": "No space left on device",
+        "none": "",
+    }
+    assert found["read-only"]["temporary"]["error"] == "Read-only file system"
+    assert [name for name, one in found.items() if one["workspace"]["noexec"]] == ["noexec"]
+    assert [name for name, one in found.items() if not one["temporary"]["exists"]] == [
+        "dangling",
+        "none",
+    ]
+    assert found["few"]["workspace"]["files"] == 0
+
+
+def test_limits_are_the_kernels(tmp_path):
+    seen = gather(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert (seen["limits"]["open_files"], seen["limits"]["open_files_most"]) == (soft, hard)
+    assert set(seen["huge_pages"]) == {"free", "total"}

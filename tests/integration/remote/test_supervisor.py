@@ -4,8 +4,11 @@ import ast
 import contextlib
 import json
 import os
+import pwd
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,8 +26,9 @@ from ci.agent.process import ProcessSpec, look, running, start
 from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
 from ci.plan.names import process_names
+from ci.remote.facts import owner
 from ci.remote.names import LONGEST
-from ci.remote.supervise import proc
+from ci.remote.supervise import cgroup, ending, proc
 
 NASTY = str(Path(__file__).parents[1] / "nasty_server.py")
 PATIENCE_S = 600
@@ -75,7 +79,7 @@ class Night:
         assert self.ends[one].wait(PATIENCE_S)
 
     def folder(self, process="server"):
-        return Path(self.workspace) / ".lamplighter" / self.run / process
+        return Path(self.agent.state) / self.run / process
 
     def on_disk(self, process="server"):
         return json.loads((self.folder(process) / "state.json").read_text())
@@ -243,11 +247,14 @@ def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(night):
         found = night.agent.call("facts", ports=[], paths=[]).value["runs"]
         return [one for one in found if night.run in one["run"]]
 
+    user = pwd.getpwuid(os.getuid()).pw_name
     assert runs() == []
     first, second = (night.start("sleep", "1000", process=name) for name in ("first", "second"))
-    assert runs() == [{"run": night.run, "owner": "tester"}]
+    pid = night.on_disk("first")["supervisor"]
+    seen = {"run": night.run, "owner": "tester", "user": user, "pid": pid, "proven": True}
+    assert runs() == [seen]
     second.stop(0)
-    assert runs() == [{"run": night.run, "owner": "tester"}]
+    assert runs() == [seen]
     first.stop(0)
     assert runs() == []
     long = f"{night.run}-{'a-name-of-many-letters-' * 8}"[:LONGEST]
@@ -507,8 +514,118 @@ def test_shared_memory_that_somebody_else_holds_stays(night):
         path.unlink(missing_ok=True)
 
 
+def test_shared_memory_of_another_user_stays(night, as_root):
+    name = f"lamplighter-test-{os.getpid()}-5"
+    path = Path("/dev/shm") / name
+    try:
+        one = night.start(sys.executable, "-c", SHARER, name)
+        until(lambda: name in dict(night.on_disk().get("shared", ())))
+        os.chown(path, 65534, 65534)
+        one.stop(0)
+        assert path.exists()
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def test_a_temporary_folder_of_the_cases_own_is_left_alone(night, tmp_path):
     one = night.start("bash", "-c", LITTER, env={"TMPDIR": str(tmp_path)})
     assert temporary_folder(one) == tmp_path
     one.stop(0)
     assert (tmp_path / "litter").exists()
+
+
+@pytest.mark.parametrize("stopped", [("supervisor",), ("supervisor", "guardian")])
+def test_a_stopped_supervisor_can_be_ended(night, stopped):
+    one, pids = night.nasty(grace_s=0.2)
+    for each in stopped:
+        os.kill(night.on_disk()[each], signal.SIGSTOP)
+    (row,) = running(night.agent)
+    assert row["alive"]
+    assert one.stop(0.2).complete
+    assert not any(map(lives, pids))
+    until(lambda: not any(lives(night.on_disk()[name]) for name in ("supervisor", "guardian")))
+
+
+def test_a_supervisor_that_cannot_go_on_is_killed(night, monkeypatch):
+    monkeypatch.setattr(ending, "ANSWER_S", 0.1)
+    monkeypatch.setattr(ending, "resume", lambda _: None)
+    _, pids = night.nasty(grace_s=0.2)
+    os.kill(night.on_disk()["supervisor"], signal.SIGSTOP)
+    assert ending.stop(str(night.folder()), 0.2)["complete"]
+    assert not any(map(lives, pids))
+
+
+UNMARKED = "setsid env -i bash -c 'echo $$; exec sleep 1000' & wait"
+
+
+def test_nothing_is_left_when_supervisor_and_guardian_are_killed(night, as_root):
+    one = night.start("bash", "-c", UNMARKED)
+    pid = int(until(lambda: Path(one.log).read_text()))
+    if not cgroup.find(str(night.folder())):
+        one.stop(0)
+        pytest.skip("needs a cgroup2 hierarchy that can be written")
+    state = night.on_disk()
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for name in ("guardian", "supervisor"):
+            os.kill(state[name], number)
+    night.hears_end(one)
+    assert lives(pid)
+    assert owner.run_of(pid) == f"{night.run}/server"
+    (row,) = running(night.agent)
+    assert (row["state"], row["alive"]) == ("lost", True)
+    shutil.rmtree(night.folder().parent)  # what is left is found without it, too
+    assert running(night.agent) == ()
+    (row,) = night.agent.call("runs", run=night.run).value["processes"]
+    assert (row["process"], row["alive"], row["folder"]) == ("server", True, str(night.folder()))
+    assert one.stop(0).complete
+    assert not lives(pid)
+    assert not cgroup.find(str(night.folder()))
+
+
+def test_what_a_file_of_the_state_says_names_nothing_to_remove(night, tmp_path):
+    one = night.start("sleep", "1000")
+    other = night.start("sleep", "1000", process="other")
+    precious = tmp_path / "lamplighter-precious"
+    precious.mkdir()
+    state = night.on_disk()
+    for name in ("guardian", "supervisor"):
+        os.kill(state[name], signal.SIGSTOP)
+        os.kill(state[name], signal.SIGKILL)
+    night.hears_end(one)
+    forged = {**state, "tmp": str(precious), "process": "other", "shared": [["../x", 1], "y"]}
+    (night.folder() / "state.json").write_text(json.dumps(forged))
+    assert one.stop(0).complete
+    assert precious.exists()
+    assert other.alive
+    assert lives(other.state.pid)
+
+
+@pytest.fixture
+def listener():
+    """A user's own socket in the kernel's abstract namespace."""
+    with contextlib.ExitStack() as stack:
+
+        def bind(kind, name):
+            made = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+            made.bind(f"\0lamplighter/{name}")
+            return made
+
+        yield bind
+
+
+def test_an_announcement_is_believed_as_far_as_the_kernel_knows(night, listener):
+    forged = new_run()
+    listener(socket.SOCK_DGRAM, f"{forged}/root@vm")
+    listener(socket.SOCK_STREAM, f"{forged}/alice@desk").listen(1)
+    listener(socket.SOCK_STREAM, "../../etc/root@vm").listen(1)
+    found = night.agent.call("facts", ports=[], paths=[]).value["runs"]
+    assert [one for one in found if one["pid"] == os.getpid()] == [
+        {
+            "run": forged,
+            "owner": "alice@desk",
+            "user": pwd.getpwuid(os.getuid()).pw_name,
+            "pid": os.getpid(),
+            "proven": False,
+        }
+    ]
+    assert not any("etc" in one["run"] for one in found)

@@ -71,7 +71,8 @@ def begin(processes: Processes, *names: str) -> None:
 def test_a_log_that_is_missing_takes_no_other_with_it(processes: Processes, tmp_path: Path):
     begin(processes, "server-0", "server-1")
     (host,) = processes.agents
-    (tmp_path / "workspace" / ".lamplighter" / processes.run / "server-0" / "log").unlink()
+    [log] = tmp_path.glob(f"workspace/.lamplighter/*/{processes.run}/server-0/log")
+    log.unlink()
     missing = bring_logs_home(processes, tmp_path / "logs")
     assert "there is no file" in missing[host]
     assert f"{processes.run}/server-0/log" in missing[host]

@@ -13,6 +13,7 @@ from ci.doctor.model import Examination, Pair
 from ci.doctor.needs import devices_on, weights_on
 from ci.inventory.target import Accelerator, Target
 from ci.plan.model import Host
+from ci.tools.model import Dataset
 
 GIB = 2**30
 SERVE = "/w/envs/vllm-1/bin/vllm serve /m/x --port 8000"
@@ -110,6 +111,18 @@ OURS = holder(run="r1/server-0")
             "error",
             "run",
             "run r9 of bo@x is on this host",
+        ),
+        (
+            {"runs": [{"run": "r9", "owner": "bo@x", "user": "eve", "pid": 9, "proven": None}]},
+            "error",
+            "run",
+            "run r9 of bo@x (pid 9 of user eve announces it) is on this host",
+        ),
+        (
+            {"runs": [{"run": "r9", "owner": "bo@x", "user": "eve", "pid": 9, "proven": False}]},
+            "warning",
+            "run",
+            "pid 9 of user eve announces a run r9, but no process of it is there",
         ),
         ({"ports_taken": {"8000": holder()}}, "error", "port 8000", "pid 7 of ann (python3 x)"),
         ({"ports_taken": {"13345": OURS}}, "error", "port 13345", "of run r1/server-0"),
@@ -354,3 +367,131 @@ def test_json_holds_everything():
     assert (values["ok"], values["silent"]) == (False, {"b": "b: no route to host"})
     assert values["findings"][0]["subject"] == "connection"
     assert values["facts"]["a"]["cores"] == 64
+
+
+def place(purpose, **more):
+    known = {"path": f"/{purpose}", "exists": True, "above": f"/{purpose}", "error": ""}
+    return known | {"purpose": purpose, "noexec": False, "files": 10**6} | more
+
+
+READ_ONLY = {"error": "Read-only file system"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "severity", "subject", "words", "advice"),
+    [
+        (place("workspace", **READ_ONLY), "error", "workspace", "Read-only", "`workspace:`"),
+        (
+            place("workspace", exists=False, above="/", error="Permission denied"),
+            "error",
+            "workspace",
+            "/workspace cannot be written: Permission denied (it would be made in /)",
+            "`workspace:`",
+        ),
+        (place("workspace", files=5), "error", "workspace", "inodes for 5 more", "`workspace:`"),
+        (place("home", **READ_ONLY), "warning", "home", "Read-only", "XDG_CACHE_HOME"),
+        (place("temporary", exists=False), "error", "TMPDIR", "does not exist", "profile"),
+        (place("TMPDIR", exists=False), "error", "TMPDIR", "does not exist", "`env: TMPDIR`"),
+        (place("TMPDIR", **READ_ONLY), "error", "TMPDIR", "cannot be written", "`env: TMPDIR`"),
+        (place("temporary", noexec=True), "warning", "TMPDIR", "noexec", "profile"),
+    ],
+)
+def test_a_folder_that_a_run_cannot_use(seen, severity, subject, words, advice):
+    (finding,) = check(a={"places": [seen]})
+    assert (finding.host, finding.severity, finding.subject) == ("a", severity, subject)
+    assert words in finding.message
+    assert advice in finding.advice
+
+
+def test_an_environment_in_a_noexec_workspace():
+    seen = place("workspace", path="/w", noexec=True)
+    (finding,) = check(a={"places": [seen]})
+    assert (finding.severity, finding.subject) == ("error", "workspace")
+    assert "vllm-1" in finding.message
+    assert check(with_servers(ALONE, argv=("sleep", "9")), a={"places": [seen]}) == ()
+
+
+@pytest.mark.parametrize("more", [{"machine": "x86_64"}, {"runs": False}])
+def test_an_environment_that_another_kind_of_host_has_made(more):
+    stamp = facts_of()["environments"]["vllm-1"] | more
+    seen = {"places": [place("workspace", path="/w")], "environments": {"vllm-1": stamp}}
+    (finding,) = check(a=seen)
+    assert finding.severity == "error"
+    assert "another host with this workspace has made it" in finding.message
+
+
+def shared(name, hosts, identity, boot="1"):
+    seen = {"hosts": hosts, "identity": identity}
+    return {"name": name, "sharing": seen, "boot_id": boot, "places": [place("workspace")]}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "severities"),
+    [
+        (shared("a-1", [], "7-9"), shared("b-1", [], "7-9"), ["info"]),
+        (shared("a-1", ["a-1", "b-1"], "7-9"), shared("b-1", ["a-1", "b-1"], "7-8"), ["info"]),
+        (shared("a-1", ["a-1"], "7-9"), shared("b-1", ["b-1"], "7-8"), []),
+        (shared("a-1", [], None), shared("b-1", [], None), []),
+        (shared("a-1", [], "7-9"), shared("a-1", [], "7-9", boot="2"), ["error", "info"]),
+    ],
+)
+def test_a_workspace_that_hosts_share(a, b, severities):
+    findings = check(a=a, b=b)
+    assert [finding.severity for finding in findings] == severities
+    assert all("/workspace is shared by a, b" in finding.message for finding in findings)
+
+
+KIB = 1024
+TENSOR = ("vllm", "serve", "/m/x", "-tp", "2")
+MOONCAKE = {"argv": ("mooncake_master", "--port", "1")}
+
+
+@pytest.mark.parametrize(
+    ("of", "facts", "severity", "subject"),
+    [
+        ({"argv": TENSOR}, {"shm_free_bytes": 2**26, "shm_total_bytes": 2**26}, "error", "shm"),
+        ({"argv": TENSOR}, {"shm_free_bytes": 2**29, "shm_total_bytes": 2**29}, "warning", "shm"),
+        (MOONCAKE, {"limits": {"memlock_bytes": 64 * KIB}}, "error", "ulimit -l"),
+        (MOONCAKE, {"limits": {"memlock_bytes": None}}, None, ""),
+        ({}, {"limits": {"memlock_bytes": 64 * KIB}}, None, ""),
+        ({"argv": ("router",)}, {"limits": {"open_files": 1024}}, "warning", "ulimit -n"),
+        ({"argv": ("router",)}, {"limits": {"open_files": 256}}, "error", "ulimit -n"),
+        ({"argv": ("router",)}, {"limits": {"open_files": 4096}}, None, ""),
+        ({"argv": TENSOR}, {"limits": {"open_files": 256, "open_files_most": 4096}}, None, ""),
+        (
+            {"env": {"MC_STORE_USE_HUGEPAGE": "1"}, "argv": ("x",)},
+            {"huge_pages": {"free": 0, "total": 0}},
+            "error",
+            "huge pages",
+        ),
+        (
+            {"env": {"MC_STORE_USE_HUGEPAGE": "0"}, "argv": ("x",)},
+            {"huge_pages": {"free": 0, "total": 0}},
+            None,
+            "",
+        ),
+    ],
+)
+def test_a_limit_that_the_plan_meets(of, facts, severity, subject):
+    load = (
+        "{case_type: performance, dataset_path: d, num_prompts: 9, max_out_len: 4, batch_size: 400}"
+    )
+    datasets = {"datasets": {"d": Dataset("d", "/d", "gsm8k", 40)}}
+    keys = {"device": "cpu", "npu_per_node": 0, "benchmarks": f"{{acc: {load}}}"}
+    plan = with_servers(plan_of(SERVE, names="a", site=datasets, **keys), **of)
+    plan = replace(plan, evaluations=(replace(plan.evaluations[0], host="b"),))
+    known = facts_of(vllm={"packages": {}}) | facts
+    findings = [
+        finding
+        for finding in findings_of(plan, {"a": known}, silent={}, pairs=(), targets={})
+        if finding.subject != "vllm"
+    ]
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    assert all(subject in finding.subject for finding in findings)
+
+
+def test_hosts_that_exchange_data_through_devices_lock_memory():
+    plan = plan_of(HEAD, WORKER, names="ab", device="cuda", npu_per_node=1)
+    limits = {"limits": {"memlock_bytes": 64 * KIB}, "accelerators": [gpu()]}
+    findings = check(plan, a=limits, b={"accelerators": [gpu()]})
+    assert [(f.host, f.subject, f.severity) for f in findings] == [("a", "ulimit -l", "warning")]

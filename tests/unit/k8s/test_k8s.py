@@ -197,7 +197,7 @@ def assert_same_plan(plan, manifest):
     common.pop("LAST_WORDS")
 
     def filled(text):
-        text = text.replace("${RUN_FOLDER}", f"{plan.workspace}/.lamplighter/<run>/inputs")
+        text = text.replace("${RUN_FOLDER}", f"{plan.workspace}/.lamplighter/<host>/<run>/inputs")
         return re.sub(r"\$\{NODE_(\d+)_IP\}", lambda at: plan.hosts[int(at[1])].address, text)
 
     started = {}

@@ -140,7 +140,7 @@ def test_refused(router, changes, said):
 def test_a_service_starts_first_and_every_server_knows_of_it():
     plan = plan_of(services=(STORE,))
     (store,) = plan.services
-    folder = "~/.cache/lamplighter/.lamplighter/<run>/inputs"
+    folder = "~/.cache/lamplighter/.lamplighter/<host>/<run>/inputs"
     assert plan.processes[0] is store
     assert (store.host, store.role, store.headless, store.health_url) == (
         *("host-1", "service", True, None),

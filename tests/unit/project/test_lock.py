@@ -23,8 +23,8 @@ DISTRIBUTIONS = {
 }
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
-    "ci/prepare/recipes/make_environment.py": {"uv_settings"},
-    "ci/prepare/recipes/convert_model.py": {"torch", "transformers", "uv_settings"},
+    "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_settings"},
+    "ci/prepare/recipes/convert_model.py": {"torch", "transformers", "one_maker", "uv_settings"},
 }
 LOCKED = {package["name"]: package for package in LOCK["package"]}
 FROM_PYPI = [name for name in LOCKED if name != "lamplighter"]

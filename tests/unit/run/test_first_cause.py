@@ -87,7 +87,7 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
-        workspace = "/w"
+        state = "/w/.lamplighter/h1"
 
         def ask(self, do: str, *_: object, **__: object) -> Future:
             reply: Future = Future()

@@ -1,0 +1,74 @@
+"""Hosts whose home is one folder, as on NFS: their runs do not meet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from stage import PORT, PROJECT, Stage
+
+from ci.lab.lab import cluster_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ci.lab.model import Lab, LabHost
+
+ONE = """\
+test_name: "a night on one host"
+model: light
+num_nodes: 1
+npu_per_node: 0
+deployment:
+  - server_cmd: "python3 {server} {port} good --port {port}"
+"""
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def two_hosts(as_root: None, labs: Callable[..., Lab], home: Path) -> Lab:
+    return labs(2, shared_home=home, shown=[PROJECT])
+
+
+def alone(stage: Stage, host: LabHost) -> Stage:
+    """The stage of a controller that knows this host only."""
+    file = stage.folder / f"{host.name}.yaml"
+    lab = replace(stage.lab, hosts=(host,), cluster_file=file)
+    file.write_text(cluster_text(lab))
+    return Stage(lab, stage.folder, stage.nights)
+
+
+def test_a_home_shared_by_hosts(stage: Stage, home: Path):
+    assert stage.night(stage.case()).code == 0
+    stage.subject = stage.nights[0]
+
+    case = stage.folder / "one.yaml"
+    case.write_text(ONE.format(server=PROJECT / "tests/integration/light_server.py", port=PORT))
+    first, second = (alone(stage, host) for host in stage.lab.hosts)
+    nights = [each.begin(case) for each in (first, second)]
+    assert [night.finish().code for night in nights] == [0, 0]
+
+    ups = [each.inv("up", "--config", str(case), "--skip-doctor") for each in (first, second)]
+    assert [up.returncode for up in ups] == [0, 0]
+    runs = [path.name for path in sorted((stage.elsewhere / "runs").iterdir())]
+
+    shown = [each.inv("status").stdout for each in (first, second)]
+    for run, own, other in zip(runs, shown, reversed(shown), strict=True):
+        assert run in own
+        assert run not in other
+    assert second.inv("down", "--run", runs[0]).returncode == 2
+    assert first.inv("down", "--run", runs[0]).returncode == 0
+    assert first.ours_on(first.head) == []
+    assert any("light_server" in command for command in second.ours_on(second.head))
+
+    assert "is shared by" in stage.inv("doctor", "--config", str(stage.case())).stdout
+    assert second.inv("down", "--run", runs[1]).returncode == 0
+    stage.await_free()
+    left = [path.name for path in home.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(2 * ["lock", "lock.guard"])
