@@ -16,6 +16,7 @@ from ci.commands.overview import ask_hosts
 from ci.commands.which_hosts import targets_of
 from ci.errors import ExitCode, UserError
 from ci.record.controller import owner
+from ci.record.text import clean, one_line
 from ci.report.abandoned import complete_abandoned
 from ci.report.table import width_of
 
@@ -55,12 +56,14 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
             return _show(overview, wanted)
         completed = [_complete(Path(request.runs) / name) for name in wanted]
         if not overview.of(wanted):
-            return ExitCode.PASS if any(completed) else _nothing_found(overview, wanted)
+            if any(completed) and not overview.silent:
+                return ExitCode.PASS
+            return _nothing_found(overview, wanted)
         ended = ending.end_runs(_agents(hosts), overview, wanted, Path(request.runs))
     for row, state in ended.stopped:
-        print(f"{row.host}: ended {row.process} of {row.run} ({state})")
+        print(one_line(f"{row.host}: ended {row.process} of {row.run} ({state})"))
     for error in ended.errors:
-        print(error, file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
     if not ended.errors:
         print(
             f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; "
@@ -118,7 +121,7 @@ def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
             return _recorded_logs(Path(request.runs) / run / "logs", run, host)
         read = logging.follow_logs if follow else logging.read_logs
         for piece in read(_agents(hosts), rows):
-            sys.stdout.buffer.write(piece)
+            _write_log(piece)
             sys.stdout.buffer.flush()
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
@@ -134,8 +137,16 @@ def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
     for file in files:
         prefix = f"{file.parent.name} {file.stem} | ".encode()
         for line in file.read_bytes().splitlines():
-            sys.stdout.buffer.write(prefix + line + b"\n")
+            _write_log(prefix + line + b"\n")
     return ExitCode.PASS
+
+
+def _write_log(lines: bytes) -> None:
+    """Write lines of a log as they are; to a terminal, without what would control it."""
+    if sys.stdout.isatty():
+        text = lines.decode(errors="replace").replace("\r", " ")  # states of a progress bar
+        lines = clean(text).encode(errors="replace")
+    sys.stdout.buffer.write(lines)
 
 
 def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
@@ -144,4 +155,4 @@ def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
 
 def _print_silent(overview: Overview) -> None:
     for host, error in overview.silent.items():
-        print(f"{host}: cannot be asked: {error}", file=sys.stderr)
+        print(one_line(f"{host}: cannot be asked: {error}"), file=sys.stderr)
