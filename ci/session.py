@@ -17,6 +17,7 @@ from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
 from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
+from ci.run.left_over import await_left_over
 from ci.run.preflight import examine_hosts, require_same_packages
 from ci.run.processes import Processes
 from ci.serve.bringup import bring_up
@@ -76,6 +77,12 @@ def serving(
     agents: dict[str, Agent] = {}
     processes = Processes(record.id, owner(), agents, events, view)
     keep_s = 0.0
+
+    def find_left() -> list[str]:
+        hosts = record.run.hosts  # none if the run did not begin to use them
+        by_name = {target.name: target for target in resolved.inputs.targets}
+        return await_left_over(agents, plan, by_name, request.device, hosts) if hosts else []
+
     with ExitStack() as connections:
         try:
             with record.step("connect to the hosts"):
@@ -96,7 +103,7 @@ def serving(
             raise
         finally:
             with record.step("hand the hosts back"):
-                result = hand_back(processes, record, keep_s=keep_s)
+                result = hand_back(processes, record, keep_s=keep_s, find_left=find_left)
             if result.kept:
                 record.note(
                     f"the servers keep running for {keep_s / 3600:g} h at {plan.endpoint.url}; "
@@ -104,6 +111,12 @@ def serving(
                 )
         if result.refused_archive:
             raise result.refused_archive
+        if result.unverified:
+            raise InfrastructureError(
+                f"the hosts are not handed back: {'; '.join(result.unverified)}; see "
+                "`inv status`, and end what is left with "
+                f"`inv down --run {record.id}`"
+            )
         if keep_s and not result.kept:
             raise InfrastructureError(
                 "the servers were to keep running and are stopped, as a host could not keep them; "

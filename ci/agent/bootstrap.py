@@ -18,6 +18,7 @@ UNPACKED = (
     "facts.facts",
     "facts.network",
     "facts.ports",
+    "facts.shared_files",
     "facts.software",
     "loop.agent",
     "loop.checks",

@@ -101,6 +101,7 @@ class Facts(_Loose):
     disk_free_bytes: Number | None = None
     disk_total_bytes: Number | None = None
     shm_free_bytes: Number | None = None
+    shared_files: dict[Text, Number] | None = None
     interfaces: list[_Link] | None = None
     addresses: list[_Address] | None = None
     default_interface: Text | None = None

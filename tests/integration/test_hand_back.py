@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -11,9 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hosts_here import new_run
 
+from ci.agent.answers import Answer
 from ci.agent.client import Agent
 from ci.agent.process import LaunchRequest, look
 from ci.connect.connection import LocalConnection
+from ci.run import left_over
 from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
 from ci.run.leases import take_leases
@@ -22,7 +27,6 @@ from ci.run.processes import LEASE, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SAYS = ("sh", "-c", "echo $0 is up; exec sleep 600")
 
@@ -92,6 +96,41 @@ def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path:
     assert [row["name"] for row in record.fields["processes"]] == ["server-0", LEASE]
 
 
+def test_what_is_not_verified_is_reported(processes: Processes, tmp_path: Path, monkeypatch):
+    begin(processes, "server-0")
+    unverified = "h2 was not verified: no answer"
+    monkeypatch.setattr(Processes, "survivors", lambda _: (["h1: server-1"], [unverified]))
+    record = Record(tmp_path)
+    left = ["h1: port 8000 is still in use by pid 7 of ann"]
+    back = hand_back(processes, record, find_left=lambda: left)
+    assert back.unverified == ("still running: h1: server-1", unverified)
+    assert record.fields["left_over"] == left
+    assert f"handing back the hosts: {left[0]}" in record.notes
+
+
+def test_a_port_and_shared_memory_are_waited_for(processes: Processes, monkeypatch):
+    """A real listener and a real file: they stay, then go away while they are waited for."""
+    (host,) = processes.agents
+    before = {host: processes.agents[host].call("facts", ports=[], paths=[]).value}
+    shared = Path("/dev/shm") / f"lamplighter-test-{processes.run}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shared.write_bytes(bytes(2 << 20))
+        port = listener.getsockname()[1]
+        server = SimpleNamespace(
+            name="server-0", host=host, port=port, ports=(), headless=False, env={}, argv=("x",)
+        )
+        case = SimpleNamespace(device="cpu", npu_per_node=0)
+        plan = SimpleNamespace(case=case, processes=(server,), servers=(server,))
+        monkeypatch.setattr(left_over, "WAIT_S", 0.0)
+        one, other = left_over.await_left_over(processes.agents, plan, {}, "", before)
+        assert f"port {port} is still in use by pid {os.getpid()}" in one
+        assert f"{shared} of" in other
+        assert "(2 MiB)" in other
+        monkeypatch.setattr(left_over, "WAIT_S", 600.0)
+        monkeypatch.setattr(left_over.time, "sleep", lambda _: (listener.close(), shared.unlink()))
+        assert left_over.await_left_over(processes.agents, plan, {}, "", before) == []
+
+
 def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, monkeypatch):
     begin(processes, "server-0")
     monkeypatch.setattr(Processes, "keep", lambda *_: ["h2: the link is down"])
@@ -115,7 +154,7 @@ def test_what_is_kept_runs_on_and_its_log_is_home(processes: Processes, tmp_path
 def test_a_host_that_hangs_holds_back_no_other_line():
     never: Future = Future()
     answered: Future = Future()
-    answered.set_result(SimpleNamespace(data=b"first\nlast\n"))
+    answered.set_result(Answer(None, b"first\nlast\n"))
     asked: list[str] = []
 
     def agent(host: str, future: Future) -> SimpleNamespace:

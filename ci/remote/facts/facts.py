@@ -10,7 +10,7 @@ import pwd
 import sys
 import time
 
-from ci.remote.facts import network, software
+from ci.remote.facts import network, shared_files, software
 from ci.remote.facts import ports as listening_ports
 from ci.remote.supervise import presence
 from ci.remote.supervise.store import boot_id
@@ -174,4 +174,5 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "runs": presence.present_runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
+    "shared_files": shared_files.own,
 }

@@ -89,10 +89,10 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
-        def ask(self, *_: object, **__: object) -> SimpleNamespace:
-            return SimpleNamespace(
-                result=lambda _: SimpleNamespace(value={"state": "stopped", "survivors": []})
-            )
+        def ask(self, do: str, **_: object) -> SimpleNamespace:
+            nothing = {"holder": None, "processes": []}
+            value = nothing if do == "runs" else {"state": "stopped", "survivors": []}
+            return SimpleNamespace(result=lambda _: SimpleNamespace(value=value))
 
         def read_pieces(self, _: str) -> bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
