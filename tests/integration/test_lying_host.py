@@ -159,13 +159,16 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_after_good_figures_makes_them_unknown(night, lie: str):
+def test_a_lie_after_good_figures_makes_them_unknown(night, tmp_path, lie: str):
     code, record, output = night(LIES[lie], in_work=True)
     assert (code, record["outcome"]) == (3, "unknown")
     (check,) = [check for check in record["checks"] if check["name"] == "perf"]
     assert check["outcome"] == "unknown"
     assert "localhost: cannot copy" in check["reason"]
     assert "sent an archive that no `tar` writes" in check["reason"]
+    assert "result.json" not in check["reason"]  # the tool wrote it: it was not fetched
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert "localhost: cannot copy" in (folder / "report.md").read_text()
     assert "Traceback" not in output
 
 
