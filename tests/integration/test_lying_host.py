@@ -166,7 +166,7 @@ def test_a_lie_after_good_figures_makes_them_unknown(night, tmp_path, lie: str):
     assert check["outcome"] == "unknown"
     assert "localhost: cannot copy" in check["reason"]
     assert "sent an archive that no `tar` writes" in check["reason"]
-    assert "result.json" not in check["reason"]  # the tool wrote it: it was not fetched
+    assert "no file out" not in check["reason"]  # the tool wrote it: it was not fetched
     (folder,) = (tmp_path / "runs").iterdir()
     assert "localhost: cannot copy" in (folder / "report.md").read_text()
     assert "Traceback" not in output
