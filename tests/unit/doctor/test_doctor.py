@@ -187,7 +187,12 @@ def test_a_headless_process_needs_no_api_port():
 )
 def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
     item = Values(
-        name="vllm-1", host="a", kind="environment", path="/w/envs/vllm-1", fingerprint="f1"
+        name="vllm-1",
+        host="a",
+        kind="environment",
+        path="/w/envs/vllm-1",
+        fingerprint="f1",
+        spec={},
     )
     packages = {"vllm": "1", "torch": "2"}
     known = {"vllm-1": {"fingerprint": stamp, "packages": packages}}
@@ -195,6 +200,29 @@ def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
         plan_of(preparations=(item,)), a={"disk_free_bytes": free, "environments": known}
     )
     assert [(finding.subject, finding.severity) for finding in findings] == [("disk", severity)]
+
+
+@pytest.mark.parametrize(
+    ("python", "fingerprint", "words"),
+    [
+        ("3.8.10", "f9", ["python3 is 3.8", "vllm needs Python 3.11", "uv downloads"]),
+        ("3.13.1", "f9", ["python3 is 3.13"]),
+        ("3.11.9", "f9", []),
+        ("3.8.10", "f1", []),  # it is made already
+    ],
+)
+def test_where_another_python_comes_from(python, fingerprint, words):
+    item = Values(
+        host="a", kind="environment", name="vllm", path="/w/envs/vllm-1", fingerprint=fingerprint,
+        spec={"python": "3.11"},
+    )  # fmt: skip
+    facts = {"a": facts_of(1, python=python)}
+    findings = findings_of(
+        plan_of(hosts=("a",), preparations=(item,)), facts, silent={}, pairs=(), targets={}
+    )
+    text = "; ".join(f"{one.severity} {one.message}" for one in findings if one.subject == "python")
+    assert bool(text) == bool(words)
+    assert all(word in text for word in ["info", *words] if words)
 
 
 @pytest.mark.parametrize(
