@@ -32,7 +32,7 @@ def python_findings(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
                 "python",
                 "info",
                 f"python3 is {here}, and {join_names(names)} needs Python {version}: the night "
-                "uses another Python of this host, else uv downloads one into the workspace, through "
+                "uses another Python of this host, else uv downloads one to the workspace, through "
                 "this controller if the host cannot",
                 f"where neither reaches GitHub, install python{version} there, or set "
                 "UV_PYTHON_INSTALL_MIRROR here",
