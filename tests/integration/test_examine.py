@@ -97,7 +97,7 @@ def test_environments_that_are_there_already_and_differ(tmp_path, free_port, mar
             agents[name] = Agent(LocalConnection(name), str(tmp_path / name))
             stack.callback(agents[name].close)
             item = {"name": "e", "host": name, "kind": "environment", "path": str(path)}
-            made.append(Values(**item, fingerprint=mark))
+            made.append(Values(**item, fingerprint=mark, spec={}))
         plan = plan_of(free_port)
         plan.preparations = tuple(made)
         found = examine(agents, plan, {})
