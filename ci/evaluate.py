@@ -13,6 +13,7 @@ from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of
 from ci.record.settings import in_utc, settings_of
 from ci.serve.probe import ask_from, metrics
+from ci.tools.consistent import backed_by_items
 from ci.tools.model import Output, Result, Unreadable
 from ci.tools.registry import TOOLS
 
@@ -84,6 +85,8 @@ def evaluate(
         result = _read(tool, job, ended, record.path / home / "raw")
         full = _disk_full(agent) if result.problems else ""
         late = ended.state.state == "deadline"  # missing output is a consequence of that
+        if missing and ended.state.exit_code == 0:
+            result = Result()  # the tool did its work: what it seems to lack was not fetched
         result = with_problems(result, "" if late else missing, full)
         result = replace(
             result,
@@ -135,7 +138,7 @@ def _read(tool: Tool, job: Job, ended: RemoteProcess, raw: Path) -> Result:
         files = outputs(raw, tool.OUTPUTS)
     except Unreadable as error:
         return Result(problems=(str(error),))
-    return tool.parse(job, Output(ended.state.exit_code, files, log))
+    return backed_by_items(tool.parse(job, Output(ended.state.exit_code, files, log)))
 
 
 def _disk_full(agent: Agent) -> str:

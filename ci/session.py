@@ -19,6 +19,7 @@ from ci.run.events import raise_pending
 from ci.run.explained import with_memory_evidence
 from ci.run.hand_back import hand_back
 from ci.run.leases import take_leases
+from ci.run.left_over import await_left_over
 from ci.run.preflight import examine_hosts, require_same_packages
 from ci.run.processes import Processes
 from ci.run.source_scripts import source_scripts, with_keys
@@ -81,6 +82,12 @@ def serving(
     events: Events = SimpleQueue()
     processes = Processes(record.id, owner(), agents, events, view, interrupts=interrupts)
     keep_s = 0.0
+
+    def find_left() -> list[str]:
+        hosts = record.run.hosts  # none if the run did not begin to use them
+        by_name = {target.name: target for target in resolved.inputs.targets}
+        return await_left_over(agents, plan, by_name, request.device, hosts) if hosts else []
+
     with ExitStack() as connections:
         connections.enter_context(interrupts.forward_to(events))
         try:
@@ -108,7 +115,7 @@ def serving(
             raise
         finally:
             with record.step("hand the hosts back"):
-                result = hand_back(processes, record, keep_s=keep_s)
+                result = hand_back(processes, record, keep_s=keep_s, find_left=find_left)
             if result.kept:
                 record.note(
                     f"the servers keep running for {keep_s / 3600:g} h at {plan.endpoint.url}; "
@@ -116,6 +123,12 @@ def serving(
                 )
         if result.refused:
             raise result.refused
+        if result.unverified:
+            raise InfrastructureError(
+                f"the hosts are not handed back: {'; '.join(result.unverified)}; see "
+                "`inv status`, and end what is left with "
+                f"`inv down --run {record.id}`"
+            )
         if keep_s and not result.kept:
             raise InfrastructureError(
                 "the servers were to keep running and are stopped, as a host could not keep them; "

@@ -6,6 +6,7 @@ from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ci.agent.answer_shape import nonsense_in
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
 
 if TYPE_CHECKING:
@@ -59,12 +60,9 @@ def result_of(agent: Asked, do: str, future: Future[Answer], within_s: float) ->
         if agent.trouble:
             raise ConnectionLost(f"{agent.host}: {agent.trouble}") from None
         raise CommandTimedOut(agent.host, do, within_s) from None
-    if do == "facts":
-        from ci.agent.facts_shape import nonsense_in  # noqa: PLC0415 - few ask for facts
-
-        if why := nonsense_in(answer.value):
-            raise InfrastructureError(
-                f"{agent.host}: what it says of itself makes no sense ({why}); see what answers "
-                "there"
-            )
+    if why := nonsense_in(do, answer.value):
+        raise InfrastructureError(
+            f"{agent.host}: its answer to `{do}` is malformed ({why}); check what runs as the "
+            "agent there"
+        )
     return answer

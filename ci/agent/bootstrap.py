@@ -21,6 +21,7 @@ UNPACKED = (
     "facts.network",
     "facts.places",
     "facts.ports",
+    "facts.shared_files",
     "facts.software",
     "loop.agent",
     "loop.checks",

@@ -5,13 +5,20 @@ A host may leave out, or give as null, whatever it does not know. What is here i
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any, Literal
+from ipaddress import ip_address
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Number = Annotated[float, Field(strict=True, ge=0, le=1e18, allow_inf_nan=False)]
-Text = Annotated[str, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True, ge=0, le=2**63)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, max_length=100_000)]
+
+
+def _address(text: str) -> str:
+    ip_address(text)
+    return text
 
 
 class _Loose(BaseModel):
@@ -21,24 +28,32 @@ class _Loose(BaseModel):
 class _Link(_Loose):
     name: Text
     mtu: Number | None
-    up: bool
+    up: Flag
 
 
 class _Address(_Loose):
     interface: Text
-    address: IPv4Address | IPv6Address
-    prefix: Annotated[int, Field(ge=0, le=128)]
+    address: Annotated[Text, AfterValidator(_address)]
+    prefix: Annotated[Whole, Field(le=128)]
+
+
+class _Holder(_Loose):
+    pid: Whole | None
+    command: Text | None
+    user: Text | None
+    run: Text | None
 
 
 class _Device(_Loose):
     kind: Text
-    index: int
+    index: Whole
     label: Text
     name: Text
     driver: Text | None
     memory_used_mb: Number | None
     memory_total_mb: Number | None
-    processes: list[dict[str, Any]]
+    processes: list[_Holder]
+    health: Text = "OK"
 
 
 class _Run(_Loose):
@@ -51,6 +66,7 @@ class _Run(_Loose):
 
 class _Packages(_Loose):
     packages: dict[Text, Text]
+    fingerprint: Text | None = None
 
 
 class _NoWeights(_Loose):
@@ -61,7 +77,7 @@ class _Weights(_Loose):
     exists: Literal[True]
     files: Number
     bytes: Number
-    has_config: bool
+    has_config: Flag
     missing: list[Text]
     fingerprint: Text
 
@@ -81,10 +97,20 @@ class _Sharing(_Loose):
     hosts: list[Text]
 
 
-class _Facts(_Loose):
+class Facts(_Loose):
+    """The answer to `facts`."""
+
     time_s: Number
     took_s: Number
     errors: dict[Text, Text] = {}
+    hostname: Text | None = None
+    kernel: Text | None = None
+    machine: Text | None = None
+    cpu: Text | None = None
+    user: Text | None = None
+    cann: Text | None = None
+    boot_id: Text | None = None
+    uptime_s: Number | None = None
     home: Text | None = None
     python: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})+$")] | None = None
     cores: Number | None = None
@@ -96,26 +122,18 @@ class _Facts(_Loose):
     shm_total_bytes: Number | None = None
     name: Text | None = None
     places: list[_Place] | None = None
+    scripts: dict[Text, Text] | None = None
     sharing: _Sharing | None = None
     limits: dict[Text, Number | None] | None = None
     huge_pages: dict[Text, Number] | None = None
+    shared_files: dict[Text, Number] | None = None
     interfaces: list[_Link] | None = None
     addresses: list[_Address] | None = None
     default_interface: Text | None = None
     ssh_address: Text | None = None
     runs: list[_Run] | None = None
     vllm: _Packages | None = None
-    ports_taken: dict[Text, dict[str, Any] | None] | None = None
+    ports_taken: dict[Text, _Holder | None] | None = None
     environments: dict[Text, _Packages] | None = None
     accelerators: list[_Device] | None = None
     weights: dict[Text, _Weights | _NoWeights | None] | None = None
-
-
-def nonsense_in(facts: object) -> str:
-    """Say what of an answer to `facts` makes no sense; empty where all that is read does."""
-    try:
-        _Facts.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
-    return ""

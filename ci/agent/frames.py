@@ -6,12 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Of one frame: its line, and the bytes after it. A file is read in pieces.
 MAX_LINE_BYTES, MAX_DATA_BYTES = 16 << 20, 64 << 20
 # What an invalid frame raises, here or in the code that takes it.
 INVALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+# Of a line with data after it, which is read again with every piece of the data.
+MAX_HEAD_BYTES = 4096
+# What reads or writes a value later goes deeper by several calls with each level.
+MAX_DEPTH = 32
 
 
 class FrameReader:
@@ -40,10 +44,12 @@ class FrameReader:
                 self._inbox[:end].decode()
                 del self._inbox[: end + 1]
                 continue
-            head = json.loads(self._inbox[:end])
+            head = _head(bytes(self._inbox[:end]))
             size = head.get("size", 0)
-            if not 0 <= size <= MAX_DATA_BYTES:
-                raise ValueError(f"a frame of {size} bytes")
+            if type(size) is not int or not 0 <= size <= MAX_DATA_BYTES:
+                raise ValueError(f"a frame of {size!r:.40} bytes")
+            if size and end > MAX_HEAD_BYTES:
+                raise ValueError(f"a line of {end} bytes with data after it")
             after = end + 1 + size
             if len(self._inbox) < after:
                 return
@@ -52,3 +58,24 @@ class FrameReader:
             yield head, data
         if len(self._inbox) >= MAX_LINE_BYTES:
             raise ValueError(f"a line of {len(self._inbox)} bytes")
+
+
+def _head(line: bytes) -> dict[str, Any]:
+    """Read a frame's line; an object that is not nested deep, in text that can be encoded."""
+    head = json.loads(line)
+    if not isinstance(head, dict):
+        raise TypeError(f"a frame is an object, not {type(head).__name__}")
+    if b"\\ud" in line.lower():  # half a character, as in a file name that is not UTF-8
+        head = json.loads(json.dumps(head, ensure_ascii=False).encode(errors="replace"))
+    level: list[Any] = [head]
+    for _ in range(MAX_DEPTH):
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return head  # type: ignore[no-any-return]
+    raise ValueError(f"a value nested more than {MAX_DEPTH} deep")
+
+
+def _parts(value: Any) -> Iterable[Any]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -256,10 +256,10 @@ def start(
 
 def _refused(agent: Agent, process: str, details: Mapping[str, Any]) -> InfrastructureError:
     if details.get("kind") == "busy":
-        return HostBusy(agent.host, details["holder"])
+        return HostBusy(agent.host, details.get("holder") or {})
     advice = ADVICE.get(details.get("kind", ""), "see the host").format(workspace=agent.workspace)
     return InfrastructureError(
-        f"{agent.host}: cannot start {process}: {details['error']}; {advice}"
+        f"{agent.host}: cannot start {process}: {details.get('error')}; {advice}"
     )
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.answer_shape import nonsense_in
 from ci.agent.answers import Answer, Refusal
 from ci.errors import ConnectionLost, InfrastructureError
 
@@ -28,6 +29,7 @@ REPEATABLE = frozenset(
         *("runs", "source", "stop", "watch", "write"),
     )
 )
+MAX_ERROR_CHARS = 2000
 # A request that ends every agent that reads it must not be sent for ever.
 MOST_SENT = 2
 
@@ -144,19 +146,29 @@ class Requests:
             self._take_reply(head, data)
 
     def _take_reply(self, head: Mapping[str, Any], data: bytes) -> None:
+        number = head["id"]
+        if type(number) is not int:  # true and 1.0 would be found as 1
+            raise TypeError(f"a reply to request {number!r:.40}")
+        # Before the request is taken out: an invalid reply breaks the connection, and that fails
+        # what is pending.
+        error = self._error_in(head)
         with self._lock:
-            request = self.pending.get(head["id"])
-        if request is None or request.future.done():
+            request = self.pending.pop(number, None)
+        if request is None:
             return
-        if "error" in head:
-            request.future.set_exception(InfrastructureError(f"{self._host}: {head['error']}"))
-        elif "refused" in head:
-            request.future.set_exception(Refusal(self._host, head["refused"]))
+        if error:
+            request.future.set_exception(error)
         else:
             request.future.set_result(Answer(head.get("ok"), data))
-        # Not before: an invalid reply breaks the connection, and that fails what is pending.
-        with self._lock:
-            self.pending.pop(head["id"], None)
+
+    def _error_in(self, head: Mapping[str, Any]) -> InfrastructureError | None:
+        if "error" in head:
+            return InfrastructureError(f"{self._host}: {str(head['error'])[:MAX_ERROR_CHARS]}")
+        if "refused" not in head:
+            return None
+        if why := nonsense_in("refused", head["refused"]):
+            raise ValueError(f"a refusal that is malformed ({why})")
+        return Refusal(self._host, head["refused"])
 
     def pause(self, why: str) -> None:
         """Take note that the connection broke: what may not be sent again fails, the rest waits."""

@@ -7,10 +7,14 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ci.agent.answer_shape import nonsense_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Listener = Callable[[dict[str, Any], bytes], None]
+
+MAX_NAME_CHARS = 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Subscriptions:
 
     def take_event(self, head: dict[str, Any], data: bytes) -> None:
         """Give an event to its listener, if it has one."""
+        if why := nonsense_in(f"event {head['event']}"[:MAX_NAME_CHARS], head):
+            raise ValueError(f"an event that is malformed ({why})")
         key = head.get("folder", head.get("check", head.get("follow")))
         with self._lock:
             listener = self._listeners.get((head["event"], key))

@@ -73,6 +73,7 @@ def end_runs(
                 errors.append(f"{name}: survived KILL: {outcome.value['survivors']}")
             elif row.alive:
                 stopped.append((row, str(outcome.value["state"])))
+    errors += _verify(agents, runs)
     errors += _fetch_output(agents, rows, home)
     if not errors:
         errors += _remove_folders(agents, runs)
@@ -81,6 +82,21 @@ def end_runs(
 
 def _stop(agent: Agent, row: RunProcess):  # type: ignore[no-untyped-def]  # noqa: ANN202
     return agent.ask("stop", folder=row.folder, grace_s=GRACE_S)
+
+
+def _verify(agents: Mapping[str, Agent], runs: Sequence[str]) -> list[str]:
+    """Ask every host what still runs; return an error for each process and each silent host."""
+    errors = []
+    for host, answer in call_all(agents, "runs", ANSWER_S).items():
+        if isinstance(answer, LamplighterError):
+            errors.append(f"{host} was not verified: {answer}")
+            continue
+        errors += [
+            f"{row['process']} of {row['run']} on {host}: still running"
+            for row in answer.value["processes"]
+            if row["run"] in runs and row["alive"]
+        ]
+    return errors
 
 
 def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home: Path) -> list[str]:

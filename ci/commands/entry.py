@@ -23,6 +23,7 @@ from invoke import Exit, ParseError
 from invoke.main import program
 from invoke.parser import Parser
 
+from ci import crashes
 from ci.commands.core_flags import refused_flags
 from ci.errors import ExitCode, LamplighterError
 
@@ -104,6 +105,9 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
         if signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL:
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         ended = _end_of(lambda: body(*args, **kwargs))
+        if crashes.threads and not (ended and ended.code):
+            text = f"a thread of Lamplighter itself failed: {crashes.threads[0]}\n{crashes.ADVICE}"
+            ended = Exit(text, code=int(ExitCode.UNKNOWN))
         lost = _flush(sys.stdout)
         if lost and not isinstance(lost, BrokenPipeError) and not (ended and ended.code):
             ended = _machine_error(lost)
@@ -123,12 +127,12 @@ def _end_of(call: Callable[[], Any]) -> Exit | None:
         return Exit(_message(error), code=int(error.exit_code))
     except KeyboardInterrupt:
         return Exit("interrupted", code=int(ExitCode.INTERRUPTED))
-    except Exception as error:  # noqa: BLE001 - no exception means a failed night
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - none of them means a failed night
         return _unexpected(error)
     return None
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """Return an error's text without terminal escapes and secrets."""
     from ci.connect.printed import clean  # noqa: PLC0415
     from ci.record.secrets import hide_in_text  # noqa: PLC0415
@@ -136,7 +140,7 @@ def _message(error: Exception) -> str:
     return hide_in_text(clean(str(error)))
 
 
-def _unexpected(error: Exception) -> Exit:
+def _unexpected(error: BaseException) -> Exit:
     from ci.connect.printed import clean  # noqa: PLC0415
 
     if isinstance(error, BrokenPipeError) and _reader_has_exited():

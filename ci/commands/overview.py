@@ -9,7 +9,6 @@ from ci.agent.answers import Answer
 from ci.agent.ask_all import call_all
 from ci.agent.client import Agent
 from ci.errors import LamplighterError
-from ci.remote.names import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,53 +98,39 @@ class _HostState:
 
 
 def _parse(host: str, answer: Agent | Answer | LamplighterError) -> _HostState | str:
-    """Parse a host's reply to `runs`; return an error message if that is not possible."""
+    """Read a host's reply to `runs`, whose form is checked; return its error if there is none."""
     if not isinstance(answer, Answer):
         return str(answer)
-    try:
-        holder = answer.value["holder"]
-        return _HostState(tuple(_rows(host, answer.value)), None if holder is None else {**holder})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        return f"its list of runs is malformed ({error}); check what runs as the agent there"
-
-
-def _name(value: object) -> str:
-    """Check the name of a run or a process, which becomes the name of a folder here."""
-    if not isinstance(value, str) or not is_name(value):
-        raise ValueError(f"expected the name of a run or a process, got {value!r}")
-    return value
+    return _HostState(tuple(_rows(host, answer.value)), answer.value["holder"])
 
 
 def _rows(host: str, reply: Mapping[str, Any]) -> Iterable[RunProcess]:
     for row in reply["processes"]:
         yield RunProcess(
             host=host,
-            run=_name(row["run"]),
-            process=_name(row["process"]),
-            owner=str(row.get("owner") or "?"),
-            state=str(row["state"]),
-            alive=bool(row["alive"]),
-            started_at=str(row.get("started_at") or ""),
+            run=row["run"],
+            process=row["process"],
+            owner=row.get("owner") or "?",
+            state=row["state"],
+            alive=row["alive"],
+            started_at=row.get("started_at") or "",
             pid=row.get("pid"),
-            folder=str(row["folder"]),
+            folder=row["folder"],
         )
 
 
 def _foreign_processes(host: str, answer: Answer | LamplighterError) -> list[ForeignProcess]:
     if isinstance(answer, LamplighterError):
         return []
-    try:
-        return [
-            ForeignProcess(
-                host=host,
-                what=f"{device.get('kind')} {device.get('index')}",
-                pid=process.get("pid"),
-                user=str(process.get("user") or "?"),
-                command=str(process.get("command") or "?"),
-            )
-            for device in answer.value.get("accelerators") or ()
-            for process in device.get("processes") or ()
-            if not process.get("run")
-        ]
-    except (TypeError, AttributeError):
-        return []
+    return [
+        ForeignProcess(
+            host=host,
+            what=f"{device['kind']} {device['index']}",
+            pid=process["pid"],
+            user=process["user"] or "?",
+            command=process["command"] or "?",
+        )
+        for device in answer.value.get("accelerators") or ()
+        for process in device["processes"]
+        if not process["run"]
+    ]

@@ -14,8 +14,10 @@ from ci.commands import logs as logging
 from ci.commands import status_table
 from ci.commands.overview import ask_hosts
 from ci.commands.which_hosts import targets_of
+from ci.connect.printed import clean, one_line
 from ci.errors import ExitCode, UserError
 from ci.record.controller import owner
+from ci.record.secrets import hide_in_text
 from ci.report.abandoned import complete_abandoned
 from ci.report.table import width_of
 
@@ -55,12 +57,14 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
             return _show(overview, wanted)
         completed = [_complete(Path(request.runs) / name) for name in wanted]
         if not overview.of(wanted):
-            return ExitCode.PASS if any(completed) else _nothing_found(overview, wanted)
+            if any(completed) and not overview.silent:
+                return ExitCode.PASS
+            return _nothing_found(overview, wanted)
         ended = ending.end_runs(_agents(hosts), overview, wanted, Path(request.runs))
     for row, state in ended.stopped:
-        print(f"{row.host}: ended {row.process} of {row.run} ({state})")
+        print(one_line(f"{row.host}: ended {row.process} of {row.run} ({state})"))
     for error in ended.errors:
-        print(error, file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
     if not ended.errors:
         print(
             f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; "
@@ -118,7 +122,7 @@ def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
             return _recorded_logs(Path(request.runs) / run / "logs", run, host)
         read = logging.follow_logs if follow else logging.read_logs
         for piece in read(_agents(hosts), rows):
-            sys.stdout.buffer.write(piece)
+            _write_log(piece)
             sys.stdout.buffer.flush()
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
@@ -132,8 +136,16 @@ def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
             "--cluster or --config those on other hosts"
         )
     for piece in logging.recorded_logs(files):
-        sys.stdout.buffer.write(piece)
+        _write_log(piece)
     return ExitCode.PASS
+
+
+def _write_log(lines: bytes) -> None:
+    """Write whole lines of a log without secrets; to a terminal, without what would control it."""
+    text = hide_in_text(lines.decode(errors="surrogateescape"))
+    if sys.stdout.isatty():
+        text = clean(text.replace("\r", " "))  # states of a progress bar
+    sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
 
 
 def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
@@ -142,4 +154,4 @@ def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
 
 def _print_silent(overview: Overview) -> None:
     for host, error in overview.silent.items():
-        print(f"{host}: cannot be asked: {error}", file=sys.stderr)
+        print(one_line(f"{host}: cannot be asked: {error}"), file=sys.stderr)

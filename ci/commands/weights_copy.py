@@ -173,6 +173,11 @@ def _stat_files(
     reply = agent.call(
         "stat_files", within_s=STAT_TIMEOUT_S, folder=folder, names=list(sources)
     ).value
+    if len(reply["files"]) != len(sources):
+        raise InfrastructureError(
+            f"{agent.host}: its answer to `stat_files` has {len(reply['files'])} files, expected "
+            f"{len(sources)}; check what runs as the agent there"
+        )
     existing = {name: tuple(sizes) for name, sizes in zip(sources, reply["files"], strict=True)}
     missing = sum(
         source.size - min(source.size, part or 0)

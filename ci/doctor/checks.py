@@ -20,6 +20,7 @@ from ci.doctor.network import network_findings
 from ci.doctor.occupants import run_findings
 from ci.doctor.packages import differences
 from ci.doctor.places import place_findings, sharing_findings
+from ci.doctor.pythons import python_findings
 from ci.doctor.wording import describe_holder, gib, how_to_stop, join_names
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _hosts(plan: Plan) -> list[Host]:
 
 def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from _python(host.name, facts)
+    yield from python_findings(plan, host.name, facts)
     yield from _clock(host.name, facts)
     yield from network_findings(host, facts)
     yield from _ports(plan, host.name, facts)

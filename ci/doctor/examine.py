@@ -14,7 +14,7 @@ from ci.doctor.checks import findings_of
 from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
 from ci.doctor.needs import ports_on, scripts_on, temporary_folders_on, weights_on
-from ci.errors import LamplighterError
+from ci.errors import InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,6 +146,12 @@ def reach_all(agents: Mapping[str, Agent], plan: Plan) -> tuple[Pair, ...]:
             ],
             timeout_s,
         )
+    for host, outcome in outcomes.items():
+        if isinstance(outcome, Answer) and len(outcome.value) != len(targets[host]):
+            raise InfrastructureError(
+                f"{host}: its answer to `reach` has {len(outcome.value)} results for "
+                f"{len(targets[host])} targets; check what runs as the agent there"
+            )
     return tuple(
         Pair(host, target, address, port, result["outcome"], result["detail"])
         for host, outcome in outcomes.items()

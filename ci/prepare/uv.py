@@ -1,18 +1,29 @@
-"""Copy this machine's uv to hosts that lack it, as `<workspace>/uv/bin/uv`."""
+"""Copy uv to hosts that lack it, as `<workspace>/uv/bin/uv`: this machine's, or one for theirs."""
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import tempfile
+import threading
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.agent.send_file import Source, send
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
+from ci.paths import workspace_of
+from ci.prepare.recipes.uv_settings import index_settings
 
 if TYPE_CHECKING:
     from ci.agent.client import Agent
+
+FETCH_S = 300.0
+MAX_WHY_CHARS = 500
+_FETCHING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,10 @@ class Uv:
 
 
 def provide(agent: Agent, workspace: str) -> Uv:
-    """Find uv on a host's PATH or in its workspace; else copy this machine's uv, if it runs there.
+    """Find uv on a host's PATH or in its workspace; else copy one that runs there.
+
+    A host of another architecture, or with an older glibc than this machine's uv needs, gets the
+    static build of the same version, which this machine's uv fetches from the package index.
 
     Args:
         agent: agent of the host.
@@ -44,20 +58,65 @@ def provide(agent: Agent, workspace: str) -> Uv:
     facts = agent.call("program", name="uv", own=f"{folder}/uv").value
     if facts["path"]:
         return Uv(facts["path"])
-    source = _local_uv()
-    if source is None:
+    local = _local_uv()
+    if local is None:
         return Uv(why_not="this controller has no uv to copy")
-    if (facts["system"], facts["machine"]) != (platform.system(), platform.machine()):
-        return Uv(
-            why_not=f"the uv here is for {platform.machine()}, the host has {facts['machine']}"
-        )
+    if facts["system"] != platform.system():
+        return Uv(why_not=f"the uv here is for {platform.system()}, the host has {facts['system']}")
+    why_not = ""
+    for own in (True, False) if facts["machine"] == platform.machine() else (False,):
+        try:
+            source = local if own else static_uv(local.path, facts["machine"])
+            send(agent, source, folder, "uv", mode=0o755, check=("--version",))
+        except (ConnectionLost, CommandTimedOut):
+            raise
+        except InfrastructureError as error:
+            why_not = str(error)
+        else:
+            return Uv(f"{folder}/uv", pushed=True)
+    return Uv(why_not=why_not)
+
+
+def static_uv(uv: Path, machine: str) -> Source:
+    """Fetch the static build of uv for an architecture, once; it needs no library of the host.
+
+    Args:
+        uv: this machine's uv; its version is fetched, from the index that it is configured for.
+        machine: the architecture, as `uname -m` prints it.
+
+    Raises:
+        InfrastructureError: there is no such build, or no index was reached.
+    """
+    with _FETCHING:
+        target = Path(workspace_of(""), "uv", f"{version('uv')}-{machine}")
+        if not (target / "bin" / "uv").is_file():
+            _fetch(uv, machine, target)
+        return Source(target / "bin" / "uv")
+
+
+def _fetch(uv: Path, machine: str, target: Path) -> None:
+    what = f"the uv for {machine} could not be fetched"
     try:
-        send(agent, source, folder, "uv", mode=0o755, check=("--version",))
-    except (ConnectionLost, CommandTimedOut):
-        raise
-    except InfrastructureError as error:
-        return Uv(why_not=str(error))
-    return Uv(f"{folder}/uv", pushed=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as part:
+            argv = [str(uv), "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
+            argv += ["--python-platform", f"{machine}-unknown-linux-musl"]
+            argv += ["--target", f"{part}/new", f"uv=={version('uv')}"]
+            ended = subprocess.run(
+                argv,
+                env={**os.environ, **index_settings()},
+                check=False,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=FETCH_S,
+            )
+            if ended.returncode == 0:
+                Path(part, "new").replace(target)
+                return
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InfrastructureError(f"{what}: {error}") from error
+    lines = ended.stderr.decode(errors="replace").split()
+    raise InfrastructureError(f"{what}: {' '.join(lines)[:MAX_WHY_CHARS]}")
 
 
 @cache

@@ -46,6 +46,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "environment_changes": None,
         "processes": [],
         "survivors": [],
+        "left_over": [],
         "kept_s": 0,
         "versions": {},
         "git_commit": None,

@@ -208,6 +208,11 @@ class Run(Part):
     survivors: tuple[str, ...] = Field(
         default=(), description="processes that the run started and could not end"
     )
+    left_over: tuple[str, ...] = Field(
+        default=(),
+        description="what was still in use on the hosts after the run: ports, shared memory, "
+        "memory of devices",
+    )
     versions: dict[str, str] = {}
     git_commit: str | None = None
     seconds: float = 0.0

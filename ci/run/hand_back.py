@@ -23,16 +23,25 @@ class HandedBack:
     """Result of handing the hosts back.
 
     Attributes:
+        unverified: the processes that still run, and the hosts that were lost or did not answer
+            when they were asked for them.
         kept: whether the servers were left running on every host, as requested.
         refused: the error of a host that sent what no honest host sends; its data cannot be
             trusted, so the outcome of the night is unknown. None if there was none.
     """
 
+    unverified: tuple[str, ...]
     kept: bool
     refused: InfrastructureError | None
 
 
-def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> HandedBack:
+def hand_back(
+    processes: Processes,
+    record: Record,
+    *,
+    keep_s: float = 0,
+    find_left: Callable[[], list[str]] = list,
+) -> HandedBack:
     """Stop the run's processes, fetch their logs, verify, free the hosts, and clean up.
 
     Never raises: a failed step is noted in the record, the following steps still run, and the error
@@ -44,6 +53,7 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
         record: receives the notes, the final process states and the logs.
         keep_s: seconds to leave the servers running; 0 stops them. The logs are fetched in either
             case. If one host cannot keep them running, all servers are stopped.
+        find_left: waits until what the run used is free, and returns what is not.
     """
     problems: list[str] = []
 
@@ -86,13 +96,17 @@ def hand_back(processes: Processes, record: Record, *, keep_s: float = 0) -> Han
         ]
 
     attempt(fetch_logs)
+    unverified = [f"{host} was not verified: {why}" for host, why in lost.items()]
     if not kept:
+        noted = len(problems)
         attempt(lambda: _verify(processes, record))
+        unverified += problems[noted:]
+        attempt(lambda: _note_left(find_left(), record))
         attempt(lambda: note_ends(processes.release()))
         attempt(lambda: processes.clean(excluded={*not_fetched, *processes.not_home}))
     for problem in problems:
         record.note(f"handing back the hosts: {problem}")
-    return HandedBack(kept, next(iter(processes.refused), None))
+    return HandedBack(tuple(unverified), kept, next(iter(processes.refused), None))
 
 
 def _lost_message(host: str, run: str) -> str:
@@ -105,6 +119,11 @@ def _lost_message(host: str, run: str) -> str:
 
 def _keep(processes: Processes, keep_s: float) -> list[str]:
     return [f"the servers are stopped, not kept: {error}" for error in processes.keep(keep_s)]
+
+
+def _note_left(left: list[str], record: Record) -> list[str]:
+    record.update(left_over=left)
+    return left
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:

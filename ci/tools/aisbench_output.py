@@ -16,7 +16,12 @@ from ci.tools.aisbench_totals import (
     total,
     without_tokens,
 )
-from ci.tools.consistent import all_or_none_scored, each_once, plausible_latencies
+from ci.tools.consistent import (
+    all_or_none_scored,
+    different_prompts,
+    each_once,
+    plausible_latencies,
+)
 from ci.tools.model import Item, Measurement, Result, Unreadable, number, read
 from ci.tools.prompt import digest_of
 
@@ -53,6 +58,7 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     items = _items(job, output, predictions, answers)
     problems += _cut_off(answers, items)
     problems += each_once([item.id for item in items], "prediction")
+    problems += different_prompts(job, items)
     problems += all_or_none_scored([item.correct for item in items])
     correct = sum(item.correct is True for item in items)
     if all(item.correct is not None for item in items) and items:

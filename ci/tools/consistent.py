@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ci.tools.model import Unreadable, number
@@ -14,11 +15,12 @@ from ci.tools.model import Unreadable, number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ci.tools.model import Job, Measurement
+    from ci.tools.model import Item, Job, Measurement, Result
 
 # Tools round what they write: AISBench to four places.
 LAST_PLACE = 1e-4
 SHARE = 1e-3
+DISTINCT_FORMS = frozenset({"gsm8k", "aime2024"})
 
 
 def count(value: object, what: str) -> int:
@@ -89,6 +91,28 @@ def each_once(ids: Sequence[object], what: str) -> tuple[str, ...]:
         return ()
     item, times = Counter(map(str, ids)).most_common(1)[0]
     return (f"the {what} {item[:100]} occurs {times} times",) if times > 1 else ()
+
+
+def different_prompts(job: Job, items: Sequence[Item]) -> tuple[str, ...]:
+    """Check that the items are different questions, by the digests of their prompts.
+
+    The questions of GSM8K and AIME differ from one another. Another dataset may have some twice.
+    """
+    digests = Counter(item.prompt_digest for item in items if item.prompt_digest)
+    asked = digests.total()
+    least = asked if job.dataset.form in DISTINCT_FORMS else asked // 2 + 1
+    if not asked or len(digests) >= least:
+        return ()
+    item, times = digests.most_common(1)[0]
+    return (f"{asked} items have only {len(digests)} prompts: that of {item} occurs {times} times",)
+
+
+def backed_by_items(result: Result) -> Result:
+    """Add a problem to figures for which the tool reported no item."""
+    if result.items or result.problems:
+        return result
+    problem = "the tool reported no item, so nothing backs its figures"
+    return replace(result, problems=(problem,))
 
 
 def all_or_none_scored(marks: Sequence[bool | None]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.tools.consistent import count, each_once
+from ci.tools.consistent import count, different_prompts, each_once
 from ci.tools.model import (
     UNREADABLE,
     Command,
@@ -167,6 +167,7 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
         for row in samples
     )
     problems += each_once([item.id for item in items], "sample")
+    problems += different_prompts(job, items)
     unscored = sum(item.correct is None for item in items)
     if unscored:
         problems.append(f"{unscored} of {len(items)} samples have no score of 0 or 1")

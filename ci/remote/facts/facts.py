@@ -10,7 +10,7 @@ import pwd
 import sys
 import time
 
-from ci.remote.facts import limits, network, places, software
+from ci.remote.facts import limits, network, places, shared_files, software
 from ci.remote.facts import ports as listening_ports
 from ci.remote.supervise import presence
 from ci.remote.supervise.store import boot_id, host_name
@@ -206,4 +206,5 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "runs": _runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
+    "shared_files": shared_files.own,
 }

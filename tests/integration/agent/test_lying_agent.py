@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ci.agent.answer_shape import nonsense_in
 from ci.agent.client import Agent
-from ci.agent.facts_shape import nonsense_in
 from ci.commands.down import end_runs
 from ci.commands.overview import ask_hosts
 from ci.commands.status_table import as_text
@@ -175,13 +175,16 @@ def test_what_it_says_of_itself_makes_no_sense(host, odd: str):
     change = ODD_FACTS[odd]
     facts = None if change is None else TRUE_FACTS | change
     agent = host(facts=b'{"id": ID, ' + json.dumps({"ok": facts})[1:].encode() + b"\n")
-    with pytest.raises(InfrastructureError, match=rf"^liar: .*makes no sense \({odd}"):
+    with pytest.raises(InfrastructureError, match=rf"^liar: .*is malformed \({odd}"):
         agent.call("facts", ports=[], paths=[])
 
 
 def test_what_a_host_does_not_know_is_no_nonsense():
-    assert nonsense_in(TRUE_FACTS) == ""
-    assert nonsense_in(dict.fromkeys(TRUE_FACTS) | {"time_s": 1, "took_s": 0, "errors": {}}) == ""
+    assert nonsense_in("facts", TRUE_FACTS) == ""
+    assert (
+        nonsense_in("facts", dict.fromkeys(TRUE_FACTS) | {"time_s": 1, "took_s": 0, "errors": {}})
+        == ""
+    )
 
 
 def test_what_it_calls_itself_moves_no_cursor(host):
@@ -190,6 +193,21 @@ def test_what_it_calls_itself_moves_no_cursor(host):
     text = as_text(ask_hosts({"liar": host(runs=b'{"id": ID, ' + runs + b"\n")}))
     assert "me other run-9" in text
     assert text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("after", ["still running", "was not verified"])
+def test_a_host_that_is_not_verified_after_its_stop_is_an_error(host, tmp_path: Path, after: str):
+    """Its processes ended, says its `stop`; its next `runs` says otherwise, or nothing."""
+    runs = json.dumps({"ok": {"holder": None, "processes": [GOOD]}})[1:].encode()
+    stop = b'{"id": ID, "ok": {"state": "exited", "survivors": []}}\n'
+    agent = host(runs=b'{"id": ID, ' + runs + b"\n", stop=stop)
+    overview = ask_hosts({"liar": agent})
+    agent.close()
+    later = {"processes": [GOOD | {"alive": True}], "holder": None} if after[0] == "s" else None
+    runs = json.dumps({"ok": later})[1:].encode()
+    agent = host(runs=b'{"id": ID, ' + runs + b"\n", stop=stop)
+    ended = end_runs({"liar": agent}, overview, ["run-1"], tmp_path)
+    assert any(after in error and "liar" in error for error in ended.errors)
 
 
 def test_a_log_is_not_written_through_a_link(host, tmp_path: Path):

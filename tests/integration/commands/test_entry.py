@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +64,45 @@ def shell(line: str, *, cwd: Path = PROJECT, **env: str) -> subprocess.Completed
         text=True,
         env={**os.environ, **env},
     )
+
+
+# A module of a copy of the project, what is put at its end, and the command that meets it.
+CRASHES = {
+    "a broken import of the tasks": ("ci/commands/flags.py", "def (", ["invoke", "--list"]),
+    "an import that fails": ("ci/errors.py", "1 / 0", ["invoke", "plan", "--config", "local"]),
+    "a broken import of a task": ("ci/resolve.py", "def (", ["invoke", "plan", "--config", "x"]),
+    "a task that exits by itself": (
+        "ci/commands/check.py", "import sys; sys.exit(1)", ["invoke", "check"],
+    ),
+    "a thread": (
+        "ci/commands/check.py",
+        "import threading; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()",
+        ["invoke", "check", "local"],
+    ),
+    "making an environment": ("ci/catalog/environments.py", "1 / 0", ["ci.prepare", "lm_eval"]),
+    "the lab's packages": ("ci/lab/programs.py", "1 / 0", ["ci.lab"]),
+    "the reference": ("ci/reference/files.py", "1 / 0", ["ci.reference"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("crash", CRASHES)
+def test_a_crash_of_lamplighter_is_3_and_never_a_failed_night(crash: str, tmp_path: Path):
+    module, line, words = CRASHES[crash]
+    for name in ("benchmarks", "ci", "configs"):
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(PROJECT / "tasks.py", tmp_path)
+    with (tmp_path / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert "please report it" in " ".join(ended.stderr.lower().split())
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -158,6 +158,8 @@ def test_a_lie_after_good_figures_makes_them_unknown(play, workspace: Path, lie:
     assert "localhost: cannot copy" in check["reason"]
     assert "sent what no agent sends" in check["reason"]
     assert "it stays there: `inv down --run" in check["reason"]
+    assert "no file out" not in check["reason"]  # the tool wrote it: it was not fetched
+    assert "localhost: cannot copy" in night.report
     assert [*workspace.glob(f".lamplighter/*/{night.folder.name}/inputs")]
     assert "Traceback" not in night.output
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from hosts_here import assert_given_back, look_here, until
 
 from ci.record.again import judged_again
 from ci.record.stored import read_run
+from ci.remote.supervise.proc import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,6 +122,33 @@ def test_a_server_that_is_not_ready_is_waited_for_no_longer_than_the_case_says(
     assert night.finish() == 3
     assert night.record["cause"]["kind"] == "NotReady"
     assert seen in night.record["cause"]["message"]
+
+
+def test_a_process_that_stays_makes_a_good_night_unknown(
+    begin: Callable[..., Night], workspace: Path
+):
+    """It has the marker of the run and a state file, but no supervisor of the run ends it."""
+    night = begin()
+    night.await_step("connect to the hosts")
+    run = night.folder.name
+    until(lambda: [*workspace.glob(f".lamplighter/*/{run}")])
+    state = {"run": run, "process": "ghost", "state": "running", "complete": False}
+    ghost = subprocess.Popen(["sleep", "600"], env={**os.environ, MARKER: f"{run}/ghost"})
+    try:
+        (there,) = workspace.glob(f".lamplighter/*/{run}")
+        (there / "ghost").mkdir()
+        (there / "ghost" / "state.json").write_text(json.dumps(state))
+        assert night.finish() == 3
+        assert ghost.poll() is None
+    finally:
+        ghost.kill()
+        ghost.wait()
+    record = night.record
+    assert record["survivors"] == ["localhost: ghost"]
+    assert "still running: localhost: ghost" in record["cause"]["message"]
+    assert f"inv down --run {run}" in record["cause"]["message"]
+    assert record["outcome"] == "unknown"
+    assert {check["name"]: check["outcome"] for check in record["checks"]}["smoke chat"] == "pass"
 
 
 def test_a_port_that_somebody_else_has_is_named_before_anything_starts(

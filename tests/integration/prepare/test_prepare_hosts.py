@@ -201,7 +201,7 @@ def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatc
 
 def lists_of(night: Night) -> dict[str, Packages]:
     agents = night.processes.agents
-    plan = replace(plan_of("./serve.sh"), preparations=tuple(items_for(agents, [], "")))
+    plan = replace(plan_of("./serve.sh --port 8000"), preparations=tuple(items_for(agents, [], "")))
     return installed_on(agents, plan)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import zlib
 from concurrent.futures import Future
 from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import new_run
+from plans import plan_of
 from processes import process_of
 
 from ci.agent.answers import Answer
@@ -20,6 +24,7 @@ from ci.agent.process import LaunchRequest, ProcessState, look
 from ci.connect.connection import LocalConnection
 from ci.report.console import Plain
 from ci.report.screen import Steadfast
+from ci.run import left_over
 from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
 from ci.run.leases import take_leases
@@ -28,7 +33,6 @@ from ci.run.processes import LEASE, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SAYS = ("sh", "-c", "echo $0 is up; exec sleep 600")
 
@@ -99,6 +103,37 @@ def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path:
     assert (back.kept, back.refused, record.notes) == (False, None, [])
     assert record.fields["survivors"] == []
     assert [row["name"] for row in record.fields["processes"]] == ["server-0", LEASE]
+
+
+def test_what_is_not_verified_is_reported(processes: Processes, tmp_path: Path, monkeypatch):
+    begin(processes, "server-0")
+    unverified = "h2 was not verified: no answer"
+    monkeypatch.setattr(Processes, "survivors", lambda _: (["h1: server-1"], [unverified]))
+    record = Record(tmp_path)
+    left = ["h1: port 8000 is still in use by pid 7 of ann"]
+    back = hand_back(processes, record, find_left=lambda: left)
+    assert back.unverified == ("still running: h1: server-1", unverified)
+    assert record.fields["left_over"] == left
+    assert f"handing back the hosts: {left[0]}" in record.notes
+
+
+def test_a_port_and_shared_memory_are_waited_for(processes: Processes, monkeypatch):
+    """A real listener and a real file: they stay, then go away while they are waited for."""
+    (host,) = processes.agents
+    before = {host: processes.agents[host].call("facts", ports=[], paths=[]).value}
+    shared = Path("/dev/shm") / f"lamplighter-test-{processes.run}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shared.write_bytes(bytes(2 << 20))
+        port = listener.getsockname()[1]
+        plan = plan_of(f"./x --port {port}", names=[host], npu_per_node=0, device="cpu")
+        monkeypatch.setattr(left_over, "WAIT_S", 0.0)
+        one, other = left_over.await_left_over(processes.agents, plan, {}, "", before)
+        assert f"port {port} is still in use by pid {os.getpid()}" in one
+        assert f"{shared} of" in other
+        assert "(2 MiB)" in other
+        monkeypatch.setattr(left_over, "WAIT_S", 600.0)
+        monkeypatch.setattr(left_over.time, "sleep", lambda _: (listener.close(), shared.unlink()))
+        assert left_over.await_left_over(processes.agents, plan, {}, "", before) == []
 
 
 def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, monkeypatch):

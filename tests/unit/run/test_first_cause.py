@@ -91,8 +91,9 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
 
         def ask(self, do: str, *_: object, **__: object) -> Future:
             reply: Future = Future()
-            value = 9 if do == "read" else {"state": "stopped", "survivors": []}
-            reply.set_result(Answer(value))
+            nothing = {"holder": None, "processes": []}
+            values = {"read": 9, "runs": nothing}
+            reply.set_result(Answer(values.get(do, {"state": "stopped", "survivors": []})))
             return reply
 
     overview = Overview(("h1",), (row,), (), {}, {})

@@ -13,12 +13,13 @@ from tool_outputs import captured, edited, job
 from ci.judge.verdict import judge
 from ci.tools import aisbench, lm_eval, vllm_bench
 from ci.tools.aisbench_totals import ignores_eos
-from ci.tools.model import Dataset, items_asked
+from ci.tools.consistent import backed_by_items, different_prompts
+from ci.tools.model import Dataset, Result, items_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.tools.model import Job, Output, Result
+    from ci.tools.model import Job, Output
 
 
 def assert_unknown(asked: Job, result: Result, problem: str) -> None:
@@ -310,3 +311,47 @@ def test_no_more_items_are_asked_than_the_dataset_has(
         tool, case_type, num_prompts=num_prompts, dataset=Dataset("d", "/d", "gsm8k", items)
     )
     assert items_asked(asked_job.benchmark, asked_job.dataset) == asked_job.expected_items == asked
+
+
+# One question whose answer is counted several times, each with an id of its own.
+
+PROMPTS = {"aisbench": "origin_prompt", "lm_eval": "arguments"}
+
+
+def asked_again(times: int, key: str) -> Callable[[str], str]:
+    """Give the first rows the prompt of the first row."""
+
+    def change(text: str) -> str:
+        rows = [json.loads(line) for line in text.splitlines()]
+        rows[:times] = [row | {key: rows[0][key]} for row in rows[:times]]
+        return "".join(json.dumps(row) + "\n" for row in rows)
+
+    return change
+
+
+@pytest.mark.parametrize("tool", PROMPTS)
+@pytest.mark.parametrize(
+    ("form", "times", "is_problem"), [("gsm8k", 2, True), ("other", 2, False), ("other", 4, True)]
+)
+def test_several_answers_to_one_question_are_not_several_items(
+    tool: str,
+    form: str,
+    times: int,
+    is_problem: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    asked = job(tool)
+    output = edited(captured(f"{tool}_accuracy"), ".jsonl", asked_again(times, PROMPTS[tool]))
+    module = {"aisbench": aisbench, "lm_eval": lm_eval}[tool]
+    items = module.parse(asked, output).items
+    other = replace(asked, dataset=replace(asked.dataset, form=form))
+    problems = different_prompts(other, items)
+    assert bool(problems) == is_problem
+    if form == "gsm8k":
+        assert_unknown(asked, module.parse(asked, output), problems[0])
+
+
+def test_figures_without_an_item_are_a_problem() -> None:
+    result = vllm_bench.parse(job("vllm_bench", "performance"), captured("vllm_bench_performance"))
+    assert backed_by_items(result) == result
+    assert "no item" in backed_by_items(replace(result, items=())).problems[0]
+    assert backed_by_items(Result(problems=("x",))).problems == ("x",)
