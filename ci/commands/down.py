@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from ci.connect.fan_out import fan_out
 from ci.connect.tar_stream import MAX_BYTES
 from ci.connect.unpack import FILE_MODE
 from ci.errors import InfrastructureError, LamplighterError
+from ci.record.below import path_below
 from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from ci.commands.overview import Overview, RunProcess
 
 GRACE_S = 10.0
-PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,17 @@ def _fetch_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home: P
         for row in by_host_and_run[key]:
             target = home / row.run / "logs" / row.host / f"{row.process}.log"
             if not target.exists():
-                _fetch_log(agents[row.host], f"{row.folder}/log", target)
+                _fetch_log(agents[row.host], f"{row.folder}/log", home / row.run, target)
 
     outcomes = fan_out(by_host_and_run, fetch)
     return [f"logs of {key}: {error}" for key, error in outcomes.items() if error is not None]
 
 
-def _fetch_log(agent: Agent, log: str, target: Path) -> None:
+def _fetch_log(agent: Agent, log: str, folder: Path, target: Path) -> None:
     """Copy a log, whole or not at all; `overview.py` has checked the names in its path."""
-    part, left = target.with_suffix(".part"), MAX_BYTES
+    part, left = target.with_name(f".{target.name}.{secrets.token_hex(4)}"), MAX_BYTES
     try:
+        path_below(folder, str(target.parent.relative_to(folder)))
         target.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(part, PRIVATE, FILE_MODE), "wb") as file:
             for piece in agent.read_pieces(log):

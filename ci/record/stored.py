@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ci.documents.json_text import read_json
 from ci.errors import UserError
+from ci.record.below import read_below
 from ci.record.model import VERSION, Run
 
 if TYPE_CHECKING:
@@ -98,11 +99,7 @@ def _escaped(surrogate: re.Match[str]) -> str:
 
 def _value(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a record of a run")
-        value = read_json(data.decode("utf-8"))
+        value = read_json(read_below(path.parent, path.name, MAX_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such record; check the run's id and --runs") from None
     except OSError as error:

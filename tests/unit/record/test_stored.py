@@ -168,7 +168,7 @@ def test_a_missing_record_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no such record; check the run's id and --runs"):
         read_run(tmp_path / "nope")
     (tmp_path / FILE).mkdir()
-    with pytest.raises(UserError, match="Is a directory"):
+    with pytest.raises(UserError, match="is not a regular file; check"):
         read_run(tmp_path)
 
 
