@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of
 from ci.record.settings import in_utc, settings_of
+from ci.record.stored import json_line
 from ci.serve.probe import ask_from, metrics
 from ci.tools.consistent import backed_by_items
 from ci.tools.model import Output, Result, Unreadable
@@ -181,4 +181,4 @@ def outputs(raw: Path, patterns: tuple[str, ...]) -> Mapping[str, str]:
 
 def items_of(result: Result) -> str:
     """Return the items as JSON Lines, each item on its own line."""
-    return "".join(json.dumps(asdict(item)) + "\n" for item in result.items)
+    return "".join(json_line(asdict(item)) + "\n" for item in result.items)

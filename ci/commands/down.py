@@ -11,7 +11,8 @@ from ci.agent.fetch import NotThere, fetch_folder, fetch_log, names_in
 from ci.agent.process import STOP_MARGIN_S, folder_of
 from ci.commands.overview import ANSWER_S
 from ci.connect.fan_out import fan_out
-from ci.errors import LamplighterError
+from ci.errors import InfrastructureError, LamplighterError
+from ci.record.below import path_below
 from ci.remote.names import INPUTS, LEASE, WORK, is_name
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home:
 
     def fetch(name: str) -> None:
         host, run = names[name]
+        _require_below(home / run, f"logs/{host}", "evaluate")
         for row in by_host_and_run[host, run]:
             if row.process != LEASE:
                 target = home / run / "logs" / host / f"{row.process}.log"
@@ -122,6 +124,15 @@ def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home:
         for name, error in outcomes.items()
         if error is not None
     ]
+
+
+def _require_below(folder: Path, *names: str) -> None:
+    """Refuse a run's folder here that has links which lead elsewhere what a host sends."""
+    try:
+        for name in names:
+            path_below(folder, name)
+    except OSError as error:
+        raise InfrastructureError(f"{error.filename}: {error.strerror}") from None
 
 
 def _fetch_raw(agent: Agent, run: str, home: Path) -> None:

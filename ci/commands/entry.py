@@ -16,7 +16,6 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from invoke import Exit, ParseError
@@ -28,7 +27,7 @@ from ci.commands.core_flags import refused_flags
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from invoke import Collection
     from invoke.parser.context import ParserContext
@@ -85,12 +84,29 @@ def require_parsable(tasks: Collection) -> None:
     _require_known(program.args.list.value, tasks.collections, "group of tasks")
 
 
-def _put_flag_before_values(words: list[str], tasks: Container[str]) -> None:
-    """Make `inv check A B` into `inv check --paths A,B`, in the words that Invoke parses next."""
-    flag = _WITHOUT_FLAG.get(words[0]) if words else None
-    values = list(takewhile(lambda word: not word.startswith("-") and word not in tasks, words[1:]))
-    if flag and values:
-        words[1 : 1 + len(values)] = [flag, ",".join(values)]
+def _put_flag_before_values(words: list[str], tasks: Mapping[str, ParserContext]) -> None:
+    """Make `inv check A B` into `inv check --paths A,B`, in the words that Invoke parses next.
+
+    The values may also follow other flags of the task.
+    """
+    task = words[0] if words else ""
+    if task not in _WITHOUT_FLAG:
+        return
+    # Invoke accepts its own flags here, too.
+    flags = {**program.initial_context.flags, **tasks[task].flags}
+    values, others, left = [], [], words[1:]
+    while left and left[0] not in tasks:
+        word = left.pop(0)
+        flag = flags.get(word)
+        if not word.startswith("-"):
+            values.append(word)
+        elif flag is not None and flag.takes_value:
+            others += [word, *left[:1]]
+            left = left[1:]
+        else:
+            others.append(word)
+    if values:
+        words[1:] = [_WITHOUT_FLAG[task], ",".join(values), *others, *left]
 
 
 def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:

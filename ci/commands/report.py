@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from ci.errors import ExitCode, UserError
 from ci.record.disk import Folder
 from ci.record.stored import FILE, read_run
 from ci.report.reports import render_reports
+
+# The name of a run's folder begins with its start; see `run_id` of ci/record/record.py.
+DATED = re.compile("20[0-9]{6}-")
 
 
 def report(runs: str, run: str) -> ExitCode:
@@ -43,8 +48,9 @@ def _folder(runs: Path, run: str) -> Path:
     """
     if run:
         named = Path(run)
-        return named if (named / FILE).is_file() else runs / run
-    latest = max((path.parent for path in runs.glob(f"*/{FILE}")), default=None)
+        return named if os.path.lexists(named / FILE) else runs / run
+    dated = (path.parent for path in runs.glob(f"*/{FILE}") if DATED.match(path.parent.name))
+    latest = max(dated, default=None)
     if latest is None:
         raise UserError(f"no run in {runs}; name its folder, or the folder of runs with --runs")
     return latest

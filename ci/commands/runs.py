@@ -128,7 +128,7 @@ def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
 
 
 def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
-    files = sorted(folder.glob(f"{host or '*'}/*.log"))
+    files = sorted(file for file in folder.glob(f"{host or '*'}/*.log") if file.is_file())
     if not files:
         raise UserError(
             f"no log of run {run!r}{f' from host {host!r}' if host else ''} on the hosts "

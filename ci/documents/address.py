@@ -12,6 +12,8 @@ _WRITTEN = re.compile(
     r"(?:(?P<user>[^@]*)@)?(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^@\[\]]*?))(?P<port>:\d*)?"
 )
 MAX_PORT = 65535
+MAX_HOST_CHARS = 253  # of a name in DNS
+_MAX_FILE_CHARS = 255  # the run's record has a folder for each host: its name, or name-port
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def parse(text: str) -> HostAddress:
     host = match["v6"] or match["host"]
     if match["v6"] is None and not _NAME.fullmatch(host):
         raise ValueError("is not a host name or address")
+    if len(host) > MAX_HOST_CHARS or len(host) + len(match["port"] or "") > _MAX_FILE_CHARS:
+        raise ValueError(f"is too long; a host name has at most {MAX_HOST_CHARS} characters")
     if match["user"] is not None and not _USER.fullmatch(match["user"]):
         raise ValueError("has no valid user name before its '@'")
     return HostAddress(host, match["user"], _port(match["port"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +17,8 @@ MAX_DEPTH = 50
 _MAX_VALUES = 50_000
 # Longer scalars are not numbers; PyYAML needs quadratic time for some of them.
 _MAX_NUMBER = 100
+# YAML 1.1 reads these in base 8 and 60: 022 is 18, and 22:30 is 1350.
+_BASES = {8: re.compile(r"[-+]?0[0-7_]+"), 60: re.compile(r"[-+]?[0-9_]+(:[0-9]+)+([.][0-9_]*)?")}
 _TAG = "tag:yaml.org,2002:"
 _NUMBERS = {_TAG + "int", _TAG + "float"}
 _SCALARS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp")}
@@ -127,9 +130,20 @@ class Tree:
         except (ValueError, LookupError, ArithmeticError, AttributeError, yaml.YAMLError):
             kind = node.tag.removeprefix(_TAG)
             self._stop(node, path, f"'{node.value:.60}' is not a valid {kind}; put it in quotes")
+        if node.tag in _NUMBERS:
+            self._refuse_other_base(node, path, value)
         if isinstance(value, str) and (match := UNPRINTABLE.search(value)):
             self._stop(node, path, f"control character {match.group()!r}; remove it")
         return value
+
+    def _refuse_other_base(self, node: yaml.ScalarNode, path: KeyPath, value: object) -> None:
+        for base, written in _BASES.items():
+            if written.fullmatch(node.value):
+                message = (
+                    f"YAML reads '{node.value}' in base {base}, as {value}; write the number that "
+                    "you mean in base 10, without a leading 0; put it in quotes if it is text"
+                )
+                self._stop(node, path, message)
 
     def _enter(self, node: yaml.Node, path: KeyPath) -> None:
         if id(node) in self._open:

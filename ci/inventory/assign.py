@@ -43,7 +43,7 @@ def assign_hosts(case: Case, *, local: bool, cluster: str, workspace: str) -> tu
         chosen = _of_cluster(case, cluster)
     else:
         chosen = _of_case(case)
-    _refuse_duplicates(case, chosen)
+    _refuse_duplicates(case, chosen, cluster)
     return tuple(replace(target, workspace=_workspace(target, workspace)) for target in chosen)
 
 
@@ -78,7 +78,7 @@ def _of_cluster(case: Case, cluster: str) -> list[Target]:
     return list(targets.values())[: case.num_hosts]
 
 
-def _refuse_duplicates(case: Case, chosen: Sequence[Target]) -> None:
+def _refuse_duplicates(case: Case, chosen: Sequence[Target], cluster: str) -> None:
     """Refuse the same host for two nodes, unless it is this machine."""
     by_connection: dict[tuple[str, int | None, str | None], int] = {}
     for node, target in enumerate(chosen):
@@ -87,11 +87,17 @@ def _refuse_duplicates(case: Case, chosen: Sequence[Target]) -> None:
         connection = (target.address, target.port, target.jump)
         other = by_connection.setdefault(connection, node)
         if other != node:
-            names = dict.fromkeys((chosen[other].name, target.name))
+            names = list(dict.fromkeys((chosen[other].name, target.name)))
+            if cluster and len(names) > 1:
+                names = [f"{name} ({_place(cluster, name)})" for name in names]
             raise UserError(
                 f"{case.path}: nodes {other} and {node} would both run on {' alias '.join(names)}; "
                 "name another host for one of them",
             )
+
+
+def _place(cluster: str, name: str) -> str:
+    return cluster_file.place_of(cluster_file.find(cluster), name)
 
 
 def _workspace(target: Target, chosen: str) -> str:

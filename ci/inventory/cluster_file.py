@@ -105,6 +105,12 @@ def parse(data: bytes, path: str) -> tuple[Target, ...]:
     )
 
 
+def place_of(path: Path, name: str) -> str:
+    """Return `file:line` of a host in a cluster file that has been loaded before."""
+    position = read(read_bytes(path), str(path), "cluster").keys["hosts", name]
+    return f"{path}:{position.line}"
+
+
 def inline(entry: str) -> Target:
     """Parse an entry of `cluster_hosts`.
 

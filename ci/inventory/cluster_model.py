@@ -58,8 +58,18 @@ def _folder_complaint(value: str) -> str | None:
     return None if whole else "is not an absolute path; begin it with / or ~/"
 
 
+def _length_complaint(value: str) -> str | None:
+    limit = address.MAX_HOST_CHARS
+    long = len(value.encode()) > limit
+    return f"is too long; a host name has at most {limit} characters" if long else None
+
+
 # A host's name becomes a folder in the run's record.
-Name = Annotated[str, _shaped(r"[A-Za-z0-9_][\w.:-]*", "cannot name a host")]
+Name = Annotated[
+    str,
+    _shaped(r"[A-Za-z0-9_][\w.:-]*", "cannot name a host"),
+    _checked(_length_complaint),
+]
 Word = Annotated[str, _shaped(r"[\w.-]+", "is not a label; use letters, digits, '-', '_', '.'")]
 File = Annotated[str, Field(min_length=1)]
 

@@ -64,7 +64,8 @@ def with_addresses(inputs: PlanInputs, facts: Mapping[str, Mapping[str, Any]]) -
         else host
         for target, host in zip(inputs.targets, inputs.hosts, strict=True)
     }
-    _refuse_same_address(hosts)
+    # The others could not be asked: their address is that of their settings.
+    _refuse_same_address({name: host for name, host in hosts.items() if name in facts})
     homes = {name: _home(name, facts[name]) for name in hosts if name in facts}
     return replace(
         inputs,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ci.documents.json_text import bound_values
 from ci.errors import UserError
 from ci.judge.verdict import judge
+from ci.record.below import read_below
 from ci.record.model import Items
 from ci.record.stored import summary_of
 from ci.tools.model import Result
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ci.record.model import Evaluation
     from ci.record.stored import Stored
     from ci.tools.model import Item
+
+# As `ci.evaluate` reads of a tool's output.
+MAX_BYTES = 1 << 30
 
 
 def judged_again(stored: Stored) -> Verdict:
@@ -60,13 +64,8 @@ def _result(folder: Path, evaluation: Evaluation) -> Result:
 
 def _items(folder: Path, name: str) -> tuple[Item, ...]:
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(
-            f"{folder}: its items are in {name}, outside the run's folder; "
-            "check who wrote its run.json"
-        )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_below(folder, name, MAX_BYTES).decode("utf-8")
         bound_values(text)
         lines = ",".join(line for line in text.split("\n") if line)
         return Items.model_validate_json(f'{{"items": [{lines}]}}').items

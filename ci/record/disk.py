@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError, UserError
+from ci.record.below import path_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +46,12 @@ class Folder:
     def write(self, name: str, text: str) -> bool:
         """Write a file atomically, so that a reader sees the old or the new content."""
         target = self.path / name
-        partial = target.with_name(target.name + ".tmp")
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
+            path_below(self.path, os.path.dirname(name))  # noqa: PTH120 - `name` is text
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+            with partial.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
             partial.replace(target)
         except OSError as error:
             with suppress(OSError):
@@ -61,7 +65,8 @@ class Folder:
         if line:
             unwritten.append(line + "\n")
         try:
-            _append_whole(self.path / name, "".join(unwritten).encode(errors="backslashreplace"))
+            data = "".join(unwritten).encode(errors="backslashreplace")
+            _append_whole(path_below(self.path, name), data)
         except OSError as error:
             return self._failed(name, error)
         unwritten.clear()
@@ -112,7 +117,8 @@ def _append_whole(path: Path, data: bytes) -> None:
     """Append all data or none, because a partial line would damage the next one."""
     if not data:
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         if os.write(descriptor, data) < len(data):

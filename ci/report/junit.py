@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from ci.connect.printed import clean, one_line
+from ci.connect.printed import CONTROLS, clean, one_line
 from ci.record.text import figure, headline, requirement
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ def render(run: Run) -> str:
 
     A run without checks has one test case with an error, so that it does not look green.
     """
-    suite = TestSuite(f"lamplighter {run.case}")
-    suite.timestamp = run.started_at
-    suite.hostname = run.controller.host
+    suite = TestSuite(one_line(f"lamplighter {run.case}"))
+    suite.timestamp = one_line(run.started_at)
+    suite.hostname = one_line(run.controller.host)
     for name, value in {"run": run.id, "command": run.command, **run.versions}.items():
-        suite.add_property(name, one_line(str(value)))
+        suite.add_property(one_line(name), one_line(str(value)))
     for check in run.checks:
         suite.add_testcase(_case(run, check))
     if not run.checks:
@@ -32,11 +32,11 @@ def render(run: Run) -> str:
     report = JUnitXml("lamplighter")
     report.add_testsuite(suite)
     xml: bytes = report.tostring()  # type: ignore[no-untyped-call]
-    return xml.decode() + "\n"
+    return CONTROLS.sub("", xml.decode()) + "\n"  # XML forbids them, wherever they come from
 
 
 def _case(run: Run, check: Check) -> TestCase:
-    case = TestCase(check.metric, classname=f"{run.case}.{check.name}")
+    case = TestCase(one_line(check.metric), classname=one_line(f"{run.case}.{check.name}"))
     text = _description(check)
     if check.outcome == "fail":
         case.result = [_result(Failure(text, "MissedBound"), text)]
@@ -58,7 +58,7 @@ def _description(check: Check) -> str:
 
 
 def _nothing_checked(run: Run) -> TestCase:
-    case = TestCase("nothing was checked", classname=run.case)
+    case = TestCase("nothing was checked", classname=one_line(run.case))
     text = headline(run.outcome, [])
     case.result = [_result(Error(text, "Unknown"), _with_cause(run, text))]
     return case

@@ -40,7 +40,8 @@ def render(run: Run) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown; `cell` and `fence` escape for it
     )
-    environment.filters |= {"cell": cell, "fence": fence, "row": row, "duration": duration}
+    environment.filters |= {"cell": cell, "code": code, "fence": fence, "row": row}
+    environment.filters["duration"] = duration
     return environment.get_template("report.md.j2").render(
         run=run,
         headline=_headline(run),
@@ -72,9 +73,21 @@ def row(values: Sequence[object]) -> str:
 def fence(text: str, language: str = "") -> str:
     """Put text into a code fence that is longer than any fence in the text."""
     text = clean(text)
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
+    ticks = _ticks(text, 3)
     return f"{ticks}{language}\n{text}\n{ticks}"
+
+
+def code(value: object) -> str:
+    """Write one line of text as a code span, which nothing in the text closes."""
+    text = one_line(str(value))
+    ticks = _ticks(text, 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text or '-'}`"
+
+
+def _ticks(text: str, least: int) -> str:
+    """Return more backticks than there are in a row in the text."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    return "`" * max(least, longest + 1)
 
 
 def append_step_summary(report: str, env: Mapping[str, str]) -> None:

@@ -44,3 +44,60 @@ def sample(*checks, **changes):
         "record_failure": None,
     }
     return as_run(run | changes)
+
+
+EVALUATION = {
+    "benchmark": "words",
+    "tool": "aisbench",
+    "started_at": "2026-01-01T00:00:10.000Z",
+    "ended_at": "2026-01-01T00:01:00.000Z",
+    "settings": {
+        "tool_version": "3.1",
+        "model": "qwen",
+        "url": "http://10.0.0.1:8000",
+        "num_prompts": 40,
+        "max_out_len": 64,
+        "batch_size": 8,
+        "request_rate": 0.0,
+        "temperature": 0.6,
+        "seed": None,
+        "sampling": {"temperature": 0.6, "stop": ["\n"]},
+        "request_conf": None,
+        "dataset_conf": None,
+        "dataset": {"name": "words", "form": "gsm8k", "items": 40, "digest": "0123456789abcdef"},
+        "tokenizer": None,
+        "deadline_s": 60.0,
+        "argv": ["ais_bench", "run.py"],
+    },
+    "measurements": [
+        {"benchmark": "words", "metric": "accuracy", "value": 55, "unit": "%", "n": 40}
+        | {"items": "items.jsonl", "source": "summary.csv"}
+    ],
+    "problems": ["one is missing"],
+    "n_items": 40,
+    "items": "evaluate/words/items.jsonl",
+    "raw": "evaluate/words/raw",
+}
+FULL = sample(
+    check("pass"),
+    check("unknown", reason="模型"),
+    evaluations=[EVALUATION],
+    explanation={"kind": "oom", "cause": "c", "next_step": "n", "side": "tool", "line": "l"}
+    | {"process": "s", "host": "a"},
+    steps=[
+        {"name": "s", "waits_for": "own", "started_at": "t", "seconds": 1, "outcome": "ok"}
+        | {"detail": "d"}
+    ],
+    survivors=["s on a"],
+    record_failure="journal.jsonl: full",
+    git_commit="abc",
+    cause={"kind": "NotReady", "message": "late", "process": None, "tail": ["a", "b"]},
+    hosts={"a": {"cores": 2, "accelerators": [{"kind": "ascend"}]}},
+    targets=[{"name": "a", "address": "10.0.0.1", "accelerator": {"kind": "ascend", "count": 8}}],
+    environments={"a": {"v": {"version": "3", "packages": 2, "hash": "00", "list": "e/v.txt"}}},
+    environment_changes={"since": "x", "count": 1, "shown": ["v: six 1 → 2"], "all": "c.txt"},
+    processes=[{"name": "s", "host": "a", "state": "exited", "survivors": [7]}],
+    comparisons=[
+        {"metric": "m", "target": "a", "baseline": "b", "ratio": 1, "operator": ">="},
+    ],
+)

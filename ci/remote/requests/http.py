@@ -1,8 +1,10 @@
 """One HTTP question, asked from this host; never through a proxy, and bounded as a whole."""
 
 import http.client
+import io
 import json
 import re
+import socket
 import time
 from typing import Any, Dict, Optional
 from urllib.parse import SplitResult, urlsplit
@@ -12,6 +14,39 @@ MAX_BODY_BYTES = 200_000
 PIECE_BYTES = 65_536
 # X509_V_FLAG_PARTIAL_CHAIN: a certificate in the file is trusted without its authority's.
 PARTIAL_CHAIN = 0x80000
+HALF = "the answer stopped half-way"
+
+
+class _UntilDeadline(io.RawIOBase):
+    """Read from a socket until the deadline; a socket's own timeout starts again at every byte."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock, self._deadline = sock, deadline
+        self._file = sock.makefile("rb", buffering=0)
+        self.ended = False
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return the file from which `http.client` reads; it takes this object for a socket."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> Optional[int]:  # noqa: ANN401 - a buffer
+        """Read what has arrived."""
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        count = self._file.readinto(buffer)
+        self.ended = count == 0
+        return count
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._file.close()
+        super().close()
 
 
 def ask(  # noqa: PLR0913, PLR0917 - a request's own fields, by name
@@ -50,18 +85,19 @@ def ask(  # noqa: PLR0913, PLR0917 - a request's own fields, by name
         connection.connect()
         late = f"no answer within {round(timeout_s, 1):g} s"
         connection.sock.settimeout(max(deadline - time.monotonic(), 0.001))
-        sock = connection.sock
+        answer = _UntilDeadline(connection.sock, deadline)
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         headers = {"Connection": "close", "Content-Type": "application/json"}
         if key:
             headers["Authorization"] = "Bearer " + key
         connection.request(method, target, None if wish is None else json.dumps(wish), headers)
-        reply = connection.getresponse()
+        reply = http.client.HTTPResponse(answer, method=method)  # type: ignore[arg-type]
+        reply.begin()
+        if answer.ended:  # http.client takes the end of the connection for the end of the headers
+            return {"status": None, "body": "", "error": HALF}
         body = bytearray()
         # Since Python 3.13 the socket is closed as soon as the whole answer has been read.
         while len(body) < max_bytes and not reply.isclosed():
-            # The socket's own timeout starts again at every byte.
-            sock.settimeout(max(deadline - time.monotonic(), 0.001))
             piece = reply.read1(PIECE_BYTES)
             if not piece:
                 break
@@ -69,7 +105,7 @@ def ask(  # noqa: PLR0913, PLR0917 - a request's own fields, by name
         text = body[:max_bytes].decode("utf-8", "replace")
         short = reply.length not in {None, 0} and len(body) < max_bytes
         if short:
-            return {"status": None, "body": "", "error": "the answer stopped half-way"}
+            return {"status": None, "body": "", "error": HALF}
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = late if _is_late(error) else why(error)
         return {"status": None, "body": "", "error": reason}
@@ -104,7 +140,7 @@ def _is_late(error: Exception) -> bool:
 def why(error: Exception) -> str:
     """Describe an error in one line, by the operating system's text where there is one."""
     if isinstance(error, http.client.IncompleteRead):
-        return "the answer stopped half-way"
+        return HALF
     if isinstance(error, (http.client.BadStatusLine, ConnectionResetError)):
         return "the connection was closed without an answer"
     detail = getattr(error, "verify_message", "")

@@ -105,6 +105,17 @@ def test_a_run_that_ended_before_its_case_was_known_cannot_be_judged(record):
         judged_again(read_run(record.path))
 
 
+def test_an_item_whose_id_is_not_unicode_can_be_read(record):
+    odd = Item("a\ud800\\ud800\u2028", correct=True)
+    record.expect((ACC,))
+    result = replace(accuracy(60.0), items=(odd,))
+    record.folder.write("items.jsonl", items_of(result))
+    record.evaluated("acc", "aisbench", result, "items.jsonl", "raw")
+    record.finish(judge((ACC,), {"acc": result}))
+    (read,) = results_of(read_run(record.path))["acc"].items
+    assert read == replace(odd, id="a\\ud800\\ud800\u2028")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -113,7 +124,7 @@ def test_a_run_that_ended_before_its_case_was_known_cannot_be_judged(record):
         ("items.jsonl", "[]\n", "is damaged: items.0"),
         ("items.jsonl", '{"id": 0}\n', "is damaged: items.0.id: Input should be a valid string"),
         ("items.jsonl", '{"id": "0", "zzz": 1}\n', "is damaged"),
-        ("../../elsewhere.jsonl", "", "outside the run's folder"),
+        ("../../elsewhere.jsonl", "", "outside the run's folder; check"),
     ],
 )
 def test_items_that_cannot_be_read_are_named(record, name, text, words):

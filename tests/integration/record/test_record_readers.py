@@ -27,9 +27,15 @@ def inv(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """A folder of runs with three, of which the second is the latest that has a record."""
+    """A folder of runs with three, of which the second is the latest that has a record.
+
+    The fourth has no name of a run: somebody has put a copy there.
+    """
     old = VERSION_1.read_text("utf-8")
-    for name, text in (("20260101-a", old), ("20260102-b", old), ("20260103-c", None)):
+    for name, text in (
+        *(("20260101-a", old), ("20260102-b", old), ("20260103-c", None)),
+        ("copy", old),
+    ):
         (tmp_path / name).mkdir()
         if text is not None:
             (tmp_path / name / FILE).write_text(text, "utf-8")
@@ -40,6 +46,8 @@ def test_reports_of_a_stored_run_are_written_again_by_id_by_folder_and_of_the_la
     for words, name in (
         (("report", "20260101-a", "--runs", str(runs)), "20260101-a"),
         (("report", "--run", "20260101-a", "--runs", str(runs)), "20260101-a"),
+        (("report", "--runs", str(runs), "20260101-a"), "20260101-a"),
+        (("report", f"--runs={runs}", "20260101-a"), "20260101-a"),
         (("report", str(runs / "20260101-a")), "20260101-a"),
         (("report", "--runs", str(runs)), "20260102-b"),
     ):

@@ -334,6 +334,14 @@ BAD = {
         [("[localhost]", "[-oProxyCommand=x]")],
         (6, 17, "cluster_hosts[0]", "'-oProxyCommand=x' is not a host name or address"),
     ),
+    "host with a long name": (
+        [("[localhost]", f"['u@{'n' * 254}']")],
+        (6, 17, "cluster_hosts[0]", "is too long; a host name has at most 253 characters"),
+    ),
+    "octal": (
+        [("num_nodes: 1", "num_nodes: 01")],
+        (4, 12, "num_nodes", "YAML reads '01' in base 8, as 1; write the number that you mean"),
+    ),
     "local_index out of order": (
         [("  - envs:", "  - local_index: 1\n    envs:")],
         (13, 18, "deployment[0].local_index", "1, but this is entry 0"),

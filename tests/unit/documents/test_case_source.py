@@ -18,7 +18,7 @@ def loader(request, monkeypatch):
 
 
 GOOD = {
-    "scalars": "{a: 1, b: 1.5, c: yes, d: ~, e: 010, f: 1:30, g: 2024-01-02, h: 1_000, i: 0x10}",
+    "scalars": "{a: 1, b: 1.5, c: yes, d: ~, e: 0, f: 1_0.5, g: 2024-01-02, h: 1_000, i: 0x10}",
     "folded": "a: >\n  x\n  --y '{\"k\": 1}'\n\n  z\n",
     "literal": "a: |-\n  x\n   y\n",
     "alias": "a: &a [1, 2]\nb: *a\n",
@@ -116,6 +116,11 @@ BAD = {
     "forced bool": (b"a: !!bool x\n", 1, 4, "a", "'x' is not a valid bool"),
     "endless number": (b"a: " + b"9" * 5000, 1, 4, "a", "far too long for a number"),
     "endless sexagesimal": (b"a: 1" + b":10" * 90_000, 1, 4, "a", "far too long for a number"),
+    "octal": (b"a: [022]\n", 1, 5, "a[0]", "YAML reads '022' in base 8, as 18; write the number"),
+    "signed octal": (b"a: -0_1\n", 1, 4, "a", "YAML reads '-0_1' in base 8, as -1"),
+    "octal with a tag": (b"a: !!int '07'\n", 1, 4, "a", "YAML reads '07' in base 8, as 7"),
+    "sexagesimal": (b"a: 22:30\n", 1, 4, "a", "YAML reads '22:30' in base 60, as 1350"),
+    "sexagesimal fraction": (b"a: 1:30.5\n", 1, 4, "a", "'1:30.5' in base 60, as 90.5"),
     "merge of a scalar": (b"a: {<<: 1}\n", 1, 9, "a", "'<<' merges a mapping"),
     "merge of scalars": (b"a: {<<: [1]}\n", 1, 9, "a", "'<<' merges a mapping"),
     "merge twice": (

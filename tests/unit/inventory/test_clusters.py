@@ -116,6 +116,15 @@ def test_jump_hosts(text, jump):
         ("hosts: {a: {jump: b}, b: {jump: a}}", "through itself: a → b → a"),
         ("hosts: {a: {interface: 'eth 0'}}", "'eth 0' is not the name of a network interface"),
         ("hosts: [a, b]", "1:8 hosts: expected a mapping of keys to values, found a list"),
+        (
+            f"hosts: {{{'n' * 254}: }}",
+            f"1:9 hosts.{'n' * 254}: '{'n' * 254}' is too long; a host name has at most 253 char",
+        ),
+        (f"hosts: {{{'n' + 'ü' * 127}: }}", "is too long; a host name has at most 253 char"),
+        (f"hosts: {{a: {{address: {'n' * 254}}}}}", "is too long; a host name has at most 253"),
+        (f"hosts: {{a: {{jump: 'u@{'n' * 254}:22'}}}}", "is too long; a host name has at most 253"),
+        ("hosts: {a: {port: 022}}", "1:19 hosts.a.port: YAML reads '022' in base 8, as 18; write"),
+        ("hosts: {a: {port: 22:30}}", "1:19 hosts.a.port: YAML reads '22:30' in base 60, as 1350"),
         ("hosts: {1: }", "a key has to be text; put '1' in quotes"),
     ],
 )
@@ -169,6 +178,8 @@ def test_this_machine_by_any_name_is_one(entry):
         ("[a]:22", "a is not an IPv6 address"),
         ("1:2:3", "1:2:3 is not an IPv6 address"),
         ("a@b@c", "is not a host name"),
+        ("n" * 254, "is too long; a host name has at most 253 characters"),
+        ("n" * 253 + ":22", "is too long; a host name has at most 253 characters"),
     ],
 )
 def test_what_is_no_host(entry, said):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from sample_run import check, sample
+from sample_run import FULL, check, sample
 
 from ci.errors import UserError
 from ci.paths import PROJECT
@@ -16,52 +16,6 @@ from ci.reference.run_schema import run_schema
 from ci.report.reports import RENDERERS
 
 VERSION_1 = (Path(__file__).parents[1] / "captured/records/version-1.json").read_text("utf-8")
-EVALUATION = {
-    "benchmark": "words",
-    "tool": "aisbench",
-    "started_at": "2026-01-01T00:00:10.000Z",
-    "ended_at": "2026-01-01T00:01:00.000Z",
-    "settings": {
-        "tool_version": "3.1",
-        "model": "qwen",
-        "url": "http://10.0.0.1:8000",
-        "num_prompts": 40,
-        "max_out_len": 64,
-        "batch_size": 8,
-        "request_rate": 0.0,
-        "temperature": 0.6,
-        "seed": None,
-        "sampling": {"temperature": 0.6, "stop": ["\n"]},
-        "request_conf": None,
-        "dataset_conf": None,
-        "dataset": {"name": "words", "form": "gsm8k", "items": 40, "digest": "0123456789abcdef"},
-        "tokenizer": None,
-        "deadline_s": 60.0,
-        "argv": ["ais_bench", "run.py"],
-    },
-    "measurements": [
-        {"benchmark": "words", "metric": "accuracy", "value": 55, "unit": "%", "n": 40}
-        | {"items": "items.jsonl", "source": "summary.csv"}
-    ],
-    "problems": [],
-    "n_items": 40,
-    "items": "evaluate/words/items.jsonl",
-    "raw": "evaluate/words/raw",
-}
-FULL = sample(
-    check("pass"),
-    check("unknown", reason="模型"),
-    evaluations=[EVALUATION],
-    cause={"kind": "NotReady", "message": "late", "process": None, "tail": ["a", "b"]},
-    hosts={"a": {"cores": 2, "accelerators": [{"kind": "ascend"}]}},
-    targets=[{"name": "a", "address": "10.0.0.1", "accelerator": {"kind": "ascend", "count": 8}}],
-    environments={"a": {"v": {"version": "3", "packages": 2, "hash": "00", "list": "e/v.txt"}}},
-    environment_changes={"since": "x", "count": 1, "shown": ["v: six 1 → 2"], "all": "c.txt"},
-    processes=[{"name": "s", "host": "a", "state": "exited", "survivors": [7]}],
-    comparisons=[
-        {"metric": "m", "target": "a", "baseline": "b", "ratio": 1, "operator": ">="},
-    ],
-)
 
 
 def stored(tmp_path, text):
@@ -118,7 +72,14 @@ DAMAGED = {
     "not text": (b"\xff\xfe\x00", "is damaged"),
     "a list": ("[]", "expected an object"),
     "a number": ("1", "expected an object"),
-    "of something else": ('{"name": "x"}', "`schema: 2`"),
+    "of something else": ('{"name": "x"}', "`schema: 2`, got none; check the path"),
+    "NaN": (edited(seconds=float("nan")), "seconds: Input should be a finite number"),
+    "infinite": (edited(kept_s=float("inf")), "kept_s: Input should be a finite number"),
+    "above every float": (edited(tool_s=10**400), "tool_s: Input should be a finite number"),
+    "NaN in a check": (
+        edited(checks=[vars(check("pass")) | {"value": float("nan")}]),
+        "checks.0.value: Input should be a finite number",
+    ),
     "a key twice": (edited()[:-1] + ', "outcome": "pass"}', "has the key 'outcome' twice"),
     "too deep": ("[" * 100_000, "is damaged"),
     "a huge number": ('{"schema": 2, "pid": ' + "9" * 5000 + "}", "is damaged"),
@@ -136,10 +97,11 @@ OTHER_VERSIONS = {
     "much newer": (10**30, "reads up to 2"),
     "older": (0, "has version 0, which this Lamplighter does not read"),
     "negative": (-1, "does not read"),
-    "text": ("2", "`schema: 2`, got none"),
-    "true": (True, "`schema: 2`, got none"),
-    "a fraction": (2.0, "`schema: 2`, got none"),
-    "null": (None, "`schema: 2`, got none"),
+    "text": ("2", '`schema: 2`, got "2"; check the path'),
+    "empty text": ("", '`schema: 2`, got ""; check the path'),
+    "true": (True, "`schema: 2`, got true; check the path"),
+    "a fraction": (2.0, "`schema: 2`, got 2.0; check the path"),
+    "null": (None, "`schema: 2`, got null; check the path"),
 }
 
 
@@ -164,11 +126,21 @@ def test_a_record_of_another_version_is_refused(tmp_path, version):
     assert words in str(refused.value)
 
 
+def test_a_damaged_record_names_only_the_files_that_are_there(tmp_path):
+    with pytest.raises(UserError, match=r"nothing else in .* tells about the run; take it from"):
+        stored(tmp_path, "{")
+    (tmp_path / "journal.jsonl").touch()
+    with pytest.raises(UserError, match=r"can still be read: journal\.jsonl$"):
+        stored(tmp_path, "{")
+    with pytest.raises(UserError, match=r"does not read; .* can still be read: journal\.jsonl$"):
+        stored(tmp_path, edited(schema=0))
+
+
 def test_a_missing_record_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no such record; check the run's id and --runs"):
         read_run(tmp_path / "nope")
     (tmp_path / FILE).mkdir()
-    with pytest.raises(UserError, match="Is a directory"):
+    with pytest.raises(UserError, match="is not a regular file; check"):
         read_run(tmp_path)
 
 

@@ -77,6 +77,14 @@ def test_no_hosts_for_the_nodes(lab, hosts, count, how, said):
     assert said in str(refused.value)
 
 
+def test_two_hosts_of_a_cluster_file_that_are_the_same_have_their_lines(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("hosts:\n  a: {address: 127.0.0.9}\n  b: {address: 127.0.0.9}\n")
+    same = re.escape(f"nodes 0 and 1 would both run on a ({file}:2) alias b ({file}:3); name")
+    with pytest.raises(UserError, match=same):
+        chosen(case_of([], 2), cluster=str(file))
+
+
 def test_a_form_without_cluster_hosts_is_advised_to_take_flags_alone():
     entry = "{name: a, model: m, server_cmd: [--port, '8000']}"
     (case,) = parse(f"test_cases: [{entry}]".encode(), "one.yaml")
@@ -234,6 +242,14 @@ def test_a_lone_host_needs_an_address_of_any_kind(facts, found):
 def test_a_host_that_told_nothing_stays_as_written():
     site = with_addresses(site_of(Target("a", "a"), OTHER), {"other": OTHERS})
     assert [host.address for host in site.hosts] == ["a", "10.9.9.9"]
+
+
+def test_hosts_that_told_nothing_are_not_taken_for_the_same():
+    twice = [Target(name, "127.0.0.9", port=port) for name, port in (("a", 2201), ("b", 2202))]
+    site = with_addresses(site_of(*twice), {})
+    assert [host.address for host in site.hosts] == ["127.0.0.9", "127.0.0.9"]
+    one_known = {"a": facts_of(addresses(("lo", "127.0.0.1"), ("e", "127.0.0.9")), "e")}
+    assert len(with_addresses(site_of(*twice), one_known).hosts) == 2
 
 
 def test_what_is_made_there_is_written_with_the_hosts_home():
