@@ -84,9 +84,9 @@ def run_night(
     )
     if error is None and verdict.outcome == "unknown":
         first_cause_of(record)
-    code = record.finish(verdict, error)
-    view.table(verdict)
-    view.outcome(verdict, record.path / "report.md", cause)
+    code = record.finish(verdict, error, interrupted=bool(interrupts.first))
+    view.table(record.run)
+    view.outcome(record.run, record.path / "report.md")
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ci.agent.connected import connected
@@ -12,6 +13,7 @@ from ci.errors import InfrastructureError, ProcessDied
 from ci.prepare.prepare import prepare
 from ci.record.cause import message_of
 from ci.record.controller import owner
+from ci.record.fields import utc
 from ci.report.installed import keep_installed
 from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
@@ -101,10 +103,8 @@ def serving(
             with record.step("hand the hosts back"):
                 result = hand_back(processes, record, keep_s=keep_s)
             if result.kept:
-                record.note(
-                    f"the servers keep running for {keep_s / 3600:g} h at {plan.endpoint.url}; "
-                    f"end them with `inv down --run {record.id}`"
-                )
+                until = datetime.now(UTC) + timedelta(seconds=keep_s)
+                record.update(kept_url=plan.endpoint.url, kept_until=utc(until))
         if result.refused_archive:
             raise result.refused_archive
         if keep_s and not result.kept:

@@ -47,6 +47,13 @@ class Device:
         "cpu, cuda or ascend; default: the case's `device`, else what this machine has"
     )
 
+    def __post_init__(self) -> None:
+        """Refuse an unknown kind, also where nothing would use it."""
+        if self.device:
+            from ci.inventory.this_machine import device_of  # noqa: PLC0415
+
+            device_of(self.device)
+
 
 @dataclass(frozen=True)
 class Workspace:

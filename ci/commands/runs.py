@@ -62,10 +62,9 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     for error in ended.errors:
         print(error, file=sys.stderr)
     if not ended.errors:
-        print(
-            f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; "
-            f"logs in {request.runs}"
-        )
+        count = len(_agents(hosts))
+        where = f"{count} hosts" if count > 1 else "1 host"
+        print(f"{', '.join(wanted)}: nothing is left on {where}; logs in {request.runs}")
     return ExitCode.UNKNOWN if ended.errors or overview.silent else ExitCode.PASS
 
 

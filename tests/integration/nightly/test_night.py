@@ -33,7 +33,8 @@ def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(
         "smoke completion",
         "smoke chat",
     ]
-    assert "smoke only" in night.report.lower()
+    for text in (night.output, night.report):
+        assert "all within tolerance (smoke only: the case has no benchmarks)" in text
     assert "light server is up" in night.log("localhost", "server-0")
     assert night.record["versions"]["vllm served"] == "0.0.0-light"
     assert night.record["survivors"] == []
@@ -155,7 +156,17 @@ def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
     night.interrupt()
     assert night.finish() == 130
     assert night.record["outcome"] == "pass"  # it had been proved by then
+    assert night.record["exit_code"] == 130
     assert night.record["survivors"] == []
+    for text in (night.output, night.report):
+        assert "INTERRUPTED, PASS: 2 checks" in text
+    lines = [line.split() for line in night.output.splitlines()]
+    assert lines[0] == ["case", "case-s600", "(1", "of", "2)"]
+    assert ["note", "not", "run:", "case-s601"] in lines
+    assert lines[-2:] == [
+        ["case", "outcome", "run", "folder"],
+        ["case-s600", "INTERRUPTED,", "PASS", str(night.folder)],
+    ]
 
 
 def test_ctrl_c_again_and_again_still_gives_the_host_back(begin: Callable[..., Night]):

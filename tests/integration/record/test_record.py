@@ -316,15 +316,16 @@ def test_a_disk_that_is_full_from_the_start_is_told_before_anything_starts(tmp_p
 ON_A_TERMINAL = """
 import sys
 from pathlib import Path
-from ci.judge.verdict import Check, combine
+sys.path.append("tests/unit")
+from sample_run import check, sample
 from ci.report.open_view import open_view
-verdict = combine((Check("words", "accuracy", 20.0, "%", 22.5, "-5 pp", 17.5, "pass"),))
+run = sample(check("pass"))
 with open_view(sys.stdout) as view:
     view.step("start server-0")
     view.waiting("server-0", 3.0, lambda: {"server-0": "\\x1b[2Jloading [red]weights[/red]"})
     view.done("start server-0", 3.2, "ready")
-    view.table(verdict)
-    view.outcome(verdict, Path("runs/x/report.md"))
+    view.table(run)
+    view.outcome(run, Path("runs/x/report.md"))
 """
 
 
