@@ -14,18 +14,19 @@ from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
 from ci.session import serving
+from ci.tools.model import Result
 
 if TYPE_CHECKING:
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
     from ci.judge.verdict import Check
+    from ci.plan.model import Evaluation
     from ci.record.record import Record
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
     from ci.run.events import Events
     from ci.run.interrupt import Interrupts
-    from ci.tools.model import Result
 
 SMOKE_TIMEOUT_S = 60.0
 
@@ -51,6 +52,7 @@ def run_night(
     results: dict[str, Result] = {}
     error: BaseException | None = None
     events: Events = SimpleQueue()
+    running: Evaluation | None = None
     try:
         with (
             interrupts.forward_to(events),
@@ -68,12 +70,16 @@ def run_night(
                 record.update(proved=smoke_checks, versions={"vllm served": version})
             with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
+                    running = item
                     results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
+                    running = None
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     if error and may_be_explained(error) and (found := first_cause_of(record)):
         error = explained(error, found)
     cause = message_of(error) if error else ""
+    if running:
+        results[running.benchmark.name] = _unfinished(running, cause, record)
     verdict = judge(
         resolved.case.benchmarks,
         results,
@@ -88,6 +94,14 @@ def run_night(
     view.table(record.run)
     view.outcome(record.run, record.path / "report.md")
     return code
+
+
+def _unfinished(item: Evaluation, cause: str, record: Record) -> Result:
+    """Record the evaluation during which the night ended."""
+    result = Result(problems=(f"not finished: {cause}",))
+    benchmark, raw = item.benchmark, f"evaluate/{item.process}/raw"
+    record.evaluated(benchmark.name, benchmark.tool, result, None, raw)
+    return result
 
 
 def first_cause_of(record: Record) -> Explanation | None:

@@ -76,7 +76,7 @@ class Runs:
 class Run:
     """The flag that selects a run."""
 
-    run: str = flag("the run's id, as shown by `inv status` and in the folder `runs`")
+    run: str = flag("the run's id, as shown by `inv status`, or its folder, e.g. runs/ID")
 
 
 @dataclass(frozen=True)

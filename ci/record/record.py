@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ci.errors import ExitCode, InfrastructureError
 from ci.judge.verdict import Verdict, degrade_if_ended_early, exit_code
+from ci.paths import absolute
 from ci.record.cause import cause_of, message_of
 from ci.record.contents import Contents
 from ci.record.controller import project_commit, versions
@@ -287,7 +288,7 @@ def start(  # noqa: PLR0913 - each is a plain value of the command line
         InfrastructureError: the disk is full.
         UserError: the folder cannot be made.
     """
-    path = make_folder(runs.absolute() / run_id(case, datetime.now(UTC)))
+    path = make_folder(absolute(runs) / run_id(case, datetime.now(UTC)))
     fields = first_fields(path.name, case, config, argv)
     record = Record(Folder(path, view.warn), fields, view, write_reports, clock)
     record.update()

@@ -147,6 +147,29 @@ def test_ctrl_c_gives_the_host_back_and_completes_the_record(begin: Callable[...
     assert (night.folder / "junit.xml").exists()
 
 
+def test_ctrl_c_during_an_evaluation_says_that_it_was_not_finished(
+    begin: Callable[..., Night], tmp_path: Path
+):
+    tool = tmp_path / "bin" / "vllm"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nexec sleep 600\n")
+    tool.chmod(0o755)
+    entry = {"case_type": "performance", "tool": "vllm_bench", "dataset_path": "gsm8k"}
+    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1}
+    night = begin(
+        keys={"benchmarks": {"first": entry, "second": entry}},
+        PATH=f"{tool.parent}:{os.environ['PATH']}",
+    )
+    night.await_step("evaluate first")
+    night.interrupt()
+    assert night.finish() == 130
+    reasons = {check["name"]: check["reason"] for check in night.record["checks"]}
+    assert reasons["first"] == "not finished: interrupted by SIGINT"
+    assert reasons["second"] == "never reached: interrupted by SIGINT"
+    stored = read_run(night.folder)
+    assert judged_again(stored).checks == stored.run.checks
+
+
 def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
     begin: Callable[..., Night],
 ):
