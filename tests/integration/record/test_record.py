@@ -321,11 +321,13 @@ from sample_run import check, sample
 from ci.report.open_view import open_view
 run = sample(check("pass"))
 with open_view(sys.stdout) as view:
+    view.case("night-s6", 1, 2)
     view.step("start server-0")
     view.waiting("server-0", 3.0, lambda: {"server-0": "\\x1b[2Jloading [red]weights[/red]"})
     view.done("start server-0", 3.2, "ready")
     view.table(run)
     view.outcome(run, Path("runs/x/report.md"))
+    view.cases([("night-s6", "PASS", "runs/x")])
 """
 
 
@@ -352,7 +354,9 @@ def test_a_terminal_sees_colours_and_gets_its_cursor_back():
     assert "\x1b[32m" in drawn
     assert "\x1b[2J" not in drawn
     assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
+    assert "case night-s6 (1 of 2)" in drawn
     assert "report runs/x/report.md" in drawn
+    assert "run folder" in drawn
 
 
 @pytest.mark.parametrize(
