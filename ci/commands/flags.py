@@ -150,7 +150,7 @@ class Check(Config):
     """The flags of `inv check`."""
 
     paths: str = flag(
-        "case files, folders or names, separated by commas; or after `--`, separated by spaces; "
+        "case files, folders or names, separated by commas; or without the flag, by spaces; "
         "default: configs/cases"
     )
     format: str = flag("text, json, or github for annotations of a workflow", "text")
