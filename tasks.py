@@ -129,7 +129,7 @@ def check(given: flags.Check) -> ExitCode:
     Each case is also planned on sample hosts:
 
         inv check --config my.yaml
-        inv check -- cases/*.yaml
+        inv check configs/cases/*.yaml
 
     Exit codes: 0 (with warnings alone too), 2 errors.
     """

@@ -113,6 +113,9 @@ class CommandTimedOut(InfrastructureError):  # noqa: N818
         )
 
 
+QUEUE_ADVICE = "queue for it with --wait, or "
+
+
 class HostBusy(InfrastructureError):  # noqa: N818
     """Another run holds the host."""
 
@@ -120,7 +123,7 @@ class HostBusy(InfrastructureError):  # noqa: N818
         super().__init__(
             f"{host} is held by run {holder.get('run', '?')} of {holder.get('owner', '?')} "
             f"(process {holder.get('process', '?')}, pid {holder.get('pid', '?')}) "
-            f"since {holder.get('since', '?')}; queue for it with --wait, or end that run with "
+            f"since {holder.get('since', '?')}; {QUEUE_ADVICE}end that run with "
             f"`inv down --run {holder.get('run', 'RUN')}`",
         )
         self.host = host

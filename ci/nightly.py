@@ -13,17 +13,18 @@ from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
 from ci.session import serving
+from ci.tools.model import Result
 
 if TYPE_CHECKING:
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
     from ci.judge.verdict import Check
+    from ci.plan.model import Evaluation
     from ci.record.record import Record
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
     from ci.run.interrupt import Interrupts
-    from ci.tools.model import Result
 
 SMOKE_TIMEOUT_S = 60.0
 
@@ -48,6 +49,7 @@ def run_night(
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
     error: BaseException | None = None
+    running: Evaluation | None = None
     try:
         with serving(request, resolved, record, view, interrupts) as served:
             plan = served.plan
@@ -62,12 +64,16 @@ def run_night(
                 record.update(proved=smoke_checks, versions={"vllm served": version})
             with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
+                    running = item
                     results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
+                    running = None
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     if error and may_be_explained(error) and (found := first_cause_of(record)):
         error = explained(error, found)
     cause = message_of(error) if error else ""
+    if running:
+        results[running.benchmark.name] = _unfinished(running, cause, record)
     verdict = judge(
         resolved.case.benchmarks,
         results,
@@ -78,10 +84,18 @@ def run_night(
     )
     if error is None and verdict.outcome == "unknown":
         first_cause_of(record)
-    code = record.finish(verdict, error)
-    view.table(verdict)
-    view.outcome(verdict, record.path / "report.md", cause)
+    code = record.finish(verdict, error, interrupted=bool(interrupts.first))
+    view.table(record.run)
+    view.outcome(record.run, record.path / "report.md")
     return code
+
+
+def _unfinished(item: Evaluation, cause: str, record: Record) -> Result:
+    """Record the evaluation during which the night ended."""
+    result = Result(problems=(f"not finished: {cause}",))
+    benchmark, raw = item.benchmark, f"evaluate/{item.process}/raw"
+    record.evaluated(benchmark.name, benchmark.tool, result, None, raw)
+    return result
 
 
 def first_cause_of(record: Record) -> Explanation | None:

@@ -31,6 +31,11 @@ def at_home_here(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for such a user
 
 
+def absolute(path: Path) -> Path:
+    """Make a path absolute; with `..` in it also canonical, because `link/..` is elsewhere."""
+    return Path(os.path.realpath(path)) if ".." in path.parts else path.absolute()
+
+
 def workspace_of(chosen: str) -> str:
     """Return the folder of this machine for environments, models and the state of runs.
 
@@ -42,7 +47,7 @@ def workspace_of(chosen: str) -> str:
     """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = chosen or os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
-    path = at_home_here(folder).absolute()
+    path = absolute(at_home_here(folder))
     if "$" in str(path):
         raise UserError(f"workspace {path} {VARIABLE_IN_WORKSPACE}")
     if _is_file(path):

@@ -135,6 +135,7 @@ def _serving(
     if not version:
         return {}
     versions = environments.load_versions(CONFIGS / "versions.yaml")
+    environments.require_version(versions, version)
     return {
         name: environments.serving(
             versions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ci.errors import InfrastructureError, ProcessDied
 from ci.prepare.prepare import prepare
 from ci.record.cause import message_of
 from ci.record.controller import owner
+from ci.record.fields import utc
 from ci.report.installed import keep_installed
 from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
@@ -117,10 +119,8 @@ def serving(
             with record.step("hand the hosts back"):
                 result = hand_back(processes, record, keep_s=keep_s, find_left=find_left)
             if result.kept:
-                record.note(
-                    f"the servers keep running for {keep_s / 3600:g} h at {plan.endpoint.url}; "
-                    f"end them with `inv down --run {record.id}`"
-                )
+                until = datetime.now(UTC) + timedelta(seconds=keep_s)
+                record.update(kept_url=plan.endpoint.url, kept_until=utc(until))
         if result.refused:
             raise result.refused
         if result.unverified:

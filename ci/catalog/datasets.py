@@ -18,6 +18,8 @@ from ci.tools.model import Dataset
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import requests
+
 REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
 DOWNLOAD_S = 60
 
@@ -221,11 +223,21 @@ def _download(name: str, url: str, folder: Path) -> bytes:
         answer.raise_for_status()
     except requests.RequestException as error:
         raise PreparationFailed(
-            f"{name} could not be downloaded from {url}: {error}. Run `inv datasets.fetch --name "
-            f"{name}` on a machine with a network and copy the folder to {folder}, or set "
-            f"LAMPLIGHTER_DATASETS to a folder that has {name}/",
+            f"{name} could not be downloaded from {url}: {_reason(error)}. Run `inv datasets.fetch "
+            f"--name {name}` on a machine with a network and copy the folder to {folder}, or set "
+            f"LAMPLIGHTER_DATASETS to a folder that has {name}/. In full: {error}",
         ) from error
     return answer.content
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Return a short reason: an error of requests repeats the URL and names Python's objects."""
+    if error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    kinds = {"Timeout": "no answer in time", "ProxyError": "the proxy cannot be reached"}
+    kinds |= {"SSLError": "its certificate is not valid", "ConnectionError": "no connection"}
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next((kinds[name] for name in names if name in kinds), type(error).__name__)
 
 
 def _split(form: str, downloaded: bytes) -> dict[str, bytes]:

@@ -108,6 +108,19 @@ def servable(versions: Mapping[str, Mapping[Device, Environment]], device: Devic
     return [version for version, devices in versions.items() if device in devices]
 
 
+def require_version(versions: Mapping[str, Mapping[Device, Environment]], version: str) -> None:
+    """Check that a version is known.
+
+    Raises:
+        UserError: it is not in the file.
+    """
+    if version not in versions:
+        raise UserError(
+            f"vLLM {version} is not in configs/versions.yaml; known: {', '.join(versions)}. "
+            "Add an entry for it there",
+        )
+
+
 def serving(
     versions: Mapping[str, Mapping[Device, Environment]],
     version: str,
@@ -128,11 +141,7 @@ def serving(
     Raises:
         UserError: the version is unknown, or has no build for this device kind.
     """
-    if version not in versions:
-        raise UserError(
-            f"vLLM {version} is not in configs/versions.yaml; known: {', '.join(versions)}. "
-            "Add an entry for it there",
-        )
+    require_version(versions, version)
     devices = versions[version]
     if device not in devices:
         served = ", ".join(servable(versions, device))

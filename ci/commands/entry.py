@@ -24,6 +24,7 @@ from invoke.parser import Parser
 
 from ci import crashes
 from ci.commands.core_flags import refused_flags
+from ci.commands.ctrl_c import ignore_ctrl_c, raised_on_ctrl_c, was_raised
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
@@ -136,16 +137,21 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 def _end_of(call: Callable[[], Any]) -> Exit | None:
     """Run a task; return the exit, or None if another task may follow."""
     try:
-        call()
+        with raised_on_ctrl_c():
+            call()
     except Exit as ended:
         return ended
     except LamplighterError as error:
         return Exit(_message(error), code=int(error.exit_code))
     except KeyboardInterrupt:
-        return Exit("interrupted", code=int(ExitCode.INTERRUPTED))
+        return _interrupted()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - none of them means a failed night
-        return _unexpected(error)
+        return _interrupted() if was_raised() else _unexpected(error)
     return None
+
+
+def _interrupted() -> Exit:
+    return Exit("interrupted", code=int(ExitCode.INTERRUPTED))
 
 
 def _message(error: BaseException) -> str:
@@ -197,6 +203,7 @@ def _exit_with(ended: Exit) -> NoReturn:
         with suppress(OSError):
             print(ended.message, file=sys.stderr)
     _flush(sys.stderr)
+    ignore_ctrl_c()
     raise Exit(code=ended.code)
 
 

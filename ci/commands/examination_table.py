@@ -26,7 +26,7 @@ HEADINGS = (
     "disk",
     "accelerators",
     "clock",
-    "vllm",
+    "vllm installed",
 )
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}

@@ -47,6 +47,13 @@ class Device:
         "cpu, cuda or ascend; default: the case's `device`, else what this machine has"
     )
 
+    def __post_init__(self) -> None:
+        """Refuse an unknown kind, also where nothing would use it."""
+        if self.device:
+            from ci.inventory.this_machine import device_of  # noqa: PLC0415
+
+            device_of(self.device)
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -69,7 +76,7 @@ class Runs:
 class Run:
     """The flag that selects a run."""
 
-    run: str = flag("the run's id, as shown by `inv status` and in the folder `runs`")
+    run: str = flag("the run's id, as shown by `inv status`, or its folder, e.g. runs/ID")
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ class Check(Config):
     """The flags of `inv check`."""
 
     paths: str = flag(
-        "case files, folders or names, separated by commas; or after `--`, separated by spaces; "
+        "case files, folders or names, separated by commas; or without the flag, by spaces; "
         "default: configs/cases"
     )
     format: str = flag("text, json, or github for annotations of a workflow", "text")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from ci.case import load as cases
 from ci.errors import ExitCode, UserError
 from ci.paths import CASES
+from ci.record.text import headline_of
 from ci.resolve import require_datasets, resolve_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.model import Case
+    from ci.record.model import Run
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
@@ -44,8 +46,9 @@ def nightly(request: Request) -> ExitCode:
     resolved = [resolve_case(_chosen_parts(case, request), request) for case in load_cases(request)]
     if request.keep and len(resolved) > 1:
         names = ", ".join(night.case.name for night in resolved)
+        what = "--keep" if request.measure else "`inv up`"
         raise UserError(
-            f"{request.config} has several cases: {names}; --keep needs one: --config FILE#NAME"
+            f"{request.config} has several cases: {names}; {what} needs one: --config FILE#NAME"
         )
     for night in resolved:  # report errors of all cases before contacting any host
         require_datasets(night.case, request)
@@ -74,16 +77,30 @@ def _nights(request: Request, resolved: Sequence[ResolvedCase]) -> ExitCode:
     from ci.report.open_view import open_view  # noqa: PLC0415
     from ci.run.interrupt import interrupts  # noqa: PLC0415
 
-    worst = ExitCode.PASS
+    codes: list[ExitCode] = []
+    rows: list[tuple[str, str, str]] = []
+    several = len(resolved) > 1
     with open_view(sys.stdout) as view, interrupts(view.warn) as received:
-        for night in resolved:
-            worst = max(worst, _night(request, night, view, received), key=BY_SEVERITY.index)
+        for number, night in enumerate(resolved, 1):
+            if several:
+                view.case(night.case.name, number, len(resolved))
+            code, run, folder = _night(request, night, view, received)
+            codes.append(code)
+            rows.append((run.case, headline_of(run).partition(":")[0], str(folder)))
             if received.first:  # also while the hosts were handed back
-                return ExitCode.INTERRUPTED
-    return worst
+                break
+        if others := [night.case.name for night in resolved[len(codes) :]]:
+            view.note(f"not run: {', '.join(others)}")
+            codes.append(ExitCode.INTERRUPTED)
+        if several:
+            view.cases(rows)
+    return max(codes, key=BY_SEVERITY.index)
 
 
-def _night(request: Request, night: ResolvedCase, view: View, received: Interrupts) -> ExitCode:
+def _night(
+    request: Request, night: ResolvedCase, view: View, received: Interrupts
+) -> tuple[ExitCode, Run, Path]:
+    """Run a night; return its exit code, its record and the folder of its run."""
     from ci.nightly import run_night  # noqa: PLC0415
     from ci.record.record import start  # noqa: PLC0415
     from ci.report.reports import write_reports  # noqa: PLC0415
@@ -98,7 +115,8 @@ def _night(request: Request, night: ResolvedCase, view: View, received: Interrup
         for warning in case.warnings:
             record.note(f"warning: {warning}")
         record.write_plan(night.plan)
-        return run_night(request, night, record, record.view, received)
+        code = run_night(request, night, record, record.view, received)
+        return code, record.run, record.path
 
 
 def describe(request: Request, host: str = "", *, as_json: bool) -> str:

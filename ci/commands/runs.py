@@ -13,12 +13,13 @@ from ci.commands import down as ending
 from ci.commands import logs as logging
 from ci.commands import status_table
 from ci.commands.overview import ask_hosts
-from ci.commands.which_hosts import targets_of
+from ci.commands.which_hosts import named_run, targets_of
 from ci.connect.printed import clean, one_line
 from ci.errors import ExitCode, UserError
 from ci.record.controller import owner
 from ci.record.secrets import hide_in_text
 from ci.report.abandoned import complete_abandoned
+from ci.report.kept import record_end_of_kept
 from ci.report.table import width_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     """
     if bool(run) == all_mine:
         raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
+    request, run = named_run(request, run)
     with reached(targets_of(request, run)) as hosts:
         overview = ask_hosts(hosts, run)
         mine = {row.run for row in overview.rows if row.owner == owner()}
@@ -66,10 +68,11 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     for error in ended.errors:
         print(one_line(error), file=sys.stderr)
     if not ended.errors:
-        print(
-            f"{', '.join(wanted)}: nothing is left on {len(_agents(hosts))} hosts; "
-            f"logs in {request.runs}"
-        )
+        count = len(_agents(hosts))
+        where = f"{count} hosts" if count > 1 else "1 host"
+        print(f"{', '.join(wanted)}: nothing is left on {where}; logs in {request.runs}")
+        for name in () if overview.silent else wanted:
+            record_end_of_kept(Path(request.runs) / name, _warn)
     return ExitCode.UNKNOWN if ended.errors or overview.silent else ExitCode.PASS
 
 
@@ -85,7 +88,7 @@ def _show(overview: Overview, wanted: list[str]) -> ExitCode:
 
 def _complete(folder: Path) -> bool:
     """Complete the record of a run whose controller has died, if it ran on this machine."""
-    completed = complete_abandoned(folder, lambda text: print(text, file=sys.stderr))
+    completed = complete_abandoned(folder, _warn)
     if completed:
         print(f"{folder.name}: its controller has died; {folder / 'report.md'} now states that")
     return completed
@@ -114,6 +117,7 @@ def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
     """
     if not run:
         raise UserError("give --run RUN, as shown by `inv status` or in the folder `runs`")
+    request, run = named_run(request, run)
     with reached(targets_of(request, run)) as hosts:
         overview = ask_hosts(hosts)
         _print_silent(overview)
@@ -155,3 +159,7 @@ def _agents(hosts: Mapping[str, Agent | LamplighterError]) -> dict[str, Agent]:
 def _print_silent(overview: Overview) -> None:
     for host, error in overview.silent.items():
         print(one_line(f"{host}: cannot be asked: {error}"), file=sys.stderr)
+
+
+def _warn(text: str) -> None:
+    print(one_line(text), file=sys.stderr)

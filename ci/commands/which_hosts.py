@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 from ci.inventory import cluster_file
-from ci.paths import CASES, workspace_of
+from ci.paths import CASES, absolute, workspace_of
 from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:
     if run and (Path(request.runs) / run / FILE).is_file():
         return _recorded(Path(request.runs) / run)
     return (cluster_file.this_machine(workspace_of(request.workspace)),)
+
+
+def named_run(request: Request, run: str) -> tuple[Request, str]:
+    """Find the run that an operator names by its id or by its folder.
+
+    Returns:
+        The request with the folder of all runs that has it, and its id.
+    """
+    if run and (Path(run) / FILE).is_file():
+        folder = absolute(Path(run))
+        return replace(request, runs=str(folder.parent)), folder.name
+    return request, run
 
 
 def _recorded(folder: Path) -> tuple[Target, ...]:

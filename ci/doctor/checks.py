@@ -79,11 +79,12 @@ def findings_of(  # noqa: PLR0913 - each input is separate
     ]
     for host in _hosts(plan):
         if host.name in facts:
-            findings += _of_host(plan, host, facts[host.name])
-            findings += run_findings(host.name, facts[host.name], run)
-            needed = devices_on(plan, host.name, targets.get(host.name), device)
-            findings += accelerator_findings(host.name, facts[host.name], needed)
             target = targets.get(host.name)
+            here = bool(target and target.is_local)
+            findings += _of_host(plan, host, facts[host.name], here=here)
+            findings += run_findings(host.name, facts[host.name], run)
+            needed = devices_on(plan, host.name, target, device)
+            findings += accelerator_findings(host.name, facts[host.name], needed)
             findings += limit_findings(plan, host.name, facts[host.name], target, device)
     findings += differences_between_hosts(plan, facts, pairs)
     findings += differences(installed or {})
@@ -95,7 +96,7 @@ def _hosts(plan: Plan) -> list[Host]:
     return list({host.name: host for host in plan.hosts}.values())
 
 
-def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
+def _of_host(plan: Plan, host: Host, facts: Facts, *, here: bool) -> Iterator[Finding]:
     yield from _python(host.name, facts)
     yield from python_findings(plan, host.name, facts)
     yield from _clock(host.name, facts)
@@ -104,8 +105,8 @@ def _of_host(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from place_findings(plan, host, facts)
     yield from _disk(plan, host.name, facts)
     yield from _memory(host.name, facts)
-    yield from _program(plan, host, facts)
-    yield from _weights(plan, host.name, facts)
+    yield from _program(plan, host, facts, here=here)
+    yield from _weights(plan, host.name, facts, here=here)
     yield from _scripts(host.name, facts)
     for name, why in facts.get("errors", {}).items():
         if name not in {"cuda", "ascend"}:
@@ -183,7 +184,7 @@ def _memory(host: str, facts: Facts) -> Iterator[Finding]:
         yield Finding(host, "memory", "warning", message, "find what uses it: `ps aux --sort -rss`")
 
 
-def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
+def _program(plan: Plan, host: Host, facts: Facts, *, here: bool) -> Iterator[Finding]:
     starters = [
         process.name
         for process in processes_on(plan, host.name)
@@ -191,11 +192,13 @@ def _program(plan: Plan, host: Host, facts: Facts) -> Iterator[Finding]:
         if process.argv[0] == "vllm" and "PATH" not in process.env and not process.env_script
     ]
     if starters and not facts.get("vllm") and "vllm" not in facts.get("errors", {}):
+        where = "the PATH here" if here else "the PATH of an SSH command"
         yield Finding(
             host.name,
             "vllm",
             "error",
-            f"{join_names(starters)} starts `vllm`, which is not on the PATH of an SSH command",
+            f"{join_names(starters)} starts `vllm`, which is not on {where}; a version in the "
+            "workspace is used only if the case or --vllm chooses it",
             "choose a version with --vllm, name the script that sets PATH under `env_script`, or "
             "set PATH in the case's `envs`",
         )
@@ -213,12 +216,14 @@ def _scripts(host: str, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _weights(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
+def _weights(plan: Plan, host: str, facts: Facts, *, here: bool) -> Iterator[Finding]:
     for path in weights_on(plan, host):
         seen = (facts.get("weights") or {}).get(path)
         if seen is None:
             continue
         sync = f"copy them with `inv weights.sync --source {path}`"
+        if here:
+            sync = "put the model there, or correct `model` in the case"
         if not seen["exists"] and (path.startswith("/") or is_offline(plan, host)):
             yield Finding(host, "weights", "error", f"{path} does not exist on this host", sync)
         elif not seen["exists"]:

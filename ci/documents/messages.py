@@ -138,7 +138,7 @@ def _unknown(path: KeyPath, models: Mapping[str, type[BaseModel]]) -> str:
 
 def _message(kind: str, value: object, context: Mapping[str, Any], error: ErrorDetails) -> str:
     if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, found {describe(value)}{_quotes(kind, value)}"
+        return _of_other_type(kind, value)
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
         return f"{value} is out of range; it has to be {words} {context[bound]}"
@@ -149,6 +149,12 @@ def _message(kind: str, value: object, context: Mapping[str, Any], error: ErrorD
     if kind in _EMPTY and value in ("", []):
         return f"is empty; write {_EMPTY[kind]}"
     return error["msg"]
+
+
+def _of_other_type(kind: str, value: object) -> str:
+    if kind == "model_type" and value is None:
+        return "has no value; write its keys below it, indented, or remove it"
+    return f"expected {_EXPECTED[kind]}, found {describe(value)}{_quotes(kind, value)}"
 
 
 def _quotes(kind: str, value: object) -> str:

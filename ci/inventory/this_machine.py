@@ -69,8 +69,6 @@ def device_of(chosen: str) -> Device:
     Raises:
         UserError: the chosen kind is unknown.
     """
-    from ci.inventory.this_machine import detect_device  # noqa: PLC0415
-
     if chosen and chosen not in DEVICES:
         raise UserError(f"--device {chosen}: unknown; choose one of {', '.join(DEVICES)}")
     return next((kind for kind in DEVICES if kind == chosen), None) or detect_device()

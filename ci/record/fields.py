@@ -48,6 +48,8 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "survivors": [],
         "left_over": [],
         "kept_s": 0,
+        "kept_url": "",
+        "kept_until": None,
         "versions": {},
         "git_commit": None,
     }

@@ -205,6 +205,10 @@ class Run(Part):
     kept_s: float = Field(
         default=0, description="how long the servers continue after the run; 0 if they were stopped"
     )
+    kept_url: str = Field(default="", description="endpoint of the servers that continued")
+    kept_until: str | None = Field(
+        default=None, description="when they end by themselves, or when `inv down` ended them"
+    )
     survivors: tuple[str, ...] = Field(
         default=(), description="processes that the run started and could not end"
     )

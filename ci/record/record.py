@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from ci.errors import InfrastructureError
+from ci.errors import ExitCode, InfrastructureError
 from ci.judge.verdict import Verdict, degrade_if_ended_early, exit_code
+from ci.paths import absolute
 from ci.record.cause import cause_of, message_of
 from ci.record.contents import Contents
 from ci.record.controller import project_commit, versions
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ci.case.model import Comparison
-    from ci.errors import ExitCode
     from ci.judge.verdict import Expectation
     from ci.record.model import Run, Settings
     from ci.record.view import View
@@ -171,12 +171,19 @@ class Record:
         with self._lock:
             self._write(self._contents.extended("evaluations", plain(entry), self._counted()))
 
-    def finish(self, verdict: Verdict, error: BaseException | None = None) -> ExitCode:
+    def finish(
+        self,
+        verdict: Verdict,
+        error: BaseException | None = None,
+        *,
+        interrupted: bool = False,
+    ) -> ExitCode:
         """Complete the record and write the reports; a second call changes nothing.
 
         Args:
             verdict: the night's verdict.
             error: the error that ended the night early; the verdict is then never a pass.
+            interrupted: a signal was received, also if too late to change the verdict.
 
         Returns:
             The exit code of the command.
@@ -188,7 +195,8 @@ class Record:
             verdict = degrade_if_ended_early(
                 verdict, f"{cause['kind']}: {cause['message']}" if cause else ""
             )
-            self._code = exit_code(verdict.outcome, error)
+            code = exit_code(verdict.outcome, error)
+            self._code = ExitCode.INTERRUPTED if interrupted else code
             self._seconds = self._elapsed_s()
             self.folder.release()
             self._complete(verdict, self._code, cause)
@@ -280,7 +288,7 @@ def start(  # noqa: PLR0913 - each is a plain value of the command line
         InfrastructureError: the disk is full.
         UserError: the folder cannot be made.
     """
-    path = make_folder(runs.absolute() / run_id(case, datetime.now(UTC)))
+    path = make_folder(absolute(runs) / run_id(case, datetime.now(UTC)))
     fields = first_fields(path.name, case, config, argv)
     record = Record(Folder(path, view.warn), fields, view, write_reports, clock)
     record.update()

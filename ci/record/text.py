@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
+from ci.errors import ExitCode
 from ci.judge.verdict import NO_BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from ci.record.model import Run
 
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 
@@ -59,6 +62,29 @@ def headline(
     }
     text = f"INTERRUPTED, {words[outcome]}" if interrupted else words[outcome]
     return text + (" (smoke only: the case has no benchmarks)" if smoke_only else "")
+
+
+def headline_of(run: Run) -> str:
+    """Write the outcome of a run in words."""
+    return headline(
+        run.outcome,
+        [check.outcome for check in run.checks],
+        new=len(without_baseline([vars(check) for check in run.checks])),
+        smoke_only=run.benchmarks == (),
+        interrupted=run.exit_code == ExitCode.INTERRUPTED,
+    )
+
+
+def kept_servers(run: Run) -> str:
+    """Say where the servers of a run keep running, or until when they did; empty if they ended."""
+    if not run.kept_url:
+        return ""
+    if not run.kept_s:
+        return f"the servers kept running at {run.kept_url} until {run.kept_until}, and have ended"
+    return (
+        f"the servers keep running at {run.kept_url} until {run.kept_until}; "
+        f"end them with `inv down --run {run.id}`"
+    )
 
 
 def without_baseline(checks: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:

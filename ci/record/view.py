@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ci.judge.verdict import Verdict
+    from ci.record.model import Run
 
     # Returns process → last log line. It contacts hosts, so views call it only to show the lines.
     Logs = Callable[[], Mapping[str, str]]
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
 
 class View(Protocol):
     """A view of a running night. No method raises if the terminal is closed."""
+
+    def case(self, name: str, number: int, total: int) -> None:
+        """Show that the night of a case starts, one of several."""
 
     def step(self, name: str) -> None:
         """Show that a step starts."""
@@ -39,11 +41,14 @@ class View(Protocol):
     def warn(self, text: str) -> None:
         """Show a warning; the night continues."""
 
-    def table(self, verdict: Verdict) -> None:
+    def table(self, run: Run) -> None:
         """Show the checks."""
 
-    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
+    def outcome(self, run: Run, report: Path) -> None:
         """Show the outcome of the night, and the path of the report."""
+
+    def cases(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Show each case of several with its outcome and the folder of its run."""
 
     def close(self) -> None:
         """Restore the terminal."""
@@ -55,6 +60,10 @@ class HiddenView:
     def __init__(self, view: View, hide: Callable[[str], str]) -> None:
         self._view = view
         self._hide = hide
+
+    def case(self, name: str, number: int, total: int) -> None:
+        """Pass on, hidden."""
+        self._view.case(self._hide(name), number, total)
 
     def step(self, name: str) -> None:
         """Pass on."""
@@ -80,14 +89,17 @@ class HiddenView:
         """Pass on, hidden."""
         self._view.warn(self._hide(text))
 
-    def table(self, verdict: Verdict) -> None:
-        """Pass on, with the reasons hidden."""
-        checks = tuple(replace(check, reason=self._hide(check.reason)) for check in verdict.checks)
-        self._view.table(replace(verdict, checks=checks))
+    def table(self, run: Run) -> None:
+        """Pass on; a record has no secrets."""
+        self._view.table(run)
 
-    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
-        """Pass on, with the cause hidden."""
-        self._view.outcome(verdict, report, self._hide(cause))
+    def outcome(self, run: Run, report: Path) -> None:
+        """Pass on; a record has no secrets."""
+        self._view.outcome(run, report)
+
+    def cases(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Pass on."""
+        self._view.cases(rows)
 
     def close(self) -> None:
         """Pass on."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
 from ci.record.text import duration
-from ci.report.screen import HEADINGS, Steadfast, ending, rows
+from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, Steadfast, ending, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ci.judge.verdict import Verdict
+    from ci.record.model import Run
     from ci.record.view import Logs
 
 WAITING_LINE_EVERY_S = 30
@@ -23,6 +24,10 @@ class Plain:
     def __init__(self, out: Steadfast) -> None:
         self._out = out
         self._printed_s: dict[str, float] = {}
+
+    def case(self, name: str, number: int, total: int) -> None:
+        """See `View`."""
+        self._line("case", f"{name} ({number} of {total})")
 
     def step(self, name: str) -> None:
         """See `View`."""
@@ -55,20 +60,27 @@ class Plain:
         """See `View`."""
         self._line("WARN", text)
 
-    def table(self, verdict: Verdict) -> None:
+    def table(self, run: Run) -> None:
         """See `View`."""
-        from ci.report.table import as_text  # noqa: PLC0415 - rich takes long to import
+        self._table(HEADINGS, rows(run))
 
-        self._out.write(as_text(HEADINGS, rows(verdict)))
-
-    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
+    def outcome(self, run: Run, report: Path) -> None:
         """See `View`."""
-        for line in ending(verdict, report, cause):
+        for line in ending(run, report):
             self._out.write(line + "\n")
+
+    def cases(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """See `View`."""
+        self._table(HEADINGS_OF_CASES, rows)
 
     def close(self) -> None:
         """See `View`."""
         self._out.flush()
+
+    def _table(self, headings: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+        from ci.report.table import as_text  # noqa: PLC0415 - rich takes long to import
+
+        self._out.write(as_text(headings, rows))
 
     def _line(self, word: str, text: str) -> None:
         self._out.write(f"{word:<6} {one_line(text)}\n")

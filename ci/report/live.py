@@ -13,13 +13,14 @@ from rich.text import Text
 
 from ci.connect.printed import one_line
 from ci.record.text import duration
-from ci.report.screen import HEADINGS, Steadfast, ending, rows
+from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, Steadfast, ending, rows
 from ci.report.table import rich_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ci.judge.verdict import Verdict
+    from ci.record.model import Run
     from ci.record.view import Logs
 
 COLOURS = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
@@ -46,6 +47,10 @@ class Live:
             transient=True,
         )
         self._screen.start()
+
+    def case(self, name: str, number: int, total: int) -> None:
+        """See `View`."""
+        self._print(Text(f"case {one_line(name)} ({number} of {total})", "bold"))
 
     def step(self, name: str) -> None:
         """See `View`."""
@@ -76,24 +81,26 @@ class Live:
         """See `View`."""
         self._print(Text(f"! {one_line(text)}", "bold yellow"))
 
-    def table(self, verdict: Verdict) -> None:
+    def table(self, run: Run) -> None:
         """See `View`."""
         cells: list[tuple[str | Text, ...]] = [
             (*figures, Text(outcome, COLOURS[check.outcome]), reason)
-            for (*figures, outcome, reason), check in zip(
-                rows(verdict), verdict.checks, strict=True
-            )
+            for (*figures, outcome, reason), check in zip(rows(run), run.checks, strict=True)
         ]
         if cells:
             self._print(rich_table(HEADINGS, cells, numbers=NUMBERS, framed=True))
 
-    def outcome(self, verdict: Verdict, report: Path, cause: str = "") -> None:
+    def outcome(self, run: Run, report: Path) -> None:
         """See `View`."""
-        first, *others = ending(verdict, report, cause)
-        self._print(Text(first, COLOURS[verdict.outcome]))
+        first, *others = ending(run, report)
+        self._print(Text(first, COLOURS[run.outcome]))
         for line in others:
             # A path on two lines cannot be clicked or copied.
             self._console.print(Text(line), soft_wrap=True)
+
+    def cases(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """See `View`."""
+        self._print(rich_table(HEADINGS_OF_CASES, rows, framed=True))
 
     def close(self) -> None:
         """See `View`."""

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ci.connect.printed import clean, one_line
-from ci.errors import ExitCode
 from ci.record.text import (
     check_row,
     duration,
     figure,
-    headline,
+    headline_of,
+    kept_servers,
     next_step,
-    without_baseline,
 )
 from ci.report.installed import sentence
 
@@ -44,7 +43,8 @@ def render(run: Run) -> str:
     environment.filters["duration"] = duration
     return environment.get_template("report.md.j2").render(
         run=run,
-        headline=_headline(run),
+        headline=headline_of(run),
+        kept=kept_servers(run),
         again=f"cd {shlex.quote(run.folder)}\n{run.command}",
         smoke_only=run.benchmarks == (),
         checks=[check_row(vars(check)) for check in run.checks],
@@ -95,17 +95,6 @@ def append_step_summary(report: str, env: Mapping[str, str]) -> None:
     if target := env.get("GITHUB_STEP_SUMMARY"):
         with Path(target).open("a", encoding="utf-8") as summary:
             summary.write(report + "\n")
-
-
-def _headline(run: Run) -> str:
-    checks = [vars(check) for check in run.checks]
-    return headline(
-        run.outcome,
-        [check.outcome for check in run.checks],
-        new=len(without_baseline(checks)),
-        smoke_only=run.benchmarks == (),
-        interrupted=run.exit_code == ExitCode.INTERRUPTED,
-    )
 
 
 def _environments(run: Run) -> list[tuple[str, str]]:

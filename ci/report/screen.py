@@ -6,14 +6,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from ci.connect.printed import one_line
-from ci.record.text import check_row, headline, next_step, without_baseline
+from ci.record.text import check_row, headline_of, kept_servers, next_step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ci.judge.verdict import Verdict
+    from ci.record.model import Run
 
 
+HEADINGS_OF_CASES = ("case", "outcome", "run folder")
 HEADINGS = ("check", "value", "baseline", "tolerance", "outcome", "reason")
 
 
@@ -47,25 +48,22 @@ class Steadfast:
         return self._stream.fileno()
 
 
-def rows(verdict: Verdict) -> list[tuple[str, ...]]:
-    """Return a row for each check of a verdict, in the order of `HEADINGS`.
+def rows(run: Run) -> list[tuple[str, ...]]:
+    """Return a row for each check of a run, in the order of `HEADINGS`.
 
     The metric and the bound are only in the report, because a row must fit a terminal.
     """
-    complete = [check_row(vars(check)) for check in verdict.checks]
+    complete = [check_row(vars(check)) for check in run.checks]
     return [
         (name, value, baseline, tolerance, outcome, reason)
         for name, _, value, baseline, tolerance, _, outcome, reason in complete
     ]
 
 
-def ending(verdict: Verdict, report: Path, cause: str) -> list[str]:
-    """Write the last lines of a night: outcome, cause, next step, report."""
-    checks = [vars(check) for check in verdict.checks]
-    outcomes = [check.outcome for check in verdict.checks]
-    lines = [headline(verdict.outcome, outcomes, new=len(without_baseline(checks)))]
-    if cause:
-        lines.append(f"cause  {one_line(cause)}")
-    if step := next_step(checks):
-        lines.append(f"next   {step}")
-    return [*lines, f"report {report}"]
+def ending(run: Run, report: Path) -> list[str]:
+    """Write the last lines of a night: outcome, cause, next steps, report."""
+    lines = [headline_of(run)]
+    if run.cause:
+        lines.append(f"cause  {one_line(run.cause.message)}")
+    steps = (kept_servers(run), next_step([vars(check) for check in run.checks]))
+    return [*lines, *(f"next   {step}" for step in steps if step), f"report {report}"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci.agent.ask_all import call_all
 from ci.agent.process import LaunchRequest
 from ci.connect.fan_out import SeveralFailed, all_of, fan_out
-from ci.errors import HostBusy
+from ci.errors import QUEUE_ADVICE, HostBusy
 from ci.remote.names import LEASE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def take_leases(processes: Processes, wait_s: float = 0) -> None:
             _release(processes)
             if str(error) != shown:
                 shown = str(error)
-                processes.view.note(f"queueing: {shown}")
+                processes.view.note(f"queueing: {shown.replace(QUEUE_ADVICE, '')}")
             _wait(processes, shown, began)
         else:
             return

@@ -111,6 +111,7 @@ def test_another_run_holds_a_host(stage: Stage):
 
     queueing = stage.begin(stage.case(), "--wait")
     queueing.await_printed(run)
+    assert "queue for it with --wait" not in queueing.output
     assert queueing.process.poll() is None
     holder.interrupt()
     assert holder.finish() == 130

@@ -66,7 +66,7 @@ class Deployment(Strict):
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
     deployment: list[Server] = Field(description="it lists one server per host")
-    benchmarks: dict[BenchmarkName, Entry | None] | None = None
+    benchmarks: dict[BenchmarkName, Entry] | None = None
 
 
 SECTIONS: dict[str, type[Strict]] = {
@@ -116,7 +116,6 @@ def _case(document: Deployment, source: Source) -> Case:
         benchmarks=tuple(
             Benchmark(name=name, **entry.model_dump(exclude_unset=True))
             for name, entry in (document.benchmarks or {}).items()
-            if entry is not None
         ),
         ready_timeout_s=document.ready_timeout_s,
         special_dependencies=document.special_dependencies or {},

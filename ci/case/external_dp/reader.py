@@ -52,7 +52,7 @@ class ExternalDp(Strict):
     kv_pool: KvPool | None = None
     config: list[HostRanks] = Field(description="it lists the ranks, ports and sizes of every host")
     templates: list[Template] = Field(description="it lists the server arguments of every host")
-    benchmarks: dict[BenchmarkName, Entry | None] | None = None
+    benchmarks: dict[BenchmarkName, Entry] | None = None
 
 
 SECTIONS: dict[str, type[Strict]] = {
@@ -113,7 +113,6 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         benchmarks=tuple(
             Benchmark(name=name, **entry.model_dump(exclude_unset=True))
             for name, entry in (document.benchmarks or {}).items()
-            if entry is not None
         ),
         ready_timeout_s=document.ready_timeout_s,
         router=routing.router(document.routing, dict(enumerate(document.config))),

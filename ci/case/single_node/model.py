@@ -145,7 +145,7 @@ class TestCase(Strict):
     api_keyword_args: Arguments | None = None
     mm_request: Json | None = None
     expected_response: Json | None = None
-    benchmarks: dict[BenchmarkName, Entry | None] | None = None
+    benchmarks: dict[BenchmarkName, Entry] | None = None
     benchmark_comparisons_args: list[ComparisonEntry] | None = None
 
 

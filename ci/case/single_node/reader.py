@@ -118,7 +118,6 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         benchmarks=tuple(
             Benchmark(name=name, **benchmark.model_dump(exclude_unset=True))
             for name, benchmark in (entry.benchmarks or {}).items()
-            if benchmark is not None
         ),
         ready_timeout_s=entry.ready_timeout_s,
         router=servers.router(entry, key_text(path)),

@@ -65,7 +65,7 @@ def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
     figures = [
         name
         for name, benchmark in (entry.benchmarks or {}).items()
-        if benchmark is not None and benchmark.case_type == "performance"
+        if benchmark.case_type == "performance"
     ]
     for index, comparison in enumerate(entry.benchmark_comparisons_args or ()):
         if comparison.target == comparison.baseline:

@@ -89,7 +89,10 @@ def test_something_else_is_not_kept(tmp_path, register):
 
 @pytest.mark.parametrize(
     ("path", "base", "said"),
-    [("/gone", None, "404"), ("/gsm", "http://127.0.0.1:9", "LAMPLIGHTER_DATASETS")],
+    [
+        ("/gone", None, r"/gone: HTTP 404 Not Found\. Run `inv datasets\.fetch"),
+        ("/gsm", "http://127.0.0.1:9", r"/gsm: no connection\. Run .* LAMPLIGHTER_DATASETS"),
+    ],
 )
 def test_a_failed_download_says_what_else_can_be_done(tmp_path, register, path, base, said):
     files = {"test.jsonl": QUESTION}

@@ -78,6 +78,18 @@ def test_a_mistake_ends_with_a_message_and_exit_code_2(
     assert "Traceback" not in ended.stderr
 
 
+def test_servers_are_kept_for_one_case_only(tmp_path: Path):
+    case = tmp_path / "night.yaml"
+    case.write_text(
+        "test_name: t\nmodel: m\nnum_nodes: 1\nnpu_per_node: 0\ncluster_hosts: [localhost]\n"
+        "deployment: [{server_cmd: serve x}]\nready_timeout_s: '${sweep.s}'\nsweep: {s: [6, 7]}\n"
+    )
+    for words, what in ((("up",), "`inv up`"), (("nightly", "--keep"), "--keep")):
+        ended = inv(*words, "--config", str(case))
+        assert ended.returncode == 2
+        assert f"night-s6, night-s7; {what} needs one: --config FILE#NAME" in ended.stderr
+
+
 def test_a_night_on_an_accelerator_that_is_not_here_is_refused(tmp_path: Path):
     words = ("--config", "local", "--vllm", "0.11.0", "--device", "ascend", "--runs")
     ended = inv("nightly", *words, str(tmp_path / "runs"), "--workspace", str(tmp_path / "w"))

@@ -48,6 +48,14 @@ MISTAKES = {
         ("versions", "--workspace", "/etc/passwd/x"),
         ["/etc/passwd/x: is a file", "folder"],
     ),
+    "an unknown kind of device": (
+        ("plan", "--config", "local", "--device", "tpu"),
+        ["--device tpu: unknown; choose one of cpu, cuda, ascend"],
+    ),
+    "an unknown kind of device without a case": (
+        ("doctor", "--cluster", "x", "--device", "tpu"),
+        ["--device tpu: unknown"],
+    ),
     "a run that is not there": (("down", "--run", "nope"), ["no run 'nope'", "`inv status`"]),
     "logs that are not there": (("logs", "--run", "nope"), ["no log of run 'nope'", "inv status"]),
 }
@@ -275,3 +283,35 @@ def test_this_machine_has_no_key_to_trust():
     ended = shell("inv hosts.trust --config local.yaml")
     assert ended.returncode == 0
     assert "localhost: is this machine, used without SSH" in ended.stdout
+
+
+# `inv` that receives Ctrl-C while it imports a module.
+INV_WITH_CTRL_C = """\
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == sys.argv[2]:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                exec("for _ in range(100): pass")
+            except KeyboardInterrupt:
+                if sys.argv[3] == "replaced":
+                    raise RuntimeError("a library replaced it") from None
+                raise
+sys.meta_path.insert(0, Finder())
+from invoke.main import program
+program.run(["inv", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("how", ["raised", "replaced"])
+@pytest.mark.parametrize("module", ["ci.commands.pod_flags", "ci.commands.check", "pydantic"])
+def test_ctrl_c_ends_with_130_and_no_traceback(module: str, how: str):
+    ended = subprocess.run(
+        [sys.executable, "-c", INV_WITH_CTRL_C, "check", module, how],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")

@@ -153,12 +153,22 @@ def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
     assert ended.returncode == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert f"inv down --run {folder.name}" in ended.stdout
-    assert json.loads((folder / "run.json").read_text())["kept_s"] == 12 * 3600
+    record = json.loads((folder / "run.json").read_text())
+    assert record["kept_s"] == 12 * 3600
+    running = f"the servers keep running at {record['kept_url']} until {record['kept_until']}; "
+    assert f"next   {running}" in ended.stdout
+    assert running in (folder / "report.md").read_text()
     assert {process for _, process, alive in rows(inv) if alive} == {
         "lease",
         "server-0",
         "server-1",
     }
+    # Its folder is its name, too.
+    assert "light server is up" in inv("logs", "--run", f"runs/{folder.name}").stdout
+    assert inv("down", "--run", str(folder), runs="elsewhere").returncode == 0
+    assert json.loads((folder / "run.json").read_text())["kept_s"] == 0
+    assert not (tmp_path / "elsewhere").exists()
+    assert f"kept running at {record['kept_url']} until" in (folder / "report.md").read_text()
 
 
 @pytest.mark.parametrize("task", [("up",), ("nightly", "--keep")])

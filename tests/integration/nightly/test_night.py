@@ -35,7 +35,8 @@ def test_a_case_without_benchmarks_is_proved_by_the_smoke_probe(
         "smoke completion",
         "smoke chat",
     ]
-    assert "smoke only" in night.report.lower()
+    for text in (night.output, night.report):
+        assert "all within tolerance (smoke only: the case has no benchmarks)" in text
     assert "light server is up" in night.log("localhost", "server-0")
     assert night.record["versions"]["vllm served"] == "0.0.0-light"
     assert night.record["survivors"] == []
@@ -175,6 +176,29 @@ def test_ctrl_c_gives_the_host_back_and_completes_the_record(begin: Callable[...
     assert (night.folder / "junit.xml").exists()
 
 
+def test_ctrl_c_during_an_evaluation_says_that_it_was_not_finished(
+    begin: Callable[..., Night], tmp_path: Path
+):
+    tool = tmp_path / "bin" / "vllm"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nexec sleep 600\n")
+    tool.chmod(0o755)
+    entry = {"case_type": "performance", "tool": "vllm_bench", "dataset_path": "gsm8k"}
+    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1}
+    night = begin(
+        keys={"benchmarks": {"first": entry, "second": entry}},
+        PATH=f"{tool.parent}:{os.environ['PATH']}",
+    )
+    night.await_step("evaluate first")
+    night.interrupt()
+    assert night.finish() == 130
+    reasons = {check["name"]: check["reason"] for check in night.record["checks"]}
+    assert reasons["first"] == "not finished: interrupted by SIGINT"
+    assert reasons["second"] == "never reached: interrupted by SIGINT"
+    stored = read_run(night.folder)
+    assert judged_again(stored).checks == stored.run.checks
+
+
 def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
     begin: Callable[..., Night],
 ):
@@ -184,7 +208,17 @@ def test_ctrl_c_while_the_hosts_are_handed_back_begins_no_further_night(
     night.interrupt()
     assert night.finish() == 130
     assert night.record["outcome"] == "pass"  # it had been proved by then
+    assert night.record["exit_code"] == 130
     assert night.record["survivors"] == []
+    for text in (night.output, night.report):
+        assert "INTERRUPTED, PASS: 2 checks" in text
+    lines = [line.split() for line in night.output.splitlines()]
+    assert lines[0] == ["case", "case-s600", "(1", "of", "2)"]
+    assert ["note", "not", "run:", "case-s601"] in lines
+    assert lines[-2:] == [
+        ["case", "outcome", "run", "folder"],
+        ["case-s600", "INTERRUPTED,", "PASS", str(night.folder)],
+    ]
 
 
 def test_ctrl_c_again_and_again_still_gives_the_host_back(begin: Callable[..., Night]):

@@ -316,15 +316,18 @@ def test_a_disk_that_is_full_from_the_start_is_told_before_anything_starts(tmp_p
 ON_A_TERMINAL = """
 import sys
 from pathlib import Path
-from ci.judge.verdict import Check, combine
+sys.path.append("tests/unit")
+from sample_run import check, sample
 from ci.report.open_view import open_view
-verdict = combine((Check("words", "accuracy", 20.0, "%", 22.5, "-5 pp", 17.5, "pass"),))
+run = sample(check("pass"))
 with open_view(sys.stdout) as view:
+    view.case("night-s6", 1, 2)
     view.step("start server-0")
     view.waiting("server-0", 3.0, lambda: {"server-0": "\\x1b[2Jloading [red]weights[/red]"})
     view.done("start server-0", 3.2, "ready")
-    view.table(verdict)
-    view.outcome(verdict, Path("runs/x/report.md"))
+    view.table(run)
+    view.outcome(run, Path("runs/x/report.md"))
+    view.cases([("night-s6", "PASS", "runs/x")])
 """
 
 
@@ -351,7 +354,9 @@ def test_a_terminal_sees_colours_and_gets_its_cursor_back():
     assert "\x1b[32m" in drawn
     assert "\x1b[2J" not in drawn
     assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
+    assert "case night-s6 (1 of 2)" in drawn
     assert "report runs/x/report.md" in drawn
+    assert "run folder" in drawn
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,6 @@ benchmarks:
     deadline_s: 60
     baseline: 10.5
     threshold: 0.97
-  none:
 """
 
 COMMAND = "".join(VALID.splitlines(keepends=True)[15:20])
@@ -79,6 +78,13 @@ def problems_of(text):
     with pytest.raises(CaseError) as caught:
         case_of(text)
     return caught.value.problems
+
+
+def test_a_benchmark_without_a_value_is_refused():
+    """It would be left out, and the night would pass without it."""
+    (problem,) = problems_of(f"{VALID}  speed:\n")
+    assert (problem.line, problem.key) == (41, "benchmarks.speed")
+    assert problem.message.startswith("has no value; write its keys below it")
 
 
 def test_valid():

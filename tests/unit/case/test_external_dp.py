@@ -547,3 +547,9 @@ def test_any_value_anywhere(changes):
         if isinstance(inner, dict) or (isinstance(inner, list) and path[-1] in range(len(inner))):
             inner[path[-1]] = value
     assert outcome(yaml.safe_dump(document).encode()) in {"read", "refused"}
+
+
+def test_a_benchmark_without_a_value_is_refused():
+    ((key, message),) = problems_of(f"{VALID}  speed:\n")
+    assert key == "benchmarks.speed"
+    assert message.startswith("has no value; write its keys below it")

@@ -59,7 +59,7 @@ test_cases:
         temperature: "0"
         top_k: "-1"
         stop: END
-      none:
+
   - name: plain
     model: org/other
     server_cmd: vllm serve org/other --port 8004 --name 'a b'
@@ -230,6 +230,11 @@ BAD = {
         ONE,
         [("    prompts:", "    promts:")],
         (22, 5, "test_cases[0].promts", "did you mean 'prompts'?"),
+    ),
+    "benchmark without a value": (
+        ONE,
+        [("        stop: END\n", "        stop: END\n      speed:\n")],
+        (40, 13, "test_cases[0].benchmarks.speed", "has no value; write its keys below it"),
     ),
     "key of a benchmark in the case": (
         ONE,

@@ -335,6 +335,22 @@ def test_which_weights_must_exist(argv, offline, wanted, severity):
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
 
 
+@pytest.mark.parametrize(
+    ("target", "vllm", "model"),
+    [
+        (Target("a", "localhost"), "not on the PATH here", "put the model there, or correct"),
+        (Target("a", "10.0.0.1"), "not on the PATH of an SSH command", "inv weights.sync"),
+    ],
+)
+def test_the_advice_fits_this_machine_or_another(target, vllm, model):
+    plan = with_servers(ALONE, argv=("vllm", "serve", "/m/y"), env={})
+    seen = facts_of(1, vllm=None, weights={"/m/y": {"exists": False}})
+    findings = findings_of(plan, {"a": seen}, silent={}, pairs=(), targets={"a": target})
+    assert [finding.subject for finding in findings] == ["vllm", "weights"]
+    assert vllm in findings[0].message
+    assert model in findings[1].advice
+
+
 def test_an_unreachable_port_is_reported_once():
     lost = [Pair(source, "b", "10.0.0.2", 13345, "timed_out", "") for source in ("a", "c")]
     good = Pair("b", "a", "10.0.0.1", 13345, "ok", "")
@@ -360,7 +376,7 @@ def test_the_table_in_plain_text():
     stream = io.StringIO()
     table.show(*examination(accelerators=[gpu(0, processes=[OURS]), gpu(1)]), stream)
     lines = stream.getvalue().splitlines()
-    assert lines[0].split() == list(table.HEADINGS)
+    assert lines[0].split() == " ".join(table.HEADINGS).split()
     assert "2 × H100 (1 busy)" in lines[1]
     assert "+0.01 s" in lines[1]
     assert lines[2].split() == ["b", "10.0.0.2", "eth0", "no", "reply"]

@@ -97,7 +97,6 @@ VALID = {
     "a section for its anchors": SMALL + "_shared: &shared {a: 1}\n",
     "a swept value": SMALL.replace("npu_per_node: 0", "npu_per_node: ${sweep.n}")
     + "sweep: {n: [0, 1]}\n",
-    "an empty benchmark": SMALL + "benchmarks: {a: }\n",
     "a local dataset": SMALL + BENCH % "dataset_path_local: /d, baseline: 1, threshold: 0",
 }
 # Refused by the loader, with a part of the schema's message.
@@ -106,6 +105,7 @@ INVALID = {
     "a missing key": (SMALL.replace("model: m\n", ""), "'model' is a required property"),
     "a wrong type": (SMALL.replace("npu_per_node: 0", "npu_per_node: many"), "'many'"),
     "text that is no number": (SMALL + "server_port: http\n", "'http'"),
+    "a benchmark without a value": (SMALL + "benchmarks: {a: }\n", "not valid"),
     "a benchmark without a dataset": (SMALL + BENCH % "baseline: 1, threshold: 0", "not valid"),
     "a key of another dialect": (SMALL + "config: []\n", "'config' does not match"),
     "an unknown key of external_dp": (EXTERNAL + "server_port: 1\n", "'server_port' does"),

@@ -9,7 +9,7 @@ import pytest
 from junitparser import JUnitXml
 from sample_run import sample
 
-from ci.judge.verdict import NO_BASELINE, Check, combine
+from ci.judge.verdict import NO_BASELINE, Check
 from ci.record.text import next_step
 from ci.report import junit, markdown
 from ci.report.console import Plain
@@ -39,9 +39,9 @@ def test_the_next_step_is_one_line(checks: tuple[Check, ...], line: str) -> None
 def test_the_console_shows_the_figure_and_the_next_step() -> None:
     stream = io.StringIO()
     view = Plain(Steadfast(stream))
-    verdict = combine((HELD, NEW))
-    view.table(verdict)
-    view.outcome(verdict, Path("report.md"))
+    run = sample(HELD, NEW)
+    view.table(run)
+    view.outcome(run, Path("report.md"))
     assert stream.getvalue().splitlines() == [
         "check  value        baseline  tolerance  outcome  reason",
         "acc    45.00 %      45.00 %   -15 pp     pass",
@@ -55,9 +55,9 @@ def test_the_console_shows_the_figure_and_the_next_step() -> None:
 def test_the_live_view_shows_the_same() -> None:
     stream = io.StringIO()
     view = Live(Steadfast(stream))
-    verdict = combine((HELD, NEW))
-    view.table(verdict)
-    view.outcome(verdict, Path("report.md"))
+    run = sample(HELD, NEW)
+    view.table(run)
+    view.outcome(run, Path("report.md"))
     view.close()
     assert NO_BASELINE in stream.getvalue()
     assert f"next   {NEXT}" in stream.getvalue()

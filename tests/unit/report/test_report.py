@@ -16,7 +16,7 @@ from sample_run import check, sample
 
 from ci.connect.printed import clean, one_line
 from ci.errors import Interrupted, ProcessDied
-from ci.judge.verdict import Check, combine
+from ci.judge.verdict import Check
 from ci.record.cause import TAIL_LINES, cause_of
 from ci.record.record import run_id
 from ci.record.redact import plain
@@ -25,7 +25,7 @@ from ci.record.stored import as_run
 from ci.record.text import check_row, duration, figure, headline
 from ci.report import junit, markdown
 from ci.report.console import Plain
-from ci.report.screen import Steadfast
+from ci.report.screen import Steadfast, ending
 
 NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
 
@@ -353,9 +353,10 @@ def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
 def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
     stream = io.StringIO()
     view = Plain(Steadfast(stream))
-    verdict = combine((check("pass"), check("unknown", "speed", "no\nfigure")))
-    view.table(verdict)
-    view.outcome(verdict, Path("runs/x/report.md"), "server-0: gone")
+    gone = {"kind": "ProcessDied", "message": "server-0: gone", "process": "server-0", "tail": []}
+    run = sample(check("pass"), check("unknown", "speed", "no\nfigure"), cause=gone)
+    view.table(run)
+    view.outcome(run, Path("runs/x/report.md"))
     assert stream.getvalue().splitlines() == [
         "check  value    baseline  tolerance  outcome  reason",
         "words  20.00 %  22.50 %   -5 pp      pass",
@@ -364,6 +365,39 @@ def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
         "cause  server-0: gone",
         "report runs/x/report.md",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({"benchmarks": []}, "PASS: 1 check, all within tolerance"),
+        ({"exit_code": 130}, "INTERRUPTED, PASS: 1 check, all within tolerance"),
+    ],
+)
+def test_the_console_and_the_report_have_the_same_headline(changes, first):
+    run = sample(check("pass"), **changes)
+    line = ending(run, Path("report.md"))[0]
+    assert line.startswith(first)
+    assert ("smoke only" in line) == (run.benchmarks == ())
+    assert markdown.render(run).startswith(f"# {line}\n")
+
+
+KEPT = {"kept_url": "http://10.0.0.1:8000", "kept_until": "2026-01-01T12:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("kept_s", "words"),
+    [
+        (43200, "the servers keep running at http://10.0.0.1:8000 until 2026-01-01T12:00:00.000Z"),
+        (0, "the servers kept running at http://10.0.0.1:8000 until 2026-01-01T12:00:00.000Z"),
+    ],
+)
+def test_console_and_report_name_the_servers_that_were_kept(kept_s, words):
+    run = sample(check("pass"), kept_s=kept_s, **KEPT)
+    lines = ending(run, Path("report.md"))
+    assert lines[1].startswith(f"next   {words}")
+    assert f"**Kept:** {words}" in markdown.render(run)
+    assert ("inv down --run" in lines[1]) == (kept_s > 0)
 
 
 def test_a_stream_of_narrow_encoding_gets_question_marks():

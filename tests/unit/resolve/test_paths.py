@@ -11,7 +11,7 @@ from ci.errors import CaseError, UserError
 from ci.inventory.assign import _workspace
 from ci.inventory.cluster_file import load
 from ci.inventory.target import Target
-from ci.paths import at_home, workspace_of
+from ci.paths import absolute, at_home, workspace_of
 
 PATHS = {
     "~": "/home/u",
@@ -25,6 +25,14 @@ PATHS = {
     "~u/ws": "~u/ws",
     "/w": "/w",
 }
+
+
+def test_a_path_with_dots_is_shown_without_them_and_stays_the_same_folder(tmp_path, monkeypatch):
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "inner")
+    monkeypatch.chdir(tmp_path / "link")
+    assert absolute(Path("../runs")) == tmp_path / "real" / "runs"
+    assert absolute(tmp_path / "link" / "runs") == tmp_path / "link" / "runs"
 
 
 @pytest.mark.parametrize(("path", "expanded"), PATHS.items(), ids=PATHS)

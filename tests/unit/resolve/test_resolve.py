@@ -321,3 +321,10 @@ def test_vllm_router_is_made_where_it_runs(lab):
     assert (made.host, made.path) == ("b", "/b/envs/vllm-router")
     assert made.spec["packages"] == ["vllm-router==0.1.17"]
     assert resolve(case_of(more=apart), Request("c", cluster=lab)).tools == {}
+
+
+def test_an_unknown_version_is_named_before_an_unknown_kind_of_device(lab):
+    case = case_of(["a", "b"])
+    for version, words in (("9.9", "vLLM 9.9 is not in"), ("0.32.0", "kind of device is unknown")):
+        with pytest.raises(UserError, match=words):
+            resolve(case, Request(cluster=lab, vllm=version))
