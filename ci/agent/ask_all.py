@@ -41,7 +41,7 @@ def gather(
         asked: key, host, request and future of each.
         within_s: for all of them together.
     """
-    listed = list(asked)  # every request is on its way before the first answer is waited for
+    listed = list(asked)  # send every request before waiting for the first answer
     deadline = time.monotonic() + within_s
     outcomes: dict[str, Answer | LamplighterError] = {}
     for key, agent, do, future in listed:

@@ -23,11 +23,11 @@ def connected(
     targets: Sequence[Target],
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Agent]]:
-    """Connect to every host; on the way out let go of them, whatever runs there.
+    """Connect to every host; disconnect on exit, whatever runs there.
 
     Args:
         targets: the hosts; one that is named twice is connected to once.
-        on_note: told when a connection broke, and when it is back.
+        on_note: called when a connection broke, and when it is back.
 
     Yields:
         Host → agent, in the order of `targets`.

@@ -105,7 +105,7 @@ class Link:
 
     def _reconnect(self, invalid: str) -> str:
         """Open the connection again and resume; gives why not when that fails for good."""
-        cause = invalid or "".join(self.channel.said.splitlines()[-1:])
+        cause = invalid or "".join(self.channel.error_output.splitlines()[-1:])
         broke = f"the connection broke{cause and ': ' + cause}"
         self._requests.pause(broke)
         self._note(f"{self.connection.host}: {broke}; trying to come back")

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ci.agent.answers import Answer, Answering
 
 PIECE_BYTES = 1 << 20
-UNDER_WAY = 4  # pieces that are not yet answered: they hide the way's latency
+UNDER_WAY = 4  # pieces that are not yet answered: they hide the latency of the connection
 PIECE_S = 120.0
 SLOWEST_DISK = 20e6  # bytes per second that any host reads its own files with
-# How often in a row the way may break without a piece having arrived in between.
+# How often in a row the connection may break without a piece having arrived in between.
 TRIES = 4
 PAUSE_S = 1.0
 
@@ -87,10 +87,10 @@ def send(  # noqa: PLR0913 - each is one plain choice
         name: of the file below it; `<name>.<host>.part` until it is whole.
         mode: its permissions.
         check: arguments with which it has to run there, if it is a program.
-        on_bytes: told how many bytes of it are there, at the beginning and with each piece.
+        on_bytes: called with the number of bytes there, at the beginning and with each piece.
 
     Raises:
-        ConnectionLost: the way broke and did not come back.
+        ConnectionLost: the connection broke and did not come back.
         CommandTimedOut: the host does not answer.
         InfrastructureError: it cannot be written there, or did not arrive as it was sent.
     """

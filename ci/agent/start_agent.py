@@ -91,7 +91,7 @@ def _parse_ready(channel: Channel, printed: bytes) -> Started | None:
 
 def _why_not_started(connection: Connection, channel: Channel, printed: bytes) -> str:
     code = channel.exit_code(1)
-    errors = channel.said.splitlines()[-1:]
+    errors = channel.error_output.splitlines()[-1:]
     channel.close()
     host, python = connection.host, connection.python
     there = [quoted(printed), *map(quoted, errors)]

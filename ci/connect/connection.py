@@ -1,4 +1,4 @@
-"""The way to a host: start commands there and speak with them. Here: to this machine."""
+"""Connections to a host: start commands and exchange bytes with them. Here: this machine."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 CLOSE_S = 5.0
 PIECE_BYTES = 256 * 1024
-SAID_LINES = 20
+ERROR_LINES = 20
 
 
 class Channel(Protocol):
     """A running command: bytes both ways, no terminal."""
 
     def read(self) -> bytes:
-        """Wait for the next bytes of its output; none at its end, or when the way there broke."""
+        """Wait for the next bytes of its output; none at its end, or when the connection broke."""
 
     def write(self, data: bytes) -> None:
-        """Write to its stdin. Raises ConnectionLost when nobody reads there any more."""
+        """Write to its stdin. Raises ConnectionLost when it no longer reads."""
 
     def finish(self) -> None:
         """Close its stdin."""
@@ -37,7 +37,7 @@ class Channel(Protocol):
         """Wait for its end; None when that is not known."""
 
     @property
-    def said(self) -> str:
+    def error_output(self) -> str:
         """The last lines of its stderr."""
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Connection(Protocol):
         """Start a command. Raises ConnectionLost."""
 
     def reopen(self) -> None:
-        """Connect anew after a loss. Raises HostUnreachable, HostKeyRefused."""
+        """Connect again after a loss. Raises HostUnreachable, HostKeyRefused."""
 
     def close(self) -> None:
         """Let go of it, and of every command that is still open."""
@@ -108,17 +108,17 @@ class LocalChannel:
         self._command = command
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._closing = threading.Lock()
-        self._said: deque[bytes] = deque(maxlen=SAID_LINES)
+        self._error_lines: deque[bytes] = deque(maxlen=ERROR_LINES)
         # Unread, a full pipe would block the command.
         self._listener = threading.Thread(
-            target=self._said.extend, args=(self._stderr,), daemon=True
+            target=self._error_lines.extend, args=(self._stderr,), daemon=True
         )
         self._listener.start()
 
     @property
-    def said(self) -> str:
+    def error_output(self) -> str:
         """The last lines of its stderr."""
-        return b"".join(self._said).decode(errors="replace").strip()
+        return b"".join(self._error_lines).decode(errors="replace").strip()
 
     def read(self) -> bytes:
         """Wait for the next bytes of its output."""
@@ -134,7 +134,7 @@ class LocalChannel:
             self._stdin.flush()
         except (OSError, ValueError) as error:
             raise ConnectionLost(
-                f"{self.host}: `{self._command}` no longer listens: {self.said or error}; "
+                f"{self.host}: `{self._command}` no longer listens: {self.error_output or error}; "
                 "see the host",
             ) from error
 

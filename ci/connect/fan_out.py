@@ -1,4 +1,4 @@
-"""The same work for many hosts at once, where one slow or dead host hides nobody else's outcome."""
+"""Do the same work for many hosts at once; a slow or dead host does not block the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ class SeveralFailed(InfrastructureError):  # noqa: N818
     """The same step failed on several hosts; `errors` has each of them, in host order."""
 
     def __init__(self, errors: tuple[LamplighterError, ...]) -> None:
-        said = list(dict.fromkeys(map(str, errors)))
-        rest = f"; and {len(said) - MOST_SAID} more, see the journal" if said[MOST_SAID:] else ""
-        super().__init__("; ".join(said[:MOST_SAID]) + rest)
+        messages = list(dict.fromkeys(map(str, errors)))
+        rest = (
+            f"; and {len(messages) - MAX_ERRORS_SHOWN} more, see the journal"
+            if messages[MAX_ERRORS_SHOWN:]
+            else ""
+        )
+        super().__init__("; ".join(messages[:MAX_ERRORS_SHOWN]) + rest)
         self.errors = errors
 
 
 AT_ONCE = 32
-MOST_SAID = 3
+MAX_ERRORS_SHOWN = 3
 
 
 def fan_out(
@@ -57,7 +61,7 @@ def fan_out(
     try:
         outcomes = dict(zip(listed, pool.map(outcome, listed), strict=True))
     except BaseException:
-        # After Ctrl-C nobody waits for what may take long: its connection is closed next.
+        # After Ctrl-C nothing waits for a slow host: its connection is closed next.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()

@@ -88,6 +88,6 @@ def _changed(host: str, name: str, key: HostKey, known: Sequence[KnownKey]) -> s
     expected = (same_type or known)[0]
     return (
         f"{host}: the key of {name} has changed: it shows {key}, but {expected.where} knows "
-        f"{expected.key}; someone may stand in between, or the host was set up anew: find out, "
+        f"{expected.key}; someone may stand in between, or the host was reinstalled: find out, "
         f"then `ssh-keygen -f {expected.file} -R '{name}'` and `inv hosts.trust`"
     )

@@ -40,7 +40,7 @@ class SshConnections:
         self._links: list[Link] = []
 
     def link(self, target: Target) -> Link:
-        """The way to a host, not yet open, over a jump host's shared link where there is one."""
+        """Return a link to a host, not yet open, over the shared link of its jump host if any."""
         self._chart.settings(target)  # not in turn: OpenSSH's client is asked, which takes a while
         with self._drawing:
             drawn = route(self._chart, target)
@@ -117,9 +117,9 @@ class SshConnection:
             # Without exec some shells, such as dash, stay and make an exit code of a signal.
             return SshChannel(self._link, _execute(transport, f"exec {command}"), argv[0])
         except (SSHException, OSError, EOFError) as error:
-            told = str(error) or "the connection broke"
+            reason = str(error) or "the connection broke"
             raise ConnectionLost(
-                f"{self.host}: cannot start `{argv[0]}`: {told}; look at sshd on the host: it "
+                f"{self.host}: cannot start `{argv[0]}`: {reason}; look at sshd on the host: it "
                 "has to allow one session (`MaxSessions 1` or more)",
             ) from error
 
@@ -130,7 +130,7 @@ class SshConnection:
             take: given each connection, in the link's own thread: it must return at once.
 
         Returns:
-            The port; `reopen` listens on it anew. A second call takes the place of the first.
+            The port; `reopen` listens on it again. A second call takes the place of the first.
 
         Raises:
             ConnectionLost: the connection is gone.
@@ -158,7 +158,7 @@ class SshConnection:
                 transport.cancel_port_forward(LOOPBACK, port)
 
     def reopen(self) -> None:
-        """Connect anew, whatever the state of the connection; compare boot ids afterwards.
+        """Connect again, whatever the state of the connection; compare boot ids afterwards.
 
         Raises:
             HostUnreachable, HostKeyRefused: as when it was first opened.

@@ -1,4 +1,4 @@
-"""Ask OpenSSH's client what its configuration says of a host (`ssh -G`). Connects to nobody."""
+"""Ask OpenSSH's client what its configuration says of a host (`ssh -G`). Connects to no host."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def ask(target: Target) -> Mapping[str, Sequence[str]]:
     home = _other_home()
     if home is not None and (config := home / ".ssh/config").exists():
         argv += ["-F", str(config)]
-    said = _parsed(_run(target, [*argv, "--", target.address]))
-    if "hostname" not in said:
+    options = _parsed(_run(target, [*argv, "--", target.address]))
+    if "hostname" not in options:
         raise UserError(
             f"{target.name}: `{client} -G` names no host; see that it is OpenSSH's client"
         )
-    if home is not None and said.get("userknownhostsfile") == _usual_files():
-        del said["userknownhostsfile"]
-    return said
+    if home is not None and options.get("userknownhostsfile") == _usual_files():
+        del options["userknownhostsfile"]
+    return options
 
 
 def _stated(target: Target) -> Iterator[str]:
@@ -107,21 +107,21 @@ def _run(target: Target, argv: Sequence[str]) -> str:
             ) from None
     if process.returncode != 0:
         lines = [line.strip() for line in err.decode(errors="replace").splitlines() if line.strip()]
-        told = "; ".join(lines[-SHOWN_LINES:]) or f"exit code {process.returncode}"
+        reason = "; ".join(lines[-SHOWN_LINES:]) or f"exit code {process.returncode}"
         raise UserError(
-            f"{target.name}: OpenSSH's configuration of {target.address} cannot be used: {told}"
+            f"{target.name}: OpenSSH's configuration of {target.address} cannot be used: {reason}"
         )
     return out.decode(errors="replace")
 
 
 def _parsed(text: str) -> dict[str, list[str]]:
-    said: dict[str, list[str]] = {}
+    options: dict[str, list[str]] = {}
     for line in text.splitlines():
         keyword, _, value = line.partition(" ")
-        said.setdefault(keyword.lower(), []).append(value)
+        options.setdefault(keyword.lower(), []).append(value)
     for keyword in ("userknownhostsfile", "globalknownhostsfile"):
-        if keyword in said:
+        if keyword in options:
             # Spaces within a path are not quoted: what begins no path goes on with the last one.
-            said[keyword] = re.split(r" (?=[/~]|none$)", said[keyword][0])
-    said["tokens"] = said.pop("controlpath", [""])[0].split("|")
-    return said
+            options[keyword] = re.split(r" (?=[/~]|none$)", options[keyword][0])
+    options["tokens"] = options.pop("controlpath", [""])[0].split("|")
+    return options

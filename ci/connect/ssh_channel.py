@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 32_704  # what one packet of paramiko's carries
 READ_BYTES = 1 << 21  # a whole window: reading less of a full one moves the rest each time
-SAID_LINES = 20
-SAID_BYTES = 16_384
+ERROR_LINES = 20
+ERROR_BYTES = 16_384
 STALL_S = 60.0
 CLOSE_S = 2.0
 # No thread waits for stderr: it is emptied while others wait, often while it is chatty.
@@ -59,7 +59,7 @@ class SshChannel:
         """Write all of it to its stdin.
 
         Raises:
-            ConnectionLost: nobody reads there, or nobody did for STALL_S.
+            ConnectionLost: the host does not read, or did not for STALL_S.
         """
         with self._writing:
             sent, deadline = 0, time.monotonic() + STALL_S
@@ -83,7 +83,7 @@ class SshChannel:
             self._channel.shutdown_write()
 
     def exit_code(self, timeout_s: float) -> int | None:
-        """Wait for its end; None when it has not come, by a signal, or when nobody can say."""
+        """Wait for its end; None if it has not ended, ended by a signal, or is unknown."""
         deadline = time.monotonic() + timeout_s
         while not self._channel.status_event.wait(
             max(0.0, min(self._pause_s, deadline - time.monotonic())),
@@ -95,10 +95,10 @@ class SshChannel:
         return code if code >= 0 else None
 
     @property
-    def said(self) -> str:
+    def error_output(self) -> str:
         """The last lines of its stderr."""
         self._drain()
-        return "\n".join(self._stderr.decode(errors="replace").splitlines()[-SAID_LINES:])
+        return "\n".join(self._stderr.decode(errors="replace").splitlines()[-ERROR_LINES:])
 
     def close(self) -> None:
         """End it: its stdin and stdout close there. Readers here get b"" at once."""
@@ -123,17 +123,17 @@ class SshChannel:
             began = self._stderr
             while self._channel.recv_stderr_ready():
                 try:
-                    said = self._channel.recv_stderr(READ_BYTES)
+                    piece = self._channel.recv_stderr(READ_BYTES)
                 except BROKEN:
                     break
-                self._stderr = (self._stderr + said)[-SAID_BYTES:]
+                self._stderr = (self._stderr + piece)[-ERROR_BYTES:]
             return self._stderr is not began
 
     def _lost(self, why: str) -> ConnectionLost:
-        said = self.said.splitlines()[-1:]
+        lines = self.error_output.splitlines()[-1:]
         if self._link.live is None:
             why = f"the connection broke ({self._link.loss})"
-        last = f"; it last said: {said[0]}" if said else ""
+        last = f"; its last line: {lines[0]}" if lines else ""
         return ConnectionLost(
             f"{self.host}: `{self._command}` no longer listens: {why or 'it ended'}{last}; "
             "look at the host",

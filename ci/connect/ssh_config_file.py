@@ -48,8 +48,8 @@ def look_up(target: Target) -> Mapping[str, Sequence[str]]:
         UserError: a file cannot be read, or has what only OpenSSH's client can follow.
     """
     text = "\nHost *\n".join(_checked(target, at_home_here(file)) for file in FILES)
-    said = paramiko.SSHConfig.from_text(text).lookup(target.address)
-    found = {key: [value] if isinstance(value, str) else value for key, value in said.items()}
+    options = paramiko.SSHConfig.from_text(text).lookup(target.address)
+    found = {key: [value] if isinstance(value, str) else value for key, value in options.items()}
     if target.jump is not None:
         found = {key: found[key] for key in found if key not in {"proxyjump", "proxycommand"}}
     return {key: value[0].split() if key in LISTS else value for key, value in found.items()}

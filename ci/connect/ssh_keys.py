@@ -37,7 +37,7 @@ class Keys(AuthStrategy):
     Attributes:
         tried: names each key that was shown.
         unusable: says why others were not.
-        banners: what the host said meanwhile, such as the reason of a refusal.
+        banners: what the host sent meanwhile, such as the reason for a refusal.
     """
 
     def __init__(self, user: str, identities: Identities) -> None:

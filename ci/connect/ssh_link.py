@@ -66,7 +66,7 @@ class Link:
         """The open transport, connecting where there is none.
 
         Raises:
-            HostUnreachable: no connection; told to everybody who waited for the attempt.
+            HostUnreachable: no connection; raised for every caller that waited for the attempt.
             HostKeyRefused: the host's key is not the known one.
         """
         asked = time.monotonic()
@@ -97,10 +97,10 @@ class Link:
             _end(proxy)
 
     def shown_key(self) -> HostKey:
-        """The key that the host shows, be it known or not; nobody is authenticated.
+        """Return the key that the host shows, known or not; authenticates nowhere.
 
         Raises:
-            HostUnreachable, HostKeyRefused: it, or the jump host on the way, cannot be used.
+            HostUnreachable, HostKeyRefused: it, or its jump host, cannot be used.
         """
 
         def show(key: HostKey) -> None:
@@ -191,7 +191,7 @@ class _Shown(Exception):  # noqa: N818 - no error: it ends a handshake that has 
 
 
 class _Check(paramiko.MissingHostKeyPolicy):
-    """Asked about every key, since the client itself is told of none."""
+    """Checks every key, since the client itself knows none."""
 
     def __init__(self, check: Callable[[HostKey], None]) -> None:
         self._check = check

@@ -21,34 +21,34 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
     """What went wrong between the first byte and the last of the authentication."""
     if isinstance(error, AuthFailure) and keys is not None:
         return _auth_failed(route, error, keys)
-    told = str(error)
+    reason = str(error)
     banner = _banner_of(keys) if keys is not None else ""
     if banner:
         advice = f"it refuses the login and says {banner}; see to that, and run again"
     elif route.proxy_command:
         advice = f"run its proxy command by hand: {route.proxy_command}"
     elif isinstance(error, IncompatiblePeer):
-        advice = f"bring its sshd up to date ({told})"
-    elif "banner" in told:
+        advice = f"bring its sshd up to date ({reason})"
+    elif "banner" in reason:
         advice = (
             f"the port answers, but no SSH banner came within {BANNER_S:g} s: its sshd hangs, is "
             "overloaded, or that is no sshd; look at it on the host"
         )
     else:
-        advice = f"it ended the handshake ({told or 'connection closed'}); read its sshd's log"
+        advice = f"it ended the handshake ({reason or 'connection closed'}); read its sshd's log"
     return f"{route.name}: {route.address}: {advice}"
 
 
 def why_no_jump(route: Route, jump: Route, error: Exception) -> str:
-    """What the jump host said when it was to connect to the host."""
-    told = f"{type(error).__name__}: {error}" if str(error) else "it broke the connection"
+    """What the jump host refusal when it was to connect to the host."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else "it broke the connection"
     if isinstance(error, ChannelException):
-        told = {
+        reason = {
             1: "it does not allow forwarding; set AllowTcpForwarding in its sshd_config",
             2: "it cannot connect there; see that the host is up, the address and its port",
         }.get(error.code, error.text)
     where = f"{route.fabric.host} port {route.fabric.port}"
-    return f"{route.name}: not reached at {where} through jump host {jump.name}: {told}"
+    return f"{route.name}: not reached at {where} through jump host {jump.name}: {reason}"
 
 
 def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
@@ -64,17 +64,17 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
             "key as `identity`, or give one to an agent with ssh-add"
         )
     banner = _banner_of(keys)
-    said = f"refuses the login and says {banner}. If that is not why: it " if banner else ""
+    refusal = f"refuses the login and says {banner}. If that is not why: it " if banner else ""
     shown = [one for one in error.result if "No existing session" not in str(one.result)]
     if any("shut down" in str(one.result) for one in shown):
         return (
-            f"{route.name}: {route.address} {said}ended the connection after {len(shown)} of our "
-            f"keys, {', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): "
+            f"{route.name}: {route.address} {refusal}ended the connection after {len(shown)} of "
+            f"our keys, {', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): "
             f"name the right key as `identity`{unusable}"
         )
     return (
-        f"{route.name}: {route.address} {said}takes none of our keys: {', '.join(keys.tried)}"
-        f"{unusable}; add its public half to ~/.ssh/authorized_keys there, or mend `user` or "
+        f"{route.name}: {route.address} {refusal}takes none of our keys: {', '.join(keys.tried)}"
+        f"{unusable}; add its public half to ~/.ssh/authorized_keys there, or correct `user` or "
         "`identity`"
     )
 

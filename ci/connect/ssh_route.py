@@ -1,4 +1,4 @@
-"""Where each host is, as its target and OpenSSH's configuration say. Connects to nobody."""
+"""Where each host is, as its target and OpenSSH's configuration say. Connects to no host."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Route:
         name: in the plan, or as a jump host is written.
         key_name: under which its key is kept in known_hosts files.
         jump: the host in between; the same object for all that share it.
-        proxy_command: a command whose stdin and stdout are the way; "" for none.
+        proxy_command: a command whose stdin and stdout are the connection; empty for none.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Chart:
 
 
 def route(chart: Chart, target: Target, behind: tuple[str, ...] = ()) -> Route:
-    """Draw the way to one host. One at a time, so that hosts share their jump hosts.
+    """Resolve the route to one host, one at a time, so that hosts share their jump hosts.
 
     Raises:
         UserError: OpenSSH's configuration cannot be used, or hosts jump in a circle.

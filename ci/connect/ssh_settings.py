@@ -44,7 +44,7 @@ class Settings:
         agent: the socket of the SSH agent; "" for none.
         only_keys: whether the agent's other keys are not shown.
         jump: hosts in between, as ProxyJump writes them; "" for none.
-        proxy_command: its stdin and stdout are the way; "" for none.
+        proxy_command: its stdin and stdout are the connection; empty for none.
         user_files: known_hosts files of the user; the first takes new keys.
         unlike: what is done otherwise here, for the message about an unknown key.
     """
@@ -73,9 +73,9 @@ def settings(target: Target) -> Settings:
     Raises:
         UserError: the configuration cannot be read, or has a setting that cannot be followed.
     """
-    said = {} if fully_stated(target) else ask(target)
+    options = {} if fully_stated(target) else ask(target)
     try:
-        return _settings(target, said)
+        return _settings(target, options)
     except ValueError as error:
         raise UserError(
             f"{target.name}: OpenSSH's configuration of {target.address}: {error}"
@@ -92,16 +92,16 @@ def fully_stated(target: Target) -> bool:
     return None not in wanted
 
 
-def _settings(target: Target, said: Mapping[str, Sequence[str]]) -> Settings:
+def _settings(target: Target, options: Mapping[str, Sequence[str]]) -> Settings:
     def first(key: str, default: str = "") -> str:
-        value = said.get(key, [default])[0]
+        value = options.get(key, [default])[0]
         return "" if value.lower() == "none" else value
 
     for key, advice in REFUSED.items():
         if first(key, "no") not in {"", "no"}:
             raise ValueError(f"{key} {first(key)} cannot be followed here; {advice}")
-    tokens = _tokens(target, said)
-    keys = said.get("identityfile", USUAL_KEYS)
+    tokens = _tokens(target, options)
+    keys = options.get("identityfile", USUAL_KEYS)
     return Settings(
         hostname=first("hostname", target.address),
         port=int(tokens["p"]),
@@ -109,19 +109,19 @@ def _settings(target: Target, said: Mapping[str, Sequence[str]]) -> Settings:
         key_alias=first("hostkeyalias").lower(),
         keys=tuple(_path(file, tokens) for file in keys if file.lower() != "none"),
         usual_keys=set(USUAL_KEYS) <= set(keys),
-        certificates=tuple(_path(file, tokens) for file in said.get("certificatefile", ())),
+        certificates=tuple(_path(file, tokens) for file in options.get("certificatefile", ())),
         unread=tuple(
             f"PKCS11Provider {library}: give its keys to an agent: ssh-add -s {library}"
             for library in (first("pkcs11provider"),)
             if library
         ),
-        agent=_agent(said.get("identityagent", ["SSH_AUTH_SOCK"])[0], tokens),
+        agent=_agent(options.get("identityagent", ["SSH_AUTH_SOCK"])[0], tokens),
         only_keys=first("identitiesonly") == "yes",
         # OpenSSH puts every host with a port in brackets.
         jump=re.sub(r"\[([^:\]]*)\]", r"\1", _percent(first("proxyjump"), tokens)),
         proxy_command=_percent(first("proxycommand"), tokens),
-        user_files=_files(said.get("userknownhostsfile", USER_FILES), tokens),
-        global_files=_files(said.get("globalknownhostsfile", GLOBAL_FILES), tokens),
+        user_files=_files(options.get("userknownhostsfile", USER_FILES), tokens),
+        global_files=_files(options.get("globalknownhostsfile", GLOBAL_FILES), tokens),
         tcp=Tcp(
             float(first("connecttimeout") or CONNECT_S),
             first("addressfamily", "any"),
@@ -141,18 +141,18 @@ def _unlike(strict: str, command: str) -> str:
     return "; ".join(notes)
 
 
-def _tokens(target: Target, said: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _tokens(target: Target, options: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return the values of ssh_config(5)'s tokens; where OpenSSH was asked, its own."""
-    user = target.user or said.get("user", [""])[0] or getpass.getuser()
-    hostname = said.get("hostname", [target.address])[0]
-    port = str(target.port or said.get("port", [SSH_PORT])[0])
-    alias = said.get("hostkeyalias", [target.address])[0]
+    user = target.user or options.get("user", [""])[0] or getpass.getuser()
+    hostname = options.get("hostname", [target.address])[0]
+    port = str(target.port or options.get("port", [SSH_PORT])[0])
+    alias = options.get("hostkeyalias", [target.address])[0]
     return {
-        **dict(zip("CiLlu", said.get("tokens", ()), strict=False)),
+        **dict(zip("CiLlu", options.get("tokens", ()), strict=False)),
         "%": "%",
         "d": str(at_home_here("~")),
         "h": hostname,
-        "j": said.get("proxyjump", [""])[0],
+        "j": options.get("proxyjump", [""])[0],
         "k": alias,
         "n": target.address,
         "p": port,

@@ -18,8 +18,8 @@ KEEPALIVE_S = 5
 QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)
 
 ADVICE = {
-    errno.ECONNREFUSED: "nothing listens there; start sshd on it, or mend `port`",
-    errno.EHOSTUNREACH: "it is down, or the way there is; look at its power, link and address",
+    errno.ECONNREFUSED: "nothing listens there; start sshd on it, or correct `port`",
+    errno.EHOSTUNREACH: "it is down, or the network to it is; look at its power, link and address",
     errno.ENETUNREACH: "no route to its network; look at the routes and the address",
 }
 
@@ -85,7 +85,7 @@ class Prompt(socket.socket):
     """Acknowledges at once what it receives.
 
     sshd leaves its Nagle on until a command runs: the answer to our first channel waits for the
-    acknowledgement of what it said before, which the kernel would put off by 40 ms.
+    acknowledgement of earlier data, which the kernel would delay by 40 ms.
     """
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:

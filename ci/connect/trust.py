@@ -71,7 +71,7 @@ def offers(targets: Sequence[Target]) -> Iterator[tuple[str, Offer | Lamplighter
     hosts behind cannot be asked.
 
     Args:
-        targets: the hosts; nobody is authenticated there, only at jump hosts.
+        targets: the hosts; authenticates only at jump hosts.
 
     Yields:
         The name, and what it showed or why it could not be asked.

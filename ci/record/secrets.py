@@ -65,7 +65,7 @@ def looks_secret(name: str, value: str = "") -> bool:
 
 
 def hide_in_text(text: str) -> str:
-    """Hide what looks like a secret in a text that nobody made for this: a log or a message."""
+    """Hide what looks like a secret in a text of unknown form: a log or a message."""
     text = _URL.sub(rf"\1{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
     text = _FLAG.sub(_hide_flag, text)

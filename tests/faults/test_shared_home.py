@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import PORT, PROJECT, Stage
+from night import PROJECT, light_case
+from stage import PORT
 
 from ci.lab.lab import cluster_text
 
@@ -14,16 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ci.lab.model import Lab, LabHost
+    from stage import Stage
 
-ONE = """\
-test_name: "a night on one host"
-model: light
-num_nodes: 1
-npu_per_node: 0
-deployment:
-  - server_cmd: "python3 {server} {port} good --port {port}"
-"""
+    from ci.lab.model import Lab, LabHost
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ def alone(stage: Stage, host: LabHost) -> Stage:
     file = stage.folder / f"{host.name}.yaml"
     lab = replace(stage.lab, hosts=(host,), cluster_file=file)
     file.write_text(cluster_text(lab))
-    return Stage(lab, stage.folder, stage.nights)
+    return replace(stage, lab=lab)
 
 
 def test_a_home_shared_by_hosts(stage: Stage, home: Path):
@@ -49,10 +43,10 @@ def test_a_home_shared_by_hosts(stage: Stage, home: Path):
     stage.subject = stage.nights[0]
 
     case = stage.folder / "one.yaml"
-    case.write_text(ONE.format(server=PROJECT / "tests/integration/light_server.py", port=PORT))
+    case.write_text(light_case("good", port=PORT))
     first, second = (alone(stage, host) for host in stage.lab.hosts)
     nights = [each.begin(case) for each in (first, second)]
-    assert [night.finish().code for night in nights] == [0, 0]
+    assert [night.finish() for night in nights] == [0, 0]
 
     ups = [each.inv("up", "--config", str(case), "--skip-doctor") for each in (first, second)]
     assert [up.returncode for up in ups] == [0, 0]
@@ -67,7 +61,7 @@ def test_a_home_shared_by_hosts(stage: Stage, home: Path):
     assert first.ours_on(first.head) == []
     assert any("light_server" in command for command in second.ours_on(second.head))
 
-    assert "is shared by" in stage.inv("doctor", "--config", str(stage.case())).stdout
+    assert "is shared by" in stage.inv("doctor", "--config", str(stage.subject.case)).stdout
     assert second.inv("down", "--run", runs[1]).returncode == 0
     stage.await_free()
     left = [path.name for path in home.rglob("*") if path.is_file()]

@@ -56,7 +56,7 @@ def _beat(claim: str, inode: int, ended: threading.Event, say: Callable[[str], N
 
 def _await_claim(path: str, say: Callable[[str], None]) -> str:
     seen: dict[str, tuple[int, float]] = {}  # claim → when it was touched, and when we saw that
-    told = ""
+    announced = ""
     while True:
         found = _claims(path)
         fresh = [claim for claim in found if not _is_left(claim, seen)]
@@ -73,9 +73,9 @@ def _await_claim(path: str, say: Callable[[str], None]) -> str:
             continue
         maker = _read(fresh[-1])
         who = "%s (pid %s)" % (maker.get("host", "another host"), maker.get("pid", "?"))
-        if maker and who != told:
+        if maker and who != announced:
             say("%s is making %s since %s: waiting for it" % (who, path, maker.get("since", "?")))
-            told = who
+            announced = who
         time.sleep(POLL_S)
 
 
@@ -155,10 +155,10 @@ def _remove(claim: str) -> None:
 def used_elsewhere(path: str, state: str, own: str) -> str:
     """Say which run of another host with this workspace runs a program below a path.
 
-    A run of this host does not: the host belongs to the run that makes the path anew.
+    A run of this host does not: the host belongs to the run that makes the path again.
 
     Args:
-        path: what is to be made anew.
+        path: what will be made again.
         state: the folder of all hosts' runs.
         own: a folder of this run in it.
 
@@ -172,7 +172,7 @@ def used_elsewhere(path: str, state: str, own: str) -> str:
         running = read_key(os.path.join(folder, "state.json"), "complete") is False
         if host != here and running and argv and str(argv[0]).startswith(path + os.sep):
             return (
-                "run %s on host %s uses %s, which has to be made anew. Wait until it ends, or end "
+                "run %s on host %s uses %s, which must be made again. Wait until it ends, or end "
                 "it with `inv down --run %s`; if that host is no more, remove %s."
                 % (run, host, path, run, os.path.dirname(folder))
             )

@@ -106,7 +106,7 @@ def test_its_stderr_is_kept_to_the_last_lines(sshd, connections):
     channel = connection.open(python(code))
     assert output(channel) == b""
     assert channel.exit_code(10) == 7
-    assert channel.said.splitlines() == [f"line {number}" for number in range(80, 100)]
+    assert channel.error_output.splitlines() == [f"line {number}" for number in range(80, 100)]
 
 
 def test_much_stderr_does_not_block_a_command(sshd, connections):
@@ -114,8 +114,8 @@ def test_much_stderr_does_not_block_a_command(sshd, connections):
     code = f"import sys; sys.stderr.write('x' * 79 + '\\n'); sys.stderr.write('y' * {6 * MB})"
     channel = connection.open(python(code + "; print('done')"))
     assert output(channel) == b"done\n"
-    assert channel.said.endswith("yyy")
-    assert len(channel.said) < MB
+    assert channel.error_output.endswith("yyy")
+    assert len(channel.error_output) < MB
 
 
 @pytest.mark.parametrize(

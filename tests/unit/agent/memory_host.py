@@ -20,7 +20,7 @@ class MemoryHost:
     """
 
     python = "python3"
-    said = ""
+    error_output = ""
 
     def __init__(self, host: str = "liar") -> None:
         self.host = host

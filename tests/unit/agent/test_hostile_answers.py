@@ -219,6 +219,16 @@ def answering(do: str, value: object) -> Callable[[dict[str, Any]], bytes]:
     return answer
 
 
+def refusing(value: object) -> Callable[[dict[str, Any]], bytes]:
+    """Refuse a start with this value, and answer everything else honestly."""
+    honest = answering("", None)
+
+    def answer(request: dict[str, Any]) -> bytes:
+        return frame(request, value, "refused") if request["do"] == "start" else honest(request)
+
+    return answer
+
+
 @pytest.mark.parametrize("do", READERS)
 def test_nonsense_in_an_answer_is_that_hosts_error(liar, do: str):
     host, agent = liar
@@ -247,7 +257,7 @@ def test_nonsense_in_a_refusal_breaks_the_connection_at_most(liar):
     host, agent = liar
     refusal = {"kind": "busy", "error": "x", "holder": HOLDER}
     for value in mutants(refusal):
-        host.answer = lambda request, value=value: frame(request, value, "refused")
+        host.answer = refusing(value)
         with pytest.raises(LamplighterError, match=r"liar"):
             read_start(agent)
 
