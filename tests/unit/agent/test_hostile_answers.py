@@ -219,16 +219,6 @@ def answering(do: str, value: object) -> Callable[[dict[str, Any]], bytes]:
     return answer
 
 
-def refusing(value: object) -> Callable[[dict[str, Any]], bytes]:
-    """Refuse a start with this value, and answer everything else honestly."""
-    honest = answering("", None)
-
-    def answer(request: dict[str, Any]) -> bytes:
-        return frame(request, value, "refused") if request["do"] == "start" else honest(request)
-
-    return answer
-
-
 @pytest.mark.parametrize("do", READERS)
 def test_nonsense_in_an_answer_is_that_hosts_error(liar, do: str):
     host, agent = liar
@@ -253,13 +243,23 @@ def test_nonsense_in_a_stop_is_that_hosts_error(liar, tmp_path: Path):
         read_stop(agent, tmp_path)
 
 
-def test_nonsense_in_a_refusal_breaks_the_connection_at_most(liar):
-    host, agent = liar
-    refusal = {"kind": "busy", "error": "x", "holder": HOLDER}
-    for value in mutants(refusal):
-        host.answer = refusing(value)
-        with pytest.raises(LamplighterError, match=r"liar"):
-            read_start(agent)
+def requests_here() -> Requests:
+    channel = SimpleNamespace(write=lambda _: None, close=lambda: None)
+    return Requests(MARK, channel, Subscriptions())  # type: ignore[arg-type]
+
+
+def test_nonsense_in_a_refusal_breaks_the_connection_at_most():
+    """The reader ends the connection for what is raised, and that fails what is pending."""
+    agent, requests = SimpleNamespace(host=MARK, workspace="/w"), requests_here()
+    for value in mutants({"kind": "busy", "error": "x", "holder": HOLDER}):
+        number, future = requests.ask("start", {})
+        try:
+            requests.take({"id": number, "refused": value}, b"")
+        except INVALID:
+            assert not future.done()
+        else:
+            details = future.exception(0).details  # type: ignore[union-attr]
+            assert MARK in str(process._refused(agent, "p", details))  # type: ignore[arg-type]
 
 
 EVENTS = {
@@ -336,13 +336,13 @@ def test_half_a_character_can_be_written_everywhere():
     assert frame_[0]["error"] == "? \U0001f600 x"
 
 
-def test_only_a_number_answers_a_request(liar):
-    host, agent = liar
-    host.answer = lambda request: (
-        json.dumps({"id": float(request["id"]), "ok": True}).encode() + b"\n"
-    )
-    with pytest.raises(LamplighterError, match=r"^liar: "):
-        agent.call("accepts", port=1, within_s=60)
+@pytest.mark.parametrize("of", [float, str, lambda number: [number], lambda _: None])
+def test_only_a_number_answers_a_request(of):
+    requests = requests_here()
+    number, future = requests.ask("accepts", {})
+    with pytest.raises(TypeError):
+        requests.take({"id": of(number), "ok": True}, b"")
+    assert not future.done()
 
 
 def test_a_second_answer_and_answers_to_nobody_change_nothing(liar):
