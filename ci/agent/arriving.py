@@ -60,7 +60,7 @@ def read_list(packed: bytes, max_bytes: int = MAX_BYTES) -> Listed:
         max_bytes: of all files together; a file that finds no room any more is left out.
 
     Raises:
-        Nonsense: a name leads out of the folder or comes twice, or it is no such list.
+        Nonsense: a name leads out of the folder or comes twice, or the value is not such a list.
     """
     try:
         listed = json.loads(inflated(packed, MAX_LIST_BYTES))

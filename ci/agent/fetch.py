@@ -47,7 +47,7 @@ def fetch_log(agent: Agent, log: str, target: Path, stop: Callable[[], bool] = n
     """
     size = size_of(agent, log, stop)
     if size is None:
-        raise NotThere(f"{agent.host}: there is no file {log}")
+        raise NotThere(f"{agent.host}: {log} does not exist")
     if size > MAX_BYTES:
         raise InfrastructureError(
             f"{agent.host}: {log} has {size} bytes, more than the {MAX_BYTES} that are copied; "

@@ -1,4 +1,4 @@
-"""Read ~/.ssh/config where there is no OpenSSH client to ask: plain lines of few keywords.
+"""Read ~/.ssh/config without an OpenSSH client: plain lines of few keywords.
 
 Whatever else could change how a host is reached is refused by file, line and name.
 """
@@ -64,7 +64,7 @@ def _checked(target: Target, file: Path) -> str:
         raise UserError(f"cannot read {file}: {error}; correct it") from error
     for problem in _problems(text, file.parent):
         raise UserError(
-            f"{target.name}: {file}:{problem}, and there is no OpenSSH client here to ask; install "
+            f"{target.name}: {file}:{problem}, and this machine has no OpenSSH client; install "
             "it (openssh-client), or write address, user, port, identity and known_hosts of the "
             "host into the cluster file",
         )

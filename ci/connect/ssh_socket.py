@@ -100,7 +100,7 @@ def run_proxy(host: str, command: str) -> tuple[socket.socket, subprocess.Popen[
     """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C.
 
     Raises:
-        HostUnreachable: there is no such shell.
+        HostUnreachable: the host does not have that shell.
     """
     ours, its = socket.socketpair()
     shell = os.environ.get("SHELL") or "/bin/sh"  # as OpenSSH

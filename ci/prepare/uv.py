@@ -85,7 +85,7 @@ def static_uv(uv: Path, machine: str) -> Source:
         machine: the architecture, as `uname -m` prints it.
 
     Raises:
-        InfrastructureError: there is no such build, or no index was reached.
+        InfrastructureError: the build does not exist, or no index was reached.
     """
     with _FETCHING:
         target = Path(workspace_of(""), "uv", f"{version('uv')}-{machine}")

@@ -80,7 +80,7 @@ def last_night(
         note: called with a message for a record that is skipped because it cannot be read.
 
     Returns:
-        Its id, and environment → `name==version`; None if there is no such run.
+        Its id, and environment → `name==version`; None without such a run.
     """
     # The form of `ci.record.record.run_id`: the time, the case, four digits.
     alike = f"????????-??????-{glob.escape(run.name[16:-5])}-????"

@@ -20,7 +20,7 @@ def digest(path: str, length: Optional[int] = None) -> Dict[str, Any]:
     """Read a file, or its first `length` bytes.
 
     Returns:
-        `size`: bytes read, None where there is no file; `sha256` of them.
+        `size`: bytes read, None if the file does not exist; `sha256` of them.
     """
     sha256, left = hashlib.sha256(), length
     try:

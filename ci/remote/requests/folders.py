@@ -73,7 +73,7 @@ def list_files(folder: str, most: int) -> Tuple[Optional[int], bytes]:
         most: entries that are listed.
 
     Returns:
-        How many entries there are, `most` + 1 where there are more, None where there is no such
+        How many entries there are, `most` + 1 for more, None if it does not exist or is not a
         folder; and the list, as compressed JSON: `files`, each with its path below the folder and
         its size, and `left_out`, each with what it is.
 

@@ -126,7 +126,7 @@ def connection_to(parts: SplitResult, connect_s: float, trust: str) -> http.clie
     except OSError as error:
         raise ValueError("certificate %s: %s" % (trust, why(error))) from None
     if trust:
-        # The file has the server's own certificate: nobody else has that, whatever its name is.
+        # The file has the server's own certificate: only that server has it, whatever its name is.
         context.check_hostname = False
         context.verify_flags |= PARTIAL_CHAIN
     return http.client.HTTPSConnection(host, parts.port, timeout=connect_s, context=context)

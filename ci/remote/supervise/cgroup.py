@@ -47,7 +47,7 @@ def join(group: str) -> None:
 
 
 def member_of(pid: int) -> str:
-    """Tell of which process of which run a process's cgroup is, `run/process`; empty for none."""
+    """Return the process of a run that a cgroup belongs to, `run/process`; empty for none."""
     with contextlib.suppress(OSError), open("/proc/%d/cgroup" % pid) as file:
         for part in file.read().replace("\n", "/").split("/"):
             words = part.split(",")

@@ -50,7 +50,7 @@ def is_marked(pid: int, marker: bytes) -> bool:
 
 
 def run_of(pid: int) -> str:
-    """Tell of which process of which run it is, `run/process`; empty where none is known."""
+    """Return the process of a run that it belongs to, `run/process`; empty if unknown."""
     start = MARKER.encode() + b"="
     with contextlib.suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
         for pair in file.read().split(b"\0"):

@@ -67,11 +67,11 @@ def test_a_log_comes_home_and_what_it_gained_later(agent: Agent, log: Path, home
 
 def test_another_log_of_that_name_replaces_none(agent: Agent, log: Path, home: Path):
     fetch_log(agent, str(log), home)
-    for text in (b"begun anew\n", b"and again\n"):
+    for text in (b"a new log\n", b"and again\n"):
         log.write_bytes(text)
         fetch_log(agent, str(log), home)
     names = {"server-0.log": b"and again\n", "server-0.1.log": LINES}
-    names["server-0.2.log"] = b"begun anew\n"
+    names["server-0.2.log"] = b"a new log\n"
     assert {path.name: path.read_bytes() for path in home.parent.iterdir()} == names
 
 
@@ -162,7 +162,7 @@ def test_what_is_no_log_is_said_and_hangs_nothing(
             stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
         else:
             path.symlink_to("/etc/passwd")
-        with pytest.raises(NotThere, match=r"^localhost: there is no file /.*log"):
+        with pytest.raises(NotThere, match=r"^localhost: .*log does not exist"):
             fetch_log(agent, str(path), home)
     assert not home.parent.exists()
 

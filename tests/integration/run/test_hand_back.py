@@ -78,7 +78,7 @@ def test_a_log_that_is_missing_takes_no_other_with_it(processes: Processes, tmp_
     [log] = tmp_path.glob(f"workspace/.lamplighter/*/{processes.run}/server-0/log")
     log.unlink()
     missing = bring_logs_home(processes, tmp_path / "logs")
-    assert "there is no file" in missing[host]
+    assert "does not exist" in missing[host]
     assert f"{processes.run}/server-0/log" in missing[host]
     assert f"inv down --run {processes.run}" in missing[host]
     assert (tmp_path / "logs" / host / "server-1.log").read_text() == "server-1 is up\n"
