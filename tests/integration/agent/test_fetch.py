@@ -168,7 +168,7 @@ def test_what_is_no_log_is_said_and_hangs_nothing(
 
 
 def test_a_log_that_is_not_there(agent: Agent, tmp_path: Path, home: Path):
-    with pytest.raises(NotThere, match="there is no"):
+    with pytest.raises(NotThere, match="does not exist"):
         fetch_log(agent, str(tmp_path / "none"), home)
 
 
