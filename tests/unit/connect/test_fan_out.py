@@ -55,7 +55,7 @@ def test_no_hosts_are_no_work():
 
 
 def test_ctrl_c_does_not_wait_for_what_takes_long():
-    begun, end = threading.Barrier(3), threading.Event()
+    begun, end, raised = threading.Barrier(3), threading.Event(), threading.Event()
 
     def work(_: str) -> None:
         begun.wait(60)
@@ -63,11 +63,17 @@ def test_ctrl_c_does_not_wait_for_what_takes_long():
 
     def press() -> None:
         begun.wait(60)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        # Again: a signal just before the main thread begins to wait does not wake it.
+        pressed = False
+        while not pressed or not raised.wait(1):
+            pressed = True
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             fan_out(["a", "b"], work)
+        raised.set()
     finally:
+        raised.set()
         end.set()
