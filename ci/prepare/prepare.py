@@ -33,7 +33,7 @@ REPORTED = frozenset(
 )
 TAIL_LINES = 3
 _RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
-_BESIDE, _AUTHORITIES = ("one_maker.py", "uv_settings.py"), "authorities.pem"
+_BESIDE, _AUTHORITIES = ("one_maker.py", "uv_commands.py", "uv_settings.py"), "authorities.pem"
 
 
 def recipe_of(item: Preparation) -> Path:

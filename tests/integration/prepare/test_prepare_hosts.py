@@ -32,7 +32,7 @@ from ci.lab import faults, inside
 from ci.plan.model import Preparation
 from ci.prepare import resolve_packages
 from ci.prepare.prepare import prepare
-from ci.record.record import Record, start
+from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
 from ci.report.screen import Steadfast
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.doctor.model import Packages
     from ci.lab.model import Lab
-
+    from ci.record.record import Record
 pytestmark = pytest.mark.usefixtures("as_root")
 WORKSPACE = "/root/work"
 HIDDEN = "s3cret-of-the-index"

@@ -15,7 +15,7 @@ from ci.evaluate import items_of
 from ci.judge.verdict import Check, judge
 from ci.record.again import judged_again, results_of
 from ci.record.cause import message_of
-from ci.record.record import start
+from ci.record.start import start
 from ci.record.stored import FILE, read_run
 from ci.report.console import Plain
 from ci.report.reports import write_reports

@@ -19,7 +19,7 @@ from ci.errors import InfrastructureError, Interrupted, ProcessDied, UserError
 from ci.judge.verdict import Check, combine
 from ci.record.controller import liveness
 from ci.record.disk import RESERVE, RESERVE_BYTES, make_folder
-from ci.record.record import start
+from ci.record.start import start
 from ci.record.stored import read_run
 from ci.report.console import Plain
 from ci.report.reports import RENDERERS, write_reports
@@ -35,7 +35,7 @@ ASKED = {
 SLEEPER = """
 import sys
 from pathlib import Path
-from ci.record.record import start
+from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
 from ci.report.screen import Steadfast

@@ -73,7 +73,7 @@ def test_every_module_is_imported_without_a_warning(python: str, tmp_path: Path)
     """In a folder of its own name, as on a host: there is nothing else of ours there."""
     paths = sorted((PROJECT / "ci" / "remote").rglob("*.py"))
     remote = [".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in paths]
-    recipes = ["one_maker", "uv_settings", "make_environment", "convert_model"]
+    recipes = ["one_maker", "uv_settings", "uv_commands", "make_environment", "convert_model"]
     code = f"import sys; sys.path[:0] = {[str(RECIPES), str(PROJECT)]!r}\n"
     code += "\n".join(f"import {name}" for name in remote + recipes)
     ended = subprocess.run(

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 
 from ci.judge.verdict import Verdict
-from ci.record import record as runs
+from ci.record import start as runs
 from ci.report.console import Plain
 from ci.report.installed import keep_installed
 from ci.report.reports import write_reports

@@ -23,7 +23,9 @@ DISTRIBUTIONS = {
 }
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
-    "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_settings"},
+    "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_commands", "uv_settings"},
+    "ci/prepare/recipes/uv_commands.py": {"uv_settings"},
+    "ci/k8s/pod.py": {"pod_network", "pod_processes"},
     "ci/prepare/recipes/convert_model.py": {"torch", "transformers", "one_maker", "uv_settings"},
 }
 LOCKED = {package["name"]: package for package in LOCK["package"]}

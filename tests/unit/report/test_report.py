@@ -18,8 +18,8 @@ from ci.connect.printed import clean, one_line
 from ci.errors import Interrupted, ProcessDied
 from ci.judge.verdict import Check
 from ci.record.cause import TAIL_LINES, cause_of
-from ci.record.record import run_id
 from ci.record.redact import plain
+from ci.record.start import run_id
 from ci.record.steps import Step, account, covered_s
 from ci.record.stored import as_run
 from ci.record.text import check_row, duration, figure, headline
