@@ -148,14 +148,8 @@ class Record:
             raw: folder of the tool's output in the run's folder.
             settings: its settings.
         """
-        entry = {
-            "benchmark": name,
-            "tool": tool,
-            "settings": settings,
-            "items": items,
-            "raw": raw,
-            **figures_of(result),
-        }
+        keys = {"benchmark": name, "tool": tool, "settings": settings, "items": items, "raw": raw}
+        entry = keys | figures_of(result)
         with self._lock:
             self._write(self._contents.extended("evaluations", plain(entry), self._counted()))
 
