@@ -340,7 +340,7 @@ def test_a_host_that_the_jump_host_cannot_reach(sshd, connections):
     gate, host = sshd("gate"), sshd("a")
     host.kill()
     target = host.target("h1", jump="gate")
-    with pytest.raises(HostUnreachable, match=r"h1: not reached .* through jump host gate: "):
+    with pytest.raises(HostUnreachable, match=r"h1: cannot reach .* through jump host gate: "):
         connections(gate.target("gate"), target).open(target)
 
 

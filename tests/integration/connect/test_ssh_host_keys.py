@@ -29,7 +29,12 @@ CERTIFIED = {
     "expired": ((*GOOD, "-V", "-2d:-1d"), AUTHORITY, "", "has expired"),
     "expired, and the key is known": ((*GOOD, "-V", "-2d:-1d"), AUTHORITY + "{known}", "", ""),
     "critical options": ((*GOOD, "-O", "critical:x"), AUTHORITY, "", "has critical options"),
-    "another authority": (GOOD, "@cert-authority * {other}\n", "", "authority that is not known"),
+    "another authority": (
+        GOOD,
+        "@cert-authority * {other}\n",
+        "",
+        "authority of its certificate is not known",
+    ),
     "an authority of other hosts": (GOOD, "@cert-authority npu-* {ca}\n", "", "not known: ssh-"),
     "a revoked authority": (GOOD, AUTHORITY + "@revoked * {ca}\n", "", "is revoked in"),
     "a revoked key": (GOOD, AUTHORITY + "@revoked * {key}\n", "", "is revoked in"),

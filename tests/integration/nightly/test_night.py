@@ -17,7 +17,7 @@ from ci.record.stored import read_run
 from ci.remote.supervise.proc import MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from night import Night
@@ -291,19 +291,6 @@ def fill(folder: Path) -> None:
     with (folder / "filler").open("wb", buffering=0) as filler:
         while True:
             filler.write(bytes(4096))
-
-
-@pytest.fixture
-def tiny_disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_bad_case_is_told_with_its_place_and_nothing_starts(start_night: Callable[..., Night]):

@@ -35,7 +35,7 @@ from ci.prepare.prepare import prepare
 from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.run.preflight import require_same_packages
 from ci.run.processes import Processes
 
@@ -81,7 +81,7 @@ class Night:
 @pytest.fixture
 def night(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Night]:
     shown = StringIO()
-    view = Plain(Steadfast(shown))
+    view = Plain(SafeStream(shown))
     argv = ["inv", "nightly"]
     record = start(tmp_path / "runs", view, write_reports, case="toy", config="toy.yaml", argv=argv)
     made = Processes(record.id, "tester", agents, SimpleQueue(), view)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from night import PROJECT, inv
 
 from ci.commands.which_hosts import targets_of
 from ci.errors import UserError
@@ -16,13 +15,10 @@ from ci.record.stored import FILE, read_run
 from ci.report.abandoned import complete_abandoned
 from ci.request import Request
 
-PROJECT = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 VERSION_1 = PROJECT / "tests/unit/captured/records/version-1.json"
-
-
-def inv(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture

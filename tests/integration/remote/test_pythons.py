@@ -9,12 +9,12 @@ import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import new_run
+from night import PROJECT
 from pythons_here import each_python
 
 from ci.agent.client import Agent
@@ -24,8 +24,8 @@ from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PROJECT = Path(__file__).parents[3]
 RECIPES = PROJECT / "ci" / "prepare" / "recipes"
 PATIENCE_S = 60
 

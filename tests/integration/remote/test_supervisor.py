@@ -410,18 +410,6 @@ def test_works_in_its_own_folder_unless_told(night, tmp_path):
     assert (one.tail(), other.tail()) == ((one.folder,), (str(tmp_path),))
 
 
-@pytest.fixture
-def tiny_disk(as_root, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 def test_a_full_disk_stops_nothing_from_being_stopped(tiny_disk):
     night = Night(tiny_disk)
     one, pids = night.nasty()

@@ -70,7 +70,7 @@ def test_keys_of_several_files_in_their_order(tmp_path):
     first.write_text(line("h1", RSA))
     second.write_text(line("h2") + line("h1"))
     found = known_keys("h1", [str(first), str(tmp_path / "missing"), str(second)])
-    assert [one.where for one in found.keys] == [f"{first}:1", f"{second}:2"]
+    assert [entry.location for entry in found.keys] == [f"{first}:1", f"{second}:2"]
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

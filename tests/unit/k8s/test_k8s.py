@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from corpus import CORPUS, needs_corpus
 
 from ci.case.load import load, parse
 from ci.case.model import Router, Service
@@ -20,7 +21,6 @@ from ci.k8s.options import Options, name_of, toleration
 from ci.k8s.render import PROGRAM, planned, render
 
 CASES = sorted((Path(__file__).parents[3] / "configs" / "cases").glob("*.yaml"))
-CORPUS = os.environ.get("CASE_CORPUS")
 CRD = Path(os.environ.get("LAMPLIGHTER_DATASETS", "nowhere"), "lws", "leaderworkersets.crd.yaml")
 needs_crd = pytest.mark.skipif(
     not CRD.is_file(), reason="LAMPLIGHTER_DATASETS names no folder with lws/: the CRD's schema"
@@ -168,11 +168,11 @@ def test_the_validation_itself_detects_errors(at, value):
 
 
 @needs_crd
-@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
+@needs_corpus
 def test_cases_of_vllm_ascend():
     """Render every case that can be planned; tests of the plan cover the others."""
     chosen, sizes = options(device="ascend"), []
-    for path in sorted(Path(CORPUS or "nowhere", "vllm-ascend").rglob("*.yaml")):
+    for path in sorted(CORPUS.rglob("*.yaml")):
         try:
             plans = [(case, planned(case, chosen)) for case in load(path) if case.npu_per_node]
         except UserError:

@@ -7,11 +7,11 @@ import ast
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[3]
+from ci.paths import PROJECT
+
 LOCK = tomllib.loads((PROJECT / "uv.lock").read_text("utf-8"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
 DECLARED = {re.match(r"[\w-]+", text)[0] for text in PYPROJECT["project"]["dependencies"]}
