@@ -42,7 +42,7 @@ _BY_SHELL = 128
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a process ended.
+    """The cause of a process's end.
 
     Attributes:
         kind: the class of the cause, for programs.
@@ -62,7 +62,7 @@ class Reason:
 
     @property
     def message(self) -> str:
-        """The cause and what to do, in one line."""
+        """Return the cause and the next step, in one line."""
         return "; ".join(filter(None, (self.cause, self.next)))
 
 

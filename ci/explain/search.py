@@ -48,7 +48,7 @@ _SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(
 
 @dataclass(frozen=True)
 class Finding:
-    """A line that a rule knows.
+    """A line that matches a rule.
 
     Attributes:
         cause: in one sentence.
@@ -105,17 +105,17 @@ def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
 
 
 def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
-    """Leave out lines that were there before, and the middle of a log that has too many."""
-    seen: set[str] = set()
+    """Omit repeated lines, and the middle of a log with too many lines."""
+    shapes: set[str] = set()
     last: deque[_Window] = deque(maxlen=LAST_LINES)
     for window in windows:
         shape = _NUMBERS.sub("", window.text)
-        if shape in seen:
+        if shape in shapes:
             continue
-        if len(seen) >= FIRST_LINES:
+        if len(shapes) >= FIRST_LINES:
             last.append(window)
             continue
-        seen.add(shape)
+        shapes.add(shape)
         yield window
     yield from last
 
@@ -151,11 +151,11 @@ def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
 
 def _facts(raw: str) -> dict[str, str]:
     """Read arguments from vLLM's log line of non-default arguments."""
-    found = {"port": "8000"}
+    arguments = {"port": "8000"}
     for name in ("model", "port"):
         if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", raw[:20_000]):
-            found[name] = match[1]
-    return found
+            arguments[name] = match[1]
+    return arguments
 
 
 def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:

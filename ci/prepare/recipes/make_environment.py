@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 # In the same folder as this file, here and on a host.
-from one_maker import read_key, sole_maker, used_elsewhere  # type: ignore[import-not-found]
+from one_maker import make_once, read_key, used_elsewhere  # type: ignore[import-not-found]
 from uv_commands import Failed, cache_settings, find_uv, run, say  # type: ignore[import-not-found]
 from uv_settings import (  # type: ignore[import-not-found]
     PackageSource,
@@ -163,7 +163,7 @@ def write_stamp(uv: str, spec: dict[str, Any], source: PackageSource, seconds: f
         "packages": installed(uv, spec["path"]),
         "locked": bool(lock_of(spec)),
         "seconds": round(seconds, 1),
-        "way": source.note,
+        "source": source.note,
     }
     write_json(os.path.join(spec["path"], STAMP), stamp)
 
@@ -212,14 +212,8 @@ def main() -> int:
     """Make the environment of the input file on the command line; return the exit code."""
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
-    os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     try:
-        # Another night or another host may be making it: then wait, and find it made.
-        with sole_maker(spec["path"], say):
-            if made(spec):
-                say("%s is there already" % spec["path"])
-            else:
-                make(spec)
+        make_once(spec, made, make, say)
     except (Failed, OSError) as error:
         say(str(error))
         return 1
