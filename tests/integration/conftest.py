@@ -55,8 +55,8 @@ def sshd(place):
         return made[-1]
 
     yield make
-    for one in made:
-        one.end()
+    for server in made:
+        server.end()
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def connections():
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for opened in made:
+        opened.close()
 
 
 @pytest.fixture

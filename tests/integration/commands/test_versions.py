@@ -96,12 +96,12 @@ def test_each_version_is_listed_with_what_is_made_here(tmp_path):
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
     assert answer["device"] == "cpu"
-    found = {entry["version"]: entry for entry in answer["versions"]}
-    assert list(found) == list(versions)
-    states = {version: entry["environment"] for version, entry in found.items()}
+    entries = {entry["version"]: entry for entry in answer["versions"]}
+    assert list(entries) == list(versions)
+    states = {version: entry["environment"] for version, entry in entries.items()}
     assert (states["0.32.0"], states["0.30.0"]) == ("made", "outdated")
     assert (states["0.11.0"], states["0.33.0"]) == ("not made", None)
-    assert "GPU" in found["0.33.0"]["why_not"]
+    assert "GPU" in entries["0.33.0"]["why_not"]
     assert "0.33.0 needs cuda" in inv("--device", "cpu", "--workspace", str(tmp_path)).stdout
 
 
