@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci.explain.rules import Side
-    from ci.explain.search import Finding
+    from ci.explain.search import RuleMatch
 
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
 _KILLED = "killed with SIGKILL, which this run did not send"
@@ -66,7 +66,7 @@ class Reason:
         return "; ".join(filter(None, (self.cause, self.next)))
 
 
-def reason_of(finding: Finding) -> Reason:
+def reason_of(finding: RuleMatch) -> Reason:
     """Return a finding as the reason of an end."""
     rule = finding.rule
     return Reason(rule.class_, finding.cause, finding.next, rule.side, finding.line)

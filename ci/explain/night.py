@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from ci.explain.search import Finding
+    from ci.explain.search import RuleMatch
 
 PIECE_BYTES = 1 << 20
 # For all logs of a night; a log that takes longer is searched at its end only.
@@ -62,7 +62,7 @@ def first_cause(
     )
 
 
-def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
+def _order(finding: RuleMatch, *, new_year: bool) -> tuple[int, str]:
     """Sort causes first, and then by time; logs have no year."""
     time_in_year = finding.time
     if new_year and time_in_year.startswith("01-"):

@@ -47,7 +47,7 @@ _SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(
 
 
 @dataclass(frozen=True)
-class Finding:
+class RuleMatch:
     """A line that matches a rule.
 
     Attributes:
@@ -80,7 +80,7 @@ class _Window:
         return "\n".join((self.text, *self.after))
 
 
-def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
+def find(lines: Iterable[str], rules: Sequence[Rule]) -> RuleMatch | None:
     """Find the first cause in a log; if there is none, the first line of the next rank.
 
     Args:
@@ -89,7 +89,7 @@ def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
     """
     by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
     facts: dict[str, str] = {}
-    best: Finding | None = None
+    best: RuleMatch | None = None
     repeats: list[_Window] = []
     for window in _different(_errors(lines, facts)):
         if WRAPPER.search(window.text):
@@ -120,7 +120,7 @@ def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
     yield from last
 
 
-def _better(best: Finding | None, other: Finding | None) -> Finding | None:
+def _better(best: RuleMatch | None, other: RuleMatch | None) -> RuleMatch | None:
     if best is None or other is None:
         return best or other
     return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
@@ -158,14 +158,14 @@ def _facts(raw: str) -> dict[str, str]:
     return arguments
 
 
-def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
+def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> RuleMatch | None:
     patterns = ((rule, *pattern) for rule in rules for pattern in rule.compiled)
     for rule, pattern, spans_lines in patterns:
         text = window.whole if spans_lines else window.text
         match = pattern.search(text)
         if match and match.start() <= len(window.text):
             words = _words(match, facts)
-            return Finding(
+            return RuleMatch(
                 rule,
                 _shown(rule.filled(rule.cause, words)),
                 rule.filled(rule.next, words),
