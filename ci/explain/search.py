@@ -28,8 +28,8 @@ _CONTINUES = 3
 # An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
 _INFO = (" INFO", "[INFO", "mINFO", "|INFO")
 _LEVEL_CHARS = 100
-# So many different lines of a log are held against the rules from its begin on, and so many of its
-# end. Lines that differ only in their numbers are the same here.
+# The number of different lines at the start and at the end of a log that the rules are applied to.
+# Lines that differ only in their numbers count as the same line.
 FIRST_LINES = 5_000
 LAST_LINES = 1_000
 _NUMBERS = re.compile(r"\d+")
@@ -38,7 +38,7 @@ _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
 )
 _DETAIL_CHARS = 200
-# Secrets that stand in a log itself; those of the run are hidden by its record.
+# Secrets in the log itself; the record hides those of the run.
 _SECRET = re.compile(
     r"(?i)\b((?:api[-_]?key|hf[-_]?token|auth[-_]?token|access[-_]?token|token|secret|password|passwd|"
     r"authorization|bearer)[\"']?\s*[=: ]\s*[\"'\[]*)[^\s\"',}\]]{4,}"
