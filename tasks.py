@@ -44,6 +44,8 @@ def up(given: flags.Up) -> ExitCode:
     """Bring a case's servers up, run a smoke test, and leave them running for 12 hours.
 
     This is a night without benchmarks that keeps its servers. End them with `inv down --run RUN`.
+
+    Exit codes: as of `inv nightly`.
     """
     from ci.commands.nightly import nightly
 
@@ -68,8 +70,9 @@ def down(given: flags.Down) -> ExitCode:
 def status(given: flags.Status) -> ExitCode:
     """List the runs on hosts, as the hosts themselves report them.
 
-    Without --cluster or --config: on this machine. Exit codes: 0, or 3 if a host could not be
-    asked.
+    Without --cluster or --config: the runs on this machine.
+
+    Exit codes: 0 all hosts answered, 3 a host could not be asked.
     """
     from ci.commands.runs import status
 
@@ -88,11 +91,11 @@ def logs(given: flags.Logs) -> ExitCode:
 def report(given: flags.Report) -> ExitCode:
     """Write report.md and junit.xml of a run again, from its run.json alone.
 
-    The run's folder will do for its id, without a run it is the latest, and --run may be left out:
+    Give the run's id or its folder, with or without `--run`; the default is the latest run:
 
         inv report 20260101-203000-local-1a2b
 
-    Exit codes: 0, 2 no such run or a record that cannot be read, 3 when one could not be written.
+    Exit codes: 0 written, 2 no such run or its record cannot be read, 3 a report cannot be written.
     """
     from ci.commands.report import report
 
@@ -103,8 +106,10 @@ def report(given: flags.Report) -> ExitCode:
 def doctor(given: flags.Doctor) -> ExitCode:
     """Examine the hosts for a case and compare them. Changes nothing on them.
 
-    With --cluster alone: all hosts of the cluster, without a case. Exit codes: 0 fit, 3 a finding
-    would make a night fail or its results invalid.
+    With --cluster alone: all hosts of the cluster, without a case.
+
+    Exit codes: 0 fit, 2 bad case or arguments, 3 a finding would make a night fail or its results
+    invalid.
     """
     from ci.commands.doctor import doctor
 
@@ -131,7 +136,7 @@ def check(given: flags.Check) -> ExitCode:
         inv check --config my.yaml
         inv check configs/cases/*.yaml
 
-    Exit codes: 0 (with warnings alone too), 2 errors.
+    Exit codes: 0 no errors (warnings are possible), 2 errors.
     """
     from ci.commands.check import check
 
@@ -161,7 +166,12 @@ def trust(given: flags.Trust) -> ExitCode:
 
 @command(flags.Sync)
 def sync(given: flags.Sync) -> ExitCode:
-    """Copy a model's folder to every host; resumes interrupted copies and verifies every file."""
+    """Copy a model's folder to every host; resumes interrupted copies and verifies every file.
+
+        inv weights.sync --cluster mine --source /models/Qwen3-8B
+
+    Exit codes: 0 all files are on all hosts, 2 bad arguments, 3 a host failed.
+    """
     from ci.commands.weights_sync import sync
 
     return sync(given.request(), given.source, given.target)
@@ -169,9 +179,9 @@ def sync(given: flags.Sync) -> ExitCode:
 
 @command(flags.LabUp, name="up")
 def lab_up(given: flags.LabUp) -> str:
-    """Make hosts on this machine: real sshds, as root each with its own address, PIDs and root.
+    """Make hosts on this machine: real sshds; as root, each has its own address and root folder.
 
-    They see this machine's files; their own writes are removed with them. Then:
+    The hosts see this machine's files; `inv lab.down` removes what they write. Then run:
 
         inv nightly --config local-2-hosts.yaml --cluster lab
     """
@@ -192,9 +202,10 @@ def lab_down(given: flags.Lab) -> str:
 def versions_list(given: flags.Versions) -> ExitCode:
     """List the vLLM versions of configs/versions.yaml, and which of them this machine can serve.
 
-    With --newer: the newer releases on the package index that pip or uv is configured for. Exit
-    codes: 0, 2 if they are configured to use no index, 3 if the index could not be reached or its
-    reply is not a page of an index.
+    With --newer: the newer releases on the package index that pip or uv is configured for.
+
+    Exit codes: 0 listed, 2 pip and uv are configured to use no index, 3 the index could not be
+    reached or its reply is not a page of an index.
     """
     from ci.commands.versions import versions
 
@@ -203,12 +214,13 @@ def versions_list(given: flags.Versions) -> ExitCode:
 
 @command(flags.Lock)
 def lock(given: flags.Lock) -> ExitCode:
-    """Resolve environments into configs/locks: all packages, pinned, from which they are installed.
+    """Resolve environments into configs/locks, the lists of pinned packages that nights install.
 
-    Without flags: the locks that are missing, broken, or whose recipe has changed. Needs a package
-    index.
+    Without flags: resolves the locks that are missing or broken, or whose recipe has changed. Needs
+    a package index.
 
-    Exit codes: 0, 3 if a lock could not be resolved, with --check 2 if a lock is not current.
+    Exit codes: 0 all are current, 2 with --check: a lock is not current, 3 a lock could not be
+    resolved.
     """
     from ci.commands.versions_lock import lock
 

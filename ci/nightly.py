@@ -69,8 +69,8 @@ def run_night(
                     running = None
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
-    if error and may_be_explained(error) and (found := first_cause_of(record)):
-        error = explained(error, found)
+    if error and may_be_explained(error) and (explanation := first_cause_of(record)):
+        error = explained(error, explanation)
     cause = message_of(error) if error else ""
     if running:
         results[running.benchmark.name] = _unfinished(running, cause, record)
@@ -99,14 +99,15 @@ def _unfinished(item: Evaluation, cause: str, record: Record) -> Result:
 
 
 def first_cause_of(record: Record) -> Explanation | None:
-    """Find the first cause in the logs that came home, note it, and keep it in the record."""
+    """Find the first cause in the collected logs, note it, and keep it in the record."""
     processes = [(item.name, item.host) for item in record.run.processes]
     try:
-        found = first_cause(record.path / "logs", processes)
+        explanation = first_cause(record.path / "logs", processes)
     except OSError as error:
         record.note(f"the logs cannot be searched for the first cause: {error}")
         return None
-    if found:
-        record.update(explanation=found)
-        record.note(f"first cause ({found.kind}, {found.side}): {found}; its log: {found.line}")
-    return found
+    if explanation:
+        record.update(explanation=explanation)
+        kind, side, line = explanation.kind, explanation.side, explanation.line
+        record.note(f"first cause ({kind}, {side}): {explanation}; its log: {line}")
+    return explanation

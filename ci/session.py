@@ -19,7 +19,7 @@ from ci.report.installed import keep_installed
 from ci.resolve import plan_on_hosts
 from ci.run.events import raise_pending
 from ci.run.explained import with_memory_evidence
-from ci.run.hand_back import hand_back
+from ci.run.hand_back import HandedBack, hand_back
 from ci.run.leases import take_leases
 from ci.run.left_over import await_left_over
 from ci.run.preflight import examine_hosts, require_same_packages
@@ -121,19 +121,24 @@ def serving(
             if result.kept:
                 until = datetime.now(UTC) + timedelta(seconds=keep_s)
                 record.update(kept_url=plan.endpoint.url, kept_until=utc(until))
-        if result.refused:
-            raise result.refused
-        if result.unverified:
-            raise InfrastructureError(
-                f"the hosts are not handed back: {'; '.join(result.unverified)}; see "
-                "`inv status`, and end what is left with "
-                f"`inv down --run {record.id}`"
-            )
-        if keep_s and not result.kept:
-            raise InfrastructureError(
-                "the servers were to keep running and are stopped, as a host could not keep them; "
-                "see the notes, and run again"
-            )
+        _require_handed_back(result, keep_s, record)
+
+
+def _require_handed_back(result: HandedBack, keep_s: float, record: Record) -> None:
+    """Raise the reason why hosts are not handed back, or why servers are not kept."""
+    if result.refused:
+        raise result.refused
+    if result.unverified:
+        raise InfrastructureError(
+            f"the hosts are not handed back: {'; '.join(result.unverified)}; see "
+            "`inv status`, and end what is left with "
+            f"`inv down --run {record.id}`"
+        )
+    if keep_s and not result.kept:
+        raise InfrastructureError(
+            "the servers were to keep running and are stopped, as a host could not keep them; "
+            "see the notes, and run again"
+        )
 
 
 def _addresses(resolved: ResolvedCase) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import socket
 import threading
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ci.agent.client import Agent
 from ci.agent.process import Found, look
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 600
+T = TypeVar("T")
 
 
 def look_here(workspace: Path | str) -> Found:
@@ -51,14 +52,15 @@ def held_port(address: str = "127.0.0.1") -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Wait for a condition; the deadline only ends a test that has failed."""
+def until(condition: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """Wait for a condition, and return its value; the deadline only ends a test that has failed."""
     deadline = threading.Event()
     timer = threading.Timer(patience_s, deadline.set)
     timer.start()
     try:
-        while not condition():
+        while not (value := condition()):
             if deadline.wait(0.05):
                 raise AssertionError("the condition never came true")
+        return value
     finally:
         timer.cancel()

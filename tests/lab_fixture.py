@@ -99,5 +99,5 @@ def traces(lab: Lab) -> dict[str, list[str]]:
         "commands": ["ps", "-eww", "-o", "args="],
     }
     marks = (f"lamp{lab.key}", f"lamplighter-{lab.name}-", str(lab.folder), f" {lab.subnet} ")
-    found = {what: run_tool(argv).splitlines() for what, argv in commands.items()}
-    return {w: [line for line in f if any(m in line for m in marks)] for w, f in found.items()}
+    listings = {what: run_tool(argv).splitlines() for what, argv in commands.items()}
+    return {w: [line for line in f if any(m in line for m in marks)] for w, f in listings.items()}

@@ -15,16 +15,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hosts_here import PATIENCE_S, until
 
+from ci.paths import PROJECT
 from ci.report.markdown import cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-PROJECT = Path(__file__).parents[1]
 LIGHT_SERVER = PROJECT / "tests" / "integration" / "light_server.py"
 INVOKE = (sys.executable, "-m", "invoke")
 # Only ends a test that has failed, on however slow a machine.
 NIGHT_S = 3600
+
+
+def inv(*words: str, cwd: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run an `inv` command to its end."""
+    return subprocess.run(
+        [*INVOKE, *words],
+        cwd=cwd,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
 
 
 def light_case(*manners: str, port: int, **keys: object) -> str:

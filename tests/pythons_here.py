@@ -20,15 +20,15 @@ ANSWER_S = 30
 @functools.cache
 def pythons() -> dict[str, str]:
     """Version → interpreter, oldest first; environments and shims that run nothing are left out."""
-    found: dict[str, str] = {}
+    pythons: dict[str, str] = {}
     for folder in _folders():
         for path in sorted(folder.glob("python3.*")):
             minor = path.name.removeprefix("python3.")
             if minor.isdigit() and 8 <= int(minor) <= NEWEST and os.access(path, os.X_OK):
                 version = _version(str(path))
                 if version:
-                    found.setdefault(version, str(path))
-    return dict(sorted(found.items(), key=lambda item: key(item[0])))
+                    pythons.setdefault(version, str(path))
+    return dict(sorted(pythons.items(), key=lambda item: key(item[0])))
 
 
 def key(version: str) -> tuple[int, ...]:

@@ -5,18 +5,14 @@ Imports Invoke and the standard library only, as listing the tasks does.
 
 from __future__ import annotations
 
-import codecs
 import copy
 import errno
 import functools
-import io
-import os
-import select
 import signal
 import sys
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from invoke import Exit, ParseError
 from invoke.main import program
@@ -25,6 +21,7 @@ from invoke.parser import Parser
 from ci import crashes
 from ci.commands.core_flags import refused_flags
 from ci.commands.ctrl_c import ignore_ctrl_c, raised_on_ctrl_c, was_raised
+from ci.commands.streams import flush, prepare_streams, reader_has_exited
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
@@ -38,7 +35,6 @@ READER_GONE = 128 + signal.SIGPIPE
 # Task → the flag whose values may follow it without the flag, separated by commas. Invoke's own
 # positional arguments may not be left out, and take `--help` for their value.
 _WITHOUT_FLAG = {"check": "--paths", "report": "--run"}
-_ASCII = {"→": "->", "≥": ">=", "≤": "<=", "×": "x", "✓": "+", "✗": "x", "…": "...", "·": "-"}
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # A path from the operator is wrong, or its permissions are.
@@ -118,14 +114,14 @@ def report_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever the task takes
-        _prepare_streams()
+        prepare_streams()
         if signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL:
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         ended = _end_of(lambda: body(*args, **kwargs))
         if crashes.threads and not (ended and ended.code):
             text = f"a thread of Lamplighter itself failed: {crashes.threads[0]}\n{crashes.ADVICE}"
             ended = Exit(text, code=int(ExitCode.UNKNOWN))
-        lost = _flush(sys.stdout)
+        lost = flush(sys.stdout)
         if lost and not isinstance(lost, BrokenPipeError) and not (ended and ended.code):
             ended = _machine_error(lost)
         if ended:
@@ -165,7 +161,7 @@ def _message(error: BaseException) -> str:
 def _unexpected(error: BaseException) -> Exit:
     from ci.connect.printed import clean  # noqa: PLC0415
 
-    if isinstance(error, BrokenPipeError) and _reader_has_exited():
+    if isinstance(error, BrokenPipeError) and reader_has_exited():
         return Exit(code=READER_GONE)
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         return _machine_error(error)
@@ -188,55 +184,14 @@ def _machine_error(error: OSError) -> Exit:
     return Exit(text, code=int(ExitCode.UNKNOWN))
 
 
-def _reader_has_exited() -> bool:
-    """Return whether the reader of stdout or stderr has exited, as after `| head -1`."""
-    ends = select.poll()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            ends.register(stream.fileno(), 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in ends.poll(0))
-
-
 def _exit_with(ended: Exit) -> NoReturn:
     """Print the message and exit; Invoke would exit with 1 if the reader of stderr has exited."""
     if ended.message:
         with suppress(OSError):
             print(ended.message, file=sys.stderr)
-    _flush(sys.stderr)
+    flush(sys.stderr)
     ignore_ctrl_c()
     raise Exit(code=ended.code)
-
-
-def _flush(stream: TextIO) -> OSError | None:
-    """Flush a stream; if that fails, redirect it to /dev/null and return the error."""
-    try:
-        stream.flush()
-    except OSError as error:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, stream.fileno())
-        os.close(devnull)
-        return error
-    return None
-
-
-def _prepare_streams() -> None:
-    """Open /dev/null for closed streams (`>&-`), before a file or socket gets their descriptor.
-
-    Text that the terminal's encoding cannot represent is written in ASCII.
-    """
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
-    codecs.register_error("spelled", _spell)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="spelled")
-
-
-def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Spell a sign that the terminal's encoding lacks in ASCII, else as an escape."""
-    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _ASCII:
-        return _ASCII[error.object[error.start]], error.start + 1
-    return codecs.backslashreplace_errors(error)
 
 
 def _empty_flags(parsed: Sequence[ParserContext]) -> Iterator[str]:
@@ -256,5 +211,5 @@ def _require_known(name: object, known: object, kind: str) -> None:
 def _refuse(message: str, task: str) -> NoReturn:
     flags = f"`inv {task} --help`" if task else "`inv TASK --help`"
     text = f"{message}\n`inv --list` shows the tasks, {flags} the flags"
-    _prepare_streams()
+    prepare_streams()
     _exit_with(Exit(text, code=int(ExitCode.USER)))

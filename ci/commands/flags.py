@@ -83,7 +83,7 @@ class Run:
 class Host:
     """The flag that selects one of the hosts."""
 
-    host: str = flag("only this host: its name; in a plan or for pods also its index from 0")
+    host: str = flag("only this host: its name; `plan` and `k8s.logs` also accept its index from 0")
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ class Check(Config):
     """The flags of `inv check`."""
 
     paths: str = flag(
-        "case files, folders or names, separated by commas; or without the flag, by spaces; "
-        "default: configs/cases"
+        "case files, folders or names, separated by commas; without `--paths`, separated by "
+        "spaces; default: configs/cases"
     )
     format: str = flag("text, json, or github for annotations of a workflow", "text")
 

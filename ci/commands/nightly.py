@@ -102,7 +102,7 @@ def _night(
 ) -> tuple[ExitCode, Run, Path]:
     """Run a night; return its exit code, its record and the folder of its run."""
     from ci.nightly import run_night  # noqa: PLC0415
-    from ci.record.record import start  # noqa: PLC0415
+    from ci.record.start import start  # noqa: PLC0415
     from ci.report.reports import write_reports  # noqa: PLC0415
 
     case = night.case

@@ -49,14 +49,14 @@ class Overview:
     Attributes:
         hosts: all hosts, in order.
         rows: the processes of runs.
-        strangers: processes that belong to no run.
+        foreign: processes that belong to no run.
         silent: host → the reason why it did not reply.
         holders: host → the run that holds it; None if it is free.
     """
 
     hosts: tuple[str, ...]
     rows: tuple[RunProcess, ...]
-    strangers: tuple[ForeignProcess, ...]
+    foreign: tuple[ForeignProcess, ...]
     silent: Mapping[str, str]
     holders: Mapping[str, Mapping[str, Any] | None]
 
@@ -81,7 +81,7 @@ def ask_hosts(reached: Mapping[str, Agent | LamplighterError], run: str = "") ->
     return Overview(
         hosts=tuple(reached),
         rows=tuple(row for state in states.values() for row in state.rows),
-        strangers=tuple(
+        foreign=tuple(
             process for host in states for process in _foreign_processes(host, facts[host])
         ),
         silent={host: error for host, error in parsed.items() if isinstance(error, str)},

@@ -12,7 +12,7 @@ from ci.record.disk import Folder
 from ci.record.stored import FILE, read_run
 from ci.report.reports import render_reports
 
-# The name of a run's folder begins with its start; see `run_id` of ci/record/record.py.
+# The name of a run's folder begins with its start; see `run_id` of ci/record/start.py.
 DATED = re.compile("20[0-9]{6}-")
 
 

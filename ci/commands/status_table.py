@@ -46,7 +46,7 @@ def _rows(overview: Overview) -> Iterator[tuple[str, ...]]:
 
 
 def _notes(overview: Overview) -> Iterator[str]:
-    for process in overview.strangers:
+    for process in overview.foreign:
         yield one_line(
             f"{process.host}: foreign process: {process.what} is used by pid {process.pid} of "
             f"{process.user}: {hide_in_text(process.command)[:MAX_COMMAND_CHARS]}"

@@ -56,12 +56,12 @@ def list_versions(workspace: str, device: str, *, as_json: bool) -> ExitCode:
     versions = environments.load_versions(CONFIGS / "versions.yaml")
     kind = device_of(device)
     # With the locks, as in a night: they are a part of the recipe.
-    place = environments.InstallTarget(
+    target = environments.InstallTarget(
         "localhost", workspace_of(workspace), lock_folders=lock_folders_of(workspace)
     )
     states: dict[str, State] = {}
     for version in environments.servable(versions, kind):
-        item = environments.serving(versions, version, kind, place)
+        item = environments.serving(versions, version, kind, target)
         try:
             with open(f"{item.path}/{STAMP}", "rb") as file:  # noqa: PTH123 - a string path
                 states[version] = "made" if stamp_of(file.read(), item) else "outdated"

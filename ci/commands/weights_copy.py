@@ -12,8 +12,7 @@ from ci.agent.client import Agent
 from ci.agent.send_file import same_there, send
 from ci.commands.model_folder import files_of
 from ci.connect.fan_out import fan_out
-from ci.errors import ExitCode, InfrastructureError, LamplighterError, UserError
-from ci.report import table
+from ci.errors import InfrastructureError, LamplighterError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     Sources = Mapping[str, Source]
 
-HEADINGS = ("host", "copied", "skipped", "sent", "seconds", "outcome")
 PROGRESS_EVERY_S = 1.0
 STAT_TIMEOUT_S = 60.0
 MB = 1e6
@@ -223,31 +221,3 @@ class _Watch:
         done, sent = self._finished + max(0, self._current), self._outcome.sent
         seconds = self._reported - self._began
         self._on_progress(Progress(self._host, self._file, done, self._total, sent, seconds))
-
-
-def exit_code(outcomes: Mapping[str, Synced]) -> ExitCode:
-    """Return the exit code: 0 if all files are on all hosts, else 3."""
-    failed = any(outcome.failed for outcome in outcomes.values())
-    return ExitCode.UNKNOWN if failed else ExitCode.PASS
-
-
-def as_text(outcomes: Mapping[str, Synced], width: int | None = None) -> str:
-    """Format a table of the hosts, and below it the errors.
-
-    Args:
-        outcomes: host → result.
-        width: width of the terminal in columns; None for no limit.
-    """
-    rows = [
-        (
-            host,
-            str(len(outcome.copied)),
-            str(len(outcome.skipped)),
-            f"{outcome.sent / MB:.1f} MB",
-            f"{outcome.seconds:.1f}",
-            "failed" if outcome.failed else "verified",
-        )
-        for host, outcome in outcomes.items()
-    ]
-    failures = [f"✗ {outcome.failed}\n" for outcome in outcomes.values() if outcome.failed]
-    return table.as_text(HEADINGS, rows, width) + "".join(failures)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.connected import reached
 from ci.commands import weights_copy
+from ci.commands.weights_table import as_text, exit_code
 from ci.commands.which_hosts import targets_of
 from ci.errors import UserError
 from ci.report.table import width_of
@@ -33,8 +34,8 @@ def sync(request: Request, source: str, target: str) -> ExitCode:
         raise UserError("give --source FOLDER, and --cluster or --config for the hosts")
     with reached(targets_of(request)) as hosts:
         outcomes = weights_copy.sync(hosts, Path(source), target or None, _print_progress)
-    print(weights_copy.as_text(outcomes, width_of(sys.stdout)))
-    return weights_copy.exit_code(outcomes)
+    print(as_text(outcomes, width_of(sys.stdout)))
+    return exit_code(outcomes)
 
 
 def _print_progress(progress: Progress) -> None:

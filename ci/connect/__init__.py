@@ -1,4 +1,4 @@
 """Connections to hosts: SSH and local, their keys, and fan-out.
 
-Opens sockets and starts ssh; knows nothing of what runs on a host.
+Opens sockets and runs `ssh -G`; independent of the programs on a host.
 """

@@ -1,4 +1,4 @@
-"""Connections to a host: start commands and exchange bytes with them. Here: this machine."""
+"""Define a connection to a host and its running commands; implement them for this machine."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ ERROR_LINES = 20
 
 
 class Channel(Protocol):
-    """A running command: bytes both ways, no terminal."""
+    """A running command: bytes in both directions, no terminal."""
 
     def read(self) -> bytes:
-        """Wait for the next bytes of its output; none at its end, or when the connection broke."""
+        """Wait for the next bytes of its output; empty at the end or after a connection loss."""
 
     def write(self, data: bytes) -> None:
-        """Write to its stdin. Raises ConnectionLost when it no longer reads."""
+        """Write to its stdin. Raises ConnectionLost if it no longer reads."""
 
     def finish(self) -> None:
         """Close its stdin."""
 
     def exit_code(self, timeout_s: float) -> int | None:
-        """Wait for its end; None when that is not known."""
+        """Wait for its end, and return the exit code; None if it is not known."""
 
     @property
     def error_output(self) -> str:
-        """The last lines of its stderr."""
+        """Return the last lines of its stderr."""
 
     def close(self) -> None:
-        """End it; may be called twice, and from another thread than the reader's."""
+        """End the command. Idempotent; may be called from another thread than the reader's."""
 
 
 class Connection(Protocol):
-    """One host. No shell sees an argv; nothing secret is ever in one."""
+    """A connection to a host. No shell interprets an argv; an argv contains no secret."""
 
     @property
     def host(self) -> str:
-        """The host's name in the plan."""
+        """Return the host's name in the plan."""
 
     @property
     def python(self) -> str:
-        """What runs a script there: Python 3.8 or later."""
+        """Return the host's Python, 3.8 or later."""
 
     def open(self, argv: Sequence[str]) -> Channel:
         """Start a command. Raises ConnectionLost."""
@@ -62,11 +62,11 @@ class Connection(Protocol):
         """Connect again after a loss. Raises HostUnreachable, HostKeyRefused."""
 
     def close(self) -> None:
-        """Let go of it, and of every command that is still open."""
+        """Close the connection, and end its commands."""
 
 
 class LocalConnection:
-    """This machine, with the manners of a remote one."""
+    """A connection to this machine, with the interface of a remote one."""
 
     def __init__(self, host: str = "localhost") -> None:
         self.host = host
@@ -74,7 +74,7 @@ class LocalConnection:
         self.python = sys.executable
 
     def open(self, argv: Sequence[str]) -> LocalChannel:
-        """Start a command in a session of its own: a Ctrl-C at the terminal does not reach it."""
+        """Start a command in its own session, so that Ctrl-C at the terminal does not reach it."""
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -91,10 +91,10 @@ class LocalConnection:
         return LocalChannel(self.host, process, argv[0])
 
     def reopen(self) -> None:
-        """Nothing is needed: this machine is here."""
+        """Do nothing; this machine is always connected."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing; there is no connection to close."""
 
 
 class LocalChannel:
@@ -109,15 +109,15 @@ class LocalChannel:
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._closing = threading.Lock()
         self._error_lines: deque[bytes] = deque(maxlen=ERROR_LINES)
-        # Unread, a full pipe would block the command.
-        self._listener = threading.Thread(
+        # Without a reader, a full pipe would block the command.
+        self._stderr_reader = threading.Thread(
             target=self._error_lines.extend, args=(self._stderr,), daemon=True
         )
-        self._listener.start()
+        self._stderr_reader.start()
 
     @property
     def error_output(self) -> str:
-        """The last lines of its stderr."""
+        """Return the last lines of its stderr."""
         return b"".join(self._error_lines).decode(errors="replace").strip()
 
     def read(self) -> bytes:
@@ -144,22 +144,22 @@ class LocalChannel:
             self._stdin.close()
 
     def exit_code(self, timeout_s: float) -> int | None:
-        """Wait for its end, and for all that it wrote to stderr; negative for a signal."""
+        """Wait for its end and the rest of its stderr; the code is negative for a signal."""
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
-        self._listener.join(timeout_s)  # a child of its own may hold the pipe for longer
+        self._stderr_reader.join(timeout_s)  # a child of the command may keep the pipe open
         return code
 
     def close(self) -> None:
-        """Close its stdin, which ends a well-behaved command; kill one that is not."""
+        """Close its stdin; kill the command if it does not end then."""
         with self._closing:
             self.finish()
             if self.exit_code(CLOSE_S) is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-            self._listener.join(CLOSE_S)
+            self._stderr_reader.join(CLOSE_S)
             for pipe in (self._stdout, self._stderr):
                 pipe.close()

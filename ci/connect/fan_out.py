@@ -27,24 +27,24 @@ class SeveralFailed(InfrastructureError):  # noqa: N818
         self.errors = errors
 
 
-AT_ONCE = 32
+MAX_PARALLEL = 32
 MAX_ERRORS_SHOWN = 3
 
 
 def fan_out(
     names: Iterable[str],
     work: Callable[[str], T],
-    at_once: int = AT_ONCE,
+    max_parallel: int = MAX_PARALLEL,
 ) -> dict[str, T | LamplighterError]:
-    """Do the same for every host.
+    """Do the same work for every host.
 
     Args:
-        names: of the hosts.
-        work: what is done for one; bounded in time by itself.
-        at_once: how many are worked on at the same time.
+        names: names of the hosts.
+        work: called with each name; must have its own time limit.
+        max_parallel: the largest number of hosts at the same time.
 
     Returns:
-        What came of it for each, in the order of `names`; an error of ours as a value. Any other
+        Name → result, in the order of `names`; a LamplighterError is a result, too. Any other
         exception is a defect and is raised.
     """
 
@@ -54,12 +54,12 @@ def fan_out(
         except LamplighterError as error:
             return error
 
-    listed = list(names)
-    if len(listed) == 1:
-        return {listed[0]: outcome(listed[0])}
-    pool = ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed))))
+    hosts = list(names)
+    if len(hosts) == 1:
+        return {hosts[0]: outcome(hosts[0])}
+    pool = ThreadPoolExecutor(max_workers=max(1, min(max_parallel, len(hosts))))
     try:
-        outcomes = dict(zip(listed, pool.map(outcome, listed), strict=True))
+        outcomes = dict(zip(hosts, pool.map(outcome, hosts), strict=True))
     except BaseException:
         # After Ctrl-C nothing waits for a slow host: its connection is closed next.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -69,15 +69,17 @@ def fan_out(
 
 
 def all_of(outcomes: Mapping[str, T | LamplighterError]) -> dict[str, T]:
-    """Give every value, or raise what went wrong: one error as it is, several together.
+    """Return all values, or raise the error; several errors become one.
 
     Raises:
         LamplighterError: the only error.
-        SeveralFailed: all of them.
+        SeveralFailed: there are several errors.
     """
-    errors = tuple(one for one in outcomes.values() if isinstance(one, LamplighterError))
+    errors = tuple(value for value in outcomes.values() if isinstance(value, LamplighterError))
     if len(errors) == 1:
         raise errors[0]
     if errors:
         raise SeveralFailed(errors)
-    return {name: one for name, one in outcomes.items() if not isinstance(one, LamplighterError)}
+    return {
+        name: value for name, value in outcomes.items() if not isinstance(value, LamplighterError)
+    }

@@ -1,4 +1,4 @@
-"""Whether a host's certificate is good: signed by a known authority, for this name, and now."""
+"""Check a host's certificate: its authority, signature, names and time."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 SUFFIX = "-cert-v01@openssh.com"
 
 
-# What cryptography raises for what is damaged.
+# cryptography's errors for damaged keys and certificates.
 DAMAGED = (ValueError, TypeError, UnsupportedAlgorithm, NotImplementedError, AssertionError)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate and the blobs, in base64, of the key that it is for and of its signer's."""
+    """A certificate, and the base64 blobs of its key and of its authority's key."""
 
     fields: SSHCertificate
     key: str
@@ -38,12 +38,12 @@ class Certificate:
 
 
 def parse(type_: str, blob: bytes) -> Certificate | None:
-    """Read a certificate; None if it is not one, or of a kind that is not known here."""
+    """Parse a certificate; None if it is damaged or of an unknown kind."""
     try:
-        found = load_ssh_public_identity(f"{type_} {base64.b64encode(blob).decode()}".encode())
-        if not isinstance(found, SSHCertificate):
+        identity = load_ssh_public_identity(f"{type_} {base64.b64encode(blob).decode()}".encode())
+        if not isinstance(identity, SSHCertificate):
             return None
-        return Certificate(found, _blob(found.public_key()), _blob(found.signature_key()))
+        return Certificate(identity, _blob(identity.public_key()), _blob(identity.signature_key()))
     except DAMAGED:
         return None
 
@@ -51,10 +51,10 @@ def parse(type_: str, blob: bytes) -> Certificate | None:
 def why_not(type_: str, blob: bytes, host: str, authorities: Collection[str]) -> str:
     """Return why a certificate does not prove that a key is the host's; "" if it does.
 
-    As sshkey_cert_check_host of OpenSSH does it.
+    Follows sshkey_cert_check_host of OpenSSH.
 
     Args:
-        type_: of the certificate.
+        type_: the certificate's type.
         blob: the certificate.
         host: name or address, without a port.
         authorities: blobs, in base64, of the authorities' keys.
@@ -65,18 +65,18 @@ def why_not(type_: str, blob: bytes, host: str, authorities: Collection[str]) ->
     certificate = parsed.fields
     names = [name.decode(errors="replace") for name in certificate.valid_principals]
     problems = {
-        "its certificate is of an authority that is not known": parsed.authority not in authorities,
+        "the authority of its certificate is not known": parsed.authority not in authorities,
         "the signature of its certificate is wrong": not _signed(certificate, blob),
         "its certificate is not for a host": certificate.type is not SSHCertificateType.HOST,
         "its certificate has expired, or is not valid yet": not (
             certificate.valid_after <= time.time() < certificate.valid_before
         ),
-        f"its certificate is for {', '.join(names) or 'nobody'}, not {host}": not any(
+        f"its certificate is for {', '.join(names) or 'no name'}, not {host}": not any(
             fnmatchcase(host, name.replace("[", "[[]")) for name in names
         ),
         "its certificate has critical options": bool(certificate.critical_options),
     }
-    return next((problem for problem, found in problems.items() if found), "")
+    return next((problem for problem, present in problems.items() if present), "")
 
 
 def _signed(certificate: SSHCertificate, blob: bytes) -> bool:
@@ -85,7 +85,7 @@ def _signed(certificate: SSHCertificate, blob: bytes) -> bool:
         # A certificate ends with the signature's algorithm, then its length and itself.
         size = (authority.key_size + 7) // 8
         if blob[: -(size + 4)].endswith(b"ssh-rsa"):
-            return False  # SHA-1, which OpenSSH does not take either
+            return False  # SHA-1, which OpenSSH does not accept either
     try:
         certificate.verify_cert_signature()
     except (InvalidSignature, *DAMAGED):

@@ -1,4 +1,4 @@
-"""Whether the key that a host shows is the known one, or well certified. Pure."""
+"""Check that the key that a host shows is known, or has a valid certificate. Pure."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ NO_FILE = (
 
 
 def check_key(host: str, name: str, key: HostKey, known: Known, files: KnownFiles) -> None:
-    """Refuse a key that is not the known one.
+    """Refuse a key that is not known.
 
     Args:
         host: name in the plan.
-        name: of the host in known_hosts files.
-        key: what the host has shown.
-        known: what `known_keys` says of it.
-        files: that were looked into.
+        name: the host's name in known_hosts files.
+        key: the key that the host shows.
+        known: the known keys of the host, from `known_keys`.
+        files: the known_hosts files that were read.
 
     Raises:
-        HostKeyRefused: it is unknown, another one than is known, or revoked.
+        HostKeyRefused: the key is unknown, has changed, or is revoked.
     """
     _refuse_revoked(host, name, key, known)
     uncertified = _why_not_certified(name, key, known)
-    if uncertified == "" or any(one.key == key for one in known.keys or known.portless):
+    if uncertified == "" or any(entry.key == key for entry in known.keys or known.portless):
         return
     if known.keys:
         raise HostKeyRefused(_changed(host, name, key, known.keys))
-    notes = "; ".join(note for note in (uncertified, files.unlike) if note)
+    notes = "; ".join(note for note in (uncertified, files.not_followed) if note)
     raise HostKeyRefused(
         f"{host}: the key of {name} is not known{f' ({notes})' if notes else ''}: {key}; compare "
         "it with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` there), then "
@@ -62,20 +62,20 @@ def _refuse_revoked(host: str, name: str, key: HostKey, known: Known) -> None:
         if revoked.key.blob in shown:
             raise HostKeyRefused(
                 f"{host}: the key of {name}, {key}, or the authority that certifies it, is revoked "
-                f"in {revoked.where}; give the host a new key, or ask who revoked it",
+                f"in {revoked.location}; give the host a new key, or ask who revoked it",
             )
 
 
 def _why_not_certified(name: str, key: HostKey, known: Known) -> str | None:
-    """Return "" for a key with a good certificate; None where no authority is known."""
+    """Return "" for a key with a valid certificate; None if no authority is known."""
     if not known.authorities:
         return None
-    first = f"a certificate authority is known, {known.authorities[0].where}, but "
+    first = f"a certificate authority is known, {known.authorities[0].location}, but "
     if key.certificate is None:
         return f"{first}the host shows no certificate"
-    authorities = {one.key.blob for one in known.authorities}
-    why = why_not(*_certificate(key), without_port(name), authorities)
-    return why and first + why
+    authorities = {entry.key.blob for entry in known.authorities}
+    reason = why_not(*_certificate(key), without_port(name), authorities)
+    return reason and first + reason
 
 
 def _certificate(key: HostKey) -> tuple[str, bytes]:
@@ -84,10 +84,10 @@ def _certificate(key: HostKey) -> tuple[str, bytes]:
 
 
 def _changed(host: str, name: str, key: HostKey, known: Sequence[KnownKey]) -> str:
-    same_type = [one for one in known if one.key.type == key.type]
+    same_type = [entry for entry in known if entry.key.type == key.type]
     expected = (same_type or known)[0]
     return (
-        f"{host}: the key of {name} has changed: it shows {key}, but {expected.where} knows "
+        f"{host}: the key of {name} has changed: it shows {key}, but {expected.location} knows "
         f"{expected.key}; someone may stand in between, or the host was reinstalled: find out, "
         f"then `ssh-keygen -f {expected.file} -R '{name}'` and `inv hosts.trust`"
     )

@@ -1,4 +1,4 @@
-"""What known_hosts files say of a host's key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). Only reads."""
+"""Look up host keys in known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). Read-only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MARKERS = ("", "@revoked", "@cert-authority")
 
 @dataclass(frozen=True)
 class HostKey:
-    """A public key: its type, and its blob in base64, as they stand in a known_hosts file.
+    """A public key: type, and blob in base64, as in a known_hosts file.
 
     Attributes:
-        certificate: type and blob in base64 of the certificate that a host has shown for it.
+        certificate: type and base64 blob of the certificate that the host shows with it.
     """
 
     type: str
@@ -36,7 +36,7 @@ class HostKey:
 
     @property
     def fingerprint(self) -> str:
-        """As `ssh-keygen -l` prints it."""
+        """Return the fingerprint in the form of `ssh-keygen -l`."""
         try:
             digest = hashlib.sha256(base64.b64decode(self.blob)).digest()
         except binascii.Error:
@@ -57,8 +57,8 @@ class KnownKey:
     line: int
 
     @property
-    def where(self) -> str:
-        """File and line."""
+    def location(self) -> str:
+        """Return file and line."""
         return f"{self.file}:{self.line}"
 
 
@@ -68,21 +68,21 @@ class KnownFiles:
 
     Attributes:
         files: paths, in the order they are read.
-        new: the file for new keys; "" where OpenSSH's configuration says `none` or a device.
-        unlike: what is done otherwise than OpenSSH's configuration says; "" for nothing.
+        new: the file for new keys; empty if OpenSSH's configuration has `none` or a device.
+        not_followed: settings of OpenSSH that are ignored, for messages; may be empty.
     """
 
     files: tuple[str, ...]
     new: str
-    unlike: str = ""
+    not_followed: str = ""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one host.
+    """The known keys of a host.
 
     Attributes:
-        portless: keys of the same host without its port, which count while `keys` is empty.
+        portless: keys of the host's name without a port; they count if `keys` is empty.
     """
 
     keys: tuple[KnownKey, ...] = ()
@@ -93,45 +93,45 @@ class Known:
 
 @dataclass(frozen=True)
 class _File:
-    """A known_hosts file: by plain name, and those lines that only a test can match."""
+    """A known_hosts file: keys by plain name, and lines that need a match (hashes, patterns)."""
 
     plain: Mapping[str, tuple[KnownKey, ...]]
     tested: tuple[tuple[Callable[[str], bool], KnownKey], ...]
 
 
 def known_name(host: str, port: int) -> str:
-    """The name under which a host's key is kept."""
+    """Return the name of a host in known_hosts files."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"  # noqa: PLR2004 - SSH's port
 
 
 def without_port(name: str) -> str:
-    """The host's own part of the name under which its key is kept."""
+    """Return the host without the port of its name in known_hosts files."""
     match = re.fullmatch(r"\[(.*)\]:\d+", name)
     return match[1] if match else name
 
 
 def line_to_add(name: str, key: HostKey) -> str:
-    """The line that makes a key known."""
+    """Return the line that adds a key to a known_hosts file."""
     return f"{name} {key.type} {key.blob}"
 
 
 def known_keys(name: str, files: Sequence[str]) -> Known:
-    """Look a host up; each file is read and parsed once, and again when it has changed.
+    """Look up a host's keys; a file is parsed again only after a change.
 
     Args:
-        name: of the host, from `known_name`.
-        files: paths; one that is missing knows nothing.
+        name: the host's name, from `known_name`.
+        files: paths; missing files are skipped.
 
     Raises:
         UserError: a file cannot be read.
     """
     own, portless = (
-        [known for file in files for known in _matching(_read(file), looked_up)]
-        for looked_up in (name, without_port(name))
+        [known for file in files for known in _matching(_read(file), wanted)]
+        for wanted in (name, without_port(name))
     )
-    found = own if own == portless else [*own, *portless]
+    both = own if own == portless else [*own, *portless]
     revoked, authorities = (
-        tuple(known for known in found if known.marker == marker) for marker in MARKERS[1:]
+        tuple(known for known in both if known.marker == marker) for marker in MARKERS[1:]
     )
     keys, others = (tuple(known for known in some if not known.marker) for some in (own, portless))
     return Known(keys, revoked, authorities, others)
@@ -166,7 +166,7 @@ def _read(file: str) -> _File:
 
 @functools.lru_cache(maxsize=16)
 def _parse(file: str, _mtime_ns: int, _size: int, _inode: int) -> _File:
-    """The index of a file; its times and size make a changed file another one."""
+    """Index a file; its time and size are part of the key of the cache."""
     plain: defaultdict[str, tuple[KnownKey, ...]] = defaultdict(tuple)
     tested: list[tuple[Callable[[str], bool], KnownKey]] = []
     lines = Path(file).read_bytes().decode(errors="replace").splitlines()
@@ -202,18 +202,18 @@ def _hash_matches(hashed: str, name: str) -> bool:
 
 
 def _pattern(names: str) -> Callable[[str], bool]:
-    """A comma-separated list with wildcards; a negated pattern that matches excludes the host."""
+    """Compile a comma-separated list with wildcards; a match of a negated one excludes the host."""
 
     def expression(pattern: str) -> str:
         return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
 
     patterns = names.lower().split(",")
-    refused = [re.compile(expression(one[1:])) for one in patterns if one.startswith("!")]
-    accepted = [re.compile(expression(one)) for one in patterns if not one.startswith("!")]
+    refused = [re.compile(expression(text[1:])) for text in patterns if text.startswith("!")]
+    accepted = [re.compile(expression(text)) for text in patterns if not text.startswith("!")]
 
     def matches(name: str) -> bool:
-        return any(one.fullmatch(name) for one in accepted) and not any(
-            one.fullmatch(name) for one in refused
+        return any(pattern.fullmatch(name) for pattern in accepted) and not any(
+            pattern.fullmatch(name) for pattern in refused
         )
 
     return matches

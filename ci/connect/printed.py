@@ -1,4 +1,4 @@
-"""Text that hosts print, as a person may see it: without what moves a terminal's cursor. Pure."""
+"""Clean text that hosts print: no terminal escapes, no control characters. Pure."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import re
 
 # Colours and cursor movements (CSI), titles and links (OSC, to BEL or ST), two-character escapes.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
-# C0 but tab and newline, DEL, C1, lone surrogates, bidirectional overrides, and the two
+# C0 except tab and newline, DEL, C1, lone surrogates, bidirectional overrides, and the two
 # code points that XML forbids.
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
-MOST_QUOTED = 200
+MAX_QUOTED_CHARS = 200
 
 
 def clean(text: str) -> str:
-    """Take terminal escapes and control characters out; tabs and newlines stay."""
+    """Remove terminal escapes and control characters; tabs and newlines stay."""
     return CONTROLS.sub("", ESCAPES.sub("", text))
 
 
 def one_line(text: str) -> str:
-    """Bring a text onto one clean line. Of a progress bar, only its last state stays."""
+    """Put a text on one clean line. Of a progress bar, only the last state stays."""
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return " ".join(clean(" ".join(lines)).split())
 
 
 def quoted(printed: bytes | str) -> str:
-    """Quote the end of what a host printed, on one clean line; empty where it printed nothing."""
+    """Quote the end of a host's output on one clean line; empty if there is none."""
     text = printed if isinstance(printed, str) else printed.decode(errors="replace")
     line = " ".join(clean(text).split())
-    line = line if len(line) <= MOST_QUOTED else f"…{line[-MOST_QUOTED:]}"
+    line = line if len(line) <= MAX_QUOTED_CHARS else f"…{line[-MAX_QUOTED_CHARS:]}"
     return f'"{line}"' if line else ""

@@ -1,4 +1,4 @@
-"""Connections to other hosts over SSH, with Fabric; what they offer is in connection.py."""
+"""Connect to other hosts over SSH, with Fabric; connection.py describes a connection."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from paramiko.ssh_exception import SSHException
 
 from ci.connect.fan_out import fan_out
-from ci.connect.ssh_channel import SOON_S, SshChannel
+from ci.connect.ssh_channel import POLL_MIN_S, SshChannel
 from ci.connect.ssh_link import CHANNEL_S, Link
-from ci.connect.ssh_route import Chart, route
+from ci.connect.ssh_route import SshSettings, resolve_route
 from ci.connect.timers import after
 from ci.errors import ConnectionLost, InfrastructureError
 
@@ -30,39 +30,39 @@ LOOPBACK = "127.0.0.1"
 
 
 class SshConnections:
-    """Opens connections, from any number of threads; has one link to each jump host."""
+    """SSH connections, opened from any number of threads; they share links to jump hosts."""
 
     def __init__(self, targets: Sequence[Target] = ()) -> None:
-        """Take the hosts whose names a `jump` may give."""
-        self._chart = Chart({target.name: target for target in targets})
-        self._drawing = threading.Lock()
+        """Prepare connections; a `jump` may name any of the targets."""
+        self._settings = SshSettings({target.name: target for target in targets})
+        self._resolving = threading.Lock()
         self._gateways: dict[Route, Link] = {}
         self._links: list[Link] = []
 
     def link(self, target: Target) -> Link:
         """Return a link to a host, not yet open, over the shared link of its jump host if any."""
-        self._chart.settings(target)  # not in turn: OpenSSH's client is asked, which takes a while
-        with self._drawing:
-            drawn = route(self._chart, target)
-            link = Link(drawn, self._gateway(drawn.jump))
+        self._settings.settings(target)  # outside the lock: `ssh -G` takes some time
+        with self._resolving:
+            route = resolve_route(self._settings, target)
+            link = Link(route, self._gateway(route.jump))
             self._links.append(link)
             return link
 
     def jumps(self, targets: Sequence[Target]) -> list[Link]:
-        """The links of the hosts in between, each once, nearest to us first."""
+        """Return the links to the jump hosts, each once; a jump host follows its own jump host."""
         by_name = {target.name: target for target in targets}
-        fan_out(by_name, lambda name: self._chart.settings(by_name[name]))
+        fan_out(by_name, lambda name: self._settings.settings(by_name[name]))
         for target in targets:
-            with self._drawing:
-                self._gateway(route(self._chart, target).jump)
+            with self._resolving:
+                self._gateway(resolve_route(self._settings, target).jump)
         return list(self._gateways.values())
 
     def open(self, target: Target) -> SshConnection:
         """Connect to a host.
 
         Raises:
-            HostUnreachable: says why, and what to do.
-            HostKeyRefused: its key, or the jump host's, is unknown, another one or revoked.
+            HostUnreachable: no connection; has the cause and advice.
+            HostKeyRefused: its key, or its jump host's, is unknown, has changed or is revoked.
             UserError: OpenSSH's configuration, or a known_hosts file, cannot be used.
         """
         link = self.link(target)
@@ -78,7 +78,7 @@ class SshConnections:
         if jump is None:
             return None
         if jump not in self._gateways:
-            through = self._gateway(jump.jump)  # first, so that it stands first among the jumps
+            through = self._gateway(jump.jump)  # first, so that `jumps` lists it first
             self._gateways[jump] = Link(jump, through)
         return self._gateways[jump]
 
@@ -95,7 +95,7 @@ class SshConnections:
 
 
 class SshConnection:
-    """One host over SSH."""
+    """A connection to a host over SSH."""
 
     def __init__(self, link: Link) -> None:
         self.host = link.route.name
@@ -104,17 +104,17 @@ class SshConnection:
         self._forwards: dict[int, Callable[[paramiko.Channel], None]] = {}
 
     def open(self, argv: Sequence[str]) -> SshChannel:
-        """Start a command in the user's login shell, which sees each argument as it is here.
+        """Start a command in the user's login shell; its arguments are quoted.
 
         Raises:
-            ConnectionLost: the connection is gone, or the host starts nothing.
+            ConnectionLost: the connection is lost, or sshd does not start the command.
         """
         transport = self._link.live
         if transport is None:
             raise ConnectionLost(f"{self.host}: the connection broke: {self._link.loss}")
         command = shlex.join(argv)
         try:
-            # Without exec some shells, such as dash, stay and make an exit code of a signal.
+            # Without exec some shells, such as dash, remain and report a signal as an exit code.
             return SshChannel(self._link, _execute(transport, f"exec {command}"), argv[0])
         except (SSHException, OSError, EOFError) as error:
             reason = str(error) or "the connection broke"
@@ -124,17 +124,17 @@ class SshConnection:
             ) from error
 
     def forward(self, take: Callable[[paramiko.Channel], None]) -> int:
-        """Let what runs there connect to us, through a port of its loopback address alone.
+        """Forward a port of the host's loopback address to this machine.
 
         Args:
-            take: given each connection, in the link's own thread: it must return at once.
+            take: receives each connection in the link's own thread, so it must return at once.
 
         Returns:
-            The port; `reopen` listens on it again. A second call takes the place of the first.
+            The port; `reopen` listens on it again. A second call replaces the first.
 
         Raises:
-            ConnectionLost: the connection is gone.
-            InfrastructureError: sshd there does not allow it.
+            ConnectionLost: the connection is lost.
+            InfrastructureError: its sshd does not allow it.
         """
         transport = self._link.live
         if transport is None:
@@ -143,14 +143,14 @@ class SshConnection:
             port = _listen(transport, 0, take)
         except SSHException as error:
             raise InfrastructureError(
-                f"{self.host}: sshd there lets nothing be forwarded ({error}); set "
+                f"{self.host}: its sshd does not allow port forwarding ({error}); set "
                 "`AllowTcpForwarding yes` in its sshd_config",
             ) from error
         self._forwards = {port: take}
         return port
 
     def unforward(self, port: int) -> None:
-        """Let nothing connect through that port any more."""
+        """Close a forwarded port."""
         self._forwards.pop(port, None)
         transport = self._link.live
         if transport is not None:
@@ -158,10 +158,10 @@ class SshConnection:
                 transport.cancel_port_forward(LOOPBACK, port)
 
     def reopen(self) -> None:
-        """Connect again, whatever the state of the connection; compare boot ids afterwards.
+        """Connect again, in whatever state the connection is; compare boot ids afterwards.
 
         Raises:
-            HostUnreachable, HostKeyRefused: as when it was first opened.
+            HostUnreachable, HostKeyRefused: as when the connection is opened first.
         """
         self._link.close()
         transport = self._link.open()
@@ -170,7 +170,7 @@ class SshConnection:
                 _listen(transport, port, take)
 
     def close(self) -> None:
-        """End it; commands there read the end of their stdin. Twice is fine."""
+        """Close the connection; remote commands read the end of their stdin. Idempotent."""
         self._link.close()
 
 
@@ -182,11 +182,11 @@ def _listen(
 
 def _execute(transport: paramiko.Transport, command: str) -> paramiko.Channel:
     channel = transport.open_session(timeout=CHANNEL_S)
-    # paramiko waits for the answer for ever, and a sick sshd gives none.
+    # paramiko waits without a limit, and a faulty sshd does not reply.
     alarm = after(CHANNEL_S, channel.close)
     try:
         channel.exec_command(command)
     finally:
         alarm.cancel()
-    channel.settimeout(SOON_S)
+    channel.settimeout(POLL_MIN_S)
     return channel

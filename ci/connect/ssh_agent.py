@@ -1,4 +1,4 @@
-"""The keys of one SSH agent, with a limit on every answer."""
+"""Use the keys of an SSH agent, with a time limit for every answer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ REFUSED = (OSError, EOFError, SSHException, ValueError)
 
 
 class Agent:
-    """An agent, asked for its keys when they are first wanted.
+    """An SSH agent; it is asked for its keys at their first use.
 
     Attributes:
-        unusable: the keys that are not shown, and why.
+        unusable: the keys that are not shown, each with the reason.
     """
 
     def __init__(self, path: str) -> None:
@@ -32,26 +32,26 @@ class Agent:
 
     @functools.cached_property
     def keys(self) -> dict[bytes, HeldKey]:
-        """The keys and certificates that sign without a person, by what is shown of them."""
+        """Return blob → key, for keys and certificates that sign without a person."""
         if not self._path:
             return {}
         line = socket.socket(socket.AF_UNIX)
         line.settimeout(ANSWER_S)
         try:
             line.connect(self._path)
-            # The public way knows only SSH_AUTH_SOCK.
+            # paramiko's public class reads only SSH_AUTH_SOCK.
             self._agent._connect(line)  # type: ignore[attr-defined]  # noqa: SLF001
         except REFUSED as error:
             line.close()
             self.unusable.append(f"the agent at {self._path}: {error or 'no answer'}")
             return {}
-        held = [HeldKey(key, self.unusable) for key in self._agent.get_keys()]
+        keys = [HeldKey(key, self.unusable) for key in self._agent.get_keys()]
         self.unusable += [
-            f"agent's {key.label}: a FIDO key, which wants a touch"
-            for key in held
+            f"agent's {key.label}: a FIDO key, which needs a touch"
+            for key in keys
             if key.name.startswith("sk-")
         ]
-        return {key.blob: key for key in held if not key.name.startswith("sk-")}
+        return {key.blob: key for key in keys if not key.name.startswith("sk-")}
 
     def __enter__(self) -> Self:
         return self
@@ -66,17 +66,17 @@ class Agent:
 
 
 class HeldKey(AgentKey):
-    """A key of an agent that may refuse to sign, which is to cost no more than this key."""
+    """A key of an agent; if the agent refuses to sign, the other keys are still tried."""
 
     def __init__(self, key: AgentKey, unusable: list[str]) -> None:
         super().__init__(key.agent, key.blob, key.comment)
-        self.inner_key = None  # it would be shown in place of a certificate
-        self.public_blob = None  # which paramiko 4 looks for
+        self.inner_key = None  # paramiko would show it in place of a certificate
+        self.public_blob = None  # paramiko 4 reads it
         self._unusable = unusable
 
     @property
     def label(self) -> str:
-        """For people: as the agent calls it."""
+        """Return the agent's name of the key, for messages."""
         return self.comment or str(self.name)
 
     def __copy__(self) -> HeldKey:
@@ -85,7 +85,7 @@ class HeldKey(AgentKey):
     def sign_ssh_data(  # type: ignore[override]  # the stub's result is not paramiko's
         self, data: bytes, algorithm: str | None = None
     ) -> bytes:
-        """Sign; without the agent's signature, one that no host takes."""
+        """Sign; if the agent does not, return a signature that no host accepts."""
         try:
             return cast("bytes", super().sign_ssh_data(data, algorithm))
         except REFUSED as error:

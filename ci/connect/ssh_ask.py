@@ -1,4 +1,4 @@
-"""Ask OpenSSH's client what its configuration says of a host (`ssh -G`). Connects to no host."""
+"""Ask OpenSSH's client for its configuration of a host (`ssh -G`). Connects to no host."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 # `Match exec` runs programs, and CanonicalizeHostname asks name servers.
 ANSWER_S = 20.0
-# Old clients end with an error at the other tokens. No name of a host or user has a `|`.
+# Old clients end with an error at other tokens. Names of hosts and users have no `|`.
 TOKENS = "%C|%i|%L|%l|%u"
 SHOWN_LINES = 3
 
 
 def ask(target: Target) -> Mapping[str, Sequence[str]]:
-    """Return each keyword, in small letters, with its values; "tokens" has those of TOKENS.
+    """Return lower-case keyword → values; "tokens" has the values of TOKENS.
 
     Raises:
         UserError: OpenSSH refuses the configuration, or does not answer.
@@ -44,28 +44,25 @@ def ask(target: Target) -> Mapping[str, Sequence[str]]:
     options = _parsed(_run(target, [*argv, "--", target.address]))
     if "hostname" not in options:
         raise UserError(
-            f"{target.name}: `{client} -G` names no host; see that it is OpenSSH's client"
+            f"{target.name}: `{client} -G` printed no hostname; install OpenSSH's client"
         )
-    if home is not None and options.get("userknownhostsfile") == _usual_files():
+    if home is not None and options.get("userknownhostsfile") == _default_files():
         del options["userknownhostsfile"]
     return options
 
 
 def _stated(target: Target) -> Iterator[str]:
-    """Yield the options that say what the target has, for `Match user` and tokens."""
+    """Yield the target's own settings as options, for `Match user` and tokens."""
     if target.user is not None:
         yield from ("-l", target.user)
     if target.port is not None:
         yield from ("-p", str(target.port))
-    if target.jump is not None:  # then ProxyJump and ProxyCommand have no say
+    if target.jump is not None:  # it replaces ProxyJump and ProxyCommand
         yield from ("-o", "ProxyJump=none")
 
 
 def _other_home() -> Path | None:
-    """Return the home folder that $HOME names, where it has .ssh and is not the account's.
-
-    OpenSSH itself looks only into the account's.
-    """
+    """Return $HOME if it has .ssh and is not the account's home, where OpenSSH itself looks."""
     home = at_home_here("~")
     if home == _account_home() or not (home / ".ssh").is_dir():
         return None
@@ -79,13 +76,13 @@ def _account_home() -> Path | None:
         return None
 
 
-def _usual_files() -> list[str]:
+def _default_files() -> list[str]:
     home = _account_home()
     return [f"{home}/.ssh/known_hosts", f"{home}/.ssh/known_hosts2"]
 
 
 def _run(target: Target, argv: Sequence[str]) -> str:
-    """Run it; what `Match exec` may have started ends with it."""
+    """Run a command and return its output; ends the programs of `Match exec` with it."""
     with subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -121,7 +118,7 @@ def _parsed(text: str) -> dict[str, list[str]]:
         options.setdefault(keyword.lower(), []).append(value)
     for keyword in ("userknownhostsfile", "globalknownhostsfile"):
         if keyword in options:
-            # Spaces within a path are not quoted: what begins no path goes on with the last one.
+            # Spaces in paths are not quoted: only `/`, `~` or `none` begins the next path.
             options[keyword] = re.split(r" (?=[/~]|none$)", options[keyword][0])
     options["tokens"] = options.pop("controlpath", [""])[0].split("|")
     return options

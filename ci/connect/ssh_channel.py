@@ -1,4 +1,4 @@
-"""A running command on another host: bytes both ways, and the last lines of its stderr."""
+"""A running command on another host: bytes in both directions, and the last lines of its stderr."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from ci.connect.ssh_link import Link
 
-CHUNK_BYTES = 32_704  # what one packet of paramiko's carries
-READ_BYTES = 1 << 21  # a whole window: reading less of a full one moves the rest each time
+CHUNK_BYTES = 32_704  # the data of one packet of paramiko
+READ_BYTES = 1 << 21  # a whole window: a smaller read of a full window moves the rest each time
 ERROR_LINES = 20
 ERROR_BYTES = 16_384
 STALL_S = 60.0
 CLOSE_S = 2.0
-# No thread waits for stderr: it is emptied while others wait, often while it is chatty.
-SOON_S = 0.02
-LATER_S = 5.0
+# No thread waits for stderr: waits for stdout empty it, more often while it has output.
+POLL_MIN_S = 0.02
+POLL_MAX_S = 5.0
 
 BROKEN = (OSError, EOFError, SSHException)
 
@@ -40,10 +40,10 @@ class SshChannel:
         self._writing = threading.Lock()
         self._draining = threading.Lock()
         self._stderr = b""
-        self._pause_s = SOON_S
+        self._pause_s = POLL_MIN_S
 
     def read(self) -> bytes:
-        """Block for the next bytes of its stdout; b"" at the end or when the connection broke."""
+        """Wait for the next bytes of stdout; empty at the end or after a connection loss."""
         while True:
             try:
                 data = self._channel.recv(READ_BYTES)
@@ -56,10 +56,10 @@ class SshChannel:
                 return data
 
     def write(self, data: bytes) -> None:
-        """Write all of it to its stdin.
+        """Write all data to the command's stdin.
 
         Raises:
-            ConnectionLost: the host does not read, or did not for STALL_S.
+            ConnectionLost: the command has ended, or read nothing for STALL_S.
         """
         with self._writing:
             sent, deadline = 0, time.monotonic() + STALL_S
@@ -78,12 +78,12 @@ class SshChannel:
                 sent, deadline = sent + taken, time.monotonic() + STALL_S
 
     def finish(self) -> None:
-        """Close its stdin."""
+        """Close the command's stdin."""
         with contextlib.suppress(*BROKEN):
             self._channel.shutdown_write()
 
     def exit_code(self, timeout_s: float) -> int | None:
-        """Wait for its end; None if it has not ended, ended by a signal, or is unknown."""
+        """Wait for the end; None if the command still runs, a signal ended it, or it is unknown."""
         deadline = time.monotonic() + timeout_s
         while not self._channel.status_event.wait(
             max(0.0, min(self._pause_s, deadline - time.monotonic())),
@@ -96,15 +96,15 @@ class SshChannel:
 
     @property
     def error_output(self) -> str:
-        """The last lines of its stderr."""
+        """Return the last lines of stderr."""
         self._drain()
         return "\n".join(self._stderr.decode(errors="replace").splitlines()[-ERROR_LINES:])
 
     def close(self) -> None:
-        """End it: its stdin and stdout close there. Readers here get b"" at once."""
+        """Close the channel: the command loses its stdin and stdout, and readers return at once."""
         if self._link.live is None:
             return
-        # A thread of its own, since telling a host behind a full, cut line blocks until that ends.
+        # In a thread: with a full buffer on a cut connection, it blocks until the connection ends.
         closer = threading.Thread(target=self._close, daemon=True)
         closer.start()
         closer.join(CLOSE_S)
@@ -114,20 +114,20 @@ class SshChannel:
             self._channel.close()
 
     def _wait_longer(self) -> None:
-        """Empty stderr, and set how long the next wait may last."""
-        self._pause_s = SOON_S if self._drain() else min(LATER_S, self._pause_s * 2)
+        """Empty stderr, and set the limit of the next wait."""
+        self._pause_s = POLL_MIN_S if self._drain() else min(POLL_MAX_S, self._pause_s * 2)
         self._channel.settimeout(self._pause_s)
 
     def _drain(self) -> bool:
         with self._draining:
-            began = self._stderr
+            before = self._stderr
             while self._channel.recv_stderr_ready():
                 try:
                     piece = self._channel.recv_stderr(READ_BYTES)
                 except BROKEN:
                     break
                 self._stderr = (self._stderr + piece)[-ERROR_BYTES:]
-            return self._stderr is not began
+            return self._stderr is not before
 
     def _lost(self, why: str) -> ConnectionLost:
         lines = self.error_output.splitlines()[-1:]

@@ -1,6 +1,6 @@
 """Read ~/.ssh/config without an OpenSSH client: plain lines of few keywords.
 
-Whatever else could change how a host is reached is refused by file, line and name.
+Other keywords that could change a connection are errors, with file, line and name.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ FOLLOWED = re.compile(
     re.VERBOSE,
 )
 LISTS = ("userknownhostsfile", "globalknownhostsfile")
-# They change nothing of how a host is reached, or how its key and ours are compared.
-NO_MATTER = re.compile(
+# They do not change how a host is reached, or how keys are compared.
+IGNORED = re.compile(
     """addkeystoagent|batchmode|compression|control.*|escapechar|forward.*|exitonforwardfailure
     |gssapi.*|hashknownhosts|ignoreunknown|local.*|loglevel|numberofpasswordprompts
     |passwordauthentication|permitlocalcommand|preferredauthentications|remote.*|requesttty
@@ -42,17 +42,17 @@ _PLAIN = re.compile(r"[^%$#\"']*")
 
 
 def look_up(target: Target) -> Mapping[str, Sequence[str]]:
-    """Return what the files say of a host, in the form of `ssh -G`.
+    """Return the configuration of a host, in the form of `ssh -G`.
 
     Raises:
-        UserError: a file cannot be read, or has what only OpenSSH's client can follow.
+        UserError: a file cannot be read, or needs OpenSSH's client.
     """
     text = "\nHost *\n".join(_checked(target, at_home_here(file)) for file in FILES)
     options = paramiko.SSHConfig.from_text(text).lookup(target.address)
-    found = {key: [value] if isinstance(value, str) else value for key, value in options.items()}
+    listed = {key: [value] if isinstance(value, str) else value for key, value in options.items()}
     if target.jump is not None:
-        found = {key: found[key] for key in found if key not in {"proxyjump", "proxycommand"}}
-    return {key: value[0].split() if key in LISTS else value for key, value in found.items()}
+        listed = {key: listed[key] for key in listed if key not in {"proxyjump", "proxycommand"}}
+    return {key: value[0].split() if key in LISTS else value for key, value in listed.items()}
 
 
 def _checked(target: Target, file: Path) -> str:
@@ -80,8 +80,8 @@ def _problems(text: str, folder: Path) -> Iterator[str]:
             yield f"{number}: `{line.strip()}` is not a keyword and its value"
             continue
         keyword, value = match[1].lower(), match[2]
-        nothing = keyword == "include" and not glob.glob(value, root_dir=folder)  # noqa: PTH207
-        if nothing or NO_MATTER.fullmatch(keyword):
+        empty_include = keyword == "include" and not glob.glob(value, root_dir=folder)  # noqa: PTH207
+        if empty_include or IGNORED.fullmatch(keyword):
             continue
         if not FOLLOWED.fullmatch(keyword):
             yield f"{number}: {match[1]} is followed only by OpenSSH's client"

@@ -1,4 +1,4 @@
-"""The keys shown to a host: files and the SSH agent. Never asks for a passphrase or a touch."""
+"""Show keys to a host, from files and the SSH agent. Never asks for a passphrase or a touch."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from ci.connect.ssh_route import Identities
 
 CERTIFICATE = "-cert.pub"
-FIDO = "a FIDO key, which wants a touch; name a key that needs none"
+FIDO = "a FIDO key, which needs a touch; name a key that needs none"
 NOT_HELD = {
     "locked": "encrypted; give it to an agent: ssh-add FILE",
-    "public": "a public key, and no agent holds its private one; ssh-add that",
+    "public": "a public key, and no agent has its private key; add that with ssh-add",
     "missing": "missing",
 }
 
 
 class Keys(AuthStrategy):
-    """Shows keys in turn.
+    """Shows keys to a host, one after another.
 
     Attributes:
-        tried: names each key that was shown.
-        unusable: says why others were not.
-        banners: what the host sent meanwhile, such as the reason for a refusal.
+        tried: the name of each key that was shown.
+        unusable: the other keys, each with the reason why it was not shown.
+        banners: banners of the host, which may have the reason for a refusal.
     """
 
     def __init__(self, user: str, identities: Identities) -> None:
@@ -50,7 +50,7 @@ class Keys(AuthStrategy):
         self.banners: list[bytes | str] = []
 
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:
-        """Yield the files that can be used, then what else the agent holds."""
+        """Yield the keys of usable files, then the other keys of the agent."""
         with Agent(self.identities.agent) as agent:
             for file in self.identities.files:
                 yield from self._of_file(file, agent)
@@ -61,7 +61,7 @@ class Keys(AuthStrategy):
             self.unusable += agent.unusable
 
     def _of_file(self, file: str, agent: Agent) -> Iterator[InMemoryPrivateKey]:
-        """A key, from its file or from the agent."""
+        """Yield a key, from its file or from the agent."""
         key, label = _load(file), file
         blob = key.asbytes() if isinstance(key, paramiko.PKey) else _public_half(file)
         if not isinstance(key, paramiko.PKey) and key in NOT_HELD and blob in agent.keys:
@@ -78,7 +78,7 @@ class Keys(AuthStrategy):
     def _certified(
         self, label: str, key: paramiko.PKey, blob: bytes, *beside: str
     ) -> Iterator[InMemoryPrivateKey]:
-        """A key, with its certificates before it."""
+        """Yield a key; first with each of its certificates, then alone."""
         for path in (*self.identities.certificates, *beside):
             if certificate := _certificate(path, blob):
                 certified = copy.copy(key)
@@ -92,14 +92,14 @@ class Keys(AuthStrategy):
 
 
 class _Shown(InMemoryPrivateKey):
-    """A key that is shown; paramiko forgets the host's banner with the next one."""
+    """A key that is shown. Keeps the host's banner, which paramiko discards at the next key."""
 
     def __init__(self, user: str, key: paramiko.PKey, banners: list[bytes | str]) -> None:
         super().__init__(user, key)
         self._banners = banners
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
-        """Show it, and keep the banner."""
+        """Show the key, and keep the banner."""
         try:
             return super().authenticate(transport)
         finally:
@@ -109,20 +109,20 @@ class _Shown(InMemoryPrivateKey):
 
 @functools.lru_cache(maxsize=64)
 def _load(file: str) -> paramiko.PKey | str:
-    """A key, or in a word or a line why not. Read once, however many hosts it is shown to."""
+    """Read a key; return it, or the reason why it cannot be used. Cached for all hosts."""
     try:
         key = paramiko.PKey.from_path(file)
     except FileNotFoundError:
         return "missing"
     except OSError as error:
         return error.strerror or str(error)
-    except (PasswordRequiredException, TypeError):  # TypeError: cryptography's word for it
+    except (PasswordRequiredException, TypeError):  # cryptography raises TypeError
         return "locked"
     except (SSHException, *DAMAGED) as error:
         public = bool(_blob(file))
-        why = str(error).partition(". ")[0] or type(error).__name__
-        return "public" if public else f"not a private key ({why})"
-    key.public_blob = None  # a certificate is shown beside the key, not in its place
+        reason = str(error).partition(". ")[0] or type(error).__name__
+        return "public" if public else f"not a private key ({reason})"
+    key.public_blob = None  # certificates are shown besides the key, not in its place
     return key
 
 
@@ -135,7 +135,7 @@ def _public_half(file: str) -> bytes:
 
 
 def _blob(file: str) -> bytes:
-    """The key of a public key's file; empty when it is none."""
+    """Return the blob of a public key's file; empty if the file is not a public key."""
     with contextlib.suppress(OSError, ValueError, SSHException):
         return PublicBlob.from_string(Path(file).read_text(encoding="utf-8")).key_blob
     return b""
@@ -143,10 +143,10 @@ def _blob(file: str) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _certificate(file: str, key: bytes) -> PublicBlob | None:
-    """The certificate in a file, if it is one of this key."""
+    """Return the certificate in a file; None if it is not for this key."""
     with contextlib.suppress(OSError, ValueError, SSHException):
-        found = PublicBlob.from_string(Path(file).read_text(encoding="utf-8"))
-        certificate = parse(found.key_type, found.key_blob)
+        public = PublicBlob.from_string(Path(file).read_text(encoding="utf-8"))
+        certificate = parse(public.key_type, public.key_blob)
         if certificate is not None and base64.b64decode(certificate.key) == key:
-            return found
+            return public
     return None

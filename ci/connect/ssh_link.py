@@ -1,4 +1,4 @@
-"""One authenticated SSH transport to a host, straight or through another's. Runs nothing there."""
+"""Open an authenticated SSH transport to a host, directly or through a jump host."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 JUMP_S = 10.0
 CHANNEL_S = 15.0
 JOIN_S = 1.0
-# paramiko's thread wakes that often to see whether it was closed: 0.1 s by default, which costs
-# half a core at 64 idle hosts. `close` does not wait for it.
+# How often paramiko's thread checks whether it was closed. The default of 0.1 s costs half a core
+# at 64 idle hosts. `close` does not wait for it.
 WAKE_S = 5.0
 
-# Otherwise paramiko's own account of an error, with a traceback, lands on the terminal.
+# Otherwise paramiko prints its errors, with tracebacks, to the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Link:
-    """A transport that many may share; the first to need it opens it, the others wait."""
+    """A transport that callers may share; the first caller opens it, the others wait."""
 
     def __init__(self, route: Route, through: Link | None = None) -> None:
         self.route = route
@@ -52,22 +52,22 @@ class Link:
 
     @property
     def live(self) -> paramiko.Transport | None:
-        """The open transport; None when there is none, or it broke."""
+        """Return the open transport; None if there is none or the connection broke."""
         transport = self._transport
         return transport if transport is not None and transport.is_active() else None
 
     @property
     def loss(self) -> str:
-        """Why the transport ended, as far as known."""
+        """Return the reason why the transport ended, as far as it is known."""
         cause = self._transport.saved_exception if self._transport else None
         return (str(cause) if cause else "") or "it was closed"
 
     def open(self) -> paramiko.Transport:
-        """The open transport, connecting where there is none.
+        """Return the open transport; connect if there is none.
 
         Raises:
-            HostUnreachable: no connection; raised for every caller that waited for the attempt.
-            HostKeyRefused: the host's key is not the known one.
+            HostUnreachable: no connection; every caller that waited gets the error.
+            HostKeyRefused: the host's key is not known.
         """
         asked = time.monotonic()
         with self._opening:
@@ -85,11 +85,11 @@ class Link:
             return self._transport
 
     def close(self) -> None:
-        """End it; its channels read their end."""
+        """Close the transport; its channels end."""
         transport, proxy = self._transport, self._proxy
         if transport is not None:
             with contextlib.suppress(OSError, EOFError, SSHException):
-                transport.sock.shutdown(2)  # wakes its thread, which closing alone does not
+                transport.sock.shutdown(2)  # wakes its thread; closing alone does not
         self.route.fabric.client.close()
         if transport is not None:
             transport.join(JOIN_S)
@@ -97,10 +97,10 @@ class Link:
             _end(proxy)
 
     def shown_key(self) -> HostKey:
-        """Return the key that the host shows, known or not; authenticates nowhere.
+        """Return the key that the host shows, known or not; does not authenticate.
 
         Raises:
-            HostUnreachable, HostKeyRefused: it, or its jump host, cannot be used.
+            HostUnreachable, HostKeyRefused: the host or its jump host cannot be used.
         """
 
         def show(key: HostKey) -> None:
@@ -116,7 +116,7 @@ class Link:
         route = self.route
 
         def check(key: HostKey) -> None:
-            # Read now: a proxy command may have written what it knows of the host.
+            # Read now: a proxy command may have added the host's key.
             known = known_keys(route.key_name, route.known_hosts.files)
             check_key(route.name, route.key_name, key, known, route.known_hosts)
 
@@ -125,13 +125,14 @@ class Link:
         if not transport.is_authenticated():
             self.close()
             raise HostUnreachable(
-                f"{route.name}: {route.address} wants more than a key; let a key be enough there",
+                f"{route.name}: {route.address} requires more than a public key; "
+                "allow `publickey` alone in its sshd_config",
             )
         transport.sock.settimeout(WAKE_S)
         return transport
 
     def _handshake(self, check: Callable[[HostKey], None], keys: Keys | None) -> paramiko.Transport:
-        """Connect and authenticate; whatever ends it early leaves nothing open."""
+        """Connect and authenticate; an error leaves nothing open."""
         connection = self.route.fabric
         types = wanted_types(known_keys(self.route.key_name, self.route.known_hosts.files))
         sock = self._dial()
@@ -144,20 +145,20 @@ class Link:
             "channel_timeout": CHANNEL_S,
         }
         connection.client.set_missing_host_key_policy(_Check(check))
-        connection.connect_timeout = None  # spent in dialling; what follows has its own limits
+        connection.connect_timeout = None  # already spent; the next steps have their own limits
         try:
             connection.open()
         except BaseException as error:
-            begun = connection.client.get_transport()
+            transport_begun = connection.client.get_transport()
             connection.client.close()
             sock.close()
-            if begun is not None:
-                begun.join(JOIN_S)
+            if transport_begun is not None:
+                transport_begun.join(JOIN_S)
             if self._proxy is not None:
                 _end(self._proxy)
             if isinstance(error, (_Shown, LamplighterError)) or not isinstance(error, Exception):
                 raise
-            # paramiko raises what its parsers do, at whatever a host may send.
+            # paramiko raises any error of its parsers, as a host may send anything.
             raise HostUnreachable(why_refused(self.route, error, keys)) from error
         transport: paramiko.Transport = connection.client.get_transport()
         return transport
@@ -177,21 +178,21 @@ class Link:
             transport = through.open()
         except InfrastructureError as error:
             raise type(error)(f"{route.name}: jump host {error}") from error
-        where = (route.fabric.host, route.fabric.port)
+        target = (route.fabric.host, route.fabric.port)
         try:
-            return transport.open_channel("direct-tcpip", where, ("127.0.0.1", 0), timeout=JUMP_S)
+            return transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=JUMP_S)
         except (SSHException, OSError, EOFError) as error:
             raise HostUnreachable(why_no_jump(route, through.route, error)) from error
 
 
-class _Shown(Exception):  # noqa: N818 - no error: it ends a handshake that has served its end
+class _Shown(Exception):  # noqa: N818 - not an error: ends a handshake early
     def __init__(self, key: HostKey) -> None:
         super().__init__(key)
         self.key = key
 
 
 class _Check(paramiko.MissingHostKeyPolicy):
-    """Checks every key, since the client itself knows none."""
+    """Checks every key, because the client itself has no known keys."""
 
     def __init__(self, check: Callable[[HostKey], None]) -> None:
         self._check = check

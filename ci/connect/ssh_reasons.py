@@ -1,4 +1,4 @@
-"""Why a host was not connected to, in one line that says what to do. Pure."""
+"""Explain in one line why a connection failed, and what to do. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AUTH_S = 15.0
 
 
 def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
-    """What went wrong between the first byte and the last of the authentication."""
+    """Explain an error between the first byte and the end of the authentication."""
     if isinstance(error, AuthFailure) and keys is not None:
         return _auth_failed(route, error, keys)
     reason = str(error)
@@ -32,7 +32,7 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
     elif "banner" in reason:
         advice = (
             f"the port answers, but no SSH banner came within {BANNER_S:g} s: its sshd hangs, is "
-            "overloaded, or that is no sshd; look at it on the host"
+            "overloaded, or it is another program; look at it on the host"
         )
     else:
         advice = f"it ended the handshake ({reason or 'connection closed'}); read its sshd's log"
@@ -40,15 +40,15 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
 
 
 def why_no_jump(route: Route, jump: Route, error: Exception) -> str:
-    """What the jump host refusal when it was to connect to the host."""
+    """Explain why a jump host did not connect to a host."""
     reason = f"{type(error).__name__}: {error}" if str(error) else "it broke the connection"
     if isinstance(error, ChannelException):
         reason = {
             1: "it does not allow forwarding; set AllowTcpForwarding in its sshd_config",
             2: "it cannot connect there; see that the host is up, the address and its port",
         }.get(error.code, error.text)
-    where = f"{route.fabric.host} port {route.fabric.port}"
-    return f"{route.name}: not reached at {where} through jump host {jump.name}: {reason}"
+    target = f"{route.fabric.host} port {route.fabric.port}"
+    return f"{route.name}: cannot reach {target} through jump host {jump.name}: {reason}"
 
 
 def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
@@ -61,16 +61,18 @@ def _auth_failed(route: Route, error: AuthFailure, keys: Keys) -> str:
     if not keys.tried:
         return (
             f"{route.name}: there is no key to show to {route.address}{unusable}; name a private "
-            "key as `identity`, or give one to an agent with ssh-add"
+            "key as `identity`, or add one to an agent with ssh-add"
         )
     banner = _banner_of(keys)
     refusal = f"refuses the login and says {banner}. If that is not why: it " if banner else ""
-    shown = [one for one in error.result if "No existing session" not in str(one.result)]
-    if any("shut down" in str(one.result) for one in shown):
+    shown = [
+        attempt for attempt in error.result if "No existing session" not in str(attempt.result)
+    ]
+    if any("shut down" in str(attempt.result) for attempt in shown):
         return (
             f"{route.name}: {route.address} {refusal}ended the connection after {len(shown)} of "
-            f"our keys, {', '.join(keys.tried[: len(shown)])}; it may take no more (MaxAuthTries): "
-            f"name the right key as `identity`{unusable}"
+            f"our keys, {', '.join(keys.tried[: len(shown)])}; it may accept no more "
+            f"(MaxAuthTries): name the right key as `identity`{unusable}"
         )
     return (
         f"{route.name}: {route.address} {refusal}takes none of our keys: {', '.join(keys.tried)}"

@@ -1,4 +1,4 @@
-"""Where each host is, as its target and OpenSSH's configuration say. Connects to no host."""
+"""Resolve the routes to hosts from their targets and OpenSSH's configuration. Does not connect."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identities:
-    """Which keys may be shown to a host.
+    """The keys that may be shown to a host.
 
     Attributes:
         files: private or public keys, in the order they are tried.
-        certificates: files; each is shown with the key that it is of.
-        unread: where more keys are that are not read here, and what to do.
-        agent: the socket of the SSH agent; "" for none.
+        certificates: certificate files; each is shown with its key.
+        unread: other sources of keys, which are not read, each with advice.
+        agent: the socket of the SSH agent; empty for none.
         others: whether every key of the agent is tried, not only those of `files`.
-        defaults: whether the files are only those that people usually have.
+        defaults: whether the files are only OpenSSH's default ones.
     """
 
     files: tuple[str, ...]
@@ -46,12 +46,12 @@ class Identities:
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """How one host is reached. `fabric` has host, port and user; it is not shared.
+    """The route to a host. `fabric` has host, port and user; routes do not share it.
 
     Attributes:
-        name: in the plan, or as a jump host is written.
-        key_name: under which its key is kept in known_hosts files.
-        jump: the host in between; the same object for all that share it.
+        name: the host's name in the plan; for a jump host, as it is written.
+        key_name: the host's name in known_hosts files.
+        jump: the route to its jump host; hosts with the same jump host share it.
         proxy_command: a command whose stdin and stdout are the connection; empty for none.
     """
 
@@ -67,123 +67,132 @@ class Route:
 
     @property
     def address(self) -> str:
-        """For people: user, host and port."""
+        """Return user, host and port, for messages."""
         return f"{self.fabric.user}@{self.fabric.host} port {self.fabric.port}"
 
 
 @dataclass(frozen=True)
-class Chart:
-    """What routes are drawn from, and what was found so far.
+class SshSettings:
+    """The inputs of all routes, and the settings and jump hosts that are known already.
 
     Attributes:
         targets: the hosts that a `jump` may name.
-        found: the settings of a target, or why there are none.
-        jumps: routes of jump hosts.
+        known: the settings of a target, or the error of reading them.
+        jumps: the routes to jump hosts.
     """
 
     targets: Mapping[str, Target]
-    found: dict[tuple[object, ...], Settings | UserError] = field(default_factory=dict)
+    known: dict[tuple[object, ...], Settings | UserError] = field(default_factory=dict)
     jumps: dict[tuple[object, ...], Route] = field(default_factory=dict)
 
     def settings(self, target: Target) -> Settings:
-        """Look a target up once; from any thread.
+        """Return a target's settings, which are read only once; may be called from any thread.
 
         Raises:
             UserError: OpenSSH's configuration cannot be used.
         """
-        key = (*_place(target), target.name)
-        if key not in self.found:
+        key = (*_identity(target), target.name)
+        if key not in self.known:
             try:
-                self.found[key] = settings(target)
+                self.known[key] = settings(target)
             except UserError as error:
-                self.found[key] = error
-        found = self.found[key]
-        if isinstance(found, UserError):
-            raise UserError(str(found)) from found
-        return found
+                self.known[key] = error
+        known = self.known[key]
+        if isinstance(known, UserError):
+            raise UserError(str(known)) from known
+        return known
 
 
-def route(chart: Chart, target: Target, behind: tuple[str, ...] = ()) -> Route:
-    """Resolve the route to one host, one at a time, so that hosts share their jump hosts.
+def resolve_route(ssh_settings: SshSettings, target: Target, behind: tuple[str, ...] = ()) -> Route:
+    """Resolve the route to a host; call it for one host at a time, so that hosts share jump hosts.
+
+    Args:
+        ssh_settings: the settings of all hosts.
+        target: the host.
+        behind: the hosts that are reached through it, to detect circles.
 
     Raises:
-        UserError: OpenSSH's configuration cannot be used, or hosts jump in a circle.
+        UserError: OpenSSH's configuration cannot be used, or jump hosts form a circle.
     """
-    found = chart.settings(target)
+    options = ssh_settings.settings(target)
     connection = fabric.Connection(
         "set below",
-        user=found.user,
-        port=found.port,
+        user=options.user,
+        port=options.port,
         gateway=False,
-        config=fabric.Config(ssh_config=SSHConfig()),  # read already
-        connect_kwargs={"compress": False},  # not empty: it would be one dict for all
+        config=fabric.Config(ssh_config=SSHConfig()),  # already read
+        connect_kwargs={"compress": False},  # an empty dict would be shared by all
     )
-    connection.host = found.hostname  # the constructor would read `user@host:port` in it
-    jump = _jump(chart, target, found, (*behind, target.name))
+    connection.host = options.hostname  # the constructor would parse `user@host:port`
+    jump = _jump(ssh_settings, target, options, (*behind, target.name))
     return Route(
         name=target.name,
         fabric=connection,
-        key_name=found.key_alias or known_name(found.hostname, found.port),
-        known_hosts=_known_hosts(target, found),
-        identities=_identities(target, found),
+        key_name=options.key_alias or known_name(options.hostname, options.port),
+        known_hosts=_known_hosts(target, options),
+        identities=_identities(target, options),
         jump=jump,
-        proxy_command="" if jump else found.proxy_command,
+        proxy_command="" if jump else options.proxy_command,
         python=target.python,
-        tcp=found.tcp,
+        tcp=options.tcp,
     )
 
 
-def _jump(chart: Chart, target: Target, found: Settings, behind: tuple[str, ...]) -> Route | None:
-    """The route of the host in between; a chain `a,b` reaches b through a."""
-    before, _, last = (target.jump or found.jump).rpartition(",")
+def _jump(
+    ssh_settings: SshSettings, target: Target, options: Settings, behind: tuple[str, ...]
+) -> Route | None:
+    """Resolve the route to a host's jump host; a chain `a,b` reaches b through a."""
+    before, _, last = (target.jump or options.jump).rpartition(",")
     last = last.strip()
     if not last or last.lower() == "none":
         return None
     if last in behind:
-        raise UserError(f"{' → '.join((*behind, last))}: these jump in a circle; correct `jump`")
-    hop = chart.targets.get(last) or _hop(chart, target, last)
+        raise UserError(
+            f"{' → '.join((*behind, last))}: these jump hosts form a circle; correct `jump`"
+        )
+    hop = ssh_settings.targets.get(last) or _hop(ssh_settings, target, last)
     hop = replace(hop, jump=before or hop.jump)
-    key = (*_place(hop), hop.jump)
-    if key not in chart.jumps:
-        chart.jumps[key] = route(chart, hop, behind)
-    return chart.jumps[key]
+    key = (*_identity(hop), hop.jump)
+    if key not in ssh_settings.jumps:
+        ssh_settings.jumps[key] = resolve_route(ssh_settings, hop, behind)
+    return ssh_settings.jumps[key]
 
 
-def _hop(chart: Chart, target: Target, written: str) -> Target:
-    """Make a target of a jump host; it takes identity and known hosts of the one behind it."""
+def _hop(ssh_settings: SshSettings, target: Target, written: str) -> Target:
+    """Make a jump host's target; it has the identity and known_hosts of the host behind it."""
     try:
         at = address.parse(written)
     except ValueError as error:
         raise UserError(f"{target.name}: jump host {written!r} {error}") from error
     hop = Target(written, at.host, at.user, at.port, known_hosts=target.known_hosts)
-    named = target.identity is not None and not chart.settings(hop).usual_keys
+    named = target.identity is not None and not ssh_settings.settings(hop).default_keys
     return hop if named else replace(hop, identity=target.identity)
 
 
-def _place(target: Target) -> tuple[object, ...]:
+def _identity(target: Target) -> tuple[object, ...]:
     jump = target.jump is not None
     return (target.address, target.user, target.port, target.identity, target.known_hosts, jump)
 
 
-def _known_hosts(target: Target, found: Settings) -> KnownFiles:
+def _known_hosts(target: Target, options: Settings) -> KnownFiles:
     if target.known_hosts is not None:
         files: tuple[str, ...] = (str(at_home_here(target.known_hosts)),)
-        return KnownFiles(files, _first_written(files))
-    files = (*found.user_files, *found.global_files)
-    return KnownFiles(files, _first_written(found.user_files), found.unlike)
+        return KnownFiles(files, _first_writable(files))
+    files = (*options.user_files, *options.global_files)
+    return KnownFiles(files, _first_writable(options.user_files), options.not_followed)
 
 
-def _first_written(files: Sequence[str]) -> str:
+def _first_writable(files: Sequence[str]) -> str:
     return next((file for file in files if not is_special(Path(file))), "")
 
 
-def _identities(target: Target, found: Settings) -> Identities:
+def _identities(target: Target, options: Settings) -> Identities:
     stated = target.identity is not None
     return Identities(
-        files=(str(at_home_here(target.identity)),) if target.identity else found.keys,
-        certificates=found.certificates,
-        unread=found.unread,
-        agent=found.agent,
-        others=not stated and not found.only_keys,
-        defaults=not stated and found.usual_keys,
+        files=(str(at_home_here(target.identity)),) if target.identity else options.keys,
+        certificates=options.certificates,
+        unread=options.unread,
+        agent=options.agent,
+        others=not stated and not options.only_keys,
+        defaults=not stated and options.default_keys,
     )

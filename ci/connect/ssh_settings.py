@@ -1,4 +1,4 @@
-"""What OpenSSH's configuration says of one host, as OpenSSH's own client reads it (`ssh -G`)."""
+"""Read OpenSSH's configuration of a host, as OpenSSH's own client reads it (`ssh -G`)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-USUAL_KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+DEFAULT_KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 SSH_PORT = 22
-# What would change whom or how a connection reaches, and is not done here.
+# Keywords that change a connection and are not implemented here, each with advice.
 REFUSED = {
     "proxyusefdpass": "use a ProxyCommand that carries the data itself",
     "revokedhostkeys": "list revoked keys as @revoked lines of a known_hosts file",
@@ -34,19 +34,19 @@ _TOKEN = re.compile(r"%(.?)|\$\{([^}]*)\}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Settings:
-    """OpenSSH's settings of one host; paths are whole.
+    """OpenSSH's settings of a host, with absolute paths.
 
     Attributes:
-        key_alias: the name of the host in known_hosts files; "" for its own.
+        key_alias: the name of the host in known_hosts files; empty for its own name.
         keys: files of IdentityFile, private or public, in their order.
-        usual_keys: whether these are only the files that people usually have.
-        unread: where more keys are that are not read here, and what to do.
-        agent: the socket of the SSH agent; "" for none.
+        default_keys: whether these are only OpenSSH's default files.
+        unread: other sources of keys, which are not read, each with advice.
+        agent: the socket of the SSH agent; empty for none.
         only_keys: whether the agent's other keys are not shown.
-        jump: hosts in between, as ProxyJump writes them; "" for none.
-        proxy_command: its stdin and stdout are the connection; empty for none.
+        jump: jump hosts, in the form of ProxyJump; empty for none.
+        proxy_command: a command whose stdin and stdout are the connection; empty for none.
         user_files: known_hosts files of the user; the first takes new keys.
-        unlike: what is done otherwise here, for the message about an unknown key.
+        not_followed: settings that are ignored, for the message about an unknown key.
     """
 
     hostname: str
@@ -54,7 +54,7 @@ class Settings:
     user: str
     key_alias: str
     keys: tuple[str, ...]
-    usual_keys: bool
+    default_keys: bool
     certificates: tuple[str, ...]
     unread: tuple[str, ...]
     agent: str
@@ -64,16 +64,16 @@ class Settings:
     user_files: tuple[str, ...]
     global_files: tuple[str, ...]
     tcp: Tcp
-    unlike: str
+    not_followed: str
 
 
 def settings(target: Target) -> Settings:
-    """Look a host up; for a target that is fully stated, nothing is read.
+    """Read the settings of a host; if its target is complete, no configuration is read.
 
     Raises:
-        UserError: the configuration cannot be read, or has a setting that cannot be followed.
+        UserError: the configuration cannot be read, or has a setting that is not implemented.
     """
-    options = {} if fully_stated(target) else ask(target)
+    options = {} if is_complete(target) else ask(target)
     try:
         return _settings(target, options)
     except ValueError as error:
@@ -82,8 +82,8 @@ def settings(target: Target) -> Settings:
         ) from error
 
 
-def fully_stated(target: Target) -> bool:
-    """Return whether the target has all that is needed, so that no configuration is read."""
+def is_complete(target: Target) -> bool:
+    """Return whether the target has all settings, so that no configuration is needed."""
     wanted = (target.user, target.port, target.identity, target.known_hosts)
     try:
         ip_address(target.address)
@@ -101,14 +101,14 @@ def _settings(target: Target, options: Mapping[str, Sequence[str]]) -> Settings:
         if first(key, "no") not in {"", "no"}:
             raise ValueError(f"{key} {first(key)} cannot be followed here; {advice}")
     tokens = _tokens(target, options)
-    keys = options.get("identityfile", USUAL_KEYS)
+    keys = options.get("identityfile", DEFAULT_KEYS)
     return Settings(
         hostname=first("hostname", target.address),
         port=int(tokens["p"]),
         user=tokens["r"],
         key_alias=first("hostkeyalias").lower(),
         keys=tuple(_path(file, tokens) for file in keys if file.lower() != "none"),
-        usual_keys=set(USUAL_KEYS) <= set(keys),
+        default_keys=set(DEFAULT_KEYS) <= set(keys),
         certificates=tuple(_path(file, tokens) for file in options.get("certificatefile", ())),
         unread=tuple(
             f"PKCS11Provider {library}: give its keys to an agent: ssh-add -s {library}"
@@ -127,14 +127,16 @@ def _settings(target: Target, options: Mapping[str, Sequence[str]]) -> Settings:
             first("addressfamily", "any"),
             first("bindaddress"),
         ),
-        unlike=_unlike(first("stricthostkeychecking", "ask"), first("knownhostscommand")),
+        not_followed=_not_followed(
+            first("stricthostkeychecking", "ask"), first("knownhostscommand")
+        ),
     )
 
 
-def _unlike(strict: str, command: str) -> str:
+def _not_followed(strict: str, command: str) -> str:
     notes = []
     if strict.lower() in {"no", "off", "false", "accept-new"}:
-        strict = "no" if strict == "false" else strict  # as it is written
+        strict = "no" if strict == "false" else strict  # as people write it
         notes.append(f"StrictHostKeyChecking {strict} is not followed: keys are always compared")
     if command:
         notes.append("KnownHostsCommand is not run")
@@ -142,7 +144,7 @@ def _unlike(strict: str, command: str) -> str:
 
 
 def _tokens(target: Target, options: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the values of ssh_config(5)'s tokens; where OpenSSH was asked, its own."""
+    """Return the values of ssh_config(5)'s tokens; OpenSSH's own if its client was asked."""
     user = target.user or options.get("user", [""])[0] or getpass.getuser()
     hostname = options.get("hostname", [target.address])[0]
     port = str(target.port or options.get("port", [SSH_PORT])[0])
@@ -161,10 +163,10 @@ def _tokens(target: Target, options: Mapping[str, Sequence[str]]) -> dict[str, s
 
 
 def _percent(text: str, tokens: Mapping[str, str], *, variables: bool = False) -> str:
-    """Expand %-tokens, and ${VARIABLES} where the setting has them.
+    """Expand %-tokens and, with `variables`, ${VARIABLES}.
 
     Raises:
-        ValueError: one has no value.
+        ValueError: a token or variable has no value.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -172,12 +174,12 @@ def _percent(text: str, tokens: Mapping[str, str], *, variables: bool = False) -
         if token is None:
             if not variables:
                 return match[0]  # the shell of a ProxyCommand expands it
-            token, found = f"${{{name}}}", os.environ.get(name)
+            token, expanded = f"${{{name}}}", os.environ.get(name)
         else:
-            token, found = f"%{token}", tokens.get(token)
-        if found is None:
+            token, expanded = f"%{token}", tokens.get(token)
+        if expanded is None:
             raise ValueError(f"{token} in {text!r} has no value here; write it out")
-        return found
+        return expanded
 
     return _TOKEN.sub(value, text)
 

@@ -1,4 +1,4 @@
-"""The sockets below SSH: TCP with its delays bounded, or a proxy command. Knows no SSH."""
+"""Open the sockets below SSH: TCP with limited delays, or a proxy command. Contains no SSH."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONNECT_S = 5.0
 USER_TIMEOUT_S = 10
 KEEPALIVE_S = 5
 
-# As Linux names it; a controller may be another system.
+# Linux has it; the controller may be another system.
 QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)
 
 ADVICE = {
@@ -29,12 +29,12 @@ FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 @dataclass(frozen=True)
 class Tcp:
-    """How a TCP connection is made.
+    """Settings of a TCP connection.
 
     Attributes:
-        connect_s: limit, for each address of a name.
+        connect_s: time limit for each address of a name.
         family: inet, inet6 or any.
-        source: the address to connect from; "" for any.
+        source: the local address; empty for any.
     """
 
     connect_s: float = CONNECT_S
@@ -43,10 +43,10 @@ class Tcp:
 
 
 def dial(host: str, address: str, port: int, tcp: Tcp) -> socket.socket:
-    """Connect over TCP, to each address that the name has in turn.
+    """Connect over TCP; tries each address of the name in turn.
 
     Without NODELAY each round trip waits 40 ms. The kernel ends a connection whose peer is silent
-    for USER_TIMEOUT_S, whether we are sending or, by keepalives, only listening.
+    for USER_TIMEOUT_S, both while this side sends and, by keepalives, while it only receives.
 
     Args:
         host: name in the plan, for messages.
@@ -55,41 +55,43 @@ def dial(host: str, address: str, port: int, tcp: Tcp) -> socket.socket:
         tcp: how to connect.
 
     Raises:
-        HostUnreachable: says why, and what to do.
+        HostUnreachable: no connection; has the cause and advice.
     """
     try:
         wanted = FAMILIES.get(tcp.family, socket.AF_UNSPEC)
-        found = socket.getaddrinfo(address, port, wanted, socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(address, port, wanted, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise HostUnreachable(
             f"{host}: the name {address!r} is not known here ({error}); correct "
             "`address`, DNS, /etc/hosts or ~/.ssh/config",
         ) from error
     cause: OSError = OSError(errno.EHOSTUNREACH, "no address")
-    for family, kind, protocol, _, where in found:
-        sock = Prompt(family, kind, protocol)
+    for family, kind, protocol, _, peer in resolved:
+        sock = QuickAckSocket(family, kind, protocol)
         try:
-            _bound(sock, tcp.connect_s)
+            _set_options(sock, tcp.connect_s)
             if tcp.source:
                 sock.bind((tcp.source, 0))
-            sock.connect(where)
+            sock.connect(peer)
         except OSError as error:
             sock.close()
             cause = error
         else:
             return sock
-    raise HostUnreachable(f"{host}: {address} port {port}: {_why(cause, tcp.connect_s)}") from cause
+    raise HostUnreachable(
+        f"{host}: {address} port {port}: {_reason(cause, tcp.connect_s)}"
+    ) from cause
 
 
-class Prompt(socket.socket):
-    """Acknowledges at once what it receives.
+class QuickAckSocket(socket.socket):
+    """Acknowledges received data at once.
 
-    sshd leaves its Nagle on until a command runs: the answer to our first channel waits for the
+    sshd uses Nagle's algorithm until a command runs: its reply to the first channel waits for the
     acknowledgement of earlier data, which the kernel would delay by 40 ms.
     """
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """As a socket's. The kernel soon forgets this option, so it is set each time."""
+        """Receive data; the kernel soon resets this option, so it is set each time."""
         data = super().recv(size, flags)
         if QUICK_ACK is not None:
             self.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
@@ -97,36 +99,36 @@ class Prompt(socket.socket):
 
 
 def run_proxy(host: str, command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Run a proxy command with a socket as stdin and stdout, out of reach of our Ctrl-C.
+    """Run a proxy command with a socket as stdin and stdout; Ctrl-C does not reach it.
 
     Raises:
-        HostUnreachable: the host does not have that shell.
+        HostUnreachable: the shell cannot be started.
     """
-    ours, its = socket.socketpair()
-    shell = os.environ.get("SHELL") or "/bin/sh"  # as OpenSSH
-    with its:
+    near, far = socket.socketpair()
+    shell = os.environ.get("SHELL") or "/bin/sh"  # as OpenSSH does
+    with far:
         try:
             process = subprocess.Popen(
                 [shell, "-c", f"exec {command}"],
-                stdin=its.fileno(),
-                stdout=its.fileno(),
+                stdin=far.fileno(),
+                stdout=far.fileno(),
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
         except OSError as error:
-            ours.close()
+            near.close()
             raise HostUnreachable(
                 f"{host}: cannot run its proxy command with {shell}: {error.strerror}; correct "
                 "$SHELL",
             ) from error
-    return ours, process
+    return near, process
 
 
-def _bound(sock: socket.socket, timeout_s: float) -> None:
+def _set_options(sock: socket.socket, timeout_s: float) -> None:
     sock.settimeout(timeout_s)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (  # as Linux names them; a controller may be another system
+    for option, value in (  # Linux has them; the controller may be another system
         ("TCP_USER_TIMEOUT", USER_TIMEOUT_S * 1000),
         ("TCP_KEEPIDLE", KEEPALIVE_S),
         ("TCP_KEEPINTVL", KEEPALIVE_S),
@@ -135,7 +137,7 @@ def _bound(sock: socket.socket, timeout_s: float) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def _why(error: OSError, timeout_s: float) -> str:
+def _reason(error: OSError, timeout_s: float) -> str:
     if isinstance(error, TimeoutError):
         return (
             f"no answer within {timeout_s:g} s; the host is down or a firewall drops the port: "

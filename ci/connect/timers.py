@@ -1,4 +1,4 @@
-"""Timeouts that act by themselves: a call that comes late unless it is cancelled."""
+"""Call a function later, unless it is cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the keys of hosts known: what they show, and the line written once believed."""
+"""Show the keys of hosts, and add trusted keys to known_hosts files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Offer:
-    """The key that a host shows.
+    """A key that a host shows.
 
     Attributes:
-        host: its name in the plan, or as a jump host is written.
+        host: its name in the plan; for a jump host, as it is written.
         name: its name in known_hosts files.
-        key: prints as type and fingerprint.
-        known_hosts: the files that were looked into.
+        key: the key; as text it is type and fingerprint.
+        known_hosts: the files that were read.
     """
 
     host: str
@@ -38,14 +38,14 @@ class Offer:
 
     @property
     def known(self) -> bool:
-        """Whether this very key is known, or well certified; nothing is left to do then."""
+        """Return whether the key is known already, or has a valid certificate."""
         return not self._why_not
 
     @property
     def refused(self) -> str:
-        """Why it must not be trusted as it is: another key is known, or it is revoked."""
+        """Return the reason why it cannot be added; empty if it can be, or is known."""
         known = known_keys(self.name, self.known_hosts.files)
-        if known.keys or self.key in [one.key for one in known.revoked]:
+        if known.keys or self.key in [entry.key for entry in known.revoked]:
             return self._why_not
         return "" if self.known_hosts.new or self.known else f"{self.host}: {NO_FILE}"
 
@@ -60,21 +60,21 @@ class Offer:
 
     @property
     def line(self) -> str:
-        """What is added to known_hosts."""
+        """Return the line to add to known_hosts."""
         return line_to_add(self.name, self.key)
 
 
 def offers(targets: Sequence[Target]) -> Iterator[tuple[str, Offer | LamplighterError]]:
-    """Ask every host for its key; jump hosts first, each once, since the others lie behind them.
+    """Ask every host for its key; first the jump hosts, as the others are behind them.
 
-    A jump host's offer is to be trusted, or not, before the next is asked for: without it the
-    hosts behind cannot be asked.
+    The caller trusts a jump host's key, or not, before it takes the next item: the hosts behind an
+    untrusted jump host cannot be asked.
 
     Args:
-        targets: the hosts; authenticates only at jump hosts.
+        targets: the hosts; only jump hosts get an authentication.
 
     Yields:
-        The name, and what it showed or why it could not be asked.
+        The host's name, and its key or the error.
     """
     with SshConnections(targets) as connections:
         for jump in connections.jumps(targets):
@@ -87,13 +87,13 @@ def trust(offer: Offer) -> Path | None:
     """Add a host's key to the known_hosts file for new keys.
 
     Args:
-        offer: what somebody has looked at and believes.
+        offer: a key that the operator trusts.
 
     Returns:
-        The file that was written; None when the key was known already.
+        The file that was written; None if the key was already known.
 
     Raises:
-        HostKeyRefused: another key is known, this one is revoked, or no file keeps new keys.
+        HostKeyRefused: another key is known, the key is revoked, or no file is for new keys.
         UserError: the file cannot be written.
     """
     if offer.refused:

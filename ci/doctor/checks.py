@@ -218,20 +218,20 @@ def _scripts(host: str, facts: Facts) -> Iterator[Finding]:
 
 def _weights(plan: Plan, host: str, facts: Facts, *, here: bool) -> Iterator[Finding]:
     for path in weights_on(plan, host):
-        seen = (facts.get("weights") or {}).get(path)
-        if seen is None:
+        folder = (facts.get("weights") or {}).get(path)
+        if folder is None:
             continue
         sync = f"copy them with `inv weights.sync --source {path}`"
         if here:
             sync = "put the model there, or correct `model` in the case"
-        if not seen["exists"] and (path.startswith("/") or is_offline(plan, host)):
+        if not folder["exists"] and (path.startswith("/") or is_offline(plan, host)):
             yield Finding(host, "weights", "error", f"{path} does not exist on this host", sync)
-        elif not seen["exists"]:
+        elif not folder["exists"]:
             message = f"{path} does not exist on this host: vLLM will download it from the hub"
             yield Finding(host, "weights", "warning", message, "download it before the night")
-        elif seen["missing"]:
-            message = f"{path} is incomplete: {join_names(seen['missing'])} missing"
+        elif folder["missing"]:
+            message = f"{path} is incomplete: {join_names(folder['missing'])} missing"
             yield Finding(host, "weights", "error", message, sync)
-        elif not seen["has_config"]:
+        elif not folder["has_config"]:
             message = f"{path} has no config.json, so it is not a model folder"
             yield Finding(host, "weights", "error", message, "name the folder that has it")

@@ -107,7 +107,7 @@ def _mtu(plan: Plan, host: str, facts: Facts) -> int | None:
 
 def _weights(plan: Plan, facts: Mapping[str, Facts]) -> Iterator[Finding]:
     for path in sorted({path for host in facts for path in weights_on(plan, host)}):
-        seen = {
+        folders = {
             host: folder
             for host, known in facts.items()
             if path in weights_on(plan, host)
@@ -115,11 +115,11 @@ def _weights(plan: Plan, facts: Mapping[str, Facts]) -> Iterator[Finding]:
             and folder["exists"]
         }
         groups: dict[str, list[str]] = {}
-        for host, folder in seen.items():
+        for host, folder in folders.items():
             groups.setdefault(folder["fingerprint"], []).append(host)
         if len(groups) > 1:
             text = "; ".join(
-                f"{seen[hosts[0]]['files']} files, {seen[hosts[0]]['bytes']} bytes on "
+                f"{folders[hosts[0]]['files']} files, {folders[hosts[0]]['bytes']} bytes on "
                 f"{join_names(hosts)}"
                 for hosts in sorted(groups.values(), key=len, reverse=True)
             )

@@ -127,25 +127,11 @@ def reach_all(agents: Mapping[str, Agent], plan: Plan) -> tuple[Pair, ...]:
     timeout_s = REACH_S * math.ceil(most / MAX_PARALLEL) + ANSWER_S
     with _listening(agents, addresses, plan, timeout_s + ANSWER_S) as opened:
         targets = {host: _targets(host, addresses, opened) for host in addresses}
-        outcomes = gather(
-            [
-                (
-                    host,
-                    agents[host],
-                    "reach",
-                    agents[host].ask(
-                        "reach",
-                        targets=[
-                            [address, port, greeting]
-                            for _, address, port, greeting in targets[host]
-                        ],
-                        timeout_s=REACH_S,
-                    ),
-                )
-                for host in addresses
-            ],
-            timeout_s,
-        )
+        requests = [
+            (host, agents[host], "reach", _ask_reach(agents[host], targets[host]))
+            for host in addresses
+        ]
+        outcomes = gather(requests, timeout_s)
     for host, outcome in outcomes.items():
         if isinstance(outcome, Answer) and len(outcome.value) != len(targets[host]):
             raise InfrastructureError(
@@ -158,6 +144,11 @@ def reach_all(agents: Mapping[str, Agent], plan: Plan) -> tuple[Pair, ...]:
         if isinstance(outcome, Answer)
         for (target, address, port, _), result in zip(targets[host], outcome.value, strict=True)
     )
+
+
+def _ask_reach(agent: Agent, targets: list[tuple[str, str, int, str]]) -> Future[Answer]:
+    listed = [[address, port, greeting] for _, address, port, greeting in targets]
+    return agent.ask("reach", targets=listed, timeout_s=REACH_S)
 
 
 @contextlib.contextmanager

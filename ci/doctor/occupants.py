@@ -1,4 +1,4 @@
-"""Other runs on a host → findings. Pure."""
+"""Report other runs on a host. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_findings(host: str, facts: Facts, own_run: str) -> Iterator[Finding]:
 
 
 def _owner(run: Mapping[str, Any]) -> str:
-    """Return the announced owner; with what the kernel knows where that is another user."""
+    """Return the announced owner; also the kernel's user of the process if that is another user."""
     announced, user = str(run.get("owner") or "an unknown user"), run.get("user")
     if user is None or announced.partition("@")[0] == user:
         return announced

@@ -1,4 +1,4 @@
-"""The folders of a run on its hosts → findings: can it write there, and who shares them? Pure."""
+"""Check the folders of a run on its hosts: are they writable, and which hosts share them? Pure."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _elsewhere(host: str, name: str, stamp: Mapping[str, Any], facts: Facts) -> 
 
 
 def sharing_findings(facts: Mapping[str, Facts]) -> Iterator[Finding]:
-    """Say which hosts share a workspace.
+    """Report hosts that share a workspace.
 
     Args:
         facts: host → facts, for the hosts that answered.
@@ -112,12 +112,12 @@ def sharing_findings(facts: Mapping[str, Facts]) -> Iterator[Finding]:
             yield from _shared_by(group, facts)
 
 
-def _shared(one: Facts, other: Facts) -> bool:
-    first, second = (facts.get("sharing") or {} for facts in (one, other))
-    if (one.get("name"), one.get("boot_id")) == (other.get("name"), other.get("boot_id")):
+def _shared(first: Facts, second: Facts) -> bool:
+    if (first.get("name"), first.get("boot_id")) == (second.get("name"), second.get("boot_id")):
         return False  # one machine under two names
-    same = first.get("identity") is not None and first["identity"] == second.get("identity")
-    both = other.get("name") in first.get("hosts", ()) and one.get("name") in second["hosts"]
+    own, other = (facts.get("sharing") or {} for facts in (first, second))
+    same = own.get("identity") is not None and own["identity"] == other.get("identity")
+    both = second.get("name") in own.get("hosts", ()) and first.get("name") in other["hosts"]
     return same or both
 
 
@@ -134,5 +134,5 @@ def _shared_by(group: Sequence[str], facts: Mapping[str, Facts]) -> Iterator[Fin
         yield Finding("", "workspace", "error", message, advice)
 
 
-def _names(found: set[Any]) -> str:
-    return join_names(sorted(map(str, found)))
+def _names(values: set[Any]) -> str:
+    return join_names(sorted(map(str, values)))

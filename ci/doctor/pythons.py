@@ -1,4 +1,4 @@
-"""The Python of a host × those of the environments to make → findings. Pure."""
+"""Compare the Python of a host with those that the environments need. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def python_findings(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
-    """Say where a Python comes from that an environment needs and the host's `python3` is not."""
+    """Report the source of the Python if an environment needs another than the host's `python3`."""
     here = ".".join((facts.get("python") or "").split(".")[:2])
     stamps = facts.get("environments") or {}
     needed: dict[str, list[str]] = {}

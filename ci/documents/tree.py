@@ -109,13 +109,13 @@ class Tree:
             self._stop(value, path, "'<<' merges a mapping, or a list of mappings, by its anchor")
         return list(reversed(sources))
 
-    def _key(self, key: yaml.Node, path: KeyPath, seen: Mapping[str, Any]) -> str:
+    def _key(self, key: yaml.Node, path: KeyPath, earlier: Mapping[str, Any]) -> str:
         name = self._scalar(key, path) if isinstance(key, yaml.ScalarNode) else None
         if not isinstance(name, str):
             shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "this key"
             self._stop(key, path, f"a key has to be text; put {shown} in quotes")
-        if name in seen:
-            first = seen[name][0].start_mark.line + 1
+        if name in earlier:
+            first = earlier[name][0].start_mark.line + 1
             message = f"written twice, first on line {first}; remove one of them"
             self._stop(key, (*path, name), message)
         return name

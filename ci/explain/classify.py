@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci.explain.rules import Side
-    from ci.explain.search import Finding
+    from ci.explain.search import RuleMatch
 
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
 _KILLED = "killed with SIGKILL, which this run did not send"
@@ -42,7 +42,7 @@ _BY_SHELL = 128
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a process ended.
+    """The cause of a process's end.
 
     Attributes:
         kind: the class of the cause, for programs.
@@ -62,11 +62,11 @@ class Reason:
 
     @property
     def message(self) -> str:
-        """The cause and what to do, in one line."""
+        """Return the cause and the next step, in one line."""
         return "; ".join(filter(None, (self.cause, self.next)))
 
 
-def reason_of(finding: Finding) -> Reason:
+def reason_of(finding: RuleMatch) -> Reason:
     """Return a finding as the reason of an end."""
     rule = finding.rule
     return Reason(rule.class_, finding.cause, finding.next, rule.side, finding.line)

@@ -37,26 +37,26 @@ _TIMES = (
     re.compile(r"\[[DIWEF](?P<month>\d{1,2})(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"),
 )
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\^\[\[[\d;]*m")
-_MOST_PREFIXES = 8
+_MAX_PREFIXES = 8
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line without its prefixes; `harmless` is one at a level below ERROR."""
+    """A line without its prefixes; `harmless` means a level below ERROR."""
 
     text: str
     harmless: bool
 
 
 def read_line(raw: str) -> Line:
-    """Take the prefixes off a line."""
+    """Remove the prefixes of a line."""
     text = raw.rstrip("\r\n")
     if len(text) > MAX_CHARS:
         text = f"{text[: MAX_CHARS - _END_CHARS]} … {text[-_END_CHARS:]}"
     if "\x1b" in text or "^[" in text:
         text = _ESCAPES.sub("", text)
     level = ""
-    for _ in range(_MOST_PREFIXES):
+    for _ in range(_MAX_PREFIXES):
         prefix = _PREFIX.match(text)
         if prefix is None:
             break
@@ -70,7 +70,7 @@ def time_of(raw: str) -> str:
     if ":" not in raw:
         return ""
     for pattern in _TIMES:
-        if found := pattern.search(raw[:MAX_CHARS]):
-            time = found["time"].replace(",", ".")
-            return f"{int(found['month']):02d}-{found['day']} {time}"
+        if match := pattern.search(raw[:MAX_CHARS]):
+            time = match["time"].replace(",", ".")
+            return f"{int(match['month']):02d}-{match['day']} {time}"
     return ""

@@ -1,4 +1,4 @@
-"""Find the first cause of a night in the logs that came home. Reads only those."""
+"""Find the first cause of a night in its collected logs. Reads only these."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from ci.explain.search import Finding
+    from ci.explain.search import RuleMatch
 
 PIECE_BYTES = 1 << 20
 # For all logs of a night; a log that takes longer is searched at its end only.
@@ -33,24 +33,24 @@ def first_cause(
         logs: the folder with `<host>/<process>.log`.
         processes: name and host of each, in the order of their starts; of causes at the same time,
             or without a time, the first one is taken.
-        search_s: how long to search at most; after it only the ends of the logs are read.
+        search_s: time limit, in seconds; after it only the ends of the logs are read.
 
     Returns:
         None if no log has a line that a rule knows, or only consequences.
     """
     deadline = time.monotonic() + search_s
-    found = []
+    causes = []
     for process, host in processes:
         log = logs / host / f"{process}.log"
         if log.is_file() and not log.is_symlink():
             with log.open("rb") as file:
                 finding = find(_lines(file, deadline), rules())
             if finding and finding.rule.rank != "consequence":
-                found.append((finding, process, host))
-    if not found:
+                causes.append((finding, process, host))
+    if not causes:
         return None
-    new_year = any(finding.time.startswith("12-") for finding, _, _ in found)
-    finding, process, host = min(found, key=lambda item: _order(item[0], new_year=new_year))
+    new_year = any(finding.time.startswith("12-") for finding, _, _ in causes)
+    finding, process, host = min(causes, key=lambda item: _order(item[0], new_year=new_year))
     return Explanation(
         finding.rule.class_,
         finding.cause,
@@ -62,7 +62,7 @@ def first_cause(
     )
 
 
-def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
+def _order(finding: RuleMatch, *, new_year: bool) -> tuple[int, str]:
     """Sort causes first, and then by time; logs have no year."""
     time_in_year = finding.time
     if new_year and time_in_year.startswith("01-"):

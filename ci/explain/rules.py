@@ -78,7 +78,7 @@ class Rule(Strict):
 
     def filled(self, text: str, words: dict[str, str]) -> str:
         """Put words into `cause` or `next`; a word that is not known leaves nothing behind."""
-        return " ".join(_PLACE.sub(lambda place: words.get(place[1], ""), text).split()).rstrip(":")
+        return " ".join(_PLACE.sub(lambda name: words.get(name[1], ""), text).split()).rstrip(":")
 
 
 class _Failures(Strict):

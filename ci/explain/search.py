@@ -28,8 +28,8 @@ _CONTINUES = 3
 # An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
 _INFO = (" INFO", "[INFO", "mINFO", "|INFO")
 _LEVEL_CHARS = 100
-# So many different lines of a log are held against the rules from its begin on, and so many of its
-# end. Lines that differ only in their numbers are the same here.
+# The number of different lines at the start and at the end of a log that the rules are applied to.
+# Lines that differ only in their numbers count as the same line.
 FIRST_LINES = 5_000
 LAST_LINES = 1_000
 _NUMBERS = re.compile(r"\d+")
@@ -38,7 +38,7 @@ _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
 )
 _DETAIL_CHARS = 200
-# Secrets that stand in a log itself; those of the run are hidden by its record.
+# Secrets in the log itself; the record hides those of the run.
 _SECRET = re.compile(
     r"(?i)\b((?:api[-_]?key|hf[-_]?token|auth[-_]?token|access[-_]?token|token|secret|password|passwd|"
     r"authorization|bearer)[\"']?\s*[=: ]\s*[\"'\[]*)[^\s\"',}\]]{4,}"
@@ -47,8 +47,8 @@ _SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A line that a rule knows.
+class RuleMatch:
+    """A line that matches a rule.
 
     Attributes:
         cause: in one sentence.
@@ -80,7 +80,7 @@ class _Window:
         return "\n".join((self.text, *self.after))
 
 
-def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
+def find(lines: Iterable[str], rules: Sequence[Rule]) -> RuleMatch | None:
     """Find the first cause in a log; if there is none, the first line of the next rank.
 
     Args:
@@ -89,7 +89,7 @@ def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
     """
     by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
     facts: dict[str, str] = {}
-    best: Finding | None = None
+    best: RuleMatch | None = None
     repeats: list[_Window] = []
     for window in _different(_errors(lines, facts)):
         if WRAPPER.search(window.text):
@@ -105,22 +105,22 @@ def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
 
 
 def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
-    """Leave out lines that were there before, and the middle of a log that has too many."""
-    seen: set[str] = set()
+    """Omit repeated lines, and the middle of a log with too many lines."""
+    shapes: set[str] = set()
     last: deque[_Window] = deque(maxlen=LAST_LINES)
     for window in windows:
         shape = _NUMBERS.sub("", window.text)
-        if shape in seen:
+        if shape in shapes:
             continue
-        if len(seen) >= FIRST_LINES:
+        if len(shapes) >= FIRST_LINES:
             last.append(window)
             continue
-        seen.add(shape)
+        shapes.add(shape)
         yield window
     yield from last
 
 
-def _better(best: Finding | None, other: Finding | None) -> Finding | None:
+def _better(best: RuleMatch | None, other: RuleMatch | None) -> RuleMatch | None:
     if best is None or other is None:
         return best or other
     return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
@@ -151,21 +151,21 @@ def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
 
 def _facts(raw: str) -> dict[str, str]:
     """Read arguments from vLLM's log line of non-default arguments."""
-    found = {"port": "8000"}
+    arguments = {"port": "8000"}
     for name in ("model", "port"):
         if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", raw[:20_000]):
-            found[name] = match[1]
-    return found
+            arguments[name] = match[1]
+    return arguments
 
 
-def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
+def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> RuleMatch | None:
     patterns = ((rule, *pattern) for rule in rules for pattern in rule.compiled)
     for rule, pattern, spans_lines in patterns:
         text = window.whole if spans_lines else window.text
         match = pattern.search(text)
         if match and match.start() <= len(window.text):
             words = _words(match, facts)
-            return Finding(
+            return RuleMatch(
                 rule,
                 _shown(rule.filled(rule.cause, words)),
                 rule.filled(rule.next, words),

@@ -90,8 +90,8 @@ def parse(data: bytes, path: str) -> tuple[Target, ...]:
     try:
         cluster = Cluster.model_validate(source.value)
     except ValidationError as error:
-        found = problems(_with_plain_messages(error), source, SECTIONS)
-        raise CaseError(tuple(sorted(found, key=lambda item: (item.line, item.column)))) from error
+        errors = problems(_with_plain_messages(error), source, SECTIONS)
+        raise CaseError(tuple(sorted(errors, key=lambda item: (item.line, item.column)))) from error
     defaults = cluster.defaults or Settings()
     folder = Path(path).parent
     targets = {

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from ci.case.model import Operator  # noqa: TC001 - pydantic reads it for stored checks
 from ci.errors import ExitCode, Interrupted, LamplighterError
+from ci.judge.figures import valid_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci.case.model import Comparison
-    from ci.tools.model import Measurement, Result
+    from ci.tools.model import Result
 
 Outcome = Literal["pass", "fail", "unknown"]
 
@@ -37,9 +38,7 @@ class Expectation(Protocol):
 
 ABOVE_THE_BAND = "above the band: baseline looks stale"
 NO_BASELINE = "no baseline yet"
-NO_OUTPUT = "no token came back"
 METRICS = {"accuracy": ("accuracy", "%"), "performance": ("output_token_throughput", "tok/s")}
-MAX_PERCENT = 100.0
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 # Binary floats cannot hold the decimals that bounds are computed from: 0.7 * 8.3 is slightly more
@@ -131,7 +130,8 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
     baseline every valid figure passes, with the reason `NO_BASELINE`.
     """
     metric, unit = METRICS[benchmark.case_type]
-    value, doubt = _figure(benchmark, result, cause)
+    measured, doubt = valid_figure(benchmark.name, metric, result, cause, unit)
+    value = measured.value if measured else None
     judged = Check(benchmark.name, metric, value, unit, None, "", None, "unknown", doubt)
     if benchmark.expected is None:
         return judged if value is None else replace(judged, outcome="pass", reason=NO_BASELINE)
@@ -151,13 +151,14 @@ def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = 
 
     The outcome is unknown if a figure is missing, or its benchmark had a problem.
     """
-    target, target_doubt = _compared_figure(comparison.target, comparison.metric, results, cause)
-    baseline, baseline_doubt = _compared_figure(
-        comparison.baseline, comparison.metric, results, cause
-    )
+    figures = {
+        name: valid_figure(name, comparison.metric, results.get(name), cause)
+        for name in (comparison.target, comparison.baseline)
+    }
+    target, baseline = figures[comparison.target][0], figures[comparison.baseline][0]
     bound = comparison.ratio * baseline.value if baseline else None
     outcome: Outcome = "unknown"
-    reason = target_doubt or baseline_doubt
+    reason = next((f"{name}: {doubt}" for name, (_, doubt) in figures.items() if doubt), "")
     if target and baseline and bound is not None:
         same = _same(target.value, bound)
         ordered = OPERATORS[comparison.operator](target.value, bound)
@@ -194,57 +195,6 @@ def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
     if outcome == "fail":
         return ExitCode.FAIL
     return ExitCode.PASS if outcome == "pass" and error is None else ExitCode.UNKNOWN
-
-
-def _figure(benchmark: Expectation, result: Result | None, cause: str) -> tuple[float | None, str]:
-    """Return the figure to judge, or the reason why there is none."""
-    metric, unit = METRICS[benchmark.case_type]
-    measured, doubt = _measured(benchmark.name, metric, result, cause)
-    doubt = doubt or (_doubt(measured, unit) if measured else "")
-    return (None, doubt) if doubt or not measured else (measured.value, "")
-
-
-def _measured(
-    name: str, metric: str, result: Result | None, cause: str
-) -> tuple[Measurement | None, str]:
-    """Return the measurement of a metric, or the reason why there is none."""
-    if result is None:
-        return None, f"never reached: {cause}" if cause else "never reached"
-    if result.problems:
-        return None, "; ".join(result.problems)
-    figures = [m for m in result.measurements if (m.metric, m.benchmark) == (metric, name)]
-    if not figures:
-        return None, f"no {metric} in its result"
-    if len(figures) > 1:
-        return None, f"{metric} was measured {len(figures)} times"
-    if result.items and all(item.tokens == 0 for item in result.items):
-        return None, NO_OUTPUT
-    return figures[0], ""
-
-
-def _compared_figure(
-    name: str, metric: str, results: Mapping[str, Result], cause: str
-) -> tuple[Measurement | None, str]:
-    """Return a figure of a comparison, or the reason why it cannot be used."""
-    measured, doubt = _measured(name, metric, results.get(name), cause)
-    doubt = doubt or (_doubt(measured, measured.unit) if measured else "")
-    return (None, f"{name}: {doubt}") if doubt else (measured, "")
-
-
-def _doubt(measurement: Measurement, unit: str) -> str:
-    """Return the reason why a figure is not valid; empty if it is."""
-    value = measurement.value
-    if not math.isfinite(value):
-        return f"{measurement.metric} is {value}"
-    if measurement.unit != unit:
-        return f"{measurement.metric} has the unit {measurement.unit!r}, expected {unit!r}"
-    if measurement.n <= 0:
-        return f"{measurement.metric} was measured on no item"
-    if unit == "%" and not 0 <= value <= MAX_PERCENT:
-        return f"{measurement.metric} of {value:g} % is outside 0 to 100"
-    if unit != "%" and value <= 0:
-        return f"{measurement.metric} of {value:g} {unit}: {NO_OUTPUT}"
-    return ""
 
 
 def _compare(value: float, baseline: float, bound: float, unit: str) -> tuple[Outcome, str]:

@@ -1,4 +1,4 @@
 """Render a plan as a LeaderWorkerSet, and apply it to a cluster.
 
-Rendering is pure; only `kubectl.py` runs a command, and `pod.py` runs in a pod.
+Rendering is pure; only `kubectl.py` runs a command, and `pod*.py` run in a pod.
 """

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from ci.k8s.template import Document
     from ci.plan.model import Plan
 
-LAUNCHER = Path(__file__).with_name("pod.py").read_text("utf-8")
+# The program of every pod: file → its text.
+PROGRAM = {
+    name: Path(__file__).with_name(name).read_text("utf-8")
+    for name in ("pod.py", "pod_network.py", "pod_processes.py")
+}
 MAX_BYTES = 1024 * 1024
 LABEL = "leaderworkerset.sigs.k8s.io"
 LOOPBACKS = frozenset({"127.0.0.1", "::1"})
@@ -102,7 +106,7 @@ def render(plan: Plan, options: Options) -> str:
 
 def _files(plan: Plan, data: dict[str, Any], provided: frozenset[str]) -> dict[str, str]:
     slim = {**data, "hosts": [without(host, provided) for host in data["hosts"]]}
-    files = {"plan.json": json.dumps(slim, indent=1) + "\n", "pod.py": LAUNCHER}
+    files = {"plan.json": json.dumps(slim, indent=1) + "\n", **PROGRAM}
     if sum(map(len, files.values())) > MAX_BYTES:
         raise UserError(f"{plan.case.path}: the plan is larger than the 1 MiB of a ConfigMap")
     return files

@@ -27,7 +27,7 @@ class Content:
     Attributes:
         env: variables that all processes share.
         secrets: names of the variables that come from the Secret.
-        config_map: name of the ConfigMap with plan.json and pod.py.
+        config_map: name of the ConfigMap with plan.json and the program.
         digest: digest of these two files.
     """
 

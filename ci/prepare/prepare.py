@@ -33,7 +33,7 @@ REPORTED = frozenset(
 )
 TAIL_LINES = 3
 _RECIPES = {"environment": "make_environment.py", "model": "convert_model.py"}
-_BESIDE, _AUTHORITIES = ("one_maker.py", "uv_settings.py"), "authorities.pem"
+_BESIDE, _AUTHORITIES = ("one_maker.py", "uv_commands.py", "uv_settings.py"), "authorities.pem"
 
 
 def recipe_of(item: Preparation) -> Path:
@@ -78,8 +78,8 @@ def prepare(items: Sequence[Preparation], processes: Processes, record: Record) 
             _make(missing, processes, record)
             made = _stamps(missing, processes, made=True)
             for host, stamp in made.items():
-                if stamp and stamp.get("way"):
-                    record.note(f"{host}: {stamp['way']}")
+                if stamp and stamp.get("source"):
+                    record.note(f"{host}: {stamp['source']}")
             stamps |= made
     for stamp in stamps.values():
         record.update(versions=_versions(stamp or {}))

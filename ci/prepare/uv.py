@@ -1,4 +1,4 @@
-"""Copy uv to hosts that lack it, as `<workspace>/uv/bin/uv`: this machine's, or one for theirs."""
+"""Copy uv to hosts that lack it, as `<workspace>/uv/bin/uv`: this machine's or a static build."""
 
 from __future__ import annotations
 

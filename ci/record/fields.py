@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ci.catalog.locks import digest
 from ci.record.controller import identity, user
 from ci.record.model import VERSION
-from ci.record.secrets import hide_in_argv
+from ci.record.secrets import hide_in_argv, hide_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.judge.verdict import Expectation
+    from ci.tools.model import Result
 
 
 def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> dict[str, Any]:
@@ -63,6 +64,17 @@ def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
         entry = {"name": benchmark.name, "case_type": benchmark.case_type}
         entries.append(entry | {"baseline": baseline, "threshold": threshold})
     return entries
+
+
+def figures_of(result: Result) -> dict[str, object]:
+    """Return a result in the form of run.json."""
+    return {
+        "started_at": result.started_at,
+        "ended_at": result.ended_at,
+        "measurements": result.measurements,
+        "problems": tuple(map(hide_in_text, result.problems)),
+        "n_items": len(result.items),
+    }
 
 
 def without_locks(plan: Any) -> Any:  # noqa: ANN401 - JSON

@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import secrets
 import threading
-import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ci.errors import ExitCode, InfrastructureError
 from ci.judge.verdict import Verdict, degrade_if_ended_early, exit_code
-from ci.paths import absolute
 from ci.record.cause import cause_of, message_of
 from ci.record.contents import Contents
-from ci.record.controller import project_commit, versions
-from ci.record.disk import Folder, make_folder
-from ci.record.fields import expectations, first_fields, utc_now, without_locks
+from ci.record.fields import expectations, figures_of, utc_now, without_locks
 from ci.record.redact import plain
 from ci.record.secrets import hide_in_text
 from ci.record.steps import Step, WaitsFor, account
@@ -36,6 +29,7 @@ if TYPE_CHECKING:
 
     from ci.case.model import Comparison
     from ci.judge.verdict import Expectation
+    from ci.record.disk import Folder
     from ci.record.model import Run, Settings
     from ci.record.view import View
     from ci.tools.model import Result
@@ -43,11 +37,9 @@ if TYPE_CHECKING:
     # Writes the reports of a run that has ended. The third argument receives warnings.
     WriteReports = Callable[[Folder, Run, Callable[[str], None]], None]
 
-MAX_NAME_CHARS = 60
-
 
 class Record:
-    """A run's record; see `start`. As a context manager it completes run.json on every exit."""
+    """A run's record, from `start`; as a context manager it completes run.json on every exit."""
 
     def __init__(
         self,
@@ -156,18 +148,8 @@ class Record:
             raw: folder of the tool's output in the run's folder.
             settings: its settings.
         """
-        entry = {
-            "benchmark": name,
-            "tool": tool,
-            "started_at": result.started_at,
-            "ended_at": result.ended_at,
-            "settings": settings,
-            "measurements": result.measurements,
-            "problems": tuple(map(hide_in_text, result.problems)),
-            "n_items": len(result.items),
-            "items": items,
-            "raw": raw,
-        }
+        keys = {"benchmark": name, "tool": tool, "settings": settings, "items": items, "raw": raw}
+        entry = keys | figures_of(result)
         with self._lock:
             self._write(self._contents.extended("evaluations", plain(entry), self._counted()))
 
@@ -261,42 +243,3 @@ class Record:
 
     def _elapsed_s(self) -> float:
         return self._clock() - self._start_s
-
-
-def start(  # noqa: PLR0913 - each is a plain value of the command line
-    runs: Path,
-    view: View,
-    write_reports: WriteReports,
-    *,
-    case: str,
-    config: str,
-    argv: Sequence[str],
-    clock: Callable[[], float] = time.monotonic,
-) -> Record:
-    """Make `runs/<run id>/` with a run.json whose outcome is `running`.
-
-    Args:
-        runs: the folder of all runs; made if missing.
-        view: shows steps and failed writes.
-        write_reports: called when the record is complete.
-        case: the case's name.
-        config: path of the case file.
-        argv: the command line, which runs the night again.
-        clock: returns monotonic seconds.
-
-    Raises:
-        InfrastructureError: the disk is full.
-        UserError: the folder cannot be made.
-    """
-    path = make_folder(absolute(runs) / run_id(case, datetime.now(UTC)))
-    fields = first_fields(path.name, case, config, argv)
-    record = Record(Folder(path, view.warn), fields, view, write_reports, clock)
-    record.update()
-    record.update(versions=versions(), git_commit=project_commit())
-    return record
-
-
-def run_id(case: str, now: datetime) -> str:
-    """Name a run: `YYYYMMDD-HHMMSS-<case name>-<4 hex>`, in UTC."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", case)[:MAX_NAME_CHARS]
-    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"

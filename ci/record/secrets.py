@@ -235,7 +235,7 @@ def hide_known(text: str, secrets: frozenset[str]) -> str:
 
 
 def _hide_cut(text: str, secret: str) -> str:
-    """Hide the part of a secret that is left where somebody cut the text."""
+    """Hide a part of a secret at a place where the text was cut."""
     ended = text.rstrip("… '\"")
     for length in range(min(len(secret) - 1, len(text)), MIN_SECRET_CHARS - 1, -1):
         if ended.endswith(secret[:length]):

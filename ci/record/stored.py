@@ -138,8 +138,8 @@ def _advice(path: Path) -> str:
 def _other_version(path: Path, value: dict[str, Any]) -> str:
     version = value.get("schema")
     if not isinstance(version, int) or isinstance(version, bool):
-        found = f"{json.dumps(version):.60}" if "schema" in value else "none"
-        return f"expected a record of a run with `schema: {VERSION}`, got {found}; check the path"
+        shown = f"{json.dumps(version):.60}" if "schema" in value else "none"
+        return f"expected a record of a run with `schema: {VERSION}`, got {shown}; check the path"
     if version > VERSION:
         return (
             f"it has version {version}, and this Lamplighter reads up to {VERSION}; read it with "

@@ -17,7 +17,7 @@ _SHARED = {
     "have arguments. Bash sources them once per run, after those of the cluster file. Servers, "
     "router, services and tools get the resulting environment; the case's own variables override "
     "it",
-    "benchmarks": "name → benchmark; a benchmark without a value is ignored",
+    "benchmarks": "name → benchmark",
     "kv_pool": "a store for KV caches, started on host 0 before the servers",
     "envs": "environment variables",
     "node_index": "index of the host; it must equal the position of the entry in the list, from 0",

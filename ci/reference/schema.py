@@ -175,9 +175,9 @@ def _containers(value: dict[str, Any]) -> Iterator[str]:
 
 def _each_once(options: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Flatten nested alternatives, each once."""
-    seen: list[dict[str, Any]] = []
+    distinct: list[dict[str, Any]] = []
     for option in options:
         for choice in option["anyOf"] if set(option) == {"anyOf"} else [option]:
-            if choice not in seen:
-                seen.append(choice)
+            if choice not in distinct:
+                distinct.append(choice)
                 yield choice

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
 from ci.record.text import duration
-from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, Steadfast, ending, rows
+from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ WAITING_LINE_EVERY_S = 30
 class Plain:
     """A line when a step starts, when it ends, and for each half minute of waiting."""
 
-    def __init__(self, out: Steadfast) -> None:
+    def __init__(self, out: SafeStream) -> None:
         self._out = out
         self._printed_s: dict[str, float] = {}
 

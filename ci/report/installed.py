@@ -82,7 +82,7 @@ def last_night(
     Returns:
         Its id, and environment → `name==version`; None without such a run.
     """
-    # The form of `ci.record.record.run_id`: the time, the case, four digits.
+    # The form of `ci.record.start.run_id`: the time, the case, four digits.
     alike = f"????????-??????-{glob.escape(run.name[16:-5])}-????"
     for folder in sorted(run.parent.glob(alike), reverse=True):
         if folder.name < run.name and (folder / FILE).exists():

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ci.connect.printed import one_line
 from ci.record.text import duration
-from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, Steadfast, ending, rows
+from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, rows
 from ci.report.table import rich_table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Live:
     A step within a step is shown below it, indented.
     """
 
-    def __init__(self, out: Steadfast) -> None:
+    def __init__(self, out: SafeStream) -> None:
         self._console = Console(file=cast("IO[str]", out), highlight=False)
         self._running: list[tuple[str, float, Spinner]] = []
         self._wait: tuple[str, float, dict[str, str]] | None = None

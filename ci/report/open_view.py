@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from ci.report.console import Plain
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def open_view(stream: TextIO, env: Mapping[str, str] = os.environ) -> AbstractCo
     from contextlib import closing  # noqa: PLC0415
 
     live = stream.isatty() and env.get("TERM") != "dumb" and not env.get("CI")
-    out = Steadfast(stream)
+    out = SafeStream(stream)
     if not live:
         return closing(Plain(out))
     from ci.report.live import Live  # noqa: PLC0415 - rich is not needed to list tasks

@@ -18,7 +18,7 @@ HEADINGS_OF_CASES = ("case", "outcome", "run folder")
 HEADINGS = ("check", "value", "baseline", "tolerance", "outcome", "reason")
 
 
-class Steadfast:
+class SafeStream:
     """A stream that ignores a closed pipe, because teardown must continue."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -42,8 +42,8 @@ def inv(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[st
     assert_given_back(workspace_of(""))
 
 
-def ask(url: str, wish: dict[str, Any] | None = None) -> str:
-    data = None if wish is None else json.dumps(wish).encode()
+def ask(url: str, request: dict[str, Any] | None = None) -> str:
+    data = None if request is None else json.dumps(request).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=120) as reply:
         return reply.read().decode()
@@ -57,8 +57,8 @@ def test_a_prompt_is_prefilled_by_one_server_and_decoded_by_the_other(
     brought_up = inv("up", "--config", "local-pd.yaml", "--local", "--vllm", vllm)
     assert brought_up.returncode == 0
     assert "http://127.0.0.1:18270" in brought_up.stdout
-    wish = {"model": "smollm2", "prompt": PROMPT, "max_tokens": 8, "temperature": 0}
-    answer = json.loads(ask("http://127.0.0.1:18270/v1/completions", wish))
+    request = {"model": "smollm2", "prompt": PROMPT, "max_tokens": 8, "temperature": 0}
+    answer = json.loads(ask("http://127.0.0.1:18270/v1/completions", request))
     assert answer["usage"]["completion_tokens"] == 8
     # The decoder had the prompt's blocks from the prefiller, and did not compute them.
     (hits,) = HITS.findall(ask("http://127.0.0.1:18272/metrics"))

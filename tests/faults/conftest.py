@@ -43,7 +43,7 @@ def stage(
         night.process.wait()
     if stage.in_table:
         _note(request, stage)
-    stage.mend()
+    stage.repair()
 
 
 def _note(request: pytest.FixtureRequest, stage: Stage) -> None:

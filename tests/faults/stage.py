@@ -119,14 +119,14 @@ class Stage:
 
     def pid_in(self, host: str, words: str, patience_s: float = PATIENCE_S) -> int:
         """Wait for a process of a host whose command has these words; its pid on this machine."""
-        found: list[int] = []
+        pids: list[int] = []
 
         def there() -> bool:
-            found[:] = [p.pid for p in inside.processes(self.lab, host) if words in p.command]
-            return bool(found)
+            pids[:] = [p.pid for p in inside.processes(self.lab, host) if words in p.command]
+            return bool(pids)
 
         until(there, patience_s)
-        return found[0]
+        return pids[0]
 
     def excuse(self) -> None:
         """What is written on the hosts by now is not the night's."""
@@ -134,7 +134,7 @@ class Stage:
 
     def ours_on(self, host: str) -> list[str]:
         """Commands of what runs on a host besides the lab itself."""
-        return [one.command for one in inside.processes(self.lab, host)]
+        return [process.command for process in inside.processes(self.lab, host)]
 
     def await_free(self, *, cut_off: tuple[str, ...] = ()) -> None:
         """Wait until nothing runs on any host.
@@ -167,7 +167,7 @@ class Stage:
                 left = [path for path in left if "/.lamplighter/" not in path]
             assert left == [], f"{host} has {left}"
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Make both hosts new."""
         for host in self.hosts:
             faults.boot(self.lab, host)

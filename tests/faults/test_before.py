@@ -89,7 +89,7 @@ def test_stale_processes_of_a_dead_run(stage: Stage):
     dead.process.kill()
     kill_supervision(stage)
     dead.finish()
-    until(lambda: [stale in one for one in stage.ours_on(stage.head)] == [True])
+    until(lambda: [stale in command for command in stage.ours_on(stage.head)] == [True])
 
     stage.subject = night = stage.night(stage.case())
     run = dead.folder.name

@@ -98,7 +98,7 @@ def test_ctrl_c_once_and_twice(stage: Stage):
         twice.await_printed(words)
     twice.finish()
     assert "ignores TERM" in twice.log(stage.head, "server-0")
-    (server,) = (one for one in twice.record["processes"] if one["name"] == "server-0")
+    (server,) = (process for process in twice.record["processes"] if process["name"] == "server-0")
     assert (server["escalated"], server["complete"]) == (True, True)
     stage.await_nothing_left()
 
@@ -117,10 +117,10 @@ def mirrored(stage: Stage) -> Stage:
 
 def test_two_controllers_at_once(stage: Stage):
     for other in (stage, mirrored(stage)):
-        nights = [one.begin(one.case("warming")) for one in (stage, other)]
+        nights = [each.begin(each.case("warming")) for each in (stage, other)]
         loser, winner = sorted(nights, key=lambda night: -night.finish())
         stage.subject = loser
         assert winner.code == 0
         loser.assert_unknown(f"is held by run {winner.folder.name}")
-        assert {one["name"] for one in loser.record["processes"]} <= {"lease"}
+        assert {process["name"] for process in loser.record["processes"]} <= {"lease"}
         stage.await_nothing_left()

@@ -50,8 +50,8 @@ class Oracle:
 
     def reply(self, prompt: str) -> str:
         """Answer the question that stands last in the prompt."""
-        found = [(prompt.rfind(q.text), i) for i, q in enumerate(self.questions)]
-        at, index = max(found, default=(-1, -1))
+        matches = [(prompt.rfind(q.text), i) for i, q in enumerate(self.questions)]
+        at, index = max(matches, default=(-1, -1))
         if self.silent:
             return ""
         if at < 0:
@@ -59,8 +59,8 @@ class Oracle:
         with self.lock:
             self.asked[index] = self.asked.get(index, 0) + 1
         answer = self.questions[index].answer
-        said = answer if index in self.right else str(int(answer) + 1)
-        return f"Let me think.\nanswer: \\boxed{{{said}}}"
+        number = answer if index in self.right else str(int(answer) + 1)
+        return f"Let me think.\nanswer: \\boxed{{{number}}}"
 
     def fails(self) -> bool:
         """Whether the completion that was counted last ends in an error."""
@@ -128,8 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             self._stream(text, usage, reason, chat=chat)
             return
-        said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-        choice = {"index": 0, "finish_reason": reason, **said}
+        reply = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        choice = {"index": 0, "finish_reason": reason, **reply}
         self._send(200, {"id": "1", "model": MODEL, "choices": [choice], "usage": usage})
 
     def _stream(self, text: str, usage: dict[str, int], reason: str, *, chat: bool) -> None:
@@ -159,8 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _token(self, piece: str, *, chat: bool) -> None:
-        said = {"delta": {"content": piece + " "}} if chat else {"text": piece + " "}
-        self._event({"choices": [{"index": 0, "finish_reason": None, **said}]})
+        part = {"delta": {"content": piece + " "}} if chat else {"text": piece + " "}
+        self._event({"choices": [{"index": 0, "finish_reason": None, **part}]})
 
     def _end_stream(self) -> None:
         self.wfile.write(b"data: [DONE]\n\n")
@@ -198,8 +198,12 @@ def _to_its_end(text: str, body: dict[str, Any]) -> tuple[str, str]:
 
 
 def _usage(prompt: str, text: str) -> dict[str, int]:
-    asked, said = len(prompt.split()), len(text.split())
-    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+    asked, completed = len(prompt.split()), len(text.split())
+    return {
+        "prompt_tokens": asked,
+        "completion_tokens": completed,
+        "total_tokens": asked + completed,
+    }
 
 
 @contextlib.contextmanager

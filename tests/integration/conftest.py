@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,8 @@ def sshd(place):
         return made[-1]
 
     yield make
-    for one in made:
-        one.end()
+    for server in made:
+        server.end()
 
 
 @pytest.fixture
@@ -68,5 +69,18 @@ def connections():
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for opened in made:
+        opened.close()
+
+
+@pytest.fixture
+def tiny_disk(as_root, tmp_path):
+    """Mount a file system of 512 KiB, or skip with the reason."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -61,9 +61,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.manner == "front":
             self.forward(data)
             return
-        wish = json.loads(data)
+        request = json.loads(data)
         number = next(COMPLETIONS)
-        refused = self.refusal(wish)
+        refused = self.refusal(request)
         if refused:
             self.answer(refused, {"error": {"message": f"the light server says {refused}"}})
             return
@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "finish_reason": "stop", "text": "yes"}
         choice["message"] = {"role": "assistant", "content": "yes"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        if wish.get("stream"):
+        if request.get("stream"):
             self.stream(usage)
         else:
             self.answer(200, {"model": MODEL, "choices": [choice], "usage": usage})
@@ -90,14 +90,14 @@ class Handler(BaseHTTPRequestHandler):
         except OSError as error:
             self.answer(getattr(error, "code", 502), {"error": {"message": str(error)}})
 
-    def refusal(self, wish: dict[str, object]) -> int:
+    def refusal(self, request: dict[str, object]) -> int:
         """The status for a request that is not served; 0 for one that is."""
         scheme, _, key = self.headers.get("Authorization", "").partition(" ")
         if self.keys and not (scheme == "Bearer" and key in self.keys):
             return 401
         if self.manner.isdecimal():
             return int(self.manner)
-        return 0 if wish.get("model", MODEL) == MODEL else 404
+        return 0 if request.get("model", MODEL) == MODEL else 404
 
     def stream(self, usage: dict[str, int]) -> None:
         choice = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop", "text": "yes"}

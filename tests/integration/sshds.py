@@ -86,7 +86,7 @@ class Sshd:
 
 
 def descendants(pid):
-    found = []
+    pids = []
     for line in subprocess.run(
         ["ps", "-eo", "pid=,ppid="],
         check=True,
@@ -95,8 +95,8 @@ def descendants(pid):
     ).stdout.splitlines():
         child, parent = map(int, line.split())
         if parent == pid:
-            found += [child, *descendants(child)]
-    return found
+            pids += [child, *descendants(child)]
+    return pids
 
 
 def make_key(path, *options):

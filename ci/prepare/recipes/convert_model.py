@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable
 
 # In the same folder as this file, here and on a host.
-from one_maker import sole_maker  # type: ignore[import-not-found]
+from one_maker import make_once  # type: ignore[import-not-found]
 from uv_settings import package_source  # type: ignore[import-not-found]
 
 STAMP = ".lamplighter.json"
@@ -124,15 +124,9 @@ def main() -> int:
     """Make the model of the input file on the command line; return the exit code."""
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
-    os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TQDM_DISABLE="1")
     try:
-        # Another night or another host may be making it: then wait, and find it made.
-        with sole_maker(spec["path"], say):
-            if made(spec):
-                say("%s is there already" % spec["path"])
-            else:
-                make(spec)
+        make_once(spec, made, make, say)
     except Exception as error:  # noqa: BLE001 - any error becomes a message
         say("the model was not made: %s: %s" % (type(error).__name__, error))
         say("No partial model is left: fix the cause and run again; it starts from the beginning.")

@@ -5,21 +5,19 @@ Writes only the workspace of the folder in its input, and uv's cache.
 
 from __future__ import annotations
 
-import collections
 import ctypes
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from typing import Any
 
 # In the same folder as this file, here and on a host.
-from one_maker import read_key, sole_maker, used_elsewhere  # type: ignore[import-not-found]
+from one_maker import make_once, read_key, used_elsewhere  # type: ignore[import-not-found]
+from uv_commands import Failed, cache_settings, find_uv, run, say  # type: ignore[import-not-found]
 from uv_settings import (  # type: ignore[import-not-found]
-    INDEX_NAME,
     PackageSource,
     holds_torch,
     output_of,
@@ -30,77 +28,7 @@ from uv_settings import (  # type: ignore[import-not-found]
 STAMP = ".lamplighter.json"
 # The uv that made it and its cache, for recipes that use the environment.
 SETTINGS = ".uv.json"
-TAIL_LINES = 15
-
-
-class Failed(Exception):  # noqa: N818 - the result of a step
-    """A step failed; the message is for the operator."""
-
-
-def say(text: str) -> None:
-    """Print a line of progress at once, for readers who follow the log."""
-    print(text, flush=True)
-
-
-def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") -> None:
-    """Run a command and print its output.
-
-    Raises:
-        Failed: the command failed; has its last lines and the advice.
-    """
-    tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-    merged = {**os.environ, **(env or {})}
-    with subprocess.Popen(
-        argv,
-        env=merged,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        for line in process.stdout or ():
-            tail.append(line.rstrip())
-            if not line.startswith(" + "):
-                say("  " + line.rstrip())
-    if process.returncode != 0:
-        output = "\n".join("  " + line for line in tail)
-        raise Failed("%s ended with %s:\n%s\n%s" % (argv[0], process.returncode, output, advice))
-
-
-def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
-    """Find uv in the spec, on the PATH or in the workspace; else install it there with pip."""
-    own = os.path.join(workspace, "uv", "bin", "uv")
-    for candidate in (spec.get("uv"), shutil.which("uv"), own):
-        if candidate and os.access(candidate, os.X_OK):
-            return candidate
-    say("installing uv")
-    advice = "Install uv (`pip install uv`) on this host, or python3-venv and pip, and run again."
-    folder = os.path.dirname(os.path.dirname(own))
-    index = env.get("UV_DEFAULT_INDEX") or os.environ.get("UV_DEFAULT_INDEX")
-    for_pip = {**env, "PIP_INDEX_URL": INDEX_NAME.sub("", index)} if index else env
-    run([sys.executable, "-m", "venv", "--clear", folder], advice=advice)
-    run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "uv"], for_pip, advice)
-    return own
-
-
-def cache_settings(uv: str, workspace: str) -> dict[str, str]:
-    """Put uv's cache on the workspace's file system, so that uv can use hard links.
-
-    It is in the user's home, which may be read-only, unless UV_CACHE_DIR names another place.
-    """
-    above = existing(output_of(uv, "cache", "dir"))
-    same_disk = os.stat(above).st_dev == os.stat(existing(workspace)).st_dev
-    if os.environ.get("UV_CACHE_DIR") or (same_disk and os.access(above, os.W_OK | os.X_OK)):
-        return {}
-    return {"UV_CACHE_DIR": os.path.join(workspace, "cache", "uv")}
-
-
-def existing(path: str) -> str:
-    """Return the nearest folder above a path, or the path itself, that exists."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path) or "/"
-    return path
+MAX_NAMES = 15
 
 
 def need_libraries(libraries: dict[str, str]) -> None:
@@ -187,7 +115,7 @@ def require_as_locked(uv: str, path: str, locked: list[str]) -> None:
     present = {plain_name(line) for line in installed(uv, path)}
     differ = sorted(present.symmetric_difference(map(plain_name, locked)))
     if differ:
-        names = ", ".join(differ[:TAIL_LINES])
+        names = ", ".join(differ[:MAX_NAMES])
         raise Failed("installed packages differ from the lock: %s; run again" % names)
 
 
@@ -235,7 +163,7 @@ def write_stamp(uv: str, spec: dict[str, Any], source: PackageSource, seconds: f
         "packages": installed(uv, spec["path"]),
         "locked": bool(lock_of(spec)),
         "seconds": round(seconds, 1),
-        "way": source.note,
+        "source": source.note,
     }
     write_json(os.path.join(spec["path"], STAMP), stamp)
 
@@ -284,14 +212,8 @@ def main() -> int:
     """Make the environment of the input file on the command line; return the exit code."""
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
-    os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
     try:
-        # Another night or another host may be making it: then wait, and find it made.
-        with sole_maker(spec["path"], say):
-            if made(spec):
-                say("%s is there already" % spec["path"])
-            else:
-                make(spec)
+        make_once(spec, made, make, say)
     except (Failed, OSError) as error:
         say(str(error))
         return 1

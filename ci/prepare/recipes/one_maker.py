@@ -2,7 +2,7 @@
 
 Also runs on hosts: stdlib only, Python 3.8 and later. No flock: NFS may lack it, or it may hold on
 one host only. A claim is a file that only one process can make (O_EXCL), with a number; its maker
-touches it, and one that is not touched any more has lost it. Only the next number may follow then.
+touches it, and a claim that is no longer touched is lost. Only the next number may follow then.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def sole_maker(path: str, say: Callable[[str], None]) -> Iterator[None]:
     """Wait until no other process makes a path, and claim it inside the context.
 
     Args:
-        path: what is made; whoever had to wait looks first whether it is there now.
-        say: gets a line about whom it waits for.
+        path: the path to make; after a wait it may exist already.
+        say: called with a line about the process that it waits for.
     """
     claim = _await_claim(path, say)
     inode, ended = os.stat(claim).st_ino, threading.Event()
@@ -44,31 +44,46 @@ def sole_maker(path: str, say: Callable[[str], None]) -> Iterator[None]:
         _remove(claim)
 
 
+def make_once(
+    spec: dict[str, Any],
+    made: Callable[[dict[str, Any]], bool],
+    make: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None],
+) -> None:
+    """Make the path of a spec, unless it is complete; wait while another process makes it."""
+    os.makedirs(os.path.dirname(spec["path"]), exist_ok=True)
+    with sole_maker(spec["path"], say):
+        if made(spec):
+            say("%s is already complete" % spec["path"])
+        else:
+            make(spec)
+
+
 def _beat(claim: str, inode: int, ended: threading.Event, say: Callable[[str], None]) -> None:
     while not ended.wait(BEAT_S):
         with contextlib.suppress(OSError):  # a disk that is full or away for a moment
             if _inode(claim) == inode:
                 os.utime(claim)
             else:  # this process was suspended for so long that another one took over
-                say("not made: another process took over, as this one gave no sign for long")
+                say("not made: another process took over while this one was suspended")
                 os._exit(1)
 
 
 def _await_claim(path: str, say: Callable[[str], None]) -> str:
-    seen: dict[str, tuple[int, float]] = {}  # claim → when it was touched, and when we saw that
+    touches: dict[str, tuple[int, float]] = {}  # claim → its last touch, and when it was read
     announced = ""
     while True:
-        found = _claims(path)
-        fresh = [claim for claim in found if not _is_left(claim, seen)]
+        claims = _claims(path)
+        fresh = [claim for claim in claims if not _is_left(claim, touches)]
         if not fresh:
-            number = 1 + max((int(claim.rpartition("-")[2]) for claim in found), default=-1)
+            number = 1 + max((int(claim.rpartition("-")[2]) for claim in claims), default=-1)
             claim = "%s%s%d" % (path, SUFFIX, number)
             if _make(claim):
-                if set(_claims(path)) <= {claim, *found}:
-                    for old in found:
+                if set(_claims(path)) <= {claim, *claims}:
+                    for old in claims:
                         _remove(old)
                     return claim
-                _remove(claim)  # one that was not left appeared meanwhile: try again
+                _remove(claim)  # another claim appeared meanwhile: try again
                 time.sleep(POLL_S * random.random())  # noqa: S311 - no secret
             continue
         maker = _read(fresh[-1])
@@ -82,9 +97,9 @@ def _await_claim(path: str, say: Callable[[str], None]) -> str:
 def _claims(path: str) -> list[str]:
     folder, name = os.path.split(path)
     pattern = re.compile(re.escape(name + SUFFIX) + r"\d{1,9}")
-    found = [one for one in os.listdir(folder) if pattern.fullmatch(one)]
-    found.sort(key=lambda one: int(one.rpartition("-")[2]))
-    return [os.path.join(folder, one) for one in found]
+    claims = [entry for entry in os.listdir(folder) if pattern.fullmatch(entry)]
+    claims.sort(key=lambda claim: int(claim.rpartition("-")[2]))
+    return [os.path.join(folder, claim) for claim in claims]
 
 
 def _make(claim: str) -> bool:
@@ -98,8 +113,8 @@ def _make(claim: str) -> bool:
     return True
 
 
-def _is_left(claim: str, seen: dict[str, tuple[int, float]]) -> bool:
-    """Return whether a claim's maker has died: at once on this host, else after some silence."""
+def _is_left(claim: str, touches: dict[str, tuple[int, float]]) -> bool:
+    """Return whether a claim's maker has ended: known at once on this host, else after STALE_S."""
     maker = _read(claim)
     here = _self()
     if all(maker.get(key) == here[key] for key in ("boot", "pids")):
@@ -109,9 +124,9 @@ def _is_left(claim: str, seen: dict[str, tuple[int, float]]) -> bool:
             touched = os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return False
-    if claim not in seen or seen[claim][0] != touched:
-        seen[claim] = (touched, time.monotonic())
-    return time.monotonic() - seen[claim][1] > STALE_S
+    if claim not in touches or touches[claim][0] != touched:
+        touches[claim] = (touched, time.monotonic())
+    return time.monotonic() - touches[claim][1] > STALE_S
 
 
 def _self() -> dict[str, Any]:
@@ -122,7 +137,7 @@ def _self() -> dict[str, Any]:
 
 
 def _began(pid: object) -> str:
-    """Return when a process began, which tells it from a later one with its pid; empty if gone."""
+    """Return the start time of a process, as its pid may be used again; empty if it has ended."""
     try:
         with open("/proc/%d/stat" % int(str(pid)), "rb") as file:
             fields = file.read().rpartition(b") ")[2].split()
@@ -153,17 +168,17 @@ def _remove(claim: str) -> None:
 
 
 def used_elsewhere(path: str, state: str, own: str) -> str:
-    """Say which run of another host with this workspace runs a program below a path.
+    """Describe a run of another host with this workspace that uses a program below a path.
 
-    A run of this host does not: the host belongs to the run that makes the path again.
+    On this host no other run does, because the host belongs to the run that makes the path again.
 
     Args:
-        path: what will be made again.
+        path: the path to make again.
         state: the folder of all hosts' runs.
         own: a folder of this run in it.
 
     Returns:
-        The run, and what to do; empty where there is none.
+        The run and the next step; empty if there is none.
     """
     here = os.path.relpath(own, state).split(os.sep)[0]
     for folder in glob.glob(os.path.join(glob.escape(state), "*", "*", "*")):
@@ -173,14 +188,14 @@ def used_elsewhere(path: str, state: str, own: str) -> str:
         if host != here and running and argv and str(argv[0]).startswith(path + os.sep):
             return (
                 "run %s on host %s uses %s, which must be made again. Wait until it ends, or end "
-                "it with `inv down --run %s`; if that host is no more, remove %s."
+                "it with `inv down --run %s`; if that host no longer exists, remove %s."
                 % (run, host, path, run, os.path.dirname(folder))
             )
     return ""
 
 
 def read_key(path: str, key: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return a value of a JSON object in a file; None where there is none."""
+    """Return a value of a JSON object in a file; None if it has none."""
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 # A controller's offer as JSON: `proxy`, a secret URL, and `links`: for each of its wheel folders
 # the URL of its page and the wheels of PyTorch in it. Or the reason why there is no offer.
-OFFER, NO_OFFER = "LAMPLIGHTER_WAY", "LAMPLIGHTER_NO_WAY"
+OFFER, NO_OFFER = "LAMPLIGHTER_PACKAGES", "LAMPLIGHTER_NO_PACKAGES"
 # pip's variable for installing from folders only, and the values that pip and uv read as "no".
 NO_INDEX, FALSE_VALUES = "PIP_NO_INDEX", ("", "0", "false", "f", "no", "n", "off")
 # uv accepts a name before an index, `name=URL`, which pip does not.
@@ -70,7 +70,7 @@ def python_of(uv: str, version: str, folder: str) -> tuple[str, str]:
 
     Returns:
         The value of uv's `--python`: the version if uv finds it, else the path of a Python in
-        `folder`, or of this Python. And advice if uv cannot download it; empty if it was found.
+        `folder`, or of this Python. And advice if uv cannot download it; empty if a Python exists.
     """
     if output_of(uv, "python", "find", "--no-python-downloads", version):
         return version, ""

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from night import PROJECT, inv
 
-PROJECT = Path(__file__).parents[3]
-
-
-def inv(*words: str, cwd: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=cwd,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **env},
-    )
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_list_names_every_task_with_what_it_does():

@@ -7,11 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from night import PROJECT, inv
 
-PROJECT = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # 2 is the operator's; 1 would be a failed night.
 MISTAKES = {
     "an unknown task": (("nope",), ["'nope'", "inv --list"]),
@@ -116,13 +119,7 @@ def test_a_crash_of_lamplighter_is_3_and_never_a_failed_night(crash: str, tmp_pa
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_ends_with_2_and_a_next_step(mistake: str):
     words, expected = MISTAKES[mistake]
-    ended = subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=PROJECT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    ended = inv(*words)
     assert ended.returncode == 2, ended.stderr
     assert all(text in ended.stderr for text in expected), ended.stderr
     assert "Traceback" not in ended.stderr
@@ -180,20 +177,18 @@ def test_a_fault_of_ours_is_unknown_and_asks_to_be_reported(broken_project: Path
     assert "Traceback" in ended.stderr
 
 
-@pytest.mark.parametrize("lack", ["ENOSPC", "EROFS", "EMFILE"])
-def test_what_the_machine_lacks_is_unknown_and_named(broken_project: Path, lack: str):
-    raises = f"import errno; raise OSError(errno.{lack}, os.strerror(errno.{lack}), '/srv/runs')"
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        # The machine lacks something: unknown. The path is wrong: the operator's mistake.
+        *(("ENOSPC", 3), ("EROFS", 3), ("EMFILE", 3)),
+        *(("EACCES", 2), ("EISDIR", 2), ("ENAMETOOLONG", 2)),
+    ],
+)
+def test_an_unexpected_error_of_a_path(broken_project: Path, name: str, code: int):
+    raises = f"import errno; raise OSError(errno.{name}, os.strerror(errno.{name}), '/srv/runs')"
     ended = shell("inv work", cwd=broken_project, RAISES=raises, PYTHONPATH=str(PROJECT))
-    assert ended.returncode == 3
-    assert "/srv/runs: " in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.parametrize("lack", ["EACCES", "EISDIR", "ENAMETOOLONG"])
-def test_a_path_that_nobody_foresaw_is_the_operators(broken_project: Path, lack: str):
-    raises = f"import errno; raise OSError(errno.{lack}, os.strerror(errno.{lack}), '/srv/runs')"
-    ended = shell("inv work", cwd=broken_project, RAISES=raises, PYTHONPATH=str(PROJECT))
-    assert ended.returncode == 2
+    assert ended.returncode == code
     assert "/srv/runs: " in ended.stderr
     assert "Traceback" not in ended.stderr
 

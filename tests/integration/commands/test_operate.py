@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import until
-from night import PROJECT, light_case
+from night import INVOKE, PROJECT, light_case
 
 from ci.lab import inside
 
@@ -193,7 +193,7 @@ def test_a_night_examines_the_accelerators_that_device_names(inv):
 
 
 def test_a_log_is_followed_to_its_end(inv, lab, up, tmp_path):
-    argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "logs", "--run", up]
+    argv = [*INVOKE, "--search-root", str(PROJECT), "logs", "--run", up]
     argv += ["--follow", "--cluster", str(lab.cluster_file)]
     with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as follower:
         first = {follower.stdout.readline(), follower.stdout.readline()}
@@ -223,7 +223,7 @@ def test_hosts_are_trusted_once_they_were_looked_at(inv, lab, tmp_path):
     cluster.write_text(text.replace(str(lab.known_hosts), str(known)))
 
     def trust(*words: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "hosts.trust"]
+        argv = [*INVOKE, "--search-root", str(PROJECT), "hosts.trust"]
         argv += ["--cluster", str(cluster), *words]
         return subprocess.run(
             argv,
@@ -234,7 +234,7 @@ def test_hosts_are_trusted_once_they_were_looked_at(inv, lab, tmp_path):
             stdin=subprocess.DEVNULL,
         )
 
-    argv = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "status"]
+    argv = [*INVOKE, "--search-root", str(PROJECT), "status"]
     argv += ["--cluster", str(cluster)]
     unknown = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert unknown.returncode == 3

@@ -6,19 +6,17 @@ import base64
 import json
 import os
 import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+from night import INVOKE, PROJECT
 
 from ci.catalog import environments
 from ci.commands.nightly import find_case
 from ci.paths import CONFIGS
 from ci.request import Request
 
-PROJECT = Path(__file__).parents[3]
 JSON = "application/vnd.pypi.simple.v1+json"
 WHEEL = "{}-99.0-py3-none-any.whl"
 
@@ -71,7 +69,7 @@ def inv(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run it with no setting of this machine's pip or uv but those given."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_"))}
     return subprocess.run(
-        [sys.executable, "-m", "invoke", "versions", *words],
+        [*INVOKE, "versions", *words],
         cwd=PROJECT,
         check=False,
         capture_output=True,
@@ -98,12 +96,12 @@ def test_each_version_is_listed_with_what_is_made_here(tmp_path):
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
     assert answer["device"] == "cpu"
-    found = {entry["version"]: entry for entry in answer["versions"]}
-    assert list(found) == list(versions)
-    states = {version: entry["environment"] for version, entry in found.items()}
+    entries = {entry["version"]: entry for entry in answer["versions"]}
+    assert list(entries) == list(versions)
+    states = {version: entry["environment"] for version, entry in entries.items()}
     assert (states["0.32.0"], states["0.30.0"]) == ("made", "outdated")
     assert (states["0.11.0"], states["0.33.0"]) == ("not made", None)
-    assert "GPU" in found["0.33.0"]["why_not"]
+    assert "GPU" in entries["0.33.0"]["why_not"]
     assert "0.33.0 needs cuda" in inv("--device", "cpu", "--workspace", str(tmp_path)).stdout
 
 

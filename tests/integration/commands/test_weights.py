@@ -13,7 +13,8 @@ from lab_fixture import output_of, ssh
 from ci.agent.client import Agent
 from ci.agent.connected import connected
 from ci.agent.send_file import PIECE_BYTES, Source, send
-from ci.commands.weights_copy import as_text, exit_code, sync
+from ci.commands.weights_copy import sync
+from ci.commands.weights_table import as_text, exit_code
 from ci.connect.connection import LocalConnection
 from ci.errors import ConnectionLost, ExitCode, InfrastructureError, UserError
 from ci.inventory.cluster_file import load

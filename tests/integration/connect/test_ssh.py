@@ -47,9 +47,9 @@ def held():
     Not the thread of all alarms, which begins with the first, nor the timer of who waits for this.
     """
     threads = {
-        one
-        for one in threading.enumerate()
-        if not isinstance(one, threading.Timer) and one.name != "alarms"
+        thread
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading.Timer) and thread.name != "alarms"
     }
     links = set()
     for file in Path("/proc/self/fd").iterdir():
@@ -160,7 +160,7 @@ def test_two_connections_and_two_channels_at_once(sshd, connections):
     opener = connections()
     target = sshd().target("h1")
     both = [opener.open(target), opener.open(target)]
-    channels = [one.open(["cat"]) for one in both for _ in range(2)]
+    channels = [connection.open(["cat"]) for connection in both for _ in range(2)]
     for number, channel in enumerate(channels):
         channel.write(b"%d" % number)
     assert [channel.read() for channel in channels] == [b"0", b"1", b"2", b"3"]
@@ -198,8 +198,8 @@ def test_an_unknown_key_is_refused_until_it_is_trusted(place, sshd, connections)
     [(name, offer)] = offers([target])
     assert (name, offer.known, offer.refused) == ("h1", False, "")
     assert offer.line == host.known_line.strip()
-    told = [offer.key.fingerprint, offer.line, target.known_hosts, "inv hosts.trust"]
-    assert [part for part in told if part not in str(refused.value)] == []
+    expected = [offer.key.fingerprint, offer.line, target.known_hosts, "inv hosts.trust"]
+    assert [part for part in expected if part not in str(refused.value)] == []
     assert trust(offer) == place / "new/known"
     assert trust(offer) is None
     assert (place / "new/known").stat().st_mode & 0o777 == 0o600
@@ -259,7 +259,9 @@ def test_one_connection_to_a_jump_host_for_all_behind_it(sshd, connections):
     opener = connections(*targets)
     by_name = {target.name: target for target in targets}
     opened = fan_out(by_name, lambda name: opener.open(by_name[name]))
-    assert [output(one.open(["echo", "in"])) for one in opened.values()] == [b"in\n"] * 3
+    assert [output(connection.open(["echo", "in"])) for connection in opened.values()] == [
+        b"in\n"
+    ] * 3
     assert gate.accepted == 1
     opened["h2"].reopen()
     assert output(opened["h2"].open(["echo", "in"])) == b"in\n"
@@ -289,14 +291,14 @@ def test_behind_a_jump_host_that_freezes_a_host_is_lost_and_found(sshd, place, m
     target = jumped(sshd, jump, workspace=str(place / "workspace"))[0]
     notes = SimpleQueue()
     with connected([target], notes.put) as agents:
-        one = start(
+        process = start(
             agents["h2"], ProcessSpec(new_run(), "sleep", ("sleep", "1000")), lambda _: None
         )
         with frozen(gate):
             assert notes.get(timeout=60).startswith("h2: the connection broke")
         assert notes.get(timeout=60) == "h2: connected again"
-        assert one.alive
-        assert one.stop(0).complete
+        assert process.alive
+        assert process.stop(0).complete
 
 
 @contextlib.contextmanager
@@ -340,7 +342,7 @@ def test_a_host_that_the_jump_host_cannot_reach(sshd, connections):
     gate, host = sshd("gate"), sshd("a")
     host.kill()
     target = host.target("h1", jump="gate")
-    with pytest.raises(HostUnreachable, match=r"h1: not reached .* through jump host gate: "):
+    with pytest.raises(HostUnreachable, match=r"h1: cannot reach .* through jump host gate: "):
         connections(gate.target("gate"), target).open(target)
 
 

@@ -255,7 +255,7 @@ def test_a_fido_key_in_the_agent_costs_nothing(place, sshd, connections, monkeyp
         monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
         assert here(connections, "alias") == ""
         subprocess.run(["ssh-add", "-d", place / "id"], check=True, capture_output=True)
-        assert "yubi: a FIDO key, which wants a touch" in here(connections, "alias")
+        assert "yubi: a FIDO key, which needs a touch" in here(connections, "alias")
 
 
 def test_a_fido_key_in_a_file(place, sshd, connections):
@@ -268,7 +268,7 @@ def test_a_fido_key_in_a_file(place, sshd, connections):
     shared_config(place, sshd(), f"IdentityFile {fido}", f"IdentityFile {place}/id")
     assert here(connections, "alias") == ""
     shared_config(place, sshd("b"), f"IdentityFile {fido}")
-    assert "fido: a FIDO key, which wants a touch" in here(connections, "alias")
+    assert "fido: a FIDO key, which needs a touch" in here(connections, "alias")
 
 
 def test_more_keys_in_the_agent_than_a_host_lets_be_tried(place, sshd, connections, monkeypatch):
@@ -328,7 +328,7 @@ def test_which_keys_of_which_agent_are_shown(place, sshd, connections, monkeypat
                 ours = here(connections, "alias")
                 assert bool(ours) is not expected, (name, ours)
                 assert by_openssh(place, "alias") is expected, name
-        assert f"{place}/other.pub: a public key, and no agent holds" in ours
+        assert f"{place}/other.pub: a public key, and no agent has" in ours
 
 
 def test_an_agent_that_is_silent_or_gone(place, sshd, connections, monkeypatch):

@@ -29,7 +29,12 @@ CERTIFIED = {
     "expired": ((*GOOD, "-V", "-2d:-1d"), AUTHORITY, "", "has expired"),
     "expired, and the key is known": ((*GOOD, "-V", "-2d:-1d"), AUTHORITY + "{known}", "", ""),
     "critical options": ((*GOOD, "-O", "critical:x"), AUTHORITY, "", "has critical options"),
-    "another authority": (GOOD, "@cert-authority * {other}\n", "", "authority that is not known"),
+    "another authority": (
+        GOOD,
+        "@cert-authority * {other}\n",
+        "",
+        "authority of its certificate is not known",
+    ),
     "an authority of other hosts": (GOOD, "@cert-authority npu-* {ca}\n", "", "not known: ssh-"),
     "a revoked authority": (GOOD, AUTHORITY + "@revoked * {ca}\n", "", "is revoked in"),
     "a revoked key": (GOOD, AUTHORITY + "@revoked * {key}\n", "", "is revoked in"),
@@ -54,7 +59,7 @@ def test_a_hosts_certificate(place, sshd, connections, kind):
             subprocess.run([*sign, place / "a/host.pub"], check=True, capture_output=True)
         host.kill()
         host.start()
-        keys = {one: public(place / f"{one}.pub") for one in ("ca", "other")}
+        keys = {file: public(place / f"{file}.pub") for file in ("ca", "other")}
         text = known.format(**keys, key=" ".join(host.key), known=host.known_line)
         (place / "known_hosts").write_text(text)
         shared_config(place, host, f"IdentityFile {place}/id", lines)
@@ -74,8 +79,13 @@ def test_a_file_that_keeps_no_key_is_refused_with_advice_that_ends(place, sshd, 
     config.write_text(config.read_text().replace(f"{place}/known_hosts", file))
     why = here(connections, "alias")
     advised = "Write `known_hosts: ~/.ssh/known_hosts` into the cluster file, or"
-    told = (advised, "StrictHostKeyChecking no is not followed", host.key[0], "none` or /dev/null")
-    assert [part for part in told if part not in why] == []
+    expected = (
+        advised,
+        "StrictHostKeyChecking no is not followed",
+        host.key[0],
+        "none` or /dev/null",
+    )
+    assert [part for part in expected if part not in why] == []
     assert f"add to {file}" not in why
     [(_, offer)] = offers([Target("h1", "alias")])
     assert advised in offer.refused

@@ -107,9 +107,9 @@ def test_a_program_of_the_configuration_that_hangs(place, connections, monkeypat
     write_config(place, f'Match exec "cat {place}/held"\n Port 22\n')
     hosts = {f"h{number}": Target(f"h{number}", "alias", jump="gate") for number in range(3)}
     opener = connections()
-    found = fan_out(hosts, lambda name: opener.open(hosts[name]))
-    assert [type(why) for why in found.values()] == [UserError] * 3
-    assert "gave no answer within 0.5 s; look for a `Match exec` that hangs" in str(found["h0"])
+    outcomes = fan_out(hosts, lambda name: opener.open(hosts[name]))
+    assert [type(why) for why in outcomes.values()] == [UserError] * 3
+    assert "gave no answer within 0.5 s; look for a `Match exec` that hangs" in str(outcomes["h0"])
     # Nobody is left that reads from it.
     with pytest.raises(OSError, match="No such device"):
         os.open(place / "held", os.O_WRONLY | os.O_NONBLOCK)

@@ -39,43 +39,49 @@ def plan_with(port, interface="lo", **keys):
     return plan_of(*commands, site={"hosts": hosts}, **keys)
 
 
-def errors(found):
-    return {(one.host, one.subject) for one in found.findings if one.severity == "error"}
+def errors(examination):
+    return {
+        (finding.host, finding.subject)
+        for finding in examination.findings
+        if finding.severity == "error"
+    }
 
 
 def test_an_environment_script_that_is_missing(agents, free_port):
-    found = examine(agents, plan_with(free_port, env_script="/no/such.sh --force"), {})
-    assert errors(found) == {("a", "env_script"), ("b", "env_script")}
-    scripts = [one.message for one in found.findings if one.subject == "env_script"]
+    examination = examine(agents, plan_with(free_port, env_script="/no/such.sh --force"), {})
+    assert errors(examination) == {("a", "env_script"), ("b", "env_script")}
+    scripts = [
+        finding.message for finding in examination.findings if finding.subject == "env_script"
+    ]
     assert set(scripts) == {"/no/such.sh does not exist"}
 
 
 def test_two_hosts_that_are_fit(agents, free_port):
     port = free_port
-    found = examine(agents, plan_with(port), {})
-    assert errors(found) == set()
-    assert list(found.facts) == ["a", "b"]
-    assert all(abs(facts["clock_offset_s"]) < 10 for facts in found.facts.values())
-    assert {(pair.source, pair.target) for pair in found.pairs} == {("a", "b"), ("b", "a")}
-    assert {pair.outcome for pair in found.pairs} == {"ok"}
-    assert ("b", "a", port) in {(pair.source, pair.target, pair.port) for pair in found.pairs}
-    left = gather("/", [pair.port for pair in found.pairs], [])
+    examination = examine(agents, plan_with(port), {})
+    assert errors(examination) == set()
+    assert list(examination.facts) == ["a", "b"]
+    assert all(abs(facts["clock_offset_s"]) < 10 for facts in examination.facts.values())
+    assert {(pair.source, pair.target) for pair in examination.pairs} == {("a", "b"), ("b", "a")}
+    assert {pair.outcome for pair in examination.pairs} == {"ok"}
+    assert ("b", "a", port) in {(pair.source, pair.target, pair.port) for pair in examination.pairs}
+    left = gather("/", [pair.port for pair in examination.pairs], [])
     assert left["ports_taken"] == {}
 
 
 def test_a_taken_port_and_a_wrong_interface(agents):
     with socket.create_server((ADDRESSES["a"], 0)) as server:
         port = server.getsockname()[1]
-        found = examine(agents, plan_with(port, "ib7"), {})
-    assert errors(found) == {("a", f"port {port}"), ("a", "interface"), ("b", "interface")}
-    assert port not in {pair.port for pair in found.pairs}
+        examination = examine(agents, plan_with(port, "ib7"), {})
+    assert errors(examination) == {("a", f"port {port}"), ("a", "interface"), ("b", "interface")}
+    assert port not in {pair.port for pair in examination.pairs}
 
 
 def test_a_host_that_went_away_hides_nothing_of_the_other(agents, free_port):
     agents["b"].close()
-    found = examine(agents, plan_with(free_port), {}, silent={"c": "c: it is down"})
-    assert list(found.facts) == ["a"]
-    assert errors(found) == {("b", "connection"), ("c", "connection")}
+    examination = examine(agents, plan_with(free_port), {}, silent={"c": "c: it is down"})
+    assert list(examination.facts) == ["a"]
+    assert errors(examination) == {("b", "connection"), ("c", "connection")}
 
 
 @pytest.mark.parametrize(("mark", "differ"), [("f1", True), ("older", False)])
@@ -92,6 +98,6 @@ def test_environments_that_are_there_already_and_differ(tmp_path, free_port, mar
             stack.callback(agents[name].close)
             items.append(replace(preparation("e", name, path=str(path)), fingerprint=mark))
         plan = replace(plan_with(free_port), preparations=tuple(items))
-        found = examine(agents, plan, {})
-    assert errors(found) == ({("", "environment e")} if differ else set())
-    assert ("six 1.0 on a, 1.1 on b" in str(found.findings)) == differ
+        examination = examine(agents, plan, {})
+    assert errors(examination) == ({("", "environment e")} if differ else set())
+    assert ("six 1.0 on a, 1.1 on b" in str(examination.findings)) == differ

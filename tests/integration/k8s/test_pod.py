@@ -32,10 +32,10 @@ def plan_of(*words, env="{}", timeout_s=600):
     text = "test_name: t\nmodel: m\ndevice: cpu\nnpu_per_node: 0\n"
     text += f"num_nodes: {len(words)}\nready_timeout_s: {timeout_s}\nenv_common: {env}\n"
     text += "deployment:\n" + "".join(
-        f"  - server_cmd: {json.dumps('serve ' + one)}\n" for one in words
+        f"  - server_cmd: {json.dumps('serve ' + word)}\n" for word in words
     )
     plan = planned(parse(text.encode(), "c.yaml")[0], OPTIONS)
-    processes = (with_code(one, SHOW) for one in plan.servers)
+    processes = (with_code(server, SHOW) for server in plan.servers)
     return replace(plan, servers=tuple(processes))
 
 
@@ -47,10 +47,12 @@ class Pod:
     """One pod of a plan, made of nothing but its manifest and what LeaderWorkerSet adds."""
 
     def __init__(self, folder, plan, index=0, size=None, leader="127.0.0.1"):
-        found = {one["kind"]: one for one in yaml.safe_load_all(render(plan, OPTIONS))}
-        for name, text in found["ConfigMap"]["data"].items():
+        manifest = {
+            document["kind"]: document for document in yaml.safe_load_all(render(plan, OPTIONS))
+        }
+        for name, text in manifest["ConfigMap"]["data"].items():
             (folder / name).write_text(text, "utf-8")
-        template = found["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+        template = manifest["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
         pod = template["workerTemplate" if index else "leaderTemplate"]["spec"]
         (container,) = pod["containers"]
         self.last_words = folder / "last-words"
@@ -62,7 +64,11 @@ class Pod:
         self.env = {
             "PATH": os.environ["PATH"],
             "TMPDIR": str(folder),
-            **{one["name"]: one["value"] for one in container["env"] if "value" in one},
+            **{
+                variable["name"]: variable["value"]
+                for variable in container["env"]
+                if "value" in variable
+            },
             "POD_IP": "127.0.0.1",
             "LAST_WORDS": str(self.last_words),
             "LWS_LEADER_ADDRESS": leader,
@@ -89,14 +95,14 @@ class Pod:
 
 def lines_until(process, enough):
     """Read lines until `enough` of them are not the launcher's own."""
-    found = {}
+    started = {}
     for line in process.stdout:
         name, _, rest = line.partition("] ")
         if name != "[lamplighter":
-            found[name.lstrip("[")] = json.loads(rest)
-        if len(found) == enough:
-            return found
-    raise AssertionError(f"it ended; so far: {found}")
+            started[name.lstrip("[")] = json.loads(rest)
+        if len(started) == enough:
+            return started
+    raise AssertionError(f"it ended; so far: {started}")
 
 
 def ended(process):
@@ -113,11 +119,11 @@ def test_a_pod_starts_the_processes_of_its_own_host_and_no_others(tmp_path):
     ]
     pod = Pod(tmp_path, replace(plan, servers=(plan.servers[0], *more)), index=1)
     with pod.start() as process:
-        found = lines_until(process, 2)
+        started = lines_until(process, 2)
         code, _ = ended(process)
     assert code == 128 + signal.SIGTERM
-    assert set(found) == {"rank-0", "rank-1"}
-    for name, (argv, env) in found.items():
+    assert set(started) == {"rank-0", "rank-1"}
+    for name, (argv, env) in started.items():
         assert argv == ["--at", "127.0.0.1", "a b", "--own", "127.0.0.1"]
         assert (env["RANK"], env["A"]) == (name[-1], "1")
         assert env["VLLM_HOST_IP"] == "127.0.0.1"

@@ -17,7 +17,7 @@ from ci.record.stored import read_run
 from ci.remote.supervise.proc import MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from night import Night
@@ -60,7 +60,7 @@ def test_whatever_a_benchmark_is_called_it_runs(begin: Callable[..., Night], tmp
     night = begin(keys=keys, PATH=f"{tool.parent}:{os.environ['PATH']}")
     assert night.finish() == 3
     assert night.record["cause"] is None
-    assert [one["benchmark"] for one in night.record["evaluations"]] == list(NAMES)
+    assert [entry["benchmark"] for entry in night.record["evaluations"]] == list(NAMES)
     assert [check["name"] for check in night.record["checks"]][2:] == list(NAMES)
     for evaluation in night.record["evaluations"]:
         items = night.folder / evaluation["items"]
@@ -94,11 +94,11 @@ def test_the_first_cause_is_found_in_the_whole_log_and_reported_everywhere(
 ):
     night = begin("wordy")
     assert night.finish() == 3
-    found = night.record["explanation"]
-    assert (found["kind"], found["side"]) == ("missing_library", "configuration")
-    assert (found["process"], found["host"]) == ("server-0", "localhost")
-    assert found["line"].startswith("OSError: libatb.so: cannot open shared object file")
-    assert "env_script" in found["next_step"]
+    explanation = night.record["explanation"]
+    assert (explanation["kind"], explanation["side"]) == ("missing_library", "configuration")
+    assert (explanation["process"], explanation["host"]) == ("server-0", "localhost")
+    assert explanation["line"].startswith("OSError: libatb.so: cannot open shared object file")
+    assert "env_script" in explanation["next_step"]
     for text in (night.output, (night.folder / "report.md").read_text()):
         assert "libatb.so: cannot open shared object file" in text
         assert "env\\_script" in text or "env_script" in text
@@ -291,19 +291,6 @@ def fill(folder: Path) -> None:
     with (folder / "filler").open("wb", buffering=0) as filler:
         while True:
             filler.write(bytes(4096))
-
-
-@pytest.fixture
-def tiny_disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_bad_case_is_told_with_its_place_and_nothing_starts(start_night: Callable[..., Night]):

@@ -193,19 +193,19 @@ def test_a_missing_library_is_the_operators_to_install(tmp_path, host):
 
 
 def test_a_python_that_uv_fetches_lies_in_the_workspace(tmp_path, host):
-    told = tmp_path / "told"
-    uv = program(tmp_path / "bin" / "uv", f'echo "$1 $UV_PYTHON_INSTALL_DIR" >> {told}; exit 1')
+    calls = tmp_path / "calls"
+    uv = program(tmp_path / "bin" / "uv", f'echo "$1 $UV_PYTHON_INSTALL_DIR" >> {calls}; exit 1')
     assert run(spec_of(tmp_path, uv=uv, python="3.99"), host).returncode == 1
-    assert f"venv {tmp_path}/work/uv/python" in told.read_text("utf-8").splitlines()
+    assert f"venv {tmp_path}/work/uv/python" in calls.read_text("utf-8").splitlines()
 
 
 def test_a_python_that_was_fetched_is_found_again(tmp_path, host):
-    told = tmp_path / "told"
-    uv = program(tmp_path / "bin" / "uv", f'echo "$@" >> {told}; exit 1')
+    calls = tmp_path / "calls"
+    uv = program(tmp_path / "bin" / "uv", f'echo "$@" >> {calls}; exit 1')
     fetched = program(tmp_path / "work/uv/python/cpython-3.99.1-linux/bin/python3", "exit 0")
     program(tmp_path / "work/uv/python/cpython-3.9.9-linux/bin/python3", "exit 0")
     assert run(spec_of(tmp_path, uv=uv, python="3.99"), host).returncode == 1
-    assert f"--python {fetched} " in told.read_text("utf-8")
+    assert f"--python {fetched} " in calls.read_text("utf-8")
 
 
 def program(path, script):

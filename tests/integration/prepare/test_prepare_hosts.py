@@ -32,10 +32,10 @@ from ci.lab import faults, inside
 from ci.plan.model import Preparation
 from ci.prepare import resolve_packages
 from ci.prepare.prepare import prepare
-from ci.record.record import Record, start
+from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.run.preflight import require_same_packages
 from ci.run.processes import Processes
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.doctor.model import Packages
     from ci.lab.model import Lab
-
+    from ci.record.record import Record
 pytestmark = pytest.mark.usefixtures("as_root")
 WORKSPACE = "/root/work"
 HIDDEN = "s3cret-of-the-index"
@@ -66,7 +66,7 @@ def agents(lab: Lab) -> Iterator[dict[str, Agent]]:
 
 
 @dataclass(frozen=True)
-class Night:
+class Preparing:
     """What `prepare` is given, and what a person sees of it."""
 
     processes: Processes
@@ -79,13 +79,13 @@ class Night:
 
 
 @pytest.fixture
-def night(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Night]:
+def preparing(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Preparing]:
     shown = StringIO()
-    view = Plain(Steadfast(shown))
+    view = Plain(SafeStream(shown))
     argv = ["inv", "nightly"]
     record = start(tmp_path / "runs", view, write_reports, case="toy", config="toy.yaml", argv=argv)
     made = Processes(record.id, "tester", agents, SimpleQueue(), view)
-    yield Night(made, record, shown)
+    yield Preparing(made, record, shown)
     until(lambda: not made.survivors()[1])  # a host whose sshd was restarted is back
     made.stop()
     assert made.survivors() == ([], [])
@@ -158,128 +158,130 @@ def index(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, night, tmp_path, monkeypatch):
+def test_wheels_of_a_folder_here_reach_hosts_that_lack_it(lab, preparing, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    night.prepare(["tiny==1.0"], WORKS)
-    shown = night.shown.getvalue()
-    for host in night.processes.agents:
+    preparing.prepare(["tiny==1.0"], WORKS)
+    shown = preparing.shown.getvalue()
+    for host in preparing.processes.agents:
         python = f"{WORKSPACE}/envs/toy/bin/python"
         assert output_of(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
         assert output_of(lab, host, f"stat -c %a {WORKSPACE}/uv/bin/*") == "755"
         assert f"{host}: uv copied from this controller to {WORKSPACE}/uv/bin/uv" in shown
         assert f"{host}: wheels come from the controller's own folders" in shown
-    began = len(night.processes.started)
-    night.prepare(["tiny==1.0"], WORKS)
-    assert len(night.processes.started) == began
+    began = len(preparing.processes.started)
+    preparing.prepare(["tiny==1.0"], WORKS)
+    assert len(preparing.processes.started) == began
 
 
-def test_an_environment_with_special_dependencies(lab, night, tmp_path, monkeypatch):
+def test_an_environment_with_special_dependencies(lab, preparing, tmp_path, monkeypatch):
     """Its name has a `+`, which the name of a process may not have."""
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    name, agents = "vllm-0.32.0+5c1f3a80", night.processes.agents
-    prepare(items_for(agents, ["tiny==1.0"], WORKS, name=name), night.processes, night.record)
+    name, agents = "vllm-0.32.0+5c1f3a80", preparing.processes.agents
+    prepare(
+        items_for(agents, ["tiny==1.0"], WORKS, name=name), preparing.processes, preparing.record
+    )
     for host in agents:
         python = f"{WORKSPACE}/envs/{name}/bin/python"
         assert output_of(lab, host, f"{python} -c 'import tiny; print(tiny.WORD)'") == "tiny"
 
 
-def test_an_index_that_only_the_controller_reaches(lab, night, index, monkeypatch):
+def test_an_index_that_only_the_controller_reaches(lab, preparing, index, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index.replace("http://", f"http://someone:{HIDDEN}@"))
-    night.prepare(["tiny==1.0"], WORKS)
+    preparing.prepare(["tiny==1.0"], WORKS)
     address = index.removeprefix("http://").removesuffix("/simple")
-    for host, agent in night.processes.agents.items():
+    for host, agent in preparing.processes.agents.items():
         note = f"{host}: cannot connect to {address}: packages come through the controller"
-        assert note in night.shown.getvalue()
+        assert note in preparing.shown.getvalue()
         assert ssh(lab, host, f"grep -rlF {HIDDEN} {agent.workspace}").stdout == ""
         # Its sshd listens, and nothing else any more.
         assert output_of(lab, host, "grep -c ' 0A ' /proc/net/tcp") == "1"
-    texts = [night.shown.getvalue(), (night.record.path / "run.json").read_text()]
+    texts = [preparing.shown.getvalue(), (preparing.record.path / "run.json").read_text()]
     assert HIDDEN not in "".join(texts)
 
 
-def lists_of(night: Night) -> dict[str, Packages]:
-    agents = night.processes.agents
+def lists_of(preparing: Preparing) -> dict[str, Packages]:
+    agents = preparing.processes.agents
     plan = replace(plan_of("./serve.sh --port 8000"), preparations=tuple(items_for(agents, [], "")))
     return installed_on(agents, plan)
 
 
-def test_a_missing_lock_is_resolved_once_for_all_hosts(lab, night, tmp_path, monkeypatch):
+def test_a_missing_lock_is_resolved_once_for_all_hosts(lab, preparing, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     stem = tmp_path / "locks" / "toy-cpu"
-    items = items_for(night.processes.agents, ["tiny"], WORKS, str(stem))
-    prepare(items, night.processes, night.record)
+    items = items_for(preparing.processes.agents, ["tiny"], WORKS, str(stem))
+    prepare(items, preparing.processes, preparing.record)
     lock = locks.read(Path(locks.path_of(str(stem), os.uname().machine)))
     assert lock == Lock(locks.resolution_of(items[0].spec), ("tiny==1.0",))
-    assert "1 packages resolved here" in night.shown.getvalue()
+    assert "1 packages resolved here" in preparing.shown.getvalue()
     # A later release changes nothing: a later night has the lock.
     wheel(tmp_path / "wheels", "2.0")
-    began = len(night.processes.started)
+    began = len(preparing.processes.started)
     later = [locks.locked(item, {os.uname().machine: list(lock.packages)}) for item in items]
-    prepare(later, night.processes, night.record)
-    assert len(night.processes.started) == began
-    listed = lists_of(night)
+    prepare(later, preparing.processes, preparing.record)
+    assert len(preparing.processes.started) == began
+    listed = lists_of(preparing)
     assert {host: by_name["toy"] for host, by_name in listed.items()} == dict.fromkeys(
-        night.processes.agents, ("tiny==1.0",)
+        preparing.processes.agents, ("tiny==1.0",)
     )
-    require_same_packages(listed, night.record.note)
+    require_same_packages(listed, preparing.record.note)
 
 
-def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(night, tmp_path, monkeypatch):
+def test_a_controller_that_cannot_resolve_leaves_it_to_the_hosts(preparing, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setattr(resolve_packages, "index_settings", lambda: {"PIP_NO_INDEX": "1"})
-    items = items_for(night.processes.agents, ["tiny"], WORKS, str(tmp_path / "locks" / "toy"))
-    prepare(items, night.processes, night.record)
-    assert "each host resolves its packages itself" in night.shown.getvalue()
+    items = items_for(preparing.processes.agents, ["tiny"], WORKS, str(tmp_path / "locks" / "toy"))
+    prepare(items, preparing.processes, preparing.record)
+    assert "each host resolves its packages itself" in preparing.shown.getvalue()
     assert not (tmp_path / "locks").exists()
-    assert len(lists_of(night)) == 2
+    assert len(lists_of(preparing)) == 2
 
 
-def test_different_packages_on_hosts_end_the_night(lab, night, tmp_path, monkeypatch):
+def test_different_packages_on_hosts_end_the_night(lab, preparing, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    night.prepare(["tiny==1.0"], WORKS)
-    first, other = night.processes.agents
+    preparing.prepare(["tiny==1.0"], WORKS)
+    first, other = preparing.processes.agents
     # As after `pip install --upgrade` by hand on one of them.
     library = f"{WORKSPACE}/envs/toy/lib/python3.*/site-packages"
     ssh(lab, other, f"cd {library} && mv tiny-1.0.dist-info tiny-1.1.dist-info")
-    listed = lists_of(night)
+    listed = lists_of(preparing)
     with pytest.raises(InfrastructureError) as refused:
-        require_same_packages(listed, night.record.note)
+        require_same_packages(listed, preparing.record.note)
     for words in (f"tiny 1.0 on {first}, 1.1 on {other}", "remove envs/toy in the workspace of"):
         assert words in str(refused.value)
-    require_same_packages(listed, night.record.note, doctor=False)
-    assert "hosts differ: tiny" in night.shown.getvalue()
+    require_same_packages(listed, preparing.record.note, doctor=False)
+    assert "hosts differ: tiny" in preparing.shown.getvalue()
 
 
-def test_the_real_index(lab, night):
+def test_the_real_index(lab, preparing):
     if not answers("pypi.org", 443):
         pytest.skip("this machine itself cannot reach the package index")
-    night.prepare(["six==1.17.0"], "import six; assert six.__version__ == '1.17.0'")
-    for host in night.processes.agents:
+    preparing.prepare(["six==1.17.0"], "import six; assert six.__version__ == '1.17.0'")
+    for host in preparing.processes.agents:
         stamp = output_of(lab, host, f"cat {WORKSPACE}/envs/toy/.lamplighter.json")
         assert "six==1.17.0" in stamp
 
 
-def test_a_missing_package_is_reported_for_every_host(night, tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_for_every_host(preparing, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "wheels")))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(SeveralFailed, match="absent was not found") as failed:
-        night.prepare(["absent==2.0"], WORKS)
-    for host in night.processes.agents:
+        preparing.prepare(["absent==2.0"], WORKS)
+    for host in preparing.processes.agents:
         assert f"{host}: the environment toy: " in str(failed.value)
 
 
-def test_files_on_a_refused_host_are_reported(night, index, monkeypatch):
+def test_files_on_a_refused_host_are_reported(preparing, index, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index)
     with pytest.raises(SeveralFailed, match=r"127\.0\.0\.1:9; .*LAMPLIGHTER_INDEX_HOSTS"):
-        night.prepare(["lost==1.0"], WORKS)
+        preparing.prepare(["lost==1.0"], WORKS)
 
 
-def test_a_host_without_forwarding_gets_advice(lab, night, index, monkeypatch):
+def test_a_host_without_forwarding_gets_advice(lab, preparing, index, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index)
     host = lab.hosts[0].name
     config = inside.root_of(lab, host) / "run/lab/sshd_config"
@@ -288,7 +290,7 @@ def test_a_host_without_forwarding_gets_advice(lab, night, index, monkeypatch):
     try:
         faults.restart_sshd(lab, host, kill_sessions=True)
         with pytest.raises(PreparationFailed, match="AllowTcpForwarding yes"):
-            night.prepare(["tiny==1.0"], WORKS)
+            preparing.prepare(["tiny==1.0"], WORKS)
     finally:
         config.write_text(before)
         faults.restart_sshd(lab, host, kill_sessions=True)

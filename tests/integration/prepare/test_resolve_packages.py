@@ -15,7 +15,7 @@ from ci.errors import Interrupted, PreparationFailed
 from ci.prepare import resolve_packages
 from ci.prepare.resolve_packages import resolve
 from ci.report.console import Plain
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.run.processes import Processes
 
 RECIPE = {"python": "3.11", "packages": ["top==1.0"], "overrides": [], "torch_backend": None}
@@ -107,7 +107,7 @@ def test_an_interrupt_ends_uv(tmp_path, monkeypatch):
 
 def test_a_night_waits_for_uv_and_no_longer_once_it_is_interrupted():
     events = SimpleQueue()
-    night = Processes("r1", "me", {}, events, Plain(Steadfast(StringIO())))
+    night = Processes("r1", "me", {}, events, Plain(SafeStream(StringIO())))
     answers = iter([False, False, True])
     night.await_locally(lambda: next(answers), "uv")
     events.put(Interrupted("interrupted by SIGINT"))

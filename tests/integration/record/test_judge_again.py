@@ -15,11 +15,11 @@ from ci.evaluate import items_of
 from ci.judge.verdict import Check, judge
 from ci.record.again import judged_again, results_of
 from ci.record.cause import message_of
-from ci.record.record import start
+from ci.record.start import start
 from ci.record.stored import FILE, read_run
 from ci.report.console import Plain
 from ci.report.reports import write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.tools.model import Item, Measurement, Result
 
 ASKED = {"max_out_len": 8, "batch_size": 1, "dataset_path": "words"}
@@ -75,7 +75,7 @@ NIGHTS = {
 @pytest.fixture
 def record(tmp_path, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    view = Plain(Steadfast(StringIO()))
+    view = Plain(SafeStream(StringIO()))
     return start(
         tmp_path / "runs", view, write_reports, case="local", config="c.yaml", argv=["inv"]
     )

@@ -19,11 +19,11 @@ from ci.errors import InfrastructureError, Interrupted, ProcessDied, UserError
 from ci.judge.verdict import Check, combine
 from ci.record.controller import liveness
 from ci.record.disk import RESERVE, RESERVE_BYTES, make_folder
-from ci.record.record import start
+from ci.record.start import start
 from ci.record.stored import read_run
 from ci.report.console import Plain
 from ci.report.reports import RENDERERS, write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.tools.model import Item, Measurement, Result
 
 PASSED = combine((Check("smoke", "answers", 1.0, "", None, "", None, "pass"),))
@@ -35,12 +35,12 @@ ASKED = {
 SLEEPER = """
 import sys
 from pathlib import Path
-from ci.record.record import start
+from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 record = start(
-    Path(sys.argv[1]), Plain(Steadfast(sys.stderr)), write_reports,
+    Path(sys.argv[1]), Plain(SafeStream(sys.stderr)), write_reports,
     case="local", config="c.yaml", argv=["inv"],
 )
 with record.step("wait to be killed"):
@@ -57,7 +57,7 @@ def shown():
 @pytest.fixture
 def record(tmp_path, shown, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    return start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **ASKED)
+    return start(tmp_path / "runs", Plain(SafeStream(shown)), write_reports, **ASKED)
 
 
 def read(record, name="run.json"):
@@ -205,7 +205,7 @@ def test_a_summary_that_cannot_be_written_hides_nothing(record, shown, tmp_path,
 
 def test_bytes_that_are_no_text_do_not_end_the_night(tmp_path, shown):
     asked = ASKED | {"argv": ["inv", "nightly", "--config", "\udcff.yaml"]}
-    record = start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **asked)
+    record = start(tmp_path / "runs", Plain(SafeStream(shown)), write_reports, **asked)
     assert record.finish(PASSED) == 0
     assert "\\udcff.yaml" in read_run(record.path).run.command
 
@@ -213,7 +213,7 @@ def test_bytes_that_are_no_text_do_not_end_the_night(tmp_path, shown):
 def test_runs_that_is_a_file_is_the_operators_mistake(tmp_path, shown):
     (tmp_path / "runs").write_text("")
     with pytest.raises(UserError, match=r"cannot make .* choose another folder"):
-        start(tmp_path / "runs", Plain(Steadfast(shown)), write_reports, **ASKED)
+        start(tmp_path / "runs", Plain(SafeStream(shown)), write_reports, **ASKED)
 
 
 def test_a_name_that_is_taken_is_refused_and_left_alone(tmp_path):
@@ -275,7 +275,7 @@ def fill(path):
 def test_a_full_disk_does_not_end_the_night_and_the_record_says_so(tmp_path, shown, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     with tmpfs(tmp_path / "runs", "256k") as runs:
-        record = start(runs, Plain(Steadfast(shown)), write_reports, **ASKED)
+        record = start(runs, Plain(SafeStream(shown)), write_reports, **ASKED)
         with record.step("before"):
             pass
         fill(runs / "logs")
@@ -307,7 +307,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_before_anything_starts(tmp_p
     with tmpfs(tmp_path / "runs", "32k") as runs:
         fill(runs / "other")
         with pytest.raises(InfrastructureError, match=r"no space left .* free some"):
-            start(runs, Plain(Steadfast(shown)), write_reports, **ASKED)
+            start(runs, Plain(SafeStream(shown)), write_reports, **ASKED)
         assert [path.name for path in runs.rglob("*") if path.is_file()] == ["other"]
 
 
@@ -378,7 +378,7 @@ def test_a_reader_that_leaves_does_not_end_the_night():
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
-        view = Plain(Steadfast(stream))
+        view = Plain(SafeStream(stream))
         view.step("start server-0")
         view.done("start server-0", 1.0)
         view.close()

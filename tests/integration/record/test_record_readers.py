@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from night import PROJECT, inv
 
 from ci.commands.which_hosts import targets_of
 from ci.errors import UserError
@@ -16,13 +15,10 @@ from ci.record.stored import FILE, read_run
 from ci.report.abandoned import complete_abandoned
 from ci.request import Request
 
-PROJECT = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 VERSION_1 = PROJECT / "tests/unit/captured/records/version-1.json"
-
-
-def inv(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -63,17 +59,19 @@ def test_reports_of_a_stored_run_are_written_again_by_id_by_folder_and_of_the_la
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("report", "nope"), "nope/run.json: there is no such record"),
         (("report", "--run", "20260103-c"), "20260103-c/run.json: there is no such record"),
         (("report",), "no run in "),
     ],
 )
-def test_a_run_that_is_not_there_is_said(words: tuple[str, ...], told: str, tmp_path: Path):
+def test_a_run_that_does_not_exist_is_reported(
+    words: tuple[str, ...], message: str, tmp_path: Path
+):
     ended = inv(*words, "--runs", str(tmp_path))
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
 
 
 def test_a_report_that_cannot_be_written_is_not_a_success(runs: Path):
@@ -96,11 +94,11 @@ HARMS = {
 def test_a_record_that_cannot_be_read_is_named_with_a_next_step(
     command: str, harm: str, runs: Path
 ):
-    text, told = HARMS[harm]
+    text, message = HARMS[harm]
     (runs / "20260101-a" / FILE).write_text(text)
     ended = inv(command, "--run", "20260101-a", "--runs", str(runs))
     assert ended.returncode == 2
-    assert f"20260101-a/run.json{' ' if 'damaged' in told else ': it '}{told}" in ended.stderr
+    assert f"20260101-a/run.json{' ' if 'damaged' in message else ': it '}{message}" in ended.stderr
     assert "Traceback" not in ended.stderr
     if command != "report":
         assert "--cluster or --config" in ended.stderr

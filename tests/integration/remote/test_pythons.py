@@ -9,12 +9,12 @@ import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import new_run
+from night import PROJECT
 from pythons_here import each_python
 
 from ci.agent.client import Agent
@@ -24,8 +24,8 @@ from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PROJECT = Path(__file__).parents[3]
 RECIPES = PROJECT / "ci" / "prepare" / "recipes"
 PATIENCE_S = 60
 
@@ -73,7 +73,7 @@ def test_every_module_is_imported_without_a_warning(python: str, tmp_path: Path)
     """In a folder of its own name, as on a host: there is nothing else of ours there."""
     paths = sorted((PROJECT / "ci" / "remote").rglob("*.py"))
     remote = [".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in paths]
-    recipes = ["one_maker", "uv_settings", "make_environment", "convert_model"]
+    recipes = ["one_maker", "uv_settings", "uv_commands", "make_environment", "convert_model"]
     code = f"import sys; sys.path[:0] = {[str(RECIPES), str(PROJECT)]!r}\n"
     code += "\n".join(f"import {name}" for name in remote + recipes)
     ended = subprocess.run(

@@ -12,12 +12,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from pathlib import Path
 
 import pytest
-from hosts_here import new_run
+from hosts_here import PATIENCE_S, new_run, until
 
 from ci.agent.bootstrap import REMOTE
 from ci.agent.client import Agent
@@ -31,16 +30,6 @@ from ci.remote.names import LONGEST
 from ci.remote.supervise import cgroup, ending, proc
 
 NASTY = str(Path(__file__).parents[1] / "nasty_server.py")
-PATIENCE_S = 600
-
-
-def until(condition):
-    """Wait for a condition; the deadline is only there for a broken build."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-    return value
 
 
 def lives(pid):
@@ -48,7 +37,7 @@ def lives(pid):
     return seen is not None and seen.alive
 
 
-class Night:
+class Host:
     """Starts processes in a workspace and leaves none behind."""
 
     def __init__(self, workspace):
@@ -98,10 +87,10 @@ def children(log):
 
 
 @pytest.fixture
-def night(tmp_path):
-    night = Night(tmp_path / "workspace")
-    yield night
-    night.close()
+def host(tmp_path):
+    host = Host(tmp_path / "workspace")
+    yield host
+    host.close()
 
 
 @pytest.mark.parametrize("path", sorted(REMOTE.glob("*.py")), ids=lambda path: path.name)
@@ -113,9 +102,9 @@ def test_what_travels_reads_as_python_3_8(path):
     ("script", "exit_code", "number"),
     [("exit 0", 0, None), ("exit 7", 7, None), ("kill -SEGV $$", None, signal.SIGSEGV)],
 )
-def test_tells_how_a_process_ended(night, script, exit_code, number):
-    one = night.start("sh", "-c", script)
-    night.hears_end(one)
+def test_tells_how_a_process_ended(host, script, exit_code, number):
+    one = host.start("sh", "-c", script)
+    host.hears_end(one)
     state = one.stop()
     assert (state.state, state.exit_code, state.signal) == ("exited", exit_code, number)
     assert state.complete
@@ -123,20 +112,20 @@ def test_tells_how_a_process_ended(night, script, exit_code, number):
     assert state.started_at <= state.ended_at
 
 
-def test_stop_of_an_obedient_process(night):
-    one = night.start("sleep", "1000")
+def test_stop_of_an_obedient_process(host):
+    one = host.start("sleep", "1000")
     assert one.alive
     assert one.state.state == "running"
     state = one.stop()
     assert (state.state, state.signal, state.escalated) == ("stopped", signal.SIGTERM, False)
     assert not one.alive
-    night.hears_end(one)
+    host.hears_end(one)
     assert one.stop() == state
 
 
 @pytest.mark.parametrize("then", ["hang", "defy"])
-def test_stop_ends_the_whole_descent(night, then):
-    one, pids = night.nasty(then)
+def test_stop_ends_the_whole_descent(host, then):
+    one, pids = host.nasty(then)
     assert all(map(lives, pids))
     # The server needs a moment to end at TERM; its children never do.
     state = one.stop(grace_s=0.2 if then == "defy" else 5)
@@ -148,15 +137,15 @@ def test_stop_ends_the_whole_descent(night, then):
     assert state.survivors == ()
 
 
-def test_a_process_that_ends_takes_its_descent_along(night):
-    one, pids = night.nasty("exit", grace_s=0.2)
-    night.hears_end(one)
-    state = night.complete()
+def test_a_process_that_ends_takes_its_descent_along(host):
+    one, pids = host.nasty("exit", grace_s=0.2)
+    host.hears_end(one)
+    state = host.complete()
     assert (state["state"], state["exit_code"]) == ("exited", 3)
     assert not any(map(lives, pids))
 
 
-def test_a_killed_controller_leaves_nothing(night, tmp_path):
+def test_a_killed_controller_leaves_nothing(host, tmp_path):
     script = """
 import sys, time
 from ci.agent.client import Agent
@@ -168,156 +157,156 @@ start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)
 time.sleep(3600)
 """
-    command = [sys.executable, "-c", script, night.workspace, night.run, sys.executable, NASTY]
+    command = [sys.executable, "-c", script, host.workspace, host.run, sys.executable, NASTY]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as controller:
         try:
             assert controller.stdout.readline() == b"started\n"
-            pids = until(lambda: children(night.folder() / "log"))
+            pids = until(lambda: children(host.folder() / "log"))
             # Longer than the lease: it was the controller that kept them.
-            began = (night.folder() / "lease").stat().st_mtime_ns
-            until(lambda: (night.folder() / "lease").stat().st_mtime_ns > began + 9e9)
+            began = (host.folder() / "lease").stat().st_mtime_ns
+            until(lambda: (host.folder() / "lease").stat().st_mtime_ns > began + 9e9)
             assert all(map(lives, pids))
         finally:
             controller.kill()
-    state = night.complete()
+    state = host.complete()
     assert state["state"] == "lease_expired"
     assert not any(map(lives, [state["pid"], *pids]))
-    assert look(night.agent).holder is None
+    assert look(host.agent).holder is None
 
 
-def test_term_to_the_supervisor_stops(night):
-    one, pids = night.nasty(grace_s=0.2)
-    os.kill(night.on_disk()["supervisor"], signal.SIGTERM)
-    night.hears_end(one)
-    assert night.complete()["state"] == "stopped"
+def test_term_to_the_supervisor_stops(host):
+    one, pids = host.nasty(grace_s=0.2)
+    os.kill(host.on_disk()["supervisor"], signal.SIGTERM)
+    host.hears_end(one)
+    assert host.complete()["state"] == "stopped"
     assert not any(map(lives, pids))
 
 
-def test_a_killed_supervisor_leaves_nothing(night):
-    one, pids = night.nasty()
-    os.kill(night.on_disk()["supervisor"], signal.SIGKILL)
-    night.hears_end(one)
+def test_a_killed_supervisor_leaves_nothing(host):
+    one, pids = host.nasty()
+    os.kill(host.on_disk()["supervisor"], signal.SIGKILL)
+    host.hears_end(one)
     assert one.state.state == "lost"
     state = one.stop()
     assert (state.state, state.complete, state.survivors) == ("lost", True, ())
     assert not any(map(lives, pids))
 
 
-def test_a_deadline_ends_a_hanging_process(night):
+def test_a_deadline_ends_a_hanging_process(host):
     defy = "trap '' TERM; while :; do sleep 1000; done"
-    one = night.start("sh", "-c", defy, deadline_s=0.5, grace_s=0.2)
-    night.hears_end(one)
-    assert night.complete()["state"] == "deadline"
+    one = host.start("sh", "-c", defy, deadline_s=0.5, grace_s=0.2)
+    host.hears_end(one)
+    assert host.complete()["state"] == "deadline"
     assert not lives(one.state.pid)
 
 
-def test_a_command_that_is_not_there(night):
+def test_a_command_that_is_not_there(host):
     with pytest.raises(InfrastructureError, match="no-such-command") as caught:
-        night.start("no-such-command")
+        host.start("no-such-command")
     assert "see that the command exists" in str(caught.value)
-    assert not night.folder().exists()
-    assert night.start("true")
+    assert not host.folder().exists()
+    assert host.start("true")
 
 
-def test_a_name_is_used_once(night):
-    night.start("true").stop()
+def test_a_name_is_used_once(host):
+    host.start("true").stop()
     with pytest.raises(InfrastructureError, match="another name"):
-        night.start("true")
+        host.start("true")
 
 
 @pytest.mark.parametrize(
     "name", ["../up", "a/b", "", ".hidden", "-v", "a+b", "é", "x" * 101, "inputs"]
 )
-def test_a_name_stays_in_the_workspace(night, name):
+def test_a_name_stays_in_the_workspace(host, name):
     with pytest.raises(InfrastructureError, match="folder's name"):
-        night.start("true", process=name)
+        host.start("true", process=name)
 
 
 @pytest.mark.parametrize(
     "name", ["acc+cot", "éval", "lease", "inputs", "数学", "x" * 400, "make-vllm-0.32.0+5c1f3a80"]
 )
-def test_what_a_case_names_becomes_a_process(night, name):
+def test_what_a_case_names_becomes_a_process(host, name):
     process = process_names([name])[name]
-    until(night.ends[night.start("true", process=process)].is_set)
-    assert (night.folder(process) / "log").exists()
+    until(host.ends[host.start("true", process=process)].is_set)
+    assert (host.folder(process) / "log").exists()
 
 
-def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(night):
+def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(host):
     def runs():
-        found = night.agent.call("facts", ports=[], paths=[]).value["runs"]
-        return [one for one in found if night.run in one["run"]]
+        found = host.agent.call("facts", ports=[], paths=[]).value["runs"]
+        return [one for one in found if host.run in one["run"]]
 
     user = pwd.getpwuid(os.getuid()).pw_name
     assert runs() == []
-    first, second = (night.start("sleep", "1000", process=name) for name in ("first", "second"))
-    pid = night.on_disk("first")["supervisor"]
-    seen = {"run": night.run, "owner": "tester", "user": user, "pid": pid, "proven": True}
+    first, second = (host.start("sleep", "1000", process=name) for name in ("first", "second"))
+    pid = host.on_disk("first")["supervisor"]
+    seen = {"run": host.run, "owner": "tester", "user": user, "pid": pid, "proven": True}
     assert runs() == [seen]
     second.stop(0)
     assert runs() == [seen]
     first.stop(0)
     assert runs() == []
-    long = f"{night.run}-{'a-name-of-many-letters-' * 8}"[:LONGEST]
-    night.start("sleep", "1000", run=long)
+    long = f"{host.run}-{'a-name-of-many-letters-' * 8}"[:LONGEST]
+    host.start("sleep", "1000", run=long)
     assert [one["run"][:95] for one in runs()] == [long[:95]]
 
 
-def test_a_host_belongs_to_one_run(night):
-    first = night.start("sleep", "1000", process="first")
-    second = night.start("sleep", "1000", process="second")
+def test_a_host_belongs_to_one_run(host):
+    first = host.start("sleep", "1000", process="first")
+    second = host.start("sleep", "1000", process="second")
     with pytest.raises(HostBusy) as caught:
-        night.start("sleep", "1000", run=f"{night.run}-2")
-    assert caught.value.holder["run"] == night.run
+        host.start("sleep", "1000", run=f"{host.run}-2")
+    assert caught.value.holder["run"] == host.run
     assert caught.value.holder["owner"] == "tester"
     assert lives(caught.value.holder["pid"])
     first.stop()
     with pytest.raises(HostBusy) as caught:
-        night.start("sleep", "1000", run=f"{night.run}-2")
+        host.start("sleep", "1000", run=f"{host.run}-2")
     assert caught.value.holder["process"] == "second"
     second.stop()
-    assert night.start("sleep", "1000", run=f"{night.run}-2").alive
+    assert host.start("sleep", "1000", run=f"{host.run}-2").alive
 
 
-def test_a_child_does_not_hold_the_host(night):
+def test_a_child_does_not_hold_the_host(host):
     held = "readlink /proc/self/fd/* | grep -c lamplighter/lock"
-    one = night.start("sh", "-c", held)
-    night.hears_end(one)
+    one = host.start("sh", "-c", held)
+    host.hears_end(one)
     assert one.tail() == ("0",)
 
 
-def test_says_what_is_on_the_host(night):
-    assert running(night.agent) == ()
-    one = night.start("sleep", "1000", process="first")
-    night.start("true", process="second").stop()
-    found = look(night.agent)
-    assert found.holder["run"] == night.run
+def test_says_what_is_on_the_host(host):
+    assert running(host.agent) == ()
+    one = host.start("sleep", "1000", process="first")
+    host.start("true", process="second").stop()
+    found = look(host.agent)
+    assert found.holder["run"] == host.run
     assert [(row["process"], row["alive"]) for row in found.processes] == [
         ("first", True),
         ("second", False),
     ]
     one.stop()
-    found = look(night.agent)
+    found = look(host.agent)
     assert found.holder is None
     assert not any(row["alive"] for row in found.processes)
 
 
-def test_the_log_is_complete_and_comes_home(night, tmp_path):
-    one = night.start("sh", "-c", "seq 1 100000; echo last >&2")
-    night.hears_end(one)
+def test_the_log_is_complete_and_comes_home(host, tmp_path):
+    one = host.start("sh", "-c", "seq 1 100000; echo last >&2")
+    host.hears_end(one)
     one.stop()
     expected = "".join(f"{n}\n" for n in range(1, 100001)) + "last\n"
     assert one.tail(2) == ("100000", "last")
     copy = tmp_path / "logs" / "server.log"
-    fetch_log(night.agent, one.log, copy)
+    fetch_log(host.agent, one.log, copy)
     assert copy.read_text() == expected
 
 
-def test_environment_reaches_the_process_and_nothing_else(night):
+def test_environment_reaches_the_process_and_nothing_else(host):
     value = "hidden-word with 'quotes'; and $OTHER\n"
     script = (
         'printf %s "$TOKEN" | cksum; echo "$PATH"; echo "$LAMPLIGHTER_RUN $SPT_NOENV"; exec cat'
     )
-    one = night.start(
+    one = host.start(
         *("sh", "-c", f"{script} /dev/zero >/dev/null & wait"),
         env={"TOKEN": value, "PATH": "/first:$PATH"},
         expand=("PATH",),
@@ -327,43 +316,43 @@ def test_environment_reaches_the_process_and_nothing_else(night):
     assert lines == (
         cksum.decode().strip(),
         f"/first:{os.environ['PATH']}",
-        f"{night.run}/server 1",
+        f"{host.run}/server 1",
     )
     one.stop()
-    texts = [path.read_bytes() for path in night.folder().iterdir() if path.is_file()]
+    texts = [path.read_bytes() for path in host.folder().iterdir() if path.is_file()]
     assert len(texts) >= 3
     assert not any(b"hidden-word" in text for text in texts)
 
 
-def test_what_only_the_host_knows_is_expanded_there(night):
-    one = night.start(
+def test_what_only_the_host_knows_is_expanded_there(host):
+    one = host.start(
         *("sh", "-c", 'printf "%s\\n" "$@" "$ALL"', "-", "$HOME/x", "${HOME}y", "$OTHER", "$NONE"),
         env={"ALL": "/lib:$HOME:${NONE}:$OTHER"},
         expand=("HOME", "NONE"),
     )
-    night.hears_end(one)
+    host.hears_end(one)
     home = os.environ["HOME"]
     assert one.tail() == (f"{home}/x", f"{home}y", "$OTHER", "", f"/lib:{home}::$OTHER")
 
 
-def test_secrets_are_on_no_command_line(night):
+def test_secrets_are_on_no_command_line(host):
     hidden = uuid.uuid4().hex  # other tests may run meanwhile: a word that is nowhere else
-    one = night.start("sleep", "1000", env={"TOKEN": hidden})
+    one = host.start("sleep", "1000", env={"TOKEN": hidden})
     command_lines = {}
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             command_lines[int(file.parent.name)] = file.read_bytes()
-    ours = {one.state.pid, night.on_disk()["supervisor"], night.agent._link.channel._process.pid}
+    ours = {one.state.pid, host.on_disk()["supervisor"], host.agent._link.channel._process.pid}
     assert ours <= command_lines.keys()
     assert not any(hidden.encode() in line for line in command_lines.values())
 
 
 def test_a_workspace_deeper_than_a_socket_path(tmp_path):
-    with contextlib.closing(Night(tmp_path / ("deep" * 20) / ("deeper" * 20))) as night:
-        assert night.start("sleep", "1000").stop().state == "stopped"
+    with contextlib.closing(Host(tmp_path / ("deep" * 20) / ("deeper" * 20))) as host:
+        assert host.start("sleep", "1000").stop().state == "stopped"
 
 
-def test_what_keeps_a_process_from_starting_is_said(night, tmp_path):
+def test_what_keeps_a_process_from_starting_is_said(host, tmp_path):
     script = tmp_path / "script"
     script.write_text("no shebang")
     script.chmod(0o755)
@@ -374,8 +363,8 @@ def test_what_keeps_a_process_from_starting_is_said(night, tmp_path):
         (("pwd", "a\0b"), {}, "pwd: embedded null byte"),
     ):
         with pytest.raises(InfrastructureError, match=re.escape(said)):
-            night.start(*words, **more)
-    assert [row["process"] for row in running(night.agent)] == []
+            host.start(*words, **more)
+    assert [row["process"] for row in running(host.agent)] == []
 
 
 @pytest.fixture
@@ -391,9 +380,9 @@ def started_in_the_background():
 
 @pytest.mark.usefixtures("started_in_the_background")
 def test_a_process_has_nothing_of_ours_open_and_no_signal_ignored(tmp_path):
-    with contextlib.closing(Night(tmp_path / "workspace")) as night:
-        one = night.start("sh", "-c", "ls -l /proc/self/fd; grep SigIgn /proc/self/status")
-        night.hears_end(one)
+    with contextlib.closing(Host(tmp_path / "workspace")) as host:
+        one = host.start("sh", "-c", "ls -l /proc/self/fd; grep SigIgn /proc/self/status")
+        host.hears_end(one)
         lines = one.tail(20)
     opened = {line.split()[-3]: line.split()[-1] for line in lines if "->" in line}
     assert opened.pop("0") == "/dev/null"
@@ -402,38 +391,26 @@ def test_a_process_has_nothing_of_ours_open_and_no_signal_ignored(tmp_path):
     assert lines[-1].split() == ["SigIgn:", "0" * 16]
 
 
-def test_works_in_its_own_folder_unless_told(night, tmp_path):
-    one = night.start("pwd")
-    night.hears_end(one)
-    other = night.start("pwd", process="other", cwd=str(tmp_path))
-    night.hears_end(other)
+def test_works_in_its_own_folder_unless_told(host, tmp_path):
+    one = host.start("pwd")
+    host.hears_end(one)
+    other = host.start("pwd", process="other", cwd=str(tmp_path))
+    host.hears_end(other)
     assert (one.tail(), other.tail()) == ((one.folder,), (str(tmp_path),))
 
 
-@pytest.fixture
-def tiny_disk(as_root, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 def test_a_full_disk_stops_nothing_from_being_stopped(tiny_disk):
-    night = Night(tiny_disk)
-    one, pids = night.nasty()
+    host = Host(tiny_disk)
+    one, pids = host.nasty()
     fill = ["dd", "if=/dev/zero", f"of={tiny_disk}/fill", "bs=4k"]
     assert subprocess.run(fill, capture_output=True, check=False).returncode != 0
     try:
         with pytest.raises(InfrastructureError, match=r"No space left.*has room"):
-            night.start("true", process="another")
+            host.start("true", process="another")
         assert all(map(lives, pids))
     finally:
         state = one.stop(0.2)
-        night.agent.close()
+        host.agent.close()
     assert (state.state, state.complete) == ("stopped", True)
     assert not any(map(lives, pids))
 
@@ -447,17 +424,15 @@ LITTER = 'touch "$TMPDIR/litter"; echo "$TMPDIR"; exec sleep 600'
 
 
 @pytest.mark.parametrize("end", ["stop", "supervisor", "process"])
-def test_temporary_files_go_with_the_process(night, end):
-    one = night.start("bash", "-c", LITTER)
+def test_temporary_files_go_with_the_process(host, end):
+    one = host.start("bash", "-c", LITTER)
     folder = temporary_folder(one)
     assert (folder / "litter").exists()
     if end == "stop":
         one.stop(0)
     else:
-        os.kill(
-            one.state.pid if end == "process" else night.on_disk()["supervisor"], signal.SIGKILL
-        )
-        night.hears_end(one)
+        os.kill(one.state.pid if end == "process" else host.on_disk()["supervisor"], signal.SIGKILL)
+        host.hears_end(one)
     until(lambda: not folder.exists())
 
 
@@ -477,22 +452,22 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("end", ["stop", "supervisor", "process"])
-def test_shared_memory_goes_with_the_processes_that_alone_held_it(night, end):
+def test_shared_memory_goes_with_the_processes_that_alone_held_it(host, end):
     ours, others, kept = (f"lamplighter-test-{os.getpid()}-{n}" for n in "123")
     shared = Path("/dev/shm")
     try:
         (shared / kept).touch()  # was there before
-        one = night.start(sys.executable, "-c", SHARER, ours, kept)
-        until(lambda: len(night.on_disk().get("shared", ())) == 2)
-        held = {name for name, _ in night.on_disk()["shared"]}
+        one = host.start(sys.executable, "-c", SHARER, ours, kept)
+        until(lambda: len(host.on_disk().get("shared", ())) == 2)
+        held = {name for name, _ in host.on_disk()["shared"]}
         assert held > {ours}  # and a semaphore
         (shared / others).touch()  # has come since, and nobody of ours has it
         if end == "stop":
             one.stop(0)
         else:
-            victim = one.state.pid if end == "process" else night.on_disk()["supervisor"]
+            victim = one.state.pid if end == "process" else host.on_disk()["supervisor"]
             os.kill(victim, signal.SIGKILL)
-            night.hears_end(one)
+            host.hears_end(one)
         until(lambda: not any((shared / name).exists() for name in held))
         assert (shared / others).exists()
         assert (shared / kept).exists()
@@ -501,12 +476,12 @@ def test_shared_memory_goes_with_the_processes_that_alone_held_it(night, end):
             (shared / name).unlink(missing_ok=True)
 
 
-def test_shared_memory_that_somebody_else_holds_stays(night):
+def test_shared_memory_that_somebody_else_holds_stays(host):
     name = f"lamplighter-test-{os.getpid()}-4"
     path = Path("/dev/shm") / name
     try:
-        one = night.start(sys.executable, "-c", SHARER, name)
-        until(lambda: "shared" in night.on_disk())
+        one = host.start(sys.executable, "-c", SHARER, name)
+        until(lambda: "shared" in host.on_disk())
         with path.open("rb"):
             one.stop(0)
             assert path.exists()
@@ -514,12 +489,12 @@ def test_shared_memory_that_somebody_else_holds_stays(night):
         path.unlink(missing_ok=True)
 
 
-def test_shared_memory_of_another_user_stays(night, as_root):
+def test_shared_memory_of_another_user_stays(host, as_root):
     name = f"lamplighter-test-{os.getpid()}-5"
     path = Path("/dev/shm") / name
     try:
-        one = night.start(sys.executable, "-c", SHARER, name)
-        until(lambda: name in dict(night.on_disk().get("shared", ())))
+        one = host.start(sys.executable, "-c", SHARER, name)
+        until(lambda: name in dict(host.on_disk().get("shared", ())))
         os.chown(path, 65534, 65534)
         one.stop(0)
         assert path.exists()
@@ -527,73 +502,73 @@ def test_shared_memory_of_another_user_stays(night, as_root):
         path.unlink(missing_ok=True)
 
 
-def test_a_temporary_folder_of_the_cases_own_is_left_alone(night, tmp_path):
-    one = night.start("bash", "-c", LITTER, env={"TMPDIR": str(tmp_path)})
+def test_a_temporary_folder_of_the_cases_own_is_left_alone(host, tmp_path):
+    one = host.start("bash", "-c", LITTER, env={"TMPDIR": str(tmp_path)})
     assert temporary_folder(one) == tmp_path
     one.stop(0)
     assert (tmp_path / "litter").exists()
 
 
 @pytest.mark.parametrize("stopped", [("supervisor",), ("supervisor", "guardian")])
-def test_a_stopped_supervisor_can_be_ended(night, stopped):
-    one, pids = night.nasty(grace_s=0.2)
+def test_a_stopped_supervisor_can_be_ended(host, stopped):
+    one, pids = host.nasty(grace_s=0.2)
     for each in stopped:
-        os.kill(night.on_disk()[each], signal.SIGSTOP)
-    (row,) = running(night.agent)
+        os.kill(host.on_disk()[each], signal.SIGSTOP)
+    (row,) = running(host.agent)
     assert row["alive"]
     assert one.stop(0.2).complete
     assert not any(map(lives, pids))
-    until(lambda: not any(lives(night.on_disk()[name]) for name in ("supervisor", "guardian")))
+    until(lambda: not any(lives(host.on_disk()[name]) for name in ("supervisor", "guardian")))
 
 
-def test_a_supervisor_that_cannot_go_on_is_killed(night, monkeypatch):
+def test_a_supervisor_that_cannot_go_on_is_killed(host, monkeypatch):
     monkeypatch.setattr(ending, "ANSWER_S", 0.1)
     monkeypatch.setattr(ending, "resume", lambda _: None)
-    _, pids = night.nasty(grace_s=0.2)
-    os.kill(night.on_disk()["supervisor"], signal.SIGSTOP)
-    assert ending.stop(str(night.folder()), 0.2)["complete"]
+    _, pids = host.nasty(grace_s=0.2)
+    os.kill(host.on_disk()["supervisor"], signal.SIGSTOP)
+    assert ending.stop(str(host.folder()), 0.2)["complete"]
     assert not any(map(lives, pids))
 
 
 UNMARKED = "setsid env -i bash -c 'echo $$; exec sleep 1000' & wait"
 
 
-def test_nothing_is_left_when_supervisor_and_guardian_are_killed(night, as_root):
-    one = night.start("bash", "-c", UNMARKED)
+def test_nothing_is_left_when_supervisor_and_guardian_are_killed(host, as_root):
+    one = host.start("bash", "-c", UNMARKED)
     pid = int(until(lambda: Path(one.log).read_text()))
-    if not cgroup.find(str(night.folder())):
+    if not cgroup.find(str(host.folder())):
         one.stop(0)
         pytest.skip("needs a cgroup2 hierarchy that can be written")
-    state = night.on_disk()
+    state = host.on_disk()
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for name in ("guardian", "supervisor"):
             os.kill(state[name], number)
-    night.hears_end(one)
+    host.hears_end(one)
     assert lives(pid)
-    assert owner.run_of(pid) == f"{night.run}/server"
-    (row,) = running(night.agent)
+    assert owner.run_of(pid) == f"{host.run}/server"
+    (row,) = running(host.agent)
     assert (row["state"], row["alive"]) == ("lost", True)
-    shutil.rmtree(night.folder().parent)  # what is left is found without it, too
-    assert running(night.agent) == ()
-    (row,) = night.agent.call("runs", run=night.run).value["processes"]
-    assert (row["process"], row["alive"], row["folder"]) == ("server", True, str(night.folder()))
+    shutil.rmtree(host.folder().parent)  # what is left is found without it, too
+    assert running(host.agent) == ()
+    (row,) = host.agent.call("runs", run=host.run).value["processes"]
+    assert (row["process"], row["alive"], row["folder"]) == ("server", True, str(host.folder()))
     assert one.stop(0).complete
     assert not lives(pid)
-    assert not cgroup.find(str(night.folder()))
+    assert not cgroup.find(str(host.folder()))
 
 
-def test_what_a_file_of_the_state_says_names_nothing_to_remove(night, tmp_path):
-    one = night.start("sleep", "1000")
-    other = night.start("sleep", "1000", process="other")
+def test_what_a_file_of_the_state_says_names_nothing_to_remove(host, tmp_path):
+    one = host.start("sleep", "1000")
+    other = host.start("sleep", "1000", process="other")
     precious = tmp_path / "lamplighter-precious"
     precious.mkdir()
-    state = night.on_disk()
+    state = host.on_disk()
     for name in ("guardian", "supervisor"):
         os.kill(state[name], signal.SIGSTOP)
         os.kill(state[name], signal.SIGKILL)
-    night.hears_end(one)
+    host.hears_end(one)
     forged = {**state, "tmp": str(precious), "process": "other", "shared": [["../x", 1], "y"]}
-    (night.folder() / "state.json").write_text(json.dumps(forged))
+    (host.folder() / "state.json").write_text(json.dumps(forged))
     assert one.stop(0).complete
     assert precious.exists()
     assert other.alive
@@ -613,12 +588,12 @@ def listener():
         yield bind
 
 
-def test_an_announcement_is_believed_as_far_as_the_kernel_knows(night, listener):
+def test_an_announcement_is_believed_as_far_as_the_kernel_knows(host, listener):
     forged = new_run()
     listener(socket.SOCK_DGRAM, f"{forged}/root@vm")
     listener(socket.SOCK_STREAM, f"{forged}/alice@desk").listen(1)
     listener(socket.SOCK_STREAM, "../../etc/root@vm").listen(1)
-    found = night.agent.call("facts", ports=[], paths=[]).value["runs"]
+    found = host.agent.call("facts", ports=[], paths=[]).value["runs"]
     assert [one for one in found if one["pid"] == os.getpid()] == [
         {
             "run": forged,

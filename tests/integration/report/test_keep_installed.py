@@ -8,11 +8,11 @@ from io import StringIO
 import pytest
 
 from ci.judge.verdict import Verdict
-from ci.record import record as runs
+from ci.record import start as runs
 from ci.report.console import Plain
 from ci.report.installed import keep_installed
 from ci.report.reports import write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 
 ONE = ("six==1", "vllm==3")
 TWO = ("six==2", "torch==1", "vllm==3", "xgrammar==1", "zlib==1")
@@ -30,7 +30,7 @@ def night(tmp_path, monkeypatch):
         shown = StringIO()
         record = runs.start(
             tmp_path / "runs",
-            Plain(Steadfast(shown)),
+            Plain(SafeStream(shown)),
             write_reports,
             case=case,
             config="c.yaml",

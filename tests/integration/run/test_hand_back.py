@@ -23,7 +23,7 @@ from ci.agent.client import Agent
 from ci.agent.process import LaunchRequest, ProcessState, look
 from ci.connect.connection import LocalConnection
 from ci.report.console import Plain
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.run import left_over
 from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
@@ -55,7 +55,7 @@ class Record:
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     agent = Agent(LocalConnection(), str(tmp_path / "workspace"))
-    view = Plain(Steadfast(StringIO()))
+    view = Plain(SafeStream(StringIO()))
     made = Processes(new_run(), "a test", {agent.host: agent}, SimpleQueue(), view)
     yield made
     made.stop()

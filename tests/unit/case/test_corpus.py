@@ -1,34 +1,22 @@
 """Test case files of other projects, from the folder in CASE_CORPUS."""
 
-import os
-from pathlib import Path
-
 import pytest
 import yaml
+from corpus import corpus_files, needs_corpus
 
 from ci.case.load import load
 from ci.case.variables import VARIABLES
 from ci.documents import source
 from ci.errors import CaseError
 
-CORPUS = os.environ.get("CASE_CORPUS")
 FOLDERS = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")
 # File → a part of the reason. Only true defects belong here; there are none in these folders.
 DEFECTS: dict[str, str] = {}
 
-pytestmark = pytest.mark.skipif(
-    CORPUS is None,
-    reason="CASE_CORPUS is unset: name the folder that holds vllm-ascend/",
-)
+pytestmark = needs_corpus
 
 
-def files(*folders):
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    paths = sorted(path for folder in folders for path in (root / folder).rglob("*.yaml"))
-    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
-
-
-@pytest.mark.parametrize("path", files(*FOLDERS))
+@pytest.mark.parametrize("path", corpus_files(*FOLDERS))
 def test_loads(path, request):
     name = request.node.callspec.id
     if name in DEFECTS:
@@ -46,13 +34,13 @@ def test_loads(path, request):
         assert "".join(entry["server_cmd"].split()).startswith("".join(node.argv[:2]))
 
 
-@pytest.mark.parametrize("path", files("."))
+@pytest.mark.parametrize("path", corpus_files())
 def test_values_are_those_of_pyyaml(path):
     data = path.read_bytes()
     assert source.read(data, str(path)).value == yaml.safe_load(data)
 
 
-@pytest.mark.parametrize("path", files("."))
+@pytest.mark.parametrize("path", corpus_files())
 def test_servers_own_variables_are_in_the_table(path):
     try:
         cases = load(path)

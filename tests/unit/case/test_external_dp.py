@@ -1,12 +1,11 @@
 """Test that case files of the `external_dp` dialect give Cases, or all problems with positions."""
 
-import os
 import random
 import re
-from pathlib import Path
 
 import pytest
 import yaml
+from corpus import corpus_files, needs_corpus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plans import site_of
@@ -17,10 +16,6 @@ from ci.errors import CaseError
 from ci.plan.build import build
 from ci.plan.servers import plan_server
 
-CORPUS = os.environ.get("CASE_CORPUS")
-NEEDS_CORPUS = pytest.mark.skipif(
-    CORPUS is None, reason="CASE_CORPUS is unset: name the folder that holds vllm-ascend/"
-)
 # File → a part of the reason. Only true defects belong here.
 DEFECTS: dict[str, str] = {}
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -392,12 +387,6 @@ def test_a_variable_of_the_environment_with_the_name_of_a_ranks_variable():
     assert process.argv[:3] == ("vllm", "serve", "some/model")
 
 
-def files():
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    paths = sorted(path for path in root.rglob("*.yaml") if "external_dp" in path.parts)
-    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
-
-
 def rendered(text, braced, plain, *, strict):
     """What the field's runner makes of one text."""
     text = re.sub(r"\$\{(\w+)\}", lambda match: braced[match[1]], text)
@@ -455,8 +444,8 @@ def ranks_by_the_runner(document, addresses):
             yield role[at], at, env, ("vllm", "serve", document["model"], *words)
 
 
-@NEEDS_CORPUS
-@pytest.mark.parametrize("path", files())
+@needs_corpus
+@pytest.mark.parametrize("path", corpus_files(having="external_dp"))
 def test_a_file_of_vllm_ascend(path, request):
     name = request.node.callspec.id
     if name in DEFECTS:
@@ -479,8 +468,8 @@ def test_a_file_of_vllm_ascend(path, request):
         assert process.port == int(argv[argv.index("--port") + 1])
 
 
-@NEEDS_CORPUS
-@pytest.mark.parametrize("path", files())
+@needs_corpus
+@pytest.mark.parametrize("path", corpus_files(having="external_dp"))
 def test_a_damaged_file_of_vllm_ascend_is_refused_or_read(path):
     chance = random.Random(path.name)  # noqa: S311 - the same damage every time
     data = path.read_bytes()

@@ -2,10 +2,10 @@
 
 import datetime as dt
 import os
-from pathlib import Path
 
 import pytest
 import yaml
+from corpus import CORPUS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,6 @@ from ci.plan.build import build
 from ci.plan.on_paper import made_up_inputs
 from ci.report.plan.text import as_text, as_values
 
-CORPUS = os.environ.get("CASE_CORPUS")
 EXAMPLES = int(os.environ.get("LAMPLIGHTER_FUZZ_EXAMPLES", "200"))
 PATIENT = settings(
     max_examples=EXAMPLES,
@@ -83,9 +82,8 @@ test_cases:
 
 def seeds():
     own = {path.name: path.read_bytes() for path in sorted(CASES.glob("*.yaml"))}
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
     field = {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.yaml"))
+        str(path.relative_to(CORPUS)): path.read_bytes() for path in sorted(CORPUS.rglob("*.yaml"))
     }
     return {"external": EXTERNAL, "single": SINGLE, **own, **field}
 

@@ -1,11 +1,10 @@
 """Test that case files of the `single_node` dialect give Cases, or all problems with positions."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 import yaml
+from corpus import corpus_files, needs_corpus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -507,25 +506,12 @@ def assert_cases_or_problems(data):
     assert all(problem.line > 0 and problem.column > 0 for problem in problems)
 
 
-# The field's own files, from the folder that CASE_CORPUS names.
-
-CORPUS = os.environ.get("CASE_CORPUS")
 # File → a part of the reason. Only true defects belong here.
 DEFECTS = {
     "weekly/single_node/Qwen3.6-35B-W8A8-310P-300I-DUO.yaml": (
         r":44:9: .*\.2threshold: unknown key; did you mean 'threshold'"
     ),
 }
-
-
-def corpus():
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    folders = (root / "single_node", root / "weekly" / "single_node")
-    return [
-        pytest.param(path, id=str(path.relative_to(root)))
-        for folder in folders
-        for path in sorted(folder.rglob("*.yaml"))
-    ]
 
 
 def substituted(word, env):
@@ -558,10 +544,8 @@ def as_their_runner(entry):
     return open_ports, servers, [substituted(word, env) for word in entry["epd_proxy_args"]]
 
 
-@pytest.mark.skipif(
-    CORPUS is None, reason="CASE_CORPUS is unset: name the folder that holds vllm-ascend/"
-)
-@pytest.mark.parametrize("path", corpus())
+@needs_corpus
+@pytest.mark.parametrize("path", corpus_files("single_node", "weekly/single_node"))
 def test_starts_the_same_as_vllm_ascends_runner(path, request):
     name = request.node.callspec.id
     if name in DEFECTS:
@@ -595,11 +579,11 @@ def test_starts_the_same_as_vllm_ascends_runner(path, request):
             assert {key: kept[key] for key in written} == written
 
 
-@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset")
+@needs_corpus
 @PATIENT
 @given(st.data())
 def test_any_mutation_of_vllm_ascends_files(data):
-    path = data.draw(st.sampled_from(corpus())).values[0]
+    path = data.draw(st.sampled_from(corpus_files("single_node", "weekly/single_node"))).values[0]
     text = path.read_bytes()
     start = data.draw(st.integers(0, len(text)))
     end = start + data.draw(st.integers(0, 40))

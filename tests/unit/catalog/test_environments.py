@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -14,8 +13,8 @@ from ci.catalog import aisbench as aisbench_confs
 from ci.catalog import datasets, environments
 from ci.catalog.environments import InstallTarget
 from ci.errors import UserError
+from ci.paths import PROJECT
 
-PROJECT = Path(__file__).parents[3]
 CONFIGS = PROJECT / "configs"
 VERSIONS = environments.load_versions(CONFIGS / "versions.yaml")
 TOOLS = environments.load_tools(CONFIGS / "tools.yaml")

@@ -1,11 +1,11 @@
 """Test `inv check`: diagnostics and their positions, output formats, and rules."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 import yaml
+from corpus import corpus_files, needs_corpus
 
 from ci.catalog import aisbench
 from ci.check.diagnostic import Diagnostic
@@ -14,8 +14,6 @@ from ci.check.rules import RULES
 from ci.check.show import shown, summary
 from ci.errors import ExitCode, Problem, UserError
 from ci.paths import CASES, CONFIGS
-
-CORPUS = os.environ.get("CASE_CORPUS")
 
 # Corpus files that no workflow runs, and the rules that rightly report them.
 DEFECTS = {"Qwen3_235b_w8a8_A5.yaml": {"dataset-conf"}}
@@ -473,13 +471,7 @@ def test_an_environment_without_aisbench(tmp_path):
         aisbench.installed(tmp_path)
 
 
-def corpus_files():
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    paths = sorted(root.rglob("*.yaml"))
-    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
-
-
-@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
+@needs_corpus
 @pytest.mark.parametrize("path", corpus_files())
 def test_no_rule_refuses_a_case_of_the_corpus(path):
     """Files in which only a rule finds an error run every night elsewhere."""

@@ -61,16 +61,16 @@ def test_what_is_no_key_is_passed_over(tmp_path):
         b"# h1 is a comment\n\n   \nh1\nh1 ssh-ed25519\n@unheard h1 ssh-ed25519 AAAA\n\xff\xfe\n"
         b"|1|broken h1 AAAA\n|1|!|! ssh-ed25519 AAAA\n" + line("h1").encode(),
     )
-    found = known_keys("h1", [str(file)])
-    assert [(one.key, one.line) for one in found.keys] == [(ED, 10)]
+    known = known_keys("h1", [str(file)])
+    assert [(entry.key, entry.line) for entry in known.keys] == [(ED, 10)]
 
 
 def test_keys_of_several_files_in_their_order(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_text(line("h1", RSA))
     second.write_text(line("h2") + line("h1"))
-    found = known_keys("h1", [str(first), str(tmp_path / "missing"), str(second)])
-    assert [one.where for one in found.keys] == [f"{first}:1", f"{second}:2"]
+    known = known_keys("h1", [str(first), str(tmp_path / "missing"), str(second)])
+    assert [entry.location for entry in known.keys] == [f"{first}:1", f"{second}:2"]
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):
@@ -95,7 +95,7 @@ def test_the_names_that_ssh_keygen_hashed(tmp_path):
     file.write_text("".join(line(f"h{number}", key) for number in range(2000)))
     subprocess.run(["ssh-keygen", "-qHf", file], check=True, capture_output=True)
     assert "h1999" not in file.read_text()
-    assert [one.line for one in known_keys("h1999", [str(file)]).keys] == [2000]
+    assert [entry.line for entry in known_keys("h1999", [str(file)]).keys] == [2000]
     assert known_keys("h2000", [str(file)]).keys == ()
     printed = subprocess.run(
         ["ssh-keygen", "-lf", tmp_path / "k.pub"],
@@ -117,7 +117,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_key_is_refused(tmp_path, case):
-    text, told = REFUSED[case]
+    text, expected = REFUSED[case]
     file = tmp_path / "known"
     file.write_text(text)
     with pytest.raises(HostKeyRefused) as refused:
@@ -125,7 +125,7 @@ def test_a_key_is_refused(tmp_path, case):
             "h1", "h1", ED, known_keys("h1", [str(file)]), KnownFiles((str(file),), str(file))
         )
     message = str(refused.value)
-    assert [part for part in told if part not in message] == []
+    assert [part for part in expected if part not in message] == []
     assert "\n" not in message
 
 

@@ -96,18 +96,18 @@ def test_advice_to_log_more_is_no_level():
 
 def test_the_reason_that_continues_a_line_is_quoted():
     log = ["EL0004: [PID: 1] Failed to allocate memory.", "        Possible Cause: too little."]
-    found = find(["[rank1]: " + line for line in log], rules())
-    assert found.line.endswith("Failed to allocate memory. Possible Cause: too little.")
+    finding = find(["[rank1]: " + line for line in log], rules())
+    assert finding.line.endswith("Failed to allocate memory. Possible Cause: too little.")
 
 
 def test_the_reasons_of_failed_requests_are_read_from_the_table_of_aisbench():
     """Of a run of AISBench 3.1 with a wrong model name, captured on 2026-11-26."""
     rule = "+---------------+-------+"
     table = [rule, "| Failed Reason | Count |", rule, "| Not Found     |    10 |", rule]
-    found = find(table, rules())
-    assert (found.rule.class_, found.rule.side) == ("requests_failed", "tool")
-    assert found.cause == "10 requests failed: Not Found"
-    assert found.line.endswith("| Not Found     |    10")
+    finding = find(table, rules())
+    assert (finding.rule.class_, finding.rule.side) == ("requests_failed", "tool")
+    assert finding.cause == "10 requests failed: Not Found"
+    assert finding.line.endswith("| Not Found     |    10")
 
 
 def test_a_quoted_line_is_short_and_has_no_secret_and_no_escape():
@@ -115,16 +115,16 @@ def test_a_quoted_line_is_short_and_has_no_secret_and_no_escape():
         f"{PORT} api_key='sk-abcdefghij' http://u:pw12345@h/ \x1b[2J\x9b token: abcdefgh "
         + "x" * 900
     )
-    found = find([line], rules())
-    assert len(found.line) <= QUOTED_CHARS
-    assert not [bad for bad in ("abcdefgh", "pw12345", "\x1b", "\x9b") if bad in found.line]
+    finding = find([line], rules())
+    assert len(finding.line) <= QUOTED_CHARS
+    assert not [bad for bad in ("abcdefgh", "pw12345", "\x1b", "\x9b") if bad in finding.line]
 
 
 def test_the_whole_log_is_searched_and_a_flood_of_lines_hides_nothing():
     """The last 400 lines were read before; here the cause is in the middle of 60,000."""
     flood = [error("11-25 12:00:00", f"step {number} failed again") for number in range(30_000)]
-    found = find([*flood, error("11-25 12:00:01", PORT), *flood], rules())
-    assert (found.rule.class_, found.number) == ("port_in_use", 30_001)
+    finding = find([*flood, error("11-25 12:00:01", PORT), *flood], rules())
+    assert (finding.rule.class_, finding.number) == ("port_in_use", 30_001)
 
 
 def test_a_cause_at_the_end_is_found_behind_many_different_lines(monkeypatch: pytest.MonkeyPatch):
@@ -148,32 +148,36 @@ def night(folder: Path, **logs: str) -> object:
 
 
 def test_of_all_processes_the_first_cause_in_time_is_named(tmp_path: Path):
-    found = night(
+    explanation = night(
         tmp_path,
         head=error("11-25 12:10:00", TIMEOUT) + error("11-25 12:10:01", PORT),
         worker=error("11-25 12:00:00", OUT_OF_MEMORY),
     )
-    assert (found.kind, found.process, found.host) == ("out_of_memory", "worker", "h1")
-    assert found.line == OUT_OF_MEMORY
-    assert (found.side, bool(found.next_step)) == ("configuration", True)
+    assert (explanation.kind, explanation.process, explanation.host) == (
+        "out_of_memory",
+        "worker",
+        "h1",
+    )
+    assert explanation.line == OUT_OF_MEMORY
+    assert (explanation.side, bool(explanation.next_step)) == ("configuration", True)
 
 
 def test_a_cause_outweighs_an_earlier_wait_for_it_in_another_log(tmp_path: Path):
-    found = night(
+    explanation = night(
         tmp_path,
         head=error("11-25 11:00:00", TIMEOUT),
         worker=error("11-25 12:00:00", OUT_OF_MEMORY),
     )
-    assert found.process == "worker"
+    assert explanation.process == "worker"
 
 
 def test_a_line_without_a_time_has_that_of_the_line_before_it(tmp_path: Path):
-    found = night(
+    explanation = night(
         tmp_path,
         a=error("11-25 12:00:05", "x") + PORT,
         b=error("11-25 12:00:01", "x") + OUT_OF_MEMORY,
     )
-    assert found.process == "b"
+    assert explanation.process == "b"
 
 
 def test_without_times_the_process_that_started_first_is_named(tmp_path: Path):
@@ -181,10 +185,10 @@ def test_without_times_the_process_that_started_first_is_named(tmp_path: Path):
 
 
 def test_a_new_year_comes_after_the_old_one(tmp_path: Path):
-    found = night(
+    explanation = night(
         tmp_path, a=error("01-01 00:00:01", PORT), b=error("12-31 23:59:59", OUT_OF_MEMORY)
     )
-    assert found.process == "b"
+    assert explanation.process == "b"
 
 
 def test_logs_that_are_missing_or_links_are_left_out(tmp_path: Path):

@@ -35,20 +35,23 @@ hosts:
 
 
 def targets(text):
-    return {one.name: one for one in parse(text.encode(), "/etc/lab/c.yaml")}
+    return {target.name: target for target in parse(text.encode(), "/etc/lab/c.yaml")}
 
 
 def problems(text):
     with pytest.raises(CaseError) as refused:
         parse(text.encode(), "c.yaml")
-    return [f"{one.line}:{one.column} {one.key}: {one.message}" for one in refused.value.problems]
+    return [
+        f"{problem.line}:{problem.column} {problem.key}: {problem.message}"
+        for problem in refused.value.problems
+    ]
 
 
 def test_a_whole_file(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    found = targets(WHOLE)
-    assert list(found) == ["b", "a", "gate"]
-    assert found["b"] == Target(
+    hosts = targets(WHOLE)
+    assert list(hosts) == ["b", "a", "gate"]
+    assert hosts["b"] == Target(
         name="b",
         address="10.0.0.2",
         user="tester",
@@ -62,10 +65,10 @@ def test_a_whole_file(monkeypatch):
         labels={"rack": "7"},
         python="python3.9",
     )
-    assert found["a"].jump is None
-    assert found["a"].labels == {"rack": "7", "spare": "yes"}
-    assert found["a"].accelerator == Accelerator("cpu", 0)
-    assert (found["gate"].address, found["gate"].jump, found["gate"].workspace) == (
+    assert hosts["a"].jump is None
+    assert hosts["a"].labels == {"rack": "7", "spare": "yes"}
+    assert hosts["a"].accelerator == Accelerator("cpu", 0)
+    assert (hosts["gate"].address, hosts["gate"].jump, hosts["gate"].workspace) == (
         *("gate", None, "~/w"),
     )
 
@@ -84,7 +87,7 @@ def test_jump_hosts(text, jump):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("hosts: {}", "1:8 hosts: names no host"),
         ("defaults: {user: x}", "1:1 hosts: missing; it maps each host's name"),
@@ -128,14 +131,14 @@ def test_jump_hosts(text, jump):
         ("hosts: {1: }", "a key has to be text; put '1' in quotes"),
     ],
 )
-def test_refused_with_its_place(text, said):
-    found = problems(text)
-    assert any(said in one for one in found), found
+def test_refused_with_its_place(text, message):
+    errors = problems(text)
+    assert any(message in error for error in errors), errors
 
 
 def test_every_problem_is_reported_in_the_files_order():
-    found = problems("hosts:\n  a: {port: 0}\n  b: {usr: x}\ndefaults: {jmp: c}\n")
-    assert [one.split(":")[0] for one in found] == ["2", "3", "4"]
+    errors = problems("hosts:\n  a: {port: 0}\n  b: {usr: x}\ndefaults: {jmp: c}\n")
+    assert [error.split(":")[0] for error in errors] == ["2", "3", "4"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_this_machine_by_any_name_is_one(entry):
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ("", "is not a host name"),
         ("a b", "is not a host name"),
@@ -182,8 +185,8 @@ def test_this_machine_by_any_name_is_one(entry):
         ("n" * 253 + ":22", "is too long; a host name has at most 253 characters"),
     ],
 )
-def test_what_is_no_host(entry, said):
-    with pytest.raises(ValueError, match=said):
+def test_an_invalid_host(entry, message):
+    with pytest.raises(ValueError, match=message):
         inline(entry)
 
 
@@ -213,7 +216,7 @@ def test_files_are_found_by_path_and_by_name(tmp_path):
     (tmp_path / "lab.yaml").write_text("hosts: {a: }")
     for name in (str(tmp_path / "lab.yaml"), "lab", "lab.yaml"):
         assert cluster_file.find(name, tmp_path) == tmp_path / "lab.yaml"
-    assert [one.name for one in cluster_file.load(tmp_path / "lab.yaml")] == ["a"]
+    assert [target.name for target in cluster_file.load(tmp_path / "lab.yaml")] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["lap", "", "x" * 5000, "."])

@@ -12,7 +12,7 @@ from ci.case.variables import expand
 from ci.doctor.compare import _reach
 from ci.doctor.model import Pair
 from ci.documents.address import host_port, url_of
-from ci.k8s.pod import Addresses
+from ci.k8s.pod_network import Addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host

@@ -6,13 +6,12 @@ to differ, the test says so.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import yaml
+from corpus import corpus_files, needs_corpus
 
 from ci.case.load import load
 from ci.errors import UserError
@@ -20,7 +19,6 @@ from ci.plan.build import build
 from ci.plan.on_paper import made_up_inputs
 from ci.vllm.command_line import option, parallel
 
-CORPUS = os.environ.get("CASE_CORPUS")
 FOLDERS = ("seed_era", "internal_dp", "weekly/multi_node/internal_dp")
 # File → a part of the reason. Only true defects.
 ERRORS = {
@@ -33,16 +31,7 @@ PROXY = "examples/disaggregated_prefill_v1/load_balance_proxy_server_example.py"
 # What the plan adds: vLLM's own address, and the interface of GPUs' collectives.
 OURS = {"VLLM_HOST_IP", "NCCL_SOCKET_IFNAME"}
 
-pytestmark = pytest.mark.skipif(
-    CORPUS is None,
-    reason="CASE_CORPUS is unset: name the folder that holds vllm-ascend/",
-)
-
-
-def files():
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    paths = sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.yaml"))
-    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
+pytestmark = needs_corpus
 
 
 def separation(document):
@@ -94,7 +83,7 @@ def proxy_of(document, addresses, argvs):
     return ("python", script, "--host", addresses[0], "--port", "1999", *lists)
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", corpus_files(*FOLDERS))
 def test_plans_as_the_fields_own_runner(path, request):
     [case] = load(path)
     site = made_up_inputs(case)
@@ -120,7 +109,7 @@ def test_plans_as_the_fields_own_runner(path, request):
     assert plan.leader == site.hosts[0].name
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", corpus_files(*FOLDERS))
 def test_what_answers_is_asked_where_it_listens(path, request):
     if request.node.callspec.id in ERRORS:
         return
@@ -140,7 +129,7 @@ def test_what_answers_is_asked_where_it_listens(path, request):
         assert plan.ranks is None
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", corpus_files(*FOLDERS))
 def test_roles_are_those_of_the_lists(path):
     [case] = load(path)
     roles = separation(yaml.safe_load(path.read_bytes()))

@@ -49,14 +49,14 @@ def begin(path, how="make"):
 
 
 def claims(path):
-    return sorted(one.name for one in Path(path).parent.glob("*.maker-*"))
+    return sorted(claim.name for claim in Path(path).parent.glob("*.maker-*"))
 
 
 def test_many_at_once_make_it_once(path):
     makers = [begin(path) for _ in range(6)]
-    said = [maker.communicate(timeout=PATIENCE_S)[0].splitlines() for maker in makers]
+    outputs = [maker.communicate(timeout=PATIENCE_S)[0].splitlines() for maker in makers]
     assert [maker.returncode for maker in makers] == [0] * 6
-    assert sorted(lines[-1] for lines in said) == ["making", *["there"] * 5]
+    assert sorted(lines[-1] for lines in outputs) == ["making", *["there"] * 5]
     assert claims(path) == []
 
 

@@ -79,9 +79,9 @@ def test_an_old_glibc_gets_the_static_build(sent: list[Path], tmp_path: Path) ->
 
 def test_an_index_without_such_a_build_is_a_reason(sent: list[Path], tmp_path: Path) -> None:
     (tmp_path / "log.refuse").touch()
-    found = uv.provide(host(OTHER), "/w")
-    assert (found.path, found.pushed, sent) == ("", False, [])
-    assert f"for {OTHER} could not be fetched: error: no wheel" in found.why_not
+    provided = uv.provide(host(OTHER), "/w")
+    assert (provided.path, provided.pushed, sent) == ("", False, [])
+    assert f"for {OTHER} could not be fetched: error: no wheel" in provided.why_not
 
 
 def test_another_system_is_a_reason(sent: list[Path]) -> None:

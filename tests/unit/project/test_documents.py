@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 from invoke import Program
@@ -13,8 +12,8 @@ from invoke.parser import Parser
 
 import tasks
 from ci.commands import entry
+from ci.paths import PROJECT
 
-PROJECT = Path(__file__).parents[3]
 DOCUMENTS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *PROJECT.glob("docs/*.md")]
 # A command stands alone in a line of a block, after a prompt, or between backquotes.
 IN_BLOCK = re.compile(r"^(?:\$ )?(inv .*?)(?:\s{2,}.*|\s*[#;|].*)?$", re.MULTILINE)

@@ -7,11 +7,11 @@ import ast
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[3]
+from ci.paths import PROJECT
+
 LOCK = tomllib.loads((PROJECT / "uv.lock").read_text("utf-8"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
 DECLARED = {re.match(r"[\w-]+", text)[0] for text in PYPROJECT["project"]["dependencies"]}
@@ -23,7 +23,9 @@ DISTRIBUTIONS = {
 }
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
-    "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_settings"},
+    "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_commands", "uv_settings"},
+    "ci/prepare/recipes/uv_commands.py": {"uv_settings"},
+    "ci/k8s/pod.py": {"pod_network", "pod_processes"},
     "ci/prepare/recipes/convert_model.py": {"torch", "transformers", "one_maker", "uv_settings"},
 }
 LOCKED = {package["name"]: package for package in LOCK["package"]}

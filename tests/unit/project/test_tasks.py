@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[3]
+from ci.paths import PROJECT
+
 # A lab, a dataset or a LeaderWorkerSet has a name; locks are of all kinds of machine.
 EXCEPTIONS = {"name", ("versions.lock", "device")}
 

@@ -1,11 +1,10 @@
 """Test that schema and reference page are current and complete, and agree with the loader."""
 
 import datetime as dt
-import os
-from pathlib import Path
 
 import pytest
 import yaml
+from corpus import corpus_files, needs_corpus
 from jsonschema import Draft7Validator
 
 from ci.case.load import load, parse
@@ -17,7 +16,6 @@ from ci.reference.meanings import described_keys, meaning_of
 from ci.reference.schema import schema
 from ci.reference.types import type_in_words
 
-CORPUS = os.environ.get("CASE_CORPUS")
 HINT = "# yaml-language-server: $schema=../case.schema.json"
 SCHEMA = schema()
 OURS = sorted(CASES.glob("*.yaml"))
@@ -54,13 +52,7 @@ def test_our_own_cases_fit_the_schema_and_name_it(path):
     assert errors_of(text) == []
 
 
-def corpus_files():
-    root = Path(CORPUS or "nowhere") / "vllm-ascend"
-    paths = sorted(root.rglob("*.yaml"))
-    return [pytest.param(path, id=str(path.relative_to(root))) for path in paths]
-
-
-@pytest.mark.skipif(CORPUS is None, reason="CASE_CORPUS is unset: name the folder of vllm-ascend/")
+@needs_corpus
 @pytest.mark.parametrize("path", corpus_files())
 def test_every_valid_case_fits_the_schema(path):
     try:

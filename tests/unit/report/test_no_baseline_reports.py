@@ -14,7 +14,7 @@ from ci.record.text import next_step
 from ci.report import junit, markdown
 from ci.report.console import Plain
 from ci.report.live import Live
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 
 HELD = Check("acc", "accuracy", 45.0, "%", 45.0, "-15 pp", 30.0, "pass")
 NEW = Check("perf", "output_token_throughput", 80.0, "tok/s", None, "", None, "pass", NO_BASELINE)
@@ -38,7 +38,7 @@ def test_the_next_step_is_one_line(checks: tuple[Check, ...], line: str) -> None
 
 def test_the_console_shows_the_figure_and_the_next_step() -> None:
     stream = io.StringIO()
-    view = Plain(Steadfast(stream))
+    view = Plain(SafeStream(stream))
     run = sample(HELD, NEW)
     view.table(run)
     view.outcome(run, Path("report.md"))
@@ -54,7 +54,7 @@ def test_the_console_shows_the_figure_and_the_next_step() -> None:
 
 def test_the_live_view_shows_the_same() -> None:
     stream = io.StringIO()
-    view = Live(Steadfast(stream))
+    view = Live(SafeStream(stream))
     run = sample(HELD, NEW)
     view.table(run)
     view.outcome(run, Path("report.md"))

@@ -18,14 +18,14 @@ from ci.connect.printed import clean, one_line
 from ci.errors import Interrupted, ProcessDied
 from ci.judge.verdict import Check
 from ci.record.cause import TAIL_LINES, cause_of
-from ci.record.record import run_id
 from ci.record.redact import plain
+from ci.record.start import run_id
 from ci.record.steps import Step, account, covered_s
 from ci.record.stored import as_run
 from ci.record.text import check_row, duration, figure, headline
 from ci.report import junit, markdown
 from ci.report.console import Plain
-from ci.report.screen import Steadfast, ending
+from ci.report.screen import SafeStream, ending
 
 NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
 
@@ -328,7 +328,7 @@ def test_junit_without_checks_is_not_green():
 
 def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
     stream = io.StringIO()
-    view = Plain(Steadfast(stream))
+    view = Plain(SafeStream(stream))
     view.step("start server-0")
     for second in range(0, 95, 5):
         view.waiting(
@@ -352,7 +352,7 @@ def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
 
 def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
     stream = io.StringIO()
-    view = Plain(Steadfast(stream))
+    view = Plain(SafeStream(stream))
     gone = {"kind": "ProcessDied", "message": "server-0: gone", "process": "server-0", "tail": []}
     run = sample(check("pass"), check("unknown", "speed", "no\nfigure"), cause=gone)
     view.table(run)
@@ -403,7 +403,7 @@ def test_console_and_report_name_the_servers_that_were_kept(kept_s, words):
 def test_a_stream_of_narrow_encoding_gets_question_marks():
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    Plain(Steadfast(stream)).note("×0.97 模型")
+    Plain(SafeStream(stream)).note("×0.97 模型")
     assert raw.getvalue() == b"note   ?0.97 ??\n"
 
 

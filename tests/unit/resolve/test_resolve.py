@@ -44,7 +44,7 @@ def names(targets):
 
 
 @pytest.mark.parametrize(
-    ("hosts", "count", "found"),
+    ("hosts", "count", "expected"),
     [
         ([], 2, ["a", "b"]),
         ([], 3, ["a", "b", "c"]),
@@ -53,12 +53,12 @@ def names(targets):
         (["localhost"], 1, ["a"]),
     ],
 )
-def test_hosts_of_a_cluster(lab, hosts, count, found):
-    assert names(chosen(case_of(hosts, count), cluster=lab)) == found
+def test_hosts_of_a_cluster(lab, hosts, count, expected):
+    assert names(chosen(case_of(hosts, count), cluster=lab)) == expected
 
 
 @pytest.mark.parametrize(
-    ("hosts", "count", "how", "said"),
+    ("hosts", "count", "how", "message"),
     [
         ([], 4, {"cluster": "lab"}, "has 3 hosts (a, b, c), but c.yaml has 4 nodes"),
         (["a", "bb"], 2, {"cluster": "lab"}, "bb not in "),
@@ -70,11 +70,11 @@ def test_hosts_of_a_cluster(lab, hosts, count, found):
         (["x"], 1, {"workspace": "w"}, "--workspace w: not an absolute path on x"),
     ],
 )
-def test_no_hosts_for_the_nodes(lab, hosts, count, how, said):
+def test_no_hosts_for_the_nodes(lab, hosts, count, how, message):
     how = {key: lab if value == "lab" else value for key, value in how.items()}
     with pytest.raises(UserError) as refused:
         chosen(case_of(hosts, count), **how)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_two_hosts_of_a_cluster_file_that_are_the_same_have_their_lines(tmp_path):
@@ -114,11 +114,13 @@ def test_this_machine_may_have_several_nodes(hosts):
 
 def test_workspaces(lab, monkeypatch, tmp_path):
     monkeypatch.setenv("LAMPLIGHTER_WORKSPACE", str(tmp_path))
-    found = chosen(case_of(count=3), cluster=lab)
-    assert [one.workspace for one in found] == [
+    selected = chosen(case_of(count=3), cluster=lab)
+    assert [target.workspace for target in selected] == [
         *("~/.cache/lamplighter", "/b", "~/.cache/lamplighter"),
     ]
-    assert {one.workspace for one in chosen(case_of(), cluster=lab, workspace="~/x")} == {"~/x"}
+    assert {target.workspace for target in chosen(case_of(), cluster=lab, workspace="~/x")} == {
+        "~/x"
+    }
     assert chosen(case_of(), local=True)[0].workspace == str(tmp_path)
     assert workspace_of("/given") == "/given"
 
@@ -158,7 +160,7 @@ def test_the_kind_of_a_machine_out_of_reach_has_to_be_said(lab):
 
 
 def addresses(*pairs):
-    return [{"interface": one, "address": at, "prefix": 24} for one, at in pairs]
+    return [{"interface": interface, "address": at, "prefix": 24} for interface, at in pairs]
 
 
 LO = ("lo", "127.0.0.1")
@@ -176,7 +178,9 @@ def facts_of(listed, default="eth0", ssh=None):
 
 
 def site_of(*targets, **more):
-    hosts = tuple(configured_host(one, one.workspace or "~/w", alone=False) for one in targets)
+    hosts = tuple(
+        configured_host(target, target.workspace or "~/w", alone=False) for target in targets
+    )
     settings = {"serving": {}, "tools": {}, "model": {}, "datasets": {}}
     return PlanInputs(targets=targets, hosts=hosts, **(settings | more))
 
@@ -186,7 +190,7 @@ OTHERS = facts_of(addresses(LO, ("eth0", "10.9.9.9")))
 
 
 @pytest.mark.parametrize(
-    ("target", "facts", "found"),
+    ("target", "facts", "expected"),
     [
         (Target("a", "a", interface="eth1"), facts_of(TWO), ("192.168.0.1", "eth1")),
         (Target("a", "10.0.0.1", interface="eth1"), facts_of(SIX), ("fd00::9", "eth1")),
@@ -202,15 +206,15 @@ OTHERS = facts_of(addresses(LO, ("eth0", "10.9.9.9")))
         (Target("a", "x"), facts_of(addresses(LO), None, ssh="127.0.0.3"), ("127.0.0.3", "lo")),
     ],
 )
-def test_a_hosts_own_address(target, facts, found):
+def test_a_hosts_own_address(target, facts, expected):
     site = with_addresses(site_of(target, OTHER), {"a": facts, "other": OTHERS})
     host = site.hosts[0]
-    assert (host.address, host.interface) == found
+    assert (host.address, host.interface) == expected
     assert host.workspace == "/home/me/w"
 
 
 @pytest.mark.parametrize(
-    ("target", "facts", "said"),
+    ("target", "facts", "message"),
     [
         (Target("a", "a", interface="eth7"), facts_of(TWO), "no interface eth7 with an address"),
         (Target("a", "a"), facts_of(TWO, None), "there are: lo (127.0.0.1), eth0 (10.0.0.1)"),
@@ -220,23 +224,23 @@ def test_a_hosts_own_address(target, facts, found):
         (Target("a", "a"), {**facts_of(TWO), "home": None}, "has no home folder"),
     ],
 )
-def test_a_host_that_others_could_not_reach_is_refused(target, facts, said):
+def test_a_host_that_others_could_not_reach_is_refused(target, facts, message):
     with pytest.raises(UserError) as refused:
         with_addresses(site_of(target, OTHER), {"a": facts, "other": OTHERS})
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("facts", "found"),
+    ("facts", "expected"),
     [
         (facts_of(TWO, None), ("127.0.0.1", "lo")),
         (facts_of(TWO), ("10.0.0.1", "eth0")),
         (facts_of(TWO, ssh="127.0.0.1"), ("127.0.0.1", "lo")),
     ],
 )
-def test_a_lone_host_needs_an_address_of_any_kind(facts, found):
+def test_a_lone_host_needs_an_address_of_any_kind(facts, expected):
     (host,) = with_addresses(site_of(Target("a", "a")), {"a": facts}).hosts
-    assert (host.address, host.interface) == found
+    assert (host.address, host.interface) == expected
 
 
 def test_a_host_that_told_nothing_stays_as_written():
@@ -268,7 +272,7 @@ def bench(dataset, more=""):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "found", "planned"),
+    ("dataset", "expected", "planned"),
     [
         ("vllm-ascend/gsm8k-lite", ("gsm8k", None, "gsm8k"), True),
         ("vllm-ascend/gpqa", ("vllm-ascend/gpqa", None, ""), False),
@@ -276,7 +280,7 @@ def bench(dataset, more=""):
     ],
 )
 def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
-    dataset, found, planned, tmp_path, monkeypatch
+    dataset, expected, planned, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("LAMPLIGHTER_DATASETS", raising=False)
     case, options = (
@@ -284,8 +288,8 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
         Request("c", local=True, workspace=str(tmp_path)),
     )
     site = resolve(case, options)
-    one = site.datasets[dataset]
-    assert (one.name, one.path, one.form) == found
+    entry = site.datasets[dataset]
+    assert (entry.name, entry.path, entry.form) == expected
     (evaluation,) = build(case, site).evaluations
     assert bool(evaluation.argv) == planned
     with pytest.raises(UserError, match=r"c\.yaml: benchmarks\.b\.dataset_path: "):

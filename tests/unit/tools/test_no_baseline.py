@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tool_outputs import captured, edited, job
 
-from ci.judge.verdict import NO_BASELINE, NO_OUTPUT, judge
+from ci.judge.figures import NO_OUTPUT
+from ci.judge.verdict import NO_BASELINE, judge
 from ci.tools.model import Item, Measurement, Result
 from ci.tools.registry import TOOLS
 
