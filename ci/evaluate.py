@@ -144,7 +144,7 @@ def _read(tool: Tool, job: Job, ended: RemoteProcess, raw: Path) -> Result:
 def _disk_full(agent: Agent) -> str:
     """Report a full disk, on which no log can be written; empty if there is space."""
     try:
-        free = agent.call("facts", ports=[], paths=[]).value["disk_free_bytes"]
+        free = agent.call("facts", ports=[]).value["disk_free_bytes"]
     except LamplighterError:
         return ""
     if free is None or free >= MIN_FREE_BYTES:

@@ -68,8 +68,9 @@ def command(job: Job) -> Command:
     if bench.trust_remote_code:
         argv.append("--trust-remote-code")
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    tokenizer = bench.model_path or job.tokenizer
-    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), tokenizer)
+    return Command(
+        tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), job.tokenizer
+    )
 
 
 def _endpoint(job: Job) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def _endpoint(job: Job) -> tuple[str, ...]:
     return (
         *("--backend", backend, "--base-url", job.endpoint.url, "--endpoint", path),
         *("--model", job.endpoint.model),
-        *("--tokenizer", job.benchmark.model_path or job.tokenizer),
+        *("--tokenizer", job.tokenizer),
         *("--ready-check-timeout-sec", str(READY_S)),
     )
 

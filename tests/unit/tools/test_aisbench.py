@@ -289,12 +289,6 @@ def test_no_pred_scores_raw_answers() -> None:
         assert ("pred_postprocessor" in model) is expected
 
 
-def test_model_path_overrides_the_tokenizer() -> None:
-    made = command(job("aisbench", "performance", model_path="/models/other"))
-    (model,) = configured(made.files["config/run.py"])["models"]
-    assert model["path"] == "/models/other"
-
-
 def test_a_local_dataset_has_priority() -> None:
     entry = Entry(
         case_type="accuracy",
