@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
 }
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
+    "ci/prepare/recipes/fetch_model.py": {"one_maker"},
     "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_settings"},
     "ci/prepare/recipes/convert_model.py": {"torch", "transformers", "one_maker", "uv_settings"},
 }
