@@ -17,7 +17,7 @@ from ci.plan.names import recipe_name
 from ci.plan.tokenizers import with_tokenizers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ci.agent.process import RemoteProcess
     from ci.plan.model import Plan
@@ -50,13 +50,22 @@ def fetch_weights(plan: Plan, processes: Processes, record: Record) -> Plan:
         return plan
     seen = _look(plan, processes)
     for source in _sources(plan):
-        lacking = [host for host in seen if must_be_fetched_on(plan, host, source, seen[host])]
-        if lacking:
-            step = f"fetch {source.key} on {len(lacking)} of {len(seen)} hosts"
-            with record.step(step, "tool"):
+        lacking = _lacking(plan, source, seen)
+        if not lacking:
+            continue
+        with record.step(f"fetch {source.key} on {len(lacking)} of {len(seen)} hosts", "tool"):
+            _fetch(
+                plan,
+                source,
+                {host: seen[host] for host in _stores(source, lacking, seen)},
+                processes,
+            )
+            seen = _look(plan, processes)
+            # Hosts made from one image may look like hosts with one store.
+            if lacking := _lacking(plan, source, seen):
                 _fetch(plan, source, {host: seen[host] for host in lacking}, processes)
                 seen = _look(plan, processes)
-                _require_whole(plan, source, seen)
+            _require_whole(plan, source, seen)
     located = seen.get(plan.leader, {})
     return with_tokenizers(plan, _folders(plan, located))
 
@@ -66,6 +75,18 @@ def must_be_fetched_on(plan: Plan, host: str, source: ModelSource, seen: Seen) -
     listed = (*weights_on(plan, host), *(known for known, _ in tokenizers_on(plan, host).values()))
     wanted = next((known for known in listed if known.key == source.key), None)
     return wanted is not None and must_be_fetched(wanted, seen.get(source.key))
+
+
+def _lacking(plan: Plan, source: ModelSource, seen: Mapping[str, Seen]) -> list[str]:
+    return [host for host in seen if must_be_fetched_on(plan, host, source, seen[host])]
+
+
+def _stores(source: ModelSource, hosts: Sequence[str], seen: Mapping[str, Seen]) -> list[str]:
+    """Choose one host of each store, as far as hosts that share a store can be told."""
+    stores: dict[str, str] = {}
+    for host in hosts:
+        stores.setdefault(seen[host][source.key].get("shared") or host, host)
+    return list(stores.values())
 
 
 def _sources(plan: Plan) -> tuple[ModelSource, ...]:
@@ -100,13 +121,9 @@ def _look(plan: Plan, processes: Processes) -> dict[str, Seen]:
 
 
 def _fetch(plan: Plan, source: ModelSource, seen: Mapping[str, Seen], processes: Processes) -> None:
-    """Fetch a model on one host of each store, at once."""
-    stores: dict[str, str] = {}
-    for host, known in seen.items():
-        stores.setdefault(known[source.key].get("shared") or host, host)
-    hosts = tuple(stores.values())
+    """Fetch a model on all these hosts at once."""
     launches = all_of(
-        fan_out(hosts, lambda host: _launch(plan, host, source, seen[host][source.key], processes))
+        fan_out(seen, lambda host: _launch(plan, host, source, seen[host][source.key], processes))
     )
     ended = processes.run_all_to_end(list(launches.values()))
     all_of({item.host: _failure(item, source) for item in ended if item.state.exit_code != 0})
@@ -162,7 +179,7 @@ def _failure(ended: RemoteProcess, source: ModelSource) -> PreparationFailed:
 
 
 def _require_whole(plan: Plan, source: ModelSource, seen: Mapping[str, Seen]) -> None:
-    lacking = [host for host in seen if must_be_fetched_on(plan, host, source, seen[host])]
+    lacking = _lacking(plan, source, seen)
     if lacking:
         known = seen[lacking[0]][source.key]
         missing = ", ".join(known.get("missing") or ()) or "the folder"
