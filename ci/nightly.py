@@ -8,6 +8,7 @@ from ci.evaluate import evaluate
 from ci.explain.night import first_cause
 from ci.judge.verdict import Check, judge
 from ci.record.cause import message_of
+from ci.record.text import MODELS
 from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 SMOKE_TIMEOUT_S = 60.0
 # The check of a night that fetches models and starts nothing.
 MODELS_THERE = (
-    Check(
-        "models", "whole on every host", None, "", None, "", None, "pass", "no server was started"
-    ),
+    Check(MODELS, "whole on every host", None, "", None, "", None, "pass", "no server was started"),
 )
 
 
