@@ -177,6 +177,22 @@ def sync(given: flags.Sync) -> ExitCode:
     return sync(given.request(), given.source, given.target)
 
 
+@command(flags.Up, name="fetch")
+def weights_fetch(given: flags.Up) -> ExitCode:
+    """Fetch a case's models from their hub on every host that lacks them; starts no server.
+
+    A night does that itself before it starts the servers. Resumes an interrupted download, and
+    fetches once where hosts share the store. First makes the case's environment if it is missing:
+
+        inv weights.fetch --config Qwen3-235B-W8A8.yaml --cluster mine
+
+    Exit codes: 0 every model is whole on every host, 2 the case names no model of a hub, 3 unknown.
+    """
+    from ci.commands.weights_fetch import fetch
+
+    return fetch(given.request())
+
+
 @command(flags.LabUp, name="up")
 def lab_up(given: flags.LabUp) -> str:
     """Make hosts on this machine: real sshds; as root, each has its own address and root folder.
@@ -265,5 +281,5 @@ namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("versions", versions_list, lock))
-namespace.add_collection(Collection("weights", sync))
+namespace.add_collection(Collection("weights", sync, weights_fetch))
 require_parsable(namespace)

@@ -13,12 +13,13 @@ from ci.plan.evaluations import job_of
 from ci.record.settings import in_utc, settings_of
 from ci.record.stored import json_line
 from ci.serve.probe import ask_from, metrics
+from ci.serve.window import metrics_window
 from ci.tools.consistent import backed_by_items
-from ci.tools.model import Output, Result, Unreadable
+from ci.tools.model import Measurement, Output, Result, Unreadable
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ci.agent.client import Agent
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ci.plan.model import Evaluation, Plan
     from ci.record.record import Record
     from ci.run.processes import Processes
+    from ci.serve.window import Window
     from ci.tools.model import Job, Tool
 
 # With less free space a tool cannot have written its results.
@@ -68,17 +70,17 @@ def evaluate(
         settings = settings_of(evaluation, job, command, record.run)
         for name, text in command.files.items():
             agent.write(f"{job.work}/{name}", text.encode())
+        request = LaunchRequest(
+            evaluation.host,
+            evaluation.process,
+            command.argv,
+            {**command.env, **plan.access.env},
+            benchmark.deadline_s,
+            env_script=evaluation.env_script,
+        )
         try:
-            ended = processes.run_to_end(
-                LaunchRequest(
-                    evaluation.host,
-                    evaluation.process,
-                    command.argv,
-                    {**command.env, **plan.access.env},
-                    benchmark.deadline_s,
-                    env_script=evaluation.env_script,
-                )
-            )
+            with metrics_window(plan, processes.agents) as window:
+                ended = processes.run_to_end(request)
         finally:
             # An error while fetching must not replace the error that ended the tool.
             missing = _fetch(processes, agent, job.work, record, record.path / home / "raw")
@@ -90,6 +92,7 @@ def evaluate(
         result = with_problems(result, "" if late else missing, full)
         result = replace(
             result,
+            measurements=(*result.measurements, *_server_figures(benchmark.name, window, result)),
             started_at=in_utc(ended.state.started_at),
             ended_at=in_utc(ended.state.ended_at),
         )
@@ -101,6 +104,13 @@ def evaluate(
     items, raw = f"{home}/items.jsonl", f"{home}/raw"
     record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
     return result
+
+
+def _server_figures(name: str, window: Window, result: Result) -> Iterator[Measurement]:
+    for metric, value, unit in window.figures():
+        yield Measurement(
+            name, metric, value, unit, len(result.items), None, "the servers' metrics"
+        )
 
 
 def _fetch(processes: Processes, agent: Agent, work: str, record: Record, raw: Path) -> str:
@@ -144,7 +154,7 @@ def _read(tool: Tool, job: Job, ended: RemoteProcess, raw: Path) -> Result:
 def _disk_full(agent: Agent) -> str:
     """Report a full disk, on which no log can be written; empty if there is space."""
     try:
-        free = agent.call("facts", ports=[], paths=[]).value["disk_free_bytes"]
+        free = agent.call("facts", ports=[]).value["disk_free_bytes"]
     except LamplighterError:
         return ""
     if free is None or free >= MIN_FREE_BYTES:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ci.evaluate import evaluate
 from ci.explain.night import first_cause
-from ci.judge.verdict import judge
+from ci.judge.verdict import Check, judge
 from ci.record.cause import message_of
+from ci.record.text import MODELS
 from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
@@ -18,15 +19,19 @@ from ci.tools.model import Result
 if TYPE_CHECKING:
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
-    from ci.judge.verdict import Check
     from ci.plan.model import Evaluation
     from ci.record.record import Record
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
     from ci.run.interrupt import Interrupts
+    from ci.session import Served
 
 SMOKE_TIMEOUT_S = 60.0
+# The check of a night that fetches models and starts nothing.
+MODELS_THERE = (
+    Check(MODELS, "whole on every host", None, "", None, "", None, "pass", "no server was started"),
+)
 
 
 def run_night(
@@ -53,15 +58,7 @@ def run_night(
     try:
         with serving(request, resolved, record, view, interrupts) as served:
             plan = served.plan
-            with record.step("prove that it answers"):
-                smoke_checks = served.processes.run_locally(
-                    lambda: smoke(
-                        served.ask, plan.endpoint, SMOKE_TIMEOUT_S, plan.case.smoke_request
-                    ),
-                    "the completions and the chat of the smoke test",
-                )
-                version = served_version(served.ask, plan.endpoint) or "unknown"
-                record.update(proved=smoke_checks, versions={"vllm served": version})
+            smoke_checks = _prove(served, record) if request.serve else MODELS_THERE
             with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
                     running = item
@@ -88,6 +85,19 @@ def run_night(
     view.table(record.run)
     view.outcome(record.run, record.path / "report.md")
     return code
+
+
+def _prove(served: Served, record: Record) -> tuple[Check, ...]:
+    """Run the smoke test, and record the version that answers."""
+    endpoint, request = served.plan.endpoint, served.plan.case.smoke_request
+    with record.step("prove that it answers"):
+        checks = served.processes.run_locally(
+            lambda: smoke(served.ask, endpoint, SMOKE_TIMEOUT_S, request),
+            "the completions and the chat of the smoke test",
+        )
+        version = served_version(served.ask, endpoint) or "unknown"
+        record.update(proved=checks, versions={"vllm served": version})
+    return checks
 
 
 def _unfinished(item: Evaluation, cause: str, record: Record) -> Result:

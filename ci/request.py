@@ -27,6 +27,7 @@ class Request:
         skip_doctor: do not examine the hosts first.
         wait: queue for hosts that another run holds.
         keep: leave the servers running afterwards, for KEEP_S.
+        serve: start the servers; else the night ends once the hosts have all files.
         measure: run the benchmarks.
         dry_run: only show what would be done.
     """
@@ -42,6 +43,7 @@ class Request:
     skip_doctor: bool = False
     wait: bool = False
     keep: bool = False
+    serve: bool = True
     measure: bool = True
     dry_run: bool = False
 

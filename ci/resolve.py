@@ -115,7 +115,7 @@ def plan_on_hosts(resolved: ResolvedCase, agents: Mapping[str, Agent]) -> Plan:
     from ci.agent.ask_all import call_all  # noqa: PLC0415
     from ci.connect.fan_out import all_of  # noqa: PLC0415
 
-    answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], paths=[]))
+    answers = all_of(call_all(agents, "facts", FACTS_S, ports=[]))
     facts = {host: answer.value for host, answer in answers.items()}
     return build(resolved.case, with_addresses(resolved.inputs, facts))
 

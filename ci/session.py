@@ -12,6 +12,7 @@ from ci.agent.connected import connected
 from ci.doctor.installed import installed_on
 from ci.errors import InfrastructureError, ProcessDied
 from ci.prepare.prepare import prepare
+from ci.prepare.weights import fetch_weights
 from ci.record.cause import message_of
 from ci.record.controller import owner
 from ci.record.fields import utc
@@ -50,7 +51,8 @@ class Served:
     Attributes:
         plan: the plan with every address, port and folder as on the hosts.
         processes: all processes that the run has started.
-        servers: services, servers and router, in the order of `plan.processes`.
+        servers: services, servers and router, in the order of `plan.processes`; empty if the
+            request serves nothing.
         ask: sends an HTTP request to the endpoint from the leader.
     """
 
@@ -104,8 +106,12 @@ def serving(
             plan = with_keys(plan, processes)
             record.write_plan(plan)
             _prepare_hosts(request, plan, processes, record)
-            with record.step("start the servers and await their first token", "server"):
-                servers = bring_up(plan, processes)
+            plan = fetch_weights(plan, processes, record)
+            record.write_plan(plan)
+            servers: Sequence[RemoteProcess] = ()
+            if request.serve:
+                with record.step("start the servers and await their first token", "server"):
+                    servers = bring_up(plan, processes)
             yield Served(plan, processes, servers, ask_from(agents[plan.leader], plan.access))
             raise_pending(events)
             keep_s = request.keep_s

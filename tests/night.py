@@ -71,6 +71,7 @@ class Night:
         case: str | Path,
         *flags: str,
         invoke: Sequence[str] = INVOKE,
+        command: Sequence[str] = ("nightly",),
         runs: Path | None = None,
         **env: str,
     ) -> None:
@@ -79,7 +80,7 @@ class Night:
         self.case = own / "case.yaml" if isinstance(case, str) else case
         if isinstance(case, str):
             self.case.write_text(case, "utf-8")
-        argv = [*invoke, "nightly", "--config", str(self.case), "--runs", str(self.runs), *flags]
+        argv = [*invoke, *command, "--config", str(self.case), "--runs", str(self.runs), *flags]
         self.seconds, self._began_s = 0.0, time.monotonic()
         with self._output.open("w") as output:
             self.process = subprocess.Popen(

@@ -69,16 +69,36 @@ class _Packages(_Loose):
     fingerprint: Text | None = None
 
 
-class _NoWeights(_Loose):
+class _Located(_Loose):
+    folder: Text | None = None
+    hub: Literal["", "huggingface", "modelscope"] = ""
+    revision: Text | None = None
+    others: list[Text] = []
+    cache: Text = ""
+    shared: Text = ""
+    offline: Flag = False
+
+
+class _NoWeights(_Located):
     exists: Literal[False]
 
 
-class _Weights(_Loose):
+class _Folder(_Located):
+    """A model that was only located."""
+
+    exists: Literal[True]
+    folder: Text
+
+
+class _Weights(_Located):
     exists: Literal[True]
     files: Number
     bytes: Number
     has_config: Flag
+    has_weights: Flag = True
     missing: list[Text]
+    damaged: list[Text] = []
+    unreadable: list[Text] = []
     fingerprint: Text
 
 
@@ -136,4 +156,4 @@ class Facts(_Loose):
     ports_taken: dict[Text, _Holder | None] | None = None
     environments: dict[Text, _Packages] | None = None
     accelerators: list[_Device] | None = None
-    weights: dict[Text, _Weights | _NoWeights | None] | None = None
+    weights: dict[Text, _Weights | _NoWeights | _Folder | None] | None = None

@@ -57,7 +57,7 @@ class Entry(Strict):
     model_path: str | None = None
     dataset_path_local: str | None = None
     case_name: str | None = None
-    trust_remote_code: bool = False
+    trust_remote_code: bool = True
     deadline_s: float = Field(default=14_400, gt=0)
     baseline: Amount | None = Field(
         default=None,

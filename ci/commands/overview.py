@@ -75,7 +75,7 @@ def ask_hosts(reached: Mapping[str, Agent | LamplighterError], run: str = "") ->
     """
     agents = {host: agent for host, agent in reached.items() if isinstance(agent, Agent)}
     runs = call_all(agents, "runs", ANSWER_S, run=run)
-    facts = call_all(agents, "facts", ANSWER_S, ports=[], paths=[])
+    facts = call_all(agents, "facts", ANSWER_S, ports=[])
     parsed = {host: _parse(host, reply) for host, reply in {**reached, **runs}.items()}
     states = {host: state for host, state in parsed.items() if isinstance(state, _HostState)}
     return Overview(

@@ -10,17 +10,16 @@ from ci.doctor.limits import limit_findings
 from ci.doctor.model import Finding
 from ci.doctor.needs import (
     devices_on,
-    is_offline,
     ports_of,
     ports_on,
     processes_on,
-    weights_on,
 )
 from ci.doctor.network import network_findings
 from ci.doctor.occupants import run_findings
 from ci.doctor.packages import differences
 from ci.doctor.places import place_findings, sharing_findings
 from ci.doctor.pythons import python_findings
+from ci.doctor.weights import weight_findings
 from ci.doctor.wording import describe_holder, gib, how_to_stop, join_names
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _of_host(plan: Plan, host: Host, facts: Facts, *, here: bool) -> Iterator[Fi
     yield from _disk(plan, host.name, facts)
     yield from _memory(host.name, facts)
     yield from _program(plan, host, facts, here=here)
-    yield from _weights(plan, host.name, facts, here=here)
+    yield from weight_findings(plan, host.name, facts, here=here)
     yield from _scripts(host.name, facts)
     for name, why in facts.get("errors", {}).items():
         if name not in {"cuda", "ascend"}:
@@ -214,24 +213,3 @@ def _scripts(host: str, facts: Facts) -> Iterator[Finding]:
                 f"{path} {problem}",
                 "install what it belongs to, or correct env_script in the case or the cluster file",
             )
-
-
-def _weights(plan: Plan, host: str, facts: Facts, *, here: bool) -> Iterator[Finding]:
-    for path in weights_on(plan, host):
-        folder = (facts.get("weights") or {}).get(path)
-        if folder is None:
-            continue
-        sync = f"copy them with `inv weights.sync --source {path}`"
-        if here:
-            sync = "put the model there, or correct `model` in the case"
-        if not folder["exists"] and (path.startswith("/") or is_offline(plan, host)):
-            yield Finding(host, "weights", "error", f"{path} does not exist on this host", sync)
-        elif not folder["exists"]:
-            message = f"{path} does not exist on this host: vLLM will download it from the hub"
-            yield Finding(host, "weights", "warning", message, "download it before the night")
-        elif folder["missing"]:
-            message = f"{path} is incomplete: {join_names(folder['missing'])} missing"
-            yield Finding(host, "weights", "error", message, sync)
-        elif not folder["has_config"]:
-            message = f"{path} has no config.json, so it is not a model folder"
-            yield Finding(host, "weights", "error", message, "name the folder that has it")

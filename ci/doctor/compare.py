@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.doctor.model import Finding
-from ci.doctor.needs import environment_of, processes_on, weights_on
+from ci.doctor.needs import environment_of, processes_on
+from ci.doctor.weights import weight_differences
 from ci.doctor.wording import join_names
 from ci.documents.address import host_port
 
@@ -53,7 +54,7 @@ def differences_between_hosts(
     mtus = {host: str(mtu) for host, known in facts.items() if (mtu := _mtu(plan, host, known))}
     advice = "set the same MTU: large packets are lost between hosts with different MTUs"
     yield from _differ("mtu", mtus, "warning", advice)
-    yield from _weights(plan, facts)
+    yield from weight_differences(plan, facts)
     yield from _reach(pairs)
 
 
@@ -103,29 +104,6 @@ def _mtu(plan: Plan, host: str, facts: Facts) -> int | None:
     interfaces = {planned.interface for planned in plan.hosts if planned.name == host}
     mtus = [link["mtu"] for link in facts.get("interfaces") or () if link["name"] in interfaces]
     return mtus[0] if mtus else None
-
-
-def _weights(plan: Plan, facts: Mapping[str, Facts]) -> Iterator[Finding]:
-    for path in sorted({path for host in facts for path in weights_on(plan, host)}):
-        folders = {
-            host: folder
-            for host, known in facts.items()
-            if path in weights_on(plan, host)
-            and (folder := (known.get("weights") or {}).get(path))
-            and folder["exists"]
-        }
-        groups: dict[str, list[str]] = {}
-        for host, folder in folders.items():
-            groups.setdefault(folder["fingerprint"], []).append(host)
-        if len(groups) > 1:
-            text = "; ".join(
-                f"{folders[hosts[0]]['files']} files, {folders[hosts[0]]['bytes']} bytes on "
-                f"{join_names(hosts)}"
-                for hosts in sorted(groups.values(), key=len, reverse=True)
-            )
-            message = f"{path} differs between hosts: {text}"
-            advice = f"make them equal with `inv weights.sync --source {path}`"
-            yield Finding("", "weights", "error", message, advice)
 
 
 def _reach(pairs: Sequence[Pair]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from ci.agent.ask_all import gather
 from ci.doctor.checks import findings_of
 from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
-from ci.doctor.needs import ports_on, scripts_on, temporary_folders_on, weights_on
+from ci.doctor.needs import models_on, ports_on, scripts_on, temporary_folders_on
 from ci.errors import InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def facts_of(agents: Mapping[str, Agent], plan: Plan) -> tuple[dict[str, Facts],
             "facts",
             workspace=_workspace(plan, host, agent),
             ports=list(ports_on(plan, host)),
-            paths=list(weights_on(plan, host)),
+            models=models_on(plan, host),
             scripts=list(scripts_on(plan, host)),
             folders=list(temporary_folders_on(plan, host)),
         )

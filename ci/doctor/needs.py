@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ci.vllm.command_line import model_of
+from ci.plan.tokenizers import tokenizers_of
 from ci.vllm.devices import VISIBLE, indices, visible
+from ci.vllm.model_source import model_source
 
 if TYPE_CHECKING:
     from ci.inventory.target import Target
     from ci.plan.model import Plan, PlannedProcess
-
-OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    from ci.vllm.model_source import ModelSource
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,28 @@ def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Dev
     return Devices(kind, count, chosen, declared_count)
 
 
-def weights_on(plan: Plan, host: str) -> tuple[str, ...]:
-    """Return the folders and hub names of models that must exist on a host before the night."""
+def weights_on(plan: Plan, host: str) -> tuple[ModelSource, ...]:
+    """Return the models that must exist on a host before the servers start, each once."""
     made = {item.path for item in plan.preparations if item.kind == "model"}
     made |= {item.name for item in plan.preparations if item.kind == "model"}
-    named = {model_of(process.argv) for process in processes_on(plan, host)}
-    return tuple(sorted(name for name in named if name and name not in made))
+    sources: dict[str, ModelSource] = {}
+    for process in processes_on(plan, host):
+        source = model_source(process.argv, process.env, process.cwd or "")
+        if source and source.name not in made:
+            sources.setdefault(source.key, source)
+    return tuple(sources[key] for key in sorted(sources))
+
+
+def tokenizers_on(plan: Plan, host: str) -> dict[str, tuple[ModelSource, tuple[str, ...]]]:
+    """Return the tokenizers of the tools that must exist on a host: key → source, benchmarks."""
+    return tokenizers_of(plan) if host == plan.leader else {}
+
+
+def models_on(plan: Plan, host: str) -> dict[str, dict[str, Any]]:
+    """Return which models and tokenizers a host has to look for: key → request."""
+    tokenizers = tokenizers_on(plan, host)
+    located = {key: source.request(contents=False) for key, (source, _) in tokenizers.items()}
+    return located | {source.key: source.request() for source in weights_on(plan, host)}
 
 
 def scripts_on(plan: Plan, host: str) -> tuple[str, ...]:
@@ -92,15 +108,6 @@ def temporary_folders_on(plan: Plan, host: str) -> tuple[str, ...]:
     """Return the temporary folders that the case itself gives to processes on a host."""
     named = {process.env.get("TMPDIR", "") for process in processes_on(plan, host)}
     return tuple(sorted(folder for folder in named if folder.startswith("/")))
-
-
-def is_offline(plan: Plan, host: str) -> bool:
-    """Return whether the host's processes run with the hub offline."""
-    return any(
-        process.env.get(name, "0") not in {"", "0"}
-        for process in processes_on(plan, host)
-        for name in OFFLINE
-    )
 
 
 def environment_of(process: PlannedProcess, workspace: str) -> str | None:

@@ -14,6 +14,7 @@ from ci.plan.validate import head_of, ranks_of, validate
 from ci.tools.model import Endpoint
 from ci.vllm.api import scheme
 from ci.vllm.command_line import client_address, served_name
+from ci.vllm.model_source import tokenizer_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,8 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
     taken = frozenset({*(process.name for process in others), *_recipes(inputs)})
     on_leader = (process for process in (*servers, *([router] if router else [])))
     scripts = next(item.env_script for item in on_leader if item.host == leader.name)
-    evaluations = plan_evaluations(case, Setting(inputs, leader, endpoint, taken, scripts))
+    setting = Setting(inputs, leader, endpoint, taken, scripts, _tokenizer(case, inputs, head))
+    evaluations = plan_evaluations(case, setting)
     bins = {item.bin for item in evaluations} | _bins_of_router(case, inputs)
     return Plan(
         case=case,
@@ -79,6 +81,13 @@ def _endpoint(
         served_name(head.argv, case.model),
         scheme(front.argv),
     )
+
+
+def _tokenizer(case: Case, inputs: PlanInputs, head: PlannedProcess) -> str:
+    """Return the tokenizer of the head's command line, else the model's own."""
+    source = tokenizer_source(head.argv, head.env, head.cwd or "")
+    made = inputs.model.get(head.host)
+    return source.key if source else made.path if made else case.model
 
 
 def _bins_of_router(case: Case, inputs: PlanInputs) -> set[str]:

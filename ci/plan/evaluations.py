@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ci.case.model import Case
     from ci.plan.inputs import PlanInputs
     from ci.plan.model import Host
-    from ci.tools.model import Endpoint
+    from ci.tools.model import Command, Endpoint
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Setting:
         endpoint: the server that they ask.
         taken: names of the plan's other processes.
         env_script: environment scripts of the tools, which are those of the leader's first server.
+        tokenizer: that of the server, as its command line names it.
     """
 
     inputs: PlanInputs
@@ -38,6 +39,7 @@ class Setting:
     endpoint: Endpoint
     taken: frozenset[str]
     env_script: tuple[str, ...] = ()
+    tokenizer: str = ""
 
 
 def plan_evaluations(case: Case, setting: Setting) -> tuple[Evaluation, ...]:
@@ -66,13 +68,12 @@ def _plan_evaluation(
     inputs, leader = setting.inputs, setting.leader
     is_vllm = tool.ENVIRONMENT == "vllm"
     made = inputs.serving.get(leader.name) if is_vllm else inputs.tools.get(tool.ENVIRONMENT)
-    model = inputs.model.get(leader.name)
     planned = Evaluation(
         benchmark=benchmark,
         dataset=inputs.datasets[benchmark.dataset_path],
         host=leader.name,
         bin=f"{made.path}/bin" if made else "",
-        tokenizer=model.path if model else case.model,
+        tokenizer=benchmark.model_path or setting.tokenizer or case.model,
         argv=(),
         process=process,
         vllm=made.vllm if made else "",
@@ -80,12 +81,27 @@ def _plan_evaluation(
     )
     try:
         folder = RUN_FOLDER.format(workspace=leader.workspace, process=process)
-        command = tool.command(job_of(planned, setting.endpoint, folder))
+        command = command_of(planned, setting.endpoint, folder)
     except UserError as error:
-        if planned.dataset.path is None and not planned.dataset.form:
-            return planned  # its command line depends on the dataset, which is unknown
         raise UserError(f"{location}: {error}") from None
-    return replace(planned, argv=command.argv)
+    return replace(planned, argv=command.argv) if command else planned
+
+
+def command_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Command | None:
+    """Build the tool's command; arguments as of `job_of`.
+
+    Returns:
+        None if the command depends on the dataset, which is unknown.
+
+    Raises:
+        UserError: the tool does not support the benchmark's settings.
+    """
+    try:
+        return TOOLS[evaluation.benchmark.tool].command(job_of(evaluation, endpoint, folder))
+    except UserError:
+        if evaluation.dataset.path is None and not evaluation.dataset.form:
+            return None
+        raise
 
 
 def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:

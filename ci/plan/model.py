@@ -133,7 +133,7 @@ class Evaluation:
         dataset: its questions.
         host: host of the tool.
         bin: folder of the tool's executables; empty to use the host's PATH.
-        tokenizer: the served model's tokenizer: a folder, or a name.
+        tokenizer: a folder, or a name on a hub (with `@revision`) until the hosts are asked.
         argv: the tool's command line, with `<run>` for the run's id; empty if it is unknown
             because the dataset is missing.
         process: the name of its process and of its folders; see `ci.plan.names`.

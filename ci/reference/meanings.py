@@ -122,10 +122,12 @@ _BY_MODEL = {
         "enable_thinking": "short for `chat_template_kwargs: {enable_thinking: …}`",
         "chat_template_kwargs": "arguments of the model's chat template",
         "no_pred": "true if the score includes the reasoning part of an answer",
-        "model_path": "folder or name of the tokenizer, if it is not that of `model`",
+        "model_path": "the tokenizer: a folder on the endpoint's host, or a name on a hub. "
+        "Default: that of the server",
         "dataset_path_local": "a folder; it has priority over `dataset_path`",
         "case_name": "a title",
-        "trust_remote_code": "true if the tokenizer may run its own code",
+        "trust_remote_code": "whether the tokenizer may run its own code, as vllm-ascend's runner "
+        "allows it",
         "deadline_s": "maximum duration of the benchmark, in seconds",
         "bos_token_id": "ignored; a key of generation_config.json",
         "eos_token_id": "ignored; a key of generation_config.json",

@@ -65,7 +65,7 @@ def await_left_over(
 def _facts(agents: Mapping[str, Agent], plan: Plan) -> dict[str, object]:
     asked = {host: agent for host, agent in agents.items() if not agent.trouble}
     every = sorted({port for host in asked for port in ports_on(plan, host)})
-    return dict(call_all(asked, "facts", FACTS_S, ports=every, paths=[]))
+    return dict(call_all(asked, "facts", FACTS_S, ports=every))
 
 
 def left_on(after: Facts, before: Facts, ports: tuple[int, ...], needed: Devices) -> Iterator[str]:

@@ -106,9 +106,12 @@ def watch_servers(
 
     Args:
         plan: the plan of the night.
-        started: its processes, in the order of `plan.processes`.
+        started: its processes, in the order of `plan.processes`; with none, nothing is watched.
         processes: the processes of the run.
     """
+    if not started:
+        yield
+        return
     pairs = list(zip(started, plan.processes, strict=True))
     servers = [
         (server, process) for server, process in pairs if process.role not in {"router", "service"}

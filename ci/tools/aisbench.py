@@ -229,8 +229,7 @@ def _model(job: Job) -> dict[str, Any]:
 
 def _tokenizer(job: Job) -> str:
     """Return the tokenizer of a performance run; accuracy runs need none."""
-    bench = job.benchmark
-    return (bench.model_path or job.tokenizer) if bench.case_type == "performance" else ""
+    return job.tokenizer if job.benchmark.case_type == "performance" else ""
 
 
 def _generation(job: Job) -> dict[str, Any]:

@@ -32,7 +32,7 @@ MODEL = "served"
 # Written by the model classes of aisbench.py: tokens and finish reason of each answer.
 ANSWERS = "answers.jsonl"
 LATENCIES = {"E2EL": "e2el", "TTFT": "ttft", "TPOT": "tpot", "ITL": "itl"}
-STATISTICS: dict[str, str] = {"Average": "average", "Median": "median", "P99": "p99"}
+STATISTICS: dict[str, str] = {"Average": "mean", "Median": "p50", "P90": "p90", "P99": "p99"}
 
 
 def dataset_abbr(job: Job) -> str:
@@ -172,6 +172,14 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
         for key, metric, unit in (
             ("Output Token Throughput", "output_token_throughput", "tok/s"),
             ("Request Throughput", "request_throughput", "req/s"),
+            ("Total Token Throughput", "total_token_throughput", "tok/s"),
+        )
+    ]
+    figures += [
+        _figure(job, metric, (number(total(whole, key), key), "tokens"), done, f"{stem}.json")
+        for key, metric in (
+            ("Total Input Tokens", "input_tokens"),
+            ("Total Generated Tokens", "output_tokens"),
         )
     ]
     figures += _latencies(job, output.text(f"{stem}.csv"), done, f"{stem}.csv")

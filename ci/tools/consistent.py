@@ -79,7 +79,7 @@ def plausible_latencies(figures: Iterable[Measurement]) -> tuple[str, ...]:
     by_metric = {figure.metric: figure.value for figure in figures if figure.unit == "ms"}
     problems = [f"{name} is {value:g} ms" for name, value in by_metric.items() if value < 0]
     for name, value in by_metric.items():
-        high = by_metric.get(name.replace("_median", "_p99"), value)
+        high = by_metric.get(name.replace("_p50", "_p99"), value)
         if value > high:
             problems.append(f"{name} is {value:g} ms, more than the {high:g} ms of its p99")
     return tuple(f"the result contradicts itself: {problem}" for problem in problems)

@@ -26,7 +26,8 @@ class Job:
         benchmark: the case's entry.
         dataset: the questions; `path` is a folder with the data in the dataset's own form.
         endpoint: receives the requests.
-        tokenizer: folder of the served model's tokenizer; performance runs need it.
+        tokenizer: folder of the tokenizer, the served model's unless the case names another;
+            performance runs need it.
         bin: folder of the tool's executables; empty to use the host's PATH.
         work: the tool's own folder, empty at the start; its content is kept.
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.

@@ -45,6 +45,7 @@ SINCE = "0.11.1"
 COUNTS = ("num_prompts", "completed", "total_output_tokens")
 # Lists with one entry per request; some versions lack some of them.
 PER_REQUEST = ("input_lens", "generated_texts")
+STATISTICS = {"mean": "mean", "p50": "median", "p90": "p90", "p99": "p99"}
 LATENCIES = ("ttfts", "itls", "latencies")
 # The first version that sets `args.ignore_eos = True` for random prompts.
 ALWAYS_SINCE = "0.27.1"
@@ -64,12 +65,13 @@ def command(job: Job) -> Command:
     argv = [job.program("vllm"), "bench", "serve", *_endpoint(job), *_load(job), *_sampling(job)]
     argv += ["--save-result", "--save-detailed", "--result-dir", f"{job.work}/out"]
     argv += ["--result-filename", "result.json"]
-    argv += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "99"]
+    argv += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "90,99"]
     if bench.trust_remote_code:
         argv.append("--trust-remote-code")
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    tokenizer = bench.model_path or job.tokenizer
-    return Command(tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), tokenizer)
+    return Command(
+        tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), job.tokenizer
+    )
 
 
 def _endpoint(job: Job) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ def _endpoint(job: Job) -> tuple[str, ...]:
     return (
         *("--backend", backend, "--base-url", job.endpoint.url, "--endpoint", path),
         *("--model", job.endpoint.model),
-        *("--tokenizer", job.benchmark.model_path or job.tokenizer),
+        *("--tokenizer", job.tokenizer),
         *("--ready-check-timeout-sec", str(READY_S)),
     )
 
@@ -149,10 +151,17 @@ def _performance(job: Job, output: Output, problems: list[str]) -> Result:
     figures = {
         "output_token_throughput": ("output_throughput", "tok/s"),
         "request_throughput": ("request_throughput", "req/s"),
+        "total_token_throughput": ("total_token_throughput", "tok/s"),
+        "input_tokens": ("total_input_tokens", "tokens"),
+        "output_tokens": ("total_output_tokens", "tokens"),
     }
+    if result.get("request_goodput") is not None:
+        figures["request_goodput"] = ("request_goodput", "req/s")
     for metric in ("ttft", "tpot", "itl", "e2el"):
-        for suffix, prefix in (("average", "mean"), ("median", "median"), ("p99", "p99")):
-            figures[f"{metric}_{suffix}"] = (f"{prefix}_{metric}_ms", "ms")
+        for statistic, prefix in STATISTICS.items():
+            key = f"{prefix}_{metric}_ms"
+            if statistic != "p90" or key in result:  # of earlier runs there is none
+                figures[f"{metric}_{statistic}"] = (key, "ms")
     measurements = tuple(
         Measurement(
             job.benchmark.name,

@@ -47,21 +47,32 @@ def tokens_generated(page: str) -> float | None:
     return total if counts and math.isfinite(total) else None
 
 
-def _samples(page: str, name: str) -> Iterator[tuple[int, float]]:
-    """Yield engine and value of every sample of a metric."""
+def samples(page: str, name: str) -> Iterator[tuple[dict[str, str], float]]:
+    """Yield labels and value of every sample of a metric of an engine.
+
+    Args:
+        page: in Prometheus' text format; other lines are ignored.
+        name: the sample's name, with `_total` for a counter.
+    """
     for line in page.split("\n"):
         if line.startswith(name) and len(line) <= MAX_LINE_CHARS:
             yield from _sample(line, name)
 
 
-def _sample(line: str, name: str) -> Iterator[tuple[int, float]]:
+def _samples(page: str, name: str) -> Iterator[tuple[int, float]]:
+    """Yield engine and value of every sample of a metric."""
+    return ((int(labels["engine"]), value) for labels, value in samples(page, name))
+
+
+def _sample(line: str, name: str) -> Iterator[tuple[dict[str, str], float]]:
     try:
         families = list(text_string_to_metric_families(line))
-        samples = [sample for family in families for sample in family.samples]
-        values = [(sample.labels.get("engine", ""), float(sample.value)) for sample in samples]
+        read = [sample for family in families for sample in family.samples]
+        values = [(sample.labels, float(sample.value)) for sample in read]
     # The parser raises these for a label without a name, and for numbers with hundreds of digits.
     except (ValueError, IndexError, OverflowError):
         return
-    for sample, (engine, value) in zip(samples, values, strict=True):
-        if sample.name == name and _ENGINE.fullmatch(engine) and math.isfinite(value):
-            yield int(engine), value
+    for sample, (labels, value) in zip(read, values, strict=True):
+        engine = _ENGINE.fullmatch(labels.get("engine", ""))
+        if sample.name == name and engine and math.isfinite(value):
+            yield labels, value

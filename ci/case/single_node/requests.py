@@ -24,9 +24,7 @@ _NOT_RUN = {
     "check_rank0_process_count": "the number of processes",
 }
 METRICS: dict[Metric, str] = {
-    metric: metric.lower().replace(" ", "_")
-    if "Throughput" in metric
-    else f"{metric.lower()}_average"
+    metric: metric.lower().replace(" ", "_") if "Throughput" in metric else f"{metric.lower()}_mean"
     for metric in get_args(Metric)
 }
 

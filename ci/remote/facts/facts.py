@@ -29,7 +29,7 @@ TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
 def gather(
     workspace: str,
     ports: List[int],
-    paths: List[str],
+    models: Optional[Dict[str, Dict[str, Any]]] = None,
     scripts: Sequence[str] = (),
     folders: Sequence[str] = (),
 ) -> Facts:
@@ -38,7 +38,7 @@ def gather(
     Args:
         workspace: the folder whose disk counts and whose environments are read; need not exist.
         ports: which ports' owners to look for.
-        paths: model folders or hub names to look for.
+        models: key → a model to look for, as of `weights.look`.
         scripts: environment scripts to look for.
         folders: temporary folders that the case names.
 
@@ -67,8 +67,8 @@ def gather(
         free, total = facts.pop(name) or (None, None)
         facts.update({f"{name}_free_bytes": free, f"{name}_total_bytes": total})
     facts["weights"] = {
-        path: _taken(f"weights {path}", lambda path=path: _weights(path), errors)  # type: ignore[misc]
-        for path in paths
+        key: _taken(f"weights {key}", lambda model=model: _weights(model), errors)  # type: ignore[misc]
+        for key, model in (models or {}).items()
     }
     facts["scripts"] = {path: _script(path) for path in scripts}
     facts["took_s"] = time.monotonic() - began
@@ -117,10 +117,10 @@ def _devices() -> List[str]:
     return [name for name in os.listdir("/dev") if name.startswith(("davinci", "nvidia"))]
 
 
-def _weights(path: str) -> Dict[str, Any]:
+def _weights(model: Dict[str, Any]) -> Dict[str, Any]:
     from ci.remote.facts import weights  # noqa: PLC0415
 
-    return weights.look(path)
+    return weights.look(model)
 
 
 def _script(path: str) -> str:

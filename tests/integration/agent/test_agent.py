@@ -296,7 +296,10 @@ def test_a_host_with_another_python_gets_the_sources(tmp_path: Path, monkeypatch
                 agent, ProcessSpec(new_run(), "true", ("true",), owner="me"), lambda _: None
             )
             assert one.stop().complete
-            assert agent.call("facts", ports=[], paths=[str(tmp_path)]).value["errors"] == {}
+            assert (
+                agent.call("facts", ports=[], models={"x": {"name": str(tmp_path)}}).value["errors"]
+                == {}
+            )
     finally:
         bootstrap.parcel.cache_clear()
 

@@ -176,7 +176,7 @@ def test_what_it_says_of_itself_makes_no_sense(host, odd: str):
     facts = None if change is None else TRUE_FACTS | change
     agent = host(facts=b'{"id": ID, ' + json.dumps({"ok": facts})[1:].encode() + b"\n")
     with pytest.raises(InfrastructureError, match=rf"^liar: .*is malformed \({odd}"):
-        agent.call("facts", ports=[], paths=[])
+        agent.call("facts", ports=[])
 
 
 def test_what_a_host_does_not_know_is_no_nonsense():

@@ -116,7 +116,7 @@ def test_a_host_is_used_whatever_its_shell_prints(lab: Lab, user: str, tmp_path:
         assert ends.get(timeout=PATIENCE_S) is process
         assert process.stop().complete
         assert process.tail() == ("it's $HOME !!",)
-        assert agent.call("facts", ports=[], paths=[]).value["errors"] == {}
+        assert agent.call("facts", ports=[]).value["errors"] == {}
 
 
 @pytest.mark.parametrize("user", UNFIT)

@@ -13,13 +13,13 @@ import time
 import pytest
 
 from ci.agent.bootstrap import LOADER, parcel, sources
-from ci.remote.facts import facts, ports, software, weights
+from ci.remote.facts import facts, ports, software
 
 OLDEST = next(filter(None, map(shutil.which, ("/usr/bin/python3", sys.executable))))
 
 
-def gather(tmp_path, ports=(), paths=()):
-    return facts.gather(str(tmp_path), list(ports), list(paths))
+def gather(tmp_path, ports=()):
+    return facts.gather(str(tmp_path), list(ports))
 
 
 def test_the_machine(tmp_path):
@@ -40,7 +40,7 @@ def test_the_machine(tmp_path):
 
 def test_it_travels_to_a_host_with_nothing_but_python(tmp_path):
     loader = LOADER.rpartition("from ci.remote.loop.agent")[0]
-    gather_it = "print(json.dumps(facts.gather('/', [], [])))"
+    gather_it = "print(json.dumps(facts.gather('/', [])))"
     asked = f"import json\nfrom ci.remote.facts import facts\n{gather_it}"
     done = subprocess.run(
         [OLDEST, "-ISB", "-c", "PASSED=0\n" + loader + asked],
@@ -124,51 +124,6 @@ def test_everything_that_is_installed_now(tmp_path, monkeypatch):
         str(tmp_path / "none"): None,
         "absent": None,
     }
-
-
-def model(folder, shards=("1", "2")):
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}", "utf-8")
-    (folder / ".marker").write_text(folder.name, "utf-8")
-    for shard in shards:
-        (folder / f"model-0000{shard}-of-00002.safetensors").write_text(shard, "utf-8")
-    return str(folder)
-
-
-def test_weights(tmp_path):
-    whole, same, half = (
-        model(tmp_path / "whole"),
-        model(tmp_path / "same-but-elsewhere"),
-        model(tmp_path / "half", ("1",)),
-    )
-    seen = gather(tmp_path, paths=[whole, same, half, f"{tmp_path}/none"])["weights"]
-    assert (seen[whole]["files"], seen[whole]["bytes"], seen[whole]["has_config"]) == (3, 4, True)
-    assert seen[whole]["missing"] == []
-    assert seen[whole]["fingerprint"] == seen[same]["fingerprint"]
-    assert seen[half]["missing"] == ["model-00002-of-00002.safetensors"]
-    assert seen[half]["fingerprint"] != seen[whole]["fingerprint"]
-    assert seen[f"{tmp_path}/none"] == {"exists": False}
-
-
-def test_weights_named_as_on_the_hub(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    root = tmp_path / "models--org--x"
-    folder = model(root / "snapshots" / "abc")
-    model(root / "snapshots" / "zzz", ())
-    (root / "refs").mkdir()
-    (root / "refs" / "main").write_text("abc", "utf-8")
-    (root / "snapshots" / "abc" / "tokenizer.json").symlink_to(tmp_path / "gone")
-    seen = gather(tmp_path, paths=["org/x", "org/y"])["weights"]
-    assert (seen["org/x"]["folder"], seen["org/x"]["missing"]) == (folder, ["tokenizer.json"])
-    assert seen["org/y"] == {"exists": False}
-
-
-def test_a_path_that_is_no_model_is_not_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "MOST_FILES", 2)
-    path = model(tmp_path / "m")
-    seen = gather(tmp_path, paths=[path])
-    assert seen["weights"] == {path: None}
-    assert "more than 2 files" in seen["errors"][f"weights {path}"]
 
 
 @pytest.mark.parametrize("name", ["addresses", "cpu", "boot_id"])

@@ -96,7 +96,9 @@ def test_a_process_is_started_and_stopped_while_threads_work(agent: Agent):
         waiting = [agent.ask("http", **question) for _ in range(20)]
         for _ in range(3):
             others = [agent.ask(do) for do in ("runs", "runs")]
-            others += [agent.ask("facts", ports=[22], paths=["/none"]) for _ in range(5)]
+            others += [
+                agent.ask("facts", ports=[22], models={"x": {"name": "/none"}}) for _ in range(5)
+            ]
             ended = start(agent, ProcessSpec(new_run(), "ended", ("true",)), ends.put)
             assert ends.get(timeout=PATIENCE_S) is ended
             assert ended.stop().complete
@@ -139,7 +141,7 @@ def test_a_log_is_followed(agent: Agent):
 
 
 def test_facts_are_gathered_without_an_error(agent: Agent, tmp_path: Path):
-    facts = agent.call("facts", ports=[1], paths=[str(tmp_path)]).value
+    facts = agent.call("facts", ports=[1], models={"x": {"name": str(tmp_path)}}).value
     assert facts["errors"] == {}
     json.dumps(facts)
 

@@ -233,7 +233,7 @@ def test_what_a_case_names_becomes_a_process(host, name):
 
 def test_a_run_is_seen_on_the_host_as_long_as_it_lasts(host):
     def runs():
-        found = host.agent.call("facts", ports=[], paths=[]).value["runs"]
+        found = host.agent.call("facts", ports=[]).value["runs"]
         return [one for one in found if host.run in one["run"]]
 
     user = pwd.getpwuid(os.getuid()).pw_name
@@ -593,7 +593,7 @@ def test_an_announcement_is_believed_as_far_as_the_kernel_knows(host, listener):
     listener(socket.SOCK_DGRAM, f"{forged}/root@vm")
     listener(socket.SOCK_STREAM, f"{forged}/alice@desk").listen(1)
     listener(socket.SOCK_STREAM, "../../etc/root@vm").listen(1)
-    found = host.agent.call("facts", ports=[], paths=[]).value["runs"]
+    found = host.agent.call("facts", ports=[]).value["runs"]
     assert [one for one in found if one["pid"] == os.getpid()] == [
         {
             "run": forged,

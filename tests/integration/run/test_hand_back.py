@@ -120,7 +120,7 @@ def test_what_is_not_verified_is_reported(processes: Processes, tmp_path: Path, 
 def test_a_port_and_shared_memory_are_waited_for(processes: Processes, monkeypatch):
     """A real listener and a real file: they stay, then go away while they are waited for."""
     (host,) = processes.agents
-    before = {host: processes.agents[host].call("facts", ports=[], paths=[]).value}
+    before = {host: processes.agents[host].call("facts", ports=[]).value}
     shared = Path("/dev/shm") / f"lamplighter-test-{processes.run}"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         shared.write_bytes(bytes(2 << 20))

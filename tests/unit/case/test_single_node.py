@@ -140,7 +140,7 @@ def test_requests_and_comparisons():
     arguments = {"max_tokens": 32, "chat_template_kwargs": {"enable_thinking": True}}
     assert case.smoke_request == SmokeRequest(prompts=("Hello", "Bye"), arguments=arguments)
     assert case.comparisons == (
-        Comparison(metric="ttft_average", target="warm", baseline="cold", ratio=0.5, operator="<"),
+        Comparison(metric="ttft_mean", target="warm", baseline="cold", ratio=0.5, operator="<"),
     )
     warm = case.benchmarks[1]
     assert (warm.template, warm.temperature, warm.top_k, warm.stop) == (

@@ -140,6 +140,14 @@ OURS = holder(run="r1/server-0")
         ({"weights": {"/m/x": {"exists": False}}}, "error", "weights", "/m/x does not exist"),
         ({"weights": {"/m/x": weights(missing=["m-2-of-2.bin"])}}, "error", "weights", "m-2-of-2"),
         ({"weights": {"/m/x": weights(has_config=False)}}, "error", "weights", "no config.json"),
+        ({"weights": {"/m/x": weights(has_weights=False)}}, "error", "weights", "no file of"),
+        ({"weights": {"/m/x": weights(damaged=["a.safetensors"])}}, "error", "weights", "damaged"),
+        (
+            {"weights": {"/m/x": weights(unreadable=["a.bin"])}},
+            "error",
+            "weights",
+            "cannot be read",
+        ),
         ({"ports_taken": None, "errors": {"ports_taken": "denied"}}, "warning", "ports_taken", "d"),
     ],
 )
@@ -232,6 +240,7 @@ def test_the_plans_address_and_interface(address, interface, severity, words):
         ({"machine": "x86_64"}, "error", "machine", "x86_64 on b"),
         ({"cann": "8.2"}, "warning", "cann", "8.2 on b"),
         ({"weights": {"/m/x": weights(fingerprint="11")}}, "error", "weights", "differs between"),
+        ({"weights": {"/m/x": weights(revision="c2")}}, "error", "weights", "revision c2"),
         (
             {"environments": {"vllm-1": {"fingerprint": "f1", "packages": {"vllm": "2"}}}},
             "error",
@@ -316,21 +325,22 @@ def test_the_case_may_choose_its_devices():
 
 
 @pytest.mark.parametrize(
-    ("argv", "offline", "wanted", "severity"),
+    ("argv", "seen", "wanted", "severity"),
     [
-        (("vllm", "serve", "org/x"), "1", ("org/x",), "error"),
-        (("vllm", "serve", "org/x"), "0", ("org/x",), "warning"),
-        (("python", "-m", "vllm", "--model=/m/y"), "", ("/m/y",), "error"),
-        (("./serve.sh",), "", (), None),
-        (("vllm", "serve", "/w/models/tiny"), "", (), None),
+        (("vllm", "serve", "org/x"), {"hub": "huggingface", "offline": True}, "org/x", "error"),
+        (("vllm", "serve", "org/x"), {"hub": "modelscope"}, "org/x", "warning"),
+        (("vllm", "serve", "o/x", "--revision", "r"), {"hub": "huggingface"}, "o/x@r", "warning"),
+        (("python", "-m", "vllm", "--model=/m/y"), {}, "/m/y", "error"),
+        (("./serve.sh",), {}, "", None),
+        (("vllm", "serve", "/w/models/tiny"), {}, "", None),
     ],
 )
-def test_which_weights_must_exist(argv, offline, wanted, severity):
+def test_which_weights_must_exist(argv, seen, wanted, severity):
     tiny = preparation("tiny", "a", "model", "/w/models/tiny")
-    env = {"HF_HUB_OFFLINE": offline, "PATH": "/opt"}
-    plan = replace(with_servers(ALONE, argv=argv, env=env), preparations=(tiny,))
-    assert weights_on(plan, "a") == wanted
-    seen = facts_of(1, weights={path: {"exists": False} for path in wanted})
+    plan = with_servers(ALONE, argv=argv, env={"PATH": "/opt"})
+    plan = replace(plan, preparations=(tiny,))
+    assert [source.key for source in weights_on(plan, "a")] == [wanted] * bool(wanted)
+    seen = facts_of(1, weights={wanted: {"exists": False, **seen}})
     findings = findings_of(plan, {"a": seen}, silent={}, pairs=(), targets={})
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
 

@@ -140,7 +140,7 @@ def test_a_benchmark_that_never_ran_is_unknown_with_a_reason():
 
 
 def ttft(value, name):
-    return Result((measured(value, "ttft_average", "ms", name=name),))
+    return Result((measured(value, "ttft_mean", "ms", name=name),))
 
 
 @pytest.mark.parametrize(
@@ -154,15 +154,15 @@ def ttft(value, name):
         (">", 2, (200, 100), "fail", "200 is not > 200"),
         (">=", 2, (200, 100), "pass", ""),
         (">=", 2, (199, 100), "fail", "199 is not >= 200"),
-        ("<", 1, (None, 100), "unknown", "warm: no ttft_average in its result"),
-        ("<", 1, (1, None), "unknown", "cold: no ttft_average in its result"),
-        ("<", 1, (math.nan, 100), "unknown", "warm: ttft_average is nan"),
-        ("<", 1, (0, 100), "unknown", "warm: ttft_average of 0 ms: no token came back"),
+        ("<", 1, (None, 100), "unknown", "warm: no ttft_mean in its result"),
+        ("<", 1, (1, None), "unknown", "cold: no ttft_mean in its result"),
+        ("<", 1, (math.nan, 100), "unknown", "warm: ttft_mean is nan"),
+        ("<", 1, (0, 100), "unknown", "warm: ttft_mean of 0 ms: no token came back"),
     ],
 )
 def test_two_figures_are_compared(operator, ratio, figures, outcome, reason):
     asked = Comparison(
-        metric="ttft_average", target="warm", baseline="cold", ratio=ratio, operator=operator
+        metric="ttft_mean", target="warm", baseline="cold", ratio=ratio, operator=operator
     )
     named = zip(("warm", "cold"), figures, strict=True)
     results = {name: Result() if value is None else ttft(value, name) for name, value in named}
@@ -172,7 +172,7 @@ def test_two_figures_are_compared(operator, ratio, figures, outcome, reason):
 
 
 def test_a_comparison_with_a_problem_is_unknown():
-    asked = Comparison(metric="ttft_average", target="a", baseline="b", ratio=1, operator="<")
+    asked = Comparison(metric="ttft_mean", target="a", baseline="b", ratio=1, operator="<")
     broken = Result(ttft(1, "a").measurements, (), ("2 requests failed",))
     for results, reason in (
         ({"a": broken, "b": ttft(2, "b")}, "a: 2 requests failed"),

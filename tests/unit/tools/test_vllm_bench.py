@@ -37,13 +37,23 @@ def test_performance_is_read() -> None:
     result = parse(job("vllm_bench", "performance"), output)
     assert result.problems == ()
     figures = {figure.metric: (figure.value, figure.unit) for figure in result.measurements}
-    assert len(figures) == 14
+    assert len(figures) == 17
     assert figures["output_token_throughput"] == (raw["output_throughput"], "tok/s")
     assert figures["request_throughput"] == (raw["request_throughput"], "req/s")
-    assert figures["tpot_average"] == (raw["mean_tpot_ms"], "ms")
+    assert figures["tpot_mean"] == (raw["mean_tpot_ms"], "ms")
     assert figures["ttft_p99"] == (raw["p99_ttft_ms"], "ms")
+    assert figures["input_tokens"] == (512, "tokens")
+    assert figures["total_token_throughput"] == (raw["total_token_throughput"], "tok/s")
     assert [item.tokens for item in result.items] == raw["output_lens"]
     assert all(figure.n == 4 for figure in result.measurements)
+
+
+def test_further_figures_are_read_where_vllm_gives_them() -> None:
+    further = with_values(p90_ttft_ms=9.5, request_goodput=1.5)
+    output = edited(captured("vllm_bench_performance"), "result.json", further)
+    result = parse(job("vllm_bench", "performance"), output)
+    figures = {figure.metric: figure.value for figure in result.measurements}
+    assert (figures["ttft_p90"], figures["request_goodput"]) == (9.5, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,7 @@ def test_a_complete_run_of_each_version_is_read(vllm: str) -> None:
     result = parse(asked, output)
     assert result.problems == ()
     assert [item.tokens for item in result.items] == [8, 8, 8, 8]
-    assert len(result.measurements) == 14
+    assert len(result.measurements) == 17
     assert all(figure.value > 0 for figure in result.measurements)
 
 
@@ -183,14 +193,16 @@ def test_the_command_matches_the_case() -> None:
     assert option(argv, "--base-url") == "http://10.0.0.1:8000"
     assert option(argv, "--tokenizer") == "/models/qwen"
     assert (option(argv, "--seed"), option(argv, "--top-k")) == ("9", "5")
-    assert argv[-1] != "--trust-remote-code"
+    assert argv[-1] == "--trust-remote-code"
+    asked = job("vllm_bench", "performance", trust_remote_code=False)
+    assert "--trust-remote-code" not in command(asked).argv
     assert "--ignore-eos" in argv
 
 
 def test_request_options_are_sent() -> None:
-    asked = job("vllm_bench", "performance", min_p=0.1, thinking=True, stop=["a"], model_path="/t")
+    asked = job("vllm_bench", "performance", min_p=0.1, thinking=True, stop=["a"])
     argv = command(asked).argv
-    assert (option(argv, "--min-p"), option(argv, "--tokenizer")) == ("0.1", "/t")
+    assert option(argv, "--min-p") == "0.1"
     assert json.loads(option(argv, "--extra-body")) == {
         "stop": ["a"],
         "chat_template_kwargs": {"thinking": True},
