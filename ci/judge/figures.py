@@ -29,6 +29,27 @@ def valid_figure(
     return (None, doubt) if doubt else (measured, "")
 
 
+def remark(result: Result | None) -> str:
+    """Count the answers that were cut by `max_out_len`, empty, or repetitions.
+
+    Args:
+        result: of a benchmark of accuracy; None if it never ran.
+
+    Returns:
+        One line; empty if there are none.
+    """
+    items = result.items if result else ()
+    counts = {
+        "cut": sum(item.finish_reason == "length" for item in items),
+        "empty": sum(item.tokens == 0 for item in items),
+        "repetitions": sum(item.finish_reason == "repetition" for item in items),
+    }
+    listed = [
+        f"{count} of {len(items)} answers were {what}" for what, count in counts.items() if count
+    ]
+    return "; ".join(listed)
+
+
 def _measured(
     name: str, metric: str, result: Result | None, cause: str
 ) -> tuple[Measurement | None, str]:

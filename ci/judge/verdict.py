@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from ci.case.model import Operator  # noqa: TC001 - pydantic reads it for stored checks
 from ci.errors import ExitCode, Interrupted, LamplighterError
-from ci.judge.figures import valid_figure
+from ci.judge.figures import remark, valid_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,23 +127,27 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
 
     Accuracy passes at `baseline - threshold` percentage points or more; performance passes at
     `threshold * baseline` output tokens per second or more. A better value never fails. Without a
-    baseline every valid figure passes, with the reason `NO_BASELINE`.
+    baseline every valid figure passes, with the reason `NO_BASELINE`. The reason also counts
+    the answers that were cut or empty.
     """
     metric, unit = METRICS[benchmark.case_type]
     measured, doubt = valid_figure(benchmark.name, metric, result, cause, unit)
     value = measured.value if measured else None
     judged = Check(benchmark.name, metric, value, unit, None, "", None, "unknown", doubt)
-    if benchmark.expected is None:
-        return judged if value is None else replace(judged, outcome="pass", reason=NO_BASELINE)
-    baseline, threshold = benchmark.expected
     accuracy = benchmark.case_type == "accuracy"
+    # A performance run that ignores the end of the text cuts every answer.
+    remarks = remark(result) if accuracy else ""
+    if benchmark.expected is None:
+        reason = "; ".join(filter(None, (NO_BASELINE, remarks)))
+        return judged if value is None else replace(judged, outcome="pass", reason=reason)
+    baseline, threshold = benchmark.expected
     bound = baseline - threshold if accuracy else threshold * baseline
     tolerance = f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}"
     judged = replace(judged, baseline=baseline, tolerance=tolerance, bound=bound)
     if value is None:
         return judged
     outcome, reason = _compare(value, baseline, bound, unit)
-    return replace(judged, outcome=outcome, reason=reason)
+    return replace(judged, outcome=outcome, reason="; ".join(filter(None, (reason, remarks))))
 
 
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:

@@ -9,13 +9,14 @@ from ci.case.model import Comparison
 from ci.errors import CaseError, ExitCode, Interrupted, NotReady, ProcessDied, UserError
 from ci.judge.verdict import (
     ABOVE_THE_BAND,
+    NO_BASELINE,
     Check,
     combine,
     degrade_if_ended_early,
     exit_code,
     judge,
 )
-from ci.tools.model import Measurement, Result
+from ci.tools.model import Item, Measurement, Result
 
 
 def benchmark(case_type, baseline, threshold, name="one"):
@@ -86,6 +87,33 @@ def test_performance_is_judged_as_a_share_of_the_baseline(
     check = judged("performance", baseline, threshold, throughput(value))
     assert (check.outcome, check.reason) == (outcome, reason)
     assert check.bound == pytest.approx(threshold * baseline)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "items", "reason"),
+    [
+        ("accuracy", (90.0, 3.0), [("length", 9), ("stop", 5)], "1 of 2 answers were cut"),
+        ("accuracy", None, [("length", 9)], f"{NO_BASELINE}; 1 of 1 answers were cut"),
+        ("accuracy", (90.0, 3.0), [("stop", 0), ("stop", 5)], "1 of 2 answers were empty"),
+        ("accuracy", (90.0, 3.0), [("stop", 3), (None, None)], ""),
+        (
+            "accuracy",
+            (95.0, 3.0),
+            [("repetition", 3), ("length", 3)],
+            "2 pp below the bound; 1 of 2 answers were cut; 1 of 2 answers were repetitions",
+        ),
+        ("performance", (90.0, 0.9), [("length", 9)], ""),
+    ],
+)
+def test_cut_and_empty_answers_are_counted(kind, expected, items, reason):
+    figure = measured(90.0) if kind == "accuracy" else throughput(90.0)
+    listed = [
+        Item(str(number), finish_reason=why, tokens=tokens)
+        for number, (why, tokens) in enumerate(items)
+    ]
+    asked = benchmark(kind, *(expected or (None, None)))
+    verdict = judge((asked,), {"one": Result((figure,), tuple(listed))})
+    assert verdict.checks[0].reason == reason
 
 
 def test_a_bound_exceeds_its_figure_by_less_than_epsilon():
