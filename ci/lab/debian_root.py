@@ -21,7 +21,8 @@ DOWNLOAD_S = 600.0
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _SSHD = "sshd:*:100:65534::/run/sshd:/usr/sbin/nologin\n"
 _UNPACK = 'for file in "$0"/var/cache/apt/archives/*.deb; do dpkg-deb --fsys-tarfile "$file" |'
-_UNPACK += ' tar -x -C "$1" --keep-directory-symlink || exit 1; done'
+_UNPACK += ' tar -x -C "$1" --keep-directory-symlink --exclude="./usr/share/doc/*"'
+_UNPACK += ' --exclude="./usr/share/locale/*" --exclude="./usr/share/man/*" || exit 1; done'
 
 
 def root_of(machine: str, debian: str = DEBIAN) -> Path:

@@ -18,9 +18,7 @@ REGISTRATIONS = "usr/lib/binfmt.d/qemu-{machine}*.conf"
 FOLDER = "/proc/sys/fs/binfmt_misc"
 # The flag with which the kernel opens the interpreter at once, here, and not in a host's root.
 OPEN_NOW = "F"
-_FORGET = (
-    f'mount -t binfmt_misc none {FOLDER}; cd {FOLDER}; if [ -e "$0" ]; then echo -1 >"$0"; fi'
-)
+_FORGET = f'mount -t binfmt_misc none {FOLDER}; cd {FOLDER}; if [ -e "$0" ]; then echo -1 >"$0"; fi'
 
 
 def need_emulator(machine: str) -> None:
