@@ -208,6 +208,19 @@ def test_a_python_that_was_fetched_is_found_again(tmp_path, host):
     assert f"--python {fetched} " in told.read_text("utf-8")
 
 
+def test_what_another_architecture_left_in_a_shared_home_is_passed_over(tmp_path, host):
+    other = program(tmp_path / "bin" / "uv", "")
+    Path(other).write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xff\xff" + bytes(99))
+    host["PATH"] = f"{tmp_path / 'bin'}:{host['PATH']}"
+    mark = "" if os.uname().machine == "x86_64" else f"-{os.uname().machine}"
+    own = tmp_path / f"work/uv{mark}/bin/uv"
+    own.parent.mkdir(parents=True)
+    own.symlink_to(find_uv_bin())
+    made = run(spec_of(tmp_path, uv=None), host)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "installing uv" not in made.stdout
+
+
 def program(path, script):
     """Write a program that stands in for one of the system's."""
     path.parent.mkdir(parents=True, exist_ok=True)
