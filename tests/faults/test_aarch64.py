@@ -30,4 +30,6 @@ def test_aarch64(stage: Stage):
     env = {"SERVER_PORT": PORT, "PYTHONDONTWRITEBYTECODE": 1}  # nothing is compiled there yet
     night = stage.night(stage.case(env_common=env))
     assert (night.code, night.record["outcome"]) == (0, "pass")
+    doctor = stage.inv("doctor", "--config", str(night.case))
+    assert (doctor.returncode, "fit for the plan" in doctor.stdout) == (0, True)
     stage.await_nothing_left()
