@@ -115,6 +115,7 @@ class Facts(_Loose):
     uptime_s: Number | None = None
     home: Text | None = None
     python: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})+$")] | None = None
+    pythons: dict[Text, Text] | None = None
     cores: Number | None = None
     memory_bytes: Number | None = None
     memory_free_bytes: Number | None = None

@@ -72,8 +72,15 @@ class Examination:
     findings: tuple[Finding, ...]
 
     def with_findings(self, more: Iterable[Finding]) -> Examination:
-        """Add findings, and keep their order."""
-        findings = sorted((*self.findings, *more), key=lambda item: ORDER.index(item.severity))
+        """Add findings and keep their order; an error replaces a note about the same."""
+        added = tuple(more)
+        wrong = {(item.host, item.subject) for item in added if item.severity == "error"}
+        kept = (
+            item
+            for item in self.findings
+            if item.severity != "info" or (item.host, item.subject) not in wrong
+        )
+        findings = sorted((*kept, *added), key=lambda item: ORDER.index(item.severity))
         return replace(self, findings=tuple(findings))
 
     @property
