@@ -14,7 +14,8 @@ from ci.lab.debian_root import DEBIAN, root_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-OTHER = "x86_64" if platform.machine() == "aarch64" else "aarch64"
+OURS = platform.machine()
+OTHER = "x86_64" if OURS == "aarch64" else "aarch64"
 
 
 def need_root_of(config: pytest.Config, machine: str, debian: str = DEBIAN) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import zipfile
 from io import StringIO
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab_fixture import output_of
-from machines_here import OTHER, need_root_of
+from machines_here import OTHER, OURS, need_root_of
 
 from ci.agent.connected import connected
 from ci.catalog import locks
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from ci.lab.model import Lab
 
 pytestmark = pytest.mark.usefixtures("as_root", "machine_network")
-OURS = platform.machine()
 # Of the other machine's hosts: Debian's, which has no ensurepip.
 PYTHON = "3.11"
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

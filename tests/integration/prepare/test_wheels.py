@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import platform
 import tarfile
 import zipfile
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from machines_here import OTHER
+from machines_here import OTHER, OURS
 from plans import plan_of
 
 from ci.catalog import locks
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from ci.doctor.model import Finding
 
-OURS = platform.machine()
 METADATA = "Metadata-Version: 2.2\nName: {}\nVersion: 1.0\n"
 
 
