@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ci.case.model import DEVICES, Device  # noqa: E402
 from ci.catalog import environments  # noqa: E402 - importable only after the path is set
 from ci.errors import UserError  # noqa: E402
 from ci.inventory.this_machine import detect_device, require_device  # noqa: E402
+from ci.paths import of_machine  # noqa: E402
 
 nox.needs_version = ">=2025.5.1"
 nox.options.sessions = ["tests", "lint", "types"]
@@ -210,7 +212,10 @@ def _tool_folders() -> dict[str, str]:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     workspace = os.environ.get("LAMPLIGHTER_WORKSPACE") or f"{cache}/lamplighter"
     names = {"VLLM": f"vllm-{VLLM}", **{name.upper(): name for name in TOOLS}}
-    folders = {name: Path(workspace, "envs", folder, "bin") for name, folder in names.items()}
+    folders = {
+        name: Path(of_machine(f"{workspace}/envs/{folder}", platform.machine()), "bin")
+        for name, folder in names.items()
+    }
     return {
         f"LAMPLIGHTER_TEST_{name}_BIN": str(folder)
         for name, folder in folders.items()

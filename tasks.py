@@ -203,7 +203,7 @@ def lab_up(given: flags.LabUp) -> str:
     """
     from ci.commands.lab import up
 
-    return up(given.hosts, given.name, given.disk_mb)
+    return up(given.hosts, given.name, given.disk_mb, given.machine)
 
 
 @command(flags.Lab, name="down")

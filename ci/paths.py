@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ci.errors import UserError
 
+# Folders of its programs have their plain names, those of other architectures not.
+PLAIN_MACHINE = "x86_64"
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGS = PROJECT / "configs"
 # Only some uses of the path expand variables on a host; the others would use another folder.
@@ -29,6 +31,17 @@ def at_home(path: str, home: str) -> str:
 def at_home_here(path: str) -> Path:
     """Replace a leading `~` or `~NAME` of a path here; an unknown user's `~NAME` stays."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for such a user
+
+
+def of_machine(folder: str, machine: str) -> str:
+    """Name a folder of programs for an architecture: hosts of several may share a workspace.
+
+    Args:
+        folder: its plain name, which x86-64 has; a name that has the architecture stays.
+        machine: the architecture, as `uname -m` prints it; empty if unknown.
+    """
+    mark = "" if machine in {"", PLAIN_MACHINE} else f"-{machine}"
+    return folder if folder.endswith(mark) else folder + mark
 
 
 def absolute(path: Path) -> Path:

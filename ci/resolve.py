@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -122,7 +123,10 @@ def plan_on_hosts(resolved: ResolvedCase, agents: Mapping[str, Agent]) -> Plan:
 
 def _install_target(target: Target, lock_folders: LockFolders) -> environments.InstallTarget:
     uv = _uv() if target.is_local else None
-    return environments.InstallTarget(target.name, target.workspace or "", uv, lock_folders)
+    machine = platform.machine() if target.is_local else ""
+    return environments.InstallTarget(
+        target.name, target.workspace or "", uv, lock_folders, machine
+    )
 
 
 def _serving(

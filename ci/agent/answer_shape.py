@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ci.agent.facts_shape import Facts, Flag, Text, Whole
+from ci.agent.facts_shape import Facts, Flag, Machine, Text, Whole
 from ci.remote.names import is_name
 
 # A host keeps what runs left there until `inv down`; more than this no night has left.
@@ -83,7 +83,7 @@ class _Sizes(_Loose):
 
 class _Program(_Loose):
     path: Text
-    machine: Text
+    machine: Machine
     system: Text
 
 

@@ -14,6 +14,8 @@ Number = Annotated[float, Field(strict=True, ge=0, le=1e18, allow_inf_nan=False)
 Whole = Annotated[int, Field(strict=True, ge=0, le=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, max_length=100_000)]
+# It becomes part of paths, here too.
+Machine = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_]{1,32}$")]
 
 
 def _address(text: str) -> str:
@@ -125,7 +127,7 @@ class Facts(_Loose):
     errors: dict[Text, Text] = {}
     hostname: Text | None = None
     kernel: Text | None = None
-    machine: Text | None = None
+    machine: Machine | None = None
     cpu: Text | None = None
     user: Text | None = None
     cann: Text | None = None
@@ -133,6 +135,7 @@ class Facts(_Loose):
     uptime_s: Number | None = None
     home: Text | None = None
     python: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})+$")] | None = None
+    pythons: dict[Text, Text] | None = None
     cores: Number | None = None
     memory_bytes: Number | None = None
     memory_free_bytes: Number | None = None

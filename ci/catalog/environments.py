@@ -15,6 +15,7 @@ from ci.documents import config_file
 from ci.documents.strict import Strict
 from ci.documents.values import shaped
 from ci.errors import UserError
+from ci.paths import of_machine
 from ci.plan.model import Preparation
 
 if TYPE_CHECKING:
@@ -80,12 +81,14 @@ class InstallTarget:
         workspace: the workspace folder on that host.
         uv: path of uv on that host; None if unknown.
         lock_folders: folders of the lock files to install from; None installs without locks.
+        machine: its architecture, as `uname -m` prints it; empty if unknown.
     """
 
     host: str
     workspace: str
     uv: str | None = None
     lock_folders: LockFolders | None = None
+    machine: str = ""
 
 
 def load_versions(path: Path) -> Mapping[str, Mapping[Device, Environment]]:
@@ -233,7 +236,7 @@ def _environment(
     more: Mapping[str, object] | None = None,
 ) -> Preparation:
     recipe = {**environment.model_dump(exclude={"needs"}), **(more or {})}
-    path = f"{target.workspace}/envs/{name}"
+    path = of_machine(f"{target.workspace}/envs/{name}", target.machine)
     bare = Preparation(
         name=name,
         host=target.host,

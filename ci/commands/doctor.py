@@ -17,6 +17,8 @@ from ci.errors import ExitCode, LamplighterError
 from ci.plan.addresses import configured_host
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
+from ci.prepare.pythons import download_findings
+from ci.prepare.wheels import wheel_findings
 from ci.resolve import ResolvedCase, plan_on_hosts
 
 if TYPE_CHECKING:
@@ -36,6 +38,11 @@ def doctor(request: Request, *, as_json: bool) -> ExitCode:
         by_name = {target.name: target for target in targets}
         device = request.device or resolved.case.device or ""
         examination = examine(agents, plan, by_name, device=device, silent=silent)
+        more = [
+            *download_findings(plan, examination.facts, agents),
+            *wheel_findings(plan, examination.facts),
+        ]
+        examination = examination.with_findings(more)
     if as_json:
         sys.stdout.write(json.dumps(table.as_json(examination), indent=2) + "\n")
     else:

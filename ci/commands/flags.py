@@ -218,6 +218,7 @@ class LabUp(Lab):
 
     hosts: int = flag("number of hosts", 2)
     disk_mb: int = flag("MB that each host may write; default: half of this machine's memory", 0)
+    machine: str = flag("architecture of bare Debian hosts, e.g. aarch64, emulated; as root")
 
 
 @dataclass(frozen=True)

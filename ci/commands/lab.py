@@ -10,18 +10,19 @@ from ci.lab import lab
 from ci.paths import workspace_of
 
 
-def up(count: int, name: str, disk_mb: int) -> str:
+def up(count: int, name: str, disk_mb: int, machine: str) -> str:
     """Make the hosts; return how to use them.
 
     Args:
         count: number of hosts.
         name: name of the lab and of its cluster file.
         disk_mb: MB that each host may write; 0 for half of this machine's memory.
+        machine: architecture of the hosts; empty for this machine's, whose files they see.
 
     Raises:
         UserError: the lab is already up, or a program is missing and may not be installed.
     """
-    workspace = workspace_of("") if os.geteuid() == 0 else ""
+    workspace = workspace_of("") if os.geteuid() == 0 and not machine else ""
     made = lab.up(
         _folder(name),
         count,
@@ -29,6 +30,7 @@ def up(count: int, name: str, disk_mb: int) -> str:
         cluster_file=CLUSTERS / f"{name}.yaml",
         workspace=workspace,
         disk_mb=disk_mb,
+        machine=machine,
     )
     hosts = ", ".join(f"{host.name} ({host.address})" for host in made.hosts)
     return (

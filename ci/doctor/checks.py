@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ci.doctor.accelerators import accelerator_findings
 from ci.doctor.compare import differences_between_hosts
 from ci.doctor.limits import limit_findings
-from ci.doctor.model import Finding
+from ci.doctor.model import ORDER, Finding
 from ci.doctor.needs import (
     devices_on,
     ports_of,
@@ -36,7 +36,6 @@ ENVIRONMENT_BYTES = 5 * 2**30
 MIN_DISK_BYTES = 512 * 2**20
 MIN_MEMORY_BYTES = 2 * 2**30
 MIN_FREE_SHARE = 0.1  # of a disk
-_ORDER = ("error", "warning", "info")
 
 
 def findings_of(  # noqa: PLR0913 - each input is separate
@@ -88,7 +87,7 @@ def findings_of(  # noqa: PLR0913 - each input is separate
     findings += differences_between_hosts(plan, facts, pairs)
     findings += differences(installed or {})
     findings += sharing_findings(facts)
-    return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))
+    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.severity)))
 
 
 def _hosts(plan: Plan) -> list[Host]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Severity = Literal["error", "warning", "info"]
+ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 Facts = dict[str, Any]
 # Environment → `name==version` of everything installed in it; None if unknown.
 Packages = dict[str, tuple[str, ...] | None]
@@ -69,6 +70,18 @@ class Examination:
     silent: Mapping[str, str]
     pairs: tuple[Pair, ...]
     findings: tuple[Finding, ...]
+
+    def with_findings(self, more: Iterable[Finding]) -> Examination:
+        """Add findings and keep their order; an error replaces a note about the same."""
+        added = tuple(more)
+        wrong = {(item.host, item.subject) for item in added if item.severity == "error"}
+        kept = (
+            item
+            for item in self.findings
+            if item.severity != "info" or (item.host, item.subject) not in wrong
+        )
+        findings = sorted((*kept, *added), key=lambda item: ORDER.index(item.severity))
+        return replace(self, findings=tuple(findings))
 
     @property
     def ok(self) -> bool:

@@ -68,7 +68,7 @@ def _workspace(plan: Plan, host: Host, facts: Facts, place: Mapping[str, Any]) -
     path = place["path"]
     own = {environment_of(process, path) for process in processes_on(plan, host.name)} - {None}
     own |= {
-        item.name
+        item.path.rsplit("/", 1)[-1]
         for item in plan.preparations
         if (item.host, item.kind) == (host.name, "environment")
     }
@@ -88,12 +88,13 @@ def _elsewhere(host: str, name: str, stamp: Mapping[str, Any], facts: Facts) -> 
     machine = stamp.get("machine")
     if machine and facts.get("machine") and machine != facts["machine"]:
         what = f"is for {machine}, and this host is {facts['machine']}"
+        advice = f"remove envs/{name} in that workspace: each makes its own then"
     elif stamp.get("runs") is False:
         what = "was made with a Python that is not on this host"
+        advice = "give each kind of host its own folder with `workspace:` in the cluster file"
     else:
         return
     message = f"the environment {name} {what}: another host with this workspace has made it"
-    advice = "give each kind of host its own folder with `workspace:` in the cluster file"
     yield Finding(host, "workspace", "error", message, advice)
 
 

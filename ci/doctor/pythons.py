@@ -13,27 +13,40 @@ if TYPE_CHECKING:
     from ci.doctor.model import Facts
     from ci.plan.model import Plan
 
+MIRROR = "UV_PYTHON_INSTALL_MIRROR"
 
-def python_findings(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
-    """Report the source of the Python if an environment needs another than the host's `python3`."""
-    here = ".".join((facts.get("python") or "").split(".")[:2])
+
+def missing_pythons(plan: Plan, host: str, facts: Facts) -> dict[str, list[str]]:
+    """Find the Pythons that a host lacks: version → the environments to make with it."""
+    there = {_version(facts), *(facts.get("pythons") or ())}
     stamps = facts.get("environments") or {}
-    needed: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     for item in plan.preparations:
         stamp = stamps.get(item.path.rsplit("/", 1)[-1], {})
+        version = str(item.spec.get("python", ""))
         if (item.host, item.kind) == (host, "environment") and (
-            stamp.get("fingerprint") != item.fingerprint
+            version and version not in there and stamp.get("fingerprint") != item.fingerprint
         ):
-            needed.setdefault(str(item.spec.get("python", here)), []).append(item.name)
-    for version, names in sorted(needed.items()):
-        if here and version != here:
-            yield Finding(
-                host,
-                "python",
-                "info",
-                f"python3 is {here}, and {join_names(names)} needs Python {version}: the night "
-                "uses another Python of this host, else uv downloads one to the workspace, through "
-                "this controller if the host cannot",
-                f"where neither reaches GitHub, install python{version} there, or set "
-                "UV_PYTHON_INSTALL_MIRROR here",
-            )
+            missing.setdefault(version, []).append(item.name)
+    return missing
+
+
+def python_findings(plan: Plan, host: str, facts: Facts) -> Iterator[Finding]:
+    """Report the source of each Python that an environment needs and the host lacks."""
+    here = _version(facts)
+    missing = missing_pythons(plan, host, facts) if here else {}
+    for version, names in sorted(missing.items()):
+        yield Finding(
+            host,
+            "python",
+            "info",
+            f"python3 is {here}, and {join_names(names)} needs Python {version}, which is not on "
+            f"this host: uv downloads it from {MIRROR}, or else GitHub, to uv/python in the "
+            "workspace, through this controller if the host cannot",
+            f"where neither has access, install python{version} there, or set {MIRROR} or "
+            "HTTPS_PROXY here",
+        )
+
+
+def _version(facts: Facts) -> str:
+    return ".".join((facts.get("python") or "").split(".")[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError, LamplighterError, UserError
 from ci.lab import loopback, namespaces, network
+from ci.lab.debian_root import DEBIAN, root_of
 from ci.lab.lock import machine_lock
 from ci.lab.model import Lab, LabHost, load, save
 from ci.lab.programs import need_programs
@@ -36,6 +38,8 @@ def up(  # noqa: PLR0913 - each is a plain choice
     shown: Sequence[Path] = (),
     shared_home: Path | None = None,
     root: bool | None = None,
+    machine: str = "",
+    debian: str = "",
 ) -> Lab:
     """Make hosts on this machine, and a cluster file that lists them.
 
@@ -54,6 +58,10 @@ def up(  # noqa: PLR0913 - each is a plain choice
         shared_home: folder that all hosts write to, as a home on NFS; the default workspace is
             below it. As root only.
         root: False makes the lab of a plain user even as root; None depends on the user.
+        machine: architecture of the hosts, as `uname -m` prints it, e.g. aarch64; this machine
+            emulates another one than its own. The hosts have a bare Debian then, and see no file
+            of this machine except `shown`. As root only.
+        debian: Debian release of such hosts, e.g. trixie.
 
     Raises:
         UserError: a lab of that name is up; the name, count or cluster file is invalid; or
@@ -64,6 +72,7 @@ def up(  # noqa: PLR0913 - each is a plain choice
     folder, cluster_file = folder.absolute(), cluster_file.absolute()
     _check(name, count, cluster_file)
     need_programs(as_root)
+    base = _base(machine, debian, as_root=as_root)
     with machine_lock():
         _remove_old(folder, name, as_root=as_root)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +80,8 @@ def up(  # noqa: PLR0913 - each is a plain choice
             name=name, folder=folder.resolve(), cluster_file=cluster_file, root=as_root,
             user="root" if as_root else _user(), port=22, hosts=(),
             workspace=workspace or (f"{shared_home}/.cache/lamplighter" if shared_home else ""),
-            shared_home=str(shared_home or ""), disk_mb=disk_mb, path=path_with_python(),
+            shared_home=str(shared_home or ""), disk_mb=disk_mb,
+            path="" if base else path_with_python(), machine=machine, base=base,
             shown=tuple(str(path.resolve()) for path in shown),
         ), count)  # fmt: skip
         save(lab)
@@ -81,6 +91,14 @@ def up(  # noqa: PLR0913 - each is a plain choice
             _remove_after(error, lab)
             raise
     return lab
+
+
+def _base(machine: str, debian: str, *, as_root: bool) -> str:
+    if not machine and not debian:
+        return ""
+    if not as_root:
+        raise UserError("hosts with another root than this machine's need a lab made as root")
+    return str(root_of(machine or platform.machine(), debian or DEBIAN))
 
 
 def _remove_after(error: BaseException, lab: Lab) -> None:

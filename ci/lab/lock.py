@@ -1,10 +1,11 @@
-"""A machine-wide lock for making and ending labs, across processes and network namespaces."""
+"""Locks on folders, for making and ending labs across processes and network namespaces."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,14 @@ def machine_lock() -> Iterator[None]:
     lab to end would remove what another still uses. The lock is on a folder, so no file remains.
     """
     # The same folder for every process, so not TMPDIR.
-    descriptor = os.open("/run" if os.geteuid() == 0 else "/tmp", os.O_RDONLY | os.O_DIRECTORY)  # noqa: S108
+    with lock_of(Path("/run" if os.geteuid() == 0 else "/tmp")):  # noqa: S108
+        yield
+
+
+@contextmanager
+def lock_of(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; not reentrant."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

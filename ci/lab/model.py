@@ -46,6 +46,8 @@ class Lab:
         shown: folders under /tmp or /run of this machine that the hosts see.
         shared_home: a folder of this machine that all hosts write to, as a home on NFS is; the
             default workspace is below it. Empty for none.
+        machine: architecture of the hosts, as `uname -m` prints it; empty for this machine's.
+        base: the root folder of the hosts' programs; empty for this machine's own `/`.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Lab:
     path: str = ""
     shown: tuple[str, ...] = ()
     shared_home: str = ""
+    machine: str = ""
+    base: str = ""
 
     @property
     def identity(self) -> Path:

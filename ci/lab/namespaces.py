@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError
 from ci.lab import network
+from ci.lab.emulate import emulator_of, forget_emulator
 from ci.lab.look import (
     cgroups_of,
     listening,
@@ -75,13 +76,14 @@ def start_hosts(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> None:
 
 
 def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, object]:
+    ours = not lab.base  # the hosts see this machine's own files
     names = [f"{host.address}\t{host.name}\n" for host in lab.hosts]
     workspace = lab.workspace or str(Path("~/.cache/lamplighter").expanduser())
     state = Path(workspace).resolve() / ".lamplighter"
     fresh = [
         *EMPTY,
-        *(str(path) for path in (lab.folder, Path("/root/.ssh")) if path.is_dir()),
-        *([str(state)] if state.parent.is_dir() else ()),
+        *(str(path) for path in (lab.folder, Path("/root/.ssh")) if ours and path.is_dir()),
+        *([str(state)] if ours and state.parent.is_dir() else ()),
     ]
     return {
         "hosts": [_spec(lab, host, empty=empty) for host in hosts],
@@ -91,10 +93,12 @@ def _specs(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> dict[str, obje
             for path in fresh
             if path in EMPTY or under(path, lab.shown) or not under(path, EMPTY)
         ],
-        "mounts": [*shown_mounts(lab), *lab.shown],
+        "mounts": [*(shown_mounts(lab) if ours else ()), *lab.shown],
         "shared": [lab.shared_home] if lab.shared_home else [],
         "path": PATH,
-        "sshd": find_program("sshd"),
+        "sshd": find_program("sshd") if ours else "/usr/sbin/sshd",
+        "base": lab.base or "/",
+        "emulator": emulator_of(lab),
     }
 
 
@@ -174,6 +178,7 @@ def end_hosts(lab: Lab) -> None:
     if not wait_for(lambda: not _kill(processes_of(lab)), timeout_s=20):
         raise InfrastructureError(f"processes of lab {lab.name} do not end: {processes_of(lab)}")
     remove_cgroups(groups)
+    forget_emulator(lab)
     network.remove_network(lab)
     folder = f"{lab.folder}/hosts/"
     disks = [mount.path for mount in read_mounts() if mount.path.startswith(folder)]

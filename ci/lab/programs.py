@@ -7,10 +7,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError, UserError
 from ci.lab.lock import machine_lock
 from ci.lab.run_tool import PATH, run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Program → Debian package.
 FOR_KEYS = {"sshd": "openssh-server", "ssh": "openssh-client"}
@@ -36,6 +40,24 @@ def need_programs(root: bool | None = None) -> None:  # noqa: FBT001 - None asks
     """
     wanted = FOR_KEYS | (FOR_NAMESPACES if root or (root is None and os.geteuid() == 0) else {})
     missing = sorted({package for name, package in wanted.items() if find_program(name) is None})
+    if missing:
+        install(missing)
+
+
+def need_packages(packages: Mapping[str, str]) -> None:
+    """Install packages whose file or program is missing.
+
+    Args:
+        packages: a program, or a pattern of paths from `/`, → Debian package.
+
+    Raises:
+        UserError: they are missing; has the command that installs them.
+    """
+    missing = [
+        package
+        for name, package in packages.items()
+        if not (any(Path("/").glob(name)) if "/" in name else find_program(name))
+    ]
     if missing:
         install(missing)
 

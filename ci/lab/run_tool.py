@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Half of the tools are in /sbin, which may be missing from a plain user's PATH.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_PROGRESS = ("I: ", "W: ")  # of Debian's tools
+
 
 def run_tool(argv: Sequence[str], stdin: str = "", timeout_s: float = 60) -> str:
     """Run a tool and return its output.
@@ -33,7 +35,8 @@ def run_tool(argv: Sequence[str], stdin: str = "", timeout_s: float = 60) -> str
             timeout=timeout_s, check=True,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        lines = (error.stderr or error.stdout).strip().splitlines()
+        output = (error.stderr or error.stdout).strip().splitlines()
+        lines = [line for line in output if not line.startswith(_PROGRESS)]
         raise InfrastructureError(
             f"{' '.join(argv)} failed: {lines[0] if lines else f'exit code {error.returncode}'}"
         ) from None

@@ -114,7 +114,8 @@ def write_host_files(lab: Lab, name: str, environment: Mapping[str, str] | None 
     folder = "/run/lab" if lab.root else str(files)
     address = "0.0.0.0" if lab.root else host.address  # noqa: S104 - the host has its own network
     extra = {"PATH": lab.path} if lab.path else {}
-    text = config(folder, address, lab.port, {**extra, **(environment or {})}, version_of_ssh())
+    version = (0, 0) if lab.base else version_of_ssh()
+    text = config(folder, address, lab.port, {**extra, **(environment or {})}, version)
     (files / "sshd_config").write_text(text)
 
 

@@ -6,6 +6,7 @@ changes namespaces, which a process with threads must not do. Exits when every h
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -121,7 +122,7 @@ def bring_up_network(host: dict[str, Any]) -> None:
 
 
 def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
-    """Mount the host's `/`: this machine's files, with writes on the host's disk."""
+    """Mount the host's `/`: the files of its base, with writes on the host's disk."""
     home = Path(host["home"])
     upper, root = home / "disk/upper", home / "root"
     for folder in (upper, home / "disk/work", root):
@@ -132,7 +133,7 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
         if not any(path.startswith(f"{other}/") for other in shared["mounts"]):
             hide(upper, path)
     write_own_files(host, shared, upper)
-    overlay("/", home / "disk", root)
+    overlay(shared["base"], home / "disk", root)
     for path in shared["mounts"]:
         show(path, home / "disk/shown" / quote(path, safe=""), root, shared["fresh"])
     for path in shared["shared"]:
@@ -140,6 +141,8 @@ def make_root(host: dict[str, Any], shared: dict[str, Any]) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         attach(path, target, None, BIND)
     mount_system(host, root)
+    if shared["emulator"]:
+        register(shared["emulator"], root)
     return root
 
 
@@ -184,7 +187,8 @@ def write_own_files(host: dict[str, Any], shared: dict[str, Any], upper: Path) -
     Path(host["home"], "boot_id").write_text(f"{uuid.uuid4()}\n")
     if Path("/root/.bashrc").exists():  # a bare host does not have the operator's settings
         in_layer(upper, "/root/.bashrc").write_text("")
-    accounts = Path("/etc/shadow").read_text()
+    shadow = Path(shared["base"], "etc/shadow")
+    accounts = shadow.read_text() if shadow.exists() else ""
     if accounts.startswith("root:!"):  # sshd without PAM refuses a locked account
         shadow = in_layer(upper, "/etc/shadow")
         shadow.write_text("root:*:" + accounts.split(":", 2)[2])
@@ -230,6 +234,18 @@ def mount_system(host: dict[str, Any], root: Path) -> None:
     attach("sysfs", root / "sys", "sysfs", NOSUID | NODEV | NOEXEC)
     if (root / "sys/fs/cgroup").is_dir():
         attach("/sys/fs/cgroup", root / "sys/fs/cgroup", None, BIND | REC)
+
+
+def register(emulator: str, root: Path) -> None:
+    """Let the kernel run programs of the host's architecture; see binfmt_misc in Linux's documents.
+
+    Since Linux 6.7 the entry ends with the last mount, which is the last host's.
+    """
+    folder = root / "proc/sys/fs/binfmt_misc"
+    attach("binfmt_misc", folder, "binfmt_misc", NOSUID | NODEV | NOEXEC)
+    if not (folder / emulator.split(":")[1]).exists():
+        with contextlib.suppress(FileExistsError):  # another host of the lab was first
+            (folder / "register").write_text(emulator)
 
 
 def enter(root: Path) -> None:

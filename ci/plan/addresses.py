@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.paths import at_home
+from ci.paths import at_home, of_machine
 from ci.plan.model import Host
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def with_addresses(inputs: PlanInputs, facts: Mapping[str, Mapping[str, Any]]) -
     Args:
         inputs: from `ci.resolve.resolve`.
         facts: host → `addresses` (each with `interface`, `address`), `default_interface`,
-            `ssh_address` (the host's end of the controller's connection), `home`.
+            `ssh_address` (the host's end of the controller's connection), `home`, `machine`.
 
     Raises:
         UserError: a host's own address cannot be determined, or two hosts have the same.
@@ -67,12 +67,17 @@ def with_addresses(inputs: PlanInputs, facts: Mapping[str, Mapping[str, Any]]) -
     # The others could not be asked: their address is that of their settings.
     _refuse_same_address({name: host for name, host in hosts.items() if name in facts})
     homes = {name: _home(name, facts[name]) for name in hosts if name in facts}
+    machines = {name: facts[name].get("machine") or "" for name in homes}
+
+    def there(made: Preparation) -> Preparation:
+        return _for_machine(_at_home(made, homes), machines.get(made.host, ""))
+
     return replace(
         inputs,
         hosts=tuple(hosts[host.name] for host in inputs.hosts),
-        serving={name: _at_home(made, homes) for name, made in inputs.serving.items()},
-        model={name: _at_home(made, homes) for name, made in inputs.model.items()},
-        tools={name: _at_home(made, homes) for name, made in inputs.tools.items()},
+        serving={name: there(made) for name, made in inputs.serving.items()},
+        model={name: there(made) for name, made in inputs.model.items()},
+        tools={name: there(made) for name, made in inputs.tools.items()},
     )
 
 
@@ -186,3 +191,14 @@ def _at_home(made: Preparation, homes: Mapping[str, str]) -> Preparation:
         for key, value in made.spec.items()
     }
     return replace(made, path=at_home(made.path, home), spec=spec)
+
+
+def _for_machine(made: Preparation, machine: str) -> Preparation:
+    """Put an environment into the folder for its host's architecture; a model suits them all."""
+    if made.kind == "environment":
+        path = of_machine(made.path, machine)
+        return replace(made, path=path, spec={**made.spec, "path": path})
+    python = str(made.spec["python_bin"]).removesuffix("/bin/python")
+    return replace(
+        made, spec={**made.spec, "python_bin": f"{of_machine(python, machine)}/bin/python"}
+    )

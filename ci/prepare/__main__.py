@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,9 @@ def wanted(names: Sequence[str], vllm: str, device: str, workspace: str) -> list
         UserError: a name is unknown, or the version cannot be served here.
     """
     folder, lock_folders = workspace_of(workspace), lock_folders_of(workspace)
-    target = environments.InstallTarget("localhost", folder, lock_folders=lock_folders)
+    target = environments.InstallTarget(
+        "localhost", folder, lock_folders=lock_folders, machine=platform.machine()
+    )
     tools = environments.load_tools(CONFIGS / "tools.yaml")
     models = environments.load_models(CONFIGS / "models.yaml")
     items: list[Preparation] = []

@@ -68,13 +68,25 @@ def _resolved(
             "host resolves its packages itself, and they are compared afterwards"
         )
         return {}
-    path = Path(locks.path_of(item.lock, machine))
-    lock = locks.Lock(locks.resolution_of(recipe), tuple(packages))
     note = f"{title}: {len(packages)} packages resolved here: configs/locks has no current lock"
     try:
-        locks.write(path, lock, f"{title}\nMade during a night; remove this file to make it again.")
-        note += f"; kept in {path}"
+        note += f"; kept in {keep(item, machine, packages)}"
     except OSError as error:
         note += f"; could not be kept for other nights: {error}"
     record.note(note)
     return {machine: packages}
+
+
+def keep(item: Preparation, machine: str, packages: Sequence[str]) -> Path:
+    """Write the lock of an environment for an architecture, and return its path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = Path(locks.path_of(item.lock, machine))
+    lock = locks.Lock(locks.resolution_of(item.spec), tuple(packages))
+    title = f"{item.name} for {machine}"
+    locks.write(
+        path, lock, f"{title}\nMade before or during a night; remove this file to renew it."
+    )
+    return path

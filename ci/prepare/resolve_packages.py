@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ci.errors import PreparationFailed
 from ci.prepare.recipes.uv_settings import PackageSource, holds_torch, index_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Wait = Callable[[Callable[[], bool]], None]
 
@@ -73,18 +74,49 @@ def resolve(recipe: Mapping[str, Any], machine: str, wait: Wait | None = None) -
         _write(folder, "out", recipe.get("prefer", {}).get(machine, ()))
         settings = index_settings()
         argv = argv_of(_uv(), recipe, machine, PackageSource(settings), folder)
-        with Path(folder, "log").open("w+", encoding="utf-8", errors="replace") as log:
-            code = _run(argv, settings, log.fileno(), wait or _wait)
-            if code != 0:
-                log.seek(0)
-                tail = [_printable(line) for line in log if line.strip()][-TAIL_LINES:]
-                raise PreparationFailed(_failure(tail, code), tuple(tail))
+        _run_uv(argv, settings, folder, wait)
         lines = Path(folder, "out").read_text("utf-8").splitlines()
     packages = sorted(line.strip() for line in lines if line.strip() and line[0] != "#")
     invalid = [line for line in packages if not PIN.fullmatch(line)]
     if invalid:
         raise PreparationFailed(f"uv resolved packages: expected NAME==VERSION, got {invalid[0]!r}")
     return packages
+
+
+def without_wheel(recipe: Mapping[str, Any], machine: str, packages: Sequence[str]) -> list[str]:
+    """Find packages that have only their source for an architecture, so that a host builds them.
+
+    Args:
+        recipe: as of `resolve`.
+        machine: the architecture, as `uname -m` prints it.
+        packages: `name==version`, from `resolve`.
+
+    Returns:
+        Their names.
+
+    Raises:
+        PreparationFailed: as of `resolve`.
+    """
+    with tempfile.TemporaryDirectory(prefix="lamplighter-lock-") as folder:
+        _write(folder, "in", packages)
+        _write(folder, "overrides", ())
+        settings, output = index_settings(), f"{folder}/pylock.toml"
+        argv = argv_of(_uv(), recipe, machine, PackageSource(settings), folder)
+        argv += ["--no-deps", "--format", "pylock.toml"]
+        _run_uv([output if word == f"{folder}/out" else word for word in argv], settings, folder)
+        locked = tomllib.loads(Path(output).read_text("utf-8"))
+    return [item["name"] for item in locked.get("packages", ()) if not item.get("wheels")]
+
+
+def _run_uv(
+    argv: list[str], settings: Mapping[str, str], folder: str, wait: Wait | None = None
+) -> None:
+    with Path(folder, "log").open("w+", encoding="utf-8", errors="replace") as log:
+        code = _run(argv, settings, log.fileno(), wait or _wait)
+        if code != 0:
+            log.seek(0)
+            tail = [_printable(line) for line in log if line.strip()][-TAIL_LINES:]
+            raise PreparationFailed(_failure(tail, code), tuple(tail))
 
 
 def _run(argv: list[str], settings: Mapping[str, str], log: int, wait: Wait) -> int:

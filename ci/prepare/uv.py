@@ -1,4 +1,4 @@
-"""Copy uv to hosts that lack it, as `<workspace>/uv/bin/uv`: this machine's or a static build."""
+"""Copy uv to the workspace of hosts that lack it: this machine's, or a static build for theirs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.send_file import Source, send
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError
-from ci.paths import workspace_of
+from ci.paths import of_machine, workspace_of
 from ci.prepare.recipes.uv_settings import index_settings
 
 if TYPE_CHECKING:
@@ -54,26 +54,28 @@ def provide(agent: Agent, workspace: str) -> Uv:
     Raises:
         ConnectionLost, CommandTimedOut: the connection to the host was lost.
     """
-    folder = f"{workspace}/uv/bin"
-    facts = agent.call("program", name="uv", own=f"{folder}/uv").value
-    if facts["path"]:
-        return Uv(facts["path"])
+    facts = agent.call("program", name="uv", own="").value
+    folder = f"{of_machine(f'{workspace}/uv', facts['machine'])}/bin"
+    own = f"{folder}/uv"
+    path = facts["path"] or agent.call("program", name=own, own="").value["path"]
+    if path:
+        return Uv(path)
     local = _local_uv()
     if local is None:
         return Uv(why_not="this controller has no uv to copy")
     if facts["system"] != platform.system():
         return Uv(why_not=f"the uv here is for {platform.system()}, the host has {facts['system']}")
     why_not = ""
-    for own in (True, False) if facts["machine"] == platform.machine() else (False,):
+    for ours in (True, False) if facts["machine"] == platform.machine() else (False,):
         try:
-            source = local if own else static_uv(local.path, facts["machine"])
+            source = local if ours else static_uv(local.path, facts["machine"])
             send(agent, source, folder, "uv", mode=0o755, check=("--version",))
         except (ConnectionLost, CommandTimedOut):
             raise
         except InfrastructureError as error:
             why_not = str(error)
         else:
-            return Uv(f"{folder}/uv", pushed=True)
+            return Uv(own, pushed=True)
     return Uv(why_not=why_not)
 
 

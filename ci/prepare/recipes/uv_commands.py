@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from uv_settings import INDEX_NAME, output_of  # type: ignore[import-not-found]
+from uv_settings import INDEX_NAME, output_of, runs  # type: ignore[import-not-found]
 
 TAIL_LINES = 15
 
@@ -54,16 +54,20 @@ def run(argv: list[str], env: dict[str, str] | None = None, advice: str = "") ->
 
 def find_uv(spec: dict[str, Any], workspace: str, env: dict[str, str]) -> str:
     """Find uv in the spec, on the PATH or in the workspace; else install it there with pip."""
-    own = os.path.join(workspace, "uv", "bin", "uv")
-    for candidate in (spec.get("uv"), shutil.which("uv"), own):
-        if candidate and os.access(candidate, os.X_OK):
+    # As `of_machine` of ci/paths.py: hosts of other architectures may share the workspace.
+    machine = os.uname().machine
+    folder = os.path.join(workspace, "uv" if machine == "x86_64" else "uv-" + machine)
+    own = os.path.join(folder, "bin", "uv")
+    if spec.get("uv") and os.access(spec["uv"], os.X_OK):
+        return str(spec["uv"])
+    for candidate in (shutil.which("uv"), own):
+        if candidate and runs(candidate, "--version"):
             return candidate
     say("installing uv")
     advice = "Install uv (`pip install uv`) on this host, or python3-venv and pip, and run again."
-    folder = os.path.dirname(os.path.dirname(own))
     index = env.get("UV_DEFAULT_INDEX") or os.environ.get("UV_DEFAULT_INDEX")
     for_pip = {**env, "PIP_INDEX_URL": INDEX_NAME.sub("", index)} if index else env
-    run([sys.executable, "-m", "venv", "--clear", folder], advice=advice)
+    run([sys.executable, "-m", "venv", folder], advice=advice)  # keeps what else is in there
     run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "uv"], for_pip, advice)
     return own
 

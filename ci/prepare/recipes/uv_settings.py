@@ -29,6 +29,7 @@ INDEX_NAME = re.compile(r"^[^:=]*=")
 # The controller's CA certificates, beside this file: its network may use its own authorities.
 AUTHORITIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "authorities.pem")
 CONNECT_S = 2.0
+_SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 PYPI = "https://pypi.org https://files.pythonhosted.org"
 PORTS = {"http": 80, "https": 443}
 
@@ -60,6 +61,14 @@ def output_of(*argv: str) -> str:
         return ""
 
 
+def runs(*argv: str) -> bool:
+    """Return whether a command succeeds; a program of another architecture does not start."""
+    try:
+        return subprocess.run(argv, check=False, **_SILENT).returncode == 0
+    except OSError:
+        return False
+
+
 def python_of(uv: str, version: str, folder: str) -> tuple[str, str]:
     """Find a Python for an environment.
 
@@ -75,8 +84,9 @@ def python_of(uv: str, version: str, folder: str) -> tuple[str, str]:
     if output_of(uv, "python", "find", "--no-python-downloads", version):
         return version, ""
     downloaded = sorted(glob.glob(os.path.join(folder, "cpython-%s.*" % version, "bin", "python3")))
-    if downloaded:
-        return downloaded[-1], ""
+    suitable = [python for python in downloaded if runs(python, "--version")]
+    if suitable:
+        return suitable[-1], ""
     if "%d.%d" % sys.version_info[:2] == version:  # not on the PATH
         return sys.executable, ""
     advice = (

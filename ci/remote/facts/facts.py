@@ -57,6 +57,7 @@ def gather(
         "listening": lambda: _listening(found),
         "ports_taken": lambda: listening_ports.taken(ports, found),
         "environments": lambda: software.environments(workspace),
+        "pythons": lambda: software.pythons(workspace),
         "accelerators": lambda: _accelerators(errors),
         "places": lambda: places.find(workspace, list(folders)),
         "sharing": lambda: places.sharing(workspace),

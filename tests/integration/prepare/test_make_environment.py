@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pythons_here import key, pythons
 from uv import find_uv_bin
 
 RECIPE = Path(__file__).parents[3] / "ci" / "prepare" / "recipes" / "make_environment.py"
@@ -74,9 +75,9 @@ def spec_of(tmp_path, **changes):
     return path
 
 
-def run(spec, env):
+def run(spec, env, python=sys.executable):
     return subprocess.run(
-        [sys.executable, RECIPE, spec],
+        [python, RECIPE, spec],
         env=env,
         check=False,
         capture_output=True,
@@ -100,6 +101,20 @@ def test_it_is_made_once_and_says_what_is_in_it(tmp_path, host):
     again = run(spec_of(tmp_path), host)
     assert (again.returncode, "already" in again.stdout) == (0, True)
     assert stamp(tmp_path) == first
+
+
+@pytest.mark.parametrize("minor", range(8, 14))
+def test_a_host_with_any_python_makes_one_of_another(tmp_path, host, minor):
+    """Older or newer than the environment's; uv brings no pip and needs no ensurepip."""
+    found = [path for version, path in pythons().items() if key(version)[1] == minor]
+    if not found:
+        pytest.skip(f"no Python 3.{minor} on this machine: the recipe is not run on it")
+    made = run(spec_of(tmp_path), host, found[0])
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "tiny==1.0" in stamp(tmp_path)["packages"]
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    answer = subprocess.check_output([tmp_path / "work/envs/toy/bin/python", "-c", ask], text=True)
+    assert answer.strip() == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def test_what_another_host_uses_is_not_made_anew(tmp_path, host):
@@ -206,6 +221,19 @@ def test_a_python_that_was_fetched_is_found_again(tmp_path, host):
     program(tmp_path / "work/uv/python/cpython-3.9.9-linux/bin/python3", "exit 0")
     assert run(spec_of(tmp_path, uv=uv, python="3.99"), host).returncode == 1
     assert f"--python {fetched} " in calls.read_text("utf-8")
+
+
+def test_what_another_architecture_left_in_a_shared_home_is_passed_over(tmp_path, host):
+    other = program(tmp_path / "bin" / "uv", "")
+    Path(other).write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xff\xff" + bytes(99))
+    host["PATH"] = f"{tmp_path / 'bin'}:{host['PATH']}"
+    mark = "" if os.uname().machine == "x86_64" else f"-{os.uname().machine}"
+    own = tmp_path / f"work/uv{mark}/bin/uv"
+    own.parent.mkdir(parents=True)
+    own.symlink_to(find_uv_bin())
+    made = run(spec_of(tmp_path, uv=None), host)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "installing uv" not in made.stdout
 
 
 def program(path, script):

@@ -196,19 +196,20 @@ def test_an_environment_that_has_to_be_made_needs_room(free, stamp, severity):
 
 
 @pytest.mark.parametrize(
-    ("python", "fingerprint", "words"),
+    ("python", "fingerprint", "others", "words"),
     [
-        ("3.8.10", "f9", ["python3 is 3.8", "vllm needs Python 3.11", "uv downloads"]),
-        ("3.13.1", "f9", ["python3 is 3.13"]),
-        ("3.11.9", "f9", []),
-        ("3.8.10", "f1", []),  # it is made already
+        ("3.8.10", "f9", {}, ["python3 is 3.8", "vllm needs Python 3.11", "uv downloads"]),
+        ("3.13.1", "f9", {"3.12": "/usr/bin/python3.12"}, ["python3 is 3.13"]),
+        ("3.13.1", "f9", {"3.11": "/usr/bin/python3.11"}, []),
+        ("3.11.9", "f9", {}, []),
+        ("3.8.10", "f1", {}, []),  # it is made already
     ],
 )
-def test_where_another_python_comes_from(python, fingerprint, words):
+def test_where_another_python_comes_from(python, fingerprint, others, words):
     item = preparation("vllm", "a", path="/w/envs/vllm-1")
     item = replace(item, fingerprint=fingerprint, spec={"python": "3.11"})
     plan = replace(ALONE, preparations=(item,))
-    findings = check(plan, a={"python": python})
+    findings = check(plan, a={"python": python, "pythons": others})
     text = "; ".join(f"{one.severity} {one.message}" for one in findings if one.subject == "python")
     assert bool(text) == bool(words)
     assert all(word in text for word in ["info", *words] if words)

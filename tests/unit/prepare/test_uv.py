@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ci import paths
 from ci.errors import InfrastructureError
 from ci.prepare import uv
 
@@ -44,6 +45,11 @@ def sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     return files
 
 
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "PLAIN_MACHINE", platform.machine())
+
+
 def host(machine: str, *breaks_on: Path, path: str = "", system: str = "Linux") -> Any:
     value = {"path": path, "machine": machine, "system": system}
     answer = SimpleNamespace(value=value)
@@ -64,7 +70,7 @@ def test_another_architecture_gets_the_static_build_fetched_once(
     sent: list[Path], tmp_path: Path
 ) -> None:
     for _ in range(2):
-        assert uv.provide(host(OTHER), "/w").pushed
+        assert uv.provide(host(OTHER), "/w") == uv.Uv(f"/w/uv-{OTHER}/bin/uv", pushed=True)
     assert [path.read_text() for path in sent] == ["static\n"] * 2
     (arguments,) = (tmp_path / "log").read_text().splitlines()
     assert f"--python-platform {OTHER}-unknown-linux-musl" in arguments
