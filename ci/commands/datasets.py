@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ci.catalog import datasets
+from ci.catalog import dataset_fetch
 from ci.errors import ExitCode
 from ci.paths import workspace_of
 
@@ -21,6 +21,6 @@ def fetch(name: str, workspace: str) -> ExitCode:
         InfrastructureError: the download failed, or its checksum is wrong.
     """
     folder = Path(workspace_of(workspace)) / "datasets"
-    for dataset in [name] if name else datasets.fetchable():
-        print(datasets.fetch(dataset, folder), flush=True)
+    for dataset in [name] if name else dataset_fetch.fetchable():
+        print(dataset_fetch.fetch(dataset, folder), flush=True)
     return ExitCode.PASS

@@ -6,9 +6,11 @@ All settings are in a configuration file of the run; the installed package is no
 from __future__ import annotations
 
 import re
+from inspect import getsource
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
+from ci.remote import layout
 from ci.tools.aisbench_output import ANSWERS, MODEL, dataset_abbr, parse
 from ci.tools.model import Command
 
@@ -37,18 +39,10 @@ REQUESTS = {
     "vllm_api_general_stream": ("Completions", True),
 }
 DEFAULT_REQUEST = {"accuracy": "vllm_api_general_chat", "performance": "vllm_api_stream_chat"}
-# form → dataset_conf for accuracy, dataset_conf for performance, and the file that it opens
+# form → dataset_conf for accuracy, dataset_conf for performance
 FORMS = {
-    "gsm8k": (
-        "gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
-        "gsm8k/gsm8k_gen_0_shot_cot_str_perf",
-        "",
-    ),
-    "aime2024": (
-        "aime2024/aime2024_gen_0_shot_chat_prompt",
-        "aime2024/aime2024_gen_0_shot_chat_prompt",
-        "/aime.jsonl",
-    ),
+    "gsm8k": ("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "gsm8k/gsm8k_gen_0_shot_cot_str_perf"),
+    "aime2024": ("aime2024/aime2024_gen_0_shot_chat_prompt",) * 2,
 }
 SUMMARIZERS: dict[str, dict[str, Any]] = {
     "accuracy": {"attr": "accuracy"},
@@ -66,10 +60,8 @@ SUMMARIZERS: dict[str, dict[str, Any]] = {
 CONFIG = """\
 _conf = __import__({module!r}, fromlist=["_"])
 _found = [e for k, v in vars(_conf).items() if k.endswith("_datasets") for e in v]
-if len(_found) != 1:
-    raise ValueError(f"the dataset_conf has {{len(_found)}} datasets; one is supported")
 models = [{model!r}]
-datasets = [dict(_found[0], abbr={abbr!r}, path={path!r})]
+datasets = __import__({layout!r}).entries(_found, {path!r}, {abbr!r}, {opens!r}, {count!r})
 summarizer = {summarizer!r}
 """
 # The defaults of vllm-ascend's own runner, so that its baselines are valid here:
@@ -86,7 +78,9 @@ GENERATION = (
 WITHOUT_REASONING = (
     "ais_bench.benchmark.utils.postprocess.model_postprocessors.extract_non_reasoning_content"
 )
-MODELS_MODULE = "lamplighter_models"
+# Folders of dataset_confs whose datasets count tokens while they are read.
+COUNTED = frozenset({"sharegpt", "synthetic", "mooncake_trace"})
+MODELS_MODULE, LAYOUT_MODULE = "lamplighter_models", "lamplighter_layout"
 # Every Python process of AISBench runs this at its start. It blocks transformers' pipelines, which
 # are not needed and take 5 s to import in each of three processes. Caches such as yapf's go to the
 # process's temporary folder instead of the host's home. The hub's cache, which may contain a
@@ -171,22 +165,27 @@ def command(job: Job) -> Command:
     argv = [job.program("ais_bench"), f"{job.work}/config/run.py"]
     argv += ["--work-dir", f"{job.work}/out", "--debug", "--num-warmups", "0"]
     argv += ["--mode", "perf"] if bench.case_type == "performance" else ["--dump-eval-details"]
-    if job.expected_items:
-        argv += ["--num-prompts", str(job.expected_items)]
+    if asked := job.expected_items or bench.num_prompts:
+        argv += ["--num-prompts", str(asked)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= {"PYTHONPATH": f"{job.work}/python", "PYTHONUNBUFFERED": "1"}
     files = {
         "config/run.py": _config(job),
         "python/sitecustomize.py": AT_START,
+        f"python/{LAYOUT_MODULE}.py": getsource(layout),
         f"python/{MODELS_MODULE}.py": MODELS.format(answers=f"{job.work}/{ANSWERS}"),
     }
     return Command(tuple(argv), env, files, _generation(job), _tokenizer(job))
 
 
+def conf_of(job: Job) -> str | None:
+    """Return the dataset_conf of a job: the case's, else the usual one of the dataset's form."""
+    performance = job.benchmark.case_type == "performance"
+    return job.benchmark.dataset_conf or FORMS.get(job.dataset.form, (None, None))[performance]
+
+
 def _config(job: Job) -> str:
-    accuracy, performance, file = FORMS.get(job.dataset.form, (None, None, ""))
-    default = accuracy if job.benchmark.case_type == "accuracy" else performance
-    conf = job.benchmark.dataset_conf or default
+    conf = conf_of(job)
     if conf is None or not re.fullmatch(r"[\w-]+(/[\w-]+)+", conf):
         raise UserError(
             f"{job.benchmark.name}: dataset_conf {conf!r} is not one of AISBench's; "
@@ -195,8 +194,11 @@ def _config(job: Job) -> str:
     return CONFIG.format(
         module="ais_bench.benchmark.configs.datasets." + conf.replace("/", "."),
         model=_model(job),
+        layout=LAYOUT_MODULE,
+        path=job.dataset.path,
         abbr=dataset_abbr(job),
-        path=f"{job.dataset.path}{file}",
+        opens=job.dataset.opens,
+        count=job.benchmark.num_prompts or 0,
         summarizer=SUMMARIZERS[job.benchmark.case_type],
     )
 
@@ -228,9 +230,11 @@ def _model(job: Job) -> dict[str, Any]:
 
 
 def _tokenizer(job: Job) -> str:
-    """Return the tokenizer of a performance run; accuracy runs need none."""
+    """Return the tokenizer of a performance run; accuracy runs need none, but for COUNTED."""
     bench = job.benchmark
-    return (bench.model_path or job.tokenizer) if bench.case_type == "performance" else ""
+    counted = (conf_of(job) or "").partition("/")[0] in COUNTED
+    needed = counted or bench.case_type == "performance"
+    return (bench.model_path or job.tokenizer) if needed else ""
 
 
 def _generation(job: Job) -> dict[str, Any]:

@@ -271,8 +271,8 @@ def bench(dataset, more=""):
     ("dataset", "found", "planned"),
     [
         ("vllm-ascend/gsm8k-lite", ("gsm8k", None, "gsm8k"), True),
-        ("vllm-ascend/gpqa", ("vllm-ascend/gpqa", None, ""), False),
-        ("/nowhere/d", ("/nowhere/d", None, ""), False),
+        ("vllm-ascend/gpqa", ("gpqa", None, ""), False),
+        ("/nowhere/d", ("d", None, ""), False),
     ],
 )
 def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
@@ -284,7 +284,7 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
         Request("c", local=True, workspace=str(tmp_path)),
     )
     site = resolve(case, options)
-    one = site.datasets[dataset]
+    one = site.datasets["b"]
     assert (one.name, one.path, one.form) == found
     (evaluation,) = build(case, site).evaluations
     assert bool(evaluation.argv) == planned

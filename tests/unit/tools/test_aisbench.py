@@ -25,7 +25,12 @@ def configured(text: str) -> dict[str, Any]:
     """Run a configuration as AISBench does, with a stand-in for its built-in datasets."""
     asked: list[str] = []
 
+    def pointed(found: list[dict[str, Any]], path: str, abbr: str, *_: object) -> object:
+        return [{**entry, "path": path, "abbr": abbr} for entry in found]
+
     def give(name: str, **_: object) -> SimpleNamespace:
+        if name == "lamplighter_layout":
+            return SimpleNamespace(entries=pointed)
         asked.append(name)
         return SimpleNamespace(some_datasets=[{"abbr": "gsm8k", "path": "theirs", "type": "T"}])
 
@@ -318,10 +323,11 @@ def test_performance_streams_and_needs_the_tokenizer() -> None:
     assert scope["asked"][0].endswith(".aime2024.aime2024_gen_0_shot_str")
 
 
-def test_aime_is_read_from_its_file() -> None:
+def test_aime_has_its_own_configuration() -> None:
     dataset = Dataset("aime2024", "/w/data", "aime2024", 30)
     made = command(job("aisbench", num_prompts=None, dataset=dataset))
-    assert configured(made.files["config/run.py"])["datasets"][0]["path"] == "/w/data/aime.jsonl"
+    scope = configured(made.files["config/run.py"])
+    assert scope["asked"][0].endswith(".aime2024.aime2024_gen_0_shot_chat_prompt")
     assert made.argv[-2:] == ("--num-prompts", "30")
 
 
