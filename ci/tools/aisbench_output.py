@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ci.tools.aisbench_scores import (
     GRADED,
     SUMMARY,
-    correct,
+    correct_items,
     differing_score,
     mean_score,
     score,
@@ -70,7 +70,8 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     scores = {name: score(output, name, MODEL) for name in names}
     answers = _answers(output)
     items: dict[str, tuple[Item, ...]] = {
-        name: _items(output, name, rows, answers) for name, rows in predictions.items()
+        name: _items(output, name, rows, answers, scores[name])
+        for name, rows in predictions.items()
     }
     all_items = tuple(item for part in items.values() for item in part)
     if len(names) > 1:  # each set numbers its own items from 0 on
@@ -130,13 +131,13 @@ def _items(
     name: str,
     rows: tuple[dict[str, Any], ...],
     answers: dict[object, dict[str, Any]],
+    percent: float,
 ) -> tuple[Item, ...]:
     results = f"out/*/results/{MODEL}/{name}.json"
     details = output.object(results).get("details")
-    details = details if isinstance(details, dict) else {}
-    return tuple(
-        _item(row, answers, correct=correct(details.get(str(row.get("id"))))) for row in rows
-    )
+    found = details if isinstance(details, dict) else {}
+    right = correct_items([found.get(str(row.get("id"))) for row in rows], percent)
+    return tuple(_item(row, answers, correct=good) for row, good in zip(rows, right, strict=True))
 
 
 def _answers(output: Output) -> dict[object, dict[str, Any]]:

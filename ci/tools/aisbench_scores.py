@@ -48,8 +48,28 @@ def score(output: Output, name: str, model: str) -> float:
     return number(float(text), "the score")
 
 
-def correct(detail: object) -> bool | None:
-    """Return whether an item is correct, by its details; None if they do not tell."""
+def correct_items(details: Sequence[object], percent: float) -> list[bool | None]:
+    """Return whether each item is correct, by its details; None if they do not tell.
+
+    Args:
+        details: of each item.
+        percent: the score. Some evaluators only note the answer and the right one; where these are
+            equal as often as the score says, equal is correct.
+    """
+    told = [_correct(detail) for detail in details]
+    equal = [_equal(detail) for detail in details]
+    if any(told) or None in equal or differing_score(percent, equal):
+        return told
+    return told if False in told else equal
+
+
+def _equal(detail: object) -> bool | None:
+    if not isinstance(detail, dict) or not {"predictions", "references"} <= detail.keys():
+        return None
+    return bool(detail["predictions"] == detail["references"])
+
+
+def _correct(detail: object) -> bool | None:
     if not isinstance(detail, dict):
         return None
     inner = detail.get("detail")
