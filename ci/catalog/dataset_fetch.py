@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from ci.catalog import hub
 from ci.catalog.datasets import sha256_of
 from ci.catalog.known_datasets import REGISTRY, load, name_of
 from ci.errors import PreparationFailed, UserError
@@ -62,6 +63,20 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
     for file, data in files.items():
         _write(folder / file, data)
     return f"{known}: {entry.items} items ({entry.licence}, {entry.source}) in {folder}"
+
+
+def fetch_from_hub(name: str, cache: Path) -> str:
+    """Download a dataset's repository from a hub, unless it is already there.
+
+    Raises:
+        UserError: the name is not `owner/name`.
+        PreparationFailed: no hub has it, or the download failed.
+    """
+    folder = cache / name.rpartition("/")[2]
+    if folder.is_dir():
+        return f"{name}: already in {folder}"
+    found = hub.fetch(name, folder)
+    return f"{name}: {len(found.files)} files ({found.licence}, {found.hub}) in {folder}"
 
 
 def _download(name: str, url: str, folder: Path) -> bytes:

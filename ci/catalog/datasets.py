@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,9 +62,9 @@ def find(
                 _check(dataset.name, entry, folder)
             return found
     if dataset.place == "made":
-        return _made_from(dataset, roots)
+        return replace(dataset, path=made_from(roots, dataset.name))
     if on_host and name.startswith(("/", "~")):
-        return _with(dataset, path=name, place="host", items=0)
+        return replace(dataset, path=name, place="host", items=0)
     raise UserError(_missing(benchmark, dataset, entries, roots))
 
 
@@ -90,12 +91,8 @@ def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
         dataset = Dataset(short, None, form, entries[name].items if name else 0)
     recipe = recipe_for(benchmark) if form in {"", "gsm8k"} and not name else None
     if recipe:
-        return _with(dataset, form="gsm8k", items=recipe.items, place="made")
+        return replace(dataset, form="gsm8k", items=recipe.items, place="made")
     return dataset
-
-
-def _with(dataset: Dataset, **changes: object) -> Dataset:
-    return Dataset(**{**vars(dataset), **changes})
 
 
 def _candidates(name: str, known_as: str | None, roots: Sequence[Path]) -> Iterator[Path]:
@@ -143,13 +140,13 @@ def _in_folder(dataset: Dataset, folder: Path) -> Dataset | None:
             return None
         items = dataset.items if dataset.place != "made" else 0
         counted = _count(files[0] or folder, dataset)
-        return _with(
+        return replace(
             dataset, path=str(folder.resolve()), items=counted or items, place="controller"
         )
     for form, file in QUESTIONS.items():
         if (folder / file).is_file() and dataset.form in {"", form}:
             items = _count(folder / file, dataset)
-            return _with(
+            return replace(
                 dataset, path=str(folder.resolve()), form=form, items=items, place="controller"
             )
     return None
@@ -163,14 +160,18 @@ def _count(path: Path, dataset: Dataset) -> int:
         return sum(1 for line in file if line.strip())
 
 
-def _made_from(dataset: Dataset, roots: Sequence[Path]) -> Dataset:
-    """Choose the questions that prompts are made from: GSM8K's, else the project's own."""
+def made_from(roots: Sequence[Path], dataset: str) -> str:
+    """Return the folder of the questions that prompts are made from: GSM8K, else the project's.
+
+    Raises:
+        UserError: neither is here.
+    """
     for name in ("gsm8k", "arithmetic"):
         for root in roots:
             if (root / name / "test.jsonl").is_file():
-                return _with(dataset, path=str(root / name))
+                return str(root / name)
     raise UserError(
-        f"dataset {dataset.name} is made from GSM8K or benchmarks/arithmetic, and neither is here; "
+        f"dataset {dataset} is made from GSM8K or benchmarks/arithmetic, and neither is here; "
         "run `inv datasets.fetch --name gsm8k`"
     )
 

@@ -102,12 +102,25 @@ def _complete(path: Path, folder: Path) -> Path:
     if tests.is_file() and not (path / "train.jsonl").exists():
         # AISBench opens both, but takes examples from train.jsonl only for few-shot prompts.
         return _beside(path, "train.jsonl", _read(tests))
+    parts = sorted((path / "data").glob("*.jsonl"))
+    if parts and not [*path.glob("*.py")]:
+        # LongBench's own program names its parts; where a copy has none, this does.
+        return _beside(path, "README.md", _card(parts))
     if path.is_file() and path.suffix == ".jsonl":
         text = _read(path)
         right = _with_media(text, folder)
         if right != text:
             return _beside(path.parent, path.name, right) / path.name
     return path
+
+
+def _card(parts: list[Path]) -> str:
+    """Describe the parts of a dataset for Hugging Face's library, each with its test split."""
+    lines = [
+        f"- config_name: {part.stem}\n  data_files:\n  - split: test\n    path: data/{part.name}\n"
+        for part in parts
+    ]
+    return "---\nconfigs:\n" + "".join(lines) + "---\n"
 
 
 def _beside(folder: Path, name: str, text: str) -> Path:

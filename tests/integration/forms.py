@@ -1,11 +1,13 @@
-"""Small datasets of our own in the forms that AISBench reads, and the replies to their questions."""
+"""Small datasets of our own in the forms that AISBench reads, and the replies to them."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
+import os
 import struct
+import subprocess
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +22,13 @@ ITEMS = 10
 NUMBERS = range(100, 100 + ITEMS)
 # GPQA's options are rotated by the number of the item, from 1 on; the first one is right.
 ROTATED = "ADCB"
-SHEETS = ("computer_network", "operating_system", "physician")
+NAMES = """
+import importlib, sys
+sys.modules["transformers.pipelines"] = None
+module = "ais_bench.benchmark.configs.datasets." + sys.argv[1].replace("/", ".")
+found = [v for k, v in vars(importlib.import_module(module)).items() if k.endswith("_datasets")]
+print(*[entry["name"] for entries in found for entry in entries])
+"""
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,13 @@ def math500(folder: Path) -> tuple[Question, ...]:
 
 def subjects(conf: str) -> list[str]:
     """Return the names of the sets of a configuration, as AISBench itself has them."""
-    from aisbench_here import sets_of  # noqa: PLC0415 - needs AISBench
-
-    return sets_of(conf)
+    found = subprocess.run(
+        [f"{os.environ['LAMPLIGHTER_TEST_AISBENCH_BIN']}/python", "-c", NAMES, conf],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.splitlines()[-1].split()
 
 
 def choices(
@@ -185,7 +197,8 @@ def textvqa(folder: Path) -> tuple[Question, ...]:
         text = f"Which word is on sign {n}?"
         where = f"/home/someone/data/textvqa/train_images/{n}.png"
         rows.append({"image": where, "question": text, "question_id": n, "answer": "x"})
-        annotations.append({"question_id": n, "answers": [{"answer": "stop"}] * 10})
+        people = [{"answer": "stop", "answer_id": person} for person in range(10)]
+        annotations.append({"question_id": n, "answers": people})
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         questions.append(Question(text, replies=("stop", "go"), image=digest))
     lines(folder / "textvqa_val.jsonl", rows)

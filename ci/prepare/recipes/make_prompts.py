@@ -214,7 +214,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     for name in ("--tokenizer", "--source", "--cache", "--link"):
-        parser.add_argument(name, required=True, type=lambda text: Path(text).expanduser())
+        needed = name != "--link"
+        parser.add_argument(name, required=needed, type=lambda text: Path(text).expanduser())
     for name in ("--tokens", "--prefix", "--items"):
         parser.add_argument(name, required=True, type=int)
     parser.add_argument("--trust-remote-code", action="store_true")
@@ -229,9 +230,10 @@ def main() -> None:
         prompts = Prompts(Tokenizer(arguments.tokenizer, trust_remote_code=trusted), rows)
         made = prompts.make(arguments.tokens, arguments.prefix, arguments.items)
         keep(folder, made, rows, what)
-    if arguments.link.is_symlink():
-        arguments.link.unlink()
-    arguments.link.symlink_to(folder.absolute())
+    if arguments.link:
+        if arguments.link.is_symlink():
+            arguments.link.unlink()
+        arguments.link.symlink_to(folder.absolute())
     print(json.dumps({**what, "path": str(folder)}))
 
 

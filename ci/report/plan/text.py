@@ -174,6 +174,11 @@ def _dataset_commands(plan: Plan, item: Evaluation, folder: str) -> Iterator[str
     """Say where the dataset is, and list the command that makes it."""
     if item.dataset.place == "host":
         yield one_line(f"# The dataset is {item.dataset.path} on {item.host}.")
+    elif item.dataset.path is None and item.dataset.place != "none":
+        yield one_line(
+            f"# Missing: the dataset {item.dataset.name} is not on this machine, so no night "
+            "begins; `inv datasets.list --config CASE` says what to do."
+        )
     elif item.dataset.place != "none":
         yield one_line(f"# The dataset's files are in {folder}/data.")
     job = job_of(item, plan.endpoint, folder)
