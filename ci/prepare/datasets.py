@@ -65,7 +65,7 @@ def _made(job: Job, ended: RemoteProcess, name: str) -> tuple[Job, str]:
     """Read what was made from the last line of the log."""
     lines, unread = tail_of(ended, 20)
     last = next((line for line in reversed(lines) if line.strip()), unread or "no output")
-    recipe = recipe_for(job.benchmark)
+    recipe = recipe_for(job.benchmark, job.expected_items)
     try:
         made = json.loads(last)
         origin = (
@@ -76,5 +76,5 @@ def _made(job: Job, ended: RemoteProcess, name: str) -> tuple[Job, str]:
     if ended.state.exit_code != 0 or not origin or recipe is None:
         how = f"exited with {ended.state.exit_code}" if ended.state.exit_code else "failed"
         return job, f"dataset {name}: making its prompts {how}: {last.strip()[:300]}"
-    text = f"{replace(recipe, items=job.expected_items).text}; {origin}"
+    text = f"{recipe.text}; {origin}"
     return replace(job, dataset=replace(job.dataset, made=text)), ""

@@ -12,6 +12,32 @@ from pathlib import Path
 from typing import Any
 
 ROOT = "ais_bench/datasets/"
+PARTS = "LongBench"
+PROGRAM = """\
+import json
+from pathlib import Path
+
+import datasets
+
+
+class Parts(datasets.GeneratorBasedBuilder):
+    BUILDER_CONFIGS = [
+        datasets.BuilderConfig(name=path.stem)
+        for path in sorted(Path({folder!r}, "data").glob("*.jsonl"))
+    ]
+
+    def _info(self):
+        return datasets.DatasetInfo()
+
+    def _split_generators(self, _):
+        path = Path({folder!r}, "data", self.config.name + ".jsonl")
+        return [datasets.SplitGenerator(name="test", gen_kwargs={{"path": str(path)}})]
+
+    def _generate_examples(self, path):
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                yield number, json.loads(line)
+"""
 # Keys of a row that name files: images, videos or sounds.
 MEDIA = ("image", "image_path", "image_url", "video", "audio", "path")
 
@@ -93,7 +119,7 @@ def _pointed(value: Any, folder: Path, opens: tuple[str, ...]) -> Any:  # noqa: 
         return str(_beside(found.parent, name, _read(found)))
     for _ in range(below):
         found = found.parent
-    return str(_complete(found, folder))
+    return str(_with_program(_complete(found, folder), path.rpartition("/")[2]))
 
 
 def _complete(path: Path, folder: Path) -> Path:
@@ -102,10 +128,6 @@ def _complete(path: Path, folder: Path) -> Path:
     if tests.is_file() and not (path / "train.jsonl").exists():
         # AISBench opens both, but takes examples from train.jsonl only for few-shot prompts.
         return _beside(path, "train.jsonl", _read(tests))
-    parts = sorted((path / "data").glob("*.jsonl"))
-    if parts and not [*path.glob("*.py")]:
-        # LongBench's own program names its parts; where a copy has none, this does.
-        return _beside(path, "README.md", _card(parts))
     if path.is_file() and path.suffix == ".jsonl":
         text = _read(path)
         right = _with_media(text, folder)
@@ -114,13 +136,22 @@ def _complete(path: Path, folder: Path) -> Path:
     return path
 
 
-def _card(parts: list[Path]) -> str:
-    """Describe the parts of a dataset for Hugging Face's library, each with its test split."""
-    lines = [
-        f"- config_name: {part.stem}\n  data_files:\n  - split: test\n    path: data/{part.name}\n"
-        for part in parts
-    ]
-    return "---\nconfigs:\n" + "".join(lines) + "---\n"
+def _with_program(path: Path, name: str) -> Path:
+    """Return a folder that Hugging Face's library reads by the program in it.
+
+    The program has the folder's name, which is another one here. A copy may lack the program; then
+    each file in `data` is a part of that name.
+    """
+    if not path.is_dir() or (path.name == name and (path / f"{name}.py").is_file()):
+        return path
+    program = path / f"{name}.py"
+    if not program.is_file() and name != PARTS:
+        return path
+    text = _read(program) if program.is_file() else PROGRAM.format(folder=str(path.absolute()))
+    made = _beside(path, f"{name}.py", text)
+    named = made.with_name(made.name + ".d") / name
+    named.parent.mkdir()
+    return made.rename(named)
 
 
 def _beside(folder: Path, name: str, text: str) -> Path:

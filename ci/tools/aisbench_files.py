@@ -32,7 +32,9 @@ import sys
 sys.modules["transformers.pipelines"] = None
 caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 os.environ.setdefault("HF_HOME", os.path.join(caches, "huggingface"))
-os.environ["XDG_CACHE_HOME"] = os.environ.get("TMPDIR") or "/tmp"
+own = os.environ["XDG_CACHE_HOME"] = os.environ.get("TMPDIR") or "/tmp"
+os.environ["HF_DATASETS_CACHE"] = os.path.join(own, "datasets")
+os.environ["HF_MODULES_CACHE"] = os.path.join(own, "modules")
 """
 
 

@@ -45,6 +45,7 @@ MODEL = "served"
 ANSWERS = "answers.jsonl"
 PREDICTIONS = f"out/*/predictions/{MODEL}"
 LATENCIES = {"E2EL": "e2el", "TTFT": "ttft", "TPOT": "tpot", "ITL": "itl"}
+BETWEEN = frozenset({"TPOT", "ITL"})
 STATISTICS: dict[str, str] = {"Average": "average", "Median": "median", "P99": "p99"}
 
 
@@ -213,7 +214,9 @@ def _cut_off(answers: dict[object, dict[str, Any]], items: tuple[Item, ...]) -> 
 
 def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]:
     table = {row.get("Performance Parameters"): row for row in csv.DictReader(io.StringIO(text))}
-    missing = LATENCIES.keys() - table.keys()
+    # One token has no time between tokens.
+    few = BETWEEN if job.benchmark.max_out_len == 1 else frozenset()
+    missing = LATENCIES.keys() - table.keys() - few
     if missing:
         raise Unreadable(f"{source} has no row {', '.join(sorted(missing))}")
     return [
@@ -221,6 +224,7 @@ def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]
             job, f"{metric}_{stat}", quantity(table[name].get(column), name, "ms"), done, source
         )
         for name, metric in LATENCIES.items()
+        if name in table
         for column, stat in STATISTICS.items()
     ]
 

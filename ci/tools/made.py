@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
@@ -72,13 +72,18 @@ def recipe_of(dataset_path: str) -> Recipe | None:
     return recipe
 
 
-def recipe_for(benchmark: Benchmark) -> Recipe | None:
+def recipe_for(benchmark: Benchmark, items: int = 0) -> Recipe | None:
     """Return the recipe of a benchmark whose prompts can be made; accuracy needs real questions.
+
+    Args:
+        benchmark: its `dataset_path` is the name.
+        items: number of prompts; 0 takes that of the name.
 
     Raises:
         UserError: as for `recipe_of`.
     """
-    return recipe_of(benchmark.dataset_path) if benchmark.case_type == "performance" else None
+    recipe = recipe_of(benchmark.dataset_path) if benchmark.case_type == "performance" else None
+    return replace(recipe, items=items) if recipe and items else recipe
 
 
 def make_command(job: Job, folder: str, workspace: str) -> tuple[str, ...]:

@@ -184,7 +184,7 @@ def _dataset_commands(plan: Plan, item: Evaluation, folder: str) -> Iterator[str
     job = job_of(item, plan.endpoint, folder)
     argv = make_command(job, folder, plan.host(item.host).workspace)
     if argv:
-        recipe = recipe_for(item.benchmark)
+        recipe = recipe_for(item.benchmark, job.expected_items)
         yield one_line(f"# Its prompts are {recipe.text if recipe else 'made'}:")
         yield from paste.command(ENV, argv, item.env_script)
 
