@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ci.tools.aisbench_scores import (
     GRADED,
     SUMMARY,
+    by_id,
     correct_items,
     differing_score,
     mean_score,
@@ -135,8 +136,7 @@ def _items(
     percent: float,
 ) -> tuple[Item, ...]:
     results = f"out/*/results/{MODEL}/{name}.json"
-    details = output.object(results).get("details")
-    found = details if isinstance(details, dict) else {}
+    found = by_id(output.object(results).get("details"))
     right = correct_items([found.get(str(row.get("id"))) for row in rows], percent)
     return tuple(_item(row, answers, correct=good) for row, good in zip(rows, right, strict=True))
 

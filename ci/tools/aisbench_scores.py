@@ -48,6 +48,18 @@ def score(output: Output, name: str, model: str) -> float:
     return number(float(text), "the score")
 
 
+def by_id(details: object) -> dict[str, object]:
+    """Return the details of each item: id → details. Some evaluators list them, with their names.
+
+    A name ends with the item's number, as in `humaneval_test_0`.
+    """
+    if isinstance(details, dict):
+        return details
+    listed = details if isinstance(details, list) else []
+    named = [each for each in listed if isinstance(each, dict)]
+    return {str(each.get("example_abbr")).rpartition("_")[2]: each for each in named}
+
+
 def correct_items(details: Sequence[object], percent: float) -> list[bool | None]:
     """Return whether each item is correct, by its details; None if they do not tell.
 

@@ -22,6 +22,7 @@ VERSION = 1  # raise it after any change of the prompts
 BATCH = 16
 # Words that are one token each in almost every vocabulary, for the last tokens of a prompt.
 FILLERS = (" a", " the", " 1", " of", "a", " w1", ".", "!", "\n")
+LEADS = ("", "\n", " ", ". ", "; ")
 CONTEXT_CHARS = 400  # what stands further before a word does not change its tokens
 
 
@@ -67,6 +68,15 @@ class Text:
         self.context = before[-CONTEXT_CHARS:]
         self.known = tokenizer.count(self.context)
         self.text = ""
+
+    def begin(self, words: str) -> None:
+        """Add the first words, apart from the text in front: together they may be other tokens."""
+        before = self.tokenizer.encode_all([self.context])[0]
+        for lead in LEADS:
+            whole = self.tokenizer.encode_all([self.context + lead + words])[0]
+            if whole[: len(before)] == before and self.left(lead + words) >= 0:
+                self.text = lead + words
+                return
 
     def left(self, more: str = "") -> int:
         """Return how many tokens are missing if `more` is added."""
@@ -138,7 +148,7 @@ class Prompts:
             start: index of the first question.
         """
         text = Text(self.tokenizer, before, tokens)
-        text.text = begin if text.left(begin) >= 0 else ""
+        text.begin(begin)
         at = text.add_questions(self.texts, self.counts, start)
         text.add_words(self.texts[at % len(self.texts)])
         return text.fill()

@@ -13,6 +13,7 @@ from ci.case.benchmark import Entry
 from ci.errors import UserError
 from ci.reference.meanings import meaning_of
 from ci.tools.aisbench import command, parse
+from ci.tools.aisbench_scores import by_id, correct_items, mean_score
 from ci.tools.model import Dataset, Endpoint
 from ci.tools.registry import TOOLS
 from ci.vllm.command_line import option
@@ -354,3 +355,33 @@ def test_text_of_a_case_never_becomes_code() -> None:
 def test_options_unknown_to_aisbench_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         command(job("aisbench", **changes))
+
+
+def test_details_are_read_as_a_mapping_and_as_a_list() -> None:
+    right, wrong = {"correct": [True]}, {"passed": False}
+    assert by_id({"0": right}) == {"0": right}
+    listed = [{"example_abbr": "humaneval_test_0", **right}, {"example_abbr": "h_1", **wrong}, 3]
+    assert set(by_id(listed)) == {"0", "1"}
+    assert correct_items(list(by_id(listed).values()), 50) == [True, False]
+    assert by_id("x") == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "percent", "correct"),
+    [
+        (["A", "B"], 50, [True, False]),
+        (["B", "B"], 0, [False, False]),
+        (["A", "B"], 70, [None, None]),  # equal is not what the score counts
+    ],
+)
+def test_where_only_both_answers_are_noted_equal_ones_are_correct(
+    answers: list[str], percent: float, correct: list[bool | None]
+) -> None:
+    details = [{"predictions": answer, "references": "A"} for answer in answers]
+    assert correct_items(details, percent) == correct
+
+
+def test_several_sets_are_one_score_with_the_weight_of_their_items() -> None:
+    assert mean_score({"a": (50.0, 2), "b": (100.0, 6)}, [None] * 8) == 87.5
+    assert mean_score({"a": (33.33, 3), "b": (0.0, 1)}, [True, False, False, False]) == 25
+    assert mean_score({"a": (33.33, 3)}, [True, False, False]) == 33.33
