@@ -88,7 +88,7 @@ def resolve(case: Case, request: Request) -> PlanInputs:
             for name in sorted(needed - {"vllm"})
         },
         model=_model(case, serving),
-        datasets=_datasets(case, request),
+        datasets=_datasets(case, request, on_host=not local),
         local=local,
     )
 
@@ -176,8 +176,14 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
     return {host: model for host, model in prepared.items() if model}
 
 
-def require_datasets(case: Case, request: Request) -> None:
+def require_datasets(case: Case, request: Request, *, local: bool = True) -> None:
     """Check that the datasets of all benchmarks are on this machine.
+
+    Args:
+        case: the case.
+        request: has the workspace.
+        local: whether this machine is the only host; otherwise a path may be one of the leader's,
+            which the preflight examines.
 
     Raises:
         UserError: a dataset is missing; the message explains how to get it.
@@ -185,19 +191,16 @@ def require_datasets(case: Case, request: Request) -> None:
     roots = datasets.roots_of(workspace_of(request.workspace))
     for item in case.benchmarks:
         try:
-            datasets.find(item, roots, on_host=not request.local)
+            datasets.find(item, roots, on_host=not local)
         except UserError as error:
             location = f"{case.path}: benchmarks.{item.name}.dataset_path"
             raise UserError(f"{location}: {error}") from None
 
 
-def _datasets(case: Case, request: Request) -> dict[str, Dataset]:
+def _datasets(case: Case, request: Request, *, on_host: bool) -> dict[str, Dataset]:
     """Return every benchmark's dataset; a missing one can still be planned."""
     roots = datasets.roots_of(workspace_of(request.workspace))
-    return {
-        item.name: _dataset(case, item, roots, on_host=not request.local)
-        for item in case.benchmarks
-    }
+    return {item.name: _dataset(case, item, roots, on_host=on_host) for item in case.benchmarks}
 
 
 def _dataset(case: Case, item: Benchmark, roots: Sequence[Path], *, on_host: bool) -> Dataset:

@@ -98,7 +98,7 @@ def gpqa(folder: Path) -> tuple[Question, ...]:
 def math500(folder: Path) -> tuple[Question, ...]:
     rows = [{"problem": asked(n), "solution": str(n + 7)} for n in NUMBERS]
     lines(folder / "test_prm800k_500.jsonl", rows)
-    return tuple(Question(asked(n), replies=(str(n + 7), "none")) for n in NUMBERS)
+    return counted()
 
 
 def subjects(conf: str) -> list[str]:
