@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +19,11 @@ from ci.tools.model import Endpoint, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from forms import Form
 
 # One of each kind of reading and scoring; `nox -s scoring` runs all.
 USUAL = {"gpqa", "textvqa"}
-# Its evaluator needs math-verify, which AISBench does not install.
 SHARES = [
     pytest.param(name, share, marks=[] if name in USUAL and share == 0.7 else pytest.mark.long)
     for name in SCORED
@@ -56,6 +55,8 @@ def test_each_form_is_scored_exactly(
     name: str, share: float, tmp_path: Path, tool_bin: Callable[[str], str]
 ) -> None:
     form, bin_folder = SCORED[name], tool_bin("aisbench")
+    if name == "math500" and not list(Path(bin_folder).parent.glob("lib/*/*/math_verify")):
+        pytest.skip("AISBench scores MATH with math-verify, which is not in its environment")
     short = form.dataset_path.rpartition("/")[2]
     questions = form.write(tmp_path / "datasets" / short)
     oracle = Oracle(questions, choose(len(questions), share))
