@@ -72,10 +72,12 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def scoring(session: nox.Session) -> None:
-    """Score 0, 70 and 100 % correct answers with each accuracy tool; `tests` runs only 70 %."""
+    """Score 0, 70 and 100 % correct answers: each tool, each form; `tests` runs few of them."""
     _install(session, "tests")
     _set_up(session)
-    _pytest(session, "tests/integration/tools/test_scoring.py", *session.posargs, workers="auto")
+    tables = ("test_scoring.py", "test_forms.py")
+    paths = [f"tests/integration/tools/{table}" for table in tables]
+    _pytest(session, *paths, *session.posargs, workers="auto")
 
 
 @nox.session(name="tests-newest", default=False, reuse_venv=False)

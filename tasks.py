@@ -145,10 +145,39 @@ def check(given: flags.Check) -> ExitCode:
 
 @command(flags.Fetch)
 def fetch(given: flags.Fetch) -> ExitCode:
-    """Download GSM8K and AIME 2024 into the workspace and verify their checksums."""
+    """Download datasets into the workspace: GSM8K and AIME 2024 verified by checksum.
+
+    Any other dataset comes from Hugging Face or ModelScope, by its name there (HF_ENDPOINT and
+    MODELSCOPE_DOMAIN select mirrors):
+
+        inv datasets.fetch --name vllm-ascend/gpqa
+    """
     from ci.commands.datasets import fetch
 
     return fetch(given.name, given.workspace)
+
+
+@command(flags.Datasets, name="list")
+def datasets_list(given: flags.Datasets) -> ExitCode:
+    """List the datasets of this machine: items, licence, checksum and folder.
+
+    With --config: the dataset of each benchmark of a case, and what to do about a missing one; then
+    exit code 2.
+    """
+    from ci.commands.datasets import listing
+
+    return listing(given.request())
+
+
+@command(flags.Make)
+def make(given: flags.Make) -> ExitCode:
+    """Make a performance dataset from its name, exact to the token; a night does it by itself.
+
+    inv datasets.make --name GSM8K-in3500-bs400 --tokenizer /models/Qwen3-32B
+    """
+    from ci.commands.datasets import make
+
+    return make(given.name, given.tokenizer, given.num_prompts, given.workspace)
 
 
 @command(flags.Trust)
@@ -276,7 +305,7 @@ def delete(given: pod_flags.Delete) -> str:
 
 
 namespace = Collection(nightly, plan, check, doctor, up, down, status, logs, report)
-namespace.add_collection(Collection("datasets", fetch))
+namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from ci.agent.fetch import NotThere, fetch_folder
 from ci.agent.process import LaunchRequest, tail_of
-from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
-from ci.plan.evaluations import job_of
+from ci.prepare.datasets import lay_out
 from ci.record.settings import in_utc, settings_of
 from ci.record.stored import json_line
 from ci.serve.probe import ask_from, metrics
@@ -63,39 +62,13 @@ def evaluate(
     agent = processes.agents[evaluation.host]
     folder = processes.inputs(evaluation.host, evaluation.process)
     with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
-        for name, data in files_of(evaluation.dataset).items():
-            agent.write(f"{folder}/data/{name}", data)
-        job = job_of(evaluation, plan.endpoint, folder)
+        job, unmade = lay_out(evaluation, plan, processes, folder)
         command = tool.command(job)
         settings = settings_of(evaluation, job, command, record.run)
-        for name, text in command.files.items():
-            agent.write(f"{job.work}/{name}", text.encode())
-        request = LaunchRequest(
-            evaluation.host,
-            evaluation.process,
-            command.argv,
-            {**command.env, **plan.access.env},
-            benchmark.deadline_s,
-            env_script=evaluation.env_script,
-        )
-        try:
-            with metrics_window(plan, processes.agents) as window:
-                ended = processes.run_to_end(request)
-        finally:
-            # An error while fetching must not replace the error that ended the tool.
-            missing = _fetch(processes, agent, job.work, record, record.path / home / "raw")
-        result = _read(tool, job, ended, record.path / home / "raw")
-        full = _disk_full(agent) if result.problems else ""
-        late = ended.state.state == "deadline"  # missing output is a consequence of that
-        if missing and ended.state.exit_code == 0:
-            result = Result()  # the tool did its work: what it seems to lack was not fetched
-        result = with_problems(result, "" if late else missing, full)
-        result = replace(
-            result,
-            measurements=(*result.measurements, *_server_figures(benchmark.name, window, result)),
-            started_at=in_utc(ended.state.started_at),
-            ended_at=in_utc(ended.state.ended_at),
-        )
+        if unmade:
+            result = Result(problems=(unmade,))
+        else:
+            result = _run(plan, evaluation, processes, record, job)
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # They show, among other things, how much each rank has served.
         text = metrics(ask_from(agent, plan.access), plan.endpoint)
@@ -104,6 +77,44 @@ def evaluate(
     items, raw = f"{home}/items.jsonl", f"{home}/raw"
     record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
     return result
+
+
+def _run(
+    plan: Plan, evaluation: Evaluation, processes: Processes, record: Record, job: Job
+) -> Result:
+    """Run the tool, fetch its output and read it."""
+    agent, tool = processes.agents[evaluation.host], TOOLS[evaluation.benchmark.tool]
+    raw = record.path / "evaluate" / evaluation.process / "raw"
+    command = tool.command(job)
+    for name, text in command.files.items():
+        agent.write(f"{job.work}/{name}", text.encode())
+    request = LaunchRequest(
+        evaluation.host,
+        evaluation.process,
+        command.argv,
+        {**command.env, **plan.access.env},
+        evaluation.benchmark.deadline_s,
+        env_script=evaluation.env_script,
+    )
+    try:
+        with metrics_window(plan, processes.agents) as window:
+            ended = processes.run_to_end(request)
+    finally:
+        # An error while fetching must not replace the error that ended the tool.
+        missing = _fetch(processes, agent, job.work, record, raw)
+    result = _read(tool, job, ended, raw)
+    full = _disk_full(agent) if result.problems else ""
+    late = ended.state.state == "deadline"  # missing output is a consequence of that
+    if missing and ended.state.exit_code == 0:
+        result = Result()  # the tool did its work: what it seems to lack was not fetched
+    result = with_problems(result, "" if late else missing, full)
+    name = evaluation.benchmark.name
+    return replace(
+        result,
+        measurements=(*result.measurements, *_server_figures(name, window, result)),
+        started_at=in_utc(ended.state.started_at),
+        ended_at=in_utc(ended.state.ended_at),
+    )
 
 
 def _server_figures(name: str, window: Window, result: Result) -> Iterator[Measurement]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case.model import DEVICES
@@ -15,22 +13,24 @@ from ci.catalog.locks import LockFolders, lock_folders_of
 from ci.errors import UserError
 from ci.inventory.assign import assign_hosts
 from ci.inventory.this_machine import device_of
-from ci.paths import CONFIGS, PROJECT, workspace_of
+from ci.paths import CONFIGS, workspace_of
 from ci.plan.addresses import configured_host, with_addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.router import VLLM_ROUTER
-from ci.tools.model import Dataset
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ci.agent.client import Agent
+    from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Device
     from ci.inventory.target import Target
     from ci.plan.model import Plan, Preparation
     from ci.request import Request
+    from ci.tools.model import Dataset
 
 FACTS_S = 30.0
 
@@ -89,7 +89,7 @@ def resolve(case: Case, request: Request) -> PlanInputs:
             for name in sorted(needed - {"vllm"})
         },
         model=_model(case, serving),
-        datasets=_datasets(case, workspace_of(request.workspace)),
+        datasets=_datasets(case, request, on_host=not local),
         local=local,
     )
 
@@ -180,42 +180,41 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
     return {host: model for host, model in prepared.items() if model}
 
 
-def require_datasets(case: Case, request: Request) -> None:
+def require_datasets(case: Case, request: Request, *, local: bool = True) -> None:
     """Check that the datasets of all benchmarks are on this machine.
+
+    Args:
+        case: the case.
+        request: has the workspace.
+        local: whether this machine is the only host; otherwise a path may be one of the leader's,
+            which the preflight examines.
 
     Raises:
         UserError: a dataset is missing; the message explains how to get it.
     """
-    roots = _roots(workspace_of(request.workspace))
+    roots = datasets.roots_of(workspace_of(request.workspace))
     for item in case.benchmarks:
         try:
-            datasets.find(item.dataset_path, roots)
+            datasets.find(item, roots, on_host=not local)
         except UserError as error:
             location = f"{case.path}: benchmarks.{item.name}.dataset_path"
             raise UserError(f"{location}: {error}") from None
 
 
-def _datasets(case: Case, workspace: str) -> dict[str, Dataset]:
-    """Return every dataset of the case; a missing one can still be planned."""
-    roots = _roots(workspace)
-    return {item.dataset_path: _dataset(item.dataset_path, roots) for item in case.benchmarks}
+def _datasets(case: Case, request: Request, *, on_host: bool) -> dict[str, Dataset]:
+    """Return every benchmark's dataset; a missing one can still be planned."""
+    roots = datasets.roots_of(workspace_of(request.workspace))
+    return {item.name: _dataset(case, item, roots, on_host=on_host) for item in case.benchmarks}
 
 
-def _dataset(dataset_path: str, roots: Sequence[Path]) -> Dataset:
+def _dataset(case: Case, item: Benchmark, roots: Sequence[Path], *, on_host: bool) -> Dataset:
     try:
-        return datasets.find(dataset_path, roots)
+        return datasets.find(item, roots, on_host=on_host)
     except UserError:
-        known = datasets.load()
-        name = datasets.name_of(dataset_path, known)
-        if name is None:
-            return Dataset(dataset_path, None, "", 0)
-        return Dataset(name, None, known[name].form, known[name].items)
-
-
-def _roots(workspace: str) -> list[Path]:
-    named = os.environ.get("LAMPLIGHTER_DATASETS")
-    roots = [Path(named)] if named else []
-    return [*roots, Path(workspace) / "datasets", PROJECT / "benchmarks"]
+        try:
+            return datasets.expected(item)
+        except UserError as error:
+            raise UserError(f"{case.path}: benchmarks.{item.name}.dataset_path: {error}") from None
 
 
 @cache

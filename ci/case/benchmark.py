@@ -30,7 +30,7 @@ class Entry(Strict):
         description="the kind of benchmark: accuracy or performance",
     )
     dataset_path: str = Field(
-        min_length=1, description="the dataset: a known name such as gsm8k, or a folder"
+        min_length=1, description="the dataset: a name such as gsm8k, or a folder; docs/datasets.md"
     )
     tool: ToolName = "aisbench"
     request_conf: str | None = None

@@ -1,195 +1,207 @@
-"""Find and download the datasets of benchmarks. Reads and writes dataset folders."""
+"""Find the datasets of benchmarks on this machine. Reads dataset folders."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from ci.documents import config_file
-from ci.documents.strict import Strict
-from ci.errors import PreparationFailed, UserError
+from ci.catalog.aisbench import known
+from ci.catalog.dataset_files import QUESTIONS
+from ci.catalog.known_datasets import REGISTRY, load, name_of, plain
+from ci.errors import UserError
 from ci.paths import PROJECT, at_home_here
+from ci.remote.layout import find as find_in
+from ci.tools.made import recipe_for
 from ci.tools.model import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import requests
-
-REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
-DOWNLOAD_S = 60
-
-# form → file with the questions, one per line
-_QUESTIONS = {"gsm8k": "test.jsonl", "aime2024": "aime.jsonl"}
-# The instruction in the downloaded prompts; AISBench and lm-eval add their own.
-_AIME_REQUEST = "\nPlease reason step by step, and put your final answer within \\boxed{}."
+    from ci.case.benchmark import Benchmark
+    from ci.catalog.known_datasets import KnownDataset
 
 
-class KnownDataset(Strict):
-    """One dataset; the keys are explained in benchmarks/datasets.yaml."""
-
-    form: Literal["gsm8k", "aime2024"] = Field(description="it is the format of its files")
-    items: int = Field(gt=0, description="it is the number of questions")
-    aliases: list[str] = Field(min_length=1, description="it lists the names that cases use for it")
-    licence: str = Field(description="it is the dataset's licence")
-    source: str = Field(description="it is the origin of the dataset")
-    url: str | None = None
-    files: dict[str, str | None] = Field(
-        min_length=1, description="it maps each file to its SHA-256, or to nothing"
-    )
+def roots_of(workspace: str) -> list[Path]:
+    """Return the folders with one folder per dataset, the first to be searched first."""
+    named = os.environ.get("LAMPLIGHTER_DATASETS")
+    roots = [at_home_here(named)] if named else []
+    return [*roots, Path(workspace) / "datasets", PROJECT / "benchmarks"]
 
 
-class _Registry(Strict):
-    datasets: dict[str, KnownDataset] = Field(description="it maps each dataset to its entry")
-
-
-def load(path: Path = REGISTRY) -> Mapping[str, KnownDataset]:
-    """Read the registry: name → dataset."""
-    return config_file.load(path, _Registry, {"datasets.*": KnownDataset}).datasets
-
-
-def name_of(dataset_path: str, entries: Mapping[str, KnownDataset]) -> str | None:
-    """Return the dataset that a `dataset_path` is an alias of; None if it is a folder's path."""
-    for name, entry in entries.items():
-        if _plain(dataset_path) in map(_plain, (name, *entry.aliases)):
-            return name
-    return None
-
-
-def find(dataset_path: str, roots: Sequence[Path], registry: Path = REGISTRY) -> Dataset:
-    """Find the dataset of a case's `dataset_path`.
+def find(
+    benchmark: Benchmark,
+    roots: Sequence[Path],
+    registry: Path = REGISTRY,
+    *,
+    on_host: bool = False,
+) -> Dataset:
+    """Find the dataset of a benchmark.
 
     Args:
-        dataset_path: an alias in the registry, or the operator's own folder.
+        benchmark: its `dataset_path` is an alias in the registry, a folder's name or path, or the
+            name of a dataset that can be made; its `dataset_conf` tells the files.
         roots: folders with one folder per dataset; the first that has the dataset is used.
         registry: file with the known datasets.
+        on_host: a path that is not here may be one of the tool's host.
 
     Raises:
         UserError: no folder has it, or its content differs from the registry's checksums.
     """
+    dataset = expected(benchmark, registry)
+    if dataset.place == "none":
+        return dataset
+    name = benchmark.dataset_path
     entries = load(registry)
-    name = name_of(dataset_path, entries)
-    if name is None:
-        return _own_folder(dataset_path, roots, entries)
-    entry = entries[name]
-    for folder in (root / name for root in roots):
-        if (folder / _QUESTIONS[entry.form]).is_file():
-            _check(name, entry, folder)
-            return Dataset(name=name, path=str(folder), form=entry.form, items=entry.items)
-    advice = f"run `inv datasets.fetch --name {name}`, or set" if entry.url else "set"
-    looked = ", ".join(str(root / name) for root in roots) or "nowhere"
+    entry = entries.get(dataset.name) if name_of(name, entries) else None
+    for folder in _candidates(name, dataset.name if entry else None, roots):
+        if found := _in_folder(dataset, folder):
+            if entry and folder.name == dataset.name:
+                _check(dataset.name, entry, folder)
+            return found
+    if dataset.place == "made":
+        return replace(dataset, path=made_from(roots, dataset.name))
+    if on_host and name.startswith(("/", "~")):
+        return replace(dataset, path=name, place="host", items=0)
+    raise UserError(_missing(benchmark, dataset, entries, roots))
+
+
+def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
+    """Describe a benchmark's dataset as far as it is known without looking for it.
+
+    Raises:
+        UserError: the registry is invalid, or so are the numbers in the dataset's name.
+    """
+    entries = load(registry)
+    conf = benchmark.dataset_conf if benchmark.tool == "aisbench" else None
+    name = name_of(benchmark.dataset_path, entries)
+    short = name or at_home_here(benchmark.dataset_path).name or "dataset"
+    listed = conf is not None and conf in known().datasets
+    form = conf.partition("/")[0] if conf and listed else ""
+    if conf and listed:
+        opens, sets = known().opens_of(conf), known().sets_of(conf)
+        if not opens:
+            return Dataset(short, None, form, 0, sets, place="none")
+        items = entries[name].items if name and entries[name].form == form else 0
+        dataset = Dataset(short, None, form, items, sets, opens)
+    else:
+        form = entries[name].form if name else ""
+        dataset = Dataset(short, None, form, entries[name].items if name else 0)
+    recipe = recipe_for(benchmark) if form in {"", "gsm8k"} and not name else None
+    if recipe:
+        return replace(dataset, form="gsm8k", items=recipe.items, place="made")
+    return dataset
+
+
+def _candidates(name: str, known_as: str | None, roots: Sequence[Path]) -> Iterator[Path]:
+    """List folders that may have a dataset: the path itself, then by name in the roots and hubs."""
+    own = at_home_here(name)
+    if own.is_absolute() or known_as is None:
+        yield own
+    names = dict.fromkeys([str(own), own.name, *([known_as] if known_as else [])])
+    for root in roots:
+        for each in names if not own.is_absolute() else ():
+            yield root / each
+            yield from _alike(root, each)
+    if not own.is_absolute():
+        yield from _of_hubs(name)
+
+
+def _alike(root: Path, name: str) -> Iterator[Path]:
+    """List the folders whose names differ only in case, or in `-` and `_`."""
+    try:
+        folders = sorted(root.iterdir())
+    except OSError:
+        return
+    yield from (each for each in folders if each.name != name and plain(each.name) == plain(name))
+
+
+def _of_hubs(name: str) -> Iterator[Path]:
+    """List the folders of a dataset in the caches of ModelScope and Hugging Face."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or at_home_here("~/.cache"))
+    modelscope = at_home_here(os.environ.get("MODELSCOPE_CACHE") or str(cache / "modelscope"))
+    for below in ("hub/datasets", "datasets"):
+        yield modelscope / below / name
+    hugging = at_home_here(os.environ.get("HF_HOME") or str(cache / "huggingface")) / "hub"
+    hub = at_home_here(os.environ.get("HF_HUB_CACHE") or str(hugging))
+    snapshots = hub / f"datasets--{name.replace('/', '--')}" / "snapshots"
+    yield from sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _in_folder(dataset: Dataset, folder: Path) -> Dataset | None:
+    """Return the dataset if a folder has all files that are opened; None if it has not."""
+    if not folder.exists():
+        return None
+    if dataset.opens:
+        files = [find_in(folder, pattern) for pattern in dataset.opens]
+        if None in files:
+            return None
+        items = dataset.items if dataset.place != "made" else 0
+        counted = _count(files[0] or folder, dataset)
+        return replace(
+            dataset, path=str(folder.resolve()), items=counted or items, place="controller"
+        )
+    for form, file in QUESTIONS.items():
+        if (folder / file).is_file() and dataset.form in {"", form}:
+            items = _count(folder / file, dataset)
+            return replace(
+                dataset, path=str(folder.resolve()), form=form, items=items, place="controller"
+            )
+    return None
+
+
+def _count(path: Path, dataset: Dataset) -> int:
+    """Count the items of a file with one item per line; 0 if it has another form, or is of many."""
+    if path.suffix != ".jsonl" or dataset.sets > 1:
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())
+
+
+def made_from(roots: Sequence[Path], dataset: str) -> str:
+    """Return the folder of the questions that prompts are made from: GSM8K, else the project's.
+
+    Raises:
+        UserError: neither is here.
+    """
+    for name in ("gsm8k", "arithmetic"):
+        for root in roots:
+            if (root / name / "test.jsonl").is_file():
+                return str(root / name)
     raise UserError(
-        f"dataset {dataset_path} not found: {advice} LAMPLIGHTER_DATASETS to a folder that has "
-        f"{name}/{_QUESTIONS[entry.form]} (looked in {looked})",
+        f"dataset {dataset} is made from GSM8K or benchmarks/arithmetic, and neither is here; "
+        "run `inv datasets.fetch --name gsm8k`"
     )
 
 
-def files_of(dataset: Dataset) -> Mapping[str, bytes]:
-    """Read the files that the tools expect of a dataset: file name → content.
-
-    Raises:
-        UserError: its files no longer exist.
-    """
-    folder = Path(dataset.path or "")
-    names = ("test.jsonl", "train.jsonl") if dataset.form == "gsm8k" else _aime_names()
-    try:
-        files = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
-    except OSError as error:
-        raise UserError(f"dataset {dataset.name}: {folder}: {error.strerror}") from error
-    if dataset.path is None or _QUESTIONS[dataset.form] not in files:
-        raise UserError(f"dataset {dataset.name} is no longer in {dataset.path}; restore it")
-    if dataset.form == "gsm8k":
-        # AISBench opens both, but reads examples from this file only in few-shot prompts.
-        files.setdefault("train.jsonl", files["test.jsonl"])
-    return files
-
-
-def digest_of(dataset: Dataset) -> str:
-    """Return the first 16 hex digits of the SHA-256 of a dataset's files and their names.
-
-    Raises:
-        UserError: its files no longer exist.
-    """
-    whole = hashlib.sha256()
-    for name, data in sorted(files_of(dataset).items()):
-        whole.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
-    return whole.hexdigest()[:16]
-
-
-def stage(dataset: Dataset, folder: Path) -> None:
-    """Write a dataset into a folder, in the format that its tools expect."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files_of(dataset).items():
-        (folder / name).write_bytes(data)
-
-
-def fetchable(registry: Path = REGISTRY) -> list[str]:
-    """Return the names of the datasets that `fetch` can download."""
-    return [name for name, entry in load(registry).items() if entry.url]
-
-
-def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
-    """Download a dataset into the cache, unless it is already there.
-
-    Args:
-        name: a name or an alias in the registry.
-        cache: folder with one folder per dataset.
-        registry: file with the known datasets.
-
-    Returns:
-        A line for the operator with the result.
-
-    Raises:
-        UserError: the registry has no download for this name.
-        PreparationFailed: the download failed, or its checksum is wrong.
-    """
-    entries = load(registry)
-    known = name_of(name, entries)
-    url = entries[known].url if known else None
-    if known is None or url is None:
-        raise UserError(
-            f"dataset {name} cannot be fetched; choose one of {', '.join(fetchable(registry))}"
-        )
-    entry, folder = entries[known], cache / known
-    if all(_sha256(folder / file) == sha for file, sha in entry.files.items()):
-        return f"{known}: already in {folder}"
-    files = _split(entry.form, _download(known, url, folder))
-    for file, sha in entry.files.items():
-        if hashlib.sha256(files[file]).hexdigest() != sha:
-            raise PreparationFailed(
-                f"{known}: {url}: the checksum of {file} differs from benchmarks/datasets.yaml; "
-                "nothing was written. Is a proxy answering in its place?",
-            )
-    for file, data in files.items():
-        _write(folder / file, data)
-    return f"{known}: {entry.items} items ({entry.licence}, {entry.source}) in {folder}"
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("_", "-")
-
-
-def _own_folder(
-    dataset_path: str,
-    roots: Sequence[Path],
+def _missing(
+    benchmark: Benchmark,
+    dataset: Dataset,
     entries: Mapping[str, KnownDataset],
-) -> Dataset:
-    own = at_home_here(dataset_path)
-    for folder in (own, *(root / own for root in roots), *(root / own.name for root in roots)):
-        for form, file in _QUESTIONS.items():
-            if (folder / file).is_file():
-                lines = (folder / file).read_bytes().splitlines()
-                items = sum(1 for line in lines if line.strip())
-                return Dataset(name=own.name, path=str(folder.resolve()), form=form, items=items)
-    raise UserError(
-        f"dataset {dataset_path} is unknown (known: {', '.join(entries)}) and no folder of "
-        "that name has test.jsonl or aime.jsonl. If it is your own dataset, give its folder's "
-        f"path, or put it into LAMPLIGHTER_DATASETS as {own.name}/; `inv datasets.fetch` gets "
-        f"{' and '.join(name for name, entry in entries.items() if entry.url)}",
+    roots: Sequence[Path],
+) -> str:
+    name = benchmark.dataset_path
+    entry = entries.get(dataset.name)
+    files = " and ".join(dataset.opens) or " or ".join(QUESTIONS.values())
+    looked = ", ".join(map(str, roots)) or "nowhere"
+    short = at_home_here(name).name
+    if entry:
+        advice = f"run `inv datasets.fetch --name {dataset.name}`, or set" if entry.url else "set"
+        file = QUESTIONS[entry.form]
+        return (
+            f"dataset {name} not found: {advice} LAMPLIGHTER_DATASETS to a folder that has "
+            f"{dataset.name}/{file} (looked in "
+            f"{', '.join(str(root / dataset.name) for root in roots) or 'nowhere'})"
+        )
+    if at_home_here(name).is_absolute():
+        return f"dataset {name}: no such folder, or no {files} in it; correct dataset_path"
+    return (
+        f"dataset {name} is unknown (known: {', '.join(entries)}) and no folder of that name has "
+        f"{files} (looked in {looked} and the caches of the hubs). Run `inv datasets.fetch --name "
+        f"{name}` where a hub can be reached, or put your copy into LAMPLIGHTER_DATASETS as "
+        f"{short}/, or give its folder's path as dataset_path"
     )
 
 
@@ -200,7 +212,7 @@ def _check(name: str, entry: KnownDataset, folder: Path) -> None:
         UserError: a checksum differs.
     """
     for file, sha in entry.files.items():
-        if sha and (folder / file).is_file() and _sha256(folder / file) != sha:
+        if sha and (folder / file).is_file() and sha256_of(folder / file) != sha:
             raise UserError(
                 f"{folder / file} is not the {name} of benchmarks/datasets.yaml (its sha256 "
                 f"differs): move it away and run `inv datasets.fetch --name {name}`, or name the "
@@ -208,63 +220,9 @@ def _check(name: str, entry: KnownDataset, folder: Path) -> None:
             )
 
 
-def _sha256(path: Path) -> str | None:
+def sha256_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
-
-
-def _download(name: str, url: str, folder: Path) -> bytes:
-    import requests  # noqa: PLC0415 - takes 0.1 s, which only a download needs
-
-    try:
-        answer = requests.get(url, timeout=DOWNLOAD_S)
-        answer.raise_for_status()
-    except requests.RequestException as error:
-        raise PreparationFailed(
-            f"{name} could not be downloaded from {url}: {_reason(error)}. Run `inv datasets.fetch "
-            f"--name {name}` on a machine with a network and copy the folder to {folder}, or set "
-            f"LAMPLIGHTER_DATASETS to a folder that has {name}/. In full: {error}",
-        ) from error
-    return answer.content
-
-
-def _reason(error: requests.RequestException) -> str:
-    """Return a short reason: an error of requests repeats the URL and names Python's objects."""
-    if error.response is not None:
-        return f"HTTP {error.response.status_code} {error.response.reason}"
-    kinds = {"Timeout": "no answer in time", "ProxyError": "the proxy cannot be reached"}
-    kinds |= {"SSLError": "its certificate is not valid", "ConnectionError": "no connection"}
-    names = (kind.__name__ for kind in type(error).__mro__)
-    return next((kinds[name] for name in names if name in kinds), type(error).__name__)
-
-
-def _split(form: str, downloaded: bytes) -> dict[str, bytes]:
-    """Convert a download to the files of its format."""
-    if form == "gsm8k":
-        return {"test.jsonl": downloaded}
-    try:
-        rows = [json.loads(line) for line in downloaded.splitlines()]
-        pairs = [(row["prompt"].removesuffix(_AIME_REQUEST), row["answer"]) for row in rows]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pairs = []  # then the checksum differs
-    aisbench = [{"origin_prompt": prompt, "gold_answer": str(gold)} for prompt, gold in pairs]
-    lm_eval = [{"Problem": prompt, "Answer": gold} for prompt, gold in pairs]
-    return dict(zip(_aime_names(), map(_lines, (aisbench, lm_eval)), strict=True))
-
-
-def _aime_names() -> tuple[str, str]:
-    return "aime.jsonl", "aime_lm_eval.jsonl"
-
-
-def _lines(rows: Sequence[Mapping[str, object]]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)

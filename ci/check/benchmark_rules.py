@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known
-from ci.catalog.datasets import name_of
+from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
 from ci.documents.messages import nearest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.check import benchmark_rules, device_rules, server_rules
+from ci.check import benchmark_rules, dataset_rules, device_rules, server_rules
 from ci.check.diagnostic import Rule
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ RULES = (
     Rule("shared-device", "error", device_rules.shared_device),
     Rule("dataset-conf", "error", benchmark_rules.dataset_conf),
     Rule("dataset-conf-folder", "warning", benchmark_rules.dataset_conf_folder),
+    Rule("broken-dataset-conf", "error", dataset_rules.broken_conf),
+    Rule("prompt-too-long", "error", dataset_rules.too_long),
     Rule("request-conf", "error", benchmark_rules.request_conf),
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
     Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.catalog import datasets, environments
+from ci.catalog.known_datasets import load
 from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.inventory.assign import assign_hosts
@@ -14,15 +15,17 @@ from ci.paths import CONFIGS
 from ci.plan.model import Preparation
 from ci.plan.on_paper import made_up_inputs
 from ci.plan.router import VLLM_ROUTER
-from ci.tools.model import Dataset
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Device
     from ci.catalog.environments import Environment
+    from ci.catalog.known_datasets import KnownDataset
     from ci.plan.inputs import PlanInputs
+    from ci.tools.model import Dataset
 
 WORKSPACE = "/workspace"
 
@@ -44,7 +47,7 @@ def sample_inputs(case: Case) -> PlanInputs:
         bare,
         serving={name: made for name in names if (made := _serving(case, name))},
         tools={name: _environment(name, names[0]) for name in tools},
-        datasets={bench.dataset_path: _dataset(bench.dataset_path) for bench in case.benchmarks},
+        datasets={bench.name: _dataset(case, bench) for bench in case.benchmarks},
     )
 
 
@@ -67,19 +70,19 @@ def _environment(name: str, host: str) -> Preparation:
     return Preparation(name, host, "environment", f"{WORKSPACE}/envs/{name}", "", {})
 
 
-def _dataset(dataset_path: str) -> Dataset:
-    """Describe a dataset from the registry; assume GSM8K's format for an operator's own dataset."""
-    entries = registry()
-    name = datasets.name_of(dataset_path, entries)
-    if name is None:
-        return Dataset(dataset_path, None, "gsm8k", 0)
-    return Dataset(name, None, entries[name].form, entries[name].items)
+def _dataset(case: Case, bench: Benchmark) -> Dataset:
+    """Describe a dataset; assume GSM8K's format for an operator's own dataset."""
+    try:
+        dataset = datasets.expected(bench)
+    except UserError as error:
+        raise UserError(f"{case.path}: benchmarks.{bench.name}.dataset_path: {error}") from None
+    return dataset if dataset.form else replace(dataset, form="gsm8k")
 
 
 @cache
-def registry() -> Mapping[str, datasets.KnownDataset]:
+def registry() -> Mapping[str, KnownDataset]:
     """Return the datasets of the project's registry."""
-    return datasets.load()
+    return load()
 
 
 @cache

@@ -51,7 +51,7 @@ def nightly(request: Request) -> ExitCode:
             f"{request.config} has several cases: {names}; {what} needs one: --config FILE#NAME"
         )
     for night in resolved:  # report errors of all cases before contacting any host
-        require_datasets(night.case, request)
+        require_datasets(night.case, request, local=night.inputs.local)
         if night.inputs.local:
             require_device(request.device or night.case.device or "cpu")
     if request.dry_run:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.doctor.accelerators import accelerator_findings
 from ci.doctor.compare import differences_between_hosts
+from ci.doctor.datasets import dataset_findings
 from ci.doctor.limits import limit_findings
 from ci.doctor.model import ORDER, Finding
 from ci.doctor.needs import (
@@ -87,6 +88,7 @@ def findings_of(  # noqa: PLR0913 - each input is separate
     findings += differences_between_hosts(plan, facts, pairs)
     findings += differences(installed or {})
     findings += sharing_findings(facts)
+    findings += dataset_findings(plan, facts)
     return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.severity)))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ci.agent.answers import Answer
 from ci.agent.ask_all import gather
 from ci.doctor.checks import findings_of
+from ci.doctor.datasets import datasets_on
 from ci.doctor.installed import installed_before
 from ci.doctor.model import Examination, Facts, Pair
 from ci.doctor.needs import models_on, ports_on, scripts_on, temporary_folders_on
@@ -84,7 +85,8 @@ def facts_of(agents: Mapping[str, Agent], plan: Plan) -> tuple[dict[str, Facts],
             "facts",
             workspace=_workspace(plan, host, agent),
             ports=list(ports_on(plan, host)),
-            models=models_on(plan, host),
+            models=models_on(plan, host)
+            | {path: {"name": path, "contents": False} for path in datasets_on(plan, host)},
             scripts=list(scripts_on(plan, host)),
             folders=list(temporary_folders_on(plan, host)),
         )

@@ -10,6 +10,7 @@ from ci.errors import UserError
 from ci.plan.model import Evaluation
 from ci.plan.names import process_names
 from ci.remote.names import WORK
+from ci.tools.made import MADE
 from ci.tools.model import Job
 from ci.tools.registry import TOOLS
 
@@ -70,7 +71,7 @@ def _plan_evaluation(
     made = inputs.serving.get(leader.name) if is_vllm else inputs.tools.get(tool.ENVIRONMENT)
     planned = Evaluation(
         benchmark=benchmark,
-        dataset=inputs.datasets[benchmark.dataset_path],
+        dataset=inputs.datasets[benchmark.name],
         host=leader.name,
         bin=f"{made.path}/bin" if made else "",
         tokenizer=benchmark.model_path or setting.tokenizer or case.model,
@@ -114,10 +115,17 @@ def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
     """
     return Job(
         benchmark=evaluation.benchmark,
-        dataset=replace(evaluation.dataset, path=f"{folder}/data"),
+        dataset=replace(evaluation.dataset, path=_data(evaluation, folder)),
         endpoint=endpoint,
         tokenizer=evaluation.tokenizer,
         bin=evaluation.bin,
         work=f"{folder}/{WORK}",
         vllm=evaluation.vllm,
     )
+
+
+def _data(evaluation: Evaluation, folder: str) -> str:
+    """Return the dataset's folder on the tool's host."""
+    if evaluation.dataset.place == "host":
+        return evaluation.dataset.path or ""
+    return f"{folder}/{MADE if evaluation.dataset.place == 'made' else 'data'}"

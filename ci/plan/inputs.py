@@ -26,7 +26,7 @@ class PlanInputs:
             leader.
         model: host → the preparation of the case's model; without an entry the case's model is
             used as written.
-        datasets: `dataset_path` of a benchmark → the dataset.
+        datasets: name of a benchmark → its dataset.
         local: whether this machine is the only host.
     """
 

@@ -32,7 +32,5 @@ def made_up_inputs(case: Case) -> PlanInputs:
         serving={},
         tools={},
         model={},
-        datasets={
-            item.dataset_path: Dataset(item.dataset_path, None, "", 0) for item in case.benchmarks
-        },
+        datasets={item.name: Dataset(item.dataset_path, None, "", 0) for item in case.benchmarks},
     )

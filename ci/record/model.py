@@ -111,6 +111,10 @@ class DatasetEntry(Part):
     form: str
     items: int
     digest: str = Field(description="first 16 digits of the SHA-256 of its files")
+    made: str | None = Field(
+        default=None,
+        description="how the prompts were made from these files; null if they are them",
+    )
 
 
 class Settings(Part):

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ci.catalog.datasets import digest_of
+from ci.catalog.dataset_files import digest_of
 from ci.record.fields import utc
 from ci.record.model import DatasetEntry, Settings
 from ci.record.redact import plain
@@ -45,7 +45,7 @@ def settings_of(evaluation: Evaluation, job: Job, command: Command, run: Run) ->
         sampling=sampling,
         request_conf=benchmark.request_conf,
         dataset_conf=benchmark.dataset_conf,
-        dataset=None if benchmark.tool in MAKES_PROMPTS else _dataset(evaluation),
+        dataset=None if benchmark.tool in MAKES_PROMPTS else _dataset(evaluation, job),
         tokenizer=command.tokenizer or None,
         deadline_s=benchmark.deadline_s,
         argv=command.argv,
@@ -61,10 +61,14 @@ def in_utc(time: object) -> str | None:
         return None
 
 
-def _dataset(evaluation: Evaluation) -> DatasetEntry:
+def _dataset(evaluation: Evaluation, job: Job) -> DatasetEntry:
     dataset = evaluation.dataset
     return DatasetEntry(
-        name=dataset.name, form=dataset.form, items=dataset.items, digest=digest_of(dataset)
+        name=dataset.name,
+        form=dataset.form,
+        items=dataset.items,
+        digest=digest_of(dataset),
+        made=job.dataset.made or None,
     )
 
 

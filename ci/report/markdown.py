@@ -23,7 +23,7 @@ from ci.report.installed import sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ci.record.model import Evaluation, Run
+    from ci.record.model import DatasetEntry, Evaluation, Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 SPECIAL = re.compile(r"([\\|`*<\[\]])")
@@ -121,13 +121,18 @@ def _settings(evaluation: Evaluation) -> tuple[object, ...]:
         f"{evaluation.tool} {used.tool_version or ''}".strip(),
         evaluation.started_at,
         used.num_prompts or "all",
-        f"{used.dataset.name} {used.dataset.digest}" if used.dataset else "random prompts",
+        _dataset(used.dataset) if used.dataset else "random prompts",
         used.max_out_len,
         used.batch_size,
         f"{used.request_rate:g}" if used.request_rate else "unlimited",
         used.temperature,
         used.seed,
     )
+
+
+def _dataset(used: DatasetEntry) -> str:
+    made = f" ({used.made})" if used.made else ""
+    return f"{used.name} {used.digest}{made}"
 
 
 def _measurements(run: Run) -> list[tuple[object, ...]]:

@@ -6,8 +6,21 @@ import csv
 import io
 import math
 import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from ci.tools.aisbench_scores import (
+    GRADED,
+    SUMMARY,
+    by_id,
+    correct_items,
+    differing_score,
+    mean_score,
+    score,
+    summary,
+)
 from ci.tools.aisbench_totals import (
     cut_short,
     failed_requests,
@@ -31,7 +44,9 @@ if TYPE_CHECKING:
 MODEL = "served"
 # Written by the model classes of aisbench.py: tokens and finish reason of each answer.
 ANSWERS = "answers.jsonl"
+PREDICTIONS = f"out/*/predictions/{MODEL}"
 LATENCIES = {"E2EL": "e2el", "TTFT": "ttft", "TPOT": "tpot", "ITL": "itl"}
+BETWEEN = frozenset({"TPOT", "ITL"})
 STATISTICS: dict[str, str] = {"Average": "mean", "Median": "p50", "P90": "p90", "P99": "p99"}
 
 
@@ -46,40 +61,58 @@ def parse(job: Job, output: Output) -> Result:
 
 
 def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
-    problems += _failures(job, output)
-    folder = f"out/*/predictions/{MODEL}"
-    predictions = output.rows(f"{folder}/{dataset_abbr(job)}.jsonl")
-    problems += _incomplete(job, predictions, "predictions")
-    empty = sum(_is_empty(row.get("prediction")) for row in predictions)
+    problems += _failures(output)
+    names = _sets(job, output)
+    predictions = {name: output.rows(f"{PREDICTIONS}/{name}.jsonl") for name in names}
+    every = tuple(row for rows in predictions.values() for row in rows)
+    problems += _incomplete(job, every, "predictions")
+    empty = sum(_is_empty(row.get("prediction")) for row in every)
     if empty:
-        problems.append(f"{empty} of {len(predictions)} predictions are empty")
-    score = _score(job, output)
+        problems.append(f"{empty} of {len(every)} predictions are empty")
+    scores = {name: score(output, name, MODEL) for name in names}
     answers = _answers(output)
-    items = _items(job, output, predictions, answers)
-    problems += _cut_off(answers, items)
-    problems += each_once([item.id for item in items], "prediction")
-    problems += different_prompts(job, items)
-    problems += all_or_none_scored([item.correct for item in items])
-    correct = sum(item.correct is True for item in items)
-    if all(item.correct is not None for item in items) and items:
-        share = 100 * correct / len(items)
-        if abs(share - score) > 0.01:  # noqa: PLR2004 - AISBench rounds to two places
-            problems.append(
-                f"the summary has {score:g} %, but {correct} of {len(items)} are correct"
-            )
-    figure = _figure(job, "accuracy", (score, "%"), len(items), "out/*/summary/summary_*.csv")
-    return Result((figure,), items)
+    items: dict[str, tuple[Item, ...]] = {
+        name: _items(output, name, rows, answers, scores[name])
+        for name, rows in predictions.items()
+    }
+    all_items = tuple(item for part in items.values() for item in part)
+    if len(names) > 1:  # each set numbers its own items from 0 on
+        numbered = (replace(item, id=f"{name}/{item.id}") for name in names for item in items[name])
+        all_items = tuple(numbered)
+    problems += _cut_off(answers, all_items)
+    problems += each_once([item.id for item in all_items], "prediction")
+    problems += different_prompts(job, all_items)
+    problems += all_or_none_scored([item.correct for item in all_items])
+    graded = (job.benchmark.dataset_conf or "").partition("/")[0] in GRADED
+    for name in () if graded else names:
+        problems += differing_score(scores[name], [item.correct for item in items[name]])
+    counted = {name: (scores[name], len(items[name])) for name in names}
+    share = mean_score(counted, [item.correct for item in all_items])
+    figure = _figure(job, "accuracy", (share, "%"), len(all_items), SUMMARY)
+    return Result((figure,), all_items)
+
+
+def _sets(job: Job, output: Output) -> list[str]:
+    """List the names of the datasets that have predictions, or that the summary has."""
+    abbr = dataset_abbr(job)
+    names = {row["dataset"] for row in summary(output)} | {
+        PurePosixPath(path).stem
+        for path in output.files
+        if fnmatchcase(path, f"{PREDICTIONS}/*.jsonl") and not path.endswith("_failed.jsonl")
+    }
+    several = sorted(name for name in names if name.startswith(f"{abbr}--"))
+    return several or [abbr]
 
 
 def _is_empty(prediction: object) -> bool:
     return not (prediction.strip() if isinstance(prediction, str) else prediction)
 
 
-def _failures(job: Job, output: Output) -> tuple[str, ...]:
-    name = f"out/*/predictions/{MODEL}/{dataset_abbr(job)}_failed.jsonl"
-    if output.find(name) is None:
+def _failures(output: Output) -> tuple[str, ...]:
+    files = [path for path in output.files if fnmatchcase(path, f"{PREDICTIONS}/*_failed.jsonl")]
+    failed = [row for path in sorted(files) for row in output.rows(path)]
+    if not files:
         return ()
-    failed = output.rows(name)
     reason = failed[0].get("error_info") if failed else "no reason given"
     return (f"{len(failed)} requests failed: {str(reason)[:300]}",)
 
@@ -95,30 +128,17 @@ def _incomplete(job: Job, rows: tuple[dict[str, Any], ...], what: str) -> tuple[
     return tuple(problems)
 
 
-def _score(job: Job, output: Output) -> float:
-    summary = csv.DictReader(io.StringIO(output.text("out/*/summary/summary_*.csv")))
-    rows = [row for row in summary if row.get("dataset") == dataset_abbr(job)]
-    if len(rows) > 1:
-        rows = [row for row in rows if row.get("metric") == "accuracy"]
-    if len(rows) != 1:
-        raise Unreadable(f"the summary has {len(rows)} rows for {dataset_abbr(job)}, expected one")
-    text = rows[0].get(MODEL) or ""
-    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
-        raise Unreadable(f"the summary has the score {text[:100]!r}, expected a number")
-    return number(float(text), "the score")
-
-
 def _items(
-    job: Job,
     output: Output,
+    name: str,
     rows: tuple[dict[str, Any], ...],
     answers: dict[object, dict[str, Any]],
+    percent: float,
 ) -> tuple[Item, ...]:
-    details = output.object(f"out/*/results/{MODEL}/{dataset_abbr(job)}.json").get("details")
-    details = details if isinstance(details, dict) else {}
-    return tuple(
-        _item(row, answers, correct=_correct(details.get(str(row.get("id"))))) for row in rows
-    )
+    results = f"out/*/results/{MODEL}/{name}.json"
+    found = by_id(output.object(results).get("details"))
+    right = correct_items([found.get(str(row.get("id"))) for row in rows], percent)
+    return tuple(_item(row, answers, correct=good) for row, good in zip(rows, right, strict=True))
 
 
 def _answers(output: Output) -> dict[object, dict[str, Any]]:
@@ -151,12 +171,6 @@ def _item(
 
 def _milliseconds(value: object) -> float | None:
     return value if isinstance(value, float) and 0 <= value < math.inf else None
-
-
-def _correct(detail: object) -> bool | None:
-    value = detail.get("correct") if isinstance(detail, dict) else None
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    return value if isinstance(value, bool) else None
 
 
 def _performance(job: Job, output: Output, problems: list[str]) -> Result:
@@ -208,7 +222,9 @@ def _cut_off(answers: dict[object, dict[str, Any]], items: tuple[Item, ...]) -> 
 
 def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]:
     table = {row.get("Performance Parameters"): row for row in csv.DictReader(io.StringIO(text))}
-    missing = LATENCIES.keys() - table.keys()
+    # One token has no time between tokens.
+    few = BETWEEN if job.benchmark.max_out_len == 1 else frozenset()
+    missing = LATENCIES.keys() - table.keys() - few
     if missing:
         raise Unreadable(f"{source} has no row {', '.join(sorted(missing))}")
     return [
@@ -216,6 +232,7 @@ def _latencies(job: Job, text: str, done: int, source: str) -> list[Measurement]
             job, f"{metric}_{stat}", quantity(table[name].get(column), name, "ms"), done, source
         )
         for name, metric in LATENCIES.items()
+        if name in table
         for column, stat in STATISTICS.items()
     ]
 

@@ -6,7 +6,7 @@ import csv
 import math
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ci.documents.address import url_of
 from ci.documents.json_text import bound_values, read_json
@@ -57,6 +57,8 @@ MAKES_PROMPTS = frozenset({"vllm_bench"})
 
 def items_asked(benchmark: Benchmark, dataset: Dataset) -> int:
     """Return the number of items of a complete run; 0 if unknown."""
+    if dataset.sets > 1:  # AISBench takes num_prompts for the number of each set
+        return 0
     wanted = benchmark.num_prompts
     if wanted is None or dataset.items == 0 or benchmark.tool in MAKES_PROMPTS:
         return wanted or dataset.items
@@ -276,9 +278,18 @@ class Dataset:
         path: the folder on the controller; None if the dataset is missing.
         form: its format, e.g. gsm8k; empty if unknown.
         items: the number of questions; 0 if unknown.
+        sets: number of datasets that a dataset_conf takes from it, e.g. one for each subject.
+        opens: the files that a dataset_conf opens; see `ci.remote.layout.find`.
+        place: `controller`; `host` if `path` is a folder of the tool's host; `none` if the tool
+            makes up its prompts; `made` if `path` has the questions that the prompts are made from.
+        made: how the prompts were made; empty if they were not.
     """
 
     name: str
     path: str | None
     form: str
     items: int
+    sets: int = 1
+    opens: tuple[str, ...] = ()
+    place: Literal["controller", "host", "none", "made"] = "controller"
+    made: str = ""

@@ -13,7 +13,7 @@ from hosts_here import assert_given_back
 from night import INVOKE, PROJECT
 from run_tool import evaluate
 
-from ci.catalog import datasets
+from ci.catalog import dataset_files
 from ci.commands.nightly import find_case
 from ci.judge.verdict import judge
 from ci.paths import workspace_of
@@ -91,7 +91,7 @@ def test_it_is_the_version_that_was_asked_for(served: Served, vllm: str):
 @pytest.mark.parametrize("name", ["acc", "perf"])
 def test_a_tool_measures_it(served: Served, tmp_path: Path, name: str):
     (evaluation,) = (item for item in served.plan.evaluations if item.benchmark.name == name)
-    datasets.stage(evaluation.dataset, tmp_path / "data")
+    dataset_files.stage(evaluation.dataset, tmp_path / "data")
     job = job_of(evaluation, served.plan.endpoint, str(tmp_path))
     Path(job.work).mkdir()
     result = evaluate(job)

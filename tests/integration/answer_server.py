@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import random
 import threading
@@ -19,10 +21,17 @@ MODEL = "oracle"
 
 @dataclass(frozen=True)
 class Question:
-    """One item of a dataset: what is asked, and the number that is right."""
+    """One item of a dataset: what is asked, and the number that is right.
+
+    Attributes:
+        replies: the right reply and a wrong one, where the answer is not a number.
+        image: digest of the image that has to come with the question; empty for none.
+    """
 
     text: str
-    answer: str
+    answer: str = ""
+    replies: tuple[str, str] = ("", "")
+    image: str = ""
 
 
 @dataclass
@@ -48,7 +57,7 @@ class Oracle:
     completions: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def reply(self, prompt: str) -> str:
+    def reply(self, prompt: str, images: tuple[str, ...] = ()) -> str:
         """Answer the question that stands last in the prompt."""
         matches = [(prompt.rfind(q.text), i) for i, q in enumerate(self.questions)]
         at, index = max(matches, default=(-1, -1))
@@ -58,7 +67,12 @@ class Oracle:
             return "I do not know this question."
         with self.lock:
             self.asked[index] = self.asked.get(index, 0) + 1
-        answer = self.questions[index].answer
+        question = self.questions[index]
+        if question.image and images != (question.image,):
+            return "I do not see the image."
+        if question.replies[0]:
+            return question.replies[index not in self.right]
+        answer = question.answer
         number = answer if index in self.right else str(int(answer) + 1)
         return f"Let me think.\nanswer: \\boxed{{{number}}}"
 
@@ -120,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self, body: dict[str, Any], *, chat: bool) -> None:
         prompt = _prompt(body)
-        text, reason = _to_its_end(self.oracle.reply(prompt), body)
+        text, reason = _to_its_end(self.oracle.reply(prompt, _images(body)), body)
         usage = _usage(prompt, text)
         if self.oracle.fails():
             self._fail(chat=chat, stream=bool(body.get("stream")))
@@ -187,6 +201,16 @@ def _prompt(body: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content)
+
+
+def _images(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the digest of each image of the last message."""
+    content = body.get("messages", [{}])[-1].get("content")
+    parts = content if isinstance(content, list) else []
+    urls = [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+    return tuple(
+        hashlib.sha256(base64.b64decode(url.partition("base64,")[2])).hexdigest() for url in urls
+    )
 
 
 def _to_its_end(text: str, body: dict[str, Any]) -> tuple[str, str]:

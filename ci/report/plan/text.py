@@ -13,6 +13,7 @@ from ci.plan.evaluations import job_of
 from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 from ci.report.plan import paste
 from ci.report.plan.picture import picture
+from ci.tools.made import ENV, make_command, recipe_for
 from ci.tools.model import items_asked
 from ci.tools.registry import TOOLS
 
@@ -162,11 +163,30 @@ def _evaluation_commands(plan: Plan, item: Evaluation) -> Iterator[str]:
     command = _command(plan, item)
     if command:
         folder = _inputs(plan.host(item.host).workspace, item.process)
-        yield one_line(f"# The dataset's files are in {folder}/data.")
+        yield from _dataset_commands(plan, item, folder)
         yield from paste.files(f"{folder}/work", command.files or {".keep": ""})
         yield from paste.command(_env(plan, command), command.argv, item.env_script)
     else:
         yield one_line(f"# Its command is known once the dataset {item.dataset.name} is here.")
+
+
+def _dataset_commands(plan: Plan, item: Evaluation, folder: str) -> Iterator[str]:
+    """Say where the dataset is, and list the command that makes it."""
+    if item.dataset.place == "host":
+        yield one_line(f"# The dataset is {item.dataset.path} on {item.host}.")
+    elif item.dataset.path is None and item.dataset.place != "none":
+        yield one_line(
+            f"# Missing: the dataset {item.dataset.name} is not on this machine, so no night "
+            "begins; `inv datasets.list --config CASE` says what to do."
+        )
+    elif item.dataset.place != "none":
+        yield one_line(f"# The dataset's files are in {folder}/data.")
+    job = job_of(item, plan.endpoint, folder)
+    argv = make_command(job, folder, plan.host(item.host).workspace)
+    if argv:
+        recipe = recipe_for(item.benchmark, job.expected_items)
+        yield one_line(f"# Its prompts are {recipe.text if recipe else 'made'}:")
+        yield from paste.command(ENV, argv, item.env_script)
 
 
 def _command(plan: Plan, item: Evaluation) -> Command | None:

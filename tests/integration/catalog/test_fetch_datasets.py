@@ -9,9 +9,13 @@ import threading
 
 import pytest
 
-from ci.catalog import datasets
+from ci.case.benchmark import Benchmark
+from ci.catalog import dataset_fetch, dataset_files, datasets, known_datasets
 from ci.errors import PreparationFailed, UserError
 
+BENCHMARK = Benchmark(
+    name="b", case_type="accuracy", dataset_path="x/toy", max_out_len=8, batch_size=1
+)
 QUESTION = (json.dumps({"question": "1 + 1?", "answer": "#### 2"}) + "\n").encode()
 REQUEST = "\nPlease reason step by step, and put your final answer within \\boxed{}."
 AIME = (json.dumps({"prompt": "1 + 1?" + REQUEST, "answer": 2}) + "\n").encode()
@@ -67,23 +71,23 @@ def register(tmp_path, server):
 )
 def test_what_was_fetched_is_found(tmp_path, register, form, path, files):
     registry = register(form, path, files)
-    assert "toy: 1 items" in datasets.fetch("x/toy", tmp_path, registry)
-    found = datasets.find("x/toy", [tmp_path], registry)
-    laid_out = datasets.files_of(found)
+    assert "toy: 1 items" in dataset_fetch.fetch("x/toy", tmp_path, registry)
+    found = datasets.find(BENCHMARK, [tmp_path], registry)
+    laid_out = dataset_files.files_of(found)
     assert {name: laid_out[name] for name in files} == files
 
 
 def test_it_is_fetched_once(tmp_path, register, server):
     registry = register("gsm8k", "/gsm", {"test.jsonl": QUESTION})
-    datasets.fetch("toy", tmp_path, registry)
-    assert "already in" in datasets.fetch("toy", tmp_path, registry)
+    dataset_fetch.fetch("toy", tmp_path, registry)
+    assert "already in" in dataset_fetch.fetch("toy", tmp_path, registry)
     assert server.asked == ["/gsm"]
 
 
 def test_something_else_is_not_kept(tmp_path, register):
     registry = register("gsm8k", "/other", {"test.jsonl": QUESTION})
     with pytest.raises(PreparationFailed, match=r"checksum of test\.jsonl differs"):
-        datasets.fetch("toy", tmp_path / "cache", registry)
+        dataset_fetch.fetch("toy", tmp_path / "cache", registry)
     assert not (tmp_path / "cache").exists()
 
 
@@ -98,10 +102,10 @@ def test_a_failed_download_says_what_else_can_be_done(tmp_path, register, path, 
     files = {"test.jsonl": QUESTION}
     args = ("gsm8k", path, files, base) if base else ("gsm8k", path, files)
     with pytest.raises(PreparationFailed, match=said):
-        datasets.fetch("toy", tmp_path / "cache", register(*args))
+        dataset_fetch.fetch("toy", tmp_path / "cache", register(*args))
 
 
 def test_only_what_can_be_fetched_is_offered():
-    assert datasets.fetchable() == ["gsm8k", "aime2024"]
+    assert dataset_fetch.fetchable() == ["gsm8k", "aime2024"]
     with pytest.raises(UserError, match="choose one of gsm8k, aime2024"):
-        datasets.fetch("arithmetic", datasets.REGISTRY.parent)
+        dataset_fetch.fetch("arithmetic", known_datasets.REGISTRY.parent)

@@ -94,7 +94,7 @@ def planned(agents: dict[str, Agent], targets: list[Target], lock: str) -> list[
             "verify": ["python", "-c", CODE],
         }
         made[host.name] = Preparation("toy", host.name, "environment", path, "f1", spec, lock)
-    facts = {name: agent.call("facts", ports=[], paths=[]).value for name, agent in agents.items()}
+    facts = {name: agent.call("facts", ports=[]).value for name, agent in agents.items()}
     inputs = PlanInputs(tuple(targets), hosts, made, {}, {}, {})
     return list(with_addresses(inputs, facts).serving.values())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from answer_server import MODEL, Oracle, choose, read_aime, read_gsm8k, serving
 from run_tool import evaluate
+from tokenizers_of_our_own import make_tokenizer
 
 from ci.case.benchmark import Benchmark
 from ci.judge.verdict import NO_BASELINE, judge
@@ -40,20 +41,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("TMPDIR", temporary)
         yield
     assert list(folder.rglob("*")) == []
-
-
-def make_tokenizer(folder: Path) -> str:
-    """Write a tokenizer of 300 words, for tools that count tokens themselves."""
-    folder.mkdir()
-    vocabulary = {"[UNK]": 0} | {f"w{i}": i for i in range(1, 300)}
-    model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}
-    whole: dict[str, Any] = {"version": "1.0", "model": model, "added_tokens": []}
-    whole["pre_tokenizer"] = {"type": "WhitespaceSplit"}
-    (folder / "tokenizer.json").write_text(json.dumps(whole))
-    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(kind))
-    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 300}))
-    return str(folder)
 
 
 def stage(form: str, folder: Path) -> tuple[Question, ...]:

@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from ci.catalog import datasets
+from ci.case.benchmark import Benchmark
+from ci.catalog import dataset_files, datasets, known_datasets
 from ci.errors import UserError
 
 QUESTION = json.dumps({"question": "1 + 1?", "answer": "#### 2"}) + "\n"
 AIME = json.dumps({"origin_prompt": "1 + 1?", "gold_answer": "2"}) + "\n"
 REAL = os.environ.get("LAMPLIGHTER_DATASETS")
+
+
+def find(path, roots, registry=known_datasets.REGISTRY, **fields):
+    """Find the dataset of a benchmark."""
+    fields = {"case_type": "accuracy", "max_out_len": 8, "batch_size": 1, **fields}
+    return datasets.find(Benchmark(name="b", dataset_path=path, **fields), roots, registry)
 
 
 @pytest.fixture
@@ -42,14 +49,14 @@ def registry(tmp_path):
 def test_every_alias_finds_the_dataset(tmp_path, registry, name):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "test.jsonl").write_text(QUESTION)
-    dataset = datasets.find(name, [tmp_path / "none", tmp_path], registry)
+    dataset = find(name, [tmp_path / "none", tmp_path], registry)
     assert (dataset.name, dataset.form, dataset.items) == ("toy", "gsm8k", 1)
     assert dataset.path == str(tmp_path / "toy")
 
 
 def test_a_missing_dataset_is_an_error_with_advice(tmp_path, registry):
     with pytest.raises(UserError) as refused:
-        datasets.find("toy", [tmp_path], registry)
+        find("toy", [tmp_path], registry)
     for words in ("inv datasets.fetch --name toy", "LAMPLIGHTER_DATASETS", str(tmp_path / "toy")):
         assert words in str(refused.value)
 
@@ -58,45 +65,45 @@ def test_a_changed_dataset_is_refused(tmp_path, registry):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "test.jsonl").write_text(QUESTION * 2)
     with pytest.raises(UserError, match="sha256 differs"):
-        datasets.find("toy", [tmp_path], registry)
+        find("toy", [tmp_path], registry)
 
 
 @pytest.mark.parametrize("path", ["my-set", "vllm-ascend/my-set", "ABSOLUTE"])
 def test_an_operators_own_folder_is_used(root, path):
     given = str(root / "my-set") if path == "ABSOLUTE" else path
-    dataset = datasets.find(given, [root])
+    dataset = find(given, [root])
     assert (dataset.path, dataset.form, dataset.items) == (str(root / "my-set"), "gsm8k", 3)
 
 
 def test_its_files_determine_its_form(root):
-    dataset = datasets.find("hard", [root])
+    dataset = find("hard", [root])
     assert (dataset.form, dataset.items) == ("aime2024", 3)
 
 
 def test_the_operator_must_provide_private_data(root):
     with pytest.raises(UserError) as refused:
-        datasets.find("vllm-ascend/GSM8K-in3500-bs2800", [root])
+        find("vllm-ascend/GSM8K-in3500-bs2800", [root])
     for words in ("is unknown", "GSM8K-in3500-bs2800/", "LAMPLIGHTER_DATASETS", "gsm8k"):
         assert words in str(refused.value)
 
 
 def test_gsm8ks_form_is_staged_with_both_files(root, tmp_path):
-    datasets.stage(datasets.find("my-set", [root]), tmp_path / "out")
+    dataset_files.stage(find("my-set", [root]), tmp_path / "out")
     assert (tmp_path / "out" / "test.jsonl").read_text() == QUESTION * 3
     assert (tmp_path / "out" / "train.jsonl").read_text() == QUESTION * 3
 
 
 def test_a_deleted_dataset_is_a_clear_error(root):
-    dataset = datasets.find("my-set", [root])
+    dataset = find("my-set", [root])
     (root / "my-set" / "test.jsonl").unlink()
     with pytest.raises(UserError, match="no longer"):
-        datasets.files_of(dataset)
+        dataset_files.files_of(dataset)
 
 
 def test_the_projects_own_dataset_matches_the_registry():
-    own = Path(datasets.REGISTRY).parent
-    dataset = datasets.find("lamplighter/arithmetic", [own])
-    lines = datasets.files_of(dataset)["test.jsonl"].splitlines()
+    own = Path(known_datasets.REGISTRY).parent
+    dataset = find("lamplighter/arithmetic", [own])
+    lines = dataset_files.files_of(dataset)["test.jsonl"].splitlines()
     assert len([line for line in lines if line.strip()]) == dataset.items
 
 
@@ -110,8 +117,8 @@ def test_the_projects_own_dataset_matches_the_registry():
     ],
 )
 def test_vllm_ascends_names_find_the_real_datasets(path, items, files):
-    dataset = datasets.find(path, [Path(REAL or "")])
-    laid_out = datasets.files_of(dataset)
+    dataset = find(path, [Path(REAL or "")])
+    laid_out = dataset_files.files_of(dataset)
     assert set(laid_out) == files
     assert dataset.items == items
     assert {len(data.splitlines()) for data in laid_out.values()} == {items}

@@ -10,7 +10,7 @@ import yaml
 from packaging.version import Version
 
 from ci.catalog import aisbench as aisbench_confs
-from ci.catalog import datasets, environments
+from ci.catalog import environments, known_datasets
 from ci.catalog.environments import InstallTarget
 from ci.errors import UserError
 from ci.paths import PROJECT
@@ -186,7 +186,7 @@ READERS = {
     "versions.yaml": environments.load_versions,
     "tools.yaml": environments.load_tools,
     "models.yaml": environments.load_models,
-    "datasets.yaml": datasets.load,
+    "datasets.yaml": known_datasets.load,
 }
 
 

@@ -16,7 +16,11 @@ from ci.errors import ExitCode, Problem, UserError
 from ci.paths import CASES, CONFIGS
 
 # Corpus files that no workflow runs, and the rules that rightly report them.
-DEFECTS = {"Qwen3_235b_w8a8_A5.yaml": {"dataset-conf"}}
+DEFECTS = {
+    "Qwen3_235b_w8a8_A5.yaml": {"dataset-conf"},
+    "GLM5_1-W8A8-A3-dual-nodes.yaml": {"prompt-too-long"},
+    "Qwen3.6-35B-A3B-w4a8-A3.yaml": {"prompt-too-long"},
+}
 
 SOUND = """\
 test_name: t
@@ -233,6 +237,19 @@ DIAGNOSTICS = {
         [("num_prompts: 1319", "num_prompts: 1320")],
         "28:5: warning: benchmarks.acc.num_prompts: 1320 prompts are more than the 1319 of gsm8k",
         "[too-many-prompts]",
+    ),
+    "prompts that do not fit": (
+        [
+            ("dataset_path: gsm8k\n    num_prompts: 64", "dataset_path: GSM8K-in4000-bs64"),
+            after("--port 8080", "--max-model-len 4k"),
+        ],
+        "36:5: error: benchmarks.perf.dataset_path: GSM8K-in4000-bs64 has prompts of 4000 tokens;",
+        "[prompt-too-long]",
+    ),
+    "a conf that AISBench cannot read": (
+        [("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "race/race_gen")],
+        "27:5: error: benchmarks.acc.dataset_conf: AISBench 3.1.20260630 has 'race/race_gen' but",
+        "[broken-dataset-conf]",
     ),
     "fewer prompts than at once": (
         [("num_prompts: 64", "num_prompts: 3")],

@@ -522,7 +522,7 @@ def test_a_limit_that_the_plan_meets(of, facts, severity, subject):
     load = (
         "{case_type: performance, dataset_path: d, num_prompts: 9, max_out_len: 4, batch_size: 400}"
     )
-    datasets = {"datasets": {"d": Dataset("d", "/d", "gsm8k", 40)}}
+    datasets = {"datasets": {"acc": Dataset("d", "/d", "gsm8k", 40)}}
     keys = {"device": "cpu", "npu_per_node": 0, "benchmarks": f"{{acc: {load}}}"}
     plan = with_servers(plan_of(SERVE, names="a", site=datasets, **keys), **of)
     plan = replace(plan, evaluations=(replace(plan.evaluations[0], host="b"),))

@@ -58,7 +58,7 @@ def plan_of(
         "serving": {"localhost": SERVING},
         "tools": {"aisbench": TOOL, "lm_eval": replace(TOOL, path="/w/envs/lm_eval")},
         "model": {"localhost": MODEL},
-        "datasets": {"d": DATASET},
+        "datasets": dict.fromkeys(("acc", "perf"), DATASET),
     }
     return build(parse(text.encode(), "c.yaml")[0], PlanInputs(**(settings | site)))
 

@@ -88,7 +88,7 @@ def test_environment_and_model_are_made_on_every_host_once_and_tools_where_they_
             "serving": {one: preparation("vllm-1", one, "environment", "/e") for one in hosts},
             "model": {one: preparation("m", one, "model", "/m") for one in hosts},
             "tools": {"aisbench": preparation("aisbench", "n0", "environment", "/a")},
-            "datasets": {"d": Dataset("d", "/data/d", "gsm8k", 40)},
+            "datasets": {"perf": Dataset("d", "/data/d", "gsm8k", 40)},
         },
     )
     listed = [(item.name, item.host) for item in plan.preparations]

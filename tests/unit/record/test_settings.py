@@ -8,7 +8,7 @@ import pytest
 from sample_run import sample
 from tool_outputs import job
 
-from ci.catalog.datasets import digest_of as digest_of_dataset
+from ci.catalog.dataset_files import digest_of as digest_of_dataset
 from ci.errors import UserError
 from ci.plan.model import Evaluation
 from ci.record.model import Environment

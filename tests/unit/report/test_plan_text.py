@@ -48,7 +48,12 @@ benchmarks:
 def plan_of(text=RANKS, workspace="/w", hosts=4):
     (case,) = parse(text.encode(), "c.yaml")
     dataset = Dataset("d", "/data/d", "gsm8k", 40)
-    return build(case, site_of(hosts, workspace=workspace, datasets={"d": dataset}))
+    return build(
+        case,
+        site_of(
+            hosts, workspace=workspace, datasets={item.name: dataset for item in case.benchmarks}
+        ),
+    )
 
 
 def picture_of(plan, host=""):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.case.benchmark import Benchmark
 from ci.catalog import datasets
 from ci.errors import CaseError, UserError
 from ci.inventory.assign import _workspace
@@ -50,8 +51,9 @@ def test_a_workspace_on_another_host(path):
 def test_what_is_no_users_home_stays_on_this_machine(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert workspace_of(path) == str(tmp_path / path)
-    with pytest.raises(UserError, match="is unknown"):
-        datasets.find(path, [])
+    asked = {"case_type": "accuracy", "dataset_path": path, "max_out_len": 8, "batch_size": 1}
+    with pytest.raises(UserError, match=r"is unknown|no such folder"):
+        datasets.find(Benchmark(name="b", **asked), [])
 
 
 def test_this_users_home(monkeypatch):

@@ -275,8 +275,8 @@ def bench(dataset, more=""):
     ("dataset", "expected", "planned"),
     [
         ("vllm-ascend/gsm8k-lite", ("gsm8k", None, "gsm8k"), True),
-        ("vllm-ascend/gpqa", ("vllm-ascend/gpqa", None, ""), False),
-        ("/nowhere/d", ("/nowhere/d", None, ""), False),
+        ("vllm-ascend/gpqa", ("gpqa", None, ""), False),
+        ("/nowhere/d", ("d", None, ""), False),
     ],
 )
 def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
@@ -288,7 +288,7 @@ def test_a_dataset_that_is_not_here_is_planned_but_no_night_begins(
         Request("c", local=True, workspace=str(tmp_path)),
     )
     site = resolve(case, options)
-    entry = site.datasets[dataset]
+    entry = site.datasets["b"]
     assert (entry.name, entry.path, entry.form) == expected
     (evaluation,) = build(case, site).evaluations
     assert bool(evaluation.argv) == planned

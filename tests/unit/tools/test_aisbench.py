@@ -13,6 +13,7 @@ from ci.case.benchmark import Entry
 from ci.errors import UserError
 from ci.reference.meanings import meaning_of
 from ci.tools.aisbench import command, parse
+from ci.tools.aisbench_scores import by_id, correct_items, mean_score
 from ci.tools.model import Dataset, Endpoint
 from ci.tools.registry import TOOLS
 from ci.vllm.command_line import option
@@ -25,7 +26,12 @@ def configured(text: str) -> dict[str, Any]:
     """Run a configuration as AISBench does, with a stand-in for its built-in datasets."""
     asked: list[str] = []
 
+    def pointed(found: list[dict[str, Any]], path: str, abbr: str, *_: object) -> object:
+        return [{**entry, "path": path, "abbr": abbr} for entry in found]
+
     def give(name: str, **_: object) -> SimpleNamespace:
+        if name == "lamplighter_layout":
+            return SimpleNamespace(entries=pointed)
         asked.append(name)
         return SimpleNamespace(some_datasets=[{"abbr": "gsm8k", "path": "theirs", "type": "T"}])
 
@@ -313,10 +319,11 @@ def test_performance_streams_and_needs_the_tokenizer() -> None:
     assert scope["asked"][0].endswith(".aime2024.aime2024_gen_0_shot_str")
 
 
-def test_aime_is_read_from_its_file() -> None:
+def test_aime_has_its_own_configuration() -> None:
     dataset = Dataset("aime2024", "/w/data", "aime2024", 30)
     made = command(job("aisbench", num_prompts=None, dataset=dataset))
-    assert configured(made.files["config/run.py"])["datasets"][0]["path"] == "/w/data/aime.jsonl"
+    scope = configured(made.files["config/run.py"])
+    assert scope["asked"][0].endswith(".aime2024.aime2024_gen_0_shot_chat_prompt")
     assert made.argv[-2:] == ("--num-prompts", "30")
 
 
@@ -343,3 +350,33 @@ def test_text_of_a_case_never_becomes_code() -> None:
 def test_options_unknown_to_aisbench_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         command(job("aisbench", **changes))
+
+
+def test_details_are_read_as_a_mapping_and_as_a_list() -> None:
+    right, wrong = {"correct": [True]}, {"passed": False}
+    assert by_id({"0": right}) == {"0": right}
+    listed = [{"example_abbr": "humaneval_test_0", **right}, {"example_abbr": "h_1", **wrong}, 3]
+    assert set(by_id(listed)) == {"0", "1"}
+    assert correct_items(list(by_id(listed).values()), 50) == [True, False]
+    assert by_id("x") == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "percent", "correct"),
+    [
+        (["A", "B"], 50, [True, False]),
+        (["B", "B"], 0, [False, False]),
+        (["A", "B"], 70, [None, None]),  # equal is not what the score counts
+    ],
+)
+def test_where_only_both_answers_are_noted_equal_ones_are_correct(
+    answers: list[str], percent: float, correct: list[bool | None]
+) -> None:
+    details = [{"predictions": answer, "references": "A"} for answer in answers]
+    assert correct_items(details, percent) == correct
+
+
+def test_several_sets_are_one_score_with_the_weight_of_their_items() -> None:
+    assert mean_score({"a": (50.0, 2), "b": (100.0, 6)}, [None] * 8) == 87.5
+    assert mean_score({"a": (33.33, 3), "b": (0.0, 1)}, [True, False, False, False]) == 25
+    assert mean_score({"a": (33.33, 3)}, [True, False, False]) == 33.33

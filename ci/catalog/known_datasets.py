@@ -1,0 +1,53 @@
+"""Read benchmarks/datasets.yaml: the datasets that the project knows by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ci.documents import config_file
+from ci.documents.strict import Strict
+from ci.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
+
+
+class KnownDataset(Strict):
+    """One dataset; the keys are explained in benchmarks/datasets.yaml."""
+
+    form: Literal["gsm8k", "aime2024"] = Field(description="it is the format of its files")
+    items: int = Field(gt=0, description="it is the number of questions")
+    aliases: list[str] = Field(min_length=1, description="it lists the names that cases use for it")
+    licence: str = Field(description="it is the dataset's licence")
+    source: str = Field(description="it is the origin of the dataset")
+    url: str | None = None
+    files: dict[str, str | None] = Field(
+        min_length=1, description="it maps each file to its SHA-256, or to nothing"
+    )
+
+
+class _Registry(Strict):
+    datasets: dict[str, KnownDataset] = Field(description="it maps each dataset to its entry")
+
+
+def load(path: Path = REGISTRY) -> Mapping[str, KnownDataset]:
+    """Read the registry: name → dataset."""
+    return config_file.load(path, _Registry, {"datasets.*": KnownDataset}).datasets
+
+
+def name_of(dataset_path: str, entries: Mapping[str, KnownDataset]) -> str | None:
+    """Return the dataset that a `dataset_path` is an alias of; None if it is a folder's path."""
+    for name, entry in entries.items():
+        if plain(dataset_path) in map(plain, (name, *entry.aliases)):
+            return name
+    return None
+
+
+def plain(name: str) -> str:
+    """Return a name in the spelling in which names are compared."""
+    return name.casefold().replace("_", "-")
