@@ -33,11 +33,8 @@ class Tokenizer:
     """The served model's tokenizer: `tokenizer.json` if it has one, else transformers'."""
 
     def __init__(self, folder: Path, *, trust_remote_code: bool) -> None:
-        self.encode_all = (
-            self._fast(folder / "tokenizer.json")
-            if (folder / "tokenizer.json").is_file()
-            else self._slow(folder, trust_remote_code=trust_remote_code)
-        )
+        fast, trusted = folder / "tokenizer.json", trust_remote_code
+        self.encode_all = self._fast(fast) if fast.is_file() else self._slow(folder, trusted)
 
     def _fast(self, path: Path) -> Encoder:
         tokenizers = importlib.import_module("tokenizers")
@@ -48,11 +45,9 @@ class Tokenizer:
             found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=False)
         ]
 
-    def _slow(self, folder: Path, *, trust_remote_code: bool) -> Encoder:
-        transformers = importlib.import_module("transformers")
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            str(folder), trust_remote_code=trust_remote_code
-        )
+    def _slow(self, folder: Path, trust_remote_code: bool) -> Encoder:  # noqa: FBT001 - private
+        auto = importlib.import_module("transformers").AutoTokenizer
+        tokenizer = auto.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
         return lambda texts: [tokenizer.encode(text, add_special_tokens=False) for text in texts]
 
     def count(self, text: str) -> int:
