@@ -67,7 +67,7 @@ def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
     time_in_year = finding.time
     if new_year and time_in_year.startswith("01-"):
         time_in_year = "13" + time_in_year[2:]
-    return RANKS.index(finding.rule.rank), time_in_year
+    return RANKS[finding.rule.rank], time_in_year
 
 
 def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:

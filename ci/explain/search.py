@@ -5,37 +5,39 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ci.explain.lines import read_line, time_of
+from ci.explain.lines import seconds_of
+from ci.explain.quote import WRAPPER, Quote
+from ci.explain.windows import Windows
 from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ci.explain.rules import Rule
+    from ci.explain.windows import Window
 
-RANKS = ("cause", "peer", "general", "consequence")
+# Of ranks with the same number, the first line in time is taken.
+RANKS = {"cause": 0, "error": 1, "peer": 1, "general": 2, "consequence": 3}
 FLAG_ADVICE = "correct server_cmd in the case"
-# Errors after the cause, from processes that did not see the cause.
-WRAPPER = re.compile(
-    r"Engine core initialization failed|EngineDeadError|EngineCore (?:encountered|failed)|"
-    r"Worker failed with error|WorkerProc (?:initialization )?failed|Executor failed|"
-    r"RuntimeError: cancelled|CancelledError|resource_tracker|destroy_process_group|"
-    r"BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|See (?:root cause|stack trace)"
-)
-_CONTINUES = 3
-# An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
-_INFO = (" INFO", "[INFO", "mINFO", "|INFO")
-_LEVEL_CHARS = 100
 # So many different lines of a log are held against the rules from its begin on, and so many of its
 # end. Lines that differ only in their numbers are the same here.
 FIRST_LINES = 5_000
 LAST_LINES = 1_000
+# A child that a signal ended, as its parent reports it.
+CHILD = re.compile(
+    r"(?P<child>Worker proc \S+) died unexpectedly \(exit code: (?P<code>-\d+|1[3-9]\d)\)|"
+    r"Failed core proc\(s\): \{.*?'(?P<core>\w+)': (?P<core_code>-\d+)|"
+    r"(?P<worker>[Ww]orker \w* ?pid \d+) died, exit code: (?P<worker_code>-\d+)"
+)
 _NUMBERS = re.compile(r"\d+")
+# An error is survived if the server answers requests so long after it.
+SURVIVED_S = 10
 QUOTED_CHARS = 400
 _MORE = re.compile(
-    r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
+    r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|Last error:|nccl\w+Error:|E[A-Z]\d{4})|\s+\S"
 )
 _DETAIL_CHARS = 200
 # Secrets that stand in a log itself; those of the run are hidden by its record.
@@ -67,109 +69,129 @@ class Finding:
 
 
 @dataclass
-class _Window:
-    """A line that may be an error, with the lines after it as far as they are read."""
+class Search:
+    """What a log shows, as far as it is read.
 
-    number: int
-    text: str
-    time: str
-    after: list[str] = field(default_factory=list)
+    Attributes:
+        best: the first cause; if there is none, the first line of the next rank.
+        quote: the line to quote if no rule knows one.
+        child: the line with the exit code of a child of the process.
+        time: of the last line that may be an error.
+        last: the last line, whatever it is.
+    """
+
+    rules: Sequence[Rule]
+    best: Finding | None = None
+    quote: Quote = field(default_factory=Quote)
+    child: re.Match[str] | None = None
+    time: str = ""
+    last: str = ""
+    _seen: set[str] = field(default_factory=set)
+    _last: deque[Window] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    _repeats: list[Window] = field(default_factory=list)
 
     @property
-    def whole(self) -> str:
-        return "\n".join((self.text, *self.after))
+    def is_decided(self) -> bool:
+        """Whether no later line can be the first cause."""
+        return self.best is not None and self.best.rule.rank == "cause"
+
+    def see(self, window: Window, facts: dict[str, str]) -> None:
+        """Take a line into account."""
+        self.time = window.time
+        self.child = self.child or CHILD.search(window.text)
+        if self.is_decided:
+            return
+        shape = _NUMBERS.sub("", window.whole)
+        if shape in self._seen:
+            return
+        if len(self._seen) >= FIRST_LINES:
+            self._last.append(window)
+        else:
+            self._seen.add(shape)
+            self._try(window, facts)
+
+    def _try(self, window: Window, facts: dict[str, str]) -> None:
+        if WRAPPER.search(window.text):
+            self._repeats.append(window)
+            self.quote.see(window)
+            return
+        found = _match(window, self.rules, facts)
+        self.best = _better(self.best, found)
+        if found is None or found.rule.rank != "consequence":
+            self.quote.see(window)
+
+    def end(self, facts: dict[str, str]) -> None:
+        """Try the last lines of a long log, and those that repeat what others logged."""
+        for window in self._last:
+            if not self.is_decided:
+                self._try(window, facts)
+        # The log with the cause itself may be on another host: `Worker failed with error '…'`.
+        for window in () if self.best else self._repeats:
+            self.best = _better(self.best, _match(window, self.rules, facts))
+
+    def is_survived(self, alive: Window) -> bool:
+        """Whether a sign of life shows that the errors before it ended nothing."""
+        before = seconds_of(self.best.time if self.best else self.time)
+        now = seconds_of(alive.time)
+        late = before is not None and now is not None and not 0 <= now - before < SURVIVED_S
+        return alive.alive == "started" or late
 
 
-def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
-    """Find the first cause in a log; if there is none, the first line of the next rank.
+def search(lines: Iterable[str], rules: Sequence[Rule]) -> Search:
+    """Read a log.
 
     Args:
         lines: of the log, in order; a stream.
         rules: the first one that matches a line is taken.
     """
-    by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
-    facts: dict[str, str] = {}
-    best: Finding | None = None
-    repeats: list[_Window] = []
-    for window in _different(_errors(lines, facts)):
-        if WRAPPER.search(window.text):
-            repeats.append(window)
-            continue
-        best = _better(best, _match(window, by_rank, facts))
-        if best and best.rule.rank == "cause":
-            return best
-    # The log with the cause itself may be on another host: `Worker failed with error '…'`.
-    for window in () if best else repeats:
-        best = _better(best, _match(window, by_rank, facts))
-    return best
-
-
-def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
-    """Leave out lines that were there before, and the middle of a log that has too many."""
-    seen: set[str] = set()
-    last: deque[_Window] = deque(maxlen=LAST_LINES)
+    by_rank = sorted(rules, key=lambda rule: RANKS[rule.rank])
+    windows, found = Windows(lines), Search(by_rank)
     for window in windows:
-        shape = _NUMBERS.sub("", window.text)
-        if shape in seen:
-            continue
-        if len(seen) >= FIRST_LINES:
-            last.append(window)
-            continue
-        seen.add(shape)
-        yield window
-    yield from last
+        if not window.alive:
+            found.see(window, _facts(windows.arguments))
+        elif found.is_survived(window):
+            found = Search(by_rank)
+        windows.only_alive = found.is_decided
+    found.end(_facts(windows.arguments))
+    found.last = windows.last
+    return found
+
+
+def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
+    """Find the first cause in a log; if there is none, the first line of the next rank."""
+    return search(lines, rules).best
 
 
 def _better(best: Finding | None, other: Finding | None) -> Finding | None:
     if best is None or other is None:
         return best or other
-    return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
+    return other if RANKS[other.rule.rank] < RANKS[best.rule.rank] else best
 
 
-def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
-    """Choose the lines above a harmless level; learn the server's arguments meanwhile."""
-    open_windows: deque[_Window] = deque()
-    time, before = "", ""  # of the last line that has one; and the last INFO, not read yet
-    for number, raw in enumerate(lines, start=1):
-        if "non-default args: " in raw:
-            facts.update(_facts(raw))
-        head = raw[:_LEVEL_CHARS]
-        if "INFO" in head and (head.startswith("INFO") or any(info in head for info in _INFO)):
-            before = raw
-            continue
-        line = read_line(raw)
-        time, before = time_of(raw) or time_of(before) or time, ""
-        if line.harmless or not line.text.strip():
-            continue
-        for window in open_windows:
-            window.after.append(line.text)
-        while open_windows and len(open_windows[0].after) >= _CONTINUES:
-            yield open_windows.popleft()
-        open_windows.append(_Window(number, line.text, time))
-    yield from open_windows
-
-
-def _facts(raw: str) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def _facts(arguments: str) -> dict[str, str]:
     """Read arguments from vLLM's log line of non-default arguments."""
-    found = {"port": "8000"}
+    found = {"port": "8000"} if arguments else {}
     for name in ("model", "port"):
-        if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", raw[:20_000]):
+        if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", arguments):
             found[name] = match[1]
     return found
 
 
-def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
+def _match(window: Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
     patterns = ((rule, *pattern) for rule in rules for pattern in rule.compiled)
-    for rule, pattern, spans_lines in patterns:
-        text = window.whole if spans_lines else window.text
-        match = pattern.search(text)
-        if match and match.start() <= len(window.text):
+    texts = {"line": window.text, "lines": window.whole, "frames": window.framed}
+    for rule, pattern, reads in patterns:
+        if reads == "frames" and not window.frames:
+            continue
+        match = pattern.search(texts[reads])
+        if match and (reads == "frames" or match.start() <= len(window.text)):
             words = _words(match, facts)
             return Finding(
                 rule,
-                _shown(rule.filled(rule.cause, words)),
+                shown(rule.filled(rule.cause, words)),
                 rule.filled(rule.next, words),
-                _shown(match[0] if spans_lines else _quoted(window))[:QUOTED_CHARS],
+                shown(match[0] if reads == "lines" else _quoted(window))[:QUOTED_CHARS],
                 window.time,
                 window.number,
             )
@@ -196,7 +218,7 @@ def _about_flags(arguments: str) -> dict[str, str]:
     return {"flags": " ".join(flags) or arguments, "advice": "; ".join(removed) or FLAG_ADVICE}
 
 
-def _quoted(window: _Window) -> str:
+def _quoted(window: Window) -> str:
     """Quote the line, and what continues it: indented lines, and CANN's reasons and solutions."""
     more = []
     for line in window.after:
@@ -206,7 +228,7 @@ def _quoted(window: _Window) -> str:
     return " ".join((window.text.strip(), *more))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Hide secrets and control characters."""
     text = "".join(char if char.isprintable() else " " for char in text)
     return _SECRET_WORD.sub("***", _SECRET.sub(r"\1***", text))
