@@ -48,7 +48,9 @@ _NO_ERROR = re.compile(
     r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\(|"
     r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine|"
     r"\[\d{10}\.\d+\] \[[^\]]*\] +\S+ UCX +(?:WARN|INFO|DEBUG|DIAG|TRACE)|"
-    r"Exception ignored in|usage: "
+    r"Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
+    r".{0,90}is over \d+% full, available space: (?!0;)|.{0,200}Unable to register cu\w+ factory|"
+    r"Failed to import Triton kernels|Cannot use FA version|<frozen [\w.]+>:\d+: \w*Warning: "
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _TIMES = (
@@ -62,7 +64,9 @@ _TIMES = (
     ),
 )
 # Colours, also where a program or a copy has replaced their first character.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|(?:\^\[|#033|\ufffd)?\[\d{0,3}(?:;\d{1,3}){0,4}m")
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|(?:\^\[|#033|\ufffd)\[[\d;]{0,15}m|\[\d{1,3}(?:;\d{1,3}){0,4}m"
+)
 _MOST_PREFIXES = 8
 
 

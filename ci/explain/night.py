@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from typing import TYPE_CHECKING
 
 from ci.explain.explanation import Explanation
+from ci.explain.reading import SEARCH_S, read
 from ci.explain.rules import rules
 from ci.explain.search import RANKS, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
-    from typing import BinaryIO
 
     from ci.explain.search import Finding
-
-PIECE_BYTES = 1 << 20
-# For all logs of a night; a log that takes longer is searched at its end only.
-SEARCH_S = 60.0
-END_BYTES = 1 << 20
 
 
 def first_cause(
@@ -44,7 +37,7 @@ def first_cause(
         log = logs / host / f"{process}.log"
         if log.is_file() and not log.is_symlink():
             with log.open("rb") as file:
-                finding = find(_lines(file, deadline), rules())
+                finding = find(read(file, deadline), rules())
             if finding and finding.rule.rank != "consequence":
                 found.append((finding, process, host))
     if not found:
@@ -68,23 +61,3 @@ def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
     if new_year and time_in_year.startswith("01-"):
         time_in_year = "13" + time_in_year[2:]
     return RANKS[finding.rule.rank], time_in_year
-
-
-def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:
-    """Read lines until the deadline, and then those of the file's end.
-
-    Of a progress bar, every state is a line of its own.
-    """
-    rest = ""
-    while piece := file.read(PIECE_BYTES):
-        lines = (rest + piece.decode(errors="replace")).splitlines(keepends=True)
-        rest = "" if lines[-1].endswith(("\n", "\r")) else lines.pop()
-        yield from lines
-        if len(rest) > PIECE_BYTES:
-            yield rest
-            rest = ""
-        if time.monotonic() > deadline:
-            read = file.tell()
-            file.seek(max(read, file.seek(0, os.SEEK_END) - END_BYTES))
-            deadline = math.inf
-    yield rest

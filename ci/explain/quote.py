@@ -26,7 +26,8 @@ WRAPPER = re.compile(
 )
 _SUSPECT = re.compile(
     r"(?i)error|fatal|fail|cannot|can't|could not|unable|not found|no such|denied|refused|invalid|"
-    r"abort|panic|unsupported|timed? ?out|exception|illegal|mismatch|missing|错误|失败|异常|无法"
+    r"abort|panic|\bfault\b|unsupported|timed? ?out|exception|illegal|mismatch|missing|"
+    r"错误|失败|异常|无法"
 )
 
 
@@ -65,13 +66,8 @@ class Quote:
 
     def _raise(self, window: Window) -> None:
         first = self.raised
-        if first is None:
+        if first is None or (window.link == "handling" and window.follows == first.number):
             self.raised = window
-        elif window.link == "handling" and window.source == first.source and first.chained:
-            window.chained = True
-            self.raised = window
-        elif window.source == first.source:
-            first.chained = first.chained and window.link == "cause"
 
     @property
     def line(self) -> str:

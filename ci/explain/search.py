@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.explain.lines import seconds_of
 from ci.explain.quote import WRAPPER, Quote
-from ci.explain.windows import Windows
+from ci.explain.windows import RAISED, Windows
 from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ _NUMBERS = re.compile(r"\d+")
 # An error is survived if the server answers requests so long after it.
 SURVIVED_S = 10
 QUOTED_CHARS = 400
+# A failure that its program survives; it may say so in the next line.
+_SURVIVED = re.compile(
+    r"(?i)\b(?:retrying|will retry|trying (?:again|to resume|port)|fall(?:ing|s)? ?back|"
+    r"ignoring|skipping|using \S+ instead)\b"
+)
 _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|Last error:|nccl\w+Error:|E[A-Z]\d{4})|\s+\S"
 )
@@ -111,12 +116,19 @@ class Search:
             self._try(window, facts)
 
     def _try(self, window: Window, facts: dict[str, str]) -> None:
+        if _is_survived(window):
+            return
         if WRAPPER.search(window.text):
             self._repeats.append(window)
             self.quote.see(window)
             return
         found = _match(window, self.rules, facts)
-        self.best = _better(self.best, found)
+        best = self.best
+        if found and best and window.link == "handling" and window.follows == best.number:
+            # Of an exception during another one, the later one tells more.
+            self.best = _better(found, best)
+        else:
+            self.best = _better(best, found)
         if found is None or found.rule.rank != "consequence":
             self.quote.see(window)
 
@@ -160,6 +172,14 @@ def search(lines: Iterable[str], rules: Sequence[Rule]) -> Search:
 def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
     """Find the first cause in a log; if there is none, the first line of the next rank."""
     return search(lines, rules).best
+
+
+def _is_survived(window: Window) -> bool:
+    """Whether a program says that it continues despite of a failure."""
+    if window.frames:
+        return False
+    more = window.after[0] if window.after and not RAISED.match(window.after[0]) else ""
+    return _SURVIVED.search(f"{window.text} {more}") is not None
 
 
 def _better(best: Finding | None, other: Finding | None) -> Finding | None:

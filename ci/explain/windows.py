@@ -52,21 +52,20 @@ class Window:
         time: when it was logged, as `time_of` gives it.
         error: its level is ERROR or above.
         frames: of the traceback that it ends, and the source code of the last one.
-        link: to the exception before it of the same process.
-        chained: no exception of the same process came between this one and those it is linked to.
+        link: how it is linked to the exception before it of the same process.
+        follows: the number of the line of that exception.
         alive: no error but a sign that the server works: `started` or `answers`.
     """
 
     number: int
     text: str
     time: str
-    source: str = ""
     error: bool = False
     frames: list[str] = field(default_factory=list)
     link: Literal["", "cause", "handling"] = ""
+    follows: int = 0
     alive: Literal["", "started", "answers"] = ""
     after: list[str] = field(default_factory=list)
-    chained: bool = True
 
     @property
     def whole(self) -> str:
@@ -88,6 +87,7 @@ class _Stream:
     code: str = ""
     expects_code: bool = False
     link: Literal["", "cause", "handling"] = ""
+    raised_at: int = 0
     warned_at: int = -1
     handled: bool = False
 
@@ -105,6 +105,7 @@ class Windows:
         self._lines = lines
         self._streams: dict[str, _Stream] = {}
         self._open: deque[Window] = deque()
+        self._handled: list[Window] = []
         self.arguments = ""
         self.last = ""
         self.only_alive = False
@@ -122,7 +123,8 @@ class Windows:
                     self._forget()
                     at = time_of(before) or time
                     yield Window(number, "", at, alive="started" if _ALIVE[1] in raw else "answers")
-                before = raw if ":" in raw[:_LEVEL_CHARS] and time_of(raw) else before
+                self._handled.clear()
+                before = before if head.lstrip("(").startswith("INFO:") else raw
                 continue
             if self.only_alive:
                 continue
@@ -133,6 +135,8 @@ class Windows:
             while self._open and self._is_whole(self._open[0]):
                 yield self._open.popleft()
         yield from self._open
+        # What a program seemed to survive, and then nothing more.
+        yield from self._handled
 
     def _forget(self) -> None:
         self._open.clear()
@@ -148,6 +152,7 @@ class Windows:
                 self._streams.clear()
             stream = self._streams[line.source] = _Stream()
         if line.harmless:
+            self._handled.clear()
             stream.warned_at = number if _HANDLED.search(line.text) else -1
             return
         for window in stream.open:
@@ -159,10 +164,14 @@ class Windows:
         link, stream.link = (stream.link if frames else ""), ""
         stream.frames.clear()
         stream.code = ""
+        window = Window(number, line.text, time, line.error, frames, link, stream.raised_at)
+        if frames:
+            stream.raised_at = number
         if frames and stream.handled:
+            self._handled.append(window)
             return
+        self._handled.clear()
         stream.handled = False
-        window = Window(number, line.text, time, line.source, line.error, frames, link)
         stream.open.append(window)
         self._open.append(window)
 
