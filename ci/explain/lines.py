@@ -24,6 +24,7 @@ _PREFIX = re.compile(
     )
     | (?P<vllm>DEBUG|INFO|WARNING|ERROR|CRITICAL)[ ]\d\d-\d\d[ ][\d:.]+[ ](?P<at>\[?[^\]\s]*\]?)[ ]?
     | \[\d{{4}}-\d\d-\d\d[ ][\d:,.]+[ ](?P<ray>[DIWECF])[ ]\d+[ ]\d+\][ ](?:\(\w+\)[ ])?
+    | \[\d{{4}}-\d\d-\d\d[ ]\d\d:\d\d:\d\d(?:[ ][A-Z]{{2}}\d+)+\][ ]
     | \[?(?:\d{{4}}-)?\d\d[-/]\d\d[-T: ]\d\d:\d\d:\d\d[.,:\d]*(?:Z|[+-]\d\d:?\d\d)?\]?[ ]?(?:-[ ])?
     | \d{{13}},"?                                              # CloudWatch
     | \[(?P<glog>[DIWEF])\d{{0,4}}(?:[ ]\d\d:\d\d:\d\d[.\d]*)?[ ][\w.-]+:\d+\][ ]?

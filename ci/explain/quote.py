@@ -21,7 +21,8 @@ WRAPPER = re.compile(
     r"Application startup failed|Root Cause \(first observed failure\)|never retrieved|"
     r"RuntimeError: cancelled|CancelledError|KeyboardInterrupt|SystemExit|resource_tracker|"
     r"destroy_process_group|BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|"
-    r"See (?:root cause|stack trace)|potential root causes|[Pp]ossible reasons include|"
+    r"See (?:root cause|stack trace)|failed to be inspected|due to a previous error|"
+    r"potential root causes|[Pp]ossible reasons include|"
     r"Main process exited|Failed with result|^\w+\.service: "
 )
 _SUSPECT = re.compile(
