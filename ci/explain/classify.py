@@ -82,7 +82,7 @@ def classify(log_text: str | Iterable[str], exit_code: int | None, signal: int |
     by_signal = _by_child(log.child) or _by_signal(_signal(exit_code, signal))
     if by_signal and (by_signal.killed or finding is None):
         return by_signal
-    if finding and not (finding.rule.rank == "consequence" and log.quote.is_strong):
+    if finding and (finding.rule.rank != "consequence" or not log.quote.outweighs(finding.number)):
         return reason_of(finding)
     return _by_quote(log.quote, log.last, exit_code)
 

@@ -25,6 +25,9 @@ WRAPPER = re.compile(
     r"potential root causes|[Pp]ossible reasons include|"
     r"Main process exited|Failed with result|^\w+\.service: "
 )
+# A line with a word of failure may be the cause of a consequence so many lines after it.
+_NEAR = 30
+_COUNTS_NONE = re.compile(r"(?i)(?:fail\w*|errors?)[^\n]{0,12}[ =:]+0\b|\b0 (?:failed|errors?)")
 _SUSPECT = re.compile(
     r"(?i)error|fatal|fail|cannot|can't|could not|unable|not found|no such|denied|refused|invalid|"
     r"abort|panic|\bfault\b|unsupported|timed? ?out|exception|illegal|mismatch|missing|"
@@ -62,7 +65,7 @@ class Quote:
             self._raise(window)
         elif window.error:
             self.error = self.error or window
-        elif _SUSPECT.search(text):
+        elif _SUSPECT.search(text) and not _COUNTS_NONE.search(text):
             self.suspect = self.suspect or window
 
     def _raise(self, window: Window) -> None:
@@ -79,6 +82,11 @@ class Quote:
         text = window.text.strip()
         bare = window.frames and ":" not in text and not window.frames[-1].startswith("File ")
         return f"{text} at `{window.frames[-1]}`" if bare else text
+
+    def outweighs(self, number: int) -> bool:
+        """Whether the line is the cause of the consequence in the line of that number."""
+        near = self.suspect is not None and 0 < number - self.suspect.number < _NEAR
+        return bool(self.raised or self.error) or near
 
     @property
     def is_strong(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.explain.lines import seconds_of
 from ci.explain.quote import WRAPPER, Quote
-from ci.explain.windows import RAISED, Windows
+from ci.explain.windows import Windows
 from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
@@ -37,10 +37,12 @@ _NUMBERS = re.compile(r"\d+")
 SURVIVED_S = 10
 QUOTED_CHARS = 400
 # A failure that its program survives; it may say so in the next line.
-_SURVIVED = re.compile(
-    r"(?i)\b(?:retrying|will retry|trying (?:again|to resume|port)|fall(?:ing|s)? ?back|"
-    r"ignoring|skipping|using \S+ instead)\b"
+_GOES_ON = (
+    r"(?:retrying|will retry|trying (?:again|to resume|port)|fall(?:ing|s)? ?back|ignoring|"
+    r"skipping)\b"
 )
+_SURVIVED = re.compile(rf"(?i)\b{_GOES_ON}|\busing \S+ instead\b|^fatal: not a git repository")
+_GOES_ON_NOW = re.compile(rf"(?i)\s*{_GOES_ON}")
 _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|Last error:|nccl\w+Error:|E[A-Z]\d{4})|\s+\S"
 )
@@ -178,8 +180,8 @@ def _is_survived(window: Window) -> bool:
     """Whether a program says that it continues despite of a failure."""
     if window.frames:
         return False
-    more = window.after[0] if window.after and not RAISED.match(window.after[0]) else ""
-    return _SURVIVED.search(f"{window.text} {more}") is not None
+    goes_on = window.after and _GOES_ON_NOW.match(window.after[0])
+    return bool(goes_on or _SURVIVED.search(window.text))
 
 
 def _better(best: Finding | None, other: Finding | None) -> Finding | None:

@@ -170,7 +170,6 @@ class Windows:
         if frames and stream.handled:
             self._handled.append(window)
             return
-        self._handled.clear()
         stream.handled = False
         stream.open.append(window)
         self._open.append(window)

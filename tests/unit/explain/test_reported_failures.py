@@ -18,6 +18,16 @@ def test_a_reported_failure_has_its_cause(name: str):
     reason = classify((FOLDER / f"{name}.log").read_text(), 1, None)
     assert reason.kind == REPORTS[name]["class"], reason.message
     assert reason.kind == "unknown" or (reason.side and reason.next)
+    assert REPORTS[name].get("line", "") in reason.line
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in REPORTS if REPORTS[name]["part"] == "held_out_7"]
+)
+def test_what_works_before_a_failure_changes_nothing(name: str):
+    healthy = (FOLDER.parent / "healthy" / "fallbacks.log").read_text()
+    reason = classify(healthy + (FOLDER / f"{name}.log").read_text(), 1, None)
+    assert reason.kind == REPORTS[name]["class"], reason.message
 
 
 def test_every_log_is_in_the_table_and_names_its_source():
