@@ -24,8 +24,8 @@ RANKS = {"cause": 0, "error": 1, "peer": 1, "general": 2, "consequence": 3}
 FLAG_ADVICE = "correct server_cmd in the case"
 # So many different lines of a log are held against the rules from its begin on, and so many of its
 # end. Lines that differ only in their numbers are the same here.
-FIRST_LINES = 5_000
-LAST_LINES = 1_000
+FIRST_LINES = 3_000
+LAST_LINES = 500
 # A child that a signal ended, as its parent reports it.
 CHILD = re.compile(
     r"(?P<child>Worker proc \S+) died unexpectedly \(exit code: (?P<code>-\d+|1[3-9]\d)\)|"
@@ -93,7 +93,7 @@ class Search:
     child: re.Match[str] | None = None
     time: str = ""
     last: str = ""
-    _seen: set[str] = field(default_factory=set)
+    _seen: set[int] = field(default_factory=set)
     _last: deque[Window] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     _repeats: list[Window] = field(default_factory=list)
 
@@ -108,7 +108,7 @@ class Search:
         self.child = self.child or CHILD.search(window.text)
         if self.is_decided:
             return
-        shape = _NUMBERS.sub("", window.whole)
+        shape = hash(_NUMBERS.sub("", window.whole))
         if shape in self._seen:
             return
         if len(self._seen) >= FIRST_LINES:
@@ -165,6 +165,8 @@ def search(lines: Iterable[str], rules: Sequence[Rule]) -> Search:
             found.see(window, _facts(windows.arguments))
         elif found.is_survived(window):
             found = Search(by_rank)
+            if window.alive == "started":
+                windows.forget()
         windows.only_alive = found.is_decided
     found.end(_facts(windows.arguments))
     found.last = windows.last

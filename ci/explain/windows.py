@@ -24,6 +24,7 @@ _CONTINUES = 4
 _MOST_OPEN = 200
 _MOST_SOURCES = 500
 _MOST_FRAMES = 20
+_FRAME_CHARS = 200
 # An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
 _INFO = (" INFO", "[INFO", "mINFO", "|INFO")
 _LEVEL_CHARS = 100
@@ -119,8 +120,6 @@ class Windows:
             head = raw[:_LEVEL_CHARS]
             if "INFO" in head and (head.startswith("INFO") or any(info in head for info in _INFO)):
                 if any(sign in raw for sign in _ALIVE):
-                    yield from self._open
-                    self._forget()
                     at = time_of(before) or time
                     yield Window(number, "", at, alive="started" if _ALIVE[1] in raw else "answers")
                 self._handled.clear()
@@ -138,7 +137,8 @@ class Windows:
         # What a program seemed to survive, and then nothing more.
         yield from self._handled
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop the lines that wait for those that continue them."""
         self._open.clear()
         self._streams.clear()
 
@@ -182,7 +182,7 @@ def _is_of_traceback(stream: _Stream, text: str, number: int) -> bool:
             stream.link = link
             return True
     if _FRAME.match(text):
-        stream.frames.append(text.strip())
+        stream.frames.append(text.strip()[-_FRAME_CHARS:])
         stream.code, stream.expects_code = "", True
         return True
     if text.lstrip().startswith("Traceback (most recent call last)"):
@@ -192,7 +192,7 @@ def _is_of_traceback(stream: _Stream, text: str, number: int) -> bool:
     if _CARETS.match(text) or _STACK.match(text):
         return True
     if stream.expects_code and not RAISED.match(text):
-        stream.code, stream.expects_code = text.strip(), False
+        stream.code, stream.expects_code = text.strip()[:_FRAME_CHARS], False
         return True
     stream.expects_code = False
     return bool(stream.frames) and text[0] in " \t"
