@@ -6,8 +6,9 @@ import signal as signals
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.explain.quote import shown
 from ci.explain.rules import rules
-from ci.explain.search import QUOTED_CHARS, search, shown
+from ci.explain.search import QUOTED_CHARS, search
 
 if TYPE_CHECKING:
     import re

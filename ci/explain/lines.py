@@ -119,10 +119,15 @@ def time_of(raw: str) -> str:
     return ""
 
 
-def seconds_of(time: str) -> float | None:
-    """Return the seconds since the begin of a month of what `time_of` returns; None if unknown."""
-    if not time:
-        return None
+def is_long_after(time: str, before: str, seconds: float) -> bool:
+    """Whether a time is so many seconds after another one; both as `time_of` returns them."""
+    if not time or not before:
+        return False
+    return not 0 <= _seconds(time) - _seconds(before) < seconds
+
+
+def _seconds(time: str) -> float:
+    """Return the seconds since the begin of the month."""
     day, clock = time[3:].split(" ", 1)
     hours, minutes, seconds = clock[:8].split(":")
     return ((int(day) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)

@@ -34,6 +34,13 @@ _SUSPECT = re.compile(
     r"错误|失败|异常|无法"
 )
 
+# Secrets that stand in a log itself; those of the run are hidden by its record.
+_SECRET = re.compile(
+    r"(?i)\b((?:api[-_]?key|hf[-_]?token|auth[-_]?token|access[-_]?token|token|secret|password|passwd|"
+    r"authorization|bearer)[\"']?\s*[=: ]\s*[\"'\[]*)[^\s\"',}\]]{4,}"
+)
+_SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(?=@)")
+
 
 @dataclass
 class Quote:
@@ -92,3 +99,9 @@ class Quote:
     def is_strong(self) -> bool:
         """Whether the line is an error, and not just the last one."""
         return bool(self.raised or self.error or self.suspect)
+
+
+def shown(text: str) -> str:
+    """Hide secrets and control characters."""
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return _SECRET_WORD.sub("***", _SECRET.sub(r"\1***", text))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ci.explain.lines import seconds_of
-from ci.explain.quote import WRAPPER, Quote
-from ci.explain.windows import Windows
+from ci.explain.lines import is_long_after
+from ci.explain.quote import WRAPPER, Quote, shown
+from ci.explain.windows import SURVIVED_S, Windows
 from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ CHILD = re.compile(
     r"(?P<worker>[Ww]orker \w* ?pid \d+) died, exit code: (?P<worker_code>-\d+)"
 )
 _NUMBERS = re.compile(r"\d+")
-# An error is survived if the server answers requests so long after it.
-SURVIVED_S = 10
 QUOTED_CHARS = 400
 # A failure that its program survives; it may say so in the next line.
 _GOES_ON = (
@@ -47,12 +45,6 @@ _MORE = re.compile(
     r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|Last error:|nccl\w+Error:|E[A-Z]\d{4})|\s+\S"
 )
 _DETAIL_CHARS = 200
-# Secrets that stand in a log itself; those of the run are hidden by its record.
-_SECRET = re.compile(
-    r"(?i)\b((?:api[-_]?key|hf[-_]?token|auth[-_]?token|access[-_]?token|token|secret|password|passwd|"
-    r"authorization|bearer)[\"']?\s*[=: ]\s*[\"'\[]*)[^\s\"',}\]]{4,}"
-)
-_SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(?=@)")
 
 
 @dataclass(frozen=True)
@@ -145,10 +137,8 @@ class Search:
 
     def is_survived(self, alive: Window) -> bool:
         """Whether a sign of life shows that the errors before it ended nothing."""
-        before = seconds_of(self.best.time if self.best else self.time)
-        now = seconds_of(alive.time)
-        late = before is not None and now is not None and not 0 <= now - before < SURVIVED_S
-        return alive.alive == "started" or late
+        before = self.best.time if self.best else self.time
+        return alive.alive == "started" or is_long_after(alive.time, before, SURVIVED_S)
 
 
 def search(lines: Iterable[str], rules: Sequence[Rule]) -> Search:
@@ -250,9 +240,3 @@ def _quoted(window: Window) -> str:
             break
         more.append(line.strip())
     return " ".join((window.text.strip(), *more))
-
-
-def shown(text: str) -> str:
-    """Hide secrets and control characters."""
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return _SECRET_WORD.sub("***", _SECRET.sub(r"\1***", text))

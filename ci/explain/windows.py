@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ci.explain.lines import read_line, time_of
+from ci.explain.lines import is_long_after, read_line, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,6 +23,8 @@ _CONTINUES = 4
 # A line waits for those that continue it until so many others are read.
 _MOST_OPEN = 200
 _MOST_SOURCES = 500
+# An error is survived if the server answers requests so long after it.
+SURVIVED_S = 10
 _MOST_FRAMES = 20
 _FRAME_CHARS = 200
 # An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
@@ -121,6 +123,8 @@ class Windows:
             if "INFO" in head and (head.startswith("INFO") or any(info in head for info in _INFO)):
                 if any(sign in raw for sign in _ALIVE):
                     at = time_of(before) or time
+                    while self._open and is_long_after(at, self._open[0].time, SURVIVED_S):
+                        yield self._open.popleft()
                     yield Window(number, "", at, alive="started" if _ALIVE[1] in raw else "answers")
                 self._handled.clear()
                 before = before if head.lstrip("(").startswith("INFO:") else raw
