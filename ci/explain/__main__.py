@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from ci.errors import LamplighterError
 from ci.explain.classify import classify
+from ci.explain.reading import SEARCH_S, read
 
 
 def main(paths: list[str]) -> int:
     """Print the class, the side and the cause of each log; return the exit code."""
     for path in paths:
         try:
-            reason = classify(Path(path).read_text("utf-8", "replace"), None, None)
+            with Path(path).open("rb") as log:
+                reason = classify(read(log, time.monotonic() + SEARCH_S), None, None)
         except (LamplighterError, OSError) as error:
             sys.stderr.write(f"{error}\n")
             return 2

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import signal as signals
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.explain.lines import read_line
+from ci.explain.quote import shown
 from ci.explain.rules import rules
-from ci.explain.search import QUOTED_CHARS, WRAPPER, find
+from ci.explain.search import QUOTED_CHARS, search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import re
+    from collections.abc import Iterable
 
+    from ci.explain.quote import Quote
     from ci.explain.rules import Side
-    from ci.explain.search import RuleMatch
+    from ci.explain.search import Finding
 
-_RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit)\b.*: ?\S")
 _KILLED = "killed with SIGKILL, which this run did not send"
 KILLED_NEXT = "see `dmesg | grep -i oom`, and who else uses the host"
 _CRASHES: dict[int, tuple[str, str]] = {
@@ -30,19 +30,13 @@ _CRASHES: dict[int, tuple[str, str]] = {
     ),
     signals.SIGSEGV: ("", "report it with its log"),
 }
-# A child that a signal ended, as its parent reports it.
-_CHILD = re.compile(
-    r"(?P<child>Worker proc \S+) died unexpectedly \(exit code: (?P<code>-\d+|1[3-9]\d)\)|"
-    r"Failed core proc\(s\): \{.*?'(?P<core>\w+)': (?P<core_code>-\d+)|"
-    r"(?P<worker>[Ww]orker \w* ?pid \d+) died, exit code: (?P<worker_code>-\d+)"
-)
 _DETAIL_CHARS = 300
 _BY_SHELL = 128
 
 
 @dataclass(frozen=True)
 class Reason:
-    """The cause of a process's end.
+    """Why a process ended.
 
     Attributes:
         kind: the class of the cause, for programs.
@@ -62,11 +56,11 @@ class Reason:
 
     @property
     def message(self) -> str:
-        """Return the cause and the next step, in one line."""
+        """The cause and what to do, in one line."""
         return "; ".join(filter(None, (self.cause, self.next)))
 
 
-def reason_of(finding: RuleMatch) -> Reason:
+def reason_of(finding: Finding) -> Reason:
     """Return a finding as the reason of an end."""
     rule = finding.rule
     return Reason(rule.class_, finding.cause, finding.next, rule.side, finding.line)
@@ -81,16 +75,17 @@ def classify(log_text: str | Iterable[str], exit_code: int | None, signal: int |
         signal: number of the signal that ended it, None if it exited. Do not classify a process
             that the run itself stopped.
     """
-    lines = log_text.splitlines() if isinstance(log_text, str) else list(log_text)
-    finding = find(lines, rules())
+    lines = log_text.splitlines() if isinstance(log_text, str) else log_text
+    log = search(lines, rules())
+    finding = log.best
     if finding and finding.rule.rank == "cause":
         return reason_of(finding)
-    by_signal = _by_child(lines) or _by_signal(_signal(exit_code, signal))
+    by_signal = _by_child(log.child) or _by_signal(_signal(exit_code, signal))
     if by_signal and (by_signal.killed or finding is None):
         return by_signal
-    if finding:
+    if finding and (finding.rule.rank != "consequence" or not log.quote.outweighs(finding.number)):
         return reason_of(finding)
-    return _by_last_error(lines, exit_code)
+    return _by_quote(log.quote, log.last, exit_code)
 
 
 def _signal(exit_code: int | None, signal: int | None) -> int | None:
@@ -101,20 +96,17 @@ def _signal(exit_code: int | None, signal: int | None) -> int | None:
     return number if number in set(signals.Signals) else None
 
 
-def _by_child(lines: Sequence[str]) -> Reason | None:
-    """Find a child of the process that a signal ended."""
-    for line in lines:
-        if "code" in line or "core proc" in line:
-            child = _CHILD.search(line)
-            if child is None:
-                continue
-            name = child["child"] or child["core"] or child["worker"]
-            code = int(child["code"] or child["core_code"] or child["worker_code"])
-            reason = _by_signal(_signal(code, None))
-            if reason:
-                cause = f"{name} was {reason.cause}"
-                return Reason(reason.kind, cause, reason.next, reason.side, killed=reason.killed)
-    return None
+def _by_child(child: re.Match[str] | None) -> Reason | None:
+    """Explain the end of a child of the process by its exit code."""
+    if child is None:
+        return None
+    name = child["child"] or child["core"] or child["worker"]
+    code = int(child["code"] or child["core_code"] or child["worker_code"])
+    reason = _by_signal(_signal(code, None))
+    if reason is None:
+        return None
+    cause = f"{name} was {reason.cause}"
+    return Reason(reason.kind, cause, reason.next, reason.side, killed=reason.killed)
 
 
 def _by_signal(signal: int | None) -> Reason | None:
@@ -134,19 +126,15 @@ def _by_signal(signal: int | None) -> Reason | None:
     )
 
 
-def _by_last_error(raw_lines: Sequence[str], exit_code: int | None) -> Reason:
-    """Quote the last error of a log that no rule knows."""
-    read = [read_line(raw) for raw in raw_lines]
-    lines = [line.text.strip() for line in read if not line.harmless and line.text.strip()]
-    raised = [line for line in lines if _RAISED.match(line)]
-    causes = [line for line in raised if not WRAPPER.search(line)]
-    if raised and not causes:
+def _by_quote(quote: Quote, last: str, exit_code: int | None) -> Reason:
+    """Quote an error of a log that no rule knows."""
+    if quote.wrapped and not quote.is_strong:
         cause = (
             "its engine or a worker ended without a log message: killed from outside, or it logs "
             "elsewhere"
         )
         return Reason("killed", cause, KILLED_NEXT, "environment", killed=True)
-    last = [raw.strip() for raw in raw_lines[-1:]]
-    line = next(iter(causes[-1:] or lines[-1:] or last), "") or "no message in its log"
+    line = shown(quote.line or last.strip())
     code = "it exited" if exit_code is None else f"exited with code {exit_code}"
-    return Reason("unknown", f"{code}: {line[:_DETAIL_CHARS]}", line=line[:QUOTED_CHARS])
+    words = line[:_DETAIL_CHARS] or "no message in its log"
+    return Reason("unknown", f"{code}: {words}", line=line[:QUOTED_CHARS])

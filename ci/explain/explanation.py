@@ -14,9 +14,9 @@ class Explanation:
         cause: in one sentence.
         next_step: what to do.
         side: environment, configuration, product or tool.
-        line: the line of the log, and the lines that continue it.
-        process: the process that wrote the log.
-        host: the host of that process.
+        line: of the log, and the lines that continue it.
+        process: whose log it is.
+        host: where that process ran.
     """
 
     kind: str

@@ -8,61 +8,103 @@ from dataclasses import dataclass
 # A longer line is cut in its middle, so that no pattern takes long.
 MAX_CHARS = 1000
 _END_CHARS = 300
-_LEVEL_GROUPS = ("vllm", "glog", "boxed", "plain")
+_LEVELS = "DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL"
+_LEVEL_GROUPS = ("vllm", "glog", "klog", "ray", "boxed", "named", "piped", "plain")
 _PREFIX = re.compile(
-    r"""
-    \[rank\d+\]:[ ]?
-    | \([^()]{0,80}\b(?:pid|ip|rank|TP|DP|PP|EP)[=\d][^()]{0,80}\)[ ]?   # (EngineCore_DP0 pid=7)
-    | \[[\w.-]+\]:[ ] | [\w.-]+\s*\|[ ]                                  # containers
-    | (?P<vllm>DEBUG|INFO|WARNING|ERROR|CRITICAL)[ ]\d\d-\d\d[ ][\d:.]+[ ]\[?[^\]\s]*\]?[ ]?
-    | \[?\d{4}-\d\d-\d\d[-T: ]\d\d:\d\d:\d\d[.,:\d]*(?:Z|[+-]\d\d:?\d\d)?\]?[ ]?(?:-[ ])?
-    | \[(?P<glog>[DIWEF])\d{0,4}(?:[ ]\d\d:\d\d:\d\d[.\d]*)?[ ][\w.-]+:\d+\][ ]?
-    | [IWEF]\d{4}[ ][\d:.]+[ ]+\d+[ ][\w.-]+:\d+\][ ]?
-    | \[(?P<boxed>DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL|EVENT)\][ ]?
-    | (?P<plain>DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)
-      (?::[ \t]+|[ ]+(?=\[)|[ ]+[\w./]+:\d+[ ]--[ ])
+    rf"""
+    (?P<source>
+      \[(?:rank|default)?\d+\]:[ ]?                            # PyTorch, torchrun
+    | \([^()]{{0,80}}\b(?:pid|ip|rank|TP|DP|PP|EP)[=\d][^()]{{0,80}}\)[ ]?  # (EngineCore_DP0 pid=7)
+    | \([\w(]{{1,60}}\)*[ ]pid=\d+[^()]{{0,40}}\)[ ]?          # (MapWorker(MapBatches(f)) pid=7)
+    | \((?:raylet|autoscaler|gcs_server)\)[ ]
+    | \[[\w.-]+\]:[ ] | \[pod/[^\]\s]+\][ ] | [\w.-]+\s*\|[ ]  # containers
+    # The journal
+    | [A-Z][a-z]{{2}}[ ]{{1,2}}\d{{1,2}}[ ][\d:.]{{8,15}}[ ]\S+[ ][\w./@()-]+(?:\[\d+\])?:[ ]
+    | \[\d+,\d+\]<std(?:err|out)>:?[ ]? | \d{{1,4}}:[ ](?=[\[(A-Z])    # mpirun, srun --label
+    )
+    | (?P<vllm>DEBUG|INFO|WARNING|ERROR|CRITICAL)[ ]\d\d-\d\d[ ][\d:.]+[ ](?P<at>\[?[^\]\s]*\]?)[ ]?
+    | \[\d{{4}}-\d\d-\d\d[ ][\d:,.]+[ ](?P<ray>[DIWECF])[ ]\d+[ ]\d+\][ ](?:\(\w+\)[ ])?
+    | \[\d{{4}}-\d\d-\d\d[ ]\d\d:\d\d:\d\d(?:[ ][A-Z]{{2}}\d+)+\][ ]
+    | \[?(?:\d{{4}}-)?\d\d[-/]\d\d[-T: ]\d\d:\d\d:\d\d[.,:\d]*(?:Z|[+-]\d\d:?\d\d)?\]?[ ]?(?:-[ ])?
+    | \d{{13}},"?                                              # CloudWatch
+    | \[(?P<glog>[DIWEF])\d{{0,4}}(?:[ ]\d\d:\d\d:\d\d[.\d]*)?[ ][\w.-]+:\d+\][ ]?
+    | (?P<klog>[IWEF])(?:\d{{4}}|\d{{8}})[ ][\d:.]+[ ]+\d+[ ](?=[\w.-]+:\d+\])
+    | \[(?P<boxed>{_LEVELS}|EVENT)[ ]*\][ ]?
+    | (?:LMCache|NIXL|[\w.-]+[ ]-)[ ](?P<named>{_LEVELS})(?::|[ ]-|[ ]+[\w.]+:\d+)[ ]
+    | \[UC\]\[(?P<letter>[DIWEF])\][ ]
+    | \|[ ](?P<piped>{_LEVELS})[ ]*\|[ ](?:[\w.:<>]+[ ][-|][ ])?
+    | (?P<plain>{_LEVELS})
+      (?::[ \t]+|[ ]+\[[\w./]+:\d+\][ ]|[ ]+(?=\[)|[ ]+[\w./]+:\d+[ ]--[ ]|[ ]LMCache:[ ]
+      |[ ]+(?=[a-z]\w*(?:\{{|::)))
     | \[ais_bench\][ ]?
     | (?:TBE|ATB|HCCL|GE|ASCENDCL|RUNTIME|PTA|DRV)\(\d+,[^)]*\):?[ ]?
+    | [^|\n]{{0,80}}\d%\|[^|\n]{{0,300}}\|[^\[\n]{{0,40}}\[[^\]\n]{{0,80}}\]   # a progress bar
+    | [ ]{{2,12}}\|[ ](?!\w+[ ]*\|)                              # a group of exceptions
     """,
     re.VERBOSE,
 )
 _HARMLESS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "EVENT", "D", "I", "W"})
-# Python's warnings; the arguments that many programs print at their start, and vLLM when it dies.
+# Python's and UCX's warnings; the arguments that many programs print at their start, and vLLM when
+# it dies.
 _NO_ERROR = re.compile(
     r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\(|"
-    r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine"
+    r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine|"
+    r"\[\d{10}\.\d+\] \[[^\]]*\] +\S+ UCX +(?:WARN|INFO|DEBUG|DIAG|TRACE)|"
+    r"Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
+    r".{0,90}is over \d+% full, available space: (?!0;)|.{0,200}Unable to register cu\w+ factory|"
+    r"Failed to import Triton kernels|Cannot use FA version|<frozen [\w.]+>:\d+: \w*Warning: "
 )
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _TIMES = (
-    re.compile(r"\b(?P<month>\d\d)-(?P<day>\d\d)[-T: ](?P<time>\d\d:\d\d:\d\d(?:[.,:]\d+)*)"),
-    re.compile(r"\[[DIWEF](?P<month>\d{1,2})(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"),
+    re.compile(r"\b(?P<month>\d\d)[-/](?P<day>\d\d)[-T: ](?P<time>\d\d:\d\d:\d\d(?:[.,:]\d+)*)"),
+    re.compile(
+        r"(?:^|[\[ ])[DIWEF](?:20\d\d)?(?P<month>\d{1,2})(?P<day>\d\d) "
+        r"(?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"
+    ),
+    re.compile(
+        rf"\b(?P<month>{'|'.join(_MONTHS)}) +(?P<day>\d{{1,2}}) (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"
+    ),
 )
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\^\[\[[\d;]*m")
-_MAX_PREFIXES = 8
+# Colours, also where a program or a copy has replaced their first character.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|(?:\^\[|#033|\ufffd)\[[\d;]{0,15}m|\[\d{1,3}(?:;\d{1,3}){0,4}m"
+)
+_MOST_PREFIXES = 8
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line without its prefixes; `harmless` means a level below ERROR."""
+    """A line without its prefixes.
+
+    Attributes:
+        harmless: its level is below ERROR.
+        error: its level is ERROR or above.
+        source: the prefixes that its process gives to every line.
+    """
 
     text: str
     harmless: bool
+    error: bool = False
+    source: str = ""
 
 
 def read_line(raw: str) -> Line:
-    """Remove the prefixes of a line."""
+    """Take the prefixes off a line."""
     text = raw.rstrip("\r\n")
     if len(text) > MAX_CHARS:
         text = f"{text[: MAX_CHARS - _END_CHARS]} … {text[-_END_CHARS:]}"
-    if "\x1b" in text or "^[" in text:
+    if "[" in text and "m" in text:
         text = _ESCAPES.sub("", text)
-    level = ""
-    for _ in range(_MAX_PREFIXES):
+    level = source = ""
+    for _ in range(_MOST_PREFIXES):
         prefix = _PREFIX.match(text)
-        if prefix is None:
+        if prefix is None or not prefix.end():
             break
-        level = level or next(filter(None, prefix.group(*_LEVEL_GROUPS)), "")
+        level = level or next(filter(None, prefix.group(*_LEVEL_GROUPS, "letter")), "")
+        source += (prefix["source"] or "") + (prefix["at"] or "")
         text = text[prefix.end() :]
-    return Line(text, level in _HARMLESS or _NO_ERROR.match(text) is not None)
+    harmless = level in _HARMLESS or _NO_ERROR.match(text) is not None
+    return Line(text, harmless, bool(level) and not harmless, source)
 
 
 def time_of(raw: str) -> str:
@@ -70,7 +112,22 @@ def time_of(raw: str) -> str:
     if ":" not in raw:
         return ""
     for pattern in _TIMES:
-        if match := pattern.search(raw[:MAX_CHARS]):
-            time = match["time"].replace(",", ".")
-            return f"{int(match['month']):02d}-{match['day']} {time}"
+        if found := pattern.search(raw[:MAX_CHARS]):
+            time, month = found["time"].replace(",", "."), found["month"]
+            number = _MONTHS.index(month) + 1 if month in _MONTHS else int(month)
+            return f"{number:02d}-{int(found['day']):02d} {time}"
     return ""
+
+
+def is_long_after(time: str, before: str, seconds: float) -> bool:
+    """Whether a time is so many seconds after another one; both as `time_of` returns them."""
+    if not time or not before:
+        return False
+    return not 0 <= _seconds(time) - _seconds(before) < seconds
+
+
+def _seconds(time: str) -> float:
+    """Return the seconds since the begin of the month."""
+    day, clock = time[3:].split(" ", 1)
+    hours, minutes, seconds = clock[:8].split(":")
+    return ((int(day) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)

@@ -1,27 +1,20 @@
-"""Find the first cause of a night in its collected logs. Reads only these."""
+"""Find the first cause of a night in the logs that came home. Reads only those."""
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from typing import TYPE_CHECKING
 
 from ci.explain.explanation import Explanation
+from ci.explain.reading import SEARCH_S, read
 from ci.explain.rules import rules
 from ci.explain.search import RANKS, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
-    from typing import BinaryIO
 
-    from ci.explain.search import RuleMatch
-
-PIECE_BYTES = 1 << 20
-# For all logs of a night; a log that takes longer is searched at its end only.
-SEARCH_S = 60.0
-END_BYTES = 1 << 20
+    from ci.explain.search import Finding
 
 
 def first_cause(
@@ -33,24 +26,24 @@ def first_cause(
         logs: the folder with `<host>/<process>.log`.
         processes: name and host of each, in the order of their starts; of causes at the same time,
             or without a time, the first one is taken.
-        search_s: time limit, in seconds; after it only the ends of the logs are read.
+        search_s: how long to search at most; after it only the ends of the logs are read.
 
     Returns:
         None if no log has a line that a rule knows, or only consequences.
     """
     deadline = time.monotonic() + search_s
-    causes = []
+    found = []
     for process, host in processes:
         log = logs / host / f"{process}.log"
         if log.is_file() and not log.is_symlink():
             with log.open("rb") as file:
-                finding = find(_lines(file, deadline), rules())
+                finding = find(read(file, deadline), rules())
             if finding and finding.rule.rank != "consequence":
-                causes.append((finding, process, host))
-    if not causes:
+                found.append((finding, process, host))
+    if not found:
         return None
-    new_year = any(finding.time.startswith("12-") for finding, _, _ in causes)
-    finding, process, host = min(causes, key=lambda item: _order(item[0], new_year=new_year))
+    new_year = any(finding.time.startswith("12-") for finding, _, _ in found)
+    finding, process, host = min(found, key=lambda item: _order(item[0], new_year=new_year))
     return Explanation(
         finding.rule.class_,
         finding.cause,
@@ -62,29 +55,9 @@ def first_cause(
     )
 
 
-def _order(finding: RuleMatch, *, new_year: bool) -> tuple[int, str]:
+def _order(finding: Finding, *, new_year: bool) -> tuple[int, str]:
     """Sort causes first, and then by time; logs have no year."""
     time_in_year = finding.time
     if new_year and time_in_year.startswith("01-"):
         time_in_year = "13" + time_in_year[2:]
-    return RANKS.index(finding.rule.rank), time_in_year
-
-
-def _lines(file: BinaryIO, deadline: float) -> Iterator[str]:
-    """Read lines until the deadline, and then those of the file's end.
-
-    Of a progress bar, every state is a line of its own.
-    """
-    rest = ""
-    while piece := file.read(PIECE_BYTES):
-        lines = (rest + piece.decode(errors="replace")).splitlines(keepends=True)
-        rest = "" if lines[-1].endswith(("\n", "\r")) else lines.pop()
-        yield from lines
-        if len(rest) > PIECE_BYTES:
-            yield rest
-            rest = ""
-        if time.monotonic() > deadline:
-            read = file.tell()
-            file.seek(max(read, file.seek(0, os.SEEK_END) - END_BYTES))
-            deadline = math.inf
-    yield rest
+    return RANKS[finding.rule.rank], time_in_year

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 FILE = CONFIGS / "failures.yaml"
 OWN_FILE = "LAMPLIGHTER_FAILURES"
 Side = Literal["environment", "configuration", "product", "tool"]
-Rank = Literal["cause", "peer", "general", "consequence"]
+Rank = Literal["cause", "error", "peer", "general", "consequence"]
+Reads = Literal["line", "lines", "frames"]
 # Known for every log, besides the groups of a rule's own patterns.
 FACTS = frozenset({"model", "port", "device", "advice", "flags"})
 # `(a+)+` needs exponential time for some lines.
@@ -43,6 +44,12 @@ def _pattern(value: str) -> str:
     if re.search(value, ""):
         raise invalid(f"{value!r} matches an empty line; name some text of the log")
     return value
+
+
+def _reads(pattern: str) -> Reads:
+    if pattern.startswith('File "'):
+        return "frames"
+    return "lines" if r"\n" in _NEGATED.sub("", pattern) else "line"
 
 
 class Rule(Strict):
@@ -69,16 +76,13 @@ class Rule(Strict):
         return self
 
     @cached_property
-    def compiled(self) -> Sequence[tuple[re.Pattern[str], bool]]:
-        """The patterns, each with whether it spans several lines."""
-        return [
-            (re.compile(pattern, re.MULTILINE), r"\n" in _NEGATED.sub("", pattern))
-            for pattern in self.patterns
-        ]
+    def compiled(self) -> Sequence[tuple[re.Pattern[str], Reads]]:
+        """The patterns, each with what it reads: a line, several, or a traceback's frames."""
+        return [(re.compile(pattern, re.MULTILINE), _reads(pattern)) for pattern in self.patterns]
 
     def filled(self, text: str, words: dict[str, str]) -> str:
         """Put words into `cause` or `next`; a word that is not known leaves nothing behind."""
-        return " ".join(_PLACE.sub(lambda name: words.get(name[1], ""), text).split()).rstrip(":")
+        return " ".join(_PLACE.sub(lambda place: words.get(place[1], ""), text).split()).rstrip(":")
 
 
 class _Failures(Strict):

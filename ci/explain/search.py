@@ -5,50 +5,51 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ci.explain.lines import read_line, time_of
+from ci.explain.lines import is_long_after
+from ci.explain.quote import WRAPPER, Quote, shown
+from ci.explain.windows import SURVIVED_S, Windows
 from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ci.explain.rules import Rule
+    from ci.explain.windows import Window
 
-RANKS = ("cause", "peer", "general", "consequence")
+# Of ranks with the same number, the first line in time is taken.
+RANKS = {"cause": 0, "error": 1, "peer": 1, "general": 2, "consequence": 3}
 FLAG_ADVICE = "correct server_cmd in the case"
-# Errors after the cause, from processes that did not see the cause.
-WRAPPER = re.compile(
-    r"Engine core initialization failed|EngineDeadError|EngineCore (?:encountered|failed)|"
-    r"Worker failed with error|WorkerProc (?:initialization )?failed|Executor failed|"
-    r"RuntimeError: cancelled|CancelledError|resource_tracker|destroy_process_group|"
-    r"BrokenPipeError|Broken pipe|ConnectionResetError|EOFError|See (?:root cause|stack trace)"
+# So many different lines of a log are held against the rules from its begin on, and so many of its
+# end. Lines that differ only in their numbers are the same here.
+FIRST_LINES = 3_000
+LAST_LINES = 500
+# A child that a signal ended, as its parent reports it.
+CHILD = re.compile(
+    r"(?P<child>Worker proc \S+) died unexpectedly \(exit code: (?P<code>-\d+|1[3-9]\d)\)|"
+    r"Failed core proc\(s\): \{.*?'(?P<core>\w+)': (?P<core_code>-\d+)|"
+    r"(?P<worker>[Ww]orker \w* ?pid \d+) died, exit code: (?P<worker_code>-\d+)"
 )
-_CONTINUES = 3
-# An INFO of vLLM, uvicorn, NCCL or a tool; not the advice to set NCCL_DEBUG=INFO.
-_INFO = (" INFO", "[INFO", "mINFO", "|INFO")
-_LEVEL_CHARS = 100
-# The number of different lines at the start and at the end of a log that the rules are applied to.
-# Lines that differ only in their numbers count as the same line.
-FIRST_LINES = 5_000
-LAST_LINES = 1_000
 _NUMBERS = re.compile(r"\d+")
 QUOTED_CHARS = 400
+# A failure that its program survives; it may say so in the next line.
+_GOES_ON = (
+    r"(?:retrying|will retry|trying (?:again|to resume|port)|fall(?:ing|s)? ?back|ignoring|"
+    r"skipping)\b"
+)
+_SURVIVED = re.compile(rf"(?i)\b{_GOES_ON}|\busing \S+ instead\b|^fatal: not a git repository")
+_GOES_ON_NOW = re.compile(rf"(?i)\s*{_GOES_ON}")
 _MORE = re.compile(
-    r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|EI\d{4}|EL\d{4}|EZ\d{4})\b|\s+\S"
+    r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|Last error:|nccl\w+Error:|E[A-Z]\d{4})|\s+\S"
 )
 _DETAIL_CHARS = 200
-# Secrets in the log itself; the record hides those of the run.
-_SECRET = re.compile(
-    r"(?i)\b((?:api[-_]?key|hf[-_]?token|auth[-_]?token|access[-_]?token|token|secret|password|passwd|"
-    r"authorization|bearer)[\"']?\s*[=: ]\s*[\"'\[]*)[^\s\"',}\]]{4,}"
-)
-_SECRET_WORD = re.compile(r"\b(?:hf_|sk-|ghp_|glpat-)[\w-]{6,}|(?<=://)[^/\s@]+(?=@)")
 
 
 @dataclass(frozen=True)
-class RuleMatch:
-    """A line that matches a rule.
+class Finding:
+    """A line that a rule knows.
 
     Attributes:
         cause: in one sentence.
@@ -67,109 +68,144 @@ class RuleMatch:
 
 
 @dataclass
-class _Window:
-    """A line that may be an error, with the lines after it as far as they are read."""
+class Search:
+    """What a log shows, as far as it is read.
 
-    number: int
-    text: str
-    time: str
-    after: list[str] = field(default_factory=list)
+    Attributes:
+        best: the first cause; if there is none, the first line of the next rank.
+        quote: the line to quote if no rule knows one.
+        child: the line with the exit code of a child of the process.
+        time: of the last line that may be an error.
+        last: the last line, whatever it is.
+    """
+
+    rules: Sequence[Rule]
+    best: Finding | None = None
+    quote: Quote = field(default_factory=Quote)
+    child: re.Match[str] | None = None
+    time: str = ""
+    last: str = ""
+    _seen: set[int] = field(default_factory=set)
+    _last: deque[Window] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    _repeats: list[Window] = field(default_factory=list)
 
     @property
-    def whole(self) -> str:
-        return "\n".join((self.text, *self.after))
+    def is_decided(self) -> bool:
+        """Whether no later line can be the first cause."""
+        return self.best is not None and self.best.rule.rank == "cause"
+
+    def see(self, window: Window, facts: dict[str, str]) -> None:
+        """Take a line into account."""
+        self.time = window.time
+        self.child = self.child or CHILD.search(window.text)
+        if self.is_decided:
+            return
+        shape = hash(_NUMBERS.sub("", window.whole))
+        if shape in self._seen:
+            return
+        if len(self._seen) >= FIRST_LINES:
+            self._last.append(window)
+        else:
+            self._seen.add(shape)
+            self._try(window, facts)
+
+    def _try(self, window: Window, facts: dict[str, str]) -> None:
+        if _is_survived(window):
+            return
+        if WRAPPER.search(window.text):
+            self._repeats.append(window)
+            self.quote.see(window)
+            return
+        found = _match(window, self.rules, facts)
+        best = self.best
+        if found and best and window.link == "handling" and window.follows == best.number:
+            # Of an exception during another one, the later one tells more.
+            self.best = _better(found, best)
+        else:
+            self.best = _better(best, found)
+        if found is None or found.rule.rank != "consequence":
+            self.quote.see(window)
+
+    def end(self, facts: dict[str, str]) -> None:
+        """Try the last lines of a long log, and those that repeat what others logged."""
+        for window in self._last:
+            if not self.is_decided:
+                self._try(window, facts)
+        # The log with the cause itself may be on another host: `Worker failed with error '…'`.
+        for window in () if self.best else self._repeats:
+            self.best = _better(self.best, _match(window, self.rules, facts))
+
+    def is_survived(self, alive: Window) -> bool:
+        """Whether a sign of life shows that the errors before it ended nothing."""
+        before = self.best.time if self.best else self.time
+        return alive.alive == "started" or is_long_after(alive.time, before, SURVIVED_S)
 
 
-def find(lines: Iterable[str], rules: Sequence[Rule]) -> RuleMatch | None:
-    """Find the first cause in a log; if there is none, the first line of the next rank.
+def search(lines: Iterable[str], rules: Sequence[Rule]) -> Search:
+    """Read a log.
 
     Args:
         lines: of the log, in order; a stream.
         rules: the first one that matches a line is taken.
     """
-    by_rank = sorted(rules, key=lambda rule: RANKS.index(rule.rank))
-    facts: dict[str, str] = {}
-    best: RuleMatch | None = None
-    repeats: list[_Window] = []
-    for window in _different(_errors(lines, facts)):
-        if WRAPPER.search(window.text):
-            repeats.append(window)
-            continue
-        best = _better(best, _match(window, by_rank, facts))
-        if best and best.rule.rank == "cause":
-            return best
-    # The log with the cause itself may be on another host: `Worker failed with error '…'`.
-    for window in () if best else repeats:
-        best = _better(best, _match(window, by_rank, facts))
-    return best
-
-
-def _different(windows: Iterable[_Window]) -> Iterator[_Window]:
-    """Omit repeated lines, and the middle of a log with too many lines."""
-    shapes: set[str] = set()
-    last: deque[_Window] = deque(maxlen=LAST_LINES)
+    by_rank = sorted(rules, key=lambda rule: RANKS[rule.rank])
+    windows, found = Windows(lines), Search(by_rank)
     for window in windows:
-        shape = _NUMBERS.sub("", window.text)
-        if shape in shapes:
-            continue
-        if len(shapes) >= FIRST_LINES:
-            last.append(window)
-            continue
-        shapes.add(shape)
-        yield window
-    yield from last
+        if not window.alive:
+            found.see(window, _facts(windows.arguments))
+        elif found.is_survived(window):
+            found = Search(by_rank)
+            if window.alive == "started":
+                windows.forget()
+        windows.only_alive = found.is_decided
+    found.end(_facts(windows.arguments))
+    found.last = windows.last
+    return found
 
 
-def _better(best: RuleMatch | None, other: RuleMatch | None) -> RuleMatch | None:
+def find(lines: Iterable[str], rules: Sequence[Rule]) -> Finding | None:
+    """Find the first cause in a log; if there is none, the first line of the next rank."""
+    return search(lines, rules).best
+
+
+def _is_survived(window: Window) -> bool:
+    """Whether a program says that it continues despite of a failure."""
+    if window.frames:
+        return False
+    goes_on = window.after and _GOES_ON_NOW.match(window.after[0])
+    return bool(goes_on or _SURVIVED.search(window.text))
+
+
+def _better(best: Finding | None, other: Finding | None) -> Finding | None:
     if best is None or other is None:
         return best or other
-    return other if RANKS.index(other.rule.rank) < RANKS.index(best.rule.rank) else best
+    return other if RANKS[other.rule.rank] < RANKS[best.rule.rank] else best
 
 
-def _errors(lines: Iterable[str], facts: dict[str, str]) -> Iterator[_Window]:
-    """Choose the lines above a harmless level; learn the server's arguments meanwhile."""
-    open_windows: deque[_Window] = deque()
-    time, before = "", ""  # of the last line that has one; and the last INFO, not read yet
-    for number, raw in enumerate(lines, start=1):
-        if "non-default args: " in raw:
-            facts.update(_facts(raw))
-        head = raw[:_LEVEL_CHARS]
-        if "INFO" in head and (head.startswith("INFO") or any(info in head for info in _INFO)):
-            before = raw
-            continue
-        line = read_line(raw)
-        time, before = time_of(raw) or time_of(before) or time, ""
-        if line.harmless or not line.text.strip():
-            continue
-        for window in open_windows:
-            window.after.append(line.text)
-        while open_windows and len(open_windows[0].after) >= _CONTINUES:
-            yield open_windows.popleft()
-        open_windows.append(_Window(number, line.text, time))
-    yield from open_windows
-
-
-def _facts(raw: str) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def _facts(arguments: str) -> dict[str, str]:
     """Read arguments from vLLM's log line of non-default arguments."""
-    arguments = {"port": "8000"}
+    found = {"port": "8000"} if arguments else {}
     for name in ("model", "port"):
-        if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", raw[:20_000]):
-            arguments[name] = match[1]
-    return arguments
+        if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", arguments):
+            found[name] = match[1]
+    return found
 
 
-def _match(window: _Window, rules: Sequence[Rule], facts: dict[str, str]) -> RuleMatch | None:
+def _match(window: Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
     patterns = ((rule, *pattern) for rule in rules for pattern in rule.compiled)
-    for rule, pattern, spans_lines in patterns:
-        text = window.whole if spans_lines else window.text
-        match = pattern.search(text)
-        if match and match.start() <= len(window.text):
+    texts = {"line": window.text, "lines": window.whole, "frames": window.framed}
+    for rule, pattern, reads in patterns:
+        if reads == "frames" and not window.frames:
+            continue
+        match = pattern.search(texts[reads])
+        if match and (reads == "frames" or match.start() <= len(window.text)):
             words = _words(match, facts)
-            return RuleMatch(
+            return Finding(
                 rule,
-                _shown(rule.filled(rule.cause, words)),
+                shown(rule.filled(rule.cause, words)),
                 rule.filled(rule.next, words),
-                _shown(match[0] if spans_lines else _quoted(window))[:QUOTED_CHARS],
+                shown(match[0] if reads == "lines" else _quoted(window))[:QUOTED_CHARS],
                 window.time,
                 window.number,
             )
@@ -196,7 +232,7 @@ def _about_flags(arguments: str) -> dict[str, str]:
     return {"flags": " ".join(flags) or arguments, "advice": "; ".join(removed) or FLAG_ADVICE}
 
 
-def _quoted(window: _Window) -> str:
+def _quoted(window: Window) -> str:
     """Quote the line, and what continues it: indented lines, and CANN's reasons and solutions."""
     more = []
     for line in window.after:
@@ -204,9 +240,3 @@ def _quoted(window: _Window) -> str:
             break
         more.append(line.strip())
     return " ".join((window.text.strip(), *more))
-
-
-def _shown(text: str) -> str:
-    """Hide secrets and control characters."""
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return _SECRET_WORD.sub("***", _SECRET.sub(r"\1***", text))

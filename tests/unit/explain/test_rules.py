@@ -20,7 +20,7 @@ failures:
     side: environment
     patterns: ['{pattern}']
     cause: rack {{rack}} has no power
-    next: call the operators
+    next: call the house
 """
 PATTERN = r"PDU (?P<rack>\w+) lost"
 
@@ -41,7 +41,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_an_operators_rule_comes_first(own):
     own(RULE.format(name="ours", pattern=PATTERN))
     reason = classify("PDU r7 lost: Address already in use", 1, None)
-    assert reason.message == "rack r7 has no power; call the operators"
+    assert reason.message == "rack r7 has no power; call the house"
     assert (reason.kind, reason.side) == ("rack_power", "environment")
     assert classify("Address already in use", 1, None).kind == "port_in_use"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.explain.__main__ import main
 from ci.explain.lines import MAX_CHARS, read_line, time_of
 from ci.explain.night import first_cause
 from ci.explain.rules import rules
@@ -46,6 +47,21 @@ def test_a_healthy_log_has_no_cause(log: Path):
         ("[ERROR] HCCL(271,python3):2025-07-23-03:47:57.070.463 [h.cc:1] it", "[h.cc:1] it", False),
         ("a.py:3: UserWarning: it", "a.py:3: UserWarning: it", True),
         ("\x1b[31mit\x1b[0m\r\n", "it", False),
+        ("[36m(APIServer pid=1)[0;0m ERROR 11-25 12:00:00 [core.py:1] it", "it", False),
+        ("#033[1;36m(EngineCore pid=1)#033[0;0m it", "it", False),
+        ("Jan 28 10:40:06 gpu-a bash[3671]: (APIServer pid=3671) it", "it", False),
+        ("(MapWorker(MapBatches(f)) pid=12, ip=192.0.2.8) it", "it", False),
+        ("(raylet) [2025-10-31 17:10:05,847 E 24 24] (raylet) it", "it", False),
+        ("E20260608 14:45:44.404089 342420 a.cpp:1107] it", "a.cpp:1107] it", False),
+        ("W0414 03:56:41.856264 77969 a.cpp:153] it", "a.cpp:153] it", True),
+        ("2026-06-03 17:19:21 | WARNING | a.b:c:88 - it", "it", True),
+        ("12/23 17:23:03 - AISBench - WARNING - it", "it", True),
+        ("2026-05-15:12:49:17 WARNING  [models.gguf:94] it", "it", True),
+        ("100%|██▊| 8/9 [02:44<00:00, 32.6it/s]2026-05-15:12:49:17 WARNING  [m:94] it", "it", True),
+        ("[2026-04-28 14:19:15.028][UC][E] it", "it", False),
+        ("[pod/vllm-0/vllm] it", "it", False),
+        ("[2025-11-05 16:39:09 TP0] it", "it", False),
+        ("3: ERROR 11-25 12:00:00 [core.py:1] it", "it", False),
     ],
 )
 def test_prefixes(raw: str, text: str, harmless: bool):  # noqa: FBT001
@@ -61,6 +77,8 @@ def test_prefixes(raw: str, text: str, harmless: bool):  # noqa: FBT001
         ("[rank9]:[E508 03:20:31.67 c.ts:1] it", "05-08 03:20:31.67"),
         ("[ERROR] HCCL(1,p):2025-07-23-03:47:57.070.463 it", "07-23 03:47:57.070.463"),
         ("[2026-04-14 00:42:59,231] it", "04-14 00:42:59.231"),
+        ("E20260608 14:45:44.404089 3 a.cpp:1] it", "06-08 14:45:44.404089"),
+        ("Jan  8 10:40:06 gpu-a bash[3671]: it", "01-08 10:40:06"),
         ("RuntimeError: it", ""),
     ],
 )
@@ -96,18 +114,18 @@ def test_advice_to_log_more_is_no_level():
 
 def test_the_reason_that_continues_a_line_is_quoted():
     log = ["EL0004: [PID: 1] Failed to allocate memory.", "        Possible Cause: too little."]
-    finding = find(["[rank1]: " + line for line in log], rules())
-    assert finding.line.endswith("Failed to allocate memory. Possible Cause: too little.")
+    found = find(["[rank1]: " + line for line in log], rules())
+    assert found.line.endswith("Failed to allocate memory. Possible Cause: too little.")
 
 
 def test_the_reasons_of_failed_requests_are_read_from_the_table_of_aisbench():
     """Of a run of AISBench 3.1 with a wrong model name, captured on 2026-11-26."""
     rule = "+---------------+-------+"
     table = [rule, "| Failed Reason | Count |", rule, "| Not Found     |    10 |", rule]
-    finding = find(table, rules())
-    assert (finding.rule.class_, finding.rule.side) == ("requests_failed", "tool")
-    assert finding.cause == "10 requests failed: Not Found"
-    assert finding.line.endswith("| Not Found     |    10")
+    found = find(table, rules())
+    assert (found.rule.class_, found.rule.side) == ("requests_failed", "tool")
+    assert found.cause == "10 requests failed: Not Found"
+    assert found.line.endswith("| Not Found     |    10")
 
 
 def test_a_quoted_line_is_short_and_has_no_secret_and_no_escape():
@@ -115,22 +133,68 @@ def test_a_quoted_line_is_short_and_has_no_secret_and_no_escape():
         f"{PORT} api_key='sk-abcdefghij' http://u:pw12345@h/ \x1b[2J\x9b token: abcdefgh "
         + "x" * 900
     )
-    finding = find([line], rules())
-    assert len(finding.line) <= QUOTED_CHARS
-    assert not [bad for bad in ("abcdefgh", "pw12345", "\x1b", "\x9b") if bad in finding.line]
+    found = find([line], rules())
+    assert len(found.line) <= QUOTED_CHARS
+    assert not [bad for bad in ("abcdefgh", "pw12345", "\x1b", "\x9b") if bad in found.line]
 
 
 def test_the_whole_log_is_searched_and_a_flood_of_lines_hides_nothing():
     """The last 400 lines were read before; here the cause is in the middle of 60,000."""
     flood = [error("11-25 12:00:00", f"step {number} failed again") for number in range(30_000)]
-    finding = find([*flood, error("11-25 12:00:01", PORT), *flood], rules())
-    assert (finding.rule.class_, finding.number) == ("port_in_use", 30_001)
+    found = find([*flood, error("11-25 12:00:01", PORT), *flood], rules())
+    assert (found.rule.class_, found.number) == ("port_in_use", 30_001)
 
 
 def test_a_cause_at_the_end_is_found_behind_many_different_lines(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ci.explain.search.FIRST_LINES", 100)
     flood = ("".join(random.choices("abcdefghij ", k=30)) for _ in range(2000))  # noqa: S311
     assert find([*flood, PORT], rules()).rule.class_ == "port_in_use"
+
+
+def traceback(rank: int, text: str) -> list[str]:
+    frame = f'  File "/v/site-packages/vllm/a.py", line {rank}, in f'
+    lines = ("Traceback (most recent call last):", frame, "    raise OSError('ENOSPC')", text)
+    return [f"(Worker_TP{rank} pid=7{rank}) ERROR 11-25 12:00:00 [m.py:9] {line}" for line in lines]
+
+
+def test_lines_of_several_processes_are_read_apart():
+    pairs = zip(traceback(0, "IndexError: a"), traceback(1, "AttributeError: b"), strict=True)
+    found = find([line for pair in pairs for line in pair], rules())
+    assert (found.rule.class_, found.line) == ("product_error", "IndexError: a")
+
+
+def test_the_source_code_in_a_traceback_is_no_error():
+    assert find(traceback(0, "Oops"), rules()) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "line"),
+    [
+        ("During handling of the above exception, another exception occurred:", "TypeError: b"),
+        ("The above exception was the direct cause of the following exception:", "KeyError: 'a'"),
+    ],
+)
+def test_of_linked_exceptions_the_one_that_tells_most_is_taken(link: str, line: str):
+    before = "(Worker_TP0 pid=70) ERROR 11-25 12:00:00 [m.py:9] "
+    log = [*traceback(0, "KeyError: 'a'"), f"{before}", f"{before}{link}", f"{before}"]
+    assert find([*log, *traceback(0, "TypeError: b")], rules()).line == line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kind"), [(9, "port_in_use"), (11, None)], ids=["at once", "later"]
+)
+def test_an_error_after_which_the_server_answers_is_survived(seconds: int, kind: str | None):
+    answers = 'INFO:     192.0.2.1:1 - "POST /v1/completions HTTP/1.1" 200 OK'
+    step = f"(APIServer pid=1) INFO 11-25 12:00:{seconds:02d} [loggers.py:1] Engine 000: Avg"
+    found = find([error("11-25 12:00:00", PORT), step, answers], rules())
+    assert (found.rule.class_ if found else None) == kind
+
+
+def test_a_warning_with_its_traceback_is_an_error_only_at_the_end_of_a_log():
+    log = ["WARNING: probe failed", "Traceback (most recent call last):"]
+    log += ['  File "/a.py", line 1, in f', "    f()", PORT]
+    assert find([*log, "INFO: ready"], rules()) is None
+    assert find(log, rules()).rule.class_ == "port_in_use"
 
 
 def test_a_line_without_an_end_is_cut():
@@ -148,36 +212,32 @@ def night(folder: Path, **logs: str) -> object:
 
 
 def test_of_all_processes_the_first_cause_in_time_is_named(tmp_path: Path):
-    explanation = night(
+    found = night(
         tmp_path,
         head=error("11-25 12:10:00", TIMEOUT) + error("11-25 12:10:01", PORT),
         worker=error("11-25 12:00:00", OUT_OF_MEMORY),
     )
-    assert (explanation.kind, explanation.process, explanation.host) == (
-        "out_of_memory",
-        "worker",
-        "h1",
-    )
-    assert explanation.line == OUT_OF_MEMORY
-    assert (explanation.side, bool(explanation.next_step)) == ("configuration", True)
+    assert (found.kind, found.process, found.host) == ("out_of_memory", "worker", "h1")
+    assert found.line == OUT_OF_MEMORY
+    assert (found.side, bool(found.next_step)) == ("configuration", True)
 
 
 def test_a_cause_outweighs_an_earlier_wait_for_it_in_another_log(tmp_path: Path):
-    explanation = night(
+    found = night(
         tmp_path,
         head=error("11-25 11:00:00", TIMEOUT),
         worker=error("11-25 12:00:00", OUT_OF_MEMORY),
     )
-    assert explanation.process == "worker"
+    assert found.process == "worker"
 
 
 def test_a_line_without_a_time_has_that_of_the_line_before_it(tmp_path: Path):
-    explanation = night(
+    found = night(
         tmp_path,
         a=error("11-25 12:00:05", "x") + PORT,
         b=error("11-25 12:00:01", "x") + OUT_OF_MEMORY,
     )
-    assert explanation.process == "b"
+    assert found.process == "b"
 
 
 def test_without_times_the_process_that_started_first_is_named(tmp_path: Path):
@@ -185,10 +245,10 @@ def test_without_times_the_process_that_started_first_is_named(tmp_path: Path):
 
 
 def test_a_new_year_comes_after_the_old_one(tmp_path: Path):
-    explanation = night(
+    found = night(
         tmp_path, a=error("01-01 00:00:01", PORT), b=error("12-31 23:59:59", OUT_OF_MEMORY)
     )
-    assert explanation.process == "b"
+    assert found.process == "b"
 
 
 def test_logs_that_are_missing_or_links_are_left_out(tmp_path: Path):
@@ -210,5 +270,20 @@ def test_a_log_without_line_ends_is_read_in_pieces(tmp_path: Path):
     assert night(tmp_path, a="x" * (3 << 20) + PORT).kind == "port_in_use"
 
 
+def test_bytes_that_are_no_text_are_read(tmp_path: Path):
+    (tmp_path / "h1").mkdir()
+    garbage = random.Random(1).randbytes(1 << 20)  # noqa: S311
+    (tmp_path / "h1" / "a.log").write_bytes(garbage + f"\n{PORT}\n".encode())
+    assert first_cause(tmp_path, [("a", "h1")]).kind == "port_in_use"
+
+
 def test_states_of_a_progress_bar_are_lines(tmp_path: Path):
     assert night(tmp_path, tool=f"1 %\r2 %\r{PORT}\r3 %\n").line == PORT
+
+
+def test_a_log_is_explained_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    log = tmp_path / "a.log"
+    log.write_bytes(b"\xff" + f"\n{PORT}\n".encode())
+    assert main([str(log)]) == 0
+    assert "port_in_use (environment)" in capsys.readouterr().out
+    assert main([str(tmp_path / "none.log")]) == 2
