@@ -123,6 +123,21 @@ def test_a_client_that_is_not_openssh(place, connections, commands, text):
     assert here(connections, "alias").startswith("h1: ")
 
 
+@pytest.mark.parametrize("text", ["no program", "#!/no/such/shell\n"])
+def test_a_client_that_does_not_start(place, connections, commands, text):
+    (commands("ssh", "") / "ssh").write_text(text)
+    why = here(connections, "alias")
+    assert why.startswith(f"h1: {place}/commands/ssh cannot be run: ")
+    assert "install OpenSSH's client" in why
+
+
+def test_an_sshd_without_a_common_algorithm(place, sshd, connections):
+    shared_config(place, sshd("a", "Ciphers chacha20-poly1305@openssh.com"))
+    why = here(connections, "alias")
+    assert "no algorithm in common (Incompatible ssh server (no acceptable ciphers))" in why
+    assert "Ciphers aes256-gcm@openssh.com" in why
+
+
 @pytest.mark.parametrize(
     "name", ["-oProxyCommand=touch ran", "-V", "a b", "a;touch ran", "$(id)", "", "ä"]
 )
