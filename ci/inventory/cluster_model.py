@@ -64,6 +64,11 @@ def _key_file_complaint(value: str) -> str | None:
     return "is not a file; name one, or leave the key out" if value.lower() == "none" else None
 
 
+def _program_complaint(value: str) -> str | None:
+    expanded = value.startswith("~") or "$" in value
+    return "is not expanded on the host; write the whole path" if expanded else None
+
+
 def _length_complaint(value: str) -> str | None:
     limit = address.MAX_HOST_CHARS
     long = len(value.encode()) > limit
@@ -102,7 +107,7 @@ class Settings(Strict):
     ) = None
     accelerator: AcceleratorEntry | None = None
     labels: dict[Word, str] | None = None
-    python: File | None = None
+    python: Annotated[File, _checked(_program_complaint)] | None = None
     env_script: EnvScripts | None = None
 
 
