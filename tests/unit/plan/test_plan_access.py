@@ -76,6 +76,19 @@ def test_a_key_under_a_harmless_name_is_not_shown(flag, key):
     assert KEY not in as_text(plan) + str(as_values(plan))
 
 
+def test_what_is_reached_without_a_proxy_are_hosts_of_urls():
+    """One entry that is none makes every client of httpx fail."""
+    hosts = "cluster_hosts: ['ops@npu-1:2222', 'ops@[fd00::2]:22']"
+    (case,) = parse(CASE.format(first="vllm serve m", key=KEY, router=hosts).encode(), "c.yaml")
+    inputs = made_up_inputs(case)
+    named = (
+        replace(inputs.hosts[0], name="npu-1-2222"),
+        replace(inputs.hosts[1], name="fd00::2-22"),
+    )
+    addresses = build(case, replace(inputs, hosts=named)).addresses
+    assert addresses == ("198.18.0.1", "198.18.0.2", "npu-1-2222", "npu-1", "fd00::2")
+
+
 def test_tls():
     plan = plan_of("vllm serve m --ssl-certfile /c.pem --ssl-keyfile /k.pem", key="''")
     assert plan.endpoint.url == "https://198.18.0.1:8000"
