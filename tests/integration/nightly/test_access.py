@@ -82,6 +82,7 @@ def test_a_server_with_a_certificate(begin: Callable[..., Night], tmp_path: Path
         ),
         ("good", "dark", "the case asks for the model 'dark', but the server lists light"),
         ("422", "light", "HTTP 422: the light server says 422; the server does not accept"),
+        ("307", "light", "HTTP 307: the light server says 307; a redirect is not followed"),
     ],
 )
 def test_a_server_that_refuses_is_not_waited_for(
