@@ -34,13 +34,14 @@ UNPACKED = (
     "supervise.presence",
     "supervise.store",
 )
-# Sent by a Python of another version than ours.
+# Sent, after the mark, by a Python of another version than ours.
 WANTS_SOURCES = b'{"event": "sources"}\n'
 FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
 
 # Runs what was compiled here where that Python is the same as ours, for compiling takes 10 ms on
 # each host; else it asks for the sources. Reads from the raw stream: what follows belongs to the
-# agent. `zlib` is imported only where it is needed. PASSED is how much there is to pass over first.
+# agent. `zlib` is imported only where it is needed. PASSED is how much there is to pass over first,
+# unless a start-up file has read that line.
 LOADER = """\
 import sys,marshal
 r=sys.stdin.buffer.raw
@@ -51,13 +52,17 @@ def read(n):
   if not c: sys.exit(1)
   b+=c
  return b
-read(PASSED)
-magic,code=(read(int(read(8))) for _ in "mc")
+n=read(8)
+if PASSED and not n.isdigit():
+ read(PASSED-8)
+ n=read(8)
+if not n.isdigit(): sys.exit("the shell's start-up files read input that is not for them")
+magic,code=read(int(n)),read(int(read(8)))
 if getattr(sys.modules.get("_frozen_importlib_external"),"MAGIC_NUMBER",0)==magic:
  P=marshal.loads(code)
 else:
  import json,zlib
- print('\\n{"event": "sources"}',flush=True)
+ print('\\n%s{"event": "sources"}'%sys.argv[1],flush=True)
  P=json.loads(zlib.decompress(read(int(read(8)))))
 class Carried:
  @staticmethod
@@ -78,7 +83,7 @@ main()
 """
 
 
-def command(python: str, passed: int = 0) -> list[str]:
+def command(python: str, mark: str, passed: int = 0) -> list[str]:
     """Give the command that runs the loader.
 
     Its code is in hexadecimal, as shells differ in what they read between quotes: csh knows `!`,
@@ -86,19 +91,20 @@ def command(python: str, passed: int = 0) -> list[str]:
 
     Args:
         python: the program on the host.
+        mark: what every frame of this agent begins with; start-up files do not print it.
         passed: how many bytes of its input it passes over first.
     """
     code = f"PASSED={passed}\n{LOADER}".encode().hex()
-    return [python, FLAGS, "-c", f'exec(bytes.fromhex("{code}"))']
+    return [python, FLAGS, "-c", f'exec(bytes.fromhex("{code}"))', mark]
 
 
-def typed(python: str) -> bytes:
+def typed(python: str, mark: str) -> bytes:
     """Give the command as a line of input.
 
     A start-up file that replaces the shell (`exec zsh`) drops the command that the shell was given;
     the other shell then reads its commands from here.
     """
-    return f"exec {shlex.join(command(python))}\n".encode()
+    return f"exec {shlex.join(command(python, mark))}\n".encode()
 
 
 @functools.cache

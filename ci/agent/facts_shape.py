@@ -112,6 +112,7 @@ class _Place(_Loose):
     error: Text
     noexec: bool
     files: Number | None
+    free_bytes: Number | None
 
 
 class _Sharing(_Loose):

@@ -19,15 +19,20 @@ MAX_DEPTH = 32
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames."""
+    """Cuts a stream of bytes into frames.
 
-    def __init__(self) -> None:
+    Args:
+        mark: what each frame begins with.
+    """
+
+    def __init__(self, mark: bytes = b"") -> None:
         self._inbox = bytearray()
+        self._begin = mark + b"{"
 
     @property
     def within_frame(self) -> bool:
         """Whether a part of a frame has arrived, and not all of it."""
-        return self._inbox[:1] == b"{"
+        return self._inbox.startswith(self._begin)
 
     def take(self, piece: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Add bytes; yields each frame that is complete, with its data.
@@ -44,7 +49,7 @@ class FrameReader:
                 self._inbox[:end].decode()
                 del self._inbox[: end + 1]
                 continue
-            head = _head(bytes(self._inbox[:end]))
+            head = _head(bytes(self._inbox[len(self._begin) - 1 : end]))
             size = head.get("size", 0)
             if type(size) is not int or not 0 <= size <= MAX_DATA_BYTES:
                 raise ValueError(f"a frame of {size!r:.40} bytes")

@@ -43,6 +43,7 @@ class Link:
     ) -> None:
         self.connection = connection
         self.channel = started.channel
+        self._mark = started.mark
         self.boot_id = started.boot_id
         self._requests = requests
         self._note = on_note
@@ -95,7 +96,7 @@ class Link:
         self._requests.end(why, tell=not closing)
 
     def _take_frames(self) -> None:
-        reader = FrameReader()
+        reader = FrameReader(self._mark)
         while piece := self.channel.read():
             for head, data in reader.take(piece):
                 self._last_seen = time.monotonic()
@@ -129,7 +130,7 @@ class Link:
     def _resume(self, started: Started) -> None:
         rebooted = started.boot_id != self.boot_id
         self._replace(started.channel)
-        self.boot_id = started.boot_id
+        self._mark, self.boot_id = started.mark, started.boot_id
         if rebooted:
             self._requests.restart(started.channel, REBOOTED)
         else:

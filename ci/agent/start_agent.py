@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # Login shells start slowly where home folders are on a network, or a profile loads modules.
 START_S = 60.0
-READY = re.compile(rb'\{"event": "ready".*\n')
+READY = rb'(\{"event": "ready".*)\n'
 # What start-up files print before it: a greeting, a title without an end of line.
 MAX_PRINTED_BYTES = 1 << 20
 NOT_FOUND = 127  # a shell's exit code for a missing command
@@ -32,12 +33,14 @@ class Started:
 
     Attributes:
         channel: its stdin and stdout.
+        mark: what each of its frames begins with.
         boot_id: of the host's kernel; another one after a reboot.
         name: of its folder for the state of runs; see `host_folder` of ci/remote/names.py.
         home: the user's home folder there.
     """
 
     channel: Channel
+    mark: bytes
     boot_id: str
     home: str
     name: str
@@ -49,11 +52,12 @@ def start_agent(connection: Connection) -> Started:
     Raises:
         InfrastructureError: it does not start; says why, and what the host printed.
     """
-    line = typed(connection.python)
-    channel = connection.open(command(connection.python, passed=len(line)))
+    mark = secrets.token_hex(4)
+    line = typed(connection.python, mark)
+    channel = connection.open(command(connection.python, mark, passed=len(line)))
     timer = after(START_S, channel.close)
     try:
-        ready = _await_ready(channel, line + parcel())
+        ready = _await_ready(channel, line + parcel(), mark.encode())
     except BaseException:
         channel.close()
         raise
@@ -64,28 +68,28 @@ def start_agent(connection: Connection) -> Started:
     return ready
 
 
-def _await_ready(channel: Channel, sent: bytes) -> Started | bytes:
+def _await_ready(channel: Channel, sent: bytes, mark: bytes) -> Started | bytes:
     """Wait for the ready event; gives what was printed instead where it does not come."""
-    printed, sources_sent = b"", False
+    printed, sources_sent, wanted = b"", False, mark + WANTS_SOURCES
     with contextlib.suppress(ConnectionLost):  # it may have ended, and said why on stdout
         channel.write(sent)
     while len(printed) <= MAX_PRINTED_BYTES and (piece := channel.read()):
-        before, printed = max(0, len(printed) - len(WANTS_SOURCES)), printed + piece
-        if not sources_sent and printed.find(WANTS_SOURCES, before) >= 0:
+        before, printed = max(0, len(printed) - len(wanted)), printed + piece
+        if not sources_sent and printed.find(wanted, before) >= 0:
             sources_sent = True
             channel.write(sources())
-        if b"\n" in piece and (ready := _parse_ready(channel, printed)):
+        if b"\n" in piece and (ready := _parse_ready(channel, printed, mark)):
             return ready
     return printed
 
 
-def _parse_ready(channel: Channel, printed: bytes) -> Started | None:
-    for line in READY.findall(printed):
+def _parse_ready(channel: Channel, printed: bytes, mark: bytes) -> Started | None:
+    for line in re.findall(mark + READY, printed):
         with contextlib.suppress(*INVALID):
             ready = json.loads(line)
             boot_id, home, name = (str(ready[key]) for key in ("boot_id", "home", "name"))
             if is_name(name):
-                return Started(channel, boot_id, home, name)
+                return Started(channel, mark, boot_id, home, name)
     return None
 
 
@@ -105,6 +109,6 @@ def _why_not_started(connection: Connection, channel: Channel, printed: bytes) -
     return (
         f"{host}: {python} does not run there ({end}; it printed {what}); see what "
         f"`ssh {host} {python} --version` prints: the user's login shell has to run commands (no "
-        "nologin, ForceCommand or restricted shell), its start-up files have to end, and Python "
-        "has to be 3.8 or later"
+        "nologin, ForceCommand or restricted shell), its start-up files have to end and must not "
+        "read input or start another shell, and Python has to be 3.8 or later"
     )

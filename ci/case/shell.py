@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ci.case.env_script import plain
-from ci.vllm.programs import SHELLS
+from ci.vllm.programs import OTHER_SHELLS, SHELLS, own_words
 
 _QUOTED = re.compile(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _OPERATOR = re.compile(r"&&|\|\||;|\||&?>|&|<|\n")
 # `> /dev/null 2>&1` of the first statement: what a script prints is not shown anyway.
 _QUIET = re.compile(r"\A([^&|;\n]*?)(?:\s+(?:[12&]?>>?\s*/dev/null|2>&1))+(?=\s*(?:&&|;|\n))")
 _SUBSTITUTION = re.compile(r"\$\(|`")
+_COMMENT = re.compile(r"(?:^|\s)#")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
 _UNDER_ENVS = "put environment variables under 'envs'"
 _FOREGROUND = "the run starts and ends the server itself, so it stays in the foreground; remove"
@@ -63,6 +64,8 @@ _REFUSED = {
     ),
 }
 _MOST_SHELLS = 4
+# Of a shell: the next word belongs to them.
+_WITH_VALUE = frozenset({"-o", "+o", "-O", "+O", "--rcfile", "--init-file"})
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def understand(text: str) -> Started:
         ValueError: it needs a shell; the message has the reason and what to write instead.
     """
     scripts: list[str] = []
+    wrappers: list[str] = []
     in_shell = 0
     while True:
         text = text.replace("\\\n", " ").strip()
@@ -93,10 +97,12 @@ def understand(text: str) -> Started:
             in_shell += 1
             if in_shell > _MOST_SHELLS:
                 raise ValueError("has too many shells inside one another; write the command itself")
-            text = inner
+            wrappers += inner[0]
+            text = inner[1]
         else:
             break
-    return Started(_words(text, in_shell=bool(in_shell or scripts)), tuple(scripts))
+    words = _words(text, in_shell=bool(in_shell or scripts))
+    return Started((*wrappers, *words), tuple(scripts))
 
 
 def of_words(words: list[str]) -> str:
@@ -131,6 +137,11 @@ def _split(text: str, first: str) -> tuple[str, str]:
 def _prepared(first: str, statement: str) -> list[str]:
     """Return the script that a statement sources; none for `set`."""
     if first == "set":
+        if re.search(r"\s-(?:\w*a|o\s+allexport)", statement):
+            raise ValueError(
+                "`set -a` exports what a script only sets; write it into a script of your own on "
+                "the host, around that one, and name that under 'env_script'"
+            )
         return []
     try:
         return [plain(statement.strip().removeprefix(first))]
@@ -138,25 +149,36 @@ def _prepared(first: str, statement: str) -> list[str]:
         raise ValueError(f"{first}: {error}") from error
 
 
-def _of_shell(text: str) -> str | None:
-    """Return the script of `bash -c SCRIPT`; None if it is not one."""
-    words = words_of(text)
-    if not words or PurePosixPath(words[0]).name not in SHELLS:
+def _of_shell(text: str) -> tuple[list[str], str] | None:
+    """Return the wrappers before `bash -c SCRIPT`, and the script; None if it is not one."""
+    whole = words_of(text)
+    words = list(own_words(whole))
+    name = PurePosixPath(words[0]).name if words else ""
+    if name not in SHELLS | OTHER_SHELLS:
         return None
-    flags = []
+    flags: list[str] = []
     for position, word in enumerate(words[1:], 1):
+        if flags and flags[-1] in _WITH_VALUE:
+            flags.append("")
+            continue
+        if name == "busybox" and position == 1:
+            continue
         if not word.startswith(("-", "+")):
             break
         flags.append(word)
         letters = "" if word.startswith("--") else word[1:]
         if "c" in letters:
+            if name in OTHER_SHELLS:
+                raise ValueError(
+                    f"{name} has a syntax of its own; write the server's command line itself"
+                )
             _refuse_profiles(words[0], flags)
             if len(words) != position + 2:
                 raise ValueError(
                     f"{words[0]} {word} takes one quoted text and nothing after it; write the "
                     "server's command line itself"
                 )
-            return words[position + 1]
+            return whole[: len(whole) - len(words)], words[position + 1]
     return None
 
 
@@ -209,6 +231,11 @@ def refuse_operators(text: str, *, newline: bool = False) -> None:
         raise ValueError(
             f"this runs without a shell, so {match[0]!r} is not replaced by a command's output; "
             "write the value, or put it in single quotes"
+        )
+    if _COMMENT.search(_masked(text)):
+        raise ValueError(
+            "this runs without a shell, so the server would get '#' and what follows; write the "
+            "comment outside the text, or quote it"
         )
     for match in _OPERATOR.finditer(_masked(text)):
         if match[0] == "\n" and not newline:

@@ -17,6 +17,7 @@ RULES = (
     Rule("json-argument", "error", server_rules.json_argument),
     Rule("gone-flag", "warning", server_rules.gone),
     Rule("duplicate-flag", "warning", server_rules.duplicate_flag),
+    Rule("several-keys", "warning", server_rules.several_keys),
     Rule("headless-port", "warning", server_rules.headless_port),
     Rule("too-few-devices", "error", device_rules.too_few_devices),
     Rule("no-such-device", "error", device_rules.no_such_device),

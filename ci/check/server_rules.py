@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
 from ci.record.secrets import hide_in_text
+from ci.vllm.api import keys_of
 from ci.vllm.command_line import has, long_name, option
 from ci.vllm.flags import REMOVED, REMOVED_SINCE
 from ci.vllm.version import is_before
@@ -38,6 +39,17 @@ def gone(subject: Subject) -> Iterator[Remark]:
             if advice and not is_before(subject.case.vllm, REMOVED_SINCE[flag]):
                 message = f"vLLM removed {written} and exits at once when it is given; {advice}"
                 yield Remark(server.command_key, message, written)
+
+
+def several_keys(subject: Subject) -> Iterator[Remark]:
+    """Report several values of --api-key, of which a run gives the server only the first."""
+    for server in subject.servers:
+        if len(keys_of(server.argv)) > 1:
+            message = (
+                "--api-key has several keys; a run gives the server only the first, in "
+                "VLLM_API_KEY, because every user of a host sees its command lines"
+            )
+            yield Remark(server.command_key, message, "--api-key")
 
 
 def headless_port(subject: Subject) -> Iterator[Remark]:

@@ -83,13 +83,7 @@ def _default_files() -> list[str]:
 
 def _run(target: Target, argv: Sequence[str]) -> str:
     """Run a command and return its output; ends the programs of `Match exec` with it."""
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    with _started(target, argv) as process:
         try:
             out, err = process.communicate(timeout=ANSWER_S)
         except BaseException as error:
@@ -109,6 +103,22 @@ def _run(target: Target, argv: Sequence[str]) -> str:
             f"{target.name}: OpenSSH's configuration of {target.address} cannot be used: {reason}"
         )
     return out.decode(errors="replace")
+
+
+def _started(target: Target, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UserError(
+            f"{target.name}: {argv[0]} cannot be run: {error.strerror}; install OpenSSH's client, "
+            "or take that file out of PATH"
+        ) from error
 
 
 def _parsed(text: str) -> dict[str, list[str]]:

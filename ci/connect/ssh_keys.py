@@ -6,12 +6,17 @@ import base64
 import contextlib
 import copy
 import functools
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey
-from paramiko.pkey import PublicBlob
+from paramiko.message import Message
+from paramiko.pkey import PublicBlob, UnknownKeyType
 from paramiko.ssh_exception import PasswordRequiredException, SSHException
 
 from ci.connect.host_certificate import DAMAGED, parse
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from ci.connect.ssh_route import Identities
 
 CERTIFICATE = "-cert.pub"
+OPENSSH_KEY = b"openssh-key-v1\0"
 FIDO = "a FIDO key, which needs a touch; name a key that needs none"
 NOT_HELD = {
     "locked": "encrypted; give it to an agent: ssh-add FILE",
@@ -111,13 +117,15 @@ class _Shown(InMemoryPrivateKey):
 def _load(file: str) -> paramiko.PKey | str:
     """Read a key; return it, or the reason why it cannot be used. Cached for all hosts."""
     try:
-        key = paramiko.PKey.from_path(file)
+        key = _of_path(file)
     except FileNotFoundError:
         return "missing"
     except OSError as error:
         return error.strerror or str(error)
     except (PasswordRequiredException, TypeError):  # cryptography raises TypeError
         return "locked"
+    except UnknownKeyType as error:
+        return f"a kind of key that is not used here ({getattr(error.key_type, '__name__', '?')})"
     except (SSHException, *DAMAGED) as error:
         public = bool(_blob(file))
         reason = str(error).partition(". ")[0] or type(error).__name__
@@ -126,12 +134,46 @@ def _load(file: str) -> paramiko.PKey | str:
     return key
 
 
+def _of_path(file: str) -> paramiko.PKey:
+    """A key from its file; paramiko itself reads neither PKCS#8 nor its line ends."""
+    try:
+        return paramiko.PKey.from_path(file)
+    except PasswordRequiredException:
+        raise
+    except SSHException:
+        found = serialization.load_pem_private_key(Path(file).read_bytes(), None)
+        text = found.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        kind: type[paramiko.PKey] = paramiko.Ed25519Key
+        if isinstance(found, RSAPrivateKey):
+            kind = paramiko.RSAKey
+        elif isinstance(found, EllipticCurvePrivateKey):
+            kind = paramiko.ECDSAKey
+        return kind.from_private_key(io.StringIO(text.decode()))
+
+
 def _private(file: str) -> str:
     return file.removesuffix(".pub")
 
 
 def _public_half(file: str) -> bytes:
-    return _blob(file) or _blob(f"{file}.pub")
+    return _blob(file) or _blob(f"{file}.pub") or _unlocked_half(file)
+
+
+def _unlocked_half(file: str) -> bytes:
+    """The public key in OpenSSH's format of a private key, which no passphrase locks."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path(file).read_text(encoding="ascii").strip().splitlines()
+        fields = Message(base64.b64decode("".join(lines[1:-1])))
+        if fields.get_bytes(len(OPENSSH_KEY)) == OPENSSH_KEY:
+            for _ in range(3):  # cipher, key derivation and its options
+                fields.get_binary()
+            fields.get_int()  # of keys: one
+            return fields.get_binary()
+    return b""
 
 
 def _blob(file: str) -> bytes:

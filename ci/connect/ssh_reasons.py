@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from ci.connect.ssh_keys import Keys
     from ci.connect.ssh_route import Route
 
+# Of what is common: one that paramiko has.
+ALGORITHMS = (
+    "Ciphers aes256-gcm@openssh.com, aes256-ctr; KexAlgorithms curve25519-sha256; "
+    "MACs hmac-sha2-256; HostKeyAlgorithms ssh-ed25519, rsa-sha2-512"
+)
 BANNER_S = 10.0
 AUTH_S = 15.0
 
@@ -28,7 +33,10 @@ def why_refused(route: Route, error: Exception, keys: Keys | None) -> str:
     elif route.proxy_command:
         advice = f"run its proxy command by hand: {route.proxy_command}"
     elif isinstance(error, IncompatiblePeer):
-        advice = f"bring its sshd up to date ({reason})"
+        advice = (
+            f"its sshd and this program have no algorithm in common ({reason}); update it, or "
+            f"allow in its sshd_config one of each: {ALGORITHMS}"
+        )
     elif "banner" in reason:
         advice = (
             f"the port answers, but no SSH banner came within {BANNER_S:g} s: its sshd hangs, is "

@@ -123,7 +123,7 @@ def _settings(target: Target, options: Mapping[str, Sequence[str]]) -> Settings:
         user_files=_files(options.get("userknownhostsfile", USER_FILES), tokens),
         global_files=_files(options.get("globalknownhostsfile", GLOBAL_FILES), tokens),
         tcp=Tcp(
-            float(first("connecttimeout") or CONNECT_S),
+            float(first("connecttimeout") or 0) or CONNECT_S,
             first("addressfamily", "any"),
             first("bindaddress"),
         ),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ci.plan.model import Host, Plan
 
 MIN_FILES = 1000
+MIN_FREE_BYTES = 2**25
 ENVIRONMENT_FILES = 60_000  # vLLM's with CUDA
 ADVICE = {
     "workspace": "name a folder on a disk that this user can write with `workspace:` in the "
@@ -58,6 +59,10 @@ def _why_not(place: Mapping[str, Any]) -> str:
         return f"{path} does not exist"
     if place["files"] is not None and place["files"] < MIN_FILES:
         return f"{path}: the disk has inodes for {place['files']:.0f} more files only"
+    # For the workspace, more is needed: see `checks.py`.
+    free = place["free_bytes"]
+    if place["purpose"] != "workspace" and free is not None and free < MIN_FREE_BYTES:
+        return f"{path}: {free / 2**20:.0f} MiB are free on its disk"
     if error:
         below = "" if place["above"] == path else f" (it would be made in {place['above']})"
         return f"{path} cannot be written: {error}{below}"

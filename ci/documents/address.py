@@ -39,6 +39,11 @@ def url_of(host: str, port: int, scheme: str = "http") -> str:
     return f"{scheme}://{host_port(host, port)}"
 
 
+def is_host(text: str) -> bool:
+    """Return whether a URL may have this host: a name, or an IP address without a zone."""
+    return bool(_NAME.fullmatch(text)) or (is_v6(text) and "%" not in text)
+
+
 def bracketed(host: str) -> str:
     """Put an IPv6 address in brackets, as before a port or in a URL; return others unchanged."""
     return f"[{host}]" if ":" in host else host

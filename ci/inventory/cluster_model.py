@@ -58,6 +58,17 @@ def _folder_complaint(value: str) -> str | None:
     return None if whole else "is not an absolute path; begin it with / or ~/"
 
 
+def _key_file_complaint(value: str) -> str | None:
+    if "$" in value:
+        return "has a '$', but variables are not expanded here; write it out"
+    return "is not a file; name one, or leave the key out" if value.lower() == "none" else None
+
+
+def _program_complaint(value: str) -> str | None:
+    expanded = value.startswith("~") or "$" in value
+    return "is not expanded on the host; write the whole path" if expanded else None
+
+
 def _length_complaint(value: str) -> str | None:
     limit = address.MAX_HOST_CHARS
     long = len(value.encode()) > limit
@@ -72,6 +83,7 @@ Name = Annotated[
 ]
 Word = Annotated[str, _shaped(r"[\w.-]+", "is not a label; use letters, digits, '-', '_', '.'")]
 File = Annotated[str, Field(min_length=1)]
+KeyFile = Annotated[File, _checked(_key_file_complaint)]
 
 
 class AcceleratorEntry(Strict):
@@ -86,16 +98,16 @@ class Settings(Strict):
 
     user: Annotated[str, _shaped(r"[A-Za-z0-9_][\w.-]*\$?", "is not a user name")] | None = None
     port: int | None = Field(default=None, gt=0, le=address.MAX_PORT)
-    identity: File | None = None
+    identity: KeyFile | None = None
     jump: Annotated[str, _checked(_jump_complaint)] | None = None
-    known_hosts: File | None = None
+    known_hosts: KeyFile | None = None
     workspace: Annotated[str, _checked(_folder_complaint)] | None = None
     interface: (
         Annotated[str, _shaped(r"[^\s/]{1,15}", "is not the name of a network interface")] | None
     ) = None
     accelerator: AcceleratorEntry | None = None
     labels: dict[Word, str] | None = None
-    python: File | None = None
+    python: Annotated[File, _checked(_program_complaint)] | None = None
     env_script: EnvScripts | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from ci.documents import address
 from ci.vllm.api import authorities, certificate, key_of
 
 if TYPE_CHECKING:
@@ -194,9 +195,11 @@ class Plan:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Return the addresses and names of all hosts, each once."""
-        names = (*(host.address for host in self.hosts), *(host.name for host in self.hosts))
-        return tuple(dict.fromkeys((*names, *self.case.hosts)))
+        """Return the addresses and names of all hosts, each once, as a URL may have them."""
+        names = [*(host.address for host in self.hosts), *(host.name for host in self.hosts)]
+        names += [address.parse(entry).host for entry in self.case.hosts]
+        # A host's name in plans may be more, and `a::b-22` in no_proxy makes every httpx fail.
+        return tuple(name for name in dict.fromkeys(names) if address.is_host(name))
 
     @property
     def workspace(self) -> str:

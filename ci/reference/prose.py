@@ -32,8 +32,8 @@ and all else that only a shell does are errors that say what to write instead.
 - If a shell script on the host starts the server, its port is that of `--port` or of \
 `SERVER_PORT`; without them, it is an error.
 - A server with `--api-key` or `VLLM_API_KEY` is asked with that key, by probes, router and \
-tools. The key goes to them in a variable, never on a command line; a single `--api-key` of a \
-server, too. `VLLM_API_KEY` may also come from an environment script.
+tools. The key goes to them, and to the server, in a variable, never on a command line. Of several \
+keys the server gets the first. `VLLM_API_KEY` may also come from an environment script.
 - A server with `--ssl-certfile` is asked over https. Probes accept exactly the certificate of \
 that file. Tools verify it against `--ssl-ca-certs`, else against that file, so it must be valid \
 for the server's address. `--uds` and `--config` are errors, because a plan cannot know how to \

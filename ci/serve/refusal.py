@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from ci.serve.probe import ProbeResult
 
 # A request that gets one of these gets it again, however long one waits.
-FINAL = frozenset({400, 401, 403, 404, 405, 422})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TOO_MANY = 429
+FINAL = _REDIRECTS | {400, 401, 403, 404, 405, 406, 410, 413, 415, 422, _TOO_MANY, 501}
 # Routers answer 404 for a moment, until their servers have registered.
 FINAL_AFTER_S = 6.0
 _KEY = frozenset({401, 403})
@@ -66,6 +68,16 @@ def explain(completion: ProbeResult, model: str, served: Sequence[str]) -> str:
         advice = (
             "the address has no /v1/completions; see that the port is that of an OpenAI API, and "
             "that the model generates text"
+        )
+    elif completion.status in _REDIRECTS:
+        advice = (
+            "a redirect is not followed; see that the server's own port and scheme are asked, not "
+            "those of a gateway before it"
+        )
+    elif completion.status == _TOO_MANY:
+        advice = (
+            "the server, or a gateway before it, limits requests even while nothing is measured; "
+            "lift that limit"
         )
     else:
         advice = "the server does not accept the request; see its message and its log"

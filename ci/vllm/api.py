@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ci.vllm.command_line import has, long_name, option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 KEY = "--api-key"
 KEY_VARIABLE = "VLLM_API_KEY"
@@ -36,17 +36,25 @@ def authorities(argv: Sequence[str]) -> str:
 
 
 def keys_of(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the values of `--api-key`; vLLM accepts each of them."""
+    """Return the values of the last `--api-key`; vLLM accepts each of them."""
     keys: list[str] = []
-    taking = False
-    for word in argv:
-        flag, equals, value = word.partition("=")
-        if word.startswith("-"):
-            taking = long_name(flag) == KEY
-            keys += [value] if taking and equals else []
-        elif taking:
-            keys.append(word)
+    for flag, word in _with_flags(argv):
+        if flag == KEY:
+            keys = [] if word.startswith("-") else keys
+            keys.append(word.partition("=")[2] if word.startswith("-") else word)
     return tuple(filter(None, keys))
+
+
+def _with_flags(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each word with the flag that it is, or is a value of; "" for none."""
+    flag = ""
+    for word in argv:
+        if word.startswith("-"):
+            flag = long_name(word.partition("=")[0])
+            yield flag, word
+            flag = "" if "=" in word else flag
+        else:
+            yield flag, word
 
 
 def key_of(argv: Sequence[str], env: Mapping[str, str]) -> str:
@@ -57,20 +65,15 @@ def key_of(argv: Sequence[str], env: Mapping[str, str]) -> str:
 def key_in_env(
     argv: tuple[str, ...], env: Mapping[str, str]
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Move a single key from the command line, which every user of the host sees, to a variable."""
-    keys = keys_of(argv)
-    if len(keys) != 1:
+    """Move a key from the command line, which every user of the host sees, to a variable.
+
+    vLLM reads one key from it: of several, the server accepts only the first.
+    """
+    key = next(iter(keys_of(argv)), "")
+    if not key:
         return argv, dict(env)
-    words, skip = [], False
-    for word in argv:
-        flag, equals, _ = word.partition("=")
-        if word.startswith("-") and long_name(flag) == KEY:
-            skip = not equals
-        elif skip:
-            skip = False
-        else:
-            words.append(word)
-    return tuple(words), {**env, KEY_VARIABLE: keys[0]}
+    words = (word for flag, word in _with_flags(argv) if flag != KEY)
+    return tuple(words), {**env, KEY_VARIABLE: key}
 
 
 def unsupported(argv: Sequence[str]) -> str:

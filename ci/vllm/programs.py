@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "rbash"})
+# Their scripts have another syntax.
+OTHER_SHELLS = frozenset({"fish", "csh", "tcsh", "busybox"})
+SCRIPTS = (".sh", ".bash", ".zsh", ".csh", ".fish")
 # They run the command line that follows their own options.
 WRAPPERS = frozenset(
     {"numactl", "taskset", "nice", "ionice", "chrt", "stdbuf", "setarch", "prlimit", "timeout"}
@@ -26,7 +29,7 @@ def own_words(argv: Sequence[str]) -> Sequence[str]:
 def is_script(argv: Sequence[str]) -> bool:
     """Return whether a shell script starts the server, so that its options are unknown."""
     words = own_words(argv)
-    return bool(words) and (_name(words[0]) in SHELLS or words[0].endswith(".sh"))
+    return bool(words) and (_name(words[0]) in SHELLS | OTHER_SHELLS or words[0].endswith(SCRIPTS))
 
 
 def _name(word: str) -> str:
@@ -35,4 +38,9 @@ def _name(word: str) -> str:
 
 def _is_program(word: str) -> bool:
     name = _name(word)
-    return name == "vllm" or name in SHELLS or name.startswith("python") or name.endswith(".sh")
+    return (
+        name == "vllm"
+        or name in SHELLS | OTHER_SHELLS
+        or name.startswith("python")
+        or name.endswith(".sh")
+    )

@@ -140,11 +140,9 @@ def log_in(stage: Stage, shell: str, **files: str) -> None:
 
 
 def test_noisy_profile(stage: Stage):
-    log_in(
-        stage,
-        "/bin/bash",
-        bashrc="echo hello\n(while sleep 1; do printf '\\033]0;x\\007'; done) &\n",
-    )
+    title = "(while sleep 1; do printf '\\033]0;x\\007'; done) &"
+    ready = '{"event": "ready", "boot_id": "x", "home": "/nowhere", "name": "n"}'
+    log_in(stage, "/bin/bash", bashrc=f"echo hello\n{title}\necho '{ready}'\nread -t 9 answer\n")
     night = stage.night(stage.case(measured=True))
     assert night.code == 0
     assert list(night.folder.glob("evaluate/acc/raw/**/*.jsonl"))
@@ -165,7 +163,9 @@ def test_tcsh_is_the_login_shell(stage: Stage):
 def test_one_session_to_a_connection(stage: Stage):
     for host in stage.hosts:
         config = inside.root_of(stage.lab, host) / "run/lab/sshd_config"
-        config.write_text(config.read_text().replace("MaxSessions 1000", "MaxSessions 1"))
+        settings = config.read_text()
+        assert "MaxSessions 1000" in settings
+        config.write_text(settings.replace("MaxSessions 1000", "MaxSessions 1"))
         faults.restart_sshd(stage.lab, host)
     night = stage.night(stage.case())
     assert night.code == 0

@@ -28,8 +28,8 @@ def look(path: str) -> Dict[str, Any]:
 
     Returns:
         `path`, whether it `exists`, and `above`, the nearest folder that does; of that one:
-        `error`, why nothing can be written there, empty where it can; `noexec`, and the number of
-        `files` that may still be made, null where there is no limit.
+        `error`, why nothing can be written there, empty where it can; `noexec`, the number of
+        `files` that may still be made, and the `free_bytes`, null where there is no limit.
     """
     above = path
     while not os.path.lexists(above):
@@ -42,6 +42,7 @@ def look(path: str) -> Dict[str, Any]:
         "error": _why_not_written(above),
         "noexec": bool(disk and disk.f_flag & os.ST_NOEXEC),
         "files": disk.f_favail if disk and disk.f_files else None,
+        "free_bytes": disk.f_bavail * disk.f_frsize if disk and disk.f_blocks else None,
     }
 
 

@@ -1,10 +1,11 @@
 """Answers a controller's requests on this host: one process, one loop, frames on stdin and stdout.
 
 A frame is one line of JSON; with a `size`, that many raw bytes follow. A frame to the controller
-begins on a new line, as what the shell's start-up files started may have printed something. A
-request has an `id` and a `do`; its reply has the same `id` and an `ok` or an `error`. A frame with
-an `event` is sent without a request. Requests that take time run in threads (`workers.py`). What
-was started here outlives this process: each has a supervisor of its own.
+begins on a new line, with the mark that the controller gave this program: what the shell's start-up
+files print, or what they started prints, is no frame. A request has an `id` and a `do`; its reply
+has the same `id` and an `ok` or an `error`. A frame with an `event` is sent without a request.
+Requests that take time run in threads (`workers.py`). What was started here outlives this process:
+each has a supervisor of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 
 from ci.remote.loop.checks import Checks
@@ -43,6 +45,7 @@ class Agent:
         self.poller = Poller()
         self.workers = Workers(self.poller)
         self.inbox = bytearray()
+        self.mark = "".join(sys.argv[1:]).encode()
         self.watched: Dict[str, socket.socket] = {}
         self.checks = Checks(self.workers, self.send)
         self.follows = Follows(self.send)
@@ -120,7 +123,7 @@ class Agent:
         """Send one frame whole."""
         if data:
             frame["size"] = len(data)
-        rest = memoryview(b"\n%s\n%s" % (json.dumps(frame).encode(), data))
+        rest = memoryview(b"\n%s%s\n%s" % (self.mark, json.dumps(frame).encode(), data))
         try:
             while rest:
                 rest = rest[os.write(1, rest) :]

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import time
 
+from ci.remote.supervise.proc import KILL_PATIENCE_S, MARKER, is_marked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
@@ -20,7 +22,8 @@ PIECE_BYTES = 65_536
 MAX_ENVIRONMENT_BYTES = 1 << 20
 MAX_OUTPUT_BYTES = 2_000
 # What bash itself sets, in every shell.
-OF_BASH = ("_", "SHLVL", "PWD", "OLDPWD", "PS1", "PS2", "COLUMNS", "LINES")
+OF_BASH = ("_", "SHLVL", "PWD", "OLDPWD", "PS1", "PS2", "COLUMNS", "LINES", MARKER)
+HEAD_BYTES = 65_536
 BEGAN, DONE = b"script", b"done"
 END = b"\0" + DONE + b"\0"
 
@@ -44,6 +47,7 @@ def source(scripts: List[List[str]], timeout_s: float) -> Dict[str, Any]:
     bash = shutil.which("bash")
     if not bash:
         return {"script": commands[0][0], "problem": "needs bash, which is not there", "output": ""}
+    mark = "script/%d-%s" % (os.getpid(), os.urandom(6).hex())
     (results, results_in), (output, output_in) = os.pipe(), os.pipe()
     try:
         process = subprocess.Popen(
@@ -52,6 +56,7 @@ def source(scripts: List[List[str]], timeout_s: float) -> Dict[str, Any]:
             stdout=output_in,
             stderr=output_in,
             pass_fds=(results_in,),
+            env=dict(os.environ, **{MARKER: mark}),
             start_new_session=True,
         )
     finally:
@@ -59,6 +64,7 @@ def source(scripts: List[List[str]], timeout_s: float) -> Dict[str, Any]:
         os.close(output_in)
     read = Pipes(results, output)
     late = run(process, read, timeout_s)
+    end_marked(("%s=%s" % (MARKER, mark)).encode())
     if read.too_much:
         problem = "made an environment of more than %d bytes" % MAX_ENVIRONMENT_BYTES
     elif late:
@@ -86,6 +92,20 @@ def run(process: subprocess.Popen[bytes], read: Pipes, timeout_s: float) -> bool
     return late
 
 
+def end_marked(marker: bytes) -> None:
+    """Kill what the scripts started and took out of their session."""
+    deadline = time.monotonic() + KILL_PATIENCE_S
+    while time.monotonic() < deadline:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        left = [pid for pid in pids if is_marked(pid, marker)]
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(POLL_MS / 1000)
+
+
 def problem_of(path: str) -> str:
     """Say why a script cannot be sourced; empty if it can be read."""
     path = os.path.expanduser(path)
@@ -93,18 +113,27 @@ def problem_of(path: str) -> str:
         return "does not exist"
     if not os.path.isfile(path):
         return "is not a file"
-    return "" if os.access(path, os.R_OK) else "may not be read by this user"
+    try:
+        with open(path, "rb") as file:
+            windows = b"\r\n" in file.read(HEAD_BYTES)
+    except OSError as error:
+        return "may not be read by this user (%s)" % error.strerror
+    return "has the line ends of Windows, which become part of values" if windows else ""
 
 
 def program(commands: List[List[str]], results: int) -> str:
     """Write what bash does: source each script, then write the environment to a pipe."""
     env = shutil.which("env") or "/usr/bin/env"
     lines = [
-        "printf '%s\\0' >&%d; . %s || exit"
+        "\\builtin printf '%s\\0' >&%d; . %s || \\builtin exit"
         % (BEGAN.decode(), results, " ".join(map(shlex.quote, words)))
         for words in commands
     ]
-    lines.append("printf '%s\\0' >&%d && exec %s -0 >&%d" % (DONE.decode(), results, env, results))
+    # Scripts may define functions and aliases of these names.
+    lines.append(
+        r"\builtin printf '%s\0' >&%d && \builtin exec %s -0 >&%d"
+        % (DONE.decode(), results, env, results)
+    )
     return "\n".join(lines)
 
 

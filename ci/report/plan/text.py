@@ -10,7 +10,14 @@ from ci.connect.printed import one_line
 from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
-from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
+from ci.record.redact import plain, redacted
+from ci.record.secrets import (
+    hide_in_argv,
+    hide_in_env,
+    hide_in_files,
+    hide_known,
+    secrets_within,
+)
 from ci.report.plan import paste
 from ci.report.plan.picture import picture
 from ci.tools.made import ENV, make_command, recipe_for
@@ -40,7 +47,7 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
     """
     chosen = _chosen(plan, host)
     router = plan.router if plan.router and _on(plan.router.host, chosen) else None
-    return {
+    values = {
         "case": plan.case.name,
         "hosts": [asdict(each) for each in plan.hosts if _on(each.name, chosen)],
         "leader": plan.leader,
@@ -58,6 +65,7 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
             _evaluation(plan, item) for item in plan.evaluations if _on(item.host, chosen)
         ],
     }
+    return redacted(plain(values), secrets_within(plain(plan)))  # type: ignore[no-any-return]
 
 
 def as_text(plan: Plan, host: str = "") -> str:
@@ -70,7 +78,9 @@ def as_text(plan: Plan, host: str = "") -> str:
     Raises:
         UserError: there is no such host.
     """
-    return "\n".join(_lines(plan, _chosen(plan, host))) + "\n"
+    text = "\n".join(_lines(plan, _chosen(plan, host))) + "\n"
+    # A secret may stand under a harmless name too: `--api-key $MINE`.
+    return hide_known(text, secrets_within(plain(plan)))
 
 
 def _chosen(plan: Plan, text: str) -> str:

@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 PROGRAM = """\
 #!{python}
 import json, sys
-stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+stdin, stdout, mark = sys.stdin.buffer, sys.stdout.buffer, sys.argv[-1].encode()
 stdin.readline()
 for _ in range(2):
     stdin.read(int(stdin.read(8)))
-stdout.write({ready!r} + b"\\n")
+stdout.write(mark + {ready!r} + b"\\n")
 stdout.flush()
 for line in stdin:
     request = json.loads(line)
     if request["do"] == "beat":
         continue
     reply = {replies!r}.get(request["do"], b'{{"id": ID, "ok": null}}\\n')
+    reply = mark + reply if reply[:1] == b"{{" else reply.replace(b'{{"id"', mark + b'{{"id"')
     stdout.write(reply.replace(b"ID", str(request["id"]).encode()))
     stdout.flush()
 """

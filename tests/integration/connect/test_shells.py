@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from ci.lab.model import Lab
 
 PACKAGES = ("tcsh", "fish", "zsh")
+READY = '{"event": "ready", "boot_id": "x", "home": "/nowhere", "name": "n"}'
+SOURCES = '{"event": "sources"}'
+LINE = '{"id": 1, "ok": {}, "size": 9}'
 TITLE = r"printf '\033]0;npu-1\007'"
 # Accounts of the host, all of them root: the login shell, and the files in its home folder.
 FIT = {
     "chatty": ("/bin/bash", {".bashrc": "echo Welcome to the cluster\necho careful >&2\n"}),
     "titled": ("/bin/bash", {".bashrc": f"{TITLE}\n"}),
     "json": ("/bin/bash", {".bashrc": 'printf \'{"event": "ready", "home": \'\n'}),
+    "mimic": ("/bin/bash", {".bashrc": f"echo '{READY}'\necho '{SOURCES}'\n"}),
+    "logger": ("/bin/bash", {".bashrc": f"(while sleep 0.02; do echo '{LINE}'; done) &\n"}),
+    "asks": ("/bin/bash", {".bashrc": "read -t 9 -p 'Which modules? ' answer\n"}),
     "binary": ("/bin/bash", {".bashrc": "head -c 300000 /dev/urandom\n"}),
     "babbler": ("/bin/bash", {".bashrc": "(while sleep 0.02; do echo mail; done) &\n"}),
     "sources": ("/bin/bash", {".bashrc": "exec zsh\n", ".zshenv": "echo in another shell\n"}),
@@ -48,6 +54,7 @@ UNFIT = {
     "ends": ("/bin/bash", {".bashrc": "echo under repair; exit 5\n"}, "exit 5; .*under repair"),
     "tmux": ("/bin/bash", {".bashrc": "exec tmux-is-not-here\n"}, "tmux-is-not-here: not found"),
     "forced": ("/bin/bash", {}, "exit 0; it printed .Only backups here., good bye"),
+    "reads": ("/bin/bash", {".bashrc": "read -t 9 -N 99 x\n"}, "input that is not for them"),
     "waiting": ("/bin/bash", {".bashrc": "cat /dev/tty; sleep 600\n"}, "no answer within 5 s"),
     "pythonless": ("/bin/tcsh", {".tcshrc": "setenv PATH /nowhere\n"}, "there is no python3 on it"),
 }

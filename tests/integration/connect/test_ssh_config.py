@@ -89,6 +89,12 @@ LOGINS = {
          ControlPath {place}/%C
          SendEnv LANG
         """,
+    "ConnectTimeout 0, which is no limit": """
+        Host alias
+         HostName 127.0.0.1
+         Port {port}
+         ConnectTimeout 0
+        """,
     "tokens and variables in paths": """
         Host alias
          HostName 127.0.0.1
@@ -329,6 +335,47 @@ def test_which_keys_of_which_agent_are_shown(place, sshd, connections, monkeypat
                 assert bool(ours) is not expected, (name, ours)
                 assert by_openssh(place, "alias") is expected, name
         assert f"{place}/other.pub: a public key, and no agent has" in ours
+
+
+def test_an_encrypted_key_without_its_public_half_that_the_agent_holds(
+    place, sshd, connections, monkeypatch
+):
+    host = sshd()
+    with agent(place, place / "id") as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        shutil.copy(place / "id", place / "locked")
+        convert(place / "locked", "-N", "secret")
+        shared_config(place, host, f"IdentityFile {place}/locked", "IdentitiesOnly yes")
+        assert here(connections, "alias") == ""
+        assert by_openssh(place, "alias") is True
+
+
+def convert(key, *options):
+    subprocess.run(["ssh-keygen", "-qp", *options, "-f", key], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+@pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
+def test_the_forms_of_a_key(place, sshd, connections, kind, form):
+    host = sshd()
+    make_key(place / "key", "-t", kind)
+    convert(place / "key", "-N", "", "-m", form)
+    shutil.copy(place / "key.pub", place / "id.pub")
+    shared_config(place, host, f"IdentityFile {place}/key")
+    assert here(connections, "alias") == ""
+    assert by_openssh(place, "alias") is True
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # cryptography's, about such keys
+@pytest.mark.parametrize("kind", ["ed448", "x25519"])
+def test_a_kind_of_key_that_is_unknown_costs_nothing(place, sshd, connections, kind):
+    host = sshd()
+    openssl = ["openssl", "genpkey", "-algorithm", kind, "-out", place / "old"]
+    subprocess.run(openssl, check=True, capture_output=True)
+    shared_config(place, host, f"IdentityFile {place}/old", f"IdentityFile {place}/id")
+    assert here(connections, "alias") == ""
+    shared_config(place, host, f"IdentityFile {place}/old")
+    assert "old: a kind of key that is not used here (" in here(connections, "alias")
 
 
 def test_an_agent_that_is_silent_or_gone(place, sshd, connections, monkeypatch):

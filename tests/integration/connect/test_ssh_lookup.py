@@ -1,10 +1,12 @@
 """Looking a host up in OpenSSH's configuration: what is asked, what is refused and how it ends."""
 
+import errno
 import os
 import shutil
 import threading
 
 import pytest
+from hosts_here import until
 from sshds import here, shared_config, write_config
 
 from ci.connect import ssh_ask
@@ -110,9 +112,15 @@ def test_a_program_of_the_configuration_that_hangs(place, connections, monkeypat
     outcomes = fan_out(hosts, lambda name: opener.open(hosts[name]))
     assert [type(why) for why in outcomes.values()] == [UserError] * 3
     assert "gave no answer within 0.5 s; look for a `Match exec` that hangs" in str(outcomes["h0"])
-    # Nobody is left that reads from it.
-    with pytest.raises(OSError, match="No such device"):
-        os.open(place / "held", os.O_WRONLY | os.O_NONBLOCK)
+    until(lambda: nobody_reads(place / "held"))
+
+
+def nobody_reads(fifo):
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno == errno.ENXIO
+    return False
 
 
 @pytest.mark.parametrize(
@@ -121,6 +129,21 @@ def test_a_program_of_the_configuration_that_hangs(place, connections, monkeypat
 def test_a_client_that_is_not_openssh(place, connections, commands, text):
     commands("ssh", text)
     assert here(connections, "alias").startswith("h1: ")
+
+
+@pytest.mark.parametrize("text", ["no program", "#!/no/such/shell\n"])
+def test_a_client_that_does_not_start(place, connections, commands, text):
+    (commands("ssh", "") / "ssh").write_text(text)
+    why = here(connections, "alias")
+    assert why.startswith(f"h1: {place}/commands/ssh cannot be run: ")
+    assert "install OpenSSH's client" in why
+
+
+def test_an_sshd_without_a_common_algorithm(place, sshd, connections):
+    shared_config(place, sshd("a", "Ciphers chacha20-poly1305@openssh.com"))
+    why = here(connections, "alias")
+    assert "no algorithm in common (Incompatible ssh server (no acceptable ciphers))" in why
+    assert "Ciphers aes256-gcm@openssh.com" in why
 
 
 @pytest.mark.parametrize(

@@ -181,13 +181,16 @@ def test_folders_that_cannot_be_written(as_root, tmp_path):
             "read-only": ("ro",),
             "noexec": ("noexec",),
             "few": ("nr_inodes=2",),
+            "full": ("size=64k",),
         }.items():
             mounted(tmp_path / name, *options)
             ends.callback(subprocess.run, ["umount", tmp_path / name], check=True)
         (tmp_path / "few" / "last").touch()
+        with contextlib.suppress(OSError):
+            (tmp_path / "full" / "last").write_bytes(bytes(2**17))
         found = {
             name: looked_at(tmp_path / name / "w", TMPDIR=str(tmp_path / name))
-            for name in ("file", "dangling", "read-only", "noexec", "few", "none")
+            for name in ("file", "dangling", "read-only", "noexec", "few", "full", "none")
         }
     assert {name: one["workspace"]["error"] for name, one in found.items()} == {
         "file": "Not a directory",
@@ -195,6 +198,7 @@ def test_folders_that_cannot_be_written(as_root, tmp_path):
         "read-only": "Read-only file system",
         "noexec": "",
         "few": "No space left on device",
+        "full": "",
         "none": "",
     }
     assert found["read-only"]["temporary"]["error"] == "Read-only file system"
@@ -204,6 +208,7 @@ def test_folders_that_cannot_be_written(as_root, tmp_path):
         "none",
     ]
     assert found["few"]["workspace"]["files"] == 0
+    assert found["full"]["temporary"]["free_bytes"] == 0
 
 
 def test_limits_are_the_kernels(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,10 @@ class MemoryHost:
         self.answer: Callable[[dict[str, Any]], bytes] = lambda _: b""
         self._sent: SimpleQueue[bytes] = SimpleQueue()
 
-    def open(self, _: Sequence[str]) -> MemoryHost:
+    def open(self, argv: Sequence[str]) -> MemoryHost:
+        self._mark = argv[-1].encode()
         self._sent = SimpleQueue()
-        self._sent.put(READY)
+        self._sent.put(self._mark + READY)
         return self
 
     def reopen(self) -> None:
@@ -43,7 +45,7 @@ class MemoryHost:
             return  # what an agent is started with
         request = json.loads(data.partition(b"\n")[0])
         if request["do"] != "beat" and (reply := self.answer(request)):
-            self._sent.put(reply)
+            self._sent.put(re.sub(rb'(?m)^(?=\{"(id|event)")', self._mark, reply))
 
     def finish(self) -> None:
         pass

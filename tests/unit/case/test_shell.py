@@ -46,6 +46,21 @@ def test_understood(text, scripts):
 
 
 @pytest.mark.parametrize(
+    ("text", "argv"),
+    [
+        (f"numactl -N 0 bash -c 'source {SET_ENV} && {SERVE}'", ("numactl", "-N", "0", *VLLM)),
+        (f"source {SET_ENV}; nice bash -o pipefail -c '{SERVE}'", ("nice", *VLLM)),
+        (
+            f"timeout 9 bash -c 'source {SET_ENV}; exec nice -n 5 {SERVE}'",
+            ("timeout", "9", "nice", "-n", "5", *VLLM),
+        ),
+    ],
+)
+def test_a_shell_behind_a_wrapper_is_understood(text, argv):
+    assert understand(text) == Started(argv, (SET_ENV,))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         f"numactl -C 0-3 {SERVE}",
@@ -98,6 +113,13 @@ def test_left_as_it_is(text):
         (f"bash -ic '{SERVE}'", "env_script"),
         (f"bash -c '{SERVE}' name", "one quoted text"),
         ("bash -c", "one quoted text"),
+        (f"fish -c '{SERVE}'", "a syntax of its own"),
+        (f"nice tcsh -c '{SERVE}'", "a syntax of its own"),
+        (f"busybox sh -c '{SERVE}'", "a syntax of its own"),
+        (f"set -a; source {SET_ENV}; set +a; {SERVE}", "`set -a` exports"),
+        (f"set -o allexport && source {SET_ENV} && {SERVE}", "`set -a` exports"),
+        (f"{SERVE} # the port", "'#'"),
+        (f"# serve it\n{SERVE}", "'#'"),
         (f"source set_env.sh && {SERVE}", "not an absolute path"),
         (f"source $ASCEND/set_env.sh && {SERVE}", "not an absolute path"),
         (f"source /x/$VERSION/set_env.sh && {SERVE}", "has a '$'"),

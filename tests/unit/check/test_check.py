@@ -133,6 +133,11 @@ DIAGNOSTICS = {
         "9:7: warning: deployment[0].server_cmd: --enforce-eager is given 2 times; remove one",
         "[duplicate-flag]",
     ),
+    "several keys": (
+        [after("--port 8080", "--api-key one two")],
+        "9:7: warning: deployment[0].server_cmd: --api-key has several keys; a run gives",
+        "[several-keys]",
+    ),
     "a flag and its opposite": (
         [after("--port 8080", "--async-scheduling", "--no-async-scheduling")],
         "10:7: warning: deployment[0].server_cmd: --async-scheduling and --no-async-scheduling",

@@ -417,7 +417,8 @@ def test_json_holds_everything():
 
 def place(purpose, **more):
     known = {"path": f"/{purpose}", "exists": True, "above": f"/{purpose}", "error": ""}
-    return known | {"purpose": purpose, "noexec": False, "files": 10**6} | more
+    known |= {"purpose": purpose, "noexec": False, "files": 10**6, "free_bytes": 10**9}
+    return known | more
 
 
 READ_ONLY = {"error": "Read-only file system"}
@@ -439,6 +440,8 @@ READ_ONLY = {"error": "Read-only file system"}
         (place("temporary", exists=False), "error", "TMPDIR", "does not exist", "profile"),
         (place("TMPDIR", exists=False), "error", "TMPDIR", "does not exist", "`env: TMPDIR`"),
         (place("TMPDIR", **READ_ONLY), "error", "TMPDIR", "cannot be written", "`env: TMPDIR`"),
+        (place("temporary", free_bytes=2**20), "error", "TMPDIR", "1 MiB are free", "profile"),
+        (place("home", free_bytes=0), "warning", "home", "0 MiB are free", "XDG_CACHE_HOME"),
         (place("temporary", noexec=True), "warning", "TMPDIR", "noexec", "profile"),
     ],
 )

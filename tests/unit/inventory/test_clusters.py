@@ -128,6 +128,9 @@ def test_jump_hosts(text, jump):
         (f"hosts: {{a: {{jump: 'u@{'n' * 254}:22'}}}}", "is too long; a host name has at most 253"),
         ("hosts: {a: {port: 022}}", "1:19 hosts.a.port: YAML reads '022' in base 8, as 18; write"),
         ("hosts: {a: {port: 22:30}}", "1:19 hosts.a.port: YAML reads '22:30' in base 60, as 1350"),
+        ("hosts: {a: {known_hosts: none}}", "hosts.a.known_hosts: 'none' is not a file; name one"),
+        ("hosts: {a: {identity: $HOME/id}}", "has a '$', but variables are not expanded here"),
+        ("hosts: {a: {python: ~/conda/bin/python3}}", "not expanded on the host; write the whole"),
         ("hosts: {1: }", "a key has to be text; put '1' in quotes"),
     ],
 )

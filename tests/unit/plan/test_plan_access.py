@@ -54,7 +54,7 @@ def test_scripts_of_the_cluster_come_first_and_each_once():
     assert plan.evaluations[0].env_script == plan.servers[0].env_script
     text = as_text(plan)
     assert "source /cluster.sh\nsource /both.sh\nsource /case.sh\nsource /own.sh --force\n" in text
-    assert as_values(plan)["processes"][1]["env_script"] == common
+    assert as_values(plan)["processes"][1]["env_script"] == list(common)
 
 
 def test_the_key_is_that_of_router_and_tools_and_never_shown():
@@ -63,6 +63,30 @@ def test_the_key_is_that_of_router_and_tools_and_never_shown():
     assert plan.access.env == {"OPENAI_API_KEY": KEY}
     assert KEY not in as_text(plan) + str(as_values(plan)) + repr(plan.access)
     assert "export OPENAI_API_KEY='***'" in as_text(plan)
+
+
+@pytest.mark.parametrize(
+    ("flag", "key"), [("--api-key $MINE", ""), ("--api-key=${MINE}", ""), ("", "$MINE")]
+)
+def test_a_key_under_a_harmless_name_is_not_shown(flag, key):
+    text = CASE.format(first=f"vllm serve m {flag}", key=f"'{key}', MINE: {KEY}", router="")
+    (case,) = parse(text.encode(), "c.yaml")
+    plan = build(case, made_up_inputs(case))
+    assert plan.access.key == KEY
+    assert KEY not in as_text(plan) + str(as_values(plan))
+
+
+def test_what_is_reached_without_a_proxy_are_hosts_of_urls():
+    """One entry that is none makes every client of httpx fail."""
+    hosts = "cluster_hosts: ['ops@npu-1:2222', 'ops@[fd00::2]:22']"
+    (case,) = parse(CASE.format(first="vllm serve m", key=KEY, router=hosts).encode(), "c.yaml")
+    inputs = made_up_inputs(case)
+    named = (
+        replace(inputs.hosts[0], name="npu-1-2222"),
+        replace(inputs.hosts[1], name="fd00::2-22"),
+    )
+    addresses = build(case, replace(inputs, hosts=named)).addresses
+    assert addresses == ("198.18.0.1", "198.18.0.2", "npu-1-2222", "npu-1", "fd00::2")
 
 
 def test_tls():
@@ -80,6 +104,8 @@ def test_tls():
         ("vllm serve m --uds /s", "--uds"),
         ("vllm serve m --config /f.yaml", "--config"),
         ("bash run.sh", "set SERVER_PORT"),
+        ("/opt/serve.bash", "set SERVER_PORT"),
+        ("tcsh run.csh", "set SERVER_PORT"),
         ("vllm serve m | tee log", "pipe"),
         ("bash -c 'cd /x && vllm serve m'", "absolute paths"),
     ],

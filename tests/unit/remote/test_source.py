@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from ci.remote.requests.source import source
 from ci.remote.supervise.child import environment
+from ci.remote.supervise.proc import is_marked
 from ci.run.source_scripts import environment_of
 
 GENEROUS_S = 60
@@ -46,6 +48,8 @@ def sourced(tmp_path):
         ("env() { echo; }; printf '' ; export A=1", {"A": "1"}),
         ('export A="$1-$2"', {"A": "--force-a b"}),
         ("sleep 600 & export A=1", {"A": "1"}),
+        ("printf() { :; }; exec() { :; }; export A=1", {"A": "1"}),
+        ("shopt -s expand_aliases; alias printf=false exec=false; export A=1", {"A": "1"}),
         ("read -r line; export A=1$line", {"A": "1"}),
     ],
 )
@@ -68,6 +72,7 @@ def test_a_later_script_sees_what_an_earlier_one_set(sourced):
         ("exec true", "ends the shell", ""),
         ("no_such_command", "failed with exit code 127", "no_such_command"),
         ("if then", "failed with exit code 2", "syntax error"),
+        ("export A=1\r\n", "has the line ends of Windows", ""),
         ("kill -9 $$", "was ended by signal 9", ""),
         ("export A=$(head -c 3000000 /dev/zero | tr '\\0' x)", "failed", "too long"),
         (
@@ -82,6 +87,19 @@ def test_how_a_script_fails(sourced, text, problem, output):
     assert answer["script"].endswith("script 1.sh")
     assert problem in answer["problem"]
     assert output in answer["output"]
+
+
+def pids():
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+@pytest.mark.parametrize(
+    "start", ["setsid sleep 600 &", "set -m; nohup sleep 600 >/dev/null 2>&1 &"]
+)
+def test_what_a_script_starts_ends_with_it(sourced, monkeypatch, tmp_path, start):
+    monkeypatch.setenv("MINE", str(tmp_path))
+    assert sourced(f"{start}\nexport A=1") == {"env": {"A": "1"}}
+    assert not [pid for pid in pids() if is_marked(pid, f"MINE={tmp_path}".encode())]
 
 
 @pytest.mark.parametrize("text", ["sleep 600", "while :; do echo spam; done"])

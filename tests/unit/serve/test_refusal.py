@@ -40,6 +40,8 @@ def test_another_reply_begins_again(between):
         (405, (), "no /v1/completions"),
         (400, ("m",), "does not accept the request"),
         (422, ("m",), "does not accept the request"),
+        (307, (), "a redirect is not followed"),
+        (429, ("m",), "limits requests"),
     ],
 )
 def test_the_cause_and_what_to_do(status, served, words):
