@@ -18,6 +18,11 @@ _ENDINGS = ("auth", "key", "pass", "passwd", "password", "pwd", "secret", "token
 _OTHER_WORDS = frozenset(
     ("askpass", "bypass", "compass", "hotkey", "monkey", "oldpwd", "surpass", "trespass")
 )
+# Every name that `looks_secret` accepts has one of these in it, in whatever case.
+STEMS = (
+    *("auth", "bearer", "cookie", "cred", "dsn", "jwt", "key", "otp", "pass", "pat", "psw", "pwd"),
+    *("sas", "secret", "sessionid", "sig", "token", "webhook"),
+)
 # `HF_TOKEN_PATH` is a location, `KEY_LENGTH` a number, `KeyError` an exception.
 _HARMLESS_ENDINGS = frozenset(
     (

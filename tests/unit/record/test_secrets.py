@@ -10,7 +10,7 @@ import pytest
 
 from ci.record.known_secrets import hide_known, secrets_within
 from ci.record.redact import redacted
-from ci.record.secret_names import looks_secret
+from ci.record.secret_names import _ENDINGS, _WORDS, STEMS, looks_secret
 from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files, hide_in_text
 
 NAMES = {
@@ -36,6 +36,11 @@ NAMES = {
 )
 def test_a_name_tells_whether_its_value_is_secret(name, secret):
     assert looks_secret(name, "value") is secret
+
+
+def test_every_secret_name_has_a_stem_that_texts_are_searched_for():
+    for word in (*_WORDS, *_ENDINGS):
+        assert any(stem in word for stem in STEMS)
 
 
 @pytest.mark.parametrize("name", ["MAX_TOKENS", "--max-num-batched-tokens", "num_tokens"])
