@@ -19,7 +19,7 @@ HIDDEN = "***"
 _MAX_NAME_CHARS = 64
 _NAME_CHARS = frozenset(f"{string.ascii_letters}{string.digits}_.-")
 
-# What stays before a secret, and the secret, after literals that the text has in lower case: so logs
+# What stays before a secret, and the secret, after literals that the text has in lower case: logs
 # are searched at 26 MB/s, and without them, or ignoring the case, at 1 MB/s. The password of a URL
 # may have `@` and `/`, but a number before a `/` is a port.
 _FORMS = tuple(
