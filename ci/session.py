@@ -140,6 +140,11 @@ def _require_handed_back(result: HandedBack, keep_s: float, record: Record) -> N
             "`inv status`, and end what is left with "
             f"`inv down --run {record.id}`"
         )
+    if result.left:
+        raise InfrastructureError(
+            f"the hosts are not handed back as they were: {'; '.join(result.left)}; stop or "
+            "remove that, and look with `inv doctor` before the next night"
+        )
     if keep_s and not result.kept:
         raise InfrastructureError(
             "the servers were to keep running and are stopped, as a host could not keep them; "

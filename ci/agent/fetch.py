@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ci.agent.arriving import Listed
     from ci.agent.client import Agent
 
+MOST_ROTATED = 9
 # Only for who runs the night: a log may hold what a report must not show.
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,6 +28,34 @@ GROWING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 class NotThere(InfrastructureError):  # noqa: N818
     """The host has no such regular file or folder: there is nothing to copy."""
+
+
+def fetch_logs(agent: Agent, folder: str, target: Path, stop: Callable[[], bool] = never) -> None:
+    """Copy the log of a process, and what something has rotated away: `log.1` to `log.9`.
+
+    Args:
+        agent: the host.
+        folder: of the process there.
+        target: `<process>.log` on this machine; `log.1` becomes `<process>.rotated-1.log`.
+        stop: as for `fetch_log`.
+
+    Raises:
+        NotThere: the host has no such log.
+        InfrastructureError: it is no regular file; and as for `fetch_log`.
+    """
+    names = ["log", *(f"log.{number}" for number in range(1, MOST_ROTATED + 1))]
+    sizes = ask(agent, "stat_files", stop, folder=folder, names=names).value["files"]
+    there = [name for name, (size, _) in zip(names, sizes, strict=False) if size is not None]
+    for name in there:
+        number = name.removeprefix("log").replace(".", ".rotated-")
+        try:
+            fetch_log(agent, f"{folder}/{name}", target.with_stem(target.stem + number), stop)
+        except NotThere:
+            raise InfrastructureError(
+                f"{agent.host}: {folder}/{name} is not a regular file; look at it there"
+            ) from None
+    if "log" not in there:
+        raise NotThere(f"{agent.host}: {folder}/log does not exist")
 
 
 def fetch_log(agent: Agent, log: str, target: Path, stop: Callable[[], bool] = never) -> None:

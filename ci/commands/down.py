@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import call_all, gather
-from ci.agent.fetch import NotThere, fetch_folder, fetch_log, names_in
+from ci.agent.fetch import NotThere, fetch_folder, fetch_logs, names_in
 from ci.agent.process import STOP_MARGIN_S, folder_of
 from ci.commands.overview import ANSWER_S
 from ci.connect.fan_out import fan_out
@@ -114,7 +114,7 @@ def _fetch_output(agents: Mapping[str, Agent], rows: Sequence[RunProcess], home:
             if row.process != LEASE:
                 target = home / run / "logs" / host / f"{row.process}.log"
                 with suppress(NotThere):
-                    fetch_log(agents[host], f"{row.folder}/log", target)
+                    fetch_logs(agents[host], row.folder, target)
         _fetch_raw(agents[host], run, home / run / "evaluate")
 
     outcomes = fan_out(names, fetch)

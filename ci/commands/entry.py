@@ -89,12 +89,12 @@ def _put_flag_before_values(words: list[str], tasks: Mapping[str, ParserContext]
     task = words[0] if words else ""
     if task not in _WITHOUT_FLAG:
         return
-    # Invoke accepts its own flags here, too.
-    flags = {**program.initial_context.flags, **tasks[task].flags}
+    # Invoke accepts its own flags here, too. Not as one `dict`: it would lack the short forms.
+    known = (tasks[task].flags, program.initial_context.flags)
     values, others, left = [], [], words[1:]
     while left and left[0] not in tasks:
         word = left.pop(0)
-        flag = flags.get(word)
+        flag = next((flags[word] for flags in known if word in flags), None)
         if not word.startswith("-"):
             values.append(word)
         elif flag is not None and flag.takes_value:

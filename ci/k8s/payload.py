@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ci.case.variables import HOST_VARIABLES, RUN_FOLDER
 from ci.documents.address import url_of
 from ci.errors import UserError
-from ci.record.secrets import hide_in_argv, looks_secret, secrets_of
+from ci.record.known_secrets import secrets_of
+from ci.record.secret_names import looks_secret
+from ci.record.secrets import hide_in_argv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

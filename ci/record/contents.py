@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.record.known_secrets import secrets_of, secrets_within
 from ci.record.redact import plain, redacted
-from ci.record.secrets import secrets_of, secrets_within
 from ci.record.stored import as_run
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files, hide_known
+from ci.record.known_secrets import hide_known
+from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 
 
 def redacted(tree: Any, secrets: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - JSON

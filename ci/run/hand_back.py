@@ -25,12 +25,14 @@ class HandedBack:
     Attributes:
         unverified: the processes that still run, and the hosts that were lost or did not answer
             when they were asked for them.
+        left: what the run used and is still in use, and hosts that could not be asked for it.
         kept: whether the servers were left running on every host, as requested.
         refused: the error of a host that sent what no honest host sends; its data cannot be
             trusted, so the outcome of the night is unknown. None if there was none.
     """
 
     unverified: tuple[str, ...]
+    left: tuple[str, ...]
     kept: bool
     refused: InfrastructureError | None
 
@@ -96,17 +98,21 @@ def hand_back(
         ]
 
     attempt(fetch_logs)
+    left: list[str] = []
     unverified = [f"{host} was not verified: {why}" for host, why in lost.items()]
     if not kept:
         noted = len(problems)
         attempt(lambda: _verify(processes, record))
         unverified += problems[noted:]
+        noted = len(problems)
         attempt(lambda: _note_left(find_left(), record))
+        left += problems[noted:]
         attempt(lambda: note_ends(processes.release()))
         attempt(lambda: processes.clean(excluded={*not_fetched, *processes.not_home}))
     for problem in problems:
         record.note(f"handing back the hosts: {problem}")
-    return HandedBack(tuple(unverified), kept, next(iter(processes.refused), None))
+    refused = next(iter(processes.refused), None)
+    return HandedBack(tuple(unverified), tuple(left), kept, refused)
 
 
 def _lost_message(host: str, run: str) -> str:

@@ -6,17 +6,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import Answer
-from ci.agent.ask_all import call_all
+from ci.agent.ask_all import gather
 from ci.doctor.accelerators import MAX_IDLE_SHARE, TOOLS
 from ci.doctor.needs import devices_on, ports_on
 from ci.doctor.wording import describe_holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
 
     from ci.agent.client import Agent
     from ci.doctor.model import Facts
     from ci.doctor.needs import Devices
+    from ci.errors import LamplighterError
     from ci.inventory.target import Target
     from ci.plan.model import Plan
 
@@ -49,7 +51,7 @@ def await_left_over(
     deadline = time.monotonic() + WAIT_S
     while True:
         left: list[str] = []
-        for host, answer in _facts(agents, plan).items():
+        for host, answer in _facts(agents, plan, before).items():
             if not isinstance(answer, Answer):
                 left.append(f"{host}: its ports, memory and devices were not verified: {answer}")
             elif host in before:
@@ -62,10 +64,17 @@ def await_left_over(
         time.sleep(EVERY_S)
 
 
-def _facts(agents: Mapping[str, Agent], plan: Plan) -> dict[str, object]:
+def _facts(
+    agents: Mapping[str, Agent], plan: Plan, before: Mapping[str, Facts]
+) -> dict[str, Answer | LamplighterError]:
     asked = {host: agent for host, agent in agents.items() if not agent.trouble}
     every = sorted({port for host in asked for port in ports_on(plan, host)})
-    return dict(call_all(asked, "facts", FACTS_S, ports=every))
+    asking: list[tuple[str, Agent, str, Future[Answer]]] = []
+    for host, agent in asked.items():
+        known = list(before.get(host, {}).get("shared_files") or ())
+        future = agent.ask("facts", ports=every, shared=known)
+        asking.append((host, agent, "facts", future))
+    return gather(asking, FACTS_S)
 
 
 def left_on(after: Facts, before: Facts, ports: tuple[int, ...], needed: Devices) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.agent.fetch import fetch_log
+from ci.agent.fetch import fetch_logs
 from ci.agent.process import folder_of
 from ci.connect.fan_out import fan_out
 from ci.errors import (
@@ -66,9 +66,9 @@ def _copy_logs(
         raise InfrastructureError(agent.trouble)
     problems: list[str] = []
     for name in names:
-        log = f"{folder_of(agent, processes.run, name)}/log"
+        folder = folder_of(agent, processes.run, name)
         try:
-            fetch_log(agent, log, home / host / f"{name}.log", stop)
+            fetch_logs(agent, folder, home / host / f"{name}.log", stop)
         except InfrastructureError as error:
             if isinstance(error, FilesRefused):
                 processes.refused.append(error)

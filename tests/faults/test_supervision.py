@@ -1,20 +1,23 @@
-"""Faults of what supervises a run on a host: stopped, or killed with its guardian."""
+"""Faults of what supervises a run on a host: stopped, killed, hostile, or with something left."""
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hosts_here import until
 from stage import PORT
 
-from ci.lab import inside
+from ci.lab import faults, inside
 
 if TYPE_CHECKING:
     from stage import Night, Stage
 
 SERVER = f"light_server.py {PORT}"
+LITTER = f"/dev/shm/light-{PORT}"
+HOSTILE = Path(__file__).with_name("hostile_agent.py")
 
 
 def supervising(stage: Stage, server: int) -> tuple[int, int]:
@@ -58,4 +61,29 @@ def test_supervisor_and_guardian_are_killed(stage: Stage):
             os.kill(pid, number)
     night.finish()
     night.assert_unknown(stage.head, "server-0")
+    stage.await_nothing_left()
+
+
+def test_hostile_agent(stage: Stage):
+    faults.hide_python(stage.lab, stage.worker)
+    script = r"""cat > /root/hostile.py; python3=$(command -v python3.hidden)
+        cat > "${python3%.hidden}" <<END
+#!/bin/sh
+[ "\$1" = -ISB ] && exec $python3 /root/hostile.py "\$@"; exec $python3 "\$@"
+END
+        chmod +x "${python3%.hidden}" """
+    inside.run_in(stage.lab, stage.worker, ["sh", "-c", script], stdin=HOSTILE.read_text())
+    night = stage.night(stage.case())
+    night.assert_unknown("not handed back", f"{stage.worker} was not verified", "malformed")
+    assert {check["outcome"] for check in night.record["checks"][:2]} == {"pass"}
+    assert not [*stage.folder.rglob("lied")]
+    assert "\x1b" not in night.output
+    stage.await_free()
+
+
+def test_something_is_left_on_a_host(stage: Stage):
+    night = stage.night(stage.case("litter"))
+    night.assert_unknown(f"{stage.head}: {LITTER} of root", "(1 MiB)", "remove that")
+    assert {check["outcome"] for check in night.record["checks"][:2]} == {"pass"}
+    inside.run_in(stage.lab, stage.head, ["rm", LITTER])
     stage.await_nothing_left()

@@ -8,7 +8,8 @@ late (exits 3 after 20 s); a number (refuses completions with that status); work
 serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
 folder); warming (503 for 20 s, then good); stubborn (busy, and ignores TERM); tough (good, and
 ignores TERM); wordy (logs a cause, hundreds of lines that follow from it, and exits); killed (ends
-itself with SIGKILL); front (a router in front of `--to URL`).
+itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front (a router in front of
+`--to URL`).
 
 With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
 --ssl-keyfile and --ssl-certfile it serves https. It says which model it serves, and refuses others.
@@ -142,6 +143,8 @@ def main() -> None:
             print(f"(EngineCore pid=6) ERROR 11-25 12:00:01 [core.py:9] frame {number} of many")
         print("RuntimeError: Engine core initialization failed. See root cause above.", flush=True)
         sys.exit(1)
+    if Handler.manner == "litter":
+        Path(f"/dev/shm/light-{port}").write_bytes(bytes(1 << 20))
     if Handler.manner == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if Handler.manner in {"stubborn", "tough"}:

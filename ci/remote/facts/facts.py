@@ -26,12 +26,13 @@ ACCELERATOR_TOOLS = ("nvidia-smi", "npu-smi")
 TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
 
 
-def gather(
+def gather(  # noqa: PLR0913, PLR0917 - as it is asked
     workspace: str,
     ports: List[int],
     models: Optional[Dict[str, Dict[str, Any]]] = None,
     scripts: Sequence[str] = (),
     folders: Sequence[str] = (),
+    shared: Optional[List[str]] = None,
 ) -> Facts:
     """Read everything. Starts a process only where the host has an accelerator's own tool.
 
@@ -41,6 +42,7 @@ def gather(
         models: key → a model to look for, as of `weights.look`.
         scripts: environment scripts to look for.
         folders: temporary folders that the case names.
+        shared: files of /dev/shm from before; see `shared_files`.
 
     Returns:
         Fact → value; null for one that cannot be had, and `errors` says why. `time_s` is the
@@ -61,6 +63,7 @@ def gather(
         "accelerators": lambda: _accelerators(errors),
         "places": lambda: places.find(workspace, list(folders)),
         "sharing": lambda: places.sharing(workspace),
+        "shared_files": lambda: shared_files.own(known=shared),
     }
     for name, read in readers.items():
         facts[name] = _taken(name, read, errors)
@@ -207,5 +210,4 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "runs": _runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
-    "shared_files": shared_files.own,
 }

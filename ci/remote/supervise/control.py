@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 
+from ci.remote.names import is_name
 from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 5.0
 MESSAGE_BYTES = 1 << 20
+MOST_CHARS = 1000
 
 
 def by_short_path(folder: str, act: Callable[[str], object]) -> None:
@@ -98,9 +100,20 @@ def last_state(folder: str, caller: Optional[socket.socket] = None) -> State:
     written = read_json(os.path.join(folder, "state.json"))
     # The folder says whose state it is: what the file says may be anybody's words.
     run, process = os.path.normpath(folder).split(os.sep)[-2:]
-    state = dict(_UNKNOWN, **written)
+    state = dict(_UNKNOWN, **{key: value for key, value in written.items() if _fits(key, value)})
     state.update(run=run, process=process, complete=state["complete"] is True)
     return state if state["complete"] else dict(state, state="lost")
+
+
+def _fits(key: str, value: object) -> bool:
+    """Tell whether a value is one that a supervisor writes: one odd state must hide no other."""
+    if key == "survivors":
+        return isinstance(value, list) and all(type(pid) is int and pid > 0 for pid in value)
+    if key in {"complete", "escalated"}:
+        return type(value) is bool
+    if key in {"state", "owner", "started_at", "ended_at"}:
+        return isinstance(value, str) and len(value) <= MOST_CHARS
+    return key == "shared" or (type(value) is int and 0 <= value < 1 << 31)
 
 
 _UNKNOWN: State = {"complete": False, "supervisor": None, "state": "lost", "survivors": []}
@@ -108,8 +121,8 @@ _UNKNOWN: State = {"complete": False, "supervisor": None, "state": "lost", "surv
 
 def processes(state_dir: str) -> Iterator[State]:
     """Read the state of every process of every run."""
-    for run in sorted(next(os.walk(state_dir), ("", [], []))[1]):
-        for process in sorted(next(os.walk(os.path.join(state_dir, run)))[1]):
+    for run in sorted(filter(is_name, next(os.walk(state_dir), ("", [], []))[1])):
+        for process in sorted(filter(is_name, next(os.walk(os.path.join(state_dir, run)))[1])):
             folder = os.path.join(state_dir, run, process)
             if os.path.exists(os.path.join(folder, "state.json")):
                 yield dict(last_state(folder, dial(folder, "ask")), folder=folder)

@@ -34,11 +34,7 @@ class Shared:
         """Remove what the descent, all of it gone, has left and no process holds."""
         left = self.held & files()
         if left:
-            others = {
-                inode
-                for pid in filter(str.isdigit, os.listdir("/proc"))
-                for inode in held_by(int(pid))
-            }
+            others = held()
             left = {one for one in left if one[1] not in others}
         for name, _ in left:
             path = os.path.join(FOLDER, name)
@@ -60,6 +56,12 @@ def files() -> Set[File]:
             return {(one.name, one.inode()) for one in found}
     except OSError:
         return set()
+
+
+def held() -> Set[int]:
+    """Give the inodes there that any process has mapped or open."""
+    pids = filter(str.isdigit, os.listdir("/proc"))
+    return {inode for pid in pids for inode in held_by(int(pid))}
 
 
 def held_by(pid: int) -> Iterator[int]:

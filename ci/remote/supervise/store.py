@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Set
+    from typing import Any, Dict, Set
 
     State = Dict[str, Any]
 else:
     State = dict
 
+MOST_STATE_BYTES = 1 << 20
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MOST_DEEP = 100  # folders that are open at a time while a tree is removed
 STATE = ".lamplighter"  # in a workspace: below it a folder per host, then run, then process
 LONGEST_HOST = 40
 
@@ -82,11 +86,13 @@ def write_json(path: str, value: object) -> None:
 
 
 def read_json(path: str) -> State:
-    """Read an object; empty when there is none to read."""
+    """Read an object; empty when there is none to read: what a server runs may write there, too."""
     try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
-    except (OSError, ValueError):
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            seen = os.fstat(file.fileno())
+            whole = stat.S_ISREG(seen.st_mode) and seen.st_size <= MOST_STATE_BYTES
+            value = json.loads(file.read(MOST_STATE_BYTES)) if whole else {}
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -120,7 +126,7 @@ def remove_temporary(folder: str) -> None:
 
 
 def remove(folder: str) -> None:
-    """Remove a folder with all that is in it, as far as that can be done.
+    """Remove a folder with all that is in it, as far as that can be done, however deep it is.
 
     Leaves file systems that are mounted in it, and follows no link, not even one that takes the
     place of a folder meanwhile.
@@ -133,28 +139,40 @@ def remove(folder: str) -> None:
         return
     with contextlib.suppress(OSError, RecursionError):
         mounted = mount_points()
-        if os.path.realpath(folder) not in mounted:
-            _empty(folder, None, os.path.realpath(folder), mounted)
+        top = os.path.realpath(folder)
+        if top not in mounted:
+            handle = os.open(folder, FOLDER)
+            try:
+                while _empty(handle, top, mounted, handle):
+                    pass
+            finally:
+                os.close(handle)
             os.rmdir(folder)
 
 
-def _empty(name: str, above: Optional[int], path: str, mounted: Set[str]) -> None:
-    handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-    try:
-        with os.scandir(handle) as found:
-            entries = list(found)
-        for entry in entries:
-            inside = os.path.join(path, entry.name)
-            with contextlib.suppress(OSError):
-                if inside in mounted:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    _empty(entry.name, handle, inside, mounted)
-                    os.rmdir(entry.name, dir_fd=handle)
-                else:
-                    os.unlink(entry.name, dir_fd=handle)
-    finally:
-        os.close(handle)
+def _empty(handle: int, path: str, mounted: Set[str], top: int, depth: int = 0) -> bool:
+    """Empty an open folder; what lies too deep is moved up to `top`, and True says so."""
+    moved = False
+    with os.scandir(handle) as found:
+        entries = list(found)
+    for entry in entries:
+        inside = os.path.join(path, entry.name)
+        with contextlib.suppress(OSError):
+            if inside in mounted:
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=handle)
+            elif depth < MOST_DEEP or any(each.startswith(inside + "/") for each in mounted):
+                below = os.open(entry.name, FOLDER, dir_fd=handle)
+                try:
+                    moved |= _empty(below, inside, mounted, top, depth + 1)
+                finally:
+                    os.close(below)
+                os.rmdir(entry.name, dir_fd=handle)
+            else:
+                os.rename(entry.name, os.urandom(8).hex(), src_dir_fd=handle, dst_dir_fd=top)
+                moved = True
+    return moved
 
 
 def mount_points() -> Set[str]:

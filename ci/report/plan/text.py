@@ -10,13 +10,12 @@ from ci.connect.printed import one_line
 from ci.documents.messages import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
+from ci.record.known_secrets import hide_known, secrets_within
 from ci.record.redact import plain, redacted
 from ci.record.secrets import (
     hide_in_argv,
     hide_in_env,
     hide_in_files,
-    hide_known,
-    secrets_within,
 )
 from ci.report.plan import paste
 from ci.report.plan.picture import picture

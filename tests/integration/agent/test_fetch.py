@@ -16,7 +16,7 @@ from hosts_here import until
 
 from ci.agent import pieces
 from ci.agent.client import Agent
-from ci.agent.fetch import NotThere, fetch_folder, fetch_log, names_in
+from ci.agent.fetch import NotThere, fetch_folder, fetch_log, fetch_logs, names_in
 from ci.connect.connection import LocalConnection
 from ci.errors import CommandTimedOut, CopyStopped, InfrastructureError
 
@@ -164,7 +164,23 @@ def test_what_is_no_log_is_said_and_hangs_nothing(
             path.symlink_to("/etc/passwd")
         with pytest.raises(NotThere, match=r"^localhost: .*log does not exist"):
             fetch_log(agent, str(path), home)
+        with pytest.raises(InfrastructureError, match=r"log is not a regular file") as refused:
+            fetch_logs(agent, str(tmp_path), home)
+        assert not isinstance(refused.value, NotThere)  # its folder is not removed
     assert not home.parent.exists()
+
+
+def test_rotated_logs_come_home_too(agent: Agent, log: Path, home: Path):
+    for number in (1, 2):
+        log.with_name(f"log.{number}").write_text(f"before {number}")
+    fetch_logs(agent, str(log.parent), home)
+    assert home.read_bytes() == LINES
+    texts = [home.with_name(f"server-0.rotated-{number}.log").read_text() for number in (1, 2)]
+    assert texts == ["before 1", "before 2"]
+    log.unlink()
+    with pytest.raises(NotThere, match=r"log does not exist"):
+        fetch_logs(agent, str(log.parent), home)
+    assert home.read_bytes() == LINES
 
 
 def test_a_log_that_is_not_there(agent: Agent, tmp_path: Path, home: Path):

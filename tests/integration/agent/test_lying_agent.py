@@ -110,6 +110,7 @@ def test_text_between_frames_is_passed_over(host):
 
 
 PACKED = zlib.compress(b"line\n")
+SIZES = b'{"id": ID, "ok": {"free": 0, "files": [[5, null]]}}\n'
 LINE = b'{"id": ID, "ok": 5, "size": %d}\n%s' % (len(PACKED), PACKED)
 GOOD = {
     "run": "run-1",
@@ -218,6 +219,7 @@ def test_a_log_is_not_written_through_a_link(host, tmp_path: Path):
         runs=b'{"id": ID, ' + runs + b"\n",
         stop=b'{"id": ID, "ok": {"state": "exited", "survivors": []}}\n',
         read=LINE,
+        stat_files=SIZES,
     )
     overview = ask_hosts({"liar": agent})
     home = tmp_path / "runs"
@@ -247,6 +249,7 @@ def test_a_log_that_makes_no_sense_is_given_up(host, tmp_path: Path, odd: str):
         runs=b'{"id": ID, ' + runs + b"\n",
         stop=b'{"id": ID, "ok": {"state": "exited", "survivors": []}}\n',
         read=answer,
+        stat_files=SIZES,
     )
     ended = end_runs({"liar": agent}, ask_hosts({"liar": agent}), ["run-1"], tmp_path)
     (error,) = ended.errors

@@ -125,9 +125,12 @@ def test_a_mistake_ends_with_2_and_a_next_step(mistake: str):
     assert "Traceback" not in ended.stderr
 
 
-def test_check_reads_the_file_after_config(tmp_path: Path):
+@pytest.mark.parametrize(
+    "words", ["--config", "--config=", "-c", "-p", "--format text -c", "-f text"]
+)
+def test_check_reads_the_file_after_config(words: str, tmp_path: Path):
     (tmp_path / "bad.yaml").write_text("test_name: x\nmodle: y\n")
-    ended = shell(f"inv check --config {tmp_path}/bad.yaml")
+    ended = shell(f"inv check {words} {tmp_path}/bad.yaml".replace("= ", "="))
     assert ended.returncode == 2
     assert f"{tmp_path}/bad.yaml:2:1: error: modle: unknown key" in ended.stdout
 

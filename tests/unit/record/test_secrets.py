@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from urllib.parse import quote
 
 import pytest
 
+from ci.record.known_secrets import hide_known, secrets_within
 from ci.record.redact import redacted
-from ci.record.secrets import (
-    hide_in_argv,
-    hide_in_env,
-    hide_in_files,
-    hide_in_text,
-    hide_known,
-    looks_secret,
-    secrets_within,
-)
+from ci.record.secret_names import _ENDINGS, _WORDS, STEMS, looks_secret
+from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files, hide_in_text
 
 NAMES = {
     True: (
@@ -23,11 +19,13 @@ NAMES = {
         *("CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS", "TOKENIZER_TOKEN", "DB_PASSWD"),
         *("PGPASS_PASS", "GITHUB_PAT", "BASIC_AUTH", "BEARER", "SESSION_COOKIE", "SENTRY_DSN"),
         *("apiKey", "x-api-key", "--api-key", "Authorization", "access_token", "SSH_PASSPHRASE"),
-        *("API_KEYS", "--ssl-keyfile-password"),
+        *("API_KEYS", "--ssl-keyfile-password", "HF_TOKEN2", "API_KEY_V2", "MYSQL_PWD", "pwd"),
+        *("SSHPASS", "CI_JOB_JWT", "OAUTH2", "SLACK_WEBHOOK_URL", "X-Amz-Signature", "AUTHTOKEN"),
     ),
     False: (
         *("TOKENIZERS_PARALLELISM", "VLLM_CPU_KVCACHE_SPACE", "PATH", "PWD", "AUTHOR", "PATTERN"),
         *("HF_TOKEN_PATH", "SSH_AUTH_SOCK", "TOKEN_FILE", "KeyError", "--ssl-keyfile", "COMPASS"),
+        *("OLDPWD", "GIT_ASKPASS", "--key-dtype", "PASS_RATE", "BYPASS"),
         *("MONKEYS", "KEY_HOST", "SSH_KEY_FILE", "KEYBOARD", "PASSED", "--tokenizer", "PATCH", ""),
     ),
 }
@@ -38,6 +36,11 @@ NAMES = {
 )
 def test_a_name_tells_whether_its_value_is_secret(name, secret):
     assert looks_secret(name, "value") is secret
+
+
+def test_every_secret_name_has_a_stem_that_texts_are_searched_for():
+    for word in (*_WORDS, *_ENDINGS):
+        assert any(stem in word for stem in STEMS)
 
 
 @pytest.mark.parametrize("name", ["MAX_TOKENS", "--max-num-batched-tokens", "num_tokens"])
@@ -70,6 +73,34 @@ ARGV = {
         ["--kv-transfer-config", '{"kv_role": "kv_both", "extra": {"api_key": "***"}}'],
     ),
     "JSON with =": (['--x={"a": ["b"], "token": "s3"}'], ['--x={"a": ["b"], "token": "***"}']),
+    "JSON with a list": (['{"api_keys": ["s3", "s4"]}'], ['{"api_keys": ["***", "***"]}']),
+    "JSON with a mapping": (
+        ['{"auth": {"a": "s3", "n": 1}, "pass_config": {"fuse": true}}'],
+        ['{"auth": {"a": "***", "n": 1}, "pass_config": {"fuse": true}}'],
+    ),
+    "JSON with a number": (['{"password": 1.5, "n": 1}'], ['{"password": "***", "n": 1}']),
+    "JSON with names": (
+        ['[{"name": "HF_TOKEN", "value": "s3"}, {"name": "A", "value": "b"}]'],
+        ['[{"name": "HF_TOKEN", "value": "***"}, {"name": "A", "value": "b"}]'],
+    ),
+    "JSON that was cut": (['{"token": "s3", "a": [1'], ['{"token": "***", "a": [1']),
+    "YAML": (["{token: s3, n: 1}"], ["{token: ***, n: 1}"]),
+    "several values with =": (["--api-key=a", "b", "-x"], ["--api-key=***", "***", "-x"]),
+    "a query": (["https://h/x?a=1&token=s3&sig=s4"], ["https://h/x?a=1&token=***&sig=***"]),
+    "a token in a URL": (["https://ghp_abcdefg@h/x"], ["https://***@h/x"]),
+    "@ and / in a password": (["pg://u:a@s3@h", "pg://u:a/s3@h"], ["pg://u:***@h"] * 2),
+    "URLs in a list": (["a://u:s3@h:1,b://u:s4@h:2"], ["a://u:***@h:1,b://u:***@h:2"]),
+    "a proxy": (["--proxy", "me:s3@proxy:80"], ["--proxy", "me:***@proxy:80"]),
+    "a user": (["curl", "-u", "me:s3"], ["curl", "-u", "me:***"]),
+    "a header with =": (["--header=X-Api-Key: s3"], ["--header=X-Api-Key: ***"]),
+    "a header joined": (["-HX-Api-Key: s3"], ["-HX-Api-Key: ***"]),
+    "an environment": (["--env=HF_TOKEN=s3", "-eA=b"], ["--env=HF_TOKEN=***", "-eA=b"]),
+    "a shell": (
+        ["sh", "-c", "export HF_TOKEN=s3; serve --api-key s4 --port 1"],
+        ["sh", "-c", "export HF_TOKEN=***; serve --api-key *** --port 1"],
+    ),
+    "a connection": (["Server=h;Password=s3;Port=1"], ["Server=h;Password=***;Port=1"]),
+    "a port before @": (["http://h:8000/v1/a@b"], ["http://h:8000/v1/a@b"]),
     "JSON without a secret": (['{"a":1,"max_tokens":  8}'], ['{"a":1,"max_tokens":  8}']),
 }
 
@@ -91,6 +122,24 @@ TEXTS = {
     "a header": ("authorization: Bearer abcdefghijk", "authorization: Bearer ***"),
     "a flag": ("started with --api-key sk-1 --port 8", "started with --api-key *** --port 8"),
     "a URL": ("no answer from http://me:pw@proxy:80/", "no answer from http://me:***@proxy:80/"),
+    "several values": (
+        "args: {'api_key': ['sk-a', 'sk-b'], 'port': 1}",
+        "args: {'api_key': ['***', '***'], 'port': 1}",
+    ),
+    "values in others": (
+        "x=[E(token='s3')] y='--api-key s4'",
+        "x=[E(token='***')] y='--api-key ***'",
+    ),
+    "two words": ("password='my s3', port=1", "password='***', port=1"),
+    "other headers": (
+        "curl -H 'X-Api-Key: s3' -H 'Cookie: a=s3; b=s4' -H 'Accept: x'",
+        "curl -H 'X-Api-Key: ***' -H 'Cookie: ***' -H 'Accept: x'",
+    ),
+    "a private key": (
+        "-----BEGIN RSA PRIVATE KEY-----\ns3\ns4\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
+    ),
+    "a token's form": (f"cannot use hf_{'a' * 34}: denied", "cannot use ***: denied"),
     "our own messages": ("unknown key: modle; did you mean 'model'?", None),
     "a key path": ("env_common.HF_TOKEN: expected text, found the number 1", None),
     "an exception": ("KeyError: 'benchmarks'", None),
@@ -159,6 +208,38 @@ def test_a_secret_is_hidden_wherever_it_stands():
     assert shown["processes"][0]["env"]["API_KEY"] == "***"
     assert shown["processes"][0]["argv"][:2] == ["--x", "1"]
     assert shown["n_tokens"] == 7
+
+
+@pytest.mark.parametrize(
+    "filler", ["a", "a.", "'", "a=[", "--a", "http://a:", "token='", "\\", "@"]
+)
+def test_a_long_text_takes_no_long_time(filler: str):
+    """A pattern that goes back takes hours for a megabyte."""
+    for text in (filler * 50_000, f"x={filler * 50_000}"):
+        assert hide_in_argv([text])
+
+
+FORMS = {
+    "as a URL writes it": quote("p@ss/w0rd+1", safe=""),
+    "as JSON writes it": json.dumps('p"ss\\w0rd')[1:-1],
+    "in base64": b64encode(b"p@ss/w0rd+1").decode(),
+    "in base64 behind a user": b64encode(b"me:p@ss/w0rd+1").decode(),
+    "in base64 behind another": b64encode(b"user:p@ss/w0rd+1").decode(),
+    "one of a list": "k3y-number-2",
+    "a cookie": "c00kie-c00kie",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_known_secret_is_hidden_in_every_form(form: str):
+    env = {
+        "PASSWORD": "p@ss/w0rd+1",
+        "OTHER_PASSWORD": 'p"ss\\w0rd',
+        "API_KEYS": "k3y-number-1,k3y-number-2",
+    }
+    tree = {"env": env, "argv": ["-H", "Cookie: id=c00kie-c00kie; a=b"]}
+    shown = hide_known(f"refused {FORMS[form]} there", secrets_within(tree))
+    assert FORMS[form][-9:-3] not in shown
 
 
 @pytest.mark.parametrize(

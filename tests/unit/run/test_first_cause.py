@@ -87,12 +87,13 @@ def test_logs_that_find_no_room_here_hide_nothing_of_what_was_ended(tmp_path):
     row = RunProcess("h1", "run-1", "server", "me", "running", True, "", 7, "/w/run-1/server")  # noqa: FBT003
 
     class Agent:
-        state = "/w/.lamplighter/h1"
+        host, state = "h1", "/w/.lamplighter/h1"
 
         def ask(self, do: str, *_: object, **__: object) -> Future:
             reply: Future = Future()
             nothing = {"holder": None, "processes": []}
-            values = {"read": 9, "runs": nothing}
+            sizes = {"free": 0, "files": [(9, None)]}
+            values = {"read": 9, "runs": nothing, "stat_files": sizes}
             reply.set_result(Answer(values.get(do, {"state": "stopped", "survivors": []})))
             return reply
 
