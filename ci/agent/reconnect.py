@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.frames import INVALID, FrameReader
 from ci.agent.start_agent import start_agent
+from ci.crashes import ADVICE
 from ci.errors import LamplighterError
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class Link:
         self._closing = threading.Event()
         self._last_seen = time.monotonic()
         self._threads = [
-            threading.Thread(target=work, daemon=True, name=f"{connection.host} {work.__name__}")
+            threading.Thread(
+                target=self._run,
+                args=(work,),
+                daemon=True,
+                name=f"{connection.host} {work.__name__}",
+            )
             for work in (self._read, self._beat)
         ]
         for thread in self._threads:
@@ -63,6 +69,17 @@ class Link:
         self.channel.close()
         for thread in self._threads:
             thread.join(1)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        """Run the work of a thread; a defect of ours in it ends the connection."""
+        try:
+            work()
+        except BaseException as error:
+            self.channel.close()
+            defect = f"{type(error).__name__}: {error}"
+            why = f"Lamplighter itself failed ({defect}); {ADVICE}"
+            self._requests.end(why, tell=not self._closing.is_set())
+            raise  # `crashes.py` prints the traceback
 
     def _beat(self) -> None:
         """Renew the leases, and close a channel over which nothing comes any more."""

@@ -196,8 +196,7 @@ class Requests:
         with self._lock:
             failed, self.pending = list(self.pending.values()), {}
             self._open(channel)
-        self._subscriptions.end(why)
-        self._fail(failed, why)
+        self._end(failed, why, tell=True)
 
     def end(self, why: str, *, tell: bool) -> None:
         """Take note that the connection is lost for good, or closed: what is pending fails.
@@ -210,9 +209,7 @@ class Requests:
             self.trouble = why
             failed, self.pending = list(self.pending.values()), {}
             self._settled.set()
-        if tell:
-            self._subscriptions.end(why)
-        self._fail(failed, why)
+        self._end(failed, why, tell=tell)
 
     def await_reconnect(self, within_s: float) -> bool:
         """Wait until the connection is open or lost for good; False when it is neither."""
@@ -230,6 +227,14 @@ class Requests:
                     channel.write(frame)
         except ConnectionLost:
             channel.close()  # the reader notices, and reconnects
+
+    def _end(self, requests: Iterable[Request], why: str, *, tell: bool) -> None:
+        """Fail requests after the listeners know, also when a listener raises an exception."""
+        try:
+            if tell:
+                self._subscriptions.end(why)
+        finally:
+            self._fail(requests, why)
 
     def _fail(self, requests: Iterable[Request], why: str) -> None:
         for request in requests:

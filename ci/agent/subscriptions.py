@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,5 +89,6 @@ class Subscriptions:
             listeners = list(self._listeners.values())
             self._listeners.clear()
             self._renewals.clear()
-        for listener in listeners:
-            listener({"lost": why}, b"")
+        with ExitStack() as calls:  # all of them, also when one raises an exception
+            for listener in reversed(listeners):
+                calls.callback(listener, {"lost": why}, b"")

@@ -17,7 +17,7 @@ from ci.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# How long a wait of the main thread may last before a signal that did not interrupt it takes effect.
+# After so long a signal that did not interrupt a wait of the main thread takes effect.
 WAKE_S = 0.5
 _received: list[int] = []
 

@@ -317,8 +317,8 @@ def test_ctrl_c_ends_with_130_and_no_traceback(module: str, how: str):
     assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
 
 
-# `inv` whose Ctrl-C is taken by a thread, so that it does not interrupt the wait of the main thread.
-# A signal that comes just before the main thread begins to wait has the same effect.
+# `inv` with a thread that takes Ctrl-C, so that the wait of the main thread is not interrupted. A
+# signal that comes just before the main thread begins to wait has the same effect.
 INV_THAT_WAITS = """\
 import queue, signal, sys, threading
 def wait():
