@@ -1,4 +1,4 @@
-"""A defect in a thread of a connection: every request ends at once, and every listener is called."""
+"""A defect in a thread of a connection ends every request and calls every listener."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_defect_ends_the_connection(part: str, monkeypatch: pytest.MonkeyPatch
     try:
         if part == "a listener":
             agent.ask_and_listen("start", "state", "/f", fail, spec={})
-        agent.ask_and_listen("start", "state", "/w/r/p", lambda frame, _: lost.set(), spec={})
+        agent.ask_and_listen("start", "state", "/w/r/p", lambda *_: lost.set(), spec={})
         request = agent.ask("read", path="/log")
         if part == "a frame":
             monkeypatch.setattr(agent._requests, "take", fail)
