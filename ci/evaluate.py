@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ci.agent.fetch import NotThere, fetch_folder
-from ci.agent.process import LaunchRequest, tail_of
+from ci.agent.process import tail_of
+from ci.agent.process_spec import LaunchRequest
 from ci.catalog.datasets import files_of
 from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of

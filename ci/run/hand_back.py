@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.agent.process import ProcessSpec
+from ci.agent.process_spec import ProcessSpec
 from ci.record.cause import message_of
 from ci.run.logs import bring_logs_home
+from ci.run.stop import clean, find_survivors, keep, lost_hosts, release, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.agent.process import ProcessState, RemoteProcess
     from ci.errors import InfrastructureError
     from ci.record.record import Record
     from ci.run.processes import Processes
+    from ci.run.stop import Ends
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,21 @@ def hand_back(
     lost: dict[str, str] = {}
     ends: list[dict[str, object]] = []
 
-    def note_ends(outcome: tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]) -> list[str]:
+    def note_ends(outcome: Ends) -> list[str]:
         states, unstopped = outcome
         ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
         record.update(processes=ends)
         return unstopped
 
     def find_lost() -> list[str]:
-        lost.update(processes.lost())
+        lost.update(lost_hosts(processes))
         return [_lost_message(host, processes.run) for host in lost]
 
     attempt(find_lost)
     kept = keep_s > 0 and attempt(lambda: _keep(processes, keep_s))
     record.update(kept_s=keep_s if kept else 0)
     if not kept:
-        attempt(lambda: note_ends(processes.stop()))
+        attempt(lambda: note_ends(stop(processes)))
     not_fetched: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
 
     def fetch_logs() -> list[str]:
@@ -102,8 +103,8 @@ def hand_back(
         attempt(lambda: _verify(processes, record))
         unverified += problems[noted:]
         attempt(lambda: _note_left(find_left(), record))
-        attempt(lambda: note_ends(processes.release()))
-        attempt(lambda: processes.clean(excluded={*not_fetched, *processes.not_home}))
+        attempt(lambda: note_ends(release(processes)))
+        attempt(lambda: clean(processes, excluded={*not_fetched, *processes.not_home}))
     for problem in problems:
         record.note(f"handing back the hosts: {problem}")
     return HandedBack(tuple(unverified), kept, next(iter(processes.refused), None))
@@ -118,7 +119,7 @@ def _lost_message(host: str, run: str) -> str:
 
 
 def _keep(processes: Processes, keep_s: float) -> list[str]:
-    return [f"the servers are stopped, not kept: {error}" for error in processes.keep(keep_s)]
+    return [f"the servers are stopped, not kept: {error}" for error in keep(processes, keep_s)]
 
 
 def _note_left(left: list[str], record: Record) -> list[str]:
@@ -127,6 +128,6 @@ def _note_left(left: list[str], record: Record) -> list[str]:
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:
-    survivors, unverified = processes.survivors()
-    record.update(survivors=survivors)
-    return [*(f"still running: {name}" for name in survivors), *unverified]
+    alive, unverified = find_survivors(processes)
+    record.update(survivors=alive)
+    return [*(f"still running: {name}" for name in alive), *unverified]

@@ -7,7 +7,7 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import call_all
-from ci.agent.process import LaunchRequest
+from ci.agent.process_spec import LaunchRequest
 from ci.connect.fan_out import SeveralFailed, all_of, fan_out
 from ci.errors import QUEUE_ADVICE, HostBusy
 from ci.remote.names import LEASE

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ci.agent.process import LaunchRequest
+from ci.agent.process_spec import LaunchRequest
 from ci.serve.probe import Answering, ask_from, completion, tokens_generated
 from ci.serve.readiness import await_ready
 from ci.serve.services import await_accepting, await_healthy

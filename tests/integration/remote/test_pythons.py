@@ -19,7 +19,8 @@ from pythons_here import each_python
 
 from ci.agent.client import Agent
 from ci.agent.fetch import fetch_log
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:

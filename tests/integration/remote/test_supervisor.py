@@ -17,12 +17,13 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hosts_here import new_run
+from hosts_here import look, new_run
 
 from ci.agent.bootstrap import REMOTE
 from ci.agent.client import Agent
 from ci.agent.fetch import fetch_log
-from ci.agent.process import ProcessSpec, look, running, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
 from ci.plan.names import process_names
@@ -162,7 +163,8 @@ import sys, time
 from ci.agent.client import Agent
 from ci.agent.fetch import fetch_log
 from ci.connect.connection import LocalConnection
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 spec = ProcessSpec(sys.argv[2], "server", tuple(sys.argv[3:]), lease_s=8, grace_s=0.2)
 start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)
@@ -286,7 +288,7 @@ def test_a_child_does_not_hold_the_host(night):
 
 
 def test_says_what_is_on_the_host(night):
-    assert running(night.agent) == ()
+    assert look(night.agent).processes == ()
     one = night.start("sleep", "1000", process="first")
     night.start("true", process="second").stop()
     found = look(night.agent)
@@ -375,7 +377,7 @@ def test_what_keeps_a_process_from_starting_is_said(night, tmp_path):
     ):
         with pytest.raises(InfrastructureError, match=re.escape(said)):
             night.start(*words, **more)
-    assert [row["process"] for row in running(night.agent)] == []
+    assert [row["process"] for row in look(night.agent).processes] == []
 
 
 @pytest.fixture
@@ -539,7 +541,7 @@ def test_a_stopped_supervisor_can_be_ended(night, stopped):
     one, pids = night.nasty(grace_s=0.2)
     for each in stopped:
         os.kill(night.on_disk()[each], signal.SIGSTOP)
-    (row,) = running(night.agent)
+    (row,) = look(night.agent).processes
     assert row["alive"]
     assert one.stop(0.2).complete
     assert not any(map(lives, pids))
@@ -571,10 +573,10 @@ def test_nothing_is_left_when_supervisor_and_guardian_are_killed(night, as_root)
     night.hears_end(one)
     assert lives(pid)
     assert owner.run_of(pid) == f"{night.run}/server"
-    (row,) = running(night.agent)
+    (row,) = look(night.agent).processes
     assert (row["state"], row["alive"]) == ("lost", True)
     shutil.rmtree(night.folder().parent)  # what is left is found without it, too
-    assert running(night.agent) == ()
+    assert look(night.agent).processes == ()
     (row,) = night.agent.call("runs", run=night.run).value["processes"]
     assert (row["process"], row["alive"], row["folder"]) == ("server", True, str(night.folder()))
     assert one.stop(0).complete

@@ -14,14 +14,16 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import new_run
+from hosts_here import look, new_run
 from plans import plan_of
 from processes import process_of
 
 from ci.agent.answers import Answer
 from ci.agent.client import Agent
-from ci.agent.process import LaunchRequest, ProcessState, look
+from ci.agent.process import ProcessState
+from ci.agent.process_spec import LaunchRequest
 from ci.connect.connection import LocalConnection
+from ci.remote.names import LEASE
 from ci.report.console import Plain
 from ci.report.screen import Steadfast
 from ci.run import left_over
@@ -29,7 +31,8 @@ from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
 from ci.run.leases import take_leases
 from ci.run.logs import bring_logs_home
-from ci.run.processes import LEASE, Processes
+from ci.run.processes import Processes
+from ci.run.stop import release, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +61,8 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     view = Plain(Steadfast(StringIO()))
     made = Processes(new_run(), "a test", {agent.host: agent}, SimpleQueue(), view)
     yield made
-    made.stop()
-    made.release()
+    stop(made)
+    release(made)
     agent.close()
 
 
