@@ -111,7 +111,9 @@ def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path:
 def test_what_is_not_verified_is_reported(processes: Processes, tmp_path: Path, monkeypatch):
     begin(processes, "server-0")
     unverified = "h2 was not verified: no answer"
-    monkeypatch.setattr(Processes, "survivors", lambda _: (["h1: server-1"], [unverified]))
+    monkeypatch.setattr(
+        "ci.run.hand_back.find_survivors", lambda _: (["h1: server-1"], [unverified])
+    )
     record = Record(tmp_path)
     left = ["h1: port 8000 is still in use by pid 7 of ann"]
     back = hand_back(processes, record, find_left=lambda: left)
@@ -141,7 +143,7 @@ def test_a_port_and_shared_memory_are_waited_for(processes: Processes, monkeypat
 
 def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, monkeypatch):
     begin(processes, "server-0")
-    monkeypatch.setattr(Processes, "keep", lambda *_: ["h2: the link is down"])
+    monkeypatch.setattr("ci.run.hand_back.keep", lambda *_: ["h2: the link is down"])
     record = Record(tmp_path)
     assert not hand_back(processes, record, keep_s=600).kept
     assert record.notes == [
