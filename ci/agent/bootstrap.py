@@ -26,6 +26,7 @@ UNPACKED = (
     "loop.agent",
     "loop.checks",
     "loop.follows",
+    "loop.watches",
     "loop.workers",
     "names",
     "poller",
