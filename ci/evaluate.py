@@ -13,7 +13,8 @@ from ci.errors import LamplighterError
 from ci.plan.evaluations import job_of
 from ci.record.settings import in_utc, settings_of
 from ci.record.stored import json_line
-from ci.serve.probe import ask_from, metrics
+from ci.serve.ask import ask_from
+from ci.serve.probe import metrics
 from ci.tools.consistent import backed_by_items
 from ci.tools.model import Output, Result, Unreadable
 from ci.tools.registry import TOOLS

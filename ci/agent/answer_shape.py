@@ -126,7 +126,7 @@ class _StateEvent(_Loose):
 
 class _CheckEvent(_Loose):
     check: Whole
-    seen: _Http
+    reply: _Http
 
 
 class _LogEvent(_Loose):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.agent.ask_all import gather
 from ci.errors import LamplighterError, NotReady
-from ci.serve.probe import OK, Answering, question
+from ci.serve.ask import OK, Answering, question
 from ci.serve.readiness import TICK_S, raise_if_ended
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def await_healthy(
 
     def store(name: str) -> Callable[[dict[str, Any], bytes], None]:
         def on_frame(frame: dict[str, Any], _: bytes) -> None:
-            health = frame.get("seen", {"status": None, "error": frame.get("lost", "")})
+            health = frame.get("reply", {"status": None, "error": frame.get("lost", "")})
             status = health["status"]
             errors[name] = "" if status == OK else health["error"] or f"HTTP {status}"
 

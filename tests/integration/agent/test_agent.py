@@ -110,7 +110,7 @@ def test_a_repeated_check_goes_on_after_a_reconnect(agent: Agent, notes: list[st
         agent.begin(
             "check",
             "check",
-            lambda frame, _: seen.put(frame["seen"]["status"]),
+            lambda frame, _: seen.put(frame["reply"]["status"]),
             question=question,
             every_s=0.05,
             times=2,

@@ -146,10 +146,10 @@ def test_facts_are_gathered_without_an_error(agent: Agent, tmp_path: Path):
 
 
 def test_an_answer_comes_whole_however_the_server_closes(agent: Agent, url: str):
-    wish = {"text": "x" * 100_000}
-    answer = agent.call("http", method="POST", url=url, timeout_s=PATIENCE_S, wish=wish).value
+    body = {"text": "x" * 100_000}
+    answer = agent.call("http", method="POST", url=url, timeout_s=PATIENCE_S, body=body).value
     assert (answer["status"], answer["error"]) == (200, "")
-    assert json.loads(answer["body"]) == wish
+    assert json.loads(answer["body"]) == body
 
 
 def test_ports_files_and_locks(agent: Agent, tmp_path: Path):

@@ -42,6 +42,7 @@ from ci.resolve import plan_on_hosts
 from ci.run.processes import Processes
 from ci.run.stop import clean, find_survivors
 from ci.serve import probe
+from ci.serve.ask import ask_from
 from ci.tools.model import Endpoint
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def read_start(agent: Agent) -> None:
 
 
 def read_http(agent: Agent) -> None:
-    ask, endpoint = probe.ask_from(agent, Access()), Endpoint("h", 1, "m")
+    ask, endpoint = ask_from(agent, Access()), Endpoint("h", 1, "m")
     probe.health(ask, "http://h", 1)
     probe.completion(ask, endpoint, 1)
     probe.served_models(ask, endpoint)
@@ -267,7 +268,7 @@ def test_nonsense_in_a_refusal_breaks_the_connection_at_most():
 
 EVENTS = {
     "state": {"event": "state", "folder": "/w/x", "state": STATE},
-    "check": {"event": "check", "check": 1, "seen": {"status": 200, "body": "", "error": ""}},
+    "check": {"event": "check", "check": 1, "reply": {"status": 200, "body": "", "error": ""}},
     "log": {"event": "log", "follow": 1, "end": True},
 }
 
@@ -297,7 +298,7 @@ json_values = st.recursive(
 )
 heads = st.dictionaries(
     st.sampled_from(["id", "ok", "error", "refused", "event", "folder", "check", "follow",
-                     "state", "seen", "size", "end"]),
+                     "state", "reply", "size", "end"]),
     json_values | st.integers(-1, 3) | st.sampled_from(["state", "check", "log", "start"]),
 )  # fmt: skip
 
