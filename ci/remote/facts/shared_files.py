@@ -1,4 +1,4 @@
-"""The files of this user in /dev/shm: what a night has left there is memory that the next lacks."""
+"""The files of this user in /dev/shm: files that a night leaves there take memory of the next."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 MOST = 1000
 
 
-def own(folder: str = "/dev/shm") -> Optional[Dict[str, int]]:  # noqa: S108 - it is only read
-    """Return name → bytes; None for a host without that folder. Bounded: the rest is left out."""
+def own(folder: str = "/dev/shm") -> Optional[Dict[str, int]]:  # noqa: S108 - only read
+    """Return name → bytes, for the first `MOST` files; None for a host without that folder."""
     sizes: Dict[str, int] = {}
     try:
-        with os.scandir(folder) as found:
-            for one in found:
+        with os.scandir(folder) as entries:
+            for entry in entries:
                 if len(sizes) == MOST:
                     break
                 try:
-                    seen = one.stat(follow_symlinks=False)
+                    status = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue
-                if seen.st_uid == os.getuid():
-                    sizes[one.name] = seen.st_blocks * 512
+                if status.st_uid == os.getuid():
+                    sizes[entry.name] = status.st_blocks * 512
     except OSError:
         return None
     return sizes

@@ -1,11 +1,11 @@
-"""Whether a model's weights are on this host, whole, and as elsewhere; reads no content."""
+"""Whether a model's weights are complete on this host, and equal on all hosts. Reads only names."""
 
 import os
 import re
 import zlib
 from typing import Any, Dict, List, Optional, Tuple
 
-MOST_FILES = 20000  # a path that holds more is no model; do not read a whole disk
+MOST_FILES = 20000  # a model has fewer; do not read a whole disk
 _SHARD = re.compile(r"^(.*)-\d+-of-(\d+)(\.[a-z]+)$")
 
 
@@ -13,9 +13,9 @@ def look(path: str) -> Dict[str, Any]:
     """Look at a model folder, or at a hub name's snapshot in this user's cache.
 
     Returns:
-        `exists`; and, where it does, `folder`, `files`, `bytes`, `has_config`, `missing` (shards
-        that its file names speak of and that are not there, and dangling links) and
-        `fingerprint`, the same on two hosts when all names and sizes are.
+        `exists`; and, if it does, `folder`, `files`, `bytes`, `has_config`, `missing` (dangling
+        links, and shards that the names of the other shards imply) and `fingerprint`, equal on two
+        hosts if all names and sizes are equal.
     """
     folder = path if os.path.isabs(path) else _snapshot(path)
     if not folder or not os.path.isdir(folder):
@@ -35,7 +35,7 @@ def look(path: str) -> Dict[str, Any]:
 
 
 def _snapshot(name: str) -> Optional[str]:
-    """Find a hub name's snapshot, the one of `main` first. Layout as in huggingface_hub's docs."""
+    """Find a hub name's snapshot, preferably of `main`. Layout as in huggingface_hub's docs."""
     home = os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface")
     cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
     root = os.path.join(cache, "models--" + name.replace("/", "--"))
@@ -53,22 +53,22 @@ def _snapshot(name: str) -> Optional[str]:
 
 
 def _files(folder: str) -> List[Tuple[str, int]]:
-    """Every file below, links followed: relative name, bytes; -1 for a link that leads nowhere."""
-    found: List[Tuple[str, int]] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".")]
+    """Return relative name and bytes of every file below; links are followed, -1 if dangling."""
+    files: List[Tuple[str, int]] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if name.startswith("."):
                 continue
-            full = os.path.join(place, name)
+            full = os.path.join(parent, name)
             try:
                 size = os.stat(full).st_size
             except OSError:
                 size = -1
-            found.append((os.path.relpath(full, folder), size))
-        if len(found) > MOST_FILES:
+            files.append((os.path.relpath(full, folder), size))
+        if len(files) > MOST_FILES:
             raise OSError(f"{folder} holds more than {MOST_FILES} files; name the model's folder")
-    return found
+    return files
 
 
 def _missing_shards(present: List[Tuple[str, int]]) -> List[str]:
