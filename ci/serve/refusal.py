@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ci.serve.probe import ProbeResult
 
-# A request that gets one of these gets it again, however long one waits.
+# A server that replies with one of these will not accept the request later.
 FINAL = frozenset({400, 401, 403, 404, 405, 422})
 # Routers answer 404 for a moment, until their servers have registered.
 FINAL_AFTER_S = 6.0
@@ -24,15 +24,15 @@ class Refusals:
     """The same refusal, in a row.
 
     Attributes:
-        status: its HTTP status; None if the latest reply is no refusal.
-        since: when it was first seen, on the monotonic clock.
+        status: its HTTP status; None if the latest reply is not a refusal.
+        since: when it was first received, on the monotonic clock.
     """
 
     status: int | None = None
     since: float = 0.0
 
     def after(self, completion: ProbeResult | None, now: float) -> Refusals:
-        """Return the refusals in a row after one more reply."""
+        """Return the refusals in a row after another reply."""
         status = completion.status if completion else None
         if status not in FINAL:
             return Refusals()
@@ -44,7 +44,7 @@ class Refusals:
 
 
 def explain(completion: ProbeResult, model: str, served: Sequence[str]) -> str:
-    """Say why completions are refused, and what to do.
+    """Explain why completions are refused, and what to do.
 
     Args:
         completion: the refusal.

@@ -26,7 +26,7 @@ UNAVAILABLE_TIMES = 2
 # Metrics are read every half minute; a completion may have to queue.
 PULSE_EVERY_S = 30.0
 PULSE_TIMEOUT_S = 60.0
-# Without metrics a completion that queues looks like one that hangs.
+# Without metrics a queued completion looks like a completion that hangs.
 MAX_SILENT_PROBES = 3
 
 
