@@ -75,10 +75,11 @@ class Link:
         try:
             work()
         except BaseException as error:
-            self.channel.close()
+            tell = not self._closing.is_set()
+            self._closing.set()  # the other thread ends, too
             defect = f"{type(error).__name__}: {error}"
-            why = f"Lamplighter itself failed ({defect}); {ADVICE}"
-            self._requests.end(why, tell=not self._closing.is_set())
+            self._requests.end(f"Lamplighter itself failed ({defect}); {ADVICE}", tell=tell)
+            self.channel.close()
             raise  # `crashes.py` prints the traceback
 
     def _beat(self) -> None:
@@ -86,10 +87,8 @@ class Link:
         before = time.monotonic()
         while not self._closing.wait(BEAT_S):
             now = time.monotonic()
-            if now - before > 2 * BEAT_S:
-                self._last_seen = (
-                    now  # this machine was suspended, so the silence is not the host's
-                )
+            if now - before > 2 * BEAT_S:  # this machine was suspended: it missed what was sent
+                self._last_seen = now
             before = now
             if self._requests.trouble:
                 continue
@@ -127,7 +126,7 @@ class Link:
         cause = invalid or "".join(self.channel.error_output.splitlines()[-1:])
         broke = f"the connection broke{cause and ': ' + cause}"
         self._requests.pause(broke)
-        self._note(f"{self.connection.host}: {broke}; trying to come back")
+        self._note(f"{self.connection.host}: {broke}; trying to reconnect")
         deadline = time.monotonic() + RETRY_S
         while not self._closing.is_set():
             try:

@@ -126,7 +126,7 @@ class Requests:
         size = {"size": len(data)} if data else {}
         request = Request(do, json.dumps(head | size).encode() + b"\n" + data)
         with self._lock:
-            if self.trouble and self._settled.is_set():
+            if self._has_ended():
                 request.fail(f"{self._host}: {self.trouble}")
                 return head["id"], request.future
             self.pending[head["id"]] = request
@@ -208,7 +208,8 @@ class Requests:
             tell: whether the listeners of the subscriptions are called, too.
         """
         with self._lock:
-            self.trouble = why
+            if not self._has_ended():  # the first reason is the cause
+                self.trouble = why
             failed, self.pending = list(self.pending.values()), {}
             self._settled.set()
         self._end(failed, why, tell=tell)
@@ -216,6 +217,9 @@ class Requests:
     def await_reconnect(self, within_s: float) -> bool:
         """Wait until the connection is open or lost for good; return False after the time limit."""
         return self._settled.wait(within_s)
+
+    def _has_ended(self) -> bool:
+        return bool(self.trouble) and self._settled.is_set()
 
     def _open(self, channel: Channel) -> None:
         self._channel, self.trouble = channel, ""

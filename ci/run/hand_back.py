@@ -11,7 +11,7 @@ from ci.run.logs import bring_logs_home
 from ci.run.stop import clean, find_survivors, keep, lost_hosts, release, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from ci.errors import InfrastructureError
     from ci.record.record import Record
@@ -56,58 +56,68 @@ def hand_back(
             case. If one host cannot keep them running, all servers are stopped.
         find_left: waits until what the run used is free, and returns what is not.
     """
-    problems: list[str] = []
+    steps = _Steps()
+    lost: dict[str, str] = {}
+    ends: list[dict[str, object]] = []
+    not_fetched: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+    steps.attempt(lambda: _find_lost(processes, lost))
+    kept = keep_s > 0 and steps.attempt(lambda: _keep(processes, keep_s))
+    record.update(kept_s=keep_s if kept else 0)
+    if not kept:
+        steps.attempt(lambda: _note_ends(stop(processes), ends, record))
+    steps.attempt(lambda: _fetch_logs(processes, record, lost, not_fetched))
+    unverified = [f"{host} was not verified: {why}" for host, why in lost.items()]
+    if not kept:
+        noted = len(steps.problems)
+        steps.attempt(lambda: _verify(processes, record))
+        unverified += steps.problems[noted:]
+        steps.attempt(lambda: _note_left(find_left(), record))
+        steps.attempt(lambda: _note_ends(release(processes), ends, record))
+        steps.attempt(lambda: clean(processes, excluded={*not_fetched, *processes.not_home}))
+    for problem in steps.problems:
+        record.note(f"handing back the hosts: {problem}")
+    return HandedBack(tuple(unverified), kept, next(iter(processes.refused), None))
 
-    def attempt(step: Callable[[], list[str]]) -> bool:
+
+class _Steps:
+    """Runs steps, also after a failed step; `problems` has the errors of all."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def attempt(self, step: Callable[[], list[str]]) -> bool:
+        """Run a step, which returns its errors; return whether it had none."""
         try:
             errors = step()
         except Exception as error:  # noqa: BLE001 - the following steps have to run
             errors = [message_of(error)]
-        problems.extend(errors)
+        self.problems.extend(errors)
         return not errors
 
-    lost: dict[str, str] = {}
-    ends: list[dict[str, object]] = []
 
-    def note_ends(outcome: Ends) -> list[str]:
-        states, unstopped = outcome
-        ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
-        record.update(processes=ends)
-        return unstopped
+def _find_lost(processes: Processes, lost: dict[str, str]) -> list[str]:
+    lost.update(lost_hosts(processes))
+    return [_lost_message(host, processes.run) for host in lost]
 
-    def find_lost() -> list[str]:
-        lost.update(lost_hosts(processes))
-        return [_lost_message(host, processes.run) for host in lost]
 
-    attempt(find_lost)
-    kept = keep_s > 0 and attempt(lambda: _keep(processes, keep_s))
-    record.update(kept_s=keep_s if kept else 0)
-    if not kept:
-        attempt(lambda: note_ends(stop(processes)))
-    not_fetched: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+def _note_ends(outcome: Ends, ends: list[dict[str, object]], record: Record) -> list[str]:
+    states, unstopped = outcome
+    ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
+    record.update(processes=ends)
+    return unstopped
 
-    def fetch_logs() -> list[str]:
-        errors = bring_logs_home(processes, record.path / "logs")
-        not_fetched.clear()
-        not_fetched.update(errors)
-        return [
-            f"{host}: its logs could not be fetched: {error.removeprefix(f'{host}: ')}"
-            for host, error in errors.items()
-            if host not in lost
-        ]
 
-    attempt(fetch_logs)
-    unverified = [f"{host} was not verified: {why}" for host, why in lost.items()]
-    if not kept:
-        noted = len(problems)
-        attempt(lambda: _verify(processes, record))
-        unverified += problems[noted:]
-        attempt(lambda: _note_left(find_left(), record))
-        attempt(lambda: note_ends(release(processes)))
-        attempt(lambda: clean(processes, excluded={*not_fetched, *processes.not_home}))
-    for problem in problems:
-        record.note(f"handing back the hosts: {problem}")
-    return HandedBack(tuple(unverified), kept, next(iter(processes.refused), None))
+def _fetch_logs(
+    processes: Processes, record: Record, lost: Container[str], not_fetched: dict[str, str]
+) -> list[str]:
+    errors = bring_logs_home(processes, record.path / "logs")
+    not_fetched.clear()
+    not_fetched.update(errors)
+    return [
+        f"{host}: its logs could not be fetched: {error.removeprefix(f'{host}: ')}"
+        for host, error in errors.items()
+        if host not in lost
+    ]
 
 
 def _lost_message(host: str, run: str) -> str:

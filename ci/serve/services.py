@@ -13,6 +13,7 @@ from ci.serve.readiness import TICK_S, raise_if_ended
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ci.agent.client import Agent
     from ci.agent.process import RemoteProcess
     from ci.plan.model import PlannedProcess
     from ci.run.processes import Processes
@@ -90,20 +91,7 @@ def await_healthy(
 
         return on_frame
 
-    checks = [
-        (
-            processes.agents[server.process.host],
-            processes.agents[server.process.host].begin(
-                "check",
-                "check",
-                store(server.process.name),
-                question=question(server.url, HEALTH_TIMEOUT_S, server.access),
-                every_s=HEALTH_EVERY_S,
-                times=1,
-            ),
-        )
-        for server in servers
-    ]
+    checks = [_begin_check(server, processes, store(server.process.name)) for server in servers]
     try:
         _await_none(
             lambda: [
@@ -119,6 +107,17 @@ def await_healthy(
         for agent, number in checks:
             agent.forget("check", number)
             agent.ask("end_check", check=number)
+
+
+def _begin_check(
+    server: Answering, processes: Processes, on_frame: Callable[[dict[str, Any], bytes], None]
+) -> tuple[Agent, int]:
+    agent = processes.agents[server.process.host]
+    request = question(server.url, HEALTH_TIMEOUT_S, server.access)
+    number = agent.begin(
+        "check", "check", on_frame, question=request, every_s=HEALTH_EVERY_S, times=1
+    )
+    return agent, number
 
 
 def _await_none(

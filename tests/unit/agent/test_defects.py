@@ -49,5 +49,8 @@ def test_a_defect_ends_the_connection(part: str, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(ConnectionLost, match=message):
             request.result(60)
         assert lost.is_set()
+        for thread in agent._link._threads:
+            thread.join(60)
+        assert message == "no route to host" or "itself failed" in agent.trouble
     finally:
         agent.close()
