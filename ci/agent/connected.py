@@ -23,7 +23,7 @@ def connected(
     targets: Sequence[Target],
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Agent]]:
-    """Connect to every host; disconnect on exit, whatever runs there.
+    """Connect to every host; disconnect on exit; processes on the hosts continue.
 
     Args:
         targets: the hosts; a host that is listed twice gets a single connection.

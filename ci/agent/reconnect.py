@@ -87,7 +87,7 @@ class Link:
         before = time.monotonic()
         while not self._closing.wait(BEAT_S):
             now = time.monotonic()
-            if now - before > 2 * BEAT_S:  # this machine was suspended: it missed what was sent
+            if now - before > 2 * BEAT_S:  # this machine was suspended: no silence of the host
                 self._last_seen = now
             before = now
             if self._requests.trouble:
