@@ -19,13 +19,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.agent import process
 from ci.agent.client import Agent
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect.connection import LocalConnection
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ci.agent.process import RemoteProcess
 
 PROJECT = Path(__file__).resolve().parent.parent
 INVOKE = [sys.executable, "-m", "invoke"]
@@ -66,11 +69,9 @@ def crashes(times: int) -> Iterator[str]:
     seen: list[float] = []
     with tempfile.TemporaryDirectory() as workspace, closing(here(workspace)) as agent:
         for number in range(times):
-            ended: queue.SimpleQueue[process.RemoteProcess] = queue.SimpleQueue()
-            spec = process.ProcessSpec(
-                run="bench", process=f"sleep-{number}", argv=("sleep", "600")
-            )
-            victim = process.start(agent, spec, ended.put)
+            ended: queue.SimpleQueue[RemoteProcess] = queue.SimpleQueue()
+            spec = ProcessSpec(run="bench", process=f"sleep-{number}", argv=("sleep", "600"))
+            victim = start(agent, spec, ended.put)
             began = time.perf_counter()
             os.kill(int(victim.state.pid or 0), signal.SIGKILL)
             ended.get()

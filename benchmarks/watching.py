@@ -22,9 +22,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from ci.agent import process
 from ci.agent.connected import connected
-from ci.agent.process import LaunchRequest, ProcessSpec, RemoteProcess
+from ci.agent.process_spec import LaunchRequest, ProcessSpec
+from ci.agent.start_process import start
 from ci.commands.logs import follow_logs
 from ci.commands.overview import RunProcess
 from ci.inventory.cluster_file import load
@@ -33,11 +33,13 @@ from ci.lab.inside import processes as processes_on
 from ci.paths import workspace_of
 from ci.run.leases import take_leases
 from ci.run.processes import Processes
+from ci.run.stop import clean, find_survivors, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ci.agent.client import Agent
+    from ci.agent.process import RemoteProcess
     from ci.run.events import Events
 
 RUN = "watching"
@@ -103,15 +105,15 @@ def stopping(processes: Processes, what: str) -> Iterator[tuple[str, float, str]
     """Measure stopping and verifying everything."""
     count = sum(item.alive for item in processes.started)
     began = time.perf_counter()
-    states, errors = processes.stop()
-    survivors, unverified = processes.survivors()
+    states, errors = stop(processes)
+    survivors, unverified = find_survivors(processes)
     took = time.perf_counter() - began
     if errors or survivors or unverified or not all(state.complete for _, state in states):
         sys.exit(f"not stopped: {errors or survivors or unverified}")
     yield f"{count} {what} and the leases stopped and verified", took, "s"
     processes.started.clear()
     processes.leases.clear()
-    processes.clean(())
+    clean(processes, ())
 
 
 def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, float, str]]:
@@ -120,7 +122,7 @@ def stubborn(processes: Processes, hosts: list[str]) -> Iterator[tuple[str, floa
     for host in hosts:
         spec = ProcessSpec(run=RUN, process="stubborn", argv=STUBBORN, grace_s=GRACE_S)
         agent = processes.agents[host]
-        processes.started.append(process.start(agent, spec, processes.events.put))
+        processes.started.append(start(agent, spec, processes.events.put))
     yield from stopping(processes, f"that ignore TERM (grace {GRACE_S:g} s)")
 
 
@@ -146,7 +148,7 @@ def logs(processes: Processes, seconds: float) -> Iterator[tuple[str, float, str
     time.sleep(seconds)
     cpu_s, took = time.process_time() - spent, time.perf_counter() - began
     got = taken[0] - before
-    processes.stop()
+    stop(processes)
     if not over.wait(30):
         sys.exit("following did not end with the processes")
     yield f"logs of {len(hosts)} hosts followed", got / took / 1e6, "MB/s"
@@ -179,7 +181,7 @@ def figures(
         yield from stubborn(processes, hosts)
         yield from logs(processes, arguments.logs_s)
     finally:
-        processes.stop()
+        stop(processes)
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ci.agent.fetch import NotThere, fetch_folder
-from ci.agent.process import LaunchRequest, tail_of
+from ci.agent.process import tail_of
+from ci.agent.process_spec import LaunchRequest
 from ci.errors import LamplighterError
 from ci.prepare.datasets import lay_out
 from ci.record.settings import in_utc, settings_of
 from ci.record.stored import json_line
-from ci.serve.probe import ask_from, metrics
+from ci.serve.ask import ask_from
+from ci.serve.probe import metrics
 from ci.serve.window import metrics_window
 from ci.tools.consistent import backed_by_items
 from ci.tools.model import Measurement, Output, Result, Unreadable

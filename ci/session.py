@@ -26,8 +26,8 @@ from ci.run.left_over import await_left_over
 from ci.run.preflight import examine_hosts, require_same_packages
 from ci.run.processes import Processes
 from ci.run.source_scripts import source_scripts, with_keys
+from ci.serve.ask import ask_from
 from ci.serve.bringup import bring_up
-from ci.serve.probe import ask_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ci.resolve import ResolvedCase
     from ci.run.events import Events
     from ci.run.interrupt import Interrupts
-    from ci.serve.probe import Ask
+    from ci.serve.ask import Ask
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import socket
 import threading
 import uuid
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ci.agent.client import Agent
-from ci.agent.process import Found, look
 from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
@@ -20,7 +20,21 @@ PATIENCE_S = 600
 T = TypeVar("T")
 
 
-def look_here(workspace: Path | str) -> Found:
+@dataclass(frozen=True)
+class HostState:
+    """The run that holds a host, None for a free host; and every process of every run on it."""
+
+    holder: dict[str, object] | None
+    processes: tuple[dict[str, object], ...]
+
+
+def look(agent: Agent) -> HostState:
+    """Ask a host for its runs; writes nothing there."""
+    answer = agent.call("runs", workspace=agent.workspace).value
+    return HostState(answer["holder"], tuple(answer["processes"]))
+
+
+def look_here(workspace: Path | str) -> HostState:
     agent = Agent(LocalConnection(), str(workspace))
     try:
         return look(agent)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ci.agent.process import ProcessSpec, ProcessState, RemoteProcess
+from ci.agent.process import ProcessState, RemoteProcess
+from ci.agent.process_spec import ProcessSpec
 
 
 @dataclass

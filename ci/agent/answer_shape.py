@@ -1,6 +1,6 @@
-"""What a host's answers and events have to look like before anything here reads them. Pure.
+"""The shape of a host's answers and events, checked before anything reads them. Pure.
 
-Nothing else checks them: what is not listed here is not read.
+Nothing else checks them, so fields that are not listed here are not read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from ci.agent.facts_shape import Facts, Flag, Machine, Text, Whole
 from ci.remote.names import is_name
 
-# A host keeps what runs left there until `inv down`; more than this no night has left.
+# A host keeps the state of runs until `inv down`; no night leaves more rows than this.
 MAX_ROWS = 20_000
 MAX_WHY_CHARS = 200
 
@@ -126,7 +126,7 @@ class _StateEvent(_Loose):
 
 class _CheckEvent(_Loose):
     check: Whole
-    seen: _Http
+    reply: _Http
 
 
 class _LogEvent(_Loose):
@@ -166,7 +166,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 
 def nonsense_in(name: str, value: object) -> str:
-    """Return what of an answer makes no sense; empty if all that is read does.
+    """Return what is malformed in an answer; empty if it is correct.
 
     Args:
         name: the request, `event` and its kind, or `refused`.
@@ -178,6 +178,6 @@ def nonsense_in(name: str, value: object) -> str:
         _adapter(name).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
-        return f"{where}: {first['msg']}"[:MAX_WHY_CHARS]
+        field = ".".join(map(str, first["loc"])) or "all of it"
+        return f"{field}: {first['msg']}"[:MAX_WHY_CHARS]
     return ""

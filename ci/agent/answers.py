@@ -1,4 +1,4 @@
-"""What hosts answer: waited for one by one or all together, an error as a value."""
+"""Answers of hosts, and how to wait for them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a host answered: a JSON value, and raw bytes where those were asked for."""
+    """The answer of a host: a JSON value, and raw bytes if they were requested."""
 
     value: Any
     data: bytes = b""
 
 
-class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; process.py words it
-    """A start that cannot be; `details` is what the host reported."""
+class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; start_process.py explains it
+    """A refused start; `details` is the report of the host."""
 
     def __init__(self, host: str, details: Mapping[str, Any]) -> None:
         super().__init__(f"{host}: {details.get('error')}")
@@ -31,22 +31,22 @@ class Refusal(InfrastructureError):  # noqa: N818 - an answer to `start`; proces
 
 
 class Asked(Protocol):
-    """The host that was asked; `trouble` is empty while its connection is open."""
+    """A host with a connection; `trouble` is empty while the connection is open."""
 
     host: str
 
     @property
     def trouble(self) -> str:
-        """Why its connection is broken."""
+        """Return why the connection is broken."""
 
 
 class Answering(Asked, Protocol):
-    """A host that can be asked; `client.py` has it."""
+    """A host to which requests are sent, such as `client.Agent`."""
 
     own_name: str
 
     def ask(self, do: str, data: bytes = b"", **body: Any) -> Future[Answer]:
-        """Send a request and do not wait."""
+        """Send a request without waiting."""
 
     def call(self, do: str, data: bytes = b"", within_s: float = 60, **body: Any) -> Answer:
         """Send a request and wait for its answer."""

@@ -1,6 +1,6 @@
-"""What a host says lies in a folder of it: every name and size is checked before it counts. Pure.
+"""Check the list of a folder that a host sends: every name and every size. Pure.
 
-A name becomes a path below one folder of ours, so it is taken apart here, whatever the host claims.
+A name becomes a path below a folder of this machine, so each of its parts is checked.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-MAX_BYTES = 16 << 30  # of one copy; a night's logs and output are far below it
+MAX_BYTES = 16 << 30  # of a copy; a night's logs and output are far below it
 MAX_ENTRIES = 100_000
 MAX_LIST_BYTES = 64 << 20
 MAX_PATH_BYTES = 2048
-MAX_PART_BYTES = 255  # as file systems have it
+MAX_PART_BYTES = 255  # limit of file systems
 MAX_DEPTH = 64
-MAX_NAMED = 20  # of what is left out
+MAX_NAMED = 20  # names of entries that are left out
 
 
-class Nonsense(Exception):  # noqa: N818 - says what is wrong
-    """No honest host sends this; the message says what, and why."""
+class Nonsense(Exception):  # noqa: N818 - a part of other errors
+    """Data that no correct agent sends; the message has the data and the reason."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What is copied of a folder.
+    """The files of a folder to copy.
 
     Attributes:
         files: path below the folder → size in bytes.
-        left_out: as `NAME (a symbolic link)`; after the first `MAX_NAMED` only how many.
+        left_out: entries such as `NAME (a symbolic link)`; after `MAX_NAMED` only their number.
     """
 
     files: dict[str, int]
@@ -37,7 +37,7 @@ class Listed:
 
 
 def inflated(packed: bytes, most: int) -> bytes:
-    """Decompress what a host sent.
+    """Decompress data from a host.
 
     Raises:
         Nonsense: it is damaged, or has more than `most` bytes.
@@ -53,11 +53,11 @@ def inflated(packed: bytes, most: int) -> bytes:
 
 
 def read_list(packed: bytes, max_bytes: int = MAX_BYTES) -> Listed:
-    """Read the list of what lies in a folder.
+    """Read the list of a folder.
 
     Args:
-        packed: from the host.
-        max_bytes: of all files together; a file that finds no room any more is left out.
+        packed: the data from the host.
+        max_bytes: limit for all files together; files that exceed it are left out.
 
     Raises:
         Nonsense: a name leads out of the folder or comes twice, or the value is not such a list.
@@ -67,7 +67,7 @@ def read_list(packed: bytes, max_bytes: int = MAX_BYTES) -> Listed:
         files = [(_path(name), _size(size)) for name, size in listed["files"]]
         left_out = [(_path(name), str(why)) for name, why in listed["left_out"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Nonsense(f"a list of files that makes no sense: {error}") from None
+        raise Nonsense(f"a malformed list of files: {error}") from None
     _refuse_twins([path for path, _ in (*files, *left_out)])
     copied: dict[str, int] = {}
     for path, size in files:
@@ -81,11 +81,11 @@ def read_list(packed: bytes, max_bytes: int = MAX_BYTES) -> Listed:
 
 def _path(name: object) -> PurePosixPath:
     if not isinstance(name, str):
-        raise Nonsense(f"{name!r:.200}: a name that is no text")
+        raise Nonsense(f"{name!r:.200}: a name that is not a string")
     parts = name.split("/")
     size = len(name.encode(errors="surrogatepass"))
     if any(part in {"", ".", ".."} or "\0" in part for part in parts):
-        raise Nonsense(f"{name!r:.200}: its name is no path below the folder")
+        raise Nonsense(f"{name!r:.200}: its name is not a path below the folder")
     longest = max(len(part.encode(errors="surrogatepass")) for part in parts)
     if longest > 3 * MAX_PART_BYTES or size > MAX_PATH_BYTES or len(parts) > MAX_DEPTH:
         raise Nonsense(f"{name!r:.200}: its name has {size} bytes and {len(parts)} parts")
@@ -94,12 +94,12 @@ def _path(name: object) -> PurePosixPath:
 
 def _size(size: object) -> int:
     if type(size) is not int or size < 0:
-        raise Nonsense(f"{size!r:.200}: a size that is none")
+        raise Nonsense(f"{size!r:.200}: not a size")
     return size
 
 
 def _refuse_twins(paths: list[PurePosixPath]) -> None:
-    """Refuse a path that comes twice, or lies below what is not a folder."""
+    """Refuse duplicate paths, and paths below a file."""
     known = set(paths)
     if len(known) < len(paths):
         raise Nonsense("a name that comes twice")
@@ -109,7 +109,7 @@ def _refuse_twins(paths: list[PurePosixPath]) -> None:
 
 
 def _unfit(path: PurePosixPath) -> str:
-    """Why reports and terminals could not show a name; empty when they can."""
+    """Return why reports and terminals cannot show a name; empty if they can."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -124,7 +124,7 @@ def _named(left_out: list[tuple[PurePosixPath, str]]) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    """Give a text on one line, with nothing in it that a terminal obeys."""
+    """Return a text on one line, without control characters."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in text[:MAX_PART_BYTES]

@@ -1,4 +1,4 @@
-"""Ask many hosts at once; an error is a value."""
+"""Send requests to many hosts in parallel; errors are values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def call_all(
     within_s: float = 60,
     **body: Any,
 ) -> dict[str, Answer | LamplighterError]:
-    """Ask every host the same, all at once.
+    """Send the same request to all hosts in parallel.
 
     Returns:
-        What came of it for each, in the order of `agents`; an error as a value.
+        Host → answer or error, in the order of `agents`.
     """
     return gather(
         ((host, agent, do, agent.ask(do, **body)) for host, agent in agents.items()), within_s
@@ -35,11 +35,11 @@ def gather(
     asked: Iterable[tuple[str, Agent, str, Future[Answer]]],
     within_s: float,
 ) -> dict[str, Answer | LamplighterError]:
-    """Collect answers under one common deadline; an error as a value.
+    """Collect answers with a common deadline; errors are values.
 
     Args:
         asked: key, host, request and future of each.
-        within_s: for all of them together.
+        within_s: limit for all of them together.
     """
     listed = list(asked)  # send every request before waiting for the first answer
     deadline = time.monotonic() + within_s

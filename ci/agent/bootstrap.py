@@ -1,4 +1,4 @@
-"""What is sent to a host first: a loader, and the modules of ci/remote. Reads only those."""
+"""The first data for a host: a loader, and the modules of ci/remote. Reads only these files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 REMOTE = Path(__file__).parents[1] / "remote"
 
-# Imported when an agent starts, or when it reads facts: sent as they are. The others are packed,
-# each for itself, until they are imported: every 100 KB cost a host and us 3 ms of CPU.
+# Modules that an agent imports at its start, or for the facts, are sent uncompressed. Each other
+# module is compressed until its import: every 100 KB cost both sides 3 ms of CPU.
 UNPACKED = (
     "facts.facts",
     "facts.limits",
@@ -26,6 +26,7 @@ UNPACKED = (
     "loop.agent",
     "loop.checks",
     "loop.follows",
+    "loop.watches",
     "loop.workers",
     "names",
     "poller",
@@ -34,13 +35,13 @@ UNPACKED = (
     "supervise.presence",
     "supervise.store",
 )
-# Sent, after the mark, by a Python of another version than ours.
+# Sent, after the mark, by a host whose Python has another version than the controller's.
 WANTS_SOURCES = b'{"event": "sources"}\n'
 FLAGS = "-ISB"  # neither site packages nor PYTHON* variables; leaves no bytecode
 
-# Runs what was compiled here where that Python is the same as ours, for compiling takes 10 ms on
-# each host; else it asks for the sources. Reads from the raw stream: what follows belongs to the
-# agent. `zlib` is imported only where it is needed. PASSED is how much there is to pass over first,
+# Runs the compiled modules if the host's Python has the controller's version, because compiling
+# takes 10 ms on each host; or else it requests the sources. Reads from the raw stream: the bytes
+# that follow are for the agent. `zlib` is imported late. PASSED is the number of bytes to skip,
 # unless a start-up file has read that line.
 LOADER = """\
 import sys,marshal
@@ -84,37 +85,37 @@ main()
 
 
 def command(python: str, mark: str, passed: int = 0) -> list[str]:
-    """Give the command that runs the loader.
+    """Return the command that runs the loader.
 
-    Its code is in hexadecimal, as shells differ in what they read between quotes: csh knows `!`,
-    and ends a command at a newline.
+    Its code is in hexadecimal, because shells differ in their quoting: csh expands `!`, and ends a
+    command at a newline.
 
     Args:
         python: the program on the host.
-        mark: what every frame of this agent begins with; start-up files do not print it.
-        passed: how many bytes of its input it passes over first.
+        mark: the beginning of every frame of this agent; start-up files do not print it.
+        passed: the number of bytes of its input to skip first.
     """
     code = f"PASSED={passed}\n{LOADER}".encode().hex()
     return [python, FLAGS, "-c", f'exec(bytes.fromhex("{code}"))', mark]
 
 
 def typed(python: str, mark: str) -> bytes:
-    """Give the command as a line of input.
+    """Return the command as a line of input.
 
-    A start-up file that replaces the shell (`exec zsh`) drops the command that the shell was given;
-    the other shell then reads its commands from here.
+    A start-up file that replaces the shell (`exec zsh`) drops the shell's command; the new shell
+    then reads this line.
     """
     return f"exec {shlex.join(command(python, mark))}\n".encode()
 
 
 @functools.cache
 def parcel() -> bytes:
-    """Give what the loader reads: two parts, each after its length in eight digits.
+    """Return the loader's input: two parts, each after its length in eight digits.
 
-    They are the mark of this Python's bytecode, and the modules in that bytecode, marshalled.
+    They are the magic number of this Python's bytecode, and the modules as marshalled bytecode.
     """
     unpacked = {f"ci.remote.{name}" for name in UNPACKED}
-    # The loader keeps what it compiled beside the sources, as an import would.
+    # This caches the bytecode beside the sources, as an import does.
     compiled = {
         name: SourceFileLoader(name, str(path)).get_code(name) for name, path in _files().items()
     }
@@ -127,7 +128,7 @@ def parcel() -> bytes:
 
 @functools.cache
 def sources() -> bytes:
-    """Give what the loader reads after its `sources` event: JSON, deflated."""
+    """Return the loader's input after its `sources` event: compressed JSON."""
     modules = {name: path.read_text("utf-8") for name, path in _files().items()}
     return _part(zlib.compress(json.dumps(_packages() | modules).encode()))
 
@@ -141,7 +142,7 @@ def _files() -> dict[str, Path]:
 
 
 def _packages() -> dict[str, object]:
-    """Give the packages, which hold no code: None marks them."""
+    """Return package → None, because packages have no code."""
     rooms = {name.rpartition(".")[0] for name in _files()}
     return dict.fromkeys(("ci", "ci.remote", *sorted(rooms)))
 

@@ -1,4 +1,4 @@
-"""The controller's end of a host: requests, files, subscriptions. Reconnects by itself."""
+"""The controller's side of a host: requests, files, subscriptions. Reconnects automatically."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from ci.connect.connection import Connection
 
 WORKSPACE = "~/.cache/lamplighter"  # unless a cluster file names another
-# Of one request; what is larger is sent in pieces, so that beats pass between them.
+# Limits of a single request. Larger files are sent in pieces, with beats between the pieces.
 READ_BYTES, AT_ONCE_BYTES = 4 << 20, 128 << 10
-# What is asked of the host's own workspace unless another is named.
+# Requests that use the host's workspace unless they name another.
 OF_WORKSPACE = frozenset({"facts", "forget", "runs"})
 
 
 class Agent:
-    """One host that answers.
+    """A host to which requests are sent.
 
-    A broken connection is opened again by itself, within bounds (`reconnect.py`): the processes
-    there live on meanwhile, as long as their lease. Requests that may be repeated, and those that
-    were not sent yet, wait for the next connection (`requests.py`). A host that has rebooted is not
-    the one that was left.
+    A broken connection is opened again, for a limited time (`reconnect.py`). The processes on the
+    host continue meanwhile, as long as their lease. Requests that may be repeated, and requests
+    that were not sent yet, wait for the next connection (`requests.py`). After a reboot of the host
+    all pending requests fail.
 
     Attributes:
         host: its name in the plan.
-        connection: how it is reached.
-        workspace: the folder there for environments, models and the state of runs.
-        own_name: what the host calls itself where it shares a folder with others.
-        state: this host's own folder in the workspace for the state of runs.
+        connection: the connection to it.
+        workspace: its folder for environments, models and the state of runs.
+        own_name: the host's own name in folders that it shares with other hosts.
+        state: the host's own folder in the workspace for the state of runs.
     """
 
     def __init__(
@@ -70,38 +70,38 @@ class Agent:
         return self._requests.trouble
 
     def ask(self, do: str, data: bytes = b"", **body: Any) -> Future[Answer]:
-        """Send a request and do not wait; every failure is the future's."""
+        """Send a request without waiting; every error is in the future."""
         return self._ask(do, body, data)[1]
 
     def call(self, do: str, data: bytes = b"", within_s: float = 60, **body: Any) -> Answer:
         """Send a request and wait for its answer.
 
-        What may be asked twice is, once, when the connection broke meanwhile and came back.
+        An idempotent request is sent a second time after a reconnect.
 
         Raises:
-            ConnectionLost: the host went away.
-            CommandTimedOut: it did not answer in time.
-            InfrastructureError: it could not do it; says why.
+            ConnectionLost: the connection broke.
+            CommandTimedOut: the host did not answer in time.
+            InfrastructureError: the request failed; the message has the reason.
         """
         return result_of(self, do, self.ask(do, data, **body), within_s)
 
     def await_reconnect(self, within_s: float = RETRY_S + START_S) -> bool:
-        """Wait until a broken connection is open again or lost for good; False when it is neither.
+        """Wait until a broken connection is open or lost for good; return False after the limit.
 
-        A connection that broke a moment ago still looks open. Whoever got a ConnectionLost, or any
-        later answer, waits for a newer one.
+        A connection that broke a moment ago still looks open, until a request has failed with
+        ConnectionLost or was answered.
         """
         return self._requests.await_reconnect(within_s)
 
     def read(self, path: str, offset: int = 0, tail: int | None = None) -> bytes:
-        """Read a small file from `offset` on, or its last `tail` bytes; none gives nothing.
+        """Read a small file from `offset` on, or its last `tail` bytes; empty without a file.
 
-        A file of whatever size is read with `pieces.py`.
+        For large files see `pieces.py`.
         """
         return content_of(self.host, self.call("read", path=path, offset=offset, tail=tail))
 
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file on the host whole or not at all, making its parents."""
+        """Write a file on the host atomically; make its parents."""
         try:
             if len(data) <= AT_ONCE_BYTES:
                 self.call("write", data, path=path, mode=mode)
@@ -123,20 +123,20 @@ class Agent:
     def ask_and_listen(
         self, do: str, event: str, key: str, listener: Listener, **body: Any
     ) -> Future[Answer]:
-        """Send a request, and listen to the events that come of it; `forget` ends that.
+        """Send a request, and listen to its events; `forget` ends that.
 
         Args:
-            do: the request.
+            do: the name of the request.
             event: `state`.
-            key: the folder of the process that the events are about.
-            listener: called with each frame and its bytes, from a thread of its own per host; of a
-                host that is lost, with a frame that has `lost`.
-            body: of the request.
+            key: the folder of the process of the events.
+            listener: called with each frame and its bytes, from the host's reader thread; if the
+                host is lost, with a frame that has `lost`.
+            body: the fields of the request.
         """
         return self._ask(do, body, subscription=Subscription(event, listener, key))[1]
 
     def begin(self, do: str, event: str, listener: Listener, **body: Any) -> int:
-        """Ask for events (`check` or `log`), and give the request's number. Raises as `call`."""
+        """Subscribe to events (`check` or `log`); return the request's number. Raises as `call`."""
         number, future = self._ask(do, body, subscription=Subscription(event, listener))
         try:
             result_of(self, do, future, START_S)
@@ -150,7 +150,7 @@ class Agent:
         self._subscriptions.forget(event, key)
 
     def close(self) -> None:
-        """End the agent and let go of the host; what was started there is not touched."""
+        """End the agent and close the connection; processes on the host are not touched."""
         self._link.close()
 
     def _ask(
@@ -166,7 +166,7 @@ class Agent:
 
 
 def content_of(host: str, answer: Answer) -> bytes:
-    """Give the bytes that a host read. Raises InfrastructureError: no agent sends them."""
+    """Return the bytes that a host read. Raises InfrastructureError if they are malformed."""
     try:
         return inflated(answer.data, READ_BYTES)
     except Nonsense as error:

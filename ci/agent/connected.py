@@ -1,4 +1,4 @@
-"""Connect to many hosts at once, each with its agent; all or an error that names every failure."""
+"""Connect to many hosts in parallel and start their agents."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def connected(
     targets: Sequence[Target],
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Agent]]:
-    """Connect to every host; disconnect on exit, whatever runs there.
+    """Connect to every host; disconnect on exit; processes on the hosts continue.
 
     Args:
-        targets: the hosts; one that is named twice is connected to once.
-        on_note: called when a connection broke, and when it is back.
+        targets: the hosts; a host that is listed twice gets a single connection.
+        on_note: called when a connection breaks, and after a reconnect.
 
     Yields:
         Host → agent, in the order of `targets`.
 
     Raises:
-        HostUnreachable, HostKeyRefused, SeveralFailed: of every host that cannot be connected to.
+        HostUnreachable, HostKeyRefused, SeveralFailed: from all hosts that cannot be reached.
     """
     with reached(targets, on_note) as outcomes:
         yield all_of(outcomes)
@@ -44,10 +44,10 @@ def reached(
     targets: Sequence[Target],
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Agent | LamplighterError]]:
-    """As `connected`, but a host that cannot be connected to is an error among the values."""
+    """Connect as `connected`, but return the error of a host that cannot be connected to."""
     by_name = {target.name: target for target in targets}
     ssh = _ssh(targets)
-    parcel()  # made once, and not in every thread at the same time
+    parcel()  # once, not in several threads at the same time
 
     def agent(name: str) -> Agent:
         target = by_name[name]
@@ -64,16 +64,16 @@ def reached(
     try:
         yield outcomes
     finally:
-        made = {name: one for name, one in outcomes.items() if isinstance(one, Agent)}
+        made = {name: item for name, item in outcomes.items() if isinstance(item, Agent)}
         fan_out(made, lambda name: made[name].close())
         if ssh is not None:
             ssh.close()
 
 
 def _ssh(targets: Sequence[Target]) -> SshConnections | None:
-    """Fabric takes a quarter of a second to import: only where there is a host to connect to."""
+    """Import SSH only if a host needs it: Fabric takes a quarter of a second to import."""
     if all(target.is_local for target in targets):
         return None
-    from ci.connect.ssh import SshConnections  # noqa: PLC0415 - with local hosts alone, not needed
+    from ci.connect.ssh import SshConnections  # noqa: PLC0415 - not needed for local hosts
 
     return SshConnections(targets)

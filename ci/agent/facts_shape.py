@@ -1,6 +1,6 @@
-"""What a host's facts have to look like before anything here reads them. Pure.
+"""The shape of a host's facts, checked before anything reads them. Pure.
 
-A host may leave out, or give as null, whatever it does not know. What is here is what is read.
+A host may leave out an unknown fact, or send null. Only fields that are listed here are read.
 """
 
 from __future__ import annotations

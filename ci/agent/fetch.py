@@ -1,4 +1,4 @@
-"""Copy logs and folders of a host to this machine; what is there already is not copied again."""
+"""Copy logs and folders of a host to this machine, only the parts that are not here yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
 
 MOST_ROTATED = 9
-# Only for who runs the night: a log may hold what a report must not show.
+# Only the user who runs the night may read them: a log may have secrets that a report hides.
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 GROWING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -59,20 +59,20 @@ def fetch_logs(agent: Agent, folder: str, target: Path, stop: Callable[[], bool]
 
 
 def fetch_log(agent: Agent, log: str, target: Path, stop: Callable[[], bool] = never) -> None:
-    """Copy a log, or what it has gained since it was copied before.
+    """Copy a log, or its new lines since the last copy.
 
-    It is `<process>.part` until it is whole; what arrived stays there, and a further try goes on
-    from it. A log that was whole once grows in its place.
+    The first copy is `<process>.part` until it is complete; if it breaks off, the next call
+    continues it. Later copies append to `target`.
 
     Args:
         agent: the host.
-        log: its path there.
+        log: the path on the host.
         target: `<process>.log` on this machine.
-        stop: asked a few times a second whether to give up.
+        stop: called a few times a second; True ends the copy.
 
     Raises:
         NotThere: the host has no such log.
-        InfrastructureError: no room is here; CopyStopped and others as for `pieces`.
+        InfrastructureError: this machine has no room; CopyStopped and others as for `pieces`.
     """
     size = size_of(agent, log, stop)
     if size is None:
@@ -99,7 +99,7 @@ def fetch_log(agent: Agent, log: str, target: Path, stop: Callable[[], bool] = n
 def _set_aside_another(
     agent: Agent, log: str, here: Path, size: int, stop: Callable[[], bool]
 ) -> None:
-    """Keep under another name what is here of a log, where the one there does not begin with it."""
+    """Rename the local copy of a log if the log on the host does not begin with it."""
     known = here.stat().st_size if here.is_file() and not here.is_symlink() else 0
     if known == 0:
         return
@@ -115,21 +115,21 @@ def _set_aside_another(
 def fetch_folder(
     agent: Agent, remote: str, local: Path, stop: Callable[[], bool] = never
 ) -> tuple[str, ...]:
-    """Copy the regular files of a folder, and of the folders in it; all of them or none.
+    """Copy all regular files of a folder and its subfolders, or none.
 
     Args:
         agent: the host.
-        remote: the folder there.
-        local: the new folder here. Until all is there it is `<name>.part`.
-        stop: asked a few times a second whether to give up.
+        remote: the folder on the host.
+        local: the new folder on this machine; `<name>.part` until it is complete.
+        stop: called a few times a second; True ends the copy.
 
     Returns:
-        What was left out, each with the reason: links, devices, names that cannot be shown.
+        The entries that were left out, with the reason: links, devices, names that cannot be shown.
 
     Raises:
-        FilesRefused: no honest host sends such a list; nothing of it is here.
+        FilesRefused: no correct agent sends such a list; nothing of it is copied.
         NotThere: the host has no such folder.
-        InfrastructureError: it cannot be read, has too many entries, or there is no room here;
+        InfrastructureError: it cannot be read, has too many entries, or this machine has no room;
             CopyStopped and others as for `pieces`.
     """
     listed, part = _list(agent, remote, stop), local.with_name(f"{local.name}.part")

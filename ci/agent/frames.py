@@ -1,4 +1,4 @@
-"""The frames that a host's agent sends: one line of JSON each, and the raw bytes after it. Pure."""
+"""Frames from a host's agent: each is a line of JSON, with raw bytes after it. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Of one frame: its line, and the bytes after it. A file is read in pieces.
+# Limits of a frame: its line, and the bytes after it. Files are read in pieces.
 MAX_LINE_BYTES, MAX_DATA_BYTES = 16 << 20, 64 << 20
-# What an invalid frame raises, here or in the code that takes it.
+# Exceptions of an invalid frame, here or in the code that takes it.
 INVALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-# Of a line with data after it, which is read again with every piece of the data.
+# Limit of a line with data after it, because it is parsed again with every piece of the data.
 MAX_HEAD_BYTES = 4096
-# What reads or writes a value later goes deeper by several calls with each level.
+# Code that reads or writes a value later makes several nested calls for each level.
 MAX_DEPTH = 32
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames.
+    """Splits a stream of bytes into frames.
 
     Args:
         mark: what each frame begins with.
@@ -31,17 +31,17 @@ class FrameReader:
 
     @property
     def within_frame(self) -> bool:
-        """Whether a part of a frame has arrived, and not all of it."""
+        """Return whether a frame has arrived only in part."""
         return self._inbox.startswith(self._begin)
 
     def take(self, piece: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Add bytes; yields each frame that is complete, with its data.
+        """Add bytes; yield each complete frame with its data.
 
         Lines of text between frames are dropped: start-up files of the login shell may have started
-        what prints them.
+        a program that prints them.
 
         Raises:
-            ValueError and the others of `INVALID`: no agent sends this.
+            ValueError and the others of `INVALID`: no correct agent sends this.
         """
         self._inbox += piece
         while (end := self._inbox.find(b"\n", 0, MAX_LINE_BYTES)) >= 0:
@@ -66,7 +66,7 @@ class FrameReader:
 
 
 def _head(line: bytes) -> dict[str, Any]:
-    """Read a frame's line; an object that is not nested deep, in text that can be encoded."""
+    """Read the line of a frame: an object of limited depth, with text that can be encoded."""
     head = json.loads(line)
     if not isinstance(head, dict):
         raise TypeError(f"a frame is an object, not {type(head).__name__}")

@@ -1,6 +1,6 @@
-"""How large a piece of a file may be: what the line carries in a second or two. Pure.
+"""How large a piece of a file may be: as much as is sent in a second or two. Pure.
 
-A larger one would hold up beats behind it, and without beats a host ends its processes.
+A larger piece would delay the beats behind it, and without beats a host ends its processes.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ QUICK_S, SLOW_S = 0.5, 2.0
 
 
 class Pace:
-    """The size of the next piece, from how long the pieces before it took.
+    """The size of the next piece, from the times of the previous pieces.
 
     Attributes:
-        bytes: of the next piece.
-        known_fast: whether several may be under way at once.
+        bytes: size of the next piece.
+        known_fast: whether several pieces may be sent before the first reply.
     """
 
     def __init__(self, largest_bytes: int = LARGEST_BYTES) -> None:
@@ -23,11 +23,11 @@ class Pace:
 
     @property
     def known_fast(self) -> bool:
-        """Whether a first piece was quick, and none was slow since."""
+        """Return whether a piece was quick, and no piece was slow since then."""
         return self.bytes > FIRST_BYTES
 
     def note(self, seconds: float) -> None:
-        """Take note of how long a piece took."""
+        """Note the time of a piece."""
         if seconds < QUICK_S:
             self.bytes = min(2 * self.bytes, self._largest_bytes)
         elif seconds > SLOW_S:

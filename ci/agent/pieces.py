@@ -1,7 +1,7 @@
-"""Read a file of a host in pieces, whose size follows the speed of the line.
+"""Read a file of a host in pieces, whose size depends on the speed of the connection.
 
-The agent sends only what it was asked for, and one piece is under way at a time: beats, states and
-health checks pass in between, and neither side holds more than a piece in memory.
+Only a single piece is requested at a time. Beats, states and health checks pass between the pieces,
+and neither side has more than a piece in memory.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from ci.agent.answers import Answer
     from ci.agent.client import Agent
 
-# A piece that takes longer is given up; one that arrives gives the next as much time.
+# Time limit of each piece.
 PIECE_S = 60.0
-# How often in a row the connection may break without a piece having arrived in between.
+# How often in a row the connection may break before a piece arrives.
 TRIES = 4
 LOOK_S = 0.2
 
 
 def never() -> bool:
-    """Stop for nothing."""
+    """Return False: never stop."""
     return False
 
 
 def size_of(agent: Agent, path: str, stop: Callable[[], bool] = never) -> int | None:
-    """Ask for the size of a file; None where there is none. Raises as `pieces`."""
+    """Ask for the size of a file; None if it does not exist. Raises as `pieces`."""
     size = ask(agent, "read", stop, path=path, limit=0).value
     if size is not None and (type(size) is not int or size < 0):
         raise refused(agent, path, f"its size is {size!r:.200}")
@@ -46,20 +46,20 @@ def size_of(agent: Agent, path: str, stop: Callable[[], bool] = never) -> int | 
 def pieces(
     agent: Agent, path: str, begin: int, end: int, stop: Callable[[], bool] = never
 ) -> Iterator[bytes]:
-    """Read a file from `begin` to `end`, or to its own end where that comes first.
+    """Read a file from `begin` to `end`, or to its own end if that is earlier.
 
     Args:
         agent: the host.
-        path: absolute; a regular file.
+        path: absolute path of a regular file.
         begin: offset in bytes.
         end: offset in bytes.
-        stop: asked a few times a second whether to give up.
+        stop: called a few times a second; True ends the copy.
 
     Raises:
-        CopyStopped: `stop` said so.
-        ConnectionLost, CommandTimedOut: the host does not answer any more.
-        FilesRefused: it sends what no agent sends.
-        InfrastructureError: it cannot read the file.
+        CopyStopped: `stop` returned True.
+        ConnectionLost, CommandTimedOut: the host no longer answers.
+        FilesRefused: the host sends what no correct agent sends.
+        InfrastructureError: the host cannot read the file.
     """
     at, pace = begin, Pace()
     while at < end:
@@ -77,12 +77,12 @@ def pieces(
 
 
 def whole(agent: Agent, path: str) -> Iterator[bytes]:
-    """Read a file as it is now; none gives nothing. Raises as `pieces`."""
+    """Read a file in its present size; empty without a file. Raises as `pieces`."""
     yield from pieces(agent, path, 0, size_of(agent, path) or 0)
 
 
 def refused(agent: Agent, path: str, why: str) -> FilesRefused:
-    """Say that a host sent what no honest host sends."""
+    """Return the error for a host that sends what no correct agent sends."""
     return FilesRefused(
         f"{agent.host}: cannot copy {path}: it sent what no agent sends: {why}; find out what "
         f"`{agent.connection.python}` on it is, and trust nothing that comes from this host until "
@@ -93,14 +93,14 @@ def refused(agent: Agent, path: str, why: str) -> FilesRefused:
 def ask(
     agent: Agent, do: str, stop: Callable[[], bool], within_s: float = PIECE_S, **body: Any
 ) -> Answer:
-    """Ask for what may be asked again; over a new connection where one breaks. Raises as `pieces`.
+    """Send an idempotent request; send it again after a reconnect. Raises as `pieces`.
 
     Args:
         agent: the host.
-        do: the request.
-        stop: asked a few times a second whether to give up.
-        within_s: for the answer.
-        body: of the request.
+        do: the name of the request.
+        stop: called a few times a second; True ends the wait.
+        within_s: limit for the answer.
+        body: the fields of the request.
     """
     tries = TRIES
     while True:
@@ -116,13 +116,13 @@ def ask(
 def _answer(
     agent: Agent, do: str, stop: Callable[[], bool], within_s: float, body: dict[str, Any]
 ) -> Answer:
-    asked = agent.ask(do, **body)
+    reply = agent.ask(do, **body)
     deadline = time.monotonic() + within_s
-    while not asked.done() and time.monotonic() < deadline:
-        _heed(agent, stop)
-        wait([asked], LOOK_S)
-    if asked.done():
-        return result_of(agent, do, asked, 0)
+    while not reply.done() and time.monotonic() < deadline:
+        _raise_if_stopped(agent, stop)
+        wait([reply], LOOK_S)
+    if reply.done():
+        return result_of(agent, do, reply, 0)
     if agent.trouble:
         raise ConnectionLost(f"{agent.host}: {agent.trouble}")
     raise CommandTimedOut(agent.host, do, within_s)
@@ -131,9 +131,9 @@ def _answer(
 def _await_settled(agent: Agent, stop: Callable[[], bool]) -> None:
     deadline = time.monotonic() + RETRY_S + START_S
     while not agent.await_reconnect(LOOK_S) and time.monotonic() < deadline:
-        _heed(agent, stop)
+        _raise_if_stopped(agent, stop)
 
 
-def _heed(agent: Agent, stop: Callable[[], bool]) -> None:
+def _raise_if_stopped(agent: Agent, stop: Callable[[], bool]) -> None:
     if stop():
         raise CopyStopped(f"{agent.host}: the copy was stopped before its end")

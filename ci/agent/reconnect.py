@@ -1,4 +1,4 @@
-"""Keep the connection to a host's agent: read from it, test it, open it again when it breaks."""
+"""Keep the connection to a host's agent: read from it, test it, reconnect when it breaks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.frames import INVALID, FrameReader
 from ci.agent.start_agent import start_agent
+from ci.crashes import ADVICE
 from ci.errors import LamplighterError
 
 if TYPE_CHECKING:
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
     from ci.agent.start_agent import Started
     from ci.connect.connection import Channel, Connection
 
-# A lease has 20 s: three beats fit, and one may be lost.
+# A lease has 20 s, time for three beats, so that a single lost beat does no harm.
 BEAT_S = 6.0
-# Without an answer to a beat for so long the connection is taken for broken.
+# After so long without a reply to a beat the connection counts as broken.
 SILENT_S = 16.0
-# How long a broken connection is tried again before everything on that host counts as lost.
+# After so long without a reconnect the host counts as lost.
 RETRY_S = 15.0
 RETRY_EVERY_S = 1.0
 REBOOTED = "the host rebooted meanwhile; see why in its console or with `last -x`, then run again"
 
 
 class Link:
-    """One host's connection, with two threads: one reads, one sends beats.
+    """The connection to a host, with two threads: the reader, and a thread that sends beats.
 
-    Only the reader declares the connection broken. Whoever cannot write closes the channel, so that
-    the reader notices.
+    Only the reader reconnects. A thread that cannot write closes the channel, and the reader
+    notices.
     """
 
     def __init__(
@@ -50,7 +51,12 @@ class Link:
         self._closing = threading.Event()
         self._last_seen = time.monotonic()
         self._threads = [
-            threading.Thread(target=work, daemon=True, name=f"{connection.host} {work.__name__}")
+            threading.Thread(
+                target=self._run,
+                args=(work,),
+                daemon=True,
+                name=f"{connection.host} {work.__name__}",
+            )
             for work in (self._read, self._beat)
         ]
         for thread in self._threads:
@@ -59,19 +65,31 @@ class Link:
     def close(self) -> None:
         """End the agent and close the connection."""
         self._closing.set()
-        # Over SSH this ends the agent too, at once; on this machine it holds nothing.
+        # Over SSH this also ends the agent at once.
         self.connection.close()
         self.channel.close()
         for thread in self._threads:
             thread.join(1)
 
+    def _run(self, work: Callable[[], None]) -> None:
+        """Run the work of a thread; a defect in it ends the connection."""
+        try:
+            work()
+        except BaseException as error:
+            tell = not self._closing.is_set()
+            self._closing.set()  # the other thread ends, too
+            defect = f"{type(error).__name__}: {error}"
+            self._requests.end(f"Lamplighter itself failed ({defect}); {ADVICE}", tell=tell)
+            self.channel.close()
+            raise  # `crashes.py` prints the traceback
+
     def _beat(self) -> None:
-        """Renew the leases, and close a channel over which nothing comes any more."""
+        """Renew the leases, and close a channel that is silent."""
         before = time.monotonic()
         while not self._closing.wait(BEAT_S):
             now = time.monotonic()
-            if now - before > 2 * BEAT_S:
-                self._last_seen = now  # this machine slept: the host may have sent much meanwhile
+            if now - before > 2 * BEAT_S:  # this machine was suspended: no silence of the host
+                self._last_seen = now
             before = now
             if self._requests.trouble:
                 continue
@@ -101,15 +119,15 @@ class Link:
             for head, data in reader.take(piece):
                 self._last_seen = time.monotonic()
                 self._requests.take(head, data)
-            if reader.within_frame:  # not for text: whatever prints it may outlive the agent
+            if reader.within_frame:  # text does not count: another program may print it
                 self._last_seen = time.monotonic()
 
     def _reconnect(self, invalid: str) -> str:
-        """Open the connection again and resume; gives why not when that fails for good."""
+        """Reconnect and resume; return why the host is lost, or empty."""
         cause = invalid or "".join(self.channel.error_output.splitlines()[-1:])
         broke = f"the connection broke{cause and ': ' + cause}"
         self._requests.pause(broke)
-        self._note(f"{self.connection.host}: {broke}; trying to come back")
+        self._note(f"{self.connection.host}: {broke}; trying to reconnect")
         deadline = time.monotonic() + RETRY_S
         while not self._closing.is_set():
             try:
@@ -140,5 +158,5 @@ class Link:
     def _replace(self, channel: Channel) -> None:
         self.channel.close()
         self.channel = channel
-        if self._closing.is_set():  # `close` may have closed the one before
+        if self._closing.is_set():  # `close` may have closed the previous channel
             channel.close()

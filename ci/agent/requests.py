@@ -1,6 +1,7 @@
-"""Requests to a host that have no answer yet, and which of them outlive a broken connection.
+"""Requests to a host without an answer yet, and what happens to them when the connection breaks.
 
-What was not sent yet, or may be sent twice, waits for the next connection; the rest fails at once.
+Requests that were not sent yet, or may be sent twice, wait for the next connection. The others fail
+at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ci.agent.subscriptions import Subscription, Subscriptions
     from ci.connect.connection import Channel
 
-# What may be asked again when the answer was lost with the connection; the same result twice.
+# Idempotent requests: they are sent again if the answer was lost with the connection.
 REPEATABLE = frozenset(
     (
         *("digest", "facts", "http", "list_files", "make_folder", "memory", "packages", "read"),
@@ -36,14 +37,14 @@ MOST_SENT = 2
 
 @dataclass
 class Request:
-    """One request.
+    """A request.
 
     Attributes:
-        do: what is asked for.
-        frame: as it is sent, its data included.
-        times_sent: over how many connections; 0 while it waits for the first.
-        future: gets the answer, or why there is none.
-        key: the folder of the process that it starts, if it starts one.
+        do: its name.
+        frame: the bytes to send, with its data.
+        times_sent: over how many connections it was sent.
+        future: receives the answer or the error.
+        key: the folder of the process that it starts; None for any other request.
     """
 
     do: str
@@ -53,7 +54,7 @@ class Request:
     key: str | None = None
 
     def fail(self, why: str) -> None:
-        """Fail with ConnectionLost unless it is answered; idempotent."""
+        """Set ConnectionLost as the result unless there is a result; idempotent."""
         if not self.future.done():
             self.future.set_exception(ConnectionLost(why))
 
@@ -61,17 +62,17 @@ class Request:
 def split_at_break(
     pending: dict[int, Request], kept: Container[object] = ()
 ) -> tuple[dict[int, Request], list[Request]]:
-    """Decide what becomes of each request when a connection breaks.
+    """Decide which requests wait when a connection breaks.
 
     Args:
         pending: number → request without an answer.
-        kept: numbers that are sent again in any case.
+        kept: numbers of requests that are sent again in any case.
 
     Returns:
-        What waits for the next connection, and what has failed.
+        The requests that wait for the next connection, and those that fail.
     """
-    waiting = {n: one for n, one in pending.items() if n in kept or _may_be_sent(one)}
-    return waiting, [one for n, one in pending.items() if n not in waiting]
+    waiting = {n: item for n, item in pending.items() if n in kept or _may_be_sent(item)}
+    return waiting, [item for n, item in pending.items() if n not in waiting]
 
 
 def _may_be_sent(request: Request) -> bool:
@@ -81,7 +82,7 @@ def _may_be_sent(request: Request) -> bool:
 
 
 def frames_to_send(requests: Iterable[Request]) -> list[bytes]:
-    """Give what goes over a new connection, and count it as sent."""
+    """Return the frames for a new connection, and count their requests as sent."""
     frames = []
     for request in requests:
         request.times_sent += 1
@@ -90,7 +91,7 @@ def frames_to_send(requests: Iterable[Request]) -> list[bytes]:
 
 
 class Requests:
-    """The requests to one host, over the channel that is open; any thread may ask.
+    """The requests to a host, over the open channel; any thread may send requests.
 
     Attributes:
         trouble: why the connection is broken; empty while it is open.
@@ -119,13 +120,13 @@ class Requests:
         """Send a request, or let it wait for the next connection.
 
         Returns:
-            Its number, and what gets the answer; every failure is the future's.
+            Its number, and the future of its answer; every error is in the future.
         """
         head: dict[str, Any] = {"id": next(self._numbers), "do": do, **body}
         size = {"size": len(data)} if data else {}
         request = Request(do, json.dumps(head | size).encode() + b"\n" + data)
         with self._lock:
-            if self.trouble and self._settled.is_set():
+            if self._has_ended():
                 request.fail(f"{self._host}: {self.trouble}")
                 return head["id"], request.future
             self.pending[head["id"]] = request
@@ -139,7 +140,7 @@ class Requests:
         return head["id"], request.future
 
     def take(self, head: dict[str, Any], data: bytes) -> None:
-        """Give a frame to whoever waits for it: an event to its listener, a reply to its future."""
+        """Deliver a frame: an event to its listener, a reply to its future."""
         if "event" in head:
             self._subscriptions.take_event(head, data)
         else:
@@ -147,10 +148,10 @@ class Requests:
 
     def _take_reply(self, head: Mapping[str, Any], data: bytes) -> None:
         number = head["id"]
-        if type(number) is not int:  # true and 1.0 would be found as 1
+        if type(number) is not int:  # true and 1.0 are equal to 1
             raise TypeError(f"a reply to request {number!r:.40}")
-        # Before the request is taken out: an invalid reply breaks the connection, and that fails
-        # what is pending.
+        # Before the request is removed: an invalid reply breaks the connection, which fails the
+        # pending requests.
         error = self._error_in(head)
         with self._lock:
             request = self.pending.pop(number, None)
@@ -171,7 +172,7 @@ class Requests:
         return Refusal(self._host, head["refused"])
 
     def pause(self, why: str) -> None:
-        """Take note that the connection broke: what may not be sent again fails, the rest waits."""
+        """Note that the connection broke: requests that may not be sent again fail, others wait."""
         with self._lock:
             self._settled.clear()
             self.trouble = why
@@ -179,57 +180,67 @@ class Requests:
         self._fail(failed, why)
 
     def resume(self, channel: Channel) -> None:
-        """Go on over a new channel, with all subscriptions."""
+        """Continue over a new channel, with all subscriptions."""
         with self._lock:
-            waiting = {n: one for n, one in self.pending.items() if n not in self._subscriptions}
-            # A process that is still to be started has no state yet.
-            unstarted = {one.key for one in waiting.values()}
-            folders = [one for one in self._subscriptions.folders() if one not in unstarted]
+            pending = self.pending.items()
+            waiting = {n: request for n, request in pending if n not in self._subscriptions}
+            # A process that is not started yet has no state.
+            unstarted = {request.key for request in waiting.values()}
+            folders = [key for key in self._subscriptions.folders() if key not in unstarted]
             frames = self._subscriptions.renewals() + frames_to_send(waiting.values())
             self._open(channel)
         self.ask("watch", {"folders": folders})
-        # From a thread of its own: what the host answers meanwhile has to be read.
+        # In another thread: this thread has to read the replies meanwhile.
         threading.Thread(target=self._send, args=(channel, frames), daemon=True).start()
 
     def restart(self, channel: Channel, why: str) -> None:
-        """Go on over a new channel to a host that has rebooted: what is pending fails."""
+        """Continue over a new channel to a host that has rebooted: pending requests fail."""
         with self._lock:
             failed, self.pending = list(self.pending.values()), {}
             self._open(channel)
-        self._subscriptions.end(why)
-        self._fail(failed, why)
+        self._end(failed, why, tell=True)
 
     def end(self, why: str, *, tell: bool) -> None:
-        """Take note that the connection is lost for good, or closed: what is pending fails.
+        """Note that the connection is lost for good, or closed: pending requests fail.
 
         Args:
-            why: it is.
-            tell: the subscriptions' listeners, too.
+            why: the reason.
+            tell: whether the listeners of the subscriptions are called, too.
         """
         with self._lock:
-            self.trouble = why
+            if not self._has_ended():  # the first reason is the cause
+                self.trouble = why
             failed, self.pending = list(self.pending.values()), {}
             self._settled.set()
-        if tell:
-            self._subscriptions.end(why)
-        self._fail(failed, why)
+        self._end(failed, why, tell=tell)
 
     def await_reconnect(self, within_s: float) -> bool:
-        """Wait until the connection is open or lost for good; False when it is neither."""
+        """Wait until the connection is open or lost for good; return False after the time limit."""
         return self._settled.wait(within_s)
+
+    def _has_ended(self) -> bool:
+        return bool(self.trouble) and self._settled.is_set()
 
     def _open(self, channel: Channel) -> None:
         self._channel, self.trouble = channel, ""
         self._settled.set()
 
     def _send(self, channel: Channel, frames: Sequence[bytes]) -> None:
-        """Write frames to a channel, and to no later one."""
+        """Write frames to a channel; a frame that cannot be written is not sent here again."""
         try:
             for frame in frames:
                 with self._sending:
                     channel.write(frame)
         except ConnectionLost:
             channel.close()  # the reader notices, and reconnects
+
+    def _end(self, requests: Iterable[Request], why: str, *, tell: bool) -> None:
+        """Fail requests after the listeners know, also when a listener raises an exception."""
+        try:
+            if tell:
+                self._subscriptions.end(why)
+        finally:
+            self._fail(requests, why)
 
     def _fail(self, requests: Iterable[Request], why: str) -> None:
         for request in requests:

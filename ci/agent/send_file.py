@@ -1,4 +1,4 @@
-"""Send one file to a host in pieces, resumed where it was cut off, and verified there."""
+"""Send a file to a host in pieces; resume after a break, and verify the file there."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from ci.agent.answers import Answer, Answering
 
 PIECE_BYTES = 1 << 20
-UNDER_WAY = 4  # pieces that are not yet answered: they hide the latency of the connection
+UNDER_WAY = 4  # pieces without a reply yet: they hide the latency of the connection
 PIECE_S = 120.0
-SLOWEST_DISK = 20e6  # bytes per second that any host reads its own files with
-# How often in a row the connection may break without a piece having arrived in between.
+SLOWEST_DISK = 20e6  # bytes per second at which any host reads its own files
+# How often in a row the connection may break before a piece arrives.
 TRIES = 4
 PAUSE_S = 1.0
 
 
 class Source:
-    """A file of this machine; what it holds is read once, whoever asks."""
+    """A file of this machine; each digest of it is computed once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class Source:
         self._known: dict[int, str] = {}
 
     def sha256(self, size: int | None = None) -> str:
-        """The digest of the file, or of its first `size` bytes."""
+        """Return the digest of the file, or of its first `size` bytes."""
         wanted = self.size if size is None else size
         with self._reading:
             if wanted not in self._known:
@@ -57,18 +57,18 @@ def _sha256(path: Path, size: int) -> str:
 
 
 def same_there(agent: Answering, source: Source, path: str, size: int | None = None) -> bool:
-    """Whether a file on the host, or its first `size` bytes, is what the source holds.
+    """Return whether a file on the host, or its first `size` bytes, equals the source.
 
     Raises:
-        ConnectionLost, CommandTimedOut, InfrastructureError: the host did not say.
+        ConnectionLost, CommandTimedOut, InfrastructureError: the host did not answer.
     """
     wanted = source.size if size is None else size
     within_s = 60 + wanted / SLOWEST_DISK
-    found = agent.call("digest", within_s=within_s, path=path, length=size).value
-    return bool(found == {"size": wanted, "sha256": source.sha256(wanted)})
+    there = agent.call("digest", within_s=within_s, path=path, length=size).value
+    return bool(there == {"size": wanted, "sha256": source.sha256(wanted)})
 
 
-def send(  # noqa: PLR0913 - each is one plain choice
+def send(  # noqa: PLR0913 - independent options
     agent: Answering,
     source: Source,
     folder: str,
@@ -78,21 +78,21 @@ def send(  # noqa: PLR0913 - each is one plain choice
     check: Sequence[str] | None = None,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Send a file; one that was begun before goes on where it ended, if that much is right.
+    """Send a file; continue an unfinished part if its content is correct.
 
     Args:
         agent: the host.
-        source: the file here.
-        folder: on the host, absolute; made when missing.
-        name: of the file below it; `<name>.<host>.part` until it is whole.
+        source: the file on this machine.
+        folder: absolute path on the host; made if missing.
+        name: name of the file in it; `<name>.<host>.part` until it is complete.
         mode: its permissions.
-        check: arguments with which it has to run there, if it is a program.
-        on_bytes: called with the number of bytes there, at the beginning and with each piece.
+        check: for a program, arguments with which it has to run there.
+        on_bytes: called with the number of bytes on the host, at the start and after each piece.
 
     Raises:
         ConnectionLost: the connection broke and did not come back.
         CommandTimedOut: the host does not answer.
-        InfrastructureError: it cannot be written there, or did not arrive as it was sent.
+        InfrastructureError: it cannot be written there, or arrived damaged.
     """
     reached, tries = -1, TRIES
     while True:
@@ -113,7 +113,7 @@ def send(  # noqa: PLR0913 - each is one plain choice
     if wrong:
         raise InfrastructureError(
             f"{agent.host}: {folder}/{name}: {wrong}; it was removed there: run again, and look at "
-            "that disk if it comes again",
+            "that disk if this happens again",
         )
 
 
@@ -127,33 +127,33 @@ class _Progress:
         self._on_bytes(self.bytes)
 
 
-def _try(agent: Answering, source: Source, where: tuple[str, str], progress: _Progress) -> None:
-    folder, name = where
-    begin = _right_so_far(agent, source, f"{folder}/{name}.{agent.own_name}.part")
+def _try(agent: Answering, source: Source, target: tuple[str, str], progress: _Progress) -> None:
+    folder, name = target
+    begin = _correct_bytes(agent, source, f"{folder}/{name}.{agent.own_name}.part")
     part = agent.call("truncate_part", folder=folder, name=name, length=begin).value
     progress.add(begin)
     try:
-        _pour(agent, source, part, progress)
+        _send_pieces(agent, source, part, progress)
     except (ConnectionLost, CommandTimedOut):
         raise
     except InfrastructureError as error:
-        with contextlib.suppress(InfrastructureError):  # pieces after it may have arrived
+        with contextlib.suppress(InfrastructureError):  # later pieces may have arrived
             agent.call("truncate_part", folder=folder, name=name, length=progress.bytes)
         raise InfrastructureError(
-            f"{error}, while {part} was written; make room or repair the folder there, run again; "
-            "it goes on where it ended",
+            f"{error}, while writing {part}; make room or repair the folder there, and run again: "
+            "the copy is resumed",
         ) from error
 
 
-def _right_so_far(agent: Answering, source: Source, part: str) -> int:
-    """How many bytes of the unfinished part need not be sent again."""
+def _correct_bytes(agent: Answering, source: Source, part: str) -> int:
+    """Return how many bytes of the unfinished part are correct."""
     there = agent.call("digest", within_s=60 + source.size / SLOWEST_DISK, path=part).value
     size = there["size"] or 0
-    right = size <= source.size and there["sha256"] == source.sha256(size)
-    return size if right else 0
+    correct = size <= source.size and there["sha256"] == source.sha256(size)
+    return size if correct else 0
 
 
-def _pour(agent: Answering, source: Source, part: str, progress: _Progress) -> None:
+def _send_pieces(agent: Answering, source: Source, part: str, progress: _Progress) -> None:
     waiting: deque[tuple[Future[Answer], int, float]] = deque()
     at, pace = progress.bytes, Pace(PIECE_BYTES)
     with source.path.open("rb") as file:
@@ -161,11 +161,11 @@ def _pour(agent: Answering, source: Source, part: str, progress: _Progress) -> N
         while (piece := file.read(pace.bytes)) or waiting:
             if piece:
                 began = time.monotonic()
-                asked = agent.ask("write", piece, path=part, mode=0o600, offset=at)
-                waiting.append((asked, len(piece), began))
+                reply = agent.ask("write", piece, path=part, mode=0o600, offset=at)
+                waiting.append((reply, len(piece), began))
                 at += len(piece)
             while waiting and (not piece or len(waiting) >= (UNDER_WAY if pace.known_fast else 1)):
-                asked, count, began = waiting.popleft()
-                result_of(agent, "write", asked, PIECE_S)
+                reply, count, began = waiting.popleft()
+                result_of(agent, "write", reply, PIECE_S)
                 pace.note(time.monotonic() - began)
                 progress.add(count)

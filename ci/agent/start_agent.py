@@ -1,4 +1,4 @@
-"""Start the agent program on a host: send it there, and read its ready event."""
+"""Start the agent on a host: send the program, and read its ready event."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 # Login shells start slowly where home folders are on a network, or a profile loads modules.
 START_S = 60.0
 READY = rb'(\{"event": "ready".*)\n'
-# What start-up files print before it: a greeting, a title without an end of line.
+# Start-up files may print text before it, such as a greeting, or a title without an end of line.
 MAX_PRINTED_BYTES = 1 << 20
 NOT_FOUND = 127  # a shell's exit code for a missing command
 
 
 @dataclass(frozen=True)
 class Started:
-    """An agent that runs.
+    """A running agent.
 
     Attributes:
         channel: its stdin and stdout.
-        mark: what each of its frames begins with.
-        boot_id: of the host's kernel; another one after a reboot.
-        name: of its folder for the state of runs; see `host_folder` of ci/remote/names.py.
-        home: the user's home folder there.
+        mark: the beginning of each of its frames.
+        boot_id: the boot id of the host's kernel, which changes at a reboot.
+        name: name of the host's folder for the state of runs; see `host_folder` of
+            ci/remote/names.py.
+        home: the user's home folder on the host.
     """
 
     channel: Channel
@@ -50,7 +51,7 @@ def start_agent(connection: Connection) -> Started:
     """Start an agent over an open connection.
 
     Raises:
-        InfrastructureError: it does not start; says why, and what the host printed.
+        InfrastructureError: it does not start; the message has the reason and the printed text.
     """
     mark = secrets.token_hex(4)
     line = typed(connection.python, mark)
@@ -69,9 +70,9 @@ def start_agent(connection: Connection) -> Started:
 
 
 def _await_ready(channel: Channel, sent: bytes, mark: bytes) -> Started | bytes:
-    """Wait for the ready event; gives what was printed instead where it does not come."""
+    """Wait for the ready event; return the printed text if it does not arrive."""
     printed, sources_sent, wanted = b"", False, mark + WANTS_SOURCES
-    with contextlib.suppress(ConnectionLost):  # it may have ended, and said why on stdout
+    with contextlib.suppress(ConnectionLost):  # it may have ended; the reason is on stdout
         channel.write(sent)
     while len(printed) <= MAX_PRINTED_BYTES and (piece := channel.read()):
         before, printed = max(0, len(printed) - len(wanted)), printed + piece

@@ -1,9 +1,10 @@
-"""Who listens to which events of a host, and what is asked of it again after a reconnect."""
+"""The listeners of a host's events, and the requests that are sent again after a reconnect."""
 
 from __future__ import annotations
 
 import json
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,12 @@ MAX_NAME_CHARS = 20
 
 @dataclass(frozen=True)
 class Subscription:
-    """What a request's caller wants to hear.
+    """The events that belong to a request.
 
     Attributes:
         event: `state`, `check` or `log`.
         listener: called with each frame and its bytes, from the host's reader thread.
-        key: the folder of the process that it is about; None for the request's own number.
+        key: the folder of the process of the events; None for the request's own number.
     """
 
     event: str
@@ -33,12 +34,12 @@ class Subscription:
 
 
 class Subscriptions:
-    """The listeners of one host; any thread may call."""
+    """The listeners of a host; any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: dict[tuple[str, object], Listener] = {}
-        # The requests whose events go on; a new agent is sent each of them again.
+        # Requests with continuing events; each is sent again to a new agent.
         self._renewals: dict[object, dict[str, Any]] = {}
 
     def add(self, subscription: Subscription, head: dict[str, Any]) -> None:
@@ -56,7 +57,7 @@ class Subscriptions:
             self._renewals.pop(key, None)
 
     def take_event(self, head: dict[str, Any], data: bytes) -> None:
-        """Give an event to its listener, if it has one."""
+        """Deliver an event to its listener, if any."""
         if why := nonsense_in(f"event {head['event']}"[:MAX_NAME_CHARS], head):
             raise ValueError(f"an event that is malformed ({why})")
         key = head.get("folder", head.get("check", head.get("follow")))
@@ -68,17 +69,17 @@ class Subscriptions:
             listener(head, data)
 
     def __contains__(self, number: object) -> bool:
-        """Whether a request of this number is renewed."""
+        """Return whether a request is sent again after a reconnect."""
         with self._lock:
             return number in self._renewals
 
     def renewals(self) -> list[bytes]:
-        """Give the frames that renew the subscriptions with a new agent."""
+        """Return the frames that renew the subscriptions with a new agent."""
         with self._lock:
             return [json.dumps(head).encode() + b"\n" for head in self._renewals.values()]
 
     def folders(self) -> list[str]:
-        """Give the folders of the processes whose states are listened to."""
+        """Return the folders of the processes with a listener for their state."""
         with self._lock:
             return [str(key) for event, key in self._listeners if event == "state"]
 
@@ -88,5 +89,6 @@ class Subscriptions:
             listeners = list(self._listeners.values())
             self._listeners.clear()
             self._renewals.clear()
-        for listener in listeners:
-            listener({"lost": why}, b"")
+        with ExitStack() as calls:  # all of them, also when one raises an exception
+            for listener in reversed(listeners):
+                calls.callback(listener, {"lost": why}, b"")

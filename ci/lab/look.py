@@ -47,15 +47,15 @@ class Process:
 def cgroups_of(running: Iterable[int]) -> set[Path]:
     """Return the cgroups that supervisors have made for these processes; a reboot ends them."""
     top = next((mount.path for mount in read_mounts() if mount.kind == "cgroup2"), "")
-    found = set()
+    groups = set()
     for pid in running if top else ():
         try:
             lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
         except OSError:
             continue
         paths = (line[4:] for line in lines if line.startswith("0::/"))
-        found |= {Path(top, path) for path in paths if "lamplighter," in path}
-    return found
+        groups |= {Path(top, path) for path in paths if "lamplighter," in path}
+    return groups
 
 
 def remove_cgroups(groups: Iterable[Path]) -> None:

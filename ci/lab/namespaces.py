@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
     from ci.lab.model import Lab, LabHost
 
+# `-I` removes the project from the path.
+START = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
+    "from ci.lab.start_hosts import main; sys.exit(main())"
+)
 # Empty at the start of every host, even if this machine has files there.
 EMPTY = ("/tmp", "/run", "/var/tmp")  # noqa: S108 - named, not used
 # Not shown to hosts: each host mounts these itself.
@@ -61,8 +66,7 @@ def start_hosts(lab: Lab, hosts: Sequence[LabHost], *, empty: bool) -> None:
     Raises:
         InfrastructureError: a host did not start; has the last line of its sshd's log.
     """
-    starter = Path(__file__).with_name("start_hosts.py")
-    run_tool([sys.executable, "-ISB", str(starter)], json.dumps(_specs(lab, hosts, empty=empty)))
+    run_tool([sys.executable, "-ISBc", START], json.dumps(_specs(lab, hosts, empty=empty)))
     waiting = [host.name for host in hosts]
 
     def all_listen() -> bool:

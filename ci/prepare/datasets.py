@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.agent.process import LaunchRequest, tail_of
+from ci.agent.process import tail_of
+from ci.agent.process_spec import LaunchRequest
 from ci.catalog.dataset_files import paths_of, read
 from ci.plan.evaluations import job_of
 from ci.tools.made import ENV, MAKER, make_command, recipe_for

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.agent.process import LaunchRequest, tail_of
+from ci.agent.process import tail_of
+from ci.agent.process_spec import LaunchRequest
 from ci.connect.connection import LocalConnection
 from ci.connect.fan_out import all_of, fan_out
 from ci.documents.json_text import read_json

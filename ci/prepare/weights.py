@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ci.agent.answers import Answer
 from ci.agent.ask_all import gather
-from ci.agent.process import LaunchRequest, tail_of
+from ci.agent.process import tail_of
+from ci.agent.process_spec import LaunchRequest
 from ci.connect.fan_out import all_of, fan_out
 from ci.doctor.needs import models_on, processes_on, tokenizers_on, weights_on
 from ci.doctor.weights import must_be_fetched

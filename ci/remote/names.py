@@ -1,14 +1,14 @@
-"""Names of runs and processes, which become those of folders on hosts and controllers."""
+"""Names of runs and processes, which become names of folders on hosts and controllers."""
 
 from __future__ import annotations
 
 LONGEST = 100
-# Of every run: the process that holds its host, and the folder of what processes are given.
+# In every run: the process that holds its host, and the folder of the processes' input files.
 LEASE, INPUTS = "lease", "inputs"
-WORK = "work"  # of a tool, below its inputs: what it writes
+WORK = "work"  # below the inputs of a tool: the folder of its output
 _CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 def is_name(text: str) -> bool:
-    """Whether a run or a process may have this name: it cannot lead out of a folder."""
+    """Return whether a run or a process may have this name: it cannot lead out of a folder."""
     return 0 < len(text) <= LONGEST and text[0] not in ".-" and not set(text) - _CHARACTERS

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Poller:
-    """File descriptors and their callbacks. For one thread."""
+    """File descriptors and their callbacks. For a single thread."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._callbacks: Dict[int, Callable[[], None]] = {}
 
     def register(self, handle: int, callback: Callable[[], None]) -> None:
-        """Have `callback` returned by `ready` while there is data to read, or the peer has gone."""
+        """Let `ready` return `callback` while there is data to read, or the peer has closed."""
         self._poll.register(handle, select.POLLIN)
         self._callbacks[handle] = callback
 
@@ -27,9 +27,9 @@ class Poller:
             self._poll.unregister(handle)
 
     def ready(self, timeout_s: float) -> Iterator[Callable[[], None]]:
-        """Wait for `timeout_s` at most; yields the callbacks of what is ready.
+        """Wait for `timeout_s` at most; yield the callbacks of the descriptors that are ready.
 
-        A callback may unregister others: those are left out.
+        A callback may unregister others; their callbacks are not called.
         """
         for handle, _ in self._poll.poll(1000 * timeout_s):
             if handle in self._callbacks:

@@ -129,9 +129,9 @@ def explain_end(process: RemoteProcess, symptom: str = "") -> HostLost | Process
         return HostLost(f"lost {process.host}: {process.why_lost}")
     lines, unread = tail_of(process, READ_LINES)
     log = without_health_probes(lines)
-    found = None if state.state in ABNORMAL_ENDS else _reason_in(log, state, unread=bool(unread))
-    reason = ABNORMAL_ENDS.get(state.state) or (found.message if found else "")
-    # An expired lease ends every process of the host, so which one is reported first is irrelevant.
+    cause = None if state.state in ABNORMAL_ENDS else _reason_in(log, state, unread=bool(unread))
+    reason = ABNORMAL_ENDS.get(state.state) or (cause.message if cause else "")
+    # An expired lease ends every process of the host, so the order of their reports is irrelevant.
     whole_host = state.state == "lease_expired"
     reason = ": ".join(filter(None, ("" if whole_host else symptom, reason))) or str(state)
     reason += f"; its log cannot be read: {unread}" if unread else ""
@@ -144,11 +144,11 @@ def explain_end(process: RemoteProcess, symptom: str = "") -> HostLost | Process
         tail,
         host=process.host,
         from_log=state.state not in ABNORMAL_ENDS,
-        killed=found is not None and found.killed,
+        killed=cause is not None and cause.killed,
     )
 
 
 def _reason_in(log: Sequence[str], state: ProcessState, *, unread: bool) -> Reason | None:
-    """Find the reason in the log or the exit status; None if neither gives one."""
+    """Find the reason in the log or the exit status; None if neither has a reason."""
     failure = classify("\n".join(log), state.exit_code, state.signal)
     return None if unread and failure.kind == "unknown" else failure

@@ -1,4 +1,4 @@
-"""Put the first cause of a night before what followed from it."""
+"""Put the first cause of a night before its consequences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEARLY_FULL = 0.05
 
 
 def may_be_explained(error: BaseException | None) -> bool:
-    """Whether the logs of the night may show the cause of an error."""
+    """Return whether the logs of the night may show the cause of an error."""
     return isinstance(error, NotReady) or (isinstance(error, ProcessDied) and error.from_log)
 
 
@@ -42,14 +42,14 @@ def with_memory_evidence(error: ProcessDied, agents: Mapping[str, Agent]) -> Pro
         return error
     try:
         evidence = agents[error.host].call("memory", within_s=ANSWER_S).value
-        words = words_of(evidence)
+        description = describe_memory(evidence)
     except (LamplighterError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
-        words = f"whether for memory is unknown ({problem})"
-    reason = f"{error.reason.removesuffix(f'; {KILLED_NEXT}')}; {words}"
+        description = f"whether for memory is unknown ({problem})"
+    reason = f"{error.reason.removesuffix(f'; {KILLED_NEXT}')}; {description}"
     return ProcessDied(error.process, reason, error.tail, host=error.host, killed=True)
 
 
-def words_of(evidence: Mapping[str, Any]) -> str:
+def describe_memory(evidence: Mapping[str, Any]) -> str:
     """Describe the evidence of a host, and what to do; see `ci.remote.requests.memory`."""
     more = "free memory on the host, or load with fewer processes"
     if names := [str(name)[:60] for name in evidence["killed"] or ()]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.agent.process import ProcessSpec
+from ci.agent.process_spec import ProcessSpec
 from ci.record.cause import message_of
 from ci.run.logs import bring_logs_home
+from ci.run.stop import clean, find_survivors, keep, lost_hosts, release, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
-    from ci.agent.process import ProcessState, RemoteProcess
     from ci.errors import InfrastructureError
     from ci.record.record import Record
     from ci.run.processes import Processes
+    from ci.run.stop import Ends
 
 
 @dataclass(frozen=True)
@@ -57,62 +58,72 @@ def hand_back(
             case. If one host cannot keep them running, all servers are stopped.
         find_left: waits until what the run used is free, and returns what is not.
     """
-    problems: list[str] = []
+    steps = _Steps()
+    lost: dict[str, str] = {}
+    ends: list[dict[str, object]] = []
+    not_fetched: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+    steps.attempt(lambda: _find_lost(processes, lost))
+    kept = keep_s > 0 and steps.attempt(lambda: _keep(processes, keep_s))
+    record.update(kept_s=keep_s if kept else 0)
+    if not kept:
+        steps.attempt(lambda: _note_ends(stop(processes), ends, record))
+    steps.attempt(lambda: _fetch_logs(processes, record, lost, not_fetched))
+    left: list[str] = []
+    unverified = [f"{host} was not verified: {why}" for host, why in lost.items()]
+    if not kept:
+        noted = len(steps.problems)
+        steps.attempt(lambda: _verify(processes, record))
+        unverified += steps.problems[noted:]
+        noted = len(steps.problems)
+        steps.attempt(lambda: _note_left(find_left(), record))
+        left = steps.problems[noted:]
+        steps.attempt(lambda: _note_ends(release(processes), ends, record))
+        steps.attempt(lambda: clean(processes, excluded={*not_fetched, *processes.not_home}))
+    for problem in steps.problems:
+        record.note(f"handing back the hosts: {problem}")
+    refused = next(iter(processes.refused), None)
+    return HandedBack(tuple(unverified), tuple(left), kept, refused)
 
-    def attempt(step: Callable[[], list[str]]) -> bool:
+
+class _Steps:
+    """Runs steps, also after a failed step; `problems` has the errors of all."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def attempt(self, step: Callable[[], list[str]]) -> bool:
+        """Run a step, which returns its errors; return whether it had none."""
         try:
             errors = step()
         except Exception as error:  # noqa: BLE001 - the following steps have to run
             errors = [message_of(error)]
-        problems.extend(errors)
+        self.problems.extend(errors)
         return not errors
 
-    lost: dict[str, str] = {}
-    ends: list[dict[str, object]] = []
 
-    def note_ends(outcome: tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]) -> list[str]:
-        states, unstopped = outcome
-        ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
-        record.update(processes=ends)
-        return unstopped
+def _find_lost(processes: Processes, lost: dict[str, str]) -> list[str]:
+    lost.update(lost_hosts(processes))
+    return [_lost_message(host, processes.run) for host in lost]
 
-    def find_lost() -> list[str]:
-        lost.update(processes.lost())
-        return [_lost_message(host, processes.run) for host in lost]
 
-    attempt(find_lost)
-    kept = keep_s > 0 and attempt(lambda: _keep(processes, keep_s))
-    record.update(kept_s=keep_s if kept else 0)
-    if not kept:
-        attempt(lambda: note_ends(processes.stop()))
-    not_fetched: dict[str, str] = dict.fromkeys(processes.agents, "not tried")
+def _note_ends(outcome: Ends, ends: list[dict[str, object]], record: Record) -> list[str]:
+    states, unstopped = outcome
+    ends.extend({"name": item.name, "host": item.host, **vars(end)} for item, end in states)
+    record.update(processes=ends)
+    return unstopped
 
-    def fetch_logs() -> list[str]:
-        errors = bring_logs_home(processes, record.path / "logs")
-        not_fetched.clear()
-        not_fetched.update(errors)
-        return [
-            f"{host}: its logs could not be fetched: {error.removeprefix(f'{host}: ')}"
-            for host, error in errors.items()
-            if host not in lost
-        ]
 
-    attempt(fetch_logs)
-    left: list[str] = []
-    unverified = [f"{host} was not verified: {why}" for host, why in lost.items()]
-    if not kept:
-        noted = len(problems)
-        attempt(lambda: _verify(processes, record))
-        unverified += problems[noted:]
-        noted = len(problems)
-        attempt(lambda: _note_left(find_left(), record))
-        left += problems[noted:]
-        attempt(lambda: note_ends(processes.release()))
-        attempt(lambda: processes.clean(excluded={*not_fetched, *processes.not_home}))
-    for problem in problems:
-        record.note(f"handing back the hosts: {problem}")
-    refused = next(iter(processes.refused), None)
-    return HandedBack(tuple(unverified), tuple(left), kept, refused)
+def _fetch_logs(
+    processes: Processes, record: Record, lost: Container[str], not_fetched: dict[str, str]
+) -> list[str]:
+    errors = bring_logs_home(processes, record.path / "logs")
+    not_fetched.clear()
+    not_fetched.update(errors)
+    return [
+        f"{host}: its logs could not be fetched: {error.removeprefix(f'{host}: ')}"
+        for host, error in errors.items()
+        if host not in lost
+    ]
 
 
 def _lost_message(host: str, run: str) -> str:
@@ -124,7 +135,7 @@ def _lost_message(host: str, run: str) -> str:
 
 
 def _keep(processes: Processes, keep_s: float) -> list[str]:
-    return [f"the servers are stopped, not kept: {error}" for error in processes.keep(keep_s)]
+    return [f"the servers are stopped, not kept: {error}" for error in keep(processes, keep_s)]
 
 
 def _note_left(left: list[str], record: Record) -> list[str]:
@@ -133,6 +144,6 @@ def _note_left(left: list[str], record: Record) -> list[str]:
 
 
 def _verify(processes: Processes, record: Record) -> list[str]:
-    survivors, unverified = processes.survivors()
-    record.update(survivors=survivors)
-    return [*(f"still running: {name}" for name in survivors), *unverified]
+    alive, unverified = find_survivors(processes)
+    record.update(survivors=alive)
+    return [*(f"still running: {name}" for name in alive), *unverified]

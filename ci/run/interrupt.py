@@ -24,7 +24,7 @@ class Interrupts:
 
     Attributes:
         first: the name of the first signal; empty while there was none.
-        repeated: whether there was a second one.
+        repeated: whether a second signal was received.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Interrupts:
 
     @contextmanager
     def forward_to(self, events: Events) -> Iterator[None]:
-        """Put an interrupt into `events` while inside, also one that arrived earlier."""
+        """Put an interrupt into `events` while inside, also an earlier interrupt."""
         self._queues.append(events)
         try:
             if self.first:
@@ -55,7 +55,7 @@ class Interrupts:
                 events.put(self.error())
 
     def copying(self) -> Callable[[], bool]:
-        """Begin to copy from hosts; return a function that says whether to give that up.
+        """Begin to copy from hosts; return a function that is True when the copies have to end.
 
         After a second signal the copies get COPY_S from their beginning: enough for what is small.
         """

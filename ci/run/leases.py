@@ -7,7 +7,7 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 from ci.agent.ask_all import call_all
-from ci.agent.process import LaunchRequest
+from ci.agent.process_spec import LaunchRequest
 from ci.connect.fan_out import SeveralFailed, all_of, fan_out
 from ci.errors import QUEUE_ADVICE, HostBusy
 from ci.remote.names import LEASE
@@ -53,7 +53,7 @@ def take_leases(processes: Processes, wait_s: float = 0) -> None:
 
 
 def _take_all(processes: Processes) -> None:
-    # Every run takes the first host in the same order, so of two that start together one gets all.
+    # All runs take the same host first, so one of two runs that start together gets all hosts.
     first, *others = sorted(processes.agents)
     all_of({first: _take(processes, first)})
     all_of(fan_out(others, lambda host: _take(processes, host)))

@@ -1,4 +1,4 @@
-"""What a run has left on its hosts although its processes have ended; waits until it is gone."""
+"""Wait until the ports, the memory and the devices that a run used are free again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WAIT_S = 20.0
 EVERY_S = 0.5
 FACTS_S = 30.0
-SHARED = "/dev/shm"  # noqa: S108 - it is only named
+SHARED = "/dev/shm"  # noqa: S108 - for messages
 
 
 def await_left_over(
@@ -57,8 +57,8 @@ def await_left_over(
             elif host in before:
                 needed = devices_on(plan, host, targets.get(host), device)
                 ports = ports_on(plan, host)
-                found = left_on(answer.value, before[host], ports, needed)
-                left += [f"{host}: {line}" for line in found]
+                lines = left_on(answer.value, before[host], ports, needed)
+                left += [f"{host}: {line}" for line in lines]
         if not left or time.monotonic() >= deadline:
             return left
         time.sleep(EVERY_S)
@@ -103,11 +103,13 @@ def _devices(after: Facts, before: Facts, needed: Devices) -> Iterator[str]:
     if error := after.get("errors", {}).get(needed.kind):
         yield f"{TOOLS[needed.kind]} failed, so the devices' memory is not verified: {error}"
         return
-    earlier = {(one["kind"], one["index"]): one for one in before.get("accelerators") or ()}
-    for one in after.get("accelerators") or ():
-        ours = one["kind"] == needed.kind and (not needed.count or one["index"] in needed.chosen)
-        if ours and (left := _left_of(one, earlier.get((one["kind"], one["index"]), {}))):
-            yield f"{one['label']}: {left}"
+    devices = before.get("accelerators") or ()
+    earlier = {(device["kind"], device["index"]): device for device in devices}
+    for device in after.get("accelerators") or ():
+        kind, index = device["kind"], device["index"]
+        ours = kind == needed.kind and (not needed.count or index in needed.chosen)
+        if ours and (left := _left_of(device, earlier.get((kind, index), {}))):
+            yield f"{device['label']}: {left}"
 
 
 def _left_of(device: dict[str, Any], before: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The processes of one run on its hosts: launch, wait, stop, verify."""
+"""The processes of a run on its hosts: start them, and wait for them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dataclasses import dataclass, field
 from queue import Empty
 from typing import TYPE_CHECKING, TypeVar
 
-from ci.agent import process
-from ci.agent.answers import Answer
-from ci.agent.ask_all import call_all, gather
+from ci.agent.process import folder_of
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.case.variables import HOST_VARIABLES
 from ci.connect.fan_out import all_of, fan_out
 from ci.errors import LamplighterError
-from ci.remote.names import INPUTS, LEASE
+from ci.remote.names import INPUTS
 from ci.run.events import await_ends, cause_of_end
 from ci.run.interrupt import Interrupts
 from ci.run.last_lines import LastLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ci.agent.client import Agent
-    from ci.agent.process import LaunchRequest, ProcessState, RemoteProcess
+    from ci.agent.process import RemoteProcess
+    from ci.agent.process_spec import LaunchRequest
     from ci.errors import FilesRefused
     from ci.record.view import View
     from ci.run.events import Events
 
 GRACE_S = 10.0
-VERIFY_S = 30.0
 HERE_EVERY_S = 0.1
 T = TypeVar("T")
 
@@ -72,9 +72,7 @@ class Processes:
 
     def inputs(self, host: str, name: str) -> str:
         """Return the folder on a host for a process's input files."""
-        return process.folder_of(self.agents[host], self.run, f"{INPUTS}/{name}")
-
-    # Running
+        return folder_of(self.agents[host], self.run, f"{INPUTS}/{name}")
 
     def launch(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process under its own supervisor.
@@ -101,7 +99,7 @@ class Processes:
 
     def start(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process without adding it to `started`, such as a lease."""
-        spec = process.ProcessSpec(
+        spec = ProcessSpec(
             run=self.run,
             process=request.name,
             argv=tuple(request.argv),
@@ -114,7 +112,7 @@ class Processes:
             sourced=self.sourced[request.host, request.env_script] if request.env_script else {},
             direct=self.direct,
         )
-        return process.start(self.agents[request.host], spec, self.events.put)
+        return start(self.agents[request.host], spec, self.events.put)
 
     def run_to_end(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process and wait until it ends; the run's other processes have to stay alive.
@@ -181,89 +179,3 @@ class Processes:
     def show_progress(self, what: str, seconds: float) -> None:
         """Show the pending condition, how long it has been pending, and the last log lines."""
         self.view.waiting(what, seconds, lambda: self.lines.of(self.started, self.agents))
-
-    # Handing back
-
-    def keep(self, seconds: float) -> list[str]:
-        """Let the processes run without a controller; return an error for each host that cannot."""
-        outcomes = call_all(self.agents, "keep", VERIFY_S, seconds=seconds)
-        return [
-            f"{host}: {outcome}"
-            for host, outcome in outcomes.items()
-            if not isinstance(outcome, Answer)
-        ]
-
-    def lost(self) -> dict[str, str]:
-        """Wait for reconnects, and return the hosts that are still lost, with the reason.
-
-        A connection that broke a moment ago still looks open, so each host has to reply first.
-        """
-        call_all(self.agents, "beat", VERIFY_S)
-        for agent in self.agents.values():
-            agent.await_reconnect()
-        return {host: agent.trouble for host, agent in self.agents.items() if agent.trouble}
-
-    def stop(self) -> tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]:
-        """Stop all processes but the leases, except on lost hosts.
-
-        Returns:
-            Each process with its final state, and an error for each that could not be stopped.
-        """
-        return self._stop(self.started)
-
-    def release(self) -> tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]:
-        """Release the leases, except on lost hosts; returns the same as `stop`."""
-        return self._stop(list(self.leases.values()))
-
-    def _stop(
-        self, group: Sequence[RemoteProcess]
-    ) -> tuple[list[tuple[RemoteProcess, ProcessState]], list[str]]:
-        errors: list[str] = []
-        requests = {
-            f"{item.name} on {item.host}": (item, item.ask_to_stop())
-            for item in group
-            if not item.state.complete and not self.agents[item.host].trouble
-        }
-        outcomes = gather(
-            [
-                (name, self.agents[item.host], "stop", future)
-                for name, (item, future) in requests.items()
-            ],
-            process.STOP_MARGIN_S + GRACE_S,
-        )
-        for name, outcome in outcomes.items():
-            if isinstance(outcome, LamplighterError):
-                errors.append(f"{name}: {outcome}")
-            else:
-                requests[name][0].stopped(outcome)
-        return [(item, item.state) for item in group], errors
-
-    def survivors(self) -> tuple[list[str], list[str]]:
-        """List the run's processes that are still alive, and an error for each unverified host."""
-        alive, unverified = [], []
-        for host, answer in call_all(self._reachable(), "runs", VERIFY_S).items():
-            if isinstance(answer, LamplighterError):
-                unverified.append(
-                    f"{host} was not verified: {answer}; its processes end by themselves "
-                    f"{process.ProcessSpec.lease_s:g} s after the last contact with this machine"
-                )
-                continue
-            alive += [
-                f"{host}: {row['process']}"
-                for row in process.found(answer).processes
-                if row.get("run") == self.run and row.get("alive") and row["process"] != LEASE
-            ]
-        return alive, unverified
-
-    def clean(self, excluded: Collection[str]) -> list[str]:
-        """Remove this run's folder from all hosts but the excluded ones; return the errors."""
-        errors = []
-        agents = {host: a for host, a in self._reachable().items() if host not in excluded}
-        for host, answer in call_all(agents, "forget", VERIFY_S, run=self.run).items():
-            error = answer if isinstance(answer, LamplighterError) else answer.value
-            if error:
-                errors.append(f"{host}: {error}")
-        return errors
-
-    def _reachable(self) -> dict[str, Agent]:
-        return {host: agent for host, agent in self.agents.items() if not agent.trouble}

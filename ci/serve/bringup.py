@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ci.agent.process import LaunchRequest
-from ci.serve.probe import Answering, ask_from, completion, tokens_generated
+from ci.agent.process_spec import LaunchRequest
+from ci.serve.ask import Answering, ask_from
+from ci.serve.probe import completion, tokens_generated
 from ci.serve.readiness import await_ready
 from ci.serve.services import await_accepting, await_healthy
 from ci.serve.watch import PULSE_TIMEOUT_S, Pulse, watch_health, watch_pulse

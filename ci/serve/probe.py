@@ -1,8 +1,4 @@
-"""Probe a server over HTTP. Never raises: errors are part of the result.
-
-Every probe takes an `Ask`, which sends the request from a host, since the controller may have no
-route to the network on which the hosts serve.
-"""
+"""Probe a server over HTTP. Never raises: errors are part of the result."""
 
 from __future__ import annotations
 
@@ -11,40 +7,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ci.errors import LamplighterError
+from ci.serve.ask import OK
 from ci.vllm.metrics import engines
 from ci.vllm.metrics import tokens_generated as tokens_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ci.agent.client import Agent
-    from ci.agent.process import RemoteProcess
-    from ci.plan.model import Access
+    from ci.serve.ask import Ask
     from ci.tools.model import Endpoint
-
-    # As ci/remote/requests/http.py: method, url, timeout_s and a JSON body or None.
-    Ask = Callable[[str, str, float, object], Mapping[str, Any]]
 
 Kind = Literal["health", "completion", "chat"]
 
-OK = 200
 READ_TIMEOUT_S = 10.0
-# Added to a request's own time for the connection to the host.
-TRANSPORT_MARGIN_S = 5.0
 ERROR_CHARS = 200
 PROMPT = "The days of the week are Monday, Tuesday,"
 MAX_TOKENS = 8
-METRICS_BYTES = 4_000_000
-
-
-@dataclass(frozen=True)
-class Answering:
-    """A started server that answers requests: its health URL, and what a request needs."""
-
-    process: RemoteProcess
-    url: str
-    access: Access
 
 
 @dataclass(frozen=True)
@@ -71,36 +49,6 @@ class ProbeResult:
     def ok(self) -> bool:
         """Whether this is the reply of a healthy server."""
         return not self.error
-
-
-def question(url: str, timeout_s: float, access: Access, method: str = "GET") -> dict[str, Any]:
-    """Return a request without a body, as a host's agent sends it once or repeatedly."""
-    needed = {"key": access.key, "trust": access.trust}
-    given = {name: value for name, value in needed.items() if value}
-    return {"method": method, "url": url, "timeout_s": timeout_s, **given}
-
-
-def ask_from(agent: Agent, access: Access) -> Ask:
-    """Return an `Ask` that sends requests from a host; an agent's error becomes the reply's.
-
-    Args:
-        agent: the host.
-        access: what requests to the server need.
-    """
-
-    def ask(method: str, url: str, timeout_s: float, body: object = None) -> Mapping[str, Any]:
-        request = {**question(url, timeout_s, access, method), "wish": body}
-        if url.endswith("/metrics"):
-            request["max_bytes"] = METRICS_BYTES
-        try:
-            reply: dict[str, Any] = agent.call(
-                "http", within_s=timeout_s + TRANSPORT_MARGIN_S, **request
-            ).value
-        except LamplighterError as error:
-            return {"status": None, "body": "", "error": str(error)}
-        return reply
-
-    return ask
 
 
 def health(ask: Ask, url: str, timeout_s: float) -> ProbeResult:

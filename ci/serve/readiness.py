@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from ci.agent.process import RemoteProcess
     from ci.run.events import Events
-    from ci.serve.probe import Ask, ProbeResult
+    from ci.serve.ask import Ask
+    from ci.serve.probe import ProbeResult
     from ci.tools.model import Endpoint
 
 # Longest delay until a probe's result is noticed; an event is noticed immediately.

@@ -26,15 +26,15 @@ class Refusals:
     """The same refusal, in a row.
 
     Attributes:
-        status: its HTTP status; None if the latest reply is no refusal.
-        since: when it was first seen, on the monotonic clock.
+        status: its HTTP status; None if the latest reply is not a refusal.
+        since: when it was first received, on the monotonic clock.
     """
 
     status: int | None = None
     since: float = 0.0
 
     def after(self, completion: ProbeResult | None, now: float) -> Refusals:
-        """Return the refusals in a row after one more reply."""
+        """Return the refusals in a row after another reply."""
         status = completion.status if completion else None
         if status not in FINAL:
             return Refusals()
@@ -46,7 +46,7 @@ class Refusals:
 
 
 def explain(completion: ProbeResult, model: str, served: Sequence[str]) -> str:
-    """Say why completions are refused, and what to do.
+    """Explain why completions are refused, and what to do.
 
     Args:
         completion: the refusal.

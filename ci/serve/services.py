@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ci.agent.ask_all import gather
 from ci.errors import LamplighterError, NotReady
-from ci.serve.probe import OK, Answering, question
+from ci.serve.ask import OK, Answering, question
 from ci.serve.readiness import TICK_S, raise_if_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ci.agent.client import Agent
     from ci.agent.process import RemoteProcess
     from ci.plan.model import PlannedProcess
     from ci.run.processes import Processes
@@ -84,26 +85,13 @@ def await_healthy(
 
     def store(name: str) -> Callable[[dict[str, Any], bytes], None]:
         def on_frame(frame: dict[str, Any], _: bytes) -> None:
-            health = frame.get("seen", {"status": None, "error": frame.get("lost", "")})
+            health = frame.get("reply", {"status": None, "error": frame.get("lost", "")})
             status = health["status"]
             errors[name] = "" if status == OK else health["error"] or f"HTTP {status}"
 
         return on_frame
 
-    checks = [
-        (
-            processes.agents[server.process.host],
-            processes.agents[server.process.host].begin(
-                "check",
-                "check",
-                store(server.process.name),
-                question=question(server.url, HEALTH_TIMEOUT_S, server.access),
-                every_s=HEALTH_EVERY_S,
-                times=1,
-            ),
-        )
-        for server in servers
-    ]
+    checks = [_begin_check(server, processes, store(server.process.name)) for server in servers]
     try:
         _await_none(
             lambda: [
@@ -119,6 +107,17 @@ def await_healthy(
         for agent, number in checks:
             agent.forget("check", number)
             agent.ask("end_check", check=number)
+
+
+def _begin_check(
+    server: Answering, processes: Processes, on_frame: Callable[[dict[str, Any], bytes], None]
+) -> tuple[Agent, int]:
+    agent = processes.agents[server.process.host]
+    request = question(server.url, HEALTH_TIMEOUT_S, server.access)
+    number = agent.begin(
+        "check", "check", on_frame, question=request, every_s=HEALTH_EVERY_S, times=1
+    )
+    return agent, number
 
 
 def _await_none(

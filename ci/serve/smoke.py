@@ -9,7 +9,8 @@ from ci.judge.verdict import Check
 from ci.serve import probe
 
 if TYPE_CHECKING:
-    from ci.serve.probe import Ask, ProbeResult
+    from ci.serve.ask import Ask
+    from ci.serve.probe import ProbeResult
     from ci.tools.model import Endpoint
 
 

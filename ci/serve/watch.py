@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ci.run.events import Unresponsive
-from ci.serve.probe import Answering, question
+from ci.serve.ask import Answering, question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ UNAVAILABLE_TIMES = 2
 # Metrics are read every half minute; a completion may have to queue.
 PULSE_EVERY_S = 30.0
 PULSE_TIMEOUT_S = 60.0
-# Without metrics a completion that queues looks like one that hangs.
+# Without metrics a queued completion looks like a completion that hangs.
 MAX_SILENT_PROBES = 3
 
 
@@ -63,7 +63,7 @@ def _begin_check(server: Answering, agents: Mapping[str, Agent], events: Events)
     process = server.process
 
     def on_frame(frame: dict[str, Any], _: bytes) -> None:
-        if frame.get("seen", {}).get("status") == UNAVAILABLE:
+        if frame.get("reply", {}).get("status") == UNAVAILABLE:
             events.put(Unresponsive(process, "its health is 503, so its engine is dead"))
 
     return agents[process.host].begin(

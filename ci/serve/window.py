@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ci.agent.answers import Answer
 from ci.agent.ask_all import gather
-from ci.serve.probe import METRICS_BYTES, OK, READ_TIMEOUT_S, TRANSPORT_MARGIN_S, question
+from ci.serve.ask import METRICS_BYTES, OK, TRANSPORT_MARGIN_S, question
+from ci.serve.probe import READ_TIMEOUT_S
 from ci.vllm.server_figures import Figure, Gauges, gauges_of, server_figures
 
 if TYPE_CHECKING:

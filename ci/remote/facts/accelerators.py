@@ -1,6 +1,6 @@
-"""Which accelerators this host has, what is in their memory and whose it is.
+"""The accelerators of this host, the use of their memory, and the processes that use it.
 
-Starts `nvidia-smi` and `npu-smi` where they are installed, each bounded in time.
+Starts `nvidia-smi` and `npu-smi` if they are installed, each with a time limit.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ci.remote.facts.owner import describe
 
 ANSWER_S = 10.0
-KILLED_S = 1.0  # one that hangs in the driver does not even die of KILL: it is left behind
+KILLED_S = 1.0  # KILL does not end a tool that hangs in the driver: after so long it is left alone
 _GPU_FIELDS = "index,uuid,name,memory.total,memory.used,driver_version"
 _APP_FIELDS = "gpu_uuid,pid,process_name,used_memory"
 _NPU_LIBRARIES = "/usr/local/Ascend/driver/lib64/common:/usr/local/Ascend/driver/lib64/driver"
@@ -21,7 +21,7 @@ Errors = Dict[str, str]
 
 
 class Holder(NamedTuple):
-    """A process with memory on a device, as a tool names it."""
+    """A process with memory on a device, as the tool lists it."""
 
     pid: int
     command: str
@@ -29,39 +29,41 @@ class Holder(NamedTuple):
 
 
 def find(tools: Dict[str, str], devices: List[str]) -> Tuple[List[Accelerator], Errors]:
-    """Look for every kind.
+    """Look for accelerators of every kind.
 
     Args:
-        tools: `nvidia-smi` and `npu-smi`, where they are installed → their paths.
+        tools: `nvidia-smi` and `npu-smi`, if installed → their paths.
         devices: names in /dev.
 
     Returns:
         The accelerators: `kind` (cuda, ascend), `index` (as `*_VISIBLE_DEVICES` counts), `label`,
-        `name`, `memory_total_mb`, `memory_used_mb`, `processes`, `driver`; and what went wrong,
-        by kind. A kernel that shows devices no tool tells of is something wrong.
+        `name`, `memory_total_mb`, `memory_used_mb`, `processes`, `driver`; and kind → error. It is
+        an error too if the kernel shows devices and their tool is not installed.
     """
-    found: List[Accelerator] = []
+    accelerators: List[Accelerator] = []
     errors: Errors = {}
-    for kind, tool, look, device in _KINDS:
-        shown = sum(1 for name in devices if re.fullmatch(device, name))
+    for kind, tool, look, pattern in _KINDS:
+        shown = sum(1 for name in devices if re.fullmatch(pattern, name))
         try:
-            found += look(tools[tool])
+            accelerators += look(tools[tool])
         except KeyError:
             if shown:
-                errors[kind] = f"the kernel shows {shown} devices of it, but no {tool} is here"
+                errors[kind] = (
+                    f"the kernel shows {shown} devices of it, but {tool} is not installed"
+                )
         except (OSError, ValueError, IndexError) as error:
             errors[kind] = str(error)
-    for one in found:
-        one["processes"] = [_holder(holder) for holder in one["processes"]]
-    return found, errors
+    for device in accelerators:
+        device["processes"] = [_holder(holder) for holder in device["processes"]]
+    return accelerators, errors
 
 
 def parse_nvidia(gpus: str, apps: str) -> List[Accelerator]:
     """Read nvidia-smi's CSV without header and units.
 
     Args:
-        gpus: of `--query-gpu=index,uuid,name,memory.total,memory.used,driver_version`.
-        apps: of `--query-compute-apps=gpu_uuid,pid,process_name,used_memory`.
+        gpus: output of `--query-gpu=index,uuid,name,memory.total,memory.used,driver_version`.
+        apps: output of `--query-compute-apps=gpu_uuid,pid,process_name,used_memory`.
     """
     holders: Dict[str, List[Holder]] = {}
     for uuid, pid, command, memory in (_cells(row, 4) for row in apps.splitlines() if row.strip()):
@@ -84,12 +86,12 @@ def parse_nvidia(gpus: str, apps: str) -> List[Accelerator]:
 
 
 def parse_npu(table: str) -> List[Accelerator]:
-    """Read the two tables of `npu-smi info`: chips of two rows each, then processes.
+    """Read the two tables of `npu-smi info`: two rows for each chip, then the processes.
 
-    910B has one chip a NPU; 910C (A3) two, and a column `Phy-ID` behind the chip's number.
+    An NPU of 910B has a single chip. 910C (A3) has two, and a column `Phy-ID` after the number.
     """
     version = re.search(r"Version:\s*(\S+)", table)
-    found: Dict[Tuple[str, str], Accelerator] = {}
+    chips: Dict[Tuple[str, str], Accelerator] = {}
     above: List[str] = []
     in_processes = False
     for cells in _rows(table):
@@ -97,7 +99,7 @@ def parse_npu(table: str) -> List[Accelerator]:
         if "Process id" in cells[1:2]:
             in_processes = True
         elif in_processes and len(cells) >= 4 and cells[1].isdecimal():  # noqa: PLR2004
-            chip = found.get((numbers[0], numbers[-1]))
+            chip = chips.get((numbers[0], numbers[-1]))
             if chip:
                 chip["processes"].append(Holder(int(cells[1]), cells[2], _number(cells[3])))
         elif in_processes or not numbers or not numbers[0].isdecimal():
@@ -106,18 +108,18 @@ def parse_npu(table: str) -> List[Accelerator]:
             above = cells
         else:
             npu, name = above[0].split()[0], " ".join(above[0].split()[1:])
-            found[(npu, numbers[0])] = _npu(len(found), npu, numbers[0], name, cells, version)
-            found[(npu, numbers[0])]["health"] = above[1]
+            chips[npu, numbers[0]] = _npu(len(chips), npu, numbers[0], name, cells, version)
+            chips[npu, numbers[0]]["health"] = above[1]
             above = []
-    if not found:
+    if not chips:
         raise ValueError(f"npu-smi info printed no chip: {_last(table)}")
-    return list(found.values())
+    return list(chips.values())
 
 
-def _npu(  # noqa: PLR0913, PLR0917 - the columns of one row
+def _npu(  # noqa: PLR0913, PLR0917 - the columns of a row
     index: int, npu: str, chip: str, name: str, cells: List[str], version: Optional["re.Match[str]"]
 ) -> Accelerator:
-    # The last column that has any memory counts: HBM, or, on chips without it, DDR.
+    # The last column with memory is that of HBM, or, on chips without HBM, of DDR.
     memory = [(int(used), int(total)) for used, total in _PAIR.findall(cells[-1]) if int(total)]
     used, total = memory[-1] if memory else (None, None)
     return {
@@ -154,8 +156,8 @@ def _npus(program: str) -> List[Accelerator]:
 
 
 def _ask_all(commands: List[List[str]]) -> List[str]:
-    """Run commands side by side to their end, or until their time is up."""
-    import subprocess  # noqa: PLC0415 - only a host with an accelerator pays for it
+    """Run commands in parallel until they end, or until the time limit."""
+    import subprocess  # noqa: PLC0415 - only hosts with an accelerator need it
     import time  # noqa: PLC0415
 
     libraries = [os.environ.get("LD_LIBRARY_PATH", ""), _NPU_LIBRARIES]
@@ -173,13 +175,13 @@ def _ask_all(commands: List[List[str]]) -> List[str]:
     ]
     until = time.monotonic() + ANSWER_S
     try:
-        return [_answer(one, until - time.monotonic()) for one in running]
+        return [_output_of(process, until - time.monotonic()) for process in running]
     finally:
-        for one in running:
-            _end(one)
+        for process in running:
+            _end(process)
 
 
-def _answer(process: Any, seconds: float) -> str:  # noqa: ANN401 - subprocess is not imported here
+def _output_of(process: Any, seconds: float) -> str:  # noqa: ANN401 - subprocess is not imported here
     from subprocess import TimeoutExpired  # noqa: PLC0415
 
     tool = " ".join(process.args[:2])
@@ -206,29 +208,29 @@ def _end(process: Any) -> None:  # noqa: ANN401
 
 
 def _holder(holder: Holder) -> Dict[str, Any]:
-    """What the tool says of a process, and what /proc knows better."""
+    """Complete the tool's row of a process from /proc."""
     known = describe(holder.pid)
     command = known["command"] or holder.command
     return {**known, "command": command, "memory_mb": holder.memory_mb}
 
 
-def _cells(row: str, many: int) -> List[str]:
+def _cells(row: str, count: int) -> List[str]:
     """Split a row of CSV; a comma may only be in the third column, a name."""
     cells = [cell.strip() for cell in row.split(",")]
-    spare = len(cells) - many
+    spare = len(cells) - count
     if spare < 0:
-        raise ValueError(f"nvidia-smi printed what is no row of its table: {row}")
+        raise ValueError(f"nvidia-smi printed an invalid row: {row}")
     return [*cells[:2], ", ".join(cells[2 : 3 + spare]), *cells[3 + spare :]]
 
 
 def _number(text: str) -> Optional[int]:
-    """Read a number; `[N/A]` and the like are unknown."""
+    """Read a number; None for any other text, such as `[N/A]`."""
     return int(text) if text.isdecimal() else None
 
 
 def _last(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 _KINDS = (("cuda", "nvidia-smi", _gpus, r"nvidia\d+"), ("ascend", "npu-smi", _npus, r"davinci\d+"))

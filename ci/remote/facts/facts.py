@@ -1,6 +1,6 @@
-"""Read this host's facts in one go: machine, network, ports, accelerators, software, weights.
+"""Read all facts of this host: machine, network, ports, accelerators, software, weights.
 
-What is seldom needed is imported where it is needed: this runs on every host of a large cluster.
+Modules that are seldom needed are imported late: this runs on every host of a large cluster.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
     folders: Sequence[str] = (),
     shared: Optional[List[str]] = None,
 ) -> Facts:
-    """Read everything. Starts a process only where the host has an accelerator's own tool.
+    """Read all facts. Starts a process only if the host has the tool of an accelerator.
 
     Args:
-        workspace: the folder whose disk counts and whose environments are read; need not exist.
-        ports: which ports' owners to look for.
+        workspace: the folder whose disk and environments are read; need not exist.
+        ports: ports whose owners are looked for.
         models: key → a model to look for, as of `weights.look`.
         scripts: environment scripts to look for.
         folders: temporary folders that the case names.
         shared: files of /dev/shm from before; see `shared_files`.
 
     Returns:
-        Fact → value; null for one that cannot be had, and `errors` says why. `time_s` is the
-        wall clock at the start and `took_s` how long all took, for the clock's offset.
+        Fact → value; null for a fact that cannot be read, with the reason in `errors`. `time_s` is
+        the wall clock at the start, and `took_s` the duration, for the clock's offset.
     """
     began = time.monotonic()
     errors: Dict[str, str] = {}
     facts: Facts = {"time_s": time.time(), "errors": errors}
-    found: List[listening_ports.Listener] = []
+    listeners: List[listening_ports.Listener] = []
     readers: Dict[str, Callable[[], Any]] = {
         **_MACHINE,
         "disk": lambda: _space(workspace),
-        "shm": lambda: _space("/dev/shm"),  # noqa: S108 - it is looked at, not written to
-        "listening": lambda: _listening(found),
-        "ports_taken": lambda: listening_ports.taken(ports, found),
+        "shm": lambda: _space("/dev/shm"),  # noqa: S108 - only read
+        "listening": lambda: _listening(listeners),
+        "ports_taken": lambda: listening_ports.taken(ports, listeners),
         "environments": lambda: software.environments(workspace),
         "pythons": lambda: software.pythons(workspace),
         "accelerators": lambda: _accelerators(errors),
@@ -66,12 +66,12 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
         "shared_files": lambda: shared_files.own(known=shared),
     }
     for name, read in readers.items():
-        facts[name] = _taken(name, read, errors)
+        facts[name] = _read(name, read, errors)
     for name in ("disk", "shm"):
         free, total = facts.pop(name) or (None, None)
         facts.update({f"{name}_free_bytes": free, f"{name}_total_bytes": total})
     facts["weights"] = {
-        key: _taken(f"weights {key}", lambda model=model: _weights(model), errors)  # type: ignore[misc]
+        key: _read(f"weights {key}", lambda model=model: _weights(model), errors)  # type: ignore[misc]
         for key, model in (models or {}).items()
     }
     facts["scripts"] = {path: _script(path) for path in scripts}
@@ -82,39 +82,39 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
 def accelerator_tools() -> Dict[str, str]:
     """Find the accelerators' own tools: name → path."""
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *TOOL_FOLDERS]
-    found: Dict[str, str] = {}
+    paths: Dict[str, str] = {}
     for tool in ACCELERATOR_TOOLS:
         for folder in filter(None, folders):
             path = os.path.join(folder, tool)
-            if tool not in found and os.access(path, os.X_OK):
-                found[tool] = path
-    return found
+            if tool not in paths and os.access(path, os.X_OK):
+                paths[tool] = path
+    return paths
 
 
-def _taken(name: str, read: Callable[[], Any], errors: Dict[str, str]) -> Any:  # noqa: ANN401
+def _read(name: str, read: Callable[[], Any], errors: Dict[str, str]) -> Any:  # noqa: ANN401
     try:
         return read()
-    except Exception as error:  # noqa: BLE001 - one fact that is not to be had hides no other
+    except Exception as error:  # noqa: BLE001 - the other facts are still read
         errors[name] = f"{type(error).__name__}: {error}"
         return None
 
 
-def _listening(found: List[listening_ports.Listener]) -> List[int]:
-    found.extend(listening_ports.listeners())
-    return sorted({one.port for one in found})
+def _listening(listeners: List[listening_ports.Listener]) -> List[int]:
+    listeners.extend(listening_ports.listeners())
+    return sorted({listener.port for listener in listeners})
 
 
 def _accelerators(errors: Dict[str, str]) -> List[Dict[str, Any]]:
-    """A tool that hangs or fails is an error: that is not the same as no accelerator."""
+    """List the accelerators; a tool that hangs or fails is an error, not an empty list."""
     tools = accelerator_tools()
     devices = _devices()
     if not tools and not devices:
         return []
     from ci.remote.facts import accelerators  # noqa: PLC0415
 
-    found, tool_errors = accelerators.find(tools, devices)
+    listed, tool_errors = accelerators.find(tools, devices)
     errors.update(tool_errors)
-    return found
+    return listed
 
 
 def _devices() -> List[str]:
@@ -135,7 +135,7 @@ def _script(path: str) -> str:
 
 
 def _space(path: str) -> Tuple[int, int]:
-    """Bytes free to this user and in total, where `path` is or would be made."""
+    """Return the bytes free to this user and in total, on the file system of `path`."""
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "/"
     disk = os.statvfs(path)
@@ -151,7 +151,7 @@ def _memory(field: str) -> int:
 
 
 def _cpu() -> str:
-    """The processor's name, from the first core's entry: a whole table can be long to make."""
+    """Return the processor's name, from the first entry: the kernel may need long for all."""
     with open("/proc/cpuinfo", "rb", buffering=0) as file:
         lines = file.read(4096).decode("utf-8", "replace").splitlines()
     fields: Dict[str, str] = {}
@@ -160,19 +160,19 @@ def _cpu() -> str:
     name: Optional[str] = fields.get("model name") or fields.get("cpu model")
     if name or "CPU part" not in fields:
         return name or os.uname().machine
-    # 64-bit Arm has only numbers there, those of Linux arch/arm64/include/asm/cputype.h.
+    # 64-bit Arm has only numbers there, see Linux arch/arm64/include/asm/cputype.h.
     return f"{os.uname().machine} implementer {fields['CPU implementer']} part {fields['CPU part']}"
 
 
 def _runs() -> List[Dict[str, Any]]:
-    found = presence.present_runs()
-    if found:
-        from ci.remote.facts.owner import user_name  # noqa: PLC0415 - only where a run is
+    runs = presence.present_runs()
+    if runs:
+        from ci.remote.facts.owner import user_name  # noqa: PLC0415 - seldom needed
 
-        for run in found:
+        for run in runs:
             uid = run.pop("uid")
             run["user"] = None if uid is None else user_name(uid)
-    return found
+    return runs
 
 
 def _uptime_s() -> float:

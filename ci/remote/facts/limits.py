@@ -1,4 +1,4 @@
-"""What the kernel lets a process of this user have: locked memory, open files, huge pages."""
+"""The kernel's limits for a process of this user: locked memory, open files, huge pages."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _ROWS = {"Max locked memory": "memlock_bytes", "Max open files": "open_files"}
 
 
 def limits() -> Dict[str, Optional[int]]:
-    """Read the soft limits, and `open_files_most`, the hard one; null where there is none."""
-    found: Dict[str, Optional[int]] = {}
+    """Read the soft limits, and the hard limit as `open_files_most`; null without a limit."""
+    values: Dict[str, Optional[int]] = {}
     with open("/proc/self/limits") as file:
         for line in file:
             name = _ROWS.get(line[:26].strip())
             if name:
                 soft, hard = line[26:].split()[:2]
-                found[name] = int(soft) if soft.isdigit() else None
-                found[name + "_most"] = int(hard) if hard.isdigit() else None
+                values[name] = int(soft) if soft.isdigit() else None
+                values[name + "_most"] = int(hard) if hard.isdigit() else None
     if _locks_without_limit():
-        found["memlock_bytes"] = None
-    return found
+        values["memlock_bytes"] = None
+    return values
 
 
 def _locks_without_limit() -> bool:
@@ -34,11 +34,11 @@ def _locks_without_limit() -> bool:
 
 
 def huge_pages() -> Dict[str, int]:
-    """Read how many huge pages of the default size there are, `free` and in `total`."""
-    found: Dict[str, int] = {}
+    """Read the number of huge pages of the default size, `free` and `total`."""
+    counts: Dict[str, int] = {}
     with open("/proc/meminfo") as file:
         for line in file:
             name, _, value = line.partition(":")
             if name in ("HugePages_Total", "HugePages_Free"):
-                found[name[len("HugePages_") :].lower()] = int(value)
-    return found
+                counts[name[len("HugePages_") :].lower()] = int(value)
+    return counts

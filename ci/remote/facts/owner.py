@@ -1,4 +1,4 @@
-"""Who a process on this host belongs to, and whether it is one of ours. Reads /proc."""
+"""The owner of a process on this host, and its run. Reads /proc."""
 
 import os
 import re
@@ -11,8 +11,8 @@ _SECRET = re.compile(r"(?i)(api[-_]?key|token|secret|password|passwd|credential)
 
 
 def user_name(uid: int) -> str:
-    """Name a user; the number where it has no name."""
-    import pwd  # noqa: PLC0415 - only where somebody is found
+    """Return the name of a user, or the number if it has no name."""
+    import pwd  # noqa: PLC0415 - seldom needed
 
     try:
         return pwd.getpwuid(uid).pw_name
@@ -21,24 +21,24 @@ def user_name(uid: int) -> str:
 
 
 def describe(pid: int) -> Dict[str, Any]:
-    """Tell who a process is.
+    """Describe a process.
 
     Returns:
-        `pid`, `command` (secrets covered, empty where unknown), `user` and `run`, which is
-        `<run>/<process>` for one that a run of ours started; null where that cannot be known.
+        `pid`, `command` (secrets covered, empty if unknown), `user` and `run`, which is
+        `<run>/<process>` for a process of a run; null for an unknown value.
     """
     return {"pid": pid, "command": command_of(pid), "user": _user_of(pid), "run": run_of(pid)}
 
 
 def command_of(pid: int) -> str:
-    """Give a process's command line in one line."""
+    """Return the command line of a process in one line."""
     words = _read(f"/proc/{pid}/cmdline").decode("utf-8", "replace").split("\0")
     text = " ".join(covered(words)).strip()
     return text or _read(f"/proc/{pid}/comm").decode("utf-8", "replace").strip()
 
 
 def covered(words: List[str]) -> List[str]:
-    """Cover what looks like a secret: the value of an option that is named like one."""
+    """Cover the value of every option and variable whose name looks like that of a secret."""
     shown: List[str] = []
     hide = False
     for word in words:
@@ -55,7 +55,7 @@ def covered(words: List[str]) -> List[str]:
 
 
 def run_of(pid: int) -> Optional[str]:
-    """Say which process of which run of ours it is, from its environment or its cgroup."""
+    """Return the run and process that a pid belongs to, from its environment or its cgroup."""
     return proc.run_of(pid) or None
 
 

@@ -1,4 +1,4 @@
-"""Whether a run can write to its folders on this host, and who shares them. Changes nothing."""
+"""Whether a run can write to its folders on this host, and which hosts share them. Read-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
-# A file system that cannot make a file without a name.
+# Errors of a file system without unnamed files.
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
@@ -27,9 +27,9 @@ def look(path: str) -> Dict[str, Any]:
     """Look at a folder, which need not exist.
 
     Returns:
-        `path`, whether it `exists`, and `above`, the nearest folder that does; of that one:
-        `error`, why nothing can be written there, empty where it can; `noexec`, the number of
-        `files` that may still be made, and the `free_bytes`, null where there is no limit.
+        `path`, whether it `exists`, and `above`, the nearest folder that exists. For this folder:
+        `error`, why it cannot be written to, or empty; `noexec`; `files`, the number of files that
+        can still be created, null without a limit; and `free_bytes`.
     """
     above = path
     while not os.path.lexists(above):
@@ -61,21 +61,21 @@ def _why_not_written(folder: str) -> str:
 
 
 def sharing(workspace: str) -> Dict[str, Any]:
-    """Say what tells that hosts share a workspace.
+    """Return what shows that hosts share a workspace.
 
     Returns:
-        `identity`, the same on hosts with one folder; null where it does not exist. `hosts`: whose
-        state is in it.
+        `identity`, equal on hosts that share the folder, null if it does not exist; `hosts`, the
+        names of the hosts with state in it.
     """
     state = os.path.join(workspace, STATE)
     hosts: List[str] = []
     identity: Optional[str] = None
     for folder in (workspace, state):
         try:
-            seen = os.stat(folder)
+            status = os.stat(folder)
         except OSError:
             break
-        identity = "%d-%d" % (seen.st_ino, seen.st_ctime_ns)
+        identity = "%d-%d" % (status.st_ino, status.st_ctime_ns)
     with contextlib.suppress(OSError):
         hosts = sorted(os.listdir(state))
     return {"identity": identity, "hosts": hosts}

@@ -1,4 +1,4 @@
-"""Which ports of this host are listened on, and by whom. Asks the kernel, reads /proc."""
+"""The ports of this host with a listener, and their owners. Asks the kernel, reads /proc."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ _ONLY_LISTENING = 1 << 0x0A
 _LISTEN = "0A"  # state of a listening socket in /proc/net/tcp, Linux include/net/tcp_states.h
 
 
-# One listening socket. Importing typing.NamedTuple takes 5 ms on each host.
+# A listening socket. Importing typing.NamedTuple takes 5 ms on each host.
 Listener = namedtuple("Listener", ("port", "address", "uid", "inode"))  # noqa: PYI024
 
 
 def listeners() -> List[Listener]:
     """Find every listening TCP socket of this network namespace."""
     try:
-        return [one for family in (socket.AF_INET, socket.AF_INET6) for one in _asked(family)]
+        return [*_asked(socket.AF_INET), *_asked(socket.AF_INET6)]
     except OSError:  # a kernel without inet_diag
         return _read()
 
 
 def _asked(family: int) -> List[Listener]:
-    """Ask for the listening sockets alone.
+    """Request only the listening sockets.
 
-    On a machine of 24 GiB this took 0.1 ms and /proc/net/tcp 19 ms: the kernel goes through its
-    whole table of connections for that, which grows with the memory.
+    On a machine of 24 GiB this took 0.1 ms, and /proc/net/tcp 19 ms: for that file the kernel goes
+    through its whole table of connections, which grows with the memory.
     """
     question = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, _ONLY_LISTENING)
-    found: List[Listener] = []
+    sockets: List[Listener] = []
     for body in dump(_SOCK_DIAG, _BY_FAMILY, question):
         _, port, raw, uid, inode = _ANSWER.unpack_from(body)
         address = socket.inet_ntop(family, raw[:4] if family == socket.AF_INET else raw)
-        found.append(Listener(int.from_bytes(port, "big"), address, uid, str(inode)))
-    return found
+        sockets.append(Listener(int.from_bytes(port, "big"), address, uid, str(inode)))
+    return sockets
 
 
 def _read() -> List[Listener]:
     """Read the listening sockets from /proc."""
-    found: List[Listener] = []
+    sockets: List[Listener] = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table, encoding="utf-8") as lines:
@@ -61,44 +61,44 @@ def _read() -> List[Listener]:
         for row in rows:
             if row[3] == _LISTEN:
                 address, port = row[1].rsplit(":", 1)
-                found.append(Listener(int(port, 16), _address(address), int(row[7]), row[9]))
-    return found
+                sockets.append(Listener(int(port, 16), _address(address), int(row[7]), row[9]))
+    return sockets
 
 
-def taken(wanted: List[int], found: List[Listener]) -> Dict[str, Dict[str, Any]]:
-    """Say who has which of the wanted ports.
+def taken(wanted: List[int], listening: List[Listener]) -> Dict[str, Dict[str, Any]]:
+    """Return the owners of ports.
 
     Args:
         wanted: the ports to look for.
-        found: what `listeners` gave.
+        listening: the result of `listeners`.
 
     Returns:
         Port, as text → `addresses`, and `pid`, `command`, `user`, `run` of its owner. Another
-        user's process cannot be looked into: then pid is null and only the user is known.
+        user's process cannot be inspected: then pid is null, and only the user is known.
     """
     by_port: Dict[int, List[Listener]] = {}
-    for one in found:
-        if one.port in wanted:
-            by_port.setdefault(one.port, []).append(one)
+    for listener in listening:
+        if listener.port in wanted:
+            by_port.setdefault(listener.port, []).append(listener)
     if not by_port:
         return {}
     from ci.remote.facts.owner import describe, user_name  # noqa: PLC0415 - seldom needed
 
-    owners = _owners({one.inode for many in by_port.values() for one in many})
+    owners = _owners({listener.inode for group in by_port.values() for listener in group})
     answer: Dict[str, Dict[str, Any]] = {}
-    for port, many in sorted(by_port.items()):
-        pids = [owners[one.inode] for one in many if one.inode in owners]
-        user = user_name(many[0].uid)
+    for port, group in sorted(by_port.items()):
+        pids = [owners[listener.inode] for listener in group if listener.inode in owners]
+        user = user_name(group[0].uid)
         unknown = {"pid": None, "command": f"a process of {user}", "user": user, "run": None}
         answer[str(port)] = {
             **(describe(min(pids)) if pids else unknown),
-            "addresses": sorted({one.address for one in many}),
+            "addresses": sorted({listener.address for listener in group}),
         }
     return answer
 
 
 def _owners(inodes: Set[str]) -> Dict[str, int]:
-    """Socket inode → the first process that has it open, in one walk through /proc."""
+    """Return socket inode → the first process that has it open, from a single walk of /proc."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     owners: Dict[str, int] = {}
     for pid in sorted(map(int, filter(str.isdecimal, os.listdir("/proc")))):
@@ -119,7 +119,7 @@ def _owners(inodes: Set[str]) -> Dict[str, int]:
 
 
 def _address(text: str) -> str:
-    """Read an address as /proc/net/tcp writes it: 32-bit words in the machine's byte order."""
+    """Read an address of /proc/net/tcp: 32-bit words in the machine's byte order."""
     raw = bytes.fromhex(text)
     if sys.byteorder == "little":
         raw = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))

@@ -1,4 +1,4 @@
-"""The files of this user in /dev/shm: what a night has left there is memory that the next lacks."""
+"""The files of this user in /dev/shm: files that a night leaves there take memory of the next."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ MOST = 1000
 
 
 def own(
-    folder: str = "/dev/shm",  # noqa: S108 - it is only read
+    folder: str = "/dev/shm",  # noqa: S108 - only read
     known: Optional[List[str]] = None,
 ) -> Optional[Dict[str, int]]:
-    """Return name → bytes; None for a host without that folder. Bounded: the rest is left out.
+    """Return name → bytes, for the first `MOST` files; None for a host without that folder.
 
     Args:
         folder: the folder.
-        known: names from before; of the others, those that a process holds are its own.
+        known: names from before; of the others, those that a process holds are left out.
     """
     sizes: Dict[str, int] = {}
     inodes: Dict[str, int] = {}
     try:
-        with os.scandir(folder) as found:
-            for one in found:
+        with os.scandir(folder) as entries:
+            for entry in entries:
                 if len(sizes) == MOST:
                     break
                 try:
-                    seen = one.stat(follow_symlinks=False)
+                    status = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue
-                if seen.st_uid == os.getuid():
-                    sizes[one.name] = seen.st_blocks * 512
-                    inodes[one.name] = seen.st_ino
+                if status.st_uid == os.getuid():
+                    sizes[entry.name] = status.st_blocks * 512
+                    inodes[entry.name] = status.st_ino
     except OSError:
         return None
     if known is not None and not sizes.keys() <= set(known):

@@ -1,4 +1,4 @@
-"""Which environments and vLLM builds are on this host. Reads files, starts nothing."""
+"""The environments and vLLM builds on this host. Reads files, starts nothing."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _CANN = "/usr/local/Ascend/ascend-toolkit/latest"
 
 
 def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
-    """Read the stamps of finished environments: name → what is in them.
+    """Read the stamps of finished environments.
 
     Returns:
-        `fingerprint`, `packages` (the telling), `machine` that it is for, and whether its Python
-        `runs` here: a workspace may be shared with another kind of host.
+        Name → `fingerprint`, `packages` (those of `REPORTED`), `machine` that it is for, and
+        whether its Python `runs` here: hosts of different machines may share a workspace.
     """
     root = os.path.join(workspace, "envs")
     try:
         names = sorted(os.listdir(root))
     except OSError:
         return {}
-    found: Dict[str, Dict[str, Any]] = {}
+    stamped: Dict[str, Dict[str, Any]] = {}
     for name in names:
         try:
             with open(os.path.join(root, name, STAMP), "rb") as file:
                 stamp = json.loads(file.read())
             pairs = [str(line).partition("==") for line in stamp.get("packages", ())]
-            found[name] = {
+            stamped[name] = {
                 "fingerprint": stamp.get("fingerprint"),
                 "packages": {key: value for key, _, value in pairs if key in REPORTED},
                 "machine": stamp.get("machine"),
                 "runs": os.access(os.path.join(root, name, "bin", "python"), os.X_OK),
             }
         except (OSError, ValueError, AttributeError):
-            continue  # not finished, or none of ours
-    return found
+            continue  # not finished, or not made by Lamplighter
+    return stamped
 
 
 def pythons(workspace: str) -> Dict[str, str]:
@@ -66,33 +66,34 @@ def pythons(workspace: str) -> Dict[str, str]:
 
 
 def vllm_on_path() -> Optional[Dict[str, Any]]:
-    """Find `vllm` on the PATH and what is installed beside it; null when there is none."""
+    """Find `vllm` on the PATH and the packages beside it; null without such a program."""
     program = _on_path("vllm")
     if program is None:
         return None
-    found = _installed(_homes(program))
-    return {"path": program, "packages": {key: found[key] for key in found if key in REPORTED}}
+    versions = _installed(_homes(program))
+    reported = {name: versions[name] for name in versions if name in REPORTED}
+    return {"path": program, "packages": reported}
 
 
 def packages(paths: List[str]) -> Dict[str, Optional[List[str]]]:
-    """List everything that is installed now, from the names of the dist-info folders.
+    """List the installed packages, from the names of the dist-info folders.
 
     Args:
         paths: folders of environments, programs, or their names on the PATH.
 
     Returns:
-        Path → `name==version`, sorted; null where there is no such environment or program.
+        Path → `name==version`, sorted; null without such an environment or program.
     """
     listed: Dict[str, Optional[List[str]]] = {}
     for path in paths:
         program = path if os.path.isfile(path) else None if os.sep in path else _on_path(path)
-        found = _installed(_homes(program) if program else [path])
-        listed[path] = sorted("%s==%s" % pair for pair in found.items()) or None
+        versions = _installed(_homes(program) if program else [path])
+        listed[path] = sorted("%s==%s" % pair for pair in versions.items()) or None
     return listed
 
 
 def cann_version() -> Optional[str]:
-    """Read the version of Ascend's toolkit where it is installed."""
+    """Read the version of Ascend's toolkit; None if it is not installed."""
     for machine in ("aarch64-linux", "x86_64-linux"):
         try:
             with open(f"{_CANN}/{machine}/ascend_toolkit_install.info", encoding="utf-8") as lines:
@@ -113,7 +114,7 @@ def _on_path(name: str) -> Optional[str]:
 
 
 def _homes(program: str) -> List[str]:
-    """Where a program's packages may be: beside its interpreter, or beside itself."""
+    """Return the folders that may have a program's packages: its interpreter's, and its own."""
     with open(program, "rb") as file:
         first = file.readline(512).decode("utf-8", "replace")
     interpreter = first[2:].split()[0] if first.startswith("#!/") else program
@@ -121,20 +122,20 @@ def _homes(program: str) -> List[str]:
 
 
 def _installed(homes: List[str]) -> Dict[str, str]:
-    """Read versions from the names of the dist-info folders; the first home that has one counts."""
-    found: Dict[str, str] = {}
+    """Return package → version from the names of dist-info folders; the first home has priority."""
+    versions: Dict[str, str] = {}
     for library in (library for home in homes for library in _libraries(home)):
         for entry in os.listdir(library):
             name, _, version = entry[: -len(".dist-info")].partition("-")
             if entry.endswith(".dist-info") and version:
-                found.setdefault(name.replace("_", "-").replace(".", "-").lower(), version)
-    return found
+                versions.setdefault(name.replace("_", "-").replace(".", "-").lower(), version)
+    return versions
 
 
 def _libraries(home: str) -> Iterator[str]:
     root = os.path.join(home, "lib")
     try:
-        pythons = sorted(one for one in os.listdir(root) if one.startswith("python3"))
+        pythons = sorted(name for name in os.listdir(root) if name.startswith("python3"))
     except OSError:
         return
     for library in (

@@ -68,14 +68,14 @@ def _contents(folder: str) -> Dict[str, Any]:
 
 
 def _files(folder: str) -> List[Tuple[str, int]]:
-    """Every file below, links followed: relative name, bytes; -1 for a link that leads nowhere."""
+    """Return relative name and bytes of every file below; links are followed, -1 if dangling."""
     listed: List[Tuple[str, int]] = []
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if name.startswith("."):
                 continue
-            full = os.path.join(place, name)
+            full = os.path.join(parent, name)
             try:
                 size = os.stat(full).st_size
             except OSError:

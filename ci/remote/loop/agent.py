@@ -1,11 +1,11 @@
-"""Answers a controller's requests on this host: one process, one loop, frames on stdin and stdout.
+"""Answer a controller's requests on this host: a single loop, with frames on stdin and stdout.
 
 A frame is one line of JSON; with a `size`, that many raw bytes follow. A frame to the controller
-begins on a new line, with the mark that the controller gave this program: what the shell's start-up
-files print, or what they started prints, is no frame. A request has an `id` and a `do`; its reply
+begins on a new line, with the mark that the controller gave this program, as start-up files of the
+shell and the programs that they started may print text. A request has an `id` and a `do`; its reply
 has the same `id` and an `ok` or an `error`. A frame with an `event` is sent without a request.
-Requests that take time run in threads (`workers.py`). What was started here outlives this process:
-each has a supervisor of its own.
+Requests that take time run in threads (`workers.py`). The processes that are started here outlive
+this process, as each has its own supervisor.
 """
 
 from __future__ import annotations
@@ -18,35 +18,32 @@ import time
 
 from ci.remote.loop.checks import Checks
 from ci.remote.loop.follows import PIECE_BYTES, Follows
+from ci.remote.loop.watches import Watches
 from ci.remote.loop.workers import WORK, Workers, imported, message_of
 from ci.remote.poller import Poller
-from ci.remote.requests import memory  # noqa: F401 - counts from the begin of an agent on
-from ci.remote.supervise.control import MESSAGE_BYTES, dial, last_state
+from ci.remote.requests import memory  # noqa: F401 - reads its counters when it is imported
 from ci.remote.supervise.store import boot_id, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Any, Callable, Dict, Optional
-
-    from ci.remote.supervise.store import State
 
     Frame = Dict[str, Any]
 
-# A controller sends a beat every few seconds; without one for so long it is cut off or gone.
+# A controller sends a beat every few seconds. After so long without input the agent ends.
 SILENCE_S = 60.0
 FOLLOW_EVERY_S = 0.2
 
 
 class Agent:
-    """The loop, and what it waits for."""
+    """The loop: it reads requests, and calls back when a reply, a state or a timer is due."""
 
     def __init__(self) -> None:
         self.poller = Poller()
         self.workers = Workers(self.poller)
         self.inbox = bytearray()
         self.mark = "".join(sys.argv[1:]).encode()
-        self.watched: Dict[str, socket.socket] = {}
+        self.watches = Watches(self.poller, self.send)
         self.checks = Checks(self.workers, self.send)
         self.follows = Follows(self.send)
         self.last_request = time.monotonic()
@@ -73,7 +70,7 @@ class Agent:
             self.follows.send_growth()
 
     def pause_s(self) -> float:
-        """How long the loop may wait for input."""
+        """Return how long the loop may wait for input."""
         if self.follows:
             return FOLLOW_EVERY_S
         due, now = self.checks.next_due(), time.monotonic()
@@ -100,7 +97,7 @@ class Agent:
             self.do(head, data)
 
     def do(self, request: Frame, data: bytes) -> None:
-        """Do one request; an error becomes its reply."""
+        """Do a request; an error becomes its reply."""
         name = request["do"]
         try:
             if name in WORK:
@@ -109,7 +106,7 @@ class Agent:
                 getattr(self, name)(request)
             else:
                 self.send({"id": request["id"], "ok": self.quick[name](request, data)})
-        except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
+        except Exception as error:  # noqa: BLE001 - the controller gets every error
             self.send({"id": request["id"], "error": message_of(error)})
 
     def send_reply(self, frame: Frame) -> None:
@@ -120,7 +117,7 @@ class Agent:
         self.send(frame, data)
 
     def send(self, frame: Frame, data: bytes = b"") -> None:
-        """Send one frame whole."""
+        """Send a whole frame."""
         if data:
             frame["size"] = len(data)
         rest = memoryview(b"\n%s%s\n%s" % (self.mark, json.dumps(frame).encode(), data))
@@ -133,23 +130,15 @@ class Agent:
     # Requests
 
     def beat(self, _: Frame, __: bytes) -> None:
-        """Renew the lease of everything that is watched here."""
-        self.message_watched("renew")
+        """Renew the lease of every watched process."""
+        self.watches.send_all("renew")
 
     def keep(self, request: Frame, _: bytes) -> None:
-        """Let everything that is watched here run on without a controller for so many seconds."""
-        self.message_watched("keep %s" % request["seconds"])
-
-    def message_watched(self, message: str) -> None:
-        """Send a message to every supervisor that is watched."""
-        for folder, supervisor in list(self.watched.items()):
-            try:
-                supervisor.send(message.encode())
-            except OSError:
-                self.take_state(folder)
+        """Let every watched process run without a controller for some seconds."""
+        self.watches.send_all("keep %s" % request["seconds"])
 
     def start(self, request: Frame) -> None:
-        """Start a supervised process and watch it; replies when it runs or cannot run."""
+        """Start a supervised process and watch it; reply when it runs or cannot run."""
         guardian = imported("ci.remote.supervise.guardian")
         reader = guardian.begin(request["spec"])
         pieces = []
@@ -168,45 +157,16 @@ class Agent:
         """Reply with what a supervisor reported of its start."""
         if "pid" in outcome:
             self.send({"id": number, "ok": outcome})
-            self.watch_folder(outcome["folder"])
+            self.watches.begin(outcome["folder"])
             return
         outcome = outcome or {"kind": "supervisor", "error": "it ended without an answer"}
         self.send({"id": number, "refused": outcome})
 
     def watch(self, request: Frame) -> None:
-        """Watch processes that have been started before."""
+        """Watch processes that were started earlier."""
         self.send({"id": request["id"], "ok": None})
         for folder in request["folders"]:
-            self.watch_folder(folder)
-
-    def watch_folder(self, folder: str) -> None:
-        """Report every state of a process from now on."""
-        supervisor = dial(folder, "ask")
-        if supervisor is None:
-            self.send_state(folder, last_state(folder))
-            return
-        supervisor.settimeout(0)
-        self.watched[folder] = supervisor
-        self.poller.register(supervisor.fileno(), lambda: self.take_state(folder))
-
-    def take_state(self, folder: str) -> None:
-        """Pass on the state that a supervisor sent; when it has gone, the one that it wrote."""
-        try:
-            text = self.watched[folder].recv(MESSAGE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            text = b""
-        state = json.loads(text) if text else last_state(folder)
-        if not text or state["complete"]:
-            supervisor = self.watched.pop(folder)
-            self.poller.unregister(supervisor.fileno())
-            supervisor.close()
-        self.send_state(folder, state)
-
-    def send_state(self, folder: str, state: State) -> None:
-        """Send a process's state."""
-        self.send({"event": "state", "folder": folder, "state": state})
+            self.watches.begin(folder)
 
     def check(self, request: Frame, _: bytes) -> None:
         """Begin a repeated check."""
@@ -222,17 +182,17 @@ class Agent:
 
 
 def open_ports(request: Frame, _: bytes) -> Frame:
-    """Have a child listen on ports for a while."""
-    from ci.remote.requests import reach  # noqa: PLC0415 - few need it
+    """Let a child process listen on ports for a limited time."""
+    from ci.remote.requests import listener  # noqa: PLC0415 - seldom needed
 
-    return reach.open_ports(request["address"], request["ports"], request["seconds"])
+    return listener.open_ports(request["address"], request["ports"], request["seconds"])
 
 
 def close_ports(request: Frame, _: bytes) -> bool:
-    """End such a listener, and wait until it has gone."""
-    from ci.remote.requests import reach  # noqa: PLC0415 - few need it
+    """End such a listener, and wait for its end."""
+    from ci.remote.requests import listener  # noqa: PLC0415 - seldom needed
 
-    return reach.close_ports(request["pid"], request["began"])
+    return listener.close_ports(request["pid"], request["began"])
 
 
 def write(request: Frame, data: bytes) -> None:
@@ -263,4 +223,4 @@ def main() -> None:
     ready = {"event": "ready", "boot_id": boot_id(), "home": home, "name": host_name()}
     agent.send(ready)
     agent.loop()
-    os._exit(0)  # threads that still work must not delay the end
+    os._exit(0)  # do not wait for threads that still work

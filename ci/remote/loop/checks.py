@@ -1,4 +1,4 @@
-"""HTTP questions that are repeated on this host; only a change of status is reported."""
+"""HTTP requests that are repeated on this host; only a change of their status is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RepeatedCheck:
-    """One question: how often it is asked, and the status that was last reported."""
+    """A repeated request, and the status that was last reported."""
 
     def __init__(self, request: Frame) -> None:
         self.id = request["id"]
@@ -28,7 +28,7 @@ class RepeatedCheck:
         self.count = 0
 
     def changed(self, reply: Frame) -> bool:
-        """Take a reply; True when its status is new and came `times` times in a row."""
+        """Take a reply; return whether its status is new, and the same `times` times in a row."""
         self.count = self.count + 1 if reply["status"] == self.last else 1
         self.last = reply["status"]
         if self.count < self.times or self.last == self.reported:
@@ -38,7 +38,7 @@ class RepeatedCheck:
 
 
 class Checks:
-    """The repeated checks of one agent, by the number of the request that began each."""
+    """The repeated checks of an agent, by the number of the request that began each."""
 
     def __init__(self, workers: Workers, send: Callable[[Frame], None]) -> None:
         self._workers = workers
@@ -46,20 +46,20 @@ class Checks:
         self._by_number: Dict[int, RepeatedCheck] = {}
 
     def begin(self, request: Frame) -> None:
-        """Repeat a question; changes are sent as events with this request's id."""
+        """Begin a check; changes are sent as events with this request's id."""
         self._by_number[request["id"]] = RepeatedCheck(request)
 
     def end(self, number: int) -> None:
-        """Ask no more; idempotent."""
+        """End a check; idempotent."""
         self._by_number.pop(number, None)
 
     def next_due(self) -> Optional[float]:
-        """Give the monotonic time of the next question; None when none is waiting for its time."""
+        """Return the monotonic time of the next request; None if all checks are busy."""
         due = [check.due for check in self._by_number.values() if not check.busy]
         return min(due, default=None)
 
     def run_due(self) -> None:
-        """Ask the questions whose time has come."""
+        """Send the requests that are due."""
         for check in self._by_number.values():
             if not check.busy and time.monotonic() >= check.due:
                 check.busy = True
@@ -71,6 +71,6 @@ class Checks:
         if check is None:
             return
         check.busy, check.due = False, time.monotonic() + check.every_s
-        seen = reply.get("ok")
-        if seen is not None and check.changed(seen):
-            self._send({"event": "check", "check": check.id, "seen": seen})
+        received = reply.get("ok")
+        if received is not None and check.changed(received):
+            self._send({"event": "check", "check": check.id, "reply": received})

@@ -16,7 +16,7 @@ PIECE_BYTES = 256 * 1024
 
 
 class Follow:
-    """One log, until its process has ended and all of it is sent."""
+    """A log, until its process has ended and the whole log is sent."""
 
     def __init__(self, request: Frame) -> None:
         self.id = request["id"]
@@ -26,7 +26,7 @@ class Follow:
 
 
 class Follows:
-    """The logs that one agent follows, by the number of the request that began each."""
+    """The logs that an agent follows, by the number of the request that began each."""
 
     def __init__(self, send: Callable[[Frame, bytes], None]) -> None:
         self._send = send
@@ -40,7 +40,7 @@ class Follows:
         self._by_number[request["id"]] = Follow(request)
 
     def send_growth(self) -> None:
-        """Send what each log has gained; its end once its process is complete and all is sent."""
+        """Send the new lines of each log; its end after its process is complete and all is sent."""
         for follow in list(self._by_number.values()):
             self._send_growth(follow)
 
@@ -54,12 +54,12 @@ class Follows:
             self._send({"event": "log", "follow": follow.id, "end": True}, b"")
         else:
             state = last_state(follow.folder, dial(follow.folder, "ask"))
-            # Read once more after this: it may have written its last lines in between.
+            # Read once more after this: the process may have written its last lines in between.
             follow.ending = state["complete"] or state["state"] == "lost"
 
 
 def growth(follow: Follow) -> bytes:
-    """Read what a log has gained; empty when it is not there yet."""
+    """Read the new bytes of a log; empty if it does not exist yet."""
     try:
         # A log that was replaced by a FIFO must not block the loop.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK

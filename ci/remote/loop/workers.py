@@ -1,8 +1,9 @@
-"""Requests that take time: each runs in a thread of its own, and its reply returns to the loop.
+"""Requests that take time: each runs in its own thread, and its reply returns to the loop.
 
-Only the loop's thread forks (supervisors, port listeners), and only it imports modules that a
-forked child may import too: a child of a fork in the middle of another thread's import would wait
-for that import for ever. So the modules of a request are imported before its thread starts.
+Only the thread of the loop forks (supervisors, port listeners), and only this thread imports
+modules that a forked child may import too. If another thread imported a module during a fork, the
+child would wait for that import for ever. So the modules of a request are imported before its
+thread starts.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Frame = Dict[str, Any]
 
-# Request → the module and the function; it returns a JSON value, or a tuple of one and raw bytes.
+# Request → module and function; it returns a JSON value, or a tuple of a JSON value and raw bytes.
 WORK = {
     "accepts": ("requests.reach", "accepts"),
     "commit_upload": ("requests.files", "commit_upload"),
@@ -45,7 +46,7 @@ WORK = {
 
 
 class Workers:
-    """The requests under way. Every method but the threads' own is called from the loop."""
+    """The running requests. All methods are called from the loop."""
 
     def __init__(self, poller: Poller) -> None:
         self._finished: Deque[Callable[[], None]] = deque()
@@ -53,7 +54,7 @@ class Workers:
         poller.register(self._wake_reader, self.take_result)
 
     def do(self, request: Frame, then: Callable[[Frame], None]) -> None:
-        """Start one of `WORK`; `then` is called from the loop with the reply."""
+        """Start a request of `WORK`; `then` is called from the loop with the reply."""
         name = request["do"]
         module, function = WORK[name]
         work = getattr(imported("ci.remote." + module), function)
@@ -61,7 +62,7 @@ class Workers:
         self.run_in_thread(lambda: reply_of(request["id"], lambda: work(**arguments)), then)
 
     def run_in_thread(self, work: Callable[[], Frame], then: Callable[[Frame], None]) -> None:
-        """Run `work` in a thread; `then` is called from the loop with what it returned."""
+        """Run `work` in a thread; `then` is called from the loop with its result."""
 
         def run() -> None:
             result = work()
@@ -78,10 +79,10 @@ class Workers:
 
 
 def reply_of(number: int, work: Callable[[], object]) -> Frame:
-    """Run a request's work; its result or its error becomes the reply."""
+    """Run the work of a request; its result or its error becomes the reply."""
     try:
         return {"id": number, "ok": work()}
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the controller gets it
+    except BaseException as error:  # noqa: BLE001 - the controller gets every error
         return {"id": number, "error": message_of(error)}
 
 
@@ -93,6 +94,6 @@ def message_of(error: BaseException) -> str:
 
 
 def imported(name: str) -> ModuleType:
-    """Import a module that only some requests need."""
+    """Import a module that only some requests need, and return it."""
     __import__(name)
     return sys.modules[name]

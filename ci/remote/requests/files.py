@@ -1,4 +1,4 @@
-"""Files that a controller brings to this host: what is there of them, and is it whole?"""
+"""Files that a controller sends to this host: their sizes, parts and digests."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 from ci.remote.supervise.store import host_name
 
 PIECE_BYTES = 1 << 20
-# Of this host: others may write to the same folder, on NFS.
+# With the name of this host: other hosts may write to the same folder on NFS.
 PART = ".%s.part" % host_name()
 CHECK_S = 20
 
@@ -20,7 +20,7 @@ def digest(path: str, length: Optional[int] = None) -> Dict[str, Any]:
     """Read a file, or its first `length` bytes.
 
     Returns:
-        `size`: bytes read, None if the file does not exist; `sha256` of them.
+        `size`: the bytes read, None if the file does not exist; `sha256`: their digest.
     """
     sha256, left = hashlib.sha256(), length
     try:
@@ -38,14 +38,14 @@ def digest(path: str, length: Optional[int] = None) -> Dict[str, Any]:
 
 
 def stat_files(folder: str, names: List[str]) -> Dict[str, Any]:
-    """Say what is there of the files of a folder.
+    """Return the sizes of files in a folder.
 
     Returns:
-        `free`: bytes that we may still write on that file system; `files`: for each name, the size
-        of the file and that of its unfinished part, None where there is none.
+        `free`: the bytes that this user can still write to that file system; `files`: for each
+        name, the size of the file and of its unfinished part, None if it does not exist.
 
     Raises:
-        OSError: a link on the way to a file leads out of the folder.
+        OSError: a link in the path of a file leads out of the folder.
     """
     paths = [safe_path(folder, name) for name in names]
     above = folder
@@ -59,14 +59,14 @@ def stat_files(folder: str, names: List[str]) -> Dict[str, Any]:
 
 
 def make_folder(folder: str) -> str:
-    """Make a folder, and tell it from those of other hosts: two that share it say the same."""
+    """Make a folder, and return its identity, which is equal on hosts that share the folder."""
     os.makedirs(folder, exist_ok=True)
-    seen = os.stat(folder)
-    return "%d-%d" % (seen.st_ino, seen.st_ctime_ns)
+    status = os.stat(folder)
+    return "%d-%d" % (status.st_ino, status.st_ctime_ns)
 
 
 def truncate_part(folder: str, name: str, length: int) -> str:
-    """Keep the first `length` bytes of a file's unfinished part, which is made; gives its path."""
+    """Truncate the unfinished part of a file, or make it; return its path."""
     part = safe_path(folder, name) + PART
     os.makedirs(os.path.dirname(part), exist_ok=True)
     safe_path(folder, name)  # again: now its parents exist
@@ -78,7 +78,7 @@ def truncate_part(folder: str, name: str, length: int) -> str:
     return part
 
 
-def commit_upload(  # noqa: PLR0913, PLR0917 - one request's arguments
+def commit_upload(  # noqa: PLR0913, PLR0917 - the fields of a request
     folder: str,
     name: str,
     length: int,
@@ -86,25 +86,25 @@ def commit_upload(  # noqa: PLR0913, PLR0917 - one request's arguments
     mode: int,
     check: Optional[List[str]] = None,
 ) -> str:
-    """Put an unfinished part in its place if it is what it should be; may be asked twice.
+    """Rename an unfinished part to the file if its content is correct; idempotent.
 
     Args:
-        folder: below which it lies.
-        name: of the file there.
-        length: in bytes.
-        sha256: of its content.
-        mode: its permissions.
-        check: arguments with which it has to run, if it is a program.
+        folder: the folder.
+        name: the name of the file in it.
+        length: the expected size in bytes.
+        sha256: the digest of the expected content.
+        mode: the permissions.
+        check: for a program, arguments with which it has to exit with 0.
 
     Returns:
-        What is wrong with it, in which case it is removed; empty when it is in its place.
+        Why the part is refused and removed; empty if the file is complete.
     """
     path = safe_path(folder, name)
     part = path + PART
-    wanted, found = {"size": length, "sha256": sha256}, digest(part)
-    if found["size"] is None and digest(path) == wanted:
-        return ""  # the answer to an earlier request was lost on the way
-    wrong = "" if found == wanted else "what arrived is not what was sent"
+    expected, arrived = {"size": length, "sha256": sha256}, digest(part)
+    if arrived["size"] is None and digest(path) == expected:
+        return ""  # the reply to an earlier request was lost
+    wrong = "" if arrived == expected else "what arrived is not what was sent"
     if not wrong:
         sync(part, mode)
         wrong = why_not_running([part, *check]) if check is not None else ""
@@ -117,12 +117,12 @@ def commit_upload(  # noqa: PLR0913, PLR0917 - one request's arguments
 
 
 def program(name: str, own: str) -> Dict[str, Any]:
-    """Find a program that runs here, on the PATH or at `own`, and say what kind of machine this is.
+    """Find a program that runs here, on the PATH or at `own`, and describe the machine.
 
-    In a home that hosts of several architectures share, the PATH may have another one's program.
+    If hosts of several architectures share a home, the PATH may have a program of another one.
 
     Returns:
-        `path`: empty where there is none; `machine` and `system`.
+        `path`: empty if the program is missing; `machine` and `system`.
     """
     there = [path for path in (shutil.which(name), own) if path and os.access(path, os.X_OK)]
     found = next((path for path in there if not why_not_running([path, "--version"])), "")
@@ -130,7 +130,7 @@ def program(name: str, own: str) -> Dict[str, Any]:
 
 
 def safe_path(folder: str, name: str) -> str:
-    """Give the path of a file below a folder; no link on the way may lead out of it."""
+    """Return the path of a file in a folder; raise OSError if a link leads out of the folder."""
     path = os.path.normpath(os.path.join(folder, name))
     inside = os.path.realpath(folder)
     parent = os.path.realpath(os.path.dirname(path))
@@ -140,7 +140,7 @@ def safe_path(folder: str, name: str) -> str:
 
 
 def size_of(path: str) -> Optional[int]:
-    """The size of a file; None where there is none."""
+    """Return the size of a file; None if it does not exist."""
     try:
         return os.stat(path).st_size
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def size_of(path: str) -> Optional[int]:
 
 
 def sync(path: str, mode: int) -> None:
-    """Set a file's permissions, and have it on the disk before it gets its name."""
+    """Set the permissions of a file, and write it to the disk before it gets its name."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fchmod(handle, mode)
@@ -158,7 +158,7 @@ def sync(path: str, mode: int) -> None:
 
 
 def why_not_running(argv: List[str]) -> str:
-    """Run a program; say why it does not work here, empty when it does."""
+    """Run a program; return why it does not work here, or empty."""
     try:
         ended = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_S, check=False

@@ -1,4 +1,4 @@
-"""Read what lies in folders on this host, in pieces: regular files alone, no link is followed."""
+"""Read folders on this host, and their regular files in pieces; no link is followed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, List, Optional, Tuple
 
-MOST_BYTES = 4 << 20  # of one piece
+MOST_BYTES = 4 << 20  # of a piece
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -30,7 +30,7 @@ def read(
     """Read a file from `offset` on, or its last `tail` bytes.
 
     Returns:
-        The size of the file, None where there is no regular file; and the bytes, compressed.
+        The size of the file, None if it is not a regular file; and the bytes, compressed.
 
     Raises:
         OSError: it cannot be read.
@@ -53,29 +53,29 @@ def read(
 
 
 def kind_of(status: os.stat_result) -> str:
-    """Name what is not a regular file."""
+    """Name the kind of an entry that is not a regular file."""
     return next((kind for matches, kind in KINDS if matches(status.st_mode)), "a folder")
 
 
 def entries_of(folder: str, above: str) -> Iterator[Tuple[str, os.stat_result]]:
-    """Give what lies in a folder below `folder`, each with its path below that."""
+    """Yield the entries of a folder below `folder`, each with its path below `folder`."""
     with os.scandir(os.path.join(folder, above)) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):  # it went meanwhile
+            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
                 yield os.path.join(above, entry.name), entry.stat(follow_symlinks=False)
 
 
 def list_files(folder: str, most: int) -> Tuple[Optional[int], bytes]:
-    """List what lies below a folder.
+    """List the entries below a folder.
 
     Args:
-        folder: absolute.
-        most: entries that are listed.
+        folder: absolute path.
+        most: the largest number of entries to list.
 
     Returns:
-        How many entries there are, `most` + 1 for more, None if it does not exist or is not a
+        The number of entries, `most` + 1 if there are more, None if it does not exist or is not a
         folder; and the list, as compressed JSON: `files`, each with its path below the folder and
-        its size, and `left_out`, each with what it is.
+        its size, and `left_out`, each with its kind.
 
     Raises:
         OSError: the folder cannot be read.

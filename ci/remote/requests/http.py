@@ -1,4 +1,4 @@
-"""One HTTP question, asked from this host; never through a proxy, and bounded as a whole."""
+"""Send an HTTP request from this host; never through a proxy, and with a limit for the whole."""
 
 import http.client
 import io
@@ -6,13 +6,13 @@ import json
 import re
 import socket
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import SplitResult, urlsplit
 
 CONNECT_TIMEOUT_S = 2.0
 MAX_BODY_BYTES = 200_000
 PIECE_BYTES = 65_536
-# X509_V_FLAG_PARTIAL_CHAIN: a certificate in the file is trusted without its authority's.
+# X509_V_FLAG_PARTIAL_CHAIN: trust a certificate of the file without the one of its authority.
 PARTIAL_CHAIN = 0x80000
 HALF = "the answer stopped half-way"
 
@@ -49,29 +49,29 @@ class _UntilDeadline(io.RawIOBase):
         super().close()
 
 
-def ask(  # noqa: PLR0913, PLR0917 - a request's own fields, by name
+def ask(  # noqa: PLR0913, PLR0917 - the fields of a request
     method: str,
     url: str,
     timeout_s: float,
-    wish: Optional[Dict[str, Any]] = None,
+    body: Optional[Dict[str, Any]] = None,
     max_bytes: int = MAX_BODY_BYTES,
     key: str = "",
     trust: str = "",
 ) -> Dict[str, Any]:
-    """Send one request.
+    """Send a request.
 
     Args:
         method: GET or POST.
-        url: http or https; no redirect is followed.
-        timeout_s: for the whole, also where the answer trickles.
-        wish: JSON body.
-        max_bytes: of the answer's body that are read.
+        url: http or https; redirects are not followed.
+        timeout_s: limit for the whole exchange, also if the reply arrives byte by byte.
+        body: JSON body.
+        max_bytes: how much of the reply's body is read.
         key: the server's API key; empty for none.
-        trust: for https, the file on this host with the certificate that the server must have, or
-            with its authority's; empty for the host's own authorities.
+        trust: for https, the file on this host with the certificate of the server or of its
+            authority; empty for the host's own authorities.
 
     Returns:
-        `status` (None without an answer), `body`, and `error`: in one line, why there is none.
+        `status` (None without a reply), `body`, and `error`: in one line, why there is no reply.
     """
     deadline = time.monotonic() + timeout_s
     connect_s = min(CONNECT_TIMEOUT_S, timeout_s)
@@ -85,60 +85,64 @@ def ask(  # noqa: PLR0913, PLR0917 - a request's own fields, by name
         connection.connect()
         late = f"no answer within {round(timeout_s, 1):g} s"
         connection.sock.settimeout(max(deadline - time.monotonic(), 0.001))
-        answer = _UntilDeadline(connection.sock, deadline)
+        received = _UntilDeadline(connection.sock, deadline)
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         headers = {"Connection": "close", "Content-Type": "application/json"}
         if key:
             headers["Authorization"] = "Bearer " + key
-        connection.request(method, target, None if wish is None else json.dumps(wish), headers)
-        reply = http.client.HTTPResponse(answer, method=method)  # type: ignore[arg-type]
-        reply.begin()
-        if answer.ended:  # http.client takes the end of the connection for the end of the headers
-            return {"status": None, "body": "", "error": HALF}
-        body = bytearray()
-        # Since Python 3.13 the socket is closed as soon as the whole answer has been read.
-        while len(body) < max_bytes and not reply.isclosed():
-            piece = reply.read1(PIECE_BYTES)
-            if not piece:
-                break
-            body += piece
-        text = body[:max_bytes].decode("utf-8", "replace")
-        short = reply.length not in {None, 0} and len(body) < max_bytes
-        if short:
-            return {"status": None, "body": "", "error": HALF}
+        connection.request(method, target, None if body is None else json.dumps(body), headers)
+        status, text = _read_reply(received, method, max_bytes)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = late if _is_late(error) else why(error)
         return {"status": None, "body": "", "error": reason}
     finally:
         connection.close()
-    return {"status": reply.status, "body": text, "error": ""}
+    return {"status": status, "body": text, "error": ""}
+
+
+def _read_reply(received: _UntilDeadline, method: str, max_bytes: int) -> Tuple[int, str]:
+    """Return the status and the body; raise IncompleteRead if the reply ends early."""
+    reply = http.client.HTTPResponse(received, method=method)  # type: ignore[arg-type]
+    reply.begin()
+    if received.ended:  # http.client takes the end of the connection for the end of the headers
+        raise http.client.IncompleteRead(b"")
+    body = bytearray()
+    # Since Python 3.13 the socket is closed as soon as the whole reply has been read.
+    while len(body) < max_bytes and not reply.isclosed():
+        piece = reply.read1(PIECE_BYTES)
+        if not piece:
+            break
+        body += piece
+    if reply.length not in {None, 0} and len(body) < max_bytes:
+        raise http.client.IncompleteRead(b"")
+    return reply.status, body[:max_bytes].decode("utf-8", "replace")
 
 
 def connection_to(parts: SplitResult, connect_s: float, trust: str) -> http.client.HTTPConnection:
-    """Make the connection, which is not open yet."""
+    """Create the connection; `connect` opens it."""
     host = parts.hostname or ""
     if parts.scheme != "https":
         return http.client.HTTPConnection(host, parts.port, timeout=connect_s)
-    import ssl  # noqa: PLC0415 - few need it
+    import ssl  # noqa: PLC0415 - seldom needed
 
     try:
         context = ssl.create_default_context(cafile=trust or None)
     except OSError as error:
         raise ValueError("certificate %s: %s" % (trust, why(error))) from None
     if trust:
-        # The file has the server's own certificate: only that server has it, whatever its name is.
+        # The file has the server's own certificate, so the server's name does not matter.
         context.check_hostname = False
         context.verify_flags |= PARTIAL_CHAIN
     return http.client.HTTPSConnection(host, parts.port, timeout=connect_s, context=context)
 
 
 def _is_late(error: Exception) -> bool:
-    # Until Python 3.10 a socket's timeout was an error of its own.
+    # Until Python 3.9 socket.timeout was not a TimeoutError.
     return isinstance(error, TimeoutError) or "timed out" in str(error)
 
 
 def why(error: Exception) -> str:
-    """Describe an error in one line, by the operating system's text where there is one."""
+    """Describe an error in one line, with the operating system's text if there is any."""
     if isinstance(error, http.client.IncompleteRead):
         return HALF
     if isinstance(error, (http.client.BadStatusLine, ConnectionResetError)):

@@ -8,7 +8,7 @@ MOST_KILLS = 5
 
 
 def counters() -> Dict[str, Optional[int]]:
-    """Read how many processes were killed for memory: on the host, and in the agent's cgroup."""
+    """Read how many processes the out-of-memory killer ended: host-wide, and in the cgroup."""
     cgroup = value_of("/proc/self/cgroup", "0::", "")
     events = "/sys/fs/cgroup%s/memory.events" % cgroup if cgroup else ""
     return {
@@ -18,12 +18,12 @@ def counters() -> Dict[str, Optional[int]]:
 
 
 def evidence() -> Dict[str, object]:
-    """Compare the counters with those of the agent's begin, and read the kernel's log.
+    """Compare the counters with those at the start of the agent, and read the kernel's log.
 
     Returns:
-        `kills`: since then, by the same keys, None where unknown; `killed`: `PID (NAME)` from the
-        kernel's log since then, None where it cannot be read; `available` and `total` memory in
-        KiB, None where unknown.
+        `kills`: the difference of each counter, None if unknown; `killed`: `PID (NAME)` from the
+        kernel's log since then, None if it cannot be read; `available` and `total` memory in KiB,
+        None if unknown.
     """
     kills = {}  # type: Dict[str, Optional[int]]
     for name, now in counters().items():
@@ -38,8 +38,8 @@ def evidence() -> Dict[str, object]:
 
 
 def killed(since_s: float) -> Optional[List[str]]:
-    """List the processes killed for memory in the kernel's log, from that uptime on."""
-    import subprocess  # noqa: PLC0415 - few need it; `workers.py` has imported it
+    """List the out-of-memory kills in the kernel's log since an uptime."""
+    import subprocess  # noqa: PLC0415 - seldom needed; `workers.py` has imported it
 
     try:
         log = subprocess.run(
@@ -47,7 +47,7 @@ def killed(since_s: float) -> Optional[List[str]]:
         ).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError):
         return None
-    found = []
+    names = []
     for line in log.splitlines():
         stamp, _, text = line.partition("]")
         name = text.partition("Killed process ")[2].partition(")")[0]
@@ -56,12 +56,12 @@ def killed(since_s: float) -> Optional[List[str]]:
         except ValueError:
             continue
         if name and at_s >= since_s:
-            found.append(name + ")")
-    return found[-MOST_KILLS:]
+            names.append(name + ")")
+    return names[-MOST_KILLS:]
 
 
 def value_of(path: str, start: str, default: str) -> str:
-    """Return the rest of the first line of a file that begins so."""
+    """Return the rest of the first line that begins with `start`."""
     try:
         with open(path) as file:
             for line in file:
@@ -73,7 +73,7 @@ def value_of(path: str, start: str, default: str) -> str:
 
 
 def number_of(path: str, start: str) -> Optional[int]:
-    """Return the number after `start`; None where there is none."""
+    """Return the number after `start`; None if there is no number."""
     word = value_of(path, start, "").split()[:1]
     return int(word[0]) if word and word[0].isdigit() else None
 

@@ -1,4 +1,4 @@
-"""Source environment scripts with this host's bash; only the resulting environment is data."""
+"""Source environment scripts with this host's bash, and read the resulting environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL_MS = 50
 PIECE_BYTES = 65_536
 MAX_ENVIRONMENT_BYTES = 1 << 20
 MAX_OUTPUT_BYTES = 2_000
-# What bash itself sets, in every shell.
+# Variables that bash itself sets in every shell.
 OF_BASH = ("_", "SHLVL", "PWD", "OLDPWD", "PS1", "PS2", "COLUMNS", "LINES", MARKER)
 HEAD_BYTES = 65_536
 BEGAN, DONE = b"script", b"done"
@@ -29,7 +29,7 @@ END = b"\0" + DONE + b"\0"
 
 
 def source(scripts: List[List[str]], timeout_s: float) -> Dict[str, Any]:
-    """Source scripts in one bash, in order.
+    """Source scripts in a single bash, in order.
 
     Args:
         scripts: each script's path, `~/` for this user's home, and its arguments.
@@ -37,7 +37,7 @@ def source(scripts: List[List[str]], timeout_s: float) -> Dict[str, Any]:
 
     Returns:
         `env`: variable → its new value, None if it was removed; or, if a script failed, `script`,
-        `problem` and `output`, which has the last of what was printed.
+        `problem` and `output`, the last part of the printed text.
     """
     commands = [[os.path.expanduser(words[0]), *words[1:]] for words in scripts]
     for words in commands:
@@ -84,7 +84,7 @@ def run(process: subprocess.Popen[bytes], read: Pipes, timeout_s: float) -> bool
     while process.poll() is None and time.monotonic() < deadline and not read.too_much:
         read.wait()
     late = process.poll() is None
-    # And all that the scripts started in its session.
+    # Also ends the processes that the scripts started in its session.
     with contextlib.suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -107,7 +107,7 @@ def end_marked(marker: bytes) -> None:
 
 
 def problem_of(path: str) -> str:
-    """Say why a script cannot be sourced; empty if it can be read."""
+    """Return why a script cannot be sourced; empty if it can be read."""
     path = os.path.expanduser(path)
     if not os.path.exists(path):
         return "does not exist"
@@ -122,7 +122,7 @@ def problem_of(path: str) -> str:
 
 
 def program(commands: List[List[str]], results: int) -> str:
-    """Write what bash does: source each script, then write the environment to a pipe."""
+    """Return the program for bash: source each script, then write the environment to a pipe."""
     env = shutil.which("env") or "/usr/bin/env"
     lines = [
         "\\builtin printf '%s\\0' >&%d; . %s || \\builtin exit"
@@ -138,7 +138,7 @@ def program(commands: List[List[str]], results: int) -> str:
 
 
 class Pipes:
-    """What the shell writes: the environment, and whatever the scripts print."""
+    """The output of the shell: the environment, and the text that the scripts print."""
 
     def __init__(self, results: int, output: int) -> None:
         self.results = bytearray()
@@ -151,19 +151,19 @@ class Pipes:
             self._poll.register(reader, select.POLLIN)
 
     def wait(self) -> None:
-        """Read what comes within POLL_MS."""
+        """Read what arrives within POLL_MS."""
         for reader, _ in self._poll.poll(POLL_MS):
             self.take(reader)
 
     def rest(self) -> None:
-        """Read what is left, but nothing that a process still writes."""
+        """Read the rest, but not what a process still writes."""
         for reader in self._fds:
             while not self.too_much and self.take(reader) == PIECE_BYTES:
                 pass
             os.close(reader)
 
     def take(self, reader: int) -> int:
-        """Read one piece; return its size."""
+        """Read a piece; return its size."""
         try:
             piece = os.read(reader, PIECE_BYTES)
         except BlockingIOError:

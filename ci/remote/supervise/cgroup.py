@@ -1,7 +1,7 @@
-"""A cgroup for each server: it holds what leaves its session and wipes its environment, too.
+"""A cgroup for each server, which also has processes that leave the session and clear the marker.
 
-It is made below the supervisor's own, so that limits of a Slurm job or a container still hold.
-Without a cgroup2 that may be written there is none, and the marker alone finds what is left.
+It is below the supervisor's own cgroup, so that the limits of a Slurm job or a container apply.
+Without a writable cgroup2 there is no cgroup, and only the marker identifies the processes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make(folder: str) -> str:
-    """Make the cgroup of the process that has this folder; empty where that cannot be."""
+    """Make the cgroup for the process with this folder; return empty if it cannot be made."""
     try:
         mount, inside = _hierarchy()
         with open("/proc/self/cgroup") as file:
@@ -31,7 +31,7 @@ def make(folder: str) -> str:
 
 
 def find(folder: str) -> str:
-    """Find that cgroup, wherever its supervisor was; empty where there is none."""
+    """Find the cgroup of the process with this folder; empty if it does not exist."""
     name = _name(folder)
     with contextlib.suppress(OSError, StopIteration):
         for above, names, _ in os.walk(_hierarchy()[0]):
@@ -47,31 +47,31 @@ def join(group: str) -> None:
 
 
 def member_of(pid: int) -> str:
-    """Return the process of a run that a cgroup belongs to, `run/process`; empty for none."""
+    """Return the process of a run, `run/process`, from the cgroup of a pid; empty if unknown."""
     with contextlib.suppress(OSError), open("/proc/%d/cgroup" % pid) as file:
         for part in file.read().replace("\n", "/").split("/"):
             words = part.split(",")
-            if words[0] == "lamplighter" and len(words) == 4:  # noqa: PLR2004 - as `_name` has it
+            if words[0] == "lamplighter" and len(words) == 4:  # noqa: PLR2004 - see `_name`
                 return "%s/%s" % (words[1], words[2])
     return ""
 
 
 def pids(group: str) -> Iterator[int]:
-    """List the processes in a cgroup and those below it; none that this host cannot see."""
+    """List the visible processes in a cgroup and in the cgroups below it."""
     for above, _, _ in os.walk(group) if group else ():
         with contextlib.suppress(OSError), open(os.path.join(above, "cgroup.procs")) as file:
             yield from filter(None, map(int, file))
 
 
 def kill(group: str) -> None:
-    """Kill all of a cgroup at one stroke, where the kernel can (since Linux 5.14)."""
+    """Kill all processes of a cgroup together, if the kernel can (since Linux 5.14)."""
     path = os.path.join(group, "cgroup.kill")
     with contextlib.suppress(OSError), os.fdopen(os.open(path, os.O_WRONLY), "w") as file:
         file.write("1")
 
 
 def remove(group: str) -> None:
-    """Remove a cgroup that is empty, and those below it."""
+    """Remove an empty cgroup and the cgroups below it."""
     folders: List[str] = [above for above, _, _ in os.walk(group)] if group else []
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
@@ -84,13 +84,13 @@ def _name(folder: str) -> str:
 
 
 def _hierarchy() -> Tuple[str, str]:
-    """Give where the cgroup2 hierarchy is mounted, and which part of it that shows."""
+    """Return the mount point of the cgroup2 hierarchy, and the mounted part of the hierarchy."""
     with open("/proc/self/mountinfo") as file:
-        found: Optional[Tuple[str, str]] = None
+        first: Optional[Tuple[str, str]] = None
         for line in file:
             fields, _, kind = line.partition(" - ")
             if kind.startswith("cgroup2 "):
-                found = found or (fields.split()[4], fields.split()[3])
-    if found is None:
+                first = first or (fields.split()[4], fields.split()[3])
+    if first is None:
         raise StopIteration
-    return found
+    return first

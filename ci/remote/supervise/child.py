@@ -1,4 +1,4 @@
-"""Starts the one process that is supervised: its environment, argv and exec."""
+"""Start the supervised process: its environment, argv and exec."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ci.remote.supervise.store import State
 
 PR_SET_PDEATHSIG = 1
-NOT_STARTED = 127  # as a shell says it
-# By Python, and by a shell in what it starts in the background or for ever.
+NOT_STARTED = 127  # as of a shell
+# Python ignores some of these signals, and a shell ignores some for its background jobs and nohup.
 IGNORED = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
@@ -26,29 +26,29 @@ IGNORED = (
     signal.SIGINT,
     signal.SIGQUIT,
 )
-# Programs read one of them, and not all the same one.
+# Some programs read only the first, others only the second.
 NO_PROXY = ("no_proxy", "NO_PROXY")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int, group: str = "") -> int:
-    """Start a process in a session of its own, which dies with this one.
+    """Start a process in its own session; the kernel kills it if this process ends.
 
-    As `subprocess.Popen` does; a supervisor reaps every child, adopted ones too, by itself.
+    Not with `subprocess.Popen`, because a supervisor itself reaps all children, adopted ones too.
 
     Args:
         argv: the command, looked for in the PATH of `env`.
-        env: its whole environment.
-        cwd: its working folder.
-        output: where its stdout and stderr go.
-        group: its cgroup; empty for this process's own.
+        env: the whole environment.
+        cwd: the working folder.
+        output: descriptor for stdout and stderr.
+        group: the cgroup; empty for this process's own.
 
     Returns:
-        Its pid, once it has been exec'ed.
+        The pid, after the exec.
 
     Raises:
-        OSError: it cannot be.
+        OSError: the process cannot be started.
     """
     reader, writer = os.pipe()  # exec closes its end
     pid = os.fork()
@@ -64,10 +64,10 @@ def spawn(argv: List[str], env: Dict[str, str], cwd: str, output: int, group: st
     return pid
 
 
-def _become(  # noqa: PLR0913, PLR0917 - as `spawn`
+def _become(  # noqa: PLR0913, PLR0917 - see `spawn`
     argv: List[str], env: Dict[str, str], cwd: str, output: int, writer: int, group: str
 ) -> NoReturn:
-    """Be the child."""
+    """Become the process; runs in the child."""
     name = cwd
     try:
         os.setsid()
@@ -82,7 +82,7 @@ def _become(  # noqa: PLR0913, PLR0917 - as `spawn`
         os.chdir(cwd)
         name = argv[0]
         os.execvpe(name, argv, env)  # noqa: S606 - no shell is wanted
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is no process
+    except BaseException as error:  # noqa: BLE001 - the parent gets every error
         code = getattr(error, "errno", None) or 0
         why = os.strerror(code) if code else str(error)
         os.write(writer, ("%d\0%s\0%s" % (code, why, name)).encode())
@@ -91,9 +91,9 @@ def _become(  # noqa: PLR0913, PLR0917 - as `spawn`
 
 
 def environment(spec: State) -> Dict[str, str]:
-    """Build the child's environment: the host's, with what scripts set, below the case's own.
+    """Build the child's environment: the host's, changed by the scripts, then by the case.
 
-    What `expand` names is the host's value in it.
+    The names in `expand` stand for the host's values.
     """
     host = {**os.environ, **spec.get("sourced", {})}
     host = {name: value for name, value in host.items() if value is not None}
@@ -105,19 +105,19 @@ def environment(spec: State) -> Dict[str, str]:
 
 
 def direct(host: Mapping[str, str], given: Mapping[str, str], own: List[str]) -> Dict[str, str]:
-    """Except loopback and the run's own hosts from the host's proxies, unless the case does it."""
+    """Return `no_proxy`: the case's own, or the host's with loopback and the run's hosts."""
     chosen = [given[name] for name in NO_PROXY if name in given]
     if chosen:
         return dict.fromkeys(NO_PROXY, chosen[0])
     listed = re.split(r"[,\s]+", ",".join(host.get(name, "") for name in NO_PROXY))
-    if "*" in listed:  # it has no effect in a list with others
+    if "*" in listed:  # has no effect in a list with other names
         return dict.fromkeys(NO_PROXY, "*")
     names = [*filter(None, listed), *LOOPBACK, os.uname().nodename, *own]
     return dict.fromkeys(NO_PROXY, ",".join(dict.fromkeys(names)))
 
 
 def expanded(text: str, names: List[str], values: Mapping[str, str]) -> str:
-    """Replace `$X` and `${X}` by values, of these names alone; one that is not there is empty."""
+    """Replace `$X` and `${X}` of these names by values; a missing value is empty."""
     if "$" not in text:
         return text
 

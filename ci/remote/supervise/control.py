@@ -1,4 +1,4 @@
-"""The control socket of a supervisor, and the state file that it leaves."""
+"""The control socket of a supervisor, and its state file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_short_path(folder: str, act: Callable[[str], object]) -> None:
 
 
 def new_socket() -> socket.socket:
-    """SEQPACKET: every message arrives whole."""
+    """Create a SEQPACKET socket, on which every message arrives whole."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
@@ -45,21 +45,21 @@ def listen(folder: str) -> socket.socket:
 
 
 def accept(listener: socket.socket) -> socket.socket:
-    """Accept the next caller; does not wait."""
+    """Accept the next caller without waiting."""
     caller, _ = listener.accept()
     caller.settimeout(0)
     return caller
 
 
 def peer_of(caller: socket.socket) -> Tuple[int, int]:
-    """Ask the kernel for the pid and the user of who listens at the other end; see unix(7)."""
+    """Return the pid and the user of the peer, from the kernel; see unix(7)."""
     raw = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid, uid = (int.from_bytes(raw[at : at + 4], sys.byteorder) for at in (0, 4))
     return pid, uid
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether a signal or a debugger has stopped a process."""
+    """Return whether a signal or a debugger has stopped a process."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
@@ -68,7 +68,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def dial(folder: str, message: str) -> Optional[socket.socket]:
-    """Reach a folder's supervisor with a first message; None when there is none any more."""
+    """Connect to the supervisor of a folder and send a message; None if it has ended."""
     caller = new_socket()
     try:
         by_short_path(folder, caller.connect)
@@ -80,7 +80,7 @@ def dial(folder: str, message: str) -> Optional[socket.socket]:
 
 
 def receive(caller: socket.socket) -> State:
-    """Wait for the next state; empty when the supervisor has gone."""
+    """Wait for the next state; empty if the supervisor has ended."""
     try:
         return json.loads(caller.recv(MESSAGE_BYTES) or b"{}")  # type: ignore[no-any-return]
     except OSError:
@@ -88,7 +88,7 @@ def receive(caller: socket.socket) -> State:
 
 
 def last_state(folder: str, caller: Optional[socket.socket] = None) -> State:
-    """Give the state that its supervisor sends, else the one that it wrote."""
+    """Return the state that the supervisor sends, or else the last state that it wrote."""
     if caller is not None:
         try:
             caller.settimeout(ANSWER_S)
@@ -98,7 +98,7 @@ def last_state(folder: str, caller: Optional[socket.socket] = None) -> State:
         if state:
             return state
     written = read_json(os.path.join(folder, "state.json"))
-    # The folder says whose state it is: what the file says may be anybody's words.
+    # Take run and process from the folder: the file may have been changed.
     run, process = os.path.normpath(folder).split(os.sep)[-2:]
     state = dict(_UNKNOWN, **{key: value for key, value in written.items() if _fits(key, value)})
     state.update(run=run, process=process, complete=state["complete"] is True)

@@ -1,4 +1,4 @@
-"""Ends a process for a controller, whatever has become of its supervisor and guardian."""
+"""End a process for a controller, in any state of its supervisor and guardian."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def stop(folder: str, grace_s: Optional[float] = None) -> State:
-    """End a process and its descent; gives its last state, with survivors where KILL failed."""
+    """End a process and its descendants; return its last state, with survivors if KILL failed."""
     caller = dial(folder, "stop" if grace_s is None else f"stop {grace_s}")
     state = await_stop(caller) if caller is not None else {}
     if not state.get("complete") and not state.get("survivors"):
@@ -46,10 +46,10 @@ def stop(folder: str, grace_s: Optional[float] = None) -> State:
 
 
 def await_stop(caller: socket.socket) -> State:
-    """Wait until a supervisor has ended its process; it is killed if it does not answer.
+    """Wait until a supervisor has ended its process; kill the supervisor if it does not answer.
 
     Returns:
-        The last state that it sent; empty where it sent none.
+        The last state that it sent; empty without any.
     """
     supervisor, state, unanswered = peer_of(caller)[0], State(), 0
     caller.settimeout(ANSWER_S)
@@ -76,16 +76,16 @@ def await_stop(caller: socket.socket) -> State:
 
 
 def resume(supervisor: int) -> None:
-    """Let a supervisor and its guardian go on that a signal has stopped."""
-    seen = look(str(supervisor))
-    for pid in (supervisor, seen.parent if seen else 0):
+    """Continue a supervisor and its guardian if a signal has stopped them."""
+    process = look(str(supervisor))
+    for pid in (supervisor, process.parent if process else 0):
         if pid > 1 and is_stopped(pid):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
 
 
 def await_guardian(folder: str) -> None:
-    """Let the guardian of a killed supervisor do its work: it knows more orphans than we do."""
+    """Wait for the guardian of a killed supervisor: only it can identify all orphans."""
     until = time.monotonic() + REST_GRACE_S + KILL_PATIENCE_S + TICK_S
     while time.monotonic() < until:
         state = last_state(folder)
@@ -97,7 +97,7 @@ def await_guardian(folder: str) -> None:
 
 
 def holds(pid: int, folder: str) -> bool:
-    """Tell whether a process has the host's lock open, as only what supervises here has it."""
+    """Return whether a process has the host's lock open, as only supervisors and guardians have."""
     with contextlib.suppress(OSError, Refused):
         with guard(os.path.dirname(os.path.dirname(folder))) as opened:
             lock = os.fstat(opened)
@@ -110,7 +110,7 @@ def holds(pid: int, folder: str) -> bool:
 
 
 def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State:
-    """End what a killed supervisor left: the descent of `root`, and what carries the marker."""
+    """End the orphans of a killed supervisor: descendants of `root`, and those with the marker."""
     state = last_state(folder)
     if state["complete"]:
         return state
@@ -119,7 +119,7 @@ def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State
     state.update(terminate_tree(root, marker, grace_s, shared, cgroup.find(folder)))
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
     if state["complete"]:
-        remove_temporary(folder)  # the guardian that should have done it may have been killed, too
+        remove_temporary(folder)  # the guardian may have been killed too
     with contextlib.suppress(OSError):
         write_json(os.path.join(folder, "state.json"), state)
     return state

@@ -1,4 +1,4 @@
-"""Puts a supervisor in the background, and ends its orphans should it be killed."""
+"""Start a supervisor in the background, and end its orphans if it is killed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def begin(spec: State) -> int:
     """Start a supervisor in the background.
 
     Returns:
-        A pipe that gives one JSON line, once its process runs or cannot; then its end.
+        A pipe with a JSON line, written when the process runs or cannot run; then its end.
     """
     reader, writer = os.pipe()
     middle = os.fork()
@@ -52,16 +52,16 @@ def begin(spec: State) -> int:
 
 
 def guard_supervisor(spec: State, answers: int) -> NoReturn:
-    """Detach, take the host, then wait on a supervisor, to end its orphans should it be killed."""
+    """Lock the host, start a supervisor, and end its orphans if it is killed; runs in the child."""
     detach(answers)
     try:
         folder, lock = take_host(spec)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
+    except Exception as error:  # noqa: BLE001 - the controller gets every error
         answer(answers, refusal(error))
         os._exit(1)
     try:
-        # vLLM leaves sockets and stores in the temporary folder: give it one that goes with it.
-        # Not in the workspace: a socket's path may have 107 bytes, which a run's folder can fill.
+        # vLLM leaves sockets and stores in the temporary folder, so each process has its own, which
+        # is removed with it. Not in the workspace: a socket's path has at most 107 bytes.
         spec["tmp"] = temporary_folder(folder)
     except OSError as error:
         remove(folder)
@@ -82,7 +82,7 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
 
 
 def detach(keep: int) -> None:
-    """Let go of everything of the caller's, and become the parent of every orphan below."""
+    """Close inherited descriptors, and become the parent of all orphans below."""
     null = os.open(os.devnull, os.O_RDWR)
     for handle in map(int, os.listdir("/proc/self/fd")):
         if handle < 3:  # noqa: PLR2004 - stdin, stdout, stderr
@@ -95,12 +95,12 @@ def detach(keep: int) -> None:
 
 
 def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared) -> NoReturn:
-    """Be the supervisor: one answer, then the loop."""
+    """Run the supervisor: report the start, then loop; runs in the child."""
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         supervisor = Supervisor(spec, folder, lock, shared)
         supervisor.launch()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
+    except Exception as error:  # noqa: BLE001 - the controller gets every error
         remove(folder)
         cgroup.remove(cgroup.find(folder))
         answer(answers, refusal(error))
@@ -108,20 +108,20 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
     answer(answers, dict(supervisor.state, folder=folder))
     try:
         supervisor.loop()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller gets it
+    except Exception as error:  # noqa: BLE001 - the controller gets every error
         supervisor.fail(error)
     os._exit(0)
 
 
 def answer(answers: int, value: State) -> None:
-    """Tell the waiting `start` what came of it."""
+    """Send the result of the start to the agent."""
     with contextlib.suppress(OSError):
         os.write(answers, json.dumps(value).encode() + b"\n")
     os.close(answers)
 
 
 def refusal(error: Exception) -> State:
-    """Say why there is no process."""
+    """Return the reason of a failed start."""
     if isinstance(error, Refused):
         return error.answer
     message = f"{type(error).__name__}: {error}"
@@ -131,7 +131,7 @@ def refusal(error: Exception) -> State:
 
 
 def take_host(spec: State) -> Tuple[str, int]:
-    """Take the host's lock and make the process's folder; returns both."""
+    """Take the host's lock and make the process's folder; return folder and lock."""
     for name in (spec["run"], spec["process"]):
         if not is_name(name) or name == INPUTS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
@@ -144,7 +144,7 @@ def take_host(spec: State) -> Tuple[str, int]:
     try:
         os.makedirs(folder, mode=0o700)
     except FileExistsError:
-        raise Refused("exists", f"{folder} is there already") from None
+        raise Refused("exists", f"{folder} already exists") from None
     public = {key: value for key, value in spec.items() if key != "env"}
     try:
         write_json(os.path.join(folder, "spec.json"), dict(public, env=sorted(spec["env"])))

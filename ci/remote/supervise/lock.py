@@ -1,4 +1,4 @@
-"""The host's lock: it belongs to one run, and all of that run's supervisors hold it together."""
+"""The host's lock: all supervisors of a single run hold it together."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ci.remote.supervise.store import State
 
 
-LOCAL = "/tmp"  # noqa: S108 - whose folder is there is checked
+LOCAL = "/tmp"  # noqa: S108 - the owner of the folder there is checked
 
 
-class Refused(Exception):  # noqa: N818 - an answer to `start`, not a fault
-    """A start that cannot be; `answer` is printed for the controller."""
+class Refused(Exception):  # noqa: N818 - an answer to `start`, not an error
+    """A start that is refused; `answer` is sent to the controller."""
 
     def __init__(self, kind: str, message: str, **more: object) -> None:
         super().__init__(message)
@@ -31,13 +31,13 @@ class Refused(Exception):  # noqa: N818 - an answer to `start`, not a fault
 
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-# From file systems without flock, such as Lustre and some mounts of NFS.
+# Errors of file systems without flock, such as Lustre and some mounts of NFS.
 NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
 def guard(state_dir: str) -> Iterator[int]:
-    """Open the lock while no other process acquires it; yields its descriptor.
+    """Open the lock while no other process acquires it; yield its descriptor.
 
     Only this host uses the files there, so NFS may keep locks to each host (nolock, local_lock).
     """
@@ -56,7 +56,7 @@ def guard(state_dir: str) -> Iterator[int]:
 
 
 def flocked(folder: str) -> int:
-    """Open a folder's guard, and wait until no other process has it."""
+    """Open and lock the guard file of a folder; wait for other processes."""
     handle = os.open(os.path.join(folder, "lock.guard"), FLAGS, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -67,28 +67,28 @@ def flocked(folder: str) -> int:
 
 
 def local_folder(state_dir: str) -> str:
-    """Give a folder on a local disk for the lock of a state folder that cannot have one.
+    """Return a folder on a local disk for the lock of a state folder without flock.
 
     Not in /run/user or /dev/shm: systemd clears those when the user's last session ends.
     """
     above = os.path.join(LOCAL, "lamplighter-%d" % os.geteuid())
-    seen = os.stat(state_dir)
-    folder = os.path.join(above, "lock-%d-%d" % (seen.st_dev, seen.st_ino))
+    status = os.stat(state_dir)
+    folder = os.path.join(above, "lock-%d-%d" % (status.st_dev, status.st_ino))
     for each in (above, folder):
         with contextlib.suppress(FileExistsError):
             os.mkdir(each, 0o700)
-        found = os.lstat(each)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        made = os.lstat(each)
+        if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.geteuid():
             raise Refused(
                 "workspace",
                 "%s has no flock, and %s, where the lock would be, belongs to user %d: remove it"
-                % (state_dir, each, found.st_uid),
+                % (state_dir, each, made.st_uid),
             )
     return folder
 
 
 def try_lock(lock: int) -> bool:
-    """Take the lock alone; False when another process has it."""
+    """Take the lock exclusively; return False if another process has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -97,7 +97,7 @@ def try_lock(lock: int) -> bool:
 
 
 def acquire(state_dir: str, record: State) -> int:
-    """Take the host for a run, or join the run that has it; refuse when that is another."""
+    """Lock the host for a run, or share the lock of the same run; raise Refused for another run."""
     with guard(state_dir) as lock:
         if try_lock(lock):
             os.ftruncate(lock, 0)
@@ -112,7 +112,7 @@ def acquire(state_dir: str, record: State) -> int:
 
 
 def present_holder(state_dir: str, lock: int) -> State:
-    """Read who took the lock, naming a process of that run that still lives."""
+    """Read the holder of the lock, with a process of its run that is still alive."""
     holder = read_json("/proc/self/fd/%d" % lock)
     for state in processes(state_dir):
         if state["run"] == holder.get("run") and not state["complete"] and state["state"] != "lost":

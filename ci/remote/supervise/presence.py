@@ -1,8 +1,8 @@
-"""How runs on one host see each other, whatever their workspace and user.
+"""How runs on the same host see each other, with different workspaces and users.
 
 A run listens on a socket in the kernel's abstract namespace, see unix(7): it is not a file, every
-user may list it, and it is gone with the process that holds it. Any user may take any name there,
-so only the kernel is believed: it says which user and which process listen.
+user can list it, and it ends with the process that holds it. Any user can take any name there, so
+the user and the process of the listener come from the kernel.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, List, Optional
 
-MOST_BYTES = 108  # of a socket's name
+MOST_BYTES = 108  # of the name of a socket
 MARK = b"lamplighter/"
-MARKER = b"LAMPLIGHTER_RUN="  # as `proc.py` has it, which an agent imports later
+MARKER = b"LAMPLIGHTER_RUN="  # as in `proc.py`, which an agent imports later
 
 
 def announce(run: str, owner: str) -> Optional[socket.socket]:
-    """Announce a run while the returned socket is open; None when it is announced already."""
+    """Announce a run while the returned socket is open; None if it is already announced."""
     words = "%s/%s" % (run, "".join(owner.split()))
     announcement = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -38,7 +38,7 @@ def announce(run: str, owner: str) -> Optional[socket.socket]:
 
 
 def hang_up(announcement: socket.socket) -> None:
-    """Let go of whoever asked the kernel about this socket."""
+    """Close the connection of a process that listed the runs."""
     with contextlib.suppress(OSError):
         announcement.accept()[0].close()
 
@@ -47,31 +47,31 @@ def present_runs() -> List[Dict[str, Any]]:
     """List the runs that are announced on this host.
 
     Returns:
-        Of each: `run` and `owner` as announced, `uid` and `pid` as the kernel has them, and
-        `proven`: whether a process of the run is below this pid; null where that cannot be seen.
-        A socket on which nobody listens announces nothing.
+        For each: `run` and `owner` as announced, `uid` and `pid` from the kernel, and `proven`:
+        whether a process of the run is a child of this pid, null if unknown. Sockets without a
+        listener are left out.
     """
     with open("/proc/net/unix", "rb") as file:
         text = file.read()
     names = {piece.split(b"\n", 1)[0] for piece in text.split(b"@" + MARK)[1:]}
-    found: List[Dict[str, Any]] = []
+    runs: List[Dict[str, Any]] = []
     for name in sorted(names):
         run, _, owner = name.decode("utf-8", "replace").partition("/")
         listener = _listener(b"\0" + MARK + name) if is_name(run) else None
         if listener is not None:
-            found.append(dict(listener, run=run, owner=owner))
-            found[-1]["proven"] = _proven(listener["pid"], run.encode())
-    return found
+            proven = _proven(listener["pid"], run.encode())
+            runs.append(dict(listener, run=run, owner=owner, proven=proven))
+    return runs
 
 
 def _listener(address: bytes) -> Optional[Dict[str, Any]]:
-    """Ask the kernel who listens; None where nobody does."""
+    """Return the pid and the user that listen, from the kernel; None without a listener."""
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         caller.settimeout(0)
         caller.connect(address)
         pid, uid = peer_of(caller)
-    except BlockingIOError:  # more callers wait there than we ever leave
+    except BlockingIOError:  # its queue is full; a supervisor empties its queue
         return {"pid": None, "uid": None}
     except OSError:
         return None
@@ -81,7 +81,7 @@ def _listener(address: bytes) -> Optional[Dict[str, Any]]:
 
 
 def _proven(pid: Optional[int], run: bytes) -> Optional[bool]:
-    """Whether a supervisor's children carry the run's marker; None where they cannot be seen."""
+    """Return whether a child of a supervisor has the run's marker; None if unknown."""
     if pid is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What runs on this host: a process's whole descent, found and ended. Reads /proc."""
+"""Find and end a process with all its descendants. Reads /proc."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
-REST_GRACE_S = 2.0  # for what a process leaves behind when it ends by itself
-KILL_PATIENCE_S = 5.0  # after which what does not die of KILL is reported as a survivor
+REST_GRACE_S = 2.0  # for the descendants of a process that has ended by itself
+KILL_PATIENCE_S = 5.0  # after so long a process that KILL has not ended is reported as a survivor
 
 
 # A process. `began` distinguishes it from a later process with the same pid.
@@ -28,7 +28,7 @@ ProcInfo = namedtuple("ProcInfo", ("pid", "began", "parent", "alive"))  # noqa: 
 
 
 def look(pid: str) -> Optional[ProcInfo]:
-    """Read one process; None when it is gone. Fields as in proc(5), counted from the state."""
+    """Read a process; None if it has ended. Fields as in proc(5), counted from the state."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             raw = file.read()
@@ -41,7 +41,7 @@ def look(pid: str) -> Optional[ProcInfo]:
 
 
 def is_marked(pid: int, marker: bytes) -> bool:
-    """Tell whether a process was started with our marker in its environment."""
+    """Return whether a process was started with the marker in its environment."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return marker in file.read().split(b"\0")
@@ -50,7 +50,7 @@ def is_marked(pid: int, marker: bytes) -> bool:
 
 
 def run_of(pid: int) -> str:
-    """Return the process of a run that it belongs to, `run/process`; empty if unknown."""
+    """Return the process of a run that a pid belongs to, `run/process`; empty if unknown."""
     start = MARKER.encode() + b"="
     with contextlib.suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
         for pair in file.read().split(b"\0"):
@@ -60,26 +60,25 @@ def run_of(pid: int) -> str:
 
 
 def members(root: int, marker: bytes, group: str = "") -> Set[ProcInfo]:
-    """Find what lives of the descent of `root`, in the cgroup, and with the marker; never us."""
-    seen = [one for one in map(look, filter(str.isdigit, os.listdir("/proc"))) if one]
+    """Find living descendants of `root`, members of the cgroup, and marked processes."""
+    running = [item for item in map(look, filter(str.isdigit, os.listdir("/proc"))) if item]
     children: Dict[int, List[ProcInfo]] = {}
-    for one in seen:
-        children.setdefault(one.parent, []).append(one)
-    found: Set[ProcInfo] = set()
-    fresh = children.get(root, [])
-    while fresh:
-        found.update(fresh)
-        fresh = [
-            child for one in fresh for child in children.get(one.pid, []) if child not in found
-        ]
+    for item in running:
+        children.setdefault(item.parent, []).append(item)
+    tree: Set[ProcInfo] = set()
+    level = children.get(root, [])
+    while level:
+        tree.update(level)
+        level = [child for item in level for child in children.get(item.pid, ())]
+        level = [child for child in level if child not in tree]
     grouped = set(cgroup.pids(group))
-    found.update(one for one in seen if one.pid in grouped)
-    found.update(one for one in seen if one not in found and is_marked(one.pid, marker))
-    return {one for one in found if one.alive and one.pid != os.getpid()}
+    tree.update(item for item in running if item.pid in grouped)
+    tree.update(item for item in running if item not in tree and is_marked(item.pid, marker))
+    return {item for item in tree if item.alive and item.pid != os.getpid()}
 
 
 class Termination:
-    """TERM, then KILL from `kill_at` on, each once to every process that is found."""
+    """TERM, then KILL from `kill_at` on; each process gets each signal once."""
 
     def __init__(
         self, root: int, marker: bytes, grace_s: float, shared: Shared, group: str = ""
@@ -93,39 +92,39 @@ class Termination:
         self.killed: Set[Tuple[int, int]] = set()
 
     def step(self) -> Set[ProcInfo]:
-        """Signal each process that has not had the present signal yet; return those still there."""
+        """Signal each process that has not had the current signal yet; return the living ones."""
         left = members(self.root, self.marker, self.group)
-        self.shared.look(lambda: [one.pid for one in left])
+        self.shared.look(lambda: [process.pid for process in left])
         kill = time.monotonic() >= self.kill_at
         signalled = self.killed if kill else self.termed
-        for one in left:
-            if one[:2] in signalled:
+        for process in left:
+            if process[:2] in signalled:
                 continue
-            now = look(str(one.pid))
-            if now and now.began == one.began:
+            now = look(str(process.pid))
+            if now and now.began == process.began:
                 with contextlib.suppress(OSError):
-                    os.kill(one.pid, signal.SIGKILL if kill else signal.SIGTERM)
-            signalled.add(one[:2])
+                    os.kill(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            signalled.add(process[:2])
         if kill and left and self.group:
             cgroup.kill(self.group)
         return left
 
     @property
     def given_up(self) -> bool:
-        """KILL has had its time."""
+        """Return whether KILL_PATIENCE_S has passed since KILL."""
         return time.monotonic() >= self.kill_at + KILL_PATIENCE_S
 
     @property
     def pause_s(self) -> float:
-        """How long to wait for a sign of an end: only what is not our own child gives none."""
+        """Return how long to wait: the end of a process that is not a child causes no signal."""
         if self.given_up:
             return TICK_S
         left = self.kill_at - time.monotonic()
         return 0.02 if left <= 0 else min(left, 0.25)
 
     def report(self, left: Set[ProcInfo]) -> Dict[str, Any]:
-        """Say what it took."""
-        survivors = sorted(one.pid for one in left) if self.given_up else []
+        """Return the fields of the state about the termination."""
+        survivors = sorted(process.pid for process in left) if self.given_up else []
         killed = len(self.killed)
         return {"survivors": survivors, "killed": killed, "escalated": killed > 0}
 
@@ -133,7 +132,7 @@ class Termination:
 def terminate_tree(
     root: int, marker: bytes, grace_s: float, shared: Shared, group: str = ""
 ) -> Dict[str, Any]:
-    """Terminate a whole descent without a supervisor's event loop."""
+    """Terminate a process tree without the event loop of a supervisor."""
     termination = Termination(root, marker, grace_s, shared, group)
     while True:
         left = termination.step()

@@ -1,4 +1,4 @@
-"""What runs have left on this host: every process of every run, who holds the host, clean-up."""
+"""The runs on this host: their processes, the holder of the host, and clean-up."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def show(workspace: str, run: str = "") -> Dict[str, Any]:
-    """Give every process of every run, and who holds the host; leaves nothing there.
+    """Return every process of every run, and the holder of the host; read-only.
 
     Args:
-        workspace: whose state is read.
-        run: one whose processes are also looked for where no state tells of them.
+        workspace: the workspace whose state is read.
+        run: also look for processes of this run that have no state.
     """
     state_dir = state_folder(workspace)
     holder: Optional[State] = None
@@ -38,26 +38,26 @@ def show(workspace: str, run: str = "") -> Dict[str, Any]:
 
 
 def stray(state_dir: str, run: str, known: Set[str]) -> List[State]:
-    """Find what runs of a run, by its environment or its cgroup, without a folder of its own."""
-    found: List[State] = []
+    """Find processes of a run by their environment or cgroup that have no folder."""
+    states: List[State] = []
     pids = map(int, filter(str.isdigit, os.listdir("/proc")))
     ours = [(run_of(pid), pid) for pid in pids]
-    # Hosts of a lab may share their processes: another one's supervisor ends its own.
+    # Hosts of a lab may see each other's processes; the supervisor of another host ends its own.
     names = {name for name, pid in ours if name.startswith(run + "/") and not is_supervised(pid)}
     for process in sorted(name.partition("/")[2] for name in names):
         folder = os.path.join(state_dir, run, process)
         if is_name(run) and is_name(process) and folder not in known:
-            found.append(dict(last_state(folder), folder=folder))
-    return found
+            states.append(dict(last_state(folder), folder=folder))
+    return states
 
 
 def is_supervised(pid: int) -> bool:
-    """Tell whether a supervisor is above a process: it has the command line of its agent."""
-    seen = look(str(pid))
-    while seen is not None and seen.parent > 1:
-        seen = look(str(seen.parent))
+    """Return whether an ancestor is a supervisor, which has the command line of its agent."""
+    process = look(str(pid))
+    while process is not None and process.parent > 1:
+        process = look(str(process.parent))
         try:
-            with open("/proc/%d/cmdline" % (seen.pid if seen else 0), "rb") as file:
+            with open("/proc/%d/cmdline" % (process.pid if process else 0), "rb") as file:
                 if b"ci.remote.loop.agent" in file.read():
                     return True
         except OSError:
@@ -66,7 +66,7 @@ def is_supervised(pid: int) -> bool:
 
 
 def has_life(state: State) -> bool:
-    """Tell whether anything of a process's descent is known to be running."""
+    """Return whether a process or a descendant is known to be running."""
     if state["complete"] or state["state"] != "lost":
         return not state["complete"]
     marker = f"{MARKER}={state['run']}/{state['process']}".encode()
@@ -74,9 +74,9 @@ def has_life(state: State) -> bool:
 
 
 def forget(workspace: str, run: str) -> Optional[str]:
-    """Remove a run's folder; says why where that cannot be done."""
+    """Remove a run's folder; return why it cannot be removed, or None."""
     if not run or "/" in run or run.startswith("."):
-        return f"{run!r} names no run"
+        return f"{run!r} is not the name of a run"
     folder = os.path.join(state_folder(workspace), run)
     remove(folder)
     return f"{folder} cannot be removed" if os.path.exists(folder) else None

@@ -1,4 +1,4 @@
-"""What a process's descent leaves in /dev/shm when it is killed; takes away that alone."""
+"""Remove the files in /dev/shm that a process tree leaves when it is killed, and only these."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterable, Iterator, Set, Tuple
 
-    File = Tuple[str, int]  # name and inode: another file may get the name later
+    File = Tuple[str, int]  # name and inode: another file may get the same name later
 
-FOLDER = "/dev/shm"  # noqa: S108 - every program's, by its standard
+FOLDER = "/dev/shm"  # noqa: S108 - where POSIX shared memory is
 
 
 class Shared:
-    """The files there that a descent holds, of those that have come since this was made."""
+    """The files that a process tree holds, of those made after the start of the process."""
 
     def __init__(self) -> None:
         self.known = self.before = files()
         self.held: Set[File] = set()
 
     def look(self, pids: Callable[[], Iterable[int]]) -> bool:
-        """Note what of the files that have come since the last look is held; tells of news."""
+        """Note which new files the processes hold; return whether there are any."""
         now, count = files(), len(self.held)
-        if now - self.known:  # most looks end here, and cost next to nothing
+        if now - self.known:  # usually there is no new file, and the processes are not read
             inodes = {inode for pid in pids() for inode in held_by(pid)}
-            self.held.update(one for one in now - self.before if one[1] in inodes)
+            self.held.update(file for file in now - self.before if file[1] in inodes)
         self.known = now
         return len(self.held) > count
 
     def remove(self) -> None:
-        """Remove what the descent, all of it gone, has left and no process holds."""
+        """Remove the noted files that no process holds; all processes of the tree have ended."""
         left = self.held & files()
         if left:
             others = held()
-            left = {one for one in left if one[1] not in others}
+            left = {file for file in left if file[1] not in others}
         for name, _ in left:
             path = os.path.join(FOLDER, name)
             with contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ class Shared:
                     os.unlink(path)
 
     def take_written(self, written: object) -> None:
-        """Take what a supervisor wrote down; `remove` checks it like everything else."""
+        """Add the files from the state of a supervisor; `remove` checks them as well."""
         for pair in written if isinstance(written, list) else ():
             if isinstance(pair, list) and list(map(type, pair)) == [str, int]:
                 self.held.add((pair[0], pair[1]))
@@ -52,8 +52,8 @@ class Shared:
 def files() -> Set[File]:
     """List the files there."""
     try:
-        with os.scandir(FOLDER) as found:
-            return {(one.name, one.inode()) for one in found}
+        with os.scandir(FOLDER) as entries:
+            return {(entry.name, entry.inode()) for entry in entries}
     except OSError:
         return set()
 
@@ -65,9 +65,9 @@ def held() -> Set[int]:
 
 
 def held_by(pid: int) -> Iterator[int]:
-    """Give the inodes there that a process has mapped or open; none where it may not be seen.
+    """Yield the inodes in /dev/shm that a process has mapped or open, if it can be inspected.
 
-    Not the names: a semaphore is mapped before it gets its own.
+    Not the names: a semaphore is mapped before it gets its name.
     """
     with contextlib.suppress(OSError):
         device = os.stat(FOLDER).st_dev
@@ -78,6 +78,6 @@ def held_by(pid: int) -> Iterator[int]:
                     yield int(line.split(None, 5)[4])
         for handle in os.listdir("/proc/%d/fd" % pid):
             with contextlib.suppress(OSError):
-                seen = os.stat("/proc/%d/fd/%s" % (pid, handle))
-                if seen.st_dev == device:
-                    yield seen.st_ino
+                status = os.stat("/proc/%d/fd/%s" % (pid, handle))
+                if status.st_dev == device:
+                    yield status.st_ino

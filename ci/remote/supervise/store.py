@@ -1,4 +1,4 @@
-"""Small files that are written whole or not at all, and what this host calls itself and now."""
+"""Files that are written atomically, temporary folders, and the name of this host."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LONGEST_HOST = 40
 
 
 def now_text() -> str:
-    """Give the time in UTC."""
+    """Return the time in UTC."""
     now = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%03d+00:00" % (now % 1 * 1000)
 
 
 def boot_id() -> str:
-    """Tell this boot of the host from the next one."""
+    """Return the id of this boot of the host."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
 
@@ -41,11 +41,11 @@ def host_folder(nodename: str, machine_id: str) -> str:
     It consists of the kernel's hostname and the first 8 characters of the machine id. Hostnames
     alone are equal on hosts that were never named, and machine ids alone on clones of an image. The
     boot id changes at a reboot, but `inv down` must find the state of a run from before it. A
-    cluster file's name is one controller's; another controller may use another name.
+    cluster file's name may be different on each controller.
 
     Args:
         nodename: as uname(2) gives it.
-        machine_id: content of /etc/machine-id; empty where there is none.
+        machine_id: content of /etc/machine-id; empty without that file.
     """
     plain = "".join(
         letter if letter in "._-" or (letter.isascii() and letter.isalnum()) else "_"
@@ -57,7 +57,7 @@ def host_folder(nodename: str, machine_id: str) -> str:
 
 
 def host_name() -> str:
-    """Name this host as its folder in a workspace is named."""
+    """Return the name of this host's folder in a workspace."""
     try:
         with open("/etc/machine-id", "rb") as file:
             machine_id = file.read(64).decode("ascii", "replace")
@@ -67,12 +67,12 @@ def host_name() -> str:
 
 
 def state_folder(workspace: str) -> str:
-    """Give this host's own folder for the state of runs."""
+    """Return this host's own folder for the state of runs."""
     return os.path.join(workspace, STATE, host_name())
 
 
 def write_json(path: str, value: object) -> None:
-    """Write a file whole or not at all, readable only by its owner."""
+    """Write a file atomically, readable only by its owner."""
     part = f"{path}.{os.getpid()}.part"
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -86,7 +86,7 @@ def write_json(path: str, value: object) -> None:
 
 
 def read_json(path: str) -> State:
-    """Read an object; empty when there is none to read: what a server runs may write there, too."""
+    """Read an object; empty if the file is missing or invalid. A server may have written it."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             seen = os.fstat(file.fileno())
@@ -98,17 +98,17 @@ def read_json(path: str) -> State:
 
 
 def temporary_folders() -> str:
-    """Give the folder in which every process gets one of its own."""
+    """Return the folder in which each process gets its own temporary folder."""
     return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - names in it cannot be guessed
 
 
 def mark_of(folder: str) -> str:
-    """Give eight digits that stand for a process's folder where names must be short."""
+    """Return eight digits that stand for a process's folder in short names."""
     return "%08x" % (int.from_bytes(folder.encode(), "big") % 4294967291)
 
 
 def temporary_folder(folder: str) -> str:
-    """Make a temporary folder for the process that has this folder."""
+    """Make a temporary folder for the process with this folder."""
     name = "lamplighter-" + mark_of(folder) + os.urandom(6).hex()
     made = os.path.join(temporary_folders(), name)
     os.mkdir(made, 0o700)
@@ -116,7 +116,7 @@ def temporary_folder(folder: str) -> str:
 
 
 def remove_temporary(folder: str) -> None:
-    """Remove what `temporary_folder` made for a process: found by name, no file names it."""
+    """Remove the folder that `temporary_folder` made for a process, which its name shows."""
     above, start = temporary_folders(), "lamplighter-" + mark_of(folder)
     with contextlib.suppress(OSError):
         for name in os.listdir(above):
@@ -126,13 +126,13 @@ def remove_temporary(folder: str) -> None:
 
 
 def remove(folder: str) -> None:
-    """Remove a folder with all that is in it, as far as that can be done, however deep it is.
+    """Remove a folder and its content, as far as possible, however deep it is.
 
-    Leaves file systems that are mounted in it, and follows no link, not even one that takes the
-    place of a folder meanwhile.
+    Does not touch file systems that are mounted in it, and follows no link, not even a link that
+    replaces a folder meanwhile.
     """
     try:
-        os.rmdir(folder)  # a temporary one is mostly empty
+        os.rmdir(folder)  # a temporary folder is usually empty
     except OSError:
         pass
     else:
@@ -176,7 +176,7 @@ def _empty(handle: int, path: str, mounted: Set[str], top: int, depth: int = 0) 
 
 
 def mount_points() -> Set[str]:
-    """List where file systems are mounted; proc(5) has blanks and backslashes in octal."""
+    """List the mount points; proc(5) writes blanks and backslashes in octal."""
     with open("/proc/self/mountinfo", "rb") as file:
         fields = [line.split(b" ", 5)[4] for line in file]
     escaped = ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\"))

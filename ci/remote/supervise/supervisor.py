@@ -1,14 +1,13 @@
-"""Starts one process on a host, owns its whole descent, and ends it when asked to or left alone.
+"""Start a process on a host, and end it with all its descendants: on request, or without contact.
 
-Touches `<workspace>/.lamplighter`, a folder in the temporary one, the processes that it started
-and what they leave in /dev/shm, nothing else.
+Touches only `<workspace>/.lamplighter`, a folder in the temporary folder, the processes that it
+started, and their files in /dev/shm.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -18,7 +17,7 @@ from ci.remote.names import LEASE
 from ci.remote.poller import Poller
 from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import environment, expanded, spawn
-from ci.remote.supervise.control import MESSAGE_BYTES, accept, listen
+from ci.remote.supervise.lease import Lease
 from ci.remote.supervise.lock import Refused
 from ci.remote.supervise.presence import announce, hang_up
 from ci.remote.supervise.proc import (
@@ -30,19 +29,20 @@ from ci.remote.supervise.proc import (
     terminate_tree,
 )
 from ci.remote.supervise.store import boot_id, now_text, remove, write_json
+from ci.remote.supervise.watchers import Watchers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Optional
+    from typing import List, Optional
 
     from ci.remote.supervise.shared import Shared
     from ci.remote.supervise.store import State
 
-LEFT_ALONE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
+LEASE_GRACE_S = 5.0  # a lease of 20 s, a tick and this stay under 30 s
 
 
 class Supervisor:
-    """One process, its descent, and whoever watches it through the control socket."""
+    """A process, its descendants, and the agents that watch it."""
 
     def __init__(self, spec: State, folder: str, lock: int, shared: Shared) -> None:
         self.spec = spec
@@ -54,9 +54,8 @@ class Supervisor:
         self.termination: Optional[Termination] = None
         self.cause = ""
         self.unsaved = False
-        self.watchers: Dict[int, socket.socket] = {}
         self.poller = Poller()
-        self.began = self.renewed = time.monotonic()
+        self.began = time.monotonic()
         self.state: State = {
             "run": spec["run"],
             "process": spec["process"],
@@ -75,17 +74,14 @@ class Supervisor:
             "complete": False,
             "boot_id": boot_id(),
         }
-        self.lease = os.path.join(folder, "lease")
-        os.close(os.open(self.lease, os.O_CREAT | os.O_WRONLY, 0o600))
-        self.lease_mtime = os.stat(self.lease).st_mtime_ns
+        self.lease = Lease(folder, float(spec["lease_s"]))
         self.presence: Optional[socket.socket] = None
         self.group = "" if spec["process"] == LEASE else cgroup.make(folder)
         self.catch_signals()
-        self.listener = listen(folder)
-        self.poller.register(self.listener.fileno(), self.accept_watcher)
+        self.watchers = Watchers(folder, self.poller, self.state, self.take_message)
 
     def catch_signals(self) -> None:
-        """Turn signals into events, so that an end is seen at once."""
+        """Turn signals into events, so that the loop notices an end at once."""
         self.wake, writer = socket.socketpair()
         self.wake_writer = writer
         for end in (self.wake, writer):
@@ -97,7 +93,7 @@ class Supervisor:
         self.poller.register(self.wake.fileno(), self.woken)
 
     def launch(self) -> None:
-        """Start the process; returns when it has been exec'ed, raises Refused when it cannot be."""
+        """Start the process; return after its exec, or raise Refused."""
         log = os.open(
             os.path.join(self.folder, "log"),
             os.O_WRONLY | os.O_CREAT | os.O_APPEND,
@@ -117,14 +113,14 @@ class Supervisor:
         self.publish()
 
     def announce(self) -> None:
-        """Announce the run, now that a process proves it; one socket does so for all of them."""
+        """Announce the run, which its process now proves; the first process does so for all."""
         announcement = announce(self.spec["run"], self.spec["owner"])
         if announcement is not None:
             self.presence = announcement
             self.poller.register(announcement.fileno(), lambda: hang_up(announcement))
 
     def loop(self) -> None:
-        """Run until nothing is left of the descent."""
+        """Run until the process and all its descendants have ended."""
         while not self.state["complete"]:
             ready = list(self.poller.ready(self.pause_s()))
             self.reap()
@@ -139,27 +135,25 @@ class Supervisor:
                 self.save()
 
     def look_at_shared(self) -> None:
-        """Keep on the disk what is held in /dev/shm, for whoever outlives this process."""
+        """Note the files that the descendants hold in /dev/shm, for the guardian."""
         if self.shared.look(
-            lambda: [one.pid for one in members(os.getpid(), self.marker, self.group)]
+            lambda: [process.pid for process in members(os.getpid(), self.marker, self.group)]
         ):
             self.state["shared"] = sorted(self.shared.held)
             self.unsaved = True
 
     def pause_s(self) -> float:
-        """How long nothing needs doing unless something happens."""
-        return (
-            self.termination.pause_s if self.termination else min(TICK_S, self.spec["lease_s"] / 4)
-        )
+        """Return how long the loop may wait for an event."""
+        return self.termination.pause_s if self.termination else min(TICK_S, self.lease.seconds / 4)
 
     def woken(self) -> None:
-        """Read the signals that came; SIGCHLD only has to wake the loop."""
+        """Read the received signals; SIGCHLD only has to wake the loop."""
         with contextlib.suppress(BlockingIOError):
             if set(self.wake.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
                 self.end("stopped", self.grace_s)
 
     def reap(self) -> None:
-        """Collect ended children, adopted ones too."""
+        """Reap ended children, also adopted orphans."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -169,7 +163,7 @@ class Supervisor:
                     self.note_end(status)
 
     def note_end(self, status: int) -> None:
-        """Report at once how the process itself ended, then end the rest of its descent."""
+        """Report the end of the process at once, then end the rest of its descendants."""
         if os.WIFSIGNALED(status):
             self.state["signal"] = os.WTERMSIG(status)
         else:
@@ -181,19 +175,14 @@ class Supervisor:
 
     def check_bounds(self) -> None:
         """End the process when its lease or its deadline has passed."""
-        now = time.monotonic()
-        # The wall clock may jump, so the lease's time only tells that it was renewed, not when.
-        with contextlib.suppress(OSError):
-            mtime = os.stat(self.lease).st_mtime_ns
-            if mtime != self.lease_mtime:
-                self.lease_mtime, self.renewed = mtime, now
-        if now - self.renewed > self.spec["lease_s"]:
-            self.end("lease_expired", min(self.grace_s, LEFT_ALONE_GRACE_S))
-        elif self.spec["deadline_s"] is not None and now - self.began > self.spec["deadline_s"]:
+        deadline_s = self.spec["deadline_s"]
+        if self.lease.has_expired():
+            self.end("lease_expired", min(self.grace_s, LEASE_GRACE_S))
+        elif deadline_s is not None and time.monotonic() - self.began > deadline_s:
             self.end("deadline", self.grace_s)
 
     def end(self, cause: str, grace_s: float) -> None:
-        """Begin to terminate; the first cause stays, a shorter grace counts."""
+        """Begin to terminate. The first cause is kept; a shorter grace replaces a longer."""
         if self.termination is None:
             self.cause = cause
             self.termination = Termination(
@@ -205,7 +194,7 @@ class Supervisor:
         """Take the termination's next step, and finish when no process is left."""
         left = termination.step()
         if not left:
-            # The last one may have become a zombie only now.
+            # The last process may have become a zombie only now.
             self.reap()
         before = self.state["survivors"]
         self.state.update(termination.report(left))
@@ -215,7 +204,7 @@ class Supervisor:
             self.publish()
 
     def finish(self) -> None:
-        """Free the host before the end is reported: the next process may start at once."""
+        """Free the host, then report the end: the next process may start at once."""
         self.state["complete"] = True
         remove(self.spec["tmp"])
         self.shared.remove()
@@ -223,13 +212,13 @@ class Supervisor:
         if self.presence:
             self.poller.unregister(self.presence.fileno())
             self.presence.close()
-        fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open, too
+        fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open too
         self.publish()
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder, "control"))
 
     def fail(self, error: BaseException) -> None:
-        """Leave nothing behind after a defect of our own."""
+        """Clean up after a defect of the supervisor."""
         self.state["error"] = f"{type(error).__name__}: {error}"
         termination = terminate_tree(os.getpid(), self.marker, 0, self.shared, self.group)
         self.reap()
@@ -239,52 +228,21 @@ class Supervisor:
     def publish(self) -> None:
         """Save the state and send it to the watchers."""
         self.save()
-        for watcher in list(self.watchers.values()):
-            self.send_state(watcher)
+        self.watchers.send_state()
 
     def save(self) -> None:
-        """Write the state; a full disk must not end the supervision, so it is tried again."""
+        """Write the state; retry later if the disk is full, which must not end the supervision."""
         try:
             write_json(os.path.join(self.folder, "state.json"), self.state)
             self.unsaved = False
         except OSError:
             self.unsaved = True
 
-    def send_state(self, watcher: socket.socket) -> None:
-        """Send the state to one watcher."""
-        try:
-            watcher.send(json.dumps(self.state).encode())
-        except OSError:
-            self.drop(watcher)
-
-    def drop(self, watcher: socket.socket) -> None:
-        """Forget a watcher."""
-        if self.watchers.pop(watcher.fileno(), None):
-            self.poller.unregister(watcher.fileno())
-        watcher.close()
-
-    def accept_watcher(self) -> None:
-        """Accept a watcher."""
-        with contextlib.suppress(OSError):
-            watcher = accept(self.listener)
-            self.watchers[watcher.fileno()] = watcher
-            self.poller.register(watcher.fileno(), lambda: self.take_message(watcher))
-
-    def take_message(self, watcher: socket.socket) -> None:
-        """Do what a watcher asks: `ask`, `renew`, `keep seconds` or `stop [grace]`."""
-        try:
-            message = watcher.recv(MESSAGE_BYTES).decode().split()
-        except OSError:
-            message = []
-        if not message:
-            self.drop(watcher)
-        elif message[0] == "ask":
-            self.send_state(watcher)
-        elif message[0] == "renew":
-            self.renewed = time.monotonic()
-            with contextlib.suppress(OSError):
-                os.utime(self.lease)
-        elif message[0] == "keep":
-            self.renewed, self.spec["lease_s"] = time.monotonic(), float(message[1])
-        elif message[0] == "stop":
-            self.end("stopped", float(message[1]) if message[1:] else self.grace_s)
+    def take_message(self, words: List[str]) -> None:
+        """Obey a watcher: `renew`, `keep seconds` or `stop [grace]`."""
+        if words[0] == "renew":
+            self.lease.renew()
+        elif words[0] == "keep":
+            self.lease.keep(float(words[1]))
+        elif words[0] == "stop":
+            self.end("stopped", float(words[1]) if words[1:] else self.grace_s)

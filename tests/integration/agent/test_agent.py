@@ -19,12 +19,14 @@ from hosts_here import new_run, until
 from ci.agent import bootstrap
 from ci.agent.ask_all import call_all
 from ci.agent.client import Agent
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ConnectionLost, HostUnreachable, InfrastructureError
 from ci.remote.supervise.proc import look
 from ci.report.console import Plain
 from ci.run.processes import Processes
+from ci.run.stop import lost_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,7 +110,7 @@ def test_a_repeated_check_goes_on_after_a_reconnect(agent: Agent, notes: list[st
         agent.begin(
             "check",
             "check",
-            lambda frame, _: seen.put(frame["seen"]["status"]),
+            lambda frame, _: seen.put(frame["reply"]["status"]),
             question=question,
             every_s=0.05,
             times=2,
@@ -275,7 +277,7 @@ def test_a_host_is_lost_only_where_its_connection_does_not_come_back(
         new_run(), "me", {"localhost": unnoticed}, SimpleQueue(), Plain(StringIO())
     )
     unnoticed._link.channel.break_off()
-    lost = processes.lost()
+    lost = lost_hosts(processes)
     assert list(lost) == ([] if back else ["localhost"])
     assert back or "no route" in lost["localhost"]
 

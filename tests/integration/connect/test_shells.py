@@ -13,7 +13,8 @@ from hosts_here import PATIENCE_S
 from ci.agent import reconnect, start_agent
 from ci.agent.connected import connected
 from ci.agent.fetch import fetch_folder
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.errors import HostUnreachable, InfrastructureError
 from ci.inventory.target import Target
 from ci.lab import faults, inside

@@ -18,7 +18,8 @@ from sshds import descendants, make_key
 
 from ci.agent import reconnect
 from ci.agent.connected import connected
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect import ssh_link
 from ci.connect.fan_out import fan_out
 from ci.connect.ssh import SshConnections

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci.remote.requests import memory
-from ci.run.explained import words_of
+from ci.run.explained import describe_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_a_process_that_was_killed_for_memory_is_shown(small_cgroup: Path):
     assert ended.returncode == -9
     evidence = memory.evidence()
     assert evidence["kills"]["host"] >= 1
-    words = words_of(evidence)
+    words = describe_memory(evidence)
     assert "out of memory" in words or "out-of-memory killer of the host ended" in words
 
 

@@ -38,6 +38,7 @@ from ci.report.reports import write_reports
 from ci.report.screen import SafeStream
 from ci.run.preflight import require_same_packages
 from ci.run.processes import Processes
+from ci.run.stop import clean, find_survivors, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -86,10 +87,10 @@ def preparing(agents: dict[str, Agent], tmp_path: Path) -> Iterator[Preparing]:
     record = start(tmp_path / "runs", view, write_reports, case="toy", config="toy.yaml", argv=argv)
     made = Processes(record.id, "tester", agents, SimpleQueue(), view)
     yield Preparing(made, record, shown)
-    until(lambda: not made.survivors()[1])  # a host whose sshd was restarted is back
-    made.stop()
-    assert made.survivors() == ([], [])
-    assert made.clean(()) == []
+    until(lambda: not find_survivors(made)[1])  # a host whose sshd was restarted is back
+    stop(made)
+    assert find_survivors(made) == ([], [])
+    assert clean(made, ()) == []
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ from pythons_here import each_python
 
 from ci.agent.client import Agent
 from ci.agent.fetch import fetch_log
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect.connection import LocalConnection
 
 if TYPE_CHECKING:
@@ -147,10 +148,10 @@ def test_facts_are_gathered_without_an_error(agent: Agent, tmp_path: Path):
 
 
 def test_an_answer_comes_whole_however_the_server_closes(agent: Agent, url: str):
-    wish = {"text": "x" * 100_000}
-    answer = agent.call("http", method="POST", url=url, timeout_s=PATIENCE_S, wish=wish).value
+    body = {"text": "x" * 100_000}
+    answer = agent.call("http", method="POST", url=url, timeout_s=PATIENCE_S, body=body).value
     assert (answer["status"], answer["error"]) == (200, "")
-    assert json.loads(answer["body"]) == wish
+    assert json.loads(answer["body"]) == body
 
 
 def test_ports_files_and_locks(agent: Agent, tmp_path: Path):

@@ -12,17 +12,17 @@ import threading
 import pytest
 from hosts_here import held_port
 
-from ci.remote.requests import reach
+from ci.remote.requests import listener, reach
 from ci.remote.supervise.proc import look
 
 
 @contextlib.contextmanager
 def listening(address="127.0.0.1", ports=(), seconds=600):
-    opened = reach.open_ports(address, list(ports), seconds)
+    opened = listener.open_ports(address, list(ports), seconds)
     try:
         yield opened
     finally:
-        assert reach.close_ports(opened["pid"], opened["began"])
+        assert listener.close_ports(opened["pid"], opened["began"])
         assert look(str(opened["pid"])) is None
 
 
@@ -68,17 +68,17 @@ def test_a_name_that_means_nothing_is_unreachable():
 
 def test_an_address_that_is_not_ours_cannot_be_listened_on():
     with pytest.raises(OSError, match="assign requested address"):
-        reach.open_ports("192.0.2.77", [], 5)
+        listener.open_ports("192.0.2.77", [], 5)
 
 
 def test_a_name_is_not_looked_up_to_listen_on():
     with pytest.raises(OSError, match="address"):
-        reach.open_ports("localhost", [], 5)
+        listener.open_ports("localhost", [], 5)
 
 
 def test_who_takes_the_connection_and_says_nothing_is_somebody_else(foreign):
     (answer,) = reach.reach([("127.0.0.1", foreign, "x")], 3)
-    assert answer == {"outcome": "other", "detail": "it took the connection and said nothing"}
+    assert answer == {"outcome": "other", "detail": "it accepted the connection and sent nothing"}
 
 
 def test_who_hangs_up_is_somebody_else():
@@ -97,22 +97,21 @@ def test_who_hangs_up_is_somebody_else():
 
 
 def test_a_listener_ends_by_itself():
-    opened = reach.open_ports("127.0.0.1", [], 0.05)
+    opened = listener.open_ports("127.0.0.1", [], 0.05)
     _, status = os.waitpid(opened["pid"], 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    assert reach.close_ports(opened["pid"], opened["began"])
+    assert listener.close_ports(opened["pid"], opened["began"])
 
 
 def test_what_only_has_the_same_pid_is_not_ended():
     seen = look(str(os.getpid()))
-    assert reach.close_ports(os.getpid(), seen.began + 1)
+    assert listener.close_ports(os.getpid(), seen.began + 1)
 
 
 def run_in(name, code):
     """Run the remote code in a network namespace, as the agent does: in a child that answers."""
-    text = (
-        f"import json\nfrom ci.remote.requests import reach\nprint(json.dumps({code}), flush=True)"
-    )
+    imports = "import json\nfrom ci.remote.requests import listener, reach"
+    text = f"{imports}\nprint(json.dumps({code}), flush=True)"
     done = subprocess.run(
         ["ip", "netns", "exec", name, sys.executable, "-c", text],
         check=True,
@@ -152,7 +151,7 @@ def two_hosts(as_root):
 
 def test_between_two_hosts(two_hosts):
     left, right = two_hosts
-    opened = run_in(right, "reach.open_ports('10.77.0.2', [13345], 60)")
+    opened = run_in(right, "listener.open_ports('10.77.0.2', [13345], 60)")
     assert opened["ports"] == [opened["ephemeral"], 13345]
     targets = [["10.77.0.2", port, opened["greeting"]] for port in [*opened["ports"], 13346]]
     ask = f"reach.reach({targets!r}, 5)"
@@ -164,6 +163,6 @@ def test_between_two_hosts(two_hosts):
     ip("-n", left, "neigh", "replace", "10.77.0.2", "lladdr", "02:00:00:00:00:99", "dev", "wire")
     ask = f"reach.reach({targets[:1]!r}, 0.5)"
     assert [one["outcome"] for one in run_in(left, ask)] == ["timed_out"]
-    assert run_in(right, f"reach.close_ports({opened['pid']}, {opened['began']})")
+    assert run_in(right, f"listener.close_ports({opened['pid']}, {opened['began']})")
     pids = subprocess.run(["ip", "netns", "pids", right], check=True, capture_output=True)
     assert pids.stdout == b""

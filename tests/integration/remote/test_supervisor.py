@@ -16,12 +16,13 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hosts_here import PATIENCE_S, new_run, until
+from hosts_here import PATIENCE_S, look, new_run, until
 
 from ci.agent.bootstrap import REMOTE
 from ci.agent.client import Agent
 from ci.agent.fetch import fetch_log
-from ci.agent.process import ProcessSpec, look, running, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 from ci.connect.connection import LocalConnection
 from ci.errors import HostBusy, InfrastructureError
 from ci.plan.names import process_names
@@ -151,7 +152,8 @@ import sys, time
 from ci.agent.client import Agent
 from ci.agent.fetch import fetch_log
 from ci.connect.connection import LocalConnection
-from ci.agent.process import ProcessSpec, start
+from ci.agent.process_spec import ProcessSpec
+from ci.agent.start_process import start
 spec = ProcessSpec(sys.argv[2], "server", tuple(sys.argv[3:]), lease_s=8, grace_s=0.2)
 start(Agent(LocalConnection(), sys.argv[1]), spec, print)
 print("started", flush=True)
@@ -275,7 +277,7 @@ def test_a_child_does_not_hold_the_host(host):
 
 
 def test_says_what_is_on_the_host(host):
-    assert running(host.agent) == ()
+    assert look(host.agent).processes == ()
     one = host.start("sleep", "1000", process="first")
     host.start("true", process="second").stop()
     found = look(host.agent)
@@ -364,7 +366,7 @@ def test_what_keeps_a_process_from_starting_is_said(host, tmp_path):
     ):
         with pytest.raises(InfrastructureError, match=re.escape(said)):
             host.start(*words, **more)
-    assert [row["process"] for row in running(host.agent)] == []
+    assert [row["process"] for row in look(host.agent).processes] == []
 
 
 @pytest.fixture
@@ -514,7 +516,7 @@ def test_a_stopped_supervisor_can_be_ended(host, stopped):
     one, pids = host.nasty(grace_s=0.2)
     for each in stopped:
         os.kill(host.on_disk()[each], signal.SIGSTOP)
-    (row,) = running(host.agent)
+    (row,) = look(host.agent).processes
     assert row["alive"]
     assert one.stop(0.2).complete
     assert not any(map(lives, pids))
@@ -546,10 +548,10 @@ def test_nothing_is_left_when_supervisor_and_guardian_are_killed(host, as_root):
     host.hears_end(one)
     assert lives(pid)
     assert owner.run_of(pid) == f"{host.run}/server"
-    (row,) = running(host.agent)
+    (row,) = look(host.agent).processes
     assert (row["state"], row["alive"]) == ("lost", True)
     shutil.rmtree(host.folder().parent)  # what is left is found without it, too
-    assert running(host.agent) == ()
+    assert look(host.agent).processes == ()
     (row,) = host.agent.call("runs", run=host.run).value["processes"]
     assert (row["process"], row["alive"], row["folder"]) == ("server", True, str(host.folder()))
     assert one.stop(0).complete

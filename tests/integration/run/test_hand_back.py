@@ -14,14 +14,16 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import new_run
+from hosts_here import look, new_run
 from plans import plan_of
 from processes import process_of
 
 from ci.agent.answers import Answer
 from ci.agent.client import Agent
-from ci.agent.process import LaunchRequest, ProcessState, look
+from ci.agent.process import ProcessState
+from ci.agent.process_spec import LaunchRequest
 from ci.connect.connection import LocalConnection
+from ci.remote.names import LEASE
 from ci.report.console import Plain
 from ci.report.screen import SafeStream
 from ci.run import left_over
@@ -29,7 +31,8 @@ from ci.run.hand_back import hand_back
 from ci.run.last_lines import LastLines
 from ci.run.leases import take_leases
 from ci.run.logs import bring_logs_home
-from ci.run.processes import LEASE, Processes
+from ci.run.processes import Processes
+from ci.run.stop import release, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +61,8 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     view = Plain(SafeStream(StringIO()))
     made = Processes(new_run(), "a test", {agent.host: agent}, SimpleQueue(), view)
     yield made
-    made.stop()
-    made.release()
+    stop(made)
+    release(made)
     agent.close()
 
 
@@ -108,7 +111,9 @@ def test_a_host_is_taken_until_its_logs_are_home(processes: Processes, tmp_path:
 def test_what_is_not_verified_is_reported(processes: Processes, tmp_path: Path, monkeypatch):
     begin(processes, "server-0")
     unverified = "h2 was not verified: no answer"
-    monkeypatch.setattr(Processes, "survivors", lambda _: (["h1: server-1"], [unverified]))
+    monkeypatch.setattr(
+        "ci.run.hand_back.find_survivors", lambda _: (["h1: server-1"], [unverified])
+    )
     record = Record(tmp_path)
     left = ["h1: port 8000 is still in use by pid 7 of ann"]
     back = hand_back(processes, record, find_left=lambda: left)
@@ -141,7 +146,7 @@ def test_a_port_and_shared_memory_are_waited_for(processes: Processes, monkeypat
 
 def test_what_cannot_be_kept_is_stopped(processes: Processes, tmp_path: Path, monkeypatch):
     begin(processes, "server-0")
-    monkeypatch.setattr(Processes, "keep", lambda *_: ["h2: the link is down"])
+    monkeypatch.setattr("ci.run.hand_back.keep", lambda *_: ["h2: the link is down"])
     record = Record(tmp_path)
     assert not hand_back(processes, record, keep_s=600).kept
     assert record.notes == [

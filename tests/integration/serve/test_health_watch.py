@@ -17,7 +17,7 @@ from ci.connect.connection import LocalChannel, LocalConnection
 from ci.errors import ProcessDied
 from ci.plan.model import Access
 from ci.run.events import cause_of_end
-from ci.serve.probe import Answering
+from ci.serve.ask import Answering
 from ci.serve.watch import watch_health
 
 if TYPE_CHECKING:

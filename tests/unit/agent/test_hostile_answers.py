@@ -10,14 +10,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hosts_here import look
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_host import MemoryHost, frame
 
-from ci.agent import process
+from ci.agent import process, start_process
 from ci.agent.answer_shape import nonsense_in
 from ci.agent.client import Agent
 from ci.agent.frames import INVALID, MAX_DEPTH, FrameReader
+from ci.agent.process_spec import ProcessSpec
 from ci.agent.requests import Requests
 from ci.agent.send_file import Source, same_there
 from ci.agent.subscriptions import Subscription, Subscriptions
@@ -38,7 +40,9 @@ from ci.remote.facts.facts import gather
 from ci.request import Request
 from ci.resolve import plan_on_hosts
 from ci.run.processes import Processes
+from ci.run.stop import clean, find_survivors
 from ci.serve import probe
+from ci.serve.ask import ask_from
 from ci.tools.model import Endpoint
 
 if TYPE_CHECKING:
@@ -96,12 +100,12 @@ def read_runs(agent: Agent) -> None:
     assert all(character.isprintable() or character == "\n" for character in as_text(overview))
     deep(as_values(overview))
     with suppress(LamplighterError):
-        process.look(agent)
-    processes_of(agent).survivors()
+        look(agent)
+    find_survivors(processes_of(agent))
 
 
 def read_stop(agent: Agent, home: Path) -> None:
-    spec = process.ProcessSpec("run-1", "server-0", ("x",))
+    spec = ProcessSpec("run-1", "server-0", ("x",))
     ended = process.RemoteProcess(agent, spec, lambda _: None)
     with suppress(LamplighterError):
         str(ended.stop())
@@ -112,12 +116,12 @@ def read_stop(agent: Agent, home: Path) -> None:
 
 
 def read_start(agent: Agent) -> None:
-    started = process.start(agent, process.ProcessSpec("run-1", "server-0", ("x",)), lambda _: None)
+    started = start_process.start(agent, ProcessSpec("run-1", "server-0", ("x",)), lambda _: None)
     str(started.state)
 
 
 def read_http(agent: Agent) -> None:
-    ask, endpoint = probe.ask_from(agent, Access()), Endpoint("h", 1, "m")
+    ask, endpoint = ask_from(agent, Access()), Endpoint("h", 1, "m")
     probe.health(ask, "http://h", 1)
     probe.completion(ask, endpoint, 1)
     probe.served_models(ask, endpoint)
@@ -175,7 +179,7 @@ READERS: dict[str, tuple[object, Callable[[Agent], object]]] = {
         {"vllm": ["torch==2"]},
         lambda agent: deep(installed_on(dict.fromkeys(HOSTS, agent), RESOLVED.plan)),
     ),
-    "forget": (None, lambda agent: processes_of(agent).clean(())),
+    "forget": (None, lambda agent: clean(processes_of(agent), ())),
     "open_ports": (OPENED, lambda agent: reach_all(dict.fromkeys(HOSTS, agent), RESOLVED.plan)),
 }
 RESOLVED = find_case(Request("local-2-hosts", local=True, workspace="/w"))
@@ -259,12 +263,12 @@ def test_nonsense_in_a_refusal_breaks_the_connection_at_most():
             assert not future.done()
         else:
             details = future.exception(0).details  # type: ignore[union-attr]
-            assert MARK in str(process._refused(agent, "p", details))  # type: ignore[arg-type]
+            assert MARK in str(start_process._refused(agent, "p", details))  # type: ignore[arg-type]
 
 
 EVENTS = {
     "state": {"event": "state", "folder": "/w/x", "state": STATE},
-    "check": {"event": "check", "check": 1, "seen": {"status": 200, "body": "", "error": ""}},
+    "check": {"event": "check", "check": 1, "reply": {"status": 200, "body": "", "error": ""}},
     "log": {"event": "log", "follow": 1, "end": True},
 }
 
@@ -273,7 +277,7 @@ EVENTS = {
 def test_nonsense_in_an_event_reaches_no_listener(kind: str):
     """Real subscriptions and a real process; the reader ends the connection for what is raised."""
     agent = SimpleNamespace(host=MARK, workspace="/w", state="/w", forget=lambda *_: None)
-    spec = process.ProcessSpec("r", "p", ("x",))
+    spec = ProcessSpec("r", "p", ("x",))
     for value in mutants(EVENTS[kind]):
         subscriptions = Subscriptions()
         listener = process.RemoteProcess(agent, spec, lambda _: None)  # type: ignore[arg-type]
@@ -294,7 +298,7 @@ json_values = st.recursive(
 )
 heads = st.dictionaries(
     st.sampled_from(["id", "ok", "error", "refused", "event", "folder", "check", "follow",
-                     "state", "seen", "size", "end"]),
+                     "state", "reply", "size", "end"]),
     json_values | st.integers(-1, 3) | st.sampled_from(["state", "check", "log", "start"]),
 )  # fmt: skip
 

@@ -63,7 +63,8 @@ def test_ctrl_c_does_not_wait_for_what_takes_long():
 
     def press() -> None:
         begun.wait(60)
-        # Again: a signal just before the main thread begins to wait does not wake it.
+        # Again: a signal just before the main thread begins to wait does not interrupt the wait.
+        # In a command `ctrl_c.py` does so.
         pressed = False
         while not pressed or not raised.wait(1):
             pressed = True

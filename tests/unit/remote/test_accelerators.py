@@ -94,9 +94,11 @@ def tool(folder, name, text):
 def test_what_the_tool_says_of_a_process_is_completed_from_proc(tmp_path):
     sample = (SAMPLES / "26.txt").read_text("utf-8")
     (tmp_path / "out").write_text(sample.replace("485946", f"{os.getpid():<6}"), "utf-8")
-    found, said = accelerators.find(tool(tmp_path, "npu-smi", f"cat {tmp_path}/out"), ["davinci0"])
-    assert said == {}
-    (holder,) = found[0]["processes"]
+    devices, errors = accelerators.find(
+        tool(tmp_path, "npu-smi", f"cat {tmp_path}/out"), ["davinci0"]
+    )
+    assert errors == {}
+    (holder,) = devices[0]["processes"]
     assert holder["pid"] == os.getpid()
     program = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
     assert holder["command"].startswith(program)
@@ -111,21 +113,26 @@ def test_what_the_tool_says_of_a_process_is_completed_from_proc(tmp_path):
     ],
 )
 def test_a_tool_that_fails_is_an_error_and_not_an_absence(tmp_path, text, words):
-    found, said = accelerators.find(tool(tmp_path, "npu-smi", text), [])
-    assert found == []
-    assert words in said["ascend"]
+    devices, errors = accelerators.find(tool(tmp_path, "npu-smi", text), [])
+    assert devices == []
+    assert words in errors["ascend"]
 
 
 def test_a_tool_that_hangs_is_ended_and_told_of(tmp_path, monkeypatch):
     monkeypatch.setattr(accelerators, "ANSWER_S", 0.2)
     text = f"echo $$ >{tmp_path}/pid; exec sleep 600"
-    found, said = accelerators.find(tool(tmp_path, "npu-smi", text), [])
-    assert (found, said) == ([], {"ascend": f"{tmp_path}/npu-smi info did not answer within 0.2 s"})
+    devices, errors = accelerators.find(tool(tmp_path, "npu-smi", text), [])
+    assert (devices, errors) == (
+        [],
+        {"ascend": f"{tmp_path}/npu-smi info did not answer within 0.2 s"},
+    )
     pid = (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else "none"
     assert not Path("/proc", pid.strip()).exists()
 
 
 def test_devices_that_no_tool_tells_of():
-    found, said = accelerators.find({}, ["davinci0", "davinci1", "davinci_manager", "nvidiactl"])
-    assert found == []
-    assert said == {"ascend": "the kernel shows 2 devices of it, but no npu-smi is here"}
+    devices, errors = accelerators.find(
+        {}, ["davinci0", "davinci1", "davinci_manager", "nvidiactl"]
+    )
+    assert devices == []
+    assert errors == {"ascend": "the kernel shows 2 devices of it, but npu-smi is not installed"}

@@ -8,7 +8,7 @@ import pytest
 
 from ci.errors import ConnectionLost, HostLost, Interrupted, NotReady, ProcessDied
 from ci.explain.explanation import Explanation
-from ci.run.explained import explained, may_be_explained, with_memory_evidence, words_of
+from ci.run.explained import describe_memory, explained, may_be_explained, with_memory_evidence
 
 FOUND = Explanation("disk_full", "the disk is full", "free some", "environment", "l", "s-1", "h2")
 GIB = 1 << 20
@@ -73,7 +73,7 @@ def evidence(**changes: object) -> dict[str, object]:
     ],
 )
 def test_the_out_of_memory_killer_is_named_only_with_evidence(shown: dict, words: str):
-    assert words in words_of(shown)
+    assert words in describe_memory(shown)
 
 
 def died(**changes: object) -> ProcessDied:
