@@ -72,11 +72,13 @@ class Remark:
             parent is shown.
         message: what is wrong and what to do.
         near: a word in the value, such as a flag, to point at.
+        severity: instead of the rule's.
     """
 
     key: str
     message: str
     near: str = ""
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True)

@@ -103,12 +103,13 @@ def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
     plan, refusals = _planned(case, index, section)
     for rule, remark in remarks(Subject(case, _servers(case, plan, index), section)):
         problem = index.problem(remark.key, remark.message, remark.near)
-        if rule.severity == "error" and ".benchmarks." in f".{problem.key}":
+        severity = remark.severity or rule.severity
+        if severity == "error" and ".benchmarks." in f".{problem.key}":
             # The rule's message is better than planning's, which only names the benchmark.
             refusals = [
                 refusal for refusal in refusals if not problem.key.startswith(refusal.key or ".")
             ]
-        yield Diagnostic(rule.severity, problem, rule.name)
+        yield Diagnostic(severity, problem, rule.name)
     yield from (Diagnostic("error", problem, "plan") for problem in refusals)
 
 

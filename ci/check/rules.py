@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.check import benchmark_rules, device_rules, server_rules
+from ci.check import benchmark_rules, device_rules, flag_rules, server_rules
 from ci.check.diagnostic import Rule
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 RULES = (
     Rule("spaced-flag", "error", server_rules.spaced_flag),
     Rule("json-argument", "error", server_rules.json_argument),
-    Rule("gone-flag", "warning", server_rules.gone),
+    Rule("unknown-flag", "error", flag_rules.unknown_flag),
+    Rule("flag-value", "error", flag_rules.flag_value),
     Rule("duplicate-flag", "warning", server_rules.duplicate_flag),
     Rule("headless-port", "warning", server_rules.headless_port),
     Rule("too-few-devices", "error", device_rules.too_few_devices),
