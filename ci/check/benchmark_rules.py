@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known
@@ -11,6 +12,7 @@ from ci.check.sample_inputs import registry
 from ci.documents.messages import nearest
 from ci.tools.aisbench import REQUESTS
 from ci.tools.model import MAKES_PROMPTS
+from ci.vllm.command_line import model_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ci.check.diagnostic import Subject
 
 _MIN_BASELINE = 1
+_PROMPT_TOKENS = re.compile(r"(?:^|[-_/])in(\d{1,7})(?=[-_]|$)")
 _NO_BASELINE = "leave out both baseline and threshold until you know one"
 
 
@@ -42,6 +45,49 @@ def dataset_conf_folder(subject: Subject) -> Iterator[Remark]:
         if conf and conf not in known().datasets and (right := _elsewhere(conf)):
             message = f"AISBench has no {conf!r}; write {right!r}"
             yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+
+
+def scores_nothing(subject: Subject) -> Iterator[Remark]:
+    """Report an accuracy benchmark with a dataset_conf for performance: a prompt without task."""
+    for bench in _of_aisbench(subject):
+        conf = bench.dataset_conf or ""
+        if bench.case_type == "accuracy" and conf.endswith("_perf"):
+            folder = conf.partition("/")[0]
+            others = [name for name in known().datasets if name.startswith(f"{folder}/")]
+            scored = [name for name in others if not name.endswith("_perf")]
+            advice = f"write {nearest(conf, scored) or scored[0]!r}" if scored else "choose another"
+            message = f"{conf!r} is for performance; {advice}, or case_type: performance"
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+
+
+def too_long(subject: Subject) -> Iterator[Remark]:
+    """Report answers that cannot fit: prompt and max_out_len over a server's --max-model-len."""
+    limits = {
+        limit: server.name
+        for server in subject.servers
+        if not server.headless and (limit := model_length(server.argv))
+    }
+    if not limits:
+        return
+    limit = min(limits)
+    for bench in subject.case.benchmarks:
+        prompt = _prompt_tokens(bench)
+        if bench.max_out_len + max(prompt, 1) <= limit:
+            continue
+        what = f"{bench.max_out_len} tokens" + (f" after a prompt of {prompt}" if prompt else "")
+        message = (
+            f"{limits[limit]} has --max-model-len {limit}, so vLLM refuses or cuts answers of "
+            f"{what}; lower it, or raise --max-model-len"
+        )
+        key = f"{subject.section}benchmarks.{bench.name}.max_out_len"
+        # vLLM refuses such requests; shorter ones are cut, and the prompt's length is from a name.
+        yield Remark(key, message, severity="error" if bench.max_out_len > limit else "warning")
+
+
+def _prompt_tokens(bench: Benchmark) -> int:
+    """Return the length of the prompts from a name such as `GSM8K-in3500-bs400`; 0 if unknown."""
+    match = _PROMPT_TOKENS.search(bench.dataset_path)
+    return int(match[1]) if match else 0
 
 
 def request_conf(subject: Subject) -> Iterator[Remark]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from typing import TYPE_CHECKING
 
 from ci.catalog.vllm_flags import by_version
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # A name as close as this is a slip of the keyboard, not the flag of a plugin.
 _SLIP = 0.9
+_MAX_SHOWN_CHARS = 60
 _ALL_HELP = "`vllm serve --help=all` lists its flags"
 _PLUGINS = "if a plugin or a vLLM of your own adds it, ignore this"
 
@@ -29,38 +31,51 @@ def unknown_flag(subject: Subject) -> Iterator[Remark]:
     """Report flags that the case's version of vLLM lacks; without a version, that all lack."""
     for server, options in _of_vllm(subject):
         for flag in given(arguments(server.argv) or (), options):
-            if not flag.name or flag.option:
-                continue
-            message, severity = _lacking(flag, subject, options)
-            if message:
+            lacking = _lacking(flag, subject, options) if flag.name else None
+            if lacking:
+                message, severity = lacking
                 yield Remark(server.command_key, message, flag.written, severity)
 
 
 def _lacking(
     flag: Given, subject: Subject, options: Mapping[str, Option]
-) -> tuple[str, Severity | None]:
-    """Say why a flag is not among the options, and how sure that is."""
+) -> tuple[str, Severity] | None:
+    """Say why a version lacks a flag, and how sure that is; None if it has the flag."""
     version = subject.case.vllm if subject.case.vllm in by_version() else None
-    name, having = flag.name, _versions_with(flag.name)
+    versions = _versions_with(flag.name)
+    if flag.option and (version or next(iter(by_version())) in versions):
+        return None
     if flag.name in REMOVED:
-        since = REMOVED_SINCE[flag.name]
-        if is_before(subject.case.vllm, since):
-            return "", None
         gone = f"vLLM removed {flag.written} and exits at once when it is given"
-        return f"{gone}; {REMOVED[name]}", "error" if version else "warning"
-    near = _near(name, options)
+        before = is_before(subject.case.vllm, REMOVED_SINCE[flag.name])
+        return None if before else (f"{gone}; {REMOVED[flag.name]}", _sure(version))
+    near = _near(flag.name, options)
     guess = f"did you mean {near}?" if near else _ALL_HELP
-    if version and having:
-        newer = is_before(version, having[-1])
-        what = f"is new in vLLM {having[-1]}" if newer else f"was last in vLLM {having[0]}"
-        advice = "raise `vllm`, or remove the flag" if newer else f"remove it; {guess}"
-        return f"{flag.written} {what}, and the case has vllm: {version}; {advice}", "error"
+    if versions:
+        return _of_other_version(flag, versions, version, guess), _sure(version)
     which = f"vLLM {version}" if version else "vLLM"
     message = f"{which} has no {flag.written}; {guess}"
-    sure = version and subject.case.device in {"cpu", "cuda"}
-    if sure or (near and _is_slip(name, near)):
+    if near and _is_slip(flag.name, near):
         return message, "error"
-    return f"{message}{'' if near else f'; {_PLUGINS}'}", "warning"
+    if version and subject.case.device in {"cpu", "cuda"}:
+        return message, "error"
+    return f"{message}; {_PLUGINS}", "warning"
+
+
+def _sure(version: str | None) -> Severity:
+    return "error" if version else "warning"
+
+
+def _of_other_version(flag: Given, versions: list[str], version: str | None, guess: str) -> str:
+    """Say that a flag is older or newer than the case's version, or than the newest."""
+    newest, oldest = versions[0], versions[-1]
+    if is_before(version, oldest):
+        return (
+            f"{flag.written} is new in vLLM {oldest}, and the case has vllm: {version}; raise "
+            "`vllm`, or remove the flag"
+        )
+    has = f"the case has vllm: {version}" if version else "newer versions exit at once with it"
+    return f"{flag.written} was last in vLLM {newest}, and {has}; remove it; {guess}"
 
 
 def flag_value(subject: Subject) -> Iterator[Remark]:
@@ -68,18 +83,17 @@ def flag_value(subject: Subject) -> Iterator[Remark]:
     for server, options in _of_vllm(subject):
         models = 1
         for flag in given(arguments(server.argv) or (), options):
-            models -= len(flag.stray)
-            near = flag.stray[0] if flag.stray and not flag.written else flag.written
-            if models < 0 and flag.stray and not _has_own_rule(flag.stray[0]):
-                yield Remark(server.command_key, _stray(flag), near)
-                models = 0
+            stray, models = flag.stray[models:], max(0, models - len(flag.stray))
+            if stray and not any(map(_has_own_rule, stray)):
+                near = flag.written or stray[0]
+                yield Remark(server.command_key, _stray(flag, stray[0]), near)
             elif message := _refused(flag):
                 severity: Severity = "warning" if _may_differ(flag, subject) else "error"
                 yield Remark(server.command_key, message, flag.written, severity)
 
 
-def _stray(flag: Given) -> str:
-    word = hide_in_text(flag.stray[0])
+def _stray(flag: Given, word: str) -> str:
+    word = _shown(word)
     if flag.option and not flag.option.most:
         off = f"--no-{flag.name.removeprefix('--')}"
         return (
@@ -107,22 +121,28 @@ def _refused(flag: Given) -> str | None:
     wrong = [value for value in flag.values if "$" not in value and not _fits(value, option)]
     if not wrong:
         return None
-    value = hide_in_text(wrong[0])
+    value = _shown(wrong[0])
     if not option.choices:
         kind = "a whole number" if option.values == "int" else "a number"
         return f"{flag.written}: expected {kind}, found {value!r}"
-    close = nearest(value, option.choices)
+    close = nearest(wrong[0], option.choices)
     guess = f"did you mean {close!r}?" if close else f"choose one of {', '.join(option.choices)}"
     return f"{flag.written} has no {value!r}; {guess}"
+
+
+def _shown(text: str) -> str:
+    return textwrap.shorten(hide_in_text(text), _MAX_SHOWN_CHARS)
 
 
 def _fits(value: str, option: Option) -> bool:
     if option.choices:
         return value in option.choices
+    kinds = {"int": int, "float": float}
     try:
-        return option.values == "text" or {"int": int, "float": float}[option.values](value) is not None
+        kinds.get(option.values, str)(value)
     except ValueError:
         return False
+    return True
 
 
 def _may_differ(flag: Given, subject: Subject) -> bool:
@@ -163,7 +183,8 @@ def _versions_with(name: str) -> list[str]:
 
 
 def _near(name: str, options: Mapping[str, Option]) -> str | None:
-    return nearest(name, [known for known in options if known.startswith("--")])
+    others = [known for known in options if known.startswith("--") and known != name]
+    return nearest(name, others)
 
 
 def _is_slip(name: str, near: str) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ci.documents.source import Source
 
 # Match a flag only as a whole: --port is not part of --port-range.
-_WORD = r"(?<![\w-]){}(?![\w-])"
+_PART = re.compile(r"[\w-]")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class KeyIndex:
             return head, message
         return "", text
 
+    def within(self, word: str, key: str) -> Position | None:
+        """Find the first position of a word in a key's own value; None if it is not there."""
+        begin = self.values.get(key)
+        return self._word(word, key, begin) if begin else None
+
     def _near(self, word: str, key: str) -> Position | None:
         """Find a word in a key's value, else in its parent's value; None if it is in neither."""
         for owner in (key, _parent(key)):
@@ -72,7 +77,11 @@ class KeyIndex:
     def _word(self, word: str, key: str, begin: Position) -> Position | None:
         """Find the first position of a word in a key's value; None if it is not there."""
         end = self._end(key, begin)
-        pattern = re.compile(_WORD.format(re.escape(word)))
+        name = word.removeprefix("$")
+        text = re.escape(word) if name == word else rf"\$\{{?{re.escape(name)}"
+        before, after = (_PART.match(char) for char in (word[0], word[-1]))
+        text = (r"(?<![\w-])" if before else "") + text + (r"(?![\w-])" if after else "")
+        pattern = re.compile(text)
         for number in range(begin.line, min(end.line, len(self.lines)) + 1):
             first = begin.column - 1 if number == begin.line else 0
             last = end.column - 1 if number == end.line else len(self.lines[number - 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ci.plan.build import build
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.case.model import Case
+    from ci.case.model import Case, Node
     from ci.plan.model import Plan
 
 _SUFFIXES = (".yaml", ".yml")
@@ -43,7 +44,8 @@ def check_files(paths: Sequence[str], form: str = "text") -> tuple[str, ExitCode
         UserError: a path does not exist, or the format is unknown.
     """
     files = files_of(paths or [str(CASES)])
-    diagnostics = [diagnostic for file in files for diagnostic in diagnostics_of(file)]
+    seen: dict[str, str] = {}
+    diagnostics = [diagnostic for file in files for diagnostic in diagnostics_of(file, seen)]
     has_errors = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     text = shown(diagnostics, len(files), form)
     return text, ExitCode.USER if has_errors else ExitCode.PASS
@@ -61,8 +63,13 @@ def files_of(paths: Sequence[str]) -> list[Path]:
     return list(files)
 
 
-def diagnostics_of(file: Path) -> tuple[Diagnostic, ...]:
-    """Check one file: read it, apply the rules, and plan each of its cases."""
+def diagnostics_of(file: Path, seen: dict[str, str] | None = None) -> tuple[Diagnostic, ...]:
+    """Check one file: read it, apply the rules, and plan each of its cases.
+
+    Args:
+        file: its path.
+        seen: content of the cases of the files before → where they are; the file's are added.
+    """
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
@@ -70,30 +77,44 @@ def diagnostics_of(file: Path) -> tuple[Diagnostic, ...]:
         reason = error.strerror if isinstance(error, OSError) else error
         message = f"cannot be read: {reason}; check the path"
         return (Diagnostic("error", Problem(str(file), 1, 1, "", message), "file"),)
-    return examine(data, str(file))
+    return examine(data, str(file), {} if seen is None else seen)
 
 
-def examine(data: bytes, file: str) -> tuple[Diagnostic, ...]:
+def examine(
+    data: bytes, file: str, seen: dict[str, str] | None = None
+) -> tuple[Diagnostic, ...]:
     """Check a case file's bytes. Connects to no host; reads only the project's own lists.
 
     Args:
         data: the file's content.
         file: its path, for messages.
+        seen: as for `diagnostics_of`.
 
     Returns:
         The diagnostics, ordered by position.
     """
+    index: KeyIndex | None = None
     try:
         source = read(data, file)
+        index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
     except CaseError as error:
-        diagnostics = [Diagnostic("error", problem, "case") for problem in error.problems]
+        problems = [_nearer(problem, index) for problem in error.problems]
+        diagnostics = [Diagnostic("error", problem, "case") for problem in problems]
     except UserError as error:
         diagnostics = [Diagnostic("error", Problem(file, 1, 1, "", str(error)), "case")]
     else:
-        index = index_of(source, data.decode("utf-8-sig"))
+        seen = {} if seen is None else seen
         diagnostics = [diagnostic for case in cases for diagnostic in _of_case(case, index)]
+        diagnostics += [copy for case in cases for copy in _copies(case, index, seen)]
     return _in_order(diagnostics)
+
+
+def _nearer(problem: Problem, index: KeyIndex | None) -> Problem:
+    """Move a problem from the key of a long command line to the flag or variable that it names."""
+    word = _flag_of(problem.message)
+    place = index.within(word, problem.key) if index and word else None
+    return replace(problem, line=place.line, column=place.column) if place else problem
 
 
 def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
@@ -111,6 +132,20 @@ def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
             ]
         yield Diagnostic(severity, problem, rule.name)
     yield from (Diagnostic("error", problem, "plan") for problem in refusals)
+
+
+def _copies(case: Case, index: KeyIndex, seen: dict[str, str]) -> Iterator[Diagnostic]:
+    """Report a case that measures exactly what another one does, under another name."""
+    names = {"name", "test_name", "path", "warnings"}
+    nodes = [node.model_dump(exclude={"key_path", "position"}) for node in case.nodes]
+    rest = case.model_dump(exclude={*names, "nodes", "router"})
+    router = case.router.model_dump(exclude={"key_path"}) if case.router else None
+    here = f"{case.path}#{case.name}" if _section(case) else case.path
+    other = seen.setdefault(repr((nodes, router, rest)), here)
+    if other != here:
+        message = f"is word for word the case {other}; change it, or remove one of them"
+        problem = index.problem(_section(case).rstrip("."), message)
+        yield Diagnostic("warning", problem, "copy")
 
 
 def _section(case: Case) -> str:
@@ -136,7 +171,7 @@ def _planned(case: Case, index: KeyIndex, section: str) -> tuple[Plan | None, li
 def _flag_of(message: str) -> str:
     """Return the first flag or variable in a message; empty if there is none."""
     match = _FLAG_OR_VARIABLE.search(message)
-    return match.group().removeprefix("$") if match else ""
+    return match.group() if match else ""
 
 
 def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ...]:
@@ -151,9 +186,20 @@ def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ..
             env=planned[node.name].env if node.name in planned else node.env,
             headless=node.headless,
             planned=node.name in planned,
+            role=node.role,
+            env_keys=_env_keys(node, index),
         )
         for node in case.nodes
     )
+
+
+def _env_keys(node: Node, index: KeyIndex) -> dict[str, str]:
+    """Return the key path of each variable of a server that stands in the file."""
+    section = re.sub(r"\.epd_server_cmds\[\d+\]", "", node.key_path)
+    places = (f"{section}.envs", f"{section}.env_extend", "env_common")
+    found = {name: [f"{place}.{name}" for place in places] for name in node.env}
+    keys = {name: next(filter(index.has, keys), "") for name, keys in found.items()}
+    return {name: key for name, key in keys.items() if key}
 
 
 def _command_key(server_key: str, index: KeyIndex) -> str:

@@ -41,7 +41,7 @@ def spaced_flag(subject: Subject) -> Iterator[Remark]:
     for server in subject.servers:
         for word in server.argv:
             flag = word.partition("=")[0].strip()
-            if re.search(r"\s", word.partition("=")[0]) and _FLAG.match(flag):
+            if re.search(r"[ \t\n]", word.partition("=")[0]) and _FLAG.match(flag):
                 parts = " and ".join(repr(part) for part in word.split(maxsplit=1))
                 message = f"{word!r} is not a flag because of its space; write {parts}"
                 yield Remark(server.command_key, message, flag.split()[0])

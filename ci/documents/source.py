@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ci.documents.position import START, UNPRINTABLE, KeyPath, Position, key_text, refuse
+from ci.documents.syntax import explain
 from ci.documents.tree import MAX_DEPTH, Tree
 from ci.errors import CaseError, Problem
 
@@ -123,11 +124,5 @@ def _refuse_deep_nesting(text: str, file: str, kind: str) -> None:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> CaseError:
-    position = Position.of(error.problem_mark or error.context_mark)
-    reason = ", ".join(part for part in (error.context, error.problem) if part)
-    lines = text.splitlines()
-    line = lines[position.line - 1] if position.line <= len(lines) else ""
-    message = f"not valid YAML: {reason}"
-    if "\t" in line[position.column - 1 : position.column]:
-        message = "a tab here is not valid YAML; use spaces"
+    position, message = explain(error, text)
     return CaseError((Problem(file, position.line, position.column, "", message),))

@@ -38,11 +38,16 @@ def flags() -> list[str]:
             importlib.import_module("vllm.entrypoints.cli.main").main()
     except FoundError as found:
         parser: argparse.ArgumentParser = found.args[0]
-    return sorted(_line(action) for action in parser._actions if action.option_strings)  # noqa: SLF001
+    # Not `action.option_strings`: since 0.33.0 spellings that are hidden from help are not in it.
+    spellings: dict[int, list[str]] = {}
+    for name, action in parser._option_string_actions.items():  # noqa: SLF001
+        spellings.setdefault(id(action), []).append(name)
+    actions = {id(action): action for action in parser._actions}  # noqa: SLF001
+    return sorted(_line(actions[key], names) for key, names in spellings.items())
 
 
-def _line(action: argparse.Action) -> str:
-    names = sorted(action.option_strings, key=lambda name: (not name.startswith("--"), name))
+def _line(action: argparse.Action, names: list[str]) -> str:
+    names = sorted(names, key=lambda name: (not name.startswith("--"), name))
     value = _value(action)
     return " ".join([*names, *([f"={value}"] if value is not None else [])])
 

@@ -92,6 +92,8 @@ def given(words: Sequence[str], options: Mapping[str, Option]) -> Iterator[Given
     written, inline, own = "", False, []
     for word in [*words, "--"]:
         flag, equals, value = word.partition("=")
+        if level := re.fullmatch(r"-O(\w+)", word):
+            flag, equals, value = "-O", "=", level[1]
         if not _FLAG.fullmatch(flag) and word != "--":
             own.append(word)
             continue
@@ -115,6 +117,4 @@ def find(written: str, options: Mapping[str, Option]) -> Option | None:
 
 def _plain(written: str) -> str:
     """Return the normal spelling of `--max_model_len`, `--x-config.key`, `--x-config.list+`."""
-    if re.fullmatch(r"-O\w*", written):
-        return "-O"
     return long_name(written.partition(".")[0])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ci.case.external_dp.ranks import rank_variables
 from ci.case.external_dp.substitute import substitute
@@ -17,7 +17,7 @@ from ci.vllm.command_line import SERVER_PORT, long_name
 from ci.vllm.devices import VISIBLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from ci.case.external_dp.ranks import HostRanks
     from ci.documents.position import KeyPath
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from ci.errors import Problem
 
 _GROUP_OPTIONS = {"--data-parallel-rank", "--data-parallel-address", "--data-parallel-rpc-port"}
-_KV_ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
 
 
 class Template(Strict):
     """One entry of `templates`: environment and arguments of the servers on one host."""
 
     node_index: Index | None = None
-    envs: Env = Field(description="it is the environment of the servers; {} if empty")
+    envs: Annotated[Env, BeforeValidator(lambda value: {} if value is None else value)] = Field(
+        default_factory=dict
+    )
     server_cmd_template: list[Text] = Field(
         description="it lists the arguments after `vllm serve MODEL`, one per item",
     )
@@ -116,14 +117,11 @@ def errors(rendered: RenderedTemplate, source: Source) -> Iterator[Problem]:
         yield from _shared(rendered, option, given.get(option.flag), source)
 
 
-def warnings(
-    rendered: RenderedTemplate, members: Mapping[str, Sequence[HostRanks]], source: Source
-) -> Iterator[Problem]:
+def warnings(rendered: RenderedTemplate, source: Source) -> Iterator[Problem]:
     """Report where a valid template contradicts `config` or `routing`.
 
     Args:
         rendered: without `errors`.
-        members: role → entries of `config`.
         source: the file.
     """
     given = _options(rendered)
@@ -138,8 +136,6 @@ def warnings(
             f"{' or '.join(VISIBLE.values())} to ${{VISIBLE_DEVICES}}"
         )
         yield source.at_key(("templates", rendered.index, "envs"), message)
-    if transfer := given.get("--kv-transfer-config"):
-        yield from _transfer(rendered, transfer, members, source)
 
 
 def _options(rendered: RenderedTemplate) -> dict[str, GivenOption]:
@@ -195,47 +191,6 @@ def _compare(
     if value != expected and ("$" not in value or "$" in expected):
         message = f"{option.flag} is {value}, but config has {expected}; the value here is used"
         yield source.at_value(given.path, message)
-
-
-def _transfer(
-    rendered: RenderedTemplate,
-    given: GivenOption,
-    members: Mapping[str, Sequence[HostRanks]],
-    source: Source,
-) -> Iterator[Problem]:
-    """Compare `--kv-transfer-config` with the hosts' roles and sizes."""
-    value = _json(rendered.text(given.value, 0))
-    if not isinstance(value, dict):
-        return
-    role, expected = value.get("kv_role"), _KV_ROLES.get(rendered.role)
-    if expected and isinstance(role, str) and role not in {expected, "kv_both"}:
-        message = (
-            f"kv_role is {role}, but routing gives host {rendered.index} the role {rendered.role}"
-        )
-        yield source.at_value(given.path, message)
-    for name, key, size in _sizes(value):
-        there = {getattr(member, key) for member in members.get(name, ())}
-        if there and size not in there:
-            has = " or ".join(map(str, sorted(there)))
-            message = f"has {key} {size} for {name}, but config has {has}"
-            yield source.at_value(given.path, message)
-
-
-def _sizes(value: dict[str, object]) -> Iterator[tuple[str, str, int]]:
-    """Return role, key and size of a transfer configuration and of its nested connectors."""
-    extra = value.get("kv_connector_extra_config")
-    if not isinstance(extra, dict):
-        return
-    for name in ("prefill", "decode"):
-        group = extra.get(name)
-        for key in ("dp_size", "tp_size", "pp_size"):
-            size = group.get(key) if isinstance(group, dict) else None
-            if isinstance(size, int):
-                yield name, key, size
-    connectors = extra.get("connectors")
-    for connector in connectors if isinstance(connectors, list) else ():
-        if isinstance(connector, dict):
-            yield from _sizes(connector)
 
 
 def _json(text: str) -> object:
