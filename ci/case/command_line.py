@@ -29,7 +29,9 @@ def _command(value: str) -> str:
 
 def _joined(value: object) -> object:
     """Write a list of words as text; operators stay what they are."""
-    if not isinstance(value, list) or not all(isinstance(word, (str, int, float)) for word in value):
+    if not isinstance(value, list) or not all(
+        isinstance(word, (str, int, float)) for word in value
+    ):
         return value
     return of_words([str(word) for word in value])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.documents.address import bracketed, is_v6
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from ci.catalog.aisbench import known
 from ci.catalog.datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.tools.aisbench import REQUESTS
 from ci.tools.model import MAKES_PROMPTS
 from ci.vllm.command_line import model_length

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.catalog.vllm_flags import by_version
 from ci.check.diagnostic import Remark
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.record.secrets import hide_in_text
 from ci.vllm.flags import REMOVED, REMOVED_SINCE
 from ci.vllm.options import Option, arguments, find, given
@@ -105,7 +105,7 @@ def _stray(flag: Given, word: str) -> str:
 
 
 def _has_own_rule(word: str) -> bool:
-    """Return whether another rule reports the word: `–port` with a typographic dash, `--x 1`."""
+    """Return whether another rule reports the word: a typographic dash, `--x 1`."""
     return not word[:1].isascii() or word.startswith(("-", "{"))
 
 
@@ -163,7 +163,7 @@ def _of_vllm(subject: Subject) -> Iterator[tuple[Server, Mapping[str, Option]]]:
 def _of_any_version() -> Mapping[str, Option]:
     """Return every option of every version; its values are those that any version takes."""
     merged: dict[str, Option] = {}
-    for options in reversed(by_version().values()):
+    for options in reversed(list(by_version().values())):
         for name, option in options.items():
             merged[name] = _either(merged[name], option) if name in merged else option
     return merged

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.vllm.command_line import json_option, number
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ def kv_sizes(subject: Subject) -> Iterator[Remark]:
             extra = config.get("kv_connector_extra_config")
             for role in _ROLES:
                 group = extra.get(role) if isinstance(extra, dict) else None
-                for key, flag in _SIZES.items() if isinstance(group, dict) else ():
-                    yield from _compare(server, role, (key, flag), group.get(key), subject)
+                sizes = group if isinstance(group, dict) else {}
+                for key, flag in _SIZES.items():
+                    yield from _compare(server, role, (key, flag), sizes.get(key), subject)
 
 
 def _compare(

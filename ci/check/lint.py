@@ -80,9 +80,7 @@ def diagnostics_of(file: Path, seen: dict[str, str] | None = None) -> tuple[Diag
     return examine(data, str(file), {} if seen is None else seen)
 
 
-def examine(
-    data: bytes, file: str, seen: dict[str, str] | None = None
-) -> tuple[Diagnostic, ...]:
+def examine(data: bytes, file: str, seen: dict[str, str] | None = None) -> tuple[Diagnostic, ...]:
     """Check a case file's bytes. Connects to no host; reads only the project's own lists.
 
     Args:

@@ -20,7 +20,9 @@ _QUOTES = "\u2018-\u201f\u2032\u2033"
 _DASHES = "\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
 _SPACES = "\u00a0\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"
 _ODD = re.compile(f"[{_QUOTES}{_DASHES}{_SPACES}\uff01-\uff5e]")
-_PLAIN = {"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "−": "-"}
+_PLAIN = dict.fromkeys("\u2018\u2019\u201a\u2032", "'") | dict.fromkeys(
+    "\u201c\u201d\u201e\u2033", '"'
+)
 _MAX_SHOWN = 60
 _SHELL_DEFAULT = re.compile(r"\$\{\w+[^\w}][^}]*\}")
 
@@ -61,7 +63,7 @@ def _message(word: str, odd: str) -> str:
 
 
 def _asciified(word: str) -> str:
-    """Replace a word's odd characters; `–port` and `—port` become `--port`."""
+    """Replace a word's odd characters; a typographic dash before a name becomes `--`."""
     word = re.sub(f"^(?:[{_DASHES}]+-*|-[{_DASHES}]+)(?=[A-Za-z])", "--", word)
     word = re.sub(f"[{_DASHES}]", "-", word)
     word = "".join(_PLAIN.get(char, char) for char in word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection

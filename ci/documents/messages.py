@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import re
 import textwrap
 import unicodedata
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
+
+from ci.documents.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,16 +61,6 @@ def problems(
         # A misspelt key is one error, not an unknown key and a missing key.
         if _missing(error) not in misspelt
     ]
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the closest match among known words; None if none is close."""
-    by_lower = {name.lower(): name for name in known}
-    swapped = [name for name in by_lower if sorted(name) == sorted(word.lower())]
-    if swapped:  # `=<` is nearer to `<=` than to `<`
-        return by_lower[swapped[0]]
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return by_lower[close[0]] if close else None
 
 
 def describe(value: object) -> str:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.documents.position import Position
 
 if TYPE_CHECKING:
@@ -29,32 +29,35 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
         text: the whole file.
     """
     lines = text.splitlines()
-    at, begun = Position.of(error.problem_mark or error.context_mark), error.context_mark
-    context, problem = error.context or "", error.problem or ""
-    rest = _rest(lines, at)
+    at = Position.of(error.problem_mark or error.context_mark)
+    begun = Position.of(error.context_mark or error.problem_mark)
+    context, problem, rest = error.context or "", error.problem or "", _rest(lines, at)
     if rest.startswith("\t"):
         return at, "a tab here is not valid YAML; use spaces"
-    if "could not find expected ':'" in problem and begun:
-        at = Position.of(begun)
-        return at, _without_colon(_rest(lines, at))
-    if "undefined alias" in problem:
-        return at, _undefined(rest, at, text)
     if "mapping values are not allowed" in problem:
         return _second_colon(lines, at)
-    if "character that cannot start" in problem and rest:
-        return at, f"text cannot begin with {rest[0]!r} in YAML; put it in quotes"
-    if "flow" in context and begun:
-        at = Position.of(begun)
-        bracket = _rest(lines, at)[:1]
-        close = f"a {_CLOSING.get(bracket, 'bracket')!r} for this {bracket!r}"
-        return at, f"not valid YAML: {close} is missing, or a quote or comma inside it"
-    if "quoted scalar" in context and begun:
-        return Position.of(begun), "this quote is not closed; add the closing quote"
-    if "block" in context:
+    if "could not find expected ':'" in problem:
+        return begun, _without_colon(_rest(lines, begun))
+    if "flow" in context or "quoted scalar" in context:
+        return begun, _unclosed(_rest(lines, begun)[:1])
+    if "undefined alias" in problem:
+        message = _undefined(rest, at, text)
+    elif "character that cannot start" in problem and rest:
+        message = f"text cannot begin with {rest[0]!r} in YAML; put it in quotes"
+    elif "block" in context:
         advice = "align it with the keys or the '-' of its section"
-        return at, f"not valid YAML: this line's indentation fits nothing above it; {advice}"
-    reason = ", ".join(part for part in (context, problem) if part)
-    return at, f"not valid YAML: {reason}"
+        message = f"not valid YAML: this line's indentation fits nothing above it; {advice}"
+    else:
+        reason = ", ".join(part for part in (context, problem) if part)
+        message = f"not valid YAML: {reason}"
+    return at, message
+
+
+def _unclosed(opening: str) -> str:
+    if opening not in _CLOSING:
+        return "this quote is not closed; add the closing quote"
+    close = f"a {_CLOSING[opening]!r} for this {opening!r}"
+    return f"not valid YAML: {close} is missing, or a quote or comma inside it"
 
 
 def _rest(lines: list[str], at: Position) -> str:

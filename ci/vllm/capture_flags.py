@@ -1,11 +1,11 @@
 """Write every flag of `vllm serve` to stdout; run with the Python of a vLLM environment.
 
-    ~/.cache/lamplighter/envs/vllm-0.32.0/bin/python ci/vllm/capture_flags.py > configs/flags/0.32.0.txt
+    ENVIRONMENT/bin/python ci/vllm/capture_flags.py > configs/flags/0.32.0.txt
 
-The flags come from vLLM's own parser, just before it would parse a command line. With vLLM's sources
-(the sdist) first on PYTHONPATH, the environment of a neighbouring version is enough. Standard library
-only. One line is one option: its spellings, then, if it takes a value, `=` and the value's type or
-its choices; `=?` if the value may be left out, `=+` and `=*` for lists.
+The flags come from vLLM's own parser, just before it would parse a command line. With vLLM's
+sources (the sdist) first on PYTHONPATH, the environment of a similar version is enough. One line is
+one option: its spellings, then, if it takes a value, `=` and the value's type or its choices; `=?`
+if the value may be left out, `=+` and `=*` for lists. Imports the standard library only.
 """
 
 from __future__ import annotations

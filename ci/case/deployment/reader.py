@@ -58,7 +58,7 @@ class Deployment(Strict):
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
-    ready_timeout_s: float = Field(default=1800, gt=0)
+    ready_timeout_s: float = Field(default=2800, gt=0)
     server_port: Port | None = None
     env_common: Env | None = None
     env_script: EnvScripts | None = None

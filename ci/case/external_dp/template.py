@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 _GROUP_OPTIONS = {"--data-parallel-rank", "--data-parallel-address", "--data-parallel-rpc-port"}
 
 
+def _no_variables(value: object) -> object:
+    return {} if value is None else value
+
+
 class Template(Strict):
     """One entry of `templates`: environment and arguments of the servers on one host."""
 
     node_index: Index | None = None
-    envs: Annotated[Env, BeforeValidator(lambda value: {} if value is None else value)] = Field(
-        default_factory=dict
-    )
+    envs: Annotated[Env, BeforeValidator(_no_variables)] = Field(default_factory=dict)
     server_cmd_template: list[Text] = Field(
         description="it lists the arguments after `vllm serve MODEL`, one per item",
     )
