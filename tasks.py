@@ -138,6 +138,30 @@ def check(given: flags.Check) -> ExitCode:
     return check((given.config, given.paths), given.format, sys.argv)
 
 
+@command(flags.Import, name="import")
+def case_import(given: flags.Import) -> str:
+    """Convert a file of another tool to a case, and list what is lost.
+
+    Takes vLLM's serving-tests.json, and srt-slurm recipes for vLLM:
+
+        inv case.import serving-tests.json
+    """
+    from ci.commands.case_import import import_case
+
+    return import_case(given.file, given.to)
+
+
+@command(flags.New, name="new")
+def case_new(given: flags.New) -> str:
+    """Write a commented case for a cluster's hosts, or for this machine; asks for the model.
+
+    inv case.new --model Qwen/Qwen3-32B --cluster mine
+    """
+    from ci.commands.case_new import new
+
+    return new(given)
+
+
 @command(flags.Fetch)
 def fetch(given: flags.Fetch) -> ExitCode:
     """Download GSM8K and AIME 2024 into the workspace and verify their checksums."""
@@ -248,6 +272,7 @@ def delete(given: pod_flags.Delete) -> str:
 
 
 namespace = Collection(nightly, plan, check, doctor, up, down, status, logs, report)
+namespace.add_collection(Collection("case", case_import, case_new))
 namespace.add_collection(Collection("datasets", fetch))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))

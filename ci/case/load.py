@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import sweep
+from ci.case import foreign, sweep
 from ci.documents.files import is_file, is_folder, read_bytes
 from ci.documents.messages import describe
 from ci.documents.source import read
@@ -80,6 +80,7 @@ def parse(data: bytes, path: str) -> tuple[Case, ...]:
     Raises:
         CaseError: as for `load`.
     """
+    foreign.refuse(data, path)
     return cases_of(read(data, path))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.case import foreign
 from ci.case.load import cases_of, find
 from ci.check.diagnostic import Diagnostic, Server, Subject
 from ci.check.key_index import KeyIndex, index_of
@@ -93,6 +94,7 @@ def examine(data: bytes, file: str, seen: dict[str, str] | None = None) -> tuple
     """
     index: KeyIndex | None = None
     try:
+        foreign.refuse(data, file)
         source = read(data, file)
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)

@@ -157,6 +157,29 @@ class Check(Config):
 
 
 @dataclass(frozen=True)
+class Import:
+    """The flags of `inv case.import`."""
+
+    file: str = flag(
+        "a serving-tests.json of vLLM, or an srt-slurm recipe for vLLM; the flag may be left out"
+    )
+    to: str = flag("path of the case; default: the file's name with .yaml, in the current folder")
+
+
+@dataclass(frozen=True)
+class New(Device):
+    """The flags of `inv case.new`."""
+
+    model: str = flag("name of the model on a hub, or its folder on the hosts; asked if missing")
+    cluster: str = flag("a cluster file's path, or its name in configs/clusters; default: here")
+    hosts: int = flag("number of hosts; default: those of the cluster file, else 1", 0)
+    devices: int = flag("devices of each host; default: those of the cluster file", 0)
+    vllm: str = flag("vLLM version of configs/versions.yaml; default: the newest for the device")
+    max_model_len: int = flag("tokens of prompt and answer together", 4096)
+    to: str = flag("path of the case; default: the model's name with .yaml, in the current folder")
+
+
+@dataclass(frozen=True)
 class Known(Runs, Workspace, Cluster):
     """The flags that select the hosts of a run."""
 

@@ -54,8 +54,10 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
 
 
 def _unclosed(opening: str) -> str:
-    if opening not in _CLOSING:
+    if opening in {"'", '"'}:
         return "this quote is not closed; add the closing quote"
+    if opening not in _CLOSING:
+        return "not valid YAML: a quote or bracket is not closed from here on"
     close = f"a {_CLOSING[opening]!r} for this {opening!r}"
     return f"not valid YAML: {close} is missing, or a quote or comma inside it"
 

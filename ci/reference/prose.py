@@ -74,7 +74,7 @@ vllm-ascend's loader chooses a free port (`DEFAULT_PORT`), Lamplighter always us
 - A server of `deployment` gets the variables of the file, and the network's. Today's runner also \
 sets `VLLM_WORKER_MULTIPROC_METHOD=spawn`; write it under `env_common` for the same. In \
 `test_cases` it is set, as there.
-- `special_dependencies` go into the environment of the case's `vllm`. Today's runner installs them \
-into the Python that it runs with.
+- `special_dependencies` go into the environment of the case's `vllm`. Today's runner installs \
+them into the Python that it runs with.
 - Numbers and booleans in an environment become the text that Python prints: `true` becomes \
 `True`."""
