@@ -135,7 +135,7 @@ def check(given: flags.Check) -> ExitCode:
     """
     from ci.commands.check import check
 
-    return check((given.config, given.paths), given.format, sys.argv)
+    return check((given.config, given.paths), given.format, sys.argv, given.set)
 
 
 @command(flags.Import, name="import")

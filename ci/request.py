@@ -29,6 +29,7 @@ class Request:
         keep: leave the servers running afterwards, for KEEP_S.
         measure: run the benchmarks.
         dry_run: only show what would be done.
+        set: `KEY=VALUE` that replace values of the case file.
     """
 
     config: str = ""
@@ -44,6 +45,7 @@ class Request:
     keep: bool = False
     measure: bool = True
     dry_run: bool = False
+    set: tuple[str, ...] = ()
 
     @property
     def wait_s(self) -> float:

@@ -27,12 +27,14 @@ class KeyIndex:
         keys: key path as text → position of the key.
         values: key path as text → position of the value.
         lines: the lines of the file.
+        given: key path of a value from the command line → the flag with it.
     """
 
     file: str
     keys: Mapping[str, Position]
     values: Mapping[str, Position]
     lines: list[str]
+    given: Mapping[str, str]
 
     def problem(self, key: str, message: str, near: str = "") -> Problem:
         """Return a problem at the position of its value, or of the value's nearest parent.
@@ -45,6 +47,9 @@ class KeyIndex:
         known = key
         while known and not self.has(known):
             known = _parent(known)
+        for begin, flag in self.given.items():
+            if known == begin or known.startswith((f"{begin}.", f"{begin}[")):
+                return Problem(flag, 1, 1, key, message)
         place = self.keys.get(known) or self.values.get(known, START)
         place = (self._near(near, known) if near else None) or place
         return Problem(self.file, place.line, place.column, key, message)
@@ -107,6 +112,7 @@ def index_of(source: Source, text: str) -> KeyIndex:
         {key_text(path): place for path, place in source.keys.items()},
         {key_text(path): place for path, place in source.values.items()},
         text.splitlines(),
+        {key_text(path): flag for path, flag in source.given.items()},
     )
 
 

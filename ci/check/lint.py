@@ -15,6 +15,7 @@ from ci.check.key_index import KeyIndex, index_of
 from ci.check.rules import remarks
 from ci.check.sample_inputs import sample_inputs
 from ci.check.show import shown
+from ci.documents.override import overridden
 from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.paths import CASES
@@ -31,12 +32,15 @@ _COMMANDS = ("server_cmd_template", "server_cmd")
 _FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+)")
 
 
-def check_files(paths: Sequence[str], form: str = "text") -> tuple[str, ExitCode]:
+def check_files(
+    paths: Sequence[str], form: str = "text", settings: Sequence[str] = ()
+) -> tuple[str, ExitCode]:
     """Check case files.
 
     Args:
         paths: files, folders, or names of cases in configs/cases; empty means all of configs/cases.
         form: the output format: `text`, `json` or `github`.
+        settings: `KEY=VALUE` that replace values of every file.
 
     Returns:
         The text to print, and the exit code: 2 if there is an error, else 0.
@@ -46,7 +50,9 @@ def check_files(paths: Sequence[str], form: str = "text") -> tuple[str, ExitCode
     """
     files = files_of(paths or [str(CASES)])
     seen: dict[str, str] = {}
-    diagnostics = [diagnostic for file in files for diagnostic in diagnostics_of(file, seen)]
+    diagnostics = [
+        diagnostic for file in files for diagnostic in diagnostics_of(file, seen, settings)
+    ]
     has_errors = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     text = shown(diagnostics, len(files), form)
     return text, ExitCode.USER if has_errors else ExitCode.PASS
@@ -64,12 +70,15 @@ def files_of(paths: Sequence[str]) -> list[Path]:
     return list(files)
 
 
-def diagnostics_of(file: Path, seen: dict[str, str] | None = None) -> tuple[Diagnostic, ...]:
+def diagnostics_of(
+    file: Path, seen: dict[str, str] | None = None, settings: Sequence[str] = ()
+) -> tuple[Diagnostic, ...]:
     """Check one file: read it, apply the rules, and plan each of its cases.
 
     Args:
         file: its path.
         seen: content of the cases of the files before → where they are; the file's are added.
+        settings: as for `check_files`.
     """
     try:
         with file.open("rb") as opened:
@@ -78,16 +87,22 @@ def diagnostics_of(file: Path, seen: dict[str, str] | None = None) -> tuple[Diag
         reason = error.strerror if isinstance(error, OSError) else error
         message = f"cannot be read: {reason}; check the path"
         return (Diagnostic("error", Problem(str(file), 1, 1, "", message), "file"),)
-    return examine(data, str(file), {} if seen is None else seen)
+    return examine(data, str(file), seen, settings)
 
 
-def examine(data: bytes, file: str, seen: dict[str, str] | None = None) -> tuple[Diagnostic, ...]:
+def examine(
+    data: bytes,
+    file: str,
+    seen: dict[str, str] | None = None,
+    settings: Sequence[str] = (),
+) -> tuple[Diagnostic, ...]:
     """Check a case file's bytes. Connects to no host; reads only the project's own lists.
 
     Args:
         data: the file's content.
         file: its path, for messages.
         seen: as for `diagnostics_of`.
+        settings: as for `check_files`.
 
     Returns:
         The diagnostics, ordered by position.
@@ -95,7 +110,7 @@ def examine(data: bytes, file: str, seen: dict[str, str] | None = None) -> tuple
     index: KeyIndex | None = None
     try:
         foreign.refuse(data, file)
-        source = read(data, file)
+        source = overridden(read(data, file), settings)
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
     except CaseError as error:
@@ -112,7 +127,7 @@ def examine(data: bytes, file: str, seen: dict[str, str] | None = None) -> tuple
 
 def _nearer(problem: Problem, index: KeyIndex | None) -> Problem:
     """Move a problem from the key of a long command line to the flag or variable that it names."""
-    word = _flag_of(problem.message)
+    word = _flag_of(problem.message) if index and problem.file == index.file else ""
     place = index.within(word, problem.key) if index and word else None
     return replace(problem, line=place.line, column=place.column) if place else problem
 

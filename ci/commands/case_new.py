@@ -41,7 +41,7 @@ def new(given: New) -> str:
     if given.vllm:
         environments.require_version(versions, given.vllm)
     fitting = [version for version, kinds in versions.items() if device in kinds]
-    hosts = given.hosts or len(targets) or 1
+    hosts = given.nodes or len(targets) or 1
     name = re.sub(r"[^\w.+-]+", "-", Path(model).name).strip("-") or "case"
     title = f"{Path(model).name} on {hosts} host{'s' * (hosts != 1)}"
     path = Path(given.to or f"{name}.yaml")

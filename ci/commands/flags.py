@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ci.commands.command import flag
 from ci.request import Request
+
+# Flags of several groups.
+_CLUSTER: Any = flag(
+    "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
+    "cluster_hosts; for a new case this machine"
+)
+_VLLM: Any = flag(
+    "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`; for "
+    "a new case the newest"
+)
 
 
 @dataclass(frozen=True)
@@ -24,13 +35,21 @@ class Config:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """The flag that replaces values of the case."""
+
+    set: tuple[str, ...] = flag(
+        "KEY=VALUE in place of the file's value, e.g. benchmarks.acc.num_prompts=200; KEY may have "
+        "an index, deployment[0], or an entry's name; may be repeated",
+        (),
+    )
+
+
+@dataclass(frozen=True)
 class Cluster(Config):
     """The flag that selects the hosts."""
 
-    cluster: str = flag(
-        "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
-        "cluster_hosts"
-    )
+    cluster: str = _CLUSTER
 
     def request(self) -> Request:
         """Return the request that these flags and the command line make."""
@@ -103,13 +122,11 @@ class Json:
 @dataclass(frozen=True)
 class _Here:
     local: bool = flag("run on this machine; ignore the case's cluster_hosts", default=False)
-    vllm: str = flag(
-        "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`"
-    )
+    vllm: str = _VLLM
 
 
 @dataclass(frozen=True)
-class Case(Workspace, Device, _Here, Cluster):
+class Case(Settings, Workspace, Device, _Here, Cluster):
     """The flags that select a case and the hosts it runs on."""
 
 
@@ -146,7 +163,7 @@ class Doctor(Json, Case):
 
 
 @dataclass(frozen=True)
-class Check(Config):
+class Check(Settings, Config):
     """The flags of `inv check`."""
 
     paths: str = flag(
@@ -157,26 +174,33 @@ class Check(Config):
 
 
 @dataclass(frozen=True)
-class Import:
+class To:
+    """The flag for a new case file."""
+
+    to: str = flag(
+        "path of the case to write; default: named after the file or model, in the current folder"
+    )
+
+
+@dataclass(frozen=True)
+class Import(To):
     """The flags of `inv case.import`."""
 
     file: str = flag(
         "a serving-tests.json of vLLM, or an srt-slurm recipe for vLLM; the flag may be left out"
     )
-    to: str = flag("path of the case; default: the file's name with .yaml, in the current folder")
 
 
 @dataclass(frozen=True)
-class New(Device):
+class New(To, Device):
     """The flags of `inv case.new`."""
 
     model: str = flag("name of the model on a hub, or its folder on the hosts; asked if missing")
-    cluster: str = flag("a cluster file's path, or its name in configs/clusters; default: here")
-    hosts: int = flag("number of hosts; default: those of the cluster file, else 1", 0)
+    cluster: str = _CLUSTER
+    nodes: int = flag("number of hosts; default: those of the cluster file, else 1", 0)
     devices: int = flag("devices of each host; default: those of the cluster file", 0)
-    vllm: str = flag("vLLM version of configs/versions.yaml; default: the newest for the device")
+    vllm: str = _VLLM
     max_model_len: int = flag("tokens of prompt and answer together", 4096)
-    to: str = flag("path of the case; default: the model's name with .yaml, in the current folder")
 
 
 @dataclass(frozen=True)

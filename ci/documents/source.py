@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -30,12 +30,14 @@ class Source:
         value: the document as dicts, lists and scalars.
         keys: key path → position of the key in its mapping.
         values: key path → start of the value; `()` for the document itself.
+        given: key path of a value from the command line → the flag with it.
     """
 
     file: str
     value: object
     keys: Mapping[KeyPath, Position]
     values: Mapping[KeyPath, Position]
+    given: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def at_key(self, path: KeyPath, message: str) -> Problem:
         """Report a problem at the key, or at the nearest key or list item around it."""
@@ -43,12 +45,17 @@ class Source:
         while near not in self.keys and near not in self.values:
             near = near[:-1]
         position = self.keys.get(near) or self.values[near]
-        return Problem(self.file, position.line, position.column, key_text(path), message)
+        return Problem(self.file_of(path), position.line, position.column, key_text(path), message)
 
     def at_value(self, path: KeyPath, message: str) -> Problem:
         """Report a problem at the value."""
         position = self.values[path]
-        return Problem(self.file, position.line, position.column, key_text(path), message)
+        return Problem(self.file_of(path), position.line, position.column, key_text(path), message)
+
+    def file_of(self, path: KeyPath) -> str:
+        """Return the file that a value is from, or the flag."""
+        flags = (flag for given, flag in self.given.items() if path[: len(given)] == given)
+        return next(flags, self.file)
 
 
 def read(data: bytes, file: str, kind: str = "case") -> Source:

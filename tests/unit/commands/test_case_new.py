@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     ("given", "hosts", "devices"),
     [
         (New(model="org/m", cluster="cluster.yaml"), 2, 4),
-        (New(model="/models/a b", device="ascend", devices=16, hosts=4), 4, 16),
+        (New(model="/models/a b", device="ascend", devices=16, nodes=4), 4, 16),
         (New(model="org/m", device="cpu", vllm="0.30.0", max_model_len=64), 1, 0),
         (New(model="m: {x}", device="cuda", devices=1), 1, 1),
     ],
@@ -50,7 +50,7 @@ BAD = {
     "no version": (New(model="m", device="cpu", vllm="9"), "9 is not in configs/versions.yaml"),
     "unknown number of devices": (New(model="m", device="cuda"), "give --devices"),
     "no such cluster": (New(model="m", cluster="nowhere"), "nowhere"),
-    "too many hosts": (New(model="m", device="cpu", hosts=2000), "at most 1024"),
+    "too many hosts": (New(model="m", device="cpu", nodes=2000), "at most 1024"),
 }
 
 
