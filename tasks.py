@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from ci.commands import flags, pod_flags
+from ci.commands import case_flags, flags, pod_flags
 from ci.commands.command import command
 from ci.commands.entry import require_parsable
 
@@ -138,8 +138,8 @@ def check(given: flags.Check) -> ExitCode:
     return check((given.config, given.paths), given.format, sys.argv, given.set)
 
 
-@command(flags.Import, name="import")
-def case_import(given: flags.Import) -> str:
+@command(case_flags.Import, name="import")
+def case_import(given: case_flags.Import) -> str:
     """Convert a file of another tool to a case, and list what is lost.
 
     Takes vLLM's serving-tests.json, and srt-slurm recipes for vLLM:
@@ -151,8 +151,8 @@ def case_import(given: flags.Import) -> str:
     return import_case(given.file, given.to)
 
 
-@command(flags.New, name="new")
-def case_new(given: flags.New) -> str:
+@command(case_flags.New, name="new")
+def case_new(given: case_flags.New) -> str:
     """Write a commented case for a cluster's hosts, or for this machine; asks for the model.
 
     inv case.new --model Qwen/Qwen3-32B --cluster mine

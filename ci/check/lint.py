@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.case import foreign
 from ci.case.load import cases_of, find
+from ci.check.copies import copies
 from ci.check.diagnostic import Diagnostic, Server, Subject
 from ci.check.key_index import KeyIndex, index_of
 from ci.check.rules import remarks
@@ -121,7 +122,8 @@ def examine(
     else:
         seen = {} if seen is None else seen
         diagnostics = [diagnostic for case in cases for diagnostic in _of_case(case, index)]
-        diagnostics += [copy for case in cases for copy in _copies(case, index, seen)]
+        for case in cases:
+            diagnostics += copies(case, _section(case).rstrip("."), index, seen)
     return _in_order(diagnostics)
 
 
@@ -147,20 +149,6 @@ def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
             ]
         yield Diagnostic(severity, problem, rule.name)
     yield from (Diagnostic("error", problem, "plan") for problem in refusals)
-
-
-def _copies(case: Case, index: KeyIndex, seen: dict[str, str]) -> Iterator[Diagnostic]:
-    """Report a case that measures exactly what another one does, under another name."""
-    names = {"name", "test_name", "path", "warnings"}
-    nodes = [node.model_dump(exclude={"key_path", "position"}) for node in case.nodes]
-    rest = case.model_dump(exclude={*names, "nodes", "router"})
-    router = case.router.model_dump(exclude={"key_path"}) if case.router else None
-    here = f"{case.path}#{case.name}" if _section(case) else case.path
-    other = seen.setdefault(repr((nodes, router, rest)), here)
-    if other != here:
-        message = f"is word for word the case {other}; change it, or remove one of them"
-        problem = index.problem(_section(case).rstrip("."), message)
-        yield Diagnostic("warning", problem, "copy")
 
 
 def _section(case: Case) -> str:

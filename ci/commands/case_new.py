@@ -19,7 +19,7 @@ from ci.paths import CONFIGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.commands.flags import New
+    from ci.commands.case_flags import New
     from ci.inventory.target import Target
 
 _MODEL = "model (name on a hub, or folder on the hosts): "

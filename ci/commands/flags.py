@@ -14,11 +14,11 @@ from ci.commands.command import flag
 from ci.request import Request
 
 # Flags of several groups.
-_CLUSTER: Any = flag(
+CLUSTER: Any = flag(
     "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
     "cluster_hosts; for a new case this machine"
 )
-_VLLM: Any = flag(
+VLLM: Any = flag(
     "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`; for "
     "a new case the newest"
 )
@@ -49,7 +49,7 @@ class Settings:
 class Cluster(Config):
     """The flag that selects the hosts."""
 
-    cluster: str = _CLUSTER
+    cluster: str = CLUSTER
 
     def request(self) -> Request:
         """Return the request that these flags and the command line make."""
@@ -122,7 +122,7 @@ class Json:
 @dataclass(frozen=True)
 class _Here:
     local: bool = flag("run on this machine; ignore the case's cluster_hosts", default=False)
-    vllm: str = _VLLM
+    vllm: str = VLLM
 
 
 @dataclass(frozen=True)
@@ -171,36 +171,6 @@ class Check(Settings, Config):
         "default: configs/cases"
     )
     format: str = flag("text, json, or github for annotations of a workflow", "text")
-
-
-@dataclass(frozen=True)
-class To:
-    """The flag for a new case file."""
-
-    to: str = flag(
-        "path of the case to write; default: named after the file or model, in the current folder"
-    )
-
-
-@dataclass(frozen=True)
-class Import(To):
-    """The flags of `inv case.import`."""
-
-    file: str = flag(
-        "a serving-tests.json of vLLM, or an srt-slurm recipe for vLLM; the flag may be left out"
-    )
-
-
-@dataclass(frozen=True)
-class New(To, Device):
-    """The flags of `inv case.new`."""
-
-    model: str = flag("name of the model on a hub, or its folder on the hosts; asked if missing")
-    cluster: str = _CLUSTER
-    nodes: int = flag("number of hosts; default: those of the cluster file, else 1", 0)
-    devices: int = flag("devices of each host; default: those of the cluster file", 0)
-    vllm: str = _VLLM
-    max_model_len: int = flag("tokens of prompt and answer together", 4096)
 
 
 @dataclass(frozen=True)

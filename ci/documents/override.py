@@ -69,7 +69,7 @@ def _path(document: object, key: str, place: str) -> KeyPath:
             if index is None:
                 names = [str(entry["name"]) for entry in here if _is_named(entry)]
                 there = f"names: {', '.join(names)}" if names else f"indices: 0 to {len(here) - 1}"
-                _refuse(place, key_text(tuple(path)), f"has no entry {part!r}; {there}")
+                _refuse(place, key_text(tuple(path)), f"has no entry {part.strip('[]')!r}; {there}")
             path.append(index)
             here, rest = here[index], left
             continue
@@ -94,18 +94,18 @@ def _part(here: object, rest: str) -> tuple[str, str]:
     for name in sorted(names, key=len, reverse=True):
         if rest == name or rest.startswith((f"{name}.", f"{name}[")):
             return name, rest[len(name) :].removeprefix(".")
-    match = re.match(r"\[?([^.\[\]]+)\]?", rest)
+    match = re.match(r"\[[^\[\]]*\]|[^.\[\]]+", rest)
     if match is None:
         return rest, ""
-    return match[1], rest[match.end() :].removeprefix(".")
+    return match[0], rest[match.end() :].removeprefix(".")
 
 
 def _index(entries: Sequence[object], part: str) -> int | None:
     for index, entry in enumerate(entries):
         if _is_named(entry) and str(entry["name"]) == part:  # type: ignore[index]
             return index
-    is_index = re.fullmatch("[0-9]{1,4}", part) and int(part) < len(entries)
-    return int(part) if is_index else None
+    match = re.fullmatch(r"(\[?)([0-9]{1,4})\]?", part)  # `[2]` is never a name
+    return int(match[2]) if match and int(match[2]) < len(entries) else None
 
 
 def _is_named(entry: object) -> bool:
