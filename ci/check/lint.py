@@ -130,7 +130,9 @@ def examine(
 def _nearer(problem: Problem, index: KeyIndex | None) -> Problem:
     """Move a problem from the key of a long command line to the flag or variable that it names."""
     word = _flag_of(problem.message) if index and problem.file == index.file else ""
-    place = index.within(word, problem.key) if index and word else None
+    keys = (problem.key, _command_key(problem.key, index)) if index else ()
+    places = (index.within(word, key) for key in keys) if index and word else ()
+    place = next(filter(None, places), None)
     return replace(problem, line=place.line, column=place.column) if place else problem
 
 
@@ -168,7 +170,7 @@ def _planned(case: Case, index: KeyIndex, section: str) -> tuple[Plan | None, li
         if text.startswith("benchmarks."):
             text = section + text
         messages = [index.split(text)]
-    return None, [index.problem(key, text, _flag_of(text)) for key, text in messages]
+    return None, [_nearer(index.problem(*found, _flag_of(found[1])), index) for found in messages]
 
 
 def _flag_of(message: str) -> str:

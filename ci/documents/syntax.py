@@ -103,8 +103,18 @@ def _second_colon(lines: list[str], at: Position) -> tuple[Position, str]:
     if match and match.end() < at.column:
         begin = Position(at.line, match.end() + 1)
         return begin, "this text has a ':' in it; put the whole text in quotes"
-    begin = Position(at.line, len(line) - len(line.lstrip()) + 1)
+    above = lines[at.line - 2] if at.line > 1 else ""
+    begin = Position(at.line - 1, _indentation(above))
+    if _NO_COLON.fullmatch(_rest(lines, begin).rstrip()) and not re.search(r":(\s|$)", above):
+        return begin, _without_colon(_rest(lines, begin))
+    begin = Position(at.line, _indentation(line))
     return begin, (
         "not valid YAML: this line is indented deeper than the line above, whose value is already "
         "complete; align both"
     )
+
+
+def _indentation(line: str) -> int:
+    """Return the column of a line's first key, from 1."""
+    match = re.match(r"\s*(?:- +)*", line)
+    return match.end() + 1 if match else 1

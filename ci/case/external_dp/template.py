@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ci.documents.source import Source
     from ci.errors import Problem
 
+_SLIP = 0.93  # above the likeness of any two of vLLM's options that are used here
 _GROUP_OPTIONS = {"--data-parallel-rank", "--data-parallel-address", "--data-parallel-rpc-port"}
 
 
@@ -165,13 +167,25 @@ def _shared(
 ) -> Iterator[Problem]:
     """Report an option that has the same value for all ranks of a host."""
     count, add = rendered.member.dp_size_local, f"${{{option.variable}}}"
-    if given is None:
+    if given is None and (misspelt := _misspelt(option.flag, rendered)):
+        path, word = misspelt
+        yield source.at_value(path, f"vLLM has no {word}; did you mean {option.flag}?")
+    elif given is None:
         all_on = f"all {count} ranks of this host would listen on {option.default}; "
         message = f"{all_on if option.default else ''}{option.flag} is missing; add it with {add}"
         yield source.at_key(rendered.path, message)
     elif rendered.text(given.value, 0) == rendered.text(given.value, 1):
         message = f"all {count} ranks of this host would get {option.flag} {given.value}"
         yield source.at_value(given.path, f"{message}; write {add}")
+
+
+def _misspelt(flag: str, rendered: RenderedTemplate) -> tuple[KeyPath, str] | None:
+    """Find a misspelt option in a template that lacks it: its key path, and the word."""
+    for position, word in enumerate(rendered.template.server_cmd_template):
+        close = difflib.get_close_matches(flag, [word.partition("=")[0]], cutoff=_SLIP)
+        if word.startswith("--") and (close or sorted(word) == sorted(flag)):
+            return (*rendered.path, position), word
+    return None
 
 
 def _compare(

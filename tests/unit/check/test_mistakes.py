@@ -206,6 +206,13 @@ MISTAKES = {
         "--max-modle-len",
         "--max-model-len?",
     ),
+    "misspelt flag that each rank needs": (
+        "E",
+        "- --data-parallel-rank",
+        "- --data-parallel-rakn",
+        "--data-parallel-rakn",
+        "did you mean --data-parallel-rank?",
+    ),
     "removed flag": (
         "D",
         "--enforce-eager",
@@ -401,6 +408,13 @@ MISTAKES = {
         "        batch_size 32",
         "batch_size",
         "write `batch_size: 32`",
+    ),
+    "no colon in the first line of a section": (
+        "D",
+        "    case_type: accuracy",
+        "    case_type accuracy",
+        "case_type",
+        "write `case_type: accuracy`",
     ),
     "no space": (
         "D",

@@ -6,8 +6,8 @@ import pytest
 
 from ci.case.load import load
 from ci.check.lint import check_files
-from ci.commands.case_new import new
 from ci.commands.case_flags import New
+from ci.commands.case_new import new
 from ci.errors import ExitCode, UserError
 
 CLUSTER = """\
