@@ -13,7 +13,13 @@ three dialects. Its top-level keys select the dialect: `test_cases` selects `sin
 inv check CASE.yaml             report errors and warnings: file:line:column, and what to do
 inv plan --config CASE.yaml     print every command in full, and the host where it would run
 inv nightly --config CASE.yaml  run it
+inv case.new --model NAME       write a commented case for your hosts
+inv case.import FILE            convert a serving-tests.json of vLLM, or an srt-slurm recipe for vLLM
 ```
+
+`--set KEY=VALUE` of the first three replaces a value of the file: \
+`--set benchmarks.acc.num_prompts=200`, `--set deployment[0].envs.A=1`, \
+`--set test_cases.NAME.model=org/m`. The value is YAML.
 
 ## Rules for all dialects
 

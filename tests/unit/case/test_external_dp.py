@@ -287,7 +287,7 @@ WRONG = {
     "unknown in env": (("FLAG: 2", "FLAG: $FLOG"), "env_decode.FLAG", "unknown variable $FLOG"),
     "env": (("FLAG: 2", "FLAG: [2]"), "env_decode.FLAG", "expected text or a number"),
     "one port": (("$SERVER_PORT", "8000"), "words[1]", "all 2 ranks of this host would get"),
-    "no option": (("--port\n", "--prot\n"), "words", "would listen on 8000; --port is missing"),
+    "no option": (("--port\n", "--seed\n"), "words", "would listen on 8000; --port is missing"),
     "one rank": (("${DP_RANK}", "0"), "words[5]", "write ${DP_RANK}"),
     "two in one": (
         ("--max-model-len\n  - 4096", "--max-model-len 4096"),
