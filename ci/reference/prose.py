@@ -14,7 +14,7 @@ inv check CASE.yaml             report errors and warnings: file:line:column, an
 inv plan --config CASE.yaml     print every command in full, and the host where it would run
 inv nightly --config CASE.yaml  run it
 inv case.new --model NAME       write a commented case for your hosts
-inv case.import FILE            convert a serving-tests.json of vLLM, or an srt-slurm recipe for vLLM
+inv case.import FILE            convert vLLM's serving-tests.json or an srt-slurm recipe
 ```
 
 `--set KEY=VALUE` of the first three replaces a value of the file: \
