@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from ci.commands import flags, pod_flags
+from ci.commands import case_flags, flags, pod_flags
 from ci.commands.command import command
 from ci.commands.entry import require_parsable
 
@@ -140,7 +140,31 @@ def check(given: flags.Check) -> ExitCode:
     """
     from ci.commands.check import check
 
-    return check((given.config, given.paths), given.format, sys.argv)
+    return check((given.config, given.paths), given.format, sys.argv, given.set)
+
+
+@command(case_flags.Import, name="import")
+def case_import(given: case_flags.Import) -> str:
+    """Convert a file of another tool to a case, and list what is lost.
+
+    Takes vLLM's serving-tests.json, and srt-slurm recipes for vLLM:
+
+        inv case.import serving-tests.json
+    """
+    from ci.commands.case_import import import_case
+
+    return import_case(given.file, given.to)
+
+
+@command(case_flags.New, name="new")
+def case_new(given: case_flags.New) -> str:
+    """Write a commented case for a cluster's hosts, or for this machine; asks for the model.
+
+    inv case.new --model Qwen/Qwen3-32B --cluster mine
+    """
+    from ci.commands.case_new import new
+
+    return new(given)
 
 
 @command(flags.Fetch)
@@ -305,6 +329,7 @@ def delete(given: pod_flags.Delete) -> str:
 
 
 namespace = Collection(nightly, plan, check, doctor, up, down, status, logs, report)
+namespace.add_collection(Collection("case", case_import, case_new))
 namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))

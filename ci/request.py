@@ -30,6 +30,7 @@ class Request:
         serve: start the servers; else the night ends once the hosts have all files.
         measure: run the benchmarks.
         dry_run: only show what would be done.
+        set: `KEY=VALUE` that replace values of the case file.
     """
 
     config: str = ""
@@ -46,6 +47,7 @@ class Request:
     serve: bool = True
     measure: bool = True
     dry_run: bool = False
+    set: tuple[str, ...] = ()
 
     @property
     def wait_s(self) -> float:

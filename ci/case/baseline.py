@@ -8,10 +8,12 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ci.documents.messages import NEEDS
+from ci.documents.values import invalid
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
+MAX_PERCENT = 100
 ADVICE = "give both 'baseline' and 'threshold', or leave out both"
 
 
@@ -26,6 +28,15 @@ def _beside_baseline(threshold: float | None, info: ValidationInfo) -> float | N
     return threshold
 
 
+def _percent(baseline: float | None, info: ValidationInfo) -> float | None:
+    """Refuse an accuracy of more than 100 percent."""
+    if baseline is not None and baseline > MAX_PERCENT and info.data.get("case_type") == "accuracy":
+        raise invalid(f"{baseline:g} is out of range; an accuracy baseline is in percent")
+    return baseline
+
+
 Amount = Annotated[float, Field(ge=0)]
+# A model has to define it after `case_type`.
+Baseline = Annotated[Amount | None, AfterValidator(_percent)]
 # A model has to define it after `baseline`, because its validator reads that.
 Threshold = Annotated[Amount | None, AfterValidator(_beside_baseline)]

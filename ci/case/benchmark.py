@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ci.case.baseline import Amount, Threshold
+from ci.case.baseline import Baseline, Threshold
 from ci.case.options import Json, Number, Texts, Truth, Whole
 from ci.documents.strict import Strict
 
@@ -59,7 +59,7 @@ class Entry(Strict):
     case_name: str | None = None
     trust_remote_code: bool = True
     deadline_s: float = Field(default=14_400, gt=0)
-    baseline: Amount | None = Field(
+    baseline: Baseline = Field(
         default=None,
         description="the figure of a healthy night: percent, or output tokens per second; without "
         "`baseline` and `threshold`, every valid figure passes as `no baseline yet`",

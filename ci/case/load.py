@@ -6,14 +6,15 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import sweep
+from ci.case import foreign, sweep
 from ci.documents.files import is_file, is_folder, read_bytes
 from ci.documents.messages import describe
+from ci.documents.override import overridden
 from ci.documents.source import read
 from ci.errors import CaseError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from ci.case.model import Case
     from ci.documents.source import Source
@@ -40,13 +41,14 @@ def find(name: str, cases_folder: Path) -> Path:
     raise UserError(_not_found(name, cases_folder))
 
 
-def load_one(name: str, cases_folder: Path) -> Case:
+def load_one(name: str, cases_folder: Path, settings: Sequence[str] = ()) -> Case:
     """Find a case file, and read one case of it.
 
     Args:
         name: of the file, as for `find`; `FILE#NAME` for a file with several cases, where NAME is
             the case's name or a part of it that is unique in the file.
         cases_folder: as for `find`.
+        settings: as for `load`.
 
     Raises:
         CaseError: the file is not a valid case.
@@ -54,7 +56,7 @@ def load_one(name: str, cases_folder: Path) -> Case:
     """
     file, _, case = name.partition("#")
     path = find(file, cases_folder)
-    cases = load(path)
+    cases = load(path, settings)
     exact = [item for item in cases if item.name == case]
     matching = exact or [item for item in cases if case in item.name]
     if len(matching) == 1:
@@ -64,23 +66,28 @@ def load_one(name: str, cases_folder: Path) -> Case:
     raise UserError(f"{path}: {count}: {there}; choose one: --config {file}#NAME")
 
 
-def load(path: Path) -> tuple[Case, ...]:
+def load(path: Path, settings: Sequence[str] = ()) -> tuple[Case, ...]:
     """Read a case file. The same file gives the same cases on every machine.
+
+    Args:
+        path: of the file.
+        settings: `KEY=VALUE`, which replace values of the file; see `ci.documents.override`.
 
     Raises:
         CaseError: the file is not a valid case; has all problems.
         UserError: the file cannot be read.
     """
-    return parse(read_bytes(path), str(path))
+    return parse(read_bytes(path), str(path), settings)
 
 
-def parse(data: bytes, path: str) -> tuple[Case, ...]:
+def parse(data: bytes, path: str, settings: Sequence[str] = ()) -> tuple[Case, ...]:
     """Parse the cases of a file's bytes. Pure.
 
     Raises:
         CaseError: as for `load`.
     """
-    return cases_of(read(data, path))
+    foreign.refuse(data, path)
+    return cases_of(overridden(read(data, path), settings))
 
 
 def cases_of(source: Source) -> tuple[Case, ...]:

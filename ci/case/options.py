@@ -79,6 +79,24 @@ def unread(source: Source, benchmarks: KeyPath) -> Iterator[Problem]:
             yield source.at_key(path, f"{message} text")
 
 
+def odd_variables(source: Source, case: KeyPath = ()) -> Iterator[Problem]:
+    """Warn of environment variables that no shell can set.
+
+    Args:
+        source: the file.
+        case: key path of the case.
+    """
+    for path in source.keys:
+        below = path[: len(case)] == case and len(path) > len(case) + 1
+        if not below or path[-2] not in {"envs", "env_extend", "env_common"}:
+            continue
+        name = str(path[-1])
+        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+            guess = re.sub(r"\W", "_", name, flags=re.ASCII)
+            message = f"no shell can set such a variable; did you mean {guess!r}?"
+            yield source.at_key(path, message)
+
+
 def _value(document: Any, path: KeyPath) -> object:  # noqa: ANN401 - whatever the file holds
     for part in path:
         document = document[part]

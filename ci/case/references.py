@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.variables import HOST_VARIABLES, names, references
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

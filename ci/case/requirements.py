@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
 from ci.documents.values import Text, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ci.documents.position import KeyPath
+    from ci.documents.source import Source
+    from ci.errors import Problem
 
 # A name with extras, https://packaging.python.org/specifications/dependency-specifiers, and a
 # version, https://packaging.python.org/specifications/version-specifiers. An installer would read
@@ -25,6 +32,25 @@ def _checked(packages: dict[str, str]) -> dict[str, str]:
                 f"{package}: {version[:60]!r} is not a version; write one such as '5.2.0'"
             )
     return packages
+
+
+def not_installed(
+    packages: Mapping[str, str] | None, vllm: str | None, path: KeyPath, source: Source
+) -> Iterator[Problem]:
+    """Warn of packages that no night installs.
+
+    Args:
+        packages: the case's `special_dependencies`.
+        vllm: the case's version, whose environment gets them.
+        path: key path of the case.
+        source: the file.
+    """
+    if packages and vllm is None:
+        message = (
+            "not installed, because the hosts' own vLLM is used; set 'vllm' to make an "
+            "environment with them"
+        )
+        yield source.at_key((*path, "special_dependencies"), message)
 
 
 Requirements = Annotated[dict[str, Text], AfterValidator(_checked)]

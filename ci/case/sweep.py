@@ -17,7 +17,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci.documents.messages import describe, nearest
+from ci.documents.messages import describe
+from ci.documents.nearest import nearest
 from ci.documents.values import in_file_order
 from ci.errors import CaseError, Problem
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.documents.address import bracketed, is_v6
+from ci.documents.nearest import nearest
 from ci.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,8 +119,10 @@ def expand(text: str, known: Mapping[str, str], location: str) -> str:
             return _bracketed_if_needed(known[name], match)
         if name in HOST_VARIABLES:
             return match[0]
+        near = nearest(name, [*known, *HOST_VARIABLES])
+        guess = f"did you mean ${near}? Known" if near else "known"
         raise UserError(
-            f"{location}: unknown variable ${name}; known here: {', '.join(sorted(known))}; "
+            f"{location}: unknown variable ${name}; {guess} here: {', '.join(sorted(known))}; "
             f"left to the host: {', '.join(HOST_VARIABLES)}",
         )
 

@@ -8,7 +8,7 @@ from ci.catalog.aisbench import known
 from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.tools.aisbench import REQUESTS
 from ci.tools.model import MAKES_PROMPTS
 
@@ -41,6 +41,19 @@ def dataset_conf_folder(subject: Subject) -> Iterator[Remark]:
         conf = bench.dataset_conf
         if conf and conf not in known().datasets and (right := _elsewhere(conf)):
             message = f"AISBench has no {conf!r}; write {right!r}"
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+
+
+def scores_nothing(subject: Subject) -> Iterator[Remark]:
+    """Report an accuracy benchmark with a dataset_conf for performance: a prompt without task."""
+    for bench in _of_aisbench(subject):
+        conf = bench.dataset_conf or ""
+        if bench.case_type == "accuracy" and conf.endswith("_perf"):
+            folder = conf.partition("/")[0]
+            others = [name for name in known().datasets if name.startswith(f"{folder}/")]
+            scored = [name for name in others if not name.endswith("_perf")]
+            advice = f"write {nearest(conf, scored) or scored[0]!r}" if scored else "choose another"
+            message = f"{conf!r} is for performance; {advice}, or case_type: performance"
             yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
 
 

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known
 from ci.check.diagnostic import Remark
 from ci.tools.made import recipe_for
-from ci.vllm.command_line import option
+from ci.vllm.command_line import model_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from ci.check.diagnostic import Subject
 
-# vLLM's own units: https://docs.vllm.ai/en/stable/cli/serve.html (human_readable_int)
-_UNITS = {"": 1, "k": 1000, "K": 1 << 10, "m": 10**6, "M": 1 << 20, "g": 10**9, "G": 1 << 30}
-
 
 def too_long(subject: Subject) -> Iterator[Remark]:
-    """Report prompts, named by their length, that do not fit --max-model-len with the output."""
-    limits = [limit for server in subject.servers if (limit := model_len(server.argv))]
-    for bench in subject.case.benchmarks:
+    """Report answers that cannot fit: prompt and max_out_len over a server's --max-model-len."""
+    limits = [limit for server in subject.servers if (limit := model_length(server.argv))]
+    for bench in subject.case.benchmarks if limits else ():
         recipe = recipe_for(bench)
-        if recipe is None or not limits:
+        prompt = recipe.tokens if recipe else 0
+        whole = bench.max_out_len + max(prompt, 1)
+        # A prefill server, which may have a smaller limit, is asked for one token.
+        limit = min(limits) if min(limits) <= prompt else max(limits)
+        if whole <= limit:
             continue
-        # In front of a prefill server the proxy asks for one token.
-        least = recipe.tokens + 1
-        whole = recipe.tokens + bench.max_out_len
-        if min(limits) < least or max(limits) < whole:
-            limit = min(limits) if min(limits) < least else max(limits)
-            message = (
-                f"{recipe.name} has prompts of {recipe.tokens} tokens; with max_out_len "
-                f"{bench.max_out_len} that is more than --max-model-len {limit}: raise it, or "
-                "choose a dataset with shorter prompts"
-            )
-            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_path", message)
-
-
-def model_len(argv: Sequence[str]) -> int | None:
-    """Return --max-model-len in tokens; None if it is not given, or chosen by vLLM."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", option(argv, "--max-model-len") or "")
-    return int(float(match[1]) * _UNITS[match[2]]) or None if match else None
+        what = f"{bench.max_out_len} tokens" + (f" after a prompt of {prompt}" if prompt else "")
+        message = (
+            f"vLLM refuses or cuts answers of {what} with --max-model-len {limit}; lower "
+            "max_out_len, choose a dataset with shorter prompts, or raise --max-model-len"
+        )
+        key = "dataset_path" if prompt and bench.max_out_len < limit else "max_out_len"
+        yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
 
 
 def broken_conf(subject: Subject) -> Iterator[Remark]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Server:
         env: its environment.
         headless: whether it answers no requests.
         planned: whether planning succeeded, so that variables are expanded in `argv` and `env`.
+        role: mixed, prefill, decode or encode.
+        env_keys: variable → its key path in the file; without those that the file lacks.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Server:
     env: Mapping[str, str]
     headless: bool
     planned: bool
+    role: str = "mixed"
+    env_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,13 @@ class Remark:
             parent is shown.
         message: what is wrong and what to do.
         near: a word in the value, such as a flag, to point at.
+        severity: instead of the rule's.
     """
 
     key: str
     message: str
     near: str = ""
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ci.documents.source import Source
 
 # Match a flag only as a whole: --port is not part of --port-range.
-_WORD = r"(?<![\w-]){}(?![\w-])"
+_PART = re.compile(r"[\w-]")
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class KeyIndex:
         keys: key path as text → position of the key.
         values: key path as text → position of the value.
         lines: the lines of the file.
+        given: key path of a value from the command line → the flag with it.
     """
 
     file: str
     keys: Mapping[str, Position]
     values: Mapping[str, Position]
     lines: list[str]
+    given: Mapping[str, str]
 
     def problem(self, key: str, message: str, near: str = "") -> Problem:
         """Return a problem at the position of its value, or of the value's nearest parent.
@@ -45,6 +47,9 @@ class KeyIndex:
         known = key
         while known and not self.has(known):
             known = _parent(known)
+        for begin, flag in self.given.items():
+            if known == begin or known.startswith((f"{begin}.", f"{begin}[")):
+                return Problem(flag, 1, 1, key, message)
         place = self.keys.get(known) or self.values.get(known, START)
         place = (self._near(near, known) if near else None) or place
         return Problem(self.file, place.line, place.column, key, message)
@@ -61,6 +66,11 @@ class KeyIndex:
             return head, message
         return "", text
 
+    def within(self, word: str, key: str) -> Position | None:
+        """Find the first position of a word in a key's own value; None if it is not there."""
+        begin = self.values.get(key)
+        return self._word(word, key, begin) if begin else None
+
     def _near(self, word: str, key: str) -> Position | None:
         """Find a word in a key's value, else in its parent's value; None if it is in neither."""
         for owner in (key, _parent(key)):
@@ -72,7 +82,11 @@ class KeyIndex:
     def _word(self, word: str, key: str, begin: Position) -> Position | None:
         """Find the first position of a word in a key's value; None if it is not there."""
         end = self._end(key, begin)
-        pattern = re.compile(_WORD.format(re.escape(word)))
+        name = word.removeprefix("$")
+        text = re.escape(word) if name == word else rf"\$\{{?{re.escape(name)}"
+        before, after = (_PART.match(char) for char in (word[0], word[-1]))
+        text = (r"(?<![\w-])" if before else "") + text + (r"(?![\w-])" if after else "")
+        pattern = re.compile(text)
         for number in range(begin.line, min(end.line, len(self.lines)) + 1):
             first = begin.column - 1 if number == begin.line else 0
             last = end.column - 1 if number == end.line else len(self.lines[number - 1])
@@ -98,6 +112,7 @@ def index_of(source: Source, text: str) -> KeyIndex:
         {key_text(path): place for path, place in source.keys.items()},
         {key_text(path): place for path, place in source.values.items()},
         text.splitlines(),
+        {key_text(path): flag for path, flag in source.given.items()},
     )
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.case import foreign
 from ci.case.load import cases_of, find
+from ci.check.copies import copies
 from ci.check.diagnostic import Diagnostic, Server, Subject
 from ci.check.key_index import KeyIndex, index_of
 from ci.check.rules import remarks
 from ci.check.sample_inputs import sample_inputs
 from ci.check.show import shown
+from ci.documents.override import overridden
 from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.paths import CASES
@@ -21,7 +25,7 @@ from ci.plan.build import build
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.case.model import Case
+    from ci.case.model import Case, Node
     from ci.plan.model import Plan
 
 _SUFFIXES = (".yaml", ".yml")
@@ -29,12 +33,15 @@ _COMMANDS = ("server_cmd_template", "server_cmd")
 _FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+)")
 
 
-def check_files(paths: Sequence[str], form: str = "text") -> tuple[str, ExitCode]:
+def check_files(
+    paths: Sequence[str], form: str = "text", settings: Sequence[str] = ()
+) -> tuple[str, ExitCode]:
     """Check case files.
 
     Args:
         paths: files, folders, or names of cases in configs/cases; empty means all of configs/cases.
         form: the output format: `text`, `json` or `github`.
+        settings: `KEY=VALUE` that replace values of every file.
 
     Returns:
         The text to print, and the exit code: 2 if there is an error, else 0.
@@ -43,7 +50,10 @@ def check_files(paths: Sequence[str], form: str = "text") -> tuple[str, ExitCode
         UserError: a path does not exist, or the format is unknown.
     """
     files = files_of(paths or [str(CASES)])
-    diagnostics = [diagnostic for file in files for diagnostic in diagnostics_of(file)]
+    seen: dict[str, str] = {}
+    diagnostics = [
+        diagnostic for file in files for diagnostic in diagnostics_of(file, seen, settings)
+    ]
     has_errors = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     text = shown(diagnostics, len(files), form)
     return text, ExitCode.USER if has_errors else ExitCode.PASS
@@ -61,8 +71,16 @@ def files_of(paths: Sequence[str]) -> list[Path]:
     return list(files)
 
 
-def diagnostics_of(file: Path) -> tuple[Diagnostic, ...]:
-    """Check one file: read it, apply the rules, and plan each of its cases."""
+def diagnostics_of(
+    file: Path, seen: dict[str, str] | None = None, settings: Sequence[str] = ()
+) -> tuple[Diagnostic, ...]:
+    """Check one file: read it, apply the rules, and plan each of its cases.
+
+    Args:
+        file: its path.
+        seen: content of the cases of the files before → where they are; the file's are added.
+        settings: as for `check_files`.
+    """
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
@@ -70,30 +88,52 @@ def diagnostics_of(file: Path) -> tuple[Diagnostic, ...]:
         reason = error.strerror if isinstance(error, OSError) else error
         message = f"cannot be read: {reason}; check the path"
         return (Diagnostic("error", Problem(str(file), 1, 1, "", message), "file"),)
-    return examine(data, str(file))
+    return examine(data, str(file), seen, settings)
 
 
-def examine(data: bytes, file: str) -> tuple[Diagnostic, ...]:
+def examine(
+    data: bytes,
+    file: str,
+    seen: dict[str, str] | None = None,
+    settings: Sequence[str] = (),
+) -> tuple[Diagnostic, ...]:
     """Check a case file's bytes. Connects to no host; reads only the project's own lists.
 
     Args:
         data: the file's content.
         file: its path, for messages.
+        seen: as for `diagnostics_of`.
+        settings: as for `check_files`.
 
     Returns:
         The diagnostics, ordered by position.
     """
+    index: KeyIndex | None = None
     try:
-        source = read(data, file)
+        foreign.refuse(data, file)
+        source = overridden(read(data, file), settings)
+        index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
     except CaseError as error:
-        diagnostics = [Diagnostic("error", problem, "case") for problem in error.problems]
+        problems = [_nearer(problem, index) for problem in error.problems]
+        diagnostics = [Diagnostic("error", problem, "case") for problem in problems]
     except UserError as error:
         diagnostics = [Diagnostic("error", Problem(file, 1, 1, "", str(error)), "case")]
     else:
-        index = index_of(source, data.decode("utf-8-sig"))
+        seen = {} if seen is None else seen
         diagnostics = [diagnostic for case in cases for diagnostic in _of_case(case, index)]
+        for case in cases:
+            diagnostics += copies(case, _section(case).rstrip("."), index, seen)
     return _in_order(diagnostics)
+
+
+def _nearer(problem: Problem, index: KeyIndex | None) -> Problem:
+    """Move a problem from the key of a long command line to the flag or variable that it names."""
+    word = _flag_of(problem.message) if index and problem.file == index.file else ""
+    keys = (problem.key, _command_key(problem.key, index)) if index else ()
+    places = (index.within(word, key) for key in keys) if index and word else ()
+    place = next(filter(None, places), None)
+    return replace(problem, line=place.line, column=place.column) if place else problem
 
 
 def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
@@ -103,12 +143,13 @@ def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
     plan, refusals = _planned(case, index, section)
     for rule, remark in remarks(Subject(case, _servers(case, plan, index), section)):
         problem = index.problem(remark.key, remark.message, remark.near)
-        if rule.severity == "error" and ".benchmarks." in f".{problem.key}":
+        severity = remark.severity or rule.severity
+        if severity == "error" and ".benchmarks." in f".{problem.key}":
             # The rule's message is better than planning's, which only names the benchmark.
             refusals = [
                 refusal for refusal in refusals if not problem.key.startswith(refusal.key or ".")
             ]
-        yield Diagnostic(rule.severity, problem, rule.name)
+        yield Diagnostic(severity, problem, rule.name)
     yield from (Diagnostic("error", problem, "plan") for problem in refusals)
 
 
@@ -129,13 +170,13 @@ def _planned(case: Case, index: KeyIndex, section: str) -> tuple[Plan | None, li
         if text.startswith("benchmarks."):
             text = section + text
         messages = [index.split(text)]
-    return None, [index.problem(key, text, _flag_of(text)) for key, text in messages]
+    return None, [_nearer(index.problem(*found, _flag_of(found[1])), index) for found in messages]
 
 
 def _flag_of(message: str) -> str:
     """Return the first flag or variable in a message; empty if there is none."""
     match = _FLAG_OR_VARIABLE.search(message)
-    return match.group().removeprefix("$") if match else ""
+    return match.group() if match else ""
 
 
 def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ...]:
@@ -150,9 +191,20 @@ def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ..
             env=planned[node.name].env if node.name in planned else node.env,
             headless=node.headless,
             planned=node.name in planned,
+            role=node.role,
+            env_keys=_env_keys(node, index),
         )
         for node in case.nodes
     )
+
+
+def _env_keys(node: Node, index: KeyIndex) -> dict[str, str]:
+    """Return the key path of each variable of a server that stands in the file."""
+    section = re.sub(r"\.epd_server_cmds\[\d+\]", "", node.key_path)
+    places = (f"{section}.envs", f"{section}.env_extend", "env_common")
+    found = {name: [f"{place}.{name}" for place in places] for name in node.env}
+    keys = {name: next(filter(index.has, keys), "") for name, keys in found.items()}
+    return {name: key for name, key in keys.items() if key}
 
 
 def _command_key(server_key: str, index: KeyIndex) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.check import benchmark_rules, dataset_rules, device_rules, server_rules
+from ci.check import (
+    benchmark_rules,
+    case_rules,
+    dataset_rules,
+    device_rules,
+    flag_rules,
+    kv_rules,
+    server_rules,
+    text_rules,
+)
 from ci.check.diagnostic import Rule
 
 if TYPE_CHECKING:
@@ -14,19 +23,26 @@ if TYPE_CHECKING:
 
 RULES = (
     Rule("spaced-flag", "error", server_rules.spaced_flag),
+    Rule("typographic", "error", text_rules.typographic),
+    Rule("shell-default", "error", text_rules.shell_default),
     Rule("json-argument", "error", server_rules.json_argument),
-    Rule("gone-flag", "warning", server_rules.gone),
+    Rule("unknown-flag", "error", flag_rules.unknown_flag),
+    Rule("flag-value", "error", flag_rules.flag_value),
     Rule("duplicate-flag", "warning", server_rules.duplicate_flag),
     Rule("several-keys", "warning", server_rules.several_keys),
     Rule("headless-port", "warning", server_rules.headless_port),
+    Rule("kv-role", "error", kv_rules.kv_role),
+    Rule("kv-sizes", "error", kv_rules.kv_sizes),
+    Rule("overridden-variable", "warning", case_rules.overridden_variable),
     Rule("too-few-devices", "error", device_rules.too_few_devices),
     Rule("no-such-device", "error", device_rules.no_such_device),
     Rule("shared-device", "error", device_rules.shared_device),
     Rule("dataset-conf", "error", benchmark_rules.dataset_conf),
-    Rule("dataset-conf-folder", "warning", benchmark_rules.dataset_conf_folder),
+    Rule("dataset-conf-folder", "error", benchmark_rules.dataset_conf_folder),
     Rule("broken-dataset-conf", "error", dataset_rules.broken_conf),
-    Rule("prompt-too-long", "error", dataset_rules.too_long),
     Rule("request-conf", "error", benchmark_rules.request_conf),
+    Rule("scores-nothing", "error", benchmark_rules.scores_nothing),
+    Rule("too-long", "error", dataset_rules.too_long),
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
     Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),
     Rule("too-many-prompts", "warning", benchmark_rules.too_many_prompts),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.catalog import datasets, environments
 from ci.catalog.known_datasets import load
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.inventory.assign import assign_hosts
 from ci.paths import CONFIGS

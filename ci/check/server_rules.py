@@ -11,8 +11,6 @@ from ci.check.diagnostic import Remark
 from ci.record.secrets import hide_in_text
 from ci.vllm.api import keys_of
 from ci.vllm.command_line import has, long_name, option
-from ci.vllm.flags import REMOVED, REMOVED_SINCE
-from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,16 +27,6 @@ def flags(argv: Sequence[str]) -> list[tuple[str, str]]:
     """List every flag as written, with vLLM's own spelling of it."""
     written = [word.partition("=")[0] for word in argv]
     return [(word, long_name(word)) for word in written if _FLAG.fullmatch(word)]
-
-
-def gone(subject: Subject) -> Iterator[Remark]:
-    """Report flags that vLLM removed, unless the case's version still has them."""
-    for server in subject.servers:
-        for written, flag in flags(server.argv):
-            advice = REMOVED.get(flag)
-            if advice and not is_before(subject.case.vllm, REMOVED_SINCE[flag]):
-                message = f"vLLM removed {written} and exits at once when it is given; {advice}"
-                yield Remark(server.command_key, message, written)
 
 
 def several_keys(subject: Subject) -> Iterator[Remark]:
@@ -62,12 +50,10 @@ def headless_port(subject: Subject) -> Iterator[Remark]:
 
 def spaced_flag(subject: Subject) -> Iterator[Remark]:
     """Report words with a flag and a space in them, which vLLM does not read as a flag."""
-    if subject.section:
-        return  # the reader of single_node files reports it
     for server in subject.servers:
         for word in server.argv:
             flag = word.partition("=")[0].strip()
-            if re.search(r"\s", word.partition("=")[0]) and _FLAG.match(flag):
+            if re.search(r"[ \t\n]", word.partition("=")[0]) and _FLAG.match(flag):
                 parts = " and ".join(repr(part) for part in word.split(maxsplit=1))
                 message = f"{word!r} is not a flag because of its space; write {parts}"
                 yield Remark(server.command_key, message, flag.split()[0])

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ci.errors import ExitCode
 
 
-def check(paths: Sequence[str], form: str, argv: Sequence[str]) -> ExitCode:
+def check(
+    paths: Sequence[str], form: str, argv: Sequence[str], settings: Sequence[str] = ()
+) -> ExitCode:
     """Check case files and print the findings.
 
     Args:
@@ -21,11 +23,12 @@ def check(paths: Sequence[str], form: str, argv: Sequence[str]) -> ExitCode:
         form: `text`, `json` or `github`.
         argv: the command line; words after `--` are paths too, since Invoke would take a bare word
             for another task.
+        settings: `KEY=VALUE` that replace values of every file.
 
     Raises:
         UserError: unknown form, or a path does not exist.
     """
     rest = argv[argv.index("--") + 1 :] if "--" in argv else ()
-    text, code = check_files([*filter(None, ",".join(paths).split(",")), *rest], form)
+    text, code = check_files([*filter(None, ",".join(paths).split(",")), *rest], form, settings)
     sys.stdout.write(text)
     return code

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ci.commands.command import flag
 from ci.request import Request
+
+# Flags of several groups.
+CLUSTER: Any = flag(
+    "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
+    "cluster_hosts; for a new case this machine"
+)
+VLLM: Any = flag(
+    "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`; for "
+    "a new case the newest"
+)
 
 
 @dataclass(frozen=True)
@@ -24,13 +35,21 @@ class Config:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """The flag that replaces values of the case."""
+
+    set: tuple[str, ...] = flag(
+        "KEY=VALUE in place of the file's value, e.g. benchmarks.acc.num_prompts=200; KEY may have "
+        "an index, deployment[0], or an entry's name; may be repeated",
+        (),
+    )
+
+
+@dataclass(frozen=True)
 class Cluster(Config):
     """The flag that selects the hosts."""
 
-    cluster: str = flag(
-        "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
-        "cluster_hosts"
-    )
+    cluster: str = CLUSTER
 
     def request(self) -> Request:
         """Return the request that these flags and the command line make."""
@@ -103,13 +122,11 @@ class Json:
 @dataclass(frozen=True)
 class _Here:
     local: bool = flag("run on this machine; ignore the case's cluster_hosts", default=False)
-    vllm: str = flag(
-        "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`"
-    )
+    vllm: str = VLLM
 
 
 @dataclass(frozen=True)
-class Case(Workspace, Device, _Here, Cluster):
+class Case(Settings, Workspace, Device, _Here, Cluster):
     """The flags that select a case and the hosts it runs on."""
 
 
@@ -146,7 +163,7 @@ class Doctor(Json, Case):
 
 
 @dataclass(frozen=True)
-class Check(Config):
+class Check(Settings, Config):
     """The flags of `inv check`."""
 
     paths: str = flag(

@@ -144,7 +144,7 @@ def find_case(request: Request) -> ResolvedCase:
             selects none of them.
     """
     _require_config(request)
-    return resolve_case(cases.load_one(request.config, CASES), request)
+    return resolve_case(cases.load_one(request.config, CASES, request.set), request)
 
 
 def load_cases(request: Request) -> tuple[Case, ...]:
@@ -155,8 +155,8 @@ def load_cases(request: Request) -> tuple[Case, ...]:
     """
     _require_config(request)
     if "#" in request.config:
-        return (cases.load_one(request.config, CASES),)
-    return cases.load(cases.find(request.config, CASES))
+        return (cases.load_one(request.config, CASES, request.set),)
+    return cases.load(cases.find(request.config, CASES), request.set)
 
 
 def _require_config(request: Request) -> None:

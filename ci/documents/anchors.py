@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def split(source: Source, known: Collection[str]) -> tuple[dict[str, object], list[Problem]]:
-    """Remove sections that only define anchors from a document.
+    """Remove sections that only define anchors, or begin with `_`, from a document.
 
     Args:
         source: the file, whose document is a mapping.
@@ -27,6 +27,9 @@ def split(source: Source, known: Collection[str]) -> tuple[dict[str, object], li
     warnings = []
     absent = [key for key in known if key not in document]
     for key in [key for key in document if key not in known]:
+        if key.startswith("_"):
+            del document[key]
+            continue
         # A section with a misspelt name may also define anchors, and is not removed.
         if _is_used(key, source) and not nearest(key, absent):
             del document[key]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import re
 import textwrap
+import unicodedata
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
+
+from ci.documents.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +30,7 @@ _EXPECTED = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
 }
+MAX_SHOWN = 1e15
 _EMPTY = {"string_too_short": "some text", "too_short": "at least one entry"}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
@@ -58,13 +61,6 @@ def problems(
         # A misspelt key is one error, not an unknown key and a missing key.
         if _missing(error) not in misspelt
     ]
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the closest match among known words; None if none is close."""
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return by_lower[close[0]] if close else None
 
 
 def describe(value: object) -> str:
@@ -160,8 +156,35 @@ def _of_other_type(kind: str, value: object) -> str:
 def _quotes(kind: str, value: object) -> str:
     if kind == "string_type" and isinstance(value, (bool, int, float, dt.date)):
         return "; put it in quotes"
-    is_number = isinstance(value, str) and re.fullmatch("[0-9]+([.][0-9]+)?", value)
-    return "; write it without quotes" if is_number else ""
+    if not isinstance(value, str):
+        return ""
+    if re.fullmatch("[0-9]+([.][0-9]+)?", value):
+        return "; write it without quotes"
+    if kind in {"int_type", "float_type"} and (number := _number(value, kind)):
+        return f"; write {number}"
+    plain = unicodedata.normalize("NFKC", value)
+    if kind == "list_type" or "," in plain:
+        return f"; write [{plain}]" if kind == "list_type" and value else _plain_comma(value)
+    return ""
+
+
+def _number(value: str, kind: str) -> str | None:
+    """Return the number that a text means: full-width digits, `1,000`, `1e3`, `4k`, `20m`."""
+    plain = unicodedata.normalize("NFKC", value).strip()
+    if re.fullmatch("[0-9]{1,3}(,[0-9]{3})+", plain):
+        return plain.replace(",", "")
+    if match := re.fullmatch(r"([0-9]{1,6}(?:[.][0-9]{1,6})?)e[+]?([0-9]{1,2})", plain):
+        return f"{float(match[0]):.15g}" if float(match[0]) < MAX_SHOWN else None
+    if kind == "int_type" and (match := re.fullmatch("([0-9]{1,6})[kK]", plain)):
+        return f"{match[1]}000"
+    units = {"m": 60, "min": 60, "h": 3600, "s": 1}
+    if kind == "float_type" and (match := re.fullmatch(r"([0-9]{1,6}) ?(m|min|h|s)", plain)):
+        return f"{int(match[1]) * units[match[2]]}, in seconds"
+    return plain if plain != value and re.fullmatch("[0-9]+([.][0-9]+)?", plain) else None
+
+
+def _plain_comma(value: str) -> str:
+    return "" if value.isascii() else "; write commas and digits as on an English keyboard"
 
 
 def _not_one_of(value: object, expected: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ci.documents.position import START, UNPRINTABLE, KeyPath, Position, key_text, refuse
+from ci.documents.syntax import explain
 from ci.documents.tree import MAX_DEPTH, Tree
 from ci.errors import CaseError, Problem
 
@@ -29,12 +30,14 @@ class Source:
         value: the document as dicts, lists and scalars.
         keys: key path → position of the key in its mapping.
         values: key path → start of the value; `()` for the document itself.
+        given: key path of a value from the command line → the flag with it.
     """
 
     file: str
     value: object
     keys: Mapping[KeyPath, Position]
     values: Mapping[KeyPath, Position]
+    given: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def at_key(self, path: KeyPath, message: str) -> Problem:
         """Report a problem at the key, or at the nearest key or list item around it."""
@@ -42,12 +45,17 @@ class Source:
         while near not in self.keys and near not in self.values:
             near = near[:-1]
         position = self.keys.get(near) or self.values[near]
-        return Problem(self.file, position.line, position.column, key_text(path), message)
+        return Problem(self.file_of(path), position.line, position.column, key_text(path), message)
 
     def at_value(self, path: KeyPath, message: str) -> Problem:
         """Report a problem at the value."""
         position = self.values[path]
-        return Problem(self.file, position.line, position.column, key_text(path), message)
+        return Problem(self.file_of(path), position.line, position.column, key_text(path), message)
+
+    def file_of(self, path: KeyPath) -> str:
+        """Return the file that a value is from, or the flag."""
+        flags = (flag for given, flag in self.given.items() if path[: len(given)] == given)
+        return next(flags, self.file)
 
 
 def read(data: bytes, file: str, kind: str = "case") -> Source:
@@ -123,11 +131,5 @@ def _refuse_deep_nesting(text: str, file: str, kind: str) -> None:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> CaseError:
-    position = Position.of(error.problem_mark or error.context_mark)
-    reason = ", ".join(part for part in (error.context, error.problem) if part)
-    lines = text.splitlines()
-    line = lines[position.line - 1] if position.line <= len(lines) else ""
-    message = f"not valid YAML: {reason}"
-    if "\t" in line[position.column - 1 : position.column]:
-        message = "a tab here is not valid YAML; use spaces"
+    position, message = explain(error, text)
     return CaseError((Problem(file, position.line, position.column, "", message),))

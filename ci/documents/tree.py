@@ -19,6 +19,10 @@ _MAX_VALUES = 50_000
 _MAX_NUMBER = 100
 # YAML 1.1 reads these in base 8 and 60: 022 is 18, and 22:30 is 1350.
 _BASES = {8: re.compile(r"[-+]?0[0-7_]+"), 60: re.compile(r"[-+]?[0-9_]+(:[0-9]+)+([.][0-9_]*)?")}
+# A word processor's quotes around a whole value: YAML takes them for text.
+_IN_TYPOGRAPHIC_QUOTES = re.compile(
+    "[\u2018-\u201f\u300c\uff02\uff07].*[\u2018-\u201f\u300d\uff02\uff07]", re.DOTALL
+)
 _TAG = "tag:yaml.org,2002:"
 _NUMBERS = {_TAG + "int", _TAG + "float"}
 _SCALARS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp")}
@@ -132,6 +136,9 @@ class Tree:
             self._stop(node, path, f"'{node.value:.60}' is not a valid {kind}; put it in quotes")
         if node.tag in _NUMBERS:
             self._refuse_other_base(node, path, value)
+        if not node.style and _IN_TYPOGRAPHIC_QUOTES.fullmatch(node.value):
+            message = f"{node.value[0]} and {node.value[-1]} are part of the text; write \" or '"
+            self._stop(node, path, message)
         if isinstance(value, str) and (match := UNPRINTABLE.search(value)):
             self._stop(node, path, f"control character {match.group()!r}; remove it")
         return value

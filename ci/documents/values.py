@@ -69,7 +69,8 @@ Version = Annotated[
     shaped(r"[0-9]+(\.[0-9]+)+[\w.+-]*", "is not a version; write e.g. '0.32.0'"),
 ]
 Text = Annotated[str, BeforeValidator(_as_text)]
-EnvName = Annotated[str, shaped("[A-Za-z_][A-Za-z0-9_]*", "cannot name an environment variable")]
+# More names than a shell allows: case files have `VLLM-ASCEND_…`, and processes start with it.
+EnvName = Annotated[str, shaped(r"[^\s=\x00]+", "cannot name an environment variable")]
 Env = dict[EnvName, Text]
 # Its process and its folders get their name from `ci.plan.names`.
 BenchmarkName = Annotated[

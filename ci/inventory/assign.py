@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.inventory import cluster_file
 from ci.inventory.cluster_file import inline, this_machine

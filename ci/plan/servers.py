@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 _PYTHONS = frozenset({"python", "python3"})
 
+# Variables of collective libraries that every night sets, and the variable that has their value.
+OVERRIDDEN = {
+    "HCCL_IF_IP": "LOCAL_IP",
+    "HCCL_SOCKET_IFNAME": "NIC_NAME",
+    "GLOO_SOCKET_IFNAME": "NIC_NAME",
+    "TP_SOCKET_IFNAME": "NIC_NAME",
+}
+
 
 def plan_server(case: Case, inputs: PlanInputs, node: Node) -> PlannedProcess:
     """Plan one server.
@@ -119,13 +127,8 @@ def network_env(host: Host) -> dict[str, str]:
 
     vllm-ascend's own runner does the same.
     """
-    interface = _interface(host)
-    return {
-        "HCCL_IF_IP": host.address,
-        "HCCL_SOCKET_IFNAME": interface,
-        "GLOO_SOCKET_IFNAME": interface,
-        "TP_SOCKET_IFNAME": interface,
-    }
+    values = {"LOCAL_IP": host.address, "NIC_NAME": _interface(host)}
+    return {name: values[variable] for name, variable in OVERRIDDEN.items()}
 
 
 def from_environment(

@@ -13,7 +13,13 @@ three dialects. Its top-level keys select the dialect: `test_cases` selects `sin
 inv check CASE.yaml             report errors and warnings: file:line:column, and what to do
 inv plan --config CASE.yaml     print every command in full, and the host where it would run
 inv nightly --config CASE.yaml  run it
+inv case.new --model NAME       write a commented case for your hosts
+inv case.import FILE            convert vLLM's serving-tests.json or an srt-slurm recipe
 ```
+
+`--set KEY=VALUE` of the first three replaces a value of the file: \
+`--set benchmarks.acc.num_prompts=200`, `--set deployment[0].envs.A=1`, \
+`--set test_cases.NAME.model=org/m`. The value is YAML.
 
 ## Rules for all dialects
 
@@ -71,5 +77,10 @@ the threshold.
 with each request. Today's runner does not send them.
 - A file loads the same on every machine: loading probes no port, address or interface. Where \
 vllm-ascend's loader chooses a free port (`DEFAULT_PORT`), Lamplighter always uses the same port.
+- A server of `deployment` gets the variables of the file, and the network's. Today's runner also \
+sets `VLLM_WORKER_MULTIPROC_METHOD=spawn`; write it under `env_common` for the same. In \
+`test_cases` it is set, as there.
+- `special_dependencies` go into the environment of the case's `vllm`. Today's runner installs \
+them into the Python that it runs with.
 - Numbers and booleans in an environment become the text that Python prints: `true` becomes \
 `True`."""

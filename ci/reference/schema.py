@@ -40,6 +40,8 @@ _ACCEPTED: dict[str, JsonSchemaValue | None] = {
     "_lower": {"type": "string", "pattern": "^([Mm]ooncake|[Mm]emcache|MOONCAKE|MEMCACHE)$"},
     "_local_first": None,
     "_without_open_ports": None,
+    "_no_variables": {"type": "null"},
+    "_joined": None,  # its own WithJsonSchema
 }
 _RAW_BOUNDS = {
     "ge": "minimum",

@@ -187,6 +187,13 @@ def parallel(argv: Sequence[str]) -> Parallel | None:
     )
 
 
+def model_length(argv: Sequence[str]) -> int | None:
+    """Return `--max-model-len`, e.g. 4096, 4k or 4K; None if it is missing, auto or no number."""
+    match = re.fullmatch(r"([0-9]{1,9})([kKmM]?)", option(argv, "--max-model-len") or "")
+    units = {"": 1, "k": 1000, "K": 1 << 10, "m": 1_000_000, "M": 1 << 20}
+    return int(match[1]) * units[match[2]] if match else None
+
+
 def nodes(argv: Sequence[str]) -> int:
     """Return the number of nodes that one rank's tensor and pipeline parallelism uses."""
     return number(argv, "--nnodes") or 1

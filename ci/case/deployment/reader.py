@@ -18,13 +18,13 @@ from ci.case.deployment import validate, validate_case
 from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.env_script import EnvScripts
 from ci.case.model import Case, Device, Node
-from ci.case.options import unread
+from ci.case.options import odd_variables, unread
 from ci.case.requirements import Requirements
 from ci.case.shell import understand
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Env, Host, Index, Port, Version, in_file_order
+from ci.documents.values import BenchmarkName, Env, Host, Index, Port, Size, Version, in_file_order
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ class Deployment(Strict):
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
     device: Device | None = None
-    num_nodes: int = Field(ge=1, description="it is the number of hosts")
-    npu_per_node: int = Field(ge=0, description="it is the number of devices per host, 0 for CPU")
+    num_nodes: Size = Field(description="it is the number of hosts")
+    npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
-    ready_timeout_s: float = Field(default=1800, gt=0)
+    ready_timeout_s: float = Field(default=2800, gt=0)
     server_port: Port | None = None
     env_common: Env | None = None
     env_script: EnvScripts | None = None
@@ -95,7 +95,8 @@ def read(source: Source) -> Case:
     case = _case(document, source)
     if errors := list(validate_case.errors(case, source)):
         raise CaseError(in_file_order(errors))
-    warnings = [*unused, *validate_case.warnings(case, source), *unread(source, ("benchmarks",))]
+    warnings = [*unused, *validate_case.warnings(case, source), *odd_variables(source)]
+    warnings += unread(source, ("benchmarks",))
     return case.model_copy(update={"warnings": in_file_order(warnings)})
 
 

@@ -6,7 +6,6 @@ together with unknown keys and wrong types.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -25,7 +24,6 @@ def errors(source: Source) -> list[Problem]:
         *_counts(document, source),
         *_servers(document, source),
         *_roles(document, source),
-        *_figures(document, source),
     ]
 
 
@@ -47,7 +45,7 @@ def _index(value: object) -> object:
 
 
 def _counts(document: dict[str, Any], source: Source) -> Iterator[Problem]:
-    count = document.get("num_nodes")
+    count = _index(document.get("num_nodes"))
     if not _is_index(count) or count < 1:
         return
     for key, what in (("deployment", "servers"), ("cluster_hosts", "hosts")):
@@ -98,14 +96,3 @@ def _in_range(
     servers, index = len(_list(document.get("deployment"))), _index(index)
     if _is_index(index) and index >= servers > 0:
         yield source.at_value(path, f"there is no host {index}; indices are 0 to {servers - 1}")
-
-
-def _figures(document: dict[str, Any], source: Source) -> Iterator[Problem]:
-    for name, value in _mapping(document.get("benchmarks")).items():
-        entry = _mapping(value)
-        baseline = entry.get("baseline")
-        if not isinstance(baseline, (int, float)):
-            continue
-        if entry.get("case_type") == "accuracy" and 100 < baseline < math.inf:  # noqa: PLR2004 - percent
-            message = f"{baseline} is out of range; an accuracy baseline is in percent"
-            yield source.at_value(("benchmarks", name, "baseline"), message)

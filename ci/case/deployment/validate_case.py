@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ci.case.references import unknown
+from ci.case.requirements import not_installed
 from ci.case.variables import references
 from ci.vllm.command_line import SERVER_PORT, number, option
 from ci.vllm.programs import is_script
@@ -57,12 +58,7 @@ def warnings(case: Case, source: Source) -> Iterator[Problem]:
         yield from _port(case, node, index, source)
     if case.router:
         yield from _groups(case, section, source)
-    if case.special_dependencies and case.vllm is None:
-        message = (
-            "not installed, because the hosts' own vLLM is used; set 'vllm' to make an "
-            "environment with them"
-        )
-        yield source.at_key(("special_dependencies",), message)
+    yield from not_installed(case.special_dependencies, case.vllm, (), source)
 
 
 def _router_errors(case: Case, source: Source) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from ci.case.external_dp.substitute import replace_braced
 from ci.case.external_dp.template import RenderedTemplate, Template
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case, Device, Node
-from ci.case.requirements import Requirements
+from ci.case.requirements import Requirements, not_installed
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -87,14 +87,12 @@ def read(source: Source) -> Case:
 
 def _warnings(document: ExternalDp, source: Source) -> Iterator[Problem]:
     roles = routing.roles(document.routing)
-    of_role: dict[str, list[HostRanks]] = {
-        role: [document.config[index] for index in roles if roles[index] == role]
-        for role in set(roles.values())
-    }
     for index, entry in enumerate(document.templates):
         rendered = RenderedTemplate(index, entry, document.config[index], roles[index])
-        yield from template.warnings(rendered, of_role, source)
+        yield from template.warnings(rendered, source)
+    yield from options.odd_variables(source)
     yield from options.unread(source, ("benchmarks",))
+    yield from not_installed(document.special_dependencies, document.vllm, (), source)
 
 
 def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -> Case:

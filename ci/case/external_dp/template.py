@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ci.case.external_dp.ranks import rank_variables
 from ci.case.external_dp.substitute import substitute
@@ -17,22 +18,26 @@ from ci.vllm.command_line import SERVER_PORT, long_name
 from ci.vllm.devices import VISIBLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from ci.case.external_dp.ranks import HostRanks
     from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
+_SLIP = 0.93  # above the likeness of any two of vLLM's options that are used here
 _GROUP_OPTIONS = {"--data-parallel-rank", "--data-parallel-address", "--data-parallel-rpc-port"}
-_KV_ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
+
+
+def _no_variables(value: object) -> object:
+    return {} if value is None else value
 
 
 class Template(Strict):
     """One entry of `templates`: environment and arguments of the servers on one host."""
 
     node_index: Index | None = None
-    envs: Env = Field(description="it is the environment of the servers; {} if empty")
+    envs: Annotated[Env, BeforeValidator(_no_variables)] = Field(default_factory=dict)
     server_cmd_template: list[Text] = Field(
         description="it lists the arguments after `vllm serve MODEL`, one per item",
     )
@@ -116,14 +121,11 @@ def errors(rendered: RenderedTemplate, source: Source) -> Iterator[Problem]:
         yield from _shared(rendered, option, given.get(option.flag), source)
 
 
-def warnings(
-    rendered: RenderedTemplate, members: Mapping[str, Sequence[HostRanks]], source: Source
-) -> Iterator[Problem]:
+def warnings(rendered: RenderedTemplate, source: Source) -> Iterator[Problem]:
     """Report where a valid template contradicts `config` or `routing`.
 
     Args:
         rendered: without `errors`.
-        members: role → entries of `config`.
         source: the file.
     """
     given = _options(rendered)
@@ -138,8 +140,6 @@ def warnings(
             f"{' or '.join(VISIBLE.values())} to ${{VISIBLE_DEVICES}}"
         )
         yield source.at_key(("templates", rendered.index, "envs"), message)
-    if transfer := given.get("--kv-transfer-config"):
-        yield from _transfer(rendered, transfer, members, source)
 
 
 def _options(rendered: RenderedTemplate) -> dict[str, GivenOption]:
@@ -167,13 +167,25 @@ def _shared(
 ) -> Iterator[Problem]:
     """Report an option that has the same value for all ranks of a host."""
     count, add = rendered.member.dp_size_local, f"${{{option.variable}}}"
-    if given is None:
+    if given is None and (misspelt := _misspelt(option.flag, rendered)):
+        path, word = misspelt
+        yield source.at_value(path, f"vLLM has no {word}; did you mean {option.flag}?")
+    elif given is None:
         all_on = f"all {count} ranks of this host would listen on {option.default}; "
         message = f"{all_on if option.default else ''}{option.flag} is missing; add it with {add}"
         yield source.at_key(rendered.path, message)
     elif rendered.text(given.value, 0) == rendered.text(given.value, 1):
         message = f"all {count} ranks of this host would get {option.flag} {given.value}"
         yield source.at_value(given.path, f"{message}; write {add}")
+
+
+def _misspelt(flag: str, rendered: RenderedTemplate) -> tuple[KeyPath, str] | None:
+    """Find a misspelt option in a template that lacks it: its key path, and the word."""
+    for position, word in enumerate(rendered.template.server_cmd_template):
+        close = difflib.get_close_matches(flag, [word.partition("=")[0]], cutoff=_SLIP)
+        if word.startswith("--") and (close or sorted(word) == sorted(flag)):
+            return (*rendered.path, position), word
+    return None
 
 
 def _compare(
@@ -195,47 +207,6 @@ def _compare(
     if value != expected and ("$" not in value or "$" in expected):
         message = f"{option.flag} is {value}, but config has {expected}; the value here is used"
         yield source.at_value(given.path, message)
-
-
-def _transfer(
-    rendered: RenderedTemplate,
-    given: GivenOption,
-    members: Mapping[str, Sequence[HostRanks]],
-    source: Source,
-) -> Iterator[Problem]:
-    """Compare `--kv-transfer-config` with the hosts' roles and sizes."""
-    value = _json(rendered.text(given.value, 0))
-    if not isinstance(value, dict):
-        return
-    role, expected = value.get("kv_role"), _KV_ROLES.get(rendered.role)
-    if expected and isinstance(role, str) and role not in {expected, "kv_both"}:
-        message = (
-            f"kv_role is {role}, but routing gives host {rendered.index} the role {rendered.role}"
-        )
-        yield source.at_value(given.path, message)
-    for name, key, size in _sizes(value):
-        there = {getattr(member, key) for member in members.get(name, ())}
-        if there and size not in there:
-            has = " or ".join(map(str, sorted(there)))
-            message = f"has {key} {size} for {name}, but config has {has}"
-            yield source.at_value(given.path, message)
-
-
-def _sizes(value: dict[str, object]) -> Iterator[tuple[str, str, int]]:
-    """Return role, key and size of a transfer configuration and of its nested connectors."""
-    extra = value.get("kv_connector_extra_config")
-    if not isinstance(extra, dict):
-        return
-    for name in ("prefill", "decode"):
-        group = extra.get(name)
-        for key in ("dp_size", "tp_size", "pp_size"):
-            size = group.get(key) if isinstance(group, dict) else None
-            if isinstance(size, int):
-                yield name, key, size
-    connectors = extra.get("connectors")
-    for connector in connectors if isinstance(connectors, list) else ():
-        if isinstance(connector, dict):
-            yield from _sizes(connector)
 
 
 def _json(text: str) -> object:

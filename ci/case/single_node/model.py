@@ -16,7 +16,7 @@ from ci.case.requirements import Requirements
 from ci.case.shell import of_words, refuse_operators, understand
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Text, Version, invalid, shaped
+from ci.documents.values import BenchmarkName, Env, Text, Version, invalid, shaped
 
 # vllm-ascend's runner chooses any free port; here it is the first free one from these numbers.
 PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
@@ -86,11 +86,7 @@ _WORDS = WithJsonSchema(
 Words = Annotated[list[Text], BeforeValidator(_words), _WORDS]
 
 
-# More names than a shell allows: case files have `VLLM-ASCEND_…`, and processes start with it.
-EnvName = Annotated[str, shaped(r"[^\s=\x00]+", "cannot name an environment variable")]
-
-
-Envs = Annotated[dict[EnvName, Text], BeforeValidator(_without_open_ports)]
+Envs = Annotated[Env, BeforeValidator(_without_open_ports)]
 
 
 # The name of the case in the file, and of its runs.

@@ -15,7 +15,8 @@ from ci.case import kv_pool
 from ci.case.benchmark import Benchmark, Entry
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case
-from ci.case.options import unread
+from ci.case.options import odd_variables, unread
+from ci.case.requirements import not_installed
 from ci.case.single_node import requests, servers, validate
 from ci.case.single_node.model import ComparisonEntry, SingleNode, TestCase
 from ci.documents import anchors
@@ -48,14 +49,11 @@ def read(source: Source) -> tuple[Case, ...]:
     Raises:
         CaseError: has all problems, in file order.
     """
-    value = source.value if isinstance(source.value, dict) else {}
-    own = {key for key in value if key.startswith("_")}
-    document, warnings = anchors.split(source, {*SingleNode.model_fields, *own})
-    kept = {key: item for key, item in document.items() if key not in own}
-    errors = list(_name_errors(kept.get("test_cases"), source))
+    document, warnings = anchors.split(source, SingleNode.model_fields)
+    errors = list(_name_errors(document.get("test_cases"), source))
     entries: list[TestCase] = []
     try:
-        entries = SingleNode.model_validate(kept).test_cases
+        entries = SingleNode.model_validate(document).test_cases
     except ValidationError as error:
         errors += problems(error.errors(include_url=False), source, SECTIONS)
     for index, entry in enumerate(entries):
@@ -131,6 +129,8 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
                 *warnings,
                 *validate.warnings(entry, path, source),
                 *requests.warnings(entry, path, source),
+                *not_installed(entry.special_dependencies, entry.vllm, path, source),
+                *odd_variables(source, path),
                 *unread(source, (*path, "benchmarks")),
             ]
         ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ci.case.model import Comparison, SmokeRequest
 from ci.case.single_node.model import Kind, Metric
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ci.case.single_node.model import PORTS
@@ -100,11 +99,6 @@ def _size_errors(
 
 def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
     """Report keys without effect, and keys that vllm-ascend's runner reads differently."""
-    for name in entry.envs or {}:
-        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-            guess = re.sub(r"\W", "_", name, flags=re.ASCII)
-            message = f"no shell can set such a variable; did you mean {guess!r}?"
-            yield source.at_key((*path, "envs", name), message)
     if entry.service_mode == "epd":
         no_effect: tuple[str, ...] = ("server_cmd", "server_cmd_extra")
     else:

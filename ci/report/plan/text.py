@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.case.variables import RUN_FOLDER
 from ci.connect.printed import one_line
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.plan.evaluations import job_of
 from ci.record.known_secrets import hide_known, secrets_within

@@ -118,7 +118,7 @@ def test_defaults():
     text = "test_name: t\nmodel: m\nnum_nodes: 1\nnpu_per_node: 0\ndeployment: [server_cmd: v]\n"
     case = case_of(text.replace("[server_cmd: v]", "[{server_cmd: v}]"))
     assert (case.vllm, case.hosts, case.benchmarks) == (None, (), ())
-    assert (case.ready_timeout_s, case.special_dependencies) == (1800, {})
+    assert (case.ready_timeout_s, case.special_dependencies) == (2800, {})
     assert case.nodes[0].env == {}
 
 
@@ -296,8 +296,8 @@ BAD = {
         (22, 3, "benchmarks.../acc", "'../acc' cannot name a benchmark"),
     ),
     "unsafe variable name": (
-        [("  NAME: plain", "  NA-ME: plain")],
-        (11, 3, "env_common.NA-ME", "'NA-ME' cannot name an environment variable"),
+        [("  NAME: plain", "  NA ME: plain")],
+        (11, 3, "env_common.NA ME", "'NA ME' cannot name an environment variable"),
     ),
     "variable without a value": (
         [("  NAME: plain", "  NAME:")],

@@ -282,7 +282,7 @@ WRONG = {
     "unknown in env": (("FLAG: 2", "FLAG: $FLOG"), "env_decode.FLAG", "unknown variable $FLOG"),
     "env": (("FLAG: 2", "FLAG: [2]"), "env_decode.FLAG", "expected text or a number"),
     "one port": (("$SERVER_PORT", "8000"), "words[1]", "all 2 ranks of this host would get"),
-    "no option": (("--port\n", "--prot\n"), "words", "would listen on 8000; --port is missing"),
+    "no option": (("--port\n", "--seed\n"), "words", "would listen on 8000; --port is missing"),
     "one rank": (("${DP_RANK}", "0"), "words[5]", "write ${DP_RANK}"),
     "two in one": (
         ("--max-model-len\n  - 4096", "--max-model-len 4096"),
@@ -320,10 +320,6 @@ def test_all_problems_in_file_order():
     assert [part for part in parts if part not in text] == []
 
 
-EXTRA = (
-    '"kv_both", "kv_connector_extra_config": {"connectors": [{'
-    '"kv_connector_extra_config": {"decode": {"tp_size": 8, "dp_size": 4}}}]}}'
-)
 ODD = {
     "tensor parallel": (("${TP_SIZE}", "4"), "--tensor-parallel-size is 4, but config has 2"),
     "size missing": (
@@ -332,14 +328,6 @@ ODD = {
     ),
     "port of its own": (("$SERVER_PORT", "${DP_RANK}1"), "--port is 01, but config has 7100"),
     "devices": (("${VISIBLE_DEVICES}", "0,1"), "would use the same devices"),
-    "role": (("kv_both", "kv_consumer"), "kv_role is kv_consumer, but routing gives host 0"),
-    "sizes": (
-        (
-            '"kv_both"}',
-            EXTRA,
-        ),
-        "has tp_size 8 for decode, but config has 2",
-    ),
     "unused": (("words: &words", "env_more: {A: 1}\nwords: &words"), "nothing uses these"),
 }
 

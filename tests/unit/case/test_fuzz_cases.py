@@ -45,7 +45,7 @@ templates:
       [--port, "${PORT}", --data-parallel-size, "${DP_SIZE}", --data-parallel-rank, "${DP_RANK}",
        --data-parallel-address, "${DP_ADDRESS}", --data-parallel-rpc-port, "${DP_RPC_PORT}",
        --tensor-parallel-size, "${TP_SIZE}",
-       --kv-transfer-config, '{"kv_role": "kv_producer", "kv_port": "30000"}']
+       --kv-transfer-config, '{"kv_role": "kv_both", "kv_port": "30000"}']
   - *template
 benchmarks:
   perf: {case_type: performance, dataset_path: gsm8k, request_conf: vllm_api_stream_chat,
@@ -60,7 +60,7 @@ test_cases:
     model: m
     envs: {<<: *envs, A: true}
     server_cmd: [--port, $SERVER_PORT, --tensor-parallel-size, "${sweep.tp}"]
-    server_cmd_extra: --max-model-len 10 --additional-config '{"a":"${sweep.ratio.a}"}'
+    server_cmd_extra: --max-model-len 512 --additional-config '{"a":"${sweep.ratio.a}"}'
     prompts: [hello]
     api_keyword_args: {max_tokens: 4}
     test_content: [completion, benchmark_comparisons]

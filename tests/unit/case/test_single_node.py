@@ -125,7 +125,9 @@ def test_every_test_case_is_a_case():
     }
     assert (node.key_path, node.position) == ("test_cases[0]", (19, 5))
     assert [bench.name for bench in case.benchmarks] == ["cold", "warm"]
-    assert case.warnings == ()
+    [warning] = case.warnings
+    assert (warning.line, warning.key) == (18, "test_cases[0].special_dependencies")
+    assert "not installed, because the hosts' own vLLM is used" in warning.message
     assert (plain.name, plain.device, plain.npu_per_node) == ("plain", "cpu", 0)
     assert plain.nodes[0].argv[2:] == ("org/other", "--port", "8004", "--name", "a b")
     assert (plain.ready_timeout_s, plain.smoke_request, plain.benchmarks) == (

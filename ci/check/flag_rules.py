@@ -1,0 +1,193 @@
+"""Rules for the flags of `vllm serve`: those that a version lacks, and values that it refuses."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from typing import TYPE_CHECKING
+
+from ci.catalog.vllm_flags import by_version
+from ci.check.diagnostic import Remark
+from ci.documents.nearest import nearest
+from ci.record.secrets import hide_in_text
+from ci.vllm.flags import REMOVED, REMOVED_SINCE
+from ci.vllm.options import Option, arguments, find, given
+from ci.vllm.version import is_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ci.check.diagnostic import Server, Severity, Subject
+    from ci.vllm.options import Given
+
+# A name as close as this is a slip of the keyboard, not the flag of a plugin.
+_SLIP = 0.9
+_MAX_SHOWN_CHARS = 60
+_ALL_HELP = "`vllm serve --help=all` lists its flags"
+_PLUGINS = "if a plugin or a vLLM of your own adds it, ignore this"
+
+
+def unknown_flag(subject: Subject) -> Iterator[Remark]:
+    """Report flags that the case's version of vLLM lacks; without a version, that all lack."""
+    for server, options in _of_vllm(subject):
+        for flag in given(arguments(server.argv) or (), options):
+            lacking = _lacking(flag, subject, options) if flag.name else None
+            if lacking:
+                message, severity = lacking
+                yield Remark(server.command_key, message, flag.written, severity)
+
+
+def _lacking(
+    flag: Given, subject: Subject, options: Mapping[str, Option]
+) -> tuple[str, Severity] | None:
+    """Say why a version lacks a flag, and how sure that is; None if it has the flag."""
+    version = subject.case.vllm if subject.case.vllm in by_version() else None
+    versions = _versions_with(flag.name)
+    if flag.option and (version or next(iter(by_version())) in versions):
+        return None
+    if flag.name in REMOVED:
+        gone = f"vLLM removed {flag.written} and exits at once when it is given"
+        before = is_before(subject.case.vllm, REMOVED_SINCE[flag.name])
+        return None if before else (f"{gone}; {REMOVED[flag.name]}", _sure(version))
+    near = _near(flag.name, options)
+    guess = f"did you mean {near}?" if near else _ALL_HELP
+    if versions:
+        return _of_other_version(flag, versions, version, guess), _sure(version)
+    which = f"vLLM {version}" if version else "vLLM"
+    message = f"{which} has no {flag.written}; {guess}"
+    if near and _is_slip(flag.name, near):
+        return message, "error"
+    if version and subject.case.device in {"cpu", "cuda"}:
+        return message, "error"
+    return f"{message}; {_PLUGINS}", "warning"
+
+
+def _sure(version: str | None) -> Severity:
+    return "error" if version else "warning"
+
+
+def _of_other_version(flag: Given, versions: list[str], version: str | None, guess: str) -> str:
+    """Say that a flag is older or newer than the case's version, or than the newest."""
+    newest, oldest = versions[0], versions[-1]
+    if is_before(version, oldest):
+        return (
+            f"{flag.written} is new in vLLM {oldest}, and the case has vllm: {version}; raise "
+            "`vllm`, or remove the flag"
+        )
+    has = f"the case has vllm: {version}" if version else "newer versions exit at once with it"
+    return f"{flag.written} was last in vLLM {newest}, and {has}; remove it; {guess}"
+
+
+def flag_value(subject: Subject) -> Iterator[Remark]:
+    """Report values that vLLM's parser refuses, missing ones, and words that belong to no flag."""
+    for server, options in _of_vllm(subject):
+        models = 1
+        for flag in given(arguments(server.argv) or (), options):
+            stray, models = flag.stray[models:], max(0, models - len(flag.stray))
+            if stray and not any(map(_has_own_rule, stray)):
+                near = flag.written or stray[0]
+                yield Remark(server.command_key, _stray(flag, stray[0]), near)
+            elif message := _refused(flag):
+                severity: Severity = "warning" if _may_differ(flag, subject) else "error"
+                yield Remark(server.command_key, message, flag.written, severity)
+
+
+def _stray(flag: Given, word: str) -> str:
+    word = _shown(word)
+    if flag.option and not flag.option.most:
+        off = f"--no-{flag.name.removeprefix('--')}"
+        return (
+            f"{flag.written} takes no value, but {word!r} follows it; remove it, or write {off} "
+            "to turn it off"
+        )
+    after = f"after the value of {flag.written}" if flag.written else "after the model"
+    return f"{word!r} {after} belongs to no flag; remove it, or put the whole value in quotes"
+
+
+def _has_own_rule(word: str) -> bool:
+    """Return whether another rule reports the word: a typographic dash, `--x 1`."""
+    return not word[:1].isascii() or word.startswith(("-", "{"))
+
+
+def _refused(flag: Given) -> str | None:
+    """Say why vLLM's parser refuses an option's values; None if it takes them."""
+    option = flag.option
+    if option is None or (not option.most and not flag.inline):
+        return None
+    if not option.most:
+        return f"{flag.written} takes no value; write {flag.written} alone"
+    if len(flag.values) < option.least:
+        return f"{flag.written} has no value; write one after it"
+    wrong = [value for value in flag.values if "$" not in value and not _fits(value, option)]
+    if not wrong:
+        return None
+    value = _shown(wrong[0])
+    if not option.choices:
+        kind = "a whole number" if option.values == "int" else "a number"
+        return f"{flag.written}: expected {kind}, found {value!r}"
+    close = nearest(wrong[0], option.choices)
+    guess = f"did you mean {close!r}?" if close else f"choose one of {', '.join(option.choices)}"
+    return f"{flag.written} has no {value!r}; {guess}"
+
+
+def _shown(text: str) -> str:
+    return textwrap.shorten(hide_in_text(text), _MAX_SHOWN_CHARS)
+
+
+def _fits(value: str, option: Option) -> bool:
+    if option.choices:
+        return value in option.choices
+    kinds = {"int": int, "float": float}
+    try:
+        kinds.get(option.values, str)(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _may_differ(flag: Given, subject: Subject) -> bool:
+    """Return whether the hosts' vLLM may accept the value: an unknown version, or a plugin's."""
+    has_choices = bool(flag.option and flag.option.choices)
+    known = subject.case.vllm in by_version() and subject.case.device in {"cpu", "cuda"}
+    return has_choices and not known
+
+
+def _of_vllm(subject: Subject) -> Iterator[tuple[Server, Mapping[str, Option]]]:
+    """Return the servers that vLLM serves, with the options of the case's version."""
+    options = by_version().get(subject.case.vllm or "") or _of_any_version()
+    for server in subject.servers:
+        if arguments(server.argv) is not None:
+            yield server, options
+
+
+def _of_any_version() -> Mapping[str, Option]:
+    """Return every option of every version; its values are those that any version takes."""
+    merged: dict[str, Option] = {}
+    for options in reversed(list(by_version().values())):
+        for name, option in options.items():
+            merged[name] = _either(merged[name], option) if name in merged else option
+    return merged
+
+
+def _either(one: Option, other: Option) -> Option:
+    if one.choices and other.choices:
+        values = "|".join(dict.fromkeys([*one.choices, *other.choices]))
+    else:
+        values = one.values if one.values == other.values else "text"
+    return Option(min(one.least, other.least), max(one.most, other.most), values)
+
+
+def _versions_with(name: str) -> list[str]:
+    """Return the versions that have an option, newest first."""
+    return [version for version, options in by_version().items() if find(name, options)]
+
+
+def _near(name: str, options: Mapping[str, Option]) -> str | None:
+    others = [known for known in options if known.startswith("--") and known != name]
+    return nearest(name, others)
+
+
+def _is_slip(name: str, near: str) -> bool:
+    if sorted(name) == sorted(near):
+        return True
+    return difflib.SequenceMatcher(None, name, near).ratio() >= _SLIP

@@ -1,0 +1,79 @@
+"""Rules for --kv-transfer-config: roles and sizes against the servers themselves. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.check.diagnostic import Remark
+from ci.documents.nearest import nearest
+from ci.vllm.command_line import json_option, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.check.diagnostic import Server, Subject
+
+_FLAG = "--kv-transfer-config"
+_ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
+_KNOWN = (*_ROLES.values(), "kv_both")
+_SIZES = {
+    "tp_size": "--tensor-parallel-size",
+    "pp_size": "--pipeline-parallel-size",
+    "dp_size": "--data-parallel-size",
+}
+
+
+def kv_role(subject: Subject) -> Iterator[Remark]:
+    """Report a kv_role that does not exist, or that contradicts the server's role."""
+    for server in _one_per_command(subject):
+        expected = _ROLES.get(server.role)
+        for config in _configs(json_option(server.argv, _FLAG)):
+            role = config.get("kv_role")
+            if not isinstance(role, str):
+                continue
+            if role not in _KNOWN:
+                near = nearest(role, _KNOWN)
+                guess = f"did you mean {near}?" if near else f"choose one of {', '.join(_KNOWN)}"
+                yield Remark(server.command_key, f"kv_role is {role!r}; {guess}", role)
+            elif expected and role not in {expected, "kv_both"}:
+                message = f"kv_role is {role}, but this is a {server.role} server"
+                yield Remark(server.command_key, f"{message}; write {expected}", role)
+
+
+def kv_sizes(subject: Subject) -> Iterator[Remark]:
+    """Report sizes for prefill or decode that no such server has on its command line."""
+    for server in _one_per_command(subject):
+        for config in _configs(json_option(server.argv, _FLAG)):
+            extra = config.get("kv_connector_extra_config")
+            for role in _ROLES:
+                group = extra.get(role) if isinstance(extra, dict) else None
+                sizes = group if isinstance(group, dict) else {}
+                for key, flag in _SIZES.items():
+                    yield from _compare(server, role, (key, flag), sizes.get(key), subject)
+
+
+def _compare(
+    server: Server, role: str, size: tuple[str, str], value: object, subject: Subject
+) -> Iterator[Remark]:
+    key, flag = size
+    having = [other for other in subject.servers if other.role == role and other.planned]
+    there = {number(other.argv, flag) or 1 for other in having}
+    if isinstance(value, int) and there and value not in there:
+        has = " or ".join(map(str, sorted(there)))
+        message = f"{_FLAG} has {key} {value} for {role}, but its servers have {flag} {has}"
+        yield Remark(server.command_key, f"{message}; make them equal", role)
+
+
+def _one_per_command(subject: Subject) -> Iterator[Server]:
+    """Return the first of the servers that share a command line, as ranks of a host do."""
+    yield from {server.command_key: server for server in reversed(subject.servers)}.values()
+
+
+def _configs(config: dict[str, object]) -> Iterator[dict[str, object]]:
+    """Return a configuration, and those of its nested connectors."""
+    yield config
+    extra = config.get("kv_connector_extra_config")
+    connectors = extra.get("connectors") if isinstance(extra, dict) else None
+    for connector in connectors if isinstance(connectors, list) else ():
+        if isinstance(connector, dict):
+            yield from _configs(connector)

@@ -1,0 +1,123 @@
+"""Set values of a document from the command line: `--set benchmarks.acc.num_prompts=200`. Pure."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ci.documents.nearest import nearest
+from ci.documents.position import START, KeyPath, key_text
+from ci.documents.source import read
+from ci.errors import CaseError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.documents.source import Source
+
+FLAG = "--set"
+
+
+def overridden(source: Source, settings: Sequence[str]) -> Source:
+    """Return a document with some of its values replaced; the same strictness applies to them.
+
+    Args:
+        source: the file.
+        settings: `KEY=VALUE`. KEY is a key path: `deployment[0].envs.A`, `deployment.0.envs.A`, or
+            with the name of an entry, `test_cases.cold.model`. VALUE is YAML.
+
+    Raises:
+        CaseError: a setting has no `=`, its value is not YAML, or the file lacks a part of its key.
+    """
+    value: Any = copy.deepcopy(source.value)
+    keys, values, given = dict(source.keys), dict(source.values), dict(source.given)
+    for setting in settings:
+        key, equals, written = setting.partition("=")
+        key, place = key.strip(), f"{FLAG} {key.strip()}"
+        if not equals or not key:
+            _refuse(place, "", "expected KEY=VALUE, e.g. benchmarks.acc.num_prompts=200")
+        new = _read(written, key, place)
+        path = _path(value, key, place)
+        _put(value, path, new.value["value"] if isinstance(new.value, dict) else None)
+        for old in [known for known in (*keys, *values) if known[: len(path)] == path]:
+            keys.pop(old, None)
+            values.pop(old, None)
+        keys |= {(*path, *own[1:]): START for own in new.keys}
+        values |= {(*path, *own[1:]): START for own in new.values if own}
+        given[path] = place
+    return replace(source, value=value, keys=keys, values=values, given=given)
+
+
+def _read(written: str, key: str, place: str) -> Source:
+    try:
+        return read(f"value: {written}".encode(), place)
+    except CaseError as error:
+        problems = (replace(item, key=key, line=1, column=1) for item in error.problems)
+        raise CaseError(tuple(problems)) from None
+
+
+def _path(document: object, key: str, place: str) -> KeyPath:
+    """Resolve a key as written; its last part may be new in a mapping."""
+    path: list[str | int] = []
+    here, rest = document, key
+    while rest:
+        part, left = _part(here, rest)
+        if isinstance(here, list):
+            index = _index(here, part)
+            if index is None:
+                names = [str(entry["name"]) for entry in here if _is_named(entry)]
+                there = f"names: {', '.join(names)}" if names else f"indices: 0 to {len(here) - 1}"
+                _refuse(place, key_text(tuple(path)), f"has no entry {part.strip('[]')!r}; {there}")
+            path.append(index)
+            here, rest = here[index], left
+            continue
+        if not isinstance(here, dict):
+            _refuse(place, key_text(tuple(path)), f"is no mapping or list, so it has no {part!r}")
+        path.append(part)
+        if part not in here and left:
+            near = nearest(part, here)
+            guess = f"did you mean {near!r}?" if near else f"there are: {', '.join(here)}"
+            _refuse(place, key_text(tuple(path)), f"the file has no such key; {guess}")
+        here, rest = here.get(part), left
+    return tuple(path)
+
+
+def _part(here: object, rest: str) -> tuple[str, str]:
+    """Split off the first part of a key; names with a '.' are known from the file."""
+    names: Sequence[str] = ()
+    if isinstance(here, dict):
+        names = list(here)
+    elif isinstance(here, list):
+        names = [str(entry["name"]) for entry in here if _is_named(entry)]
+    for name in sorted(names, key=len, reverse=True):
+        if rest == name or rest.startswith((f"{name}.", f"{name}[")):
+            return name, rest[len(name) :].removeprefix(".")
+    match = re.match(r"\[[^\[\]]*\]|[^.\[\]]+", rest)
+    if match is None:
+        return rest, ""
+    return match[0], rest[match.end() :].removeprefix(".")
+
+
+def _index(entries: Sequence[object], part: str) -> int | None:
+    for index, entry in enumerate(entries):
+        if _is_named(entry) and str(entry["name"]) == part:  # type: ignore[index]
+            return index
+    match = re.fullmatch(r"(\[?)([0-9]{1,4})\]?", part)  # `[2]` is never a name
+    return int(match[2]) if match and int(match[2]) < len(entries) else None
+
+
+def _is_named(entry: object) -> bool:
+    return isinstance(entry, dict) and "name" in entry
+
+
+def _put(document: Any, path: KeyPath, value: object) -> None:  # noqa: ANN401 - what a file holds
+    *parents, last = path
+    for part in parents:
+        document = document[part]
+    document[last] = value
+
+
+def _refuse(place: str, key: str, message: str) -> NoReturn:
+    raise CaseError((Problem(place, 1, 1, key, message),))

@@ -1,0 +1,120 @@
+"""Explain why a text is not YAML: the line with the mistake, and what to write instead. Pure.
+
+PyYAML reports where it gave up, which is often the line after the mistake.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from ci.documents.nearest import nearest
+from ci.documents.position import Position
+
+if TYPE_CHECKING:
+    import yaml
+
+_ANCHOR = re.compile(r"(?:(?<=\s)|^)&([\w.-]+)", re.MULTILINE)
+_CLOSING = {"[": "]", "{": "}"}
+# A key, then what stands for `: ` between it and its value.
+_NO_COLON = re.compile(r"(?P<key>[\w.-]+)(?P<between>\s*[:=\uff1a]\s*|\s+)(?P<value>\S.*)?")
+
+
+def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
+    """Return the position of the mistake, and the message.
+
+    Args:
+        error: PyYAML's, of the Python or the C loader.
+        text: the whole file.
+    """
+    lines = text.splitlines()
+    at = Position.of(error.problem_mark or error.context_mark)
+    begun = Position.of(error.context_mark or error.problem_mark)
+    context, problem, rest = error.context or "", error.problem or "", _rest(lines, at)
+    if rest.startswith("\t"):
+        return at, "a tab here is not valid YAML; use spaces"
+    if "mapping values are not allowed" in problem:
+        return _second_colon(lines, at)
+    if "could not find expected ':'" in problem:
+        return begun, _without_colon(_rest(lines, begun))
+    if "flow" in context or "quoted scalar" in context:
+        return begun, _unclosed(_rest(lines, begun)[:1])
+    if "undefined alias" in problem:
+        message = _undefined(rest, at, text)
+    elif "character that cannot start" in problem and rest:
+        message = f"text cannot begin with {rest[0]!r} in YAML; put it in quotes"
+    elif "block" in context:
+        advice = "align it with the keys or the '-' of its section"
+        message = f"not valid YAML: this line's indentation fits nothing above it; {advice}"
+    else:
+        reason = ", ".join(part for part in (context, problem) if part)
+        message = f"not valid YAML: {reason}"
+    return at, message
+
+
+def _unclosed(opening: str) -> str:
+    if opening in {"'", '"'}:
+        return "this quote is not closed; add the closing quote"
+    if opening not in _CLOSING:
+        return "not valid YAML: a quote or bracket is not closed from here on"
+    close = f"a {_CLOSING[opening]!r} for this {opening!r}"
+    return f"not valid YAML: {close} is missing, or a quote or comma inside it"
+
+
+def _rest(lines: list[str], at: Position) -> str:
+    line = lines[at.line - 1] if at.line <= len(lines) else ""
+    return line[at.column - 1 :]
+
+
+def _without_colon(line: str) -> str:
+    match = _NO_COLON.fullmatch(line.rstrip())
+    if match is None:
+        return "not valid YAML: expected `key: value`"
+    between = match["between"].strip()
+    written = f"{match['key']}: {match['value'] or ''}".rstrip()
+    if between and not between.isascii():
+        name = unicodedata.name(between).lower()
+        return f"{between!r} is a {name}; write `{written}` with the ':' of a keyboard"
+    if between == ":":
+        return f"a space is missing after ':'; write `{written}`"
+    wrong = f"has {between!r} in place of ':'" if between else "has no ':' after its key"
+    return f"{wrong}; write `{written}`"
+
+
+def _undefined(rest: str, at: Position, text: str) -> str:
+    found = re.match(r"\*([\w.-]+)", rest)
+    name = found[1] if found else ""
+    first: dict[str, int] = {}
+    for match in _ANCHOR.finditer(text):
+        first.setdefault(match[1], Position.after(text[: match.start()]).line)
+    if name in first:
+        return f"*{name} is used above its anchor &{name} of line {first[name]}; move that up"
+    before = [anchor for anchor, line in first.items() if line <= at.line]
+    near = nearest(name, before)
+    known = f"there are: {', '.join(before)}" if before else "the lines above define no anchor"
+    return f"there is no anchor &{name}; {f'did you mean *{near}?' if near else known}"
+
+
+def _second_colon(lines: list[str], at: Position) -> tuple[Position, str]:
+    """Explain a ':' inside of a value: text with a colon, or a line that is indented too deep."""
+    line = lines[at.line - 1]
+    match = re.match(r"(\s*(?:- )*[\w.-]+:\s+)(?=\S)", line)
+    if match and match.end() < at.column:
+        begin = Position(at.line, match.end() + 1)
+        return begin, "this text has a ':' in it; put the whole text in quotes"
+    above = lines[at.line - 2] if at.line > 1 else ""
+    begin = Position(at.line - 1, _indentation(above))
+    if _NO_COLON.fullmatch(_rest(lines, begin).rstrip()) and not re.search(r":(\s|$)", above):
+        return begin, _without_colon(_rest(lines, begin))
+    begin = Position(at.line, _indentation(line))
+    return begin, (
+        "not valid YAML: this line is indented deeper than the line above, whose value is already "
+        "complete; align both"
+    )
+
+
+def _indentation(line: str) -> int:
+    """Return the column of a line's first key, from 1."""
+    match = re.match(r"\s*(?:- +)*", line)
+    return match.end() + 1 if match else 1
