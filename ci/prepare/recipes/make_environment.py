@@ -5,6 +5,7 @@ Writes only the workspace of the folder in its input, and uv's cache.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -12,7 +13,7 @@ import re
 import shutil
 import sys
 import time
-from typing import Any
+from typing import Any, Iterator
 
 # In the same folder as this file, here and on a host.
 from one_maker import make_once, read_key, used_elsewhere  # type: ignore[import-not-found]
@@ -182,6 +183,24 @@ def made(spec: dict[str, Any]) -> bool:
     return bool(read_key(os.path.join(spec["path"], STAMP), "fingerprint") == spec["fingerprint"])
 
 
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[None]:
+    """Set a complete environment aside while it is made again, and put it back after a failure."""
+    previous = path + ".previous"
+    if os.path.exists(os.path.join(path, STAMP)):
+        shutil.rmtree(previous, ignore_errors=True)
+        os.rename(path, previous)
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield
+    except BaseException:
+        if os.path.exists(previous):
+            shutil.rmtree(path, ignore_errors=True)
+            os.rename(previous, path)
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+
+
 def make(spec: dict[str, Any]) -> None:
     """Make the environment of a spec from scratch."""
     started_s = time.monotonic()
@@ -191,7 +210,6 @@ def make(spec: dict[str, Any]) -> None:
         own = os.path.dirname(os.path.abspath(__file__))
         if used := used_elsewhere(path, os.path.join(workspace, ".lamplighter"), own):
             raise Failed("not made: " + used)
-    shutil.rmtree(path, ignore_errors=True)
     need_libraries(spec.get("libraries", {}))
     source = package_source()
     if source.note:
@@ -199,12 +217,13 @@ def make(spec: dict[str, Any]) -> None:
     uv = find_uv(spec, workspace, source.env)
     cache = cache_settings(uv, workspace)
     source.env.update(cache)
-    install(uv, spec, source)
-    write_json(os.path.join(path, SETTINGS), {"uv": uv, "env": cache})
-    if spec.get("metadata_for"):
-        add_metadata(path, spec["metadata_for"])
-    verify(path, spec["verify"])
-    write_stamp(uv, spec, source, time.monotonic() - started_s)
+    with replacing(path):
+        install(uv, spec, source)
+        write_json(os.path.join(path, SETTINGS), {"uv": uv, "env": cache})
+        if spec.get("metadata_for"):
+            add_metadata(path, spec["metadata_for"])
+        verify(path, spec["verify"])
+        write_stamp(uv, spec, source, time.monotonic() - started_s)
     say("made %s in %.0f s" % (path, time.monotonic() - started_s))
 
 

@@ -103,6 +103,18 @@ def test_it_is_made_once_and_says_what_is_in_it(tmp_path, host):
     assert stamp(tmp_path) == first
 
 
+def test_an_environment_that_works_stays_when_it_cannot_be_made_again(tmp_path, host):
+    assert run(spec_of(tmp_path), host).returncode == 0
+    first, envs = stamp(tmp_path), tmp_path / "work" / "envs"
+    failed = run(spec_of(tmp_path, fingerprint="f2", packages=["absent==1"]), host)
+    assert failed.returncode == 1
+    assert stamp(tmp_path) == first
+    subprocess.run([envs / "toy" / "bin" / "python", "-c", "import tiny"], check=True)
+    assert run(spec_of(tmp_path, fingerprint="f2"), host).returncode == 0
+    assert stamp(tmp_path)["fingerprint"] == "f2"
+    assert [path.name for path in envs.iterdir()] == ["toy"]
+
+
 @pytest.mark.parametrize("minor", range(8, 14))
 def test_a_host_with_any_python_makes_one_of_another(tmp_path, host, minor):
     """Older or newer than the environment's; uv brings no pip and needs no ensurepip."""
