@@ -1,7 +1,7 @@
 """Datasets from a stand-in hub over HTTP, with the paths of Hugging Face's and ModelScope's APIs.
 
 The paths are those of huggingface_hub 1.x (`/api/datasets/…`, `/datasets/…/resolve/…`) and of
-modelscope 1.3x (`/api/v1/datasets/…/repo`), read from their sources in November 2026.
+modelscope_hub 0.5 (`/api/v1/datasets/…/repo`, `…/repo/tree`), read in their sources on 2026-11-26.
 """
 
 from __future__ import annotations
