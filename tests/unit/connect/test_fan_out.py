@@ -63,8 +63,9 @@ def test_ctrl_c_does_not_wait_for_what_takes_long():
 
     def press() -> None:
         begun.wait(60)
-        # Again: a signal just before the main thread begins to wait does not interrupt the wait.
-        # In a command `ctrl_c.py` does so.
+        # Again: a signal just before the main thread begins to wait does not interrupt the wait. A
+        # timer must not do so instead: `SimpleQueue.get(timeout=…)` of Python 3.11 may never return
+        # if a signal interrupts it as its time ends: a negative rest is no limit of its lock.
         pressed = False
         while not pressed or not raised.wait(1):
             pressed = True
