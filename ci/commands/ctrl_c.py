@@ -17,8 +17,6 @@ from ci.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# After so long a signal that did not interrupt a wait of the main thread takes effect.
-WAKE_S = 0.5
 _received: list[int] = []
 
 
@@ -51,28 +49,10 @@ def raised_on_ctrl_c() -> Iterator[None]:
         return
     signal.signal(signal.SIGINT, _raise)
     try:
-        with _waits_interrupted():
-            yield
+        yield
     finally:
         if signal.getsignal(signal.SIGINT) is _raise:
             signal.signal(signal.SIGINT, _leave)
-
-
-@contextmanager
-def _waits_interrupted() -> Iterator[None]:
-    """Interrupt every wait of the main thread each WAKE_S while inside.
-
-    Python only notes a signal, and calls its handler between two instructions of the main thread. A
-    wait without a limit that begins just after the signal would never end. The timer ends the wait,
-    Python calls the handlers, and goes on to wait (PEP 475). Child processes do not inherit it.
-    """
-    before = signal.signal(signal.SIGALRM, lambda *_: None)
-    signal.setitimer(signal.ITIMER_REAL, WAKE_S, WAKE_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def was_raised() -> bool:

@@ -315,36 +315,3 @@ def test_ctrl_c_ends_with_130_and_no_traceback(module: str, how: str):
         text=True,
     )
     assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
-
-
-# `inv` with a thread that takes Ctrl-C, so that the wait of the main thread is not interrupted. A
-# signal that comes just before the main thread begins to wait has the same effect.
-INV_THAT_WAITS = """\
-import queue, signal, sys, threading
-def wait():
-    queue.SimpleQueue().get()
-def press():
-    while sys._current_frames()[threading.main_thread().ident].f_code is not wait.__code__:
-        pass
-    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-class Finder:
-    def find_spec(self, name, *_):
-        if name == "ci.commands.check":
-            threading.Thread(target=press).start()
-            wait()
-sys.meta_path.insert(0, Finder())
-from invoke.main import program
-program.run(["inv", "check"])
-"""
-
-
-def test_the_first_ctrl_c_ends_a_wait_that_it_does_not_interrupt():
-    ended = subprocess.run(
-        [sys.executable, "-c", INV_THAT_WAITS],
-        cwd=PROJECT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
