@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from ci.agent.pieces import whole
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ci.commands.overview import RunProcess
 
 PIECE_BYTES = MAX_LINE_BYTES = 1 << 20
+LOOK_S = 0.5
 
 
 def read_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iterator[bytes]:
@@ -56,7 +57,10 @@ def follow_logs(agents: Mapping[str, Agent], rows: Sequence[RunProcess]) -> Iter
         _follow(agents[row.host], row, pieces)
     open_logs = len(followed)
     while open_logs:
-        piece = pieces.get()
+        try:
+            piece = pieces.get(timeout=LOOK_S)  # a wait without a limit could miss a Ctrl-C
+        except Empty:
+            continue
         if piece is None:
             open_logs -= 1
         elif piece:

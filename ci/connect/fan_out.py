@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from ci.errors import InfrastructureError, LamplighterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class SeveralFailed(InfrastructureError):  # noqa: N818
 
 MAX_PARALLEL = 32
 MAX_ERRORS_SHOWN = 3
+LOOK_S = 0.5
 
 
 def fan_out(
@@ -59,13 +61,25 @@ def fan_out(
         return {hosts[0]: outcome(hosts[0])}
     pool = ThreadPoolExecutor(max_workers=max(1, min(max_parallel, len(hosts))))
     try:
-        outcomes = dict(zip(hosts, pool.map(outcome, hosts), strict=True))
+        futures = {name: pool.submit(outcome, name) for name in hosts}
+        outcomes = {name: _result_of(future) for name, future in futures.items()}
     except BaseException:
         # After Ctrl-C nothing waits for a slow host: its connection is closed next.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
     return outcomes
+
+
+def _result_of(future: Future[T]) -> T:
+    """Wait for a result, in steps.
+
+    Python calls a signal's handler between two steps. A wait without a limit would never end after
+    a Ctrl-C that came just before it began.
+    """
+    while not wait([future], LOOK_S).done:
+        pass
+    return future.result()
 
 
 def all_of(outcomes: Mapping[str, T | LamplighterError]) -> dict[str, T]:
