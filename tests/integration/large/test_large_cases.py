@@ -1,7 +1,7 @@
 """The large cases of configs/cases, each its whole night on lab hosts: only the model is not there.
 
 Roles, ports, vllm-router, data-parallel ranks, hubs' caches, the doctor and the evaluation tools
-are real; `image.py` says what stands in. The default run asks few questions, and `long` all of them.
+are real; `image.py` says what stands in. The default run asks few questions, `long` all of them.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def assert_measured(folder: Path, case: Case) -> None:
                 accuracy(benchmark.name, count), abs=0.005
             )  # AISBench rounds
             assert check.outcome == "pass"
-            assert figures["server_requests_stop"] == count
+            # The night itself asks for a completion where no token arrives for a while.
+            assert figures["server_requests_stop"] >= count
 
 
 def play(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import sys
 import threading
@@ -20,8 +21,9 @@ import zlib
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
-ANSWERS = Path("/opt/stand-in/answers.json")
+ANSWERS = Path(os.environ.get("STAND_IN_ANSWERS", "/opt/stand-in/answers.json"))
 VERSION = "0.0.0+stand.in"
 NUMBERS = itertools.count()
 TOKENS_A_WRITE = 100
@@ -43,7 +45,7 @@ class Counted:
     """What the metrics show, for each engine."""
 
     lock = threading.Lock()
-    totals: Counter[tuple[str, int]] = Counter()
+    totals: ClassVar[Counter[tuple[str, int]]] = Counter()
 
     @classmethod
     def add(cls, engine: int, **values: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,12 @@ def plan_of(case, folder):
         if local
         else {"cluster": str(folder / "cluster.yaml")}
     )
-    return build(case, with_addresses(resolve(case, Request(case.path, **where)), FACTS))
+    inputs = resolve(case, Request(case.path, **where))
+    datasets = {  # as if they were there, and in the same folder on every machine
+        name: replace(found, path=f"/datasets/{found.name}")
+        for name, found in inputs.datasets.items()
+    }
+    return build(case, with_addresses(replace(inputs, datasets=datasets), FACTS))
 
 
 def rewrite():
