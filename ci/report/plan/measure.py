@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ from ci.connect.printed import one_line
 from ci.inventory.target import Target
 from ci.paths import PROJECT
 from ci.plan.evaluations import job_of
+from ci.plan.tokenizers import tokenizers_of, with_tokenizers
 from ci.report.plan import paste
 from ci.tools.made import ENV, MAKER, make_command, recipe_for
 from ci.tools.model import items_asked
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ci.case.benchmark import Benchmark
     from ci.plan.model import Evaluation, Plan
     from ci.tools.model import Command
+    from ci.vllm.model_source import ModelSource
 
 # Longer files that an earlier step has written are copied.
 _SHORT_LINES = 5
@@ -39,15 +42,26 @@ def measurements(
         targets: how to connect to the hosts.
     """
     written: dict[str, str] = {}
+    sources = {key: entry for key, entry in tokenizers_of(plan).items() if not entry[0].is_folder}
+    plan = with_tokenizers(plan, dict.fromkeys(sources, f"${paste.TOKENIZER}"))
+    by_name = {name: source for source, names in sources.values() for name in names}
     for item in plan.evaluations:
         known = {target.name: target for target in targets}
         target = known.get(item.host, Target(item.host, item.host))
-        copies = tuple(_copies(plan, item, target))
+        source, folder = by_name.get(item.benchmark.name), _folder(plan, item)
+        copies = tuple(_copies(item, folder, target, source))
         if copies and not target.is_local:
             title = f"On this machine, copy what {item.benchmark.name} needs to {item.host}:"
             yield (item.host,), (title, *copies)
-        commands = (*(copies if target.is_local else ()), *_commands(plan, item, written))
-        yield (item.host,), (f"{_title(item)}:", *commands)
+        yield (
+            (item.host,),
+            (
+                f"{_title(item)}:",
+                *(copies if target.is_local else ()),
+                *([_locate(source, folder, target.python)] if source else ()),
+                *_commands(plan, item, written),
+            ),
+        )
 
 
 def inputs_of(workspace: str, name: str) -> str:
@@ -72,9 +86,20 @@ def _folder(plan: Plan, item: Evaluation) -> str:
     return inputs_of(plan.host(item.host).workspace, item.process)
 
 
-def _copies(plan: Plan, item: Evaluation, target: Target) -> Iterator[str]:
-    """List the commands that copy from this machine: the dataset, and what makes its prompts."""
-    dataset, folder = item.dataset, _folder(plan, item)
+def _copies(
+    item: Evaluation, folder: str, target: Target, tokenizer: ModelSource | None
+) -> Iterator[str]:
+    """List the commands that copy from this machine.
+
+    Args:
+        item: the evaluation; its dataset is copied, and the program that makes its prompts.
+        folder: the inputs of its process on its host.
+        target: its host.
+        tokenizer: the name of its tokenizer on a hub, for which the host's caches are searched.
+    """
+    if tokenizer:
+        yield _copy(PROJECT / "ci/remote/facts/hub_cache.py", folder, target)
+    dataset = item.dataset
     if not item.argv or dataset.path is None or dataset.place in {"host", "none"}:
         return
     yield _copy(Path(dataset.path), f"{folder}/data", target)
@@ -91,6 +116,16 @@ def _copy(source: Path, folder: str, target: Target) -> str:
     if target.is_local:
         return f"mkdir -p {there} && {read} | {write}"
     return f"{read} | {_ssh(target)} {shlex.quote(f'mkdir -p {there} && {write}')}"
+
+
+def _locate(source: ModelSource, folder: str, python: str) -> str:
+    """Write the command that finds a tokenizer in the host's caches, as a night does."""
+    asked = (source.name, source.revision, dict(source.env), source.download_dir, source.cwd)
+    arguments = ", ".join(map(json.dumps, asked))  # texts are written as in Python
+    name = json.dumps(source.name)
+    program = f"from hub_cache import locate; print(locate({arguments}).folder or {name})"
+    search = f"cd {paste.quoted(folder)} && {paste.quoted(python)} -c {shlex.quote(program)}"
+    return f'{paste.TOKENIZER}="$({search})"'
 
 
 def _ssh(target: Target) -> str:

@@ -20,7 +20,9 @@ _LINE_CHARS = 100
 _END = "END_OF_FILE"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _HOME = re.compile(r"""(?:^|(?<=[:="']))~/""")
-_NAMES = "|".join((*HOST_VARIABLES, "NIC_NAME"))
+# The shell variable with the folder of a tokenizer that a command names by its name on a hub.
+TOKENIZER = "TOKENIZER"
+_NAMES = "|".join((*HOST_VARIABLES, "NIC_NAME", TOKENIZER))
 _EXPANDED = re.compile(rf"\$(?:{_NAMES})\b|\$\{{(?:{_NAMES})\}}")
 # The plan's placeholder for a network interface that only the host knows.
 _INTERFACE = re.compile(r"<interface of [^>]*>")
@@ -49,10 +51,18 @@ def files(
         end = _END
         while end in lines:  # it would end the file early, and the rest would be commands
             end += "_"
-        # A program that reads the file does not know `~`.
-        home = "'~/" in content or '"~/' in content
-        write = 'sed "s|~/|$HOME/|g"' if home and folder.startswith("~/") else "cat"
+        write = _write(content, in_home=folder.startswith("~/"))
         yield from (f"{write} > {quoted(path)} <<'{end}'", *lines, end)
+
+
+def _write(content: str, *, in_home: bool) -> str:
+    """Return the command that writes a file; a program that reads it knows neither `~` nor `$`."""
+    edits = {
+        "s|~/|$HOME/|g": in_home and ("'~/" in content or '"~/' in content),
+        rf"s|\${TOKENIZER}|${TOKENIZER}|g": f"${TOKENIZER}" in content,
+    }
+    flags = "".join(f' -e "{edit}"' for edit, needed in edits.items() if needed)
+    return f"sed{flags}" if flags else "cat"
 
 
 def command(

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 from answer_server import read_aime, read_gsm8k
 from image import WORKSPACE, write_image
-from night import PROJECT
+from lab_fixture import output_of, ssh_argv
+from night import PROJECT, inv
+from pasted import Pasted, is_healthy, score_of
 
 from ci.case.load import load
 from ci.lab import inside
@@ -169,3 +171,30 @@ def test_a_large_case_runs_its_whole_night(
     copy = tmp_path / f"{name}.yaml"
     copy.write_bytes((CASES / copy.name).read_bytes())
     play(copy, "", two_hosts, replies, start_night)
+
+
+@pytest.mark.long
+def test_the_plan_of_a_large_case_can_be_pasted(
+    two_hosts: Lab, replies: dict[str, str], tmp_path: Path
+):
+    """Prefill and decode, the router's script, and a model and tokenizer by name."""
+    copy = tmp_path / "DeepSeek-V3.yaml"
+    counts = {"gsm8k": 24, "perf": 4}
+    copy.write_text(with_counts((CASES / copy.name).read_text("utf-8"), counts), "utf-8")
+    install(two_hosts, tmp_path / "image", load(copy), replies)
+    plan = inv("plan", "--config", str(copy), "--cluster", str(two_hosts.cluster_file))
+    assert plan.returncode == 0, plan.stderr
+
+    def shell(host: str) -> list[str]:
+        return ["bash"] if host == "this machine" else ssh_argv(two_hosts, host, "bash")
+
+    first = two_hosts.hosts[0]
+    pasted = Pasted(shell, tmp_path / "servers.log")
+    try:
+        pasted.all(plan.stdout, lambda: is_healthy(f"http://{first.address}:8000/healthcheck"))
+    finally:
+        pasted.end()
+    inputs = f"cd {WORKSPACE}/.lamplighter/'<host>'/'<run>'/inputs"
+    summary = output_of(two_hosts, first.name, f"{inputs} && cat gsm8k/work/out/*/summary/*.csv")
+    assert score_of(summary) == pytest.approx(accuracy("gsm8k", 24), abs=0.005)
+    output_of(two_hosts, first.name, f"{inputs} && ls perf/work/out/*/performances/served/*.csv")

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import held_port, until
+from hosts_here import held_port
 from lab_fixture import output_of, ssh_argv
 from night import PROJECT, inv
+from pasted import Pasted, is_healthy, score_of
 
 from ci.lab import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ci.lab.model import Lab
 
@@ -28,7 +27,6 @@ SERVER = PROJECT / "tests/integration/large/vllm_stand_in.py"
 ENVS = ".cache/lamplighter/envs"
 ITEMS = 8
 RIGHT = 6
-STEP = re.compile(r"^# \d+\. (?:On (?P<host>this machine|[\w-]+), )?(?P<title>.*)$")
 BENCHMARK = {"dataset_path": "lamplighter/arithmetic", "num_prompts": ITEMS}
 BENCHMARK |= {"max_out_len": 64, "batch_size": 4}
 
@@ -68,59 +66,6 @@ def case_of(answers: Path, port: int, hosts: int, **tools: str) -> str:
     return json.dumps(case)
 
 
-def steps_of(plan: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the steps of a plan in order: host, title, and the lines to paste."""
-    host = title = ""
-    lines: list[str] = []
-    for line in [*plan.partition("\nThe steps")[2].splitlines(), "# 0. the end"]:
-        found = STEP.match(line)
-        if found:
-            if lines and title:
-                yield host, title, "\n".join(lines)
-            host, title, lines = found["host"] or "", found["title"], []
-        else:
-            lines.append(line)
-
-
-class Pasted:
-    """Shells in which the steps of a plan are pasted."""
-
-    def __init__(self, shell: Callable[[str], list[str]], log: Path) -> None:
-        self.shell, self.log = shell, log
-        self.servers: list[subprocess.Popen[bytes]] = []
-
-    def server(self, host: str, lines: str) -> None:
-        with self.log.open("ab") as log:
-            argv = self.shell(host)
-            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        assert process.stdin
-        process.stdin.write(f"{lines}\n".encode())
-        process.stdin.close()
-        self.servers.append(process)
-
-    def to_end(self, host: str, lines: str) -> None:
-        argv = self.shell(host)
-        # A person's shell goes on after an error; here the first ends it.
-        ended = subprocess.run(
-            argv, input=f"set -e\n{lines}\n", capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, f"{lines}\n{ended.stdout[-4000:]}\n{ended.stderr[-4000:]}"
-
-    def all(self, plan: str, is_up: Callable[[], bool]) -> None:
-        for host, title, lines in steps_of(plan):
-            if title.startswith("start "):
-                self.server(host, lines)
-            elif title.startswith("Await readiness"):
-                until(is_up)
-            elif lines.strip():
-                self.to_end(host, lines)
-
-    def end(self) -> None:
-        for process in self.servers:
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture
 def home(tmp_path: Path, tool_bin: Callable[[str], str]) -> Path:
     """A home whose default workspace has the tool's environment."""
@@ -128,19 +73,6 @@ def home(tmp_path: Path, tool_bin: Callable[[str], str]) -> Path:
     envs.mkdir(parents=True)
     (envs / "aisbench").symlink_to(Path(tool_bin("aisbench")).parent)
     return tmp_path / "home"
-
-
-def is_healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=10) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
-
-
-def score_of(summary: str) -> float:
-    """The score at the end of AISBench's table."""
-    return float(summary.strip().splitlines()[-1].rpartition(",")[2])
 
 
 def test_a_plan_for_this_machine_can_be_pasted(answers: Path, home: Path, tmp_path: Path):
@@ -156,7 +88,7 @@ def test_a_plan_for_this_machine_can_be_pasted(answers: Path, home: Path, tmp_pa
         shell = ["env", f"HOME={home}", "bash"]
         pasted = Pasted(lambda _: shell, tmp_path / "servers.log")
         ends.callback(pasted.end)
-        pasted.all(plan.stdout, lambda: is_healthy(f"http://127.0.0.1:{port}"))
+        pasted.all(plan.stdout, lambda: is_healthy(f"http://127.0.0.1:{port}/health"))
     inputs = home / ".cache/lamplighter/.lamplighter/<host>/<run>/inputs"
     for name in ("acc", "again"):
         (summary,) = inputs.glob(f"{name}/work/out/*/summary/summary_*.csv")
@@ -188,7 +120,7 @@ def test_a_plan_for_two_hosts_can_be_pasted_over_ssh(
 
     pasted = Pasted(shell, tmp_path / "servers.log")
     try:
-        pasted.all(plan.stdout, lambda: is_healthy(f"http://{first.address}:18270"))
+        pasted.all(plan.stdout, lambda: is_healthy(f"http://{first.address}:18270/health"))
         for host in lab.hosts:
             interface = output_of(
                 lab, host.name, "ip -o -4 addr show | grep -v ' lo ' | awk '{print $2}'"
