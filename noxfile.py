@@ -80,6 +80,14 @@ def scoring(session: nox.Session) -> None:
     _pytest(session, *paths, *session.posargs, workers="auto")
 
 
+@nox.session(default=False)
+def large(session: nox.Session) -> None:
+    """Run the whole nights of the large cases, with a stand-in for vLLM. Needs root."""
+    _install(session, "tests")
+    _set_up(session)
+    _pytest(session, "tests/integration/large", *session.posargs, workers=_REAL)
+
+
 @nox.session(name="tests-newest", default=False, reuse_venv=False)
 def tests_newest(session: nox.Session) -> None:
     """Run unit and integration tests with the newest packages that pyproject.toml allows."""

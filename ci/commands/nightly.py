@@ -63,7 +63,7 @@ def _show(resolved: Sequence[ResolvedCase]) -> ExitCode:
     from ci.report.plan.text import as_text  # noqa: PLC0415
 
     for night in resolved:
-        sys.stdout.write(as_text(night.plan))
+        sys.stdout.write(as_text(night.plan, "", night.inputs.targets))
     print("# dry run: the case and its data sets are in order; no host was contacted")
     return ExitCode.PASS
 
@@ -132,8 +132,10 @@ def describe(request: Request, host: str = "", *, as_json: bool) -> str:
     """
     from ci.report.plan.text import as_text, as_values  # noqa: PLC0415
 
-    plan = find_case(request).plan
-    return json.dumps(as_values(plan, host), indent=2) + "\n" if as_json else as_text(plan, host)
+    found = find_case(request)
+    if as_json:
+        return json.dumps(as_values(found.plan, host), indent=2) + "\n"
+    return as_text(found.plan, host, found.inputs.targets)
 
 
 def find_case(request: Request) -> ResolvedCase:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from inspect import getsource
-from typing import TYPE_CHECKING
 
 from ci.remote import human_eval, layout
-from ci.tools.aisbench_output import ANSWERS
-
-if TYPE_CHECKING:
-    from ci.tools.model import Job
 
 MODELS_MODULE, LAYOUT_MODULE = "lamplighter_models", "lamplighter_layout"
 # `__import__` is needed: mmengine treats a file with an import statement as lazy, and resolves an
@@ -45,19 +40,22 @@ MODELS = """\
 import json
 import os
 import time
+from pathlib import Path
 
 from ais_bench.benchmark.models import VLLMCustomAPI, VLLMCustomAPIChat
+
+ANSWERS = Path(__file__).resolve().parents[1] / "answers.jsonl"
 
 
 def write(output, **known):
     if any(value is not None for value in known.values()):
-        with open({answers!r}, "a", encoding="utf-8") as file:
-            file.write(json.dumps({{"uuid": output.uuid, **known}}) + "\\n")
+        with open(ANSWERS, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"uuid": output.uuid, **known}) + "\\n")
 
 
 def keep(answer, output):
-    usage = answer.get("usage") or {{}}
-    for choice in answer.get("choices") or [{{}}]:
+    usage = answer.get("usage") or {}
+    for choice in answer.get("choices") or [{}]:
         reason, tokens = choice.get("finish_reason"), usage.get("completion_tokens")
         write(output, finish_reason=reason, tokens=tokens)
 
@@ -97,17 +95,16 @@ Chat, Completions = keeping(VLLMCustomAPIChat), keeping(VLLMCustomAPI)
 """
 
 
-def modules(job: Job, conf: str) -> dict[str, str]:
+def modules(conf: str) -> dict[str, str]:
     """Return the Python modules of a run: path below `work` → text.
 
     Args:
-        job: the tool's job.
-        conf: its dataset_conf.
+        conf: the dataset_conf of the run.
     """
     files = {
         "python/sitecustomize.py": AT_START,
         f"python/{LAYOUT_MODULE}.py": getsource(layout),
-        f"python/{MODELS_MODULE}.py": MODELS.format(answers=f"{job.work}/{ANSWERS}"),
+        f"python/{MODELS_MODULE}.py": MODELS,
     }
     if conf.startswith("humaneval/"):
         names = ("__init__", "data", "evaluation")

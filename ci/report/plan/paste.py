@@ -19,17 +19,24 @@ if TYPE_CHECKING:
 _LINE_CHARS = 100
 _END = "END_OF_FILE"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_HOME = re.compile(r"(?:^|(?<=[:=]))~/")
-_NAMES = "|".join(HOST_VARIABLES)
+_HOME = re.compile(r"""(?:^|(?<=[:="']))~/""")
+# The shell variable with the folder of a tokenizer that a command names by its name on a hub.
+TOKENIZER = "TOKENIZER"
+_NAMES = "|".join((*HOST_VARIABLES, "NIC_NAME", TOKENIZER))
 _EXPANDED = re.compile(rf"\$(?:{_NAMES})\b|\$\{{(?:{_NAMES})\}}")
+# The plan's placeholder for a network interface that only the host knows.
+_INTERFACE = re.compile(r"<interface of [^>]*>")
 
 
-def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
+def files(
+    folder: str, contents: Mapping[str, str], written: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Write the commands that create files in a folder; none if there are no files.
 
     Args:
         folder: may begin with `~/`, the user's home.
         contents: path in the folder → content.
+        written: content → path of a file that exists and is copied.
     """
     folders = [path.rpartition("/")[0] for path in contents]
     if contents:
@@ -37,11 +44,25 @@ def files(folder: str, contents: Mapping[str, str]) -> Iterator[str]:
     if any(folders):
         yield f"mkdir -p {' '.join(map(quoted, dict.fromkeys(filter(None, folders))))}"
     for path, content in hide_in_files(contents).items():
+        if written and content in written:
+            yield f"cp {quoted(written[content])} {quoted(path)}"
+            continue
         lines = content.removesuffix("\n").split("\n")
         end = _END
         while end in lines:  # it would end the file early, and the rest would be commands
             end += "_"
-        yield from (f"cat > {quoted(path)} <<'{end}'", *lines, end)
+        write = _write(content, in_home=folder.startswith("~/"))
+        yield from (f"{write} > {quoted(path)} <<'{end}'", *lines, end)
+
+
+def _write(content: str, *, in_home: bool) -> str:
+    """Return the command that writes a file; a program that reads it knows neither `~` nor `$`."""
+    edits = {
+        "s|~/|$HOME/|g": in_home and ("'~/" in content or '"~/' in content),
+        rf"s|\${TOKENIZER}|${TOKENIZER}|g": f"${TOKENIZER}" in content,
+    }
+    flags = "".join(f' -e "{edit}"' for edit, needed in edits.items() if needed)
+    return f"sed{flags}" if flags else "cat"
 
 
 def command(
@@ -57,7 +78,13 @@ def command(
     unexported = []
     for script in env_script:
         yield " ".join(("source", *map(quoted, shlex.split(script))))
+    if _INTERFACE.fullmatch(env.get("NIC_NAME", "")):
+        address = f"$(getent ahosts {quoted(env['LOCAL_IP'])} | awk '{{print $1; exit}}')"
+        interface = f"ip -o addr show to \"{address}\" | awk '{{print $2; exit}}'"
+        yield f'export NIC_NAME="$({interface})"'
     for name, value in sorted(hide_in_env(env).items()):
+        if name == "NIC_NAME" and _INTERFACE.fullmatch(value):
+            continue
         if _NAME.fullmatch(name):
             yield f"export {name}={quoted(value)}"
         else:
@@ -69,7 +96,7 @@ def command(
 
 def quoted(word: str) -> str:
     """Quote a word for a shell, except for `~/` and the variables that only the host can expand."""
-    home = _HOME.sub("$HOME/", word)
+    home = _INTERFACE.sub("$NIC_NAME", _HOME.sub("$HOME/", word))
     if home == word and not _EXPANDED.search(word):
         return shlex.quote(word)
     parts = re.split(f"({_EXPANDED.pattern})", home)

@@ -5,30 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ci.case.variables import RUN_FOLDER
 from ci.connect.printed import one_line
 from ci.documents.nearest import nearest
 from ci.errors import UserError
-from ci.plan.evaluations import job_of
 from ci.record.known_secrets import hide_known, secrets_within
 from ci.record.redact import plain, redacted
-from ci.record.secrets import (
-    hide_in_argv,
-    hide_in_env,
-    hide_in_files,
-)
+from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 from ci.report.plan import paste
+from ci.report.plan.measure import command_in, env_of, inputs_of, measurements
 from ci.report.plan.picture import picture
-from ci.tools.made import ENV, make_command, recipe_for
-from ci.tools.model import items_asked
-from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ci.case.benchmark import Benchmark
+    from ci.inventory.target import Target
     from ci.plan.model import Evaluation, Plan, PlannedProcess, Preparation
-    from ci.tools.model import Command
 
 # The current folder of a process; RUN_FOLDER has its input files.
 OWN_FOLDER = "{workspace}/.lamplighter/<host>/<run>/{process}"
@@ -67,17 +58,18 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
     return redacted(plain(values), secrets_within(plain(plan)))  # type: ignore[no-any-return]
 
 
-def as_text(plan: Plan, host: str = "") -> str:
+def as_text(plan: Plan, host: str = "", targets: Sequence[Target] = ()) -> str:
     """Write the plan as text: a picture, then every command in order, ready to paste.
 
     Args:
         plan: the plan.
         host: name or index of a host, to write only its part; empty for all hosts.
+        targets: how to connect to the hosts; any other host has its name as address.
 
     Raises:
         UserError: there is no such host.
     """
-    text = "\n".join(_lines(plan, _chosen(plan, host))) + "\n"
+    text = "\n".join(_lines(plan, _chosen(plan, host), targets)) + "\n"
     # A secret may stand under a harmless name too: `--api-key $MINE`.
     return hide_known(text, secrets_within(plain(plan)))
 
@@ -99,7 +91,7 @@ def _on(host: str, chosen: str) -> bool:
     return chosen in {"", host}
 
 
-def _lines(plan: Plan, chosen: str) -> Iterator[str]:
+def _lines(plan: Plan, chosen: str, targets: Sequence[Target]) -> Iterator[str]:
     yield one_line(f"Case {plan.case.name}: {plan.case.test_name}")
     yield f"  model      {one_line(f'{plan.case.model}, served as {plan.endpoint.model}')}"
     yield f"  endpoint   {plan.endpoint.url}{_ranks(plan)}"
@@ -108,7 +100,9 @@ def _lines(plan: Plan, chosen: str) -> Iterator[str]:
     share = f" that are {chosen}'s" if chosen else ""
     yield f"The steps{share}, each in a shell of its own; <run> is the run's id, <host> "
     yield "the host's folder."
-    for number, (hosts, text) in enumerate(_steps(plan), 1):
+    if plan.preparations:
+        yield "`inv weights.fetch` with the same flags makes all environments and models."
+    for number, (hosts, text) in enumerate(_steps(plan, targets), 1):
         if not chosen or chosen in hosts:
             yield ""
             title, *commands = text
@@ -117,7 +111,9 @@ def _lines(plan: Plan, chosen: str) -> Iterator[str]:
             yield from commands
 
 
-def _steps(plan: Plan) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _steps(
+    plan: Plan, targets: Sequence[Target]
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """List every step in order: its hosts, then its title and commands."""
     for items in plan.preparations_by_name:
         yield tuple(item.host for item in items), (_preparation(items),)
@@ -127,8 +123,7 @@ def _steps(plan: Plan) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     if not plan.evaluations:
         smoke = "Smoke only: one chat and one completion (the case has no benchmarks)"
         yield (plan.leader,), (smoke,)
-    for item in plan.evaluations:
-        yield (item.host,), (f"{_evaluation_title(item)}:", *_evaluation_commands(plan, item))
+    yield from measurements(plan, targets)
 
 
 def _preparation(items: tuple[Preparation, ...]) -> str:
@@ -150,7 +145,7 @@ def _start(process: PlannedProcess) -> str:
 def _start_commands(plan: Plan, process: PlannedProcess) -> Iterator[str]:
     """List the commands that start a process in its folder."""
     workspace = plan.host(process.host).workspace
-    yield from paste.files(_inputs(workspace, process.name), process.files)
+    yield from paste.files(inputs_of(workspace, process.name), process.files)
     own = paste.quoted(OWN_FOLDER.format(workspace=workspace, process=process.name))
     yield f"cd {paste.quoted(process.cwd)}" if process.cwd else f"mkdir -p {own} && cd {own}"
     yield from paste.command(process.env, process.argv, process.env_script)
@@ -167,73 +162,6 @@ def _readiness(plan: Plan) -> str:
     return f"{several}alive, health 200{ranks}, and a completion with a token in it{through}"
 
 
-def _evaluation_commands(plan: Plan, item: Evaluation) -> Iterator[str]:
-    """List the commands of an evaluation; only a comment if the tool needs the dataset first."""
-    command = _command(plan, item)
-    if command:
-        folder = _inputs(plan.host(item.host).workspace, item.process)
-        yield from _dataset_commands(plan, item, folder)
-        yield from paste.files(f"{folder}/work", command.files or {".keep": ""})
-        yield from paste.command(_env(plan, command), command.argv, item.env_script)
-    else:
-        yield one_line(f"# Its command is known once the dataset {item.dataset.name} is here.")
-
-
-def _dataset_commands(plan: Plan, item: Evaluation, folder: str) -> Iterator[str]:
-    """Say where the dataset is, and list the command that makes it."""
-    if item.dataset.place == "host":
-        yield one_line(f"# The dataset is {item.dataset.path} on {item.host}.")
-    elif item.dataset.path is None and item.dataset.place != "none":
-        yield one_line(
-            f"# Missing: the dataset {item.dataset.name} is not on this machine, so no night "
-            "begins; `inv datasets.list --config CASE` says what to do."
-        )
-    elif item.dataset.place != "none":
-        yield one_line(f"# The dataset's files are in {folder}/data.")
-    job = job_of(item, plan.endpoint, folder)
-    argv = make_command(job, folder, plan.host(item.host).workspace)
-    if argv:
-        recipe = recipe_for(item.benchmark, job.expected_items)
-        yield one_line(f"# Its prompts are {recipe.text if recipe else 'made'}:")
-        yield from paste.command(ENV, argv, item.env_script)
-
-
-def _command(plan: Plan, item: Evaluation) -> Command | None:
-    if not item.argv:
-        return None
-    folder = _inputs(plan.host(item.host).workspace, item.process)
-    return TOOLS[item.benchmark.tool].command(job_of(item, plan.endpoint, folder))
-
-
-def _env(plan: Plan, command: Command) -> dict[str, str]:
-    """Return a tool's environment; a night also keeps what the host's own no_proxy has."""
-    direct = ",".join(dict.fromkeys((plan.endpoint.host, *plan.addresses)))
-    return {**command.env, **plan.access.env, "no_proxy": direct, "NO_PROXY": direct}
-
-
-def _inputs(workspace: str, name: str) -> str:
-    return RUN_FOLDER.format(workspace=workspace, process=name)
-
-
-def _evaluation_title(item: Evaluation) -> str:
-    benchmark = item.benchmark
-    number = items_asked(benchmark, item.dataset)
-    asked = f"{number or 'all'} items of {item.dataset.name}"
-    if number < (benchmark.num_prompts or 0):
-        asked += f", which has no more ({benchmark.num_prompts} are asked for)"
-    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {_bound(benchmark)}"
-
-
-def _bound(benchmark: Benchmark) -> str:
-    figure = "accuracy" if benchmark.case_type == "accuracy" else "output token throughput"
-    if benchmark.expected is None:
-        return f"{figure}, no baseline yet"
-    baseline, threshold = benchmark.expected
-    if benchmark.case_type == "accuracy":
-        return f"{figure} ≥ {baseline:g} - {threshold:g} pp"
-    return f"{figure} ≥ {threshold:g} x {baseline:g} tok/s"
-
-
 def _process(process: PlannedProcess) -> dict[str, Any]:
     return {
         **asdict(process),
@@ -245,13 +173,13 @@ def _process(process: PlannedProcess) -> dict[str, Any]:
 
 
 def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
-    command = _command(plan, item)
+    command = command_in(plan, item)
     return {
         **item.benchmark.model_dump(),
         "host": item.host,
         "dataset": asdict(item.dataset),
         "argv": hide_in_argv(list(item.argv)),
-        "env": hide_in_env(_env(plan, command)) if command else {},
+        "env": hide_in_env(env_of(plan, command)) if command else {},
         "files": hide_in_files(dict(command.files)) if command else {},
         "env_script": list(item.env_script),
     }

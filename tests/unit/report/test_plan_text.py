@@ -11,6 +11,7 @@ from plans import site_of
 
 from ci.case.load import parse
 from ci.errors import UserError
+from ci.inventory.target import Target
 from ci.plan.build import build
 from ci.report.plan import paste
 from ci.report.plan.picture import WIDTH
@@ -86,9 +87,10 @@ def test_every_rank_has_its_command():
 def test_the_steps_are_in_order():
     titles = [line for line in as_text(plan_of()).splitlines() if line.startswith("# ")]
     numbered = [line for line in titles if line[2].isdecimal()]
-    assert [line.split(".")[0] for line in numbered] == [f"# {at + 1}" for at in range(67)]
+    assert [line.split(".")[0] for line in numbered] == [f"# {at + 1}" for at in range(68)]
     assert [line.partition(" ")[2].partition(". ")[2][:18] for line in numbered[63:]] == [
-        *("On n3, start node-", "On n0, start route", "Await readiness: e", "On n0, acc with ai"),
+        *("On n3, start node-", "On n0, start route", "Await readiness: e", "On this machine, c"),
+        "On n0, acc with ai",
     ]
 
 
@@ -149,6 +151,7 @@ def test_spans(numbers, text):
         ('{"a": "$b"}', '{"a": "$b"}'),
         ("it's `x` \\ $(y)", "it's `x` \\ $(y)"),
         ("~/x y", "/home/me/x y"),
+        ('{"path": "~/x"}', '{"path": "/home/me/x"}'),
         ("a:~/x", "a:/home/me/x"),
         ("x~/y", "x~/y"),
         ("/opt:$LD_LIBRARY_PATH", "/opt:/lib"),
@@ -176,6 +179,55 @@ def test_files_and_a_command_can_be_pasted(tmp_path):
     assert result.stdout.decode() == "o'o\np q\n"
     assert (tmp_path / "new/a/two").read_text("utf-8") == files["a/two"]
     assert (tmp_path / "new/three").read_text("utf-8") == "\n"
+
+
+def test_a_file_that_names_a_folder_at_home_has_the_host_s_home(tmp_path):
+    files = {"conf.py": "path = '~/w/data'  # `x` $Y\n", "other.py": "expanduser('x/~/y')\n"}
+    lines = list(paste.files("~/new", files))
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run(["bash", "-e"], input="\n".join(lines).encode(), env=env, check=True)
+    assert (tmp_path / "new/conf.py").read_text() == f"path = '{tmp_path}/w/data'  # `x` $Y\n"
+    assert (tmp_path / "new/other.py").read_text() == files["other.py"]
+
+
+def test_an_interface_that_only_the_host_knows_is_asked_of_it():
+    env = {"NIC_NAME": "<interface of n1>", "LOCAL_IP": "127.0.0.1", "A": "<interface of n1>:x"}
+    lines = [*paste.command(env, ["printenv", "A", "NIC_NAME"])]
+    result = subprocess.run(
+        ["bash", "-e"], input="\n".join(lines).encode(), capture_output=True, check=True
+    )
+    assert result.stdout.decode() == "lo:x\nlo\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "command"),
+    [
+        ("/data/d", Target("n0", "localhost"), "mkdir -p F && tar -C /data/d -ch . | tar -C F -x"),
+        ("/data/d v1.0", Target("n0", "n0"), "tar -C '/data/d v1.0' -ch . | ssh n0 '"),
+        ("/data/d.jsonl", Target("n0", "10.0.0.1"), "tar -C /data -ch d.jsonl | ssh 10.0.0.1 '"),
+        (
+            "/d",
+            Target("n0", "a", "me", 2222, "/id", "me@gate", "/known"),
+            "tar -C /d -ch . | ssh -i /id -o UserKnownHostsFile=/known -J me@gate -p 2222 me@a '",
+        ),
+    ],
+)
+def test_the_command_that_copies_a_dataset_to_its_host(path, target, command):
+    plan = plan_of()
+    (item,) = plan.evaluations
+    plan = replace(plan, evaluations=(replace(item, dataset=replace(item.dataset, path=path)),))
+    text = as_text(plan, "", [target])
+    folder = "'/w/.lamplighter/<host>/<run>/inputs/acc/data'"
+    assert f"\n{command.replace('F', folder) if target.is_local else command}" in text
+    assert ("# 67. On this machine, copy what acc needs to n0:\n" in text) != target.is_local
+
+
+def test_files_that_an_earlier_benchmark_has_are_copied_from_it():
+    benchmark = RANKS[RANKS.index("  acc: ") :].replace("acc", "more", 1)
+    text = as_text(plan_of(RANKS + benchmark))
+    assert text.count("> python/lamplighter_layout.py <<") == 1
+    first = "'/w/.lamplighter/<host>/<run>/inputs/acc/work/python/lamplighter_layout.py'"
+    assert f"\ncp {first} python/lamplighter_layout.py\n" in text
 
 
 def test_a_long_command_is_split_before_its_options():
