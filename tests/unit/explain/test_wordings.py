@@ -1,4 +1,4 @@
-"""Messages as the sources of vLLM, PyTorch, NCCL, CANN and others print them: each has its class."""
+"""Messages as the sources of vLLM, PyTorch, NCCL and CANN print them: each has its class."""
 
 from __future__ import annotations
 
