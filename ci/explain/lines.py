@@ -70,6 +70,8 @@ _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|(?:\^\[|#033|\ufffd)\[[\d;]{0,15}m|\[\d{1,3}(?:;\d{1,3}){0,4}m"
 )
 _MOST_PREFIXES = 8
+# Where CANN's source logs a line; names such as `device_error_proc.cc` say nothing about the error.
+_CANN_SOURCE = re.compile(r"\[FUNC:[^\]]*\]\[FILE:[^\]]*\]\[LINE:\d+\]")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def read_line(raw: str) -> Line:
         text = f"{text[: MAX_CHARS - _END_CHARS]} … {text[-_END_CHARS:]}"
     if "[" in text and "m" in text:
         text = _ESCAPES.sub("", text)
+    if "[FUNC:" in text:
+        text = _CANN_SOURCE.sub("", text)
     level = source = ""
     for _ in range(_MOST_PREFIXES):
         prefix = _PREFIX.match(text)

@@ -25,6 +25,7 @@ WRAPPER = re.compile(
     r"potential root causes|[Pp]ossible reasons include|"
     r"Main process exited|Failed with result|^\w+\.service: "
 )
+_TOLD = re.compile(r"Worker failed with error '[^']")
 # A line with a word of failure may be the cause of a consequence so many lines after it.
 _NEAR = 30
 _COUNTS_NONE = re.compile(r"(?i)(?:fail\w*|errors?)[^\n]{0,12}[ =:]+0\b|\b0 (?:failed|errors?)")
@@ -52,6 +53,7 @@ class Quote:
         suspect: the first line with a word of failure.
         last: the last line.
         wrapped: there was an exception that only follows from another process's end.
+        told: such an exception that has the words of the other process.
     """
 
     raised: Window | None = None
@@ -59,6 +61,7 @@ class Quote:
     suspect: Window | None = None
     last: Window | None = None
     wrapped: bool = False
+    told: Window | None = None
 
     def see(self, window: Window) -> None:
         """Take a line into account."""
@@ -66,6 +69,8 @@ class Quote:
         is_raised = bool(window.frames) or RAISED.match(text) is not None
         if WRAPPER.search(text):
             self.wrapped |= is_raised
+            if _TOLD.search(text):
+                self.told = self.told or window
             return
         self.last = window
         if is_raised:
@@ -83,7 +88,7 @@ class Quote:
     @property
     def line(self) -> str:
         """The line to quote; empty if there is none. An exception without words has its code."""
-        window = self.raised or self.error or self.suspect or self.last
+        window = self.raised or self.error or self.suspect or self.told or self.last
         if window is None:
             return ""
         text = window.text.strip()
@@ -98,7 +103,7 @@ class Quote:
     @property
     def is_strong(self) -> bool:
         """Whether the line is an error, and not just the last one."""
-        return bool(self.raised or self.error or self.suspect)
+        return bool(self.raised or self.error or self.suspect or self.told)
 
 
 def shown(text: str) -> str:
