@@ -24,6 +24,8 @@ def send(self, frame, data=b""):
 agent.Agent.send = send
 """
 START = "from ci.remote.loop.agent import main"
-# `agent/bootstrap.py` passes its code as hexadecimal digits, in quotes.
-code = bytes.fromhex(sys.argv[-1].split('"')[1]).decode()
+# `agent/bootstrap.py` passes hexadecimal digits in quotes, then the mark of the frames.
+words, mark = sys.argv[-2:]
+sys.argv = ["-c", mark]
+code = bytes.fromhex(words.split('"')[1]).decode()
 exec(code.replace(START, LIE + START))  # noqa: S102 - as the shell of a host would

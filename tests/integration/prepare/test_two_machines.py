@@ -21,11 +21,12 @@ from ci.plan.addresses import with_addresses
 from ci.plan.inputs import PlanInputs
 from ci.plan.model import Host, Preparation
 from ci.prepare.prepare import prepare
-from ci.record.record import start
+from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.reports import write_reports
-from ci.report.screen import Steadfast
+from ci.report.screen import SafeStream
 from ci.run.processes import Processes
+from ci.run.stop import clean, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ def test_each_host_runs_what_was_made_for_it(
 ):
     targets = [target for lab in two_labs.values() for target in load(lab.cluster_file)]
     shown = StringIO()
-    view = Plain(Steadfast(shown))
+    view = Plain(SafeStream(shown))
     argv = ["inv", "nightly"]
     record = start(tmp_path / "runs", view, write_reports, case="toy", config="toy.yaml", argv=argv)
     stem = tmp_path / "locks" / "toy"
@@ -115,8 +116,8 @@ def test_each_host_runs_what_was_made_for_it(
             prepare(items, processes, record)
         finally:
             print(shown.getvalue())
-            processes.stop()
-            assert processes.clean(()) == []
+            stop(processes)
+            assert clean(processes, ()) == []
     for item, folder in zip(items, ("envs/toy", f"envs/toy-{OTHER}"), strict=True):
         assert item.path == f"{home}/.cache/lamplighter/{folder}"
     for item, (machine, lab) in zip(items, two_labs.items(), strict=True):

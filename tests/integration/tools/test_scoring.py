@@ -152,7 +152,7 @@ def test_performance_comes_back_with_every_figure(
     assert figures["output_token_throughput"].n == 10
     assert figures["request_throughput"].unit == "req/s"
     assert figures["ttft_p99"].value >= figures["ttft_p50"].value > 0
-    assert len(figures) == 14
+    assert len(figures) == 21
     assert len(result.items) == 10
     assert all(item.tokens for item in result.items)
     # The tool's own is from the request to the last token, in tenths of a millisecond.
