@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from tokenizers_of_our_own import make_tokenizer
 
 from ci.paths import workspace_of
@@ -85,9 +86,12 @@ def _write_environment(folder: Path, item: Preparation) -> None:
     """Link a tool's environment; that of vLLM has the stand-in, and the stamp of the real one."""
     made = folder / item.path.lstrip("/")
     if not item.vllm:
+        real = Path(workspace_of(""), "envs", item.name)
+        if not (real / STAMP).is_file():
+            pytest.skip(f"no {item.name} in the workspace: `nox -s large` makes it")
         made.parent.mkdir(parents=True, exist_ok=True)
         if not made.is_symlink():
-            made.symlink_to(Path(workspace_of(""), "envs", item.name))
+            made.symlink_to(real)
         return
     packages = [f"vllm=={item.vllm}"]
     _write(made / STAMP, json.dumps({"fingerprint": item.fingerprint, "packages": packages}))
