@@ -14,6 +14,7 @@ from ci.catalog.known_datasets import REGISTRY, load, name_of, plain
 from ci.errors import UserError
 from ci.paths import PROJECT, at_home_here
 from ci.remote.layout import find as find_in
+from ci.tools import bench_data
 from ci.tools.made import recipe_for
 from ci.tools.model import Dataset
 
@@ -80,6 +81,8 @@ def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
     short = name or at_home_here(benchmark.dataset_path).name or "dataset"
     listed = conf is not None and conf in known().datasets
     form = conf.partition("/")[0] if conf and listed else ""
+    if benchmark.tool == "vllm_bench":
+        return _of_vllm_bench(benchmark, short, entries.get(name or ""))
     if conf and listed:
         opens, sets = known().opens_of(conf), known().sets_of(conf)
         if not opens:
@@ -93,6 +96,18 @@ def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
     if recipe:
         return replace(dataset, form="gsm8k", items=recipe.items, place="made")
     return dataset
+
+
+def _of_vllm_bench(benchmark: Benchmark, name: str, entry: KnownDataset | None) -> Dataset:
+    conf = bench_data.conf_of(benchmark)
+    if conf in bench_data.GENERATED:
+        return Dataset(name, None, conf, entry.items if entry else 0, place="none")
+    if conf == "custom" and entry:
+        return Dataset(name, None, entry.form, entry.items)
+    recipe = recipe_for(benchmark) if conf == "custom" else None
+    if recipe:
+        return Dataset(name, None, "gsm8k", recipe.items, place="made")
+    return Dataset(name, None, conf, 0, opens=bench_data.CONFS.get(conf, ()))
 
 
 def _candidates(name: str, known_as: str | None, roots: Sequence[Path]) -> Iterator[Path]:

@@ -29,6 +29,8 @@ RULES = (
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
     Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),
     Rule("too-many-prompts", "warning", benchmark_rules.too_many_prompts),
+    Rule("bench-prompts", "error", benchmark_rules.bench_prompts),
+    Rule("unsent-dataset", "warning", benchmark_rules.unsent_dataset),
     Rule("too-few-prompts", "warning", benchmark_rules.too_few_prompts),
 )
 

@@ -64,6 +64,7 @@ benchmarks:
     baseline: 100
     threshold: 0.97
 """
+BENCH = "dataset_path: gsm8k\n    tool: vllm_bench\n    num_prompts: 64\n"
 MOST = "      --max-model-len 10\n"
 
 
@@ -232,6 +233,16 @@ DIAGNOSTICS = {
         [("threshold: 0.97", "threshold: 97")],
         "40:5: warning: benchmarks.perf.threshold: expected a factor such as 0.97, got 97 times",
         "[threshold-above-one]",
+    ),
+    "a kind of prompts that vllm bench lacks": (
+        [("dataset_path: gsm8k\n    num_prompts: 64", f"{BENCH}    dataset_conf: custm\n")],
+        "38:5: error: benchmarks.perf.dataset_conf: vllm_bench has no 'custm'; choose one of",
+        "[bench-prompts]",
+    ),
+    "a dataset that is not sent": (
+        [("dataset_path: gsm8k\n    num_prompts: 64", BENCH)],
+        "35:5: warning: benchmarks.perf.dataset_path: vllm_bench sends random prompts and not gsm",
+        "[unsent-dataset]",
     ),
     "more prompts than questions": (
         [("num_prompts: 1319", "num_prompts: 1320")],
