@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known
+from ci.catalog.lm_eval_tasks import task_of
 from ci.check.diagnostic import Remark
+from ci.errors import UserError
 from ci.tools.made import recipe_for
 from ci.vllm.command_line import option
 
@@ -43,6 +45,17 @@ def model_len(argv: Sequence[str]) -> int | None:
     """Return --max-model-len in tokens; None if it is not given, or chosen by vLLM."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", option(argv, "--max-model-len") or "")
     return int(float(match[1]) * _UNITS[match[2]]) or None if match else None
+
+
+def lm_eval_task(subject: Subject) -> Iterator[Remark]:
+    """Report a dataset_conf that is none of lm-eval's tasks, or that a server cannot be asked."""
+    for bench in subject.case.benchmarks:
+        if bench.tool == "lm_eval" and bench.dataset_conf:
+            try:
+                task_of(bench.dataset_conf)
+            except UserError as error:
+                message = str(error).removeprefix("dataset_conf: ")
+                yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
 
 
 def broken_conf(subject: Subject) -> Iterator[Remark]:

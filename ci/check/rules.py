@@ -24,6 +24,7 @@ RULES = (
     Rule("dataset-conf", "error", benchmark_rules.dataset_conf),
     Rule("dataset-conf-folder", "warning", benchmark_rules.dataset_conf_folder),
     Rule("broken-dataset-conf", "error", dataset_rules.broken_conf),
+    Rule("lm-eval-task", "error", dataset_rules.lm_eval_task),
     Rule("prompt-too-long", "error", dataset_rules.too_long),
     Rule("request-conf", "error", benchmark_rules.request_conf),
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
