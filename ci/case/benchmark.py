@@ -14,7 +14,7 @@ from ci.documents.values import invalid
 # More prompts, tokens or requests at once than any night can send.
 MAX_COUNT = 10_000_000
 # The keys of `TOOLS` in ci/tools/registry.py; a test compares them.
-ToolName = Literal["aisbench", "lm_eval", "vllm_bench"]
+ToolName = Literal["aisbench", "evalscope", "lm_eval", "vllm_bench"]
 Latency = Literal["ttft", "tpot", "e2el"]
 # key → the only tool for which it has an effect
 ONLY_FOR: dict[str, ToolName] = {

@@ -99,7 +99,7 @@ _BY_MODEL = {
         "operator": "how the target's figure must compare with ratio × the baseline's figure",
     },
     "Entry": {
-        "tool": "the evaluation tool: aisbench, lm_eval or vllm_bench",
+        "tool": "the evaluation tool: aisbench, evalscope, lm_eval or vllm_bench",
         "request_conf": "AISBench's name of the request type: chat or completions, streamed or not",
         "dataset_conf": "with `aisbench`, its FOLDER/NAME of prompt and scoring; default: the "
         "usual one of the dataset. With `lm_eval`, the name of one of its tasks; default: "
@@ -126,7 +126,7 @@ _BY_MODEL = {
         "temperature": "sampling parameter. Default for performance: "
         f"{vllm_bench.TEMPERATURE:g}. Default for accuracy: "
         f"{aisbench.TEMPERATURES['accuracy']:g} with `aisbench`, as in vllm-ascend's runner, and "
-        f"{lm_eval.TEMPERATURE:g} with `lm_eval`",
+        f"{lm_eval.TEMPERATURE:g} with `lm_eval` and `evalscope`",
         "top_p": "sampling parameter",
         "top_k": "sampling parameter",
         "min_p": "sampling parameter",
