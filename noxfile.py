@@ -34,7 +34,7 @@ MODELS = environments.load_models(PROJECT / "configs" / "models.yaml")
 # The version that the local default serves, a second version that the tests serve, and the tools.
 VLLM = environments.servable(VERSIONS, "cpu")[0]
 EARLIER_VLLM = "0.30.0"
-TOOLS = ("aisbench", "lm_eval")
+TOOLS = ("aisbench", "lm_eval", "evalscope")
 ROUTER = "vllm-router"
 # Parallel workers on two cores: light tests mostly wait; two vLLM servers need 8 GB of memory.
 _LIGHT = "4"

@@ -197,8 +197,7 @@ def require_datasets(case: Case, request: Request, *, local: bool = True) -> Non
         try:
             datasets.find(item, roots, on_host=not local)
         except UserError as error:
-            location = f"{case.path}: benchmarks.{item.name}.dataset_path"
-            raise UserError(f"{location}: {error}") from None
+            raise UserError(f"{case.path}: {datasets.located(item, error)}") from None
 
 
 def _datasets(case: Case, request: Request, *, on_host: bool) -> dict[str, Dataset]:
@@ -214,7 +213,7 @@ def _dataset(case: Case, item: Benchmark, roots: Sequence[Path], *, on_host: boo
         try:
             return datasets.expected(item)
         except UserError as error:
-            raise UserError(f"{case.path}: benchmarks.{item.name}.dataset_path: {error}") from None
+            raise UserError(f"{case.path}: {datasets.located(item, error)}") from None
 
 
 @cache

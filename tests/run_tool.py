@@ -24,11 +24,12 @@ def execute(command: Command, work: Path) -> tuple[int, str]:
     for name, text in command.files.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(text, "utf-8")
+    keys = {name: value for name, value in os.environ.items() if name.endswith("_API_KEY")}
     with (work / "log").open("wb") as log:
         process = subprocess.Popen(
             command.argv,
             cwd=work,
-            env=os.environ | command.env,
+            env=os.environ | command.env | keys,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ci.case.baseline import Baseline, Threshold
 from ci.case.options import Json, Number, Texts, Truth, Whole
 from ci.documents.strict import Strict
+from ci.documents.values import invalid
 
 # More prompts, tokens or requests at once than any night can send.
 MAX_COUNT = 10_000_000
 # The keys of `TOOLS` in ci/tools/registry.py; a test compares them.
-ToolName = Literal["aisbench", "lm_eval", "vllm_bench"]
+ToolName = Literal["aisbench", "evalscope", "lm_eval", "vllm_bench"]
+Latency = Literal["ttft", "tpot", "e2el"]
+# key → the only tool for which it has an effect
+ONLY_FOR: dict[str, ToolName] = {
+    **dict.fromkeys(("input_len", "range_ratio", "prefix_len", "num_prefixes"), "vllm_bench"),
+    **dict.fromkeys(("burstiness", "goodput"), "vllm_bench"),
+    **dict.fromkeys(("num_fewshot", "filter", "metric"), "lm_eval"),
+}
 
 
 class Entry(Strict):
@@ -35,12 +43,21 @@ class Entry(Strict):
     tool: ToolName = "aisbench"
     request_conf: str | None = None
     dataset_conf: str | None = None
+    num_fewshot: int | None = Field(default=None, ge=0, le=1000)
+    filter: str | None = Field(default=None, min_length=1)
+    metric: str | None = Field(default=None, min_length=1)
     num_prompts: int | None = Field(default=None, gt=0, le=MAX_COUNT)
+    input_len: int | None = Field(default=None, gt=0, le=MAX_COUNT)
+    range_ratio: float | None = Field(default=None, ge=0, lt=1)
+    prefix_len: int | None = Field(default=None, gt=0, le=MAX_COUNT)
+    num_prefixes: int | None = Field(default=None, gt=0, le=MAX_COUNT)
     max_out_len: int = Field(
         gt=0, le=MAX_COUNT, description="maximum number of tokens of one answer"
     )
     batch_size: int = Field(gt=0, le=MAX_COUNT, description="number of concurrent requests")
     request_rate: float = Field(default=0, ge=0)
+    burstiness: float | None = Field(default=None, gt=0)
+    goodput: dict[Latency, Annotated[float, Field(gt=0)]] | None = Field(default=None, min_length=1)
     temperature: Number | None = Field(default=None, ge=0)
     top_p: Number | None = Field(default=None, gt=0, le=1)
     top_k: Whole | None = None
@@ -82,6 +99,14 @@ class Entry(Strict):
         local = value.get("dataset_path_local") if isinstance(value, dict) else None
         named = isinstance(local, str) and local
         return value | {"dataset_path": local} if named else value
+
+    @field_validator(*ONLY_FOR)
+    @classmethod
+    def _of_its_tool(cls, value: object, info: ValidationInfo) -> object:
+        tool, needed = info.data.get("tool"), ONLY_FOR[info.field_name or ""]
+        if value is not None and tool not in (None, needed):
+            raise invalid(f"has an effect only with tool: {needed}, not with {tool}; remove it")
+        return value
 
     @property
     def expected(self) -> tuple[float, float] | None:

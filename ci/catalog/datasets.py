@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known
 from ci.catalog.dataset_files import QUESTIONS
-from ci.catalog.known_datasets import REGISTRY, load, name_of, plain
+from ci.catalog.dataset_places import candidates_of, roots_of
+from ci.catalog.known_datasets import REGISTRY, load, name_of
+from ci.catalog.lm_eval_tasks import task_of
 from ci.errors import UserError
-from ci.paths import PROJECT, at_home_here
+from ci.paths import at_home_here
 from ci.remote.layout import find as find_in
+from ci.remote.local_tasks import lacks
+from ci.tools import bench_data
 from ci.tools.made import recipe_for
 from ci.tools.model import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ci.case.benchmark import Benchmark
     from ci.catalog.known_datasets import KnownDataset
 
+__all__ = ["expected", "find", "located", "made_from", "roots_of", "sha256_of"]
 
-def roots_of(workspace: str) -> list[Path]:
-    """Return the folders with one folder per dataset, the first to be searched first."""
-    named = os.environ.get("LAMPLIGHTER_DATASETS")
-    roots = [at_home_here(named)] if named else []
-    return [*roots, Path(workspace) / "datasets", PROJECT / "benchmarks"]
+LM_EVAL = "lm_eval"  # form of the data of lm-eval's own tasks; `opens` are their splits
 
 
 def find(
@@ -56,7 +56,10 @@ def find(
     name = benchmark.dataset_path
     entries = load(registry)
     entry = entries.get(dataset.name) if name_of(name, entries) else None
-    for folder in _candidates(name, dataset.name if entry else None, roots):
+    candidates = [*candidates_of(name, dataset.name if entry else None, roots)]
+    if dataset.form == LM_EVAL:
+        candidates += candidates_of(task_of(benchmark.dataset_conf or "").repo, None, roots)
+    for folder in candidates:
         if found := _in_folder(dataset, folder):
             if entry and folder.name == dataset.name:
                 _check(dataset.name, entry, folder)
@@ -66,6 +69,13 @@ def find(
     if on_host and name.startswith(("/", "~")):
         return replace(dataset, path=name, place="host", items=0)
     raise UserError(_missing(benchmark, dataset, entries, roots))
+
+
+def located(benchmark: Benchmark, error: UserError) -> str:
+    """Return the message of an error about a dataset with the key that it is about."""
+    text = str(error)
+    key = "" if text.startswith("dataset_conf: ") else "dataset_path: "
+    return f"benchmarks.{benchmark.name}.{key}{text}"
 
 
 def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
@@ -80,6 +90,12 @@ def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
     short = name or at_home_here(benchmark.dataset_path).name or "dataset"
     listed = conf is not None and conf in known().datasets
     form = conf.partition("/")[0] if conf and listed else ""
+    if benchmark.tool == "vllm_bench":
+        return _of_vllm_bench(benchmark, short, entries.get(name or ""))
+    if benchmark.tool == "lm_eval" and benchmark.dataset_conf:
+        task = task_of(benchmark.dataset_conf)
+        splits = task.splits(benchmark.num_fewshot)
+        return Dataset(short, None, LM_EVAL, 0, task.sets, splits)
     if conf and listed:
         opens, sets = known().opens_of(conf), known().sets_of(conf)
         if not opens:
@@ -95,54 +111,28 @@ def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
     return dataset
 
 
-def _candidates(name: str, known_as: str | None, roots: Sequence[Path]) -> Iterator[Path]:
-    """List folders that may have a dataset: the path itself, then by name in the roots and hubs."""
-    own = at_home_here(name)
-    if own.is_absolute() or known_as is None:
-        yield own
-    names = dict.fromkeys([str(own), own.name, *([known_as] if known_as else [])])
-    for root in roots:
-        for each in names if not own.is_absolute() else ():
-            yield root / each
-            yield from _alike(root, each)
-    if not own.is_absolute():
-        yield from _of_hubs(name)
-
-
-def _alike(root: Path, name: str) -> Iterator[Path]:
-    """List the folders whose names differ only in case, or in `-` and `_`."""
-    try:
-        folders = sorted(root.iterdir())
-    except OSError:
-        return
-    yield from (each for each in folders if each.name != name and plain(each.name) == plain(name))
-
-
-def _of_hubs(name: str) -> Iterator[Path]:
-    """List the folders of a dataset in the caches of ModelScope and Hugging Face."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or at_home_here("~/.cache"))
-    modelscope = at_home_here(os.environ.get("MODELSCOPE_CACHE") or str(cache / "modelscope"))
-    for below in ("hub/datasets", "datasets"):
-        yield modelscope / below / name
-    hugging = at_home_here(os.environ.get("HF_HOME") or str(cache / "huggingface")) / "hub"
-    hub = at_home_here(os.environ.get("HF_HUB_CACHE") or str(hugging))
-    snapshots = hub / f"datasets--{name.replace('/', '--')}" / "snapshots"
-    yield from sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+def _of_vllm_bench(benchmark: Benchmark, name: str, entry: KnownDataset | None) -> Dataset:
+    conf = bench_data.conf_of(benchmark)
+    if conf in bench_data.GENERATED:
+        return Dataset(name, None, conf, entry.items if entry else 0, place="none")
+    if conf == "custom" and entry:
+        return Dataset(name, None, entry.form, entry.items)
+    recipe = recipe_for(benchmark) if conf == "custom" else None
+    if recipe:
+        return Dataset(name, None, "gsm8k", recipe.items, place="made")
+    return Dataset(name, None, conf, 0, opens=bench_data.CONFS.get(conf, ()))
 
 
 def _in_folder(dataset: Dataset, folder: Path) -> Dataset | None:
     """Return the dataset if a folder has all files that are opened; None if it has not."""
     if not folder.exists():
         return None
+    if dataset.form == LM_EVAL:
+        lacking = any(lacks(folder, split) for split in dataset.opens)
+        return None if lacking else replace(dataset, path=str(folder.resolve()))
     if dataset.opens:
         files = [find_in(folder, pattern) for pattern in dataset.opens]
-        if None in files:
-            return None
-        items = dataset.items if dataset.place != "made" else 0
-        counted = _count(files[0] or folder, dataset)
-        return replace(
-            dataset, path=str(folder.resolve()), items=counted or items, place="controller"
-        )
+        return None if None in files else _opened(dataset, folder, files[0] or folder)
     for form, file in QUESTIONS.items():
         if (folder / file).is_file() and dataset.form in {"", form}:
             items = _count(folder / file, dataset)
@@ -150,6 +140,12 @@ def _in_folder(dataset: Dataset, folder: Path) -> Dataset | None:
                 dataset, path=str(folder.resolve()), form=form, items=items, place="controller"
             )
     return None
+
+
+def _opened(dataset: Dataset, folder: Path, first: Path) -> Dataset:
+    items = dataset.items if dataset.place != "made" else 0
+    counted = _count(first, dataset) or items
+    return replace(dataset, path=str(folder.resolve()), items=counted, place="controller")
 
 
 def _count(path: Path, dataset: Dataset) -> int:
@@ -187,7 +183,7 @@ def _missing(
     files = " and ".join(dataset.opens) or " or ".join(QUESTIONS.values())
     looked = ", ".join(map(str, roots)) or "nowhere"
     short = at_home_here(name).name
-    if entry:
+    if entry and dataset.form != LM_EVAL:
         advice = f"run `inv datasets.fetch --name {dataset.name}`, or set" if entry.url else "set"
         file = QUESTIONS[entry.form]
         return (

@@ -10,7 +10,7 @@ from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
 from ci.documents.nearest import nearest
 from ci.tools.aisbench import REQUESTS
-from ci.tools.model import MAKES_PROMPTS
+from ci.tools.bench_data import makes_prompts, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def too_many_prompts(subject: Subject) -> Iterator[Remark]:
     """Report more prompts than the dataset has."""
     entries = registry()
     for bench in subject.case.benchmarks:
-        if bench.tool in MAKES_PROMPTS:
+        if makes_prompts(bench):
             continue
         name = name_of(bench.dataset_path, entries)
         items = entries[name].items if name else None
@@ -118,6 +118,28 @@ def too_many_prompts(subject: Subject) -> Iterator[Remark]:
                 "each is sent once"
             )
             yield Remark(f"{subject.section}benchmarks.{bench.name}.num_prompts", message)
+
+
+def bench_prompts(subject: Subject) -> Iterator[Remark]:
+    """Report prompts that vllm_bench cannot make, and keys without an effect on them."""
+    for bench in subject.case.benchmarks:
+        refused = refusal(bench) if bench.tool == "vllm_bench" else None
+        if refused:
+            key, message = refused
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
+
+
+def unsent_dataset(subject: Subject) -> Iterator[Remark]:
+    """Report a dataset that vllm_bench does not send, because it makes up its prompts."""
+    entries = registry()
+    for bench in subject.case.benchmarks:
+        known_as = name_of(bench.dataset_path, entries)
+        if known_as and bench.dataset_conf is None and makes_prompts(bench):
+            message = (
+                f"vllm_bench sends random prompts and not {known_as}; write dataset_conf: custom, "
+                "or dataset_path: random"
+            )
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_path", message)
 
 
 def too_few_prompts(subject: Subject) -> Iterator[Remark]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known
+from ci.catalog.lm_eval_tasks import task_of
 from ci.check.diagnostic import Remark
+from ci.errors import UserError
 from ci.tools.made import recipe_for
 from ci.vllm.command_line import model_length
 
@@ -33,6 +35,17 @@ def too_long(subject: Subject) -> Iterator[Remark]:
         )
         key = "dataset_path" if prompt and bench.max_out_len < limit else "max_out_len"
         yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
+
+
+def lm_eval_task(subject: Subject) -> Iterator[Remark]:
+    """Report a dataset_conf that is none of lm-eval's tasks, or that a server cannot be asked."""
+    for bench in subject.case.benchmarks:
+        if bench.tool == "lm_eval" and bench.dataset_conf:
+            try:
+                task_of(bench.dataset_conf)
+            except UserError as error:
+                message = str(error).removeprefix("dataset_conf: ")
+                yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
 
 
 def broken_conf(subject: Subject) -> Iterator[Remark]:

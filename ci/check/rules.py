@@ -40,12 +40,15 @@ RULES = (
     Rule("dataset-conf", "error", benchmark_rules.dataset_conf),
     Rule("dataset-conf-folder", "error", benchmark_rules.dataset_conf_folder),
     Rule("broken-dataset-conf", "error", dataset_rules.broken_conf),
+    Rule("lm-eval-task", "error", dataset_rules.lm_eval_task),
     Rule("request-conf", "error", benchmark_rules.request_conf),
     Rule("scores-nothing", "error", benchmark_rules.scores_nothing),
     Rule("too-long", "error", dataset_rules.too_long),
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
     Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),
     Rule("too-many-prompts", "warning", benchmark_rules.too_many_prompts),
+    Rule("bench-prompts", "error", benchmark_rules.bench_prompts),
+    Rule("unsent-dataset", "warning", benchmark_rules.unsent_dataset),
     Rule("too-few-prompts", "warning", benchmark_rules.too_few_prompts),
 )
 

@@ -75,7 +75,7 @@ def _dataset(case: Case, bench: Benchmark) -> Dataset:
     try:
         dataset = datasets.expected(bench)
     except UserError as error:
-        raise UserError(f"{case.path}: benchmarks.{bench.name}.dataset_path: {error}") from None
+        raise UserError(f"{case.path}: {datasets.located(bench, error)}") from None
     return dataset if dataset.form else replace(dataset, form="gsm8k")
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 # Shown in place of an environment's name when the host's own `vllm` is used.
 PATH_VLLM = "vllm"
-# Clients of OpenAI's API read the key from it.
+# Clients of OpenAI's API read the key from it; EvalScope from the other.
 CLIENT_KEY = "OPENAI_API_KEY"
+CLIENT_KEYS = (CLIENT_KEY, "EVALSCOPE_API_KEY")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Access:
     @property
     def env(self) -> dict[str, str]:
         """Return the variables that give the key and the certificate to a tool."""
-        env = {CLIENT_KEY: self.key} if self.key else {}
+        env = dict.fromkeys(CLIENT_KEYS, self.key) if self.key else {}
         # The standard library and aiohttp read the first, requests the second.
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
         return env | (dict.fromkeys(names, self.authorities) if self.authorities else {})

@@ -10,7 +10,7 @@ from ci.catalog.dataset_files import digest_of
 from ci.record.fields import utc
 from ci.record.model import DatasetEntry, Settings
 from ci.record.redact import plain
-from ci.tools.model import MAKES_PROMPTS
+from ci.tools.bench_data import makes_prompts
 
 if TYPE_CHECKING:
     from ci.plan.model import Evaluation
@@ -45,7 +45,7 @@ def settings_of(evaluation: Evaluation, job: Job, command: Command, run: Run) ->
         sampling=sampling,
         request_conf=benchmark.request_conf,
         dataset_conf=benchmark.dataset_conf,
-        dataset=None if benchmark.tool in MAKES_PROMPTS else _dataset(evaluation, job),
+        dataset=None if makes_prompts(benchmark) else _dataset(evaluation, job),
         tokenizer=command.tokenizer or None,
         deadline_s=benchmark.deadline_s,
         argv=command.argv,

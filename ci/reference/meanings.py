@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ci.tools import aisbench, lm_eval, vllm_bench
+from ci.tools.bench_data import INPUT_TOKENS, PREFIXES
 
 _SHARED = {
     "vllm": "vLLM version, an entry of configs/versions.yaml; the night creates its environment. "
@@ -98,17 +99,34 @@ _BY_MODEL = {
         "operator": "how the target's figure must compare with ratio × the baseline's figure",
     },
     "Entry": {
-        "tool": "the evaluation tool: aisbench, lm_eval or vllm_bench",
+        "tool": "the evaluation tool: aisbench, evalscope, lm_eval or vllm_bench",
         "request_conf": "AISBench's name of the request type: chat or completions, streamed or not",
-        "dataset_conf": "AISBench's FOLDER/NAME of prompt and scoring. Default: the usual one of "
-        "the dataset",
+        "dataset_conf": "with `aisbench`, its FOLDER/NAME of prompt and scoring; default: the "
+        "usual one of the dataset. With `lm_eval`, the name of one of its tasks; default: "
+        "Lamplighter's own task. With `vllm_bench`, `random`, `prefix_repetition`, `custom` or "
+        "`sharegpt`; default: `random`, or `custom` if the name of the dataset says how it is made",
+        "num_fewshot": "`lm_eval`: number of examples in front of each question. Default: the "
+        "task's own",
+        "filter": "`lm_eval`: which of the task's filters gives the figure. Default: its first",
+        "metric": "`lm_eval`: which of the task's metrics is the figure. Default: its first",
         "num_prompts": "number of questions. Default and maximum: the whole dataset. `vllm_bench` "
-        "generates this many prompts itself",
+        "with `random` or `prefix_repetition` generates this many prompts itself",
+        "input_len": "`vllm_bench`: tokens of each generated prompt, without `prefix_len`. "
+        f"Default: {INPUT_TOKENS}",
+        "range_ratio": "`vllm_bench`, `random`: the tokens of each prompt and answer are between "
+        "1 - this and 1 + this times `input_len` and `max_out_len`",
+        "prefix_len": "`vllm_bench`: tokens in front of `input_len` that prompts have in common",
+        "num_prefixes": "`vllm_bench`, `prefix_repetition`: number of different prefixes. "
+        f"Default: {PREFIXES}",
         "request_rate": "requests per second; 0 means as fast as `batch_size` allows",
+        "burstiness": "`vllm_bench`: shape of the gamma distribution of the times between "
+        "requests; below 1 is more bursty, above 1 more even. Default: 1, a Poisson process",
+        "goodput": "`vllm_bench`: limits in ms for `ttft`, `tpot` or `e2el`; requests within all "
+        "of them count for the figure `request_goodput`",
         "temperature": "sampling parameter. Default for performance: "
         f"{vllm_bench.TEMPERATURE:g}. Default for accuracy: "
         f"{aisbench.TEMPERATURES['accuracy']:g} with `aisbench`, as in vllm-ascend's runner, and "
-        f"{lm_eval.TEMPERATURE:g} with `lm_eval`",
+        f"{lm_eval.TEMPERATURE:g} with `lm_eval` and `evalscope`",
         "top_p": "sampling parameter",
         "top_k": "sampling parameter",
         "min_p": "sampling parameter",

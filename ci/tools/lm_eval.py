@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
+from ci.tools import lm_eval_task
 from ci.tools.consistent import count, different_prompts, each_once
 from ci.tools.model import (
-    UNREADABLE,
     Command,
     Item,
     Measurement,
@@ -17,7 +17,6 @@ from ci.tools.model import (
     number,
     read,
 )
-from ci.tools.prompt import digest_of
 
 if TYPE_CHECKING:
     from ci.tools.model import Job, Output
@@ -63,16 +62,33 @@ def command(job: Job) -> Command:
             f"{bench.name}: lm_eval uses the chat endpoint; request_conf {bench.request_conf!r} is "
             f"not supported, choose one of {known}",
         )
-    argv = [job.program("lm_eval"), "run", "--include_path", f"{job.work}/tasks"]
-    argv += ["--tasks", _task(job), "--model", "local-chat-completions", "--apply_chat_template"]
+    argv = lm_eval_task.argv_of(job, _generation(job)) if bench.dataset_conf else _own(job)
+    argv += ["--model", "local-chat-completions", "--apply_chat_template"]
     argv += ["--log_samples", "--output_path", f"{job.work}/out"]
     argv += ["--model_args", json.dumps(_model(job))]
-    if job.expected_items:
-        argv += ["--limit", str(job.expected_items)]
+    if asked := job.expected_items or bench.num_prompts:
+        argv += ["--limit", str(asked)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= {"HF_HOME": f"{job.work}/cache", "PYTHONUNBUFFERED": "1"}
-    files = {f"tasks/{_task(job)}.yaml": _definition(job)}
+    if bench.dataset_conf:
+        env |= {"LAMPLIGHTER_DATASET": job.dataset.path or "", "HF_ALLOW_CODE_EVAL": "1"}
+        env["NLTK_DATA"] = f"{job.dataset.path}/nltk_data"
+        files = lm_eval_task.files_of()
+    else:
+        files = {f"tasks/{_task(job)}.yaml": _definition(job)}
     return Command(tuple(argv), env, files, _sampling(job))
+
+
+def _own(job: Job) -> list[str]:
+    """Return the command line of this project's task for the dataset's form."""
+    for key in ("num_fewshot", "filter", "metric"):
+        if getattr(job.benchmark, key) is not None:
+            raise UserError(
+                f"{job.benchmark.name}: {key} has an effect only on lm-eval's own tasks; name one "
+                "in dataset_conf, e.g. gsm8k, or remove it"
+            )
+    argv = [job.program("lm_eval"), "run", "--include_path", f"{job.work}/tasks"]
+    return [*argv, "--tasks", _task(job)]
 
 
 def _sampling(job: Job) -> dict[str, Any]:
@@ -102,7 +118,8 @@ def _definition(job: Job) -> str:
     if job.dataset.form not in FORMS:
         raise UserError(
             f"{job.benchmark.name}: lm_eval has no task for a dataset of the form "
-            f"{job.dataset.form!r}, only for {', '.join(FORMS)}; use tool: aisbench",
+            f"{job.dataset.form!r}, only for {', '.join(FORMS)}; name one of lm-eval's own tasks "
+            "in dataset_conf, or use tool: aisbench",
         )
     file, question, answer, pattern = FORMS[job.dataset.form]
     task = {
@@ -141,8 +158,9 @@ def _generation(job: Job) -> dict[str, Any]:
     if bench.template:
         given["chat_template_kwargs"] = bench.template
     temperature = TEMPERATURE if bench.temperature is None else bench.temperature
+    until = {} if bench.dataset_conf and not bench.stop else {"until": bench.stop or []}
     return {
-        "until": bench.stop or [],
+        **until,
         "do_sample": temperature > 0,
         "temperature": temperature,
         "max_gen_toks": bench.max_out_len,
@@ -156,6 +174,8 @@ def parse(job: Job, output: Output) -> Result:
 
 
 def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
+    if job.benchmark.dataset_conf:
+        return lm_eval_task.parse(job, output, problems)
     results = output.object("out/*/results_*.json")
     samples = output.rows(f"out/*/samples_{_task(job)}_*.jsonl")
     problems += _incomplete(job, results, samples)
@@ -163,7 +183,11 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
         _value_at(results, "results", _task(job), f"exact_match,{FILTER}"), "the score"
     )
     items = tuple(
-        Item(str(row.get("doc_id")), prompt_digest=_prompt(row), correct=_correct(row))
+        Item(
+            str(row.get("doc_id")),
+            prompt_digest=lm_eval_task.prompt_digest(row),
+            correct=_correct(row),
+        )
         for row in samples
     )
     problems += each_once([item.id for item in items], "sample")
@@ -200,7 +224,7 @@ def _incomplete(
         problems.append(f"{scored:g} items were scored, expected {wanted:g}")
     if len(samples) != wanted:
         problems.append(f"{len(samples)} samples were written, expected {wanted:g}")
-    empty = sum(not _response(row) for row in samples)
+    empty = sum(not lm_eval_task.response(row) for row in samples)
     if empty:
         problems.append(f"{empty} of {len(samples)} responses are empty")
     return tuple(problems)
@@ -213,22 +237,6 @@ def _value_at(results: dict[str, Any], *keys: str) -> object:
             raise Unreadable(f"lm-eval's results have no {'.'.join(keys)}")
         value = value[key]
     return value
-
-
-def _response(row: dict[str, Any]) -> str:
-    response = row.get("resps")
-    while isinstance(response, list) and response:
-        response = response[0]
-    return response.strip() if isinstance(response, str) else ""
-
-
-def _prompt(row: dict[str, Any]) -> str | None:
-    """Return the digest of the prompt: messages, which lm-eval writes as JSON within JSON."""
-    try:
-        text = row["arguments"]["gen_args_0"]["arg_0"][0]
-        return digest_of(json.loads(text))
-    except UNREADABLE:
-        return None
 
 
 def _correct(row: dict[str, Any]) -> bool | None:

@@ -51,16 +51,12 @@ class Job:
         return items_asked(self.benchmark, self.dataset)
 
 
-# These tools generate any number of prompts; the others never use an item twice.
-MAKES_PROMPTS = frozenset({"vllm_bench"})
-
-
 def items_asked(benchmark: Benchmark, dataset: Dataset) -> int:
     """Return the number of items of a complete run; 0 if unknown."""
     if dataset.sets > 1:  # AISBench takes num_prompts for the number of each set
         return 0
     wanted = benchmark.num_prompts
-    if wanted is None or dataset.items == 0 or benchmark.tool in MAKES_PROMPTS:
+    if wanted is None or dataset.items == 0 or dataset.place == "none":
         return wanted or dataset.items
     return min(wanted, dataset.items)
 

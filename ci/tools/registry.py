@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.tools import aisbench, lm_eval, vllm_bench
+from ci.tools import aisbench, evalscope, lm_eval, vllm_bench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TOOLS: Mapping[str, Tool] = {
     "aisbench": aisbench,
+    "evalscope": evalscope,
     "lm_eval": lm_eval,
     "vllm_bench": vllm_bench,
 }

@@ -1,4 +1,4 @@
-"""Run `vllm bench serve`: performance with random prompts, by vLLM's own client. Pure."""
+"""Run `vllm bench serve`: performance by vLLM's own client. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
+from ci.tools.bench_data import (
+    arrivals,
+    conf_of,
+    least_output,
+    options,
+    program,
+    program_files,
+)
 from ci.tools.consistent import (
     count,
     min_tokens,
@@ -25,9 +33,6 @@ ENVIRONMENT = "vllm"
 KINDS: frozenset[str] = frozenset({"performance"})
 OUTPUTS: tuple[str, ...] = ("out/result.json",)
 
-# Random prompts, because `--dataset-name custom` needs a file with prompts, and pandas, which vLLM
-# does not install.
-INPUT_TOKENS = 128
 # The default for cases without `temperature`, as in AISBench's performance runs.
 TEMPERATURE = 0.0
 # request_conf → backend, path
@@ -62,7 +67,7 @@ def command(job: Job) -> Command:
     bench = job.benchmark
     if not job.expected_items:
         raise UserError(f"{bench.name}: vllm_bench needs num_prompts in the case")
-    argv = [job.program("vllm"), "bench", "serve", *_endpoint(job), *_load(job), *_sampling(job)]
+    argv = [*program(job), "bench", "serve", *_endpoint(job), *_load(job), *_sampling(job)]
     argv += ["--save-result", "--save-detailed", "--result-dir", f"{job.work}/out"]
     argv += ["--result-filename", "result.json"]
     argv += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "90,99"]
@@ -70,7 +75,11 @@ def command(job: Job) -> Command:
         argv.append("--trust-remote-code")
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     return Command(
-        tuple(argv), env | {"PYTHONUNBUFFERED": "1"}, {}, _parameters(job), job.tokenizer
+        tuple(argv),
+        env | {"PYTHONUNBUFFERED": "1"},
+        program_files(job),
+        _parameters(job),
+        job.tokenizer,
     )
 
 
@@ -93,10 +102,9 @@ def _endpoint(job: Job) -> tuple[str, ...]:
 def _load(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
     return (
-        *("--dataset-name", "random", "--random-input-len", str(INPUT_TOKENS)),
-        *("--random-output-len", str(bench.max_out_len)),
+        *options(job),
         *("--num-prompts", str(job.expected_items), "--max-concurrency", str(bench.batch_size)),
-        *("--request-rate", f"{bench.request_rate:g}" if bench.request_rate else "inf"),
+        *arrivals(bench),
     )
 
 
@@ -132,9 +140,11 @@ def _sampling(job: Job) -> tuple[str, ...]:
 def _ignores_eos(job: Job) -> bool:
     """Return whether `ignore_eos` is sent; it is, unless the case sets it to false.
 
-    Without it, a stream that was cut off cannot be detected. Newer versions always send it.
+    Without it, a stream that was cut off cannot be detected. Newer versions always send it with
+    random prompts.
     """
-    return job.benchmark.ignore_eos is not False or is_before(job.vllm, ALWAYS_SINCE) is False
+    forced = is_before(job.vllm, ALWAYS_SINCE) is False and conf_of(job.benchmark) == "random"
+    return job.benchmark.ignore_eos is not False or forced
 
 
 def parse(job: Job, output: Output) -> Result:
@@ -235,7 +245,7 @@ def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ..
     All versions do so; only the missing tokens show it.
     """
     bench, lengths = job.benchmark, list_of(result, "output_lens")
-    least = min_tokens(job, ignore_eos=_ignores_eos(job))
+    least = min(min_tokens(job, ignore_eos=_ignores_eos(job)), least_output(bench))
     short = sum(1 for tokens in lengths if number(tokens, "output_lens") < least)
     if len(lengths) != job.expected_items:
         return (f"the result has {len(lengths)} outputs, expected {job.expected_items}",)
@@ -243,8 +253,8 @@ def _cut_short(job: Job, result: dict[str, Any], failed: float) -> tuple[str, ..
         return ()
     problem = (
         f"{short - failed:g} of {job.expected_items} requests ended with fewer than {least} output "
-        "tokens: the server cut them off (see its log), or --max-model-len is too small for "
-        f"{INPUT_TOKENS} + {bench.max_out_len} tokens"
+        "tokens: the server cut them off (see its log), or --max-model-len is too small for the "
+        f"prompt + {bench.max_out_len} tokens"
     )
     return (problem,)
 

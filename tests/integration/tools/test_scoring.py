@@ -90,12 +90,13 @@ def make_job(tmp_path: Path, tool: str, bin_folder: str, port: int, **changes: o
     )
 
 
+SCORED = [(tool, form) for tool in ("aisbench", "lm_eval") for form in ("gsm8k", "aime2024")]
+SCORED += [("evalscope", "gsm8k")]
 ALL_OR_NONE = [pytest.param(share, marks=pytest.mark.long) for share in (0.0, 1.0)]
 
 
 @pytest.mark.parametrize("share", [0.7, *ALL_OR_NONE])
-@pytest.mark.parametrize("form", ["gsm8k", "aime2024"])
-@pytest.mark.parametrize("tool", ["aisbench", "lm_eval"])
+@pytest.mark.parametrize(("tool", "form"), SCORED)
 def test_the_score_is_the_share_that_was_right(
     tool: str,
     form: str,
@@ -119,7 +120,7 @@ def test_the_score_is_the_share_that_was_right(
     assert said == {index: index in oracle.right for index in range(len(questions))}
     assert set(oracle.asked) == set(range(len(questions)))
     assert len({item.prompt_digest for item in result.items} - {None}) == len(questions)
-    if tool == "aisbench":
+    if tool != "lm_eval":
         assert all(item.tokens and item.finish_reason == "stop" for item in result.items)
         assert all(item.latency_ms for item in result.items)
 
@@ -129,10 +130,11 @@ RUNS = [
     ("aisbench", "performance"),
     ("lm_eval", "accuracy"),
     ("vllm_bench", "performance"),
+    pytest.param("evalscope", "accuracy", marks=pytest.mark.long),  # 20 s to import
 ]
 
 
-@pytest.mark.parametrize(("tool", "case_type"), RUNS[1::2])
+@pytest.mark.parametrize(("tool", "case_type"), RUNS[1:4:2])
 def test_performance_comes_back_with_every_figure(
     tool: str,
     case_type: str,

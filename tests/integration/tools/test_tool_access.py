@@ -26,6 +26,7 @@ KEY = "sk-of-nobody-0123"
 RUNS = [
     ("aisbench", "accuracy", ""),
     ("lm_eval", "accuracy", ""),
+    ("evalscope", "accuracy", ""),
     ("vllm_bench", "performance", "10 of 10 requests ended with fewer than 64 output tokens"),
 ]
 

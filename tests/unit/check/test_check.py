@@ -65,6 +65,8 @@ benchmarks:
     baseline: 100
     threshold: 0.97
 """
+BENCH = "dataset_path: gsm8k\n    tool: vllm_bench\n    num_prompts: 64\n"
+LM_EVAL = ("case_type: accuracy", "case_type: accuracy\n    tool: lm_eval")
 MOST = "      --max-model-len 10\n"
 
 
@@ -239,6 +241,21 @@ DIAGNOSTICS = {
         "40:5: warning: benchmarks.perf.threshold: expected a factor such as 0.97, got 97 times",
         "[threshold-above-one]",
     ),
+    "a kind of prompts that vllm bench lacks": (
+        [("dataset_path: gsm8k\n    num_prompts: 64", f"{BENCH}    dataset_conf: custm\n")],
+        "38:5: error: benchmarks.perf.dataset_conf: vllm_bench has no 'custm'; choose one of",
+        "[bench-prompts]",
+    ),
+    "a task that lm-eval cannot ask": (
+        [("dataset_conf: gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "dataset_conf: gsm8K"), LM_EVAL],
+        "28:5: error: benchmarks.acc.dataset_conf: lm-eval 0.4.13 has no task 'gsm8K' that",
+        "[lm-eval-task]",
+    ),
+    "a dataset that is not sent": (
+        [("dataset_path: gsm8k\n    num_prompts: 64", BENCH)],
+        "35:5: warning: benchmarks.perf.dataset_path: vllm_bench sends random prompts and not gsm",
+        "[unsent-dataset]",
+    ),
     "more prompts than questions": (
         [("num_prompts: 1319", "num_prompts: 1320")],
         "28:5: warning: benchmarks.acc.num_prompts: 1320 prompts are more than the 1319 of gsm8k",
@@ -316,10 +333,7 @@ SILENT = {
         ("--tensor-parallel-size 2\n", "--tensor-parallel-size 8 --nnodes 4 --node-rank 1\n"),
     ],
     "no devices at all": [("npu_per_node: 4", "npu_per_node: 0")],
-    "a tool that has no dataset_conf": [
-        ("dataset_path: gsm8k\n    request", "tool: lm_eval\n    dataset_path: gsm8k\n    request"),
-        ("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "zzz/yyy"),
-    ],
+    "a task of lm-eval": [LM_EVAL, ("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "gsm8k_cot")],
 }
 
 

@@ -60,7 +60,7 @@ def test_scripts_of_the_cluster_come_first_and_each_once():
 def test_the_key_is_that_of_router_and_tools_and_never_shown():
     plan = plan_of(router=ROUTER)
     assert plan.router.env["OPENAI_API_KEY"] == KEY
-    assert plan.access.env == {"OPENAI_API_KEY": KEY}
+    assert plan.access.env == {"OPENAI_API_KEY": KEY, "EVALSCOPE_API_KEY": KEY}
     assert KEY not in as_text(plan) + str(as_values(plan)) + repr(plan.access)
     assert "export OPENAI_API_KEY='***'" in as_text(plan)
 

@@ -306,9 +306,13 @@ def test_every_captured_result_is_consistent() -> None:
 def test_no_more_items_are_asked_than_the_dataset_has(
     tool: str, num_prompts: int | None, items: int, asked: int
 ) -> None:
-    case_type = "performance" if tool == "vllm_bench" else "accuracy"
+    makes = tool == "vllm_bench"
+    case_type = "performance" if makes else "accuracy"
     asked_job = job(
-        tool, case_type, num_prompts=num_prompts, dataset=Dataset("d", "/d", "gsm8k", items)
+        tool,
+        case_type,
+        num_prompts=num_prompts,
+        dataset=Dataset("d", "/d", "gsm8k", items, place="none" if makes else "controller"),
     )
     assert items_asked(asked_job.benchmark, asked_job.dataset) == asked_job.expected_items == asked
 
