@@ -6,7 +6,7 @@ import math
 from inspect import getsource
 from typing import TYPE_CHECKING
 
-from ci.documents.messages import nearest
+from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.remote import read_dataset
 from ci.tools.made import recipe_for
