@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from ci.commands import case_flags, flags, pod_flags
+from ci.commands import case_flags, dataset_flags, flags, pod_flags
 from ci.commands.command import command
 from ci.commands.entry import require_parsable
 
@@ -167,8 +167,8 @@ def case_new(given: case_flags.New) -> str:
     return new(given)
 
 
-@command(flags.Fetch)
-def fetch(given: flags.Fetch) -> ExitCode:
+@command(dataset_flags.Fetch)
+def fetch(given: dataset_flags.Fetch) -> ExitCode:
     """Download datasets into the workspace: GSM8K and AIME 2024 verified by checksum.
 
     Any other dataset comes from Hugging Face or ModelScope, by its name there (HF_ENDPOINT and
@@ -181,8 +181,8 @@ def fetch(given: flags.Fetch) -> ExitCode:
     return fetch(given.name, given.workspace)
 
 
-@command(flags.Datasets, name="list")
-def datasets_list(given: flags.Datasets) -> ExitCode:
+@command(dataset_flags.Datasets, name="list")
+def datasets_list(given: dataset_flags.Datasets) -> ExitCode:
     """List the datasets of this machine: items, licence, checksum and folder.
 
     With --config: the dataset of each benchmark of a case, and what to do about a missing one; then
@@ -193,8 +193,8 @@ def datasets_list(given: flags.Datasets) -> ExitCode:
     return listing(given.request())
 
 
-@command(flags.Make)
-def make(given: flags.Make) -> ExitCode:
+@command(dataset_flags.Make)
+def make(given: dataset_flags.Make) -> ExitCode:
     """Make a performance dataset from its name, exact to the token; a night does it by itself.
 
     inv datasets.make --name GSM8K-in3500-bs400 --tokenizer /models/Qwen3-32B

@@ -16,7 +16,8 @@ from ci.serve.ask import ask_from
 from ci.serve.probe import metrics
 from ci.serve.window import metrics_window
 from ci.tools.consistent import backed_by_items
-from ci.tools.model import Measurement, Output, Result, Unreadable
+from ci.tools.model import Measurement, Result
+from ci.tools.output import Output, Unreadable
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from ci.record.record import Record
     from ci.run.processes import Processes
     from ci.serve.window import Window
-    from ci.tools.model import Job, Tool
+    from ci.tools.model import Job
+    from ci.tools.tool import Tool
 
 # With less free space a tool cannot have written its results.
 MIN_FREE_BYTES = 1 << 20

@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.tools.model import Output, Result
+from ci.tools.output import Output
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
-    from ci.tools.model import Command, Job
+    from ci.tools.model import Command, Job, Result
 
 # Only ends a test that has failed.
 DEADLINE_S = 3600

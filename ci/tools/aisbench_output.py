@@ -35,11 +35,13 @@ from ci.tools.consistent import (
     each_once,
     plausible_latencies,
 )
-from ci.tools.model import Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Item, Measurement, Result
+from ci.tools.output import Unreadable, number, read
 from ci.tools.prompt import digest_of
 
 if TYPE_CHECKING:
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
 MODEL = "served"
 # Written by the model classes of aisbench.py: tokens and finish reason of each answer.

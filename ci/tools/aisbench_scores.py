@@ -7,12 +7,12 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from ci.tools.model import Unreadable, number
+from ci.tools.output import Unreadable, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ci.tools.model import Output
+    from ci.tools.output import Output
 
 SUMMARY = "out/*/summary/summary_*.csv"
 # The metrics that are a dataset's score, the first that a summary has; else its only or first one.

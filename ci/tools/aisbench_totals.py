@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.tools.consistent import count, min_tokens, parts_add_up, rate_fits
-from ci.tools.model import Unreadable, shortened
+from ci.tools.output import Unreadable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ci.tools.model import Unreadable, number
+from ci.tools.output import Unreadable, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

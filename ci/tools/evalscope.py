@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
 from ci.tools.consistent import all_or_none_scored, count, different_prompts, each_once
-from ci.tools.model import Command, Item, Measurement, Result, Unreadable, number, read
+from ci.tools.model import Command, Item, Measurement, Result
+from ci.tools.output import Unreadable, number, read
 from ci.tools.prompt import digest_of
 
 if TYPE_CHECKING:
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
 ENVIRONMENT = "evalscope"
 KINDS: frozenset[str] = frozenset({"accuracy"})

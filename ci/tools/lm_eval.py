@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ci.errors import UserError
 from ci.tools import lm_eval_task
 from ci.tools.consistent import count, different_prompts, each_once
-from ci.tools.model import (
-    Command,
-    Item,
-    Measurement,
-    Result,
-    Unreadable,
-    number,
-    read,
-)
+from ci.tools.model import Command, Item, Measurement, Result
+from ci.tools.output import Unreadable, number, read
 
 if TYPE_CHECKING:
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
 ENVIRONMENT = "lm_eval"
 KINDS: frozenset[str] = frozenset({"accuracy"})

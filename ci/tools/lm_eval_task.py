@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ci.remote import local_tasks
 from ci.tools.consistent import count, different_prompts, each_once
-from ci.tools.model import UNREADABLE, Item, Measurement, Result, Unreadable, number
+from ci.tools.model import Item, Measurement, Result
+from ci.tools.output import UNREADABLE, Unreadable, number
 from ci.tools.prompt import digest_of
 
 if TYPE_CHECKING:
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
 # Puts a folder in the place of the hub; see there.
 PROGRAM = "local_tasks.py"

@@ -9,7 +9,7 @@ from ci.tools import aisbench, evalscope, lm_eval, vllm_bench
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.tools.model import Tool
+    from ci.tools.tool import Tool
 
 TOOLS: Mapping[str, Tool] = {
     "aisbench": aisbench,

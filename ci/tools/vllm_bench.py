@@ -22,12 +22,14 @@ from ci.tools.consistent import (
     plausible_latencies,
     rate_fits,
 )
-from ci.tools.model import Command, Measurement, Result, number, read
+from ci.tools.model import Command, Measurement, Result
+from ci.tools.output import number, read
 from ci.tools.vllm_bench_items import items_of, list_of
 from ci.vllm.version import is_before
 
 if TYPE_CHECKING:
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
 ENVIRONMENT = "vllm"
 KINDS: frozenset[str] = frozenset({"performance"})

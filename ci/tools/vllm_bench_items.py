@@ -6,7 +6,8 @@ import json
 import math
 from typing import Any
 
-from ci.tools.model import Item, Unreadable
+from ci.tools.model import Item
+from ci.tools.output import Unreadable
 
 
 def items_of(result: dict[str, Any]) -> tuple[Item, ...]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.case.benchmark import Benchmark
-from ci.tools.model import Dataset, Endpoint, Job, Output
+from ci.tools.model import Dataset, Endpoint, Job
+from ci.tools.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from ci.documents import json_text
 from ci.documents.json_text import read_json
 from ci.plan.model import Preparation
 from ci.prepare.prepare import _versions, stamp_of
-from ci.tools.model import Unreadable
+from ci.tools.output import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path

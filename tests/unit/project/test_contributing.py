@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 
 from ci.case.benchmark import Benchmark
-from ci.tools.model import Dataset, Endpoint, Job, Output
+from ci.tools.model import Dataset, Endpoint, Job
+from ci.tools.output import Output
 
 TEXT = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text("utf-8")
 GOOD = {"score": 0.5, "answers": [{"id": 1, "ok": True}, {"id": 2, "ok": False}]}

@@ -19,7 +19,8 @@ from ci.tools.model import Dataset, Result, items_asked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
 
 def assert_unknown(asked: Job, result: Result, problem: str) -> None:

@@ -17,7 +17,7 @@ from ci.tools.model import Dataset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.tools.model import Output
+    from ci.tools.output import Output
 
 CAPTURED = "evalscope_accuracy"
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ci.judge.verdict import Check
-    from ci.tools.model import Job, Output
+    from ci.tools.model import Job
+    from ci.tools.output import Output
 
     Change = Callable[[str], str]
 

@@ -17,7 +17,7 @@ from ci.tools.vllm_bench import command, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ci.tools.model import Tool
+    from ci.tools.tool import Tool
 
 
 CAPTURED_VERSIONS = sorted(path.name for path in (CAPTURED / "vllm_bench").iterdir())
