@@ -23,11 +23,12 @@ def test_a_reported_failure_has_its_cause(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in REPORTS if REPORTS[name]["part"] == "held_out_7"]
+    "name", [name for name in REPORTS if REPORTS[name]["part"] in ("held_out_7", "held_out_9")]
 )
-def test_what_works_before_a_failure_changes_nothing(name: str):
-    healthy = (FOLDER.parent / "healthy" / "fallbacks.log").read_text()
-    reason = classify(healthy + (FOLDER / f"{name}.log").read_text(), 1, None)
+@pytest.mark.parametrize("healthy", ["fallbacks", "handled_tracebacks", "warnings", "nccl_info"])
+def test_what_works_before_a_failure_changes_nothing(name: str, healthy: str):
+    before = (FOLDER.parent / "healthy" / f"{healthy}.log").read_text()
+    reason = classify(before + (FOLDER / f"{name}.log").read_text(), 1, None)
     assert reason.kind == REPORTS[name]["class"], reason.message
 
 
