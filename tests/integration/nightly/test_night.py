@@ -55,7 +55,7 @@ def test_whatever_a_benchmark_is_called_it_runs(begin: Callable[..., Night], tmp
     tool.write_text("#!/bin/sh\necho asked with $#; exit 1\n")
     tool.chmod(0o755)
     entry = {"case_type": "performance", "tool": "vllm_bench", "dataset_path": "gsm8k"}
-    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1}
+    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1, "model_path": str(tmp_path)}
     keys = {"benchmarks": dict.fromkeys(NAMES, entry)}
     night = begin(keys=keys, PATH=f"{tool.parent}:{os.environ['PATH']}")
     assert night.finish() == 3
@@ -184,7 +184,7 @@ def test_ctrl_c_during_an_evaluation_says_that_it_was_not_finished(
     tool.write_text("#!/bin/sh\nexec sleep 600\n")
     tool.chmod(0o755)
     entry = {"case_type": "performance", "tool": "vllm_bench", "dataset_path": "gsm8k"}
-    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1}
+    entry |= {"num_prompts": 1, "max_out_len": 8, "batch_size": 1, "model_path": str(tmp_path)}
     night = begin(
         keys={"benchmarks": {"first": entry, "second": entry}},
         PATH=f"{tool.parent}:{os.environ['PATH']}",
