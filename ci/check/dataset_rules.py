@@ -19,22 +19,27 @@ if TYPE_CHECKING:
 
 def too_long(subject: Subject) -> Iterator[Remark]:
     """Report answers that cannot fit: prompt and max_out_len over a server's --max-model-len."""
-    limits = [limit for server in subject.servers if (limit := model_length(server.argv))]
-    for bench in subject.case.benchmarks if limits else ():
+    limits = [
+        (limit, server)
+        for server in subject.servers
+        if not server.headless and (limit := model_length(server.argv))
+    ]
+    for bench in subject.case.benchmarks:
         recipe = recipe_for(bench)
         prompt = recipe.tokens if recipe else 0
-        whole = bench.max_out_len + max(prompt, 1)
-        # A prefill server, which may have a smaller limit, is asked for one token.
-        limit = min(limits) if min(limits) <= prompt else max(limits)
-        if whole <= limit:
-            continue
         what = f"{bench.max_out_len} tokens" + (f" after a prompt of {prompt}" if prompt else "")
-        message = (
-            f"vLLM refuses or cuts answers of {what} with --max-model-len {limit}; lower "
-            "max_out_len, choose a dataset with shorter prompts, or raise --max-model-len"
-        )
-        key = "dataset_path" if prompt and bench.max_out_len < limit else "max_out_len"
-        yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
+        for limit, server in sorted(limits, key=lambda pair: pair[0]):
+            # A prefill server, which may have a smaller limit, is asked for one token.
+            answer = 1 if server.role == "prefill" else bench.max_out_len
+            if answer + max(prompt, 1) > limit:
+                message = (
+                    f"{server.name} has --max-model-len {limit}, so vLLM refuses or cuts answers "
+                    f"of {what}; lower max_out_len, choose a dataset with shorter prompts, or raise "
+                    "--max-model-len"
+                )
+                key = "dataset_path" if bench.max_out_len < limit and prompt else "max_out_len"
+                yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
+                break
 
 
 def lm_eval_task(subject: Subject) -> Iterator[Remark]:

@@ -576,13 +576,6 @@ WARNINGS = {
         "GLOO_SOCKET_IFNAME",
         "host's own $NIC_NAME",
     ),
-    "prompt and answer over --max-model-len": (
-        "E",
-        "dataset_path: gsm8k",
-        "dataset_path: GSM8K-in3500-bs400",
-        "max_out_len",
-        "after a prompt of 3500",
-    ),
 }
 
 
