@@ -34,8 +34,8 @@ def too_long(subject: Subject) -> Iterator[Remark]:
             if answer + max(prompt, 1) > limit:
                 message = (
                     f"{server.name} has --max-model-len {limit}, so vLLM refuses or cuts answers "
-                    f"of {what}; lower max_out_len, choose a dataset with shorter prompts, or raise "
-                    "--max-model-len"
+                    f"of {what}; lower max_out_len, choose a dataset with shorter prompts, or "
+                    "raise --max-model-len"
                 )
                 key = "dataset_path" if bench.max_out_len < limit and prompt else "max_out_len"
                 yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
