@@ -90,7 +90,7 @@ class Confs:
         version: AISBench's version.
         datasets: the values, as `folder/name`.
         opens: value, or folder of values → the files that it opens, as patterns of
-            `ci.remote.layout.find`.
+            `ci.tool_side.layout.find`.
         sets: value, or folder of values → number of datasets in it; one where it is not listed.
         broken: value → the error with which AISBench itself cannot read it.
     """

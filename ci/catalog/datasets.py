@@ -13,8 +13,8 @@ from ci.catalog.known_datasets import REGISTRY, load, name_of
 from ci.catalog.lm_eval_tasks import task_of
 from ci.errors import UserError
 from ci.paths import at_home_here
-from ci.remote.layout import find as find_in
-from ci.remote.local_tasks import lacks
+from ci.tool_side.layout import find as find_in
+from ci.tool_side.local_tasks import lacks
 from ci.tools import bench_data
 from ci.tools.made import recipe_for
 from ci.tools.model import Dataset

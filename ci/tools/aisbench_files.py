@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import getsource
 
-from ci.remote import human_eval, layout
+from ci.tool_side import human_eval, layout
 
 MODELS_MODULE, LAYOUT_MODULE = "lamplighter_models", "lamplighter_layout"
 # `__import__` is needed: mmengine treats a file with an import statement as lazy, and resolves an

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.documents.nearest import nearest
 from ci.errors import UserError
-from ci.remote import read_dataset
+from ci.tool_side import read_dataset
 from ci.tools.made import recipe_for
 from ci.vllm.version import is_before
 

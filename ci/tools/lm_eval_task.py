@@ -7,7 +7,7 @@ from inspect import getsource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.remote import local_tasks
+from ci.tool_side import local_tasks
 from ci.tools.consistent import count, different_prompts, each_once
 from ci.tools.model import Item, Measurement, Result
 from ci.tools.output import UNREADABLE, Unreadable, number

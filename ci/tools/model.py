@@ -148,7 +148,7 @@ class Dataset:
         form: its format, e.g. gsm8k; empty if unknown.
         items: the number of questions; 0 if unknown.
         sets: number of datasets that a dataset_conf takes from it, e.g. one for each subject.
-        opens: the files that a dataset_conf opens; see `ci.remote.layout.find`.
+        opens: the files that a dataset_conf opens; see `ci.tool_side.layout.find`.
         place: `controller`; `host` if `path` is a folder of the tool's host; `none` if the tool
             makes up its prompts; `made` if `path` has the questions that the prompts are made from.
         made: how the prompts were made; empty if they were not.

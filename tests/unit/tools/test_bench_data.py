@@ -10,7 +10,7 @@ from tool_outputs import captured, edited, job
 
 from ci.catalog.datasets import expected, find
 from ci.errors import UserError
-from ci.remote import read_dataset
+from ci.tool_side import read_dataset
 from ci.tools.bench_data import READER
 from ci.tools.vllm_bench import command, parse
 

@@ -12,7 +12,7 @@ from tool_outputs import captured, edited, job
 from ci.catalog.datasets import find
 from ci.catalog.lm_eval_tasks import task_of
 from ci.errors import UserError
-from ci.remote.local_tasks import ANY, splits_of
+from ci.tool_side.local_tasks import ANY, splits_of
 from ci.tools.lm_eval import command, parse
 from ci.tools.model import Dataset
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ci.remote.layout import entries, find
+from ci.tool_side.layout import entries, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
