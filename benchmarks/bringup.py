@@ -25,12 +25,13 @@ SERVER = PROJECT / "tests" / "integration" / "light_server.py"
 PORT = 18_472
 HEAD = f"python3 -ISB {SERVER} {PORT} good --port {PORT}"
 # A worker without load, since all hosts share this machine.
-WORKER = "sh -c 'exec sleep 600' --headless"
+WORKER = "sleep 600"
 
 
 def case_of(count: int) -> str:
     """Return a case for `count` hosts: one light server, and idle workers on the others."""
-    nodes = "\n".join(f'  - server_cmd: "{cmd}"' for cmd in [HEAD, *([WORKER] * (count - 1))])
+    worker = f'  - {{server_cmd: "{WORKER}", headless: true}}'
+    nodes = "\n".join([f'  - server_cmd: "{HEAD}"', *[worker] * (count - 1)])
     return (
         f"test_name: {count} hosts\nmodel: light\nnum_nodes: {count}\nnpu_per_node: 0\n"
         f"ready_timeout_s: 60\ndeployment:\n{nodes}\n"
