@@ -89,6 +89,9 @@ def facts_of(agents: Mapping[str, Agent], plan: Plan) -> tuple[dict[str, Facts],
             | {path: {"name": path, "contents": False} for path in datasets_on(plan, host)},
             scripts=list(scripts_on(plan, host)),
             folders=list(temporary_folders_on(plan, host)),
+            pythons=any(
+                (item.host, item.kind) == (host, "environment") for item in plan.preparations
+            ),
         )
         future.add_done_callback(functools.partial(_note_time, received_s, host))
         requests[host] = (sent_s, future)

@@ -33,6 +33,7 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
     scripts: Sequence[str] = (),
     folders: Sequence[str] = (),
     shared: Optional[List[str]] = None,
+    pythons: bool = False,  # noqa: FBT001, FBT002 - as it is asked
 ) -> Facts:
     """Read all facts. Starts a process only if the host has the tool of an accelerator.
 
@@ -43,6 +44,7 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
         scripts: environment scripts to look for.
         folders: temporary folders that the case names.
         shared: files of /dev/shm from before; see `shared_files`.
+        pythons: whether to look for the Pythons that uv would find.
 
     Returns:
         Fact → value; null for a fact that cannot be read, with the reason in `errors`. `time_s` is
@@ -59,7 +61,7 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
         "listening": lambda: _listening(listeners),
         "ports_taken": lambda: listening_ports.taken(ports, listeners),
         "environments": lambda: software.environments(workspace),
-        "pythons": lambda: software.pythons(workspace),
+        "pythons": lambda: software.pythons(workspace) if pythons else None,
         "accelerators": lambda: _accelerators(errors),
         "places": lambda: places.find(workspace, list(folders)),
         "sharing": lambda: places.sharing(workspace),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 
@@ -54,15 +53,24 @@ def pythons(workspace: str) -> Dict[str, str]:
     # pyenv's shims are there for versions that are not chosen, too.
     folders = [one for one in folders if one and os.path.basename(one.rstrip("/")) != "shims"]
     for root in (os.path.join(workspace, "uv", "python"), os.path.expanduser(_UV_PYTHONS)):
-        made = sorted(glob.glob(os.path.join(glob.escape(root), "cpython-*", "bin")))
-        folders += [one for one in made if mark in one[len(root) :]]
-    found: Dict[str, str] = {}
+        made = [name for name in _names(root) if name.startswith("cpython-") and mark in name]
+        folders += [os.path.join(root, name, "bin") for name in made]
+    paths: Dict[str, str] = {}
     for folder in folders:
-        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "python3.*"))):
-            version = os.path.basename(path)[len("python") :]
-            if version[2:].isdigit() and os.access(path, os.X_OK):
-                found.setdefault(version, path)
-    return found
+        for name in _names(folder):
+            version = name[len("python") :]
+            if name.startswith("python3.") and version[2:].isdigit():
+                path = os.path.join(folder, name)
+                if os.access(path, os.X_OK):
+                    paths.setdefault(version, path)
+    return paths
+
+
+def _names(folder: str) -> List[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def vllm_on_path() -> Optional[Dict[str, Any]]:
