@@ -39,7 +39,7 @@ def findings(agent: Agent, python: str) -> list[Finding]:
     spec = {"python": python}
     item = Preparation("t", "a", "environment", "/w/envs/t", "f", spec)
     plan = replace(plan_of("./serve.sh --port 8000", names="a"), preparations=(item,))
-    facts = agent.call("facts", ports=[], workspace=agent.workspace).value
+    facts = agent.call("facts", ports=[], workspace=agent.workspace, pythons=True).value
     return list(download_findings(plan, {"a": facts}, {"a": agent}))
 
 
