@@ -1,7 +1,12 @@
 """Read the evidence of the out-of-memory killer since the agent began, and the free memory."""
 
+from __future__ import annotations
+
 import time
-from typing import Dict, List, Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # this is imported when an agent starts, and `typing` costs it 3 ms
+    from typing import Dict, List, Optional
 
 DMESG_S = 5
 MOST_KILLS = 5
