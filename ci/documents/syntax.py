@@ -104,8 +104,12 @@ def _second_colon(lines: list[str], at: Position) -> tuple[Position, str]:
         begin = Position(at.line, match.end() + 1)
         return begin, "this text has a ':' in it; put the whole text in quotes"
     above = lines[at.line - 2] if at.line > 1 else ""
-    begin = Position(at.line - 1, _indentation(above))
-    if _NO_COLON.fullmatch(_rest(lines, begin).rstrip()) and not re.search(r":(\s|$)", above):
+    begin = Position(max(1, at.line - 1), _indentation(above))
+    if (
+        above
+        and _NO_COLON.fullmatch(_rest(lines, begin).rstrip())
+        and not re.search(r":(\s|$)", above)
+    ):
         return begin, _without_colon(_rest(lines, begin))
     begin = Position(at.line, _indentation(line))
     return begin, (

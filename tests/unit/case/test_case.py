@@ -478,6 +478,12 @@ def mutated(draw):
     return data
 
 
+def test_an_error_in_the_first_line_is_at_that_line():
+    with pytest.raises(CaseError) as caught:
+        parse(b"$ {A: 1, B: 2}\nmodel x", "f.yaml")
+    assert [problem.line for problem in caught.value.problems] == [1]
+
+
 @PATIENT
 @given(mutated())
 def test_any_mutation(data):
