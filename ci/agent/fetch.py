@@ -41,7 +41,7 @@ def fetch_logs(agent: Agent, folder: str, target: Path, stop: Callable[[], bool]
 
     Raises:
         NotThere: the host has no such log.
-        InfrastructureError: it is no regular file; and as for `fetch_log`.
+        InfrastructureError: it is not a regular file; and as for `fetch_log`.
     """
     names = ["log", *(f"log.{number}" for number in range(1, MOST_ROTATED + 1))]
     sizes = ask(agent, "stat_files", stop, folder=folder, names=names).value["files"]

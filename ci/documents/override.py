@@ -74,7 +74,8 @@ def _path(document: object, key: str, place: str) -> KeyPath:
             here, rest = here[index], left
             continue
         if not isinstance(here, dict):
-            _refuse(place, key_text(tuple(path)), f"is no mapping or list, so it has no {part!r}")
+            message = f"is not a mapping or a list, so it has no {part!r}"
+            _refuse(place, key_text(tuple(path)), message)
         path.append(part)
         if part not in here and left:
             near = nearest(part, here)

@@ -1,4 +1,4 @@
-"""Quote a log that no rule knows: the first error in time that is no consequence. Pure."""
+"""Quote a log that no rule knows: the first error that does not follow from another. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Quote:
     """The best line to quote, of those seen so far.
 
     Attributes:
-        raised: the first exception that is no consequence, and of a chain the one that tells most.
+        raised: the first exception that does not follow from another; of a chain the most specific.
         error: the first line at the level ERROR.
         suspect: the first line with a word of failure.
         last: the last line.

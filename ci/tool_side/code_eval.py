@@ -1,6 +1,6 @@
 """The metric `code_eval`, which lm-eval's programming tasks load from the hub: pass@1.
 
-Runs in lm-eval's environment. Each program runs in a process of its own; that is no sandbox.
+Runs in lm-eval's environment. Each program runs in a process of its own; this is not a sandbox.
 """
 
 from __future__ import annotations
