@@ -5,7 +5,9 @@ AISBench's own process imports this module too: standard library only.
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -149,14 +151,20 @@ def _with_program(path: Path, name: str) -> Path:
         return path
     text = _read(program) if program.is_file() else PROGRAM.format(folder=str(path.absolute()))
     made = _beside(path, f"{name}.py", text)
-    named = made.with_name(made.name + ".d") / name
+    named = made.with_name("program") / name
     named.parent.mkdir()
     return made.rename(named)
 
 
 def _beside(folder: Path, name: str, text: str) -> Path:
-    """Make a folder with links to the same files, and one file with another content."""
-    made = Path(tempfile.mkdtemp(prefix="dataset-"))
+    """Make a folder with links to the same files, and one file with another content.
+
+    It is removed when this process ends.
+    """
+    outer = tempfile.mkdtemp(prefix="dataset-")
+    atexit.register(shutil.rmtree, outer, ignore_errors=True)
+    made = Path(outer, "files")
+    made.mkdir()
     for other in folder.iterdir():
         if other.name != name:
             (made / other.name).symlink_to(other.absolute())

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ci.paths import PROJECT
 from ci.tool_side.layout import entries, find
 
 if TYPE_CHECKING:
@@ -27,6 +31,12 @@ PLACES = [
     ("Video-MME/videomme/test-00000-of-00001.parquet", "videomme/test-00000-of-00001.parquet"),
 ]
 GSM8K = {"type": "T", "path": "ais_bench/datasets/gsm8k", "abbr": "gsm8k"}
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders that are made here end with the test, not with its process."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("made")))
 
 
 @pytest.fixture
@@ -109,3 +119,18 @@ def test_prompts_that_the_tool_makes_up_are_as_many_as_the_case_asks_for() -> No
 def test_what_is_missing_is_named(dataset: Callable[..., Path]) -> None:
     with pytest.raises(FileNotFoundError, match=r"has no gsm8k/test\.jsonl"):
         entries([GSM8K], str(dataset(**{"a.txt": "x"})), "own", ("gsm8k/test.jsonl",), 0)
+
+
+def test_what_was_made_ends_with_its_process(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "test.jsonl").write_text("{}\n")
+    (tmp_path / "temporary").mkdir()
+    code = (
+        "from ci.tool_side.layout import entries; from pathlib import Path\n"
+        f"folder, opens = {str(tmp_path / 'data')!r}, ('gsm8k/test.jsonl',)\n"
+        f"(entry,) = entries([{GSM8K!r}], folder, 'a', opens, 0)\n"
+        "print(Path(entry['path'], 'train.jsonl').exists())"
+    )
+    env = {"TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(PROJECT)}
+    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True) == "True\n"
+    assert list((tmp_path / "temporary").iterdir()) == []
