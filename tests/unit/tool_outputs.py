@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,3 +49,22 @@ def job(tool: str, case_type: str = "accuracy", **changes: Any) -> Job:
     dataset = parts.get("dataset", Dataset("words", "/w/data", "gsm8k", 1319))
     vllm = parts.get("vllm", "0.32.0")
     return Job(benchmark, dataset, endpoint, "/models/qwen", "/env/bin", "/w/work", vllm)
+
+
+def with_value(*keys: str, value: object) -> Callable[[str], str]:
+    """An edit of a JSON file that sets one value, by its keys."""
+
+    def change(text: str) -> str:
+        whole = json.loads(text)
+        inner = whole
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value
+        return json.dumps(whole)
+
+    return change
+
+
+def with_values(**values: object) -> Callable[[str], str]:
+    """An edit of a JSON file that sets values at its top."""
+    return lambda text: json.dumps(json.loads(text) | values)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tool_outputs import captured, edited, job
+from tool_outputs import captured, edited, job, with_values
 
 from ci.judge.verdict import judge
 from ci.tools import aisbench, lm_eval, vllm_bench
@@ -28,10 +28,6 @@ def assert_unknown(asked: Job, result: Result, problem: str) -> None:
     assert "\n" not in "".join(result.problems)
     verdict = judge((asked.benchmark,), {asked.benchmark.name: result})
     assert verdict.outcome == "unknown"
-
-
-def with_values(**values: object) -> Callable[[str], str]:
-    return lambda text: json.dumps(json.loads(text) | values)
 
 
 # vllm bench serve: the captured run has 4 requests of 6 tokens, in 0.0106 s.

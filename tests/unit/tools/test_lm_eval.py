@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tool_outputs import captured, edited, job
+from tool_outputs import captured, edited, job, with_value
 
 from ci.errors import UserError
 from ci.tools.lm_eval import FORMS, command, parse
@@ -29,18 +29,6 @@ def test_accuracy_is_read_item_by_item() -> None:
         ("2", False),
         ("3", True),
     ]
-
-
-def with_value(*keys: str, value: object) -> Callable[[str], str]:
-    def change(text: str) -> str:
-        whole = json.loads(text)
-        inner = whole
-        for key in keys[:-1]:
-            inner = inner[key]
-        inner[keys[-1]] = value
-        return json.dumps(whole)
-
-    return change
 
 
 def first_row(**values: object) -> Callable[[str], str]:

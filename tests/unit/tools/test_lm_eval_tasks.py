@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tool_outputs import captured, edited, job
+from tool_outputs import captured, edited, job, with_value
 
 from ci.catalog.datasets import find
 from ci.catalog.lm_eval_tasks import task_of
@@ -58,18 +58,6 @@ def test_the_first_figure_is_read_item_by_item() -> None:
     assert len({item.prompt_digest for item in result.items} - {None}) == 4
     other = parse(asked(filter="flexible-extract"), captured("lm_eval_task"))
     assert other.items == result.items
-
-
-def with_value(*keys: str, value: object) -> Callable[[str], str]:
-    def change(text: str) -> str:
-        whole = json.loads(text)
-        inner = whole
-        for key in keys[:-1]:
-            inner = inner[key]
-        inner[keys[-1]] = value
-        return json.dumps(whole)
-
-    return change
 
 
 def in_rows(pattern: str, replacement: str) -> Callable[[str], str]:

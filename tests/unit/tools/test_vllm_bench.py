@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tool_outputs import CAPTURED, captured, edited, job
+from tool_outputs import CAPTURED, captured, edited, job, with_values
 
 from ci.catalog.environments import load_versions, servable
 from ci.errors import UserError
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 
 CAPTURED_VERSIONS = sorted(path.name for path in (CAPTURED / "vllm_bench").iterdir())
-
-
-def with_values(**values: object) -> Callable[[str], str]:
-    return lambda text: json.dumps(json.loads(text) | values)
 
 
 def without(key: str) -> Callable[[str], str]:
