@@ -82,7 +82,7 @@ def findings_of(  # noqa: PLR0913 - each input is separate
             here = bool(target and target.is_local)
             findings += _of_host(plan, host, facts[host.name], here=here)
             findings += run_findings(host.name, facts[host.name], run)
-            needed = devices_on(plan, host.name, target, device)
+            needed = devices_on(plan, host.name, target, device, facts[host.name])
             findings += accelerator_findings(host.name, facts[host.name], needed)
             findings += limit_findings(plan, host.name, facts[host.name], target, device)
     findings += differences_between_hosts(plan, facts, pairs)

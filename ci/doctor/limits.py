@@ -40,7 +40,7 @@ def limit_findings(
     """
     processes = processes_on(plan, host)
     yield from _shared_memory(host, facts, processes)
-    kind = devices_on(plan, host, target, device).kind
+    kind = devices_on(plan, host, target, device, facts).kind
     yield from _locked_memory(host, facts, processes, several=len(plan.hosts) > 1 and bool(kind))
     yield from _open_files(plan, host, facts, processes)
     yield from _huge_pages(host, facts, processes)

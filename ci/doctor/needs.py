@@ -11,6 +11,7 @@ from ci.vllm.devices import VISIBLE, indices, visible
 from ci.vllm.model_source import model_source
 
 if TYPE_CHECKING:
+    from ci.doctor.model import Facts
     from ci.inventory.target import Target
     from ci.plan.model import Plan, PlannedProcess
     from ci.vllm.model_source import ModelSource
@@ -50,7 +51,7 @@ def ports_on(plan: Plan, host: str) -> tuple[int, ...]:
     return tuple(sorted(ports))
 
 
-def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Devices:
+def devices_on(plan: Plan, host: str, target: Target | None, device: str, facts: Facts) -> Devices:
     """Return the accelerators that the plan uses on a host.
 
     Args:
@@ -58,10 +59,13 @@ def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Dev
         host: the host's name.
         target: the host's entry in the cluster file; None if it has none.
         device: the device kind that the night serves on; empty takes the case's, then the cluster
-            file's.
+            file's, then the kind that the host has.
+        facts: the facts gathered on the host.
     """
     declared = target.accelerator if target else None
     kind = device or plan.case.device or (declared.kind if declared else "")
+    if not kind and plan.case.npu_per_node:
+        kind = _only_kind(facts)
     if kind not in VISIBLE or not processes_on(plan, host):
         return Devices("", 0, (), None)
     shown = [visible(process.env, kind) for process in plan.servers if process.host == host]
@@ -72,6 +76,13 @@ def devices_on(plan: Plan, host: str, target: Target | None, device: str) -> Dev
     declared_count = declared.count if declared and declared.kind == kind else None
     chosen = tuple(sorted(indices(tuple(named)))) if named else tuple(range(count))
     return Devices(kind, count, chosen, declared_count)
+
+
+def _only_kind(facts: Facts) -> str:
+    """Return the kind of accelerator of a host, also if its tool failed; empty if not one kind."""
+    found = {device["kind"] for device in facts.get("accelerators") or ()}
+    found |= {kind for kind in VISIBLE if kind in (facts.get("errors") or {})}
+    return found.pop() if len(found) == 1 else ""
 
 
 def weights_on(plan: Plan, host: str) -> tuple[ModelSource, ...]:

@@ -55,7 +55,7 @@ def await_left_over(
             if not isinstance(answer, Answer):
                 left.append(f"{host}: its ports, memory and devices were not verified: {answer}")
             elif host in before:
-                needed = devices_on(plan, host, targets.get(host), device)
+                needed = devices_on(plan, host, targets.get(host), device, before[host])
                 ports = ports_on(plan, host)
                 lines = left_on(answer.value, before[host], ports, needed)
                 left += [f"{host}: {line}" for line in lines]

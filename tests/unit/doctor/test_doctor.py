@@ -306,6 +306,23 @@ def test_accelerators(facts, severities, words):
     assert words in "".join(finding.message for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("devices", "facts", "words"),
+    [
+        (1, {"accelerators": [gpu(0, 70000)]}, "70000 of 80000 MiB"),
+        (2, {"accelerators": [gpu(0)]}, "nvidia-smi shows 1 GPUs, the plan uses 2"),
+        (1, {"errors": {"cuda": "driver mismatch"}}, "nvidia-smi failed: driver mismatch"),
+        (1, {"accelerators": []}, ""),
+        (0, {"accelerators": [gpu(0, 70000)]}, ""),
+        (1, {"accelerators": [gpu(0, 70000), gpu(0, 70000) | {"kind": "ascend"}]}, ""),
+    ],
+)
+def test_without_a_device_kind_the_accelerators_of_the_host_count(devices, facts, words):
+    plan = plan_of(SERVE, names="a", npu_per_node=devices)
+    findings = findings_of(plan, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
+    assert [words in each.message for each in findings] == [True] * bool(words)
+
+
 def test_fewer_accelerators_than_the_cluster_file_declares():
     target = Target("a", "10.0.0.1", accelerator=Accelerator("cuda", 8))
     (finding,) = findings_of(
@@ -321,7 +338,7 @@ def test_fewer_accelerators_than_the_cluster_file_declares():
 def test_the_case_may_choose_its_devices():
     plan = plan_of(SERVE, names="a", npu_per_node=8)
     plan = with_servers(plan, env={"ASCEND_RT_VISIBLE_DEVICES": "4, 5"})
-    needed = devices_on(plan, "a", None, "ascend")
+    needed = devices_on(plan, "a", None, "ascend", {})
     assert (needed.count, needed.chosen) == (2, (4, 5))
 
 

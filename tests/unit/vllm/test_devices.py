@@ -126,7 +126,7 @@ def test_the_picture(text, words):
 def test_what_the_doctor_looks_for(text, count, chosen):
     (case,) = parse(deployed({"CUDA_VISIBLE_DEVICES": text}), "c.yaml")
     plan = build(case, made_up_inputs(case))
-    needed = devices_on(plan, plan.leader, None, "")
+    needed = devices_on(plan, plan.leader, None, "", {})
     assert (needed.count, needed.chosen) == (count, chosen)
 
 
