@@ -90,8 +90,6 @@ class _Program(_Loose):
 class _Opened(_Loose):
     ports: list[Annotated[Whole, Field(le=65535)]]
     greeting: Text
-    pid: Whole
-    began: Whole | None
 
 
 class _Memory(_Loose):

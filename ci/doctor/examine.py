@@ -182,7 +182,7 @@ def _listening(
                 host,
                 agents[host],
                 "close_ports",
-                agents[host].ask("close_ports", pid=listener["pid"], began=listener["began"]),
+                agents[host].ask("close_ports", greeting=listener["greeting"]),
             )
             for host, listener in opened.items()
         ]

@@ -18,6 +18,7 @@ import time
 
 from ci.remote.loop.checks import Checks
 from ci.remote.loop.follows import PIECE_BYTES, Follows
+from ci.remote.loop.listeners import Listeners
 from ci.remote.loop.watches import Watches
 from ci.remote.loop.workers import WORK, Workers, imported, message_of
 from ci.remote.poller import Poller
@@ -46,6 +47,7 @@ class Agent:
         self.watches = Watches(self.poller, self.send)
         self.checks = Checks(self.workers, self.send)
         self.follows = Follows(self.send)
+        self.listeners = Listeners(self.poller)
         self.last_request = time.monotonic()
         self.open = True
         os.set_blocking(0, False)
@@ -53,11 +55,11 @@ class Agent:
         self.quick: Dict[str, Callable[[Frame, bytes], object]] = {
             "beat": self.beat,
             "check": self.check,
-            "close_ports": close_ports,
+            "close_ports": self.close_ports,
             "end_check": self.end_check,
             "follow": self.follow,
             "keep": self.keep,
-            "open_ports": open_ports,
+            "open_ports": self.open_ports,
             "write": write,
         }
 
@@ -68,6 +70,7 @@ class Agent:
                 callback()
             self.checks.run_due()
             self.follows.send_growth()
+            self.listeners.close_overdue()
 
     def pause_s(self) -> float:
         """Return how long the loop may wait for input."""
@@ -176,23 +179,17 @@ class Agent:
         """End a repeated check."""
         self.checks.end(request["check"])
 
+    def open_ports(self, request: Frame, _: bytes) -> Frame:
+        """Listen on ports for a limited time."""
+        return self.listeners.open(request["address"], request["ports"], request["seconds"])
+
+    def close_ports(self, request: Frame, _: bytes) -> None:
+        """End such listeners."""
+        self.listeners.close(request["greeting"])
+
     def follow(self, request: Frame, _: bytes) -> None:
         """Begin to send a log as it grows."""
         self.follows.begin(request)
-
-
-def open_ports(request: Frame, _: bytes) -> Frame:
-    """Let a child process listen on ports for a limited time."""
-    from ci.remote.requests import listener  # noqa: PLC0415 - seldom needed
-
-    return listener.open_ports(request["address"], request["ports"], request["seconds"])
-
-
-def close_ports(request: Frame, _: bytes) -> bool:
-    """End such a listener, and wait for its end."""
-    from ci.remote.requests import listener  # noqa: PLC0415 - seldom needed
-
-    return listener.close_ports(request["pid"], request["began"])
 
 
 def write(request: Frame, data: bytes) -> None:

@@ -1,6 +1,6 @@
 """Requests that take time: each runs in its own thread, and its reply returns to the loop.
 
-Only the thread of the loop forks (supervisors, port listeners), and only this thread imports
+Only the thread of the loop forks supervisors, and only this thread imports
 modules that a forked child may import too. If another thread imported a module during a fork, the
 child would wait for that import for ever. So the modules of a request are imported before its
 thread starts.

@@ -1,4 +1,4 @@
-"""Whether this host can reach other hosts on ports where `listener.py` listens."""
+"""Whether this host can reach other hosts on ports where `loop/listeners.py` listens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import select
 import socket
 import sys
 import time
-
-from ci.remote.requests.listener import family_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,6 +127,13 @@ class _Call:
 
 def _answer(outcome: str, detail: str) -> Dict[str, str]:
     return {"outcome": outcome, "detail": detail}
+
+
+def family_of(address: str) -> int:
+    """Return the family of a numeric address; OSError if it is not such an address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    socket.inet_pton(family, address)
+    return family
 
 
 def _resolved(address: str, port: int) -> Tuple[int, Any]:

@@ -8,22 +8,42 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hosts_here import held_port
 
-from ci.remote.requests import listener, reach
-from ci.remote.supervise.proc import look
+from ci.remote.loop.listeners import Listeners
+from ci.remote.poller import Poller
+from ci.remote.requests import reach
+
+PROJECT = Path(__file__).parents[3]
 
 
 @contextlib.contextmanager
-def listening(address="127.0.0.1", ports=(), seconds=600):
-    opened = listener.open_ports(address, list(ports), seconds)
+def listening(address="127.0.0.1", ports=(), seconds=300):
+    """Listen as an agent does, in the loop of a thread."""
+    poller = Poller()
+    listeners = Listeners(poller)
+    opened = listeners.open(address, list(ports), seconds)
+    ending, end = os.pipe()
+    over = threading.Event()
+    poller.register(ending, over.set)
+
+    def loop():
+        while not over.is_set():
+            for callback in poller.ready(60):
+                callback()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
     try:
         yield opened
     finally:
-        assert listener.close_ports(opened["pid"], opened["began"])
-        assert look(str(opened["pid"])) is None
+        os.close(end)
+        thread.join()
+        os.close(ending)
+        listeners.close(opened["greeting"])
 
 
 @pytest.fixture
@@ -68,12 +88,12 @@ def test_a_name_that_means_nothing_is_unreachable():
 
 def test_an_address_that_is_not_ours_cannot_be_listened_on():
     with pytest.raises(OSError, match="assign requested address"):
-        listener.open_ports("192.0.2.77", [], 5)
+        Listeners(Poller()).open("192.0.2.77", [], 5)
 
 
 def test_a_name_is_not_looked_up_to_listen_on():
     with pytest.raises(OSError, match="address"):
-        listener.open_ports("localhost", [], 5)
+        Listeners(Poller()).open("localhost", [], 5)
 
 
 def test_who_takes_the_connection_and_says_nothing_is_somebody_else(foreign):
@@ -97,29 +117,43 @@ def test_who_hangs_up_is_somebody_else():
 
 
 def test_a_listener_ends_by_itself():
-    opened = listener.open_ports("127.0.0.1", [], 0.05)
-    _, status = os.waitpid(opened["pid"], 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    assert listener.close_ports(opened["pid"], opened["began"])
+    listeners = Listeners(Poller())
+    overdue = listeners.open("127.0.0.1", [], 0)
+    later = listeners.open("127.0.0.1", [], 300)
+    listeners.close_overdue()
+    assert not reach.accepts(overdue["ephemeral"])
+    assert reach.accepts(later["ephemeral"])
+    listeners.close(later["greeting"])
+    listeners.close(later["greeting"])
+    assert not reach.accepts(later["ephemeral"])
 
 
-def test_what_only_has_the_same_pid_is_not_ended():
-    seen = look(str(os.getpid()))
-    assert listener.close_ports(os.getpid(), seen.began + 1)
+REACH = """
+import json
+from ci.remote.requests import reach
+print(json.dumps(reach.reach({targets!r}, {timeout_s})))
+"""
+LISTEN = """
+import json
+from ci.remote.loop.listeners import Listeners
+from ci.remote.poller import Poller
+poller = Poller()
+print(json.dumps(Listeners(poller).open("10.77.0.2", [13345], 60)), flush=True)
+while True:
+    for callback in poller.ready(60):
+        callback()
+"""
 
 
-def run_in(name, code):
-    """Run the remote code in a network namespace, as the agent does: in a child that answers."""
-    imports = "import json\nfrom ci.remote.requests import listener, reach"
-    text = f"{imports}\nprint(json.dumps({code}), flush=True)"
-    done = subprocess.run(
-        ["ip", "netns", "exec", name, sys.executable, "-c", text],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)
+def start_in(name, code):
+    """Run code of the agent in a network namespace."""
+    argv = ["ip", "netns", "exec", name, sys.executable, "-c", code]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+
+
+def reach_in(name, targets, timeout_s):
+    with start_in(name, REACH.format(targets=targets, timeout_s=timeout_s)) as process:
+        return json.loads(process.stdout.read())
 
 
 def ip(*words):
@@ -151,18 +185,21 @@ def two_hosts(as_root):
 
 def test_between_two_hosts(two_hosts):
     left, right = two_hosts
-    opened = run_in(right, "listener.open_ports('10.77.0.2', [13345], 60)")
+    with start_in(right, LISTEN) as listener:
+        try:
+            reach_each_other(left, right, json.loads(listener.stdout.readline()))
+        finally:
+            listener.kill()
+
+
+def reach_each_other(left, right, opened):
     assert opened["ports"] == [opened["ephemeral"], 13345]
     targets = [["10.77.0.2", port, opened["greeting"]] for port in [*opened["ports"], 13346]]
-    ask = f"reach.reach({targets!r}, 5)"
-    assert [one["outcome"] for one in run_in(left, ask)] == ["ok", "ok", "refused"]
-    away = run_in(left, "reach.reach([['203.0.113.1', 1, '']], 5)")
-    assert away[0]["outcome"] == "unreachable"
+    assert [each["outcome"] for each in reach_in(left, targets, 5)] == ["ok", "ok", "refused"]
+    (away,) = reach_in(left, [["203.0.113.1", 1, ""]], 5)
+    assert away["outcome"] == "unreachable"
     # The wire is there and packets vanish, as behind a firewall that drops.
     ip("-n", right, "link", "set", "wire", "arp", "off")
     ip("-n", left, "neigh", "replace", "10.77.0.2", "lladdr", "02:00:00:00:00:99", "dev", "wire")
-    ask = f"reach.reach({targets[:1]!r}, 0.5)"
-    assert [one["outcome"] for one in run_in(left, ask)] == ["timed_out"]
-    assert run_in(right, f"listener.close_ports({opened['pid']}, {opened['began']})")
-    pids = subprocess.run(["ip", "netns", "pids", right], check=True, capture_output=True)
-    assert pids.stdout == b""
+    (dropped,) = reach_in(left, targets[:1], 0.5)
+    assert dropped["outcome"] == "timed_out"

@@ -166,7 +166,7 @@ FACTS = gather("/", [], []) | {
                "fingerprint": "f", "folder": "/m"}
     },
 }  # fmt: skip
-OPENED = {"ports": [1, 2], "ephemeral": 1, "taken": {}, "greeting": "g", "pid": 1, "began": 2}
+OPENED = {"ports": [1, 2], "ephemeral": 1, "taken": {}, "greeting": "g"}
 READERS: dict[str, tuple[object, Callable[[Agent], object]]] = {
     "facts": (FACTS, read_facts),
     "runs": ({"holder": HOLDER, "processes": [ROW]}, read_runs),
