@@ -14,7 +14,7 @@ from ci.errors import UserError
 from ci.inventory.assign import assign_hosts
 from ci.inventory.this_machine import device_of
 from ci.paths import CONFIGS, workspace_of
-from ci.plan.addresses import configured_host, with_addresses
+from ci.plan.addresses import ADDRESS_FACTS, configured_host, with_addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.router import VLLM_ROUTER
@@ -116,7 +116,7 @@ def plan_on_hosts(resolved: ResolvedCase, agents: Mapping[str, Agent]) -> Plan:
     from ci.agent.ask_all import call_all  # noqa: PLC0415
     from ci.connect.fan_out import all_of  # noqa: PLC0415
 
-    answers = all_of(call_all(agents, "facts", FACTS_S, ports=[]))
+    answers = all_of(call_all(agents, "facts", FACTS_S, ports=[], only=ADDRESS_FACTS))
     facts = {host: answer.value for host, answer in answers.items()}
     return build(resolved.case, with_addresses(resolved.inputs, facts))
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 _LOOPBACKS = frozenset({LOOPBACK, "::1"})
+# What `with_addresses` reads of a host's facts.
+ADDRESS_FACTS = ("addresses", "default_interface", "ssh_address", "home", "machine")
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ def with_addresses(inputs: PlanInputs, facts: Mapping[str, Mapping[str, Any]]) -
 
     Args:
         inputs: from `ci.resolve.resolve`.
-        facts: host → `addresses` (each with `interface`, `address`), `default_interface`,
-            `ssh_address` (the host's end of the controller's connection), `home`, `machine`.
+        facts: host → its `ADDRESS_FACTS`. An address has `interface` and `address`; `ssh_address`
+            is the host's end of the controller's connection.
 
     Raises:
         UserError: a host's own address cannot be determined, or two hosts have the same.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WAIT_S = 20.0
 EVERY_S = 0.5
 FACTS_S = 30.0
+FACTS = ("user", "listening", "ports_taken", "accelerators", "shared_files")
 SHARED = "/dev/shm"  # noqa: S108 - for messages
 
 
@@ -72,7 +73,7 @@ def _facts(
     asking: list[tuple[str, Agent, str, Future[Answer]]] = []
     for host, agent in asked.items():
         known = list(before.get(host, {}).get("shared_files") or ())
-        future = agent.ask("facts", ports=every, shared=known)
+        future = agent.ask("facts", ports=every, shared=known, only=FACTS)
         asking.append((host, agent, "facts", future))
     return gather(asking, FACTS_S)
 

@@ -34,6 +34,7 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
     folders: Sequence[str] = (),
     shared: Optional[List[str]] = None,
     pythons: bool = False,  # noqa: FBT001, FBT002 - as it is asked
+    only: Sequence[str] = (),
 ) -> Facts:
     """Read all facts. Starts a process only if the host has the tool of an accelerator.
 
@@ -45,6 +46,7 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
         folders: temporary folders that the case names.
         shared: files of /dev/shm from before; see `shared_files`.
         pythons: whether to look for the Pythons that uv would find.
+        only: the facts of this machine to read; empty for all.
 
     Returns:
         Fact → value; null for a fact that cannot be read, with the reason in `errors`. `time_s` is
@@ -67,10 +69,10 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
         "sharing": lambda: places.sharing(workspace),
         "shared_files": lambda: shared_files.own(known=shared),
     }
-    for name, read in readers.items():
-        facts[name] = _read(name, read, errors)
+    for name in only or readers:
+        facts[name] = _read(name, readers[name], errors)
     for name in ("disk", "shm"):
-        free, total = facts.pop(name) or (None, None)
+        free, total = facts.pop(name, None) or (None, None)
         facts.update({f"{name}_free_bytes": free, f"{name}_total_bytes": total})
     facts["weights"] = {
         key: _read(f"weights {key}", lambda model=model: _weights(model), errors)  # type: ignore[misc]

@@ -1,10 +1,15 @@
 """The owner of a process on this host, and its run. Reads /proc."""
 
+from __future__ import annotations
+
 import os
 import re
-from typing import Any, Dict, List, Optional
 
 from ci.remote.supervise import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
 
 COMMAND_CHARS = 300
 _SECRET = re.compile(r"(?i)(api[-_]?key|token|secret|password|passwd|credential)")

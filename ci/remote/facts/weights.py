@@ -3,13 +3,18 @@
 Reads names, sizes, indices and the headers of files of weights, but no weights.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import zlib
-from typing import Any, Dict, Iterator, List, Tuple
 
 from ci.remote.facts import hub_cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Tuple
 
 MOST_FILES = 20000  # a path that holds more is no model; do not read a whole disk
 MAX_INDEX_BYTES = 1 << 26
