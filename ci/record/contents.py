@@ -26,6 +26,9 @@ class Contents:
         """
         self._fields = dict(fields)
         self._secrets = secrets_of(env)
+        # The same without secrets: to search all of them at each change would take longer than the
+        # rest of the record.
+        self._shown = self.hidden(self._fields)
 
     def changed(self, changes: Mapping[str, object], counted: Mapping[str, object]) -> Run:
         """Set fields; mappings are merged.
@@ -38,15 +41,17 @@ class Contents:
             KeyError: the record has no such field.
             ValueError: a value is invalid; nothing is changed.
         """
-        fields = dict(self._fields)
+        fields = {}
         for name, value in changes.items():
-            before, after = fields[name], plain(value)
+            before, after = self._fields[name], plain(value)
             fields[name] = before | after if isinstance(before, dict) else after
+        shown = self._shown | self.hidden(fields)
         try:
-            run = as_run(self.hidden({**fields, **counted}))
+            run = as_run(shown | self.hidden(counted))
         except ValueError as error:
             raise ValueError(f"the record cannot hold this: {error}") from None
-        self._fields = fields
+        self._fields |= fields
+        self._shown = shown
         return run
 
     def extended(self, name: str, value: object, counted: Mapping[str, object]) -> Run:
@@ -59,11 +64,12 @@ class Contents:
         Args:
             counted: the fields that change with time: seconds and steps.
         """
-        return as_run(self.hidden({**self._fields, **counted}))
+        return as_run(self._shown | self.hidden(counted))
 
     def learn_secrets(self, tree: object) -> None:
         """Collect the secrets of this tree, to hide them from now on."""
         self._secrets |= secrets_within(tree)
+        self._shown = self.hidden(self._fields)
 
     def hidden(self, tree: object) -> Any:  # noqa: ANN401 - JSON
         """Return a tree without secrets."""

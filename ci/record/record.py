@@ -57,6 +57,7 @@ class Record:
         self._start_s = clock()
         self._lock = threading.RLock()
         self._steps: list[Step] = []
+        self._plan: object = None
         self._code: ExitCode | None = None
         self._seconds: float | None = None
         self._contents = Contents(fields, os.environ)
@@ -124,6 +125,9 @@ class Record:
 
     def write_plan(self, plan: object) -> None:
         """Write the plan, a mapping or a `Plan`, to plan.json, without its secrets."""
+        if plan == self._plan:
+            return
+        self._plan = plan
         tree = without_locks(plain(plan))
         self._contents.learn_secrets(tree)
         self.folder.write("plan.json", self._json(tree))

@@ -98,7 +98,7 @@ def json_line(tree: object) -> str:
 
 def as_text(run: Run) -> str:
     """Write a record as the text of run.json."""
-    return json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    return run.model_dump_json(indent=2) + "\n"
 
 
 def _escaped(surrogate: re.Match[str]) -> str:
