@@ -39,10 +39,10 @@ def nightly(request: Request) -> ExitCode:
     Raises:
         UserError: a case or the options are wrong; nothing was started.
     """
-    from ci.explain.rules import rules  # noqa: PLC0415
+    from ci.explain.rules import own_rules  # noqa: PLC0415
     from ci.inventory.this_machine import require_device  # noqa: PLC0415
 
-    rules()  # an operator's file of rules is read before anything is started
+    own_rules()  # a mistake in it is reported before anything is started
     resolved = [resolve_case(_chosen_parts(case, request), request) for case in load_cases(request)]
     if request.keep and len(resolved) > 1:
         names = ", ".join(night.case.name for night in resolved)

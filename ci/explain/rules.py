@@ -104,9 +104,15 @@ def rules() -> tuple[Rule, ...]:
     return _rules(os.environ.get(OWN_FILE, ""))
 
 
+def own_rules() -> dict[str, Rule]:
+    """Read the operator's file; empty without one. Raises as `load` does."""
+    own_file = os.environ.get(OWN_FILE, "")
+    return load(at_home_here(own_file)) if own_file else {}
+
+
 @cache
-def _rules(own_file: str) -> tuple[Rule, ...]:
-    own = load(at_home_here(own_file)) if own_file else {}
+def _rules(_: str) -> tuple[Rule, ...]:
+    own = own_rules()
     return tuple(
         {**own, **{name: rule for name, rule in load(FILE).items() if name not in own}}.values()
     )
