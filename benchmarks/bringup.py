@@ -25,13 +25,13 @@ SERVER = PROJECT / "tests" / "integration" / "light_server.py"
 PORT = 18_472
 HEAD = f"python3 -ISB {SERVER} {PORT} good --port {PORT}"
 # A worker without load, since all hosts share this machine.
-WORKER = "sleep 600"
+WORKER = f"{PROJECT / 'benchmarks' / 'idle.sh'} --headless"
 
 
 def case_of(count: int) -> str:
     """Return a case for `count` hosts: one light server, and idle workers on the others."""
-    worker = f'  - {{server_cmd: "{WORKER}", headless: true}}'
-    nodes = "\n".join([f'  - server_cmd: "{HEAD}"', *[worker] * (count - 1)])
+    commands = [HEAD, *[WORKER] * (count - 1)]
+    nodes = "\n".join(f'  - server_cmd: "{command}"' for command in commands)
     return (
         f"test_name: {count} hosts\nmodel: light\nnum_nodes: {count}\nnpu_per_node: 0\n"
         f"ready_timeout_s: 60\ndeployment:\n{nodes}\n"

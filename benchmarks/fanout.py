@@ -22,7 +22,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.agent.bootstrap import REMOTE
 from ci.lab import lab as labs
 from ci.lab.inside import root_of
 from ci.paths import workspace_of
@@ -40,18 +39,13 @@ FURTHER = 5
 COLUMNS = ("seconds", "cpu_s", "peak_mb")
 ROW = "{hosts:5} {contender:9} {seconds:8.3f} {ratio:7.2f} {cpu_s:13.3f} {peak_mb:8.0f} {n:2}"
 SAMPLE_S = 0.1
-FACTS = (
-    "names",
-    "supervise.store",
-    "supervise.control",
-    "facts.limits",
-    "facts.network",
-    "facts.places",
-    "facts.ports",
-    "supervise.presence",
-    "facts.software",
-    "facts.facts",
-)
+PROJECT = Path(__file__).resolve().parent.parent
+# Prints the modules that the facts need, of those that travel to a host.
+MODULES = """\
+import json, sys
+import ci.remote.facts.facts
+print(json.dumps([name for name in sys.modules if name.split(".")[0] == "ci"]))
+"""
 # The facts script of this project as one source, which every peer runs on the hosts.
 SCRIPT = """\
 import json, sys
@@ -63,17 +57,18 @@ class Carried:
     exec_module = staticmethod(lambda module: exec(P[module.__name__] or "", module.__dict__))
 sys.meta_path.insert(0, Carried)
 from ci.remote.facts.facts import gather
-print(json.dumps(gather("/root", [], [])), flush=True)
+print(json.dumps(gather("/root", [])), flush=True)
 """
 
 
 def facts_script() -> str:
     """Return the facts script as one source text."""
-    modules = dict.fromkeys(("ci", "ci.remote", "ci.remote.facts", "ci.remote.supervise"))
-    named = {
-        f"ci.remote.{name}": (REMOTE / f"{name.replace('.', '/')}.py").read_text() for name in FACTS
-    }
-    return SCRIPT.format(modules=modules | named)
+    listed = subprocess.run(
+        [sys.executable, "-c", MODULES], cwd=PROJECT, check=True, capture_output=True
+    )
+    paths = {name: PROJECT / f"{name.replace('.', '/')}.py" for name in json.loads(listed.stdout)}
+    modules = {name: path.read_text() if path.exists() else None for name, path in paths.items()}
+    return SCRIPT.format(modules=modules)
 
 
 def install_peers(folder: Path) -> None:
@@ -139,7 +134,7 @@ class Stage:
         self, name: str, python: Path, task: dict[str, Any], *, watch_memory: bool
     ) -> tuple[dict[str, Any], float]:
         """Run the contender's process; return its result and its peak memory in MB."""
-        environment = {**os.environ, "PYTHONPATH": str(REMOTE.parents[2])}
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compile all, as after an installation
         argv = [str(python), str(CLIENTS), name]
         with subprocess.Popen(

@@ -47,7 +47,7 @@ def ours(task: dict[str, Any]) -> Work:
         with connected(targets) as agents:
             requests = []
             for host, agent in agents.items():
-                facts = agent.ask("facts", ports=[], paths=[])
+                facts = agent.ask("facts", ports=[])
                 file = agent.ask("write", data, path=task["target"], mode=0o600)
                 requests += [(host, agent, "facts", facts), (f"{host} file", agent, "write", file)]
             answers: dict[str, Any] = gather(requests, 60)
@@ -55,7 +55,7 @@ def ours(task: dict[str, Any]) -> Work:
             task["aside"].append(spent()[0])
             for _ in range(task["further"]):
                 empty = timed(lambda: call_all(agents, "beat"))
-                again = timed(lambda: call_all(agents, "facts", ports=[], paths=[]))
+                again = timed(lambda: call_all(agents, "facts", ports=[]))
                 task["rounds"].append({"empty": empty, "facts": again})
             task["aside"].append(spent()[0])
         return names
