@@ -50,7 +50,7 @@ _NO_ERROR = re.compile(
     r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\(|"
     r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine|"
     r"\[\d{10}\.\d+\] \[[^\]]*\] +\S+ UCX +(?:WARN|INFO|DEBUG|DIAG|TRACE)|"
-    r"Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
+    r"NoneType: None$|Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
     r".{0,90}is over \d+% full, available space: (?!0;)|.{0,200}Unable to register cu\w+ factory|"
     r"Failed to import Triton kernels|Cannot use FA version|<frozen [\w.]+>:\d+: \w*Warning: "
 )

@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.explain.windows import RAISED
+from ci.explain.evidence import RAISED
 
 if TYPE_CHECKING:
     from ci.explain.windows import Window
 
 # Errors after the cause, from processes that did not see the cause.
 WRAPPER = re.compile(
-    r"Engine core initialization failed|Engine process failed to start|EngineDeadError|"
+    r"Engine core initialization failed|EngineDeadError|Engine is already dead|"
+    r"Engine process (?:failed to start|\(pid \d+\) died)|"
     r"EngineCore (?:encountered|failed)|(?:AsyncLLM|output_handler)\b.*failed|"
     r"Worker failed with error|WorkerProc (?:initialization )?failed|WorkerProc hit an exception|"
     r"Executor failed|died unexpectedly|Exception in worker|Error executing method|"

@@ -9,9 +9,10 @@ import pytest
 
 from ci.explain.__main__ import main
 from ci.explain.lines import MAX_CHARS, read_line, time_of
+from ci.explain.match import QUOTED_CHARS
 from ci.explain.night import first_cause
 from ci.explain.rules import rules
-from ci.explain.search import QUOTED_CHARS, find
+from ci.explain.search import find
 
 HEALTHY = Path(__file__).parent / "healthy"
 OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB."
@@ -267,7 +268,7 @@ def test_after_its_time_only_the_end_of_a_log_is_read(tmp_path: Path):
 
 
 def test_a_log_without_line_ends_is_read_in_pieces(tmp_path: Path):
-    assert night(tmp_path, a="x" * (3 << 20) + PORT).kind == "port_in_use"
+    assert night(tmp_path, a="ERROR " + "x" * (3 << 20) + PORT).kind == "port_in_use"
 
 
 def test_bytes_that_are_no_text_are_read(tmp_path: Path):
