@@ -14,12 +14,12 @@ _REPORTS = re.compile(
     r"""
     \W{0,12}(?:[a-z]+[ ])?(?:                                  # `[ts] `, `- `, `{'`, `docker `
       (?i:error|errno|fatal|failed|failure|exception|panic|cannot|can't|could[ ]not|unable)\b
-    | [a-z_/~.][^\s:]{0,120}(?::\w+)*(?:\([^\s()]{0,40}\))?:[ ]   # a program, a file
+    | [a-z_/~.][^\s:"']{0,120}(?::\w+)*(?:\([^\s()]{0,40}\))?:[ ]   # a program, a file
     | \S{0,120}[/.]\S{0,120}:\d+[ ]                           # a line of a source file
     | (?:[A-Z]\w+\()?(?:E[A-Z]\d{4}|ERR\d{5})\b               # CANN
     | PID:[ ]?\d+
     )
-    | .{0,120}?(?:\b(?:ERROR|CRITICAL|FATAL|NCCL[ ]WARN)\b|\][ ]\w+(?:Error|Exception):[ ])
+    | .{0,120}?(?:\b(?:ERR|ERROR|CRITICAL|FATAL|NCCL[ ]WARN)\b|\][ ]\w+(?:Error|Exception):[ ])
     | terminate[ ]called|thread[ ]'|\*\*\*|!!!|\(\w+[ ]\+\d+s\)[ ]Error|Collective[ ]WorkNCCL
     """,
     re.VERBOSE,

@@ -37,7 +37,9 @@ _GOES_ON = (
     r"(?:retrying|will retry|trying (?:again|to resume|port)|fall(?:ing|s)? ?back|ignoring|"
     r"skipping)\b"
 )
-_SURVIVED = re.compile(rf"(?i)\b{_GOES_ON}|\busing \S+ instead\b|^fatal: not a git repository")
+_SURVIVED = re.compile(
+    rf"(?i)\b{_GOES_ON}|\busing \S+ instead\b|\bat (?:exit|shutdown)\b|^fatal: not a git repository"
+)
 _GOES_ON_NOW = re.compile(rf"(?i)\s*{_GOES_ON}")
 
 

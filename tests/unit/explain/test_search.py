@@ -191,6 +191,24 @@ def test_an_error_after_which_the_server_answers_is_survived(seconds: int, kind:
     assert (found.rule.class_ if found else None) == kind
 
 
+@pytest.mark.parametrize(("seconds", "kind"), [(9, "port_in_use"), (11, "out_of_memory")])
+def test_an_exception_long_after_an_error_without_one_ends_the_process(seconds: int, kind: str):
+    metrics = error("11-25 12:00:00", "metrics: Address already in use")
+    later = [
+        line.replace("12:00:00", f"12:00:{seconds:02d}") for line in traceback(0, OUT_OF_MEMORY)
+    ]
+    assert find([metrics, *later], rules()).rule.class_ == kind
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_refusal_is_named_only_while_the_server_starts(answers: bool):  # noqa: FBT001
+    frame = '  File "/v/site-packages/vllm/v1/attention/a.py", line 1, in f'
+    log = ["Traceback (most recent call last):", frame, "    raise ValueError(", "ValueError: it"]
+    sign = ['INFO:     192.0.2.1:1 - "GET /health HTTP/1.1" 200 OK'] if answers else []
+    found = find([*sign, *log], rules())
+    assert (found.rule.class_ if found else None) == (None if answers else "unsupported")
+
+
 def test_a_warning_with_its_traceback_is_an_error_only_at_the_end_of_a_log():
     log = ["WARNING: probe failed", "Traceback (most recent call last):"]
     log += ['  File "/a.py", line 1, in f', "    f()", PORT]
