@@ -37,6 +37,7 @@ _PREFIX = re.compile(
       (?::[ \t]+|[ ]+\[[\w./]+:\d+\][ ]|[ ]+(?=\[)|[ ]+[\w./]+:\d+[ ]--[ ]|[ ]LMCache:[ ]
       |[ ]+(?=[a-z]\w*(?:\{{|::)))
     | \[ais_bench\][ ]?
+    | dynamo_\w+(?:::\w+)*:[ ](?:VLLM:[ ])?(?:\w+\.py:\d+\][ ]?)?
     | (?:TBE|ATB|HCCL|GE|ASCENDCL|RUNTIME|PTA|DRV)\(\d+,[^)]*\):?[ ]?
     | [^|\n]{{0,80}}\d%\|[^|\n]{{0,300}}\|[^\[\n]{{0,40}}\[[^\]\n]{{0,80}}\]   # a progress bar
     | [ ]{{2,12}}\|[ ](?!\w+[ ]*\|)                              # a group of exceptions
@@ -50,6 +51,7 @@ _NO_ERROR = re.compile(
     r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\(|"
     r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine|"
     r"\[\d{10}\.\d+\] \[[^\]]*\] +\S+ UCX +(?:WARN|INFO|DEBUG|DIAG|TRACE)|"
+    r".{0,90}NCCL WARN (?:Missing \"iommu|Could not find real path)|"
     r"NoneType: None$|Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
     r".{0,90}is over \d+% full, available space: (?!0;)|.{0,200}Unable to register cu\w+ factory|"
     r"Failed to import Triton kernels|Cannot use FA version|<frozen [\w.]+>:\d+: \w*Warning: "

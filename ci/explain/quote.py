@@ -99,7 +99,7 @@ class Quote:
     def outweighs(self, number: int) -> bool:
         """Whether the line is the cause of the consequence in the line of that number."""
         near = self.suspect is not None and 0 < number - self.suspect.number < _NEAR
-        return bool(self.raised or self.error) or near
+        return bool(self.raised or self.error or self.told) or near
 
     @property
     def is_strong(self) -> bool:
