@@ -15,17 +15,22 @@ _REPORTS = re.compile(
     \W{0,12}(?:[a-z]+[ ])?(?:                                  # `[ts] `, `- `, `{'`, `docker `
       (?i:error|errno|fatal|failed|failure|exception|panic|cannot|can't|could[ ]not|unable)\b
     | [a-z_/~.][^\s:"']{0,120}(?::\w+)*(?:\([^\s()]{0,40}\))?:[ ]   # a program, a file
-    | \S{0,120}[/.]\S{0,120}:\d+[ ]                           # a line of a source file
+    | (?:\w+:)?(?=[^\s:]{0,120}[/.])[^\s:]+:\d+[ ]                 # a line of a source file
     | (?:[A-Z]\w+\()?(?:E[A-Z]\d{4}|ERR\d{5})\b               # CANN
     | PID:[ ]?\d+
     )
-    | .{0,120}?(?:\b(?:ERR|ERROR|CRITICAL|FATAL|NCCL[ ]WARN)\b|\][ ]\w+(?:Error|Exception):[ ])
+    | (?:\[\d+\][ ])+\w+(?:Error|Exception):[ ]
     | terminate[ ]called|thread[ ]'|\*\*\*|!!!|\(\w+[ ]\+\d+s\)[ ]Error|Collective[ ]WorkNCCL
     """,
     re.VERBOSE,
 )
+# A level in a prefix of a form that is not known.
+_LEVEL = re.compile(r"\b(?:ERR|ERROR|CRITICAL|FATAL|NCCL WARN)\b")
+_PREFIX_CHARS = 120
 
 
 def reports(text: str) -> bool:
     """Whether a line without a level begins as programs begin to report an error."""
-    return bool(RAISED.match(text.lstrip()) or _REPORTS.match(text))
+    if RAISED.match(text.lstrip()) or _REPORTS.match(text):
+        return True
+    return _LEVEL.search(text, 0, _PREFIX_CHARS) is not None

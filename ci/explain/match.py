@@ -13,7 +13,7 @@ from ci.vllm.flags import REMOVED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.explain.rules import Reads, Rule
+    from ci.explain.rules import Rule
     from ci.explain.windows import Window
 
 FLAG_ADVICE = "correct server_cmd in the case"
@@ -63,8 +63,10 @@ def match(window: Window, rules: Sequence[Rule], facts: dict[str, str]) -> Findi
     for rule, pattern, reads in patterns:
         if reads == "frames" and not window.frames:
             continue
-        found = pattern.search(texts[reads])
-        if found and _counts(found.start(), window, reads):
+        text = texts[reads]
+        # A line that only speaks of an error counts by its begin.
+        found = pattern.search(text) if window.reports else pattern.match(text.lstrip())
+        if found and (reads == "frames" or found.start() <= len(window.text)):
             words = _words(found, facts)
             return Finding(
                 rule,
@@ -76,13 +78,6 @@ def match(window: Window, rules: Sequence[Rule], facts: dict[str, str]) -> Findi
                 bool(window.frames),
             )
     return None
-
-
-def _counts(start: int, window: Window, reads: Reads) -> bool:
-    """Whether a match is a report of an error, and begins in the line itself."""
-    if reads == "frames":
-        return True
-    return start <= len(window.text) and (window.reports or not window.text[:start].strip())
 
 
 def _words(match: re.Match[str], facts: dict[str, str]) -> dict[str, str]:

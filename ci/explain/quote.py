@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Errors after the cause, from processes that did not see the cause.
 WRAPPER = re.compile(
     r"Engine core initialization failed|EngineDeadError|Engine is already dead|"
+    r"Engine loop (?:has died|is not running)|"
     r"Engine process (?:failed to start|\(pid \d+\) died)|"
     r"EngineCore (?:encountered|failed)|(?:AsyncLLM|output_handler)\b.*failed|"
     r"Worker failed with error|WorkerProc (?:initialization )?failed|WorkerProc hit an exception|"
