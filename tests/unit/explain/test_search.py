@@ -62,6 +62,8 @@ def test_a_healthy_log_has_no_cause(log: Path):
         ("[2026-04-28 14:19:15.028][UC][E] it", "it", False),
         ("[pod/vllm-0/vllm] it", "it", False),
         ("[2025-11-05 16:39:09 TP0] it", "it", False),
+        ("[  123.456789] it", "it", False),
+        ("[Tue Sep 10 09:37:12 2024] it", "it", False),
         ("3: ERROR 11-25 12:00:00 [core.py:1] it", "it", False),
     ],
 )
