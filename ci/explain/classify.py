@@ -6,17 +6,18 @@ import signal as signals
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.explain.match import QUOTED_CHARS
 from ci.explain.quote import shown
 from ci.explain.rules import rules
-from ci.explain.search import QUOTED_CHARS, search
+from ci.explain.search import search
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable
 
+    from ci.explain.match import Finding
     from ci.explain.quote import Quote
     from ci.explain.rules import Side
-    from ci.explain.search import Finding
 
 _KILLED = "killed with SIGKILL, which this run did not send"
 KILLED_NEXT = "see `dmesg | grep -i oom`, and who else uses the host"

@@ -26,6 +26,8 @@ _PREFIX = re.compile(
     | \[\d{{4}}-\d\d-\d\d[ ][\d:,.]+[ ](?P<ray>[DIWECF])[ ]\d+[ ]\d+\][ ](?:\(\w+\)[ ])?
     | \[\d{{4}}-\d\d-\d\d[ ]\d\d:\d\d:\d\d(?:[ ][A-Z]{{2}}\d+)+\][ ]
     | \[?(?:\d{{4}}-)?\d\d[-/]\d\d[-T: ]\d\d:\d\d:\d\d[.,:\d]*(?:Z|[+-]\d\d:?\d\d)?\]?[ ]?(?:-[ ])?
+    | \[[ ]{{0,6}}\d{{1,8}}\.\d{{6}}\][ ]                         # the kernel, and dmesg -T
+    | \[\w{{3}}[ ]\w{{3}}[ ]{{1,2}}\d{{1,2}}[ ][\d:]{{8}}[ ]\d{{4}}\][ ]
     | \d{{13}},"?                                              # CloudWatch
     | \[(?P<glog>[DIWEF])\d{{0,4}}(?:[ ]\d\d:\d\d:\d\d[.\d]*)?[ ][\w.-]+:\d+\][ ]?
     | (?P<klog>[IWEF])(?:\d{{4}}|\d{{8}})[ ][\d:.]+[ ]+\d+[ ](?=[\w.-]+:\d+\])
@@ -37,6 +39,7 @@ _PREFIX = re.compile(
       (?::[ \t]+|[ ]+\[[\w./]+:\d+\][ ]|[ ]+(?=\[)|[ ]+[\w./]+:\d+[ ]--[ ]|[ ]LMCache:[ ]
       |[ ]+(?=[a-z]\w*(?:\{{|::)))
     | \[ais_bench\][ ]?
+    | dynamo_\w+(?:::\w+)*:[ ](?:VLLM:[ ])?(?:\w+\.py:\d+\][ ]?)?
     | (?:TBE|ATB|HCCL|GE|ASCENDCL|RUNTIME|PTA|DRV)\(\d+,[^)]*\):?[ ]?
     | [^|\n]{{0,80}}\d%\|[^|\n]{{0,300}}\|[^\[\n]{{0,40}}\[[^\]\n]{{0,80}}\]   # a progress bar
     | [ ]{{2,12}}\|[ ](?!\w+[ ]*\|)                              # a group of exceptions
@@ -50,7 +53,8 @@ _NO_ERROR = re.compile(
     r"\S*:\d+: \w*Warning: |\w*Warning: |\s*warnings\.warn\(|(?:args: )?Namespace\(|"
     r"Dumping (?:input data|scheduler)|SchedulerStats\(|Initializing an? (?:V\d )?LLM engine|"
     r"\[\d{10}\.\d+\] \[[^\]]*\] +\S+ UCX +(?:WARN|INFO|DEBUG|DIAG|TRACE)|"
-    r"Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
+    r".{0,90}NCCL WARN (?:Missing \"iommu|Could not find real path)|"
+    r"NoneType: None$|Exception ignored in|usage: |DrvMngGetConsoleLogLevel failed|curl: \(|"
     r".{0,90}is over \d+% full, available space: (?!0;)|.{0,200}Unable to register cu\w+ factory|"
     r"Failed to import Triton kernels|Cannot use FA version|<frozen [\w.]+>:\d+: \w*Warning: "
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ci.explain.search import Finding
+    from ci.explain.match import Finding
 
 
 def first_cause(

@@ -6,14 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.explain.windows import RAISED
+from ci.explain.evidence import RAISED
 
 if TYPE_CHECKING:
     from ci.explain.windows import Window
 
 # Errors after the cause, from processes that did not see the cause.
 WRAPPER = re.compile(
-    r"Engine core initialization failed|Engine process failed to start|EngineDeadError|"
+    r"Engine core initialization failed|EngineDeadError|Engine is already dead|"
+    r"Engine loop (?:has died|is not running)|"
+    r"Engine process (?:failed to start|\(pid \d+\) died)|"
     r"EngineCore (?:encountered|failed)|(?:AsyncLLM|output_handler)\b.*failed|"
     r"Worker failed with error|WorkerProc (?:initialization )?failed|WorkerProc hit an exception|"
     r"Executor failed|died unexpectedly|Exception in worker|Error executing method|"
@@ -98,7 +100,7 @@ class Quote:
     def outweighs(self, number: int) -> bool:
         """Whether the line is the cause of the consequence in the line of that number."""
         near = self.suspect is not None and 0 < number - self.suspect.number < _NEAR
-        return bool(self.raised or self.error) or near
+        return bool(self.raised or self.error or self.told) or near
 
     @property
     def is_strong(self) -> bool:

@@ -66,6 +66,7 @@ class Rule(Strict):
     cause: str = Field(min_length=1)
     next: str = Field(min_length=1)
     rank: Rank = "cause"
+    only_at_start: bool = False
 
     @model_validator(mode="after")
     def _names_groups(self) -> Rule:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ci.explain.lines import is_long_after
-from ci.explain.quote import WRAPPER, Quote, shown
+from ci.explain.match import facts_of, match
+from ci.explain.quote import WRAPPER, Quote
 from ci.explain.windows import SURVIVED_S, Windows
-from ci.vllm.flags import REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ci.explain.match import Finding
     from ci.explain.rules import Rule
     from ci.explain.windows import Window
 
 # Of ranks with the same number, the first line in time is taken.
 RANKS = {"cause": 0, "error": 1, "peer": 1, "general": 2, "consequence": 3}
-FLAG_ADVICE = "correct server_cmd in the case"
 # So many different lines of a log are held against the rules from its begin on, and so many of its
 # end. Lines that differ only in their numbers are the same here.
 FIRST_LINES = 3_000
@@ -33,38 +32,15 @@ CHILD = re.compile(
     r"(?P<worker>[Ww]orker \w* ?pid \d+) died, exit code: (?P<worker_code>-\d+)"
 )
 _NUMBERS = re.compile(r"\d+")
-QUOTED_CHARS = 400
 # A failure that its program survives; it may say so in the next line.
 _GOES_ON = (
     r"(?:retrying|will retry|trying (?:again|to resume|port)|fall(?:ing|s)? ?back|ignoring|"
     r"skipping)\b"
 )
-_SURVIVED = re.compile(rf"(?i)\b{_GOES_ON}|\busing \S+ instead\b|^fatal: not a git repository")
-_GOES_ON_NOW = re.compile(rf"(?i)\s*{_GOES_ON}")
-_MORE = re.compile(
-    r"\s*(?:Reason|Solution|Possible Cause|\[Error\]|Last error:|nccl\w+Error:|E[A-Z]\d{4})|\s+\S"
+_SURVIVED = re.compile(
+    rf"(?i)\b{_GOES_ON}|\busing \S+ instead\b|\bat (?:exit|shutdown)\b|^fatal: not a git repository"
 )
-_DETAIL_CHARS = 200
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A line that a rule knows.
-
-    Attributes:
-        cause: in one sentence.
-        next: what to do.
-        line: the line, and the lines that continue it.
-        time: when it was logged, as `time_of` gives it.
-        number: of the line in its log.
-    """
-
-    rule: Rule
-    cause: str
-    next: str
-    line: str
-    time: str
-    number: int
+_GOES_ON_NOW = re.compile(rf"(?i)\s*{_GOES_ON}")
 
 
 @dataclass
@@ -77,9 +53,11 @@ class Search:
         child: the line with the exit code of a child of the process.
         time: of the last line that may be an error.
         last: the last line, whatever it is.
+        serves: the server has answered, or completed its start.
     """
 
     rules: Sequence[Rule]
+    serves: bool = False
     best: Finding | None = None
     quote: Quote = field(default_factory=Quote)
     child: re.Match[str] | None = None
@@ -92,7 +70,7 @@ class Search:
     @property
     def is_decided(self) -> bool:
         """Whether no later line can be the first cause."""
-        return self.best is not None and self.best.rule.rank == "cause"
+        return self.best is not None and self.best.rule.rank == "cause" and self.best.raised
 
     def see(self, window: Window, facts: dict[str, str]) -> None:
         """Take a line into account."""
@@ -116,15 +94,23 @@ class Search:
             self._repeats.append(window)
             self.quote.see(window)
             return
-        found = _match(window, self.rules, facts)
+        found = match(window, self._rules(window), facts)
         best = self.best
         if found and best and window.link == "handling" and window.follows == best.number:
             # Of an exception during another one, the later one tells more.
             self.best = _better(found, best)
+        elif found and best and _is_survived_by(best, found):
+            self.best = found
         else:
             self.best = _better(best, found)
         if found is None or found.rule.rank != "consequence":
             self.quote.see(window)
+
+    def _rules(self, window: Window) -> Sequence[Rule]:
+        """Return the rules that may explain an error of this time."""
+        if self.serves or any("run_busy_loop" in frame for frame in window.frames):
+            return [rule for rule in self.rules if not rule.only_at_start]
+        return self.rules
 
     def end(self, facts: dict[str, str]) -> None:
         """Try the last lines of a long log, and those that repeat what others logged."""
@@ -133,7 +119,7 @@ class Search:
                 self._try(window, facts)
         # The log with the cause itself may be on another host: `Worker failed with error '…'`.
         for window in () if self.best else self._repeats:
-            self.best = _better(self.best, _match(window, self.rules, facts))
+            self.best = _better(self.best, match(window, self.rules, facts))
 
     def is_survived(self, alive: Window) -> bool:
         """Whether a sign of life shows that the errors before it ended nothing."""
@@ -152,13 +138,14 @@ def search(lines: Iterable[str], rules: Sequence[Rule]) -> Search:
     windows, found = Windows(lines), Search(by_rank)
     for window in windows:
         if not window.alive:
-            found.see(window, _facts(windows.arguments))
+            found.see(window, facts_of(windows.arguments))
         elif found.is_survived(window):
-            found = Search(by_rank)
+            found = Search(by_rank, serves=True)
             if window.alive == "started":
                 windows.forget()
+        found.serves |= bool(window.alive)
         windows.only_alive = found.is_decided
-    found.end(_facts(windows.arguments))
+    found.end(facts_of(windows.arguments))
     found.last = windows.last
     return found
 
@@ -176,67 +163,13 @@ def _is_survived(window: Window) -> bool:
     return bool(goes_on or _SURVIVED.search(window.text))
 
 
+def _is_survived_by(best: Finding, found: Finding) -> bool:
+    """Whether an exception shows that its process survived an error without one, a while before."""
+    survived = found.raised and not best.raised and found.rule.rank == best.rule.rank == "cause"
+    return survived and best.time < found.time and is_long_after(found.time, best.time, SURVIVED_S)
+
+
 def _better(best: Finding | None, other: Finding | None) -> Finding | None:
     if best is None or other is None:
         return best or other
     return other if RANKS[other.rule.rank] < RANKS[best.rule.rank] else best
-
-
-@lru_cache(maxsize=8)
-def _facts(arguments: str) -> dict[str, str]:
-    """Read arguments from vLLM's log line of non-default arguments."""
-    found = {"port": "8000"} if arguments else {}
-    for name in ("model", "port"):
-        if match := re.search(rf"non-default args: .*?'{name}': '?([^',}}]+)", arguments):
-            found[name] = match[1]
-    return found
-
-
-def _match(window: Window, rules: Sequence[Rule], facts: dict[str, str]) -> Finding | None:
-    patterns = ((rule, *pattern) for rule in rules for pattern in rule.compiled)
-    texts = {"line": window.text, "lines": window.whole, "frames": window.framed}
-    for rule, pattern, reads in patterns:
-        if reads == "frames" and not window.frames:
-            continue
-        match = pattern.search(texts[reads])
-        if match and (reads == "frames" or match.start() <= len(window.text)):
-            words = _words(match, facts)
-            return Finding(
-                rule,
-                shown(rule.filled(rule.cause, words)),
-                rule.filled(rule.next, words),
-                shown(match[0] if reads == "lines" else _quoted(window))[:QUOTED_CHARS],
-                window.time,
-                window.number,
-            )
-    return None
-
-
-def _words(match: re.Match[str], facts: dict[str, str]) -> dict[str, str]:
-    words = {"port": "of the server", "device": "the device", "model": "of the case"} | facts
-    words |= {
-        key: value.strip()[:_DETAIL_CHARS] for key, value in match.groupdict().items() if value
-    }
-    words["advice"] = FLAG_ADVICE
-    if "flags" in match.re.groupindex:
-        words |= _about_flags(words["flags"])
-    if "detail" in words:
-        words["detail"] = words["detail"].rstrip(" .")
-    return words
-
-
-def _about_flags(arguments: str) -> dict[str, str]:
-    """Name the flags among unrecognized arguments, with advice for removed flags."""
-    flags = [word.split("=")[0] for word in arguments.split() if word.startswith("-")]
-    removed = [f"newer vLLM has no {flag}: {REMOVED[flag]}" for flag in flags if flag in REMOVED]
-    return {"flags": " ".join(flags) or arguments, "advice": "; ".join(removed) or FLAG_ADVICE}
-
-
-def _quoted(window: Window) -> str:
-    """Quote the line, and what continues it: indented lines, and CANN's reasons and solutions."""
-    more = []
-    for line in window.after:
-        if not _MORE.match(line):
-            break
-        more.append(line.strip())
-    return " ".join((window.text.strip(), *more))

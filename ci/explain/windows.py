@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ci.explain.evidence import RAISED, reports
 from ci.explain.lines import is_long_after, read_line, time_of
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ _LEVEL_CHARS = 100
 _FRAME = re.compile(r'\s*File "[^"]*", line \d+(?:, in .*)?$')
 _STACK = re.compile(r'\s*File "[^"]*", line \d+,? in |\s*\[Previous line repeated|[│┃╭╰]')
 _CARETS = re.compile(r"[\s^~]+$")
-RAISED = re.compile(
-    r"(?:[\w.]*(?:Error|Exception|Exit|Interrupt|Timeout|Failure)|(?:[a-z_]\w*\.)+[A-Z]\w*)"
-    r"(?:$|: ?|\()"
-)
 _LINKS: dict[str, Literal["cause", "handling"]] = {
     "The above exception was the direct cause": "cause",
     "During handling of the above exception": "handling",
@@ -57,6 +54,7 @@ class Window:
         frames: of the traceback that it ends, and the source code of the last one.
         link: how it is linked to the exception before it of the same process.
         follows: the number of the line of that exception.
+        reports: it reports an error or continues one; it does not just speak of one.
         alive: no error but a sign that the server works: `started` or `answers`.
     """
 
@@ -67,6 +65,7 @@ class Window:
     frames: list[str] = field(default_factory=list)
     link: Literal["", "cause", "handling"] = ""
     follows: int = 0
+    reports: bool = True
     alive: Literal["", "started", "answers"] = ""
     after: list[str] = field(default_factory=list)
 
@@ -91,6 +90,7 @@ class _Stream:
     expects_code: bool = False
     link: Literal["", "cause", "handling"] = ""
     raised_at: int = 0
+    reported_at: int = -_CONTINUES - 1
     warned_at: int = -1
     handled: bool = False
 
@@ -169,6 +169,9 @@ class Windows:
         stream.frames.clear()
         stream.code = ""
         window = Window(number, line.text, time, line.error, frames, link, stream.raised_at)
+        if line.error or frames or reports(line.text):
+            stream.reported_at = number
+        window.reports = number - stream.reported_at <= _CONTINUES
         if frames:
             stream.raised_at = number
         if frames and stream.handled:

@@ -23,7 +23,12 @@ def test_a_reported_failure_has_its_cause(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in REPORTS if REPORTS[name]["part"] in ("held_out_7", "held_out_9")]
+    "name",
+    [
+        name
+        for name in REPORTS
+        if REPORTS[name]["part"] in ("held_out_7", "held_out_9", "held_out_14")
+    ],
 )
 @pytest.mark.parametrize("healthy", ["fallbacks", "handled_tracebacks", "warnings", "nccl_info"])
 def test_what_works_before_a_failure_changes_nothing(name: str, healthy: str):

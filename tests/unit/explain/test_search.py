@@ -9,9 +9,10 @@ import pytest
 
 from ci.explain.__main__ import main
 from ci.explain.lines import MAX_CHARS, read_line, time_of
+from ci.explain.match import QUOTED_CHARS
 from ci.explain.night import first_cause
 from ci.explain.rules import rules
-from ci.explain.search import QUOTED_CHARS, find
+from ci.explain.search import find
 
 HEALTHY = Path(__file__).parent / "healthy"
 OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB."
@@ -61,6 +62,8 @@ def test_a_healthy_log_has_no_cause(log: Path):
         ("[2026-04-28 14:19:15.028][UC][E] it", "it", False),
         ("[pod/vllm-0/vllm] it", "it", False),
         ("[2025-11-05 16:39:09 TP0] it", "it", False),
+        ("[  123.456789] it", "it", False),
+        ("[Tue Sep 10 09:37:12 2024] it", "it", False),
         ("3: ERROR 11-25 12:00:00 [core.py:1] it", "it", False),
     ],
 )
@@ -190,6 +193,24 @@ def test_an_error_after_which_the_server_answers_is_survived(seconds: int, kind:
     assert (found.rule.class_ if found else None) == kind
 
 
+@pytest.mark.parametrize(("seconds", "kind"), [(9, "port_in_use"), (11, "out_of_memory")])
+def test_an_exception_long_after_an_error_without_one_ends_the_process(seconds: int, kind: str):
+    metrics = error("11-25 12:00:00", "metrics: Address already in use")
+    later = [
+        line.replace("12:00:00", f"12:00:{seconds:02d}") for line in traceback(0, OUT_OF_MEMORY)
+    ]
+    assert find([metrics, *later], rules()).rule.class_ == kind
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_refusal_is_named_only_while_the_server_starts(answers: bool):  # noqa: FBT001
+    frame = '  File "/v/site-packages/vllm/v1/attention/a.py", line 1, in f'
+    log = ["Traceback (most recent call last):", frame, "    raise ValueError(", "ValueError: it"]
+    sign = ['INFO:     192.0.2.1:1 - "GET /health HTTP/1.1" 200 OK'] if answers else []
+    found = find([*sign, *log], rules())
+    assert (found.rule.class_ if found else None) == (None if answers else "unsupported")
+
+
 def test_a_warning_with_its_traceback_is_an_error_only_at_the_end_of_a_log():
     log = ["WARNING: probe failed", "Traceback (most recent call last):"]
     log += ['  File "/a.py", line 1, in f', "    f()", PORT]
@@ -267,7 +288,7 @@ def test_after_its_time_only_the_end_of_a_log_is_read(tmp_path: Path):
 
 
 def test_a_log_without_line_ends_is_read_in_pieces(tmp_path: Path):
-    assert night(tmp_path, a="x" * (3 << 20) + PORT).kind == "port_in_use"
+    assert night(tmp_path, a="ERROR " + "x" * (3 << 20) + PORT).kind == "port_in_use"
 
 
 def test_bytes_that_are_no_text_are_read(tmp_path: Path):
