@@ -99,6 +99,12 @@ def _counted(counted: Mapping[str, float]) -> Iterator[Figure]:
 
 
 def _largest(during: Sequence[Gauges]) -> Iterator[Figure]:
+    """Yield the largest value of each gauge; nothing if no sample saw a request running.
+
+    Samples are seconds apart, so that those of a short evaluation may all be of idle servers.
+    """
+    if not any(moment.get("vllm:num_requests_running") for moment in during):
+        return
     for gauge, (name, unit, factor) in _GAUGES.items():
         values = [moment[gauge] for moment in during if gauge in moment]
         if values:

@@ -41,6 +41,14 @@ CAPTURED = {
     "engine_killed": (0, "killed", "ended without a log message"),
     "engine_killed_starting": (1, "killed", "EngineCore was killed with SIGKILL"),
     "vllm_missing": (1, "import_error", "Python module vllm is not installed"),
+    # Of vLLM 0.23.0 on an NVIDIA H100.
+    "cuda_held": (1, "out_of_memory", "only 8.06 of 79.18 GiB are free on cuda:0 at start"),
+    "cuda_one_request": (1, "out_of_memory", "one request of 8192 tokens needs 0.18 GiB"),
+    "cuda_no_blocks": (1, "out_of_memory", "no memory is left for the KV cache"),
+    "cuda_tp_too_big": (1, "device_count", "needs more devices than this host has or shows"),
+    "cuda_hidden": (1, "device_count", "needs more devices than this host has or shows"),
+    "cuda_no_such_device": (1, "device_missing", "no device that this build can use"),
+    "cuda_engine_killed": (1, "killed", "ended without a log message"),
 }
 
 

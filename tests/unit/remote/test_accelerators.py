@@ -8,6 +8,7 @@ import pytest
 from ci.remote.facts import accelerators
 
 SAMPLES = Path(__file__).parents[1] / "npu_smi"  # see ORIGIN.md there
+H100 = Path(__file__).parents[1] / "captured" / "nvidia_smi"  # see TOOLS.md there
 # Written after `nvidia-smi --help-query-gpu` and `--help-query-compute-apps`, not captured.
 GPUS = """\
 0, GPU-aaaa, NVIDIA H100 80GB HBM3, 81559, 72110, 550.54.15
@@ -38,9 +39,19 @@ def test_gpus_with_their_processes():
     assert [one["index"] for one in (first, second, third)] == [0, 1, 2]
 
 
+def test_a_gpu_idle_and_held():
+    (idle,) = accelerators.parse_nvidia((H100 / "gpus-idle.csv").read_text(), "")
+    assert (idle["memory_used_mb"], idle["memory_total_mb"], idle["processes"]) == (0, 81559, [])
+    (held,) = accelerators.parse_nvidia(
+        (H100 / "gpus-held.csv").read_text(), (H100 / "apps-held.csv").read_text()
+    )
+    assert held["memory_used_mb"] == 21099
+    assert [tuple(holder) for holder in held["processes"]] == [(529, "python", 21090)]
+
+
 def test_a_message_in_place_of_rows_is_no_gpu():
     with pytest.raises(ValueError, match="No devices were found"):
-        accelerators.parse_nvidia("No devices were found\n", "")
+        accelerators.parse_nvidia((H100 / "no-devices.txt").read_text(), "")
 
 
 def test_one_chip_a_npu():

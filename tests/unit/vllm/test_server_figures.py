@@ -38,9 +38,6 @@ def test_a_page_of_vllm():
         "server_requests_abort": 0,
         "server_requests_error": 0,
         "server_requests_repetition": 0,
-        "server_requests_running_max": 0,
-        "server_requests_waiting_max": 0,
-        "kv_cache_usage_max": 0,
     }
 
 
