@@ -75,7 +75,7 @@ def scoring(session: nox.Session) -> None:
     """Score 0, 70 and 100 % correct answers: each tool, each form; `tests` runs few of them."""
     _install(session, "tests")
     _set_up(session)
-    tables = ("test_scoring.py", "test_forms.py")
+    tables = ("test_scoring.py", "test_forms.py", "test_case_benchmarks.py")
     paths = [f"tests/integration/tools/{table}" for table in tables]
     _pytest(session, *paths, *session.posargs, workers="auto")
 

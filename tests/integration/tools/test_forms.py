@@ -65,9 +65,8 @@ def test_each_form_is_scored_exactly(
     right = len(oracle.right)
     assert accuracy.n == len(questions) == len(result.items)
     assert accuracy.value == pytest.approx(100 * right / len(questions), abs=0.01)
-    found = {item.correct for item in result.items}
-    assert found == {None} or sum(item.correct is True for item in result.items) == right
-    assert found != {None} or name in {"longbench", "mcq"}
+    assert {item.correct for item in result.items} <= {True, False}
+    assert sum(item.correct is True for item in result.items) == right
     assert set(oracle.asked) == set(range(len(questions)))
 
 
