@@ -89,7 +89,8 @@ def command(job: Job) -> Command:
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= {"PYTHONPATH": f"{job.work}/python", "PYTHONUNBUFFERED": "1"}
     env |= {"LAMPLIGHTER_DATASET": job.dataset.path or ""}
-    env |= {"NLTK_DATA": f"{job.dataset.path}/nltk_data"}
+    if job.dataset.form == "ifeval":
+        env |= {"NLTK_DATA": f"{job.dataset.path}/nltk_data"}
     files = {"config/run.py": _config(job), **modules(conf_of(job) or "")}
     return Command(tuple(argv), env, files, _generation(job), _tokenizer(job))
 

@@ -104,9 +104,10 @@ def modules(conf: str) -> dict[str, str]:
     files = {
         "python/sitecustomize.py": AT_START,
         f"python/{LAYOUT_MODULE}.py": getsource(layout),
-        f"python/{layout.EACH_MODULE}.py": getsource(each_item),
         f"python/{MODELS_MODULE}.py": MODELS,
     }
+    if conf.startswith("longbench/"):
+        files[f"python/{layout.EACH_MODULE}.py"] = getsource(each_item)
     if conf.startswith("humaneval/"):
         names = ("__init__", "data", "evaluation")
         files |= {f"python/human_eval/{name}.py": getsource(human_eval) for name in names}
