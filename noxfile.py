@@ -72,10 +72,10 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def scoring(session: nox.Session) -> None:
-    """Score 0, 70 and 100 % correct answers: each tool, each form; `tests` runs few of them."""
+    """Score 0, 70 and 100 % correct answers: each tool, each form; run each case's benchmarks."""
     _install(session, "tests")
     _set_up(session)
-    tables = ("test_scoring.py", "test_forms.py")
+    tables = ("test_scoring.py", "test_forms.py", "test_case_benchmarks.py")
     paths = [f"tests/integration/tools/{table}" for table in tables]
     _pytest(session, *paths, *session.posargs, workers="auto")
 

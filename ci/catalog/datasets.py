@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ci.catalog.aisbench import known
+from ci.catalog.aisbench import known, refusal
 from ci.catalog.dataset_files import QUESTIONS
 from ci.catalog.dataset_places import candidates_of, roots_of
 from ci.catalog.known_datasets import REGISTRY, load, name_of
@@ -48,8 +48,13 @@ def find(
         on_host: a path that is not here may be one of the tool's host.
 
     Raises:
-        UserError: no folder has it, or its content differs from the registry's checksums.
+        UserError: no folder has it, its content differs from the registry's checksums, or AISBench
+            cannot use the dataset_conf.
     """
+    conf = benchmark.dataset_conf if benchmark.tool == "aisbench" else None
+    refused = refusal(conf) if conf else ""
+    if refused:
+        raise UserError(f"dataset_conf: {refused}")
     dataset = expected(benchmark, registry)
     if dataset.place == "none":
         return dataset

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.catalog.aisbench import known
+from ci.catalog.aisbench import elsewhere, known
+from ci.catalog.aisbench import refusal as conf_refusal
 from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
@@ -24,24 +25,20 @@ _NO_BASELINE = "leave out both baseline and threshold until you know one"
 
 def dataset_conf(subject: Subject) -> Iterator[Remark]:
     """Report a dataset_conf that AISBench does not have."""
-    datasets = known().datasets
     for bench in _of_aisbench(subject):
         conf = bench.dataset_conf
-        if conf is None or conf in datasets or _elsewhere(conf):
-            continue
-        near = nearest(conf, datasets)
-        guess = f"did you mean {near!r}?" if near else "write FOLDER/NAME as in AISBench's own list"
-        message = f"AISBench {known().version} has no {conf!r}; {guess}"
-        yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+        if conf and conf not in known().datasets and not elsewhere(conf):
+            key = f"{subject.section}benchmarks.{bench.name}.dataset_conf"
+            yield Remark(key, conf_refusal(conf))
 
 
 def dataset_conf_folder(subject: Subject) -> Iterator[Remark]:
     """Report a dataset_conf whose name AISBench has in another folder."""
     for bench in _of_aisbench(subject):
         conf = bench.dataset_conf
-        if conf and conf not in known().datasets and (right := _elsewhere(conf)):
-            message = f"AISBench has no {conf!r}; write {right!r}"
-            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+        if conf and conf not in known().datasets and elsewhere(conf):
+            key = f"{subject.section}benchmarks.{bench.name}.dataset_conf"
+            yield Remark(key, conf_refusal(conf))
 
 
 def scores_nothing(subject: Subject) -> Iterator[Remark]:
@@ -159,13 +156,6 @@ def too_few_prompts(subject: Subject) -> Iterator[Remark]:
 
 def _of_aisbench(subject: Subject) -> list[Benchmark]:
     return [bench for bench in subject.case.benchmarks if bench.tool == "aisbench"]
-
-
-def _elsewhere(conf: str) -> str | None:
-    """Find the dataset_conf with this name in any folder; None if there is none."""
-    name = conf.rpartition("/")[2]
-    listed = known().datasets
-    return next((other for other in listed if other.rpartition("/")[2] == name), None)
 
 
 def _is_warm_up(bench: Benchmark) -> bool:

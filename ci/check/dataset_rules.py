@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.catalog.aisbench import known
+from ci.catalog.aisbench import known, refusal
 from ci.catalog.lm_eval_tasks import task_of
 from ci.check.diagnostic import Remark
 from ci.errors import UserError
@@ -54,12 +54,9 @@ def lm_eval_task(subject: Subject) -> Iterator[Remark]:
 
 
 def broken_conf(subject: Subject) -> Iterator[Remark]:
-    """Report a dataset_conf that AISBench has, but cannot read."""
+    """Report a dataset_conf that AISBench has, but cannot use."""
     for bench in subject.case.benchmarks:
-        reason = known().broken.get(bench.dataset_conf or "") if bench.tool == "aisbench" else None
-        if reason:
-            message = (
-                f"AISBench {known().version} has {bench.dataset_conf!r} but cannot read it "
-                f"({reason}); choose another of its folder"
-            )
-            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+        conf = bench.dataset_conf or ""
+        if bench.tool == "aisbench" and conf in known().broken:
+            key = f"{subject.section}benchmarks.{bench.name}.dataset_conf"
+            yield Remark(key, refusal(conf))

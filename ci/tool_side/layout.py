@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = "ais_bench/datasets/"
 PARTS = "LongBench"
+EACH_MODULE = "lamplighter_each"  # each_item.py, as a run names it
 PROGRAM = """\
 import json
 from pathlib import Path
@@ -102,8 +103,18 @@ def entries(
         changed["abbr"] = abbr if len(found) == 1 else f"{abbr}--{entry['abbr']}"
         if count and isinstance(changed.get("config"), dict):
             changed["config"] = dict(changed["config"], RequestCount=count)
-        pointed.append(changed)
+        pointed.append(_with_items(changed))
     return pointed
+
+
+def _with_items(entry: dict[str, Any]) -> dict[str, Any]:
+    """Replace an evaluator that gives only the mean by that of each_item.py."""
+    evaluator = entry.get("eval_cfg", {}).get("evaluator", {})
+    kind = getattr(evaluator.get("type"), "__name__", "")
+    if not kind.startswith("LongBench"):
+        return entry
+    changed = dict(evaluator, type=f"{EACH_MODULE}.{kind}")
+    return dict(entry, eval_cfg=dict(entry["eval_cfg"], evaluator=changed))
 
 
 def _pointed(value: Any, folder: Path, opens: tuple[str, ...]) -> Any:  # noqa: ANN401 - any kind

@@ -82,11 +82,15 @@ def command(job: Job) -> Command:
     argv = [job.program("ais_bench"), f"{job.work}/config/run.py"]
     argv += ["--work-dir", f"{job.work}/out", "--debug", "--num-warmups", "0"]
     argv += ["--mode", "perf"] if bench.case_type == "performance" else ["--dump-eval-details"]
+    # Otherwise a process for each set asks its questions, one set after another.
+    argv += ["--merge-ds"] * (job.dataset.sets > 1 and bench.case_type == "accuracy")
     if asked := job.expected_items or bench.num_prompts:
         argv += ["--num-prompts", str(asked)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= {"PYTHONPATH": f"{job.work}/python", "PYTHONUNBUFFERED": "1"}
     env |= {"LAMPLIGHTER_DATASET": job.dataset.path or ""}
+    if job.dataset.form == "ifeval":
+        env |= {"NLTK_DATA": f"{job.dataset.path}/nltk_data"}
     files = {"config/run.py": _config(job), **modules(conf_of(job) or "")}
     return Command(tuple(argv), env, files, _generation(job), _tokenizer(job))
 

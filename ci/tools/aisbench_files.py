@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import getsource
 
-from ci.tool_side import human_eval, layout
+from ci.tool_side import each_item, human_eval, layout
 
 MODELS_MODULE, LAYOUT_MODULE = "lamplighter_models", "lamplighter_layout"
 # `__import__` is needed: mmengine treats a file with an import statement as lazy, and resolves an
@@ -106,6 +106,8 @@ def modules(conf: str) -> dict[str, str]:
         f"python/{LAYOUT_MODULE}.py": getsource(layout),
         f"python/{MODELS_MODULE}.py": MODELS,
     }
+    if conf.startswith("longbench/"):
+        files[f"python/{layout.EACH_MODULE}.py"] = getsource(each_item)
     if conf.startswith("humaneval/"):
         names = ("__init__", "data", "evaluation")
         files |= {f"python/human_eval/{name}.py": getsource(human_eval) for name in names}

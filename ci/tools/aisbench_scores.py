@@ -25,7 +25,7 @@ METRICS = (
 )
 # Folders of dataset_confs that give an answer a part of a point: their score is not the share of
 # items that they call correct.
-GRADED = frozenset({"docvqa", "infovqa", "ocrbench_v2", "textvqa"})
+GRADED = frozenset({"docvqa", "infovqa", "longbench", "ocrbench_v2", "textvqa"})
 CORRECT = ("correct", "is_correct", "cascade_correct", "passed")
 
 

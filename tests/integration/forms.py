@@ -160,18 +160,39 @@ def humaneval(folder: Path) -> tuple[Question, ...]:
     )
 
 
+# Instruction, its arguments, a reply that follows it, and one that does not.
+INSTRUCTIONS: tuple[tuple[str, dict[str, object], tuple[str, str]], ...] = (
+    ("punctuation:no_comma", {}, ("many pens", "pens, pens")),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "less than"},
+        ("Many pens are here.", "Many pens are here. Few pens are there. No pen is red."),
+    ),
+    (
+        "language:response_language",
+        {"language": "de"},
+        (
+            "Das sind sehr viele Stifte auf diesem Tisch und im Schrank",
+            "These are very many pens on this table and in the cupboard",
+        ),
+    ),
+)
+
+
 def ifeval(folder: Path) -> tuple[Question, ...]:
-    rows = [
-        {
-            "key": n,
-            "prompt": f"{asked(n)} Use no commas.",
-            "instruction_id_list": ["punctuation:no_comma"],
-            "kwargs": [{}],
-        }
-        for n in NUMBERS
-    ]
+    """Write instructions of each kind that needs a package or data of its own."""
+    rows, questions = [], []
+    for n in NUMBERS:
+        kind, arguments, replies = INSTRUCTIONS[n % len(INSTRUCTIONS)]
+        row = {"key": n, "prompt": f"{asked(n)} {kind}", "instruction_id_list": [kind]}
+        rows.append({**row, "kwargs": [arguments]})
+        questions.append(Question(asked(n), replies=replies))
     lines(folder / "input_data.jsonl", rows)
-    return tuple(Question(asked(n), replies=("many pens", "pens, pens")) for n in NUMBERS)
+    english = folder / "nltk_data" / "tokenizers" / "punkt_tab" / "english"
+    english.mkdir(parents=True)
+    for name in ("collocations.tab", "sent_starters.txt", "abbrev_types.txt", "ortho_context.tab"):
+        (english / name).touch()
+    return tuple(questions)
 
 
 def png(shade: int) -> bytes:

@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
+
+from ci.paths import PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+SOURCE = PROJECT / "benchmarks" / "arithmetic" / "test.jsonl"
+# A byte-level BPE, as the models of the field have, of few merges.
+TRAIN = """
+import sys
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+made = Tokenizer(models.BPE())
+made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+made.decoder = decoders.ByteLevel()
+alphabet = pre_tokenizers.ByteLevel.alphabet()
+made.train([sys.argv[1]], trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet))
+made.save(sys.argv[2])
+"""
+
+
+def train_tokenizer(python: str, folder: Path) -> str:
+    """Train a tokenizer, in an environment that can."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run([python, "-c", TRAIN, str(SOURCE), str(folder / "tokenizer.json")], check=True)
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(kind))
+    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 600}))
+    return str(folder)
 
 
 def make_tokenizer(folder: Path) -> str:

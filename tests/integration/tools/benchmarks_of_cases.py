@@ -1,14 +1,17 @@
-"""List every benchmark of case files: its dataset found, made or missing, and its command.
+"""List every benchmark of case files: its dataset found, made or missing, its command, its run.
 
-usage: PYTHONPATH=. python tests/integration/tools/benchmarks_of_cases.py FOLDER …
-The folders have case files; the datasets are those of this machine.
+usage: PYTHONPATH=. python tests/integration/tools/benchmarks_of_cases.py [--run] FOLDER …
+The folders have case files; the datasets are those of this machine. `--run` runs each benchmark in
+small form against a server that knows the answers, with a dataset of our own in the form of one
+that is missing. It needs LAMPLIGHTER_TEST_AISBENCH_BIN and LAMPLIGHTER_TEST_LM_EVAL_BIN.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case.load import cases_of
@@ -22,20 +25,42 @@ from ci.plan.build import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from ci.case.benchmark import Benchmark
+    from ci.case.model import Case
+
+TESTS = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A benchmark: `state` is found, made, tool's own, or missing; `why` the reason for that."""
+    """A benchmark of a case.
+
+    Attributes:
+        file: the case's file.
+        benchmark: as the case has it.
+        state: found, made, tool's own, or missing; `where` its folder, or why it is missing.
+        command: `command built`, or why there is none.
+        ran: `ran`, or why not; empty if it was not tried.
+    """
 
     file: str
     benchmark: Benchmark
     state: str
-    why: str
-    command: bool
+    where: str
+    command: str
+    ran: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the row as a line."""
+        bench = self.benchmark
+        cells = [self.state, self.command, *([self.ran] if self.ran else [])]
+        texts = [self.file, bench.name, bench.dataset_path or "", *cells, self.where]
+        return " | ".join(text.replace("\n", " ")[:200] for text in texts)
+
+
+BUILT, RAN = "command built", "ran"
 
 
 def rows_of(paths: Sequence[str], roots: Sequence[Path]) -> Iterator[Row]:
@@ -46,17 +71,19 @@ def rows_of(paths: Sequence[str], roots: Sequence[Path]) -> Iterator[Row]:
         except UserError:
             continue  # not a case, or one with errors; `inv check` reports them
         for case in cases:
-            built = _built(case)
+            refused = _refused(case)
             for bench in case.benchmarks:
-                yield Row(file.name, bench, *_state(bench, roots), bench.name in built)
+                yield Row(file.name, bench, *_state(bench, roots), refused or BUILT)
 
 
-def _built(case: object) -> set[str]:
+def _refused(case: Case) -> str:
+    """Return why a plan does not have every command; empty if it has."""
     try:
         plan = build(case, sample_inputs(case))
-    except UserError:
-        return set()
-    return {each.benchmark.name for each in plan.evaluations if each.argv}
+    except UserError as error:
+        return f"no plan: {error}"
+    lacking = [each.benchmark.name for each in plan.evaluations if not each.argv]
+    return f"no command of {', '.join(lacking)}" if lacking else ""
 
 
 def _state(bench: Benchmark, roots: Sequence[Path]) -> tuple[str, str]:
@@ -68,13 +95,33 @@ def _state(bench: Benchmark, roots: Sequence[Path]) -> tuple[str, str]:
     return states[dataset.place], dataset.path or ""
 
 
-if __name__ == "__main__":
-    roots = roots_of(workspace_of(os.environ.get("LAMPLIGHTER_WORKSPACE", "")))
-    rows = list(rows_of(sys.argv[1:], roots))
-    for row in rows:
-        built = "command built" if row.command else "NO COMMAND"
-        name, path = row.benchmark.name, row.benchmark.dataset_path
-        print(f"{row.file}: {name}: {path}: {row.state}, {built}: {row.why[:120]}")
+def with_runs(rows: Sequence[Row], roots: Sequence[Path]) -> list[Row]:
+    """Run the benchmark of every row."""
+    sys.path += [str(TESTS), str(TESTS / "integration")]
+    from small_runs import different, run_all, small  # noqa: PLC0415 - only here with its folders in the path
+
+    benchmarks = different(row.benchmark for row in rows)
+    outcomes = run_all(benchmarks, roots, os.cpu_count() or 1)
+    return [replace(row, ran=outcomes[small(row.benchmark).model_dump_json()]) for row in rows]
+
+
+def sums_of(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the totals of a table."""
     for state in dict.fromkeys(row.state for row in rows):
-        print(f"{sum(row.state == state for row in rows)} of {len(rows)} {state}")
-    print(f"{sum(row.command for row in rows)} of {len(rows)} commands built")
+        yield f"{sum(row.state == state for row in rows)} of {len(rows)} {state}"
+    yield f"{sum(row.command == BUILT for row in rows)} of {len(rows)} {BUILT}"
+    if any(row.ran for row in rows):
+        yield f"{sum(row.ran == RAN for row in rows)} of {len(rows)} {RAN}"
+
+
+def main(words: list[str]) -> None:
+    """Print the table of the folders on the command line."""
+    roots = roots_of(workspace_of(os.environ.get("LAMPLIGHTER_WORKSPACE", "")))
+    rows = list(rows_of([word for word in words if word != "--run"], roots))
+    if "--run" in words:
+        rows = with_runs(rows, roots)
+    print(*(row.text for row in rows), *sums_of(rows), sep="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from ci.tools.model import Endpoint, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from forms import Form
 
@@ -55,8 +55,6 @@ def test_each_form_is_scored_exactly(
     name: str, share: float, tmp_path: Path, tool_bin: Callable[[str], str]
 ) -> None:
     form, bin_folder = SCORED[name], tool_bin("aisbench")
-    if name == "math500" and not list(Path(bin_folder).parent.glob("lib/*/*/math_verify")):
-        pytest.skip("AISBench scores MATH with math-verify, which is not in its environment")
     short = form.dataset_path.rpartition("/")[2]
     questions = form.write(tmp_path / "datasets" / short)
     oracle = Oracle(questions, choose(len(questions), share))
@@ -67,9 +65,8 @@ def test_each_form_is_scored_exactly(
     right = len(oracle.right)
     assert accuracy.n == len(questions) == len(result.items)
     assert accuracy.value == pytest.approx(100 * right / len(questions), abs=0.01)
-    found = {item.correct for item in result.items}
-    assert found == {None} or sum(item.correct is True for item in result.items) == right
-    assert found != {None} or name in {"longbench", "mcq"}
+    assert {item.correct for item in result.items} <= {True, False}
+    assert sum(item.correct is True for item in result.items) == right
     assert set(oracle.asked) == set(range(len(questions)))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from answer_server import MODEL, Oracle, Question, choose, serving
-from forms import NUMBERS, asked, lines
+from forms import NUMBERS, asked, ifeval, lines, sheet
 from run_tool import evaluate
 
 from ci.case.benchmark import Benchmark
@@ -79,6 +80,24 @@ def humaneval(folder: Path) -> tuple[Question, ...]:
     return tuple(questions)
 
 
+def gpqa(folder: Path) -> tuple[Question, ...]:
+    head = ["Question", "Correct Answer", *(f"Incorrect Answer {n}" for n in (1, 2, 3))]
+    rows = [[asked(n), "right", "bent", "broken", "wrong"] for n in NUMBERS]
+    sheet(folder / "gpqa_diamond.csv", [head, *rows])
+    replies = ("The answer is (right)", "The answer is (wrong)")
+    return tuple(Question(asked(n), replies=replies) for n in NUMBERS)
+
+
+class Chooser(Oracle):
+    """Says the letter of an option; the task mixes the options."""
+
+    def reply(self, prompt: str, images: tuple[str, ...] = ()) -> str:
+        letters = dict(re.findall(r"\(([A-D])\) (\w+)", prompt))
+        by_option = {option: letter for letter, option in letters.items()}
+        text = super().reply(prompt, images)
+        return re.sub(r"\((\w+)\)$", lambda found: f"({by_option[found[1]]})", text)
+
+
 @dataclass(frozen=True)
 class Asked:
     """A task: what writes its data, and what the case says besides."""
@@ -93,6 +112,8 @@ TASKS = {
     "gsm8k_cot": Asked(snapshot, {"metric": "exact_match", "filter": "flexible-extract"}),
     "mmlu_pro": Asked(mmlu_pro, {"num_fewshot": 1}, "MMLU-Pro"),
     "humaneval_instruct": Asked(humaneval, {"stop": ["\nNEVER"]}),
+    "gpqa_diamond_cot_zeroshot": Asked(gpqa, {"filter": "flexible-extract"}, "gpqa"),
+    "ifeval": Asked(ifeval, {}, "IFEval"),
 }
 
 
@@ -108,7 +129,8 @@ def test_a_task_is_scored_exactly(
     dataset = find(benchmark, [tmp_path / "datasets"])
     stage(dataset, tmp_path / "data")
     (tmp_path / "work").mkdir()
-    oracle = Oracle(questions, choose(len(questions), 0.7))
+    server = Chooser if wanted.write is gpqa else Oracle
+    oracle = server(questions, choose(len(questions), 0.7))
     with serving(oracle) as port:
         result = evaluate(
             Job(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tokenizers_of_our_own import SOURCE, train_tokenizer
 
 from ci.paths import PROJECT
 from ci.tools.made import MAKER
@@ -15,18 +16,6 @@ from ci.tools.made import MAKER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SOURCE = PROJECT / "benchmarks" / "arithmetic" / "test.jsonl"
-# A byte-level BPE, as the models of the field have, of few merges.
-TRAIN = """
-import json, sys
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-made = Tokenizer(models.BPE())
-made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-made.decoder = decoders.ByteLevel()
-alphabet = pre_tokenizers.ByteLevel.alphabet()
-made.train([sys.argv[1]], trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet))
-made.save(sys.argv[2])
-"""
 COUNT = """
 import json, sys
 from tokenizers import Tokenizer
@@ -44,8 +33,7 @@ def python(tool_bin: Callable[[str], str]) -> str:
 @pytest.fixture(scope="module")
 def tokenizer(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    run(python, "-c", TRAIN, SOURCE, folder / "tokenizer.json")
-    return folder
+    return Path(train_tokenizer(python, folder))
 
 
 def run(*argv: object) -> str:

@@ -68,6 +68,21 @@ def test_a_changed_dataset_is_refused(tmp_path, registry):
         find("toy", [tmp_path], registry)
 
 
+@pytest.mark.parametrize(
+    ("conf", "reason"),
+    [
+        ("gsm8k/gpqa_gen_0_shot_str", "write 'gpqa/gpqa_gen_0_shot_str'"),
+        ("gsm8k/gsm8k_gen_1_shot", "has no 'gsm8k/gsm8k_gen_1_shot'; did you mean"),
+        ("BFCL/BFCL_gen_simple", "cannot use it"),
+        ("mooncake_trace/mooncake_trace_gen", "cannot use it"),
+        ("hle/hle_llmjudge", "needs a second model as a judge"),
+    ],
+)
+def test_a_dataset_conf_that_aisbench_cannot_use_is_refused(root, conf, reason):
+    with pytest.raises(UserError, match=f"^dataset_conf: AISBench .*{reason}"):
+        find("my-set", [root], dataset_conf=conf)
+
+
 @pytest.mark.parametrize("path", ["my-set", "vllm-ascend/my-set", "ABSOLUTE"])
 def test_an_operators_own_folder_is_used(root, path):
     given = str(root / "my-set") if path == "ABSOLUTE" else path

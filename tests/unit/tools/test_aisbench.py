@@ -211,6 +211,13 @@ def test_failed_requests_are_named_with_the_first_reason() -> None:
     assert result.problems == ("1 requests failed: 404 no model",)
 
 
+def test_the_questions_of_several_sets_are_asked_at_once() -> None:
+    asked = job("aisbench")
+    several = replace(asked, dataset=replace(asked.dataset, sets=57))
+    assert "--merge-ds" in command(several).argv
+    assert "--merge-ds" not in command(asked).argv
+
+
 def test_the_configuration_matches_the_case() -> None:
     asked = job("aisbench", temperature=0.5, top_k=20, seed=7, request_rate=1.5)
     made = command(asked)
