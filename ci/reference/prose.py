@@ -41,9 +41,9 @@ and all else that only a shell does are errors that say what to write instead.
 tools. The key goes to them, and to the server, in a variable, never on a command line. Of several \
 keys the server gets the first. `VLLM_API_KEY` may also come from an environment script.
 - A server with `--ssl-certfile` is asked over https. Probes, tools and a router of \
-`kind: command` verify its certificate against `--ssl-ca-certs`, else against `--ssl-certfile`. Both are files on \
-the host, and the certificate must be valid for the address of the host. A certificate of your own \
-authority needs `--ssl-ca-certs`.
+`kind: command` verify its certificate against `--ssl-ca-certs`, else against `--ssl-certfile`. \
+Both are files on the host, and the certificate must be valid for the address of the host. A \
+certificate of your own authority needs `--ssl-ca-certs`.
 - `--root-path` may be used: vLLM answers with and without this prefix, and is asked without it. \
 `--uds` and `--config` are errors, because a plan cannot know how to ask the server.
 
