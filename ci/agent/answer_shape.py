@@ -35,6 +35,7 @@ class _Http(_Loose):
     status: Whole | None
     error: Text
     body: Annotated[str, Field(strict=True)]
+    untrusted: Text = ""
 
 
 class _State(_Loose):

@@ -34,6 +34,7 @@ UNPACKED = (
     "requests.memory",
     "requests.reach",
     "supervise.control",
+    "supervise.host",
     "supervise.presence",
     "supervise.store",
 )
@@ -82,11 +83,11 @@ class Carried:
   exec(c or "",module.__dict__)
 sys.meta_path.insert(0,Carried)
 from ci.remote.loop.agent import main
-main()
+main(WORKSPACE)
 """
 
 
-def command(python: str, mark: str, passed: int = 0) -> list[str]:
+def command(python: str, mark: str, workspace: str, passed: int = 0) -> list[str]:
     """Return the command that runs the loader.
 
     Its code is in hexadecimal, because shells differ in their quoting: csh expands `!`, and ends a
@@ -95,19 +96,20 @@ def command(python: str, mark: str, passed: int = 0) -> list[str]:
     Args:
         python: the program on the host.
         mark: the beginning of every frame of this agent; start-up files do not print it.
+        workspace: the folder on the host whose runs the agent knows; may begin with `~`.
         passed: the number of bytes of its input to skip first.
     """
-    code = f"PASSED={passed}\n{LOADER}".encode().hex()
+    code = f"PASSED={passed}\nWORKSPACE={workspace!r}\n{LOADER}".encode().hex()
     return [python, FLAGS, "-c", f'exec(bytes.fromhex("{code}"))', mark]
 
 
-def typed(python: str, mark: str) -> bytes:
+def typed(python: str, mark: str, workspace: str) -> bytes:
     """Return the command as a line of input.
 
     A start-up file that replaces the shell (`exec zsh`) drops the shell's command; the new shell
     then reads this line.
     """
-    return f"exec {shlex.join(command(python, mark))}\n".encode()
+    return f"exec {shlex.join(command(python, mark, workspace))}\n".encode()
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from ci.agent.start_agent import START_S, start_agent
 from ci.agent.subscriptions import Subscription, Subscriptions
 from ci.errors import CommandTimedOut, ConnectionLost, InfrastructureError, LamplighterError
 from ci.paths import at_home
-from ci.remote.supervise.store import STATE
+from ci.remote.supervise.host import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +56,13 @@ class Agent:
     ) -> None:
         self.host = connection.host
         self.connection = connection
-        started = start_agent(connection)
+        started = start_agent(connection, workspace or WORKSPACE)
         self.workspace = at_home(workspace or WORKSPACE, started.home)
         self.own_name = started.name
         self.state = f"{self.workspace}/{STATE}/{started.name}"
         self._subscriptions = Subscriptions()
         self._requests = Requests(self.host, started.channel, self._subscriptions)
-        self._link = Link(connection, started, self._requests, on_note)
+        self._link = Link(connection, started, self._requests, on_note, self.workspace)
 
     @property
     def trouble(self) -> str:

@@ -41,8 +41,9 @@ class Link:
         started: Started,
         requests: Requests,
         on_note: Callable[[str], None],
+        workspace: str,
     ) -> None:
-        self.connection = connection
+        self.connection, self._workspace = connection, workspace
         self.channel = started.channel
         self._mark = started.mark
         self.boot_id = started.boot_id
@@ -132,7 +133,7 @@ class Link:
         while not self._closing.is_set():
             try:
                 self.connection.reopen()
-                started = start_agent(self.connection)
+                started = start_agent(self.connection, self._workspace)
             except LamplighterError as error:
                 if time.monotonic() > deadline:
                     why = str(error).removeprefix(f"{self.connection.host}: ")

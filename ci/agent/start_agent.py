@@ -35,8 +35,7 @@ class Started:
         channel: its stdin and stdout.
         mark: the beginning of each of its frames.
         boot_id: the boot id of the host's kernel, which changes at a reboot.
-        name: name of the host's folder for the state of runs; see `host_folder` of
-            ci/remote/names.py.
+        name: name of the host's folder for the state of runs; see ci/remote/supervise/host.py.
         home: the user's home folder on the host.
     """
 
@@ -47,15 +46,15 @@ class Started:
     name: str
 
 
-def start_agent(connection: Connection) -> Started:
-    """Start an agent over an open connection.
+def start_agent(connection: Connection, workspace: str) -> Started:
+    """Start an agent over an open connection, for a workspace on its host.
 
     Raises:
         InfrastructureError: it does not start; the message has the reason and the printed text.
     """
     mark = secrets.token_hex(4)
-    line = typed(connection.python, mark)
-    channel = connection.open(command(connection.python, mark, passed=len(line)))
+    line = typed(connection.python, mark, workspace)
+    channel = connection.open(command(connection.python, mark, workspace, passed=len(line)))
     timer = after(START_S, channel.close)
     try:
         ready = _await_ready(channel, line + parcel(), mark.encode())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ci.documents import address
-from ci.vllm.api import authorities, certificate, key_of
+from ci.vllm.api import authorities, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,21 +28,25 @@ class Access:
 
     Attributes:
         key: the API key; empty for none.
-        trust: for https, the file on the server's host with its certificate; empty for http.
-        authorities: the file with which a tool verifies the certificate.
+        authorities: for https, the file on the server's host that verifies its certificate; empty
+            for http.
     """
 
     key: str = field(default="", repr=False)
-    trust: str = ""
     authorities: str = ""
 
     @property
     def env(self) -> dict[str, str]:
         """Return the variables that give the key and the certificate to a tool."""
         env = dict.fromkeys(CLIENT_KEYS, self.key) if self.key else {}
+        return env | self.trust_env
+
+    @property
+    def trust_env(self) -> dict[str, str]:
+        """Return the variables that name the authorities to any client."""
         # The standard library and aiohttp read the first, requests the second.
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-        return env | (dict.fromkeys(names, self.authorities) if self.authorities else {})
+        return dict.fromkeys(names, self.authorities) if self.authorities else {}
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class PlannedProcess:
     def access(self) -> Access:
         """Return what a request to it needs."""
         key = key_of(self.argv, self.env)
-        return Access(key, certificate(self.argv), authorities(self.argv))
+        return Access(key, authorities(self.argv))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ci.documents.address import url_of
 from ci.errors import UserError
 from ci.plan.model import CLIENT_KEY, PlannedProcess
 from ci.plan.servers import from_environment, host_variables, network_env, scripts_of
-from ci.vllm.api import key_of, scheme
+from ci.vllm.api import scheme
 from ci.vllm.command_line import client_address, has
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def plan_router(
     known = {**host_variables(case, inputs, entry.host, NAME), "PORT": str(entry.port)}
     network = {key: known[key] for key in ("LOCAL_IP", "NIC_NAME", "MASTER_IP")}
     env = expand_env(
-        {**_key(servers), **entry.env, **network_env(host), **network}, known, location
+        {**_access(servers), **entry.env, **network_env(host), **network}, known, location
     )
     words = tuple(expand(word, {**known, **env}, location) for word in entry.argv)
     argv = words if entry.kind == "command" else _argv(entry, inputs, servers, words, location)
@@ -67,11 +67,12 @@ def plan_router(
     )
 
 
-def _key(servers: Sequence[PlannedProcess]) -> dict[str, str]:
-    """Return the variable from which proxy scripts read the servers' key."""
-    keys = (key_of(server.argv, server.env) for server in servers)
-    key = next(filter(None, keys), "")
-    return {CLIENT_KEY: key} if key else {}
+def _access(servers: Sequence[PlannedProcess]) -> dict[str, str]:
+    """Return the variables from which a router takes the servers' key and authorities."""
+    asked = [server.access for server in servers if not server.headless]
+    key = next((access.key for access in asked if access.key), "")
+    trusted = next((access.trust_env for access in asked if access.authorities), {})
+    return ({CLIENT_KEY: key} if key else {}) | trusted
 
 
 def plan_service(case: Case, inputs: PlanInputs, service: Service) -> PlannedProcess:

@@ -40,10 +40,12 @@ and all else that only a shell does are errors that say what to write instead.
 - A server with `--api-key` or `VLLM_API_KEY` is asked with that key, by probes, router and \
 tools. The key goes to them, and to the server, in a variable, never on a command line. Of several \
 keys the server gets the first. `VLLM_API_KEY` may also come from an environment script.
-- A server with `--ssl-certfile` is asked over https. Probes accept exactly the certificate of \
-that file. Tools verify it against `--ssl-ca-certs`, else against that file, so it must be valid \
-for the server's address. `--uds` and `--config` are errors, because a plan cannot know how to \
-ask the server.
+- A server with `--ssl-certfile` is asked over https. Probes, tools and a router of \
+`kind: command` verify its certificate against `--ssl-ca-certs`, else against `--ssl-certfile`. \
+Both are files on the host, and the certificate must be valid for the address of the host. A \
+certificate of your own authority needs `--ssl-ca-certs`.
+- `--root-path` may be used: vLLM answers with and without this prefix, and is asked without it. \
+`--uds` and `--config` are errors, because a plan cannot know how to ask the server.
 
 An editor with a YAML language server checks a case file while you write it, if the file begins \
 with this line, as the files in configs/cases do:

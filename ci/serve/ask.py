@@ -37,7 +37,7 @@ class Answering:
 
 def question(url: str, timeout_s: float, access: Access, method: str = "GET") -> dict[str, Any]:
     """Return a request without a body, as a host's agent sends it once or repeatedly."""
-    needed = {"key": access.key, "trust": access.trust}
+    needed = {"key": access.key, "trust": access.authorities}
     given = {name: value for name, value in needed.items() if value}
     return {"method": method, "url": url, "timeout_s": timeout_s, **given}
 

@@ -34,6 +34,8 @@ class ProbeResult:
         status: HTTP status; None if there was no reply.
         tokens: number of generated tokens, as the reply states it.
         text: the generated text; None if the reply has none.
+        untrusted: what is wrong with the server's certificate, as `ci/remote/requests/http.py`
+            names it; empty if nothing is.
         error: one line on why this is not the reply of a healthy server; empty if it is.
         seconds: duration of the probe.
     """
@@ -44,6 +46,7 @@ class ProbeResult:
     text: str | None = None
     error: str = ""
     seconds: float = 0.0
+    untrusted: str = ""
 
     @property
     def ok(self) -> bool:
@@ -54,10 +57,12 @@ class ProbeResult:
 def health(ask: Ask, url: str, timeout_s: float) -> ProbeResult:
     """GET a health URL; every status but 200 is an error."""
     begin = time.monotonic()
-    status, body, error = _fields(ask("GET", url, timeout_s, None))
+    reply = ask("GET", url, timeout_s, None)
+    status, body, error = _fields(reply)
     if not error and status != OK:
         error = f"HTTP {status}: {_one_line(body)}".rstrip(": ")
-    return ProbeResult("health", status, error=error, seconds=time.monotonic() - begin)
+    seconds, untrusted = time.monotonic() - begin, str(reply.get("untrusted", ""))
+    return ProbeResult("health", status, error=error, seconds=seconds, untrusted=untrusted)
 
 
 def completion(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ci.errors import NotReady
 from ci.run.events import cause_of_end, explain_end
 from ci.serve import probe
-from ci.serve.refusal import Refusals, explain
+from ci.serve.refusal import Refusals, explain, unaskable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -102,7 +102,8 @@ def await_ready(  # noqa: PLR0913, PLR0917 - the wait depends on all of them
     Raises:
         ProcessDied: a process ended; the message has the reason found in its log.
         NotReady: the deadline passed; the message has the pending condition and its duration. Or
-            a healthy server has refused every completion for several seconds.
+            a healthy server has refused every completion for several seconds, or no tool can verify
+            its certificate.
         Interrupted: the controller was asked to stop.
     """
     begin = time.monotonic()
@@ -139,9 +140,7 @@ def _watch(  # noqa: PLR0913, PLR0917 - the loop needs all of them
         if readiness.ready:
             return
         if readiness.refused:
-            raise NotReady(
-                f"{name} answers health 200 but refuses every completion: {readiness.refused}"
-            )
+            raise NotReady(f"{name} {readiness.refused}")
         if readiness.waiting_for != pending:
             pending, since = readiness.waiting_for, now
         if now - begin >= deadline_s:
@@ -188,7 +187,8 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - everything that the thread needs
         completion = completion if health.ok else None
         if not health.ok:
             refusals = Refusals()
-        latest.append(judge_readiness(health, completion, missing))
+        untrusted = unaskable(health.error, health.untrusted)
+        latest.append(replace(judge_readiness(health, completion, missing), refused=untrusted))
         left_s = deadline - time.monotonic()
         if health.ok and left_s > 0:
             completion = probe.completion(ask, endpoint, min(COMPLETION_TIMEOUT_S, left_s))
@@ -198,7 +198,9 @@ def _probe_until(  # noqa: PLR0913, PLR0917 - everything that the thread needs
             refusals = refusals.after(completion, time.monotonic())
             if refusals.are_final(time.monotonic()):
                 served = probe.served_models(ask, endpoint)
-                readiness = replace(readiness, refused=explain(completion, endpoint.model, served))
+                why = explain(completion, endpoint.model, served)
+                refused = f"answers health 200 but refuses every completion: {why}"
+                readiness = replace(readiness, refused=refused)
             latest.append(readiness)
         elapsed_s = time.monotonic() - begin
         done.wait(min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, elapsed_s / SLOWDOWN)))

@@ -1,4 +1,4 @@
-"""Explain a server that is healthy and refuses every completion. Pure."""
+"""Explain a server that is healthy and refuses every completion, or cannot be asked. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ _TOO_MANY = 429
 FINAL = _REDIRECTS | {400, 401, 403, 404, 405, 406, 410, 413, 415, 422, _TOO_MANY, 501}
 # Routers answer 404 for a moment, until their servers have registered.
 FINAL_AFTER_S = 6.0
+# What is wrong with a server's certificate → what to do.
+_UNTRUSTED = {
+    "dates": "make a new certificate, or correct the clock of the host",
+    "name": "probes and tools ask a server by the address of its host; make a certificate with "
+    "this address in subjectAltName",
+    "authority": "name the file on the host with the certificates of its authority by "
+    "--ssl-ca-certs in the case; without it, only the certificates in --ssl-certfile are trusted",
+    "file": "give the absolute path of a PEM file on the host in --ssl-ca-certs or --ssl-certfile",
+    "plain": "see that the server's script passes --ssl-certfile and --ssl-keyfile on, or remove "
+    "them from the case",
+}
+_OTHER = "make a certificate for TLS servers whose chain `openssl verify` accepts"
 _KEY = frozenset({401, 403})
 _NOT_FOUND = 404
 _NO_POST = 405
@@ -82,3 +94,13 @@ def explain(completion: ProbeResult, model: str, served: Sequence[str]) -> str:
     else:
         advice = "the server does not accept the request; see its message and its log"
     return f"{completion.error}; {advice}"
+
+
+def unaskable(error: str, untrusted: str) -> str:
+    """Say why no tool can ask a server over TLS, and what to do; empty if nothing is wrong.
+
+    Args:
+        error: why there is no reply.
+        untrusted: what is wrong, as `ci/remote/requests/http.py` names it.
+    """
+    return f"cannot be asked: {error}; {_UNTRUSTED.get(untrusted, _OTHER)}" if untrusted else ""

@@ -9,6 +9,7 @@ from ci.agent.ask_all import gather
 from ci.errors import LamplighterError, NotReady
 from ci.serve.ask import OK, Answering, question
 from ci.serve.readiness import TICK_S, raise_if_ended
+from ci.serve.refusal import unaskable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,27 +83,30 @@ def await_healthy(
     """
     errors: dict[str, str] = {server.process.name: "no reply yet" for server in servers}
     hosts = {server.process.name: server.process.host for server in servers}
+    refused: list[str] = []
+
+    def missing() -> list[str]:
+        if refused:
+            raise NotReady(refused[0])
+        return [
+            f"{name} on {hosts[name]}: health 200 ({error})"
+            for name, error in errors.items()
+            if error
+        ]
 
     def store(name: str) -> Callable[[dict[str, Any], bytes], None]:
         def on_frame(frame: dict[str, Any], _: bytes) -> None:
             health = frame.get("reply", {"status": None, "error": frame.get("lost", "")})
             status = health["status"]
             errors[name] = "" if status == OK else health["error"] or f"HTTP {status}"
+            if why := unaskable(errors[name], health.get("untrusted", "")):
+                refused.append(f"{name} on {hosts[name]} {why}")
 
         return on_frame
 
     checks = [_begin_check(server, processes, store(server.process.name)) for server in servers]
     try:
-        _await_none(
-            lambda: [
-                f"{name} on {hosts[name]}: health 200 ({error})"
-                for name, error in errors.items()
-                if error
-            ],
-            started,
-            processes,
-            deadline,
-        )
+        _await_none(missing, started, processes, deadline)
     finally:
         for agent, number in checks:
             agent.forget("check", number)

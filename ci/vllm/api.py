@@ -18,6 +18,7 @@ _UNSUPPORTED = {
     "write the options of that file into the command line",
 }
 _NO_CLIENT_CERTIFICATE = "0"
+_ASKED = ("/health", "/metrics", "/version", "/v1/models", "/v1/completions")
 
 
 def scheme(argv: Sequence[str]) -> str:
@@ -81,6 +82,12 @@ def unsupported(argv: Sequence[str]) -> str:
     for flag, advice in _UNSUPPORTED.items():
         if has(argv, flag):
             return f"{flag}: {advice}"
+    root = option(argv, "--root-path")
+    if root and any(f"{path}/".startswith(f"{root}/") for path in _ASKED):
+        return (
+            f"--root-path {root}: the server takes {root} for a prefix before the paths of its "
+            "API, and so does not find those that begin with it; use another prefix, or none"
+        )
     required = option(argv, "--ssl-cert-reqs")
     if required and required != _NO_CLIENT_CERTIFICATE:
         return (

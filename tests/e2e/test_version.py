@@ -61,7 +61,7 @@ def served(
     """Bring one server up for this file's tests; nothing of it is left afterwards."""
     folder = tmp_path_factory.mktemp("served")
     config = folder / "case.yaml"
-    config.write_text(case(BENCHMARKS))
+    config.write_text(case(BENCHMARKS, "--root-path /x"))
     runs = ("--runs", str(folder / "runs"))
     try:
         brought_up = _inv("up", "--config", str(config), "--vllm", vllm, *runs)

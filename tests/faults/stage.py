@@ -174,6 +174,6 @@ class Stage:
 
 
 def known_file(path: str) -> bool:
-    """What every host has and may keep: the two files of the lock, which nobody holds."""
-    kept = f"{re.escape(workspace_of(''))}/.lamplighter/[^/]+/lock(.guard)?"
+    """What every host has and may keep: its identity, and the files of the lock, which is free."""
+    kept = f"{re.escape(workspace_of(''))}/.lamplighter/[^/]+/(lock(.guard)?|host.json)"
     return bool(re.fullmatch(kept, path)) or path.startswith("/var/log/")

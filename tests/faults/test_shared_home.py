@@ -9,6 +9,7 @@ import pytest
 from night import PROJECT, light_case
 from stage import PORT
 
+from ci.lab import faults, inside
 from ci.lab.lab import cluster_text
 
 if TYPE_CHECKING:
@@ -65,4 +66,24 @@ def test_a_home_shared_by_hosts(stage: Stage, home: Path):
     assert second.inv("down", "--run", runs[1]).returncode == 0
     stage.await_free()
     left = [path.name for path in home.rglob("*") if path.is_file()]
-    assert sorted(left) == sorted(2 * ["lock", "lock.guard"])
+    assert sorted(left) == sorted(2 * ["host.json", "lock", "lock.guard"])
+
+
+@pytest.mark.parametrize("reboots", [False, True])
+def test_a_host_that_gets_another_name(stage: Stage, home: Path, *, reboots: bool):
+    """Its run is known under the new name, and not taken for the run of its neighbour."""
+    case = stage.folder / "one.yaml"
+    case.write_text(light_case("good", port=PORT))
+    first, second = (alone(stage, host) for host in stage.lab.hosts)
+    assert first.inv("up", "--config", str(case), "--skip-doctor").returncode == 0
+    (run,) = (path.name for path in (stage.elsewhere / "runs").iterdir())
+    if reboots:
+        faults.boot(stage.lab, first.head)
+    assert inside.run_in(stage.lab, first.head, ["hostname", "another"]).returncode == 0
+    assert run in first.inv("status").stdout
+    assert run not in second.inv("status").stdout
+    assert first.inv("down", "--run", run).returncode == 0
+    assert run not in first.inv("status").stdout
+    stage.await_free()
+    left = [path.name for path in home.rglob("*") if path.is_file()]
+    assert sorted(left) == ["host.json", "lock", "lock.guard"]

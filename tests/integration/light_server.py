@@ -12,7 +12,8 @@ itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front (a rou
 `--to URL`).
 
 With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
---ssl-keyfile and --ssl-certfile it serves https. It says which model it serves, and refuses others.
+--ssl-keyfile and --ssl-certfile it serves https, but not with --no-tls. It says
+which model it serves, and refuses others.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def main() -> None:
         FOR_EVER.wait()
     Handler.keys = keys()
     server = ThreadingHTTPServer(("", port), Handler)
-    if "--ssl-certfile" in sys.argv:
+    if "--ssl-certfile" in sys.argv and "--no-tls" not in sys.argv:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(after("--ssl-certfile"), after("--ssl-keyfile"))
         server.socket = context.wrap_socket(server.socket, server_side=True)

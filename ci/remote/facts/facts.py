@@ -13,7 +13,8 @@ import time
 from ci.remote.facts import limits, network, places, shared_files, software
 from ci.remote.facts import ports as listening_ports
 from ci.remote.supervise import presence
-from ci.remote.supervise.store import boot_id, host_name
+from ci.remote.supervise.host import own_name
+from ci.remote.supervise.store import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "memory_free_bytes": lambda: _memory("MemAvailable"),
     "python": lambda: ".".join(map(str, sys.version_info[:3])),
     "boot_id": boot_id,
-    "name": host_name,
+    "name": own_name,
     "limits": limits.limits,
     "huge_pages": limits.huge_pages,
     "uptime_s": _uptime_s,

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import os
 
-from ci.remote.supervise.store import STATE, temporary_folders
+from ci.remote.supervise.host import STATE
+from ci.remote.supervise.store import temporary_folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from ci.remote.loop.watches import Watches
 from ci.remote.loop.workers import WORK, Workers, imported, message_of
 from ci.remote.poller import Poller
 from ci.remote.requests import memory  # noqa: F401 - reads its counters when it is imported
-from ci.remote.supervise.store import boot_id, host_name
+from ci.remote.supervise.host import settle
+from ci.remote.supervise.store import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,13 +212,13 @@ def write(request: Frame, data: bytes) -> None:
         raise
 
 
-def main() -> None:
-    """Serve the controller at the other end of stdin and stdout."""
+def main(workspace: str) -> None:
+    """Serve the controller at the other end of stdin and stdout, for its workspace here."""
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     agent = Agent()
     home = os.path.expanduser("~")
-    ready = {"event": "ready", "boot_id": boot_id(), "home": home, "name": host_name()}
+    ready = {"event": "ready", "boot_id": boot_id(), "home": home, "name": settle(workspace)}
     agent.send(ready)
     agent.loop()
     os._exit(0)  # do not wait for threads that still work

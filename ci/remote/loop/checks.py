@@ -1,4 +1,4 @@
-"""HTTP requests that are repeated on this host; only a change of their status is reported."""
+"""HTTP requests that are repeated on this host; only changes of their outcome are reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RepeatedCheck:
-    """A repeated request, and the status that was last reported."""
+    """A repeated request, and the outcome that was last reported."""
 
     def __init__(self, request: Frame) -> None:
         self.id = request["id"]
@@ -28,9 +28,10 @@ class RepeatedCheck:
         self.count = 0
 
     def changed(self, reply: Frame) -> bool:
-        """Take a reply; return whether its status is new, and the same `times` times in a row."""
-        self.count = self.count + 1 if reply["status"] == self.last else 1
-        self.last = reply["status"]
+        """Take a reply; return whether its outcome is new, and the same `times` times in a row."""
+        now = (reply["status"], reply.get("untrusted"))
+        self.count = self.count + 1 if now == self.last else 1
+        self.last = now
         if self.count < self.times or self.last == self.reported:
             return False
         self.reported = self.last

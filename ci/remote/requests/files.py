@@ -8,11 +8,11 @@ import shutil
 import subprocess
 from typing import Any, Dict, List, Optional
 
-from ci.remote.supervise.store import host_name
+from ci.remote.supervise.host import own_name
 
 PIECE_BYTES = 1 << 20
 # With the name of this host: other hosts may write to the same folder on NFS.
-PART = ".%s.part" % host_name()
+PART = ".%s.part" % own_name()
 CHECK_S = 20
 
 

@@ -12,8 +12,6 @@ from urllib.parse import SplitResult, urlsplit
 CONNECT_TIMEOUT_S = 2.0
 MAX_BODY_BYTES = 200_000
 PIECE_BYTES = 65_536
-# X509_V_FLAG_PARTIAL_CHAIN: trust a certificate of the file without the one of its authority.
-PARTIAL_CHAIN = 0x80000
 HALF = "the answer stopped half-way"
 
 
@@ -67,11 +65,13 @@ def ask(  # noqa: PLR0913, PLR0917 - the fields of a request
         body: JSON body.
         max_bytes: how much of the reply's body is read.
         key: the server's API key; empty for none.
-        trust: for https, the file on this host with the certificate of the server or of its
-            authority; empty for the host's own authorities.
+        trust: for https, the file on this host that verifies the server's certificate; empty for
+            the host's own authorities.
 
     Returns:
         `status` (None without a reply), `body`, and `error`: in one line, why there is no reply.
+        `untrusted`, if there will never be a reply: `dates`, `authority` or `name` of the
+        certificate, its `file`, `plain` for http, or `other`.
     """
     deadline = time.monotonic() + timeout_s
     connect_s = min(CONNECT_TIMEOUT_S, timeout_s)
@@ -94,7 +94,10 @@ def ask(  # noqa: PLR0913, PLR0917 - the fields of a request
         status, text = _read_reply(received, method, max_bytes)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = late if _is_late(error) else why(error)
-        return {"status": None, "body": "", "error": reason}
+        kind = getattr(error, "untrusted", "")
+        return dict(
+            {"status": None, "body": "", "error": reason}, **{"untrusted": kind} if kind else {}
+        )
     finally:
         connection.close()
     return {"status": status, "body": text, "error": ""}
@@ -123,17 +126,9 @@ def connection_to(parts: SplitResult, connect_s: float, trust: str) -> http.clie
     host = parts.hostname or ""
     if parts.scheme != "https":
         return http.client.HTTPConnection(host, parts.port, timeout=connect_s)
-    import ssl  # noqa: PLC0415 - seldom needed
+    from ci.remote.requests.https import Verified  # noqa: PLC0415 - seldom needed
 
-    try:
-        context = ssl.create_default_context(cafile=trust or None)
-    except OSError as error:
-        raise ValueError("certificate %s: %s" % (trust, why(error))) from None
-    if trust:
-        # The file has the server's own certificate, so the server's name does not matter.
-        context.check_hostname = False
-        context.verify_flags |= PARTIAL_CHAIN
-    return http.client.HTTPSConnection(host, parts.port, timeout=connect_s, context=context)
+    return Verified(host, parts.port, connect_s, trust)
 
 
 def _is_late(error: Exception) -> bool:
@@ -147,9 +142,6 @@ def why(error: Exception) -> str:
         return HALF
     if isinstance(error, (http.client.BadStatusLine, ConnectionResetError)):
         return "the connection was closed without an answer"
-    detail = getattr(error, "verify_message", "")
-    if detail:
-        return "the server's certificate is refused: %s" % detail
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return re.sub(r"\s+", " ", str(error)).strip()[:200] or type(error).__name__

@@ -11,6 +11,7 @@ from ci.remote.names import INPUTS, is_name
 from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import LIBC
 from ci.remote.supervise.ending import end_orphans
+from ci.remote.supervise.host import make_state_folder
 from ci.remote.supervise.lock import Refused, acquire
 from ci.remote.supervise.proc import REST_GRACE_S
 from ci.remote.supervise.shared import Shared
@@ -18,7 +19,6 @@ from ci.remote.supervise.store import (
     boot_id,
     now_text,
     remove,
-    state_folder,
     temporary_folder,
     write_json,
 )
@@ -135,9 +135,8 @@ def take_host(spec: State) -> Tuple[str, int]:
     for name in (spec["run"], spec["process"]):
         if not is_name(name) or name == INPUTS:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
-    state_dir = state_folder(spec["workspace"])
+    state_dir = make_state_folder(spec["workspace"])
     folder = os.path.join(state_dir, spec["run"], spec["process"])
-    os.makedirs(state_dir, exist_ok=True)
     record = {key: spec[key] for key in ("run", "owner", "process")}
     record.update(pid=os.getpid(), host=os.uname().nodename, since=now_text(), boot_id=boot_id())
     lock = acquire(state_dir, record)

@@ -7,9 +7,10 @@ import os
 from ci.remote.names import is_name
 from ci.remote.supervise import cgroup
 from ci.remote.supervise.control import last_state, processes
+from ci.remote.supervise.host import state_folder
 from ci.remote.supervise.lock import guard, present_holder, try_lock
 from ci.remote.supervise.proc import MARKER, look, members, run_of
-from ci.remote.supervise.store import remove, state_folder
+from ci.remote.supervise.store import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files that are written atomically, temporary folders, and the name of this host."""
+"""Files that are written atomically, and temporary folders."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ else:
 MOST_STATE_BYTES = 1 << 20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_DEEP = 100  # folders that are open at a time while a tree is removed
-STATE = ".lamplighter"  # in a workspace: below it a folder per host, then run, then process
-LONGEST_HOST = 40
 
 
 def now_text() -> str:
@@ -33,42 +31,6 @@ def boot_id() -> str:
     """Return the id of this boot of the host."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
-
-
-def host_folder(nodename: str, machine_id: str) -> str:
-    """Name a host's folder below `STATE`, for hosts may share a workspace, on NFS for example.
-
-    It consists of the kernel's hostname and the first 8 characters of the machine id. Hostnames
-    alone are equal on hosts that were never named, and machine ids alone on clones of an image. The
-    boot id changes at a reboot, but `inv down` must find the state of a run from before it. A
-    cluster file's name may be different on each controller.
-
-    Args:
-        nodename: as uname(2) gives it.
-        machine_id: content of /etc/machine-id; empty without that file.
-    """
-    plain = "".join(
-        letter if letter in "._-" or (letter.isascii() and letter.isalnum()) else "_"
-        for letter in nodename
-    )
-    digits = "".join(filter(str.isalnum, machine_id))[:8]
-    name = plain.lstrip(".-")[: LONGEST_HOST - 9] or "host"
-    return "%s-%s" % (name, digits) if digits.isascii() and digits else name
-
-
-def host_name() -> str:
-    """Return the name of this host's folder in a workspace."""
-    try:
-        with open("/etc/machine-id", "rb") as file:
-            machine_id = file.read(64).decode("ascii", "replace")
-    except OSError:
-        machine_id = ""
-    return host_folder(os.uname().nodename, machine_id)
-
-
-def state_folder(workspace: str) -> str:
-    """Return this host's own folder for the state of runs."""
-    return os.path.join(workspace, STATE, host_name())
 
 
 def write_json(path: str, value: object) -> None:

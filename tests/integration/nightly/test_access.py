@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from night import light_case
+from certificates import authority, certificate
+from hosts_here import held_port
+from night import LIGHT_SERVER, light_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,13 +65,70 @@ def test_a_key_that_only_the_host_has(
     assert_not_shown(start_night(case, "--workspace", str(workspace)))
 
 
-def test_a_server_with_a_certificate(begin: Callable[..., Night], tmp_path: Path):
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=light"]
-    subprocess.run([*argv, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
-    night = begin(f"good --ssl-certfile {cert} --ssl-keyfile {key}")
-    assert night.finish() == 0
-    assert '"https://127.0.0.1' in (night.folder / "plan.json").read_text("utf-8")
+def routed_by(command: str, port: int) -> dict[str, Any]:
+    """The keys of a case with this router."""
+    return {"router": {"kind": "command", "command": command, "port": port}}
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_server_and_a_router_with_a_certificate(
+    begin: Callable[..., Night], free_port: int, tmp_path: Path, *, signed: bool
+):
+    trusted = ["--ssl-ca-certs", authority(tmp_path)] if signed else []
+    cert, key = certificate(tmp_path, signed=signed)
+    tls = " ".join(["--ssl-certfile", cert, "--ssl-keyfile", key, *trusted])
+    with held_port() as front:
+        command = f"python3 {LIGHT_SERVER} {front} front --port {front} {tls}"
+        keys = routed_by(f"{command} --to https://127.0.0.1:{free_port}", front)
+        assert (night := begin(f"good {tls}", keys)).finish() == 0
+    assert f'"https://127.0.0.1:{front}' in (night.folder / "plan.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("made", "named", "words", "routed"),
+    [
+        ({"days": -1}, "", ("certificate has expired", "or correct the clock"), False),
+        ({"days": -1}, "", ("certificate has expired", "or correct the clock"), True),
+        ({"name": "IP:192.0.2.1"}, "", ("not valid for '127.0.0.1'", "in subjectAltName"), False),
+        ({"signed": True}, "", ("unable to get local issuer", "by --ssl-ca-certs"), False),
+        ({}, "--ssl-ca-certs {}/ca.pem", ("self-signed certificate", "by --ssl-ca-certs"), False),
+        (
+            {},
+            "--ssl-ca-certs {}/none",
+            ("/none cannot be read: No such file", "absolute path"),
+            False,
+        ),
+        (
+            {},
+            "--ssl-ca-certs {}/key.pem",
+            ("/key.pem cannot be read: no cert", "a PEM file"),
+            False,
+        ),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_is_not_waited_for(  # noqa: PLR0913, PLR0917 - a table
+    begin: Callable[..., Night],
+    tmp_path: Path,
+    made: dict[str, Any],
+    named: str,
+    words: tuple[str, str],
+    routed: bool,  # noqa: FBT001 - as the others
+):
+    authority(tmp_path)
+    cert, key = certificate(tmp_path, **made)
+    tls = f"--ssl-certfile {cert} --ssl-keyfile {key} {named.format(tmp_path)}"
+    keys = routed_by("true", 9) if routed else {}
+    night = begin(f"good {tls}", {"ready_timeout_s": 3000, **keys})
+    assert night.finish() == 3
+    night.assert_unknown("cannot be asked: ", *words)
+
+
+def test_a_server_that_speaks_no_tls(begin: Callable[..., Night], tmp_path: Path):
+    cert, key = certificate(tmp_path)
+    tls = f"--no-tls --ssl-certfile {cert} --ssl-keyfile {key}"
+    night = begin(f"good {tls}", {"ready_timeout_s": 3000})
+    assert night.finish() == 3
+    night.assert_unknown("speaks http where https is expected; see that the server's script")
 
 
 @pytest.mark.parametrize(

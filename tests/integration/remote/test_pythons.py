@@ -157,7 +157,7 @@ def test_an_answer_comes_whole_however_the_server_closes(agent: Agent, url: str)
 def test_ports_files_and_locks(agent: Agent, tmp_path: Path):
     opened = agent.call("open_ports", address="127.0.0.1", ports=[], seconds=60).value
     assert agent.call("accepts", port=opened["ephemeral"]).value is True
-    assert agent.call("close_ports", pid=opened["pid"], began=opened["began"]).value is True
+    agent.call("close_ports", greeting=opened["greeting"])
     content = os.urandom(1000)
     agent.write(str(tmp_path / "a" / "file"), content)
     assert agent.read(str(tmp_path / "a" / "file")) == content

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from certificates import authority, certificate
 from hosts_here import held_port, until
 from night import LIGHT_SERVER
 from run_tool import evaluate
@@ -32,13 +33,9 @@ RUNS = [
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     folder = tmp_path_factory.mktemp("tls")
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=light"]
-    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
-    subprocess.run(argv, check=True, capture_output=True)
-    return cert, key
+    return (authority(folder), *certificate(folder, signed=True))
 
 
 @pytest.mark.parametrize(("tool", "case_type", "problem"), RUNS)
@@ -47,15 +44,15 @@ def test_it_has_the_key_and_trusts_the_certificate(  # noqa: PLR0913, PLR0917 - 
     case_type: str,
     problem: str,
     tmp_path: Path,
-    certificate: tuple[str, str],
+    made: tuple[str, str, str],
     tool_bin: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    cert, key = certificate
+    trusted, cert, key = made
     bin_folder = tool_bin(TOOLS[tool].ENVIRONMENT)
     make_up(tmp_path / "data")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name, value in Access(KEY, cert, cert).env.items():
+    for name, value in Access(KEY, trusted).env.items():
         monkeypatch.setenv(name, value)
     with held_port() as port:
         job = make_job(tmp_path, tool, bin_folder, port, case_type=case_type, model="light")
@@ -65,8 +62,8 @@ def test_it_has_the_key_and_trusts_the_certificate(  # noqa: PLR0913, PLR0917 - 
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as server:
             try:
                 url = f"{job.endpoint.url}/v1/models"
-                until(lambda: ask("GET", url, 5, key=KEY, trust=cert)["status"] == 200)
-                unkeyed = ask("POST", f"{job.endpoint.url}/v1/completions", 5, {}, trust=cert)
+                until(lambda: ask("GET", url, 5, key=KEY, trust=trusted)["status"] == 200)
+                unkeyed = ask("POST", f"{job.endpoint.url}/v1/completions", 5, {}, trust=trusted)
                 assert unkeyed["status"] == 401
                 result = evaluate(job)
             finally:

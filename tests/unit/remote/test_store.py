@@ -1,4 +1,4 @@
-"""What a host keeps and removes, and how it is named."""
+"""What a host keeps and removes."""
 
 import json
 import os
@@ -8,30 +8,8 @@ from pathlib import Path
 import pytest
 
 from ci.agent.answer_shape import nonsense_in
-from ci.remote.names import LONGEST, is_name
 from ci.remote.supervise.control import processes
-from ci.remote.supervise.store import LONGEST_HOST, host_folder, remove
-
-ID = "3d1219c7c4c5404aaa1f6d2a48adfda4"
-
-
-@pytest.mark.parametrize(
-    ("nodename", "machine_id", "name"),
-    [
-        ("npu-1", f"{ID}\n", "npu-1-3d1219c7"),
-        ("npu-1.lab.example", ID, "npu-1.lab.example-3d1219c7"),
-        ("npu-1", "", "npu-1"),
-        ("localhost", "uninitialized\n", "localhost-uninitia"),
-        ("../../etc", ID, "_.._etc-3d1219c7"),
-        ("", ID, "host-3d1219c7"),
-        ("größe", "", "gr__e"),
-        ("a" * 64, ID, "a" * 31 + "-3d1219c7"),
-    ],
-)
-def test_a_hosts_folder(nodename, machine_id, name):
-    assert host_folder(nodename, machine_id) == name
-    assert is_name(name)
-    assert len(name) <= LONGEST_HOST < LONGEST
+from ci.remote.supervise.store import remove
 
 
 def test_a_folder_is_removed_without_what_its_links_lead_to(tmp_path):

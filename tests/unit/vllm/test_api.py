@@ -58,7 +58,8 @@ def test_scheme_and_certificate():
     ("words", "refused"),
     [
         ((), ""),
-        (("--root-path", "/x"), ""),
+        *((("--root-path", path), "") for path in ("/x", "/v", "/v1/", "/", "v1", "/x/v1")),
+        *((("--root-path", path), f"--root-path {path}") for path in ("/v1", "/health")),
         ((*TLS, "--ssl-cert-reqs", "0"), ""),
         (("--uds", "/s"), "--uds"),
         (("--config", "/f.yaml"), "--config"),
