@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from ci.remote.supervise.store import State
 
+# In the command line of an agent, whose code stands there in hexadecimal.
+AGENT = b"ci.remote.loop.agent".hex().encode()
+
 
 def show(workspace: str, run: str = "") -> Dict[str, Any]:
     """Return every process of every run, and the holder of the host; read-only.
@@ -59,7 +62,7 @@ def is_supervised(pid: int) -> bool:
         process = look(str(process.parent))
         try:
             with open("/proc/%d/cmdline" % (process.pid if process else 0), "rb") as file:
-                if b"ci.remote.loop.agent" in file.read():
+                if AGENT in file.read():
                     return True
         except OSError:
             return False

@@ -22,6 +22,7 @@ from ci.agent.fetch import fetch_log
 from ci.agent.process_spec import ProcessSpec
 from ci.agent.start_process import start
 from ci.connect.connection import LocalConnection
+from ci.remote.supervise.runs import is_supervised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +105,7 @@ def test_a_process_is_started_and_stopped_while_threads_work(agent: Agent):
             assert ends.get(timeout=PATIENCE_S) is ended
             assert ended.stop().complete
             stopped = start(agent, ProcessSpec(new_run(), "stopped", ("sleep", "600")), ends.put)
+            assert is_supervised(stopped.state.pid)
             assert stopped.stop().complete
             assert ends.get(timeout=PATIENCE_S) is stopped
             assert all(one.result(PATIENCE_S).value for one in others)
