@@ -56,8 +56,8 @@ def _none(host: str, count: int, severity: Severity) -> Finding:
         "accelerators",
         severity,
         f"neither nvidia-smi nor npu-smi shows a device, and the case has `npu_per_node: {count}`",
-        "for the CPU write `npu_per_node: 0`, or give `--device cpu`; else check that the driver is "
-        "loaded, or use another host",
+        "for the CPU write `npu_per_node: 0`, or give `--device cpu`; else check that the driver "
+        "is loaded, or use another host",
     )
 
 
