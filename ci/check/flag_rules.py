@@ -124,7 +124,7 @@ def _extra(flag: Given, word: str) -> str:
 
 def _has_own_rule(word: str) -> bool:
     r"""Return whether another rule reports the word: a typographic dash, `--x 1`, `\ --x`."""
-    odd = not word[:1].isascii() or word.lstrip().startswith(("-", "{"))
+    odd = not word[:1].isascii() or word.lstrip().startswith(("-", "{", "}}"))
     return odd and not re.fullmatch(r"-+[A-Za-z][\w-]*[:;,]?", word)
 
 
@@ -137,7 +137,7 @@ def _refused(flag: Given) -> str | None:
         return f"{flag.written} takes no value; write {flag.written} alone"
     if len(flag.values) < option.least:
         return f"{flag.written} has no value; write one after it"
-    values = [value for value in flag.values if "$" not in value]
+    values = [value for value in flag.values if not re.search(r"\$|^\{\{", value)]
     wrong = [value for value in values if not _fits(value, option)]
     if not wrong:
         return _out_of_range(flag, values)

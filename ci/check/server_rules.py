@@ -117,7 +117,7 @@ def _json_words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, value = word.partition("=")
         if equals and _FLAG.fullmatch(name) and value.lstrip().startswith("{"):
             yield name, value
-        elif word.lstrip().startswith("{"):
+        elif re.match(r"\s*\{(?!\{[^\"])", word) and word != "{{":
             yield flag, word
         flag = word if _FLAG.fullmatch(word) else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def _unknown(word: str, kind: str, near: str | None) -> str:
 def _extra(word: str, words: Sequence[str], flags: Sequence[str]) -> str | None:
     """Say why a word is not the value of the flag before it; None if there is no such flag."""
     inline = next((other for other in words if other.endswith(f"={word}")), "")
-    before = [first for first, second in zip(words, words[1:], strict=False) if second == word]
+    before = [first for first, second in itertools.pairwise(words) if second == word]
     flag = inline.partition("=")[0] or (before[0] if before else "")
     names = [other.partition("=")[0] for other in words]
     if flag in flags and names.count(flag) > 1:

@@ -106,6 +106,8 @@ def _rest(lines: list[str], at: Position) -> str:
 
 def _without_colon(line: str) -> str:
     match = _NO_COLON.fullmatch(line.rstrip())
+    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+        return "a conflict of git is not resolved here; keep one side, and remove such lines"
     if match is None:
         return "not valid YAML: expected `key: value`"
     between = match["between"].strip()

@@ -335,6 +335,13 @@ MISTAKES = {
         "it has to be at least 1",
     ),
     # Programs and shells
+    "a template's variable": (
+        "D",
+        "--port $SERVER_PORT",
+        "--port {{ PORT }}",
+        "--port",
+        "write $NAME",
+    ),
     "another command of vllm": (
         "D",
         "vllm serve",
@@ -568,6 +575,13 @@ MISTAKES = {
         '"prefill',
         "this quote is not closed on its line",
     ),
+    "conflict of git": (
+        "E",
+        "num_nodes: 2\n",
+        "<<<<<<< HEAD\nnum_nodes: 2\n=======\nnum_nodes: 3\n>>>>>>> b\n",
+        "<<<<<<<",
+        "a conflict of git is not resolved here",
+    ),
     "merge with one sign": ("S", "<<: *bench", "<: *bench", "<", "write `<<: *ANCHOR`"),
     # Names and values
     "unknown variable": (
@@ -794,7 +808,12 @@ def test_an_error_is_found_at_its_place(row):
 
 
 ONE_MESSAGE = (
-    *("flag without its dashes", "flag with a colon", "backslash in folded text"),
+    *(
+        "a template's variable",
+        "flag without its dashes",
+        "flag with a colon",
+        "backslash in folded text",
+    ),
     *("unknown variable for an address", "misspelt key that selects the dialect"),
     *("text for a number", "kv size of prefill", "unknown variable in a template"),
 )
