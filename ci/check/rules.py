@@ -36,6 +36,7 @@ RULES = (
     Rule("kv-keys", "error", kv_rules.kv_keys),
     Rule("kv-sizes", "error", kv_rules.kv_sizes),
     Rule("overridden-variable", "warning", case_rules.overridden_variable),
+    Rule("other-model", "warning", case_rules.other_model),
     Rule("too-few-devices", "error", device_rules.too_few_devices),
     Rule("no-such-device", "error", device_rules.no_such_device),
     Rule("shared-device", "error", device_rules.shared_device),

@@ -391,7 +391,15 @@ def test_rule_names_are_unique_and_tested():
 
 # test_mistakes.py has a row for each of them.
 IN_TABLE_OF_MISTAKES = {
-    *("flag-value", "kv-keys", "kv-role", "kv-sizes", "other-dataset", "overridden-variable"),
+    *(
+        "flag-value",
+        "kv-keys",
+        "kv-role",
+        "kv-sizes",
+        "other-dataset",
+        "other-model",
+        "overridden-variable",
+    ),
     *("percent", "program", "scores-nothing", "shell-default", "typographic"),
 }
 ODD = Diagnostic("error", Problem("a,b:c%.yaml", 3, 4, "k", "1%\n2"), "case")

@@ -703,6 +703,13 @@ MISTAKES = {
     ),
 }
 WARNINGS = {
+    "misspelt model": (
+        "D",
+        "vllm serve org/model",
+        "vllm serve org/modle",
+        "org/modle",
+        "but the case has model: 'org/model'",
+    ),
     "misspelt connector": (
         "E",
         '"NixlConnector"',
