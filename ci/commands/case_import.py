@@ -43,11 +43,7 @@ def converted_of(data: bytes, file: str) -> Converted:
     """
     kind = foreign.kind_of(data.decode("utf-8", "replace"))
     if kind is None or "case.import" not in kind.advice:
-        what = (
-            f"is {kind.name}; {kind.advice.format(file=file)}"
-            if kind
-            else "is a case, or of unknown kind"
-        )
+        what = f"is {kind.name}; {kind.advice.format(file=file)}" if kind else "is of unknown kind"
         raise UserError(
             f"{file}: {what}. These can be converted: vLLM's serving-tests.json, and srt-slurm "
             "recipes for vLLM"
