@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Top-level keys that only one dialect has; a file without them is of the `deployment` dialect.
 SINGLE_NODE = ("test_cases",)
+_DEPLOYMENT = ("test_name", "num_nodes", "npu_per_node", "deployment")
+_SLIP = 0.8
 EXTERNAL_DP = ("routing", "templates", "kv_pool")
 
 
@@ -99,7 +101,25 @@ def cases_of(source: Source) -> tuple[Case, ...]:
     if not isinstance(source.value, dict):
         message = f"expected a mapping of keys to values, found {describe(source.value)}"
         raise CaseError((source.at_value((), message),))
+    if misspelt := _misspelt(source.value):
+        key, near = misspelt
+        raise CaseError((source.at_key((key,), f"unknown key; did you mean {near!r}?"),))
+    if source.value.keys().isdisjoint({*SINGLE_NODE, *EXTERNAL_DP, *_DEPLOYMENT}) and source.value:
+        message = (
+            f"this is not a case: it has none of {', '.join(_DEPLOYMENT)}, and no 'test_cases'; "
+            "`inv case.new` writes a case"
+        )
+        raise CaseError((source.at_value((), message),))
     return sweep.cases(source, _reader(source.value))
+
+
+def _misspelt(document: Collection[str]) -> tuple[str, str] | None:
+    """Return a key that is almost one that selects a dialect, and that one."""
+    selecting = (*SINGLE_NODE, *EXTERNAL_DP)
+    if any(key in document for key in (*selecting, "deployment")):
+        return None
+    close = {key: difflib.get_close_matches(key, selecting, 1, _SLIP) for key in document}
+    return next(((key, near[0]) for key, near in close.items() if near), None)
 
 
 def _reader(document: Collection[str]) -> Callable[[Source], tuple[Case, ...]]:

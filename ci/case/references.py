@@ -31,9 +31,6 @@ def unknown(
     for name in dict.fromkeys(references(text)):
         if name not in known:
             near = nearest(name, known)
-            guess = f"did you mean ${near}? " if near else ""
-            message = (
-                f"unknown variable ${name}; {guess}Known here: {', '.join(sorted(known))}; "
-                "define others in the environment"
-            )
+            there = f"known here: {', '.join(sorted(known))}; define others in the environment"
+            message = f"unknown variable ${name}; {f'did you mean ${near}?' if near else there}"
             yield source.at_key(path, message)

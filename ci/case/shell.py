@@ -200,7 +200,10 @@ def words_of(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"not a command line: {str(error).lower()}; close every quote") from error
+        quote = re.search(r"['\"]\W*\w*", _masked(text))
+        begin = f"; this begins one: {text[quote.start() : quote.end()]}" if quote else ""
+        reason = f"{str(error).lower()}; close every quote{begin}"
+        raise ValueError(f"not a command line: {reason}") from error
 
 
 def _words(text: str, *, in_shell: bool) -> tuple[str, ...]:

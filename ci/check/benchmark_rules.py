@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ci.check.diagnostic import Subject
 
 _MIN_BASELINE = 1
+_MIN_FACTOR = 0.9  # a smaller threshold of an accuracy may well be percentage points
 _NO_BASELINE = "leave out both baseline and threshold until you know one"
 
 
@@ -64,6 +65,24 @@ def request_conf(subject: Subject) -> Iterator[Remark]:
             yield Remark(f"{subject.section}benchmarks.{bench.name}.request_conf", message)
 
 
+def percent(subject: Subject) -> Iterator[Remark]:
+    """Report an accuracy's baseline or threshold that looks like a factor."""
+    for bench in subject.case.benchmarks:
+        if bench.case_type != "accuracy" or bench.expected is None:
+            continue
+        baseline, threshold = bench.expected
+        key = f"{subject.section}benchmarks.{bench.name}"
+        if 0 < baseline < 1:
+            message = f"is {baseline:g} percent; write {100 * baseline:g} if you mean a share of 1"
+            yield Remark(f"{key}.baseline", message)
+        elif _MIN_FACTOR <= threshold < 1:
+            message = (
+                f"is {threshold:g} percentage points below the baseline, not a factor of it; write "
+                f"{baseline * (1 - threshold):.3g} if you mean {threshold:g} times the baseline"
+            )
+            yield Remark(f"{key}.threshold", message)
+
+
 def cannot_fail(subject: Subject) -> Iterator[Remark]:
     """Report a threshold that every night reaches."""
     for bench in subject.case.benchmarks:
@@ -71,7 +90,7 @@ def cannot_fail(subject: Subject) -> Iterator[Remark]:
         if bench.expected is None:
             continue  # the night reports that there is no baseline yet
         baseline, threshold = bench.expected
-        if bench.case_type == "accuracy" and threshold >= baseline:
+        if bench.case_type == "accuracy" and threshold >= baseline and not 0 < baseline < 1:
             message = (
                 f"no score is more than {threshold:g} below {baseline:g}, so every night passes; "
                 f"lower the threshold, or {_NO_BASELINE}"

@@ -1,16 +1,20 @@
-"""Rules for a case as a whole: overridden variables, and copies of another case."""
+"""Rules for a case as a whole: overridden variables, and a model with two names."""
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
 from ci.plan.servers import OVERRIDDEN
+from ci.vllm.options import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.check.diagnostic import Subject
+
+_SLIP = 0.85
 
 
 def overridden_variable(subject: Subject) -> Iterator[Remark]:
@@ -27,3 +31,18 @@ def overridden_variable(subject: Subject) -> Iterator[Remark]:
                 "cluster file if the host has several"
             )
             yield Remark(server.env_keys[name], message)
+
+
+def other_model(subject: Subject) -> Iterator[Remark]:
+    """Report a served model that is almost the case's: one of the two is misspelt."""
+    for server in subject.servers:
+        served, own = (arguments(server.argv) or ("-",))[0], subject.case.model
+        if served.startswith(("-", "$")) or _last(served) == _last(own):
+            continue
+        if difflib.SequenceMatcher(None, served, own).ratio() >= _SLIP:
+            message = f"serves {served!r}, but the case has model: {own!r}; make them equal"
+            yield Remark(server.command_key, message, served)
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known, refusal
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.check.diagnostic import Subject
+
+
+_SLIP = 0.8
+# Folders of AISBench whose configurations read files of any dataset.
+_OF_ANY_DATASET = frozenset({"custom", "demo", "mm_custom", "synthetic"})
 
 
 def too_long(subject: Subject) -> Iterator[Remark]:
@@ -40,6 +47,26 @@ def too_long(subject: Subject) -> Iterator[Remark]:
                 key = "dataset_path" if bench.max_out_len < limit and prompt else "max_out_len"
                 yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
                 break
+
+
+def other_dataset(subject: Subject) -> Iterator[Remark]:
+    """Report a dataset_path with the name of another dataset, or almost the name of one."""
+    readable = set(known().datasets) - set(known().broken)
+    folders = {conf.partition("/")[0] for conf in readable} - _OF_ANY_DATASET
+    for bench in subject.case.benchmarks:
+        if bench.tool != "aisbench" or not bench.dataset_path:
+            continue
+        name = bench.dataset_path.rstrip("/").rpartition("/")[2].lower()
+        word = re.split(r"[-.]", name)[0]
+        word = word if word in folders else word.partition("_")[0]
+        conf = bench.dataset_conf if bench.dataset_conf in readable else word
+        folder = conf.partition("/")[0]
+        key = f"{subject.section}benchmarks.{bench.name}.dataset_path"
+        if word in folders and folder in folders and word != folder:
+            message = f"a dataset of {word}, but dataset_conf reads one of {folder}; change one"
+            yield Remark(key, message)
+        elif word not in folders and (near := difflib.get_close_matches(word, folders, 1, _SLIP)):
+            yield Remark(key, f"no dataset is called {word!r}; did you mean {near[0]!r}?")
 
 
 def lm_eval_task(subject: Subject) -> Iterator[Remark]:

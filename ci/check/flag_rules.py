@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
 # A name as close as this is a slip of the keyboard, not the flag of a plugin.
 _SLIP = 0.9
 _MAX_SHOWN_CHARS = 60
+# Flags that also take 4k and 4K, and what they take.
+_LENGTHS = frozenset({"--max-model-len", "--max-num-batched-tokens"})
+_LENGTH = re.compile(r"-?\d+|\d+(\.\d+)?[kKmMgGtT]|auto")
+_RANGES = {
+    "--gpu-memory-utilization": (0.01, 1),
+    "--max-num-seqs": (1, math.inf),
+    "--max-num-batched-tokens": (1, math.inf),
+    "--max-model-len": (-1, math.inf),
+    "--block-size": (1, math.inf),
+}
 _ALL_HELP = "`vllm serve --help=all` lists its flags"
 _PLUGINS = "if a plugin or a vLLM of your own adds it, ignore this"
 
@@ -85,15 +97,21 @@ def flag_value(subject: Subject) -> Iterator[Remark]:
         for flag in given(arguments(server.argv) or (), options):
             stray, models = flag.stray[models:], max(0, models - len(flag.stray))
             if stray and not any(map(_has_own_rule, stray)):
-                near = flag.written or stray[0]
-                yield Remark(server.command_key, _stray(flag, stray[0]), near)
+                yield Remark(server.command_key, *_stray(flag, stray[0], options))
             elif message := _refused(flag):
                 severity: Severity = "warning" if _may_differ(flag, subject) else "error"
                 yield Remark(server.command_key, message, flag.written, severity)
 
 
-def _stray(flag: Given, word: str) -> str:
-    word = _shown(word)
+def _stray(flag: Given, word: str, options: Mapping[str, Option]) -> tuple[str, str]:
+    """Say what is wrong with a word that belongs to no flag, and which word to point at."""
+    meant = "--" + word.strip("-:;,")
+    if meant in options and meant != word:
+        return f"{_shown(word)!r} is not a flag; did you mean {meant}?", word
+    return _extra(flag, _shown(word)), flag.written or word
+
+
+def _extra(flag: Given, word: str) -> str:
     if flag.option and not flag.option.most:
         off = f"--no-{flag.name.removeprefix('--')}"
         return (
@@ -105,8 +123,9 @@ def _stray(flag: Given, word: str) -> str:
 
 
 def _has_own_rule(word: str) -> bool:
-    """Return whether another rule reports the word: a typographic dash, `--x 1`."""
-    return not word[:1].isascii() or word.startswith(("-", "{"))
+    r"""Return whether another rule reports the word: a typographic dash, `--x 1`, `\ --x`."""
+    odd = not word[:1].isascii() or word.lstrip().startswith(("-", "{", "}}"))
+    return odd and not re.fullmatch(r"-+[A-Za-z][\w-]*[:;,]?", word)
 
 
 def _refused(flag: Given) -> str | None:
@@ -118,9 +137,10 @@ def _refused(flag: Given) -> str | None:
         return f"{flag.written} takes no value; write {flag.written} alone"
     if len(flag.values) < option.least:
         return f"{flag.written} has no value; write one after it"
-    wrong = [value for value in flag.values if "$" not in value and not _fits(value, option)]
+    values = [value for value in flag.values if not re.search(r"\$|^\{\{", value)]
+    wrong = [value for value in values if not _fits(value, option)]
     if not wrong:
-        return None
+        return _out_of_range(flag, values)
     value = _shown(wrong[0])
     if not option.choices:
         kind = "a whole number" if option.values == "int" else "a number"
@@ -128,6 +148,25 @@ def _refused(flag: Given) -> str | None:
     close = nearest(wrong[0], option.choices)
     guess = f"did you mean {close!r}?" if close else f"choose one of {', '.join(option.choices)}"
     return f"{flag.written} has no {value!r}; {guess}"
+
+
+def _out_of_range(flag: Given, values: list[str]) -> str | None:
+    """Say why vLLM refuses a number, or a text that has to be one; None if it takes it."""
+    for value in values:
+        if flag.name in _LENGTHS and not _LENGTH.fullmatch(value):
+            return f"{flag.written}: expected a whole number such as 4096 or 4k, found {value!r}"
+        least, most = _RANGES.get(flag.name, (-math.inf, math.inf))
+        if (number := _number(value)) is not None and not least <= number <= most:
+            bounds = f"{least:g} to {most:g}" if most < math.inf else f"at least {least:g}"
+            return f"{flag.written} {_shown(value)} is out of range; it has to be {bounds}"
+    return None
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def _shown(text: str) -> str:
@@ -141,7 +180,7 @@ def _fits(value: str, option: Option) -> bool:
     try:
         kinds.get(option.values, str)(value)
     except ValueError:
-        return False
+        return value.isdecimal()  # longer than Python converts; planning refuses it
     return True
 
 
@@ -173,7 +212,9 @@ def _either(one: Option, other: Option) -> Option:
     if one.choices and other.choices:
         values = "|".join(dict.fromkeys([*one.choices, *other.choices]))
     else:
-        values = one.values if one.values == other.values else "text"
+        # Early versions read some whole numbers with a parser of their own.
+        newer = one.values == "text" and other.values == "int"
+        values = other.values if newer or one.values == other.values else "text"
     return Option(min(one.least, other.least), max(one.most, other.most), values)
 
 

@@ -16,6 +16,42 @@ if TYPE_CHECKING:
 _FLAG = "--kv-transfer-config"
 _ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
 _KNOWN = (*_ROLES.values(), "kv_both")
+# Of vLLM's KVTransferConfig, which refuses other keys.
+_KEYS = (
+    "kv_connector",
+    "kv_role",
+    "kv_port",
+    "kv_ip",
+    "kv_rank",
+    "kv_parallel_size",
+    "kv_buffer_device",
+    "kv_buffer_size",
+    "kv_connector_extra_config",
+    "kv_connector_module_path",
+    "kv_load_failure_policy",
+    "engine_id",
+    "enable_permute_local_kv",
+)
+# Of vLLM and vllm-ascend.
+_CONNECTORS = (
+    "AscendMultiConnector",
+    "AscendStoreConnector",
+    "DecodeBenchConnector",
+    "ExampleConnector",
+    "LMCacheConnectorV1",
+    "LMCacheMPConnector",
+    "MooncakeConnector",
+    "MooncakeConnectorStoreV1",
+    "MooncakeConnectorV1",
+    "MooncakeHybridConnector",
+    "MooncakeLayerwiseConnector",
+    "MultiConnector",
+    "NixlConnector",
+    "OffloadingConnector",
+    "P2pNcclConnector",
+    "SharedStorageConnector",
+    "UCMConnector",
+)
 _SIZES = {
     "tp_size": "--tensor-parallel-size",
     "pp_size": "--pipeline-parallel-size",
@@ -40,8 +76,26 @@ def kv_role(subject: Subject) -> Iterator[Remark]:
                 yield Remark(server.command_key, f"{message}; write {expected}", role)
 
 
+def kv_keys(subject: Subject) -> Iterator[Remark]:
+    """Report keys that a KV transfer does not have, and connectors that are almost known ones."""
+    for server in _one_per_command(subject):
+        for config in _configs(json_option(server.argv, _FLAG)):
+            for key in config:
+                if key not in _KEYS:
+                    near = nearest(key, _KEYS)
+                    guess = f"did you mean {near!r}?" if near else f"known: {', '.join(_KEYS)}"
+                    message = f"{_FLAG} has no key {key!r}; {guess}"
+                    yield Remark(server.command_key, message, key)
+            name = config.get("kv_connector")
+            near = nearest(name, _CONNECTORS) if isinstance(name, str) else None
+            if near and name not in _CONNECTORS and "kv_connector_module_path" not in config:
+                message = f"kv_connector is {name!r}; did you mean {near!r}? If a plugin adds it, "
+                yield Remark(server.command_key, f"{message}ignore this", str(name), "warning")
+
+
 def kv_sizes(subject: Subject) -> Iterator[Remark]:
     """Report sizes for prefill or decode that no such server has on its command line."""
+    seen: set[str] = set()  # servers name the same sizes, and one of them is wrong
     for server in _one_per_command(subject):
         for config in _configs(json_option(server.argv, _FLAG)):
             extra = config.get("kv_connector_extra_config")
@@ -49,7 +103,10 @@ def kv_sizes(subject: Subject) -> Iterator[Remark]:
                 group = extra.get(role) if isinstance(extra, dict) else None
                 sizes = group if isinstance(group, dict) else {}
                 for key, flag in _SIZES.items():
-                    yield from _compare(server, role, (key, flag), sizes.get(key), subject)
+                    for remark in _compare(server, role, (key, flag), sizes.get(key), subject):
+                        if remark.message not in seen:
+                            yield remark
+                        seen.add(remark.message)
 
 
 def _compare(
@@ -58,9 +115,9 @@ def _compare(
     key, flag = size
     having = [other for other in subject.servers if other.role == role and other.planned]
     there = {number(other.argv, flag) or 1 for other in having}
-    if isinstance(value, int) and there and value not in there:
+    if value is not None and (not isinstance(value, int) or (there and value not in there)):
         has = " or ".join(map(str, sorted(there)))
-        message = f"{_FLAG} has {key} {value} for {role}, but its servers have {flag} {has}"
+        message = f"{_FLAG} has {key} {value!r} for {role}, but its servers have {flag} {has}"
         yield Remark(server.command_key, f"{message}; make them equal", role)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ci.case.load import cases_of, find
 from ci.check.copies import copies
 from ci.check.diagnostic import Diagnostic, Server, Subject
 from ci.check.key_index import KeyIndex, index_of
+from ci.check.places import command_key, env_keys, flag_of, nearer, placed
 from ci.check.rules import remarks
 from ci.check.sample_inputs import sample_inputs
 from ci.check.show import shown
@@ -25,12 +25,10 @@ from ci.plan.build import build
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.case.model import Case, Node
+    from ci.case.model import Case
     from ci.plan.model import Plan
 
 _SUFFIXES = (".yaml", ".yml")
-_COMMANDS = ("server_cmd_template", "server_cmd")
-_FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+)")
 
 
 def check_files(
@@ -115,7 +113,7 @@ def examine(
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
     except CaseError as error:
-        problems = [_nearer(problem, index) for problem in error.problems]
+        problems = [nearer(problem, index) for problem in error.problems]
         diagnostics = [Diagnostic("error", problem, "case") for problem in problems]
     except UserError as error:
         diagnostics = [Diagnostic("error", Problem(file, 1, 1, "", str(error)), "case")]
@@ -127,20 +125,12 @@ def examine(
     return _in_order(diagnostics)
 
 
-def _nearer(problem: Problem, index: KeyIndex | None) -> Problem:
-    """Move a problem from the key of a long command line to the flag or variable that it names."""
-    word = _flag_of(problem.message) if index and problem.file == index.file else ""
-    keys = (problem.key, _command_key(problem.key, index)) if index else ()
-    places = (index.within(word, key) for key in keys) if index and word else ()
-    place = next(filter(None, places), None)
-    return replace(problem, line=place.line, column=place.column) if place else problem
-
-
 def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
     for problem in case.warnings:
         yield Diagnostic("warning", problem, "reading")
     section = _section(case)
     plan, refusals = _planned(case, index, section)
+    reported: set[tuple[int, int]] = set()
     for rule, remark in remarks(Subject(case, _servers(case, plan, index), section)):
         problem = index.problem(remark.key, remark.message, remark.near)
         severity = remark.severity or rule.severity
@@ -149,8 +139,12 @@ def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
             refusals = [
                 refusal for refusal in refusals if not problem.key.startswith(refusal.key or ".")
             ]
+        if severity == "error" and remark.near:
+            reported.add((problem.line, problem.column))
         yield Diagnostic(severity, problem, rule.name)
-    yield from (Diagnostic("error", problem, "plan") for problem in refusals)
+    for problem in refusals:
+        if not flag_of(problem.message) or (problem.line, problem.column) not in reported:
+            yield Diagnostic("error", problem, "plan")
 
 
 def _section(case: Case) -> str:
@@ -170,13 +164,7 @@ def _planned(case: Case, index: KeyIndex, section: str) -> tuple[Plan | None, li
         if text.startswith("benchmarks."):
             text = section + text
         messages = [index.split(text)]
-    return None, [_nearer(index.problem(*found, _flag_of(found[1])), index) for found in messages]
-
-
-def _flag_of(message: str) -> str:
-    """Return the first flag or variable in a message; empty if there is none."""
-    match = _FLAG_OR_VARIABLE.search(message)
-    return match.group() if match else ""
+    return None, [placed(key, message, case, index) for key, message in messages]
 
 
 def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ...]:
@@ -185,31 +173,17 @@ def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ..
         Server(
             name=node.name,
             key=node.key_path,
-            command_key=_command_key(node.key_path, index),
+            command_key=command_key(node.key_path, index),
             host=node.host,
             argv=planned[node.name].argv if node.name in planned else node.argv,
             env=planned[node.name].env if node.name in planned else node.env,
             headless=node.headless,
             planned=node.name in planned,
             role=node.role,
-            env_keys=_env_keys(node, index),
+            env_keys=env_keys(node, index),
         )
         for node in case.nodes
     )
-
-
-def _env_keys(node: Node, index: KeyIndex) -> dict[str, str]:
-    """Return the key path of each variable of a server that stands in the file."""
-    section = re.sub(r"\.epd_server_cmds\[\d+\]", "", node.key_path)
-    places = (f"{section}.envs", f"{section}.env_extend", "env_common")
-    found = {name: [f"{place}.{name}" for place in places] for name in node.env}
-    keys = {name: next(filter(index.has, keys), "") for name, keys in found.items()}
-    return {name: key for name, key in keys.items() if key}
-
-
-def _command_key(server_key: str, index: KeyIndex) -> str:
-    candidates = (f"{server_key}.{key}" for key in _COMMANDS)
-    return next((key for key in candidates if index.has(key)), server_key)
 
 
 def _in_order(diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ci.check.diagnostic import Remark, Subject
 
 RULES = (
+    Rule("program", "error", server_rules.program),
     Rule("spaced-flag", "error", server_rules.spaced_flag),
     Rule("typographic", "error", text_rules.typographic),
     Rule("shell-default", "error", text_rules.shell_default),
@@ -32,8 +33,10 @@ RULES = (
     Rule("several-keys", "warning", server_rules.several_keys),
     Rule("headless-port", "warning", server_rules.headless_port),
     Rule("kv-role", "error", kv_rules.kv_role),
+    Rule("kv-keys", "error", kv_rules.kv_keys),
     Rule("kv-sizes", "error", kv_rules.kv_sizes),
     Rule("overridden-variable", "warning", case_rules.overridden_variable),
+    Rule("other-model", "warning", case_rules.other_model),
     Rule("too-few-devices", "error", device_rules.too_few_devices),
     Rule("no-such-device", "error", device_rules.no_such_device),
     Rule("shared-device", "error", device_rules.shared_device),
@@ -44,6 +47,8 @@ RULES = (
     Rule("request-conf", "error", benchmark_rules.request_conf),
     Rule("scores-nothing", "error", benchmark_rules.scores_nothing),
     Rule("too-long", "error", dataset_rules.too_long),
+    Rule("other-dataset", "warning", dataset_rules.other_dataset),
+    Rule("percent", "warning", benchmark_rules.percent),
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
     Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),
     Rule("too-many-prompts", "warning", benchmark_rules.too_many_prompts),

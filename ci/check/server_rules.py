@@ -8,9 +8,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
+from ci.documents.nearest import nearest
 from ci.record.secrets import hide_in_text
 from ci.vllm.api import keys_of
 from ci.vllm.command_line import has, long_name, option
+from ci.vllm.programs import own_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +58,23 @@ def spaced_flag(subject: Subject) -> Iterator[Remark]:
             if re.search(r"[ \t\n]", word.partition("=")[0]) and _FLAG.match(flag):
                 parts = " and ".join(repr(part) for part in word.split(maxsplit=1))
                 message = f"{word!r} is not a flag because of its space; write {parts}"
+                if word[0] == " ":
+                    message += ", and remove a '\\' at the end of the line above"
                 yield Remark(server.command_key, message, flag.split()[0])
+
+
+def program(subject: Subject) -> Iterator[Remark]:
+    """Report a program that is almost `vllm`, and a command of vllm other than `serve`."""
+    for server in subject.servers:
+        path, command, *_ = (*own_words(server.argv), "", "")
+        name = path.rpartition("/")[2]
+        is_vllm = name == "vllm" and command != "serve"
+        misspelt = name != "vllm" and nearest(name, ["vllm"])
+        if not is_vllm and not (misspelt and nearest(command, ["serve"])):
+            continue
+        written = f"{name} {command}".strip()
+        message = f"{written!r} starts no server; write `vllm serve MODEL` and then the flags"
+        yield Remark(server.command_key, message, name)
 
 
 def json_argument(subject: Subject) -> Iterator[Remark]:
@@ -99,7 +117,7 @@ def _json_words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, value = word.partition("=")
         if equals and _FLAG.fullmatch(name) and value.lstrip().startswith("{"):
             yield name, value
-        elif word.lstrip().startswith("{"):
+        elif re.match(r"\s*\{(?!\{[^\"])", word) and word != "{{":
             yield flag, word
         flag = word if _FLAG.fullmatch(word) else ""
 

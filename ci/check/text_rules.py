@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import unicodedata
@@ -41,10 +42,13 @@ def typographic(subject: Subject) -> Iterator[Remark]:
 
 
 def shell_default(subject: Subject) -> Iterator[Remark]:
-    """Report `${X:-default}`: no shell reads the command line."""
+    """Report `${X:-default}` and `{{ X }}`: no shell or template engine reads the command line."""
     for server in subject.servers:
-        for word in server.argv:
-            if not _is_json(word) and (match := _SHELL_DEFAULT.search(word)):
+        for flag, word in itertools.pairwise(server.argv):
+            if word.startswith("{{") and not word.startswith('{{"'):
+                message = "'{{' belongs to a template, which nothing renders; write $NAME"
+                yield Remark(server.command_key, message, flag)
+            elif not _is_json(word) and (match := _SHELL_DEFAULT.search(word)):
                 name = re.sub(r"\W.*", "", match[0][2:])
                 message = (
                     f"only a shell understands {match[0]}, and this runs without one; write "

@@ -22,6 +22,7 @@ from ci import crashes
 from ci.commands.core_flags import refused_flags
 from ci.commands.ctrl_c import ignore_ctrl_c, raised_on_ctrl_c, was_raised
 from ci.commands.streams import flush, prepare_streams, reader_has_exited
+from ci.commands.wrong_words import explained, without_value
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def require_parsable(tasks: Collection) -> None:
     try:
         parsed = parser.parse_argv(words)
     except ParseError as error:
-        _refuse(str(error), named)
+        _refuse(explained(str(error), words, named, parser.contexts), named)
     except ValueError as error:
         _refuse(f"expected a whole number, got {str(error).rpartition(': ')[2]}", named)
     flags = parser.contexts[named].flags if named else {}
@@ -75,6 +76,8 @@ def require_parsable(tasks: Collection) -> None:
     for context in (program.core[0], parsed[0]):
         for message in refused_flags(context.args, named, flags):
             _refuse(message, named)
+    if named and (flag := without_value(words, parser.contexts[named])):
+        _refuse(f"{flag} has no value; write one after it", named)
     for flag in _empty_flags(parsed):
         _refuse(f"{flag} has an empty value; give a value, or leave the flag out", named)
     _require_known(program.args.help.value, parser.contexts, "task")

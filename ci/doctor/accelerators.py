@@ -10,7 +10,7 @@ from ci.doctor.wording import describe_holder, how_to_stop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.doctor.model import Facts
+    from ci.doctor.model import Facts, Severity
     from ci.doctor.needs import Devices
 
 TOOLS = {"cuda": "nvidia-smi", "ascend": "npu-smi"}
@@ -19,15 +19,20 @@ WORDS = {"cuda": "GPU", "ascend": "NPU"}
 MAX_IDLE_SHARE = 0.15
 
 
-def accelerator_findings(host: str, facts: Facts, needed: Devices) -> Iterator[Finding]:
+def accelerator_findings(
+    host: str, facts: Facts, needed: Devices, *, here: bool = False
+) -> Iterator[Finding]:
     """Check that one host has enough accelerators, and that they are healthy and idle.
 
     Args:
         host: the host's name.
         facts: the facts gathered on it.
         needed: the accelerators that the plan uses there.
+        here: whether the host is this machine, which serves on its CPU if it has nothing else.
     """
     if not needed.kind:
+        if needed.count and not facts.get("accelerators"):
+            yield _none(host, needed.count, "warning" if here else "error")
         return
     tool, word = TOOLS[needed.kind], WORDS[needed.kind]
     devices = [
@@ -43,6 +48,17 @@ def accelerator_findings(host: str, facts: Facts, needed: Devices) -> Iterator[F
         chosen = not needed.count or device["index"] in needed.chosen
         yield from _health(host, device, needed=chosen)
         yield from _use(host, device, needed=chosen)
+
+
+def _none(host: str, count: int, severity: Severity) -> Finding:
+    return Finding(
+        host,
+        "accelerators",
+        severity,
+        f"neither nvidia-smi nor npu-smi shows a device, and the case has `npu_per_node: {count}`",
+        "for the CPU write `npu_per_node: 0`, or give `--device cpu`; else check that the driver "
+        "is loaded, or use another host",
+    )
 
 
 def _count(host: str, have: int, needed: Devices, shows: str, word: str) -> Iterator[Finding]:

@@ -83,7 +83,7 @@ def findings_of(  # noqa: PLR0913 - each input is separate
             findings += _of_host(plan, host, facts[host.name], here=here)
             findings += run_findings(host.name, facts[host.name], run)
             needed = devices_on(plan, host.name, target, device, facts[host.name])
-            findings += accelerator_findings(host.name, facts[host.name], needed)
+            findings += accelerator_findings(host.name, facts[host.name], needed, here=here)
             findings += limit_findings(plan, host.name, facts[host.name], target, device)
     findings += differences_between_hosts(plan, facts, pairs)
     findings += differences(installed or {})

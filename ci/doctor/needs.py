@@ -22,8 +22,8 @@ class Devices:
     """The accelerators that a plan needs on a host.
 
     Attributes:
-        kind: cuda or ascend; empty for none.
-        count: how many the plan uses there.
+        kind: cuda or ascend; empty for none, or if it is unknown.
+        count: how many the plan uses there; with an unknown kind, how many the case asks for.
         chosen: their indices, as in `*_VISIBLE_DEVICES`; the first ones unless the case chooses.
             Devices that the case names by UUID are not included.
         declared: the number in the cluster file; None if it gives none.
@@ -64,9 +64,10 @@ def devices_on(plan: Plan, host: str, target: Target | None, device: str, facts:
     """
     declared = target.accelerator if target else None
     kind = device or plan.case.device or (declared.kind if declared else "")
-    if not kind and plan.case.npu_per_node:
+    unknown = not kind and plan.case.npu_per_node > 0
+    if unknown:
         kind = _only_kind(facts)
-    if kind not in VISIBLE or not processes_on(plan, host):
+    if (kind not in VISIBLE and not unknown) or not processes_on(plan, host):
         return Devices("", 0, (), None)
     shown = [visible(process.env, kind) for process in plan.servers if process.host == host]
     named = {device for devices in shown for device in devices or ()}

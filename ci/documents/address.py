@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_V4 = re.compile(r"[0-9]+(\.[0-9]+)+")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 _WRITTEN = re.compile(
     r"(?:(?P<user>[^@]*)@)?(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^@\[\]]*?))(?P<port>:\d*)?"
@@ -66,6 +67,8 @@ def parse(text: str) -> HostAddress:
     host = match["v6"] or match["host"]
     if match["v6"] is None and not _NAME.fullmatch(host):
         raise ValueError("is not a host name or address")
+    if match["v6"] is None and _V4.fullmatch(host) and not is_v4(host):
+        raise ValueError("is not an IPv4 address")
     if len(host) > MAX_HOST_CHARS or len(host) + len(match["port"] or "") > _MAX_FILE_CHARS:
         raise ValueError(f"is too long; a host name has at most {MAX_HOST_CHARS} characters")
     if match["user"] is not None and not _USER.fullmatch(match["user"]):
@@ -79,6 +82,15 @@ def _port(text: str | None) -> int | None:
     if not text[1:] or not 0 < int(text[1:]) <= MAX_PORT:
         raise ValueError(f"ends in {text}, which is not a port (1 to {MAX_PORT})")
     return int(text[1:])
+
+
+def is_v4(text: str) -> bool:
+    """Return whether a text is an IPv4 address."""
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def is_v6(text: str) -> bool:

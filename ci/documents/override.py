@@ -37,7 +37,7 @@ def overridden(source: Source, settings: Sequence[str]) -> Source:
         key, equals, written = setting.partition("=")
         key, place = key.strip(), f"{FLAG} {key.strip()}"
         if not equals or not key:
-            _refuse(place, "", "expected KEY=VALUE, e.g. benchmarks.acc.num_prompts=200")
+            _refuse(place, "", "expected a key, '=' and a value: benchmarks.acc.num_prompts=200")
         new = _read(written, key, place)
         path = _path(value, key, place)
         _put(value, path, new.value["value"] if isinstance(new.value, dict) else None)

@@ -97,7 +97,9 @@ def _decode(data: bytes, file: str, kind: str) -> str:
         position = Position.after(data[: error.start].decode("utf-8-sig", "replace"))
         refuse(file, position, (), "not UTF-8 text; save the file as UTF-8")
     if match := UNPRINTABLE.search(text):
-        message = f"control character {match.group()!r}; remove it"
+        odd = match.group()
+        wide = "not UTF-8 text; save the file as UTF-8"  # UTF-16 without its mark has zeros
+        message = wide if "\0" in text[:2] else f"control character {odd!r}; remove it"
         refuse(file, Position.after(text[: match.start()]), (), message)
     return text
 

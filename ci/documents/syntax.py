@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import yaml
 
 _ANCHOR = re.compile(r"(?:(?<=\s)|^)&([\w.-]+)", re.MULTILINE)
+# An item of a list; YAML takes it for text.
+WITHOUT_SPACE = re.compile("-[\"'$]")
+NO_SPACE = "a space is missing after the '-' of this list item"
 _CLOSING = {"[": "]", "{": "}"}
 # A key, then what stands for `: ` between it and its value.
 _NO_COLON = re.compile(r"(?P<key>[\w.-]+)(?P<between>\s*[:=\uff1a]\s*|\s+)(?P<value>\S.*)?")
@@ -35,15 +38,17 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
     if rest.startswith("\t"):
         return at, "a tab here is not valid YAML; use spaces"
     if "mapping values are not allowed" in problem:
-        return _second_colon(lines, at)
+        return _mistake_above(lines, at) or _second_colon(lines, at)
     if "could not find expected ':'" in problem:
-        return begun, _without_colon(_rest(lines, begun))
+        return _mistake_above(lines, begun) or (begun, _without_colon(_rest(lines, begun)))
     if "flow" in context or "quoted scalar" in context:
         return begun, _unclosed(_rest(lines, begun)[:1])
     if "undefined alias" in problem:
         message = _undefined(rest, at, text)
     elif "character that cannot start" in problem and rest:
         message = f"text cannot begin with {rest[0]!r} in YAML; put it in quotes"
+    elif "block" in context and (found := _mistake_above(lines, at)):
+        at, message = found
     elif "block" in context:
         advice = "align it with the keys or the '-' of its section"
         message = f"not valid YAML: this line's indentation fits nothing above it; {advice}"
@@ -51,6 +56,38 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
         reason = ", ".join(part for part in (context, problem) if part)
         message = f"not valid YAML: {reason}"
     return at, message
+
+
+def _mistake_above(lines: list[str], at: Position) -> tuple[Position, str] | None:
+    if item := _item_without_space(lines, at):
+        return item, NO_SPACE
+    quote = _opened(lines, at)
+    return (quote, "this quote is not closed on its line; add the closing quote") if quote else None
+
+
+def _item_without_space(lines: list[str], at: Position) -> Position | None:
+    """Find `-"text"` at the top of the list that ends at a position; None if there is none."""
+    for number in range(min(at.line, len(lines)), 0, -1):
+        text = lines[number - 1].lstrip()
+        if WITHOUT_SPACE.match(text):
+            return Position(number, len(lines[number - 1]) - len(text) + 1)
+        if text and not text.startswith(("-", "#")) and number < at.line:
+            return None
+    return None
+
+
+def _opened(lines: list[str], at: Position) -> Position | None:
+    """Find the quote of an earlier line that the quote before `at` closes; None if there is none.
+
+    The quote before `at` was meant to open a text, so there is space before it.
+    """
+    before = lines[at.line - 1][: at.column - 1].rstrip() if at.line <= len(lines) else ""
+    quote = before[-1:]
+    if quote not in {"'", '"'} or not re.search(r"[\s,[{]$", before[:-1]):
+        return None
+    above = (number for number in range(at.line - 1, 0, -1) if lines[number - 1].count(quote) % 2)
+    line = next(above, 0)
+    return Position(line, lines[line - 1].rindex(quote) + 1) if line else None
 
 
 def _unclosed(opening: str) -> str:
@@ -69,6 +106,8 @@ def _rest(lines: list[str], at: Position) -> str:
 
 def _without_colon(line: str) -> str:
     match = _NO_COLON.fullmatch(line.rstrip())
+    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+        return "a conflict of git is not resolved here; keep one side, and remove such lines"
     if match is None:
         return "not valid YAML: expected `key: value`"
     between = match["between"].strip()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from ci.documents.position import UNPRINTABLE, KeyPath, Position, refuse
+from ci.documents.syntax import NO_SPACE, WITHOUT_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,8 @@ class Tree:
         if not isinstance(name, str):
             shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "this key"
             self._stop(key, path, f"a key has to be text; put {shown} in quotes")
+        if name in {"<", "<<<", "<<:"}:
+            self._stop(key, (*path, name), "write `<<: *ANCHOR` to merge a mapping")
         if name in earlier:
             first = earlier[name][0].start_mark.line + 1
             message = f"written twice, first on line {first}; remove one of them"
@@ -139,6 +142,8 @@ class Tree:
         if not node.style and _IN_TYPOGRAPHIC_QUOTES.fullmatch(node.value):
             message = f"{node.value[0]} and {node.value[-1]} are part of the text; write \" or '"
             self._stop(node, path, message)
+        if not node.style:
+            self._refuse_lost_text(node, path, value)
         if isinstance(value, str) and (match := UNPRINTABLE.search(value)):
             self._stop(node, path, f"control character {match.group()!r}; remove it")
         return value
@@ -151,6 +156,17 @@ class Tree:
                     "you mean in base 10, without a leading 0; put it in quotes if it is text"
                 )
                 self._stop(node, path, message)
+
+    def _refuse_lost_text(self, node: yaml.ScalarNode, path: KeyPath, value: object) -> None:
+        """Refuse what YAML does not read as the text that it looks like."""
+        if WITHOUT_SPACE.match(node.value):
+            self._stop(node, path, NO_SPACE)
+        section = str(path[-2]) if len(path) > 1 else ""
+        word = node.tag == _TAG + "bool" and node.value.lower() not in {"true", "false"}
+        number = node.tag in _NUMBERS and str(value) != node.value
+        if ("env" in section and word) or (section == "special_dependencies" and number):
+            message = f"YAML reads '{node.value}' as {str(value).lower()}; put it in quotes"
+            self._stop(node, path, message)
 
     def _enter(self, node: yaml.Node, path: KeyPath) -> None:
         if id(node) in self._open:

@@ -90,9 +90,10 @@ def _refuse_duplicates(case: Case, chosen: Sequence[Target], cluster: str) -> No
             names = list(dict.fromkeys((chosen[other].name, target.name)))
             if cluster and len(names) > 1:
                 names = [f"{name} ({_place(cluster, name)})" for name in names]
+            key = "" if cluster else "cluster_hosts: "
             raise UserError(
-                f"{case.path}: nodes {other} and {node} would both run on {' alias '.join(names)}; "
-                "name another host for one of them",
+                f"{case.path}: {key}nodes {other} and {node} would both run on "
+                f"{' alias '.join(names)}; name another host for one of them",
             )
 
 

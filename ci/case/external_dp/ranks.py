@@ -179,7 +179,10 @@ def coverage_errors(
             yield source.at_key(path, f"{shared} on config[{before}] already; start at {expected}")
         expected, before = max(expected, start + member.dp_size_local), index
     if expected < size:
-        message = f"{_ranks(expected, size, _GROUP)} on no host, but dp_size is {size}"
+        message = (
+            f"{_ranks(expected, size, _GROUP)} on no host, but dp_size is {size}; correct it, or "
+            "give all hosts of the group the same dp_address"
+        )
         yield source.at_key(("config", before, "dp_size_local"), message)
     leader, lead = ordered[0]
     if isinstance(head, int) and head != leader and lead.dp_rank_start == 0:

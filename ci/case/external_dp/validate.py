@@ -18,6 +18,7 @@ from ci.case.external_dp.routing import ROUTER_HOST, ROUTER_PORT, Routing
 from ci.case.external_dp.template import RenderedTemplate, Template
 from ci.case.kv_pool import KvPool
 from ci.case.references import unknown
+from ci.case.variables import names, references
 from ci.documents.strict import Strict
 
 if TYPE_CHECKING:
@@ -108,11 +109,13 @@ def _positions(valid: ValidParts, source: Source) -> Iterator[Problem]:
 
 
 def _group_errors(valid: ValidParts, hosts: object, source: Source) -> Iterator[Problem]:
-    names = [str(host) for host in hosts] if isinstance(hosts, list) else []
-    by_head = ranks.groups(valid.config, names)
+    addresses = [str(host) for host in hosts] if isinstance(hosts, list) else []
+    by_head = ranks.groups(valid.config, addresses)
     for head, group in by_head.items():
         yield from ranks.group_errors(group, source)
         in_range = all(member.ranks.stop <= member.dp_size for member in group.values())
+        if any(_is_unknown(member.dp_address, valid.count) for member in valid.config.values()):
+            continue  # the variable's own error is reported
         if in_range and len(valid.config) == valid.count:
             yield from ranks.coverage_errors(head, group, source)
         if valid.routing:
@@ -125,6 +128,10 @@ def _group_errors(valid: ValidParts, hosts: object, source: Source) -> Iterator[
             )
         taken.setdefault((ROUTER_HOST, port), f"kv_pool.{key}")
     yield from ranks.port_errors(valid.config, by_head, taken, source)
+
+
+def _is_unknown(address: str, hosts: int) -> bool:
+    return any(name not in names(hosts) for name in references(address))
 
 
 def _role_errors(group: dict[int, HostRanks], routes: Routing, source: Source) -> Iterator[Problem]:

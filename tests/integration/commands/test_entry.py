@@ -21,7 +21,10 @@ MISTAKES = {
     "an unknown task of a group": (("hosts.trus",), ["'hosts.trus'", "inv --list"]),
     "a file without its flag": (("plan", "local.yaml"), ["'local.yaml'", "inv plan --help"]),
     "an unknown flag": (("plan", "--confg", "x"), ["'--confg'", "inv plan --help"]),
-    "a flag without its value": (("plan", "--config"), ["config", "inv plan --help"]),
+    "a flag without its value": (
+        ("plan", "--config"),
+        ["--config has no value", "inv plan --help"],
+    ),
     "text for a number": (("lab.up", "--hosts", "two"), ["'two'", "inv lab.up --help"]),
     "help for no task": (("--help", "nope"), ["'nope'", "inv --list"]),
     "no group to list": (("--list", "nope"), ["'nope'", "inv --list"]),
@@ -58,6 +61,34 @@ MISTAKES = {
     "an unknown kind of device without a case": (
         ("doctor", "--cluster", "x", "--device", "tpu"),
         ["--device tpu: unknown"],
+    ),
+    "a misspelt task": (("chek", "x"), ["'chek' is not a task; did you mean check?"]),
+    "a misspelt flag": (("plan", "--confg", "x"), ["not a flag; did you mean --config?"]),
+    "an abbreviated flag": (("datasets.list", "--conf", "x"), ["did you mean --config?"]),
+    "another spelling of a flag": (
+        ("nightly", "--config", "local", "--dryrun"),
+        ["'--dryrun' is not a flag; did you mean --dry-run?"],
+    ),
+    "a flag given twice": (
+        ("plan", "--config", "local", "--config", "local-pd"),
+        ["--config is given 2 times; give it once"],
+    ),
+    "a value for a switch": (
+        ("nightly", "--config", "local", "--dry-run=false"),
+        ["'false' after --dry-run is not its value"],
+    ),
+    "a case without its flag": (("plan", "a/b.yaml"), ["did you mean --config a/b.yaml?"]),
+    "a list without its value": (
+        ("plan", "--config", "local", "--set"),
+        ["--set has no value; write one after it"],
+    ),
+    "a list before a flag": (
+        ("plan", "--set", "--config", "local"),
+        ["--set has no value; write one after it"],
+    ),
+    "a setting without a value": (
+        ("plan", "--config", "local", "--set", "benchmarks.acc.num_prompts"),
+        ["expected a key, '=' and a value: benchmarks.acc.num_prompts=200"],
     ),
     "a run that is not there": (("down", "--run", "nope"), ["no run 'nope'", "`inv status`"]),
     "logs that are not there": (("logs", "--run", "nope"), ["no log of run 'nope'", "inv status"]),

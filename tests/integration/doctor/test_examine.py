@@ -36,7 +36,7 @@ def free_port():
 def plan_with(port, interface="lo", **keys):
     hosts = tuple(Host(name, where, interface, "/") for name, where in ADDRESSES.items())
     commands = (f"./serve.sh --port {port}", "./serve.sh --headless")
-    return plan_of(*commands, site={"hosts": hosts}, **keys)
+    return plan_of(*commands, site={"hosts": hosts}, npu_per_node=0, **keys)
 
 
 def errors(examination):

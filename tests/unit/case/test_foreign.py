@@ -129,6 +129,25 @@ def test_a_file_of_another_kind_is_one_error(text, kind, advice):
     assert advice in found.problem.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "x", "version": "1.0.0", "dependencies": {}}',
+        "stages: [build]\nbuild: {script: [make]}\n",
+        "model: m\nserve_args: {tp: 8}\nbenchmark: {isl: 1024}\n",
+        "id: a\nquant: w8a8\nscenario_type: k8s\nfeatures: []\n",
+    ],
+)
+def test_a_mapping_without_a_key_of_a_case_is_one_error(text):
+    [found] = examine(text.encode(), "f")
+    assert "this is not a case: it has none of test_name, num_nodes" in found.problem.message
+
+
+def test_text_of_a_wide_encoding_is_named():
+    [found] = examine("test_name: x\n".encode("utf-16-le"), "f")
+    assert found.problem.message == "not UTF-8 text; save the file as UTF-8"
+
+
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_case_is_a_case(path):
     assert foreign.kind_of(path.read_text("utf-8")) is None

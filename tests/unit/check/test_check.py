@@ -301,7 +301,7 @@ DIAGNOSTICS = {
     ),
     "one host for two nodes": (
         [("model: m", "model: m\ncluster_hosts: [a, a]")],
-        "1:1: error: : nodes 0 and 1 would both run on a",
+        "3:1: error: cluster_hosts: nodes 0 and 1 would both run on a",
         "name another host for one of them [plan]",
     ),
     "a misspelt key": (
@@ -396,8 +396,16 @@ def test_rule_names_are_unique_and_tested():
 
 # test_mistakes.py has a row for each of them.
 IN_TABLE_OF_MISTAKES = {
-    *("flag-value", "kv-role", "kv-sizes", "overridden-variable", "scores-nothing"),
-    *("shell-default", "typographic"),
+    *(
+        "flag-value",
+        "kv-keys",
+        "kv-role",
+        "kv-sizes",
+        "other-dataset",
+        "other-model",
+        "overridden-variable",
+    ),
+    *("percent", "program", "scores-nothing", "shell-default", "typographic"),
 }
 ODD = Diagnostic("error", Problem("a,b:c%.yaml", 3, 4, "k", "1%\n2"), "case")
 MILD = Diagnostic("warning", Problem("d.yaml", 1, 1, "", "odd"), "reading")

@@ -284,6 +284,89 @@ MISTAKES = {
         "${SERVER_PORT:-8000}",
         "write ${SERVER_PORT}",
     ),
+    "flag without its dashes": (
+        "D",
+        "--max-model-len 4096",
+        "max-model-len 4096",
+        "max-model-len",
+        "'max-model-len' is not a flag; did you mean --max-model-len?",
+    ),
+    "flag with three dashes": (
+        "S",
+        "- --enforce-eager",
+        "- ---enforce-eager",
+        "---enforce-eager",
+        "did you mean --enforce-eager?",
+    ),
+    "flag with a colon": ("D", "--host 0", "--host: 0", "--host:", "did you mean --host?"),
+    "backslash in folded text": (
+        "D",
+        "--enforce-eager",
+        "\\\n      --enforce-eager",
+        "--enforce-eager",
+        "and remove a '\\' at the end of the line above",
+    ),
+    "number with a comma": (
+        "D",
+        "--enforce-eager",
+        "--max-num-seqs 16,",
+        "--max-num-seqs",
+        "expected a whole number, found '16,'",
+    ),
+    "length with a unit": (
+        "E",
+        '"4096"',
+        '"4096 tokens"',
+        None,
+        "expected a whole number such as 4096 or 4k, found '4096 tokens'",
+    ),
+    "percent for a share": (
+        "D",
+        "--enforce-eager",
+        "--gpu-memory-utilization 85",
+        "--gpu-memory-utilization",
+        "85 is out of range; it has to be 0.01 to 1",
+    ),
+    "number below its range": (
+        "S",
+        "- --enforce-eager",
+        "- --max-num-seqs\n      - '0'",
+        "--max-num-seqs",
+        "it has to be at least 1",
+    ),
+    # Programs and shells
+    "a template's variable": (
+        "D",
+        "--port $SERVER_PORT",
+        "--port {{ PORT }}",
+        "--port",
+        "write $NAME",
+    ),
+    "another command of vllm": (
+        "D",
+        "vllm serve",
+        "vllm start",
+        "vllm",
+        "write `vllm serve MODEL`",
+    ),
+    "misspelt program": ("D", "vllm serve", "vlllm serve", "vlllm", "write `vllm serve MODEL`"),
+    "program in the background": ("D", "--host 0.0.0.0", "--host x &", "&", "remove the '&'"),
+    "substitution": ("D", "--host 0.0.0.0", "--host $(hostname)", "$(", "write the value"),
+    "program before vllm": ("D", "vllm serve", "nohup vllm serve", "nohup", "remove it"),
+    "quote of JSON not closed": (
+        "D",
+        """"tp_size": 4}}}'""",
+        """"tp_size": 4}}}""",
+        None,
+        """close every quote; this begins one: '{"kv_connector""",
+    ),
+    "port in the environment": (
+        "D",
+        "SERVER_PORT: 8100",
+        "SERVER_PORT: 81000",
+        "SERVER_PORT: 81000",
+        "--port 81000 is not a port",
+    ),
     # KV transfer
     "kv_role swapped": (
         "D",
@@ -319,6 +402,20 @@ MISTAKES = {
         EXTRA,
         "decode",
         "tp_size 2 for decode, but its servers have --tensor-parallel-size 1",
+    ),
+    "misspelt key of a KV transfer": (
+        "E",
+        '"kv_role": "kv_producer"',
+        '"kv_roll": "kv_producer"',
+        "kv_roll",
+        "did you mean 'kv_role'?",
+    ),
+    "kv size as text": (
+        "D",
+        '"tp_size": 8',
+        '"tp_size": "8"',
+        None,
+        "tp_size '8' for prefill, but its servers have --tensor-parallel-size 8",
     ),
     # Characters
     "en dash": (
@@ -457,6 +554,35 @@ MISTAKES = {
     "unclosed bracket": ("D", "index: [0]", "index: [0", "[0", "']' for this '['"),
     "unclosed quote": ("D", '"5.2.0"}', '"5.2.0}', None, "'}' for this '{'"),
     "percent sign": ("D", "test_name: prefill", "test_name: %a", "%a", "put it in quotes"),
+    "no space in a list": (
+        "S",
+        "- --port\n",
+        '-"--port"\n',
+        None,
+        "space is missing after the '-'",
+    ),
+    "no space in the middle of a list": (
+        "E",
+        "- --max-model-len\n",
+        "-'--max-model-len'\n",
+        "-'",
+        "space is missing after the '-'",
+    ),
+    "quote closed by the next line": (
+        "D",
+        "test_name: prefill and decode\nmodel: org/model",
+        'test_name: "prefill and decode\nmodel: "org/model"',
+        '"prefill',
+        "this quote is not closed on its line",
+    ),
+    "conflict of git": (
+        "E",
+        "num_nodes: 2\n",
+        "<<<<<<< HEAD\nnum_nodes: 2\n=======\nnum_nodes: 3\n>>>>>>> b\n",
+        "<<<<<<<",
+        "a conflict of git is not resolved here",
+    ),
+    "merge with one sign": ("S", "<<: *bench", "<: *bench", "<", "write `<<: *ANCHOR`"),
     # Names and values
     "unknown variable": (
         "D",
@@ -495,6 +621,42 @@ MISTAKES = {
         "did you mean 'batch_size'?",
     ),
     "version as a number": ("D", "vllm: 0.32.0", "vllm: 0.32", "0.32", "put it in quotes"),
+    "misspelt key that selects the dialect": (
+        "S",
+        "test_cases:",
+        "testcases:",
+        "testcases",
+        "did you mean 'test_cases'?",
+    ),
+    "unknown variable for an address": (
+        "E",
+        "dp_address: $NODE_0_IP",
+        "dp_address: $NODE0_IP",
+        "$NODE0_IP",
+        "did you mean $NODE_0_IP?",
+    ),
+    "host twice": (
+        "D",
+        "num_nodes: 2",
+        "num_nodes: 2\ncluster_hosts: [npu-1, npu-1]",
+        "cluster_hosts",
+        "would both run on npu-1",
+    ),
+    "address out of range": (
+        "D",
+        "num_nodes: 2",
+        "num_nodes: 2\ncluster_hosts: [10.0.0.300, npu-1]",
+        "10.0.0.300",
+        "'10.0.0.300' is not an IPv4 address",
+    ),
+    "yes in an environment": ("S", '"10"', "yes", "yes", "reads 'yes' as true; put it in quotes"),
+    "version of a package as a number": (
+        "D",
+        '"5.2.0"',
+        "5.10",
+        "5.10",
+        "reads '5.10' as 5.1; put it in quotes",
+    ),
     # Benchmarks
     "accuracy over 100": ("D", "baseline: 95", "baseline: 9500", "9500", "is in percent"),
     "accuracy over 100, external_dp": (
@@ -541,6 +703,48 @@ MISTAKES = {
     ),
 }
 WARNINGS = {
+    "misspelt model": (
+        "D",
+        "vllm serve org/model",
+        "vllm serve org/modle",
+        "org/modle",
+        "but the case has model: 'org/model'",
+    ),
+    "misspelt connector": (
+        "E",
+        '"NixlConnector"',
+        '"NixlConector"',
+        "NixlConector",
+        "did you mean 'NixlConnector'?",
+    ),
+    "dataset_conf of another dataset": (
+        "D",
+        "dataset_path: gsm8k",
+        "dataset_path: vllm-ascend/aime2025",
+        "dataset_path",
+        "a dataset of aime2025, but dataset_conf reads one of gsm8k",
+    ),
+    "misspelt dataset": (
+        "S",
+        "dataset_path: gsm8k",
+        "dataset_path: gms8k-lite",
+        None,
+        "no dataset is called 'gms8k'; did you mean 'gsm8k'?",
+    ),
+    "share for a percentage": (
+        "D",
+        "baseline: 95",
+        "baseline: 0.95",
+        "baseline",
+        "write 95 if you",
+    ),
+    "factor for percentage points": (
+        "E",
+        "threshold: 5",
+        "threshold: 0.95",
+        "threshold",
+        "write 4.75 if you mean 0.95 times",
+    ),
     "packages without vllm": (
         "S",
         f"    {NO_VERSION}",
@@ -608,6 +812,25 @@ def check(row, severity):
 @pytest.mark.parametrize("row", MISTAKES.values(), ids=MISTAKES)
 def test_an_error_is_found_at_its_place(row):
     check(row, "error")
+
+
+ONE_MESSAGE = (
+    *(
+        "a template's variable",
+        "flag without its dashes",
+        "flag with a colon",
+        "backslash in folded text",
+    ),
+    *("unknown variable for an address", "misspelt key that selects the dialect"),
+    *("text for a number", "kv size of prefill", "unknown variable in a template"),
+)
+
+
+@pytest.mark.parametrize("name", ONE_MESSAGE)
+def test_one_mistake_gives_one_message(name):
+    base, old, new, _, words = MISTAKES[name]
+    [found] = examine(changed(base, old, new).encode(), "c.yaml")
+    assert words in found.problem.message
 
 
 @pytest.mark.parametrize("row", WARNINGS.values(), ids=WARNINGS)

@@ -312,7 +312,8 @@ def test_accelerators(facts, severities, words):
         (1, {"accelerators": [gpu(0, 70000)]}, "70000 of 80000 MiB"),
         (2, {"accelerators": [gpu(0)]}, "nvidia-smi shows 1 GPUs, the plan uses 2"),
         (1, {"errors": {"cuda": "driver mismatch"}}, "nvidia-smi failed: driver mismatch"),
-        (1, {"accelerators": []}, ""),
+        (1, {"accelerators": []}, "neither nvidia-smi nor npu-smi shows a device, and the case"),
+        (0, {"accelerators": []}, ""),
         (0, {"accelerators": [gpu(0, 70000)]}, ""),
         (1, {"accelerators": [gpu(0, 70000), gpu(0, 70000) | {"kind": "ascend"}]}, ""),
     ],
@@ -321,6 +322,26 @@ def test_without_a_device_kind_the_accelerators_of_the_host_count(devices, facts
     plan = plan_of(SERVE, names="a", npu_per_node=devices)
     findings = findings_of(plan, {"a": facts_of(1, **facts)}, silent={}, pairs=(), targets={})
     assert [words in each.message for each in findings] == [True] * bool(words)
+
+
+@pytest.mark.parametrize(
+    ("keys", "targets", "severities"),
+    [
+        ({}, {}, ["error"]),
+        ({}, {"a": Target("a", "10.0.0.1")}, ["error"]),
+        ({}, {"a": Target("a", "localhost")}, ["warning"]),
+        ({"device": "cpu"}, {}, []),
+        ({}, {"a": Target("a", "10.0.0.1", accelerator=Accelerator("cpu", 0))}, []),
+        ({"env_common": "{CUDA_VISIBLE_DEVICES: ''}"}, {}, []),
+    ],
+)
+def test_a_host_without_an_accelerator_serves_on_its_cpu_only_if_that_is_chosen(
+    keys, targets, severities
+):
+    plan = plan_of(SERVE, names="a", npu_per_node=1, **keys)
+    found = findings_of(plan, {"a": facts_of()}, silent={}, pairs=(), targets=targets)
+    assert [each.severity for each in found] == severities
+    assert all("or give `--device cpu`" in each.advice for each in found)
 
 
 def test_fewer_accelerators_than_the_cluster_file_declares():

@@ -48,8 +48,8 @@ def test_the_last_of_several_settings_wins():
 
 
 BAD = {
-    "a.b": ("--set a.b", "", "expected KEY=VALUE"),
-    "=1": ("--set ", "", "expected KEY=VALUE"),
+    "a.b": ("--set a.b", "", "expected a key, '=' and a value"),
+    "=1": ("--set ", "", "expected a key, '=' and a value"),
     "aa.b=1": ("--set aa.b", "aa", "the file has no such key; did you mean 'a'?"),
     "zz.b=1": ("--set zz.b", "zz", "there are: a, cases, n"),
     "cases.third.x=1": ("--set cases.third.x", "cases", "has no entry 'third'; names: first, 2"),
