@@ -96,9 +96,6 @@ def cannot_fail(subject: Subject) -> Iterator[Remark]:
                 f"lower the threshold, or {_NO_BASELINE}"
             )
             yield Remark(f"{key}.threshold", message)
-        elif bench.case_type == "accuracy" and baseline <= 1:
-            message = f"accuracy is in percent; for {baseline:.0%} write {100 * baseline:g}"
-            yield Remark(f"{key}.baseline", message)
         elif bench.case_type == "performance" and not _is_warm_up(bench):
             yield from _cannot_fail_with(key, baseline, threshold)
 

@@ -11,12 +11,12 @@ from ci.vllm.command_line import json_option, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci.check.diagnostic import Server, Subject
+    from ci.check.diagnostic import Server, Severity, Subject
 
 _FLAG = "--kv-transfer-config"
 _ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
 _KNOWN = (*_ROLES.values(), "kv_both")
-# Of vLLM's KVTransferConfig, which refuses other keys.
+# Of KVTransferConfig in vLLM 0.11 to 0.32, which refuses other keys.
 _KEYS = (
     "kv_connector",
     "kv_role",
@@ -38,18 +38,27 @@ _CONNECTORS = (
     "AscendStoreConnector",
     "DecodeBenchConnector",
     "ExampleConnector",
+    "ExampleHiddenStatesConnector",
+    "FlexKVConnectorV1",
+    "HF3FSKVConnector",
+    "HiSparseConnector",
     "LMCacheConnectorV1",
     "LMCacheMPConnector",
     "MooncakeConnector",
     "MooncakeConnectorStoreV1",
     "MooncakeConnectorV1",
+    "MooncakeStoreConnector",
+    "MoRIIOConnector",
     "MooncakeHybridConnector",
     "MooncakeLayerwiseConnector",
     "MultiConnector",
     "NixlConnector",
+    "NixlPullConnector",
+    "NixlPushConnector",
     "OffloadingConnector",
     "P2pNcclConnector",
     "SharedStorageConnector",
+    "SimpleCPUOffloadConnector",
     "UCMConnector",
 )
 _SIZES = {
@@ -85,7 +94,9 @@ def kv_keys(subject: Subject) -> Iterator[Remark]:
                     near = nearest(key, _KEYS)
                     guess = f"did you mean {near!r}?" if near else f"known: {', '.join(_KEYS)}"
                     message = f"{_FLAG} has no key {key!r}; {guess}"
-                    yield Remark(server.command_key, message, key)
+                    # A later vLLM may have a further key.
+                    severity: Severity = "error" if near else "warning"
+                    yield Remark(server.command_key, message, key, severity)
             name = config.get("kv_connector")
             near = nearest(name, _CONNECTORS) if isinstance(name, str) else None
             if near and name not in _CONNECTORS and "kv_connector_module_path" not in config:

@@ -226,11 +226,6 @@ DIAGNOSTICS = {
         "32:5: warning: benchmarks.acc.threshold: no score is more than 50 below 50",
         "[cannot-fail]",
     ),
-    "accuracy as a share": (
-        [("baseline: 50", "baseline: 0.8"), ("threshold: 5", "threshold: 0")],
-        "31:5: warning: benchmarks.acc.baseline: accuracy is in percent; for 80% write 80",
-        "[cannot-fail]",
-    ),
     "performance that cannot fail": (
         [("baseline: 100", "baseline: 1")],
         "39:5: warning: benchmarks.perf.baseline: every server that answers reaches 1 token/s",
