@@ -11,7 +11,6 @@ from hosts_here import PATIENCE_S, until
 from night import INVOKE, NIGHT_S, PROJECT, Night, light_case
 
 from ci.lab import faults, inside
-from ci.paths import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,5 +174,5 @@ class Stage:
 
 def known_file(path: str) -> bool:
     """What every host has and may keep: its identity, and the files of the lock, which is free."""
-    kept = f"{re.escape(workspace_of(''))}/.lamplighter/[^/]+/(lock(.guard)?|host.json)"
+    kept = r"/.+/lamplighter/\.lamplighter/[^/]+/(lock(\.guard)?|host\.json)"
     return bool(re.fullmatch(kept, path)) or path.startswith("/var/log/")
