@@ -112,7 +112,8 @@ def _entry(name: str, packages: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _compare(record: Record, now: Lists) -> None:
-    before = last_night(record.path, record.run.case, record.note)
+    # Without environments there is nothing to compare, and every earlier run would be read.
+    before = last_night(record.path, record.run.case, record.note) if now else None
     changed = list(differences(before[1], now)) if before else []
     if not before or not changed:
         return

@@ -1,4 +1,4 @@
-"""Render report.md from a run, with a template. Only `append_step_summary` touches the disk."""
+"""Render report.md from a run, with a template. Reads the template."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ci.record.text import (
 from ci.report.installed import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ci.record.model import DatasetEntry, Evaluation, Run
 
@@ -88,13 +88,6 @@ def _ticks(text: str, least: int) -> str:
     """Return more backticks than there are in a row in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     return "`" * max(least, longest + 1)
-
-
-def append_step_summary(report: str, env: Mapping[str, str]) -> None:
-    """Append the report to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
-    if target := env.get("GITHUB_STEP_SUMMARY"):
-        with Path(target).open("a", encoding="utf-8") as summary:
-            summary.write(report + "\n")
 
 
 def _environments(run: Run) -> list[tuple[str, str]]:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.record.cause import message_of
-from ci.report import junit, markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ci.record.disk import Folder
     from ci.record.model import Run
 
-RENDERERS = {"report.md": markdown.render, "junit.xml": junit.render}
+
+# The libraries that render take 0.1 s to import: a night starts without them.
+def _markdown(run: Run) -> str:
+    from ci.report import markdown  # noqa: PLC0415
+
+    return markdown.render(run)
+
+
+def _junit(run: Run) -> str:
+    from ci.report import junit  # noqa: PLC0415
+
+    return junit.render(run)
+
+
+RENDERERS = {"report.md": _markdown, "junit.xml": _junit}
 
 
 def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None:
@@ -23,14 +37,14 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
     Args:
         folder: the run's folder.
         run: the run's record.
-        warn: called with a message for a report that could not be reports; nothing is raised.
+        warn: called with a message for a report that could not be made; nothing is raised.
     """
     rendered = render_reports(run, warn)
     for name, text in rendered.items():
         folder.write(name, text)
     try:
         if "report.md" in rendered:
-            markdown.append_step_summary(rendered["report.md"], os.environ)
+            append_step_summary(rendered["report.md"], os.environ)
     except OSError as error:
         warn(f"cannot append to $GITHUB_STEP_SUMMARY: {message_of(error)}")
 
@@ -40,10 +54,10 @@ def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
 
     Args:
         run: the run's record.
-        warn: called with a message for a report that could not be reports; nothing is raised.
+        warn: called with a message for a report that could not be made; nothing is raised.
 
     Returns:
-        File name → text of each report that could be reports.
+        File name → text of each report that could be made.
     """
     reports = {}
     for name, render in RENDERERS.items():
@@ -52,3 +66,10 @@ def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
     return reports
+
+
+def append_step_summary(report: str, env: Mapping[str, str]) -> None:
+    """Append the report to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
+    if target := env.get("GITHUB_STEP_SUMMARY"):
+        with Path(target).open("a", encoding="utf-8") as summary:
+            summary.write(report + "\n")

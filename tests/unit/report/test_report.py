@@ -23,7 +23,7 @@ from ci.record.start import run_id
 from ci.record.steps import Step, account, covered_s
 from ci.record.stored import as_run
 from ci.record.text import check_row, duration, figure, headline
-from ci.report import junit, markdown
+from ci.report import junit, markdown, reports
 from ci.report.console import Plain
 from ci.report.screen import SafeStream, ending
 
@@ -247,8 +247,8 @@ def test_markdown_shows_smoke_only_problems_and_survivors():
 def test_the_step_summary_is_appended_to(tmp_path):
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
-    markdown.append_step_summary("# PASS\n", {"GITHUB_STEP_SUMMARY": str(summary)})
-    markdown.append_step_summary("# PASS\n", {})
+    reports.append_step_summary("# PASS\n", {"GITHUB_STEP_SUMMARY": str(summary)})
+    reports.append_step_summary("# PASS\n", {})
     assert summary.read_text() == "before\n# PASS\n\n"
 
 
