@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import urllib.request
 from typing import TYPE_CHECKING
@@ -40,7 +42,10 @@ class Pasted:
     def server(self, host: str, lines: str) -> None:
         with self.log.open("ab") as log:
             argv = self.shell(host)
-            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            # With a session of its own: a server is a child of its shell, and has to end with it.
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
         assert process.stdin
         process.stdin.write(f"{lines}\n".encode())
         process.stdin.close()
@@ -65,8 +70,9 @@ class Pasted:
 
     def end(self) -> None:
         for process in self.servers:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        self.servers.clear()
 
 
 def is_healthy(url: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hosts_here import held_port
+from hosts_here import held_port, until
 from lab_fixture import output_of, ssh_argv
 from night import PROJECT, inv
 from pasted import Pasted, is_healthy, score_of
@@ -88,7 +88,10 @@ def test_a_plan_for_this_machine_can_be_pasted(answers: Path, home: Path, tmp_pa
         shell = ["env", f"HOME={home}", "bash"]
         pasted = Pasted(lambda _: shell, tmp_path / "servers.log")
         ends.callback(pasted.end)
-        pasted.all(plan.stdout, lambda: is_healthy(f"http://127.0.0.1:{port}/health"))
+        url = f"http://127.0.0.1:{port}/health"
+        pasted.all(plan.stdout, lambda: is_healthy(url))
+        pasted.end()
+        until(lambda: not is_healthy(url))
     inputs = home / ".cache/lamplighter/.lamplighter/<host>/<run>/inputs"
     for name in ("acc", "again"):
         (summary,) = inputs.glob(f"{name}/work/out/*/summary/summary_*.csv")
