@@ -86,17 +86,17 @@ def _port(text: str | None) -> int | None:
 
 def is_v4(text: str) -> bool:
     """Return whether a text is an IPv4 address."""
-    try:
-        IPv4Address(text)
-    except AddressValueError:
-        return False
-    return True
+    return _parses(IPv4Address, text)
 
 
 def is_v6(text: str) -> bool:
     """Return whether a text is an IPv6 address."""
+    return _parses(IPv6Address, text)
+
+
+def _parses(kind: type[IPv4Address | IPv6Address], text: str) -> bool:
     try:
-        IPv6Address(text)
+        kind(text)
     except AddressValueError:
         return False
     return True
