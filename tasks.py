@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from ci.commands import case_flags, dataset_flags, flags, pod_flags
+from ci.commands import case_flags, dataset_flags, flags, functional_flags, pod_flags
 from ci.commands.command import command
 from ci.commands.entry import require_parsable
 
@@ -125,6 +125,26 @@ def plan(given: flags.Plan) -> str:
     from ci.commands.nightly import describe
 
     return describe(given.request(), given.host, as_json=given.json)
+
+
+@command(functional_flags.Functional)
+def functional(given: functional_flags.Functional) -> ExitCode:
+    """Prove an OpenAI-compatible API case by case, on any endpoint.
+
+    Sends the cases of a suite and asserts every reply. Start with:
+
+        inv functional --base-url http://10.0.0.1:8000 --probe
+
+    Repeat one request by hand:
+
+        inv functional --base-url http://10.0.0.1:8000 --curl CASE
+
+    Exit codes: 0 all passed or failed as known, 1 a case failed, 2 bad suite or arguments,
+    3 the endpoint does not answer, or nothing ran.
+    """
+    from ci.commands.functional import functional
+
+    return functional(given.request())
 
 
 @command(flags.Check)
@@ -328,7 +348,7 @@ def delete(given: pod_flags.Delete) -> str:
     return delete(given)
 
 
-namespace = Collection(nightly, plan, check, doctor, up, down, status, logs, report)
+namespace = Collection(nightly, plan, check, functional, doctor, up, down, status, logs, report)
 namespace.add_collection(Collection("case", case_import, case_new))
 namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("hosts", trust))

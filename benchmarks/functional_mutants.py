@@ -1,0 +1,194 @@
+"""Measure a functional suite: `python benchmarks/functional_mutants.py --mutants FILE`.
+
+FILE is a proxy that spoils a healthy server's answers in one way each: `FILE --list --json` names
+its mutants, and `FILE --upstream URL --listen PORT --mutant NAME` runs one. The suite runs through
+every mutant in front of real vLLM. It has to fail under each, and to pass under those of the kind
+`benign`. A mutant that never changed an answer was not reached by any request of the suite.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from ci.functional.client import Endpoint, root_of
+from ci.functional.known import known_of
+from ci.functional.load import load_suite
+from ci.functional.run import Options, Report, run_suite
+from ci.paths import CONFIGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.functional.case import FunctionalCase
+    from ci.functional.load import Suite
+
+SUITE = CONFIGS / "functional" / "openai.yaml"
+START_S = 30.0
+GENERIC = {"ignored", "missing", "wrong", "lost", "null", "string", "short"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the suite did under one mutant."""
+
+    name: str
+    kind: str
+    outcome: str
+    changed: int
+    seconds: float
+    by: str
+
+
+def mutants_of(python: str, file: Path) -> list[dict[str, Any]]:
+    """Return name and kind of every mutant."""
+    lines = subprocess.run(
+        [python, str(file), "--list", "--json"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def proxy(python: str, file: Path, name: str, upstream: str) -> Iterator[str]:
+    """Run one mutant in front of a server; yield its URL."""
+    port = free_port()
+    command = [python, str(file), "--upstream", upstream, "--listen", str(port), "--mutant", name]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                requests.get(f"{url}/__mutant__", timeout=5)
+                break
+            except requests.ConnectionError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"the mutant {name} does not start") from None
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def nearest_first(
+    cases: tuple[FunctionalCase, ...], mutant: dict[str, Any]
+) -> tuple[list[FunctionalCase], list[FunctionalCase]]:
+    """Return the cases whose names share a word with the mutant's, and the others.
+
+    The order changes no verdict, only how soon the first failure comes.
+    """
+    words = set(re.split(r"[-_ ]", mutant["name"])) - GENERIC
+    words = {word.rstrip("s") for word in words if len(word) > 2}  # noqa: PLR2004 - a word
+    near = [case for case in cases if any(word in case.id for word in words)]
+    names = {case.id for case in near}
+    return near, [case for case in cases if case.id not in names]
+
+
+def measure(
+    arguments: argparse.Namespace, suite: Suite, mutant: dict[str, Any], upstream: str
+) -> Outcome:
+    """Run the suite under one mutant."""
+    name, kind = mutant["name"], mutant["kind"]
+    cases = tuple(case for case in suite.cases if re.search(arguments.filter, case.id))
+    benign = kind in ("benign", "none")
+    began = time.monotonic()
+    dead_upstream = f"http://127.0.0.1:{free_port()}"
+    with (
+        proxy(arguments.python, arguments.mutants, name, upstream) as url,
+        proxy(arguments.python, arguments.mutants, name, dead_upstream) as dead,
+    ):
+        key = os.environ.get(arguments.api_key_env, "")
+        endpoint = Endpoint(url, arguments.model, key)
+        options = Options(
+            fail_fast=not benign,
+            capabilities=tuple(filter(None, arguments.capabilities.split(","))),
+            known=lambda version: known_of(version, CONFIGS / "functional" / "known"),
+            dead=Endpoint(dead, arguments.model, key),
+        )
+        failed: list[str] = []
+        near, others = nearest_first(cases, mutant)
+        for part in (near, others):
+            if not part or (failed and not benign):
+                continue
+            failed += _failures(run_suite(suite, part, endpoint, options))
+        changed = sum(
+            requests.get(f"{each}/__mutant__", timeout=5).json()["changed"] for each in (url, dead)
+        )
+    seconds = time.monotonic() - began
+    if benign:
+        outcome = "failed" if failed else "passed"
+    else:
+        outcome = "killed" if failed else "survived" if changed else "never reached"
+    return Outcome(name, kind, outcome, changed, round(seconds, 1), "; ".join(failed[:5]))
+
+
+def _failures(report: Report) -> list[str]:
+    failed = [result for result in report.results if result.outcome == "failed"]
+    return [f"{result.case.id}: {result.reason[:160]}" for result in failed]
+
+
+def main() -> None:
+    """Parse, measure every mutant, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mutants", type=Path, required=True, help="the proxy")
+    parser.add_argument("--upstream", default="", help="a healthy server; default: real vLLM here")
+    parser.add_argument("--embeddings-upstream", default="", help="one that answers embeddings")
+    parser.add_argument("--model", default="", help="default: the first that the server lists")
+    parser.add_argument("--only", default="", help="names, with commas")
+    parser.add_argument("--json", type=Path, help="write the outcomes there")
+    parser.add_argument("--suite", type=Path, default=SUITE)
+    parser.add_argument("--filter", default="", help="pattern of cases to run")
+    parser.add_argument("--capabilities", default="chat.tool_choice.auto,chat.tool_parser.hermes")
+    parser.add_argument("--api-key-env", default="LAMPLIGHTER_API_KEY")
+    parser.add_argument("--python", default=sys.executable, help="a Python that has aiohttp")
+    arguments = parser.parse_args()
+    suite = load_suite(arguments.suite)
+    only = set(filter(None, arguments.only.split(",")))
+    chosen = [
+        mutant
+        for mutant in mutants_of(arguments.python, arguments.mutants)
+        if mutant["kind"] != "none" and (not only or mutant["name"] in only)
+    ]
+    outcomes = []
+    for mutant in chosen:
+        embeds = mutant["kind"] == "embeddings" and arguments.embeddings_upstream
+        upstream = root_of(arguments.embeddings_upstream if embeds else arguments.upstream)
+        outcome = measure(arguments, suite, mutant, upstream)
+        outcomes.append(outcome)
+        print(
+            f"{outcome.name:30} {outcome.kind:12} {outcome.outcome:14} changed {outcome.changed:5} "
+            f"{outcome.seconds:6.1f} s  {outcome.by[:150]}",
+            flush=True,
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(each) for each in outcomes], indent=1))
+    bad = [each for each in outcomes if each.kind != "benign"]
+    benign = [each for each in outcomes if each.kind == "benign"]
+    killed = sum(each.outcome == "killed" for each in bad)
+    passed = sum(each.outcome == "passed" for each in benign)
+    print(f"killed {killed} of {len(bad)}, benign passed {passed} of {len(benign)}")
+
+
+if __name__ == "__main__":
+    main()

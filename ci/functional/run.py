@@ -1,0 +1,231 @@
+"""Run a suite against an endpoint: several cases at once, those that measure alone."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from ci.errors import UserError
+from ci.functional.capabilities import missing
+from ci.functional.client import Endpoint, connect
+from ci.functional.discover import discover, resolve_references
+from ci.functional.probe import probe
+from ci.functional.proof import Assertion
+from ci.functional.references import UnknownReferenceError
+from ci.functional.run_case import Context, Ran, run_case
+from ci.functional.scenarios import ALONE, SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ci.functional.case import FunctionalCase
+    from ci.functional.client import Client
+    from ci.functional.examine import Server
+    from ci.functional.known import Deviation
+    from ci.functional.load import Suite
+
+Outcome = Literal["passed", "failed", "skipped", "known"]
+PARALLEL = 8
+_connect = asynccontextmanager(connect)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one case.
+
+    Attributes:
+        case: the case; its id has `#2` and so on where it is repeated.
+        outcome: `known`: it fails as it is known to.
+        reason: the first failed assertion, or why it was skipped; else empty.
+        ran: its assertions and requests; None if it was skipped.
+        known: the deviation that explains it, if any.
+        seconds: how long it took.
+    """
+
+    case: FunctionalCase
+    outcome: Outcome
+    reason: str
+    ran: Ran | None
+    known: Deviation | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a suite.
+
+    Attributes:
+        parallel: how many cases run at once.
+        repeat: how often each case runs.
+        fail_fast: stop after the first failed case.
+        probe: find out by requests what the server supports, beside what is declared.
+        capabilities: what is declared beside the suite's own.
+        known: the known deviations of the server's version.
+        dead: an endpoint whose server is dead; None if there is none.
+    """
+
+    parallel: int = PARALLEL
+    repeat: int = 1
+    fail_fast: bool = False
+    probe: bool = False
+    capabilities: tuple[str, ...] = ()
+    known: Callable[[str], Sequence[Deviation]] = lambda _version: ()
+    dead: Endpoint | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results of a suite, in its order, and the server that it ran against."""
+
+    server: Server
+    results: tuple[Result, ...]
+
+
+def run_suite(
+    suite: Suite,
+    cases: Sequence[FunctionalCase],
+    endpoint: Endpoint,
+    options: Options,
+    progress: Callable[[Result], None] = lambda _result: None,
+) -> Report:
+    """Run the cases of a suite.
+
+    Args:
+        suite: declares capabilities.
+        cases: the chosen cases of it.
+        endpoint: where to send the requests.
+        options: how to run.
+        progress: called with each result as it comes.
+
+    Returns:
+        All results, in the order of the suite. With `fail_fast`, those so far.
+
+    Raises:
+        InfrastructureError: the endpoint does not answer at all.
+        UserError: it needs a key, or no model is known.
+    """
+    return asyncio.run(_run(suite, cases, endpoint, options, progress))
+
+
+async def _run(
+    suite: Suite,
+    cases: Sequence[FunctionalCase],
+    endpoint: Endpoint,
+    options: Options,
+    progress: Callable[[Result], None],
+) -> Report:
+    declared = frozenset((*suite.capabilities, *options.capabilities))
+    if endpoint.api_key:
+        declared |= {"api_key"}
+    if options.dead:
+        declared |= {"dead"}
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(_connect(endpoint, options.parallel))
+        server = await discover(client, endpoint.model, declared)
+        client.endpoint = replace(endpoint, model=server.model)
+        if options.probe:
+            found = await probe(client, server)
+            server = replace(server, capabilities=server.capabilities | found)
+        able = [case for case in cases if not _missing(case, server)]
+        server = replace(server, references=await resolve_references(client, server, able))
+        dead = None
+        if options.dead:
+            dead = await stack.enter_async_context(_connect(options.dead, 1))
+        runner = _Runner(Context(client, server), dead, options, progress)
+        return Report(server, await runner.run(_repeated(cases, options.repeat)))
+
+
+def _repeated(cases: Sequence[FunctionalCase], times: int) -> list[FunctionalCase]:
+    again = [
+        replace(case, id=f"{case.id}#{time}") for time in range(2, times + 1) for case in cases
+    ]
+    return [*cases, *again]
+
+
+def _missing(case: FunctionalCase, server: Server) -> list[str]:
+    return missing(case.requires, server.capabilities) if case.skippable else []
+
+
+class _Runner:
+    """Runs cases; keeps their results by position."""
+
+    def __init__(
+        self,
+        context: Context,
+        dead: Client | None,
+        options: Options,
+        progress: Callable[[Result], None],
+    ) -> None:
+        self.context, self.dead, self.options, self.progress = context, dead, options, progress
+        self.results: dict[int, Result] = {}
+        self.known = {
+            deviation.case: deviation for deviation in options.known(context.server.version)
+        }
+        self.stop = False
+
+    async def run(self, cases: Sequence[FunctionalCase]) -> tuple[Result, ...]:
+        """Run all: first those that may run together, then each other one alone."""
+        alone = [index for index, case in enumerate(cases) if case.alone or case.scenario in ALONE]
+        together = [index for index in range(len(cases)) if index not in set(alone)]
+        queue = iter(together)
+
+        async def work() -> None:
+            for index in queue:
+                if self.stop:
+                    return
+                await self._one(index, cases[index])
+
+        await asyncio.gather(*(work() for _ in range(max(1, self.options.parallel))))
+        for index in alone:
+            if self.stop:
+                break
+            await self._one(index, cases[index])
+        return tuple(self.results[index] for index in sorted(self.results))
+
+    async def _one(self, index: int, case: FunctionalCase) -> None:
+        result = await self._result(case)
+        self.results[index] = result
+        self.progress(result)
+        if result.outcome == "failed" and self.options.fail_fast:
+            self.stop = True
+
+    async def _result(self, case: FunctionalCase) -> Result:
+        if lacking := _missing(case, self.context.server):
+            return Result(case, "skipped", f"not declared: {', '.join(lacking)}", None)
+        began = asyncio.get_running_loop().time()
+        ran = await self._ran(case)
+        seconds = asyncio.get_running_loop().time() - began
+        failed = ran.failed
+        if not ran.proof.assertions:
+            # A case that asserted nothing has proven nothing.
+            failed = [Assertion("assertions", ok=False, expected="at least one", got="none")]
+        reason = str(failed[0]) if failed else ""
+        known = self._known(case)
+        if known is None:
+            return Result(case, "failed" if failed else "passed", reason, ran, None, seconds)
+        if failed and known.explains([assertion.name for assertion in failed]):
+            return Result(case, "known", reason, ran, known, seconds)
+        if not failed:
+            reason = f"the known deviation is gone ({known.does}); strike it out of {known.file}"
+        return Result(case, "failed", reason, ran, known, seconds)
+
+    def _known(self, case: FunctionalCase) -> Deviation | None:
+        return self.known.get(re.sub(r"#\d+$", "", case.id))
+
+    async def _ran(self, case: FunctionalCase) -> Ran:
+        context = self.context
+        if case.scenario == "dead":
+            if self.dead is None:
+                raise UserError("a case about a dead server needs --dead-base-url")
+            context = Context(self.dead, context.server)
+        try:
+            if case.scenario:
+                return await SCENARIOS[case.scenario](case, context)
+            return await run_case(case, context)
+        except UnknownReferenceError as error:
+            ran = Ran()
+            ran.proof.that("references", False, "a value", str(error))  # noqa: FBT003
+            return ran
