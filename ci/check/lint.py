@@ -19,6 +19,7 @@ from ci.check.show import shown
 from ci.documents.override import overridden
 from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
+from ci.functional.load import is_suite, parse_suite
 from ci.paths import CASES
 from ci.plan.build import build
 
@@ -110,6 +111,9 @@ def examine(
     try:
         foreign.refuse(data, file)
         source = overridden(read(data, file), settings)
+        if is_suite(source.value):
+            parse_suite(source)
+            return ()
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
     except CaseError as error:

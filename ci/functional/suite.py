@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ci.documents.strict import Strict
 
@@ -55,12 +55,29 @@ def _range(value: Any) -> Any:  # noqa: ANN401 - any value of YAML
     return {"min": value, "max": value} if exact else value
 
 
-Texts = Annotated[list[str], BeforeValidator(_listed)]
-Words = Annotated[list[str], BeforeValidator(_listed)]
-Statuses = Annotated[list[int], BeforeValidator(_listed)]
-Variants = Annotated[list[dict[str, Any]], BeforeValidator(_listed)]
-Values = Annotated[list[Any], BeforeValidator(_listed)]
-Number = Annotated[Range, BeforeValidator(_range)]
+def _schema(one: dict[str, Any], several: dict[str, Any]) -> WithJsonSchema:
+    """Describe to editors what a value may be beside a list."""
+    return WithJsonSchema({"anyOf": [one, several]})
+
+
+_TEXT, _NUMBER, _MAP = {"type": "string"}, {"type": "integer"}, {"type": "object"}
+_LISTED = BeforeValidator(_listed)
+Texts = Annotated[list[str], _LISTED, _schema(_TEXT, {"type": "array", "items": _TEXT})]
+Statuses = Annotated[list[int], _LISTED, _schema(_NUMBER, {"type": "array", "items": _NUMBER})]
+Variants = Annotated[list[dict[str, Any]], _LISTED, _schema(_MAP, {"type": "array", "items": _MAP})]
+Values = Annotated[list[Any], _LISTED, WithJsonSchema({})]
+Number = Annotated[
+    Range,
+    BeforeValidator(_range),
+    _schema(
+        _NUMBER,
+        {
+            "type": "object",
+            "properties": {"min": _NUMBER, "max": _NUMBER},
+            "additionalProperties": False,
+        },
+    ),
+]
 
 
 class Call(Strict):
@@ -84,8 +101,8 @@ class Expect(Strict):
         description="the whole text of the first choice; a list: one text for each choice",
     )
     text_starts: str | None = Field(default=None, description="how the text begins")
-    text_contains: Words | None = Field(default=None, description="what the text contains")
-    text_lacks: Words | None = Field(default=None, description="what the text does not contain")
+    text_contains: Texts | None = Field(default=None, description="what the text contains")
+    text_lacks: Texts | None = Field(default=None, description="what the text does not contain")
     text_matches: str | None = Field(default=None, description="pattern of the whole text")
     parsed: Any = Field(default=None, description="the text is JSON and has this value")
     satisfies: Any = Field(
@@ -93,7 +110,7 @@ class Expect(Strict):
         description="JSON Schema that the text, as JSON, satisfies; `request`: the request's own; "
         "`object`: any object",
     )
-    finish_reason: Words | None = Field(
+    finish_reason: Texts | None = Field(
         default=None, description="of every choice; a list: one of them"
     )
     stop_reason: Any = Field(default=None, description="the stop string or token that ended it")
