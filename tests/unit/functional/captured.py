@@ -74,9 +74,7 @@ def spoilt_stream(name: str, spoil: Callable[[list[Any]], object]) -> Reply:
     A chunk may be replaced by text, which is sent as it is.
     """
     reply = reply_of(name, stream=True)
-    chunks: list[Any] = [
-        event.data if event.is_done else event.parsed() for event in reply.events
-    ]
+    chunks: list[Any] = [event.data if event.is_done else event.parsed() for event in reply.events]
     names = [event.name for event in reply.events]
     spoil(chunks)
     lines = []

@@ -1,4 +1,4 @@
-"""A suite's file becomes cases; what is wrong in it is told with file, line, key and the way out."""
+"""A suite's file becomes cases; a mistake in it is told with file, line, key and the way out."""
 
 from __future__ import annotations
 
@@ -150,7 +150,10 @@ def test_a_forced_text_is_expected():
         (f"cases: [{HELLO[:-1]}, params: 5}}]", "cases[0].params: expected a mapping"),
         (f"cases: [{HELLO[:-1]}, method: get}}]", "write an HTTP method"),
         (f"cases: [{HELLO[:-1]}, path: v1}}]", "begins with /"),
-        (f"cases: [{HELLO[:-1]}, params: {{user: '${{nobody}}'}}}}]", "unknown reference ${nobody}"),
+        (
+            f"cases: [{HELLO[:-1]}, params: {{user: '${{nobody}}'}}}}]",
+            "unknown reference ${nobody}",
+        ),
         ("matrices: {chat: [{id_prefix: m, messages: [], params_grid: {}}]}", "params_grid"),
         ("negative: {chat: [{id_prefix: m, messages: [], params_list: []}]}", "params_list"),
         ("matrices: {chatt: []}", "matrices"),

@@ -92,7 +92,11 @@ BODIES = {
     "logprob of another": ("chat", lambda b: token(b).update(logprob=-3.3), "logprobs: the token"),
     "one alternative": ("chat", lambda b: token(b)["top_logprobs"].pop(), "logprobs: alternatives"),
     "bytes": ("chat", lambda b: token(b).update(bytes=[72]), "logprobs: bytes"),
-    "tokens of another text": ("chat", lambda b: token(b).update(token="X", bytes=None), "logprobs"),
+    "tokens of another text": (
+        "chat",
+        lambda b: token(b).update({"token": "X", "bytes": None}),
+        "logprobs",
+    ),
     "probabilities over 1": (
         "chat",
         lambda b: token(b).update(top_logprobs=[{**token(b), "logprob": -0.01} for _ in range(2)]),
@@ -104,13 +108,21 @@ BODIES = {
         "logprobs: text_offset",
     ),
     "tokens cut": ("completions", lambda b: first(b)["logprobs"]["tokens"].pop(), "the reply has"),
-    "arguments an object": ("tools", lambda b: call(b)["function"].update(arguments={}), "tool call"),
+    "arguments an object": (
+        "tools",
+        lambda b: call(b)["function"].update(arguments={}),
+        "tool call",
+    ),
     "arguments cut": (
         "tools",
         lambda b: call(b)["function"].update(arguments='{"city": "Paris"'),
         "tool call: arguments are JSON",
     ),
-    "arguments a list": ("tools", lambda b: call(b)["function"].update(arguments="[]"), "tool call"),
+    "arguments a list": (
+        "tools",
+        lambda b: call(b)["function"].update(arguments="[]"),
+        "tool call",
+    ),
     "name empty": ("tools", lambda b: call(b)["function"].update(name=""), "tool call: name"),
     "name unknown": ("tools", lambda b: call(b)["function"].update(name="f"), "tool call: name"),
     "id of a call": ("tools", lambda b: call(b).pop("id"), "tool call: id"),
@@ -161,7 +173,11 @@ STREAMS = {
     "two [DONE]": ("chat", lambda c: c.append("[DONE]"), "stream: number of [DONE]"),
     "after [DONE]": ("chat", lambda c: c.append(c[1]), "stream: nothing after"),
     "not JSON": ("chat", lambda c: c.insert(2, "{"), "stream: each event is one JSON"),
-    "an error in the stream": ("chat", lambda c: c.insert(2, {"error": {}}), "stream: each event is"),
+    "an error in the stream": (
+        "chat",
+        lambda c: c.insert(2, {"error": {}}),
+        "stream: each event is",
+    ),
     "role missing": ("chat", lambda c: delta(c, 0).pop("role"), "stream: the role"),
     "role twice": ("chat", lambda c: delta(c, 3).update(role="assistant"), "stream: the role"),
     "id drifts": ("chat", lambda c: c[3].update(id="other"), "stream: `id`"),
@@ -191,7 +207,11 @@ STREAMS = {
     "a chunk twice": ("chat", lambda c: c.insert(2, c[2]), "usage.completion_tokens"),
     "usage missing": ("chat", lambda c: c.pop(-2), "usage"),
     "usage not last": ("chat", lambda c: c.insert(1, c.pop(-2)), "stream: the usage chunk"),
-    "choices without usage": ("chat", lambda c: c.insert(3, {**c[3], "choices": []}), "stream: a ch"),
+    "choices without usage": (
+        "chat",
+        lambda c: c.insert(3, {**c[3], "choices": []}),
+        "stream: a ch",
+    ),
     "call without name": (
         "tools",
         lambda c: tool_delta(c, 0)["function"].pop("name"),
@@ -220,7 +240,11 @@ STREAMS = {
     ),
     "responses: a delta lost": ("responses", lambda c: c.pop(5), "stream: sequence_number"),
     "responses: a delta altered": ("responses", lambda c: c[5].update(delta="X"), "stream: the de"),
-    "responses: type altered": ("responses", lambda c: c[5].update(type="x"), "stream: each event's"),
+    "responses: type altered": (
+        "responses",
+        lambda c: c[5].update(type="x"),
+        "stream: each event's",
+    ),
     "responses: no end": ("responses", lambda c: c.pop(), "stream: last event"),
     "responses: no begin": ("responses", lambda c: c.pop(0), "stream: "),
     "responses: id": ("responses", lambda c: c[-1]["response"].update(id="x"), "stream: one id"),
@@ -236,7 +260,9 @@ def test_a_spoilt_stream_fails(spoilt):
 
 LEGAL = {
     "further fields": lambda c: [each.update(x=1) for each in c if isinstance(each, dict)],
-    "usage null": lambda c: [each.setdefault("usage", None) for each in c if isinstance(each, dict)],
+    "usage null": lambda c: [
+        each.setdefault("usage", None) for each in c if isinstance(each, dict)
+    ],
     "another id": lambda c: [each.update(id="req-1") for each in c if isinstance(each, dict)],
     "keys in another order": lambda c: c.__setitem__(
         slice(None), [dict(reversed(e.items())) if isinstance(e, dict) else e for e in c]

@@ -39,7 +39,10 @@ def test_an_event_has_the_time_of_its_last_byte():
 
 
 def test_an_event_has_its_name():
-    assert [event.name for event in events([(0.0, b"event: x\ndata: a\n\ndata: b\n\n")])] == ["x", ""]
+    assert [event.name for event in events([(0.0, b"event: x\ndata: a\n\ndata: b\n\n")])] == [
+        "x",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(("data", "done"), [("[DONE]", True), (" [DONE]", True), ("DONE", False)])
