@@ -94,13 +94,19 @@ def proxy(python: str, file: Path, name: str, upstream: str) -> Iterator[str]:
 def nearest_first(
     cases: tuple[FunctionalCase, ...], mutant: dict[str, Any]
 ) -> tuple[list[FunctionalCase], list[FunctionalCase]]:
-    """Return the cases whose names share a word with the mutant's, and the others.
+    """Return the cases whose names share a word with the mutant or its kind, and the others.
 
     The order changes no verdict, only how soon the first failure comes.
     """
     words = set(re.split(r"[-_ ]", mutant["name"])) - GENERIC
     words = {word.rstrip("s") for word in words if len(word) > 2}  # noqa: PLR2004 - a word
-    near = [case for case in cases if any(word in case.id for word in words)]
+    words.add(mutant["kind"].rstrip("s"))
+    errors = mutant["kind"] == "errors"
+    near = [
+        case
+        for case in cases
+        if (case.refused if errors else any(word in case.id for word in words))
+    ]
     names = {case.id for case in near}
     return near, [case for case in cases if case.id not in names]
 

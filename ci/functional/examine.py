@@ -112,13 +112,28 @@ def _read(
     if case.kind != "responses":
         answer_rules(request, answer, proof, chat=chat)
     check_expectations(case.expect, request, answer, proof)
+    if request.get("prompt_logprobs") is not None and not stream:
+        _prompt_logprobs(reply.parsed(), answer, proof)
     return answer
+
+
+def _prompt_logprobs(body: Any, answer: Answer, proof: Proof) -> None:  # noqa: ANN401 - JSON
+    """Assert that there is an entry for each token of the prompt; the first has none."""
+    entries = body.get("prompt_logprobs") or body["choices"][0].get("prompt_logprobs")
+    if not proof.that("prompt_logprobs", isinstance(entries, list), "a list", entries):
+        return
+    proof.equal("prompt_logprobs: one per token", len(entries), answer.count("prompt_tokens"))
+    proof.equal("prompt_logprobs: none for the first", entries[0], None)
+    values = [each["logprob"] for entry in entries[1:] for each in entry.values()]
+    low = all(isinstance(value, (int, float)) and value <= 0 for value in values)
+    proof.that("prompt_logprobs: at most 0", values and low, "numbers, at most 0", values[:3])
 
 
 def _plain(case: FunctionalCase, reply: Reply, proof: Proof) -> None:
     """Assert replies that are no JSON, or hardly any."""
     text = reply.body.decode("utf-8", "replace")
     if case.kind == "metrics":
+        proof.equal("content-type", reply.content_type, "text/plain")
         metrics_rules(text, proof)
     elif case.kind == "version":
         version = reply.parsed().get("version")
@@ -133,7 +148,7 @@ def _other(
     proof: Proof,
 ) -> list[list[float]] | None:
     if case.kind == "models":
-        models_rules(body, server.model, proof)
+        models_rules(body, server.model, proof, vllm=bool(server.version))
     elif case.kind == "tokenize":
         tokenize_rules(body, server.window, proof)
     elif case.kind == "detokenize":

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 NORM_TOLERANCE = 0.02
 
 
-def models_rules(body: Any, model: str, proof: Proof) -> None:  # noqa: ANN401 - JSON of a server
-    """Assert that /v1/models lists the served model, in OpenAI's shape."""
+def models_rules(body: Any, model: str, proof: Proof, *, vllm: bool) -> None:  # noqa: ANN401
+    """Assert that /v1/models lists the served model, in OpenAI's shape.
+
+    Args:
+        body: the reply.
+        model: the served model's name.
+        proof: receives the assertions.
+        vllm: whether the server is vLLM, which says its context length.
+    """
     proof.equal("object", body.get("object"), "list")
     ids = [entry.get("id") for entry in body["data"]]
     proof.that("the served model is listed", model in ids, model, ids)
@@ -28,7 +35,7 @@ def models_rules(body: Any, model: str, proof: Proof) -> None:  # noqa: ANN401 -
         owner = entry.get("owned_by")
         proof.that("owned_by", isinstance(owner, str) and owner, "some text", owner)
         window = entry.get("max_model_len")
-        natural = window is None or (isinstance(window, int) and window > 0)
+        natural = (window is None and not vllm) or (isinstance(window, int) and window > 0)
         proof.that("max_model_len", natural, "a number over 0", window)
 
 
@@ -79,6 +86,9 @@ def embeddings_rules(
         proof.equal("width", len(vector), width or len(vector))
         vectors.append(vector)
     proof.equal("all have one width", len({len(vector) for vector in vectors}), 1)
+    if several:
+        distinct = len({tuple(vector) for vector in vectors})
+        proof.equal("each input has its own vector", distinct, len({str(each) for each in given}))
     usage = body["usage"]
     prompt = usage["prompt_tokens"]
     proof.that("usage.prompt_tokens", isinstance(prompt, int) and prompt > 0, "over 0", prompt)

@@ -53,6 +53,7 @@ def read_stream(events: Sequence[Event], proof: Proof, *, chat: bool) -> Answer:
         chunks.append(chunk)
     _envelope(answer, chunks, proof)
     _usage(answer, chunks, proof)
+    _usage_so_far(chunks, proof)
     for chunk in chunks:
         if answer.prompt_token_ids is None:
             answer.prompt_token_ids = chunk.get("prompt_token_ids")
@@ -81,6 +82,20 @@ def _usage(answer: Answer, chunks: list[dict[str, Any]], proof: Proof) -> None:
         if not chunk["choices"]:
             last = index == len(chunks) - 1
             proof.that("stream: the usage chunk is the last", last, "the last chunk", index)
+
+
+def _usage_so_far(chunks: list[dict[str, Any]], proof: Proof) -> None:
+    """Assert that the usage of each chunk, where it is there, is a sum that only grows."""
+    usages = [chunk["usage"] for chunk in chunks if chunk.get("usage") is not None]
+    if len(usages) < 2:  # noqa: PLR2004 - the usage chunk alone
+        return
+    counts = [usage["completion_tokens"] for usage in usages]
+    proof.that("stream: usage only grows", counts == sorted(counts), "growing", counts)
+    sums = [
+        usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+        for usage in usages
+    ]
+    proof.that("stream: each usage is a sum", all(sums), "sums", usages[:3])
 
 
 def _add(answer: Answer, item: dict[str, Any], proof: Proof, *, chat: bool) -> None:

@@ -9,6 +9,7 @@
 | `${model}` | the served model's name |
 | `${window}` | the server's context length, in tokens |
 | `${long}` | a text that is longer than the window |
+| `${words:N}` | a text of N words |
 | `${index}` | number of the request in its scenario, from 0 |
 """
 
@@ -24,6 +25,7 @@ REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 # The text of a token may have braces, where the reference is the whole value.
 WHOLE = re.compile(r"\$\{((?:tokens?|any):(?:(?!\$\{).)+|[^${}]+)\}", re.DOTALL)
 NAMES = ("eos", "model", "window", "long", "index")
+WORDS = re.compile("words:([0-9]{1,5})")
 # References that need /tokenize.
 TOKENS = ("token:", "tokens:", "any:")
 
@@ -48,9 +50,9 @@ def references(value: object) -> Iterator[str]:
 
 def wrong_reference(name: str) -> str | None:
     """Return what is wrong with a reference; None if it is one of the table."""
-    if name in NAMES or name.startswith(TOKENS):
+    if name in NAMES or name.startswith(TOKENS) or WORDS.fullmatch(name):
         return None
-    return f"unknown reference ${{{name}}}; known: token:TEXT, tokens:TEXT, {', '.join(NAMES)}"
+    return f"unknown reference ${{{name}}}; known: token:TEXT, tokens:TEXT, words:N, {', '.join(NAMES)}"
 
 
 def substitute(value: Any, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of JSON
@@ -92,6 +94,8 @@ def _text(text: str, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any val
 
 
 def _value(name: str, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of JSON
+    if number := WORDS.fullmatch(name):
+        return " ".join(f"word{index % 10}" for index in range(int(number[1])))
     if name not in known:
         raise UnknownReferenceError(f"the server gives no value for ${{{name}}}")
     return known[name]

@@ -118,6 +118,7 @@ def read_response_stream(
     if kinds[-1] not in LAST:
         return None
     answer = read_response(body, items[-1]["response"], proof)
+    _item_ids(items, proof)
     whole = answer.first.text or ""
     _deltas(items, whole, "output_text", proof)
     arguments = "".join(str(call.arguments) for call in answer.first.tool_calls)
@@ -132,6 +133,13 @@ def read_response_stream(
     final = items[-1]["response"]["output"]
     proof.equal("stream: the items that were done are the output", _ids(done), _ids(final))
     return answer
+
+
+def _item_ids(items: Sequence[Mapping[str, Any]], proof: Proof) -> None:
+    """Assert that every event about an item names one that was added."""
+    added = {item["item"]["id"] for item in items if item["type"] == "response.output_item.added"}
+    named = {item["item_id"] for item in items if "item_id" in item}
+    proof.that("stream: events name added items", named <= added, sorted(added), sorted(named))
 
 
 def _ids(items: Sequence[Mapping[str, Any]]) -> list[object]:

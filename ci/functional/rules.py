@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ci.functional.answer import Answer, Choice, ToolCall
+    from ci.functional.answer import Answer, Choice, TokenLogprob, ToolCall
     from ci.functional.proof import Proof
 
 FINISH_REASONS = ("stop", "length", "tool_calls")
@@ -44,10 +44,13 @@ def answer_rules(body: Mapping[str, Any], answer: Answer, proof: Proof, *, chat:
     proof.that("id is some text", isinstance(answer.id, str) and answer.id, "text", answer.id)
     proof.equal("object", answer.object, kind)
     created = answer.created
-    proof.that("created is a time in seconds", is_time(created), "whole seconds", created)
+    whole = is_time(created) and isinstance(created, int)
+    proof.that("created is a time in seconds", whole, "whole seconds", created)
     proof.equal("model", answer.model, body.get("model"))
     expected = list(range(_count_of_choices(body)))
-    proof.equal("indexes of the choices", sorted(answer.choices), expected)
+    # A body lists its choices in order; those of a stream come as they are made.
+    indexes = sorted(answer.choices) if stream else list(answer.choices)
+    proof.equal("indexes of the choices", indexes, expected)
     for choice in answer.choices.values():
         _choice(body, choice, proof, chat=chat)
     _usage(body, answer, proof)
@@ -142,6 +145,10 @@ def _tools(body: Mapping[str, Any], choice: Choice, proof: Proof) -> None:
     names = [named] if named else [tool["function"]["name"] for tool in tools]
     for call in calls:
         _tool_call(call, names, proof, cut=cut and call is calls[-1])
+    text = choice.text or ""
+    proof.that(
+        "the text has no markup of the calls", cut or "<tool_call>" not in text, "none", text
+    )
     ids = [call.id for call in calls]
     proof.equal("each tool call has an id of its own", len(set(ids)), len(ids))
 
@@ -187,11 +194,38 @@ def _logprobs(body: Mapping[str, Any], choice: Choice, proof: Proof, *, chat: bo
         first_of_prompt = index == 0 and body.get("echo") and token.logprob is None
         if not first_of_prompt:
             _token(token, alternatives, proof)
+    if alternatives and _is_greedy(body):
+        missed = [each for each in tokens if _logprob_of_best(each) > _own(each) + TOLERANCE]
+        if not body.get("echo"):
+            proof.that("logprobs: the most likely token was taken", not missed, "it", missed[:2])
     if not choice.tool_calls:
         _text_of_tokens(body, choice, proof)
 
 
-def _token(token: Any, alternatives: int, proof: Proof) -> None:  # noqa: ANN401 - a TokenLogprob
+# Parameters that change which token is taken, but not the log probabilities.
+STEERING = frozenset(
+    {
+        *("structured_outputs", "response_format", "tools", "logit_bias", "bad_words"),
+        *("allowed_token_ids", "min_tokens", "presence_penalty", "frequency_penalty"),
+        *("repetition_penalty",),
+    }
+)
+
+
+def _is_greedy(body: Mapping[str, Any]) -> bool:
+    """Whether a request takes the most likely token each time."""
+    return body.get("temperature") == 0 and not any(body.get(key) for key in STEERING)
+
+
+def _own(token: TokenLogprob) -> float:
+    return token.logprob if token.logprob is not None else 0.0
+
+
+def _logprob_of_best(token: TokenLogprob) -> float:
+    return max((logprob for _, logprob in token.top), default=_own(token))
+
+
+def _token(token: TokenLogprob, alternatives: int, proof: Proof) -> None:
     value = token.logprob
     finite = isinstance(value, (int, float)) and math.isfinite(value) and value <= TOLERANCE
     proof.that("logprobs: at most 0", finite, "a number, at most 0", value)
@@ -205,8 +239,16 @@ def _token(token: Any, alternatives: int, proof: Proof) -> None:  # noqa: ANN401
         mass = sum(math.exp(min(logprob, 1.0)) for _, logprob in token.top)
         proof.that("logprobs: probabilities sum to at most 1", mass <= 1.01, "at most 1", mass)  # noqa: PLR2004
         own = [logprob for text, logprob in token.top if text == token.token]
-        near = any(abs(logprob - value) <= TOLERANCE for logprob in own)
+        near = any(abs(logprob - _own(token)) <= TOLERANCE for logprob in own)
         proof.that("logprobs: the token is among its alternatives", near, value, token.top)
+        # The sampled token comes first; behind it, the most likely come before the others.
+        rest = [logprob for _, logprob in token.top[1:]]
+        proof.that(
+            "logprobs: alternatives in order",
+            rest == sorted(rest, reverse=True),
+            "falling",
+            token.top,
+        )
 
 
 def _text_of_tokens(body: Mapping[str, Any], choice: Choice, proof: Proof) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ci.functional.answer import Answer
+from ci.functional.case import STREAMS
 from ci.functional.compare import same_answer
 from ci.functional.examine import Server, examine
 from ci.functional.other_apis import cosine
@@ -218,7 +219,7 @@ async def _prompt(
 ) -> None:
     """Assert that the prompt is what /tokenize makes of the request."""
     wanted = case.expect.prompt_is_tokenized
-    able = "tokenize" in context.server.capabilities and case.kind in ("chat", "completions")
+    able = "tokenize" in context.server.capabilities and case.kind in STREAMS
     if wanted is False or not able:
         return
     tokens = await _tokenized(case, context, body)
@@ -248,9 +249,11 @@ async def _tokenized(
 ) -> list[int] | None:
     """Return the tokens of a request's prompt; None if /tokenize does not take it."""
     asked = {key: body[key] for key in PROMPT_KEYS if key in body}
+    if case.kind == "responses":
+        asked = {"messages": _messages(body)}
     if case.kind == "completions" and not isinstance(asked.get("prompt"), str):
         return None
-    if body.get("tool_choice") == "none":
+    if body.get("tool_choice") == "none" or "truncate_prompt_tokens" in body:
         # vLLM leaves the tools out of the prompt, if told so at its start; /tokenize cannot know.
         return None
     known = json.dumps(asked, sort_keys=True)
@@ -263,6 +266,14 @@ async def _tokenized(
             tokens = None
         context.prompts[known] = tokens
     return context.prompts[known]
+
+
+def _messages(body: Mapping[str, Any]) -> list[Any]:
+    """Return the messages of a request to /v1/responses, as a chat has them."""
+    given = body["input"]
+    messages = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+    system = body.get("instructions")
+    return [{"role": "system", "content": system}, *messages] if system else messages
 
 
 async def _detokenized(context: Context, ran: Ran, answer: Answer | list[list[float]]) -> None:
