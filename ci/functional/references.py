@@ -52,7 +52,8 @@ def wrong_reference(name: str) -> str | None:
     """Return what is wrong with a reference; None if it is one of the table."""
     if name in NAMES or name.startswith(TOKENS) or WORDS.fullmatch(name):
         return None
-    return f"unknown reference ${{{name}}}; known: token:TEXT, tokens:TEXT, words:N, {', '.join(NAMES)}"
+    names = ", ".join(("token:TEXT", "tokens:TEXT", "words:N", *NAMES))
+    return f"unknown reference ${{{name}}}; known: {names}"
 
 
 def substitute(value: Any, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of JSON
