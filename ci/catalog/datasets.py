@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci.catalog.aisbench import known, refusal
 from ci.catalog.dataset_files import QUESTIONS
 from ci.catalog.dataset_places import candidates_of, roots_of
-from ci.catalog.known_datasets import REGISTRY, load, name_of
+from ci.catalog.known_datasets import REGISTRY, almost_known, load, name_of
 from ci.catalog.lm_eval_tasks import task_of
 from ci.errors import UserError
 from ci.paths import at_home_here
@@ -198,10 +198,12 @@ def _missing(
         )
     if at_home_here(name).is_absolute():
         return f"dataset {name}: no such folder, or no {files} in it; correct dataset_path"
+    near = almost_known(name)
+    guess = f"; did you mean {near}?" if near else ""
     return (
-        f"dataset {name} is unknown (known: {', '.join(entries)}) and no folder of that name has "
-        f"{files} (looked in {looked} and the caches of the hubs). Run `inv datasets.fetch --name "
-        f"{name}` where a hub can be reached, or put your copy into LAMPLIGHTER_DATASETS as "
+        f"dataset {name} is unknown (known: {', '.join(entries)}{guess}) and no folder of that "
+        f"name has {files} (looked in {looked} and the caches of the hubs). Run "
+        f"`inv datasets.fetch --name {name}` where a hub can be reached, or put your copy into LAMPLIGHTER_DATASETS as "
         f"{short}/, or give its folder's path as dataset_path"
     )
 
