@@ -203,8 +203,8 @@ def _missing(
     return (
         f"dataset {name} is unknown (known: {', '.join(entries)}{guess}) and no folder of that "
         f"name has {files} (looked in {looked} and the caches of the hubs). Run "
-        f"`inv datasets.fetch --name {name}` where a hub can be reached, or put your copy into LAMPLIGHTER_DATASETS as "
-        f"{short}/, or give its folder's path as dataset_path"
+        f"`inv datasets.fetch --name {name}` where a hub can be reached, or put your copy into "
+        f"LAMPLIGHTER_DATASETS as {short}/, or give its folder's path as dataset_path"
     )
 
 

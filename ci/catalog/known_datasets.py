@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -39,8 +40,9 @@ class _Registry(Strict):
     datasets: dict[str, KnownDataset] = Field(description="it maps each dataset to its entry")
 
 
+@cache
 def load(path: Path = REGISTRY) -> Mapping[str, KnownDataset]:
-    """Read the registry: name → dataset."""
+    """Read the registry: name → dataset. A process reads a file once: a case asks for each entry."""
     return config_file.load(path, _Registry, {"datasets.*": KnownDataset}).datasets
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import elsewhere, known
@@ -61,15 +62,22 @@ def adds_to_prompts(subject: Subject) -> Iterator[Remark]:
         conf = bench.dataset_conf or ""
         if bench.case_type != "performance" or unstreamed(bench) or conf not in known().datasets:
             continue
-        folder = conf.rpartition("/")[0]
-        others = [name for name in known().datasets if name.rpartition("/")[0] == folder]
-        plain = [name for name in others if name.endswith("_perf")]
+        plain = _for_performance(conf.rpartition("/")[0])
         if plain and not conf.endswith("_perf"):
             message = (
                 f"{conf!r} is for accuracy: it adds its own text to every prompt; write "
                 f"{nearest(conf, plain) or plain[0]!r}, or case_type: accuracy"
             )
             yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+
+
+@cache
+def _for_performance(folder: str) -> list[str]:
+    return [
+        name
+        for name in known().datasets
+        if name.rpartition("/")[0] == folder and name.endswith("_perf")
+    ]
 
 
 def does_not_stream(subject: Subject) -> Iterator[Remark]:
