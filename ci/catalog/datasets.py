@@ -15,7 +15,7 @@ from ci.errors import UserError
 from ci.paths import at_home_here
 from ci.tool_side.layout import find as find_in
 from ci.tool_side.local_tasks import lacks
-from ci.tools import bench_data
+from ci.tools import bench_data, nltk_data
 from ci.tools.made import recipe_for
 from ci.tools.model import Dataset
 
@@ -68,12 +68,19 @@ def find(
         if found := _in_folder(dataset, folder):
             if entry and folder.name == dataset.name:
                 _check(dataset.name, entry, folder)
-            return found
+            return replace(found, lacks=_lacks(benchmark, folder))
     if dataset.place == "made":
         return replace(dataset, path=made_from(roots, dataset.name))
     if on_host and name.startswith(("/", "~")):
-        return replace(dataset, path=name, place="host", items=0)
+        lacks = _lacks(benchmark, None)
+        return replace(dataset, path=name, place="host", items=0, lacks=lacks)
     raise UserError(_missing(benchmark, dataset, entries, roots))
+
+
+def _lacks(benchmark: Benchmark, folder: Path | None) -> str:
+    """Return what the tool needs beside the questions and a folder lacks; None for any folder."""
+    has = folder is not None and (folder / nltk_data.NEEDED).is_dir()
+    return nltk_data.NEEDED if nltk_data.is_needed(benchmark) and not has else ""
 
 
 def located(benchmark: Benchmark, error: UserError) -> str:

@@ -42,7 +42,7 @@ class _Registry(Strict):
 
 @cache
 def load(path: Path = REGISTRY) -> Mapping[str, KnownDataset]:
-    """Read the registry: name → dataset. A process reads a file once: a case asks for each entry."""
+    """Read the registry: name → dataset. A process reads each file once."""
     return config_file.load(path, _Registry, {"datasets.*": KnownDataset}).datasets
 
 
