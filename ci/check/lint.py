@@ -164,7 +164,7 @@ def _is_consequence(refusal: Problem, errors: Sequence[tuple[Problem, Remark]]) 
     """Return whether a rule's error causes a refusal of planning, or says the same better."""
     flags = flags_of(refusal.message)
     for problem, remark in errors:
-        if ".benchmarks." in f".{problem.key}" and problem.key.startswith(refusal.key or "."):
+        if ".benchmarks." in f".{refusal.key}" and problem.key.startswith(refusal.key):
             return True
         same = problem.line == refusal.line or flags & flags_of(remark.message)
         if remark.near and same and flag_of(refusal.message):

@@ -70,6 +70,10 @@ def program(subject: Subject) -> Iterator[Remark]:
     for server in subject.servers:
         path, command, *_ = (*own_words(server.argv), "", "")
         name = path.rpartition("/")[2]
+        if path.startswith("-"):
+            message = f"begins with {path!r}, which is no program; write `vllm serve MODEL` first"
+            yield Remark(server.command_key, message, path)
+            continue
         is_vllm = name == "vllm" and command != "serve"
         misspelt = name != "vllm" and nearest(name, ["vllm"])
         if not is_vllm and not (misspelt and nearest(command, ["serve"])):

@@ -7,7 +7,7 @@ only diagnostic has to point at; and words of its message.
 # ruff: noqa: RUF001 - characters that look like ASCII are what is tested
 
 import pytest
-from test_mistakes import BASES, DEPLOYMENT, position_of
+from test_mistakes import BASES, DEPLOYMENT, SINGLE, position_of
 
 from ci.check.lint import examine
 
@@ -175,6 +175,7 @@ ROWS = {
         "--max",
         "nothing after",
     ),
+    "no program": ("G", "vllm serve org/model\n      --port", "--port", "--port", "MODEL` first"),
     # Ports
     "port out of range": (
         "G",
@@ -541,3 +542,10 @@ def test_command_line_that_every_kv_configuration_contradicts():
     [found] = examine(text.replace(f"{TP} 8", f"{TP} 2").encode(), "c.yaml")
     assert "but every --kv-transfer-config has tp_size 8 for prefill" in found.problem.message
     assert found.problem.line == text[: text.index(f"{TP} 8")].count("\n") + 1
+
+
+def test_an_unknown_variable_is_told_beside_an_error_in_a_benchmark():
+    text = SINGLE.replace("- $SERVER_PORT", "- $SERVERPORT").replace("gsm8k/gsm8k_gen", "gpqa/gsm8k_gen")
+    messages = [item.problem.message for item in examine(text.encode(), "c.yaml")]
+    assert len(messages) == len(("the variable", "the dataset_conf"))
+    assert any("did you mean $SERVER_PORT?" in message for message in messages)
