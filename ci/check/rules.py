@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ci.check import (
     benchmark_rules,
     case_rules,
+    config_rules,
     dataset_rules,
     device_rules,
     flag_rules,
@@ -36,6 +37,7 @@ RULES = (
     Rule("headless-port", "warning", server_rules.headless_port),
     Rule("kv-role", "error", kv_rules.kv_role),
     Rule("kv-keys", "error", kv_rules.kv_keys),
+    Rule("config-keys", "warning", config_rules.config_keys),
     Rule("overridden-variable", "warning", case_rules.overridden_variable),
     Rule("other-model", "warning", case_rules.other_model),
     Rule("too-few-devices", "error", device_rules.too_few_devices),

@@ -391,6 +391,7 @@ def test_rule_names_are_unique_and_tested():
 
 # test_mistakes.py has a row for each of them.
 IN_TABLE_OF_MISTAKES = {
+    "config-keys",
     *(
         "flag-value",
         "kv-keys",

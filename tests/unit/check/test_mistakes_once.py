@@ -361,6 +361,20 @@ ROWS = {
         'a": {',
         "JSON needs single quotes around",
     ),
+    "misspelt key of speculation": (
+        "G",
+        "--port $S",
+        """--speculative-config '{"num_speculative_token": 3}'\n      --port $S""",
+        "num_speculative_token",
+        "did you mean 'num_speculative_tokens'?",
+    ),
+    "unknown cudagraph_mode": (
+        "S",
+        '- --additional-config\n      - \'{"a": {"b": true}}\'',
+        '- --compilation-config\n      - \'{"cudagraph_mode": "FULL_DECODE"}\'',
+        None,
+        "cudagraph_mode is 'FULL_DECODE'; did you mean 'FULL_DECODE_ONLY'?",
+    ),
     # YAML
     "comma after an item": ("S", '- "4096"\n', '- "4096",\n', ",\n", "after the value is not YAML"),
     "item without a dash": (
@@ -545,7 +559,9 @@ def test_command_line_that_every_kv_configuration_contradicts():
 
 
 def test_an_unknown_variable_is_told_beside_an_error_in_a_benchmark():
-    text = SINGLE.replace("- $SERVER_PORT", "- $SERVERPORT").replace("gsm8k/gsm8k_gen", "gpqa/gsm8k_gen")
+    text = SINGLE.replace("- $SERVER_PORT", "- $SERVERPORT").replace(
+        "gsm8k/gsm8k_gen", "gpqa/gsm8k_gen"
+    )
     messages = [item.problem.message for item in examine(text.encode(), "c.yaml")]
     assert len(messages) == len(("the variable", "the dataset_conf"))
     assert any("did you mean $SERVER_PORT?" in message for message in messages)
