@@ -31,6 +31,11 @@ _KEYS = {
         *("pass_config", "inductor_compile_config", "use_inductor_graph_partition", "cache_dir"),
         *("cudagraph_specialize_lora", "cudagraph_mm_encoder", "compile_mm_encoder"),
     ),
+    "--ec-transfer-config": (
+        *("ec_connector", "ec_role", "ec_rank", "ec_parallel_size", "ec_ip", "ec_port"),
+        *("ec_connector_extra_config", "ec_connector_module_path", "engine_id"),
+        *("ec_buffer_device", "ec_buffer_size"),
+    ),
 }
 _MODES = ("NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE")
 _SLIP = 0.85  # below the likeness of a key that another version has

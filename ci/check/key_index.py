@@ -124,7 +124,7 @@ class KeyIndex:
         line = self.lines[begin.line - 1] if begin.line <= len(self.lines) else ""
         if re.match(r"[>|][-+0-9]*\s*$", line[begin.column - 1 :]):
             begin = Position(begin.line + 1, 1)  # the value's text is below its `>` or `|`
-        name = word.removeprefix("$")
+        name = word.strip("{}").removeprefix("$").strip("{}") if word[0] == "$" else word
         text = re.escape(word) if name == word else rf"\$\{{?{re.escape(name)}"
         before, after = (_PART.match(char) for char in (word[0], word[-1]))
         text = (r"(?<![\w-])" if before else "") + text + (r"(?![\w-])" if after else "")

@@ -128,7 +128,15 @@ def examine(
         diagnostics = [diagnostic for case in cases for diagnostic in _of_case(case, index)]
         for case in cases:
             diagnostics += copies(case, _section(case).rstrip("."), index, seen)
-    return _in_order(diagnostics)
+    return _in_order(_once(diagnostics))
+
+
+def _once(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Keep one error about the devices of all hosts; other servers and cases only repeat it."""
+    of_devices = [item for item in diagnostics if item.rule == "too-few-devices"]
+    of_all = [item for item in of_devices if item.problem.key == "npu_per_node"]
+    left_out = [item for item in of_devices if item not in of_all[:1]] if of_all else []
+    return [item for item in diagnostics if item not in left_out]
 
 
 def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:

@@ -21,7 +21,7 @@ OF_COMMAND = re.compile(r"\.\w*(?:cmd|command)\w*(?:\[\d+\])?$")
 _QUOTED = re.compile(
     r"(?:shell|begins with)\b.*?'(.+?)'(?=[ ;,]|$)|(?:begins|in this) one: (.+)", re.DOTALL
 )
-_FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+)")
+_FLAG_OR_VARIABLE = re.compile(r"(?<!\S)(?:--[a-z][\w-]*|\$\w+|\$\{[\w.]+\})")
 
 
 def nearer(problem: Problem, index: KeyIndex | None, document: object = None) -> Problem:
@@ -80,7 +80,11 @@ def _named(problem: Problem) -> str:
 
 def _value_of(flag: str, message: str) -> str:
     """Return the value that follows a flag in a message about it: `--port 80800 is not a port`."""
-    match = re.match(rf"{re.escape(flag)} (\S+) is ", message) if flag.startswith("--") else None
+    match = (
+        re.match(rf"{re.escape(flag)} (\S+?)(?: is |: )", message)
+        if flag.startswith("--")
+        else None
+    )
     return match[1] if match else ""
 
 

@@ -32,6 +32,7 @@ _EXPECTED = {
 }
 MAX_SHOWN = 1e15
 _BRACKETS = " []()\u3010\u3011\u300c\u300d\u3014\u3015"
+_OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "npu": "ascend", "huawei": "ascend"}
 _EMPTY = {"string_too_short": "some text", "too_short": "at least one entry"}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
@@ -218,7 +219,9 @@ def _not_one_of(value: object, expected: str) -> str:
     near = None
     if isinstance(value, str):
         plain = unicodedata.normalize("NFKC", value).replace("≤", "<=").replace("≥", ">=")
-        near = nearest(plain, re.findall(r"'([^']*)'", expected))
+        choices = re.findall(r"'([^']*)'", expected)
+        other = _OTHER_NAMES.get(plain.lower())
+        near = other if other in choices else nearest(plain, choices)
     guess = f"; did you mean {near!r}?" if near else ""
     return f"expected {expected}, found {describe(value)}{guess}"
 

@@ -375,6 +375,9 @@ ROWS = {
         None,
         "cudagraph_mode is 'FULL_DECODE'; did you mean 'FULL_DECODE_ONLY'?",
     ),
+    # Names
+    "GPU": ("G", "device: cuda", "device: gpu", "gpu", "did you mean 'cuda'?"),
+    "NPU": ("R", "device: cuda", "device: npu", "npu", "did you mean 'ascend'?"),
     # YAML
     "comma after an item": ("S", '- "4096"\n', '- "4096",\n', ",\n", "after the value is not YAML"),
     "item without a dash": (
@@ -565,3 +568,17 @@ def test_an_unknown_variable_is_told_beside_an_error_in_a_benchmark():
     messages = [item.problem.message for item in examine(text.encode(), "c.yaml")]
     assert len(messages) == len(("the variable", "the dataset_conf"))
     assert any("did you mean $SERVER_PORT?" in message for message in messages)
+
+
+SWEEP = GROUP.replace("env_common:", "sweep: {tp: [4, 8]}\nenv_common:").replace(
+    f"{TP} 8", f"{TP} ${{sweep.tp}}"
+)
+
+
+def test_a_mistake_in_a_sweep_is_told_at_its_line():
+    assert examine(SWEEP.encode(), "c.yaml") == ()
+    text = SWEEP.replace("${sweep.tp}", "${sweep.tpp}", 1)
+    [found] = examine(text.encode(), "c.yaml")
+    assert found.problem.line == text[: text.index("${sweep.tpp}")].count("\n") + 1
+    [found] = examine(SWEEP.replace("npu_per_node: 8", "npu_per_node: 2").encode(), "c.yaml")
+    assert found.problem.key == "npu_per_node"
