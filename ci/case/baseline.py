@@ -31,7 +31,10 @@ def _beside_baseline(threshold: float | None, info: ValidationInfo) -> float | N
 def _percent(baseline: float | None, info: ValidationInfo) -> float | None:
     """Refuse an accuracy of more than 100 percent."""
     if baseline is not None and baseline > MAX_PERCENT and info.data.get("case_type") == "accuracy":
-        raise invalid(f"{baseline:g} is out of range; an accuracy baseline is in percent")
+        raise invalid(
+            f"{baseline:g} is out of range; an accuracy baseline is in percent, at most 100, and "
+            "only case_type: performance has token/s"
+        )
     return baseline
 
 

@@ -200,10 +200,21 @@ def words_of(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        quote = re.search(r"['\"]\W*\w*", _masked(text))
-        begin = f"; this begins one: {text[quote.start() : quote.end()]}" if quote else ""
-        reason = f"{str(error).lower()}; close every quote{begin}"
+        reason = f"{str(error).lower()}; close every quote{_unclosed(text)}"
         raise ValueError(f"not a command line: {reason}") from error
+
+
+def _unclosed(text: str) -> str:
+    """Name the quote that is not closed: a word processor's, which is none, or the last one."""
+    if odd := re.search("[\u2018-\u201f]\\W*\\w*", text):
+        return f"; write ' or \" of a keyboard in this one: {odd[0]}"
+    quote = re.search(r"['\"]\W*\w*", _masked(text))
+    if quote is None:
+        return ""
+    first = quote.start()
+    while first and not text[first - 1].isspace():
+        first -= 1
+    return f"; this begins one: {text[first : quote.end()]}"
 
 
 def _words(text: str, *, in_shell: bool) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from ci.catalog.datasets import find
 from ci.catalog.hub import SOURCE
 from ci.catalog.known_datasets import load
 from ci.errors import UserError
+from ci.paths import at_home_here
+from ci.tools import nltk_data
 from ci.tools.made import recipe_for
 
 if TYPE_CHECKING:
@@ -84,8 +86,18 @@ def for_case(case: Case, roots: Sequence[Path]) -> Iterator[Row]:
         recipe = recipe_for(bench) if dataset.place == "made" else None
         where = f"{recipe.text}, of the questions in {dataset.path}" if recipe else _where(dataset)
         digest = digest_of(dataset) if dataset.path else ""
+        lacks = bool(dataset.lacks) and not any(
+            at_home_here(place).is_dir() for place in nltk_data.places(dataset)
+        )
+        if lacks:
+            where += f"; lacks {dataset.lacks}: {nltk_data.advice(dataset)}"
         yield Row(
-            f"{bench.name}: {dataset.name}", str(dataset.items or "?"), licence, digest, where
+            f"{bench.name}: {dataset.name}",
+            str(dataset.items or "?"),
+            licence,
+            digest,
+            where,
+            missing=lacks,
         )
 
 

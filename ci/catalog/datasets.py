@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ci.catalog.aisbench import known, refusal
 from ci.catalog.dataset_files import QUESTIONS
 from ci.catalog.dataset_places import candidates_of, roots_of
-from ci.catalog.known_datasets import REGISTRY, load, name_of
+from ci.catalog.known_datasets import REGISTRY, almost_known, load, name_of
 from ci.catalog.lm_eval_tasks import task_of
 from ci.errors import UserError
 from ci.paths import at_home_here
 from ci.tool_side.layout import find as find_in
 from ci.tool_side.local_tasks import lacks
-from ci.tools import bench_data
+from ci.tools import bench_data, nltk_data
 from ci.tools.made import recipe_for
 from ci.tools.model import Dataset
 
@@ -68,12 +68,19 @@ def find(
         if found := _in_folder(dataset, folder):
             if entry and folder.name == dataset.name:
                 _check(dataset.name, entry, folder)
-            return found
+            return replace(found, lacks=_lacks(benchmark, folder))
     if dataset.place == "made":
         return replace(dataset, path=made_from(roots, dataset.name))
     if on_host and name.startswith(("/", "~")):
-        return replace(dataset, path=name, place="host", items=0)
+        lacks = _lacks(benchmark, None)
+        return replace(dataset, path=name, place="host", items=0, lacks=lacks)
     raise UserError(_missing(benchmark, dataset, entries, roots))
+
+
+def _lacks(benchmark: Benchmark, folder: Path | None) -> str:
+    """Return what the tool needs beside the questions and a folder lacks; None for any folder."""
+    has = folder is not None and (folder / nltk_data.NEEDED).is_dir()
+    return nltk_data.NEEDED if nltk_data.is_needed(benchmark) and not has else ""
 
 
 def located(benchmark: Benchmark, error: UserError) -> str:
@@ -198,11 +205,13 @@ def _missing(
         )
     if at_home_here(name).is_absolute():
         return f"dataset {name}: no such folder, or no {files} in it; correct dataset_path"
+    near = almost_known(name)
+    guess = f"; did you mean {near}?" if near else ""
     return (
-        f"dataset {name} is unknown (known: {', '.join(entries)}) and no folder of that name has "
-        f"{files} (looked in {looked} and the caches of the hubs). Run `inv datasets.fetch --name "
-        f"{name}` where a hub can be reached, or put your copy into LAMPLIGHTER_DATASETS as "
-        f"{short}/, or give its folder's path as dataset_path"
+        f"dataset {name} is unknown (known: {', '.join(entries)}{guess}) and no folder of that "
+        f"name has {files} (looked in {looked} and the caches of the hubs). Run "
+        f"`inv datasets.fetch --name {name}` where a hub can be reached, or put your copy into "
+        f"LAMPLIGHTER_DATASETS as {short}/, or give its folder's path as dataset_path"
     )
 
 

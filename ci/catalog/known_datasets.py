@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -11,9 +13,12 @@ from ci.documents.strict import Strict
 from ci.paths import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_SLIP = 0.8
+_OWNERS = ("vllm-ascend", "lamplighter")
+_SAMPLE = "lite"  # copies with a sample of the questions
 REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
 
 
@@ -35,8 +40,9 @@ class _Registry(Strict):
     datasets: dict[str, KnownDataset] = Field(description="it maps each dataset to its entry")
 
 
+@cache
 def load(path: Path = REGISTRY) -> Mapping[str, KnownDataset]:
-    """Read the registry: name → dataset."""
+    """Read the registry: name → dataset. A process reads each file once."""
     return config_file.load(path, _Registry, {"datasets.*": KnownDataset}).datasets
 
 
@@ -46,6 +52,27 @@ def name_of(dataset_path: str, entries: Mapping[str, KnownDataset]) -> str | Non
         if plain(dataset_path) in map(plain, (name, *entry.aliases)):
             return name
     return None
+
+
+def almost_known(dataset_path: str) -> str | None:
+    """Return the known name that was most likely meant: `gsm8k-lite` for `gsm8k-light`.
+
+    None if the name is known or is a folder's path, or if no known name is close. Only the ends of
+    names and their owners are compared; copies of other datasets have names of their own.
+    """
+    if dataset_path.startswith(("/", "~", ".")) or name_of(dataset_path, load()):
+        return None
+    owner, slash, name = dataset_path.rpartition("/")
+    if owner and owner not in _OWNERS and (near := _close(owner, _OWNERS)):
+        return f"{near}/{name}"
+    base, _, end = plain(name).partition("-")
+    if base and end and end != _SAMPLE and _close(f"{base}-{end}", [f"{base}-{_SAMPLE}"]):
+        return f"{owner}{slash}{name[: len(base)]}-{_SAMPLE}"
+    return None
+
+
+def _close(word: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word.lower(), known, 1, _SLIP)), None)
 
 
 def plain(name: str) -> str:

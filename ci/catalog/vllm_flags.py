@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from ci.paths import CONFIGS
-from ci.vllm.options import options_of
+from ci.vllm.options import any_of, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,3 +24,9 @@ def by_version() -> Mapping[str, Mapping[str, Option]]:
     files = {path.stem: path for path in FOLDER.glob("*.txt")}
     newest_first = sorted(files, key=Version, reverse=True)
     return {version: options_of(files[version].read_text("utf-8")) for version in newest_first}
+
+
+@cache
+def options_for(version: str | None) -> Mapping[str, Option]:
+    """Return the options of a version; of all versions together if it is unknown."""
+    return by_version().get(version or "") or any_of(by_version().values())

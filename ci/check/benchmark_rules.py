@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import elsewhere, known
@@ -10,7 +11,7 @@ from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
 from ci.documents.nearest import nearest
-from ci.tools.aisbench import REQUESTS
+from ci.tools.aisbench import OTHERS, REQUESTS, unstreamed
 from ci.tools.bench_data import makes_prompts, refusal
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def scores_nothing(subject: Subject) -> Iterator[Remark]:
     """Report an accuracy benchmark with a dataset_conf for performance: a prompt without task."""
     for bench in _of_aisbench(subject):
         conf = bench.dataset_conf or ""
-        if bench.case_type == "accuracy" and conf.endswith("_perf"):
+        if bench.case_type == "accuracy" and conf.endswith("_perf") and conf in known().datasets:
             folder = conf.partition("/")[0]
             others = [name for name in known().datasets if name.startswith(f"{folder}/")]
             scored = [name for name in others if not name.endswith("_perf")]
@@ -55,13 +56,45 @@ def scores_nothing(subject: Subject) -> Iterator[Remark]:
             yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
 
 
+def adds_to_prompts(subject: Subject) -> Iterator[Remark]:
+    """Report a performance benchmark with a dataset_conf for accuracy, whose folder has others."""
+    for bench in _of_aisbench(subject):
+        conf = bench.dataset_conf or ""
+        if bench.case_type != "performance" or unstreamed(bench) or conf not in known().datasets:
+            continue
+        plain = _for_performance(conf.rpartition("/")[0])
+        if plain and not conf.endswith("_perf"):
+            message = (
+                f"{conf!r} is for accuracy: it adds its own text to every prompt; write "
+                f"{nearest(conf, plain) or plain[0]!r}, or case_type: accuracy"
+            )
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+
+
+@cache
+def _for_performance(folder: str) -> list[str]:
+    return [
+        name
+        for name in known().datasets
+        if name.rpartition("/")[0] == folder and name.endswith("_perf")
+    ]
+
+
+def does_not_stream(subject: Subject) -> Iterator[Remark]:
+    """Report a performance benchmark whose answers come in one piece."""
+    for bench in _of_aisbench(subject):
+        if refused := unstreamed(bench):
+            yield Remark(f"{subject.section}benchmarks.{bench.name}.request_conf", refused)
+
+
 def request_conf(subject: Subject) -> Iterator[Remark]:
     """Report a request_conf that AISBench does not have, or that Lamplighter does not use."""
     for bench in _of_aisbench(subject):
         if bench.request_conf and bench.request_conf not in REQUESTS:
             near = nearest(bench.request_conf, REQUESTS)
             guess = f"; did you mean {near!r}?" if near else ""
-            message = f"unknown {bench.request_conf!r}; choose one of {', '.join(REQUESTS)}{guess}"
+            what = "AISBench's, but not used here:" if bench.request_conf in OTHERS else "unknown"
+            message = f"{what} {bench.request_conf!r}; choose one of {', '.join(REQUESTS)}{guess}"
             yield Remark(f"{subject.section}benchmarks.{bench.name}.request_conf", message)
 
 
@@ -115,7 +148,8 @@ def _cannot_fail_with(key: str, baseline: float, threshold: float) -> Iterator[R
 def threshold_above_one(subject: Subject) -> Iterator[Remark]:
     """Report a performance threshold above 1, which a healthy night does not reach."""
     for bench in subject.case.benchmarks:
-        if bench.case_type == "performance" and bench.expected and bench.expected[1] > 1:
+        other = bench.case_type != "performance" or unstreamed(bench)  # which is reported
+        if not other and bench.expected and bench.expected[1] > 1:
             message = f"expected a factor such as 0.97, got {bench.threshold:g} times the baseline"
             yield Remark(f"{subject.section}benchmarks.{bench.name}.threshold", message)
 

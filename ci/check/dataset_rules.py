@@ -7,14 +7,16 @@ import re
 from typing import TYPE_CHECKING
 
 from ci.catalog.aisbench import known, refusal
+from ci.catalog.known_datasets import almost_known
 from ci.catalog.lm_eval_tasks import task_of
 from ci.check.diagnostic import Remark
 from ci.errors import UserError
-from ci.tools.made import recipe_for
+from ci.tools.bench_data import makes_prompts
+from ci.tools.made import incomplete, recipe_for
 from ci.vllm.command_line import model_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from ci.check.diagnostic import Subject
 
@@ -44,7 +46,7 @@ def too_long(subject: Subject) -> Iterator[Remark]:
                     f"of {what}; lower max_out_len, choose a dataset with shorter prompts, or "
                     "raise --max-model-len"
                 )
-                key = "dataset_path" if bench.max_out_len < limit and prompt else "max_out_len"
+                key = "dataset_path" if prompt >= limit else "max_out_len"
                 yield Remark(f"{subject.section}benchmarks.{bench.name}.{key}", message)
                 break
 
@@ -54,19 +56,33 @@ def other_dataset(subject: Subject) -> Iterator[Remark]:
     readable = set(known().datasets) - set(known().broken)
     folders = {conf.partition("/")[0] for conf in readable} - _OF_ANY_DATASET
     for bench in subject.case.benchmarks:
-        if bench.tool != "aisbench" or not bench.dataset_path:
+        key = f"{subject.section}benchmarks.{bench.name}.dataset_path"
+        if not bench.dataset_path.isascii():
+            continue  # which is reported
+        close = almost_known(bench.dataset_path)
+        if close and not makes_prompts(bench):
+            message = f"no dataset is called {bench.dataset_path!r}; did you mean {close!r}?"
+            yield Remark(key, message)
+            continue
+        if bench.tool != "aisbench":
             continue
         name = bench.dataset_path.rstrip("/").rpartition("/")[2].lower()
         word = re.split(r"[-.]", name)[0]
         word = word if word in folders else word.partition("_")[0]
         conf = bench.dataset_conf if bench.dataset_conf in readable else word
         folder = conf.partition("/")[0]
-        key = f"{subject.section}benchmarks.{bench.name}.dataset_path"
         if word in folders and folder in folders and word != folder:
             message = f"a dataset of {word}, but dataset_conf reads one of {folder}; change one"
             yield Remark(key, message)
-        elif word not in folders and (near := difflib.get_close_matches(word, folders, 1, _SLIP)):
-            yield Remark(key, f"no dataset is called {word!r}; did you mean {near[0]!r}?")
+        elif word not in folders and (near := _near(word, folders)):
+            yield Remark(key, f"no dataset is called {word!r}; did you mean {near!r}?")
+        elif bench.case_type == "performance" and (lacking := incomplete(bench.dataset_path)):
+            yield Remark(key, lacking)
+
+
+def _near(word: str, folders: Collection[str]) -> str | None:
+    swapped = [folder for folder in folders if sorted(folder) == sorted(word)]
+    return next(iter([*swapped, *difflib.get_close_matches(word, folders, 1, _SLIP)]), None)
 
 
 def lm_eval_task(subject: Subject) -> Iterator[Remark]:

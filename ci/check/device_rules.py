@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # vLLM's own --gpu-memory-utilization: https://docs.vllm.ai/en/stable/cli/serve.html
 _DEFAULT_UTILIZATION = 0.9
+_MOST_DEVICES = 16  # of one host: Atlas A3, HGX with 16 GPUs
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,22 @@ class _Demand:
 
 def too_few_devices(subject: Subject) -> Iterator[Remark]:
     """Report a server that needs more devices than it sees, or servers more than their host has."""
-    if not subject.case.npu_per_node:
+    if not subject.case.npu_per_node or subject.section:
+        # Without the number in the file, as in single_node, hosts have as many as are needed.
+        yield from _more_than_any_host(subject)
         return
+    needs = [(server, _demand(server)) for server in _planned(subject)]
+    counts = {demand.count if demand else 0 for _, demand in needs}
+    all_see_all = all(visible(server.env) is None for server, _ in needs)
+    if len(needs) > 1 and len(counts) == 1 and all_see_all:
+        [count] = counts
+        if count > subject.case.npu_per_node:
+            message = (
+                f"{subject.case.npu_per_node}, but each of the {len(needs)} servers needs "
+                f"{needs[0][1]}; raise it, or lower their parallel sizes"
+            )
+            yield Remark("npu_per_node", message)
+            return
     by_host: dict[int, list[tuple[Server, _Demand]]] = {}
     for server in _planned(subject):
         demand, seen = _demand(server), visible(server.env)
@@ -49,7 +64,8 @@ def too_few_devices(subject: Subject) -> Iterator[Remark]:
             which = "its host has" if seen is None else "it sees"
             advice = "lower one" if demand.product else "let it see more"
             message = f"needs {demand}, but {which} {have or 'none'}; {advice}"
-            yield Remark(server.command_key, message, demand.product.partition(" ")[0])
+            flag, _, size = demand.product.partition(" ")
+            yield Remark(server.command_key, message, flag, then=size.partition(" ")[0])
         elif seen is None:
             by_host.setdefault(server.host, []).append((server, demand))
     for host, demands in by_host.items():
@@ -61,6 +77,17 @@ def too_few_devices(subject: Subject) -> Iterator[Remark]:
                 f"{subject.case.npu_per_node}; move one, or lower its parallel sizes"
             )
             yield Remark(demands[-1][0].command_key, message)
+
+
+def _more_than_any_host(subject: Subject) -> Iterator[Remark]:
+    """Report more devices than any host has, for files that do not give their number."""
+    for server in _planned(subject):
+        demand = None if subject.case.device == "cpu" else _demand(server)
+        if demand and demand.count > _MOST_DEVICES:
+            flag, _, size = demand.product.partition(" ")
+            message = f"needs {demand}, but hosts have {_MOST_DEVICES} at most; lower one"
+            near, then = flag, size.partition(" ")[0]
+            yield Remark(server.command_key, message, near, severity="warning", then=then)
 
 
 def no_such_device(subject: Subject) -> Iterator[Remark]:

@@ -38,6 +38,7 @@ class Server:
         planned: whether planning succeeded, so that variables are expanded in `argv` and `env`.
         role: mixed, prefill, decode or encode.
         env_keys: variable → its key path in the file; without those that the file lacks.
+        split: the flags of `argv` that a space splits in the file: their first part, and the whole.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Server:
     planned: bool
     role: str = "mixed"
     env_keys: Mapping[str, str] = field(default_factory=dict)
+    split: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,27 @@ class Remark:
         message: what is wrong and what to do.
         near: a word in the value, such as a flag, to point at.
         severity: instead of the rule's.
+        then: a word after `near`, such as its value, to point at if it is on a later line.
+        into: of JSON after `near`, the number of characters before the place, without spaces.
     """
 
     key: str
     message: str
     near: str = ""
     severity: Severity | None = None
+    then: str = ""
+    into: int = -1
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rule; `examine` yields one remark per problem."""
+    """A named rule; `examine` yields one remark per problem.
+
+    Attributes:
+        derived: whether errors in command lines cause its remarks, which are then left out.
+    """
 
     name: str
     severity: Severity
     examine: Callable[[Subject], Iterator[Remark]]
+    derived: bool = False

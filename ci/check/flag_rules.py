@@ -8,7 +8,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from ci.catalog.vllm_flags import by_version
+from ci.catalog.vllm_flags import by_version, options_for
 from ci.check.diagnostic import Remark
 from ci.documents.nearest import nearest
 from ci.record.secrets import hide_in_text
@@ -37,6 +37,14 @@ _RANGES = {
 }
 _ALL_HELP = "`vllm serve --help=all` lists its flags"
 _PLUGINS = "if a plugin or a vLLM of your own adds it, ignore this"
+
+
+def split_flag(subject: Subject) -> Iterator[Remark]:
+    """Report flags with a space in them, which are two words to vLLM."""
+    for server in subject.servers:
+        for first, whole in server.split:
+            message = f"a space splits this flag after {first!r}; write {whole}"
+            yield Remark(server.command_key, message, first)
 
 
 def unknown_flag(subject: Subject) -> Iterator[Remark]:
@@ -96,11 +104,15 @@ def flag_value(subject: Subject) -> Iterator[Remark]:
         models = 1
         for flag in given(arguments(server.argv) or (), options):
             stray, models = flag.stray[models:], max(0, models - len(flag.stray))
-            if stray and not any(map(_has_own_rule, stray)):
+            if flag.inline and flag.values == ("",):
+                message = f"{flag.written}= has nothing after its '='; write the value there"
+                yield Remark(server.command_key, message, flag.written)
+            elif stray and not any(map(_has_own_rule, stray)):
                 yield Remark(server.command_key, *_stray(flag, stray[0], options))
-            elif message := _refused(flag):
+            elif refused := _refused(flag):
+                message, value = refused
                 severity: Severity = "warning" if _may_differ(flag, subject) else "error"
-                yield Remark(server.command_key, message, flag.written, severity)
+                yield Remark(server.command_key, message, flag.written, severity, then=value)
 
 
 def _stray(flag: Given, word: str, options: Mapping[str, Option]) -> tuple[str, str]:
@@ -128,15 +140,15 @@ def _has_own_rule(word: str) -> bool:
     return odd and not re.fullmatch(r"-+[A-Za-z][\w-]*[:;,]?", word)
 
 
-def _refused(flag: Given) -> str | None:
-    """Say why vLLM's parser refuses an option's values; None if it takes them."""
+def _refused(flag: Given) -> tuple[str, str] | None:
+    """Say why vLLM's parser refuses an option's values, and which; None if it takes them."""
     option = flag.option
     if option is None or (not option.most and not flag.inline):
         return None
     if not option.most:
-        return f"{flag.written} takes no value; write {flag.written} alone"
+        return f"{flag.written} takes no value; write {flag.written} alone", ""
     if len(flag.values) < option.least:
-        return f"{flag.written} has no value; write one after it"
+        return f"{flag.written} has no value; write one after it", ""
     values = [value for value in flag.values if not re.search(r"\$|^\{\{", value)]
     wrong = [value for value in values if not _fits(value, option)]
     if not wrong:
@@ -144,21 +156,31 @@ def _refused(flag: Given) -> str | None:
     value = _shown(wrong[0])
     if not option.choices:
         kind = "a whole number" if option.values == "int" else "a number"
-        return f"{flag.written}: expected {kind}, found {value!r}"
+        return f"{flag.written}: expected {kind}, found {value!r}{_meant(wrong[0])}", wrong[0]
     close = nearest(wrong[0], option.choices)
     guess = f"did you mean {close!r}?" if close else f"choose one of {', '.join(option.choices)}"
-    return f"{flag.written} has no {value!r}; {guess}"
+    return f"{flag.written} has no {value!r}; {guess}", wrong[0]
 
 
-def _out_of_range(flag: Given, values: list[str]) -> str | None:
-    """Say why vLLM refuses a number, or a text that has to be one; None if it takes it."""
+def _meant(value: str) -> str:
+    """Return the advice for a number with a comma or another character after it."""
+    value = value.strip().rstrip(",;")
+    if re.fullmatch(r"0,[0-9]+", value):
+        return f"; write {value.replace(',', '.')}"
+    whole = re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+|[0-9]+(\.[0-9]+)?", value)
+    return f"; write {value.replace(',', '')}" if whole else ""
+
+
+def _out_of_range(flag: Given, values: list[str]) -> tuple[str, str] | None:
+    """Say why vLLM refuses a number, or a text that has to be one, and which."""
     for value in values:
         if flag.name in _LENGTHS and not _LENGTH.fullmatch(value):
-            return f"{flag.written}: expected a whole number such as 4096 or 4k, found {value!r}"
+            message = f"expected a whole number such as 4096 or 4k, found {value!r}"
+            return f"{flag.written}: {message}{_meant(value)}", value
         least, most = _RANGES.get(flag.name, (-math.inf, math.inf))
         if (number := _number(value)) is not None and not least <= number <= most:
             bounds = f"{least:g} to {most:g}" if most < math.inf else f"at least {least:g}"
-            return f"{flag.written} {_shown(value)} is out of range; it has to be {bounds}"
+            return f"{flag.written} {_shown(value)} is out of range; it has to be {bounds}", value
     return None
 
 
@@ -193,29 +215,10 @@ def _may_differ(flag: Given, subject: Subject) -> bool:
 
 def _of_vllm(subject: Subject) -> Iterator[tuple[Server, Mapping[str, Option]]]:
     """Return the servers that vLLM serves, with the options of the case's version."""
-    options = by_version().get(subject.case.vllm or "") or _of_any_version()
+    options = options_for(subject.case.vllm)
     for server in subject.servers:
         if arguments(server.argv) is not None:
             yield server, options
-
-
-def _of_any_version() -> Mapping[str, Option]:
-    """Return every option of every version; its values are those that any version takes."""
-    merged: dict[str, Option] = {}
-    for options in reversed(list(by_version().values())):
-        for name, option in options.items():
-            merged[name] = _either(merged[name], option) if name in merged else option
-    return merged
-
-
-def _either(one: Option, other: Option) -> Option:
-    if one.choices and other.choices:
-        values = "|".join(dict.fromkeys([*one.choices, *other.choices]))
-    else:
-        # Early versions read some whole numbers with a parser of their own.
-        newer = one.values == "text" and other.values == "int"
-        values = other.values if newer or one.values == other.values else "text"
-    return Option(min(one.least, other.least), max(one.most, other.most), values)
 
 
 def _versions_with(name: str) -> list[str]:
@@ -224,7 +227,8 @@ def _versions_with(name: str) -> list[str]:
 
 
 def _near(name: str, options: Mapping[str, Option]) -> str | None:
-    others = [known for known in options if known.startswith("--") and known != name]
+    own = {name, f"--no-{name.removeprefix('--')}"}
+    others = [known for known in options if known.startswith("--") and known not in own]
     return nearest(name, others)
 
 

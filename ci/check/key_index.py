@@ -36,13 +36,18 @@ class KeyIndex:
     lines: list[str]
     given: Mapping[str, str]
 
-    def problem(self, key: str, message: str, near: str = "") -> Problem:
+    def problem(
+        self, key: str, message: str, near: str = "", then: str = "", into: int = -1
+    ) -> Problem:
         """Return a problem at the position of its value, or of the value's nearest parent.
 
         Args:
             key: key path of the value.
             message: what is wrong.
             near: a word in the value to point at; ignored if the value does not contain it.
+            then: a word after it, to point at instead if it is on a later line.
+            into: of JSON after `near`, the number of characters before the place, without spaces;
+                -1 if the value is no JSON.
         """
         known = key
         while known and not self.has(known):
@@ -51,7 +56,8 @@ class KeyIndex:
             if known == begin or known.startswith((f"{begin}.", f"{begin}[")):
                 return Problem(flag, 1, 1, key, message)
         place = self.keys.get(known) or self.values.get(known, START)
-        place = (self._near(near, known) if near else None) or place
+        place = (self._near(near, known, then) if near else None) or place
+        place = self.in_json(place, into) if into >= 0 else place
         return Problem(self.file, place.line, place.column, key, message)
 
     def has(self, key: str) -> bool:
@@ -66,23 +72,59 @@ class KeyIndex:
             return head, message
         return "", text
 
-    def within(self, word: str, key: str) -> Position | None:
-        """Find the first position of a word in a key's own value; None if it is not there."""
-        begin = self.values.get(key)
-        return self._word(word, key, begin) if begin else None
+    def in_json(self, begin: Position, into: int) -> Position:
+        """Return the place in JSON after so many characters, if that is on a later line.
 
-    def _near(self, word: str, key: str) -> Position | None:
+        Args:
+            begin: a position before the JSON's first brace.
+            into: number of characters between the brace and the place, without spaces.
+        """
+        left, column = into, begin.column - 1
+        seen = False
+        for number in range(begin.line, len(self.lines) + 1):
+            text = self.lines[number - 1]
+            for index in range(column, len(text)):
+                seen = seen or text[index] == "{"
+                if not seen or text[index].isspace():
+                    continue
+                if left == 0:
+                    return Position(number, index + 1) if number > begin.line else begin
+                left -= 1
+            column = 0
+        return begin
+
+    def within(self, word: str, key: str, then: str = "") -> Position | None:
+        """Find a word in a key's own value, or `then` below it; None if it is not there."""
+        begin = self.values.get(key)
+        place = self._word(word, key, begin) if begin else None
+        return self._later(then, key, place) if place and then else place
+
+    def _near(self, word: str, key: str, then: str) -> Position | None:
         """Find a word in a key's value, else in its parent's value; None if it is in neither."""
         for owner in (key, _parent(key)):
             begin = self.values.get(owner)
             if begin and owner and (place := self._word(word, owner, begin)):
-                return place
+                return self._later(then, owner, place) if then else place
         return None
+
+    def _later(self, word: str, key: str, place: Position) -> Position:
+        """Return the position of a word on a line after a place, else the place.
+
+        A flag's value is only searched at the beginning of the next line.
+        """
+        value = self._word(word, key, Position(place.line + 1, 1))
+        if value and self.lines[place.line - 1][place.column - 1] == "-":
+            before = self.lines[value.line - 1][: value.column - 1]
+            value = value if value.line == place.line + 1 and not before.strip(" -'\"") else None
+        return value or place
 
     def _word(self, word: str, key: str, begin: Position) -> Position | None:
         """Find the first position of a word in a key's value; None if it is not there."""
         end = self._end(key, begin)
-        name = word.removeprefix("$")
+        line = self.lines[begin.line - 1] if begin.line <= len(self.lines) else ""
+        if re.match(r"[>|][-+0-9]*\s*$", line[begin.column - 1 :]):
+            begin = Position(begin.line + 1, 1)  # the value's text is below its `>` or `|`
+        name = word.strip("{}").removeprefix("$").strip("{}") if word[0] == "$" else word
         text = re.escape(word) if name == word else rf"\$\{{?{re.escape(name)}"
         before, after = (_PART.match(char) for char in (word[0], word[-1]))
         text = (r"(?<![\w-])" if before else "") + text + (r"(?![\w-])" if after else "")

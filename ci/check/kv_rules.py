@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
@@ -9,7 +10,7 @@ from ci.documents.nearest import nearest
 from ci.vllm.command_line import json_option, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ci.check.diagnostic import Server, Severity, Subject
 
@@ -61,6 +62,7 @@ _CONNECTORS = (
     "SimpleCPUOffloadConnector",
     "UCMConnector",
 )
+_SEVERAL = 2
 _SIZES = {
     "tp_size": "--tensor-parallel-size",
     "pp_size": "--pipeline-parallel-size",
@@ -70,7 +72,18 @@ _SIZES = {
 
 def kv_role(subject: Subject) -> Iterator[Remark]:
     """Report a kv_role that does not exist, or that contradicts the server's role."""
-    for server in _one_per_command(subject):
+    servers = list(_one_per_command(subject))[::-1]
+    yield from _ec_roles(servers)
+    both = {server.role for server in servers if _has_other_role(server)} == _ROLES.keys()
+    if both and all(_has_other_role(server) for server in servers if _roles_of(server)):
+        message = (
+            "every kv_role is that of the other side: exchange kv_producer and kv_consumer, or the "
+            "hosts of prefill and decode"
+        )
+        first = next(server for server in servers if _roles_of(server))
+        yield Remark(first.command_key, message, str(_roles_of(first)[0]))
+        return
+    for server in servers:
         expected = _ROLES.get(server.role)
         for config in _configs(json_option(server.argv, _FLAG)):
             role = config.get("kv_role")
@@ -83,6 +96,29 @@ def kv_role(subject: Subject) -> Iterator[Remark]:
             elif expected and role not in {expected, "kv_both"}:
                 message = f"kv_role is {role}, but this is a {server.role} server"
                 yield Remark(server.command_key, f"{message}; write {expected}", role)
+
+
+def _roles_of(server: Server) -> list[object]:
+    configs = _configs(json_option(server.argv, _FLAG))
+    return [config["kv_role"] for config in configs if config.get("kv_role") in _ROLES.values()]
+
+
+def _has_other_role(server: Server) -> bool:
+    roles = _roles_of(server)
+    return server.role in _ROLES and bool(roles) and _ROLES[server.role] not in roles
+
+
+def _ec_roles(servers: Sequence[Server]) -> Iterator[Remark]:
+    """Report encoders without servers that take their output, and the other way round."""
+    configs = [json_option(server.argv, "--ec-transfer-config") for server in servers]
+    named = [config.get("ec_role") for config in configs if config]
+    if len(named) > 1 and len(set(named)) == 1 and named[0] in {"ec_producer", "ec_consumer"}:
+        first = next(server for server, config in zip(servers, configs, strict=True) if config)
+        message = (
+            f"every ec_role is {named[0]}; write ec_producer for the encoder, and ec_consumer for "
+            "the servers that take its output"
+        )
+        yield Remark(first.command_key, message, str(named[0]))
 
 
 def kv_keys(subject: Subject) -> Iterator[Remark]:
@@ -106,6 +142,10 @@ def kv_keys(subject: Subject) -> Iterator[Remark]:
 
 def kv_sizes(subject: Subject) -> Iterator[Remark]:
     """Report sizes for prefill or decode that no such server has on its command line."""
+    blamed = set[tuple[str, str]]()
+    for role, key, remark in _against_all(subject):
+        blamed.add((role, key))
+        yield remark
     seen: set[str] = set()  # servers name the same sizes, and one of them is wrong
     for server in _one_per_command(subject):
         for config in _configs(json_option(server.argv, _FLAG)):
@@ -114,10 +154,36 @@ def kv_sizes(subject: Subject) -> Iterator[Remark]:
                 group = extra.get(role) if isinstance(extra, dict) else None
                 sizes = group if isinstance(group, dict) else {}
                 for key, flag in _SIZES.items():
+                    if (role, key) in blamed:
+                        continue
                     for remark in _compare(server, role, (key, flag), sizes.get(key), subject):
                         if remark.message not in seen:
                             yield remark
                         seen.add(remark.message)
+
+
+def _against_all(subject: Subject) -> Iterator[tuple[str, str, Remark]]:
+    """Report a command line that the KV configurations of several servers contradict alike."""
+    configs = [
+        config["kv_connector_extra_config"]
+        for server in _one_per_command(subject)
+        for config in _configs(json_option(server.argv, _FLAG))
+        if isinstance(config.get("kv_connector_extra_config"), dict)
+    ]
+    for role, (key, flag) in itertools.product(_ROLES, _SIZES.items()):
+        groups = [config.get(role) for config in configs]  # type: ignore[attr-defined]
+        values = [group[key] for group in groups if isinstance(group, dict) and key in group]
+        having = [s for s in _one_per_command(subject) if s.role == role and s.planned]
+        if len(values) < _SEVERAL or len(set(map(str, values))) > 1 or len(having) != 1:
+            continue
+        [server] = having
+        own, value = number(server.argv, flag) or 1, values[0]
+        if isinstance(value, int) and own != value:
+            message = (
+                f"{flag} {own} of a {role} server, but every {_FLAG} has {key} {value} for {role}; "
+                "make them equal"
+            )
+            yield role, key, Remark(server.command_key, message, flag, then=str(own))
 
 
 def _compare(
@@ -129,7 +195,7 @@ def _compare(
     if value is not None and (not isinstance(value, int) or (there and value not in there)):
         has = " or ".join(map(str, sorted(there)))
         message = f"{_FLAG} has {key} {value!r} for {role}, but its servers have {flag} {has}"
-        yield Remark(server.command_key, f"{message}; make them equal", role)
+        yield Remark(server.command_key, f"{message}; make them equal", role, then=key)
 
 
 def _one_per_command(subject: Subject) -> Iterator[Server]:

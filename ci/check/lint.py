@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from ci.case import foreign
 from ci.case.load import cases_of, find
+from ci.catalog.vllm_flags import options_for
 from ci.check.copies import copies
 from ci.check.diagnostic import Diagnostic, Server, Subject
 from ci.check.key_index import KeyIndex, index_of
-from ci.check.places import command_key, env_keys, flag_of, nearer, placed
+from ci.check.places import OF_COMMAND, command_key, env_keys, flag_of, flags_of, nearer, placed
 from ci.check.rules import remarks
 from ci.check.sample_inputs import sample_inputs
 from ci.check.show import shown
@@ -22,11 +23,14 @@ from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.functional.load import is_suite, parse_suite
 from ci.paths import CASES
 from ci.plan.build import build
+from ci.vllm.options import rejoined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ci.case.model import Case
+    from ci.check.diagnostic import Remark
+    from ci.documents.source import Source
     from ci.plan.model import Plan
 
 _SUFFIXES = (".yaml", ".yml")
@@ -108,6 +112,7 @@ def examine(
         The diagnostics, ordered by position.
     """
     index: KeyIndex | None = None
+    source: Source | None = None
     try:
         foreign.refuse(data, file)
         source = overridden(read(data, file), settings)
@@ -117,7 +122,8 @@ def examine(
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
     except CaseError as error:
-        problems = [nearer(problem, index) for problem in error.problems]
+        document = source.value if source else None
+        problems = [nearer(problem, index, document) for problem in error.problems]
         diagnostics = [Diagnostic("error", problem, "case") for problem in problems]
     except UserError as error:
         diagnostics = [Diagnostic("error", Problem(file, 1, 1, "", str(error)), "case")]
@@ -126,29 +132,56 @@ def examine(
         diagnostics = [diagnostic for case in cases for diagnostic in _of_case(case, index)]
         for case in cases:
             diagnostics += copies(case, _section(case).rstrip("."), index, seen)
-    return _in_order(diagnostics)
+    return _in_order(_once(diagnostics))
+
+
+def _once(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Keep one error about the devices of all hosts; other servers and cases only repeat it."""
+    of_devices = [item for item in diagnostics if item.rule == "too-few-devices"]
+    of_all = [item for item in of_devices if item.problem.key == "npu_per_node"]
+    left_out = [item for item in of_devices if item not in of_all[:1]] if of_all else []
+    return [item for item in diagnostics if item not in left_out]
 
 
 def _of_case(case: Case, index: KeyIndex) -> Iterator[Diagnostic]:
-    for problem in case.warnings:
-        yield Diagnostic("warning", problem, "reading")
     section = _section(case)
+    case, splits = _with_whole_flags(case)
     plan, refusals = _planned(case, index, section)
-    reported: set[tuple[int, int]] = set()
-    for rule, remark in remarks(Subject(case, _servers(case, plan, index), section)):
-        problem = index.problem(remark.key, remark.message, remark.near)
-        severity = remark.severity or rule.severity
-        if severity == "error" and ".benchmarks." in f".{problem.key}":
-            # The rule's message is better than planning's, which only names the benchmark.
-            refusals = [
-                refusal for refusal in refusals if not problem.key.startswith(refusal.key or ".")
-            ]
-        if severity == "error" and remark.near:
-            reported.add((problem.line, problem.column))
-        yield Diagnostic(severity, problem, rule.name)
+    subject = Subject(case, _servers(case, plan, index, splits), section)
+    found = list(_of_rules(subject, index))
+    yield from (diagnostic for diagnostic, _ in found)
+    errors = [(item.problem, remark) for item, remark in found if item.severity == "error"]
     for problem in refusals:
-        if not flag_of(problem.message) or (problem.line, problem.column) not in reported:
+        if not _is_consequence(problem, errors):
             yield Diagnostic("error", problem, "plan")
+    wrong = {problem.key for problem, _ in errors if OF_COMMAND.search(problem.key)}
+    for problem in case.warnings:
+        if problem.key not in wrong:
+            yield Diagnostic("warning", problem, "reading")
+
+
+def _of_rules(subject: Subject, index: KeyIndex) -> Iterator[tuple[Diagnostic, Remark]]:
+    """Apply the rules, but not those whose remarks follow from an error in a command line."""
+    command_is_wrong = False
+    for rule, remark in remarks(subject):
+        if rule.derived and command_is_wrong:
+            continue
+        problem = index.problem(remark.key, remark.message, remark.near, remark.then, remark.into)
+        severity = remark.severity or rule.severity
+        command_is_wrong |= severity == "error" and bool(OF_COMMAND.search(problem.key))
+        yield Diagnostic(severity, problem, rule.name), remark
+
+
+def _is_consequence(refusal: Problem, errors: Sequence[tuple[Problem, Remark]]) -> bool:
+    """Return whether a rule's error causes a refusal of planning, or says the same better."""
+    flags = flags_of(refusal.message)
+    for problem, remark in errors:
+        if ".benchmarks." in f".{refusal.key}" and problem.key.startswith(refusal.key):
+            return True
+        same = problem.line == refusal.line or flags & flags_of(remark.message)
+        if remark.near and same and flag_of(refusal.message):
+            return True
+    return False
 
 
 def _section(case: Case) -> str:
@@ -171,7 +204,21 @@ def _planned(case: Case, index: KeyIndex, section: str) -> tuple[Plan | None, li
     return None, [placed(key, message, case, index) for key, message in messages]
 
 
-def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ...]:
+def _with_whole_flags(case: Case) -> tuple[Case, dict[str, tuple[tuple[str, str], ...]]]:
+    """Join flags that a space splits, so that they are one error; return the parts by server."""
+    options = options_for(case.vllm)
+    joined = {node.name: rejoined(node.argv, options) for node in case.nodes}
+    splits = {name: parts for name, (_, parts) in joined.items() if parts}
+    nodes = tuple(node.model_copy(update={"argv": joined[node.name][0]}) for node in case.nodes)
+    return (case.model_copy(update={"nodes": nodes}), splits) if splits else (case, splits)
+
+
+def _servers(
+    case: Case,
+    plan: Plan | None,
+    index: KeyIndex,
+    splits: Mapping[str, tuple[tuple[str, str], ...]],
+) -> tuple[Server, ...]:
     planned = {process.name: process for process in plan.servers} if plan else {}
     return tuple(
         Server(
@@ -185,6 +232,7 @@ def _servers(case: Case, plan: Plan | None, index: KeyIndex) -> tuple[Server, ..
             planned=node.name in planned,
             role=node.role,
             env_keys=env_keys(node, index),
+            split=splits.get(node.name, ()),
         )
         for node in case.nodes
     )

@@ -8,10 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci.check.diagnostic import Remark
+from ci.check.text_rules import is_typographic_json
+from ci.documents.json_advice import correction
 from ci.documents.nearest import nearest
 from ci.record.secrets import hide_in_text
 from ci.vllm.api import keys_of
 from ci.vllm.command_line import has, long_name, option
+from ci.vllm.options import apart
 from ci.vllm.programs import own_words
 
 if TYPE_CHECKING:
@@ -54,13 +57,12 @@ def spaced_flag(subject: Subject) -> Iterator[Remark]:
     """Report words with a flag and a space in them, which vLLM does not read as a flag."""
     for server in subject.servers:
         for word in server.argv:
-            flag = word.partition("=")[0].strip()
-            if re.search(r"[ \t\n]", word.partition("=")[0]) and _FLAG.match(flag):
-                parts = " and ".join(repr(part) for part in word.split(maxsplit=1))
-                message = f"{word!r} is not a flag because of its space; write {parts}"
+            if parts := apart(word):
+                right = " and ".join(map(repr, parts))
+                message = f"{word!r} is not a flag because of its space; write {right}"
                 if word[0] == " ":
                     message += ", and remove a '\\' at the end of the line above"
-                yield Remark(server.command_key, message, flag.split()[0])
+                yield Remark(server.command_key, message, word.split()[0].rstrip(":"))
 
 
 def program(subject: Subject) -> Iterator[Remark]:
@@ -68,6 +70,10 @@ def program(subject: Subject) -> Iterator[Remark]:
     for server in subject.servers:
         path, command, *_ = (*own_words(server.argv), "", "")
         name = path.rpartition("/")[2]
+        if path.startswith("-"):
+            message = f"begins with {path!r}, which is no program; write `vllm serve MODEL` first"
+            yield Remark(server.command_key, message, path)
+            continue
         is_vllm = name == "vllm" and command != "serve"
         misspelt = name != "vllm" and nearest(name, ["vllm"])
         if not is_vllm and not (misspelt and nearest(command, ["serve"])):
@@ -83,8 +89,9 @@ def json_argument(subject: Subject) -> Iterator[Remark]:
         for flag, word in _json_words(server.argv):
             if "$" in word and not server.planned:
                 continue
-            if error := _json_error(word):
-                yield Remark(server.command_key, f"{flag} {error}".strip(), flag)
+            if not is_typographic_json(word) and (found := _json_error(word)):
+                error, into = found
+                yield Remark(server.command_key, f"{flag} {error}".strip(), flag, into=into)
 
 
 def duplicate_flag(subject: Subject) -> Iterator[Remark]:
@@ -122,23 +129,15 @@ def _json_words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         flag = word if _FLAG.fullmatch(word) else ""
 
 
-def _json_error(text: str) -> str | None:
+def _json_error(text: str) -> tuple[str, int] | None:
+    """Say what is wrong with JSON, and after how many characters; None if nothing is."""
     try:
         json.loads(text)
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         hidden = hide_in_text(text)
         shown = hidden if len(text) <= _MAX_SHOWN_CHARS else f"{hidden[:_MAX_SHOWN_CHARS]}…"
-        return f"expected JSON, got {shown!r}: {error}; {_advice(text)}"
+        advice, into = correction(error)
+        return f"expected JSON, got {shown!r}: {error}; {advice}", into
     except RecursionError:
-        return "expected JSON, got a value that is nested too deeply"
+        return "expected JSON, got a value that is nested too deeply; write it flatter", -1
     return None
-
-
-def _advice(text: str) -> str:
-    if re.search(r"\b(True|False|None)\b", text):
-        return "JSON writes true, false and null"
-    if re.search(r",\s*[}\]]", text):
-        return "remove the comma before the closing bracket"
-    if not text.rstrip().endswith("}") or '"' not in text:
-        return "put the whole value in single quotes, its keys and strings in double quotes"
-    return "correct it there"

@@ -21,11 +21,14 @@ _QUOTES = "\u2018-\u201f\u2032\u2033"
 _DASHES = "\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
 _SPACES = "\u00a0\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"
 _ODD = re.compile(f"[{_QUOTES}{_DASHES}{_SPACES}\uff01-\uff5e]")
+_NOT_IN_NAMES = re.compile(f"[{_QUOTES}{_DASHES}{_SPACES}\uff0d\uff0f\uff3f]")
 _PLAIN = dict.fromkeys("\u2018\u2019\u201a\u2032", "'") | dict.fromkeys(
     "\u201c\u201d\u201e\u2033", '"'
 )
 _MAX_SHOWN = 60
 _SHELL_DEFAULT = re.compile(r"\$\{\w+[^\w}][^}]*\}")
+# `${NAME` without its end, `$$NAME`, `%NAME%`, and what the first two become.
+_NOT_EXPANDED = re.compile(r"\$\{(\w+)$|\$\$\{?(\w+)\}?|^%(\w+)%$")
 
 
 def typographic(subject: Subject) -> Iterator[Remark]:
@@ -39,6 +42,19 @@ def typographic(subject: Subject) -> Iterator[Remark]:
         for name, value in server.env.items():
             if name in server.env_keys and (match := _ODD.search(name + value)):
                 yield Remark(server.env_keys[name], _message(value, match[0]))
+    texts = {"model": subject.case.model}
+    for bench in subject.case.benchmarks:
+        for key in ("dataset_path", "dataset_conf", "request_conf"):
+            texts[f"benchmarks.{bench.name}.{key}"] = getattr(bench, key) or ""
+    for key, text in texts.items():
+        # A folder's name may have any character; these have no use in one.
+        if match := _NOT_IN_NAMES.search(text):
+            yield Remark(f"{subject.section}{key}", _message(text, match[0]))
+
+
+def is_typographic_json(word: str) -> bool:
+    """Return whether a word is JSON but for characters of a word processor."""
+    return bool(_ODD.search(word)) and _is_json(_asciified(word))
 
 
 def shell_default(subject: Subject) -> Iterator[Remark]:
@@ -54,6 +70,19 @@ def shell_default(subject: Subject) -> Iterator[Remark]:
                     f"only a shell understands {match[0]}, and this runs without one; write "
                     f"${{{name}}}, and its value under 'envs'"
                 )
+                yield Remark(server.command_key, message, match[0])
+
+
+def not_expanded(subject: Subject) -> Iterator[Remark]:
+    """Report variables in a spelling that nothing expands."""
+    written = {node.name: node.argv for node in subject.case.nodes}
+    for server in subject.servers:
+        for flag, word in itertools.pairwise(written[server.name]):
+            match = None if _is_json(word) else _NOT_EXPANDED.search(word)
+            if match:
+                name = match[1] or match[2] or match[3]
+                owner = f"{flag} " if flag.startswith("--") else ""
+                message = f"{owner}{match[0]} is not replaced by a value; write ${name}"
                 yield Remark(server.command_key, message, match[0])
 
 

@@ -86,7 +86,10 @@ def facts_of(agents: Mapping[str, Agent], plan: Plan) -> tuple[dict[str, Facts],
             workspace=_workspace(plan, host, agent),
             ports=list(ports_on(plan, host)),
             models=models_on(plan, host)
-            | {path: {"name": path, "contents": False} for path in datasets_on(plan, host)},
+            | {
+                path: {"name": path, "contents": False, "expand": True}
+                for path in datasets_on(plan, host)
+            },
             scripts=list(scripts_on(plan, host)),
             folders=list(temporary_folders_on(plan, host)),
             pythons=any(

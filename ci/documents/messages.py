@@ -31,6 +31,8 @@ _EXPECTED = {
     "model_type": "a mapping of keys to values",
 }
 MAX_SHOWN = 1e15
+_BRACKETS = " []()\u3010\u3011\u300c\u300d\u3014\u3015"
+_OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "npu": "ascend", "huawei": "ascend"}
 _EMPTY = {"string_too_short": "some text", "too_short": "at least one entry"}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
@@ -150,7 +152,28 @@ def _message(kind: str, value: object, context: Mapping[str, Any], error: ErrorD
 def _of_other_type(kind: str, value: object) -> str:
     if kind == "model_type" and value is None:
         return "has no value; write its keys below it, indented, or remove it"
-    return f"expected {_EXPECTED[kind]}, found {describe(value)}{_quotes(kind, value)}"
+    return f"expected {_EXPECTED[kind]}, found {describe(value)}{_instead(kind, value)}"
+
+
+def _instead(kind: str, value: object) -> str:
+    """Say what to write instead of a value of another type; empty if that is not clear."""
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"; write {value:.0f}" if abs(value) < MAX_SHOWN else ""
+    if kind in {"dict_type", "model_type"} and isinstance(value, list):
+        return _mapping_for(value)
+    if kind == "list_type" and isinstance(value, int) and not isinstance(value, bool):
+        return f"; write [{value}]"
+    if kind == "bool_type" and str(value).lower() in {"true", "false"}:
+        return f"; write {str(value).lower()}, without quotes"
+    return _quotes(kind, value)
+
+
+def _mapping_for(items: list[Any]) -> str:
+    if items and all(isinstance(item, dict) for item in items):
+        return "; remove the '-' before its keys"
+    pins = [re.fullmatch(r"([\w.-]+)==([\w.+]+)", str(item)) for item in items]
+    written = ", ".join(f'{pin[1]}: "{pin[2]}"' for pin in pins if pin)
+    return f"; write {{{written}}}" if pins and all(pins) else ""
 
 
 def _quotes(kind: str, value: object) -> str:
@@ -162,7 +185,7 @@ def _quotes(kind: str, value: object) -> str:
         return "; write it without quotes"
     if kind in {"int_type", "float_type"} and (number := _number(value, kind)):
         return f"; write {number}"
-    plain = unicodedata.normalize("NFKC", value)
+    plain = unicodedata.normalize("NFKC", value).strip(_BRACKETS)
     if kind == "list_type" or "," in plain:
         return f"; write [{plain}]" if kind == "list_type" and value else _plain_comma(value)
     return ""
@@ -177,10 +200,15 @@ def _number(value: str, kind: str) -> str | None:
         return f"{float(match[0]):.15g}" if float(match[0]) < MAX_SHOWN else None
     if kind == "int_type" and (match := re.fullmatch("([0-9]{1,6})[kK]", plain)):
         return f"{match[1]}000"
+    if match := re.fullmatch("([0-9]+(?:[.,][0-9]+)?)[,;%]?", plain):
+        number = match[1].replace(",", ".")
+        if kind == "float_type" or number.isdigit():
+            factor = f"{number} without '%', or {float(number) / 100:g} where a factor is meant"
+            return factor if plain.endswith("%") else number
     units = {"m": 60, "min": 60, "h": 3600, "s": 1}
     if kind == "float_type" and (match := re.fullmatch(r"([0-9]{1,6}) ?(m|min|h|s)", plain)):
         return f"{int(match[1]) * units[match[2]]}, in seconds"
-    return plain if plain != value and re.fullmatch("[0-9]+([.][0-9]+)?", plain) else None
+    return None
 
 
 def _plain_comma(value: str) -> str:
@@ -188,7 +216,12 @@ def _plain_comma(value: str) -> str:
 
 
 def _not_one_of(value: object, expected: str) -> str:
-    near = nearest(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else None
+    near = None
+    if isinstance(value, str):
+        plain = unicodedata.normalize("NFKC", value).replace("≤", "<=").replace("≥", ">=")
+        choices = re.findall(r"'([^']*)'", expected)
+        other = _OTHER_NAMES.get(plain.lower())
+        near = other if other in choices else nearest(plain, choices)
     guess = f"; did you mean {near!r}?" if near else ""
     return f"expected {expected}, found {describe(value)}{guess}"
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ci.documents.nearest import nearest
-from ci.documents.position import START, KeyPath, key_text
+from ci.documents.position import START, KeyPath, Position, key_text
 from ci.documents.source import read
 from ci.errors import CaseError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ci.documents.source import Source
 
@@ -38,21 +39,49 @@ def overridden(source: Source, settings: Sequence[str]) -> Source:
         key, place = key.strip(), f"{FLAG} {key.strip()}"
         if not equals or not key:
             _refuse(place, "", "expected a key, '=' and a value: benchmarks.acc.num_prompts=200")
-        new = _read(written, key, place)
         path = _path(value, key, place)
-        _put(value, path, new.value["value"] if isinstance(new.value, dict) else None)
-        for old in [known for known in (*keys, *values) if known[: len(path)] == path]:
-            keys.pop(old, None)
-            values.pop(old, None)
-        keys |= {(*path, *own[1:]): START for own in new.keys}
-        values |= {(*path, *own[1:]): START for own in new.values if own}
-        given[path] = place
+        new = _read(written, path, key, place)
+        for each in _copies(path, values):
+            [content] = new.value.values() if isinstance(new.value, dict) else [None]
+            _put(value, each, copy.deepcopy(content))
+            for old in [known for known in (*keys, *values) if known[: len(each)] == each]:
+                keys.pop(old, None)
+                values.pop(old, None)
+            own = [(*each, *below[len(path) :]) for below in new.values if len(below) >= len(path)]
+            keys |= dict.fromkeys(own, START)
+            values |= dict.fromkeys(own, START)
+            given[each] = place
     return replace(source, value=value, keys=keys, values=values, given=given)
 
 
-def _read(written: str, key: str, place: str) -> Source:
+def _copies(path: KeyPath, values: Mapping[KeyPath, Position]) -> list[KeyPath]:
+    """Return a path, and the paths at which aliases and `<<` repeat a value of a shared section.
+
+    Shared sections (`_envs`, `env_common`) are only there to be repeated. A new key of one is added
+    to every mapping that repeats its keys.
+    """
+    if not str(path[0]).lower().startswith(("_", "env")):
+        return [path]
+    if path in values:
+        place, last = values[path], path[-1]
+        others = (other for other, own in values.items() if own == place and other[-1:] == (last,))
+        return [path, *(other for other in others if other != path and place != START)]
+    here = path[:-1]
+    children = {values[each]: each[-1] for each in values if each and each[:-1] == here}
+    parents = {
+        other[:-1]
+        for other, own in values.items()
+        if other and own != START and children.get(own) == other[-1]
+    }
+    new = [(*other, path[-1]) for other in parents - {here}]
+    return [path, *(other for other in new if other not in values)]
+
+
+def _read(written: str, path: KeyPath, key: str, place: str) -> Source:
+    """Read a value as if it were at its place in the file, where some values are refused."""
+    last = path[-1] if isinstance(path[-1], str) else "value"
     try:
-        return read(f"value: {written}".encode(), place)
+        return read(f"{json.dumps(last)}: {written}".encode(), place, below=path[:-1])
     except CaseError as error:
         problems = (replace(item, key=key, line=1, column=1) for item in error.problems)
         raise CaseError(tuple(problems)) from None

@@ -58,7 +58,7 @@ class Source:
         return next(flags, self.file)
 
 
-def read(data: bytes, file: str, kind: str = "case") -> Source:
+def read(data: bytes, file: str, kind: str = "case", below: KeyPath = ()) -> Source:
     """Read one YAML document.
 
     Scalars are converted as by PyYAML's safe loader. Keys have to be text and may not repeat,
@@ -68,6 +68,7 @@ def read(data: bytes, file: str, kind: str = "case") -> Source:
         data: the file's bytes.
         file: its path, for messages.
         kind: the expected kind of file, for messages.
+        below: the key path of the document, if it is a part of another one.
 
     Raises:
         CaseError: the bytes are not one valid YAML document.
@@ -84,7 +85,7 @@ def read(data: bytes, file: str, kind: str = "case") -> Source:
     if root is None:
         refuse(file, START, (), f"the file is empty; a {kind} needs at least {_MINIMUM[kind]}")
     tree = Tree(file)
-    value = tree.build(root)
+    value = tree.build(root, below)
     return Source(file, value, tree.keys, tree.values)
 
 

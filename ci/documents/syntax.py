@@ -19,6 +19,7 @@ _ANCHOR = re.compile(r"(?:(?<=\s)|^)&([\w.-]+)", re.MULTILINE)
 # An item of a list; YAML takes it for text.
 WITHOUT_SPACE = re.compile("-[\"'$]")
 NO_SPACE = "a space is missing after the '-' of this list item"
+_MAX_SHOWN = 40
 _CLOSING = {"[": "]", "{": "}"}
 # A key, then what stands for `: ` between it and its value.
 _NO_COLON = re.compile(r"(?P<key>[\w.-]+)(?P<between>\s*[:=\uff1a]\s*|\s+)(?P<value>\S.*)?")
@@ -40,7 +41,8 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
     if "mapping values are not allowed" in problem:
         return _mistake_above(lines, at) or _second_colon(lines, at)
     if "could not find expected ':'" in problem:
-        return _mistake_above(lines, begun) or (begun, _without_colon(_rest(lines, begun)))
+        dash = _without_dash(lines, begun)
+        return _mistake_above(lines, begun) or dash or (begun, _without_colon(_rest(lines, begun)))
     if "flow" in context or "quoted scalar" in context:
         return begun, _unclosed(_rest(lines, begun)[:1])
     if "undefined alias" in problem:
@@ -50,12 +52,41 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
     elif "block" in context and (found := _mistake_above(lines, at)):
         at, message = found
     elif "block" in context:
-        advice = "align it with the keys or the '-' of its section"
-        message = f"not valid YAML: this line's indentation fits nothing above it; {advice}"
+        message = _after_quote(lines, at) or _misaligned(context, rest)
     else:
         reason = ", ".join(part for part in (context, problem) if part)
         message = f"not valid YAML: {reason}"
     return at, message
+
+
+def _misaligned(context: str, rest: str) -> str:
+    if "mapping" in context and rest.startswith("- "):
+        return "a list item among the keys of a mapping; remove the '-', or align it with a list"
+    return (
+        "not valid YAML: this line's indentation fits nothing above it; align it with the keys or "
+        "the '-' of its section"
+    )
+
+
+def _after_quote(lines: list[str], at: Position) -> str | None:
+    """Say what to do about text after a closing quote; None if nothing is before it."""
+    before, rest = lines[at.line - 1][: at.column - 1], _rest(lines, at).rstrip()
+    if not before.rstrip().endswith(("'", '"')):
+        return None
+    if rest in {",", ";"}:
+        return f"{rest!r} after the value is not YAML; remove it"
+    if "{" in before:
+        return "JSON needs single quotes around all of it, and double quotes inside"
+    return f"{rest[:_MAX_SHOWN]!r} follows a closing quote; put the whole text in quotes"
+
+
+def _without_dash(lines: list[str], at: Position) -> tuple[Position, str] | None:
+    """Find a list item without its '-' below an item that has one."""
+    above = lines[at.line - 2] if at.line > 1 else ""
+    item = re.match(r"(\s*)- ", above)
+    if item and len(item[1]) == at.column - 1 and not re.search(r":(\s|$)", _rest(lines, at)):
+        return at, f"a '-' is missing here; write `- {_rest(lines, at).rstrip()[:_MAX_SHOWN]}`"
+    return None
 
 
 def _mistake_above(lines: list[str], at: Position) -> tuple[Position, str] | None:

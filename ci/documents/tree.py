@@ -111,11 +111,17 @@ class Tree:
         if isinstance(value, yaml.ScalarNode) or not all(
             isinstance(source, yaml.MappingNode) for source in sources
         ):
-            self._stop(value, path, "'<<' merges a mapping, or a list of mappings, by its anchor")
+            name = value.value if isinstance(value, yaml.ScalarNode) else ""
+            write = f"; write `<<: *{name}`" if re.fullmatch(r"[\w.-]+", name) else ""
+            message = f"'<<' merges a mapping, or a list of mappings, by its anchor{write}"
+            self._stop(value, path, message)
         return list(reversed(sources))
 
     def _key(self, key: yaml.Node, path: KeyPath, earlier: Mapping[str, Any]) -> str:
         name = self._scalar(key, path) if isinstance(key, yaml.ScalarNode) else None
+        if isinstance(key, yaml.MappingNode):
+            message = "'{{' belongs to a template, which nothing renders; write ${NAME}"
+            self._stop(key, path, message)
         if not isinstance(name, str):
             shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "this key"
             self._stop(key, path, f"a key has to be text; put {shown} in quotes")

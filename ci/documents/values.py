@@ -54,7 +54,13 @@ def _as_text(value: object) -> object:
     """Convert a value to text as vllm-ascend's runner does: `str(value)`, so true is `True`."""
     if isinstance(value, (str, bool, int, float, dt.date)):
         return str(value)
-    raise invalid(f"expected text or a number, found {describe(value)}")
+    advice = ""
+    if isinstance(value, dict) and len(value) == 1 and str(next(iter(value))).startswith("-"):
+        [(flag, own)] = value.items()
+        advice = f"; write {flag!r} and {str(own)!r} as two items, without the ':'"
+    elif isinstance(value, dict):
+        advice = "; put JSON in single quotes"
+    raise invalid(f"expected text or a number, found {describe(value)}{advice}")
 
 
 def _as_number(value: object) -> object:
@@ -70,7 +76,10 @@ Version = Annotated[
 ]
 Text = Annotated[str, BeforeValidator(_as_text)]
 # More names than a shell allows: case files have `VLLM-ASCEND_…`, and processes start with it.
-EnvName = Annotated[str, shaped(r"[^\s=\x00]+", "cannot name an environment variable")]
+EnvName = Annotated[
+    str,
+    shaped(r"[^\s=\x00]+", "cannot name an environment variable; names have no space and no '='"),
+]
 Env = dict[EnvName, Text]
 # Its process and its folders get their name from `ci.plan.names`.
 BenchmarkName = Annotated[

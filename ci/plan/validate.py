@@ -45,6 +45,8 @@ def validate(case: Case, processes: Sequence[PlannedProcess], hosts: Mapping[str
     for group in groups.values():
         _check_sizes(case, group)
         _check_ranks(case, group)
+    for group in groups.values():
+        _check_complete(case, group, groups, addresses)
 
 
 def head_of(processes: Sequence[PlannedProcess], path: str) -> PlannedProcess:
@@ -95,8 +97,10 @@ def _named(process: PlannedProcess, address: str, case: Case) -> Iterator[int]:
 
 
 def _check_sizes(case: Case, group: Shares) -> None:
-    first, share = group[0]
-    for process, other in group[1:]:
+    total = sum(share.local for _, share in group)
+    right = [member for member in group if member[1].size == total]
+    first, share = (right or group)[0]
+    for process, other in group:
         if other.size != share.size:
             _refuse(
                 case,
@@ -107,34 +111,94 @@ def _check_sizes(case: Case, group: Shares) -> None:
 
 
 def _check_ranks(case: Case, group: Shares) -> None:
-    size, owner = group[0][1].size, dict[int, str]()
+    size = group[0][1].size
+    owner: dict[int, PlannedProcess] = {}
+    shares = {process.name: share for process, share in group}
+    too_many = sum(share.local for _, share in group) > size
     for process, share in group:
         ranks = range(share.start, share.start + share.local)
         if ranks and ranks[-1] >= size:
+            sizes = (
+                f"--data-parallel-start-rank {share.start}"
+                if share.start and share.local <= size
+                else f"--data-parallel-size-local {share.local}"
+            )
             _refuse(
                 case,
                 process,
-                f"{process.name} has data-parallel ranks {_span(ranks)}, but "
-                f"--data-parallel-size is {size}; correct --data-parallel-start-rank or "
-                "--data-parallel-size-local",
+                f"with {sizes}, {process.name} has data-parallel ranks {_span(ranks)}, but "
+                f"--data-parallel-size is {size}; lower the first, or raise the second",
             )
         for rank in ranks:
-            if owner.setdefault(rank, process.name) != process.name:
+            other = owner.setdefault(rank, process)
+            if other is not process and too_many:
+                _refuse(
+                    case,
+                    other,
+                    f"with --data-parallel-size-local {shares[other.name].local}, {other.name} has "
+                    f"data-parallel rank {rank}, as {process.name} has; lower it, or raise "
+                    "--data-parallel-size",
+                )
+            if other is not process:
                 _refuse(
                     case,
                     process,
-                    f"{process.name} and {owner[rank]} both have data-parallel rank {rank}; "
+                    f"{process.name} and {other.name} both have data-parallel rank {rank}; "
                     "correct --data-parallel-start-rank",
                 )
-    if len(owner) != size:
-        names = ", ".join(process.name for process, _ in group)
-        _refuse(
-            case,
-            group[0][0],
-            f"--data-parallel-size is {size}, but the servers of one head ({names}) have only "
-            f"{len(owner)} in total; correct --data-parallel-size-local, or give all the same "
-            "--data-parallel-address and --data-parallel-rpc-port",
-        )
+
+
+def _check_complete(
+    case: Case,
+    group: Shares,
+    groups: Mapping[tuple[object, ...], Shares],
+    addresses: Mapping[str, str],
+) -> None:
+    """Refuse a head with fewer ranks than --data-parallel-size, and find the missing ones."""
+    process, share = group[0]
+    found = sum(member.local for _, member in group)
+    if found == share.size:
+        return
+    names = ", ".join(process.name for process, _ in group)
+    for other, theirs in (members[0] for members in groups.values() if members is not group):
+        if theirs.size != share.size:
+            continue
+        if theirs.address == share.address:
+            _refuse_rpc_ports(case, (process, share), (other, theirs), names)
+        if theirs.address not in addresses.values() and share.address in addresses.values():
+            _refuse(
+                case,
+                other,
+                f"--data-parallel-address {theirs.address} is no host of this case, so the servers "
+                f"of one head ({names}) have only {found} of {share.size} ranks; write $MASTER_IP, "
+                "or the address of the head",
+            )
+    _refuse(
+        case,
+        process,
+        f"--data-parallel-size is {share.size}, but the servers of one head ({names}) have only "
+        f"{found} in total; correct --data-parallel-size-local, or give all the same "
+        "--data-parallel-address and --data-parallel-rpc-port",
+    )
+
+
+def _refuse_rpc_ports(
+    case: Case,
+    one: tuple[PlannedProcess, Parallel],
+    other: tuple[PlannedProcess, Parallel],
+    names: str,
+) -> NoReturn:
+    """Refuse servers that meet at different ports of one head."""
+    if one[1].rpc_port is None:
+        one, other = other, one
+    first, second = one[1].rpc_port, other[1].rpc_port
+    _refuse(
+        case,
+        other[0],
+        f"--data-parallel-rpc-port is {second or 'missing'}, but {one[0].name} with the same "
+        f"--data-parallel-address has {first}, so the servers of one head ({names}) have not all "
+        "ranks; make the ports equal",
+    )
 
 
 def _check_heads(

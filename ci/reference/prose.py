@@ -19,7 +19,8 @@ inv case.import FILE            convert vLLM's serving-tests.json or an srt-slur
 
 `--set KEY=VALUE` of the first three replaces a value of the file: \
 `--set benchmarks.acc.num_prompts=200`, `--set deployment[0].envs.A=1`, \
-`--set test_cases.NAME.model=org/m`. The value is YAML.
+`--set test_cases.NAME.model=org/m`. The value is YAML. A value of a shared section \
+(`env_common`, `_envs`) is replaced wherever an alias or `<<` uses it.
 
 ## Rules for all dialects
 

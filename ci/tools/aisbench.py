@@ -14,6 +14,7 @@ from ci.tools.aisbench_output import ANSWERS, MODEL, dataset_abbr, parse
 from ci.tools.model import Command
 
 if TYPE_CHECKING:
+    from ci.case.benchmark import Benchmark
     from ci.tools.model import Job
 
 __all__ = ["ENVIRONMENT", "KINDS", "OUTPUTS", "command", "parse"]
@@ -37,6 +38,16 @@ REQUESTS = {
     "vllm_api_general": ("Completions", False),
     "vllm_api_general_stream": ("Completions", True),
 }
+# Of AISBench 3.1.20260630, for other APIs and for models without a server.
+OTHERS = frozenset(
+    {
+        *("hf_base_model", "hf_causal_lm", "hf_chat_model", "hf_model", "hf_qwenvl_model"),
+        *("mindie_stream_api_general", "qwen_image_edit", "tgi_api_general"),
+        *("tgi_stream_api_general", "triton_api_general", "triton_stream_api_general"),
+        *("vita_generate_chat", "vllm_api_function_call_chat", "vllm_api_stream_chat_multiturn"),
+        "vllm_offline_vl_model",
+    }
+)
 DEFAULT_REQUEST = {"accuracy": "vllm_api_general_chat", "performance": "vllm_api_stream_chat"}
 # form → dataset_conf for accuracy, dataset_conf for performance
 FORMS = {
@@ -120,12 +131,29 @@ def _config(job: Job) -> str:
     )
 
 
+def unstreamed(benchmark: Benchmark) -> str | None:
+    """Say why a performance benchmark needs another request_conf; None if it streams.
+
+    Without a stream AISBench leaves out TTFT, TPOT and ITL, so the outcome would be unknown.
+    """
+    kind, stream = REQUESTS.get(benchmark.request_conf or "", ("", True))
+    if benchmark.case_type != "performance" or stream:
+        return None
+    near = next(name for name, request in REQUESTS.items() if request == (kind, True))
+    return (
+        f"{benchmark.request_conf!r} does not stream, so AISBench measures no TTFT, TPOT and ITL; "
+        f"write {near!r}, or case_type: accuracy"
+    )
+
+
 def _model(job: Job) -> dict[str, Any]:
     bench = job.benchmark
     request = bench.request_conf or DEFAULT_REQUEST[bench.case_type]
     if request not in REQUESTS:
         known = ", ".join(REQUESTS)
         raise UserError(f"{bench.name}: request_conf {request!r} is unknown; choose one of {known}")
+    if refused := unstreamed(bench):
+        raise UserError(f"{bench.name}: request_conf: {refused}")
     kind, stream = REQUESTS[request]
     postprocessor = {} if bench.no_pred else {"pred_postprocessor": {"type": WITHOUT_REASONING}}
     return {

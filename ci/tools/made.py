@@ -72,6 +72,21 @@ def recipe_of(dataset_path: str) -> Recipe | None:
     return recipe
 
 
+def incomplete(dataset_path: str) -> str | None:
+    """Say what a name lacks that has only one of `inN` and `bsN`; None for other names."""
+    name = dataset_path.rstrip("/").rpartition("/")[2]
+    given = {key.lower() for key, _, _ in _WORD.findall(name)} - {"prefix"}
+    lacking = {"in", "bs"} - given
+    if len(lacking) != 1:
+        return None
+    [key] = lacking
+    what = {"in": "input tokens", "bs": "prompts"}[key]
+    return (
+        f"{name} names no number of {what}, so its prompts cannot be made; write `{key}` and the "
+        "number, as in GSM8K-in3500-bs400"
+    )
+
+
 def recipe_for(benchmark: Benchmark, items: int = 0) -> Recipe | None:
     """Return the recipe of a benchmark whose prompts can be made; accuracy needs real questions.
 

@@ -152,6 +152,8 @@ class Dataset:
         place: `controller`; `host` if `path` is a folder of the tool's host; `none` if the tool
             makes up its prompts; `made` if `path` has the questions that the prompts are made from.
         made: how the prompts were made; empty if they were not.
+        lacks: a path that its folder lacks and that the tool may find elsewhere on its host; empty
+            if there is none.
     """
 
     name: str
@@ -162,3 +164,4 @@ class Dataset:
     opens: tuple[str, ...] = ()
     place: Literal["controller", "host", "none", "made"] = "controller"
     made: str = ""
+    lacks: str = ""

@@ -10,7 +10,7 @@ from ci.vllm.command_line import long_name
 from ci.vllm.programs import own_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _FLAG = re.compile(r"--?[A-Za-z][\w.+-]*")
 _LINE = re.compile(r"(?P<names>-[^=]*?)(?: =(?P<many>[?*+]?)(?P<values>\S+))?")
@@ -102,6 +102,73 @@ def given(words: Sequence[str], options: Mapping[str, Option]) -> Iterator[Given
         name = _plain(written)
         yield Given(written, name, option, tuple(own[:most]), inline, tuple(own[most:]))
         written, inline, own = flag, bool(equals), [value] if equals else []
+
+
+def rejoined(
+    argv: Sequence[str], options: Mapping[str, Option]
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Join flags that a space splits, as in `--tensor -parallel-size 8`.
+
+    Args:
+        argv: the command line.
+        options: spelling → option.
+
+    Returns:
+        The command line with the whole flags, and of each its first part and the whole.
+    """
+    words, splits = list(argv[:1]), []
+    for word in argv[1:]:
+        whole = _whole(words[-1], word.partition("=")[0], options)
+        if whole:
+            splits.append((words[-1], whole))
+            words[-1] = whole + word[len(word.partition("=")[0]) :]
+        else:
+            words.append(word)
+    return tuple(words), tuple(splits)
+
+
+def _whole(first: str, rest: str, options: Mapping[str, Option]) -> str | None:
+    """Return the flag that two words are the parts of; None if they are not."""
+    if not re.fullmatch(r"-(-[\w-]*)?", first) or _plain(first) in options:
+        return None
+    if not re.fullmatch(r"[\w-]*[A-Za-z][\w-]*", rest) or rest.startswith("--"):
+        return None
+    joints = ("", "-") if first.strip("-") else ("", "-" * (2 - len(first)))
+    return next((flag for joint in joints if _plain(flag := first + joint + rest) in options), None)
+
+
+def apart(word: str) -> tuple[str, ...]:
+    """Return what to write for one word with a flag and a space in it; () for other words."""
+    match = re.fullmatch(r"(--?)(\s*)([A-Za-z][\w.-]*):?(?:\s+(.*))?", word.strip(), re.DOTALL)
+    if match is None or not re.search(r"\s", word.partition("=")[0]):
+        return ()
+    dashes, space, name, rest = match.groups()
+    if rest and not space and re.match(r"-[A-Za-z]", rest):
+        return (f"--{name}{rest}",)
+    return (f"{'--' if space else dashes}{name}", *([rest] if rest else []))
+
+
+def any_of(versions: Iterable[Mapping[str, Option]]) -> Mapping[str, Option]:
+    """Return every option of every version; its values are those that any version takes.
+
+    Args:
+        versions: the options of each, newest first.
+    """
+    merged: dict[str, Option] = {}
+    for options in reversed(list(versions)):
+        for name, option in options.items():
+            merged[name] = _either(merged[name], option) if name in merged else option
+    return merged
+
+
+def _either(one: Option, other: Option) -> Option:
+    if one.choices and other.choices:
+        values = "|".join(dict.fromkeys([*one.choices, *other.choices]))
+    else:
+        # Early versions read some whole numbers with a parser of their own.
+        newer = one.values == "text" and other.values == "int"
+        values = other.values if newer or one.values == other.values else "text"
+    return Option(min(one.least, other.least), max(one.most, other.most), values)
 
 
 def find(written: str, options: Mapping[str, Option]) -> Option | None:

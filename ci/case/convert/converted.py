@@ -14,8 +14,7 @@ from ci.errors import CaseError, Problem, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# What `tool: vllm_bench` sends: INPUT_TOKENS of ci/tools/vllm_bench.py.
-_PROMPT_TOKENS = 128
+_WITH_LENGTHS = ("", "prefix_repetition")
 _REQUESTS = {"vllm": "vllm_api_general_stream", "openai": "vllm_api_general_stream"}
 
 
@@ -29,7 +28,12 @@ class Converted:
 
 @dataclass(frozen=True)
 class Load:
-    """One performance benchmark: lengths in tokens, number and concurrency of requests."""
+    """One performance benchmark: lengths in tokens, number and concurrency of requests.
+
+    Attributes:
+        kind: a dataset_conf of vllm_bench; random for an empty one.
+        more: further lines of the benchmark.
+    """
 
     name: str
     prompt: int
@@ -38,6 +42,7 @@ class Load:
     concurrency: int
     rate: float = 0
     backend: str = "vllm"
+    kind: str = ""
     more: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
@@ -45,7 +50,9 @@ class Load:
         yield f"{self.name}:"
         yield "  case_type: performance"
         yield "  tool: vllm_bench"
-        yield f"  dataset_path: random-in{self.prompt}"
+        yield f"  dataset_path: {self.kind or 'random'}"
+        yield from [f"  dataset_conf: {self.kind}"] if self.kind else []
+        yield from [f"  input_len: {self.prompt}"] if self.kind in _WITH_LENGTHS else []
         yield f"  request_conf: {_REQUESTS.get(self.backend, 'vllm_api_stream_chat')}"
         yield f"  num_prompts: {self.prompts}"
         yield f"  max_out_len: {self.output}"
@@ -53,11 +60,6 @@ class Load:
         if self.rate:
             yield f"  request_rate: {self.rate:g}"
         yield from (f"  {line}" for line in self.more)
-
-    def lost(self) -> Iterator[str]:
-        """Say what a night does otherwise."""
-        if self.prompt != _PROMPT_TOKENS:
-            yield f"prompts of {self.prompt} tokens: vllm_bench sends {_PROMPT_TOKENS} tokens"
 
 
 def document(data: bytes, file: str) -> dict[str, Any]:
@@ -101,10 +103,13 @@ def arguments(
         without: names to leave out, with `-`.
     """
     for key, value in parameters.items():
-        name = str(key).replace("_", "-")
+        first, dot, rest = str(key).partition(".")
+        name = first.replace("_", "-") + dot + rest  # the rest is a key of JSON
         if name in without:
             continue
-        if isinstance(value, bool):
+        if dot and isinstance(value, bool):
+            yield f"--{name}", json.dumps(value)
+        elif isinstance(value, bool):
             yield (f"--{name}" if value else _off(name),)
         elif value in ("", None):
             yield (f"--{name}",)
@@ -113,7 +118,13 @@ def arguments(
         elif isinstance(value, list):
             yield f"--{name}", *map(str, value)
         else:
-            yield f"--{name}", str(value)
+            yield f"--{name}", _unquoted(str(value))
+
+
+def _unquoted(text: str) -> str:
+    """Remove the quotes that are only for a shell: `'{"image": 3}'`."""
+    inner = text[1:-1]
+    return inner if text[:1] == text[-1:] == "'" and "'" not in inner else text
 
 
 def _off(name: str) -> str:

@@ -20,6 +20,18 @@ _READ = {
     *("model", "backend", "dataset-name", "dataset-path", "num-prompts", "ignore-eos"),
     *("temperature", "top-p", "top-k", "random-input-len", "random-output-len"),
     *("input-len", "output-len", "sharegpt-output-len", "max-concurrency", "request-rate"),
+    *("random-prefix-len", "random-range-ratio", "burstiness", "endpoint"),
+    *("prefix-repetition-prefix-len", "prefix-repetition-suffix-len"),
+    *("prefix-repetition-num-prefixes", "prefix-repetition-output-len"),
+}
+# Of each kind of dataset: option → key of a benchmark.
+_LENGTHS = {
+    "random": {"random-prefix-len": "prefix_len", "random-range-ratio": "range_ratio"},
+    "sharegpt": {},
+    "prefix_repetition": {
+        "prefix-repetition-prefix-len": "prefix_len",
+        "prefix-repetition-num-prefixes": "num_prefixes",
+    },
 }
 _SAMPLING = {"temperature": "temperature", "top-p": "top_p", "top-k": "top_k"}
 _TEXT = {"vllm", "openai", "openai-chat"}
@@ -41,7 +53,10 @@ def convert(document: Mapping[str, Any], file: str) -> Converted:
     defaults = _mapping(document.get("defaults"))
     lost: dict[str, None] = {}
     cases: list[str] = []
-    for test in document.get("tests") or []:
+    for position, test in enumerate(document.get("tests") or []):
+        if "test_name" not in _mapping(test):
+            lost[f"entry {position} of tests: not converted, it has no test_name"] = None
+            continue
         merged = _merged(defaults, _mapping(test))
         lines, losses = _case(merged)
         cases += lines
@@ -79,10 +94,7 @@ def _case(test: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     lost = [f"{name}: --{key}" for key in client if key not in _READ]
     lost += [f"{name}: --{key} of the server" for key in ("host", "port") if key in server]
     loads = list(_loads(test, client))
-    lost += [line for load in loads for line in load.lost()]
-    kind = client.get("dataset-name", "random")
-    if kind != "random":
-        lost.append(f"{name}: prompts of {kind}: vllm_bench sends random prompts")
+    lost += _lost_prompts(name, client)
     env = {"SERVER_PORT": "DEFAULT_PORT", **test["server_environment_variables"]}
     words = [("--port", "$SERVER_PORT"), *arguments(server, _PORTS)]
     lines = [
@@ -100,12 +112,31 @@ def _case(test: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return lines, lost
 
 
+def _kind(client: Mapping[str, Any]) -> str:
+    kind = str(client.get("dataset-name", "random")).replace("-", "_")
+    return kind if kind in _LENGTHS else "random"
+
+
+def _lost_prompts(name: str, client: Mapping[str, Any]) -> Iterator[str]:
+    kind = client.get("dataset-name", "random")
+    if str(kind).replace("-", "_") not in _LENGTHS:
+        yield f"{name}: prompts of {kind}: vllm_bench sends random prompts"
+    elif kind == "sharegpt":
+        file = client.get("dataset-path", "the dataset's file")
+        yield f"{name}: {file}: put it into a folder sharegpt in LAMPLIGHTER_DATASETS"
+        if not any(client.get(key) for key in ("sharegpt-output-len", "output-len")):
+            yield f"{name}: answers as long as those of the dataset: max_out_len has {_OUTPUT}"
+
+
 def _loads(test: Mapping[str, Any], client: Mapping[str, Any]) -> Iterator[Load]:
     prompts = int(client.get("num-prompts", _PROMPTS))
-    lengths = ("random-output-len", "output-len", "sharegpt-output-len")
+    kind = _kind(client)
+    lengths = (f"{kind}-output-len".replace("_", "-"), "output-len")
     output = next((int(client[key]) for key in lengths if client.get(key)), _OUTPUT)
-    prompt = int(client.get("random-input-len") or client.get("input-len") or _INPUT)
-    more = [f"{key}: {client[name]}" for name, key in _SAMPLING.items() if name in client]
+    inputs = ("random-input-len", "prefix-repetition-suffix-len", "input-len")
+    prompt = next((int(client[key]) for key in inputs if client.get(key)), _INPUT)
+    more = [f"{key}: {client[name]}" for name, key in _LENGTHS[kind].items() if client.get(name)]
+    more += [f"{key}: {client[name]}" for name, key in _SAMPLING.items() if name in client]
     more += ["ignore_eos: true"] if "ignore-eos" in client else []
     limits = test.get("max_concurrency_list") or [client.get("max-concurrency") or prompts]
     for rate in test.get("qps_list") or [client.get("request-rate", "inf")]:
@@ -113,4 +144,7 @@ def _loads(test: Mapping[str, Any], client: Mapping[str, Any]) -> Iterator[Load]
             name = re.sub(r"[^\w.+-]", "-", f"qps-{rate}-concurrency-{limit}")
             number = 0.0 if str(rate) == "inf" else float(rate)
             backend = str(client.get("backend", "vllm"))
-            yield Load(name, prompt, output, prompts, int(limit), number, backend, tuple(more))
+            burst = client.get("burstiness")
+            own = [*more, *([f"burstiness: {burst}"] if burst and number else [])]
+            conf = kind if kind != "random" else ""
+            yield Load(name, prompt, output, prompts, int(limit), number, backend, conf, tuple(own))

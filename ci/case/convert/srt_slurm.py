@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CONVERTED = {
     *("schema", "name", "model", "resources", "backend", "engine", "roles", "benchmark"),
-    *("health_check", "environment", "frontend"),
+    *("health_check", "environment", "frontend", "identity"),
 }
 # Role → its name in the schemas.
 _NAMES = {"mixed": ("aggregated", "agg"), "prefill": ("prefill",) * 2, "decode": ("decode",) * 2}
@@ -32,6 +32,11 @@ _DERIVED = (
 _NIXL = {"kv_connector": "NixlConnector", "kv_role": "kv_both"}
 _PORT, _RPC_PORT = 8000, 13345
 _PROMPTS_PER_REQUEST = 10  # of sa-bench
+_LOADS = ("sa-bench", "vllm-bench")
+_READ = {
+    *("type", "isl", "osl", "concurrencies", "req_rate", "use_chat_template"),
+    *("random_range_ratio", "num_prompts", "num_prompts_mult"),
+}
 _ACCURACY = {"gsm8k": 512, "gpqa": 32768}
 
 
@@ -116,14 +121,21 @@ def _top(
 ) -> Iterator[str]:
     model, health = _section(recipe, "model"), _section(recipe, "health_check")
     path = str(model.get("path", "MODEL")).removeprefix("hf:")
-    if "/" not in path:
+    identity = _section(recipe, "identity")
+    named = str(_section(identity, "model").get("repo", ""))
+    if "/" not in path and named:
+        lost.append(f"model.path {path}: an alias of srtslurm.yaml; the case has {named}")
+        path = named
+    elif "/" not in path:
         lost.append(f"model.path {path}: an alias of srtslurm.yaml; write a folder or a name")
-    if model.get("container"):
-        lost.append(f"model.container {model['container']}: name its version under `vllm`")
+    container = str(model.get("container") or "")
+    version = _version(str(_section(identity, "frameworks").get("vllm", ""))) or _version(container)
+    if container:
+        lost.append(f"model.container {container}: name its version under `vllm`")
     attempts = _number(health.get("max_attempts"), 180)
     yield f"test_name: {scalar(str(recipe.get('name', 'converted')))}"
     yield f"model: {scalar(path)}"
-    yield "# vllm: 0.32.0  # the hosts' own vLLM, unless this names a version to install"
+    yield f"# vllm: {version or '0.32.0'}  # the hosts' own vLLM, unless this names a version"
     yield "device: cuda"
     yield f"num_nodes: {sum(worker.hosts for worker in workers)}"
     yield f"npu_per_node: {devices}"
@@ -131,6 +143,12 @@ def _top(
     if common := _section(recipe, "environment"):
         yield "env_common:"
         yield from (f"  {scalar(str(key))}: {scalar(str(value))}" for key, value in common.items())
+
+
+def _version(text: str) -> str:
+    """Return vLLM's version in the name of an image of vLLM; empty if there is none."""
+    match = re.fullmatch(r"(?:.*vllm-openai:)?v?(\d+\.\d+\.\d+)(?:[-@].*)?", text)
+    return match[1] if match else ""
 
 
 def _roles(recipe: Mapping[str, Any], workers: list[Worker], lost: list[str]) -> list[str]:
@@ -201,9 +219,16 @@ def _over_hosts(worker: Worker, index: int, first: int, devices: int) -> list[st
 
 def _benchmarks(bench: Mapping[str, Any], lost: list[str]) -> list[str]:
     kind = str(bench.get("type", "manual"))
-    if kind == "sa-bench":
+    if kind in _LOADS:
         loads = list(_loads(bench))
-        lost += [line for load in loads for line in load.lost()]
+        ratio = bench.get("random_range_ratio", 0.8 if kind == "sa-bench" else 1)
+        if ratio != 1:
+            lost.append(
+                f"benchmark.random_range_ratio {ratio}: prompts and answers of {ratio} to 1 times "
+                "the lengths; here all have the whole length"
+            )
+        unread = [key for key in bench if key not in _READ]
+        lost += [f"benchmark.{key}: has no counterpart in a case" for key in unread]
         return ["# No baselines yet.", "benchmarks:", *(f"  {x}" for o in loads for x in o.lines())]
     if kind in _ACCURACY:
         lines = ["case_type: accuracy", f"dataset_path: {kind}", f"max_out_len: {_ACCURACY[kind]}"]
@@ -221,12 +246,13 @@ def _loads(bench: Mapping[str, Any]) -> Iterator[Load]:
     listed = bench.get("concurrencies", [1])
     written = listed if isinstance(listed, list) else re.split("x", str(listed))
     rate = str(bench.get("req_rate", "inf"))
+    per_request = _number(bench.get("num_prompts_mult"), _PROMPTS_PER_REQUEST)
     for concurrency in (int(str(item)) for item in written):
         yield Load(
             name=f"concurrency-{concurrency}",
             prompt=_number(bench.get("isl"), 1024),
             output=_number(bench.get("osl"), 1024),
-            prompts=concurrency * _PROMPTS_PER_REQUEST,
+            prompts=_number(bench.get("num_prompts"), concurrency * per_request),
             concurrency=concurrency,
             rate=0 if rate == "inf" else float(rate),
             backend="openai-chat" if bench.get("use_chat_template", True) else "vllm",

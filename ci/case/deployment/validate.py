@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from ci.case.counts import count_errors
+from ci.documents.nearest import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
+
+
+_ROLE_KEYS = ("prefiller_host_index", "decoder_host_index")
 
 
 def errors(source: Source) -> list[Problem]:
@@ -48,12 +54,8 @@ def _counts(document: dict[str, Any], source: Source) -> Iterator[Problem]:
     count = _index(document.get("num_nodes"))
     if not _is_index(count) or count < 1:
         return
-    for key, what in (("deployment", "servers"), ("cluster_hosts", "hosts")):
-        entries = document.get(key)
-        empty_is_none = key == "cluster_hosts" and not entries
-        if isinstance(entries, list) and len(entries) != count and not empty_is_none:
-            message = f"lists {len(entries)} {what}, but num_nodes is {count}; make them equal"
-            yield source.at_key((key,), message)
+    lists = {"deployment": "servers", "cluster_hosts": "hosts"}
+    yield from count_errors(count, lists, source)
 
 
 def _servers(document: dict[str, Any], source: Source) -> Iterator[Problem]:
@@ -78,8 +80,9 @@ def _roles(document: dict[str, Any], source: Source) -> Iterator[Problem]:
     if not roles or roles.get("enabled") is False:
         return
     seen: set[int] = set()
-    for key in ("prefiller_host_index", "decoder_host_index"):
-        if not roles.get(key, []):
+    for key in _ROLE_KEYS:
+        is_misspelt = key not in roles and nearest(key, roles.keys() - {*_ROLE_KEYS, "enabled"})
+        if not roles.get(key, []) and not is_misspelt:
             message = "names no host; give the index of at least one, or set enabled: false"
             yield source.at_key((section, key), message)
         for position, index in enumerate(map(_index, _list(roles.get(key)))):

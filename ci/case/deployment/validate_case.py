@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ci.case.references import unknown
 from ci.case.requirements import not_installed
 from ci.case.variables import references
+from ci.documents.address import MAX_PORT
 from ci.vllm.command_line import SERVER_PORT, number, option
 from ci.vllm.programs import is_script
 
@@ -131,7 +132,8 @@ def _port_of(node: Node) -> str | None:
         return str(SERVER_PORT)
     for name in references(text):
         return (node.variables | node.env).get(name)
-    return text if number(node.argv, "--port") else None
+    port = number(node.argv, "--port")
+    return text if port and port <= MAX_PORT else None
 
 
 def _groups(case: Case, section: dict[str, Any], source: Source) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 _MAX_DEVICES = 1024
 _GROUP = " of its group"
-_SAME_IN_GROUP = ("dp_size", "dp_rpc_port", "tp_size", "cp_size", "sp_size", "pp_size")
+_PARALLEL = ("tp_size", "cp_size", "sp_size", "pp_size")
+_SAME_IN_GROUP = ("dp_size", "dp_rpc_port", *_PARALLEL)
 
 
 class HostRanks(Strict):
@@ -129,16 +131,28 @@ def size_errors(
         devices: devices of a host; 0 for CPU, None if unknown.
         source: the file.
     """
+    needs = {member.dp_size_local * member.devices_per_rank for member in members.values()}
+    if devices and len(members) > 1 and len(needs) == 1 and min(needs) > devices:
+        message = f"{devices}, but every host of config needs {min(needs)} devices; raise it"
+        yield source.at_value(("npu_per_node",), message)
+        devices = None
     for index, member in members.items():
         path = ("config", index)
         taken = member.dp_size_local * member.devices_per_rank
-        if devices and taken > devices:
+        if devices and member.devices_per_rank > devices:
+            size = max(_PARALLEL, key=lambda name: int(getattr(member, name)))
+            message = (
+                f"a rank of {member.devices_per_rank} devices fits on no host: npu_per_node is "
+                f"{devices}; lower the parallel sizes"
+            )
+            yield source.at_key((*path, size), message)
+        elif devices and taken > devices:
             message = (
                 f"{member.dp_size_local} ranks of {member.devices_per_rank} devices need {taken}, "
                 f"but npu_per_node is {devices}; lower dp_size_local or the parallel sizes"
             )
-            yield source.at_key((*path, "dp_size_local"), message)
-        if member.ranks.stop > member.dp_size:
+            yield source.at_key((*path, _odd_size(member, members)), message)
+        elif member.ranks.stop > member.dp_size:
             message = (
                 f"{_ranks(member.ranks.start, member.ranks.stop)} here, but dp_size is "
                 f"{member.dp_size}, so the last rank is {member.dp_size - 1}"
@@ -149,12 +163,23 @@ def size_errors(
             yield source.at_value((*path, "port_start"), message)
 
 
+def _odd_size(member: HostRanks, members: Mapping[int, HostRanks]) -> str:
+    """Return the size in which a host differs from one that has as many ranks of its group."""
+    for other in members.values():
+        if (other.dp_address, other.dp_size_local) == (member.dp_address, member.dp_size_local):
+            for name in _PARALLEL:
+                if getattr(member, name) > getattr(other, name):
+                    return name
+    return "dp_size_local"
+
+
 def group_errors(group: Mapping[int, HostRanks], source: Source) -> Iterator[Problem]:
     """Report entries of one group that have different sizes or ports."""
-    first, lead = next(iter(group.items()))
-    for index, member in group.items():
-        for key in _SAME_IN_GROUP:
-            own, others = getattr(member, key), getattr(lead, key)
+    for key in _SAME_IN_GROUP:
+        values = {index: getattr(member, key) for index, member in group.items()}
+        others = Counter(values.values()).most_common(1)[0][0]
+        first = next(index for index, value in values.items() if value == others)
+        for index, own in values.items():
             if own != others:
                 message = (
                     f"{own}, but config[{first}] of the same dp_address has {others}; all entries "
@@ -170,15 +195,17 @@ def coverage_errors(
     size = max(member.dp_size for member in group.values())
     expected, before = 0, -1
     ordered = sorted(group.items(), key=lambda item: (item[1].dp_rank_start, item[0]))
+    overlaps = False
     for index, member in ordered:
         path, start = ("config", index, "dp_rank_start"), member.dp_rank_start
         if start > expected:
             yield source.at_key(path, f"{_ranks(expected, start, _GROUP)} on no host")
         if start < expected:
+            overlaps = True
             shared = _ranks(start, min(expected, start + member.dp_size_local))
             yield source.at_key(path, f"{shared} on config[{before}] already; start at {expected}")
         expected, before = max(expected, start + member.dp_size_local), index
-    if expected < size:
+    if expected < size and not overlaps:
         message = (
             f"{_ranks(expected, size, _GROUP)} on no host, but dp_size is {size}; correct it, or "
             "give all hosts of the group the same dp_address"

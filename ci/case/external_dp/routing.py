@@ -86,6 +86,15 @@ def router(routing: Routing, members: Mapping[int, HostRanks]) -> Router:
     )
 
 
+def _other_type(type_: str, named: set[str]) -> str:
+    """Say which `type` has the groups that a file names, and what to write for its own."""
+    right = next((name for name, groups in _GROUPS.items() if named <= set(groups)), "")
+    has = f"{type_} has the group{'s' * (len(_GROUPS[type_]) > 1)} {' and '.join(_GROUPS[type_])}"
+    change = f"write {right}, or list" if right else "list"
+    names = " and ".join(name for name in Groups.model_fields if name in named)
+    return f"{has}, but `groups` names {names}; {change} the hosts under its own names"
+
+
 def errors(routing: Routing, hosts: int, source: Source) -> Iterator[Problem]:
     """Report empty groups, hosts in no group or in two, and unknown hosts.
 
@@ -94,7 +103,12 @@ def errors(routing: Routing, hosts: int, source: Source) -> Iterator[Problem]:
         hosts: number of entries of `config`; 0 to skip checks of hosts.
         source: the file.
     """
+    named = {name for name in Groups.model_fields if getattr(routing.groups, name) is not None}
+    if named and not named & set(_GROUPS[routing.type]):
+        yield source.at_value(("routing", "type"), _other_type(routing.type, named))
+        return
     seen: dict[int, str] = {}
+    wrong = False
     for name in Groups.model_fields:
         path, indices = ("routing", "groups", name), getattr(routing.groups, name)
         if name not in _GROUPS[routing.type]:
@@ -113,7 +127,9 @@ def errors(routing: Routing, hosts: int, source: Source) -> Iterator[Problem]:
             elif index in seen:
                 message = f"host {index} is already in {seen[index]!r}; name it once"
                 yield source.at_value((*path, position), message)
+            wrong |= index in seen or 0 < hosts <= index
             seen.setdefault(index, name)
-    if lost := [str(index) for index in range(hosts) if index not in seen]:
+    lost = [str(index) for index in range(hosts) if index not in seen]
+    if lost and not wrong:
         message = f"host {', '.join(lost)} is in no group; add every host to a group"
         yield source.at_key(("routing", "groups"), message)

@@ -12,10 +12,12 @@ from pydantic import BeforeValidator, Field
 
 from ci.case.external_dp.ranks import rank_variables
 from ci.case.external_dp.substitute import substitute
+from ci.documents.json_advice import correction
 from ci.documents.strict import Strict
 from ci.documents.values import Env, Index, Text
 from ci.vllm.command_line import SERVER_PORT, long_name
 from ci.vllm.devices import VISIBLE
+from ci.vllm.options import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,18 +107,17 @@ def errors(rendered: RenderedTemplate, source: Source) -> Iterator[Problem]:
     """Report arguments that vLLM cannot parse, and values that ranks of a host cannot share."""
     given = _options(rendered)
     for position, word in enumerate(rendered.template.server_cmd_template):
-        if match := re.match(r"(--[\w-]+)[ \t]", word):
-            message = f"{match[1]} and its value are one argument; write them as two list items"
+        if parts := apart(word):
+            right = f"{' and '.join(map(repr, parts))}{' as two items' if parts[1:] else ''}"
+            message = f"{word!r} is one argument; write {right}"
             yield source.at_value((*rendered.path, position), message)
         elif word in {"vllm", "serve"} and position == 0:
             message = "'vllm serve' and the model go before this list; begin with an option"
             yield source.at_value((*rendered.path, position), message)
     for flag, given_option in given.items():
         text = rendered.text(given_option.value, 0)
-        if flag.endswith("-config") and text.startswith("{") and isinstance(_json(text), str):
-            yield source.at_value(
-                given_option.path, f"the value of {flag} is not JSON: {_json(text)}"
-            )
+        if flag.endswith("-config") and text.startswith("{") and (error := _json_error(text)):
+            yield source.at_value(given_option.path, f"the value of {flag} is not JSON: {error}")
     for option in _DIFFERENT_PER_RANK if rendered.member.dp_size_local > 1 else ():
         yield from _shared(rendered, option, given.get(option.flag), source)
 
@@ -169,7 +170,8 @@ def _shared(
     count, add = rendered.member.dp_size_local, f"${{{option.variable}}}"
     if given is None and (misspelt := _misspelt(option.flag, rendered)):
         path, word = misspelt
-        yield source.at_value(path, f"vLLM has no {word}; did you mean {option.flag}?")
+        if not apart(word):  # else it is reported
+            yield source.at_value(path, f"vLLM has no {word}; did you mean {option.flag}?")
     elif given is None:
         all_on = f"all {count} ranks of this host would listen on {option.default}; "
         message = f"{all_on if option.default else ''}{option.flag} is missing; add it with {add}"
@@ -183,7 +185,8 @@ def _misspelt(flag: str, rendered: RenderedTemplate) -> tuple[KeyPath, str] | No
     """Find a misspelt option in a template that lacks it: its key path, and the word."""
     for position, word in enumerate(rendered.template.server_cmd_template):
         close = difflib.get_close_matches(flag, [word.partition("=")[0]], cutoff=_SLIP)
-        if word.startswith("--") and (close or sorted(word) == sorted(flag)):
+        same = sorted(word) == sorted(flag) or "--" + word.lstrip("- ") == flag
+        if (word.startswith("--") and (close or same)) or same:
             return (*rendered.path, position), word
     return None
 
@@ -199,21 +202,24 @@ def _compare(
     if option.flag in _GROUP_OPTIONS and rendered.member.dp_size == 1:
         return
     if given is None:
-        if expected != option.default:
+        if expected != option.default and not _misspelt(option.flag, rendered):
             message = f"{option.flag} is missing, but config has {expected}; add it with"
             yield source.at_key(rendered.path, f"{message} ${{{option.variable}}}")
         return
     value = rendered.text(given.value, 0)
+    if re.search(r"\$\{\w+$|\$\$|^%", value):
+        return  # a reference that is written wrong, which `inv check` reports
     if value != expected and ("$" not in value or "$" in expected):
         message = f"{option.flag} is {value}, but config has {expected}; the value here is used"
         yield source.at_value(given.path, message)
 
 
-def _json(text: str) -> object:
-    """Parse JSON; return the error message as text if it is not valid."""
+def _json_error(text: str) -> str | None:
+    """Say what is wrong with JSON; None if nothing is."""
     try:
-        return json.loads(text)
-    except ValueError as error:
-        return str(error)
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"{error}; {correction(error)[0]}"
     except RecursionError:
-        return "nested too deep"
+        return "nested too deep; write it flatter"
+    return None

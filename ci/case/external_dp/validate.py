@@ -6,12 +6,13 @@ unknown keys and wrong types.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from ci.case import kv_pool
+from ci.case.counts import count_errors
 from ci.case.external_dp import ranks, routing, template
 from ci.case.external_dp.ranks import HostRanks
 from ci.case.external_dp.routing import ROUTER_HOST, ROUTER_PORT, Routing
@@ -60,15 +61,23 @@ def errors(document: dict[str, object], source: Source) -> Iterator[Problem]:
     )
     yield from _counts(document, source)
     yield from _positions(valid, source)
-    yield from ranks.size_errors(valid.config, _number(document.get("npu_per_node")), source)
-    yield from _group_errors(valid, document.get("cluster_hosts"), source)
+    misrouted = [*routing.errors(valid.routing, valid.count, source)] if valid.routing else []
+    yield from misrouted
+    sizes = [*ranks.size_errors(valid.config, _number(document.get("npu_per_node")), source)]
+    yield from sizes
+    # Of these, the groups' errors are consequences.
+    wrong = {index for index in valid.config for item in sizes if _is_in(item, index)}
+    sound = replace(valid, routing=None) if misrouted else valid
+    yield from _group_errors(sound, document.get("cluster_hosts"), source, wrong)
     yield from _template_errors(valid, source)
-    if valid.routing:
-        yield from routing.errors(valid.routing, valid.count, source)
     if valid.pool:
         yield from kv_pool.errors(valid.pool, source)
         for path, text in _texts(valid.pool.config, ("kv_pool", "config")):
             yield from unknown(text, path, (), valid.count, source)
+
+
+def _is_in(problem: Problem, index: int) -> bool:
+    return problem.key.startswith(f"config[{index}].")
 
 
 def _valid(kind: type[Part], values: object) -> dict[int, Part]:
@@ -89,12 +98,8 @@ def _number(value: object) -> int | None:
 
 def _counts(document: dict[str, object], source: Source) -> Iterator[Problem]:
     count = _number(document.get("num_nodes"))
-    for key in ("config", "templates", "cluster_hosts"):
-        entries = document.get(key)
-        empty_is_none = key == "cluster_hosts" and not entries
-        if count and isinstance(entries, list) and len(entries) != count and not empty_is_none:
-            message = f"lists {len(entries)} hosts, but num_nodes is {count}; make them equal"
-            yield source.at_key((key,), message)
+    lists = dict.fromkeys(("config", "templates", "cluster_hosts"), "hosts")
+    yield from count_errors(count, lists, source) if count else ()
 
 
 def _positions(valid: ValidParts, source: Source) -> Iterator[Problem]:
@@ -108,15 +113,18 @@ def _positions(valid: ValidParts, source: Source) -> Iterator[Problem]:
             yield source.at_value((key, index, "node_index"), message)
 
 
-def _group_errors(valid: ValidParts, hosts: object, source: Source) -> Iterator[Problem]:
+def _group_errors(
+    valid: ValidParts, hosts: object, source: Source, wrong: set[int]
+) -> Iterator[Problem]:
     addresses = [str(host) for host in hosts] if isinstance(hosts, list) else []
     by_head = ranks.groups(valid.config, addresses)
     for head, group in by_head.items():
-        yield from ranks.group_errors(group, source)
-        in_range = all(member.ranks.stop <= member.dp_size for member in group.values())
+        different = [] if wrong & group.keys() else [*ranks.group_errors(group, source)]
+        yield from different
         if any(_is_unknown(member.dp_address, valid.count) for member in valid.config.values()):
             continue  # the variable's own error is reported
-        if in_range and len(valid.config) == valid.count:
+        sound = not different and not wrong & group.keys()
+        if sound and len(valid.config) == valid.count:
             yield from ranks.coverage_errors(head, group, source)
         if valid.routing:
             yield from _role_errors(group, valid.routing, source)
@@ -154,9 +162,15 @@ def _template_errors(valid: ValidParts, source: Source) -> Iterator[Problem]:
         yield from unknown(member.dp_address, path, (), valid.count, source)
     for index, entry in valid.templates.items():
         written = {"envs": entry.envs, "server_cmd_template": entry.server_cmd_template}
-        for path, text in _texts(written, ("templates", index)):
-            yield from unknown(text, path, {*own, *_NETWORK, *entry.envs}, valid.count, source)
-        if index in valid.config:
+        known = {*own, *_NETWORK, *entry.envs}
+        texts = _texts(written, ("templates", index))
+        unclear = [
+            problem
+            for path, text in texts
+            for problem in unknown(text, path, known, valid.count, source)
+        ]
+        yield from unclear
+        if index in valid.config and not unclear:
             rendered = RenderedTemplate(index, entry, valid.config[index], "mixed")
             yield from template.errors(rendered, source)
 

@@ -15,6 +15,7 @@ from ci.case.single_node.servers import (
     server_words,
 )
 from ci.documents.address import MAX_PORT
+from ci.documents.nearest import nearest
 from ci.vllm.command_line import option
 from ci.vllm.devices import devices_of
 from ci.vllm.programs import is_script
@@ -77,9 +78,10 @@ def _epd_errors(
         if given is None:
             yield source.at_key(key_path, "has no --port; give each server and the proxy its own")
         elif port is None and "$" in given:
-            yield source.at_key(
-                key_path, f"--port {given}: the case's envs do not define this variable"
-            )
+            near = nearest(given.strip("${}"), env)
+            guess = f"; did you mean ${near}?" if near else "; add it there"
+            message = f"--port {given}: the case's envs do not define this variable{guess}"
+            yield source.at_key(key_path, message)
         elif port is not None and first.setdefault(port, key_path) != key_path:
             yield source.at_key(
                 key_path, f"port {port} is used by another server or the proxy; change one"

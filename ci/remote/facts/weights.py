@@ -28,7 +28,8 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
 
     Args:
         request: `name`, `revision`, `env`, `download_dir` and `cwd` as of `hub_cache.locate`;
-            with `contents` false, the folder is only located.
+            with `contents` false, the folder is only located; with `expand`, a name that begins
+            with `~` is below the user's home.
 
     Returns:
         `exists`, `folder`, `hub`, `revision`, `others`, `cache`, `shared` (equal on hosts with one
@@ -37,6 +38,8 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
         `damaged` (files whose size is not that of their header), `unreadable`, and `fingerprint`,
         the same on two hosts when all names and sizes are.
     """
+    if request.get("expand"):
+        request = {**request, "name": os.path.expanduser(str(request.get("name") or ""))}
     located = hub_cache.locate(*hub_cache.of_request(request))
     known: Dict[str, Any] = {
         "exists": located.folder is not None,

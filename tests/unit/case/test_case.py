@@ -330,7 +330,7 @@ BAD = {
     ),
     "more nodes than servers": (
         [("num_nodes: 1", "num_nodes: 2"), ("cluster_hosts: [localhost]\n", "")],
-        (11, 1, "deployment", "lists 1 servers, but num_nodes is 2"),
+        (4, 12, "num_nodes", "2, but deployment lists 1 server; make them equal"),
     ),
     "more hosts than nodes": (
         [("[localhost]", "[a, b]")],
@@ -395,8 +395,7 @@ def test_all_problems_in_the_order_of_the_file():
     keys = [problem.key for problem in problems_of(text)]
     assert keys == [
         "model",
-        "cluster_hosts",
-        "deployment",
+        "num_nodes",
         "benchmarks.perf.tool",
         "benchmarks.perf.dedline_s",
     ]

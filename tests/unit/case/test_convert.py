@@ -107,12 +107,51 @@ def test_serving_tests():
     assert {(b.request_conf, b.temperature) for b in talk.benchmarks} == {
         ("vllm_api_stream_chat", 0)
     }
+    assert {b.input_len for b in short.benchmarks} == {2048}
+    assert {(b.dataset_conf, b.burstiness) for b in talk.benchmarks} == {
+        ("sharegpt", None),  # without a rate
+        ("sharegpt", 0.5),
+    }
     assert lost == (
-        "prompts of 2048 tokens: vllm_bench sends 128 tokens",
-        "talk: --burstiness",
-        "prompts of 1024 tokens: vllm_bench sends 128 tokens",
-        "talk: prompts of sharegpt: vllm_bench sends random prompts",
+        "talk: the dataset's file: put it into a folder sharegpt in LAMPLIGHTER_DATASETS",
+        "talk: answers as long as those of the dataset: max_out_len has 128",
         "vectors: not converted, its requests are of openai-embeddings",
+    )
+
+
+def test_prompts_of_serving_tests():
+    client = {
+        "images": {"dataset_name": "random-mm", "random-input-len": 300, "random-prefix-len": 25},
+        "vary": {"dataset_name": "random", "random-range-ratio": 0.2, "random-output-len": 9},
+        "repeat": {
+            "dataset_name": "prefix_repetition",
+            "prefix_repetition_prefix_len": 512,
+            "prefix_repetition_suffix_len": 64,
+            "prefix_repetition_num_prefixes": 5,
+            "prefix_repetition_output_len": 32,
+        },
+    }
+    server = {"model": "m/x", "limit_mm_per_prompt": "'{\"image\": 3}'"}
+    tests = [
+        {"test_name": name, "server_parameters": server, "client_parameters": own}
+        for name, own in client.items()
+    ]
+    cases, lost = cases_of(json.dumps([*tests, {"dataset_name": "sharegpt"}]))
+    assert cases[0].nodes[0].argv[-2:] == ("--limit-mm-per-prompt", '{"image": 3}')
+    benches = [case.benchmarks[0] for case in cases]
+    assert [(b.input_len, b.prefix_len, b.range_ratio, b.max_out_len) for b in benches] == [
+        (300, 25, None, 128),
+        (1024, None, 0.2, 9),
+        (64, 512, None, 32),
+    ]
+    assert [(b.dataset_conf, b.num_prefixes) for b in benches] == [
+        (None, None),
+        (None, None),
+        ("prefix_repetition", 5),
+    ]
+    assert lost == (
+        "images: prompts of random-mm: vllm_bench sends random prompts",
+        "entry 3 of tests: not converted, it has no test_name",
     )
 
 
@@ -129,8 +168,29 @@ def test_a_recipe_with_workers_over_several_nodes():
     assert '"kv_connector": "NixlConnector"' in decode
     assert (case.router.kind, case.ready_timeout_s) == ("vllm-router", 3600)
     assert [(b.batch_size, b.num_prompts) for b in case.benchmarks] == [(256, 2560), (512, 5120)]
+    assert {b.input_len for b in case.benchmarks} == {8192}
     assert [line.partition(":")[0].partition(" ")[0] for line in lost] == [
-        *("slurm", "model.container", "frontend", "prompts"),
+        *("slurm", "model.container", "frontend", "benchmark.random_range_ratio"),
+    ]
+
+
+def test_identity_and_load_of_a_recipe():
+    recipe = RECIPE.replace('"hf:org/big"', "alias").replace(
+        "no-enable-prefix-caching", "attention_config.use_x"
+    )
+    identity = "identity: {model: {repo: org/real}, frameworks: {vllm: 0.20.0}}\n"
+    load = "num_prompts_mult: 4, random_range_ratio: 1.0, tokenizer_mode: x, req_rate: 2}"
+    recipe = recipe.replace("req_rate: inf}", load).replace("type: sa-bench", "type: vllm-bench")
+    text = converted_of((recipe + identity).encode(), "f.yaml").text
+    [case], lost = cases_of(recipe + identity)
+    assert case.model == "org/real"
+    assert "# vllm: 0.20.0 " in text
+    assert [(b.num_prompts, b.request_rate) for b in case.benchmarks] == [(1024, 2), (2048, 2)]
+    argv = case.nodes[0].argv
+    assert argv[argv.index("--attention-config.use_x") + 1] == "true"
+    assert [line.partition(":")[0] for line in lost if "alias" in line or "benchmark" in line] == [
+        "model.path alias",
+        "benchmark.tokenizer_mode",
     ]
 
 
@@ -195,7 +255,7 @@ def test_the_case_is_written_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.json").write_text(json.dumps(TESTS), encoding="utf-8")
     text = import_case("x.json", "")
-    assert text.startswith("wrote x.yaml; lost in the conversion:\n  prompts of 2048 tokens")
+    assert text.startswith("wrote x.yaml; lost in the conversion:\n  talk: the dataset's file")
     assert text.endswith("check it with `inv check x.yaml`\n")
     with pytest.raises(UserError, match=r"x.yaml: exists already; give another path with --to"):
         import_case("x.json", "")

@@ -191,7 +191,11 @@ def test_hosts_without_devices():
 
 
 WRONG = {
-    "a host too few": (("num_nodes: 3", "num_nodes: 2"), "config", "lists 3 hosts, but num_nodes"),
+    "a host too few": (
+        ("num_nodes: 3", "num_nodes: 2"),
+        "num_nodes",
+        "config, templates and cluster_hosts list 3",
+    ),
     "a host of the list too few": ((", c]", "]"), "cluster_hosts", "lists 2 hosts"),
     "order": (("- node_index: 1", "- node_index: 2"), "config[1].node_index", "this is entry 1"),
     "order of templates": (
@@ -287,7 +291,7 @@ WRONG = {
     "two in one": (
         ("--max-model-len\n  - 4096", "--max-model-len 4096"),
         "words[16]",
-        "write them as two list items",
+        "as two items",
     ),
     "the command": (("  - --port", "  - vllm\n  - --port"), "words[0]", "begin with an option"),
     "no JSON": (('"kv_both"}', '"kv_both"'), "words[15]", "is not JSON"),
@@ -316,7 +320,13 @@ def test_all_problems_in_file_order():
     places = [(problem.line, problem.column) for problem in caught.value.problems]
     assert places == sorted(places)
     text = str(caught.value)
-    parts = "num_nodes is 4", "no host 7", "need 18", "rank 1 runs on config[1]", "$NOTHING"
+    parts = (
+        "cluster_hosts list 3",
+        "no host 7",
+        "of 9 devices",
+        "rank 1 runs on config[1]",
+        "$NOTHING",
+    )
     assert [part for part in parts if part not in text] == []
 
 

@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
+from plans import case_of
 
 from ci.case.benchmark import Benchmark
-from ci.catalog import dataset_files, datasets, known_datasets
+from ci.catalog import dataset_files, dataset_listing, datasets, known_datasets
 from ci.errors import UserError
+from ci.tools import nltk_data
 
 QUESTION = json.dumps({"question": "1 + 1?", "answer": "#### 2"}) + "\n"
 AIME = json.dumps({"origin_prompt": "1 + 1?", "gold_answer": "2"}) + "\n"
@@ -137,3 +139,41 @@ def test_vllm_ascends_names_find_the_real_datasets(path, items, files):
     assert set(laid_out) == files
     assert dataset.items == items
     assert {len(data.splitlines()) for data in laid_out.values()} == {items}
+
+
+IFEVAL = {"dataset_conf": "ifeval/ifeval_0_shot_gen_str", "max_out_len": 8}
+
+
+def instructions(root):
+    """Make a set in IFEval's form, without NLTK's data."""
+    (root / "ifeval").mkdir()
+    (root / "ifeval" / "input_data.jsonl").write_text("{}\n")
+    return root / "ifeval"
+
+
+def test_what_counts_sentences_is_missed_in_the_folder(tmp_path):
+    folder = instructions(tmp_path)
+    assert find("ifeval", [tmp_path], **IFEVAL).lacks == nltk_data.NEEDED
+    (folder / nltk_data.NEEDED).mkdir(parents=True)
+    assert find("ifeval", [tmp_path], **IFEVAL).lacks == ""
+
+
+def test_the_list_says_what_a_dataset_lacks_and_what_to_do(tmp_path, monkeypatch):
+    folder = instructions(tmp_path)
+    monkeypatch.setattr(nltk_data, "places", lambda _: (str(tmp_path / "nltk"),))
+    case = case_of("serve", benchmarks=json.dumps(
+        {"b": {"case_type": "accuracy", "dataset_path": "ifeval", "batch_size": 1, **IFEVAL}}
+    ))  # fmt: skip
+    [row] = dataset_listing.for_case(case, [tmp_path])
+    assert row.missing
+    assert (
+        f"lacks nltk_data/tokenizers/punkt_tab: unpack {nltk_data.URL} into {folder}" in row.where
+    )
+    (tmp_path / "nltk").mkdir()
+    [row] = dataset_listing.for_case(case, [tmp_path])
+    assert not row.missing
+    assert row.where == str(folder)
+
+
+def test_the_registry_is_read_once():
+    assert known_datasets.load() is known_datasets.load()

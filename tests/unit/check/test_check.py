@@ -173,7 +173,7 @@ DIAGNOSTICS = {
     ),
     "JSON with a comma too many": (
         [after("--port 8080", """'{"a": 1,}'""")],
-        "6:5: error: deployment[0].server_cmd: expected JSON",
+        "9:15: error: deployment[0].server_cmd: expected JSON",
         "remove the comma before the closing bracket [json-argument]",
     ),
     "JSON with two commas": (
@@ -218,7 +218,7 @@ DIAGNOSTICS = {
     ),
     "request_conf that we cannot use": (
         [("vllm_api_general_chat", "vllm_api_function_call_chat")],
-        "26:5: error: benchmarks.acc.request_conf: unknown 'vllm_api_function_call_chat'",
+        "26:5: error: benchmarks.acc.request_conf: AISBench's, but not used here",
         "[request-conf]",
     ),
     "accuracy that cannot fail": (
@@ -391,16 +391,27 @@ def test_rule_names_are_unique_and_tested():
 
 # test_mistakes.py has a row for each of them.
 IN_TABLE_OF_MISTAKES = {
+    "config-keys",
     *(
         "flag-value",
         "kv-keys",
         "kv-role",
         "kv-sizes",
+        "not-expanded",
         "other-dataset",
         "other-model",
         "overridden-variable",
     ),
-    *("percent", "program", "scores-nothing", "shell-default", "typographic"),
+    *(
+        "adds-to-prompts",
+        "does-not-stream",
+        "percent",
+        "program",
+        "scores-nothing",
+        "shell-default",
+        "split-flag",
+        "typographic",
+    ),
 }
 ODD = Diagnostic("error", Problem("a,b:c%.yaml", 3, 4, "k", "1%\n2"), "case")
 MILD = Diagnostic("warning", Problem("d.yaml", 1, 1, "", "odd"), "reading")

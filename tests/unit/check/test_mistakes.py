@@ -275,7 +275,7 @@ MISTAKES = {
         ONE_WORD,
         "      - --max-model-len 4096\n",
         "--max-model-len 4096",
-        "two list items",
+        "write '--max-model-len' and '4096' as two items",
     ),
     "a shell's default": (
         "S",
@@ -331,7 +331,7 @@ MISTAKES = {
         "S",
         "- --enforce-eager",
         "- --max-num-seqs\n      - '0'",
-        "--max-num-seqs",
+        "0'",
         "it has to be at least 1",
     ),
     # Programs and shells

@@ -8,6 +8,7 @@ from plans import plan_of, preparation, with_servers
 
 from ci.commands import examination_table as table
 from ci.doctor.checks import findings_of
+from ci.doctor.datasets import dataset_findings, datasets_on
 from ci.doctor.examine import clock
 from ci.doctor.model import Examination, Pair
 from ci.doctor.needs import devices_on, weights_on
@@ -582,3 +583,29 @@ def test_hosts_that_exchange_data_through_devices_lock_memory():
     limits = {"limits": {"memlock_bytes": 64 * KIB}, "accelerators": [gpu()]}
     findings = check(plan, a=limits, b={"accelerators": [gpu()]})
     assert [(f.host, f.subject, f.severity) for f in findings] == [("a", "ulimit -l", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("place", "there", "found"),
+    [
+        ("controller", [], True),
+        ("controller", ["~/nltk_data/tokenizers/punkt_tab"], False),
+        ("controller", ["/usr/share/nltk_data/tokenizers/punkt_tab"], False),
+        ("host", [], True),
+        ("host", ["/d/nltk_data/tokenizers/punkt_tab"], False),
+    ],
+)
+def test_what_counts_the_sentences_of_ifeval_is_missed(place, there, found):
+    conf = "ifeval/ifeval_0_shot_gen_str"
+    ask = f"{{case_type: accuracy, dataset_path: d, dataset_conf: {conf}, max_out_len: 4"
+    dataset = Dataset("d", "/d", "ifeval", 4, place=place, lacks="nltk_data/tokenizers/punkt_tab")
+    keys = {"device": "cpu", "npu_per_node": 0, "benchmarks": f"{{acc: {ask}, batch_size: 4}}}}"}
+    plan = plan_of(SERVE, names="a", site={"datasets": {"acc": dataset}}, **keys)
+    looked = datasets_on(plan, "a")
+    assert {"~/nltk_data/tokenizers/punkt_tab"} <= set(looked)
+    weights = {path: {"exists": path in [*there, "/d"]} for path in looked}
+    findings = list(dataset_findings(plan, {"a": {"weights": weights}}))
+    assert bool(findings) == found
+    if found:
+        assert (findings[0].host, findings[0].severity) == ("a", "error")
+        assert "punkt_tab.zip into /d/nltk_data/tokenizers/" in findings[0].advice

@@ -13,8 +13,16 @@ a: {b: 1, c.d: 2, c: {d: 3}}
 cases:
   - {name: first, x: &x {y: 1}}
   - {name: "2", x: *x}
-  - {x: 3}
+  - {x: 3, envs: {A: "1"}}
 n: [1, [2]]
+env: {A: "1"}
+"""
+SHARED = b"""\
+env: &env {A: "1"}
+_base: &base {x: 1, y: {z: 1}}
+cases:
+  - {envs: *env, base: *base}
+  - {envs: {<<: *env, B: "2"}, base: {<<: *base, x: 2}}
 """
 
 
@@ -43,6 +51,21 @@ def test_a_value_is_set(setting, read_back, expected):
     assert read_back(value_of(setting)) == expected
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("env.A=4", [{"A": 4}, {"A": 4, "B": "2"}]),
+        ("env.C=5", [{"A": "1", "C": 5}, {"A": "1", "B": "2", "C": 5}]),
+        ("_base.x=7", [{"x": 7, "y": {"z": 1}}, {"x": 2, "y": {"z": 1}}]),
+        ("_base.y.z=8", [{"x": 1, "y": {"z": 8}}, {"x": 2, "y": {"z": 8}}]),
+    ],
+)
+def test_a_shared_section_is_set_where_it_is_used(setting, expected):
+    document = overridden(read(SHARED, "f.yaml"), [setting]).value
+    key = "envs" if setting.startswith("env") else "base"
+    assert [case[key] for case in document["cases"]] == expected
+
+
 def test_the_last_of_several_settings_wins():
     assert value_of("a.b=1", "a={b: 4}", "a.b=5")["a"] == {"b": 5}
 
@@ -51,12 +74,21 @@ BAD = {
     "a.b": ("--set a.b", "", "expected a key, '=' and a value"),
     "=1": ("--set ", "", "expected a key, '=' and a value"),
     "aa.b=1": ("--set aa.b", "aa", "the file has no such key; did you mean 'a'?"),
-    "zz.b=1": ("--set zz.b", "zz", "there are: a, cases, n"),
+    "zz.b=1": ("--set zz.b", "zz", "there are: a, cases, n, env"),
     "cases.third.x=1": ("--set cases.third.x", "cases", "has no entry 'third'; names: first, 2"),
     "n[5]=1": ("--set n[5]", "n", "has no entry '5'; indices: 0 to 1"),
     "a.b.c=1": ("--set a.b.c", "a.b", "is not a mapping or a list, so it has no 'c'"),
     "a.b=0755": ("--set a.b", "a.b", "base 8"),
     "a.b={x": ("--set a.b", "a.b", "not valid YAML"),
+    "env.A=on": ("--set env.A", "env.A", "YAML reads 'on' as true; put it in quotes"),
+    "env.NEW=yes": ("--set env.NEW", "env.NEW", "YAML reads 'yes' as true"),
+    "env={A: off}": ("--set env", "env", "YAML reads 'off' as false"),
+    "cases[2].envs.A=no": ("--set cases[2].envs.A", "cases[2].envs.A", "reads 'no' as false"),
+    "special_dependencies={a: 5.10}": (
+        "--set special_dependencies",
+        "special_dependencies",
+        "YAML reads '5.10' as 5.1; put it in quotes",
+    ),
     "a.b=*x": ("--set a.b", "a.b", "there is no anchor &x"),
 }
 
