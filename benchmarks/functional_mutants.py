@@ -100,13 +100,17 @@ def nearest_first(
     """
     words = set(re.split(r"[-_ ]", mutant["name"])) - GENERIC
     words = {word.rstrip("s") for word in words if len(word) > 2}  # noqa: PLR2004 - a word
-    words.add(mutant["kind"].rstrip("s"))
-    errors = mutant["kind"] == "errors"
-    near = [
-        case
-        for case in cases
-        if (case.refused if errors else any(word in case.id for word in words))
-    ]
+    kind = mutant["kind"]
+    words.add(kind.rstrip("s"))
+
+    def is_near(case: FunctionalCase) -> bool:
+        if kind == "errors":
+            return case.refused
+        if kind in ("concurrency", "time", "router") and case.scenario:
+            return True
+        return any(word in case.id for word in words)
+
+    near = [case for case in cases if is_near(case)]
     names = {case.id for case in near}
     return near, [case for case in cases if case.id not in names]
 
