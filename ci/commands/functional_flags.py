@@ -44,7 +44,7 @@ class Functional:
     junit: str = flag("file for the results as JUnit XML")
     curl: str = flag("print the requests of this case as curl commands; run nothing")
     list: bool = flag("list the cases; run nothing", default=False)
-    json: bool = flag("print the results as JSON", default=False)
+    json: bool = flag("print it as JSON", default=False)
 
     def request(self) -> FunctionalRequest:
         """Return the request that these flags make."""
