@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.evaluate import evaluate
 from ci.explain.night import first_cause
 from ci.judge.verdict import Check, judge
 from ci.record.cause import message_of
+from ci.record.start import start
 from ci.record.text import MODELS
+from ci.report.reports import write_reports
 from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
 from ci.serve.probe import served_version
@@ -17,6 +21,8 @@ from ci.session import serving
 from ci.tools.model import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
     from ci.plan.model import Evaluation
@@ -58,7 +64,7 @@ def run_night(
     try:
         with serving(request, resolved, record, view, interrupts) as served:
             plan = served.plan
-            smoke_checks = _prove(served, record) if request.serve else MODELS_THERE
+            smoke_checks = prove(served, record) if request.serve else MODELS_THERE
             with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
                     running = item
@@ -87,7 +93,31 @@ def run_night(
     return code
 
 
-def _prove(served: Served, record: Record) -> tuple[Check, ...]:
+@contextmanager
+def begin(
+    request: Request, resolved: ResolvedCase, view: View, argv: Sequence[str]
+) -> Iterator[Record]:
+    """Start the record of a run, with the case, its warnings and the plan on paper.
+
+    Args:
+        request: has the folder of all runs.
+        resolved: the case and its hosts.
+        view: shows steps and notes.
+        argv: the command line that runs the night again.
+    """
+    case, runs = resolved.case, Path(request.runs)
+    with start(
+        runs, view, write_reports, case=case.name, config=case.path, argv=argv
+    ) as record:
+        record.expect(case.benchmarks, case.comparisons)
+        record.update(targets=resolved.inputs.targets)
+        for warning in case.warnings:
+            record.note(f"warning: {warning}")
+        record.write_plan(resolved.plan)
+        yield record
+
+
+def prove(served: Served, record: Record) -> tuple[Check, ...]:
     """Run the smoke test, and record the version that answers."""
     endpoint, request = served.plan.endpoint, served.plan.case.smoke_request
     with record.step("prove that it answers"):

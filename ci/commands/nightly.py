@@ -101,20 +101,10 @@ def _night(
     request: Request, night: ResolvedCase, view: View, received: Interrupts
 ) -> tuple[ExitCode, Run, Path]:
     """Run a night; return its exit code, its record and the folder of its run."""
-    from ci.nightly import run_night  # noqa: PLC0415
-    from ci.record.start import start  # noqa: PLC0415
-    from ci.report.reports import write_reports  # noqa: PLC0415
+    from ci.nightly import begin, run_night  # noqa: PLC0415
 
-    case = night.case
     argv = ["inv", *request.argv[1:]]
-    with start(
-        Path(request.runs), view, write_reports, case=case.name, config=case.path, argv=argv
-    ) as record:
-        record.expect(case.benchmarks, case.comparisons)
-        record.update(targets=night.inputs.targets)
-        for warning in case.warnings:
-            record.note(f"warning: {warning}")
-        record.write_plan(night.plan)
+    with begin(request, night, view, argv) as record:
         code = run_night(request, night, record, record.view, received)
         return code, record.run, record.path
 
