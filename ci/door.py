@@ -154,7 +154,7 @@ class Server:
 
         front = self._front(server)
 
-        async def name(request: Any) -> None:  # noqa: ANN401, RUF029 - of httpx, which awaits it
+        async def name(request: Any) -> None:  # noqa: ANN401 - of httpx
             request.extensions["sni_hostname"] = front.name
 
         if "http_client" not in settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
@@ -15,6 +14,7 @@ from ci.resolve import require_datasets, resolve_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ci.case.model import Case
     from ci.record.model import Run

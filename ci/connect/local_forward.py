@@ -75,7 +75,7 @@ class LocalForwards:
         except BaseException:
             listener.close()
             raise
-        listener.setblocking(False)
+        listener.settimeout(0)
         dial: Callable[[], paramiko.Channel] = lambda: connection.dial(host, port)  # noqa: E731
         own: int = listener.getsockname()[1]
         self._selector.register(listener, selectors.EVENT_READ, dial)
@@ -119,7 +119,7 @@ class LocalForwards:
         except OSError:
             threading.Event().wait(PAUSE_S)
             return
-        client.setblocking(True)  # noqa: FBT003 - as the standard library names it
+        client.settimeout(None)
         pipe = _Pipe(client, dial, self._discard)
         with self._lock:
             self._pipes.add(pipe)

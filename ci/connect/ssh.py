@@ -176,7 +176,9 @@ class SshConnection:
             raise InfrastructureError(f"{self.host}: {text}") from error
         except (SSHException, OSError, EOFError) as error:
             reason = str(error) or "the connection broke"
-            raise ConnectionLost(f"{self.host}: no connection to {host}:{port}: {reason}") from error
+            raise ConnectionLost(
+                f"{self.host}: no connection to {host}:{port}: {reason}"
+            ) from error
 
     def unforward(self, port: int) -> None:
         """Close a forwarded port."""

@@ -264,7 +264,7 @@ def test_nothing_is_left_whatever_the_connections_did(sshd):
             links = [connect(own) for _ in range(3)]
             links[0].sendall(b"i")
             links[1].sendall(b"w")
-            links[2].setblocking(False)
+            links[2].settimeout(0)
             links[2].send(b"n")
             with contextlib.suppress(BlockingIOError):
                 while True:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -24,6 +23,7 @@ from ci.paths import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KEY = "sk-of-nobody-0123"
 MESSAGES: Any = [{"role": "user", "content": "Hello!"}]
@@ -102,7 +102,7 @@ def test_clients_urls_and_a_record_like_a_nights(
         answer = server.get_client("server-0").completions.create(model="light", prompt="Hi")
         assert answer.choices[0].text == "Hi"
         assert asyncio.run(asked(server)) == "Hello!"
-        with pytest.raises(UserError, match="no server 'router' .*; there are: server-0"):
+        with pytest.raises(UserError, match=r"no server 'router' .*; there are: server-0"):
             server.client("router")
         holder = look_here(workspace).holder
         assert holder
@@ -144,8 +144,9 @@ def test_a_failure_to_serve_has_the_message_of_a_night(  # noqa: PLR0913, PLR091
 
 
 def test_a_bad_case_is_refused_before_anything_is_made(tmp_path: Path, case: Callable[..., Path]):
-    with pytest.raises(CaseError, match=r"light.yaml:1:\d+: modell: "), serve(
-        str(case(modell="x")), runs=tmp_path / "runs"
+    with (
+        pytest.raises(CaseError, match=r"light.yaml:1:\d+: modell: "),
+        serve(str(case(modell="x")), runs=tmp_path / "runs"),
     ):
         pytest.fail("it cannot serve")
     assert not (tmp_path / "runs").exists()
@@ -161,12 +162,14 @@ def test_values_are_replaced_as_by_inv_up(case: Callable[..., Path], workspace: 
     assert command.endswith(" --set test_name=another")
 
 
-def kill_server(workspace: Path) -> None:
+def end_server(server: Server, workspace: Path) -> None:
+    """Kill the server, and wait until it answers no more."""
     (row,) = [row for row in look_here(workspace).processes if row["process"] == "server-0"]
     os.kill(int(str(row["pid"])), signal.SIGKILL)
+    until(lambda: is_gone(server), PATIENCE_S)
 
 
-def ended(server: Server) -> bool:
+def is_gone(server: Server) -> bool:
     try:
         server.client().models.list()
     except openai.APIConnectionError:
@@ -174,21 +177,23 @@ def ended(server: Server) -> bool:
     return False
 
 
+def use_after_its_end(server: Server, workspace: Path) -> None:
+    end_server(server, workspace)
+    server.client().models.list()
+
+
 def test_a_server_that_ends_in_the_block_is_raised_at_its_end(
     served: Callable[..., Any], workspace: Path
 ):
-    with pytest.raises(ProcessDied, match="server-0 on localhost: .*SIGKILL"), served() as server:
-        kill_server(workspace)
-        until(lambda: ended(server), PATIENCE_S)
+    with pytest.raises(ProcessDied, match=r"server-0 on localhost: .*SIGKILL"), served() as server:
+        end_server(server, workspace)
 
 
 def test_an_error_of_the_block_says_that_a_server_ended_before_it(
     served: Callable[..., Any], workspace: Path
 ):
     with pytest.raises(openai.APIConnectionError) as raised, served() as server:
-        kill_server(workspace)
-        until(lambda: ended(server), PATIENCE_S)
-        server.client().models.list()
+        use_after_its_end(server, workspace)
     (note,) = raised.value.__notes__
     assert note.startswith("before it a server ended: server-0 on localhost: ")
 

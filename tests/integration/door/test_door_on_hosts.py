@@ -38,8 +38,9 @@ def lab(as_root: None, labs: Callable[..., Lab], tmp_path_factory: pytest.TempPa
 def begin(lab: Lab, tmp_path: Path) -> Callable[..., Any]:
     """Serve a light case on the lab; the servers listen on their hosts' loopback address."""
 
-    def start(manners: tuple[str, ...] = ("echo",), **keys: Any) -> Any:  # noqa: ANN401
-        own = [manner if "--host" in manner else f"{manner} --host 127.0.0.1" for manner in manners]
+    def start(manners: tuple[str, ...] = ("echo",), **keys: Any) -> Any:
+        local = " --host 127.0.0.1"
+        own = [f"{manner}{'' if '--host' in manner else local}" for manner in manners]
         case = json.loads(light_case(*own, port=PORT, **keys))
         path = tmp_path / "case.yaml"
         path.write_text(json.dumps(case))
@@ -87,9 +88,7 @@ def test_an_error_in_the_block_hands_all_hosts_back(begin: Callable[..., Any], l
     assert_free(lab)
 
 
-def test_each_server_behind_a_router_has_a_url_of_its_own(
-    lab: Lab, tmp_path: Path
-):
+def test_each_server_behind_a_router_has_a_url_of_its_own(lab: Lab, tmp_path: Path):
     """Two servers on two hosts, and a router that knows only one of them."""
     case = json.loads(light_case("echo", "echo", port=PORT))
     for entry in case["deployment"]:
@@ -120,6 +119,6 @@ def test_a_certificate_is_verified_by_the_name_of_the_host(
         answer = server.client().completions.create(model="light", prompt="Hi")
         assert answer.choices[0].text == "Hi"
         assert asyncio.run(all_streamed(server, ["Hi"])) == ["Hi"]
+        client = server.client(http_client=openai.DefaultHttpxClient())
         with pytest.raises(openai.APIConnectionError):
-            settings = {"http_client": openai.DefaultHttpxClient()}
-            server.client(**settings).models.list()
+            client.models.list()
