@@ -6,8 +6,8 @@ MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs 
 tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
 late (exits 3 after 20 s); a number (refuses completions with that status); worker (a headless rank:
 serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
-folder); warming (503 for 20 s, then good); stubborn (busy, and ignores TERM); tough (good, and
-ignores TERM); wordy (logs a cause, hundreds of lines that follow from it, and exits); killed (ends
+folder); twins (the same, and good); warming (503 for 20 s, then good); stubborn (busy, and ignores
+TERM); tough (good, and ignores TERM); wordy (logs a cause, hundreds of lines that follow from it, and exits); killed (ends
 itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front (a router in front of
 `--to URL`); echo (answers with the prompt, and streams it character by character).
 
@@ -82,7 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "finish_reason": "stop", "text": text}
         choice["message"] = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        if request.get("stream") and self.manner == "echo":
+        if self.path == "/v1/messages":
+            self.message(text, stream=bool(request.get("stream")))
+        elif request.get("stream") and self.manner == "echo":
             self.stream_slowly(text)
         elif request.get("stream"):
             self.stream(usage)
@@ -114,6 +116,16 @@ class Handler(BaseHTTPRequestHandler):
         pieces = [{"choices": [choice]}, {"choices": [], "usage": usage}]
         lines = [f"data: {json.dumps(piece)}\n\n" for piece in pieces] + ["data: [DONE]\n\n"]
         self.send("text/event-stream", 200, "".join(lines).encode())
+
+    def message(self, text: str, *, stream: bool) -> None:
+        """Answer as the Messages API does."""
+        if stream:
+            kinds = ("message_start", "content_block_delta", "message_stop")
+            events = [f'event: {kind}\ndata: {{"type": "{kind}"}}\n\n' for kind in kinds]
+            self.send("text/event-stream", 200, "".join(events).encode())
+            return
+        content = {"content": [{"type": "text", "text": text}], "usage": {"output_tokens": 1}}
+        self.answer(200, {"type": "message", "role": "assistant", **content})
 
     def stream_slowly(self, text: str) -> None:
         """Send each character by itself, as chunks; the client's hang-up ends it."""
@@ -182,9 +194,10 @@ def main() -> None:
     if Handler.manner in {"stubborn", "tough"}:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("the light server ignores TERM", flush=True)
-    if Handler.manner == "family":
+    if Handler.manner in {"family", "twins"}:
         (Path(os.environ["TMPDIR"]) / "store").touch()
-        subprocess.run([sys.executable, __file__, str(port), "busy"], check=True)
+        child = "busy" if Handler.manner == "family" else "good"
+        subprocess.run([sys.executable, __file__, str(port), child, *sys.argv[3:]], check=True)
     if Handler.manner in {"deaf", "worker"}:
         print(f"a {Handler.manner} server is up", flush=True)
         FOR_EVER.wait()

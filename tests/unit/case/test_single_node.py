@@ -420,7 +420,7 @@ ODD = {
     ),
     "request with pictures that is not sent": (
         ONE,
-        ("    prompts", "    mm_request: {image_path: a.png}\n    prompts"),
+        ('prompts: ["Hello", "Bye"]', "mm_request: {image_path: a.png}"),
         ("test_cases[0].mm_request", "as test_content does not name image"),
     ),
     "nothing to compare": (
