@@ -71,6 +71,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("served", [case], ids=[name], indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests of a case together, so that it is served once; others stay in place."""
+    users = [index for index, item in enumerate(items) if _case_of(item) is not None]
+    first: dict[int, int] = {}
+    for index in users:
+        first.setdefault(id(_case_of(items[index])), index)
+    grouped = sorted((items[index] for index in users), key=lambda item: first[id(_case_of(item))])
+    for index, item in zip(users, grouped, strict=True):
+        items[index] = item
+
+
 @pytest.fixture(scope="session")
 def served(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Serve a case, see `ci.door.serve`, until the last test that uses it has ended."""
@@ -82,6 +93,12 @@ def served(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 _KNOWN = pytest.StashKey[dict[str, dict[str, Any]]]()
+
+
+def _case_of(item: pytest.Item) -> object:
+    """Return the parameter of `served`; None of a test without it."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("served") if callspec else None
 
 
 def _bound(config: str, **flags: Any) -> dict[str, Any]:  # noqa: ANN401 - of `serve`
