@@ -8,8 +8,9 @@ late (exits 3 after 20 s); a number (refuses completions with that status); work
 serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
 folder); twins (the same, and good); warming (503 for 20 s, then good); stubborn (busy, and ignores
 TERM); tough (good, and ignores TERM); wordy (logs a cause, hundreds of lines that follow from it,
-and exits); killed (ends itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front (a router in front of
-`--to URL`); echo (answers with the prompt, and streams it character by character).
+and exits); killed (ends itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front
+(a router in front of `--to URL`); echo (answers with the prompt, and streams it character by
+character).
 
 With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
 --ssl-keyfile and --ssl-certfile it serves https, but not with --no-tls. It says
