@@ -27,6 +27,14 @@ def watch() -> None:
     threading.excepthook = _note
 
 
+def leave_to_program() -> None:
+    """Undo `watch`: in a program of somebody else most errors are not Lamplighter's."""
+    if sys.excepthook is _end:
+        sys.excepthook = sys.__excepthook__
+    if threading.excepthook is _note:
+        threading.excepthook = threading.__excepthook__
+
+
 def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, Exception):
         sys.__excepthook__(kind, error, trace)  # Python itself ends by SIGINT after Ctrl-C

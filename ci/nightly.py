@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.catalog.datasets import roots_of
 from ci.evaluate import evaluate
 from ci.explain.night import first_cause
 from ci.judge.verdict import Check, judge
+from ci.paths import workspace_of
 from ci.record.cause import message_of
+from ci.record.start import start
 from ci.record.text import MODELS
+from ci.report.reports import write_reports
 from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
+from ci.serve.content import count_processes, picture_url, run_request
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
 from ci.session import serving
 from ci.tools.model import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ci.case.model import ContentTest
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
     from ci.plan.model import Evaluation
@@ -58,7 +69,11 @@ def run_night(
     try:
         with serving(request, resolved, record, view, interrupts) as served:
             plan = served.plan
-            smoke_checks = _prove(served, record) if request.serve else MODELS_THERE
+            if request.serve:
+                smoke_checks = prove(served, record)
+                smoke_checks += prove_content(served, record, request.workspace)
+            else:
+                smoke_checks = MODELS_THERE
             with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
                     running = item
@@ -87,7 +102,29 @@ def run_night(
     return code
 
 
-def _prove(served: Served, record: Record) -> tuple[Check, ...]:
+@contextmanager
+def begin(
+    request: Request, resolved: ResolvedCase, view: View, argv: Sequence[str]
+) -> Iterator[Record]:
+    """Start the record of a run, with the case, its warnings and the plan on paper.
+
+    Args:
+        request: has the folder of all runs.
+        resolved: the case and its hosts.
+        view: shows steps and notes.
+        argv: the command line that runs the night again.
+    """
+    case, runs = resolved.case, Path(request.runs)
+    with start(runs, view, write_reports, case=case.name, config=case.path, argv=argv) as record:
+        record.expect(case.benchmarks, case.comparisons)
+        record.update(targets=resolved.inputs.targets)
+        for warning in case.warnings:
+            record.note(f"warning: {warning}")
+        record.write_plan(resolved.plan)
+        yield record
+
+
+def prove(served: Served, record: Record) -> tuple[Check, ...]:
     """Run the smoke test, and record the version that answers."""
     endpoint, request = served.plan.endpoint, served.plan.case.smoke_request
     with record.step("prove that it answers"):
@@ -97,6 +134,37 @@ def _prove(served: Served, record: Record) -> tuple[Check, ...]:
         )
         version = served_version(served.ask, endpoint) or "unknown"
         record.update(proved=checks, versions={"vllm served": version})
+    return checks
+
+
+def prove_content(served: Served, record: Record, workspace: str) -> tuple[Check, ...]:
+    """Run the tests of the case's `test_content`, and record their checks.
+
+    Args:
+        served: the running deployment.
+        record: receives the checks.
+        workspace: of this machine, which may have the pictures; empty for the default.
+
+    Raises:
+        UserError: a picture is missing; the message explains how to get it.
+    """
+    plan, processes = served.plan, served.processes
+    if not plan.case.content:
+        return ()
+    leader = processes.agents[plan.leader]
+    roots = roots_of(workspace_of(workspace))
+
+    def run(test: ContentTest) -> Check:
+        if test.kind == "process_count":
+            return count_processes(test, leader, processes.run)
+        picture = functools.partial(picture_url, agent=leader, roots=roots)
+        return run_request(test, served.ask, plan.endpoint, picture)
+
+    with record.step("run the tests of test_content"):
+        checks = processes.run_locally(
+            lambda: tuple(map(run, plan.case.content)), "the tests of test_content"
+        )
+        record.update(proved=(*record.run.proved, *checks))
     return checks
 
 

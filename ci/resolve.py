@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.case.model import DEVICES
-from ci.catalog import datasets, environments
+from ci.catalog import datasets, environments, pictures
 from ci.catalog.locks import LockFolders, lock_folders_of
 from ci.errors import UserError
 from ci.inventory.assign import assign_hosts
@@ -181,7 +181,7 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
 
 
 def require_datasets(case: Case, request: Request, *, local: bool = True) -> None:
-    """Check that the datasets of all benchmarks are on this machine.
+    """Check that the datasets of all benchmarks, and all pictures, are on this machine.
 
     Args:
         case: the case.
@@ -190,7 +190,7 @@ def require_datasets(case: Case, request: Request, *, local: bool = True) -> Non
             which the preflight examines.
 
     Raises:
-        UserError: a dataset is missing; the message explains how to get it.
+        UserError: one is missing; the message explains how to get it.
     """
     roots = datasets.roots_of(workspace_of(request.workspace))
     for item in case.benchmarks:
@@ -198,6 +198,11 @@ def require_datasets(case: Case, request: Request, *, local: bool = True) -> Non
             datasets.find(item, roots, on_host=not local)
         except UserError as error:
             raise UserError(f"{case.path}: {datasets.located(item, error)}") from None
+    for name in dict.fromkeys(name for test in case.content for name in test.pictures):
+        try:
+            pictures.find(name, roots, on_host=not local)
+        except UserError as error:
+            raise UserError(f"{case.path}: mm_request: {error}") from None
 
 
 def _datasets(case: Case, request: Request, *, on_host: bool) -> dict[str, Dataset]:

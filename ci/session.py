@@ -28,9 +28,11 @@ from ci.run.processes import Processes
 from ci.run.source_scripts import source_scripts, with_keys
 from ci.serve.ask import ask_from
 from ci.serve.bringup import bring_up
+from ci.serve.reachable import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from ci.agent.client import Agent
     from ci.agent.process import RemoteProcess
@@ -60,6 +62,13 @@ class Served:
     processes: Processes
     servers: Sequence[RemoteProcess]
     ask: Ask
+
+    def reachable(self) -> AbstractContextManager[str]:
+        """Give the endpoint's base URL for this machine, for requests of a program that runs here.
+
+        It is valid until the context ends. See `ci.serve.reachable`, also for other servers.
+        """
+        return reachable(self.processes.agents[self.plan.leader], self.plan.endpoint.url)
 
 
 @contextmanager

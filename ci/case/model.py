@@ -17,6 +17,9 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 # The checkout with the proxy scripts, in the images of vllm-ascend.
 CHECKOUT = "/vllm-workspace/vllm-ascend"
 
+# The dataset of ModelScope with the picture of a request that names none.
+PICTURES = "vllm-ascend/mm_request"
+
 Operator = Literal[">", ">=", "<", "<="]
 Role = Literal["mixed", "prefill", "decode", "encode"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -117,6 +120,48 @@ class SmokeRequest(Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Expected(Strict):
+    """What the answer to a request has to be; a missing value expects nothing.
+
+    Attributes:
+        status: HTTP status.
+        not_empty: whether it has a text.
+        contains: texts in it.
+        min_chars: of the text.
+        max_chars: of the text.
+        prompt_tokens: in its usage.
+        completion_tokens: in its usage.
+        max_tokens: the largest sum of both.
+    """
+
+    status: int = 200
+    not_empty: bool = True
+    contains: tuple[str, ...] = ()
+    min_chars: int | None = None
+    max_chars: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+class ContentTest(Strict):
+    """A test of `test_content` besides the benchmarks, the smoke test and the comparisons.
+
+    Attributes:
+        name: of its check.
+        kind: `process_count` counts processes on the leader; the others send a request.
+        body: of the request, without `model`. `{IMAGE_0}` in the URL of an image is the picture
+            with this index.
+        pictures: each a file's path, or the name of a dataset with `test_mm2.jpg`.
+    """
+
+    name: str
+    kind: Literal["chat", "messages", "process_count"]
+    body: dict[str, Any] = Field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+    expected: Expected = Expected()
+
+
 class Comparison(Strict):
     """A comparison of two benchmarks: `target` against `ratio` × `baseline`."""
 
@@ -159,6 +204,7 @@ class Case(Strict):
     router: Router | None = None
     services: tuple[Service, ...] = ()
     smoke_request: SmokeRequest = SmokeRequest()
+    content: tuple[ContentTest, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     env_script: tuple[str, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
@@ -15,6 +14,7 @@ from ci.resolve import require_datasets, resolve_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ci.case.model import Case
     from ci.record.model import Run
@@ -101,20 +101,10 @@ def _night(
     request: Request, night: ResolvedCase, view: View, received: Interrupts
 ) -> tuple[ExitCode, Run, Path]:
     """Run a night; return its exit code, its record and the folder of its run."""
-    from ci.nightly import run_night  # noqa: PLC0415
-    from ci.record.start import start  # noqa: PLC0415
-    from ci.report.reports import write_reports  # noqa: PLC0415
+    from ci.nightly import begin, run_night  # noqa: PLC0415
 
-    case = night.case
     argv = ["inv", *request.argv[1:]]
-    with start(
-        Path(request.runs), view, write_reports, case=case.name, config=case.path, argv=argv
-    ) as record:
-        record.expect(case.benchmarks, case.comparisons)
-        record.update(targets=night.inputs.targets)
-        for warning in case.warnings:
-            record.note(f"warning: {warning}")
-        record.write_plan(night.plan)
+    with begin(request, night, view, argv) as record:
         code = run_night(request, night, record, record.view, received)
         return code, record.run, record.path
 

@@ -7,7 +7,8 @@ import shlex
 import threading
 from typing import TYPE_CHECKING
 
-from paramiko.ssh_exception import SSHException
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED as PROHIBITED
+from paramiko.ssh_exception import ChannelException, SSHException
 
 from ci.connect.fan_out import fan_out
 from ci.connect.ssh_channel import POLL_MIN_S, SshChannel
@@ -148,6 +149,36 @@ class SshConnection:
             ) from error
         self._forwards = {port: take}
         return port
+
+    def dial(self, host: str, port: int) -> paramiko.Channel:
+        """Open a TCP connection from the host to another address; its sshd resolves the name.
+
+        Returns:
+            The connection's channel, like a socket; without a time limit.
+
+        Raises:
+            ConnectionLost: the connection to the host is lost.
+            InfrastructureError: nothing accepts there, or its sshd does not allow it.
+        """
+        transport = self._link.live
+        if transport is None:
+            raise ConnectionLost(f"{self.host}: the connection broke: {self._link.loss}")
+        try:
+            return transport.open_channel(
+                "direct-tcpip", (host, port), (LOOPBACK, 0), timeout=CHANNEL_S
+            )
+        except ChannelException as error:
+            if error.code == PROHIBITED:
+                advice = "set `AllowTcpForwarding local` (or `yes`) in its sshd_config"
+                text = f"its sshd does not allow connections to {host}:{port}; {advice}"
+            else:
+                text = f"nothing accepts a connection to {host}:{port} ({error.text.lower()})"
+            raise InfrastructureError(f"{self.host}: {text}") from error
+        except (SSHException, OSError, EOFError) as error:
+            reason = str(error) or "the connection broke"
+            raise ConnectionLost(
+                f"{self.host}: no connection to {host}:{port}: {reason}"
+            ) from error
 
     def unforward(self, port: int) -> None:
         """Close a forwarded port."""

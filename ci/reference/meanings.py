@@ -24,6 +24,16 @@ _SHARED = {
     "node_index": "index of the host; it must equal the position of the entry in the list, from 0",
     "sweep": "axis → values; each combination is a separate case, and `${sweep.AXIS}` is its value",
 }
+_ANSWER = {
+    "status_code": "HTTP status",
+    "assert_not_empty": "whether the answer must have a text",
+    "content_contains": "texts that the answer must contain",
+    "min_length": "smallest number of characters",
+    "max_length": "largest number of characters",
+    "prompt_tokens": "number of tokens of the prompt",
+    "completion_tokens": "number of tokens of the answer; the request asks for as many",
+    "max_model_len": "largest number of tokens of prompt and answer",
+}
 _BY_MODEL = {
     "Deployment": {
         "server_port": "value of `$SERVER_PORT` for servers whose environment does not set it",
@@ -86,12 +96,27 @@ _BY_MODEL = {
         "epd_server_cmds": "arguments of each server, for `service_mode: epd`",
         "epd_proxy_args": "arguments of the proxy, for `service_mode: epd`",
         "test_content": "the tests to run in addition to the benchmarks",
-        "prompts": "prompts of the smoke test",
-        "api_keyword_args": "arguments of the requests of the smoke test, such as max_tokens",
-        "mm_request": "a request with images; Lamplighter does not send it yet",
-        "expected_response": "the expected response to `mm_request`; Lamplighter does not check "
-        "it yet",
+        "prompts": "one request for each, of `completion`, `chat_completion` and `messages`",
+        "api_keyword_args": "arguments of these requests, such as max_tokens: a mapping for all "
+        "prompts, or a list with one for each (not for `completion`)",
+        "mm_request": "the request of `image`: a chat about pictures",
+        "expected_response": "what the answers of `image` and `chat_completion` have to be",
         "benchmark_comparisons_args": "pairs of benchmarks whose figures are compared",
+    },
+    "MmRequest": {
+        "images": "the pictures: each a file's path on this machine or the leader, or the name of "
+        "a dataset with `test_mm2.jpg`; null for `image_path`",
+        "image_path": "the picture where none is named. Default: $MM_IMAGE_PATH, else the dataset "
+        "vllm-ascend/mm_request",
+        "text_prompt": "the text before the pictures; without `messages`",
+        "messages": "the messages; in them `{IMAGE_0}` is the first of `images`, an image without "
+        "a URL the next one, and a path a picture",
+        "api_args": "further keys of the request, such as max_tokens",
+    },
+    "ExpectedAnswer": _ANSWER,
+    "ExpectedResponse": {
+        **_ANSWER,
+        "per_prompt": "for `chat_completion`: one for each of `prompts`",
     },
     "ComparisonEntry": {
         "metric": "the figure to compare",

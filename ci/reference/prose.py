@@ -78,6 +78,12 @@ contains it, it has the role of the host that it reports to.
 the threshold.
 - `thinking: false` is sent as false, and `chat_template_kwargs` and `enable_thinking` are sent \
 with each request. Today's runner does not send them.
+- `completion` sends a request for each prompt; today's runner sends all prompts in one. \
+`messages` sends every key of `api_keyword_args`; today's runner sends `max_tokens`, `tools` and \
+`stream`. A chat that calls a tool is not empty. `expected_response` has the same keys for \
+`image` and `chat_completion`.
+- `check_rank0_process_count` counts the `vllm serve` processes of the run on the host of the \
+endpoint. Today's runner counts those of the whole machine.
 - A file loads the same on every machine: loading probes no port, address or interface. Where \
 vllm-ascend's loader chooses a free port (`DEFAULT_PORT`), Lamplighter always uses the same port.
 - A server of `deployment` gets the variables of the file, and the network's. Today's runner also \

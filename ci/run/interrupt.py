@@ -12,8 +12,12 @@ from ci.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import TypeAlias
 
     from ci.run.events import Events
+
+    # None if it was not set from Python.
+    Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 COPY_S = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,6 +35,7 @@ class Interrupts:
         self.first = ""
         self.repeated = False
         self._queues: list[Events] = []
+        self._before: dict[signal.Signals, Handler] = {}
 
     @contextmanager
     def forward_to(self, events: Events) -> Iterator[None]:
@@ -62,19 +67,51 @@ class Interrupts:
         ends = time.monotonic() + COPY_S
         return lambda: self.repeated and time.monotonic() > ends
 
+    @contextmanager
+    def left_to_caller(self) -> Iterator[None]:
+        """While inside, let signals act on the code of the caller, as they did before `interrupts`.
+
+        A signal that would end the process raises KeyboardInterrupt there instead, so that the
+        hosts are handed back. Either way a KeyboardInterrupt counts as the first signal.
+
+        Raises:
+            KeyboardInterrupt: a signal was received before.
+        """
+        if self.first:
+            raise KeyboardInterrupt(f"interrupted by {self.first}")
+        own = {number: signal.getsignal(number) for number in self._before}
+        for number, handler in self._before.items():
+            signal.signal(number, self._end_caller if handler is signal.SIG_DFL else handler)
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.first = self.first or signal.SIGINT.name
+            raise
+        finally:
+            for number, handler in own.items():
+                signal.signal(number, handler)
+
+    def _end_caller(self, number: int, _: FrameType | None) -> None:
+        self.first = signal.Signals(number).name
+        raise KeyboardInterrupt(f"interrupted by {self.first}")
+
     def error(self) -> Interrupted:
         """Return the exception that ends a wait."""
         return Interrupted(f"interrupted by {self.first}")
 
 
 @contextmanager
-def interrupts(on_signal: Callable[[str], None]) -> Iterator[Interrupts]:
+def interrupts(
+    on_signal: Callable[[str], None], *, ends_process: bool = True
+) -> Iterator[Interrupts]:
     """Handle SIGINT, SIGTERM and SIGHUP while inside; yields what collects them.
 
     Works in the main thread only.
 
     Args:
         on_signal: called with a message for the operator.
+        ends_process: an interrupted process is about to exit, and a further signal must not cut
+            that short; without it the previous handlers return.
     """
     received = Interrupts()
 
@@ -91,9 +128,10 @@ def interrupts(on_signal: Callable[[str], None]) -> Iterator[Interrupts]:
             on_signal(f"{name} again: still handing back the hosts")
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
+    received._before.update(before)  # noqa: SLF001 - of this module
     try:
         yield received
     finally:
         for number, handler in before.items():
-            # An interrupted process is about to exit: a further Ctrl-C must not cut that short.
-            signal.signal(number, signal.SIG_IGN if received.first else handler)
+            ignored = received.first and ends_process
+            signal.signal(number, signal.SIG_IGN if ignored else handler)

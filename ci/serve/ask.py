@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 OK = 200
 # Added to a request's own time for the connection to the host.
 TRANSPORT_MARGIN_S = 5.0
-METRICS_BYTES = 4_000_000
+# Of metrics, and of a generated text, whose stream has an event for each token.
+REPLY_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def ask_from(agent: Agent, access: Access) -> Ask:
 
     def ask(method: str, url: str, timeout_s: float, body: object = None) -> Mapping[str, Any]:
         request = {**question(url, timeout_s, access, method), "body": body}
-        if url.endswith("/metrics"):
-            request["max_bytes"] = METRICS_BYTES
+        if method == "POST" or url.endswith("/metrics"):
+            request["max_bytes"] = REPLY_BYTES
         try:
             reply: dict[str, Any] = agent.call(
                 "http", within_s=timeout_s + TRANSPORT_MARGIN_S, **request

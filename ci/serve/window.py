@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.answers import Answer
 from ci.agent.ask_all import gather
-from ci.serve.ask import METRICS_BYTES, OK, TRANSPORT_MARGIN_S, question
+from ci.serve.ask import OK, REPLY_BYTES, TRANSPORT_MARGIN_S, question
 from ci.serve.probe import READ_TIMEOUT_S
 from ci.vllm.server_figures import Figure, Gauges, gauges_of, server_figures
 
@@ -82,7 +82,7 @@ def _pages(plan: Plan, agents: Mapping[str, Agent]) -> list[str]:
         url = f"{server.health_url.removesuffix('/health')}/metrics"
         wanted = question(url, READ_TIMEOUT_S, server.access)
         agent = agents[server.host]
-        future = agent.ask("http", **wanted, max_bytes=METRICS_BYTES)
+        future = agent.ask("http", **wanted, max_bytes=REPLY_BYTES)
         requests.append((server.name, agent, "http", future))
     answers = gather(requests, READ_TIMEOUT_S + TRANSPORT_MARGIN_S).values()
     read = [answer.value for answer in answers if isinstance(answer, Answer)]

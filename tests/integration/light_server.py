@@ -6,14 +6,15 @@ MANNER: good; slow (a second for each answer); busy (503 for ever); mute (hangs 
 tired (hangs on completions after the first three); deaf (never listens); crash (exits 3 at once);
 late (exits 3 after 20 s); a number (refuses completions with that status); worker (a headless rank:
 serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
-folder); warming (503 for 20 s, then good); stubborn (busy, and ignores TERM); tough (good, and
-ignores TERM); wordy (logs a cause, hundreds of lines that follow from it, and exits); killed (ends
-itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front (a router in front of
-`--to URL`).
+folder); twins (the same, and good); warming (503 for 20 s, then good); stubborn (busy, and ignores
+TERM); tough (good, and ignores TERM); wordy (logs a cause, hundreds of lines that follow from it,
+and exits); killed (ends itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front
+(a router in front of `--to URL`); echo (answers with the prompt, and streams it character by
+character).
 
 With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
 --ssl-keyfile and --ssl-certfile it serves https, but not with --no-tls. It says
-which model it serves, and refuses others.
+which model it serves, and refuses others. It listens on all addresses, or on that of `--host`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ FRESH = 3
 FOR_EVER = threading.Event()
 COMPLETIONS = itertools.count(1)
 BEGAN_S = time.monotonic()
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 512  # many users may come at once
+    daemon_threads = True
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,10 +79,15 @@ class Handler(BaseHTTPRequestHandler):
             FOR_EVER.wait()
         if self.manner == "slow":
             FOR_EVER.wait(1)
-        choice = {"index": 0, "finish_reason": "stop", "text": "yes"}
-        choice["message"] = {"role": "assistant", "content": "yes"}
+        text = prompt_of(request) if self.manner == "echo" else "yes"
+        choice = {"index": 0, "finish_reason": "stop", "text": text}
+        choice["message"] = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        if request.get("stream"):
+        if self.path == "/v1/messages":
+            self.message(text, stream=bool(request.get("stream")))
+        elif request.get("stream") and self.manner == "echo":
+            self.stream_slowly(text)
+        elif request.get("stream"):
             self.stream(usage)
         else:
             self.answer(200, {"model": MODEL, "choices": [choice], "usage": usage})
@@ -107,6 +118,33 @@ class Handler(BaseHTTPRequestHandler):
         lines = [f"data: {json.dumps(piece)}\n\n" for piece in pieces] + ["data: [DONE]\n\n"]
         self.send("text/event-stream", 200, "".join(lines).encode())
 
+    def message(self, text: str, *, stream: bool) -> None:
+        """Answer as the Messages API does."""
+        if stream:
+            kinds = ("message_start", "content_block_delta", "message_stop")
+            events = [f'event: {kind}\ndata: {{"type": "{kind}"}}\n\n' for kind in kinds]
+            self.send("text/event-stream", 200, "".join(events).encode())
+            return
+        content = {"content": [{"type": "text", "text": text}], "usage": {"output_tokens": 1}}
+        self.answer(200, {"type": "message", "role": "assistant", **content})
+
+    def stream_slowly(self, text: str) -> None:
+        """Send each character by itself, as chunks; the client's hang-up ends it."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for letter in text:
+            piece = {"choices": [{"index": 0, "delta": {"content": letter}, "text": letter}]}
+            self.chunk(f"data: {json.dumps(piece)}\n\n")
+        self.chunk("data: [DONE]\n\n")
+        self.chunk("")
+
+    def chunk(self, text: str) -> None:
+        data = text.encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
     def answer(self, status: int, value: object) -> None:
         self.send("application/json", status, json.dumps(value).encode())
 
@@ -118,6 +156,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
+
+
+def prompt_of(request: dict[str, object]) -> str:
+    """The prompt, or the text of the last message."""
+    messages = request.get("messages")
+    return str(messages[-1]["content"] if isinstance(messages, list) else request.get("prompt"))
 
 
 def after(flag: str) -> str:
@@ -151,19 +195,19 @@ def main() -> None:
     if Handler.manner in {"stubborn", "tough"}:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("the light server ignores TERM", flush=True)
-    if Handler.manner == "family":
+    if Handler.manner in {"family", "twins"}:
         (Path(os.environ["TMPDIR"]) / "store").touch()
-        subprocess.run([sys.executable, __file__, str(port), "busy"], check=True)
+        child = "busy" if Handler.manner == "family" else "good"
+        subprocess.run([sys.executable, __file__, str(port), child, *sys.argv[3:]], check=True)
     if Handler.manner in {"deaf", "worker"}:
         print(f"a {Handler.manner} server is up", flush=True)
         FOR_EVER.wait()
     Handler.keys = keys()
-    server = ThreadingHTTPServer(("", port), Handler)
+    server = Server((after("--host"), port), Handler)
     if "--ssl-certfile" in sys.argv and "--no-tls" not in sys.argv:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(after("--ssl-certfile"), after("--ssl-keyfile"))
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.daemon_threads = True
     print("light server is up", flush=True)
     server.serve_forever()
 

@@ -42,8 +42,37 @@ def _arguments(value: object) -> object:
     return value
 
 
-# One mapping for all prompts; or a list with one for each, which only `messages` supports.
+# One mapping for all prompts; or a list with one for each, for `chat_completion` and `messages`.
 Arguments = Annotated[Any, AfterValidator(_arguments)]
+
+
+class MmRequest(Strict):
+    """A chat about pictures, as vllm-ascend's `tools/send_mm_request.py` reads it."""
+
+    images: list[str | None] | None = None
+    image_path: str | None = None
+    text_prompt: str = "What is the content of this image?"
+    messages: list[Json] | None = None
+    api_args: Json | None = None
+
+
+class ExpectedAnswer(Strict):
+    """What one answer has to be."""
+
+    status_code: int = Field(default=200, ge=100, le=599)
+    assert_not_empty: bool = True
+    content_contains: Texts | None = None
+    min_length: int | None = Field(default=None, ge=0)
+    max_length: int | None = Field(default=None, ge=0)
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
+    max_model_len: int | None = Field(default=None, gt=0)
+
+
+class ExpectedResponse(ExpectedAnswer):
+    """The value of `expected_response`."""
+
+    per_prompt: list[ExpectedAnswer] | None = None
 
 
 class ComparisonEntry(Strict):
@@ -139,8 +168,8 @@ class TestCase(Strict):
     test_content: list[Kind] | None = None
     prompts: Texts | None = None
     api_keyword_args: Arguments | None = None
-    mm_request: Json | None = None
-    expected_response: Json | None = None
+    mm_request: MmRequest | None = None
+    expected_response: ExpectedResponse | None = None
     benchmarks: dict[BenchmarkName, Entry] | None = None
     benchmark_comparisons_args: list[ComparisonEntry] | None = None
 

@@ -17,8 +17,15 @@ from ci.case.kv_pool import KvPool
 from ci.case.model import Case
 from ci.case.options import odd_variables, unread
 from ci.case.requirements import not_installed
-from ci.case.single_node import requests, servers, validate
-from ci.case.single_node.model import ComparisonEntry, SingleNode, TestCase
+from ci.case.single_node import content, requests, servers, validate
+from ci.case.single_node.model import (
+    ComparisonEntry,
+    ExpectedAnswer,
+    ExpectedResponse,
+    MmRequest,
+    SingleNode,
+    TestCase,
+)
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.position import key_text
@@ -40,6 +47,9 @@ SECTIONS: dict[str, type[Strict]] = {
     "test_cases.*.kv_pool": KvPool,
     "test_cases.*.benchmarks.*": Entry,
     "test_cases.*.benchmark_comparisons_args.*": ComparisonEntry,
+    "test_cases.*.mm_request": MmRequest,
+    "test_cases.*.expected_response": ExpectedResponse,
+    "test_cases.*.expected_response.per_prompt.*": ExpectedAnswer,
 }
 
 
@@ -83,6 +93,7 @@ def _name_errors(entries: object, source: Source) -> Iterator[Problem]:
 def _errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
     yield from validate.errors(entry, path, source)
     yield from requests.errors(entry, path, source)
+    yield from content.errors(entry, path, source)
     if entry.kv_pool:
         for problem in kv_pool.errors(entry.kv_pool, _below(path, source)):
             yield replace(problem, key=f"{key_text(path)}.{problem.key}")
@@ -121,6 +132,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         router=servers.router(entry, key_text(path)),
         services=(servers.pool(entry.kv_pool),) if entry.kv_pool else (),
         smoke_request=requests.smoke_request(entry),
+        content=content.tests(entry),
         comparisons=requests.comparisons(entry),
         special_dependencies=entry.special_dependencies or {},
         env_script=tuple(entry.env_script or ()),
@@ -129,6 +141,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
                 *warnings,
                 *validate.warnings(entry, path, source),
                 *requests.warnings(entry, path, source),
+                *content.warnings(entry, path, source),
                 *not_installed(entry.special_dependencies, entry.vllm, path, source),
                 *odd_variables(source, path),
                 *unread(source, (*path, "benchmarks")),

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 _SMOKE = {"completion", "chat_completion"}
 _COMPARED = "benchmark_comparisons"
-_NOT_RUN = {
-    "image": "a picture",
-    "messages": "the Messages API",
-    "check_rank0_process_count": "the number of processes",
-}
 METRICS: dict[Metric, str] = {
     metric: metric.lower().replace(" ", "_") if "Throughput" in metric else f"{metric.lower()}_mean"
     for metric in get_args(Metric)
@@ -31,14 +26,16 @@ METRICS: dict[Metric, str] = {
 
 def smoke_request(entry: TestCase) -> SmokeRequest:
     """Return the requests of the smoke test; empty for the default request."""
-    if not _SMOKE.intersection(_kinds(entry)):
+    if not _SMOKE.intersection(kinds_of(entry)):
         return SmokeRequest()
-    return SmokeRequest(prompts=tuple(entry.prompts or ()), arguments=entry.api_keyword_args or {})
+    arguments = entry.api_keyword_args
+    same = arguments if isinstance(arguments, dict) else {}
+    return SmokeRequest(prompts=tuple(entry.prompts or ()), arguments=same)
 
 
 def comparisons(entry: TestCase) -> tuple[Comparison, ...]:
     """Return the comparisons to judge; none unless `test_content` names them."""
-    if _COMPARED not in _kinds(entry):
+    if _COMPARED not in kinds_of(entry):
         return ()
     return tuple(
         Comparison(
@@ -53,7 +50,7 @@ def comparisons(entry: TestCase) -> tuple[Comparison, ...]:
 
 
 def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report comparisons of unknown benchmarks, and arguments that do not fit the prompts.
+    """Report comparisons of unknown benchmarks.
 
     Args:
         entry: with keys of the right types.
@@ -76,27 +73,11 @@ def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
                 guess = f"did you mean {near!r}?" if near else f"there are: {', '.join(figures)}"
                 message = f"{name!r} is not a performance benchmark of this case; {guess}"
                 yield source.at_key((*path, "benchmark_comparisons_args", index, key), message)
-    yield from _argument_errors(entry, (*path, "api_keyword_args"), source)
-
-
-def _argument_errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    if not isinstance(entry.api_keyword_args, list):
-        return
-    lists, prompts = len(entry.api_keyword_args), len(entry.prompts or ())
-    if _SMOKE.intersection(_kinds(entry)):
-        message = "has to be a mapping; a list is for test_content: [messages] only"
-        yield source.at_key(path, message)
-    elif lists != prompts:
-        yield source.at_key(path, f"has {lists} entries for {prompts} prompts; write one for each")
 
 
 def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
-    """Report content that is not run, and comparisons that are not judged."""
-    kinds = _kinds(entry)
-    for index, kind in enumerate(entry.test_content or ()):
-        if kind in _NOT_RUN:
-            message = f"{kind} is not run: testing {_NOT_RUN[kind]} is not supported yet"
-            yield source.at_value((*path, "test_content", index), message)
+    """Report comparisons that are not judged."""
+    kinds = kinds_of(entry)
     if _COMPARED in kinds and not entry.benchmark_comparisons_args:
         index = kinds.index(_COMPARED)
         message = "has no effect without benchmark_comparisons_args; add them or remove it"
@@ -106,7 +87,7 @@ def warnings(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem
         yield source.at_key((*path, "benchmark_comparisons_args"), message)
 
 
-def _kinds(entry: TestCase) -> list[Kind]:
+def kinds_of(entry: TestCase) -> list[Kind]:
     """Return `test_content`; the default of vllm-ascend's runner if the key is missing."""
     return entry.test_content or (
         [] if "test_content" in entry.model_fields_set else ["completion"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Request → module and function; it returns a JSON value, or a tuple of a JSON value and raw bytes.
 WORK = {
     "accepts": ("requests.reach", "accepts"),
+    "command_lines": ("supervise.runs", "command_lines"),
     "commit_upload": ("requests.files", "commit_upload"),
     "digest": ("requests.files", "digest"),
     "facts": ("facts.facts", "gather"),

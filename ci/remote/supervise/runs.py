@@ -41,6 +41,20 @@ def show(workspace: str, run: str = "") -> Dict[str, Any]:
     return {"holder": holder, "processes": rows}
 
 
+def command_lines(run: str) -> List[List[str]]:
+    """Return the command line of each living process of a run, by pid."""
+    lines = []
+    for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc")))):
+        if run_of(pid).partition("/")[0] == run:
+            try:
+                with open("/proc/%d/cmdline" % pid, "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:  # it has ended
+                continue
+            lines.append([word.decode("utf-8", "replace") for word in words])
+    return lines
+
+
 def stray(state_dir: str, run: str, known: Set[str]) -> List[State]:
     """Find processes of a run by their environment or cgroup that have no folder."""
     states: List[State] = []

@@ -369,7 +369,10 @@ BAD = {
     ),
     "arguments for each prompt of a completion": (
         ONE,
-        [("api_keyword_args: {max_tokens: 32,", "api_keyword_args: [{}] #")],
+        [
+            ("test_content: [chat_completion,", "test_content: [completion,"),
+            ("api_keyword_args: {max_tokens: 32,", "api_keyword_args: [{}] #"),
+        ],
         (23, 5, "test_cases[0].api_keyword_args", "has to be a mapping"),
     ),
     "date in a request": (
@@ -415,10 +418,10 @@ ODD = {
         ("NAME: x", "VLLM-X: 1"),
         ("test_cases[0].envs.VLLM-X", "did you mean 'VLLM_X'?"),
     ),
-    "picture": (
+    "request with pictures that is not sent": (
         ONE,
-        ("chat_completion", "image"),
-        ("test_cases[0].test_content[0]", "image is not run"),
+        ('prompts: ["Hello", "Bye"]', "mm_request: {image_path: a.png}"),
+        ("test_cases[0].mm_request", "as test_content does not name image"),
     ),
     "nothing to compare": (
         ONE,

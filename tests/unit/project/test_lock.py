@@ -21,8 +21,10 @@ DISTRIBUTIONS = {
     "pydantic_core": "pydantic",
     "yaml": "pyyaml",
 }
-# Travel to hosts with the module beside them, one into an environment that has the others.
+# Travel to hosts with the module beside them, one into an environment that has the others; a plugin
+# is loaded by pytest.
 ELSEWHERE = {
+    "ci/pytest_door.py": {"pytest"},
     "ci/prepare/recipes/fetch_model.py": {"one_maker"},
     "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_commands", "uv_settings"},
     "ci/prepare/recipes/uv_commands.py": {"uv_settings"},
