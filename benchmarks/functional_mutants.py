@@ -68,6 +68,15 @@ def free_port() -> int:
         return port
 
 
+def served_model(upstream: str, key: str) -> str:
+    """Return the name of the model that a server lists first."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    reply = requests.get(f"{upstream}/v1/models", headers=headers, timeout=30)
+    reply.raise_for_status()
+    name: str = reply.json()["data"][0]["id"]
+    return name
+
+
 @contextmanager
 def proxy(python: str, file: Path, name: str, upstream: str) -> Iterator[str]:
     """Run one mutant in front of a server; yield its URL."""
@@ -129,12 +138,14 @@ def measure(
         proxy(arguments.python, arguments.mutants, name, dead_upstream) as dead,
     ):
         key = os.environ.get(arguments.api_key_env, "")
-        endpoint = Endpoint(url, arguments.model, key)
+        # Asked of the healthy server, because a mutant may spoil the list.
+        model = arguments.model or served_model(upstream, key)
+        endpoint = Endpoint(url, model, key)
         options = Options(
             fail_fast=not benign,
             capabilities=tuple(filter(None, arguments.capabilities.split(","))),
             known=lambda version: known_of(version, CONFIGS / "functional" / "known"),
-            dead=Endpoint(dead, arguments.model, key),
+            dead=Endpoint(dead, model, key),
         )
         failed: list[str] = []
         near, others = nearest_first(cases, mutant)

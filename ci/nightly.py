@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,12 @@ from ci.report.reports import write_reports
 from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
 from ci.serve.content import count_processes, picture_url, run_request
+from ci.serve.functional import (
+    functional_checks,
+    functional_files,
+    functional_report,
+    run_functional,
+)
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
 from ci.session import serving
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from ci.case.model import ContentTest
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
+    from ci.functional.load import Suite
+    from ci.functional.run import Result as CaseResult
     from ci.plan.model import Evaluation
     from ci.record.record import Record
     from ci.record.view import View
@@ -39,6 +48,8 @@ if TYPE_CHECKING:
     from ci.session import Served
 
 SMOKE_TIMEOUT_S = 60.0
+# A note for so many functional cases: some in a suite of two minutes.
+PROGRESS_EVERY = 100
 # The check of a night that fetches models and starts nothing.
 MODELS_THERE = (
     Check(MODELS, "whole on every host", None, "", None, "", None, "pass", "no server was started"),
@@ -72,6 +83,7 @@ def run_night(
             if request.serve:
                 smoke_checks = prove(served, record)
                 smoke_checks += prove_content(served, record, request.workspace)
+                smoke_checks += prove_functional(served, resolved.suite, record)
             else:
                 smoke_checks = MODELS_THERE
             with watch_servers(plan, served.servers, served.processes):
@@ -165,6 +177,43 @@ def prove_content(served: Served, record: Record, workspace: str) -> tuple[Check
             lambda: tuple(map(run, plan.case.content)), "the tests of test_content"
         )
         record.update(proved=(*record.run.proved, *checks))
+    return checks
+
+
+def prove_functional(served: Served, suite: Suite | None, record: Record) -> tuple[Check, ...]:
+    """Run the functional suite, keep its report with the run, and record its checks.
+
+    Args:
+        served: the running deployment.
+        suite: the cases; None runs nothing.
+        record: receives the checks and the report.
+
+    Raises:
+        InfrastructureError: the endpoint does not answer.
+    """
+    if suite is None:
+        return ()
+    plan, processes = served.plan, served.processes
+    total, done, failed = len(suite.cases), 0, 0
+
+    def progress(result: CaseResult) -> None:
+        nonlocal done, failed
+        done, failed = done + 1, failed + (result.outcome == "failed")
+        if done % PROGRESS_EVERY == 0:
+            record.view.note(f"functional: {done} of {total} cases, {failed} failed")
+
+    with record.step("prove the API case by case", "tool"):
+        report = processes.run_locally(
+            lambda: run_functional(
+                plan, processes.agents[plan.leader], suite, os.environ, progress
+            ),
+            f"the {total} cases of {suite.file}",
+        )
+        for name, content in functional_files(report).items():
+            record.keep(name, content)
+        checks = functional_checks(report)
+        kept = functional_report(report)
+        record.update(proved=(*record.run.proved, *checks), functional_report=kept)
     return checks
 
 

@@ -29,6 +29,8 @@ class Request:
         keep: leave the servers running afterwards, for KEEP_S.
         serve: start the servers; else the night ends once the hosts have all files.
         measure: run the benchmarks.
+        functional: the functional suite: a path, or a name in configs/functional; `none` for none;
+            empty to use the case's, else $LAMPLIGHTER_FUNCTIONAL_CONFIG.
         dry_run: only show what would be done.
         set: `KEY=VALUE` that replace values of the case file.
     """
@@ -46,6 +48,7 @@ class Request:
     keep: bool = False
     serve: bool = True
     measure: bool = True
+    functional: str = ""
     dry_run: bool = False
     set: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from ci.case.model import DEVICES
 from ci.catalog import datasets, environments, pictures
 from ci.catalog.locks import LockFolders, lock_folders_of
 from ci.errors import UserError
+from ci.functional.find import suite_of_night
 from ci.inventory.assign import assign_hosts
 from ci.inventory.this_machine import device_of
 from ci.paths import CONFIGS, workspace_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Device
+    from ci.functional.load import Suite
     from ci.inventory.target import Target
     from ci.plan.model import Plan, Preparation
     from ci.request import Request
@@ -43,11 +45,13 @@ class ResolvedCase:
         case: what to serve and measure.
         inputs: the hosts and their files, as far as known.
         plan: the plan on paper; addresses and folders of hosts may be missing.
+        suite: the functional suite that the night runs; None for none.
     """
 
     case: Case
     inputs: PlanInputs
     plan: Plan
+    suite: Suite | None = None
 
 
 def resolve_case(case: Case, request: Request) -> ResolvedCase:
@@ -55,9 +59,12 @@ def resolve_case(case: Case, request: Request) -> ResolvedCase:
 
     Raises:
         UserError: the hosts do not fit the case, or no version fits the hosts.
+        CaseError: the functional suite is not valid.
     """
+    measured = request.serve and request.measure
+    suite = suite_of_night(request.functional, case.functional, case.path) if measured else None
     inputs = resolve(case, request)
-    return ResolvedCase(case, inputs, build(case, inputs))
+    return ResolvedCase(case, inputs, build(case, inputs), suite)
 
 
 def resolve(case: Case, request: Request) -> PlanInputs:

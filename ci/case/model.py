@@ -205,6 +205,7 @@ class Case(Strict):
     services: tuple[Service, ...] = ()
     smoke_request: SmokeRequest = SmokeRequest()
     content: tuple[ContentTest, ...] = ()
+    functional: str = ""
     comparisons: tuple[Comparison, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     env_script: tuple[str, ...] = ()

@@ -150,6 +150,10 @@ class Nightly(Up):
     """The flags of `inv nightly`."""
 
     keep: bool = flag("leave the servers running afterwards, for 12 hours", default=False)
+    functional: str = flag(
+        "functional suite: a path, or a name in configs/functional, or none; default: the case's "
+        "`functional`, else $LAMPLIGHTER_FUNCTIONAL_CONFIG, else none"
+    )
 
 
 @dataclass(frozen=True)

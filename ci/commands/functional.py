@@ -15,11 +15,11 @@ from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
 from ci.functional.capabilities import KNOWN, VARIABLE, of_variable, unknown_capability
 from ci.functional.client import Endpoint, root_of
+from ci.functional.find import DEFAULT, FOLDER, find_suite, named_suite
 from ci.functional.known import known_of, load_known
 from ci.functional.load import load_suite
 from ci.functional.report import as_json, curl, junit, printable, summary
 from ci.functional.run import Options, run_suite
-from ci.paths import CONFIGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from ci.functional.load import Suite
     from ci.functional.run import Report, Result
 
-FOLDER = CONFIGS / "functional"
-DEFAULT = "openai.yaml"
-SUITE_VARIABLE = "LAMPLIGHTER_FUNCTIONAL_CONFIG"
-OUTPUT_VARIABLE = "LAMPLIGHTER_FUNCTIONAL_OUTPUT"
 SHOWN_FAILURES = 4
 LINE_CHARS = 400
 
@@ -70,7 +66,7 @@ def functional(request: FunctionalRequest) -> ExitCode:
         CaseError: the suite is not valid.
         InfrastructureError: the endpoint does not answer.
     """
-    suite = load_suite(find_suite(request.suite))
+    suite = load_suite(find_suite(named_suite(request.suite) or DEFAULT))
     cases = chosen(suite, request.filter)
     if request.list:
         for case in cases:
@@ -94,26 +90,6 @@ def functional(request: FunctionalRequest) -> ExitCode:
         _write(Path(request.junit), junit(report, "functional"))
     sys.stdout.write(text if request.json else described(report, request))
     return exit_code(report)
-
-
-def find_suite(name: str) -> Path:
-    """Return the path of a suite: a path, or a name in configs/functional.
-
-    Args:
-        name: as given by a flag or a case; empty for LAMPLIGHTER_FUNCTIONAL_CONFIG, and without
-            that for the suite of this project.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    wanted = name or os.environ.get(SUITE_VARIABLE, "") or DEFAULT
-    for path in (Path(wanted), FOLDER / wanted, FOLDER / f"{wanted}.yaml"):
-        if is_file(path):
-            return path
-    known = sorted(path.name for path in FOLDER.glob("*.yaml"))
-    near = nearest(wanted, known)
-    guess = f"; did you mean {near!r}?" if near else f"; in {FOLDER}: {', '.join(known)}"
-    raise UserError(f"no functional suite {wanted!r}{guess}")
 
 
 def chosen(suite: Suite, pattern: str) -> list[FunctionalCase]:
@@ -157,7 +133,11 @@ def endpoint_of(request: FunctionalRequest) -> Endpoint:
     if request.ca_file and not is_file(Path(request.ca_file)):
         raise UserError(f"--ca-file {request.ca_file}: no such file")
     return Endpoint(
-        root_of(request.base_url), request.model, key, request.ca_file, float(request.timeout)
+        root_of(request.base_url),
+        request.model,
+        key,
+        ca_file=request.ca_file,
+        timeout_s=float(request.timeout),
     )
 
 

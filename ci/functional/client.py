@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ class Endpoint:
         model: the name of the served model.
         api_key: the key that requests need; empty for none.
         ca_file: PEM file of the authorities to trust for https; empty for the system's.
+        authorities: certificates in PEM to trust besides.
+        server_name: the name that the server's certificate has, if it is not that of `root`.
         timeout_s: limit for one request.
     """
 
@@ -38,6 +41,8 @@ class Endpoint:
     model: str
     api_key: str = ""
     ca_file: str = ""
+    authorities: str = ""
+    server_name: str = ""
     timeout_s: float = 120.0
 
     def __repr__(self) -> str:
@@ -62,6 +67,15 @@ def root_of(base_url: str) -> str:
             f"--base-url {base_url!r} is not a URL of a server; write e.g. http://10.0.0.1:8000"
         )
     return address.removesuffix("/v1")
+
+
+def trusted(endpoint: Endpoint) -> ssl.SSLContext | bool:
+    """Return what verifies an endpoint's certificate; True for the system's authorities."""
+    if not endpoint.ca_file and not endpoint.authorities:
+        return True
+    return ssl.create_default_context(
+        cafile=endpoint.ca_file or None, cadata=endpoint.authorities or None
+    )
 
 
 class Client:
@@ -92,6 +106,7 @@ class Client:
                 self.endpoint.root + call.path,
                 content=content,
                 headers=self._headers(call),
+                extensions=self._extensions,
             ) as response:
                 status = response.status_code
                 headers = {name.lower(): value for name, value in response.headers.items()}
@@ -108,6 +123,11 @@ class Client:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as raised:
             error = f"{type(raised).__name__}: {raised}".rstrip(": ")
         return Reply(status, headers, tuple(pieces), time.monotonic() - began, began, error)
+
+    @property
+    def _extensions(self) -> dict[str, str]:
+        name = self.endpoint.server_name
+        return {"sni_hostname": name} if name and self.endpoint.root.startswith("https") else {}
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
@@ -129,6 +149,6 @@ async def connect(endpoint: Endpoint, parallel: int) -> AsyncIterator[Client]:
     timeout = httpx2.Timeout(endpoint.timeout_s, connect=10.0)
     # The environment's proxies are for the internet; an endpoint is in the cluster's network.
     async with httpx2.AsyncClient(
-        limits=limits, timeout=timeout, trust_env=False, verify=endpoint.ca_file or True
+        limits=limits, timeout=timeout, trust_env=False, verify=trusted(endpoint)
     ) as http:
         yield Client(endpoint, http)

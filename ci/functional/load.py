@@ -18,7 +18,14 @@ from ci.functional.capabilities import KNOWN, unknown_capability
 from ci.functional.case import GET, INPUTS, PATHS, STREAMS, FunctionalCase
 from ci.functional.expect_problems import expect_problems
 from ci.functional.references import references, wrong_reference
-from ci.functional.suite import SECTIONS, CaseEntry, Entry, MatrixEntry, NegativeEntry, SuiteFile
+from ci.functional.suite import (
+    SECTIONS,
+    CaseEntry,
+    MatrixEntry,
+    NegativeEntry,
+    SuiteEntry,
+    SuiteFile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -127,7 +134,7 @@ def _validated(source: Source) -> SuiteFile:
         raise CaseError(in_file_order(found)) from error
 
 
-def _entries(document: SuiteFile) -> Iterator[tuple[KeyPath, str, Entry]]:
+def _entries(document: SuiteFile) -> Iterator[tuple[KeyPath, str, SuiteEntry]]:
     """Yield the key path, the type and the value of every entry."""
     for index, case in enumerate(document.cases):
         yield ("cases", index), case.type, case
@@ -149,7 +156,7 @@ class _Made:
     location: str
 
 
-def _expanded(kind: str, entry: Entry, made: _Made) -> Iterator[FunctionalCase]:
+def _expanded(kind: str, entry: SuiteEntry, made: _Made) -> Iterator[FunctionalCase]:
     """Yield the cases of an entry."""
     if isinstance(entry, CaseEntry):
         yield _case(entry.id, kind, entry, {}, made)
@@ -184,7 +191,7 @@ def _shown(value: object) -> str:
 
 
 def _case(
-    name: str, kind: str, entry: Entry, chosen: Mapping[str, Any], made: _Made
+    name: str, kind: str, entry: SuiteEntry, chosen: Mapping[str, Any], made: _Made
 ) -> FunctionalCase:
     """Return a case of an entry.
 
@@ -246,7 +253,7 @@ def _case(
     )
 
 
-def _problems(source: Source, path: KeyPath, kind: str, entry: Entry) -> list[Problem]:
+def _problems(source: Source, path: KeyPath, kind: str, entry: SuiteEntry) -> list[Problem]:
     """Return what is wrong with one entry."""
     found = []
     needed = INPUTS.get(kind)
@@ -272,7 +279,7 @@ def _problems(source: Source, path: KeyPath, kind: str, entry: Entry) -> list[Pr
     return [*found, *expect_problems(source, path, entry.expect)]
 
 
-def _reference_problems(source: Source, path: KeyPath, entry: Entry) -> list[Problem]:
+def _reference_problems(source: Source, path: KeyPath, entry: SuiteEntry) -> list[Problem]:
     """Return a problem for each `${…}` that is none."""
     wrong = map(wrong_reference, references(entry.model_dump(exclude_defaults=True)))
     return [source.at_key(path, message) for message in dict.fromkeys(filter(None, wrong))]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.functional.answer import Answer
 from ci.functional.case import PATHS
+from ci.functional.client import trusted
 from ci.functional.other_apis import metrics_rules
 from ci.functional.proof import Proof
 from ci.functional.reply import Call
@@ -333,7 +334,7 @@ def _by_openai(kind: str, body: dict[str, Any], context: Context) -> dict[str, s
         api_key=endpoint.api_key or "none",
         timeout=endpoint.timeout_s,
         max_retries=0,
-        http_client=openai.DefaultHttpxClient(trust_env=False, verify=endpoint.ca_file or True),
+        http_client=openai.DefaultHttpxClient(trust_env=False, verify=trusted(endpoint)),
     ) as client:
         models = [model.id for model in client.models.list()]
         names = context.server.model if context.server.model in models else None

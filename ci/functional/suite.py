@@ -142,7 +142,7 @@ class Expect(Strict):
     )
 
 
-class Entry(Strict):
+class SuiteEntry(Strict):
     """What cases, matrices and negative entries have in common."""
 
     description: str = Field(default="", description="what the case proves")
@@ -185,7 +185,7 @@ class Entry(Strict):
     headers: dict[str, str] = Field(default={}, description="further HTTP headers")
 
 
-class CaseEntry(Entry):
+class CaseEntry(SuiteEntry):
     """One case."""
 
     id: str = Field(min_length=1, description="name of the case, unique in the file")
@@ -193,7 +193,7 @@ class CaseEntry(Entry):
     params: dict[str, Any] = Field(default={}, description="further keys of the request's body")
 
 
-class MatrixEntry(Entry):
+class MatrixEntry(SuiteEntry):
     """One case for each combination of parameters."""
 
     id_prefix: str = Field(min_length=1, description="beginning of the cases' names")
@@ -203,7 +203,7 @@ class MatrixEntry(Entry):
     )
 
 
-class NegativeEntry(Entry):
+class NegativeEntry(SuiteEntry):
     """One case for each set of parameters; each has to be refused."""
 
     id_prefix: str = Field(min_length=1, description="beginning of the cases' names")

@@ -163,6 +163,22 @@ class Items(Part):
     items: tuple[Item, ...]
 
 
+class FunctionalResult(Part):
+    """The outcome of one functional case; functional.json has its proof."""
+
+    id: str
+    ok: bool = Field(description="passed, or failed as known; false if it was skipped")
+    outcome: Literal["passed", "failed", "skipped", "known"]
+    error: str | None = Field(description="the first failed assertion, or why it was skipped")
+
+
+class FunctionalReport(Part):
+    """The functional cases of one type."""
+
+    summary: dict[str, int] = Field(description="total, passed, failed, skipped, known")
+    results: tuple[FunctionalResult, ...]
+
+
 class Run(Part):
     """A run of Lamplighter; run.json in the run's folder, written from the start of the run."""
 
@@ -192,6 +208,9 @@ class Run(Part):
     )
     proved: tuple[Check, ...] = Field(
         default=(), description="checks besides the benchmarks, e.g. the smoke test"
+    )
+    functional_report: dict[str, FunctionalReport] = Field(
+        default={}, description="type of case → results of the functional suite"
     )
     checks: tuple[Check, ...] = Field(default=(), description="all checks of the verdict")
     evaluations: tuple[Evaluation, ...] = ()

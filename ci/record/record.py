@@ -132,6 +132,16 @@ class Record:
         self._contents.learn_secrets(tree)
         self.folder.write("plan.json", self._json(tree))
 
+    def keep(self, name: str, content: object) -> None:
+        """Write a file into the run's folder, without secrets.
+
+        Args:
+            name: of the file.
+            content: its text, or a tree to write as JSON.
+        """
+        text = self._hide(content) if isinstance(content, str) else self._json(content)
+        self.folder.write(name, text)
+
     def evaluated(  # noqa: PLR0913 - each is a plain value of the entry
         self,
         name: str,

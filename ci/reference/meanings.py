@@ -6,6 +6,8 @@ from ci.tools import aisbench, lm_eval, vllm_bench
 from ci.tools.bench_data import INPUT_TOKENS, PREFIXES
 
 _SHARED = {
+    "functional": "functional suite that the night runs after its smoke test: a path, also beside "
+    "the case file, or a name in configs/functional; see docs/functional.md",
     "vllm": "vLLM version, an entry of configs/versions.yaml; the night creates its environment. "
     "Default: the vLLM that the hosts have",
     "device": "device kind: cpu, cuda or ascend. Default: the kind of the cluster file, or the "

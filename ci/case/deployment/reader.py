@@ -54,6 +54,7 @@ class Deployment(Strict):
     test_name: str = Field(min_length=1, description="it is the title in reports")
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
+    functional: str | None = Field(default=None, min_length=1)
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -108,6 +109,7 @@ def _case(document: Deployment, source: Source) -> Case:
         path=source.file,
         model=document.model,
         vllm=document.vllm,
+        functional=document.functional or "",
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),

@@ -41,6 +41,7 @@ class ExternalDp(Strict):
     test_name: str | None = Field(default=None, min_length=1)
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
+    functional: str | None = Field(default=None, min_length=1)
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -103,6 +104,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         path=source.file,
         model=document.model,
         vllm=document.vllm,
+        functional=document.functional or "",
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),

@@ -154,6 +154,7 @@ class TestCase(Strict):
     name: Name = Field(description="it names the case")
     model: str = Field(min_length=1, description="it is the model that is served")
     vllm: Version | None = None
+    functional: str | None = Field(default=None, min_length=1)
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None

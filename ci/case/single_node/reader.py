@@ -118,6 +118,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         path=source.file,
         model=entry.model,
         vllm=entry.vllm,
+        functional=entry.functional or "",
         device=entry.device,
         npu_per_node=0 if entry.device == "cpu" else servers.devices(nodes),
         hosts=(),

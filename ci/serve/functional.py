@@ -1,0 +1,122 @@
+"""Run the functional suite of a night against its endpoint, and judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ci.functional.capabilities import VARIABLE, of_command_line, of_variable
+from ci.functional.client import Endpoint, root_of
+from ci.functional.find import FOLDER
+from ci.functional.known import known_of
+from ci.functional.report import as_json, junit, summary
+from ci.functional.run import Options, run_suite
+from ci.judge.verdict import Check
+from ci.serve.reachable import reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ci.agent.client import Agent
+    from ci.functional.load import Suite
+    from ci.functional.run import Report, Result
+    from ci.plan.model import Plan
+
+METRIC = "failed cases"
+
+
+def run_functional(
+    plan: Plan,
+    leader: Agent,
+    suite: Suite,
+    environment: Mapping[str, str],
+    progress: Callable[[Result], None],
+) -> Report:
+    """Run a suite against the endpoint of a plan.
+
+    Args:
+        plan: has the endpoint, its key, and the command lines that declare capabilities.
+        leader: the host from which the endpoint is reached.
+        suite: the cases.
+        environment: of this machine; its LAMPLIGHTER_CAPABILITIES declares more.
+        progress: called with each result.
+
+    Raises:
+        InfrastructureError: the endpoint does not answer.
+    """
+    declared = {
+        *of_variable(environment.get(VARIABLE, "")),
+        *(name for server in plan.servers for name in of_command_line(server.argv)),
+    }
+    access = plan.access
+    with reachable(leader, plan.endpoint.url) as url:
+        endpoint = Endpoint(
+            root_of(url),
+            plan.endpoint.model,
+            access.key,
+            authorities=access.authorities,
+            server_name=urlsplit(plan.endpoint.url).hostname or "",
+        )
+        options = Options(
+            capabilities=tuple(sorted(declared)),
+            known=lambda version: known_of(version, FOLDER / "known"),
+        )
+        return run_suite(suite, suite.cases, endpoint, options, progress)
+
+
+def functional_checks(report: Report) -> tuple[Check, ...]:
+    """Judge each type of case: it fails if a case failed, and is unknown if none ran."""
+    kinds = dict.fromkeys(result.case.kind for result in report.results)
+    return tuple(
+        _check(kind, [result for result in report.results if result.case.kind == kind])
+        for kind in kinds
+    )
+
+
+def _check(kind: str, results: list[Result]) -> Check:
+    counts = summary(results)
+    ran = counts["passed"] + counts["known"] + counts["failed"]
+    failed = [result for result in results if result.outcome == "failed"]
+    skipped = f"{counts['skipped']} skipped" if counts["skipped"] else ""
+    known = f"{counts['known']} failed as known" if counts["known"] else ""
+    reason = ", ".join(filter(None, (f"of {counts['total']} cases", known, skipped)))
+    if failed:
+        reason = f"{failed[0].case.id}: {failed[0].reason}"
+    return Check(
+        name=f"functional {kind}",
+        metric=METRIC,
+        value=float(counts["failed"]) if ran else None,
+        unit="cases",
+        baseline=None,
+        tolerance="",
+        bound=0.0,
+        outcome="fail" if failed else "pass" if ran else "unknown",
+        reason=reason if ran else f"no case ran: {reason}",
+        operator="<=",
+    )
+
+
+def functional_report(report: Report) -> dict[str, Any]:
+    """Return the results for the record, by type: summary, and each case without its requests."""
+    kinds = dict.fromkeys(result.case.kind for result in report.results)
+    by_kind = {}
+    for kind in kinds:
+        results = [result for result in report.results if result.case.kind == kind]
+        by_kind[kind] = {
+            "summary": summary(results),
+            "results": [
+                {
+                    "id": result.case.id,
+                    "ok": result.outcome in ("passed", "known"),
+                    "outcome": result.outcome,
+                    "error": result.reason or None,
+                }
+                for result in results
+            ],
+        }
+    return by_kind
+
+
+def functional_files(report: Report) -> dict[str, Any]:
+    """Return name → content of the files that a run keeps of its suite."""
+    return {"functional.json": as_json(report), "functional.junit.xml": junit(report, "functional")}
