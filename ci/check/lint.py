@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci.case import foreign
 from ci.case.load import cases_of, find
+from ci.case.load_levels import expanded
 from ci.check.copies import copies
 from ci.check.diagnostic import Diagnostic, Server, Subject
 from ci.check.key_index import KeyIndex, index_of
@@ -112,6 +113,7 @@ def examine(
         source = overridden(read(data, file), settings)
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
+        index = index_of(expanded(source), data.decode("utf-8-sig"))
     except CaseError as error:
         problems = [nearer(problem, index) for problem in error.problems]
         diagnostics = [Diagnostic("error", problem, "case") for problem in problems]
