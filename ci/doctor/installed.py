@@ -91,7 +91,7 @@ def _list_packages(
     values = {host: answer.value for host, answer in all_of(outcomes).items()}
     # A host whose paths are all unknown was not asked.
     unasked = [] if partly else [host for host in wanted if not paths[host]]
-    listed = {**dict.fromkeys(unasked, {}), **values}
+    listed = {**{host: {} for host in unasked}, **values}
     return {
         host: {name: _packages(listed[host].get(path)) for name, path in names.items()}
         for host, names in wanted.items()

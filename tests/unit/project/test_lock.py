@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
 }
 # Travel to hosts with the module beside them, one into an environment that has the others.
 ELSEWHERE = {
+    "ci/tool_side/local_evalscope.py": {"local_tasks"},
     "ci/prepare/recipes/fetch_model.py": {"one_maker"},
     "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_commands", "uv_settings"},
     "ci/prepare/recipes/uv_commands.py": {"uv_settings"},
