@@ -137,6 +137,33 @@ def test_a_name_of_modelscope(tmp_path, folder, env):
     assert not look(tmp_path, "org/z", env=env)["exists"]
 
 
+@pytest.mark.parametrize("below", ["models", "hub/models"])
+def test_modelscopes_client_prefers_its_earlier_layout(tmp_path, below):
+    """As its version 1.40 does: `_resolve_cached_snapshot` of modelscope_hub."""
+    env = MODELSCOPE | {"MODELSCOPE_CACHE": f"{tmp_path}/ms"}
+    later = model(tmp_path / "ms/models/org--x.y/snapshots/master")
+    assert look(tmp_path, "org/x.y", env=env)["folder"] == str(later)
+    earlier = model(tmp_path / "ms" / below / "org/x___y")
+    assert look(tmp_path, "org/x.y", env=env)["folder"] == str(earlier)
+
+
+@pytest.mark.parametrize(
+    ("revisions", "found"),
+    [
+        (["v1"], "v1"),
+        (["main", "v1"], "main"),
+        (["main", "master"], "master"),
+        (["v1", "v2"], None),
+    ],
+)
+def test_a_revision_of_modelscope_without_a_name(tmp_path, revisions, found):
+    env = MODELSCOPE | {"MODELSCOPE_CACHE": f"{tmp_path}/ms"}
+    for revision in revisions:
+        model(tmp_path / f"ms/models/org--x.y/snapshots/{revision}")
+    seen = look(tmp_path, "org/x.y", env=env)
+    assert (seen["revision"], seen["others"]) == (found, [] if found else revisions)
+
+
 def test_revisions(tmp_path):
     cache = tmp_path / "home/.cache/huggingface/hub"
     snapshot(cache, "c1")
