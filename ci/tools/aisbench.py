@@ -79,6 +79,12 @@ def command(job: Job) -> Command:
         UserError: the case's request_conf or dataset_conf is not supported.
     """
     bench = job.benchmark
+    if job.dataset.sets > 1 and bench.case_type == "performance":
+        raise UserError(
+            f"{bench.name}: AISBench times each of the {job.dataset.sets} sets of {conf_of(job)} "
+            "by itself, which gives no figure for all; choose a dataset_conf with one set, such as "
+            "gsm8k/gsm8k_gen_0_shot_cot_str_perf"
+        )
     argv = [job.program("ais_bench"), f"{job.work}/config/run.py"]
     argv += ["--work-dir", f"{job.work}/out", "--debug", "--num-warmups", "0"]
     argv += ["--mode", "perf"] if bench.case_type == "performance" else ["--dump-eval-details"]

@@ -330,7 +330,6 @@ SCORED = {
 }
 TIMED = {
     "gsm8k": Form("gsm8k/gsm8k_gen_0_shot_cot_str_perf", "own/gsm8k", gsm8k),
-    "ceval": Form("ceval/ceval_gen_0_shot_str_perf", "own/ceval", ceval(FIRST)),
     "textvqa": Form("textvqa/textvqa_gen_base64", "vllm-ascend/textvqa-perf-1080p", textvqa),
     "sharegpt": Form("sharegpt/sharegpt_gen", "own/sharegpt", sharegpt),
     "synthetic": Form("synthetic/synthetic_gen_string", "synthetic", nothing),

@@ -218,6 +218,12 @@ def test_the_questions_of_several_sets_are_asked_at_once() -> None:
     assert "--merge-ds" not in command(asked).argv
 
 
+def test_several_sets_have_no_figure_of_performance() -> None:
+    timed = job("aisbench", "performance")
+    with pytest.raises(UserError, match="times each of the 52 sets"):
+        command(replace(timed, dataset=replace(timed.dataset, sets=52)))
+
+
 def test_several_sets_are_scored_in_one_process() -> None:
     asked = job("aisbench")
     several = command(replace(asked, dataset=replace(asked.dataset, sets=57)))
