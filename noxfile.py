@@ -75,8 +75,8 @@ def scoring(session: nox.Session) -> None:
     """Score 0, 70 and 100 % correct answers: each tool, each form; run each case's benchmarks."""
     _install(session, "tests")
     _set_up(session)
-    tables = ("test_scoring.py", "test_forms.py", "test_case_benchmarks.py")
-    paths = [f"tests/integration/tools/{table}" for table in tables]
+    tables = ("scoring", "forms", "evalscope_datasets", "case_benchmarks")
+    paths = [f"tests/integration/tools/test_{table}.py" for table in tables]
     _pytest(session, *paths, *session.posargs, workers="auto")
 
 

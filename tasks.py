@@ -192,7 +192,7 @@ def fetch(given: dataset_flags.Fetch) -> ExitCode:
     """Download datasets into the workspace: GSM8K and AIME 2024 verified by checksum.
 
     Any other dataset comes from Hugging Face or ModelScope, by its name there (HF_ENDPOINT and
-    MODELSCOPE_DOMAIN select mirrors):
+    MODELSCOPE_ENDPOINT select mirrors):
 
         inv datasets.fetch --name vllm-ascend/gpqa
     """

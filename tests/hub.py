@@ -1,7 +1,11 @@
-"""A stand-in for the Hugging Face hub: files of folders, over the paths that its client asks.
+"""A stand-in for the hubs: files of folders, over the paths that their clients ask.
 
-It answers what huggingface_hub 2.4 was seen to ask for on 2026-11-26: `/api/models/NAME/revision/R`
-and `…/tree/COMMIT` (and `/api/datasets/…`), `/NAME/resolve/COMMIT/FILE` with HEAD, GET and Range.
+It answers what these were seen to ask for on 2026-11-26:
+
+- huggingface_hub 2.4: `/api/models/NAME/revision/R` and `…/tree/COMMIT` (and `/api/datasets/…`),
+  `/NAME/resolve/COMMIT/FILE` with HEAD, GET and Range;
+- modelscope 1.40: `/api/v1/models/NAME/repo/files` (`/api/v1/datasets/NAME/repo/tree`), and
+  `…/repo?FilePath=FILE` with GET and Range.
 """
 
 from __future__ import annotations
@@ -11,12 +15,12 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -24,8 +28,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class Hub(ThreadingHTTPServer):
     """Serves `root/OWNER/NAME/**`; `asked` lists every request: method, path, Range.
 
+    The path of a file of ModelScope has its name at its end, as that of Hugging Face.
+
     Attributes:
         cut: file name → bytes after which its first download breaks off.
+        hubs: the hubs whose paths it answers.
     """
 
     daemon_threads = True
@@ -35,6 +42,7 @@ class Hub(ThreadingHTTPServer):
         self.root = root
         self.asked: list[tuple[str, str, str]] = []
         self.cut: dict[str, int] = {}
+        self.hubs = ("huggingface", "modelscope")
 
     @property
     def url(self) -> str:
@@ -55,14 +63,45 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, *, with_body: bool) -> None:
-        path = unquote(urlsplit(self.path).path).strip("/")
+        parts = urlsplit(self.path)
+        path, query = unquote(parts.path).strip("/"), dict(parse_qsl(parts.query))
+        modelscope = path.startswith("api/v1/")
         wanted = self.headers.get("Range") or ""
-        self.server.asked.append((self.command, path, wanted))
-        if path.startswith("api/"):
+        self.server.asked.append(
+            (self.command, "/".join((path, query.get("FilePath", ""))).rstrip("/"), wanted)
+        )
+        if ("modelscope" if modelscope else "huggingface") not in self.server.hubs:
+            self._send(404, b"", {})
+        elif modelscope:
+            self._answer_modelscope(path, query, with_body=with_body)
+        elif path.startswith("api/"):
             self._describe(path)
-            return
-        name, _, rest = path.removeprefix("datasets/").partition("/resolve/")
-        file = self.server.root / name / rest.partition("/")[2]
+        else:
+            name, _, rest = path.removeprefix("datasets/").partition("/resolve/")
+            self._send_file(self.server.root / name / rest.partition("/")[2], with_body=with_body)
+
+    def _answer_modelscope(self, path: str, query: dict[str, str], *, with_body: bool) -> None:
+        name, _, rest = path.split("/", 3)[-1].partition("/repo")
+        folder = self.server.root / name
+        if query.get("FilePath"):
+            self._send_file(folder / query["FilePath"], with_body=with_body)
+        elif rest in {"/files", "/tree"} and folder.is_dir():
+            files = [
+                {
+                    "Path": file,
+                    "Name": Path(file).name,
+                    "Type": "blob",
+                    "Size": size,
+                    "Sha256": sum_,
+                }
+                for file, size, sum_ in _listed(folder)
+            ]
+            self._send_json({"Code": 200, "Success": True, "Data": {"Files": files}})
+        else:
+            self._send(404, b'{"Code": 10010205001, "Message": "not found"}', {})
+
+    def _send_file(self, file: Path, *, with_body: bool) -> None:
+        wanted = self.headers.get("Range") or ""
         if not file.is_file():
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
             return
@@ -87,21 +126,25 @@ class _Handler(BaseHTTPRequestHandler):
         if not folder.is_dir():
             self._send(404, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"})
             return
-        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        files = _listed(folder)
         described: object = [
-            {
-                "type": "file",
-                "path": file,
-                "size": (folder / file).stat().st_size,
-                "oid": hashlib.sha256((folder / file).read_bytes()).hexdigest(),
-            }
-            for file in files
+            {"type": "file", "path": file, "size": size, "oid": sum_} for file, size, sum_ in files
         ]
         if not tree:
-            siblings = [{"rfilename": file} for file in files]
+            siblings = [
+                {
+                    "rfilename": file,
+                    "size": size,
+                    "lfs": {"sha256": sum_, "size": size, "pointerSize": 134},
+                }
+                for file, size, sum_ in files
+            ]
             described = {"id": name, "sha": COMMIT, "siblings": siblings, "tags": []}
-        text = json.dumps(described)
-        self._send(200, text.encode(), {"Content-Type": "application/json"})
+            described["cardData"] = {"license": "mit"}
+        self._send_json(described)
+
+    def _send_json(self, value: object) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _send(
         self,
@@ -122,6 +165,19 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None:
             self.wfile.flush()
             self.close_connection = True
+
+
+def _listed(folder: Path) -> list[tuple[str, int, str]]:
+    """Return name, bytes and digest of every file."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [
+        (
+            path.relative_to(folder).as_posix(),
+            path.stat().st_size,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in files
+    ]
 
 
 @contextmanager

@@ -16,11 +16,12 @@ MAX_COUNT = 10_000_000
 # The keys of `TOOLS` in ci/tools/registry.py; a test compares them.
 ToolName = Literal["aisbench", "evalscope", "lm_eval", "vllm_bench"]
 Latency = Literal["ttft", "tpot", "e2el"]
-# key → the only tool for which it has an effect
-ONLY_FOR: dict[str, ToolName] = {
-    **dict.fromkeys(("input_len", "range_ratio", "prefix_len", "num_prefixes"), "vllm_bench"),
-    **dict.fromkeys(("burstiness", "goodput"), "vllm_bench"),
-    **dict.fromkeys(("num_fewshot", "filter", "metric"), "lm_eval"),
+# key → the only tools for which it has an effect
+ONLY_FOR: dict[str, tuple[ToolName, ...]] = {
+    **dict.fromkeys(("input_len", "range_ratio", "prefix_len", "num_prefixes"), ("vllm_bench",)),
+    **dict.fromkeys(("burstiness", "goodput"), ("vllm_bench",)),
+    **dict.fromkeys(("filter", "metric"), ("lm_eval",)),
+    "num_fewshot": ("lm_eval", "evalscope"),
 }
 
 
@@ -104,8 +105,9 @@ class Entry(Strict):
     @classmethod
     def _of_its_tool(cls, value: object, info: ValidationInfo) -> object:
         tool, needed = info.data.get("tool"), ONLY_FOR[info.field_name or ""]
-        if value is not None and tool not in (None, needed):
-            raise invalid(f"has an effect only with tool: {needed}, not with {tool}; remove it")
+        if value is not None and tool not in (None, *needed):
+            able = " or ".join(needed)
+            raise invalid(f"has an effect only with tool: {able}, not with {tool}; remove it")
         return value
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.case import foreign, sweep
+from ci.case.load_levels import expanded
 from ci.documents.files import is_file, is_folder, read_bytes
 from ci.documents.messages import describe
 from ci.documents.override import overridden
@@ -110,7 +111,8 @@ def cases_of(source: Source) -> tuple[Case, ...]:
             "`inv case.new` writes a case"
         )
         raise CaseError((source.at_value((), message),))
-    return sweep.cases(source, _reader(source.value))
+    read_dialect = _reader(source.value)
+    return sweep.cases(source, lambda combined: read_dialect(expanded(combined)))
 
 
 def _misspelt(document: Collection[str]) -> tuple[str, str] | None:

@@ -49,9 +49,9 @@ sys.modules["transformers.pipelines"] = None
 import ais_bench
 CORPUS = "third_party/aiperf/assets/shakespeare.txt"
 ROOT = "ais_bench/datasets/"
-INSIDE = {"GSM8KDataset": "test.jsonl", "MMLUDataset": "test/*_test.csv",
-          "CEvalDataset": "val/*_val.csv", "CMMLUDataset": "test/*.csv",
-          "LongBench": "data/*.jsonl"}
+INSIDE = {"GSM8KDataset": "test.jsonl", "MMLUDataset": "dev/*_dev.csv test/*_test.csv",
+          "CEvalDataset": "dev/*_dev.csv test/*_test.csv val/*_val.csv",
+          "CMMLUDataset": "dev/*.csv test/*.csv", "LongBench": "data/*.jsonl"}
 def opened(entry):
     for value in entry.values():
         if isinstance(value, str) and value.startswith(ROOT):
@@ -59,8 +59,9 @@ def opened(entry):
             name = entry.get("file_name") or entry.get("name") or ""
             kind = entry["type"].__name__
             kind = "LongBench" if path == "LongBench" else kind
-            more = name if "." in name else INSIDE.get(kind, "")
-            yield path + "/" + more if more else path
+            inside = [name] if "." in name else INSIDE.get(kind, "").split() or [""]
+            for file in inside:
+                yield path + "/" + file if file else path
 def unusable(entry):
     kind = entry["type"].__name__
     if "judge_infer_cfg" in entry:

@@ -12,7 +12,7 @@ from ci.catalog.known_datasets import REGISTRY, load, name_of
 from ci.errors import PreparationFailed, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import requests
@@ -65,8 +65,13 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
     return f"{known}: {entry.items} items ({entry.licence}, {entry.source}) in {folder}"
 
 
-def fetch_from_hub(name: str, cache: Path) -> str:
+def fetch_from_hub(name: str, cache: Path, report: Callable[[str], None] = lambda _: None) -> str:
     """Download a dataset's repository from a hub, unless it is already there.
+
+    Args:
+        name: `owner/name` on the hub.
+        cache: folder with one folder per dataset.
+        report: called with the progress, every few seconds.
 
     Raises:
         UserError: the name is not `owner/name`.
@@ -75,7 +80,7 @@ def fetch_from_hub(name: str, cache: Path) -> str:
     folder = cache / name.rpartition("/")[2]
     if folder.is_dir():
         return f"{name}: already in {folder}"
-    found = hub.fetch(name, folder)
+    found = hub.fetch(name, folder, report)
     return f"{name}: {len(found.files)} files ({found.licence}, {found.hub}) in {folder}"
 
 

@@ -45,11 +45,18 @@ def _alike(root: Path, name: str) -> Iterator[Path]:
 
 def _of_hubs(name: str) -> Iterator[Path]:
     """List the folders of a dataset in the caches of ModelScope and Hugging Face."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or at_home_here("~/.cache"))
-    modelscope = at_home_here(os.environ.get("MODELSCOPE_CACHE") or str(cache / "modelscope"))
+    modelscope = at_home_here(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope")
+    owner, _, short = name.rpartition("/")
+    # As of modelscope 1.38, and as its earlier versions wrote a `.`.
+    yield from _newest(modelscope / "datasets" / name.replace("/", "--") / "snapshots")
     for below in ("hub/datasets", "datasets"):
-        yield modelscope / below / name
+        for written in (short, short.replace(".", "___")):
+            yield modelscope / below / owner / written
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or at_home_here("~/.cache"))
     hugging = at_home_here(os.environ.get("HF_HOME") or str(cache / "huggingface")) / "hub"
     hub = at_home_here(os.environ.get("HF_HUB_CACHE") or str(hugging))
-    snapshots = hub / f"datasets--{name.replace('/', '--')}" / "snapshots"
-    yield from sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    yield from _newest(hub / f"datasets--{name.replace('/', '--')}" / "snapshots")
+
+
+def _newest(snapshots: Path) -> list[Path]:
+    return sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)

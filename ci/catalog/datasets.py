@@ -14,8 +14,8 @@ from ci.catalog.lm_eval_tasks import task_of
 from ci.errors import UserError
 from ci.paths import at_home_here
 from ci.tool_side.layout import find as find_in
-from ci.tool_side.local_tasks import lacks
-from ci.tools import bench_data, nltk_data
+from ci.tool_side.local_tasks import lacks, share_files
+from ci.tools import bench_data, evalscope_data, nltk_data
 from ci.tools.made import recipe_for
 from ci.tools.model import Dataset
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["expected", "find", "located", "made_from", "roots_of", "sha256_of"]
 
-LM_EVAL = "lm_eval"  # form of the data of lm-eval's own tasks; `opens` are their splits
+# Forms of the data of lm-eval's own tasks and of EvalScope's datasets; `opens` are their splits.
+LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
 
 def find(
@@ -108,6 +109,10 @@ def expected(benchmark: Benchmark, registry: Path = REGISTRY) -> Dataset:
         task = task_of(benchmark.dataset_conf)
         splits = task.splits(benchmark.num_fewshot)
         return Dataset(short, None, LM_EVAL, 0, task.sets, splits)
+    own = evalscope_data.own_dataset(benchmark) if benchmark.tool == "evalscope" else None
+    if own:
+        splits = evalscope_data.splits_of(benchmark)
+        return Dataset(short, None, EVALSCOPE, 0, own.sets, splits)
     if conf and listed:
         opens, sets = known().opens_of(conf), known().sets_of(conf)
         if not opens:
@@ -139,8 +144,9 @@ def _in_folder(dataset: Dataset, folder: Path) -> Dataset | None:
     """Return the dataset if a folder has all files that are opened; None if it has not."""
     if not folder.exists():
         return None
-    if dataset.form == LM_EVAL:
+    if dataset.form in {LM_EVAL, EVALSCOPE}:
         lacking = any(lacks(folder, split) for split in dataset.opens)
+        lacking = lacking or (dataset.form == EVALSCOPE and share_files(folder, dataset.opens))
         return None if lacking else replace(dataset, path=str(folder.resolve()))
     if dataset.opens:
         files = [find_in(folder, pattern) for pattern in dataset.opens]
@@ -195,7 +201,7 @@ def _missing(
     files = " and ".join(dataset.opens) or " or ".join(QUESTIONS.values())
     looked = ", ".join(map(str, roots)) or "nowhere"
     short = at_home_here(name).name
-    if entry and dataset.form != LM_EVAL:
+    if entry and dataset.form not in {LM_EVAL, EVALSCOPE}:
         advice = f"run `inv datasets.fetch --name {dataset.name}`, or set" if entry.url else "set"
         file = QUESTIONS[entry.form]
         return (

@@ -12,6 +12,7 @@ from ci.catalog.lm_eval_tasks import task_of
 from ci.check.diagnostic import Remark
 from ci.errors import UserError
 from ci.tools.bench_data import makes_prompts
+from ci.tools.evalscope_data import own_dataset
 from ci.tools.made import incomplete, recipe_for
 from ci.vllm.command_line import model_length
 
@@ -91,6 +92,17 @@ def lm_eval_task(subject: Subject) -> Iterator[Remark]:
         if bench.tool == "lm_eval" and bench.dataset_conf:
             try:
                 task_of(bench.dataset_conf)
+            except UserError as error:
+                message = str(error).removeprefix("dataset_conf: ")
+                yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)
+
+
+def evalscope_dataset(subject: Subject) -> Iterator[Remark]:
+    """Report a dataset_conf that is none of the datasets that EvalScope measures here."""
+    for bench in subject.case.benchmarks:
+        if bench.tool == "evalscope":
+            try:
+                own_dataset(bench)
             except UserError as error:
                 message = str(error).removeprefix("dataset_conf: ")
                 yield Remark(f"{subject.section}benchmarks.{bench.name}.dataset_conf", message)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci.case import foreign
 from ci.case.load import cases_of, find
+from ci.case.load_levels import expanded
 from ci.catalog.vllm_flags import options_for
 from ci.check.copies import copies
 from ci.check.diagnostic import Diagnostic, Server, Subject
@@ -121,6 +122,7 @@ def examine(
             return ()
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
+        index = index_of(expanded(source), data.decode("utf-8-sig"))
     except CaseError as error:
         document = source.value if source else None
         problems = [nearer(problem, index, document) for problem in error.problems]

@@ -48,6 +48,7 @@ RULES = (
     Rule("dataset-conf-folder", "error", benchmark_rules.dataset_conf_folder),
     Rule("broken-dataset-conf", "error", dataset_rules.broken_conf),
     Rule("lm-eval-task", "error", dataset_rules.lm_eval_task),
+    Rule("evalscope-dataset", "error", dataset_rules.evalscope_dataset),
     Rule("request-conf", "error", benchmark_rules.request_conf),
     Rule("does-not-stream", "error", benchmark_rules.does_not_stream),
     Rule("adds-to-prompts", "warning", benchmark_rules.adds_to_prompts),

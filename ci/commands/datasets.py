@@ -23,7 +23,7 @@ _HEAD = Row("dataset", "items", "licence", "sha256", "where")
 
 
 def fetch(name: str, workspace: str) -> ExitCode:
-    """Fetch one dataset or all of them, and print a line about each.
+    """Fetch one dataset or all of them; print a line about each, and the progress to stderr.
 
     Args:
         name: a known name, or `owner/name` on a hub; empty for all known ones.
@@ -36,9 +36,15 @@ def fetch(name: str, workspace: str) -> ExitCode:
     folder = Path(workspace_of(workspace)) / "datasets"
     for dataset in [name] if name else dataset_fetch.fetchable():
         known = "/" not in dataset or name_of(dataset, load())
-        get = dataset_fetch.fetch if known else dataset_fetch.fetch_from_hub
-        print(get(dataset, folder), flush=True)
+        if known:
+            print(dataset_fetch.fetch(dataset, folder), flush=True)
+        else:
+            print(dataset_fetch.fetch_from_hub(dataset, folder, _print_progress), flush=True)
     return ExitCode.PASS
+
+
+def _print_progress(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
 
 
 def listing(request: Request) -> ExitCode:

@@ -89,10 +89,13 @@ def _list_packages(
             host: outcome for host, outcome in outcomes.items() if isinstance(outcome, Answer)
         }
     values = {host: answer.value for host, answer in all_of(outcomes).items()}
+    # A host whose paths are all unknown was not asked.
+    unasked = [] if partly else [host for host in wanted if not paths[host]]
+    listed = {**{host: {} for host in unasked}, **values}
     return {
-        host: {name: _packages(values[host].get(path)) for name, path in names.items()}
+        host: {name: _packages(listed[host].get(path)) for name, path in names.items()}
         for host, names in wanted.items()
-        if host in values or not (partly or paths[host])
+        if host in listed
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ci.tools import aisbench, lm_eval, vllm_bench
+from ci.tools import aisbench, evalscope_data, lm_eval, vllm_bench
 from ci.tools.bench_data import INPUT_TOKENS, PREFIXES
 
 _SHARED = {
@@ -130,10 +130,12 @@ _BY_MODEL = {
         "request_conf": "AISBench's name of the request type: chat or completions, streamed or not",
         "dataset_conf": "with `aisbench`, its FOLDER/NAME of prompt and scoring; default: the "
         "usual one of the dataset. With `lm_eval`, the name of one of its tasks; default: "
-        "Lamplighter's own task. With `vllm_bench`, `random`, `prefix_repetition`, `custom` or "
+        "Lamplighter's own task. With `evalscope`, "
+        f"{', '.join(f'`{name}`' for name in (evalscope_data.GSM8K, *evalscope_data.DATASETS))}; "
+        "default: `gsm8k`. With `vllm_bench`, `random`, `prefix_repetition`, `custom` or "
         "`sharegpt`; default: `random`, or `custom` if the name of the dataset says how it is made",
-        "num_fewshot": "`lm_eval`: number of examples in front of each question. Default: the "
-        "task's own",
+        "num_fewshot": "`lm_eval`, `evalscope`: number of examples in front of each question. "
+        "Default: that of the task, or of EvalScope's dataset",
         "filter": "`lm_eval`: which of the task's filters gives the figure. Default: its first",
         "metric": "`lm_eval`: which of the task's metrics is the figure. Default: its first",
         "num_prompts": "number of questions. Default and maximum: the whole dataset. `vllm_bench` "

@@ -6,7 +6,7 @@ from inspect import getdoc
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from ci.case import sweep
+from ci.case import load_levels, sweep
 from ci.case.deployment import reader as deployment
 from ci.case.external_dp import reader as external_dp
 from ci.case.single_node import reader as single_node
@@ -18,6 +18,7 @@ from ci.reference.types import type_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import ModuleType
 
     from ci.documents.strict import Strict
 
@@ -38,7 +39,8 @@ def page() -> str:
     parts += ["## Sections of several dialects"]
     for name, title in _SHARED_SECTIONS.items():
         parts += _section(title, definitions[name])
-    parts += ["## `sweep`", _sweep(), VARIABLES_HEAD, _variables(), DIFFERENCES, *_rules()]
+    parts += ["## Load levels of a benchmark", _explained(load_levels)]
+    parts += ["## `sweep`", _explained(sweep), VARIABLES_HEAD, _variables(), DIFFERENCES, *_rules()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,8 +80,9 @@ def _default(value: Mapping[str, Any]) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def _sweep() -> str:
-    parts = (getdoc(sweep) or "").split("\n\n")[1:]
+def _explained(module: ModuleType) -> str:
+    """Return the text of a module's docstring after its first line."""
+    parts = (getdoc(module) or "").split("\n\n")[1:]
     return "\n\n".join(
         f"```yaml\n{dedent(part)}\n```" if part[:1] == " " else part for part in parts
     )

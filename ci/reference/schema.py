@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from ci.case import sweep
+from ci.case.benchmark import Entry
 from ci.case.deployment.reader import Deployment
 from ci.case.external_dp.reader import ExternalDp
 from ci.case.load import EXTERNAL_DP, SINGLE_NODE
+from ci.case.load_levels import MAX_LEVELS, PER_LEVEL
 from ci.case.single_node.model import SingleNode
 from ci.reference.meanings import meaning_of
 
@@ -127,7 +129,8 @@ def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
         key: {**_sweepable(value), "description": meaning_of(name, key, value.get("description"))}
         for key, value in plain["properties"].items()
     }
-    if "dataset_path_local" in described:
+    if name == Entry.__name__:
+        described |= {key: _per_level(described[key]) for key in PER_LEVEL}
         plain["required"] = [key for key in plain["required"] if key != "dataset_path"]
         paths = ("dataset_path", "dataset_path_local")
         plain["anyOf"] = [{"required": [key]} for key in paths]
@@ -136,6 +139,13 @@ def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
             {"if": _has_value(key), "then": _has_value(other)} for key, other in (pair, pair[::-1])
         ]
     return {**plain, "description": plain["description"].split("\n\n")[0], "properties": described}
+
+
+def _per_level(value: dict[str, Any]) -> dict[str, Any]:
+    """Allow a list with a value for each load level."""
+    levels = {"type": "array", "minItems": 1, "maxItems": MAX_LEVELS}
+    levels["items"] = {"anyOf": value["anyOf"]}
+    return {**value, "anyOf": [*value["anyOf"], levels]}
 
 
 def _has_value(key: str) -> dict[str, Any]:

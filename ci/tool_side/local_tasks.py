@@ -19,6 +19,7 @@ NO_DATA = ("source.json", "dataset_infos.json", "made.json")
 WORDS = {"test": ("test",), "train": ("train",), "validation": ("validation", "valid", "val")}
 WORDS["dev"] = ("dev",)
 ANY = "any"
+SAME = {"val": "validation"}  # another name of a split
 
 
 def splits_of(folder: Path, config: str) -> dict[str, list[Path]]:
@@ -37,7 +38,7 @@ def splits_of(folder: Path, config: str) -> dict[str, list[Path]]:
     inside = [folder] if folder.is_file() else sorted(folder.rglob("*"))
     found = [path for path in inside if path.suffix in LOADERS and path.name not in NO_DATA]
     found = [path for path in found if path.is_file()]
-    named = [path for path in found if config and config in (path.stem, *path.parts)]
+    named = [path for path in found if config and config in (*_stems(path), *path.parts)]
     splits: dict[str, list[Path]] = {}
     for path in named or found:
         where = path.name if path == folder else str(path.relative_to(folder))
@@ -46,6 +47,13 @@ def splits_of(folder: Path, config: str) -> dict[str, list[Path]]:
             if set(names) & set(words):
                 splits.setdefault(split, []).append(path)
     return splits or ({ANY: named or found} if found else {})
+
+
+def _stems(path: Path) -> tuple[str, str]:
+    """Return the name of a file without its suffix, and without its split: `law_val` is of law."""
+    stem, _, last = path.stem.rpartition("_")
+    is_split = any(last in words for words in WORDS.values())
+    return path.stem, stem if is_split else path.stem
 
 
 def has_config(folder: Path, config: str) -> bool:
@@ -62,7 +70,17 @@ def lacks(folder: Path, wanted: str) -> bool:
     """Return whether a folder lacks `split NAME` or `split NAME of CONFIG`."""
     split, _, config = wanted.replace("split ", "", 1).partition(" of ")
     splits = splits_of(folder, config)
-    return not ({split, ANY} & set(splits))
+    return not ({split, SAME.get(split), ANY} & set(splits))
+
+
+def share_files(folder: Path, wanted: tuple[str, ...]) -> bool:
+    """Return whether several configurations of `split NAME of CONFIG` would be the same files."""
+    configs = {each.partition(" of ")[2] for each in wanted}
+    if all(has_config(folder, config) for config in configs):
+        return False
+    splits = [splits_of(folder, config) for config in configs]
+    files = {frozenset(path for paths in each.values() for path in paths) for each in splits}
+    return len(files) < len(configs)
 
 
 class Splits(Dict[str, Any]):
@@ -76,8 +94,9 @@ def load(path: str, name: str | None = None, **options: Any) -> Any:  # noqa: AN
     """Load a dataset like `datasets.load_dataset`, but from the run's folder."""
     library = importlib.import_module("datasets.load")
     folder = Path(os.environ["LAMPLIGHTER_DATASET"])
+    split = options.get("split")
     if has_config(folder, name or ""):
-        return library.load_dataset(str(folder), name)
+        return library.load_dataset(str(folder), name, **({"split": split} if split else {}))
     splits = splits_of(folder, name or "")
     if not splits:
         sys.exit(f"{folder} has no files of {path} {name or ''}")
@@ -88,7 +107,9 @@ def load(path: str, name: str | None = None, **options: Any) -> Any:  # noqa: AN
         more = {"sep": "\t"} if suffix == ".tsv" else {}
         rows = library.load_dataset(LOADERS[suffix], data_files=alike, split="train", **more)
         loaded.update(dict.fromkeys(WORDS if key == ANY else (key,), rows))
-    return loaded[options["split"]] if options.get("split") else loaded
+    if not split:
+        return loaded
+    return loaded[split if split in loaded else SAME.get(split, split)]
 
 
 def main() -> None:

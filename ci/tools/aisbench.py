@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
-from ci.tools.aisbench_files import CONFIG, LAYOUT_MODULE, MODELS_MODULE, modules
+from ci.tools.aisbench_files import CONFIG, LAYOUT_MODULE, MODELS_MODULE, SCORES, modules
 from ci.tools.aisbench_output import ANSWERS, MODEL, dataset_abbr, parse
 from ci.tools.model import Command
 
@@ -90,11 +90,17 @@ def command(job: Job) -> Command:
         UserError: the case's request_conf or dataset_conf is not supported.
     """
     bench = job.benchmark
+    if job.dataset.sets > 1 and bench.case_type == "performance":
+        raise UserError(
+            f"{bench.name}: AISBench times each of the {job.dataset.sets} sets of {conf_of(job)} "
+            "by itself, which gives no figure for all; choose a dataset_conf with one set, such as "
+            "gsm8k/gsm8k_gen_0_shot_cot_str_perf"
+        )
     argv = [job.program("ais_bench"), f"{job.work}/config/run.py"]
     argv += ["--work-dir", f"{job.work}/out", "--debug", "--num-warmups", "0"]
     argv += ["--mode", "perf"] if bench.case_type == "performance" else ["--dump-eval-details"]
     # Otherwise a process for each set asks its questions, one set after another.
-    argv += ["--merge-ds"] * (job.dataset.sets > 1 and bench.case_type == "accuracy")
+    argv += ["--merge-ds"] * _several(job)
     if asked := job.expected_items or bench.num_prompts:
         argv += ["--num-prompts", str(asked)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
@@ -102,8 +108,13 @@ def command(job: Job) -> Command:
     env |= {"LAMPLIGHTER_DATASET": job.dataset.path or ""}
     if job.dataset.form == "ifeval":
         env |= {"NLTK_DATA": f"{job.dataset.path}/nltk_data"}
-    files = {"config/run.py": _config(job), **modules(conf_of(job) or "")}
+    files = {"config/run.py": _config(job), **modules(conf_of(job) or "", several=_several(job))}
     return Command(tuple(argv), env, files, _generation(job), _tokenizer(job))
+
+
+def _several(job: Job) -> bool:
+    """Return whether several sets are scored."""
+    return job.dataset.sets > 1 and job.benchmark.case_type == "accuracy"
 
 
 def conf_of(job: Job) -> str | None:
@@ -119,7 +130,7 @@ def _config(job: Job) -> str:
             f"{job.benchmark.name}: dataset_conf {conf!r} is not one of AISBench's; "
             "write FOLDER/NAME, e.g. gsm8k/gsm8k_gen_0_shot_cot_chat_prompt",
         )
-    return CONFIG.format(
+    return (SCORES if _several(job) else "") + CONFIG.format(
         module="ais_bench.benchmark.configs.datasets." + conf.replace("/", "."),
         model=_model(job),
         layout=LAYOUT_MODULE,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from inspect import getsource
 
-from ci.tool_side import each_item, human_eval, layout
+from ci.tool_side import each_item, human_eval, layout, one_process
 
 MODELS_MODULE, LAYOUT_MODULE = "lamplighter_models", "lamplighter_layout"
+SCORES_MODULE = "lamplighter_scores"
 # `__import__` is needed: mmengine treats a file with an import statement as lazy, and resolves an
 # absolute `read_base()` import with pkg_resources, which no longer exists.
 CONFIG = """\
@@ -15,6 +16,10 @@ _found = [e for k, v in vars(_conf).items() if k.endswith("_datasets") for e in 
 models = [{model!r}]
 datasets = __import__({layout!r}).entries(_found, {path!r}, {abbr!r}, {opens!r}, {count!r})
 summarizer = {summarizer!r}
+"""
+# Only for several sets: AISBench scores each in a process of its own.
+SCORES = f"""\
+eval = {{"runner": {{"type": "{SCORES_MODULE}.OneProcess", "task": {{"type": "OpenICLEvalTask"}}}}}}
 """
 # Every Python process of AISBench runs this at its start. It blocks transformers' pipelines, which
 # are not needed and take 5 s to import in each of three processes. Caches such as yapf's go to the
@@ -95,17 +100,20 @@ Chat, Completions = keeping(VLLMCustomAPIChat), keeping(VLLMCustomAPI)
 """
 
 
-def modules(conf: str) -> dict[str, str]:
+def modules(conf: str, *, several: bool) -> dict[str, str]:
     """Return the Python modules of a run: path below `work` → text.
 
     Args:
         conf: the dataset_conf of the run.
+        several: whether several sets are scored.
     """
     files = {
         "python/sitecustomize.py": AT_START,
         f"python/{LAYOUT_MODULE}.py": getsource(layout),
         f"python/{MODELS_MODULE}.py": MODELS,
     }
+    if several:
+        files[f"python/{SCORES_MODULE}.py"] = getsource(one_process)
     if conf.startswith("longbench/"):
         files[f"python/{layout.EACH_MODULE}.py"] = getsource(each_item)
     if conf.startswith("humaneval/"):

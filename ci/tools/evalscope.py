@@ -1,12 +1,18 @@
-"""Run EvalScope: accuracy over the chat endpoint, with its own prompts and scoring. Pure."""
+"""Run EvalScope: accuracy over the chat endpoint, with its own prompts and scoring. Pure.
+
+A dataset with subsets has one figure: the share of all its items that are correct.
+"""
 
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import UserError
 from ci.tools.consistent import all_or_none_scored, count, different_prompts, each_once
+from ci.tools.evalscope_data import GSM8K, PROGRAM, own_dataset, program_files, shots_of
 from ci.tools.model import Command, Item, Measurement, Result
 from ci.tools.output import Unreadable, number, read
 from ci.tools.prompt import digest_of
@@ -24,9 +30,8 @@ OUTPUTS: tuple[str, ...] = (REPORT, REVIEWS, PREDICTIONS)
 
 # request_conf → stream
 REQUESTS = {"vllm_api_general_chat": False, "vllm_api_stream_chat": True}
-# form → EvalScope's name of the dataset. Other copies than those of ModelScope have no README, and
-# then the library knows their files as the subset `default`.
-FORMS = {"gsm8k": "gsm8k"}
+# Other copies of GSM8K than those of ModelScope have no README, and then the library knows their
+# files as the subset `default`.
 SUBSET = "default"
 # The default for cases without `temperature`.
 TEMPERATURE = 0.0
@@ -44,8 +49,15 @@ def command(job: Job) -> Command:
         UserError: the tool does not support an option of the case.
     """
     name = _dataset(job)
-    data = {"dataset_id": job.dataset.path, "subset_list": [SUBSET], "few_shot_num": 0}
-    argv = [job.program("evalscope"), "eval", "--eval-type", "openai_api"]
+    own = own_dataset(job.benchmark)
+    data: dict[str, Any] = {"dataset_id": job.dataset.path, "few_shot_num": shots_of(job.benchmark)}
+    if own:
+        python = job.program("python" if job.bin else "python3")
+        argv = [python, f"{job.work}/{PROGRAM}"]
+    else:
+        data["subset_list"] = [SUBSET]
+        argv = [job.program("evalscope")]
+    argv += ["eval", "--eval-type", "openai_api"]
     argv += ["--model", job.endpoint.model, "--api-url", f"{job.endpoint.url}/v1"]
     argv += ["--datasets", name, "--dataset-args", json.dumps({name: data})]
     argv += ["--generation-config", json.dumps(_generation(job))]
@@ -53,28 +65,35 @@ def command(job: Job) -> Command:
     argv += ["--work-dir", f"{job.work}/out", "--no-timestamp"]
     # Without a key on the command line, it takes that of the environment.
     argv += ["--api-key", ""]
-    if job.expected_items:
-        argv += ["--limit", str(job.expected_items)]
+    if asked := job.expected_items or job.benchmark.num_prompts:
+        argv += ["--limit", str(asked)]
     env = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
     env |= dict.fromkeys(("HF_HOME", "MODELSCOPE_CACHE"), f"{job.work}/cache")
     env |= {"EVALSCOPE_API_KEY": "none", "PYTHONUNBUFFERED": "1"}
-    return Command(tuple(argv), env, {}, _sampling(job))
+    if own:
+        env["LAMPLIGHTER_DATASET"] = job.dataset.path or ""
+    return Command(tuple(argv), env, program_files() if own else {}, _sampling(job))
 
 
 def _dataset(job: Job) -> str:
-    bench, conf = job.benchmark, job.benchmark.dataset_conf
-    name = FORMS.get(job.dataset.form)
-    if name is None or conf not in (None, name):
+    """Return EvalScope's name of the dataset."""
+    bench = job.benchmark
+    own = own_dataset(bench)
+    if own is None and job.dataset.form != GSM8K:
         raise UserError(
-            f"{bench.name}: evalscope measures datasets of the form {', '.join(FORMS)}, not "
-            f"{conf or job.dataset.form or bench.dataset_path!r}; use tool: aisbench or lm_eval"
+            f"{bench.name}: evalscope needs a dataset_conf for a dataset of the form "
+            f"{job.dataset.form or bench.dataset_path!r}, such as mmlu; or use tool: aisbench"
+        )
+    if own is None and bench.num_fewshot:
+        raise UserError(
+            f"{bench.name}: evalscope measures GSM8K without examples; remove num_fewshot"
         )
     if bench.request_conf not in (None, *REQUESTS):
         raise UserError(
             f"{bench.name}: evalscope uses the chat endpoint; request_conf "
             f"{bench.request_conf!r} is not supported, choose one of {', '.join(REQUESTS)}"
         )
-    return name
+    return bench.dataset_conf or GSM8K
 
 
 def _sampling(job: Job) -> dict[str, Any]:
@@ -107,9 +126,17 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     if not isinstance(metrics, list) or len(metrics) != 1:
         raise Unreadable(f"{REPORT} has not one metric")
     score, scored = number(metrics[0]["score"], "the score"), count(metrics[0]["num"], "num")
-    answers = {row["index"]: row["model_output"] for row in output.rows(PREDICTIONS)}
-    rows = sorted(output.rows(REVIEWS), key=lambda row: int(row["index"]))
-    items = tuple(_item(row, answers.get(row["index"])) for row in rows)
+    subsets = _subsets(job, output, REVIEWS)
+    answers = {
+        (subset, row["index"]): row["model_output"]
+        for subset, rows in _subsets(job, output, PREDICTIONS).items()
+        for row in rows
+    }
+    items = tuple(
+        _item(subset, row, answers.get((subset, row["index"])))
+        for subset, rows in subsets.items()
+        for row in sorted(rows, key=lambda row: int(row["index"]))
+    )
     wanted = job.expected_items or scored
     if not wanted or {scored, len(items), len(answers)} != {wanted}:
         problems.append(
@@ -133,7 +160,19 @@ def _accuracy(job: Job, output: Output, problems: list[str]) -> Result:
     return Result((figure,), items)
 
 
-def _item(row: dict[str, Any], answer: dict[str, Any] | None) -> Item:
+def _subsets(job: Job, output: Output, pattern: str) -> dict[str, tuple[dict[str, Any], ...]]:
+    """Read the rows of each subset, which has a file of its own: subset → rows; of one alone ""."""
+    names = sorted(name for name in output.files if fnmatchcase(name, pattern))
+    wanted = job.dataset.sets
+    if wanted == 1:
+        return {"": output.rows(pattern)}
+    if len(names) != wanted:
+        raise Unreadable(f"{pattern}: {len(names)} subsets, expected {wanted}; is the data whole?")
+    prefix = f"{job.benchmark.dataset_conf}_"
+    return {PurePosixPath(name).stem.removeprefix(prefix): output.rows(name) for name in names}
+
+
+def _item(subset: str, row: dict[str, Any], answer: dict[str, Any] | None) -> Item:
     """Make an item of its review and its answer."""
     (value,) = row["sample_score"]["score"]["value"].values()
     asked = [message for message in row["messages"] if message["role"] != "assistant"]
@@ -141,7 +180,7 @@ def _item(row: dict[str, Any], answer: dict[str, Any] | None) -> Item:
     (choice, *_) = answer.get("choices") or [{}]
     seconds, reason = answer.get("time"), choice.get("stop_reason")
     return Item(
-        str(row["index"]),
+        f"{subset}/{row['index']}" if subset else str(row["index"]),
         prompt_digest=digest_of(asked),
         correct=value == 1 if value in (0, 1) else None,
         tokens=count((answer.get("usage") or {}).get("output_tokens"), "output_tokens")

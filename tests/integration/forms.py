@@ -112,31 +112,48 @@ def subjects(conf: str) -> list[str]:
     return found.stdout.splitlines()[-1].split()
 
 
+# A text whose last option counts, and one whose first capital letter does.
+LAST, FIRST = ("Let us think. A is no pen.\nAnswer: B", "Answer: D"), ("B", "D")
+
+
 def choices(
-    folder: Path, names: list[str], splits: Sequence[str], head: Sequence[str]
+    folder: Path,
+    names: list[str],
+    splits: Sequence[str],
+    head: Sequence[str],
+    replies: tuple[str, str],
 ) -> tuple[Question, ...]:
-    """Write one question per subject, each with B as its answer."""
+    """Write one question per subject, each with B as its answer, and five examples in `dev`."""
     questions = []
     for name in names:
         text = f"Which pen of {name} is right?"
-        row = [text, "red", "blue", "green", "black", "B"]
         for split in splits:
-            rows = [["0", *row, ""]] if head else [row]
-            path = folder / split / f"{name}_{split}.csv"
-            sheet(path, [head, *rows] if head else rows)
-        questions.append(Question(text, replies=("Answer: B", "Answer: D")))
+            shots = [f"Which ink of {name} is right, {at}?" for at in range(5)]
+            rows = [
+                [each, "red", "blue", "green", "black", "B"]
+                for each in (shots if split == "dev" else [text])
+            ]
+            full = [head, *([str(at), *row, ""] for at, row in enumerate(rows))]
+            sheet(folder / split / f"{name}_{split}.csv", full if head else rows)
+        questions.append(Question(text, replies=replies))
     return tuple(questions)
 
 
-def mmlu(folder: Path) -> tuple[Question, ...]:
-    names = subjects("mmlu/mmlu_gen_0_shot_cot_chat_prompt")
-    return choices(folder, names, ("dev", "test"), ())
+def mmlu(replies: tuple[str, str]) -> Callable[[Path], tuple[Question, ...]]:
+    def write(folder: Path) -> tuple[Question, ...]:
+        names = subjects("mmlu/mmlu_gen_0_shot_cot_chat_prompt")
+        return choices(folder, names, ("dev", "test"), (), replies)
+
+    return write
 
 
-def ceval(folder: Path) -> tuple[Question, ...]:
-    names = subjects("ceval/ceval_gen_0_shot_cot_chat_prompt")
-    head = ("id", "question", *"ABCD", "answer", "explanation")
-    return choices(folder / "formal_ceval", names, ("dev", "val", "test"), head)
+def ceval(replies: tuple[str, str]) -> Callable[[Path], tuple[Question, ...]]:
+    def write(folder: Path) -> tuple[Question, ...]:
+        names = subjects("ceval/ceval_gen_0_shot_cot_chat_prompt")
+        head = ("id", "question", *"ABCD", "answer", "explanation")
+        return choices(folder / "formal_ceval", names, ("dev", "val", "test"), head, replies)
+
+    return write
 
 
 def boolq(folder: Path) -> tuple[Question, ...]:
@@ -295,8 +312,12 @@ SCORED = {
     ),
     "gpqa": Form("gpqa/gpqa_gen_0_shot_cot_chat_prompt", "vllm-ascend/gpqa", gpqa),
     "math500": Form("math/math500_gen_0_shot_cot_chat_prompt", "own/math500", math500),
-    "mmlu": Form("mmlu/mmlu_gen_0_shot_cot_chat_prompt", "own/mmlu", mmlu),
-    "ceval": Form("ceval/ceval_gen_0_shot_cot_chat_prompt", "own/ceval", ceval),
+    "mmlu": Form("mmlu/mmlu_gen_0_shot_cot_chat_prompt", "own/mmlu", mmlu(LAST)),
+    "mmlu-5-shot": Form("mmlu/mmlu_gen_5_shot_str", "own/mmlu", mmlu(FIRST)),
+    "ceval": Form("ceval/ceval_gen_0_shot_cot_chat_prompt", "own/ceval", ceval(LAST)),
+    "ceval-noncot": Form("ceval/ceval_gen_0_shot_noncot_chat_prompt", "own/ceval", ceval(LAST)),
+    "ceval-str": Form("ceval/ceval_gen_0_shot_str", "own/ceval", ceval(FIRST)),
+    "ceval-5-shot": Form("ceval/ceval_gen_5_shot_str", "own/ceval", ceval(FIRST)),
     "boolq": Form("SuperGLUE_BoolQ/SuperGLUE_BoolQ_gen_0_shot_cot_str", "own/SuperGLUE", boolq),
     "humaneval": Form("humaneval/humaneval_gen_0_shot", "own/humaneval", humaneval),
     "ifeval": Form("ifeval/ifeval_0_shot_gen_str", "own/ifeval", ifeval),

@@ -19,6 +19,8 @@ from one_maker import sole_maker  # type: ignore[import-not-found]
 EXCLUDED = ("original/*", "*.onnx", "*.onnx_data", "*.h5", "*.msgpack", "*.tflite", "*.ot")
 TOKENIZER = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", "*.tiktoken")
 MODULES = {"huggingface": "huggingface_hub", "modelscope": "modelscope"}
+# huggingface_hub (`is_tqdm_disabled` of utils/tqdm.py) shows no progress in a file without it.
+SHOWN = {"TQDM_POSITION": "-1"}
 # Both clients have this function; its first argument has different names.
 CLIENT = """\
 import json, sys
@@ -73,7 +75,9 @@ def main() -> int:
     }
     os.makedirs(os.path.dirname(spec["cache"]), exist_ok=True)
     with sole_maker(spec["cache"], say):
-        return subprocess.call([python, "-c", CLIENT, json.dumps(asked)])
+        return subprocess.call(
+            [python, "-c", CLIENT, json.dumps(asked)], env=dict(os.environ, **SHOWN)
+        )
 
 
 if __name__ == "__main__":

@@ -74,9 +74,15 @@ def _modelscope(name: str, revision: str, values: Mapping[str, str], download_di
     ]
     root = os.path.join(bases[0], "models", name.replace("/", "--"))
     there = _snapshots(root)
-    wanted = revision or "master"
-    if wanted in there or (there and not revision):
-        chosen = wanted if wanted in there else there[-1]
+    # The client prefers this layout of its earlier versions, whatever the revision.
+    owner, _, model = name.rpartition("/")
+    earlier = os.path.join("models", owner, model.replace(".", "___"))
+    for base in (bases[0], os.path.join(bases[0], "hub")):
+        if _has_files(os.path.join(base, earlier)):
+            return Located(MODELSCOPE, os.path.join(base, earlier), None, [], root)
+    usual = [revision] if revision else ["master", "main", *(there if len(there) == 1 else [])]
+    chosen = next((each for each in usual if each in there), None)
+    if chosen:
         folder = os.path.join(root, "snapshots", chosen)
         return Located(MODELSCOPE, folder, chosen, [], root)
     flat = next((path for path in _flat(bases, name) if _has_files(path)), None)

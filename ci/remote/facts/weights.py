@@ -20,6 +20,8 @@ MOST_FILES = 20000  # a path that holds more is no model; do not read a whole di
 MAX_INDEX_BYTES = 1 << 26
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
 ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+# What ModelScope's client (1.40) leaves of a file when it is interrupted: a part, or ranges.
+_PART = re.compile(r"^(.+)\.(?:incomplete|parallel_tmp)$|^(.+\.[a-z]+)_\d+_\d+$")
 _SHARD = re.compile(r"^(.*)-\d+-of-(\d+)(\.[a-z]+)$")
 
 
@@ -34,7 +36,8 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
     Returns:
         `exists`, `folder`, `hub`, `revision`, `others`, `cache`, `shared` (equal on hosts with one
         store) and `offline`; and, where it exists, `files`, `bytes`, `has_config`,
-        `has_weights`, `missing` (files that an index or a name speaks of, and dangling links),
+        `has_weights`, `missing` (files that an index or a name speaks of, those of
+        which there is a part, and dangling links),
         `damaged` (files whose size is not that of their header), `unreadable`, and `fingerprint`,
         the same on two hosts when all names and sizes are.
     """
@@ -62,7 +65,8 @@ def _contents(folder: str) -> Dict[str, Any]:
     unreadable = [name for name in present if not os.access(os.path.join(folder, name), os.R_OK)]
     readable = [name for name in present if name not in unreadable]
     dangling = [name for name, size in sizes.items() if size < 0]
-    wanted = {*_missing_shards(present), *_named_by_indices(folder, readable)}
+    parts = [match[1] or match[2] for match in map(_PART.match, present) if match]
+    wanted = {*parts, *_missing_shards(present), *_named_by_indices(folder, readable)}
     return {
         "files": len(present),
         "bytes": sum(present.values()),

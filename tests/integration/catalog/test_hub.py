@@ -1,114 +1,130 @@
-"""Datasets from a stand-in hub over HTTP, with the paths of Hugging Face's and ModelScope's APIs.
-
-The paths are those of huggingface_hub 1.x (`/api/datasets/…`, `/datasets/…/resolve/…`) and of
-modelscope_hub 0.5 (`/api/v1/datasets/…/repo`, `…/repo/tree`), read in their sources on 2026-11-26.
-"""
+"""Datasets of a stand-in hub: downloaded once, continued, verified, and found afterwards."""
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
-from urllib.parse import parse_qs, unquote, urlsplit
+import os
+import subprocess
 
+import hub as stand_in
 import pytest
 
 from ci.case.benchmark import Benchmark
-from ci.catalog import dataset_fetch, datasets
+from ci.catalog import dataset_fetch, datasets, hub_download
 from ci.errors import PreparationFailed, UserError
 
-FILES = {"gpqa_diamond.csv": b"a,b\n", "README.md": b"# it\n"}
-
-
-class _Hub(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        found = self.server.answer(unquote(self.path))
-        self.send_response(404 if found is None else 200)
-        self.end_headers()
-        self.wfile.write(found or b"")
-
-    def log_message(self, *_):
-        pass
+CSV = b"a,b\n" * 50_000
+FILES = {"gpqa_diamond.csv": CSV, "README.md": b"# it\n", "more/a b.txt": b"x"}
+BOTH = pytest.mark.parametrize("kind", ["huggingface", "modelscope"])
+# Environments with the clients, and what a person types there; EvalScope has ModelScope's client.
+FETCH = {
+    "vllm": "import huggingface_hub as h; h.snapshot_download('own/gpqa', repo_type='dataset')",
+    "evalscope": "import modelscope as m; m.dataset_snapshot_download('own/gpqa')",
+}
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
-        server.asked, server.files = [], dict(FILES)
-        url = f"http://127.0.0.1:{server.server_port}"
-        for name in ("HF_ENDPOINT", "MODELSCOPE_DOMAIN"):
-            monkeypatch.setenv(name, url)
-        monkeypatch.delenv("VLLM_USE_MODELSCOPE", raising=False)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def hub(monkeypatch, tmp_path):
+    """Serve own/gpqa; neither client has an account here."""
+    folder = tmp_path / "repositories" / "own" / "gpqa"
+    for name, data in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    for name in os.environ:
+        if name.startswith(("HF_", "HUGGINGFACE_", "MODELSCOPE_", "XDG_", "VLLM_USE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with stand_in.hub(tmp_path / "repositories") as server:
+        for name in ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT"):
+            monkeypatch.setenv(name, server.url)
+        yield server
 
 
-def hugging_face(server):
-    def answer(path):
-        if path == "/api/datasets/own/gpqa":
-            siblings = [{"rfilename": name} for name in server.files]
-            about = {"sha": "abc", "siblings": siblings, "cardData": {"license": "mit"}}
-            return json.dumps(about).encode()
-        return server.files.get(path.removeprefix("/datasets/own/gpqa/resolve/abc/"))
-
-    return answer
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "datasets"
 
 
-def modelscope(server):
-    def answer(path):
-        parts, base = urlsplit(path), "/api/v1/datasets/own/gpqa/repo"
-        if parts.path == f"{base}/tree":
-            files = [{"Path": name, "Type": "blob"} for name in server.files]
-            return json.dumps({"Data": {"Files": [*files, {"Path": "d", "Type": "tree"}]}}).encode()
-        if parts.path == base:
-            return server.files.get(parse_qs(parts.query)["FilePath"][0])
-        return None
-
-    return answer
-
-
-@pytest.mark.parametrize("answers", [hugging_face, modelscope])
-def test_what_a_hub_has_is_fetched_once_and_found(hub, tmp_path, answers):
-    hub.answer = answers(hub)
-    assert "2 files" in dataset_fetch.fetch_from_hub("own/gpqa", tmp_path)
-    assert "already in" in dataset_fetch.fetch_from_hub("own/gpqa", tmp_path)
-    source = json.loads((tmp_path / "gpqa" / "source.json").read_text())
-    assert source["sha256"].keys() == FILES.keys()
+def found_in(*roots):
     conf = "gpqa/gpqa_gen_0_shot_cot_chat_prompt"
     bench = {"case_type": "accuracy", "dataset_path": "own/gpqa", "dataset_conf": conf}
-    found = datasets.find(Benchmark(name="b", max_out_len=8, batch_size=1, **bench), [tmp_path])
-    assert found.path == str(tmp_path / "gpqa")
+    return datasets.find(Benchmark(name="b", max_out_len=8, batch_size=1, **bench), roots).path
 
 
-def test_an_interrupted_download_goes_on(hub, tmp_path):
-    hub.answer = hugging_face(hub)
-    whole, hub.files["README.md"] = hub.files["README.md"], None
+@BOTH
+def test_what_a_hub_has_is_fetched_once_and_found(hub, cache, kind):
+    hub.hubs = (kind,)
+    assert "3 files" in dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    assert "already in" in dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    source = json.loads((cache / "gpqa" / "source.json").read_text())
+    assert source["sha256"].keys() == FILES.keys()
+    assert {name: (cache / "gpqa" / name).read_bytes() for name in FILES} == FILES
+    assert found_in(cache) == str(cache / "gpqa")
+
+
+@BOTH
+def test_a_download_whose_connection_breaks_continues(hub, cache, kind):
+    hub.hubs, hub.cut = (kind,), {"gpqa_diamond.csv": 100_000}
+    dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    assert (cache / "gpqa" / "gpqa_diamond.csv").read_bytes() == CSV
+    ranges = [wanted for _, path, wanted in hub.asked if path.endswith("gpqa_diamond.csv")]
+    first, rest = ranges
+    assert first == ""
+    assert 0 < int(rest.removeprefix("bytes=").rstrip("-")) <= 100_000
+
+
+@BOTH
+def test_an_interrupted_command_continues_in_the_middle_of_a_file(hub, cache, kind, monkeypatch):
+    hub.hubs, hub.cut = (kind,), {"gpqa_diamond.csv": 100_000}
+    monkeypatch.setattr(hub_download, "ATTEMPTS", 1)
     with pytest.raises(PreparationFailed, match="run the command again"):
-        dataset_fetch.fetch_from_hub("own/gpqa", tmp_path)
-    assert not (tmp_path / "gpqa").exists()
-    hub.files["README.md"] = whole
-    dataset_fetch.fetch_from_hub("own/gpqa", tmp_path)
-    assert sum("gpqa_diamond" in path for path in hub.asked) == 1
+        dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    assert not (cache / "gpqa").exists()
+    dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    assert (cache / "gpqa" / "gpqa_diamond.csv").read_bytes() == CSV
+    ranges = [wanted for _, path, wanted in hub.asked if path.endswith("gpqa_diamond.csv")]
+    assert [wanted != "" for wanted in ranges] == [False, True]
+    assert sum(path.endswith("README.md") for _, path, _ in hub.asked) == 1
+
+
+@BOTH
+def test_a_part_of_another_file_is_not_kept(hub, cache, kind):
+    hub.hubs = (kind,)
+    part = cache / "gpqa.partial" / "gpqa_diamond.csv.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 1000)
+    with pytest.raises(PreparationFailed, match=r"gpqa_diamond\.csv is not the file that the hub"):
+        dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    assert (cache / "gpqa" / "gpqa_diamond.csv").read_bytes() == CSV
+
+
+def test_the_progress_is_reported(hub, cache, monkeypatch):
+    monkeypatch.setattr(hub_download, "REPORT_S", 0)
+    lines = []
+    dataset_fetch.fetch_from_hub("own/gpqa", cache, lines.append)
+    assert lines[-1] == "own/gpqa: 0.2 of 0.2 MB"
+
+
+@pytest.mark.parametrize("environment", FETCH)
+def test_what_a_hubs_own_client_fetched_is_found(hub, tool_bin, environment):
+    """With the real clients, whose caches have layouts of their own."""
+    python = f"{tool_bin(environment)}/python"
+    subprocess.run([python, "-c", FETCH[environment]], check=True, capture_output=True)
+    assert found_in().startswith(os.environ["HOME"])
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b", ""])
-def test_a_path_out_of_the_folder_is_refused(hub, tmp_path, name):
-    hub.files[name] = b"x"
-    hub.answer = hugging_face(hub)
+def test_a_path_out_of_the_folder_is_refused(hub, cache, name, monkeypatch):
+    monkeypatch.setattr(stand_in, "_listed", lambda _: [(name, 1, "")])
     with pytest.raises(PreparationFailed, match="found on no hub"):
-        dataset_fetch.fetch_from_hub("own/gpqa", tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        dataset_fetch.fetch_from_hub("own/gpqa", cache)
+    assert not cache.exists()
 
 
-def test_what_no_hub_has_is_said_with_the_way_out(hub, tmp_path):
-    hub.answer = lambda _: None
+def test_what_no_hub_has_is_said_with_the_way_out(hub, cache):
+    hub.hubs = ()
     with pytest.raises(PreparationFailed, match=r"404.*HF_ENDPOINT.*LAMPLIGHTER_DATASETS"):
-        dataset_fetch.fetch_from_hub("own/gpqa", tmp_path)
+        dataset_fetch.fetch_from_hub("own/gpqa", cache)
     with pytest.raises(UserError, match="OWNER/NAME"):
-        dataset_fetch.fetch_from_hub("own/a/b", tmp_path)
+        dataset_fetch.fetch_from_hub("own/a/b", cache)

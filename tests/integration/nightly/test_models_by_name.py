@@ -46,13 +46,16 @@ def begin_named(
     tool_bin: Callable[[str], str],
     free_port: int,
 ) -> Callable[..., Night]:
-    """Start nights of org/tiny; `vllm` only prints its arguments, with the real vLLM's Python."""
+    """Start nights of org/tiny; `vllm` only prints its arguments, with an environment's Python."""
     tool = tmp_path / "bin" / "vllm"
     tool.parent.mkdir()
-    tool.write_text(f"#!{tool_bin('vllm')}/python\nimport sys\nprint(*sys.argv)\nsys.exit(1)\n")
-    tool.chmod(0o755)
 
-    def start(command: tuple[str, ...] = ("nightly",), **env: str) -> Night:
+    def start(
+        command: tuple[str, ...] = ("nightly",), environment: str = "vllm", **env: str
+    ) -> Night:
+        python = f"{tool_bin(environment)}/python"
+        tool.write_text(f"#!{python}\nimport sys\nprint(*sys.argv)\nsys.exit(1)\n")
+        tool.chmod(0o755)
         keys = {
             "env_common": {
                 "SERVER_PORT": free_port,
@@ -71,10 +74,24 @@ def begin_named(
     return start
 
 
+def modelscope(served: Hub, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a vLLM that takes its models from ModelScope.
+
+    Its client is that of EvalScope's environment; vLLM's has none.
+    """
+    folder = str(tmp_path / "ms")
+    return {
+        "environment": "evalscope",
+        "VLLM_USE_MODELSCOPE": "True",
+        "MODELSCOPE_CACHE": folder,
+        "MODELSCOPE_ENDPOINT": served.url,
+    }
+
+
 def fetched(served: Hub) -> list[str]:
-    return sorted(
-        Path(path).name for method, path, _ in served.asked if method == "GET" and "resolve" in path
-    )
+    """Return the names of the files that were downloaded."""
+    paths = [Path(path) for method, path, _ in served.asked if method == "GET"]
+    return sorted(path.name for path in paths if "resolve" in path.parts or path.suffix)
 
 
 def test_a_model_is_fetched_once_and_the_tool_gets_its_folder(
@@ -87,6 +104,7 @@ def test_a_model_is_fetched_once_and_the_tool_gets_its_folder(
     folder = tmp_path / "hf" / "hub" / "models--org--tiny" / "snapshots" / COMMIT
     assert f"--tokenizer {folder}" in night.log("localhost", "perf")
     assert "fetch org/tiny on 1 of 1 hosts" in night.output
+    assert "100%" in night.log("localhost", "make-weights-tiny")
     first = fetched(served)
     assert "model-00001-of-00002.safetensors" in first
     assert "tf_model.h5" not in first
@@ -126,3 +144,58 @@ def test_weights_fetch_fetches_and_starts_nothing(
     assert "server-0" not in {item["name"] for item in night.record["processes"]}
     assert "model-00002-of-00002.safetensors" in fetched(served)
     assert (tmp_path / "hf" / "hub" / "models--org--tiny" / "refs" / "main").read_text() == COMMIT
+
+
+def test_a_model_of_modelscope_is_fetched_once_and_the_tool_gets_its_folder(
+    begin_named: Callable[..., Night], served: Hub, tmp_path: Path
+):
+    served.cut["model-00002-of-00002.safetensors"] = 20
+    env = modelscope(served, tmp_path)
+    night = begin_named(**env)
+    assert night.finish() == 3  # the tool of this test always fails
+    assert night.record["cause"] is None
+    folder = tmp_path / "ms" / "models" / "org--tiny" / "snapshots" / "master"
+    assert f"--tokenizer {folder}" in night.log("localhost", "perf")
+    assert "fetch org/tiny on 1 of 1 hosts" in night.output
+    assert "100%" in night.log("localhost", "make-weights-tiny")
+    assert (folder / "model-00002-of-00002.safetensors").read_bytes() == SHARDS[1]
+    assert not (folder / "tf_model.h5").exists()
+    ranges = [
+        wanted
+        for _, path, wanted in served.asked
+        if path.endswith("model-00002-of-00002.safetensors")
+    ]
+    assert ranges == ["", "bytes=20-"]
+
+    served.asked.clear()
+    again = begin_named(**env, HF_HUB_OFFLINE="1")
+    assert again.finish() == 3
+    assert served.asked == []
+    assert f"--tokenizer {folder}" in again.log("localhost", "perf")
+
+
+def test_a_fetch_from_modelscope_that_was_interrupted_is_continued(
+    begin_named: Callable[..., Night], served: Hub, tmp_path: Path
+):
+    """Its client leaves `NAME.incomplete` in the folder of the model."""
+    folder = tmp_path / "ms" / "models" / "org--tiny" / "snapshots" / "master"
+    folder.mkdir(parents=True)
+    for file in (served.root / "org" / "tiny").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_bytes(b"{")
+    tokenizer.rename(folder / "tokenizer.json.incomplete")
+    night = begin_named(command=("weights.fetch",), **modelscope(served, tmp_path))
+    assert night.finish() == 0
+    assert tokenizer.read_text() == "{}"
+    assert fetched(served) == ["tokenizer.json"]
+
+
+def test_a_model_that_modelscope_has_not_ends_the_night_before_the_servers_start(
+    begin_named: Callable[..., Night], served: Hub, tmp_path: Path
+):
+    (tmp_path / "repositories" / "org" / "tiny").rename(tmp_path / "gone")
+    night = begin_named(**modelscope(served, tmp_path))
+    assert night.finish() == 3
+    night.assert_unknown("org/tiny was not fetched", "404", "inv weights.sync")
+    assert "server-0" not in {item["name"] for item in night.record["processes"]}

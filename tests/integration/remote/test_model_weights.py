@@ -54,6 +54,9 @@ def look(tmp_path, name, **more):
         ({"model__safetensors": (5).to_bytes(8, "little") + b"[1,2]"},
          {"damaged": ["model.safetensors"]}),
         ({"m-1-of-2__bin": b"x"}, {"missing": ["m-2-of-2.bin"]}),
+        ({"tokenizer__json__incomplete": b"{"}, {"missing": ["tokenizer.json"]}),
+        ({"model__safetensors__incomplete": b"x"}, {}),
+        ({"a__bin_0_99": b"x"}, {"missing": ["a.bin"]}),
         ({"model__safetensors": None, "a__safetensors": WHOLE,
           "model__safetensors__index__json": json.dumps(INDEX).encode()},
          {"missing": ["b.safetensors"]}),
@@ -132,6 +135,33 @@ def test_a_name_of_modelscope(tmp_path, folder, env):
     seen = look(tmp_path, "org/x.y", env=env)
     assert (seen["folder"], seen["hub"]) == (str(tmp_path / folder), "modelscope")
     assert not look(tmp_path, "org/z", env=env)["exists"]
+
+
+@pytest.mark.parametrize("below", ["models", "hub/models"])
+def test_modelscopes_client_prefers_its_earlier_layout(tmp_path, below):
+    """As its version 1.40 does: `_resolve_cached_snapshot` of modelscope_hub."""
+    env = MODELSCOPE | {"MODELSCOPE_CACHE": f"{tmp_path}/ms"}
+    later = model(tmp_path / "ms/models/org--x.y/snapshots/master")
+    assert look(tmp_path, "org/x.y", env=env)["folder"] == str(later)
+    earlier = model(tmp_path / "ms" / below / "org/x___y")
+    assert look(tmp_path, "org/x.y", env=env)["folder"] == str(earlier)
+
+
+@pytest.mark.parametrize(
+    ("revisions", "found"),
+    [
+        (["v1"], "v1"),
+        (["main", "v1"], "main"),
+        (["main", "master"], "master"),
+        (["v1", "v2"], None),
+    ],
+)
+def test_a_revision_of_modelscope_without_a_name(tmp_path, revisions, found):
+    env = MODELSCOPE | {"MODELSCOPE_CACHE": f"{tmp_path}/ms"}
+    for revision in revisions:
+        model(tmp_path / f"ms/models/org--x.y/snapshots/{revision}")
+    seen = look(tmp_path, "org/x.y", env=env)
+    assert (seen["revision"], seen["others"]) == (found, [] if found else revisions)
 
 
 def test_revisions(tmp_path):

@@ -177,3 +177,27 @@ def test_the_list_says_what_a_dataset_lacks_and_what_to_do(tmp_path, monkeypatch
 
 def test_the_registry_is_read_once():
     assert known_datasets.load() is known_datasets.load()
+
+
+@pytest.mark.parametrize(
+    ("conf", "files"),
+    [
+        ("mmlu/mmlu_gen_0_shot_cot_chat_prompt", ("dev/law_dev.csv", "test/law_test.csv")),
+        ("cmmlu/cmmlu_gen_5_shot_cot_chat_prompt", ("dev/law.csv", "test/law.csv")),
+        (
+            "ceval/ceval_gen_0_shot_cot_chat_prompt",
+            ("dev/law_dev.csv", "val/law_val.csv", "test/law_test.csv"),
+        ),
+    ],
+)
+def test_aisbench_opens_every_split_of_these(tmp_path, conf, files):
+    """Its reader opens all of them, also for prompts without examples."""
+    fields = {"case_type": "accuracy", "dataset_path": "own/mine", "dataset_conf": conf}
+    bench = Benchmark(name="b", max_out_len=8, batch_size=1, **fields)
+    for file in files:
+        with pytest.raises(UserError, match="no folder of that name has"):
+            datasets.find(bench, [tmp_path])
+        path = tmp_path / "mine" / file
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    assert datasets.find(bench, [tmp_path]).sets > 1

@@ -67,6 +67,7 @@ benchmarks:
 """
 BENCH = "dataset_path: gsm8k\n    tool: vllm_bench\n    num_prompts: 64\n"
 LM_EVAL = ("case_type: accuracy", "case_type: accuracy\n    tool: lm_eval")
+EVALSCOPE = ("case_type: accuracy", "case_type: accuracy\n    tool: evalscope")
 MOST = "      --max-model-len 10\n"
 
 
@@ -251,6 +252,11 @@ DIAGNOSTICS = {
         "28:5: error: benchmarks.acc.dataset_conf: lm-eval 0.4.13 has no task 'gsm8K' that",
         "[lm-eval-task]",
     ),
+    "a dataset that evalscope does not measure": (
+        [("dataset_conf: gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "dataset_conf: mmul"), EVALSCOPE],
+        "28:5: error: benchmarks.acc.dataset_conf: evalscope has no 'mmul' here; choose one of",
+        "[evalscope-dataset]",
+    ),
     "a dataset that is not sent": (
         [("dataset_path: gsm8k\n    num_prompts: 64", BENCH)],
         "35:5: warning: benchmarks.perf.dataset_path: vllm_bench sends random prompts and not gsm",
@@ -333,6 +339,7 @@ SILENT = {
         ("--tensor-parallel-size 2\n", "--tensor-parallel-size 8 --nnodes 4 --node-rank 1\n"),
     ],
     "no devices at all": [("npu_per_node: 4", "npu_per_node: 0")],
+    "a dataset of evalscope": [EVALSCOPE, ("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "mmlu")],
     "a task of lm-eval": [LM_EVAL, ("gsm8k/gsm8k_gen_0_shot_cot_chat_prompt", "gsm8k_cot")],
 }
 

@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
 # is loaded by pytest.
 ELSEWHERE = {
     "ci/pytest_door.py": {"pytest"},
+    "ci/tool_side/local_evalscope.py": {"local_tasks"},
     "ci/prepare/recipes/fetch_model.py": {"one_maker"},
     "ci/prepare/recipes/make_environment.py": {"one_maker", "uv_commands", "uv_settings"},
     "ci/prepare/recipes/uv_commands.py": {"uv_settings"},

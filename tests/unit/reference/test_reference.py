@@ -89,6 +89,9 @@ VALID = {
     "a section for its anchors": SMALL + "_shared: &shared {a: 1}\n",
     "a swept value": SMALL.replace("npu_per_node: 0", "npu_per_node: ${sweep.n}")
     + "sweep: {n: [0, 1]}\n",
+    "load levels": (SMALL + BENCH % "dataset_path: d, request_rate: [1, 0.5]").replace(
+        "batch_size: 1", "batch_size: [1, 2], num_prompts: [8, null]"
+    ),
     "a local dataset": SMALL + BENCH % "dataset_path_local: /d, baseline: 1, threshold: 0",
 }
 # Refused by the loader, with a part of the schema's message.

@@ -218,6 +218,21 @@ def test_the_questions_of_several_sets_are_asked_at_once() -> None:
     assert "--merge-ds" not in command(asked).argv
 
 
+def test_several_sets_have_no_figure_of_performance() -> None:
+    timed = job("aisbench", "performance")
+    with pytest.raises(UserError, match="times each of the 52 sets"):
+        command(replace(timed, dataset=replace(timed.dataset, sets=52)))
+
+
+def test_several_sets_are_scored_in_one_process() -> None:
+    asked = job("aisbench")
+    several = command(replace(asked, dataset=replace(asked.dataset, sets=57)))
+    runner = configured(several.files["config/run.py"])["eval"]["runner"]
+    module, _, name = runner["type"].rpartition(".")
+    assert (f"python/{module}.py" in several.files, name) == (True, "OneProcess")
+    assert "eval" not in configured(command(asked).files["config/run.py"])
+
+
 def test_the_configuration_matches_the_case() -> None:
     asked = job("aisbench", temperature=0.5, top_k=20, seed=7, request_rate=1.5)
     made = command(asked)

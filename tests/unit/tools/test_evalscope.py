@@ -123,8 +123,9 @@ def test_the_command_matches_the_case() -> None:
     ("changes", "message"),
     [
         ({"request_conf": "vllm_api_general"}, "vllm_api_general_chat"),
-        ({"dataset": Dataset("d", "/d", "aime2024", 4)}, "of the form gsm8k, not 'aime2024'; use"),
-        ({"dataset_conf": "ceval"}, "not 'ceval'; use tool: aisbench or lm_eval"),
+        ({"dataset": Dataset("d", "/d", "aime2024", 4)}, "needs a dataset_conf for a dataset of"),
+        ({"dataset_conf": "cevl"}, "did you mean 'ceval'[?], or use tool: aisbench or lm_eval"),
+        ({"num_fewshot": 4}, "measures GSM8K without examples; remove num_fewshot"),
     ],
 )
 def test_options_unsupported_by_evalscope_are_refused(
@@ -132,3 +133,24 @@ def test_options_unsupported_by_evalscope_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         command(job("evalscope", **changes))
+
+
+def test_a_dataset_of_evalscope_is_read_from_the_folder() -> None:
+    """By a program of ours, with EvalScope's number of examples unless the case has one."""
+    own = {"dataset_conf": "mmlu", "dataset": Dataset("d", "/d", "evalscope", 0, 57)}
+    made = command(job("evalscope", num_prompts=2, **own))
+    assert made.argv[1:3] == ("/w/work/local_evalscope.py", "eval")
+    assert made.files.keys() == {"local_evalscope.py", "local_tasks.py"}
+    assert made.env["LAMPLIGHTER_DATASET"] == "/d"
+    data = {"dataset_id": "/d", "few_shot_num": 5}
+    assert option(made.argv, "--dataset-args") == {"mmlu": data}
+    assert option(made.argv, "--limit") == 2
+    none = command(job("evalscope", num_fewshot=0, **own))
+    assert option(none.argv, "--dataset-args") == {"mmlu": data | {"few_shot_num": 0}}
+
+
+def test_a_dataset_without_a_subset_has_no_figure() -> None:
+    own = {"dataset_conf": "arc", "dataset": Dataset("d", "/d", "evalscope", 0, 2)}
+    result = parse(job("evalscope", **own), captured(CAPTURED))
+    assert "1 subsets, expected 2; is the data whole?" in "; ".join(result.problems)
+    assert result.measurements == ()
