@@ -10,8 +10,14 @@ from ci.door import serve
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
 
-def test_a_program_asks_a_served_model(vllm: str, given_back: None, tmp_path: Path):
+
+def test_a_program_asks_a_served_model(
+    request: pytest.FixtureRequest, vllm: str, given_back: None, tmp_path: Path
+):
+    device = request.config.getoption("--device")
+
     async def chat() -> str | None:
         async with server.async_client() as client:
             answer = await client.chat.completions.create(
@@ -19,7 +25,7 @@ def test_a_program_asks_a_served_model(vllm: str, given_back: None, tmp_path: Pa
             )
             return answer.choices[0].message.content
 
-    with serve("local.yaml", vllm=vllm, runs=tmp_path) as server:
+    with serve("local.yaml", vllm=vllm, device=device, runs=tmp_path) as server:
         completion = server.client().completions.create(
             model=server.model, prompt="1, 2, 3, 4,", max_tokens=4, temperature=0
         )
