@@ -88,6 +88,14 @@ def large(session: nox.Session) -> None:
     _pytest(session, "tests/integration/large", *session.posargs, workers=_REAL)
 
 
+@nox.session(default=False)
+def functional(session: nox.Session) -> None:
+    """Run the whole functional suite twice against real vLLM, and in front of spoilt servers."""
+    _install(session, "tests")
+    _set_up(session)
+    _pytest(session, "tests/e2e/test_functional.py", *session.posargs, workers="1")
+
+
 @nox.session(name="tests-newest", default=False, reuse_venv=False)
 def tests_newest(session: nox.Session) -> None:
     """Run unit and integration tests with the newest packages that pyproject.toml allows."""

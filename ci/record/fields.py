@@ -39,6 +39,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "benchmarks": None,
         "comparisons": [],
         "proved": [],
+        "functional_report": {},
         "checks": [],
         "evaluations": [],
         "targets": [],
