@@ -7,12 +7,17 @@ import signal
 
 import own_network
 import pytest
+from hypothesis import HealthCheck, settings
 from in_parallel import in_turn, pytest_xdist_make_scheduler
 from lab_fixture import end_labs, labs
 from night import start_night
 from own_network import machine_network
 
 __all__ = ["labs", "machine_network", "pytest_xdist_make_scheduler", "start_night"]
+
+# A loaded machine is slow, and no defect.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
