@@ -9,25 +9,28 @@ every mutant in front of real vLLM. It has to fail under each, and to pass under
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 
+from ci.door import serve
 from ci.functional.client import Endpoint, root_of
 from ci.functional.known import known_of
 from ci.functional.load import load_suite
 from ci.functional.run import Options, Report, run_suite
-from ci.paths import CONFIGS
+from ci.paths import CONFIGS, PROJECT, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from ci.functional.load import Suite
 
 SUITE = CONFIGS / "functional" / "openai.yaml"
+GENERATES = PROJECT / "benchmarks" / "served" / "generates.yaml"
+EMBEDS = PROJECT / "benchmarks" / "served" / "embeds.yaml"
+CAPABILITIES = "chat.tool_choice.auto,chat.tool_parser.hermes"
 START_S = 30.0
 GENERIC = {"ignored", "missing", "wrong", "lost", "null", "string", "short"}
 
@@ -60,6 +66,20 @@ def mutants_of(python: str, file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.strip()]
 
 
+def python_with_aiohttp() -> str:
+    """Return a Python that runs the mutants: this one, or that of an environment for vLLM."""
+    if importlib.util.find_spec("aiohttp"):
+        return sys.executable
+    folder = Path(workspace_of("")) / "envs"
+    found = sorted(folder.glob("vllm-*/bin/python"))
+    if not found:
+        raise SystemExit(
+            f"the mutants need aiohttp, and no environment for vLLM is in {folder}; run "
+            "`inv nightly --config local.yaml` once, or name a Python with --python"
+        )
+    return str(found[-1])
+
+
 def free_port() -> int:
     """Return a port that nothing listens on."""
     with socket.socket() as listener:
@@ -75,6 +95,24 @@ def served_model(upstream: str, key: str) -> str:
     reply.raise_for_status()
     name: str = reply.json()["data"][0]["id"]
     return name
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A healthy server: its URL, and the key that requests need."""
+
+    url: str
+    key: str = field(repr=False)
+
+
+@contextmanager
+def upstream_of(url: str, key: str, case: Path, vllm: str) -> Iterator[Upstream]:
+    """Give a healthy server: the one at the URL, or without one a case served here."""
+    if url:
+        yield Upstream(root_of(url), key)
+        return
+    with tempfile.TemporaryDirectory() as runs, serve(str(case), vllm=vllm, runs=runs) as server:
+        yield Upstream(server.url_root, server.plan.access.key)
 
 
 @contextmanager
@@ -125,25 +163,32 @@ def nearest_first(
 
 
 def measure(
-    arguments: argparse.Namespace, suite: Suite, mutant: dict[str, Any], upstream: str
+    arguments: argparse.Namespace, suite: Suite, mutant: dict[str, Any], upstream: Upstream
 ) -> Outcome:
     """Run the suite under one mutant."""
     name, kind = mutant["name"], mutant["kind"]
-    cases = tuple(case for case in suite.cases if re.search(arguments.filter, case.id))
+    # A server that embeds answers nothing else.
+    embeds = kind == "embeddings"
+    cases = tuple(
+        case
+        for case in suite.cases
+        if re.search(arguments.filter, case.id)
+        and (not embeds or (case.kind == "embeddings" and not case.refused))
+    )
     benign = kind in ("benign", "none")
     began = time.monotonic()
     dead_upstream = f"http://127.0.0.1:{free_port()}"
     with (
-        proxy(arguments.python, arguments.mutants, name, upstream) as url,
+        proxy(arguments.python, arguments.mutants, name, upstream.url) as url,
         proxy(arguments.python, arguments.mutants, name, dead_upstream) as dead,
     ):
-        key = os.environ.get(arguments.api_key_env, "")
         # Asked of the healthy server, because a mutant may spoil the list.
-        model = arguments.model or served_model(upstream, key)
+        key = upstream.key
+        model = arguments.model or served_model(upstream.url, key)
         endpoint = Endpoint(url, model, key)
         options = Options(
             fail_fast=not benign,
-            capabilities=tuple(filter(None, arguments.capabilities.split(","))),
+            capabilities=capabilities_of(arguments, kind),
             known=lambda version: known_of(version, CONFIGS / "functional" / "known"),
             dead=Endpoint(dead, model, key),
         )
@@ -164,9 +209,25 @@ def measure(
     return Outcome(name, kind, outcome, changed, round(seconds, 1), "; ".join(failed[:5]))
 
 
+def capabilities_of(arguments: argparse.Namespace, kind: str) -> tuple[str, ...]:
+    """Return what the upstream of a kind of mutant supports."""
+    if kind == "embeddings":
+        return ("embeddings",)
+    return tuple(filter(None, arguments.capabilities.split(",")))
+
+
 def _failures(report: Report) -> list[str]:
     failed = [result for result in report.results if result.outcome == "failed"]
     return [f"{result.case.id}: {result.reason[:160]}" for result in failed]
+
+
+def show(outcome: Outcome) -> None:
+    """Print one line."""
+    print(
+        f"{outcome.name:30} {outcome.kind:12} {outcome.outcome:14} changed {outcome.changed:5} "
+        f"{outcome.seconds:6.1f} s  {outcome.by[:150]}",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -180,10 +241,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the outcomes there")
     parser.add_argument("--suite", type=Path, default=SUITE)
     parser.add_argument("--filter", default="", help="pattern of cases to run")
-    parser.add_argument("--capabilities", default="chat.tool_choice.auto,chat.tool_parser.hermes")
+    parser.add_argument("--capabilities", default=CAPABILITIES, help="of the upstream, with commas")
+    parser.add_argument("--vllm", default="", help="version of configs/versions.yaml to serve here")
     parser.add_argument("--api-key-env", default="LAMPLIGHTER_API_KEY")
-    parser.add_argument("--python", default=sys.executable, help="a Python that has aiohttp")
+    parser.add_argument("--python", default="", help="one with aiohttp; default: vLLM's here")
     arguments = parser.parse_args()
+    arguments.python = arguments.python or python_with_aiohttp()
     suite = load_suite(arguments.suite)
     only = set(filter(None, arguments.only.split(",")))
     chosen = [
@@ -191,17 +254,20 @@ def main() -> None:
         for mutant in mutants_of(arguments.python, arguments.mutants)
         if mutant["kind"] != "none" and (not only or mutant["name"] in only)
     ]
+    key = os.environ.get(arguments.api_key_env, "")
     outcomes = []
-    for mutant in chosen:
-        embeds = mutant["kind"] == "embeddings" and arguments.embeddings_upstream
-        upstream = root_of(arguments.embeddings_upstream if embeds else arguments.upstream)
-        outcome = measure(arguments, suite, mutant, upstream)
-        outcomes.append(outcome)
-        print(
-            f"{outcome.name:30} {outcome.kind:12} {outcome.outcome:14} changed {outcome.changed:5} "
-            f"{outcome.seconds:6.1f} s  {outcome.by[:150]}",
-            flush=True,
-        )
+    # One server at a time: each needs some gigabytes of memory.
+    for embed, given, case in (
+        (False, arguments.upstream, GENERATES),
+        (True, arguments.embeddings_upstream, EMBEDS),
+    ):
+        mutants = [mutant for mutant in chosen if (mutant["kind"] == "embeddings") is embed]
+        if not mutants:
+            continue
+        with upstream_of(given, key, case, arguments.vllm) as upstream:
+            for mutant in mutants:
+                outcomes.append(measure(arguments, suite, mutant, upstream))
+                show(outcomes[-1])
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(each) for each in outcomes], indent=1))
     bad = [each for each in outcomes if each.kind != "benign"]

@@ -46,6 +46,7 @@ class FunctionalRequest:
     probe: bool = False
     capabilities: str = ""
     api_key_env: str = ""
+    compare_with: str = ""
     dead_base_url: str = ""
     ca_file: str = ""
     known: str = ""
@@ -161,6 +162,10 @@ def options_of(request: FunctionalRequest) -> Options:
     dead = None
     if request.dead_base_url:
         dead = Endpoint(root_of(request.dead_base_url), request.model, ca_file=request.ca_file)
+    reference = None
+    if request.compare_with:
+        given = replace(request, base_url=request.compare_with)
+        reference = endpoint_of(given)
     return Options(
         parallel=request.parallel,
         repeat=request.repeat,
@@ -169,6 +174,7 @@ def options_of(request: FunctionalRequest) -> Options:
         capabilities=names,
         known=lambda version: known_deviations(request.known, version),
         dead=dead,
+        reference=reference,
     )
 
 

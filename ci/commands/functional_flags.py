@@ -31,6 +31,9 @@ class Functional:
     )
     api_key_env: str = flag("environment variable that has the API key")
     ca_file: str = flag("PEM file of the authorities to trust for https")
+    compare_with: str = flag(
+        "another endpoint, such as a server behind a router: it has to give the same answers"
+    )
     dead_base_url: str = flag("an endpoint whose server is dead: its /health must not say 200")
     known: str = flag(
         "file of known deviations, or none; default: that of the served vLLM version in "

@@ -65,6 +65,7 @@ class Options:
         capabilities: what is declared beside the suite's own.
         known: the known deviations of the server's version.
         dead: an endpoint whose server is dead; None if there is none.
+        reference: an endpoint that has to give the same answers; None if there is none.
     """
 
     parallel: int = PARALLEL
@@ -74,6 +75,7 @@ class Options:
     capabilities: tuple[str, ...] = ()
     known: Callable[[str], Sequence[Deviation]] = lambda _version: ()
     dead: Endpoint | None = None
+    reference: Endpoint | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,11 @@ async def _run(
         dead = None
         if options.dead:
             dead = await stack.enter_async_context(_connect(options.dead, 1))
-        runner = _Runner(Context(client, server), dead, options, progress)
+        reference = None
+        if options.reference:
+            named = replace(options.reference, model=server.model)
+            reference = await stack.enter_async_context(_connect(named, options.parallel))
+        runner = _Runner(Context(client, server, reference), dead, options, progress)
         return Report(server, await runner.run(_repeated(cases, options.repeat)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ci.functional.answer import Answer
-from ci.functional.case import STREAMS
+from ci.functional.case import GENERATES, STREAMS
 from ci.functional.compare import same_answer
 from ci.functional.examine import Server, examine
 from ci.functional.other_apis import cosine
@@ -46,11 +46,13 @@ class Context:
     Attributes:
         client: sends the requests.
         server: what is known about the server.
+        reference: another endpoint that has to give the same answers; None for none.
         prompts: results of /tokenize, by request; filled while the cases run.
     """
 
     client: Client
     server: Server
+    reference: Client | None = None
     prompts: dict[str, list[int] | None] = field(default_factory=dict)
 
 
@@ -128,6 +130,8 @@ async def run_case(case: FunctionalCase, context: Context) -> Ran:
         await prove_alive(context, ran)
     elif answer is not None:
         await _relations(case, context, ran, answer)
+        if isinstance(answer, Answer):
+            await _as_reference(case, context, ran, answer)
     return ran
 
 
@@ -163,6 +167,25 @@ async def _both(case: FunctionalCase, context: Context, ran: Ran) -> None:
         del ran.exchanges[exchanges:]
     if isinstance(body, Answer):
         await _relations(case, context, ran, body)
+        await _as_reference(case, context, ran, body)
+
+
+async def _as_reference(case: FunctionalCase, context: Context, ran: Ran, answer: Answer) -> None:
+    """Assert that the other endpoint gives the same answer to a request without chance."""
+    chance = (case.body or {}).get("temperature") != 0
+    if context.reference is None or chance or case.kind not in GENERATES:
+        return
+    call = call_of(case, context.server)
+    for attempt in range(1, COMPARISONS + 1):
+        proof = Proof().within("as the reference")
+        reply = await context.reference.send(call)
+        other = examine(case, call, reply, context.server, proof)
+        if isinstance(other, Answer):
+            same_answer(other, answer, proof)
+        if not proof.failed or attempt == COMPARISONS:
+            ran.exchanges.append(Exchange(call, reply))
+            ran.proof.assertions += proof.assertions
+            return
 
 
 async def _relations(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from integration.functional.replaying_server import replaying
+from integration.functional.replaying_server import CAPTURED, replaying
 from junitparser import JUnitXml
 
 from ci.documents.source import read
@@ -288,3 +288,19 @@ def test_the_list_needs_no_endpoint():
     done = inv("--list", "--filter", "chat_stop")
     assert done.returncode == 0
     assert "chat_stop_across_tokens" in done.stdout.split()
+
+
+def test_another_endpoint_has_to_give_the_same_answers(suite_file):
+    def other(handler, body):
+        if handler.path == "/v1/chat/completions" and not body.get("stream"):
+            reply = (CAPTURED / "chat.json").read_bytes()
+            handler.reply(200, reply.replace("Grüße".encode(), b"Hello"))
+            return True
+        return False
+
+    with replaying() as server, replaying() as same, replaying(other) as differs:
+        flags = ("--base-url", server.url, "--suite", str(suite_file), "--filter", "chat")
+        assert inv(*flags, "--compare-with", same.url).returncode == 0
+        done = inv(*flags, "--compare-with", differs.url)
+    assert done.returncode == 1
+    assert "as the reference: text" in done.stdout
