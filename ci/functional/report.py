@@ -11,9 +11,9 @@ from ci.functional.proof import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ci.functional.context import Exchange
     from ci.functional.reply import Call
     from ci.functional.run import Report, Result
-    from ci.functional.run_case import Exchange
 
 # Of a reply that failed an assertion; a passed case keeps less.
 FAILED_CHARS = 4000

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from ci.errors import UserError
 from ci.functional.capabilities import missing
 from ci.functional.client import Endpoint, connect
+from ci.functional.context import Context, Ran
 from ci.functional.discover import discover, resolve_references
 from ci.functional.probe import probe
 from ci.functional.proof import Assertion
 from ci.functional.references import UnknownReferenceError
-from ci.functional.run_case import Context, Ran, run_case
+from ci.functional.run_case import run_case
 from ci.functional.scenarios import ALONE, SCENARIOS
 
 if TYPE_CHECKING:

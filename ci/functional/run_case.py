@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ci.functional.alive import prove_alive
 from ci.functional.answer import Answer
-from ci.functional.case import GENERATES, STREAMS
+from ci.functional.case import GENERATES
 from ci.functional.compare import same_answer
+from ci.functional.context import Context, Exchange, Ran
 from ci.functional.examine import Server, examine
 from ci.functional.other_apis import cosine
-from ci.functional.proof import Assertion, Proof
+from ci.functional.proof import Proof
 from ci.functional.references import references, substitute
-from ci.functional.reply import Call, Reply
-from ci.functional.rules import SPECIAL
+from ci.functional.reply import Call
 from ci.functional.suite import Expect
+from ci.functional.tokens import check_detokenized, check_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.functional.case import FunctionalCase
-    from ci.functional.client import Client
 
 # Batches of another size round otherwise: a body and a stream may then differ where two tokens are
 # nearly as likely, or where a grammar allows two ways to spell a text. Not three times running.
@@ -29,44 +30,6 @@ COMPARISONS = 3
 COMPARED = "stream = body"
 # Vectors of one input differ by rounding, those of two inputs by more.
 SAME_COSINE = 0.999
-
-
-@dataclass
-class Exchange:
-    """One request with its reply, for the report."""
-
-    call: Call
-    reply: Reply
-
-
-@dataclass
-class Context:
-    """What running a case needs.
-
-    Attributes:
-        client: sends the requests.
-        server: what is known about the server.
-        reference: another endpoint that has to give the same answers; None for none.
-        prompts: results of /tokenize, by request; filled while the cases run.
-    """
-
-    client: Client
-    server: Server
-    reference: Client | None = None
-    prompts: dict[str, list[int] | None] = field(default_factory=dict)
-
-
-@dataclass
-class Ran:
-    """What a case did: its assertions, and the requests with their replies."""
-
-    proof: Proof = field(default_factory=Proof)
-    exchanges: list[Exchange] = field(default_factory=list)
-
-    @property
-    def failed(self) -> list[Assertion]:
-        """The assertions that do not hold."""
-        return self.proof.failed
 
 
 def call_of(
@@ -143,7 +106,7 @@ async def ask(
     ran.exchanges.append(Exchange(call, reply))
     answer = examine(case, call, reply, context.server, proof)
     if isinstance(answer, Answer) and call.body is not None:
-        await _prompt(case, context, call.body, answer, proof)
+        await check_prompt(case, context, call.body, answer, proof)
     return answer
 
 
@@ -207,7 +170,7 @@ async def _relations(
         if other is not None:
             _related(answer, other, proof, same=same)
     if expect.text_is_detokenized:
-        await _detokenized(context, ran, answer)
+        await check_detokenized(context, ran, answer)
 
 
 def _named(name: str, changes: Mapping[str, Any]) -> str:
@@ -236,116 +199,3 @@ def _related(
         near = cosine(first[0], second[0]) > SAME_COSINE
         expected = "the same vector" if same else "another vector"
         proof.that("embedding", near == same, expected, second[0][:3])
-
-
-async def _prompt(
-    case: FunctionalCase, context: Context, body: Mapping[str, Any], answer: Answer, proof: Proof
-) -> None:
-    """Assert that the prompt is what /tokenize makes of the request."""
-    wanted = case.expect.prompt_is_tokenized
-    able = "tokenize" in context.server.capabilities and case.kind in STREAMS
-    if wanted is False or not able:
-        return
-    tokens = await _tokenized(case, context, body)
-    if tokens is None:
-        return
-    if answer.usage is not None:
-        proof.equal("usage.prompt_tokens = /tokenize", answer.count("prompt_tokens"), len(tokens))
-    if answer.prompt_token_ids is not None:
-        proof.equal("prompt_token_ids = /tokenize", answer.prompt_token_ids, tokens)
-
-
-# Keys of a generation that decide its prompt, and that /tokenize takes too.
-PROMPT_KEYS = (
-    "messages",
-    "prompt",
-    "tools",
-    "add_generation_prompt",
-    "continue_final_message",
-    "add_special_tokens",
-    "chat_template",
-    "chat_template_kwargs",
-)
-
-
-async def _tokenized(
-    case: FunctionalCase, context: Context, body: Mapping[str, Any]
-) -> list[int] | None:
-    """Return the tokens of a request's prompt; None if /tokenize does not take it."""
-    asked = {key: body[key] for key in PROMPT_KEYS if key in body}
-    if case.kind == "responses":
-        asked = {"messages": _messages(body)}
-    if case.kind == "completions" and not isinstance(asked.get("prompt"), str):
-        return None
-    if body.get("tool_choice") == "none" or "truncate_prompt_tokens" in body:
-        # vLLM leaves the tools out of the prompt, if told so at its start; /tokenize cannot know.
-        return None
-    known = json.dumps(asked, sort_keys=True)
-    if known not in context.prompts:
-        call = Call("POST", "/tokenize", {"model": context.server.model, **asked})
-        reply = await context.client.send(call)
-        try:
-            tokens = reply.parsed()["tokens"]
-        except (ValueError, KeyError, TypeError):
-            tokens = None
-        context.prompts[known] = tokens
-    return context.prompts[known]
-
-
-def _messages(body: Mapping[str, Any]) -> list[Any]:
-    """Return the messages of a request to /v1/responses, as a chat has them."""
-    given = body["input"]
-    messages = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
-    system = body.get("instructions")
-    return [{"role": "system", "content": system}, *messages] if system else messages
-
-
-async def _detokenized(context: Context, ran: Ran, answer: Answer | list[list[float]]) -> None:
-    """Assert that /detokenize makes the text of the token ids."""
-    if not isinstance(answer, Answer):
-        return
-    choice, proof = answer.first, ran.proof.within("text = /detokenize")
-    if not proof.that("token_ids", choice.token_ids, "the ids of the tokens", choice.token_ids):
-        return
-    ids = list(choice.token_ids or ())
-    if choice.finish_reason == "stop" and choice.stop_reason is None:
-        ids = ids[:-1]  # the end token has no text
-    call = Call("POST", "/detokenize", {"model": context.server.model, "tokens": ids})
-    reply = await context.client.send(call)
-    ran.exchanges.append(Exchange(call, reply))
-    try:
-        text = reply.parsed()["prompt"]
-    except (ValueError, KeyError, TypeError):
-        text = reply.body.decode("utf-8", "replace")
-    text = SPECIAL.sub("", str(text))
-    stopped = choice.stop_reason is not None and text.startswith(choice.text or "")
-    proof.that("text", stopped or text == choice.text, text, choice.text)
-
-
-async def prove_alive(context: Context, ran: Ran) -> None:
-    """Assert that the server answers a good request, right after a bad one."""
-    proof = ran.proof.within("afterwards")
-    body: dict[str, Any] = {
-        "model": context.server.model,
-        "messages": [{"role": "user", "content": "Are you there?"}],
-        "max_tokens": 16,
-        "temperature": 0,
-    }
-    forced = "structured_outputs" in context.server.capabilities
-    if forced:
-        body["structured_outputs"] = {"choice": ["I am"]}
-    call = Call("POST", "/v1/chat/completions", body)
-    if "chat" not in context.server.capabilities and not forced:
-        call = Call("GET", "/v1/models")
-    reply = await context.client.send(call)
-    ran.exchanges.append(Exchange(call, reply))
-    if not proof.equal("status", reply.status, 200) or call.method == "GET":
-        return
-    try:
-        text = reply.parsed()["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, TypeError, IndexError):
-        text = reply.body.decode("utf-8", "replace")
-    if forced:
-        proof.equal("text", text, "I am")
-    else:
-        proof.that("text", text, "some text", text)
