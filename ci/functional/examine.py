@@ -38,7 +38,6 @@ class Server:
         version: of vLLM; empty if it does not say.
         capabilities: what it supports.
         references: values of `${…}`.
-        width: of its embeddings; None if not known.
     """
 
     model: str
@@ -46,7 +45,6 @@ class Server:
     version: str
     capabilities: frozenset[str]
     references: dict[str, Any]
-    width: int | None = None
 
 
 def examine(
@@ -157,7 +155,7 @@ def _other(
         if case.expect.text is not None:
             proof.equal("text", prompt, case.expect.text[0])
     elif case.kind == "embeddings":
-        return embeddings_rules(request, body, server.width, proof)
+        return embeddings_rules(request, body, proof)
     return None
 
 

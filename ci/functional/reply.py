@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ci.functional.sse import Event, events
+from ci.functional.sse import Event, events, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,4 +79,4 @@ class Reply:
         Raises:
             ValueError: it is not JSON in UTF-8.
         """
-        return json.loads(self.body.decode("utf-8"))
+        return value_of(self.body.decode("utf-8"))

@@ -6,10 +6,11 @@ The rules are those of OpenAI's API reference, as vLLM 0.11 and later keep them.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
+
+from ci.functional.sse import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +169,7 @@ def _tool_call(call: ToolCall, names: list[str], proof: Proof, *, cut: bool) -> 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever it holds
     """Return the value of a JSON text; `ValueError` itself if it is none."""
     try:
-        return json.loads(text)
+        return value_of(text)
     except ValueError as error:
         return error
 

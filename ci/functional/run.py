@@ -13,6 +13,7 @@ from ci.functional.capabilities import missing
 from ci.functional.client import Endpoint, connect
 from ci.functional.context import Context, Ran
 from ci.functional.discover import discover, resolve_references
+from ci.functional.examine import MALFORMED
 from ci.functional.probe import probe
 from ci.functional.proof import Assertion
 from ci.functional.references import UnknownReferenceError
@@ -233,6 +234,15 @@ class _Runner:
                 return await SCENARIOS[case.scenario](case, context)
             return await run_case(case, context)
         except UnknownReferenceError as error:
-            ran = Ran()
-            ran.proof.that("references", False, "a value", str(error))  # noqa: FBT003
-            return ran
+            return _failed("references", "a value", str(error))
+        except MALFORMED as error:
+            # A reply of a shape that no rule has foreseen; the suite goes on.
+            return _failed(
+                "the replies have the API's shape", "it", f"{type(error).__name__}: {error}"
+            )
+
+
+def _failed(name: str, expected: str, got: str) -> Ran:
+    ran = Ran()
+    ran.proof.that(name, False, expected, got)  # noqa: FBT003
+    return ran

@@ -41,7 +41,19 @@ class Event:
         Raises:
             ValueError: it is not one JSON value.
         """
-        return json.loads(self.data)
+        return value_of(self.data)
+
+
+def value_of(text: str) -> Any:  # noqa: ANN401 - whatever JSON the server sent
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is not one JSON value, or is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def events(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Event]:

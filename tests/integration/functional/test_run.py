@@ -304,3 +304,37 @@ def test_another_endpoint_has_to_give_the_same_answers(suite_file):
         done = inv(*flags, "--compare-with", differs.url)
     assert done.returncode == 1
     assert "as the reference: text" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"null",
+        b"5",
+        b'{"choices": 5}',
+        b'{"choices": [5]}',
+        b'{"choices": [{"index": "0", "message": {"content": 7}, "finish_reason": []}]}',
+        b'{"choices": [{"index": 0, "message": {"role": {}, "tool_calls": "x"}}], "usage": 7}',
+        b'{"choices": [{"index": null, "message": null}], "usage": {"total_tokens": "a"}}',
+        b'{"choices": [{"index": 0, "logprobs": {"content": [{"token": 5, "logprob": "x"}]}}]}',
+        b"\xff\xfe",
+        b"[" * 2000,
+    ],
+)
+def test_whatever_a_server_replies_is_a_failure_and_no_crash(answer):
+    def spoil(handler, body):
+        if not body:
+            return False
+        if body.get("stream"):
+            handler.reply(200, b"data: " + answer + b"\n\ndata: [DONE]\n\n", "text/event-stream")
+        else:
+            handler.reply(200, answer)
+        return True
+
+    scenarios = [
+        CHAT.replace("id: chat", f"id: {name}") + f"    scenario: {name}\n    count: 2\n"
+        for name in ("concurrent", "overlapping", "unbuffered", "openai_client")
+    ]
+    with replaying(spoil) as server:
+        found = outcomes(suite_of(CHAT, *scenarios), server)
+    assert {outcome for outcome, _ in found.values()} == {"failed"}
