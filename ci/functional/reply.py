@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ci.functional.sse import Event, events, value_of
+from ci.documents.json_text import read_json
+from ci.functional.sse import Event, events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,4 +80,4 @@ class Reply:
         Raises:
             ValueError: it is not JSON in UTF-8.
         """
-        return value_of(self.body.decode("utf-8"))
+        return read_json(self.body.decode("utf-8"))

@@ -10,7 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from ci.functional.sse import value_of
+from ci.documents.json_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,7 +169,7 @@ def _tool_call(call: ToolCall, names: list[str], proof: Proof, *, cut: bool) -> 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever it holds
     """Return the value of a JSON text; `ValueError` itself if it is none."""
     try:
-        return value_of(text)
+        return read_json(text)
     except ValueError as error:
         return error
 

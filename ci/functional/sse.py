@@ -6,9 +6,10 @@ a line that begins with a colon is a comment, and one space after a field's colo
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from ci.documents.json_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,19 +42,7 @@ class Event:
         Raises:
             ValueError: it is not one JSON value.
         """
-        return value_of(self.data)
-
-
-def value_of(text: str) -> Any:  # noqa: ANN401 - whatever JSON the server sent
-    """Return the value of a JSON text.
-
-    Raises:
-        ValueError: it is not one JSON value, or is nested too deeply.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        return read_json(self.data)
 
 
 def events(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Event]:
