@@ -19,6 +19,10 @@ _ANCHOR = re.compile(r"(?:(?<=\s)|^)&([\w.-]+)", re.MULTILINE)
 # An item of a list; YAML takes it for text.
 WITHOUT_SPACE = re.compile("-[\"'$]")
 NO_SPACE = "a space is missing after the '-' of this list item"
+ESCAPE = (
+    "not a valid escape; in double quotes write '\\\\' for a backslash, "
+    "and other characters as they are"
+)
 _MAX_SHOWN = 40
 _CLOSING = {"[": "]", "{": "}"}
 # A key, then what stands for `: ` between it and its value.
@@ -43,6 +47,10 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str]:
     if "could not find expected ':'" in problem:
         dash = _without_dash(lines, begun)
         return _mistake_above(lines, begun) or dash or (begun, _without_colon(_rest(lines, begun)))
+    if "escape" in problem or "hexdecimal" in problem:
+        # The C loader is at the backslash, the Python loader behind it.
+        backslash = lines[at.line - 1].rfind("\\", 0, at.column)
+        return Position(at.line, backslash + 1), ESCAPE
     if "flow" in context or "quoted scalar" in context:
         return begun, _unclosed(_rest(lines, begun)[:1])
     if "undefined alias" in problem:

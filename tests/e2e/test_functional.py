@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from ci.paths import CONFIGS, PROJECT, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from night import Night
 
@@ -43,7 +43,7 @@ def part_of_suite(every: int) -> str:
         for entry in entries:
             if "params_list" in entry:
                 entry["params_list"] = entry["params_list"][::every]
-    return json.dumps(document)
+    return json.dumps(document, ensure_ascii=False)
 
 
 def prove(start: Callable[..., Night], case: str, suite: Path) -> None:
@@ -80,7 +80,7 @@ def measure(case: str, vllm: str, device: str, folder: Path, *flags: str) -> str
     file = folder / "case.yaml"
     file.write_text(case)
     # The environment that serves has what the mutants need.
-    python = workspace_of("") / "envs" / f"vllm-{vllm}" / "bin" / "python"
+    python = Path(workspace_of("")) / "envs" / f"vllm-{vllm}" / "bin" / "python"
     benchmark = PROJECT / "benchmarks" / "functional_mutants.py"
     with serve(str(file), vllm=vllm, device=device, runs=folder / "runs") as server:
         command = [sys.executable, str(benchmark), "--mutants", f"{MUTANTS}/mutants.py"]

@@ -99,6 +99,8 @@ BAD = {
     "escaped nul": (b'a: "x\\0"\n', 1, 4, "a", "control character '\\x00'"),
     "tab": (b"a:\n\tb: 1\n", 2, 1, "", "a tab here is not valid YAML; use spaces"),
     "unclosed bracket": (b"a: [1, 2\nb: 3\n", 1, 4, "", "not valid YAML: a ']' for"),
+    "a backslash": (b'a: "C:\\data"\n', 1, 7, "", "for a backslash"),
+    "an escape of regular expressions": (b'a: "\\d+"\n', 1, 5, "", "for a backslash"),
     "unclosed quote": (b'a: "x\n', 1, 4, "", "this quote is not closed"),
     "bad indent": (b"a: 1\n  b: 2\n", 2, 3, "", "not valid YAML: this line is"),
     "undefined alias": (b"a: 1\nb: *c\n", 2, 4, "", "there is no anchor &c"),
