@@ -25,6 +25,7 @@ from ci.serve.functional import (
     functional_files,
     functional_report,
     run_functional,
+    skips,
 )
 from ci.serve.probe import served_version
 from ci.serve.smoke import smoke
@@ -211,6 +212,8 @@ def prove_functional(served: Served, suite: Suite | None, record: Record) -> tup
         )
         for name, content in functional_files(report).items():
             record.keep(name, content)
+        for note in skips(report):
+            record.note(note)
         checks = functional_checks(report)
         kept = functional_report(report)
         record.update(proved=(*record.run.proved, *checks), functional_report=kept)

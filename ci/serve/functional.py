@@ -65,12 +65,27 @@ def run_functional(
 
 
 def functional_checks(report: Report) -> tuple[Check, ...]:
-    """Judge each type of case: it fails if a case failed, and is unknown if none ran."""
-    kinds = dict.fromkeys(result.case.kind for result in report.results)
+    """Judge each type of case: it fails if a case failed.
+
+    A type whose cases were all skipped has no check, since the server does not support it; `skips`
+    tells of it. A suite of which nothing ran is unknown.
+    """
+    kinds = dict.fromkeys(each.case.kind for each in report.results if each.outcome != "skipped")
+    if not kinds:
+        return (_check("", list(report.results)),)
     return tuple(
         _check(kind, [result for result in report.results if result.case.kind == kind])
         for kind in kinds
     )
+
+
+def skips(report: Report) -> list[str]:
+    """Return a note for each reason why cases were skipped."""
+    reasons = [result.reason for result in report.results if result.outcome == "skipped"]
+    return [
+        f"functional: {reasons.count(reason)} cases skipped, {reason}"
+        for reason in dict.fromkeys(reasons)
+    ]
 
 
 def _check(kind: str, results: list[Result]) -> Check:
@@ -83,7 +98,7 @@ def _check(kind: str, results: list[Result]) -> Check:
     if failed:
         reason = f"{failed[0].case.id}: {failed[0].reason}"
     return Check(
-        name=f"functional {kind}",
+        name=f"functional {kind}".rstrip(),
         metric=METRIC,
         value=float(counts["failed"]) if ran else None,
         unit="cases",

@@ -45,8 +45,8 @@ def test_a_suite_is_judged_by_type_and_kept_with_the_run(play):
     checks = {check["name"]: check for check in night.record["checks"]}
     assert checks["functional chat"]["outcome"] == "fail"
     assert checks["functional chat"]["reason"].startswith("refused: ")
-    assert checks["functional completions"]["outcome"] == "unknown"
-    assert "no case ran" in checks["functional completions"]["reason"]
+    assert "functional completions" not in checks
+    assert "functional: 1 cases skipped, not declared: chat.vision" in night.output
     assert night.code == 1
     report = night.record["functional_report"]
     assert report["chat"]["summary"] == {
@@ -69,6 +69,15 @@ def test_a_suite_that_passes(play):
     outcomes = {check["name"]: check["outcome"] for check in night.record["checks"]}
     assert outcomes["functional health"] == "pass"
     assert night.code == 0
+
+
+def test_a_suite_of_which_nothing_ran_is_unknown(play):
+    skipped = SUITE.splitlines(keepends=True)
+    night = play(skipped[0] + skipped[3], functional="suite.yaml")
+    checks = {check["name"]: check for check in night.record["checks"]}
+    assert checks["functional"]["outcome"] == "unknown"
+    assert "no case ran" in checks["functional"]["reason"]
+    assert night.code == 3
 
 
 def test_the_flag_replaces_the_suite_of_the_case(play, tmp_path):
