@@ -31,7 +31,8 @@ SOME = (
     "benign-comments"
 )
 A_FEW = (
-    "chat_(text_word|text_sentence|stop$|schema$|template_system|logprobs_top_3)|tool_(named|auto)$"
+    "chat_(text_word|text_sentence|stop$|max_tokens_cut|schema$|template_system|logprobs_top_3)"
+    "|tool_(named|auto)$|bad_json$"
 )
 
 
