@@ -213,7 +213,9 @@ def capabilities_of(arguments: argparse.Namespace, kind: str) -> tuple[str, ...]
     """Return what the upstream of a kind of mutant supports."""
     if kind == "embeddings":
         return ("embeddings",)
-    return tuple(filter(None, arguments.capabilities.split(",")))
+    # `served/generates.yaml` has a flag more than a server that somebody else serves.
+    own = () if arguments.upstream else ("prompt_details",)
+    return (*filter(None, arguments.capabilities.split(",")), *own)
 
 
 def _failures(report: Report) -> list[str]:
