@@ -213,9 +213,7 @@ def capabilities_of(arguments: argparse.Namespace, kind: str) -> tuple[str, ...]
     """Return what the upstream of a kind of mutant supports."""
     if kind == "embeddings":
         return ("embeddings",)
-    # `served/generates.yaml` has a flag more than a server that somebody else serves.
-    own = () if arguments.upstream else ("prompt_details",)
-    return (*filter(None, arguments.capabilities.split(",")), *own)
+    return tuple(filter(None, arguments.capabilities.split(",")))
 
 
 def _failures(report: Report) -> list[str]:
