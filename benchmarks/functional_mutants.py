@@ -13,12 +13,13 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 
 SUITE = CONFIGS / "functional" / "openai.yaml"
 GENERATES = PROJECT / "benchmarks" / "served" / "generates.yaml"
-EMBEDS = PROJECT / "benchmarks" / "served" / "embeds.yaml"
 CAPABILITIES = "chat.tool_choice.auto,chat.tool_parser.hermes"
+SERVE_S = 600.0
 START_S = 30.0
 GENERIC = {"ignored", "missing", "wrong", "lost", "null", "string", "short"}
 
@@ -71,7 +72,7 @@ def python_with_aiohttp() -> str:
     if importlib.util.find_spec("aiohttp"):
         return sys.executable
     folder = Path(workspace_of("")) / "envs"
-    found = sorted(folder.glob("vllm-*/bin/python"))
+    found = sorted(folder.glob("vllm-[0-9]*/bin/python"))
     if not found:
         raise SystemExit(
             f"the mutants need aiohttp, and no environment for vLLM is in {folder}; run "
@@ -106,13 +107,54 @@ class Upstream:
 
 
 @contextmanager
-def upstream_of(url: str, key: str, case: Path, vllm: str) -> Iterator[Upstream]:
-    """Give a healthy server: the one at the URL, or without one a case served here."""
-    if url:
-        yield Upstream(root_of(url), key)
-        return
-    with tempfile.TemporaryDirectory() as runs, serve(str(case), vllm=vllm, runs=runs) as server:
+def served(vllm: str) -> Iterator[Upstream]:
+    """Serve the small model here, as a night does."""
+    with (
+        tempfile.TemporaryDirectory() as runs,
+        serve(str(GENERATES), vllm=vllm, runs=runs) as server,
+    ):
         yield Upstream(server.url_root, server.plan.access.key)
+
+
+@contextmanager
+def embedding_server() -> Iterator[Upstream]:
+    """Serve embeddings of the small model; a night serves only what generates.
+
+    Uses the environment and the model that a night with configs/cases/local.yaml has made.
+    """
+    workspace = Path(workspace_of(""))
+    model = workspace / "models" / "SmolLM2-135M-Instruct"
+    vllm = Path(python_with_aiohttp()).with_name("vllm")
+    port = free_port()
+    command = [str(vllm), "serve", str(model), "--served-model-name", "smollm2"]
+    command += ["--runner", "pooling", "--convert", "embed", "--max-model-len", "1024"]
+    command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port)]
+    env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            await_health(url, process)
+            yield Upstream(url, "")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def await_health(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server is healthy."""
+    deadline = time.monotonic() + SERVE_S
+    while True:
+        try:
+            if requests.get(f"{url}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            pass
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"{process.args!r} does not serve")
+        time.sleep(0.5)
 
 
 @contextmanager
@@ -257,14 +299,13 @@ def main() -> None:
     key = os.environ.get(arguments.api_key_env, "")
     outcomes = []
     # One server at a time: each needs some gigabytes of memory.
-    for embed, given, case in (
-        (False, arguments.upstream, GENERATES),
-        (True, arguments.embeddings_upstream, EMBEDS),
-    ):
+    for embed, given in ((False, arguments.upstream), (True, arguments.embeddings_upstream)):
         mutants = [mutant for mutant in chosen if (mutant["kind"] == "embeddings") is embed]
         if not mutants:
             continue
-        with upstream_of(given, key, case, arguments.vllm) as upstream:
+        own = embedding_server if embed else lambda: served(arguments.vllm)
+        healthy = nullcontext(Upstream(root_of(given), key)) if given else own()
+        with healthy as upstream:
             for mutant in mutants:
                 outcomes.append(measure(arguments, suite, mutant, upstream))
                 show(outcomes[-1])
