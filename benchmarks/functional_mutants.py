@@ -130,7 +130,9 @@ def embedding_server() -> Iterator[Upstream]:
     command += ["--runner", "pooling", "--convert", "embed", "--max-model-len", "1024"]
     command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port)]
     env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    with tempfile.TemporaryFile() as log:
+    # vLLM leaves its sockets in the folder for temporary files.
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
+        env["TMPDIR"] = folder
         process = subprocess.Popen(
             command, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
         )

@@ -71,7 +71,9 @@ def program(subject: Subject) -> Iterator[Remark]:
         path, command, *_ = (*own_words(server.argv), "", "")
         name = path.rpartition("/")[2]
         if path.startswith("-"):
-            message = f"begins with {path!r}, which is no program; write `vllm serve MODEL` first"
+            message = (
+                f"begins with {path!r}, which is not a program; write `vllm serve MODEL` first"
+            )
             yield Remark(server.command_key, message, path)
             continue
         is_vllm = name == "vllm" and command != "serve"

@@ -169,9 +169,9 @@ def _check_complete(
             _refuse(
                 case,
                 other,
-                f"--data-parallel-address {theirs.address} is no host of this case, so the servers "
-                f"of one head ({names}) have only {found} of {share.size} ranks; write $MASTER_IP, "
-                "or the address of the head",
+                f"--data-parallel-address {theirs.address} is not a host of this case, so the "
+                f"servers of one head ({names}) have only {found} of {share.size} ranks; "
+                "write $MASTER_IP, or the address of the head",
             )
     _refuse(
         case,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from night import Night
 
-# The light server answers /health, and is no server of OpenAI's API otherwise.
+# The light server answers /health, and is not a server of OpenAI's API otherwise.
 SUITE = """\
 cases:
   - {id: alive, type: health}
