@@ -116,6 +116,8 @@ def ask(
 def _answer(
     agent: Agent, do: str, stop: Callable[[], bool], within_s: float, body: dict[str, Any]
 ) -> Answer:
+    # Asked before each piece, too: a fast host may never let this function wait.
+    _raise_if_stopped(agent, stop)
     reply = agent.ask(do, **body)
     deadline = time.monotonic() + within_s
     while not reply.done() and time.monotonic() < deadline:
