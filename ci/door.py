@@ -26,8 +26,9 @@ from ci.errors import Interrupted, LamplighterError, UserError
 from ci.explain.rules import own_rules
 from ci.inventory.this_machine import require_device
 from ci.judge.verdict import judge
-from ci.nightly import begin, first_cause_of, prove
+from ci.nightly import begin, first_cause_of
 from ci.paths import CONFIGS
+from ci.prove import prove
 from ci.record.cause import message_of
 from ci.report.console import Plain
 from ci.report.screen import SafeStream
