@@ -38,7 +38,7 @@ from ci.run.events import cause_of_end
 from ci.run.explained import explained, may_be_explained
 from ci.run.interrupt import Interrupts, interrupts
 from ci.serve.bringup import answering
-from ci.serve.reachable import reachable_urls
+from ci.serve.fronts import ENDPOINT, fronts
 from ci.serve.watch import watch_health
 from ci.session import serving
 
@@ -49,11 +49,12 @@ if TYPE_CHECKING:
     import openai
 
     from ci.judge.verdict import Check
-    from ci.plan.model import Access, Plan
+    from ci.plan.model import Plan
     from ci.record.record import Record
     from ci.record.view import View
     from ci.resolve import ResolvedCase
     from ci.run.events import Events
+    from ci.serve.fronts import Front
     from ci.session import Served
 
 __all__ = ["Server", "serve"]
@@ -65,21 +66,6 @@ NO_KEY = "EMPTY"
 
 # Importing `ci` has set hooks for uncaught exceptions of `inv`.
 crashes.leave_to_program()
-
-
-@dataclass(frozen=True)
-class _Front:
-    """A server that answers: its URL for this machine, and what requests to it need.
-
-    Attributes:
-        name: its host as its certificate names it.
-        trust: the certificates that verify it, in PEM; empty for http.
-    """
-
-    url: str
-    name: str
-    key: str = field(repr=False)
-    trust: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +86,7 @@ class Server:
     urls: Mapping[str, str]
     plan: Plan = field(repr=False)
     run_folder: Path
-    _fronts: Mapping[str, _Front] = field(repr=False)
+    _fronts: Mapping[str, Front] = field(repr=False)
     _clients: ExitStack = field(repr=False)
 
     @property
@@ -165,14 +151,14 @@ class Server:
     get_client = client
     get_async_client = async_client
 
-    def _front(self, server: str) -> _Front:
+    def _front(self, server: str) -> Front:
         if server not in self._fronts:
             there = ", ".join(self.urls)
             raise UserError(f"the case has no server {server!r} with an API; there are: {there}")
         return self._fronts[server]
 
 
-def _http(front: _Front, name: Callable[[Any], object]) -> dict[str, Any]:
+def _http(front: Front, name: Callable[[Any], object]) -> dict[str, Any]:
     """Return arguments of an HTTP client that verifies the server by the name of its host."""
     if not front.trust:
         return {"trust_env": False}
@@ -180,7 +166,7 @@ def _http(front: _Front, name: Callable[[Any], object]) -> dict[str, Any]:
     return {"trust_env": False, "verify": verify, "event_hooks": {"request": [name]}}
 
 
-def _settings(front: _Front, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(front: Front, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {"base_url": f"{front.url}/v1", "api_key": front.key or NO_KEY}
     return {**own, "timeout": TIMEOUT_S, "max_retries": 0, **settings}
 
@@ -340,28 +326,14 @@ def _watched(served: Served) -> Iterator[None]:
 
 @contextmanager
 def _server(served: Served, record: Record) -> Iterator[Server]:
-    plan, agents = served.plan, served.processes.agents
-    places = {"": (plan.leader, plan.endpoint.url)}
-    access = {"": plan.access}
-    for process in plan.processes:
-        if process.health_url:
-            parts = urlsplit(process.health_url)
-            places[process.name] = (process.host, f"{parts.scheme}://{parts.netloc}")
-            access[process.name] = process.access
-
-    def front(name: str, url: str) -> _Front:
-        host, seen_there = places[name]
-        own: Access = access[name]
-        trust = agents[host].read(own.authorities).decode() if own.authorities else ""
-        return _Front(url, urlsplit(seen_there).hostname or "", own.key, trust)
-
-    with reachable_urls(agents, places) as urls, ExitStack() as clients:
+    plan = served.plan
+    with fronts(plan, served.processes.agents) as reached, ExitStack() as clients:
         yield Server(
             model=plan.endpoint.model,
-            url_root=urls[""],
-            urls={name: url for name, url in urls.items() if name},
+            url_root=reached[ENDPOINT].url,
+            urls={name: front.url for name, front in reached.items() if name != ENDPOINT},
             plan=plan,
             run_folder=record.path,
-            _fronts={name: front(name, url) for name, url in urls.items()},
+            _fronts=reached,
             _clients=clients,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci.evaluate import evaluate
 from ci.explain.night import first_cause
 from ci.judge.verdict import Check, judge
-from ci.prove import prove_all
+from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
 from ci.record.start import start
 from ci.record.text import MODELS
@@ -70,6 +70,8 @@ def run_night(
                     running = item
                     results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
                     running = None
+            if request.serve:
+                smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):

@@ -1,4 +1,4 @@
-"""Prove that a deployment answers as it has to, before anything is measured."""
+"""Prove that a deployment answers as it has to: before the measurements, and at the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ci.catalog.datasets import roots_of
+from ci.judge.handover import handover_checks
+from ci.judge.router_health import health_checks
 from ci.paths import workspace_of
 from ci.serve.content import count_processes, picture_url, run_request
 from ci.serve.functional import (
@@ -16,7 +18,9 @@ from ci.serve.functional import (
     run_functional,
     skips,
 )
+from ci.serve.handover import NoMetrics, handovers, hands_over
 from ci.serve.probe import served_version
+from ci.serve.router_health import ends_of_servers
 from ci.serve.smoke import smoke
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ def prove_all(
     """
     return (
         *prove(served, record),
+        *prove_handover(served, record),
         *prove_content(served, record, workspace),
         *prove_functional(served, suite, record),
     )
@@ -64,6 +69,31 @@ def prove(served: Served, record: Record) -> tuple[Check, ...]:
         )
         version = served_version(served.ask, endpoint) or "unknown"
         record.update(proved=checks, versions={"vllm served": version})
+    return checks
+
+
+def prove_handover(served: Served, record: Record) -> tuple[Check, ...]:
+    """Prove that prefill servers prefill and decode servers take their cache; record the checks.
+
+    A case without a router, or without both roles behind it, has nothing to prove.
+    """
+    plan, processes = served.plan, served.processes
+    if not hands_over(plan):
+        return ()
+    with record.step("prove that the KV cache is handed over", "tool"):
+        try:
+            found = processes.run_locally(
+                lambda: tuple(handovers(plan, processes.agents)),
+                "the requests through the router, and their traces at the servers",
+            )
+        except NoMetrics:
+            record.note(
+                "the handover of the KV cache is not proven: the servers do not count requests; "
+                "serve without --disable-log-stats"
+            )
+            return ()
+        checks = handover_checks(found)
+        record.update(proved=(*record.run.proved, *checks))
     return checks
 
 
@@ -122,9 +152,7 @@ def prove_functional(served: Served, suite: Suite | None, record: Record) -> tup
 
     with record.step("prove the API case by case", "tool"):
         report = processes.run_locally(
-            lambda: run_functional(
-                plan, processes.agents[plan.leader], suite, os.environ, progress
-            ),
+            lambda: run_functional(plan, processes.agents, suite, os.environ, progress),
             f"the {total} cases of {suite.file}",
         )
         for name, content in functional_files(report).items():
@@ -134,4 +162,26 @@ def prove_functional(served: Served, suite: Suite | None, record: Record) -> tup
         checks = functional_checks(report)
         kept = functional_report(report)
         record.update(proved=(*record.run.proved, *checks), functional_report=kept)
+    return checks
+
+
+def prove_router_health(served: Served, record: Record, *, keep: bool) -> tuple[Check, ...]:
+    """End servers, and prove that the router's health is the truth; record the checks.
+
+    It is the last step of a night whose case has `prove_health: true`.
+
+    Args:
+        served: the running deployment; it serves nothing afterwards.
+        record: receives the checks.
+        keep: whether the servers are to keep running; then nothing is ended.
+    """
+    plan, processes = served.plan, served.processes
+    if plan.router is None or not plan.case.router or not plan.case.router.prove_health:
+        return ()
+    if keep:
+        record.note("prove_health: not proven, because it ends servers that are to keep running")
+        return ()
+    with record.step("end servers, and compare the router's health with the truth", "tool"):
+        checks = health_checks(tuple(ends_of_servers(plan, served.servers, processes)))
+        record.update(proved=(*record.run.proved, *checks))
     return checks

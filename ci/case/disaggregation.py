@@ -53,6 +53,7 @@ class RouterEntry(Strict):
     host: Index = 0
     port: Port | None = None
     health_path: Annotated[str, Field(pattern="^/")] | None = None
+    prove_health: bool = False
 
 
 def roles(disaggregation: Disaggregation, headless: Sequence[bool]) -> tuple[Role, ...]:
@@ -98,20 +99,23 @@ def router(entry: RouterEntry | None, nodes: Sequence[Node], taken: Collection[i
     settings = entry or RouterEntry()
     own = next((node.env for node in nodes if node.host == settings.host), {})
     free = next(port for port in range(1999, 65536) if port not in taken)
+    script = settings.script or own.get(PROXY_VARIABLE) or PROXY
+    # A script of the operator's own may be on hosts without vllm-ascend.
+    elsewhere = script.startswith("/") and not script.startswith(f"{CHECKOUT}/")
+    checkout = "" if settings.kind != "script" or elsewhere else CHECKOUT
     words = Started(tuple(words_of(settings.arguments)))
     if settings.kind == "command" and settings.command:
         words = understand(settings.command)
     return Router(
         kind=settings.kind,
-        script=(settings.script or own.get(PROXY_VARIABLE) or PROXY)
-        if settings.kind == "script"
-        else "",
-        folder=settings.folder or (CHECKOUT if settings.kind == "script" else ""),
+        script=script if settings.kind == "script" else "",
+        folder=settings.folder or checkout,
         argv=words.argv,
         env=own | (settings.envs or {}),
         host=settings.host,
         port=settings.port or free,
         health_path=settings.health_path or _HEALTH[settings.kind],
+        prove_health=settings.prove_health,
         key_path="router" if entry else "disaggregated_prefill",
         env_script=words.env_script,
     )

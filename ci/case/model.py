@@ -92,6 +92,7 @@ class Router(Strict):
             the process's own folder.
         host: index of its host.
         port: port of its API.
+        prove_health: whether the night ends with the proof that its health is the truth.
         key_path: in the file, for errors.
         env_script: environment scripts that its command line sources.
     """
@@ -104,6 +105,7 @@ class Router(Strict):
     host: int = Field(default=0, ge=0)
     port: int = Field(default=1999, gt=0, lt=65536)
     health_path: str = "/health"
+    prove_health: bool = False
     key_path: str = ""
     env_script: tuple[str, ...] = ()
 

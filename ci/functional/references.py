@@ -10,6 +10,7 @@
 | `${window}` | the server's context length, in tokens |
 | `${long}` | a text that is longer than the window |
 | `${words:N}` | a text of N words |
+| `${numbers:N}` | some hundred tokens: the numbers from N on, as far as the window allows |
 | `${index}` | number of the request in its scenario, from 0 |
 """
 
@@ -26,6 +27,11 @@ REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 WHOLE = re.compile(r"\$\{((?:tokens?|any):(?:(?!\$\{).)+|[^${}]+)\}", re.DOTALL)
 NAMES = ("eos", "model", "window", "long", "index")
 WORDS = re.compile("words:([0-9]{1,5})")
+NUMBERS = re.compile("numbers:([0-9]{1,9})")
+# A number of four digits takes two to six tokens. A prompt of so many is longer than a block of the
+# KV cache, which has 16 tokens on most GPUs, and 128 on CPUs and NPUs.
+COUNTED = 120
+TOKENS_OF_A_NUMBER = 8
 # References that need /tokenize.
 TOKENS = ("token:", "tokens:", "any:")
 
@@ -50,9 +56,10 @@ def references(value: object) -> Iterator[str]:
 
 def wrong_reference(name: str) -> str | None:
     """Return what is wrong with a reference; None if it is one of the table."""
-    if name in NAMES or name.startswith(TOKENS) or WORDS.fullmatch(name):
+    known = WORDS.fullmatch(name) or NUMBERS.fullmatch(name)
+    if name in NAMES or name.startswith(TOKENS) or known:
         return None
-    names = ", ".join(("token:TEXT", "tokens:TEXT", "words:N", *NAMES))
+    names = ", ".join(("token:TEXT", "tokens:TEXT", "words:N", "numbers:N", *NAMES))
     return f"unknown reference ${{{name}}}; known: {names}"
 
 
@@ -97,6 +104,10 @@ def _text(text: str, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any val
 def _value(name: str, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of JSON
     if number := WORDS.fullmatch(name):
         return " ".join(f"word{index % 10}" for index in range(int(number[1])))
+    if first := NUMBERS.fullmatch(name):
+        window = known.get("window") or 2 * COUNTED * TOKENS_OF_A_NUMBER
+        count = max(1, min(COUNTED, window // TOKENS_OF_A_NUMBER))
+        return ", ".join(str(int(first[1]) + index) for index in range(count))
     if name not in known:
         raise UnknownReferenceError(f"the server gives no value for ${{{name}}}")
     return known[name]

@@ -78,7 +78,13 @@ def crash(lab: Lab, host: str) -> None:
     groups = look.cgroups_of(namespaces.processes_on(lab, host))
     pull_cable(lab, host)
     os.kill(first, signal.SIGKILL)
-    if not wait_for(lambda: not namespaces.processes_on(lab, host), RESTART_S):
+    # A process that ends leaves its network namespace some moments before it counts as ended.
+    if not wait_for(
+        lambda: (
+            not namespaces.processes_on(lab, host) and namespaces.first_process(lab, host) is None
+        ),
+        RESTART_S,
+    ):
         raise InfrastructureError(f"lab host {host} does not end; its process 1 has PID {first}")
     look.remove_cgroups(groups)
 

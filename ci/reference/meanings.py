@@ -26,6 +26,10 @@ _SHARED = {
     "node_index": "index of the host; it must equal the position of the entry in the list, from 0",
     "sweep": "axis → values; each combination is a separate case, and `${sweep.AXIS}` is its value",
 }
+_PROVE_HEALTH = (
+    "`true`: after the measurements a prefill server, a decode server and the router are ended one "
+    "after another; the night fails if the router's health says 200 while requests are not answered"
+)
 _ANSWER = {
     "status_code": "HTTP status",
     "assert_not_empty": "whether the answer must have a text",
@@ -68,8 +72,10 @@ _BY_MODEL = {
         "host": "index of the host where the router runs",
         "port": "port of the router",
         "health_path": "URL path that returns 200 when the router is ready",
+        "prove_health": _PROVE_HEALTH,
     },
     "ExternalDp": {"test_name": "the title in reports"},
+    "Routing": {"prove_health": _PROVE_HEALTH},
     "Groups": {
         "prefiller": "indices of the prefill hosts, for `type: disaggregated_prefill`",
         "decoder": "indices of the decode hosts, for `type: disaggregated_prefill`",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ci.functional.capabilities import VARIABLE, of_command_line, of_variable
 from ci.functional.client import Endpoint, root_of
@@ -12,7 +11,7 @@ from ci.functional.known import known_of
 from ci.functional.report import as_json, junit, summary
 from ci.functional.run import Options, run_suite
 from ci.judge.verdict import Check
-from ci.serve.reachable import reachable
+from ci.serve.fronts import ENDPOINT, fronts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,22 +20,25 @@ if TYPE_CHECKING:
     from ci.functional.load import Suite
     from ci.functional.run import Report, Result
     from ci.plan.model import Plan
+    from ci.serve.fronts import Front
 
 METRIC = "failed cases"
 
 
 def run_functional(
     plan: Plan,
-    leader: Agent,
+    agents: Mapping[str, Agent],
     suite: Suite,
     environment: Mapping[str, str],
     progress: Callable[[Result], None],
 ) -> Report:
     """Run a suite against the endpoint of a plan.
 
+    Behind a router with prefill and decode apart, a decode server has to give the same answers.
+
     Args:
         plan: has the endpoint, its key, and the command lines that declare capabilities.
-        leader: the host from which the endpoint is reached.
+        agents: host → agent.
         suite: the cases.
         environment: of this machine; its LAMPLIGHTER_CAPABILITIES declares more.
         progress: called with each result.
@@ -48,20 +50,32 @@ def run_functional(
         *of_variable(environment.get(VARIABLE, "")),
         *(name for server in plan.servers for name in of_command_line(server.argv)),
     }
-    access = plan.access
-    with reachable(leader, plan.endpoint.url) as url:
-        endpoint = Endpoint(
-            root_of(url),
-            plan.endpoint.model,
-            access.key,
-            authorities=access.authorities,
-            server_name=urlsplit(plan.endpoint.url).hostname or "",
-        )
+    behind = decoder_of(plan)
+    with fronts(plan, agents, {ENDPOINT, behind}) as reached:
         options = Options(
             capabilities=tuple(sorted(declared)),
             known=lambda version: known_of(version, FOLDER / "known"),
+            reference=endpoint_at(reached[behind], plan) if behind else None,
         )
+        endpoint = endpoint_at(reached[ENDPOINT], plan)
         return run_suite(suite, suite.cases, endpoint, options, progress)
+
+
+def decoder_of(plan: Plan) -> str:
+    """Return the first decode server with an API behind the router; empty if there is none."""
+    decoders = (server for server in plan.servers if server.role == "decode" and server.health_url)
+    return next((server.name for server in decoders), "") if plan.router else ""
+
+
+def endpoint_at(front: Front, plan: Plan) -> Endpoint:
+    """Return a front as an endpoint of a suite."""
+    return Endpoint(
+        root_of(front.url),
+        plan.endpoint.model,
+        front.key,
+        authorities=front.trust,
+        server_name=front.name,
+    )
 
 
 def functional_checks(report: Report) -> tuple[Check, ...]:

@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ci.agent.answers import Answer
-from ci.agent.ask_all import gather
-from ci.serve.ask import OK, REPLY_BYTES, TRANSPORT_MARGIN_S, question
-from ci.serve.probe import READ_TIMEOUT_S
+from ci.serve.pages import metrics_pages
 from ci.vllm.server_figures import Figure, Gauges, gauges_of, server_figures
 
 if TYPE_CHECKING:
@@ -75,16 +72,4 @@ def _sample(plan: Plan, agents: Mapping[str, Agent], window: Window, done: threa
 
 def _pages(plan: Plan, agents: Mapping[str, Agent]) -> list[str]:
     """Return the metrics of every server that has an API; empty if one gave none."""
-    requests = []
-    for server in plan.servers:
-        if server.headless or not server.health_url:
-            continue
-        url = f"{server.health_url.removesuffix('/health')}/metrics"
-        wanted = question(url, READ_TIMEOUT_S, server.access)
-        agent = agents[server.host]
-        future = agent.ask("http", **wanted, max_bytes=REPLY_BYTES)
-        requests.append((server.name, agent, "http", future))
-    answers = gather(requests, READ_TIMEOUT_S + TRANSPORT_MARGIN_S).values()
-    read = [answer.value for answer in answers if isinstance(answer, Answer)]
-    pages = [str(reply["body"]) for reply in read if reply["status"] == OK]
-    return pages if len(pages) == len(requests) else []
+    return list((metrics_pages(plan.servers, agents) or {}).values())

@@ -43,6 +43,7 @@ class Routing(Strict):
         description="it is disaggregated_prefill or generic_dp",
     )
     groups: Groups = Field(description="it names the hosts of each group")
+    prove_health: bool = False
 
 
 def roles(routing: Routing) -> dict[int, Role]:
@@ -68,6 +69,7 @@ def router(routing: Routing, members: Mapping[int, HostRanks]) -> Router:
             host=ROUTER_HOST,
             port=ROUTER_PORT,
             health_path=_HEALTH,
+            prove_health=routing.prove_health,
             key_path="routing",
         )
     targets = [(index, port) for index, member in members.items() for port in member.ports]
@@ -82,6 +84,7 @@ def router(routing: Routing, members: Mapping[int, HostRanks]) -> Router:
         host=ROUTER_HOST,
         port=ROUTER_PORT,
         health_path=_HEALTH,
+        prove_health=routing.prove_health,
         key_path="routing",
     )
 

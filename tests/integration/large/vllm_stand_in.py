@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             Counted.add(engine, running=-1)
         known = {"prompt": usage["prompt_tokens"], "generated": len(words), reason: 1}
-        if ROLE == "kv_consumer":
+        if ROLE == "kv_consumer" and body.get("kv_transfer_params"):
             known |= {"queries": known["prompt"], "hits": known["prompt"]}
         Counted.add(engine, **known)
 
@@ -133,7 +133,8 @@ class Handler(BaseHTTPRequestHandler):
         text = " ".join(words)
         chat = {"message": {"role": "assistant", "content": text}}
         part = chat if "messages" in body else {"text": text}
-        reply = {"id": "1", "object": "x", "created": 0, "model": MODEL, "usage": usage}
+        reply = {"id": "1", "created": 1, "model": MODEL, "usage": usage}
+        reply["object"] = "chat.completion" if "messages" in body else "text_completion"
         reply["choices"] = [{"index": 0, "finish_reason": reason, **part}]
         if ROLE == "kv_producer":
             reply["kv_transfer_params"] = {
@@ -154,9 +155,12 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         pieces = [words[0], *(f" {word}" for word in words[1:])]
         events = [self.event(piece, None, body) for piece in pieces[:-1]]
+        if "messages" in body:
+            role = {"index": 0, "finish_reason": None, "delta": {"role": "assistant"}}
+            events.insert(0, f"data: {json.dumps({**common(body), 'choices': [role]})}\n\n")
         events.append(self.event(pieces[-1], reason, body))
         if (body.get("stream_options") or {}).get("include_usage"):
-            end = {"id": "1", "model": MODEL, "choices": [], "usage": usage}
+            end = {**common(body), "choices": [], "usage": usage}
             events.append(f"data: {json.dumps(end)}\n\n")
         events.append("data: [DONE]\n\n")
         self.wfile.write(events[0].encode())
@@ -167,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
     def event(piece: str, reason: str | None, body: dict) -> str:
         part = {"delta": {"content": piece}} if "messages" in body else {"text": piece}
         choice = {"index": 0, "finish_reason": reason, **part}
-        return f"data: {json.dumps({'id': '1', 'model': MODEL, 'choices': [choice]})}\n\n"
+        return f"data: {json.dumps({**common(body), 'choices': [choice]})}\n\n"
 
     def answer(self, status: int, value: object) -> None:
         self.send("application/json", status, json.dumps(value).encode())
@@ -178,6 +182,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def common(body: dict) -> dict[str, object]:
+    """What all events of a stream have."""
+    form = "chat.completion.chunk" if "messages" in body else "text_completion"
+    return {"id": "1", "object": form, "created": 1, "model": MODEL}
 
 
 def prompt_of(body: dict) -> str:
@@ -194,7 +204,7 @@ def reply_to(prompt: str, body: dict) -> str:
     if ROLE == "kv_producer" and not params.get("do_remote_decode"):
         return "This server prefills for another."
     blocks = [zlib.crc32(prompt.encode())]
-    if ROLE == "kv_consumer" and params.get("remote_block_ids") != blocks:
+    if ROLE == "kv_consumer" and params.get("remote_block_ids", blocks) != blocks:
         return "The cache of this prompt did not arrive."
     at, question = max(((prompt.rfind(known), known) for known in REPLIES), default=(-1, ""))
     return REPLIES[question] if at >= 0 else "Wednesday, Thursday, Friday, Saturday"

@@ -96,6 +96,15 @@ def test_references_are_replaced(value, expected):
     assert substitute(value, KNOWN) == expected
 
 
+@pytest.mark.parametrize(
+    ("window", "count"), [(0, 120), (100_000, 120), (960, 120), (256, 32), (7, 1)]
+)
+def test_numbers_fit_the_window(window, count):
+    text = substitute("${numbers:998},", {"window": window})
+    numbers = [int(number) for number in text.rstrip(",").split(", ")]
+    assert numbers == list(range(998, 998 + count))
+
+
 def test_a_reference_without_a_value_is_an_error():
     with pytest.raises(UnknownReferenceError, match="no value for \\$\\{window\\}"):
         substitute("${window}", KNOWN)

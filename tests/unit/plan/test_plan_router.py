@@ -161,3 +161,20 @@ def test_a_router_without_anything_to_send_to_is_refused():
     nodes = tuple(node.model_copy(update={"role": "mixed"}) for node in case.nodes)
     with pytest.raises(UserError, match="no prefill server answers requests"):
         build(case.model_copy(update={"nodes": nodes}), made_up_inputs(case))
+
+
+@pytest.mark.parametrize(
+    ("router", "folder"),
+    [
+        ("{kind: script}", "/vllm-workspace/vllm-ascend"),
+        ("{kind: script, script: a/proxy.py}", "/vllm-workspace/vllm-ascend"),
+        ("{kind: script, script: /vllm-workspace/vllm-ascend/a.py}", "/vllm-workspace/vllm-ascend"),
+        # Hosts with a script of their own need no checkout of vllm-ascend.
+        ("{kind: script, script: /data/proxy.py}", None),
+        ("{kind: script, script: /vllm-workspace/vllm-ascend-2/a.py}", None),
+        ("{kind: script, script: /data/proxy.py, folder: /data}", "/data"),
+        ("{kind: vllm-router}", None),
+    ],
+)
+def test_the_folder_of_a_router(router, folder):
+    assert plan_of(router).router.cwd == folder
