@@ -30,10 +30,10 @@ _JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": _S
 # Capability → (type, body without the model, key whose value must be in the reply).
 _REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "chat": ("chat", {"messages": HELLO}, "choices"),
-    "completions": ("completions", {"prompt": "Hi"}, "choices"),
-    "completions.echo": ("completions", {"prompt": "Hi", "echo": True}, "choices"),
-    "completions.suffix": ("completions", {"prompt": "Hi", "suffix": "!"}, "choices"),
-    "completions.logprobs": ("completions", {"prompt": "Hi", "logprobs": 1}, "logprobs"),
+    "completions": ("completions", {"prompt": "Hi there"}, "choices"),
+    "completions.echo": ("completions", {"prompt": "Hi there", "echo": True}, "choices"),
+    "completions.suffix": ("completions", {"prompt": "Hi there", "suffix": "!"}, "choices"),
+    "completions.logprobs": ("completions", {"prompt": "Hi there", "logprobs": 1}, "logprobs"),
     "completions.prompt_logprobs": (
         "completions",
         {"prompt": "Hi there", "prompt_logprobs": 1},

@@ -139,7 +139,7 @@ async def unauthorized(_case: FunctionalCase, context: Context) -> Ran:
     ran = Ran()
     bodies: dict[str, dict[str, Any]] = {
         "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hi"}]},
-        "/v1/completions": {"prompt": "Hi"},
+        "/v1/completions": {"prompt": "Hi there"},
         "/v1/responses": {"input": "Hi"},
         "/v1/embeddings": {"input": "Hi"},
     }
