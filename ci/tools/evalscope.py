@@ -102,12 +102,15 @@ def _sampling(job: Job) -> dict[str, Any]:
     given = {key: getattr(bench, key) for key in (*GENERATION, *BODY, "stop")}
     given["temperature"] = TEMPERATURE if bench.temperature is None else bench.temperature
     given["chat_template_kwargs"] = bench.template or None
+    given["cache_salt"] = job.cache_salt or None
     return {key: value for key, value in given.items() if value is not None}
 
 
 def _generation(job: Job) -> dict[str, Any]:
     sent = _sampling(job)
-    body = {key: sent.pop(key) for key in (*BODY, "chat_template_kwargs") if key in sent}
+    body = {
+        key: sent.pop(key) for key in (*BODY, "chat_template_kwargs", "cache_salt") if key in sent
+    }
     if "stop" in sent:
         sent["stop_seqs"] = sent.pop("stop")
     own: dict[str, Any] = {"max_tokens": job.benchmark.max_out_len, "retries": 1}

@@ -151,6 +151,8 @@ def _generation(job: Job) -> dict[str, Any]:
     given = {key: getattr(bench, key) for key in keys if getattr(bench, key) is not None}
     if bench.template:
         given["chat_template_kwargs"] = bench.template
+    if job.cache_salt:
+        given["cache_salt"] = job.cache_salt
     temperature = TEMPERATURE if bench.temperature is None else bench.temperature
     until = {} if bench.dataset_conf and not bench.stop else {"until": bench.stop or []}
     return {

@@ -26,6 +26,8 @@ class Job:
         bin: folder of the tool's executables; empty to use the host's PATH.
         work: the tool's own folder, empty at the start; its content is kept.
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
+        cache_salt: the `cache_salt` of every request: the server reuses the KV cache only of
+            requests with the same. Empty to send none.
     """
 
     benchmark: Benchmark
@@ -35,6 +37,7 @@ class Job:
     bin: str
     work: str
     vllm: str = ""
+    cache_salt: str = ""
 
     def program(self, name: str) -> str:
         """Return the path of an executable; only its name if the host's PATH is used."""

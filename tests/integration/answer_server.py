@@ -46,6 +46,7 @@ class Oracle:
         error_after: after so many completions every stream sends one token and an error event, then
             ends as any other, as vLLM's do when the engine has failed; what is no stream gets 500.
         asked: how often each item was asked for.
+        salts: the `cache_salt` of the requests; None of one without.
     """
 
     questions: tuple[Question, ...]
@@ -54,6 +55,7 @@ class Oracle:
     silent: bool = False
     error_after: int | None = None
     asked: dict[int, int] = field(default_factory=dict)
+    salts: set[str | None] = field(default_factory=set)
     completions: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -134,6 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self, body: dict[str, Any], *, chat: bool) -> None:
         prompt = _prompt(body)
+        self.oracle.salts.add(body.get("cache_salt"))
         text, reason = _to_its_end(self.oracle.reply(prompt, _images(body)), body)
         usage = _usage(prompt, text)
         if self.oracle.fails():
