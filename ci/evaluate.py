@@ -48,7 +48,7 @@ def evaluate(
     """Run a benchmark to its end, fetch its output, and read its figures.
 
     Args:
-        plan: the plan of the night; gives the endpoint.
+        plan: the plan of the night; gives the key and the certificate of the endpoint.
         evaluation: the benchmark, its dataset and its tool.
         processes: the processes of the run; all of them have to stay alive meanwhile.
         record: receives the figures; raw output is stored in its folder.
@@ -75,7 +75,7 @@ def evaluate(
             result = _run(plan, evaluation, processes, record, job)
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # They show, among other things, how much each rank has served.
-        text = metrics(ask_from(agent, plan.access), plan.endpoint)
+        text = metrics(ask_from(agent, plan.access_of(evaluation)), evaluation.endpoint)
         record.folder.write(f"{home}/metrics.txt", text)
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
     items, raw = f"{home}/items.jsonl", f"{home}/raw"
@@ -96,7 +96,7 @@ def _run(
         evaluation.host,
         evaluation.process,
         command.argv,
-        {**command.env, **plan.access.env},
+        {**command.env, **plan.access_of(evaluation).env},
         evaluation.benchmark.deadline_s,
         env_script=evaluation.env_script,
     )

@@ -75,6 +75,7 @@ class Entry(Strict):
     model_path: str | None = None
     dataset_path_local: str | None = None
     case_name: str | None = None
+    without_router: bool = False
     trust_remote_code: bool = True
     deadline_s: float = Field(default=14_400, gt=0)
     baseline: Baseline = Field(
@@ -108,6 +109,13 @@ class Entry(Strict):
         if value is not None and tool not in (None, *needed):
             able = " or ".join(needed)
             raise invalid(f"has an effect only with tool: {able}, not with {tool}; remove it")
+        return value
+
+    @field_validator("without_router")
+    @classmethod
+    def _of_accuracy(cls, value: object, info: ValidationInfo) -> object:
+        if value and info.data.get("case_type") == "performance":
+            raise invalid("has an effect only with case_type: accuracy; remove it")
         return value
 
     @property

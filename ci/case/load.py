@@ -6,12 +6,13 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import foreign, sweep
+from ci.case import foreign, sweep, without_router
 from ci.case.load_levels import expanded
 from ci.documents.files import is_file, is_folder, read_bytes
 from ci.documents.messages import describe
 from ci.documents.override import overridden
 from ci.documents.source import read
+from ci.documents.values import in_file_order
 from ci.errors import CaseError, UserError
 
 if TYPE_CHECKING:
@@ -112,7 +113,25 @@ def cases_of(source: Source) -> tuple[Case, ...]:
         )
         raise CaseError((source.at_value((), message),))
     read_dialect = _reader(source.value)
-    return sweep.cases(source, lambda combined: read_dialect(expanded(combined)))
+    return sweep.cases(source, lambda combined: _checked(read_dialect, expanded(combined)))
+
+
+def _checked(
+    read_dialect: Callable[[Source], tuple[Case, ...]], source: Source
+) -> tuple[Case, ...]:
+    """Read a document, and report what is wrong in the same way in each dialect."""
+    cases = read_dialect(source)
+    document = source.value if isinstance(source.value, dict) else {}
+    several = any(key in document for key in SINGLE_NODE)
+    paths = [(*SINGLE_NODE, index) if several else () for index in range(len(cases))]
+    errors = [
+        error
+        for case, path in zip(cases, paths, strict=True)
+        for error in without_router.errors(case, path, source)
+    ]
+    if errors:
+        raise CaseError(in_file_order(errors))
+    return cases
 
 
 def _misspelt(document: Collection[str]) -> tuple[str, str] | None:

@@ -8,8 +8,10 @@ from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ci.case.model import Operator  # noqa: TC001 - pydantic reads it for stored checks
+from ci.case.without_router import name_without_router
 from ci.errors import ExitCode, Interrupted, LamplighterError
 from ci.judge.figures import remark, valid_figure
+from ci.judge.paired import SIGNIFICANCE, compare_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +36,10 @@ class Expectation(Protocol):
     @property
     def expected(self) -> tuple[float, float] | None:
         """Return baseline and threshold; None if there are none yet."""
+
+    @property
+    def without_router(self) -> bool:
+        """Return whether it is measured a second time without the router."""
 
 
 ABOVE_THE_BAND = "above the band: baseline looks stale"
@@ -93,6 +99,8 @@ def judge(
 ) -> Verdict:
     """Compare every benchmark's figure with its threshold, and pairs of figures with each other.
 
+    A benchmark that was also measured without the router has one more check.
+
     Args:
         benchmarks: the case's benchmarks; each becomes a check, even if it never ran.
         results: name of the benchmark → result.
@@ -102,8 +110,10 @@ def judge(
         comparisons: pairs of figures that the case compares.
     """
     checks = (check(benchmark, results.get(benchmark.name), cause) for benchmark in benchmarks)
+    twice = (benchmark.name for benchmark in benchmarks if benchmark.without_router)
+    paired = (compare_without_router(name, results, cause) for name in twice)
     compared = (compare(comparison, results, cause) for comparison in comparisons)
-    return degrade_if_ended_early(combine((*extra, *checks, *compared)), cause)
+    return degrade_if_ended_early(combine((*extra, *checks, *paired, *compared)), cause)
 
 
 def combine(checks: tuple[Check, ...]) -> Verdict:
@@ -180,6 +190,41 @@ def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = 
         outcome=outcome,
         reason=reason,
         operator=comparison.operator,
+    )
+
+
+def compare_without_router(name: str, results: Mapping[str, Result], cause: str = "") -> Check:
+    """Compare the items of a benchmark through the router and without it.
+
+    The outcome is unknown if a figure is missing, its benchmark had a problem, or the items are not
+    pairs.
+
+    Args:
+        name: of the benchmark.
+        results: name of the benchmark → result; also of the measurement without the router.
+        cause: as for `judge`.
+    """
+    metric, unit = METRICS["accuracy"]
+    direct = name_without_router(name)
+    figures = {
+        each: valid_figure(each, metric, results.get(each), cause, unit) for each in (name, direct)
+    }
+    values = [figure.value if figure else None for figure, _ in figures.values()]
+    reason = next((f"{each}: {doubt}" for each, (_, doubt) in figures.items() if doubt), "")
+    outcome: Outcome = "unknown"
+    if not reason:
+        items = (results[name].items, results[direct].items)
+        outcome, reason = compare_items(*items, ("through the router", "without it"))
+    return Check(
+        name=f"{name} through and without the router",
+        metric=metric,
+        value=values[0],
+        unit=unit,
+        baseline=values[1],
+        tolerance=f"p ≥ {SIGNIFICANCE:g}",
+        bound=None,
+        outcome=outcome,
+        reason=reason,
     )
 
 

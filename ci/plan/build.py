@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.without_router import behind_router
 from ci.errors import UserError
 from ci.plan.evaluations import Setting, plan_evaluations
 from ci.plan.model import Plan
@@ -49,12 +50,14 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
     validate(case, others, hosts)
     head = head_of(servers, case.path)
     leader = hosts[(router or head).host]
-    endpoint = _endpoint(case, head, router, hosts)
+    endpoint = _endpoint(case, router or head, head, hosts)
     taken = frozenset({*(process.name for process in others), *_recipes(inputs)})
     on_leader = (process for process in (*servers, *([router] if router else [])))
     scripts = next(item.env_script for item in on_leader if item.host == leader.name)
     setting = Setting(inputs, leader, endpoint, taken, scripts, _tokenizer(case, inputs, head))
-    evaluations = plan_evaluations(case, setting)
+    behind = behind_router(servers) if router else None
+    direct = (behind.name, _endpoint(case, behind, behind, hosts)) if behind else None
+    evaluations = plan_evaluations(case, setting, direct)
     bins = {item.bin for item in evaluations} | _bins_of_router(case, inputs)
     return Plan(
         case=case,
@@ -71,14 +74,13 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
 
 
 def _endpoint(
-    case: Case, head: PlannedProcess, router: PlannedProcess | None, hosts: Mapping[str, Host]
+    case: Case, front: PlannedProcess, server: PlannedProcess, hosts: Mapping[str, Host]
 ) -> Endpoint:
-    """Return the endpoint: the router if there is one, else the first server with an API."""
-    front = router or head
+    """Return the endpoint of a router or server; the model has the name that `server` gives it."""
     return Endpoint(
         client_address(front.argv, hosts[front.host].address),
         front.port,
-        served_name(head.argv, case.model),
+        served_name(server.argv, case.model),
         scheme(front.argv),
     )
 

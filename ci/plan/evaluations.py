@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.case.variables import RUN_FOLDER
+from ci.case.without_router import name_without_router
 from ci.errors import UserError
 from ci.plan.model import Evaluation
 from ci.plan.names import process_names
@@ -15,6 +16,8 @@ from ci.tools.model import Job
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case
     from ci.plan.inputs import PlanInputs
@@ -43,33 +46,45 @@ class Setting:
     tokenizer: str = ""
 
 
-def plan_evaluations(case: Case, setting: Setting) -> tuple[Evaluation, ...]:
-    """Plan every benchmark.
+def plan_evaluations(
+    case: Case, setting: Setting, direct: tuple[str, Endpoint] | None = None
+) -> tuple[Evaluation, ...]:
+    """Plan every benchmark; those with `without_router` twice.
+
+    Args:
+        case: has the benchmarks.
+        setting: where they run.
+        direct: name and endpoint of the server that is asked without the router; None if there is
+            no router.
 
     Raises:
         UserError: a tool does not support its benchmark.
     """
-    names = process_names([item.name for item in case.benchmarks], setting.taken)
-    return tuple(
-        _plan_evaluation(case, setting, item, names[item.name]) for item in case.benchmarks
-    )
+    twice = {item.name for item in case.benchmarks if item.without_router and direct}
+    wanted = [*(item.name for item in case.benchmarks), *map(name_without_router, twice)]
+    names = process_names(wanted, setting.taken)
+    planned: list[Evaluation] = []
+    for benchmark in case.benchmarks:
+        evaluation = _evaluation(case, setting, benchmark, names[benchmark.name])
+        planned.append(_with_command(case, setting.leader, evaluation))
+        if benchmark.name in twice and direct:
+            evaluation = _without_router(evaluation, *direct, names)
+            planned.append(_with_command(case, setting.leader, evaluation))
+    return tuple(planned)
 
 
-def _plan_evaluation(
-    case: Case, setting: Setting, benchmark: Benchmark, process: str
-) -> Evaluation:
-    location = f"{case.path}: benchmarks.{benchmark.name}"
+def _evaluation(case: Case, setting: Setting, benchmark: Benchmark, process: str) -> Evaluation:
     tool = TOOLS[benchmark.tool]
     if benchmark.case_type not in tool.KINDS:
         able = [name for name, other in TOOLS.items() if benchmark.case_type in other.KINDS]
         raise UserError(
-            f"{location}.tool: {benchmark.tool} does not measure {benchmark.case_type}; choose "
-            f"one of: {', '.join(able)}",
+            f"{_location(case, benchmark)}.tool: {benchmark.tool} does not measure "
+            f"{benchmark.case_type}; choose one of: {', '.join(able)}",
         )
     inputs, leader = setting.inputs, setting.leader
     is_vllm = tool.ENVIRONMENT == "vllm"
     made = inputs.serving.get(leader.name) if is_vllm else inputs.tools.get(tool.ENVIRONMENT)
-    planned = Evaluation(
+    return Evaluation(
         benchmark=benchmark,
         dataset=inputs.datasets[benchmark.name],
         host=leader.name,
@@ -77,18 +92,41 @@ def _plan_evaluation(
         tokenizer=benchmark.model_path or setting.tokenizer or case.model,
         argv=(),
         process=process,
+        endpoint=setting.endpoint,
         vllm=made.vllm if made else "",
         env_script=setting.env_script,
     )
+
+
+def _without_router(
+    evaluation: Evaluation, server: str, endpoint: Endpoint, names: Mapping[str, str]
+) -> Evaluation:
+    """Plan the same evaluation at a server behind the router; the case has no baseline for it."""
+    name = name_without_router(evaluation.benchmark.name)
+    unjudged = {"name": name, "baseline": None, "threshold": None}
+    return replace(
+        evaluation,
+        benchmark=evaluation.benchmark.model_copy(update=unjudged),
+        process=names[name],
+        endpoint=endpoint,
+        server=server,
+    )
+
+
+def _with_command(case: Case, leader: Host, evaluation: Evaluation) -> Evaluation:
     try:
-        folder = RUN_FOLDER.format(workspace=leader.workspace, process=process)
-        command = command_of(planned, setting.endpoint, folder)
+        folder = RUN_FOLDER.format(workspace=leader.workspace, process=evaluation.process)
+        command = command_of(evaluation, folder)
     except UserError as error:
-        raise UserError(f"{location}: {error}") from None
-    return replace(planned, argv=command.argv) if command else planned
+        raise UserError(f"{_location(case, evaluation.benchmark)}: {error}") from None
+    return replace(evaluation, argv=command.argv) if command else evaluation
 
 
-def command_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Command | None:
+def _location(case: Case, benchmark: Benchmark) -> str:
+    return f"{case.path}: benchmarks.{benchmark.name}"
+
+
+def command_of(evaluation: Evaluation, folder: str) -> Command | None:
     """Build the tool's command; arguments as of `job_of`.
 
     Returns:
@@ -98,29 +136,29 @@ def command_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Comma
         UserError: the tool does not support the benchmark's settings.
     """
     try:
-        return TOOLS[evaluation.benchmark.tool].command(job_of(evaluation, endpoint, folder))
+        return TOOLS[evaluation.benchmark.tool].command(job_of(evaluation, folder))
     except UserError:
         if evaluation.dataset.path is None and not evaluation.dataset.form:
             return None
         raise
 
 
-def job_of(evaluation: Evaluation, endpoint: Endpoint, folder: str) -> Job:
+def job_of(evaluation: Evaluation, folder: str) -> Job:
     """Make the tool's job of an evaluation.
 
     Args:
         evaluation: from the plan.
-        endpoint: receives the requests.
         folder: on the tool's host; `data` in it gets the dataset, and the tool runs in `work`.
     """
     return Job(
         benchmark=evaluation.benchmark,
         dataset=replace(evaluation.dataset, path=_data(evaluation, folder)),
-        endpoint=endpoint,
+        endpoint=evaluation.endpoint,
         tokenizer=evaluation.tokenizer,
         bin=evaluation.bin,
         work=f"{folder}/{WORK}",
         vllm=evaluation.vllm,
+        cache_salt=evaluation.benchmark.name if evaluation.server else "",
     )
 
 

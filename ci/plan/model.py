@@ -143,6 +143,9 @@ class Evaluation:
         argv: the tool's command line, with `<run>` for the run's id; empty if it is unknown
             because the dataset is missing.
         process: the name of its process and of its folders; see `ci.plan.names`.
+        endpoint: receives the requests.
+        server: name of the server behind the router that is asked without the router; empty if
+            the plan's endpoint is asked.
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
         env_script: as of a process.
     """
@@ -154,6 +157,8 @@ class Evaluation:
     tokenizer: str
     argv: tuple[str, ...]
     process: str
+    endpoint: Endpoint
+    server: str = ""
     vllm: str = ""
     env_script: tuple[str, ...] = ()
 
@@ -197,6 +202,12 @@ class Plan:
         # A router passes the key on to its servers.
         passed = front.env.get(CLIENT_KEY, "") if front is self.router and front else ""
         return replace(access, key=access.key or passed)
+
+    def access_of(self, evaluation: Evaluation) -> Access:
+        """Return what a request of an evaluation needs."""
+        behind = (server for server in self.servers if server.name == evaluation.server)
+        server = next(behind, None)
+        return server.access if server else self.access
 
     @property
     def addresses(self) -> tuple[str, ...]:

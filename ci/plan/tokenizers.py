@@ -26,7 +26,7 @@ def tokenizers_of(plan: Plan) -> dict[str, tuple[ModelSource, tuple[str, ...]]]:
     needed: dict[str, tuple[ModelSource, tuple[str, ...]]] = {}
     for evaluation in plan.evaluations:
         name = evaluation.tokenizer
-        if not name or name in made or not _loads_tokenizer(plan, evaluation):
+        if not name or name in made or not _loads_tokenizer(evaluation):
             continue
         source = replace(served or ModelSource(name), weights=False)
         if source.key != name:
@@ -49,8 +49,8 @@ def with_tokenizers(plan: Plan, folders: Mapping[str, str]) -> Plan:
     )
 
 
-def _loads_tokenizer(plan: Plan, evaluation: Evaluation) -> bool:
-    command = command_of(evaluation, plan.endpoint, "/")
+def _loads_tokenizer(evaluation: Evaluation) -> bool:
+    command = command_of(evaluation, "/")
     return command is not None and bool(command.tokenizer)
 
 
@@ -58,5 +58,5 @@ def _with_tokenizer(plan: Plan, evaluation: Evaluation, folder: str) -> Evaluati
     leader = next(host for host in plan.hosts if host.name == evaluation.host)
     planned = replace(evaluation, tokenizer=folder)
     home = RUN_FOLDER.format(workspace=leader.workspace, process=evaluation.process)
-    command = command_of(planned, plan.endpoint, home)
+    command = command_of(planned, home)
     return replace(planned, argv=command.argv if command else ())

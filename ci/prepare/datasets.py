@@ -44,7 +44,7 @@ def lay_out(
     agent, dataset = processes.agents[evaluation.host], evaluation.dataset
     for name, path in paths_of(dataset).items():
         agent.write(f"{folder}/data/{name}", read(dataset, path))
-    job = job_of(evaluation, plan.endpoint, folder)
+    job = job_of(evaluation, folder)
     argv = make_command(job, folder, plan.host(evaluation.host).workspace)
     if not argv:
         return job, ""

@@ -62,7 +62,8 @@ def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
     entries: list[dict[str, object]] = []
     for benchmark in benchmarks:
         baseline, threshold = benchmark.expected or (None, None)
-        entry = {"name": benchmark.name, "case_type": benchmark.case_type}
+        entry: dict[str, object] = {"name": benchmark.name, "case_type": benchmark.case_type}
+        entry |= {"without_router": benchmark.without_router}
         entries.append(entry | {"baseline": baseline, "threshold": threshold})
     return entries
 

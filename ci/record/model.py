@@ -95,6 +95,9 @@ class Benchmark(Part):
     case_type: Literal["accuracy", "performance"]
     baseline: float | None = None
     threshold: float | None = None
+    without_router: bool = Field(
+        default=False, description="whether it was also measured without the router"
+    )
 
     @property
     def expected(self) -> tuple[float, float] | None:

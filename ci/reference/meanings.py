@@ -179,6 +179,8 @@ _BY_MODEL = {
         "Default: that of the server",
         "dataset_path_local": "a folder; it has priority over `dataset_path`",
         "case_name": "a title",
+        "without_router": "true if a benchmark of accuracy is also measured without the router, as "
+        "`NAME-without-router`; a check compares both results item by item",
         "trust_remote_code": "whether the tokenizer may run its own code, as vllm-ascend's runner "
         "allows it",
         "deadline_s": "maximum duration of the benchmark, in seconds",

@@ -92,7 +92,7 @@ def test_it_is_the_version_that_was_asked_for(served: Served, vllm: str):
 def test_a_tool_measures_it(served: Served, tmp_path: Path, name: str):
     (evaluation,) = (item for item in served.plan.evaluations if item.benchmark.name == name)
     dataset_files.stage(evaluation.dataset, tmp_path / "data")
-    job = job_of(evaluation, served.plan.endpoint, str(tmp_path))
+    job = job_of(evaluation, str(tmp_path))
     Path(job.work).mkdir()
     result = evaluate(job)
     assert result.problems == ()

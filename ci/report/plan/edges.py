@@ -24,6 +24,11 @@ def edges(plan: Plan, rows: Sequence[Row]) -> Iterator[Edge]:
         requesters = _requesters(plan)
         at = f"{plan.router.name} " if plan.router else f"{_first_endpoint(plan)} "
         yield (requesters, f"{at}{plan.endpoint.url}", "requests", (plan.leader,))
+    for item in plan.evaluations:
+        if item.server:
+            at = next(server.host for server in plan.servers if server.name == item.server)
+            to = f"{item.server} {item.endpoint.url}"
+            yield (item.benchmark.name, to, "requests", (item.host, at))
     if plan.router:
         for row in _behind_router(servers):
             at = host_port(plan.host(row.first.host).address, row.ports)
@@ -40,8 +45,9 @@ def edges(plan: Plan, rows: Sequence[Row]) -> Iterator[Edge]:
 
 
 def _requesters(plan: Plan) -> str:
-    names = ", ".join(item.benchmark.name for item in plan.evaluations) or "smoke test"
-    return names if len(names) <= _LONG else f"{len(plan.evaluations)} benchmarks"
+    asking = [item.benchmark.name for item in plan.evaluations if not item.server]
+    names = ", ".join(asking) or "smoke test"
+    return names if len(names) <= _LONG else f"{len(asking)} benchmarks"
 
 
 def _first_endpoint(plan: Plan) -> str:

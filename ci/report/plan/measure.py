@@ -73,13 +73,13 @@ def command_in(plan: Plan, item: Evaluation) -> Command | None:
     """Return the command of an evaluation; None if it depends on a dataset that is not here."""
     if not item.argv:
         return None
-    return TOOLS[item.benchmark.tool].command(job_of(item, plan.endpoint, _folder(plan, item)))
+    return TOOLS[item.benchmark.tool].command(job_of(item, _folder(plan, item)))
 
 
-def env_of(plan: Plan, command: Command) -> dict[str, str]:
+def env_of(plan: Plan, item: Evaluation, command: Command) -> dict[str, str]:
     """Return a tool's environment; a night also keeps what the host's own no_proxy has."""
-    direct = ",".join(dict.fromkeys((plan.endpoint.host, *plan.addresses)))
-    return {**command.env, **plan.access.env, "no_proxy": direct, "NO_PROXY": direct}
+    direct = ",".join(dict.fromkeys((item.endpoint.host, *plan.addresses)))
+    return {**command.env, **plan.access_of(item).env, "no_proxy": direct, "NO_PROXY": direct}
 
 
 def _folder(plan: Plan, item: Evaluation) -> str:
@@ -155,7 +155,7 @@ def _commands(plan: Plan, item: Evaluation, written: dict[str, str]) -> Iterator
     for path, content in command.files.items():
         if content.count("\n") > _SHORT_LINES:
             written.setdefault(content, f"{work}/{path}")
-    yield from paste.command(env_of(plan, command), command.argv, item.env_script)
+    yield from paste.command(env_of(plan, item, command), command.argv, item.env_script)
 
 
 def _dataset_commands(plan: Plan, item: Evaluation) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _dataset_commands(plan: Plan, item: Evaluation) -> Iterator[str]:
             "begins; `inv datasets.list --config CASE` says what to do."
         )
     folder = _folder(plan, item)
-    job = job_of(item, plan.endpoint, folder)
+    job = job_of(item, folder)
     argv = make_command(job, folder, plan.host(item.host).workspace)
     if argv:
         recipe = recipe_for(item.benchmark, job.expected_items)
@@ -182,7 +182,8 @@ def _title(item: Evaluation) -> str:
     asked = f"{number or 'all'} items of {item.dataset.name}"
     if number < (benchmark.num_prompts or 0):
         asked += f", which has no more ({benchmark.num_prompts} are asked for)"
-    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {_bound(benchmark)}"
+    judged = f"without the router, at {item.server}" if item.server else _bound(benchmark)
+    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {judged}"
 
 
 def _bound(benchmark: Benchmark) -> str:

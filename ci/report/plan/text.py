@@ -179,7 +179,7 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         "host": item.host,
         "dataset": asdict(item.dataset),
         "argv": hide_in_argv(list(item.argv)),
-        "env": hide_in_env(env_of(plan, command)) if command else {},
+        "env": hide_in_env(env_of(plan, item, command)) if command else {},
         "files": hide_in_files(dict(command.files)) if command else {},
         "env_script": list(item.env_script),
     }

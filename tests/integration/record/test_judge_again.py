@@ -49,6 +49,15 @@ OF_BASE = replace(
     performance(10.0),
     measurements=(replace(performance(10.0).measurements[0], benchmark="base"),),
 )
+TWICE = ACC.model_copy(update={"baseline": None, "without_router": True})
+
+
+def with_right(name, right):
+    items = tuple(Item(str(at), correct=at < right, tokens=3) for at in range(16))
+    figure = Measurement(name, "accuracy", 100 * right / 16, "%", 16, "items.jsonl", "summary.csv")
+    return Result((figure,), items, **TIMES)
+
+
 NIGHTS = {
     "passes": ((ACC, PERF), {"acc": accuracy(60.0), "perf": performance(9.5)}, (), None),
     "fails": ((ACC,), {"acc": accuracy(50.0)}, (), None),
@@ -59,6 +68,15 @@ NIGHTS = {
         (PERF, BASE),
         {"perf": performance(10.9), "base": OF_BASE},
         (FASTER,),
+        None,
+    ),
+    "is worse through the router": (
+        (TWICE,),
+        {
+            "acc": with_right("acc", 7),
+            "acc-without-router": with_right("acc-without-router", 16),
+        },
+        (),
         None,
     ),
     "ends early": (

@@ -29,7 +29,9 @@ TOOLS = {"aisbench": aisbench, "lm_eval": lm_eval, "vllm_bench": vllm_bench}
 def settings(tool, case_type, **changes):
     dataset = Dataset("arithmetic", str(ARITHMETIC), "gsm8k", 40)
     asked = job(tool, case_type, dataset=dataset, **changes)
-    planned = Evaluation(asked.benchmark, dataset, "a", "/ws/envs/t/bin", "/models/qwen", (), "b")
+    planned = Evaluation(
+        *(asked.benchmark, dataset, "a", "/ws/envs/t/bin", "/models/qwen", (), "b"), asked.endpoint
+    )
     run = sample(environments={"a": {"t": plain_environment("3.1")}})
     return settings_of(planned, asked, TOOLS[tool].command(asked), run)
 
