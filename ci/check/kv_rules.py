@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from ci.case.without_router import behind_router
 from ci.check.diagnostic import Remark
 from ci.documents.nearest import nearest
 from ci.vllm.command_line import json_option, number
@@ -62,12 +63,31 @@ _CONNECTORS = (
     "SimpleCPUOffloadConnector",
     "UCMConnector",
 )
+# They find the KV cache of a prompt by its tokens alone, in a folder that servers share.
+_BY_TOKENS = ("ExampleConnector", "SharedStorageConnector")
 _SEVERAL = 2
 _SIZES = {
     "tp_size": "--tensor-parallel-size",
     "pp_size": "--pipeline-parallel-size",
     "dp_size": "--data-parallel-size",
 }
+
+
+def kv_by_tokens(subject: Subject) -> Iterator[Remark]:
+    """Report `without_router` where the server still gets the KV cache of prefill servers."""
+    server = behind_router(subject.case.nodes)
+    if server is None:
+        return
+    config = str(json_option(server.argv, _FLAG))
+    for name in (name for name in _BY_TOKENS if repr(name) in config):
+        for bench in subject.case.benchmarks:
+            if bench.without_router:
+                message = (
+                    f"finds no damaged KV cache with {name}: {server.name} takes the KV cache of "
+                    "the same prompts from its folder also without the router; remove it, or use "
+                    "a connector that transfers the KV cache of each request"
+                )
+                yield Remark(f"{subject.section}benchmarks.{bench.name}.without_router", message)
 
 
 def kv_role(subject: Subject) -> Iterator[Remark]:

@@ -37,6 +37,7 @@ RULES = (
     Rule("headless-port", "warning", server_rules.headless_port),
     Rule("kv-role", "error", kv_rules.kv_role),
     Rule("kv-keys", "error", kv_rules.kv_keys),
+    Rule("kv-by-tokens", "warning", kv_rules.kv_by_tokens),
     Rule("config-keys", "warning", config_rules.config_keys),
     Rule("overridden-variable", "warning", case_rules.overridden_variable),
     Rule("other-model", "warning", case_rules.other_model),

@@ -1,10 +1,13 @@
 """Benchmarks with `without_router`: the errors and their places in each dialect, and the server."""
 
+import json
+
 import pytest
 
 from ci.case.load import parse
 from ci.case.model import Node
 from ci.case.without_router import behind_router, name_without_router
+from ci.check.lint import examine
 from ci.errors import CaseError
 
 ACC = "acc: {case_type: accuracy, dataset_path: gsm8k, max_out_len: 8, batch_size: 1"
@@ -133,6 +136,24 @@ def test_an_error_of_several_levels_is_reported_once():
         parse(text.encode(), "c.yaml")
     keys = [problem.key for problem in error.value.problems]
     assert keys == ["benchmarks.acc-1.without_router"]
+
+
+@pytest.mark.parametrize(
+    ("connector", "found"),
+    [
+        ('{"kv_connector": "ExampleConnector"}', 1),
+        ('{"kv_connector_extra_config": {"c": [{"kv_connector": "SharedStorageConnector"}]}}', 1),
+        ('{"kv_connector": "NixlConnector"}', 0),
+    ],
+)
+def test_a_server_that_takes_the_cache_of_the_same_prompt_from_a_folder_is_warned_of(
+    connector, found
+):
+    quoted = json.dumps(f"vllm serve m --port 9001 --kv-transfer-config '{connector}'")
+    text = deployment().replace("vllm serve m --port 9001 ", quoted)
+    warnings = [each for each in examine(text.encode(), "c.yaml") if each.rule == "kv-by-tokens"]
+    assert [each.problem.key for each in warnings] == ["benchmarks.acc.without_router"] * found
+    assert all("also without the router" in each.problem.message for each in warnings)
 
 
 def node(name, role, *, headless=False):

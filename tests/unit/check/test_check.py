@@ -401,6 +401,7 @@ IN_TABLE_OF_MISTAKES = {
     "config-keys",
     *(
         "flag-value",
+        "kv-by-tokens",
         "kv-keys",
         "kv-role",
         "kv-sizes",

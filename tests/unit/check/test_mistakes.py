@@ -702,6 +702,7 @@ MISTAKES = {
         "has --max-model-len 4000",
     ),
 }
+CONSUMER = """'{"kv_connector": "MooncakeConnector", "kv_role": "kv_consumer"}'\n"""
 WARNINGS = {
     "misspelt model": (
         "D",
@@ -709,6 +710,13 @@ WARNINGS = {
         "vllm serve org/modle",
         "org/modle",
         "but the case has model: 'org/model'",
+    ),
+    "cache of the same prompt without a router": (
+        "D",
+        f"{CONSUMER}benchmarks:\n  acc:\n",
+        CONSUMER.replace("Mooncake", "Example") + "benchmarks:\n  acc:\n    without_router: true\n",
+        "without_router",
+        "finds no damaged KV cache with ExampleConnector: server-1 takes the KV cache",
     ),
     "misspelt connector": (
         "E",
