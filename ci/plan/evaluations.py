@@ -158,7 +158,7 @@ def job_of(evaluation: Evaluation, folder: str) -> Job:
         bin=evaluation.bin,
         work=f"{folder}/{WORK}",
         vllm=evaluation.vllm,
-        cache_salt=evaluation.benchmark.name if evaluation.server else "",
+        cache_salt=evaluation.process if evaluation.server else "",
     )
 
 
