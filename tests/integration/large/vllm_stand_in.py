@@ -6,7 +6,8 @@ host, port, key, data-parallel ranks, and the role of `--kv-transfer-config`. It
 questions of ANSWERS: question → the reply. With a role it keeps to the contract of disaggregated
 prefill, as vLLM's NixlConnector and vllm-ascend's MooncakeConnector do: a producer prefills one
 token and returns `kv_transfer_params`; a consumer answers only where the request brings those of
-its own prompt. So a router that skips prefill, or mixes requests up, costs accuracy.
+its own prompt. So a router that skips prefill, or mixes requests up, costs accuracy. Where caches
+arrive damaged, it answers such requests from DAMAGED.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import ClassVar
 
 ANSWERS = Path(os.environ.get("STAND_IN_ANSWERS", "/opt/stand-in/answers.json"))
+DAMAGED = Path(os.environ.get("STAND_IN_DAMAGED", ANSWERS))
 VERSION = "0.0.0+stand.in"
 NUMBERS = itertools.count()
 TOKENS_A_WRITE = 100
@@ -39,6 +41,7 @@ RANKS = int(after("--data-parallel-size", "1"))
 ROLE = json.loads(after("--kv-transfer-config", "{}")).get("kv_role", "")
 KEY = after("--api-key")
 REPLIES = json.loads(ANSWERS.read_text("utf-8"))
+AFTER_HANDOVER = json.loads(DAMAGED.read_text("utf-8"))
 
 
 class Counted:
@@ -206,8 +209,10 @@ def reply_to(prompt: str, body: dict) -> str:
     blocks = [zlib.crc32(prompt.encode())]
     if ROLE == "kv_consumer" and params.get("remote_block_ids", blocks) != blocks:
         return "The cache of this prompt did not arrive."
-    at, question = max(((prompt.rfind(known), known) for known in REPLIES), default=(-1, ""))
-    return REPLIES[question] if at >= 0 else "Wednesday, Thursday, Friday, Saturday"
+    taken = ROLE == "kv_consumer" and "remote_block_ids" in params
+    replies = AFTER_HANDOVER if taken else REPLIES
+    at, question = max(((prompt.rfind(known), known) for known in replies), default=(-1, ""))
+    return replies[question] if at >= 0 else "Wednesday, Thursday, Friday, Saturday"
 
 
 def to_its_end(words: list[str], body: dict) -> tuple[list[str], str]:
