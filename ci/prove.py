@@ -15,10 +15,11 @@ from ci.serve.functional import (
     functional_checks,
     functional_files,
     functional_report,
+    hands_over,
     run_functional,
     skips,
 )
-from ci.serve.handover import NoMetrics, handovers, hands_over
+from ci.serve.handover import NoMetrics, handovers
 from ci.serve.probe import served_version
 from ci.serve.router_health import ends_of_servers
 from ci.serve.smoke import smoke

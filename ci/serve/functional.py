@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.case.without_router import behind_router
 from ci.functional.capabilities import VARIABLE, of_command_line, of_variable
 from ci.functional.client import Endpoint, root_of
 from ci.functional.find import FOLDER
@@ -50,21 +51,22 @@ def run_functional(
         *of_variable(environment.get(VARIABLE, "")),
         *(name for server in plan.servers for name in of_command_line(server.argv)),
     }
-    behind = decoder_of(plan)
-    with fronts(plan, agents, {ENDPOINT, behind}) as reached:
+    behind = behind_router(plan.servers) if hands_over(plan) else None
+    wanted = {ENDPOINT, *((behind.name,) if behind else ())}
+    with fronts(plan, agents, wanted) as reached:
         options = Options(
             capabilities=tuple(sorted(declared)),
             known=lambda version: known_of(version, FOLDER / "known"),
-            reference=endpoint_at(reached[behind], plan) if behind else None,
+            reference=endpoint_at(reached[behind.name], plan) if behind else None,
         )
         endpoint = endpoint_at(reached[ENDPOINT], plan)
         return run_suite(suite, suite.cases, endpoint, options, progress)
 
 
-def decoder_of(plan: Plan) -> str:
-    """Return the first decode server with an API behind the router; empty if there is none."""
-    decoders = (server for server in plan.servers if server.role == "decode" and server.health_url)
-    return next((server.name for server in decoders), "") if plan.router else ""
+def hands_over(plan: Plan) -> bool:
+    """Return whether a plan has a router with prefill servers and decode servers behind it."""
+    roles = {server.role for server in plan.servers if server.health_url}
+    return plan.router is not None and {"prefill", "decode"} <= roles
 
 
 def endpoint_at(front: Front, plan: Plan) -> Endpoint:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ci.case.without_router import behind_router
+from ci.errors import InfrastructureError
 from ci.functional.answer import Answer
 from ci.functional.compare import same_answer
 from ci.functional.examine import examine
@@ -15,7 +18,7 @@ from ci.functional.run import Options, run_suite
 from ci.judge.handover import Handover
 from ci.serve.ask import OK
 from ci.serve.fronts import ENDPOINT, fronts
-from ci.serve.functional import decoder_of, endpoint_at
+from ci.serve.functional import endpoint_at
 from ci.serve.pages import metrics_pages
 from ci.vllm.work import work_of
 
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ci.agent.client import Agent
-    from ci.functional.client import Endpoint
-    from ci.functional.load import Suite
     from ci.functional.proof import Assertion
     from ci.functional.run import Report, Result
     from ci.plan.model import Plan
@@ -39,12 +40,6 @@ ERROR_BYTES = 300
 
 class NoMetrics(Exception):  # noqa: N818 - a deployment without them is no error
     """The servers do not count requests."""
-
-
-def hands_over(plan: Plan) -> bool:
-    """Return whether a plan has a router with prefill servers and decode servers behind it."""
-    roles = {server.role for server in plan.servers if server.health_url}
-    return plan.router is not None and {"prefill", "decode"} <= roles
 
 
 def handovers(plan: Plan, agents: Mapping[str, Agent]) -> Iterator[Handover]:
@@ -63,32 +58,42 @@ def handovers(plan: Plan, agents: Mapping[str, Agent]) -> Iterator[Handover]:
         NoMetrics: the servers do not count requests.
         InfrastructureError: the endpoint does not answer.
     """
-    suite, behind = load_suite(SUITE), decoder_of(plan)
-    _work(plan, agents)
-    with fronts(plan, agents, {ENDPOINT, behind}) as reached:
-        router, server = (endpoint_at(reached[name], plan) for name in (ENDPOINT, behind))
-        for index in range(len(suite.cases)):
-            before = _work(plan, agents)
-            through = _run(suite, index, router)
-            after = _settled(lambda: _work(plan, agents), before, plan)
-            direct = _run(suite, index, server)
-            _settled(lambda: _work(plan, agents), after, plan)
+    suite, behind = load_suite(SUITE), behind_router(plan.servers)
+    alone = behind.name if behind else ENDPOINT
+    if _work(plan, agents) is None:
+        raise NoMetrics
+    with fronts(plan, agents, {ENDPOINT, alone}) as reached:
+        router, server = (endpoint_at(reached[name], plan) for name in (ENDPOINT, alone))
+        for case in suite.cases:
+            before = _counted(plan, agents)
+            through = run_suite(suite, (case,), router, Options())
+            after = _settled(lambda: _counted(plan, agents), before, plan)
+            # With another salt the server does not use the blocks that it has just been given.
+            salted = replace(case, body={**(case.body or {}), "cache_salt": case.id})
+            direct = run_suite(suite, (salted,), server, Options())
+            _settled(lambda: _counted(plan, agents), after, plan)
             yield _handover(plan, (before, after), through, direct)
 
 
-def _run(suite: Suite, index: int, endpoint: Endpoint) -> Report:
-    return run_suite(suite, suite.cases[index : index + 1], endpoint, Options())
+def _work(plan: Plan, agents: Mapping[str, Agent]) -> dict[str, Work] | None:
+    """Return server → its work so far, of every prefill server and decode server.
 
-
-def _work(plan: Plan, agents: Mapping[str, Agent]) -> dict[str, Work]:
-    """Return server → its work so far, of every prefill server and decode server."""
+    None if one of them gives no metrics, or does not count requests in them.
+    """
     servers = [server for server in plan.servers if server.role in {"prefill", "decode"}]
     pages = metrics_pages(servers, agents)
     found = {name: work_of(page) for name, page in (pages or {}).items()}
     known = {name: work for name, work in found.items() if work}
-    if not known or len(known) < len(found):
-        raise NoMetrics
-    return known
+    return known if known and len(known) == len(found) else None
+
+
+def _counted(plan: Plan, agents: Mapping[str, Agent]) -> dict[str, Work]:
+    work = _work(plan, agents)
+    if work is None:
+        raise InfrastructureError(
+            "a prefill server or decode server no longer gives its metrics; see its log"
+        )
+    return work
 
 
 def _settled(
