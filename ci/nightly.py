@@ -111,7 +111,7 @@ def begin(
     with start(runs, view, write_reports, case=case.name, config=case.path, argv=argv) as record:
         record.expect(case.benchmarks, case.comparisons)
         record.update(targets=resolved.inputs.targets)
-        for warning in case.warnings:
+        for warning in (*case.warnings, *resolved.plan.warnings):
             record.note(f"warning: {warning}")
         record.write_plan(resolved.plan)
         yield record

@@ -98,6 +98,7 @@ def resolve(case: Case, request: Request) -> PlanInputs:
         model=_model(case, serving),
         datasets=_datasets(case, request, on_host=not local),
         local=local,
+        devices=_devices(case, request, targets, install=bool(serving)),
     )
 
 
@@ -159,9 +160,26 @@ def _serving(
     }
 
 
-def _device(case: Case, request: Request, target: Target) -> Device:
+def _devices(
+    case: Case, request: Request, targets: Sequence[Target], *, install: bool
+) -> dict[str, str]:
+    """Return host → the kind of its devices, where it is known."""
+    chosen = {target.name: _chosen_device(case, request, target) for target in targets}
+    return {
+        # Where a night installs vLLM, the kind of this machine decides which one.
+        name: kind or (device_of("") if install else "")
+        for name, kind in chosen.items()
+        if kind or install
+    }
+
+
+def _chosen_device(case: Case, request: Request, target: Target) -> str:
     configured = target.accelerator.kind if target.accelerator else ""
-    chosen = request.device or case.device or configured
+    return request.device or case.device or configured
+
+
+def _device(case: Case, request: Request, target: Target) -> Device:
+    chosen = _chosen_device(case, request, target)
     if not chosen and not target.is_local:
         raise UserError(
             f"{case.path}: cannot choose the vLLM of {target.name}: its kind of device is unknown; "

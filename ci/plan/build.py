@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.case.without_router import behind_router
 from ci.errors import UserError
+from ci.plan.devices import device_warnings, with_devices
 from ci.plan.evaluations import Setting, plan_evaluations
 from ci.plan.model import Plan
 from ci.plan.names import recipe_name
@@ -42,7 +43,8 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
             f"{case.path}: the case has {case.num_hosts} nodes and {len(inputs.hosts)} hosts; "
             "give as many cluster_hosts as nodes",
         )
-    servers = tuple(plan_server(case, inputs, node) for node in case.nodes)
+    planned = tuple(plan_server(case, inputs, node) for node in case.nodes)
+    servers = with_devices(case, inputs.devices, planned)
     services = tuple(plan_service(case, inputs, service) for service in case.services)
     router = plan_router(case, inputs, servers)
     hosts = {host.name: host for host in inputs.hosts}
@@ -70,6 +72,7 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
         evaluations=evaluations,
         services=services,
         router=router,
+        warnings=tuple(device_warnings(case, inputs.devices, servers)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class PlanInputs:
             used as written.
         datasets: name of a benchmark → its dataset.
         local: whether this machine is the only host.
+        devices: host → the kind of its devices; the case's where it is missing.
     """
 
     targets: tuple[Target, ...]
@@ -37,3 +38,4 @@ class PlanInputs:
     model: Mapping[str, Preparation]
     datasets: Mapping[str, Dataset]
     local: bool = False
+    devices: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Role
+    from ci.errors import Problem
     from ci.tools.model import Dataset, Endpoint
 
 # Shown in place of an environment's name when the host's own `vllm` is used.
@@ -175,6 +176,7 @@ class Plan:
             in its metrics; None if unknown from the command lines, or behind a router.
         services: processes that the servers need; started before them.
         router: receives all requests; started after the servers.
+        warnings: what only these hosts make doubtful, besides the case's own warnings.
     """
 
     case: Case
@@ -187,6 +189,7 @@ class Plan:
     evaluations: tuple[Evaluation, ...]
     services: tuple[PlannedProcess, ...] = ()
     router: PlannedProcess | None = None
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def processes(self) -> tuple[PlannedProcess, ...]:

@@ -221,10 +221,20 @@ def _check_heads(
 
 def _refuse(case: Case, process: PlannedProcess, message: str) -> NoReturn:
     """Refuse the case because of one process, at its position in the file."""
-    node = next((node for node in case.nodes if node.name == process.name), None)
+    raise CaseError((problem_of(case, process.name, message),))
+
+
+def problem_of(case: Case, name: str, message: str) -> Problem:
+    """Return a problem at the position of a process in the case's file.
+
+    Args:
+        case: the case.
+        name: of the process.
+        message: the problem, and what to do.
+    """
+    node = next((node for node in case.nodes if node.name == name), None)
     line, column = node.position if node else (1, 1)
-    key_path = node.key_path if node else process.name
-    raise CaseError((Problem(case.path, line, column, key_path, message),))
+    return Problem(case.path, line, column, node.key_path if node else name, message)
 
 
 def _span(ranks: range) -> str:

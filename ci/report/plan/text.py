@@ -96,6 +96,7 @@ def _lines(plan: Plan, chosen: str, targets: Sequence[Target]) -> Iterator[str]:
     yield f"  model      {one_line(f'{plan.case.model}, served as {plan.endpoint.model}')}"
     yield f"  endpoint   {plan.endpoint.url}{_ranks(plan)}"
     yield from picture(plan, chosen)
+    yield from (f"  warning    {one_line(str(warning))}" for warning in plan.warnings)
     yield ""
     share = f" that are {chosen}'s" if chosen else ""
     yield f"The steps{share}, each in a shell of its own; <run> is the run's id, <host> "
