@@ -187,6 +187,22 @@ def case_new(given: case_flags.New) -> str:
     return new(given)
 
 
+# Invoke has too few letters for so many flags: it would make `--` the short form of one.
+@command(case_flags.PrefillDecode, name="prefill-decode", auto_shortflags=False)
+def case_prefill_decode(given: case_flags.PrefillDecode) -> str:
+    """Write a commented case with prefill and decode apart, with a sweep where values are lists.
+
+    All instances run on this machine, each with its own devices; with --cluster each has a host:
+
+        inv case.prefill-decode --prefill-tp 2,1,1 --decode-tp 2,2,1
+
+    The defaults, and the variables that replace them, are those of vllm-router's own tests.
+    """
+    from ci.commands.case_prefill_decode import prefill_decode
+
+    return prefill_decode(given)
+
+
 @command(dataset_flags.Fetch)
 def fetch(given: dataset_flags.Fetch) -> ExitCode:
     """Download datasets into the workspace: GSM8K and AIME 2024 verified by checksum.
@@ -349,7 +365,7 @@ def delete(given: pod_flags.Delete) -> str:
 
 
 namespace = Collection(nightly, plan, check, functional, doctor, up, down, status, logs, report)
-namespace.add_collection(Collection("case", case_import, case_new))
+namespace.add_collection(Collection("case", case_import, case_new, case_prefill_decode))
 namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))

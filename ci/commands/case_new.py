@@ -35,8 +35,8 @@ def new(given: New) -> str:
     """
     model = given.model or _ask(_MODEL)
     targets = load(find(given.cluster)) if given.cluster else ()
-    device = given.device or _kind(targets) or device_of("")
-    devices = _devices(given.devices, targets, device)
+    device = given.device or kind_of(targets) or device_of("")
+    devices = devices_of_hosts(given.devices, targets, device)
     versions = environments.load_versions(CONFIGS / "versions.yaml")
     if given.vllm:
         environments.require_version(versions, given.vllm)
@@ -65,12 +65,13 @@ def _ask(question: str) -> str:
     return answer
 
 
-def _kind(targets: Sequence[Target]) -> str:
+def kind_of(targets: Sequence[Target]) -> str:
+    """Return the kind of device of all hosts; empty if it is unknown or differs."""
     kinds = {target.accelerator.kind for target in targets if target.accelerator}
     return kinds.pop() if len(kinds) == 1 else ""
 
 
-def _devices(given: int, targets: Sequence[Target], device: str) -> int:
+def devices_of_hosts(given: int, targets: Sequence[Target], device: str) -> int:
     """Return the devices of each host: as given, or the smallest number of the cluster file.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ci.commands.command import flag
-from ci.commands.flags import Cluster, Workspace
+from ci.commands.flags import NUM_PROMPTS, Cluster, Workspace
 
 
 @dataclass(frozen=True)
@@ -28,4 +28,4 @@ class Make(Workspace):
 
     name: str = flag("how to make it: GSM8K-in3500-bs400-prefix90, as in a case's dataset_path")
     tokenizer: str = flag("folder of the served model's tokenizer")
-    num_prompts: int = flag("number of prompts; default: that of the name", 0)
+    num_prompts: int = NUM_PROMPTS

@@ -22,6 +22,12 @@ VLLM: Any = flag(
     "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`; for "
     "a new case the newest"
 )
+LOCAL: Any = flag("run on this machine; ignore the case's cluster_hosts", default=False)
+DEVICES: Any = flag("devices of each host; default: those of the cluster file", 0)
+MAX_MODEL_LEN: Any = flag("tokens of prompt and answer together", 4096)
+NUM_PROMPTS: Any = flag(
+    "number of prompts; default: that of the dataset's name; for a new case 200, on a CPU 16", 0
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Json:
 
 @dataclass(frozen=True)
 class _Here:
-    local: bool = flag("run on this machine; ignore the case's cluster_hosts", default=False)
+    local: bool = LOCAL
     vllm: str = VLLM
 
 

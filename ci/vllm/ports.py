@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.vllm.command_line import MAX_PORT, api_port, nodes, number, parallel, port
+from ci.vllm.command_line import MAX_PORT, api_port, nodes, number, option, parallel, port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +15,8 @@ _MASTER_PORT = 29501
 # The number of ports that HCCL uses, from HCCL_IF_BASE_PORT on:
 # https://www.hiascend.com/document/detail/en/canncommercial/800/apiref/envvar/envref_07_0074.html
 _HCCL_PORTS = 16
-_LISTENED = ("VLLM_NIXL_SIDE_CHANNEL_PORT", "VLLM_MOONCAKE_BOOTSTRAP_PORT")
+_NIXL_PORT = "VLLM_NIXL_SIDE_CHANNEL_PORT"
+_LISTENED = (_NIXL_PORT, "VLLM_MOONCAKE_BOOTSTRAP_PORT")
 
 
 def ports_of(
@@ -55,6 +56,10 @@ def named_ports(
     master_port = port(argv, "--master-port", location)
     if nodes(argv) > 1 and not number(argv, "--node-rank"):
         yield master_port or _MASTER_PORT
+    if "Nixl" in (option(argv, "--kv-transfer-config") or ""):
+        # vLLM adds the rank, so that the ranks of a host may have the same variable.
+        first = max(_in_range(env.get(_NIXL_PORT, "")), default=0)
+        yield from _in_range(str(first + (share.start if share else 0)) if first else "")
 
 
 def _ports_of_env(env: Mapping[str, str], address: str) -> Iterator[int]:

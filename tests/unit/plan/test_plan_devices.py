@@ -166,6 +166,28 @@ def test_the_flag_device_chooses_the_variable_on_this_machine(flag, variable):
     assert devices_in(plan, variable) == ["0,1", "2"]
 
 
+NIXL = """--kv-transfer-config \'\'{"kv_connector": "NixlConnector"}\'\'"""
+SIDE = "{VLLM_NIXL_SIDE_CHANNEL_PORT: 5600}"
+HYBRID = "-dp 2 -dpl 1 --data-parallel-hybrid-lb --data-parallel-address $MASTER_IP"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (((NIXL, SIDE), (NIXL, SIDE)), True),
+        (((NIXL, SIDE), (NIXL, "{VLLM_NIXL_SIDE_CHANNEL_PORT: 5601}")), False),
+        (((f"{HYBRID} {NIXL}", SIDE), (f"{HYBRID} -dpr 1 {NIXL}", SIDE)), False),
+        ((("", SIDE), ("", SIDE)), False),
+    ],
+)
+def test_two_servers_of_a_machine_cannot_share_the_port_of_nixl(arguments, refused):
+    if not refused:
+        assert devices_in(servers_of(*arguments)) == ["0", "1"]
+        return
+    with pytest.raises(CaseError, match="server-1 and server-0 both use port 5600 of n"):
+        servers_of(*arguments)
+
+
 def test_two_servers_of_a_machine_cannot_share_a_port():
     case = case_of("vllm serve m --port 8000", "vllm serve m --port 8000", device="cuda")
     with pytest.raises(CaseError, match="server-1 and server-0 both use port 8000 of localhost"):

@@ -1,0 +1,1 @@
+"""New cases with prefill and decode apart. Pure."""
