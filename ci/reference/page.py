@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 from ci.case import load_levels, sweep, without_router
 from ci.case.deployment import reader as deployment
 from ci.case.external_dp import reader as external_dp
+from ci.case.prefill_decode import settings
 from ci.case.single_node import reader as single_node
 from ci.case.variables import HOST_VARIABLES, VARIABLES
 from ci.check.rules import RULES
-from ci.reference.prose import DIFFERENCES, HEAD, VARIABLES_HEAD
+from ci.reference.prose import (
+    DIFFERENCES,
+    HEAD,
+    PREFILL_DECODE,
+    PREFILL_DECODE_MORE,
+    VARIABLES_HEAD,
+)
 from ci.reference.schema import schema
 from ci.reference.types import type_in_words
 
@@ -41,7 +48,9 @@ def page() -> str:
         parts += _section(title, definitions[name])
     parts += ["## Load levels of a benchmark", _explained(load_levels)]
     parts += ["## `without_router` of a benchmark", _explained(without_router)]
-    parts += ["## `sweep`", _explained(sweep), VARIABLES_HEAD, _variables(), DIFFERENCES, *_rules()]
+    parts += ["## `sweep`", _explained(sweep)]
+    parts += [PREFILL_DECODE, _settings(), PREFILL_DECODE_MORE]
+    parts += [VARIABLES_HEAD, _variables(), DIFFERENCES, *_rules()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -98,6 +107,15 @@ def _variables() -> str:
         for name in HOST_VARIABLES
     )
     return _table(("variable", "value", "from"), (*known, *hosts))
+
+
+def _settings() -> str:
+    rows = [
+        (f"`--{name.replace('_', '-')}`", f"`{variable}`", f"`{default}`")
+        for name, (variable, default) in settings.DEFAULTS.items()
+    ]
+    rows.append(("`--flashinfer`", f"`{settings.FLASHINFER}`", "unset"))
+    return _table(("flag", "variable", "default"), rows)
 
 
 def _rules() -> Iterator[str]:

@@ -14,6 +14,7 @@ inv check CASE.yaml             report errors and warnings: file:line:column, an
 inv plan --config CASE.yaml     print every command in full, and the host where it would run
 inv nightly --config CASE.yaml  run it
 inv case.new --model NAME       write a commented case for your hosts
+inv case.prefill-decode         write one with prefill and decode apart; see below
 inv case.import FILE            convert vLLM's serving-tests.json or an srt-slurm recipe
 ```
 
@@ -54,6 +55,35 @@ with this line, as the files in configs/cases do:
 ```yaml
 # yaml-language-server: $schema=../case.schema.json
 ```"""
+
+PREFILL_DECODE = """\
+## Prefill and decode apart
+
+`inv case.prefill-decode` writes a case for the tests of prefill and decode apart that vllm-router \
+has, without Docker: prefill and decode instances, a router in front of them, and accuracy through \
+it. Several sizes make a `sweep`, in which the values of prefill and decode form pairs:
+
+```
+inv case.prefill-decode --prefill-instances 2 --prefill-tp 2,1,1 --decode-tp 2,2,1 --to pd.yaml
+inv plan --config pd.yaml#pd-tp2-2 --local
+inv nightly --config pd.yaml --local
+```
+
+Without a flag, the variable of those tests gives the value; without it, their default is used:"""
+
+PREFILL_DECODE_MORE = """\
+`--connector` is `NixlConnector` with CUDA, `MooncakeConnectorV1` with Ascend and \
+`ExampleConnector`, which passes files, on a CPU. No image is used, so that `VLLM_DOCKER_IMAGE` \
+has no effect: `--vllm` chooses the version. `--router script` takes this project's own proxy. \
+With `--cluster NAME` each instance has a host of its own.
+
+With `--local` all instances run on this machine. A plan gives each server of a host the next \
+devices: those for prefill first, as many as its parallel sizes and its data-parallel ranks \
+there need. `inv plan` shows them as `CUDA_VISIBLE_DEVICES` or `ASCEND_RT_VISIBLE_DEVICES`, and \
+the doctor examines them. If they are more than `npu_per_node`, the plan is refused. Where one \
+server of a host sets the variable itself, or is started by a script or by Ray, all of them stay \
+as they are. If only some servers of a host have the variable, or servers of two nodes name the \
+same device, `inv plan` and the night print a warning."""
 
 VARIABLES_HEAD = """\
 ## Variables
