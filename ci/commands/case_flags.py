@@ -89,7 +89,7 @@ class PrefillDecode(To, Device):
     decode_base_port: str = flag(
         "port of the first decode server; default: $DECODE_BASE_PORT, else 8200"
     )
-    router_port: str = flag("port of the router; default: $ROUTER_PORT, else 8000")
+    router_port: str = flag("port of the router; default: $ROUTER_PORT, else 8300")
     cluster: str = CLUSTER
     local: bool = LOCAL
     devices: int = DEVICES

@@ -32,7 +32,7 @@ DEFAULTS = {
     "kv_buffer_device": ("KV_BUFFER_DEVICE", "cuda"),
     "prefill_base_port": ("PREFILL_BASE_PORT", "8100"),
     "decode_base_port": ("DECODE_BASE_PORT", "8200"),
-    "router_port": ("ROUTER_PORT", "8000"),
+    "router_port": ("ROUTER_PORT", "8300"),
 }
 FLASHINFER = "TEST_FLASHINFER"
 IMAGE = "VLLM_DOCKER_IMAGE"

@@ -70,7 +70,7 @@ def test_the_defaults_are_those_of_the_routers_tests():
     )
     assert case.model == "meta-llama/Llama-3.2-1B-Instruct"
     assert [node.role for node in case.nodes] == ["prefill", "decode"]
-    assert (case.router.kind, case.router.port) == ("vllm-router", 8000)
+    assert (case.router.kind, case.router.port) == ("vllm-router", 8300)
     for node, role, port in zip(
         case.nodes, ("kv_producer", "kv_consumer"), ("8100", "8200"), strict=True
     ):

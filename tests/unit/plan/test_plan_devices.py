@@ -166,6 +166,15 @@ def test_the_flag_device_chooses_the_variable_on_this_machine(flag, variable):
     assert devices_in(plan, variable) == ["0,1", "2"]
 
 
+def test_where_nobody_names_the_kind_it_is_that_of_this_machine(monkeypatch):
+    monkeypatch.setattr("ci.resolve.device_of", lambda chosen: chosen or "cuda")
+    commands = ("vllm serve m --port 1", "vllm serve m --port 2")
+    installed = resolve_case(case_of(*commands, vllm="0.32.0"), Request("c.yaml", local=True)).plan
+    assert devices_in(installed) == ["0", "1"]
+    own = resolve_case(case_of(*commands), Request("c.yaml", local=True)).plan
+    assert devices_in(own) == [None, None]
+
+
 NIXL = """--kv-transfer-config \'\'{"kv_connector": "NixlConnector"}\'\'"""
 SIDE = "{VLLM_NIXL_SIDE_CHANNEL_PORT: 5600}"
 HYBRID = "-dp 2 -dpl 1 --data-parallel-hybrid-lb --data-parallel-address $MASTER_IP"
