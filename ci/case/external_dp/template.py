@@ -133,14 +133,19 @@ def warnings(rendered: RenderedTemplate, source: Source) -> Iterator[Problem]:
     for option in (*_DIFFERENT_PER_RANK, *_SAME_ON_HOST):
         yield from _compare(rendered, option, given.get(option.flag), source)
     several = rendered.member.dp_size_local > 1
-    if several and not any(
-        "VISIBLE_DEVICES}" in value for value in rendered.template.envs.values()
-    ):
+    envs = rendered.template.envs
+    variable = VISIBLE.get(str(_value(source, "device")), "")
+    by_plan = bool(variable) and variable not in envs  # see ci/plan/devices.py
+    if several and not by_plan and not any("VISIBLE_DEVICES}" in text for text in envs.values()):
         message = (
             "all ranks of this host would use the same devices; set "
             f"{' or '.join(VISIBLE.values())} to ${{VISIBLE_DEVICES}}"
         )
         yield source.at_key(("templates", rendered.index, "envs"), message)
+
+
+def _value(source: Source, key: str) -> object:
+    return source.value.get(key) if isinstance(source.value, dict) else None
 
 
 def _options(rendered: RenderedTemplate) -> dict[str, GivenOption]:

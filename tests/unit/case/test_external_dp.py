@@ -15,6 +15,7 @@ from ci.documents import source
 from ci.errors import CaseError
 from ci.plan.build import build
 from ci.plan.servers import plan_server
+from ci.vllm.devices import devices_of, visible
 
 # File → a part of the reason. Only true defects belong here.
 DEFECTS: dict[str, str] = {}
@@ -347,6 +348,29 @@ def test_warnings(name):
     change, message = ODD[name]
     lines = [str(warning) for warning in case_of(changed(change)).warnings]
     assert any(message in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("device", "warned"), [("ascend", False), ("cuda", False), ("cpu", True), ("", True)]
+)
+def test_ranks_without_devices_get_them_from_the_plan_where_the_kind_is_known(device, warned):
+    case = case_of(
+        changed(
+            ("  ASCEND_RT_VISIBLE_DEVICES: ${VISIBLE_DEVICES}\n", ""),
+            ("model: some/model\n", f"model: some/model\n{device and f'device: {device}'}\n"),
+        )
+    )
+    assert any("would use the same" in str(warning) for warning in case.warnings) == warned
+    case = case.model_copy(update={"benchmarks": ()})
+    servers = build(case, site_of(case.num_hosts)).servers
+    shared = [server for server in servers if server.host == servers[0].host]
+    seen = [visible(server.env) for server in shared]
+    assert len(shared) > 1
+    if warned:
+        assert set(seen) == {None}
+    else:
+        devices = [device for own in seen for device in own]
+        assert len(devices) == len(set(devices)) == sum(devices_of(one.argv) for one in shared)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from ci.case.load import load
+from ci.case.prefill_decode.model import METRICS_PORT
 from ci.case.prefill_decode.settings import DEFAULTS
 from ci.check.lint import check_files
 from ci.commands.case_flags import PrefillDecode
 from ci.commands.case_prefill_decode import prefill_decode
 from ci.errors import ExitCode, UserError
 from ci.paths import PROJECT
+from ci.plan import router
 from ci.plan.build import build
 from ci.report.plan.text import as_text
 from ci.request import Request
@@ -193,6 +195,8 @@ def test_each_server_has_ports_of_its_own_on_one_machine():
     plan = resolve_case(cases[0], Request("case.yaml", local=True)).plan
     ports = [port for process in plan.processes for port in process.ports]
     assert len(ports) == len(set(ports))
+    assert METRICS_PORT == router.METRICS_PORT
+    assert METRICS_PORT in ports
     side = [int(server.env["VLLM_NIXL_SIDE_CHANNEL_PORT"]) for server in plan.servers]
     assert side == [5600, 5604, 5608, 5612]
     assert {server.env["VLLM_NIXL_SIDE_CHANNEL_HOST"] for server in plan.servers} == {"127.0.0.1"}
