@@ -96,6 +96,14 @@ def functional(session: nox.Session) -> None:
     _pytest(session, "tests/e2e/test_functional.py", *session.posargs, workers="1")
 
 
+@nox.session(name="prefill-decode", default=False)
+def prefill_decode(session: nox.Session) -> None:
+    """Prove prefill and decode apart with real vLLM on lab hosts, behind routers. Needs root."""
+    _install(session, "tests")
+    _set_up(session)
+    _pytest(session, "tests/e2e/test_prefill_decode.py", *session.posargs, workers="1")
+
+
 @nox.session(name="tests-newest", default=False, reuse_venv=False)
 def tests_newest(session: nox.Session) -> None:
     """Run unit and integration tests with the newest packages that pyproject.toml allows."""
