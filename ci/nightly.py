@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.evaluate import evaluate
-from ci.explain.night import first_cause
 from ci.judge.verdict import Check, judge
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
@@ -127,6 +126,8 @@ def _unfinished(item: Evaluation, cause: str, record: Record) -> Result:
 
 def first_cause_of(record: Record) -> Explanation | None:
     """Find the first cause in the collected logs, note it, and keep it in the record."""
+    from ci.explain.night import first_cause  # noqa: PLC0415 - only for a night that failed
+
     processes = [(item.name, item.host) for item in record.run.processes]
     try:
         explanation = first_cause(record.path / "logs", processes)

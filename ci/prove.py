@@ -11,15 +11,7 @@ from ci.judge.handover import handover_checks
 from ci.judge.router_health import health_checks
 from ci.paths import workspace_of
 from ci.serve.content import count_processes, picture_url, run_request
-from ci.serve.functional import (
-    functional_checks,
-    functional_files,
-    functional_report,
-    hands_over,
-    run_functional,
-    skips,
-)
-from ci.serve.handover import NoMetrics, handovers
+from ci.serve.fronts import hands_over
 from ci.serve.probe import served_version
 from ci.serve.router_health import ends_of_servers
 from ci.serve.smoke import smoke
@@ -81,6 +73,8 @@ def prove_handover(served: Served, record: Record) -> tuple[Check, ...]:
     plan, processes = served.plan, served.processes
     if not hands_over(plan):
         return ()
+    from ci.serve.handover import NoMetrics, handovers  # noqa: PLC0415 - few nights need it
+
     with record.step("prove that the KV cache is handed over", "tool"):
         try:
             found = processes.run_locally(
@@ -142,6 +136,14 @@ def prove_functional(served: Served, suite: Suite | None, record: Record) -> tup
     """
     if suite is None:
         return ()
+    from ci.serve.functional import (  # noqa: PLC0415 - most nights run no suite
+        functional_checks,
+        functional_files,
+        functional_report,
+        run_functional,
+        skips,
+    )
+
     plan, processes = served.plan, served.processes
     total, done, failed = len(suite.cases), 0, 0
 

@@ -23,6 +23,7 @@ UNPACKED = (
     "facts.ports",
     "facts.shared_files",
     "facts.software",
+    "lean",
     "loop.agent",
     "loop.checks",
     "loop.follows",

@@ -6,6 +6,7 @@ import signal as signals
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.explain.explanation import KILLED_NEXT
 from ci.explain.match import QUOTED_CHARS
 from ci.explain.quote import shown
 from ci.explain.rules import rules
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ci.explain.rules import Side
 
 _KILLED = "killed with SIGKILL, which this run did not send"
-KILLED_NEXT = "see `dmesg | grep -i oom`, and who else uses the host"
 _CRASHES: dict[int, tuple[str, str]] = {
     signals.SIGABRT: ("", "see the last lines of its log"),
     signals.SIGBUS: (": most likely /dev/shm is full", "see `df /dev/shm`"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What to do after a SIGKILL that the run did not send.
+KILLED_NEXT = "see `dmesg | grep -i oom`, and who else uses the host"
+
 
 @dataclass(frozen=True)
 class Explanation:

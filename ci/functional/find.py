@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ci.documents.files import is_file
 from ci.documents.nearest import nearest
 from ci.errors import UserError
-from ci.functional.load import Suite, load_suite
 from ci.paths import CONFIGS
+
+if TYPE_CHECKING:
+    from ci.functional.load import Suite
 
 FOLDER = CONFIGS / "functional"
 DEFAULT = "openai.yaml"
@@ -56,6 +59,8 @@ def suite_of_night(flag: str, case: str, case_path: str) -> Suite | None:
     name = flag or case or named_suite("")
     if not name or flag == "none":
         return None
+    from ci.functional.load import load_suite  # noqa: PLC0415 - most nights run none
+
     beside = "" if flag else case_path
     suite = load_suite(find_suite(name, beside))
     return suite if suite.enabled else None

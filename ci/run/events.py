@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ci.agent.process import tail_of
 from ci.errors import HostLost, ProcessDied
-from ci.explain.classify import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,5 +149,7 @@ def explain_end(process: RemoteProcess, symptom: str = "") -> HostLost | Process
 
 def _reason_in(log: Sequence[str], state: ProcessState, *, unread: bool) -> Reason | None:
     """Find the reason in the log or the exit status; None if neither has a reason."""
+    from ci.explain.classify import classify  # noqa: PLC0415 - only for an end that is not expected
+
     failure = classify("\n".join(log), state.exit_code, state.signal)
     return None if unread and failure.kind == "unknown" else failure

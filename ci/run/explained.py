@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ci.errors import LamplighterError, NotReady, ProcessDied
-from ci.explain.classify import KILLED_NEXT
+from ci.explain.explanation import KILLED_NEXT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -36,6 +36,12 @@ class Front:
     trust: str = field(repr=False)
 
 
+def hands_over(plan: Plan) -> bool:
+    """Return whether a plan has a router with prefill servers and decode servers behind it."""
+    roles = {server.role for server in plan.servers if server.health_url}
+    return plan.router is not None and {"prefill", "decode"} <= roles
+
+
 @contextmanager
 def fronts(
     plan: Plan, agents: Mapping[str, Agent], wanted: Collection[str] | None = None

@@ -12,7 +12,7 @@ from ci.functional.known import known_of
 from ci.functional.report import as_json, junit, summary
 from ci.functional.run import Options, run_suite
 from ci.judge.verdict import Check
-from ci.serve.fronts import ENDPOINT, fronts
+from ci.serve.fronts import ENDPOINT, fronts, hands_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,12 +61,6 @@ def run_functional(
         )
         endpoint = endpoint_at(reached[ENDPOINT], plan)
         return run_suite(suite, suite.cases, endpoint, options, progress)
-
-
-def hands_over(plan: Plan) -> bool:
-    """Return whether a plan has a router with prefill servers and decode servers behind it."""
-    roles = {server.role for server in plan.servers if server.health_url}
-    return plan.router is not None and {"prefill", "decode"} <= roles
 
 
 def endpoint_at(front: Front, plan: Plan) -> Endpoint:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from ci.remote.supervise import proc
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 COMMAND_CHARS = 300
-_SECRET = re.compile(r"(?i)(api[-_]?key|token|secret|password|passwd|credential)")
+_SECRETS = ("apikey", "token", "secret", "password", "passwd", "credential")
 
 
 def user_name(uid: int) -> str:
@@ -50,13 +49,18 @@ def covered(words: List[str]) -> List[str]:
         name, equals, _ = word.partition("=")
         if hide and not word.startswith("-"):
             shown.append("***")
-        elif equals and _SECRET.search(name):
+        elif equals and _names_secret(name):
             shown.append(name + "=***")
         else:
             shown.append(" ".join(word.split()))
-        hide = not equals and word.startswith("-") and bool(_SECRET.search(word))
+        hide = not equals and word.startswith("-") and _names_secret(word)
     text = " ".join(shown)
     return shown if len(text) <= COMMAND_CHARS else [text[:COMMAND_CHARS] + "…"]
+
+
+def _names_secret(name: str) -> bool:
+    plain = name.lower().replace("api-key", "apikey").replace("api_key", "apikey")
+    return any(secret in plain for secret in _SECRETS)
 
 
 def run_of(pid: int) -> Optional[str]:

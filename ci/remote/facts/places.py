@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
+from ci.remote.lean import suppress
 from ci.remote.supervise.host import STATE
 from ci.remote.supervise.store import temporary_folders
 
@@ -77,6 +77,6 @@ def sharing(workspace: str) -> Dict[str, Any]:
         except OSError:
             break
         identity = "%d-%d" % (status.st_ino, status.st_ctime_ns)
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         hosts = sorted(os.listdir(state))
     return {"identity": identity, "hosts": hosts}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import sys
-from collections import namedtuple
 
 from ci.remote.facts.network import dump
+from ci.remote.lean import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +21,14 @@ _ONLY_LISTENING = 1 << 0x0A
 _LISTEN = "0A"  # state of a listening socket in /proc/net/tcp, Linux include/net/tcp_states.h
 
 
-# A listening socket. Importing typing.NamedTuple takes 5 ms on each host.
-Listener = namedtuple("Listener", ("port", "address", "uid", "inode"))  # noqa: PYI024
+class Listener:
+    """A listening socket."""
+
+    def __init__(self, port: int, address: str, uid: int, inode: str) -> None:
+        self.port = port
+        self.address = address
+        self.uid = uid
+        self.inode = inode
 
 
 def listeners() -> List[Listener]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
+
+from ci.remote.lean import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ this process, as each has its own supervisor.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 import time
 
+from ci.remote.lean import json, signal
 from ci.remote.loop.checks import Checks
 from ci.remote.loop.follows import PIECE_BYTES, Follows
 from ci.remote.loop.listeners import Listeners

@@ -5,12 +5,12 @@ A random greeting distinguishes these listeners from any other program. They end
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import time
 
+from ci.remote.lean import socket, suppress
 from ci.remote.requests.reach import family_of
+from ci.remote.supervise.control import accept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ class _Group:
 
     def _greet(self, listener: socket.socket) -> None:
         """Greet a caller. It closes first, so that these ports have no TIME_WAIT."""
-        with contextlib.suppress(OSError):
-            caller, _ = listener.accept()
-            caller.settimeout(0)
+        with suppress(OSError):
+            caller = accept(listener)
             handle = caller.fileno()
             self._add(caller, lambda: self._remove(handle))
             caller.send(self._greeting)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from ci.remote.lean import json
 from ci.remote.supervise.control import MESSAGE_BYTES, dial, last_state
 
 TYPE_CHECKING = False

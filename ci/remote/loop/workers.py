@@ -8,15 +8,14 @@ thread starts.
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
-import threading
-from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any, Callable, Deque, Dict
+    from typing import Any, Callable, Dict, List
 
     from ci.remote.poller import Poller
 
@@ -50,7 +49,7 @@ class Workers:
     """The running requests. All methods are called from the loop."""
 
     def __init__(self, poller: Poller) -> None:
-        self._finished: Deque[Callable[[], None]] = deque()
+        self._finished: List[Callable[[], None]] = []
         self._wake_reader, self._wake_writer = os.pipe()
         poller.register(self._wake_reader, self.take_result)
 
@@ -70,13 +69,13 @@ class Workers:
             self._finished.append(lambda: then(result))
             os.write(self._wake_writer, b"!")
 
-        threading.Thread(target=run, daemon=True).start()
+        _thread.start_new_thread(run, ())  # `threading` imports more, see `lean.py`
 
     def take_result(self) -> None:
         """Deliver the results of the threads that have finished."""
         os.read(self._wake_reader, 4096)
         while self._finished:
-            self._finished.popleft()()
+            self._finished.pop(0)()
 
 
 def reply_of(number: int, work: Callable[[], object]) -> Frame:

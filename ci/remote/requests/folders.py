@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import json
 import os
 import stat
 import zlib
+
+from ci.remote.lean import json, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def entries_of(folder: str, above: str) -> Iterator[Tuple[str, os.stat_result]]:
     """Yield the entries of a folder below `folder`, each with its path below `folder`."""
     with os.scandir(os.path.join(folder, above)) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+            with suppress(FileNotFoundError):  # it was removed meanwhile
                 yield os.path.join(above, entry.name), entry.stat(follow_symlinks=False)
 
 

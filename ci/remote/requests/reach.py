@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
-import socket
 import sys
 import time
+
+from ci.remote.lean import socket, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ class _Call:
     def give_up(self) -> None:
         """Set the answer after the time limit."""
         self.answer = _answer("timed_out", "no answer at all")
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if self.link is not None and self.link.getpeername():
                 self.answer = _answer("other", "it accepted the connection and sent nothing")
 
     def close(self) -> None:
         """Close without a TIME_WAIT on the port: a server has to listen there soon."""
         if self.link is not None:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
             self.link.close()
 

@@ -6,9 +6,9 @@ Without a writable cgroup2 there is no cgroup, and only the marker identifies th
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from ci.remote.lean import suppress
 from ci.remote.supervise.store import mark_of
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def make(folder: str) -> str:
 def find(folder: str) -> str:
     """Find the cgroup of the process with this folder; empty if it does not exist."""
     name = _name(folder)
-    with contextlib.suppress(OSError, StopIteration):
+    with suppress(OSError, StopIteration):
         for above, names, _ in os.walk(_hierarchy()[0]):
             if name in names:
                 return os.path.join(above, name)
@@ -42,13 +42,13 @@ def find(folder: str) -> str:
 
 def join(group: str) -> None:
     """Put this process into a cgroup."""
-    with contextlib.suppress(OSError), open(os.path.join(group, "cgroup.procs"), "w") as file:
+    with suppress(OSError), open(os.path.join(group, "cgroup.procs"), "w") as file:
         file.write("0")
 
 
 def member_of(pid: int) -> str:
     """Return the process of a run, `run/process`, from the cgroup of a pid; empty if unknown."""
-    with contextlib.suppress(OSError), open("/proc/%d/cgroup" % pid) as file:
+    with suppress(OSError), open("/proc/%d/cgroup" % pid) as file:
         for part in file.read().replace("\n", "/").split("/"):
             words = part.split(",")
             if words[0] == "lamplighter" and len(words) == 4:  # noqa: PLR2004 - see `_name`
@@ -59,14 +59,14 @@ def member_of(pid: int) -> str:
 def pids(group: str) -> Iterator[int]:
     """List the visible processes in a cgroup and in the cgroups below it."""
     for above, _, _ in os.walk(group) if group else ():
-        with contextlib.suppress(OSError), open(os.path.join(above, "cgroup.procs")) as file:
+        with suppress(OSError), open(os.path.join(above, "cgroup.procs")) as file:
             yield from filter(None, map(int, file))
 
 
 def kill(group: str) -> None:
     """Kill all processes of a cgroup together, if the kernel can (since Linux 5.14)."""
     path = os.path.join(group, "cgroup.kill")
-    with contextlib.suppress(OSError), os.fdopen(os.open(path, os.O_WRONLY), "w") as file:
+    with suppress(OSError), os.fdopen(os.open(path, os.O_WRONLY), "w") as file:
         file.write("1")
 
 
@@ -74,7 +74,7 @@ def remove(group: str) -> None:
     """Remove an empty cgroup and the cgroups below it."""
     folders: List[str] = [above for above, _, _ in os.walk(group)] if group else []
     for folder in reversed(folders):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.rmdir(folder)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
 
+from ci.remote.lean import json, socket
 from ci.remote.names import is_name
 from ci.remote.supervise.store import read_json
 
@@ -46,7 +45,8 @@ def listen(folder: str) -> socket.socket:
 
 def accept(listener: socket.socket) -> socket.socket:
     """Accept the next caller without waiting."""
-    caller, _ = listener.accept()
+    handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as `socket` does
+    caller = socket.socket(fileno=handle)
     caller.settimeout(0)
     return caller
 

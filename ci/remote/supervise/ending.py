@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
-import socket
 import time
 
+from ci.remote.lean import json, signal, socket, suppress
 from ci.remote.supervise import cgroup
 from ci.remote.supervise.control import (
     ANSWER_S,
@@ -54,7 +51,7 @@ def await_stop(caller: socket.socket) -> State:
     supervisor, state, unanswered = peer_of(caller)[0], State(), 0
     caller.settimeout(ANSWER_S)
     resume(supervisor)
-    with contextlib.closing(caller):
+    try:
         while not state.get("complete") and not state.get("survivors"):
             try:
                 text = caller.recv(MESSAGE_BYTES)
@@ -64,14 +61,16 @@ def await_stop(caller: socket.socket) -> State:
             except socket.timeout:  # Python 3.8 has it beside TimeoutError
                 unanswered += 1
                 if unanswered > 1:
-                    with contextlib.suppress(OSError):
+                    with suppress(OSError):
                         os.kill(supervisor, signal.SIGKILL)
                     break
                 resume(supervisor)
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     caller.send(b"ask")
             except OSError:
                 break
+    finally:
+        caller.close()
     return state
 
 
@@ -80,7 +79,7 @@ def resume(supervisor: int) -> None:
     process = look(str(supervisor))
     for pid in (supervisor, process.parent if process else 0):
         if pid > 1 and is_stopped(pid):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
 
 
@@ -98,12 +97,12 @@ def await_guardian(folder: str) -> None:
 
 def holds(pid: int, folder: str) -> bool:
     """Return whether a process has the host's lock open, as only supervisors and guardians have."""
-    with contextlib.suppress(OSError, Refused):
+    with suppress(OSError, Refused):
         with guard(os.path.dirname(os.path.dirname(folder))) as opened:
             lock = os.fstat(opened)
             os.close(opened)
         for handle in os.listdir("/proc/%d/fd" % pid):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if os.path.samestat(lock, os.stat("/proc/%d/fd/%s" % (pid, handle))):
                     return True
     return False
@@ -120,6 +119,6 @@ def end_orphans(folder: str, root: int, grace_s: float, shared: Shared) -> State
     state.update(complete=not state["survivors"], ended_at=state.get("ended_at") or now_text())
     if state["complete"]:
         remove_temporary(folder)  # the guardian may have been killed too
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         write_json(os.path.join(folder, "state.json"), state)
     return state

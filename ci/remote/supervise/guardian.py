@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
 
+from ci.remote.lean import json, signal, suppress
 from ci.remote.names import INPUTS, is_name
 from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import LIBC
@@ -88,7 +86,7 @@ def detach(keep: int) -> None:
         if handle < 3:  # noqa: PLR2004 - stdin, stdout, stderr
             os.dup2(null, handle)
         elif handle != keep:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.close(handle)
     os.chdir("/")
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -115,7 +113,7 @@ def supervise(spec: State, folder: str, lock: int, answers: int, shared: Shared)
 
 def answer(answers: int, value: State) -> None:
     """Send the result of the start to the agent."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.write(answers, json.dumps(value).encode() + b"\n")
     os.close(answers)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
+
+from ci.remote.lean import suppress
 
 
 class Lease:
@@ -20,7 +21,7 @@ class Lease:
     def renew(self) -> None:
         """Renew it, after a beat of the controller."""
         self._renewed = time.monotonic()
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.utime(self._path)
 
     def keep(self, seconds: float) -> None:
@@ -31,7 +32,7 @@ class Lease:
         """Return whether the controller was silent for too long."""
         now = time.monotonic()
         # The wall clock may jump, so a changed time shows that the lease was renewed, but not when.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             mtime_ns = os.stat(self._path).st_mtime_ns
             if mtime_ns != self._mtime_ns:
                 self._mtime_ns, self._renewed = mtime_ns, now

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
-import json
 import os
 import stat
 
+from ci.remote.lean import json, suppress
 from ci.remote.supervise.control import processes
 from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
-
     from ci.remote.supervise.store import State
 
 
@@ -35,24 +32,32 @@ FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-@contextlib.contextmanager
-def guard(state_dir: str) -> Iterator[int]:
-    """Open the lock while no other process acquires it; yield its descriptor.
+class guard:  # noqa: N801 - called in a `with`, as functions of contextlib are
+    """Opens the lock while no other process acquires it; gives its descriptor.
 
     Only this host uses the files there, so NFS may keep locks to each host (nolock, local_lock).
     """
-    folder = state_dir
-    try:
-        handle = flocked(folder)
-    except OSError as error:
-        if error.errno not in NO_FLOCK:
+
+    def __init__(self, state_dir: str) -> None:
+        self._state_dir = state_dir
+
+    def __enter__(self) -> int:
+        folder = self._state_dir
+        try:
+            self._handle = flocked(folder)
+        except OSError as error:
+            if error.errno not in NO_FLOCK:
+                raise
+            folder = local_folder(self._state_dir)
+            self._handle = flocked(folder)
+        try:
+            return os.open(os.path.join(folder, "lock"), FLAGS, 0o600)
+        except BaseException:
+            os.close(self._handle)
             raise
-        folder = local_folder(state_dir)
-        handle = flocked(folder)
-    try:
-        yield os.open(os.path.join(folder, "lock"), FLAGS, 0o600)
-    finally:
-        os.close(handle)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
 
 
 def flocked(folder: str) -> int:
@@ -75,7 +80,7 @@ def local_folder(state_dir: str) -> str:
     status = os.stat(state_dir)
     folder = os.path.join(above, "lock-%d-%d" % (status.st_dev, status.st_ino))
     for each in (above, folder):
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             os.mkdir(each, 0o700)
         made = os.lstat(each)
         if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.geteuid():

@@ -7,12 +7,11 @@ the user and the process of the listener come from the kernel.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 
+from ci.remote.lean import socket, suppress
 from ci.remote.names import is_name
-from ci.remote.supervise.control import peer_of
+from ci.remote.supervise.control import accept, peer_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ def announce(run: str, owner: str) -> Optional[socket.socket]:
 
 def hang_up(announcement: socket.socket) -> None:
     """Close the connection of a process that listed the runs."""
-    with contextlib.suppress(OSError):
-        announcement.accept()[0].close()
+    with suppress(OSError):
+        accept(announcement).close()
 
 
 def present_runs() -> List[Dict[str, Any]]:
@@ -95,5 +94,5 @@ def _environments(pid: int) -> Iterator[bytes]:
         children = file.read().split()
     for child in children:
         path = os.path.join(b"/proc", child, b"environ")
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, "rb") as file:
+        with suppress(FileNotFoundError, ProcessLookupError), open(path, "rb") as file:
             yield file.read()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
-from collections import namedtuple
 
+from ci.remote.lean import signal, suppress
 from ci.remote.supervise import cgroup
 
 TYPE_CHECKING = False
@@ -22,9 +20,14 @@ REST_GRACE_S = 2.0  # for the descendants of a process that has ended by itself
 KILL_PATIENCE_S = 5.0  # after so long a process that KILL has not ended is reported as a survivor
 
 
-# A process. `began` distinguishes it from a later process with the same pid.
-# Importing typing.NamedTuple takes 5 ms on each host.
-ProcInfo = namedtuple("ProcInfo", ("pid", "began", "parent", "alive"))  # noqa: PYI024
+class ProcInfo:
+    """A process. `began` distinguishes it from a later process with the same pid."""
+
+    def __init__(self, pid: int, began: int, parent: int, alive: bool) -> None:  # noqa: FBT001
+        self.pid = pid
+        self.began = began
+        self.parent = parent
+        self.alive = alive
 
 
 def look(pid: str) -> Optional[ProcInfo]:
@@ -52,7 +55,7 @@ def is_marked(pid: int, marker: bytes) -> bool:
 def run_of(pid: int) -> str:
     """Return the process of a run that a pid belongs to, `run/process`; empty if unknown."""
     start = MARKER.encode() + b"="
-    with contextlib.suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
+    with suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
         for pair in file.read().split(b"\0"):
             if pair.startswith(start):
                 return pair[len(start) :].decode("utf-8", "replace")
@@ -98,13 +101,13 @@ class Termination:
         kill = time.monotonic() >= self.kill_at
         signalled = self.killed if kill else self.termed
         for process in left:
-            if process[:2] in signalled:
+            if (process.pid, process.began) in signalled:
                 continue
             now = look(str(process.pid))
             if now and now.began == process.began:
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     os.kill(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
-            signalled.add(process[:2])
+            signalled.add((process.pid, process.began))
         if kill and left and self.group:
             cgroup.kill(self.group)
         return left

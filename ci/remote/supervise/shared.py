@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+
+from ci.remote.lean import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Shared:
             left = {file for file in left if file[1] not in others}
         for name, _ in left:
             path = os.path.join(FOLDER, name)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if os.lstat(path).st_uid == os.geteuid():  # another user's stays
                     os.unlink(path)
 
@@ -69,7 +70,7 @@ def held_by(pid: int) -> Iterator[int]:
 
     Not the names: a semaphore is mapped before it gets its name.
     """
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         device = os.stat(FOLDER).st_dev
         mark = b" %02x:%02x " % (os.major(device), os.minor(device))
         with open("/proc/%d/maps" % pid, "rb") as file:
@@ -77,7 +78,7 @@ def held_by(pid: int) -> Iterator[int]:
                 if mark in line:
                     yield int(line.split(None, 5)[4])
         for handle in os.listdir("/proc/%d/fd" % pid):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 status = os.stat("/proc/%d/fd/%s" % (pid, handle))
                 if status.st_dev == device:
                     yield status.st_ino

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import stat
 import time
+
+from ci.remote.lean import json, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def temporary_folder(folder: str) -> str:
 def remove_temporary(folder: str) -> None:
     """Remove the folder that `temporary_folder` made for a process, which its name shows."""
     above, start = temporary_folders(), "lamplighter-" + mark_of(folder)
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for name in os.listdir(above):
             path = os.path.join(above, name)
             if name.startswith(start) and os.lstat(path).st_uid == os.geteuid():
@@ -99,7 +99,7 @@ def remove(folder: str) -> None:
         pass
     else:
         return
-    with contextlib.suppress(OSError, RecursionError):
+    with suppress(OSError, RecursionError):
         mounted = mount_points()
         top = os.path.realpath(folder)
         if top not in mounted:
@@ -119,7 +119,7 @@ def _empty(handle: int, path: str, mounted: Set[str], top: int, depth: int = 0) 
         entries = list(found)
     for entry in entries:
         inside = os.path.join(path, entry.name)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if inside in mounted:
                 continue
             if not entry.is_dir(follow_symlinks=False):

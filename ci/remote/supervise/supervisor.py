@@ -6,13 +6,11 @@ started, and their files in /dev/shm.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import signal
-import socket
 import time
 
+from ci.remote.lean import signal, socket, suppress
 from ci.remote.names import LEASE
 from ci.remote.poller import Poller
 from ci.remote.supervise import cgroup
@@ -148,13 +146,13 @@ class Supervisor:
 
     def woken(self) -> None:
         """Read the received signals; SIGCHLD only has to wake the loop."""
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             if set(self.wake.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
                 self.end("stopped", self.grace_s)
 
     def reap(self) -> None:
         """Reap ended children, also adopted orphans."""
-        with contextlib.suppress(ChildProcessError):
+        with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
@@ -214,7 +212,7 @@ class Supervisor:
             self.presence.close()
         fcntl.flock(self.lock, fcntl.LOCK_UN)  # the guardian has it open too
         self.publish()
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.unlink(os.path.join(self.folder, "control"))
 
     def fail(self, error: BaseException) -> None:

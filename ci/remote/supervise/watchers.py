@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-
+from ci.remote.lean import json, suppress
 from ci.remote.supervise.control import MESSAGE_BYTES, accept, listen
 
 TYPE_CHECKING = False
@@ -49,7 +47,7 @@ class Watchers:
             self._drop(watcher)
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             watcher = accept(self._listener)
             self._open[watcher.fileno()] = watcher
             self._poller.register(watcher.fileno(), lambda: self._read(watcher))

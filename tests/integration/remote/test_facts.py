@@ -146,10 +146,14 @@ def test_the_kernels_answer_and_proc_agree_on_who_listens():
                 server = stack.enter_context(socket.create_server((address, 0), family=family))
                 opened.add((server.getsockname()[1], address, os.geteuid()))
         asked, read = (
-            {one for one in found if one[:3] in opened}
+            {
+                values
+                for values in (tuple(vars(one).values()) for one in found)
+                if values[:3] in opened
+            }
             for found in (ports.listeners(), ports._read())
         )
-    assert {one[:3] for one in asked} == opened
+    assert {values[:3] for values in asked} == opened
     assert asked == read
 
 
