@@ -138,7 +138,7 @@ async def _as_reference(case: FunctionalCase, context: Context, ran: Ran, answer
     chance = (case.body or {}).get("temperature") != 0
     if context.reference is None or chance or case.kind not in GENERATES:
         return
-    call = call_of(case, context.server)
+    call = call_of(case, context.server, stream=case.stream is True)
     for attempt in range(1, COMPARISONS + 1):
         proof = Proof().within("as the reference")
         reply = await context.reference.send(call)

@@ -306,6 +306,19 @@ def test_another_endpoint_has_to_give_the_same_answers(suite_file):
     assert "as the reference: text" in done.stdout
 
 
+def test_another_endpoint_is_asked_for_a_stream_where_the_case_is_one(tmp_path):
+    suite = tmp_path / "streams.yaml"
+    case = {"id": "s", "type": "chat", "messages": [{"role": "user", "content": "x"}]}
+    case |= {"stream": True, "params": {"temperature": 0}}
+    suite.write_text(json.dumps({"cases": [case]}))
+    with replaying() as server, replaying() as same:
+        flags = ("--base-url", server.url, "--suite", str(suite), "--compare-with", same.url)
+        inv(*flags)
+        bodies = [body for _, path, body in same.requests if path == "/v1/chat/completions"]
+    assert bodies
+    assert all(body["stream"] is True for body in bodies)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
