@@ -187,6 +187,8 @@ def known_deviations(chosen_file: str, version: str) -> Sequence[Deviation]:
 
 def exit_code(report: Report) -> ExitCode:
     """Return the exit code: nothing passes because nothing ran."""
+    if report.interrupted:
+        return ExitCode.INTERRUPTED
     counts = summary(report.results)
     if counts["failed"]:
         return ExitCode.FAIL
@@ -223,6 +225,8 @@ def described(report: Report, request: FunctionalRequest) -> str:
         lines.append(
             "Find out what the server supports with --probe, or declare it: --capabilities"
         )
+    if report.interrupted:
+        lines.append("Interrupted: the other cases did not run.")
     if not counts["passed"] + counts["known"] + counts["failed"]:
         lines.append("Nothing ran, so nothing is proven.")
     return "\n".join(lines) + "\n"

@@ -40,6 +40,7 @@ def as_json(report: Report) -> dict[str, Any]:
     kinds = sorted({result.case.kind for result in report.results})
     return {
         "schema_version": 1,
+        "interrupted": report.interrupted,
         "server": {
             "model": report.server.model,
             "vllm": report.server.version,

@@ -82,10 +82,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of a suite, in its order, and the server that it ran against."""
+    """The results of a suite, in its order, and the server that it ran against.
+
+    Attributes:
+        interrupted: whether Ctrl-C ended it, so that the results of other cases are missing.
+    """
 
     server: Server
     results: tuple[Result, ...]
+    interrupted: bool = False
 
 
 def run_suite(
@@ -105,22 +110,31 @@ def run_suite(
         progress: called with each result as it comes.
 
     Returns:
-        All results, in the order of the suite. With `fail_fast`, those so far.
+        All results, in the order of the suite. With `fail_fast` or after Ctrl-C, those so far.
 
     Raises:
         InfrastructureError: the endpoint does not answer at all.
         UserError: it needs a key, or no model is known.
+        KeyboardInterrupt: Ctrl-C before the first request of a case.
     """
-    return asyncio.run(_run(suite, cases, endpoint, options, progress))
+    runners: list[_Runner] = []
+    try:
+        asyncio.run(_run(suite, cases, endpoint, options, progress, runners.append))
+    except KeyboardInterrupt:
+        if not runners:
+            raise
+        return runners[0].report(interrupted=True)
+    return runners[0].report()
 
 
-async def _run(
+async def _run(  # noqa: PLR0913, PLR0917 - those of `run_suite`, and where the runner is kept
     suite: Suite,
     cases: Sequence[FunctionalCase],
     endpoint: Endpoint,
     options: Options,
     progress: Callable[[Result], None],
-) -> Report:
+    keep: Callable[[_Runner], None],
+) -> None:
     declared = frozenset((*suite.capabilities, *options.capabilities))
     if endpoint.api_key:
         declared |= {"api_key"}
@@ -143,7 +157,8 @@ async def _run(
             named = replace(options.reference, model=server.model)
             reference = await stack.enter_async_context(_connect(named, options.parallel))
         runner = _Runner(Context(client, server, reference), dead, options, progress)
-        return Report(server, await runner.run(_repeated(cases, options.repeat)))
+        keep(runner)
+        await runner.run(_repeated(cases, options.repeat))
 
 
 def _repeated(cases: Sequence[FunctionalCase], times: int) -> list[FunctionalCase]:
@@ -174,7 +189,12 @@ class _Runner:
         }
         self.stop = False
 
-    async def run(self, cases: Sequence[FunctionalCase]) -> tuple[Result, ...]:
+    def report(self, *, interrupted: bool = False) -> Report:
+        """Return the results so far, in the order of the suite."""
+        results = tuple(self.results[index] for index in sorted(self.results))
+        return Report(self.context.server, results, interrupted)
+
+    async def run(self, cases: Sequence[FunctionalCase]) -> None:
         """Run all: first those that may run together, then each other one alone."""
         alone = [index for index, case in enumerate(cases) if case.alone or case.scenario in ALONE]
         together = [index for index in range(len(cases)) if index not in set(alone)]
@@ -191,7 +211,6 @@ class _Runner:
             if self.stop:
                 break
             await self._one(index, cases[index])
-        return tuple(self.results[index] for index in sorted(self.results))
 
     async def _one(self, index: int, case: FunctionalCase) -> None:
         result = await self._result(case)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from integration.functional.replaying_server import CAPTURED, replaying
@@ -282,6 +284,41 @@ def test_nothing_passes_because_nothing_ran(tmp_path):
         off = inv("--base-url", server.url, "--suite", str(file))
     assert off.returncode == 2
     assert "runs nothing" in off.stderr
+
+
+def test_ctrl_c_keeps_the_results_so_far(tmp_path):
+    """The models are listed; then a chat hangs until Ctrl-C."""
+    asked, ended = threading.Event(), threading.Event()
+
+    def hang(handler, body):
+        if handler.path == "/v1/chat/completions":
+            asked.set()
+            ended.wait()
+        return False
+
+    file = tmp_path / "suite.yaml"
+    file.write_text(f"cases:\n{MODELS}{CHAT}")
+    with replaying(hang) as server:
+        flags = ("--base-url", server.url, "--suite", str(file), "--parallel", "1")
+        flags = (*flags, "--output", str(tmp_path / "kept.json"))
+        try:
+            with subprocess.Popen(
+                [sys.executable, "-m", "invoke", "functional", *flags],
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                assert asked.wait(60)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate()
+        finally:
+            ended.set()
+    assert process.returncode == 130, err
+    assert "Interrupted: the other cases did not run." in out
+    kept = json.loads((tmp_path / "kept.json").read_text("utf-8"))
+    assert kept["interrupted"]
+    assert [(result["id"], result["ok"]) for result in kept["results"]] == [("models", True)]
 
 
 def test_the_list_needs_no_endpoint():

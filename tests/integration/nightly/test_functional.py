@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import authority, certificate
 from night import light_case
 
 if TYPE_CHECKING:
@@ -98,3 +99,15 @@ def test_a_bad_suite_is_refused_before_anything_starts(play, suite, name, expect
     assert night.code == 2
     assert expected in night.output
     assert not night.runs.exists()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_suite_reaches_a_server_with_a_certificate(begin, tmp_path, *, signed):
+    trusted = ["--ssl-ca-certs", authority(tmp_path)] if signed else []
+    cert, key = certificate(tmp_path, signed=signed)
+    tls = " ".join(["--ssl-certfile", cert, "--ssl-keyfile", key, *trusted])
+    (tmp_path / "suite.yaml").write_text("".join(SUITE.splitlines(keepends=True)[:2]))
+    night = begin(f"good {tls}", {"functional": str(tmp_path / "suite.yaml")})
+    assert night.finish() == 0
+    outcomes = {check["name"]: check["outcome"] for check in night.record["checks"]}
+    assert outcomes["functional health"] == "pass"
