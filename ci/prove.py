@@ -140,8 +140,8 @@ def prove_functional(served: Served, suite: Suite | None, record: Record) -> tup
         functional_checks,
         functional_files,
         functional_report,
+        not_run,
         run_functional,
-        skips,
     )
 
     plan, processes = served.plan, served.processes
@@ -160,7 +160,7 @@ def prove_functional(served: Served, suite: Suite | None, record: Record) -> tup
         )
         for name, content in functional_files(report).items():
             record.keep(name, content)
-        for note in skips(report):
+        for note in not_run(report):
             record.note(note)
         checks = functional_checks(report)
         kept = functional_report(report)

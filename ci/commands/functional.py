@@ -227,6 +227,11 @@ def described(report: Report, request: FunctionalRequest) -> str:
         )
     if report.interrupted:
         lines.append("Interrupted: the other cases did not run.")
+    if report.died:
+        lines.append(
+            f"The server died: {report.died}. The other cases did not run. It has to survive every "
+            "request: find the cause in its log, and the request by --filter, --parallel 1"
+        )
     if not counts["passed"] + counts["known"] + counts["failed"]:
         lines.append("Nothing ran, so nothing is proven.")
     return "\n".join(lines) + "\n"

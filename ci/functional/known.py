@@ -27,6 +27,10 @@ class KnownEntry(Strict):
     )
     since: str = Field(default="", description="first version that does so, as far as known")
     link: str = Field(default="", description="issue or pull request about it")
+    alone: bool = Field(
+        default=False,
+        description="run the case while no other runs, because it spoils the replies to others",
+    )
 
 
 class KnownFile(Strict):
@@ -47,6 +51,7 @@ class Deviation:
         since: the first version known to do so; empty if not known.
         link: where it is discussed; empty if nowhere.
         file: the file that lists it.
+        alone: whether the case runs while no other runs.
     """
 
     case: str
@@ -55,6 +60,7 @@ class Deviation:
     since: str
     link: str
     file: str
+    alone: bool = False
 
     def explains(self, names: Sequence[str]) -> bool:
         """Whether all these failed assertions are those that are known to fail."""
@@ -70,7 +76,15 @@ def load_known(path: Path) -> tuple[Deviation, ...]:
     """
     document = config_file.load(path, KnownFile, {"known.*": KnownEntry})
     return tuple(
-        Deviation(entry.case, entry.does, tuple(entry.fails), entry.since, entry.link, str(path))
+        Deviation(
+            entry.case,
+            entry.does,
+            tuple(entry.fails),
+            entry.since,
+            entry.link,
+            str(path),
+            entry.alone,
+        )
         for entry in document.known
     )
 

@@ -41,6 +41,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "interrupted": report.interrupted,
+        "died": report.died,
         "server": {
             "model": report.server.model,
             "vllm": report.server.version,

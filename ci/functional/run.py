@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ci.errors import UserError
 from ci.functional.capabilities import missing
+from ci.functional.case import PATHS
 from ci.functional.client import Endpoint, connect
 from ci.functional.context import Context, Ran
 from ci.functional.discover import discover, resolve_references
@@ -17,6 +18,7 @@ from ci.functional.examine import MALFORMED
 from ci.functional.probe import probe
 from ci.functional.proof import Assertion
 from ci.functional.references import UnknownReferenceError
+from ci.functional.reply import Call
 from ci.functional.run_case import run_case
 from ci.functional.scenarios import ALONE, SCENARIOS
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 Outcome = Literal["passed", "failed", "skipped", "known"]
 PARALLEL = 8
+SERVER_ERROR = 500
+# What vLLM's /health says once its engine is dead.
+UNAVAILABLE = 503
 _connect = asynccontextmanager(connect)
 
 
@@ -86,11 +91,13 @@ class Report:
 
     Attributes:
         interrupted: whether Ctrl-C ended it, so that the results of other cases are missing.
+        died: how it was seen that the server died, so that they are missing; empty if it lives.
     """
 
     server: Server
     results: tuple[Result, ...]
     interrupted: bool = False
+    died: str = ""
 
 
 def run_suite(
@@ -188,15 +195,16 @@ class _Runner:
             deviation.case: deviation for deviation in options.known(context.server.version)
         }
         self.stop = False
+        self.died = ""
 
     def report(self, *, interrupted: bool = False) -> Report:
         """Return the results so far, in the order of the suite."""
         results = tuple(self.results[index] for index in sorted(self.results))
-        return Report(self.context.server, results, interrupted)
+        return Report(self.context.server, results, interrupted, self.died)
 
     async def run(self, cases: Sequence[FunctionalCase]) -> None:
         """Run all: first those that may run together, then each other one alone."""
-        alone = [index for index, case in enumerate(cases) if case.alone or case.scenario in ALONE]
+        alone = [index for index, case in enumerate(cases) if self._runs_alone(case)]
         together = [index for index in range(len(cases)) if index not in set(alone)]
         queue = iter(together)
 
@@ -212,12 +220,33 @@ class _Runner:
                 break
             await self._one(index, cases[index])
 
+    def _runs_alone(self, case: FunctionalCase) -> bool:
+        known = self._known(case)
+        return case.alone or case.scenario in ALONE or bool(known and known.alone)
+
     async def _one(self, index: int, case: FunctionalCase) -> None:
         result = await self._result(case)
         self.results[index] = result
         self.progress(result)
-        if result.outcome == "failed" and self.options.fail_fast:
-            self.stop = True
+        if result.outcome == "failed":
+            self.died = self.died or await self._seen_dead(result)
+            self.stop = self.stop or self.options.fail_fast or bool(self.died)
+
+    async def _seen_dead(self, result: Result) -> str:
+        """Return how a server is seen to be dead after a failed case; empty if it lives.
+
+        Only replies that are missing or a server's error make it worth asking. All further cases
+        would fail, and say nothing about the API.
+        """
+        replies = [exchange.reply for exchange in result.ran.exchanges] if result.ran else []
+        if not any(reply.status is None or reply.status >= SERVER_ERROR for reply in replies):
+            return ""
+        health = await self.context.client.send(Call("GET", PATHS["health"]))
+        if health.status is None:
+            return f"its /health does not answer after {result.case.id}: {health.error}"
+        if health.status == UNAVAILABLE:
+            return f"its /health says {UNAVAILABLE} after {result.case.id}"
+        return ""
 
     async def _result(self, case: FunctionalCase) -> Result:
         if lacking := _missing(case, self.context.server):

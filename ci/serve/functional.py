@@ -77,8 +77,8 @@ def endpoint_at(front: Front, plan: Plan) -> Endpoint:
 def functional_checks(report: Report) -> tuple[Check, ...]:
     """Judge each type of case: it fails if a case failed.
 
-    A type whose cases were all skipped has no check, since the server does not support it; `skips`
-    tells of it. A suite of which nothing ran is unknown.
+    A type whose cases were all skipped has no check, since the server does not support it, and
+    `not_run` tells of it. A suite of which nothing ran is unknown.
     """
     kinds = dict.fromkeys(each.case.kind for each in report.results if each.outcome != "skipped")
     if not kinds:
@@ -89,13 +89,16 @@ def functional_checks(report: Report) -> tuple[Check, ...]:
     )
 
 
-def skips(report: Report) -> list[str]:
-    """Return a note for each reason why cases were skipped."""
+def not_run(report: Report) -> list[str]:
+    """Return a note for each reason why cases did not run."""
     reasons = [result.reason for result in report.results if result.outcome == "skipped"]
-    return [
+    notes = [
         f"functional: {reasons.count(reason)} cases skipped, {reason}"
         for reason in dict.fromkeys(reasons)
     ]
+    if report.died:
+        notes.append(f"functional: the server died, so the other cases did not run: {report.died}")
+    return notes
 
 
 def _check(kind: str, results: list[Result]) -> Check:

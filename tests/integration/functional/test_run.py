@@ -286,6 +286,31 @@ def test_nothing_passes_because_nothing_ran(tmp_path):
     assert "runs nothing" in off.stderr
 
 
+def test_a_server_that_dies_fails_one_case_and_not_all(tmp_path):
+    asked = []
+
+    def die(handler, body):
+        if handler.path == "/v1/chat/completions":
+            asked.append(body)
+            handler.reply(500, b'{"error": {"message": "EngineCore encountered an issue"}}')
+            return True
+        if handler.path == "/health" and asked:
+            handler.reply(503, b"")
+            return True
+        return False
+
+    file = tmp_path / "suite.yaml"
+    file.write_text("cases:\n" + CHAT + CHAT.replace("id: chat", "id: second") + MODELS)
+    with replaying(die) as server:
+        flags = ("--base-url", server.url, "--suite", str(file), "--parallel", "1")
+        done = inv(*flags, "--output", str(tmp_path / "kept.json"))
+    assert done.returncode == 1
+    assert "The server died: its /health says 503 after chat." in done.stdout
+    kept = json.loads((tmp_path / "kept.json").read_text("utf-8"))
+    assert [result["id"] for result in kept["results"]] == ["chat"]
+    assert kept["died"] == "its /health says 503 after chat"
+
+
 def test_ctrl_c_keeps_the_results_so_far(tmp_path):
     """The models are listed; then a chat hangs until Ctrl-C."""
     asked, ended = threading.Event(), threading.Event()
