@@ -16,16 +16,13 @@ from ci.errors import ExitCode, UserError
 from ci.functional.capabilities import KNOWN, VARIABLE, of_variable, unknown_capability
 from ci.functional.client import Endpoint, root_of
 from ci.functional.find import DEFAULT, FOLDER, find_suite, named_suite
-from ci.functional.known import known_of, load_known
+from ci.functional.known import Known, known_of, load_known
 from ci.functional.load import load_suite
 from ci.functional.report import as_json, curl, junit, printable, summary
 from ci.functional.run import Options, run_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ci.functional.case import FunctionalCase
-    from ci.functional.known import Deviation
     from ci.functional.load import Suite
     from ci.functional.run import Report, Result
 
@@ -178,10 +175,10 @@ def options_of(request: FunctionalRequest) -> Options:
     )
 
 
-def known_deviations(chosen_file: str, version: str) -> Sequence[Deviation]:
-    """Return the known deviations: of the file, of none for `none`, else of the version."""
+def known_deviations(chosen_file: str, version: str) -> Known:
+    """Return what is known: in the file, nothing for `none`, else about the version."""
     if chosen_file == "none":
-        return ()
+        return Known()
     return load_known(Path(chosen_file)) if chosen_file else known_of(version, FOLDER / "known")
 
 

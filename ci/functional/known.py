@@ -27,16 +27,16 @@ class KnownEntry(Strict):
     )
     since: str = Field(default="", description="first version that does so, as far as known")
     link: str = Field(default="", description="issue or pull request about it")
-    alone: bool = Field(
-        default=False,
-        description="run the case while no other runs, because it spoils the replies to others",
-    )
+    sometimes: bool = Field(default=False, description="it fails in some runs only")
 
 
 class KnownFile(Strict):
     """The deviations of one version."""
 
     vllm: str = Field(min_length=1, description="the version, as /version reports it")
+    one_at_a_time: str = Field(
+        default="", description="why no case may run while another does; default: they may"
+    )
     known: list[KnownEntry] = Field(description="the deviations")
 
 
@@ -51,7 +51,7 @@ class Deviation:
         since: the first version known to do so; empty if not known.
         link: where it is discussed; empty if nowhere.
         file: the file that lists it.
-        alone: whether the case runs while no other runs.
+        sometimes: whether it fails in some runs only.
     """
 
     case: str
@@ -60,14 +60,27 @@ class Deviation:
     since: str
     link: str
     file: str
-    alone: bool = False
+    sometimes: bool = False
 
     def explains(self, names: Sequence[str]) -> bool:
         """Whether all these failed assertions are those that are known to fail."""
         return not self.fails or all(name.startswith(self.fails) for name in names)
 
 
-def load_known(path: Path) -> tuple[Deviation, ...]:
+@dataclass(frozen=True)
+class Known:
+    """What is known about a version.
+
+    Attributes:
+        deviations: each of one case.
+        one_at_a_time: why no case may run while another does; empty if they may.
+    """
+
+    deviations: tuple[Deviation, ...] = ()
+    one_at_a_time: str = ""
+
+
+def load_known(path: Path) -> Known:
     """Read a file of known deviations.
 
     Raises:
@@ -75,7 +88,7 @@ def load_known(path: Path) -> tuple[Deviation, ...]:
         UserError: it cannot be read.
     """
     document = config_file.load(path, KnownFile, {"known.*": KnownEntry})
-    return tuple(
+    deviations = (
         Deviation(
             entry.case,
             entry.does,
@@ -83,14 +96,15 @@ def load_known(path: Path) -> tuple[Deviation, ...]:
             entry.since,
             entry.link,
             str(path),
-            entry.alone,
+            entry.sometimes,
         )
         for entry in document.known
     )
+    return Known(tuple(deviations), document.one_at_a_time)
 
 
-def known_of(version: str, folder: Path) -> tuple[Deviation, ...]:
-    """Return the known deviations of a version; none if there is no file for it.
+def known_of(version: str, folder: Path) -> Known:
+    """Return what is known about a version; nothing if there is no file for it.
 
     Args:
         version: as /version reports it; `0.32.0+cpu` is the version 0.32.0.
@@ -98,4 +112,4 @@ def known_of(version: str, folder: Path) -> tuple[Deviation, ...]:
     """
     plain = re.match(r"[0-9]+(\.[0-9]+)*", version)
     path = folder / f"vllm-{plain[0]}.yaml" if plain else None
-    return load_known(path) if path and path.is_file() else ()
+    return load_known(path) if path and path.is_file() else Known()

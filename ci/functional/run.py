@@ -15,6 +15,7 @@ from ci.functional.client import Endpoint, connect
 from ci.functional.context import Context, Ran
 from ci.functional.discover import discover, resolve_references
 from ci.functional.examine import MALFORMED
+from ci.functional.known import Known
 from ci.functional.probe import probe
 from ci.functional.proof import Assertion
 from ci.functional.references import UnknownReferenceError
@@ -70,7 +71,7 @@ class Options:
         fail_fast: stop after the first failed case.
         probe: find out by requests what the server supports, beside what is declared.
         capabilities: what is declared beside the suite's own.
-        known: the known deviations of the server's version.
+        known: what is known about the server's version.
         dead: an endpoint whose server is dead; None if there is none.
         reference: an endpoint that has to give the same answers; None if there is none.
     """
@@ -80,7 +81,7 @@ class Options:
     fail_fast: bool = False
     probe: bool = False
     capabilities: tuple[str, ...] = ()
-    known: Callable[[str], Sequence[Deviation]] = lambda _version: ()
+    known: Callable[[str], Known] = lambda _version: Known()
     dead: Endpoint | None = None
     reference: Endpoint | None = None
 
@@ -191,9 +192,9 @@ class _Runner:
     ) -> None:
         self.context, self.dead, self.options, self.progress = context, dead, options, progress
         self.results: dict[int, Result] = {}
-        self.known = {
-            deviation.case: deviation for deviation in options.known(context.server.version)
-        }
+        known = options.known(context.server.version)
+        self.known = {deviation.case: deviation for deviation in known.deviations}
+        self.parallel = 1 if known.one_at_a_time else max(1, options.parallel)
         self.stop = False
         self.died = ""
 
@@ -204,7 +205,7 @@ class _Runner:
 
     async def run(self, cases: Sequence[FunctionalCase]) -> None:
         """Run all: first those that may run together, then each other one alone."""
-        alone = [index for index, case in enumerate(cases) if self._runs_alone(case)]
+        alone = [index for index, case in enumerate(cases) if case.alone or case.scenario in ALONE]
         together = [index for index in range(len(cases)) if index not in set(alone)]
         queue = iter(together)
 
@@ -214,15 +215,11 @@ class _Runner:
                     return
                 await self._one(index, cases[index])
 
-        await asyncio.gather(*(work() for _ in range(max(1, self.options.parallel))))
+        await asyncio.gather(*(work() for _ in range(self.parallel)))
         for index in alone:
             if self.stop:
                 break
             await self._one(index, cases[index])
-
-    def _runs_alone(self, case: FunctionalCase) -> bool:
-        known = self._known(case)
-        return case.alone or case.scenario in ALONE or bool(known and known.alone)
 
     async def _one(self, index: int, case: FunctionalCase) -> None:
         result = await self._result(case)
@@ -264,6 +261,8 @@ class _Runner:
             return Result(case, "failed" if failed else "passed", reason, ran, None, seconds)
         if failed and known.explains([assertion.name for assertion in failed]):
             return Result(case, "known", reason, ran, known, seconds)
+        if not failed and known.sometimes:
+            return Result(case, "passed", "", ran, known, seconds)
         if not failed:
             reason = f"the known deviation is gone ({known.does}); strike it out of {known.file}"
         return Result(case, "failed", reason, ran, known, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -15,8 +16,10 @@ from junitparser import JUnitXml
 
 from ci.documents.source import read
 from ci.errors import InfrastructureError, UserError
+from ci.functional import run
 from ci.functional.client import Endpoint
-from ci.functional.known import Deviation
+from ci.functional.context import Ran
+from ci.functional.known import Deviation, Known
 from ci.functional.load import parse_suite
 from ci.functional.run import Options, run_suite
 from ci.paths import PROJECT
@@ -158,9 +161,10 @@ def test_what_is_not_declared_is_skipped_and_says_so():
 
 
 def test_a_known_deviation_is_reported_apart_until_it_is_gone():
-    def known(*names):
-        deviation = Deviation("chat", "it is empty", names, "", "", "known.yaml")
-        return Options(known=lambda version: [deviation] if version == "0.0.1" else [])
+    def known(*names, sometimes=False):
+        deviation = Deviation("chat", "it is empty", names, "", "", "known.yaml", sometimes)
+        found = Known((deviation,))
+        return Options(known=lambda version: found if version == "0.0.1" else Known())
 
     with replaying(empty) as server:
         assert outcomes(suite_of(CHAT), server, options=known())["chat"][0] == "known"
@@ -168,11 +172,31 @@ def test_a_known_deviation_is_reported_apart_until_it_is_gone():
         assert outcomes(suite_of(CHAT), server, options=fails)["chat"][0] == "known"
         assert outcomes(suite_of(CHAT), server, options=known("status"))["chat"][0] == "failed"
     with replaying() as server:
+        now_and_then = known(sometimes=True)
+        assert outcomes(suite_of(CHAT), server, options=now_and_then)["chat"] == ("passed", "")
         outcome, reason = outcomes(suite_of(CHAT), server, options=known())["chat"]
     assert (outcome, reason) == (
         "failed",
         "the known deviation is gone (it is empty); strike it out of known.yaml",
     )
+
+
+@pytest.mark.parametrize(("known", "at_once"), [(Known(), 8), (Known((), "batches are spoilt"), 1)])
+def test_a_version_that_spoils_batches_gets_one_case_at_a_time(monkeypatch, known, at_once):
+    running, most = [], []
+
+    async def run_case(case, _):
+        running.append(case)
+        most.append(len(running))
+        await asyncio.sleep(0)
+        running.remove(case)
+        return Ran()
+
+    monkeypatch.setattr(run, "run_case", run_case)
+    cases = [MODELS.replace("id: models", f"id: models{index}") for index in range(20)]
+    with replaying() as server:
+        outcomes(suite_of(*cases), server, options=Options(known=lambda _: known))
+    assert max(most) == at_once
 
 
 def test_an_endpoint_that_is_not_there_is_no_failure_of_the_model():

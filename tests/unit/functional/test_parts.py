@@ -14,7 +14,7 @@ from ci.functional.client import Endpoint, root_of
 from ci.functional.compare import difference, same_answer
 from ci.functional.errors import error_rules
 from ci.functional.expectations import check_expectations
-from ci.functional.known import Deviation, known_of, load_known
+from ci.functional.known import Deviation, Known, known_of, load_known
 from ci.functional.proof import Proof, shown
 from ci.functional.read_stream import read_stream
 from ci.functional.references import UnknownReferenceError, references, substitute
@@ -240,15 +240,18 @@ def test_the_deviations_of_each_version_are_cases_of_our_suite():
     files = sorted((CONFIGS / "functional" / "known").glob("vllm-*.yaml"))
     assert files
     for file in files:
-        deviations = load_known(file)
+        deviations = load_known(file).deviations
         assert {deviation.case for deviation in deviations} <= ids, file
 
 
 def test_deviations_are_found_by_version(tmp_path):
     file = tmp_path / "vllm-1.2.3.yaml"
     file.write_text('vllm: "1.2.3"\nknown: [{case: a, does: b, fails: [status]}]\n')
-    assert known_of("1.2.3+cpu", tmp_path) == (Deviation("a", "b", ("status",), "", "", str(file)),)
-    assert known_of("1.2.4", tmp_path) == known_of("", tmp_path) == ()
+    known = (Deviation("a", "b", ("status",), "", "", str(file)),)
+    assert known_of("1.2.3+cpu", tmp_path) == Known(known)
+    assert known_of("1.2.4", tmp_path) == known_of("", tmp_path) == Known()
+    file.write_text("vllm: x\none_at_a_time: batches are spoilt\nknown: []\n")
+    assert known_of("1.2.3", tmp_path) == Known((), "batches are spoilt")
     file.write_text("vllm: x\nknown: [{case: a}]\n")
     with pytest.raises(CaseError, match="does: missing; what the server does instead"):
         load_known(file)
