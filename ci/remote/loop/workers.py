@@ -8,9 +8,10 @@ thread starts.
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
+
+from ci.remote.lean import start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Workers:
             self._finished.append(lambda: then(result))
             os.write(self._wake_writer, b"!")
 
-        _thread.start_new_thread(run, ())  # `threading` imports more, see `lean.py`
+        start_new_thread(run, ())
 
     def take_result(self) -> None:
         """Deliver the results of the threads that have finished."""
