@@ -67,7 +67,7 @@ def is_time(value: object) -> bool:
 def _count_of_choices(body: Mapping[str, Any]) -> int:
     prompt = body.get("prompt")
     several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
-    count: int = (body.get("n") or 1) * (len(prompt) if several else 1)  # type: ignore[arg-type]
+    count: int = (body.get("n") or 1) * (len(prompt) if several else 1)  # type: ignore[arg-type, operator]
     return count
 
 
