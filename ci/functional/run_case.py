@@ -144,7 +144,7 @@ async def _as_reference(case: FunctionalCase, context: Context, ran: Ran, answer
         reply = await context.reference.send(call)
         other = examine(case, call, reply, context.server, proof)
         if isinstance(other, Answer):
-            same_answer(other, answer, proof)
+            same_answer(other, answer, proof, other_server=True)
         if not proof.failed or attempt == COMPARISONS:
             ran.exchanges.append(Exchange(call, reply))
             ran.proof.assertions += proof.assertions

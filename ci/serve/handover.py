@@ -176,7 +176,7 @@ def _difference(through: Report, direct: Report) -> str | None:
     if second is None:
         return "there is no answer"
     proof = Proof()
-    same_answer(first, second, proof)
+    same_answer(first, second, proof, other_server=True)
     return str(proof.failed[-1]) if proof.failed else ""
 
 

@@ -128,6 +128,7 @@ def test_two_prefill_servers_and_a_decode_server_on_three_hosts(
         "test_name": "two prefill servers, one decode server",
         "model": "SmolLM2-135M-Instruct",
         "num_nodes": 3,
+        "device": "cpu",
         "npu_per_node": 0,
         "ready_timeout_s": 1800,
         "env_common": {

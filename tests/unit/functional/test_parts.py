@@ -151,6 +151,19 @@ def test_a_stream_that_differs_from_its_body_fails(spoil, expected):
     assert expected in failed(proof)
 
 
+def test_two_servers_may_spell_a_text_with_other_tokens():
+    body, other = answers()
+    other.first.token_ids[0] += 1
+    other.first.logprobs.pop()
+    other.usage.update(completion_tokens=99, total_tokens=130)
+    proof = Proof()
+    same_answer(body, other, proof, other_server=True)
+    assert failed(proof) == []
+    other.first.text += "!"
+    same_answer(body, other, proof, other_server=True)
+    assert "text" in failed(proof)
+
+
 def test_the_first_difference_is_shown():
     text = "a" * 100
     assert difference(text + "b", text + "c").startswith("from character 100: ")
