@@ -38,7 +38,7 @@ LOOK_S = 0.2
 ERROR_BYTES = 300
 
 
-class NoMetrics(Exception):  # noqa: N818 - a deployment without them is no error
+class NoMetrics(Exception):  # noqa: N818 - a deployment may have none
     """The servers do not count requests."""
 
 

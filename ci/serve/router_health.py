@@ -70,6 +70,7 @@ def _look(plan: Plan, victim: PlannedProcess, processes: Processes) -> AfterEnd:
     status = probe.health(ask, url or "", REQUEST_S).status
     while unanswered and status == OK and time.monotonic() - began < NOTICE_S:
         time.sleep(LOOK_S)
+        _raise_unwanted(processes)  # so that Ctrl-C is not kept waiting
         status = probe.health(ask, url or "", REQUEST_S).status
     return AfterEnd(victim.name, count, unanswered, status, time.monotonic() - began)
 
