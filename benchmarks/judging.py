@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from ci.judge.measured import Kind
+
 # The first nights of a series are taken as they are: there is nothing to judge them by.
 WARM_NIGHTS = 10
 # What is planted on each shape, and what has to be reached: failed healthy nights, caught.
@@ -107,7 +109,7 @@ def counts_of(items: list[int], passes: int) -> ItemCounts:
 
 def scale_of(message: dict[str, Any]) -> Scale:
     """Return the scale of a referee's metric."""
-    kind = "accuracy" if message["metric"] == "accuracy" else "performance"
+    kind: Kind = "accuracy" if message["metric"] == "accuracy" else "performance"
     return Scale(kind, bool(message["lower_is_better"]))
 
 
