@@ -1,0 +1,297 @@
+"""Measure the judge by nights whose truth is known.
+
+    python benchmarks/judging.py play       speaks a referee's protocol on stdin and stdout
+    python benchmarks/judging.py            our rows beside those of the referee's own judges
+    python benchmarks/judging.py family     a month of 60 cases with three checks each
+
+A referee is a program that makes nights and counts what a judge got right; its protocol is in
+the docstring of the file that --referee names. In `play`, the nights come from there, and each
+further measurement that the judge wants is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ci.judge.decide import Levels, Ruling, decide
+from ci.judge.expected import Past
+from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
+from ci.judge.scale import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from ci.judge.measured import Kind
+
+# The first nights of a series are taken as they are: there is nothing to judge them by.
+WARM_NIGHTS = 10
+# What is planted on each shape, and what has to be reached: failed healthy nights, caught.
+WANTED = {
+    "gsm8k-1319": (2.0, 99.0),
+    "gsm8k-200": (5.0, 98.0),
+    "aime-4": (10.0, 95.0),
+    "aime-8": (10.0, 99.0),
+    "tput-iid": (5.0, 85.0),
+    "tput-night": (5.0, 92.0),
+    "tput-heavy": (5.0, 80.0),
+}
+HISTORY = 10
+BESIDE = ("fixed", "vllm-7d", "two-stage 0.05/0.005 3+3")
+IDS: dict[int, tuple[str, ...]] = {}
+
+
+class Series:
+    """The nights of one series that later ones may be compared with."""
+
+    def __init__(self) -> None:
+        """Begin without a night."""
+        self.nights: list[tuple[int, Measured]] = []
+        self.seen = 0
+
+    def rule(self, message: dict[str, Any], ask: Callable[[Ask], dict[str, Any] | None]) -> Ruling:
+        """Rule on a night, and keep it if later ones may be compared with it."""
+        if (first := message.get("accept_from")) is not None:
+            self.nights = [each for each in self.nights if each[0] >= first]
+        tonight = measured(message)
+        past = Past.of([night for _, night in self.nights])
+        deciding = decide(past, tonight, scale_of(message), Levels(), noise_of(message))
+        ruling = answered(deciding, lambda question: maybe_measured(ask(question)))
+        if (
+            self.seen < WARM_NIGHTS
+            or ruling.outcome == "pass"
+            or ruling.finding == "nothing to compare with"
+        ):
+            self.nights.append((message["night"], tonight))
+        self.seen += 1
+        return ruling
+
+
+def answered(deciding: Any, answer: Callable[[Ask], Measured | None]) -> Ruling:  # noqa: ANN401
+    """Answer a judge's questions until it rules."""
+    try:
+        question = next(deciding)
+        while True:
+            question = deciding.send(answer(question))
+    except StopIteration as ended:
+        ruling: Ruling = ended.value
+        return ruling
+
+
+def measured(message: dict[str, Any]) -> Measured:
+    """Return a referee's measurement."""
+    items = message.get("items")
+    counts = None if items is None else counts_of(items, message.get("k", 1))
+    return Measured(message["value"], message.get("n") or 0, counts, message.get("host") or "")
+
+
+def maybe_measured(message: dict[str, Any] | None) -> Measured | None:
+    """Return a measurement; None if the referee has no more."""
+    return measured(message) if message and message.get("value") is not None else None
+
+
+def counts_of(items: list[int], passes: int) -> ItemCounts:
+    """Return the answers of items that have no names."""
+    ids = IDS.setdefault(len(items), tuple(map(str, range(len(items)))))
+    return ItemCounts(ids, np.asarray(items, dtype=np.int64), passes)
+
+
+def scale_of(message: dict[str, Any]) -> Scale:
+    """Return the scale of a referee's metric."""
+    kind: Kind = "accuracy" if message["metric"] == "accuracy" else "performance"
+    return Scale(kind, bool(message["lower_is_better"]))
+
+
+def noise_of(message: dict[str, Any]) -> RunNoise | None:
+    """Return the noise of repeated runs, if the case has it."""
+    noise = message.get("aa")
+    return RunNoise(noise["sd"], noise["df"]) if noise else None
+
+
+def play() -> None:
+    """Answer a referee on stdin and stdout."""
+    series = Series()
+
+    def ask(question: Ask) -> dict[str, Any] | None:
+        print(json.dumps({"ask": question.value}), flush=True)
+        answer: dict[str, Any] | None = json.loads(sys.stdin.readline())
+        return answer
+
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message["do"] == "series":
+            series = Series()
+        elif message["do"] == "night":
+            ruling = series.rule(message, ask)
+            print(json.dumps({"verdict": ruling.outcome, "why": ruling.finding}), flush=True)
+
+
+def load_referee(path: Path) -> ModuleType:
+    """Import a referee from its file, or from the folder that has it."""
+    file = path / "referee.py" if path.is_dir() else path
+    spec = importlib.util.spec_from_file_location("referee", file)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["referee"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Ours:
+    """Our judge, as one of the referee's own: `rule` of one night after others."""
+
+    only = None
+
+    def __init__(self, referee: ModuleType) -> None:
+        """Take the referee, whose form of a ruling is the answer."""
+        self.referee = referee
+
+    def rule(self, past: list[Any], now: Any, shape: Any) -> Any:  # noqa: ANN401
+        """Rule on a night of the referee's."""
+        used: Counter[Ask] = Counter()
+
+        def answer(question: Ask) -> Measured:
+            used[question] += 1
+            pool = now.repeats if question is Ask.REPEAT else now.controls
+            return of_referee(pool(used[question])[-1])
+
+        deciding = decide(
+            Past.of([of_referee(night) for night in past]),
+            of_referee(now),
+            Scale(shape.kind, shape.lower_is_better),
+            Levels(),
+            RunNoise(*now.aa) if now.aa else None,
+        )
+        ruling = answered(deciding, answer)
+        return self.referee.Ruling(
+            ruling.outcome, used[Ask.REPEAT], used[Ask.CONTROL], ruling.p, ruling.finding
+        )
+
+
+def of_referee(night: Any) -> Measured:  # noqa: ANN401
+    """Return a night of the referee's as a measurement."""
+    counts = None if night.items is None else counts_of(night.items, night.k)
+    return Measured(night.value, night.n, counts, night.host or "")
+
+
+def table(referee: ModuleType, sims: int, shapes: list[str]) -> None:
+    """Print what each judge said of healthy nights and of bad ones."""
+    names = referee.judges()
+    judges = {"ours": Ours(referee)} | {name: names[name] for name in BESIDE if name in names}
+    print(f"{sims} nights each after {HISTORY} healthy ones; shares in %, runs asked for per night")
+    for shape in shapes:
+        size, wanted = WANTED.get(shape, (5.0, None))
+        healthy = referee.one_night(referee.SHAPES[shape], judges, 0.0, sims, HISTORY, 1)
+        bad = referee.one_night(referee.SHAPES[shape], judges, size, sims, HISTORY, 2)
+        for name in judges:
+            good, caught = healthy[name], bad[name]
+            if not good["total"]:
+                continue
+            asked = (good["repeats"] + good["controls"]) / good["total"]
+            print(
+                f"{shape:18} {name:26} false alarms {100 * good['fail'] / good['total']:6.3f}  "
+                f"unknown {100 * good['unknown'] / good['total']:5.2f}  runs {asked:4.2f}  "
+                f"caught {size:g}: {100 * caught['fail'] / caught['total']:6.2f}"
+                + (f"  wanted {wanted:g}" if wanted and name == "ours" else ""),
+                flush=True,
+            )
+
+
+def family(referee: ModuleType, months: int) -> None:
+    """Print how often a month of healthy nights cries wolf.
+
+    60 cases on eight hosts, each with an accuracy, a throughput and a latency that goes with it.
+    One host-night in a hundred is slow by 5 to 45 %, whatever version runs.
+    """
+    kinds = [referee.SHAPES[name] for name in ("gsm8k-200", "gsm8k-1319", "aime-8")]
+    shapes = {"throughput": referee.SHAPES["tput-night"], "latency": referee.SHAPES["ttft-p50"]}
+    ours, alarms, unknown, runs, nights = Ours(referee), 0, 0, 0, 20
+    for month in range(months):
+        random = np.random.default_rng(1000 + month)
+        cases = [
+            (referee.Series(kinds[case % 3], random), float(random.choice([0.004, 0.008, 0.015])))
+            for case in range(60)
+        ]
+        past: dict[tuple[int, str], list[Any]] = defaultdict(list)
+        for night in range(nights + 30):
+            slow = np.where(random.random(8) < 0.01, -random.uniform(0.05, 0.45, 8), 0.0)  # noqa: PLR2004
+            for case, (series, noise) in enumerate(cases):
+                shift = float(random.normal(0, 0.7 * noise)) + slow[case % 8]
+                tonight = {"accuracy": series.night(night, 0.0, "healthy")}
+                for name in shapes:
+                    tonight[name] = performance(referee, random, shift, noise, name)
+                for name, now in tonight.items():
+                    shape = shapes.get(name, series.shape)
+                    seen = past[case, name]
+                    if night >= nights:
+                        ruling = ours.rule(seen[-30:], now, shape)
+                        alarms += ruling.verdict == "fail"
+                        unknown += ruling.verdict == "unknown"
+                        runs += ruling.repeats + ruling.controls
+                    seen.append(now)
+    print(
+        f"60 cases x 3 checks x 30 nights, {months} months: {alarms / months:.2f} false alarms a "
+        f"month, {unknown / months:.1f} unknown, {runs / months / 5400:.3f} runs more per check"
+    )
+
+
+def performance(
+    referee: ModuleType, random: np.random.Generator, shift: float, noise: float, name: str
+) -> Any:  # noqa: ANN401
+    """Return a figure of performance of a night, which can be measured again."""
+    sign, level = (1, 1000.0) if name == "throughput" else (-1, 25.0)
+
+    def measure() -> Any:  # noqa: ANN401
+        place = sign * (shift + float(random.normal(0, 0.7 * noise)))
+        return referee.Night(0, level * math.exp(place))
+
+    night = measure()
+    night.aa = (70 * noise, 20)
+    night.again = night.control = measure
+    return night
+
+
+def main() -> None:
+    """Parse and measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("do", nargs="?", default="table", choices=["table", "play", "family"])
+    parser.add_argument(
+        "--referee",
+        type=Path,
+        default=os.environ.get("LAMPLIGHTER_REFEREE"),
+        help="file or folder of the referee; default: LAMPLIGHTER_REFEREE",
+    )
+    parser.add_argument("--sims", type=int, default=2000, help="nights of each kind")
+    parser.add_argument("--months", type=int, default=4)
+    parser.add_argument("--shape", nargs="*", help="default: those with a wanted figure")
+    arguments = parser.parse_args()
+    if arguments.do == "play":
+        play()
+        return
+    if arguments.referee is None:
+        raise SystemExit("name the referee with --referee or LAMPLIGHTER_REFEREE")
+    referee = load_referee(arguments.referee)
+    began = time.monotonic()
+    if arguments.do == "family":
+        family(referee, arguments.months)
+    else:
+        table(referee, arguments.sims, arguments.shape or list(WANTED))
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Compare tonight's answers with what each item's own history lets expect. Pure.
+
+Most items are right every night, some never: this costs no certainty. Only the items that are
+sometimes right make a healthy night's total vary. A beta distribution is fitted to the shares of
+correct answers of all items; each item's history sharpens it, so that its answers of tonight have a
+beta-binomial distribution, and the distribution of their sum follows by convolution: exactly, also
+for the many items that were always right so far and keep a small chance to fail.
+
+J. G. Skellam, J. R. Stat. Soc. B 10 (1948), 257-261 (the beta-binomial distribution);
+J. C. Kleinman, J. Am. Stat. Assoc. 68 (1973), 46-54 (its moment estimator, for equal sizes).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from ci.judge.spread import p_of_t, sd_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ci.judge.measured import ItemCounts
+
+# Bounds of the share of the variance that is between items: no set of items is known so well that
+# none of them can change, and none is so alike that its history says nothing.
+LEAST_BETWEEN, MOST_BETWEEN = 0.02, 0.995
+# Nights from which their own spread is compared with what the items explain.
+NIGHTS_FOR_SPREAD = 5
+# The nights vary by more than their items explain, if chance does so in 5 of 100 cases.
+SPREAD_IS_CHANCE = 0.05
+
+
+class ItemHistory:
+    """What the answers of past nights say about tonight's."""
+
+    def __init__(self, nights: Sequence[ItemCounts]) -> None:
+        """Pool the nights.
+
+        Args:
+            nights: at least one, all of the same items in the same order, and as many passes.
+
+        Raises:
+            ValueError: there is no night, or the items or passes differ.
+        """
+        if not nights:
+            raise ValueError("no night to compare with")
+        first = nights[0]
+        if any(each.ids != first.ids or each.passes != first.passes for each in nights):
+            raise ValueError("the nights have different items")
+        self.nights = len(nights)
+        self.passes = first.passes
+        self.items = len(first.ids)
+        self._correct: NDArray[np.int64] = np.sum([each.correct for each in nights], axis=0)
+        self._trials = self.nights * self.passes
+        self._totals = np.array([each.correct.sum() / self.passes for each in nights])
+
+    @property
+    def percent(self) -> float:
+        """Return the accuracy of all nights together, in percent."""
+        return 100 * float(self._correct.sum()) / (self.items * self._trials)
+
+    @functools.cached_property
+    def within(self) -> float:
+        """Return the variance of one pass's number of correct answers from run to run.
+
+        It is the sum of p (1 - p) over the items, unbiased; at least half an answer.
+        """
+        shares = self._correct / self._trials
+        unbiased = self._trials / max(self._trials - 1, 1)
+        return max(float(np.sum(shares * (1 - shares))) * unbiased, 0.5)
+
+    @functools.cached_property
+    def varies_more(self) -> bool:
+        """Whether the nights vary by more than their items explain: something shifts them all."""
+        if self.nights < NIGHTS_FOR_SPREAD:
+            return False
+        ratio = sd_of(self._totals) ** 2 * (self.nights - 1) * self.passes / self.within
+        return float(special.chdtrc(self.nights - 1, ratio)) < SPREAD_IS_CHANCE
+
+    def p_low(self, runs: Sequence[ItemCounts], *, strict: bool = False) -> float:
+        """Return the probability of so few correct answers or fewer, were nothing changed.
+
+        Args:
+            runs: measurements of tonight; of the same items in the same order.
+            strict: whether the nights' own spread counts in any case, and not only where it
+                clearly is more than the items explain.
+        """
+        correct = int(sum(int(run.correct.sum()) for run in runs))
+        p = float(self.distribution(len(runs) * self.passes)[: correct + 1].sum())
+        if self.nights + len(runs) > NIGHTS_FOR_SPREAD and (strict or self.varies_more):
+            p = max(p, self._p_of_totals(runs))
+        return min(p, 1.0)
+
+    def _p_of_totals(self, runs: Sequence[ItemCounts]) -> float:
+        """Compare the means by the spread of the nights' and runs' totals (Student's t)."""
+        tonight = np.array([run.correct.sum() / run.passes for run in runs])
+        groups = [self._totals, tonight]
+        squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
+        df = sum(len(group) - 1 for group in groups)
+        variance = squares / df if df else 0.0
+        # Too few nights may happen to be alike.
+        variance = max(variance, 0.5 / self.passes)
+        se = (variance * (1 / len(runs) + 1 / self.nights)) ** 0.5
+        return p_of_t((tonight.mean() - self._totals.mean()) / se, df)
+
+    def distribution(self, passes: int) -> NDArray[np.float64]:
+        """Return the probability of each number of correct answers in so many passes."""
+        if passes not in self._distributions:
+            self._distributions[passes] = self._convolved(passes)
+        return self._distributions[passes]
+
+    @functools.cached_property
+    def _distributions(self) -> dict[int, NDArray[np.float64]]:
+        return {}
+
+    def lowest(self, alpha: float, runs: int = 1) -> float:
+        """Return the lowest accuracy, in percent, whose probability is alpha or more."""
+        passes = runs * self.passes
+        reached = np.cumsum(self.distribution(passes))
+        return 100 * float(np.searchsorted(reached, alpha)) / (self.items * passes)
+
+    @functools.cached_property
+    def prior(self) -> tuple[float, float]:
+        """Fit a beta distribution to the shares of correct answers of the items, by moments."""
+        trials = self._trials
+        total = self.items * trials
+        mean = (float(self._correct.sum()) + 0.5) / (total + 1)
+        between = 0.5  # cannot be told from one trial per item
+        if trials > 1 and self.items > 1:
+            variance = float(np.var(self._correct / trials, ddof=1))
+            between = (variance / (mean * (1 - mean)) - 1 / trials) / (1 - 1 / trials)
+        between = min(max(between, LEAST_BETWEEN), MOST_BETWEEN)
+        weight = 1 / between - 1
+        return mean * weight, (1 - mean) * weight
+
+    def _convolved(self, passes: int) -> NDArray[np.float64]:
+        a, b = self.prior
+        size = self.items * passes + 1
+        length = 1 << (size - 1).bit_length()
+        successes = np.arange(passes + 1)
+        transform = np.zeros(length // 2 + 1, dtype=complex)
+        log_ways = special.gammaln(passes + 1) - (
+            special.gammaln(successes + 1) + special.gammaln(passes - successes + 1)
+        )
+        for correct, items in zip(*np.unique(self._correct, return_counts=True), strict=True):
+            right, wrong = a + correct, b + self._trials - correct
+            chances = np.exp(
+                log_ways
+                + special.betaln(successes + right, passes - successes + wrong)
+                - special.betaln(right, wrong)
+            )
+            transform += items * np.log(np.fft.rfft(chances, length) + 1e-300)
+        spread = np.fft.irfft(np.exp(transform), length)[:size]
+        clipped: NDArray[np.float64] = np.clip(spread, 0, None)
+        return clipped

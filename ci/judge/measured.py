@@ -1,0 +1,79 @@
+"""Define one measurement of a check, and what a judge may ask for. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Kind = Literal["accuracy", "performance"]
+
+
+class Ask(Enum):
+    """A further measurement of the same night."""
+
+    REPEAT = "repeat"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, eq=False)
+class ItemCounts:
+    """The correct answers of each item of a benchmark.
+
+    Attributes:
+        ids: the items.
+        correct: number of correct answers of each, in the order of `ids`.
+        passes: how often each was asked.
+    """
+
+    ids: tuple[str, ...]
+    correct: NDArray[np.int64]
+    passes: int = 1
+
+    def in_order_of(self, ids: tuple[str, ...]) -> NDArray[np.int64] | None:
+        """Return the correct answers in another order; None if the items are not the same."""
+        if ids is self.ids or ids == self.ids:
+            return self.correct
+        place = {each: index for index, each in enumerate(self.ids)}
+        if len(place) != len(ids) or not all(each in place for each in ids):
+            return None
+        ordered: NDArray[np.int64] = self.correct[[place[each] for each in ids]]
+        return ordered
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One measurement of a check: the figure of one run of its benchmark.
+
+    Attributes:
+        value: in the unit of the metric; accuracy in percent.
+        n: number of items or requests; 0 if unknown.
+        items: the answers, if the benchmark has any that are right or wrong.
+        host: the hosts that served it; measurements of different hosts differ by an offset.
+        cut: number of answers that reached the maximum length; None if unknown.
+        run: the run's id, for the evidence.
+    """
+
+    value: float
+    n: int = 0
+    items: ItemCounts | None = None
+    host: str = ""
+    cut: int | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class RunNoise:
+    """How much repeated runs of one version differ in one night.
+
+    Attributes:
+        sd: standard deviation, on the scale of `Scale`.
+        df: degrees of freedom of the estimate.
+    """
+
+    sd: float
+    df: int
