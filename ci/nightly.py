@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.evaluate import evaluate
+from ci.history.folders import remember
 from ci.judge.verdict import Check, judge
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
@@ -100,6 +101,8 @@ def begin(
 ) -> Iterator[Record]:
     """Start the record of a run, with the case, its warnings and the plan on paper.
 
+    At the end, the run is added to the history.
+
     Args:
         request: has the folder of all runs.
         resolved: the case and its hosts.
@@ -107,7 +110,10 @@ def begin(
         argv: the command line that runs the night again.
     """
     case, runs = resolved.case, Path(request.runs)
-    with start(runs, view, write_reports, case=case.name, config=case.path, argv=argv) as record:
+    with ExitStack() as ending:
+        started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
+        ending.callback(remember, started.path, started.note)
+        record = ending.enter_context(started)
         record.expect(case.benchmarks, case.comparisons)
         record.update(targets=resolved.inputs.targets)
         for warning in (*case.warnings, *resolved.plan.warnings):

@@ -39,6 +39,11 @@ def inv(*words: str, cwd: Path = PROJECT, **env: str) -> subprocess.CompletedPro
     )
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """Return the folders of runs in the folder of all runs, which also has their history."""
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
 def light_case(*manners: str, port: int, **keys: object) -> str:
     """Return a case of light servers, one for each host; all but the first are headless."""
     roles = ["--port $SERVER_PORT"] + ["--headless"] * (len(manners) - 1)
@@ -111,7 +116,7 @@ class Night:
 
     @property
     def folder(self) -> Path:
-        (folder,) = self.runs.iterdir()
+        (folder,) = runs_in(self.runs)
         return folder
 
     @property

@@ -55,14 +55,23 @@ def results_of(stored: Stored) -> dict[str, Result]:
 def _result(folder: Path, evaluation: Evaluation) -> Result:
     return Result(
         measurements=evaluation.measurements,
-        items=_items(folder, evaluation.items) if evaluation.items else (),
+        items=items_in(folder, evaluation.items) if evaluation.items else (),
         problems=evaluation.problems,
         started_at=evaluation.started_at,
         ended_at=evaluation.ended_at,
     )
 
 
-def _items(folder: Path, name: str) -> tuple[Item, ...]:
+def items_in(folder: Path, name: str) -> tuple[Item, ...]:
+    """Read a file of items in a run's folder.
+
+    Args:
+        folder: the run's folder.
+        name: of the file in it.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
     path = folder / name
     try:
         text = read_below(folder, name, MAX_BYTES).decode("utf-8")

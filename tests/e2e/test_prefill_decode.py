@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from hosts_here import assert_given_back
-from night import INVOKE, PROJECT
+from night import INVOKE, PROJECT, runs_in
 from packaging.version import Version
 
 from ci.paths import CONFIGS, workspace_of
@@ -60,7 +60,7 @@ def inv(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[st
         return ended
 
     yield type_
-    for folder in (tmp_path / "runs").glob("*"):
+    for folder in runs_in(tmp_path / "runs"):
         type_("down", "--run", folder.name)
     assert_given_back(workspace_of(""))
 
@@ -85,7 +85,7 @@ def test_a_prompt_is_prefilled_by_one_server_and_decoded_by_the_other(
     # The decoder had the prompt's blocks from the prefiller, and did not compute them.
     (hits,) = HITS.findall(ask("http://127.0.0.1:18272/metrics"))
     assert float(hits) >= 128
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = runs_in(tmp_path / "runs")
     checks = json.loads((folder / "run.json").read_text("utf-8"))["checks"]
     assert {check["name"]: check["outcome"] for check in checks}.items() >= {
         *((name, "pass") for name in PROVEN)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import assert_given_back
-from night import INVOKE, PROJECT
+from night import INVOKE, PROJECT, runs_in
 from run_tool import evaluate
 
 from ci.catalog import dataset_files
@@ -66,10 +66,10 @@ def served(
     try:
         brought_up = _inv("up", "--config", str(config), "--vllm", vllm, *runs)
         assert brought_up.returncode == 0
-        (run,) = (folder / "runs").iterdir()
+        (run,) = runs_in(folder / "runs")
         yield Served(find_case(Request(str(config), vllm=vllm)).plan, run)
     finally:
-        for run in (folder / "runs").glob("*"):
+        for run in runs_in(folder / "runs"):
             assert _inv("down", "--run", run.name, *runs).returncode == 0
         assert_given_back(workspace_of(""))
 

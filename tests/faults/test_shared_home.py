@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from night import PROJECT, light_case
+from night import PROJECT, light_case, runs_in
 from stage import PORT
 
 from ci.lab import faults, inside
@@ -51,7 +51,7 @@ def test_a_home_shared_by_hosts(stage: Stage, home: Path):
 
     ups = [each.inv("up", "--config", str(case), "--skip-doctor") for each in (first, second)]
     assert [up.returncode for up in ups] == [0, 0]
-    runs = [path.name for path in sorted((stage.elsewhere / "runs").iterdir())]
+    runs = [path.name for path in runs_in(stage.elsewhere / "runs")]
 
     shown = [each.inv("status").stdout for each in (first, second)]
     for run, own, other in zip(runs, shown, reversed(shown), strict=True):
@@ -76,7 +76,7 @@ def test_a_host_that_gets_another_name(stage: Stage, home: Path, *, reboots: boo
     case.write_text(light_case("good", port=PORT))
     first, second = (alone(stage, host) for host in stage.lab.hosts)
     assert first.inv("up", "--config", str(case), "--skip-doctor").returncode == 0
-    (run,) = (path.name for path in (stage.elsewhere / "runs").iterdir())
+    (run,) = (path.name for path in runs_in(stage.elsewhere / "runs"))
     if reboots:
         faults.boot(stage.lab, first.head)
     assert inside.run_in(stage.lab, first.head, ["hostname", "another"]).returncode == 0

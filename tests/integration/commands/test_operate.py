@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import until
-from night import INVOKE, PROJECT, light_case
+from night import INVOKE, PROJECT, light_case, runs_in
 
 from ci.lab import inside
 
@@ -60,7 +60,7 @@ def inv(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., subprocess.Completed
 def up(inv: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> str:
     """A run whose servers go on; its id."""
     assert inv("up", "--config", "case.yaml").returncode == 0
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = runs_in(tmp_path / "runs")
     return folder.name
 
 
@@ -151,7 +151,7 @@ def test_nothing_is_removed_on_a_host_that_is_not_home(inv, lab, up, tmp_path):
 def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
     ended = inv("nightly", "--config", "case.yaml", "--keep")
     assert ended.returncode == 0
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = runs_in(tmp_path / "runs")
     assert f"inv down --run {folder.name}" in ended.stdout
     record = json.loads((folder / "run.json").read_text())
     assert record["kept_s"] == 12 * 3600
@@ -174,7 +174,7 @@ def test_a_night_that_keeps_its_servers_says_how_to_end_them(inv, tmp_path):
 @pytest.mark.parametrize("task", [("up",), ("nightly", "--keep")])
 def test_servers_that_cannot_be_kept_are_not_said_to_go_on(inv, tmp_path, task):
     ended = inv(*task, "--config", "case.yaml", program=("-c", INV_WITHOUT_KEEP))
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = runs_in(tmp_path / "runs")
     record = json.loads((folder / "run.json").read_text())
     assert ended.returncode == 3
     assert (record["outcome"], record["kept_s"]) == ("unknown", 0)

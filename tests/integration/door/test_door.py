@@ -15,7 +15,7 @@ import openai
 import pytest
 from certificates import certificate
 from hosts_here import assert_given_back, held_port, look_here, until
-from night import light_case
+from night import light_case, runs_in
 
 from ci.door import Server, serve
 from ci.errors import CaseError, ProcessDied, UserError
@@ -81,7 +81,7 @@ def served(case: Callable[..., Path], workspace: Path, tmp_path: Path) -> Callab
 
 
 def record_in(runs: Path) -> dict[str, Any]:
-    (folder,) = runs.iterdir()
+    (folder,) = runs_in(runs)
     return json.loads((folder / "run.json").read_text("utf-8"))
 
 

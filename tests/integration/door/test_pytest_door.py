@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hosts_here import assert_given_back, held_port
-from night import light_case
+from night import light_case, runs_in
 
 from ci.paths import PROJECT
 
@@ -80,7 +80,7 @@ def test_a_case_is_served_once_for_all_its_tests(
     assert ended.returncode == 0, ended.stdout
     assert "5 passed" in ended.stdout
     assert "test_one[light.yaml] PASSED" in ended.stdout
-    assert len([*(tmp_path / "runs").iterdir()]) == 2
+    assert len(runs_in(tmp_path / "runs")) == 2
     assert_given_back(tmp_path / "workspace")
 
 

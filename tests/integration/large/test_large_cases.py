@@ -15,7 +15,7 @@ import pytest
 from answer_server import read_aime, read_gsm8k
 from image import WORKSPACE, write_image
 from lab_fixture import output_of, ssh_argv
-from night import PROJECT, inv
+from night import PROJECT, inv, runs_in
 from pasted import Pasted, is_healthy, score_of
 
 from ci.case.load import load
@@ -134,7 +134,7 @@ def play(
     config = Path(f"{case_file}#{chosen}") if chosen else case_file
     night = start_night(config, "--cluster", str(lab.cluster_file))
     night.finish()
-    folders = sorted(night.runs.iterdir())
+    folders = runs_in(night.runs)
     assert len(folders) == len(cases)
     for folder in folders:
         (case,) = [case for case in cases if case.name == read_run(folder).run.case]

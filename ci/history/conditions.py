@@ -1,0 +1,90 @@
+"""Take the conditions of a measurement from the record of its run. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ci.judge.past import Conditions
+from ci.tools.registry import TOOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.record.model import Run, Settings
+
+# The tools that come with the served vLLM.
+WITH_VLLM = frozenset(name for name, tool in TOOLS.items() if tool.ENVIRONMENT == "vllm")
+
+
+def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Conditions:
+    """Take the conditions of a measurement from its settings.
+
+    Args:
+        run: the record of the run.
+        tool: name of the evaluation tool.
+        used: the settings of the evaluation.
+        digests: whether the items have the digests of their prompts.
+    """
+    sent = {key: value for key, value in used.sampling.items() if key != "temperature"}
+    return Conditions(
+        model=short_name(used.model),
+        tool=tool,
+        tool_version=None if tool in WITH_VLLM else used.tool_version,
+        dataset=used.dataset.name if used.dataset else "",
+        dataset_digest=used.dataset.digest if used.dataset else "",
+        made=(used.dataset.made or "") if used.dataset else "",
+        num_prompts=used.num_prompts,
+        max_out_len=used.max_out_len,
+        temperature=used.temperature,
+        sampling=json.dumps(sent, sort_keys=True),
+        tokenizer=short_name(used.tokenizer or ""),
+        request_conf=used.request_conf or "",
+        dataset_conf=used.dataset_conf or "",
+        batch_size=used.batch_size,
+        request_rate=used.request_rate,
+        arguments=() if digests else _arguments(used.argv),
+        overrides=overrides_of(run.command),
+    )
+
+
+def _arguments(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the options of a command line and their values, without those that are a place.
+
+    A place is a path or a URL: it differs between machines and runs.
+    """
+    words: list[str] = []
+    for word in argv:
+        if "/" not in word:
+            words.append(word)
+        elif words and words[-1].startswith("-"):
+            words.pop()
+    return tuple(words)
+
+
+def overrides_of(command: str) -> tuple[str, ...]:
+    """Return the `--set` of a command line, sorted, except those of benchmarks.
+
+    What they change in a benchmark is in the settings of its evaluation.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ()
+    given = [after for word, after in pairwise(words) if word == "--set"]
+    given += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    return tuple(sorted(each for each in given if not re.search(r"\bbenchmarks\b", each)))
+
+
+def short_name(path: str) -> str:
+    """Return the name of a model or a tokenizer, without the folders of the machine.
+
+    Of a folder in the cache of a hub, the name and the revision stay.
+    """
+    cached = re.search(r"models--([^/]+)/snapshots/([^/]+)", path)
+    if cached:
+        return f"{cached[1].replace('--', '/')}@{cached[2]}"
+    return path.rstrip("/").rpartition("/")[2] if path.startswith(("/", "~", ".")) else path
