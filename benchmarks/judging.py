@@ -24,9 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ci.judge.baseline import Holding
 from ci.judge.decide import Levels, Ruling, decide
+from ci.judge.evidence import Evidence, Subject, examine
 from ci.judge.expected import Past
+from ci.judge.family import is_chance
 from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
+from ci.judge.past import Conditions, PastFigure
 from ci.judge.scale import Scale
 
 if TYPE_CHECKING:
@@ -135,6 +139,80 @@ def play() -> None:
         elif message["do"] == "night":
             ruling = series.rule(message, ask)
             print(json.dumps({"verdict": ruling.outcome, "why": ruling.finding}), flush=True)
+        else:
+            print(json.dumps(scenario(message)), flush=True)
+
+
+def scenario(message: dict[str, Any]) -> dict[str, str]:
+    """Rule on a fixed scene: a case, its history, and tonight. Nothing can be measured again."""
+    case, tonight = message["case"], message["tonight"]
+    history = message.get("history", [])
+    value, threshold = case.get("baseline"), case.get("threshold")
+    holding = Holding(None)
+    if value is not None and threshold is not None:
+        holding = Holding(value, "the case", threshold=threshold)
+    subject = Subject(
+        figure_of(case, tonight, len(history), "tonight"),
+        tuple(figure_of(case, night, place, f"night {place}") for place, night in enumerate(history)),
+        holding,
+    )
+    deciding = examine(subject)
+    try:
+        while True:
+            next(deciding)
+    except StopIteration as ended:
+        evidence: Evidence = ended.value
+    ruling = evidence.ruling
+    outcome = ruling.outcome
+    checks = next((each["checks tonight"] for each in message.get("night", [])), 1)
+    if ruling.finding == "suspect" and is_chance(ruling.p, checks):
+        outcome = "pass"
+    return {"verdict": outcome, "why": f"{ruling.finding} {evidence.doubt}".strip()}
+
+
+# What a scene says of a measurement itself; all else that it says is a setting.
+MEASURED = {
+    *("value", "n", "ids", "items", "run", "host", "verdict", "night", "date"),
+    *("truncated", "failed", "requests", "answered", "empty_outputs", "missing"),
+    *("accuracy_of_finished", "tokens_per_char", "chars_per_s"),
+}
+
+
+def figure_of(case: dict[str, Any], night: dict[str, Any], place: int, run: str) -> PastFigure:
+    """Return a scene's measurement as a figure of a run."""
+    lower = bool(case.get("lower_is_better"))
+    settings = {
+        key: each
+        for key, each in night.items()
+        if key not in MEASURED and isinstance(each, str | int | float)
+    }
+    # A setting that only the case has is tonight's; the history's nights say when theirs differed.
+    score = case["metric"] == "accuracy"
+    n = int(night.get("n") or night.get("requests") or 1)
+    value = night.get("value")
+    counts = None
+    if night.get("items") is not None:
+        ids = night.get("ids") or range(len(night["items"]))
+        counts = {str(each): (int(right), 1) for each, right in zip(ids, night["items"], strict=True)}
+    return PastFigure(
+        run=str(night.get("run", run)),
+        case="scene",
+        benchmark=case["benchmark"],
+        metric="accuracy" if score else case["metric"],
+        value=math.nan if value is None else float(value),
+        unit="%" if score else "ms" if lower else str(case.get("unit", "")),
+        n=n,
+        started_at=f"{place:06}",
+        host=str(night.get("host", "")),
+        conditions=Conditions(sampling=json.dumps(settings, sort_keys=True)),
+        items=counts,
+        n_items=n if score else 0,
+        failed=int(night.get("failed", 0)),
+        missing=n - int(night.get("answered", n)) + int(night.get("missing", 0)),
+        cut=int(night.get("truncated", 0)),
+        empty=int(night.get("empty_outputs", 0)),
+        outcome=str(night.get("verdict", "")),
+    )
 
 
 def load_referee(path: Path) -> ModuleType:

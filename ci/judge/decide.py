@@ -74,6 +74,9 @@ class Ruling:
         "suspect",
         "environment",
         "nothing to compare with",
+        "not valid",
+        "answers were cut",
+        "unstable",
     ]
     p: float | None = None
     expected: Expected | None = None

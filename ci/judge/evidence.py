@@ -1,0 +1,301 @@
+"""Judge one check of a night by what earlier nights and the accepted baseline say. Pure.
+
+The order: is tonight's figure valid at all; which earlier nights are comparable; were answers cut;
+is the figure lower than they let expect; do good and bad nights alternate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ci.judge.baseline import NONE_YET, Holding
+from ci.judge.comparable import History, broken, comparable
+from ci.judge.decide import Levels, Ruling, decide
+from ci.judge.expected import LEAST_NIGHTS, Past
+from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
+from ci.judge.metrics import is_score, lower_is_better
+from ci.judge.scale import Scale
+from ci.judge.spread import without_accidents
+from ci.judge.written import Written, against_written
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+    from ci.judge.past import PastFigure
+
+# Repeated runs of earlier nights tell the noise of a run from so many differences on.
+LEAST_DF = 6
+# Answers that reached their maximum length are many more than ever, if chance does so in one of
+# a thousand nights, and one in a hundred answers more was cut.
+MORE_CUT_IS_CHANCE = 0.001
+MORE_CUT_MATTERS = 0.01
+# Good and bad nights alternate, if so many times a bad night was followed by a good one.
+NIGHTS_BACK = 12
+TIMES_BAD = 3
+# What a loss may be, if a ledger has the baseline but the history has not its nights.
+TOLERATED_PERCENT = 3.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged, and by what.
+
+    Attributes:
+        tonight: the figure.
+        past: figures of the same check of other nights, in any order.
+        holding: the accepted baseline.
+        rejected: run → why its figures do not count.
+        levels: the probabilities that decide.
+    """
+
+    tonight: PastFigure
+    past: tuple[PastFigure, ...] = ()
+    holding: Holding = field(default_factory=lambda: Holding(None, reason=NONE_YET))
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    levels: Levels = field(default_factory=Levels)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found.
+
+    Attributes:
+        ruling: outcome, and what it was decided by.
+        doubt: why tonight's figure cannot be judged, or what else was found; may be empty.
+        history: the comparable nights, and why others are not.
+        scale: of the metric.
+        more: whether the figure is better than chance explains.
+    """
+
+    ruling: Ruling
+    doubt: str
+    history: History
+    scale: Scale
+    more: bool = False
+
+
+def examine(subject: Subject) -> Generator[Ask, PastFigure | None, Evidence]:
+    """Judge a check, asking for further measurements where they can decide.
+
+    Args:
+        subject: what is judged, and by what.
+
+    Yields:
+        What is to be measured. Send its figure; None if it cannot be had.
+
+    Returns:
+        The evidence.
+    """
+    tonight = subject.tonight
+    scale = scale_of(tonight)
+    history = comparable(tonight, subject.past, rejected=subject.rejected)
+    finding = _not_judged(tonight, subject.past)
+    if finding:
+        return Evidence(Ruling("unknown", "not valid"), finding, history, scale)
+    nights = accepted_nights(history.figures, subject.holding)
+    if worse := more_cut(tonight, nights):
+        return Evidence(Ruling("fail", "answers were cut"), worse, history, scale)
+    deciding = _deciding(subject, nights, scale)
+    ruling = yield from _translated(deciding)
+    if ruling.outcome == "pass" and (unstable := alternating(history.figures)):
+        ruling = replace(ruling, outcome="unknown", finding="unstable")
+        return Evidence(ruling, unstable, history, scale)
+    return Evidence(ruling, "", history, scale, _is_better(ruling, tonight, subject.levels))
+
+
+def _not_judged(tonight: PastFigure, past: Iterable[PastFigure]) -> str:
+    """Return why tonight's figure says nothing; empty if it does."""
+    if any(night.run == tonight.run and night.repeat == tonight.repeat for night in past):
+        return f"{tonight.run} was judged before: nothing was measured tonight"
+    return broken(tonight)
+
+
+def _deciding(
+    subject: Subject, nights: Sequence[PastFigure], scale: Scale
+) -> Generator[Ask, Measured | None, Ruling]:
+    """Choose what decides: the nights, where they are enough, else the written baseline."""
+    tonight, holding = measured_of(subject.tonight), subject.holding
+    past = Past.of([measured_of(night) for night in _once_a_night(nights)])
+    noise = noise_of(nights, scale)
+    if is_enough(past, tonight) or holding.value is None:
+        return decide(past, tonight, scale, subject.levels, noise)
+    return against_written(written_of(holding, scale), tonight, subject.levels)
+
+
+def _translated(
+    deciding: Generator[Ask, Measured | None, Ruling],
+) -> Generator[Ask, PastFigure | None, Ruling]:
+    """Ask for figures of runs, and hand on what of them is compared.
+
+    A broken measurement tells nothing: it is as if it could not be had.
+    """
+    try:
+        question = next(deciding)
+        while True:
+            answer = yield question
+            valid = answer is not None and not broken(answer)
+            question = deciding.send(measured_of(answer) if answer and valid else None)
+    except StopIteration as ended:
+        ruling: Ruling = ended.value
+        return ruling
+
+
+def scale_of(figure: PastFigure) -> Scale:
+    """Return the scale of a figure."""
+    lower = lower_is_better(figure.metric, figure.unit)
+    return Scale("accuracy" if is_score(figure.metric) else "performance", lower)
+
+
+def measured_of(figure: PastFigure) -> Measured:
+    """Return what of a figure is compared."""
+    return Measured(
+        figure.value, figure.n, counts_of(figure), figure.series, figure.cut, figure.run
+    )
+
+
+def counts_of(figure: PastFigure) -> ItemCounts | None:
+    """Return the answers of the items; None if there are none, or if the passes differ."""
+    if not figure.items:
+        return None
+    ids = tuple(sorted(figure.items))
+    passes = {figure.items[each][1] for each in ids}
+    if len(passes) != 1:
+        return None
+    correct = np.array([figure.items[each][0] for each in ids], dtype=np.int64)
+    return ItemCounts(ids, correct, passes.pop())
+
+
+def accepted_nights(
+    figures: Sequence[PastFigure], holding: Holding
+) -> tuple[PastFigure, ...]:
+    """Return the nights that made the accepted level, and those since then.
+
+    Nights that failed, or of which nobody knows, are no level to hold others against.
+
+    Args:
+        figures: the comparable ones, oldest first.
+        holding: the accepted baseline; that of a ledger begins with the nights that it names.
+    """
+    good = [each for each in figures if each.outcome in {"", "pass"}]
+    accepted = holding.accepted
+    if accepted is None:
+        return tuple(good)
+    begin = min((each.started_at for each in good if each.run in accepted.runs), default=None)
+    since = accepted.when if begin is None else begin
+    return tuple(each for each in figures if _counts(each, accepted.runs, since))
+
+
+def _counts(figure: PastFigure, runs: Sequence[str], since: str) -> bool:
+    good = figure.outcome in {"", "pass"} or figure.run in runs
+    return good and figure.started_at >= since
+
+
+def _once_a_night(nights: Sequence[PastFigure]) -> list[PastFigure]:
+    """Return the first measurement of each night: the others were asked for in doubt."""
+    first: dict[str, PastFigure] = {}
+    for night in nights:
+        first.setdefault(night.run, night)
+    return list(first.values())
+
+
+def is_enough(past: Past, tonight: Measured) -> bool:
+    """Whether there are nights enough to compare with."""
+    if tonight.items is not None and any(night.items is not None for night in past.accepted):
+        return True
+    return len(past.accepted) >= LEAST_NIGHTS
+
+
+def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
+    """Return how much repeated runs of one night differ; None if too few were repeated.
+
+    The pooled standard deviation around the mean of each night's runs, without accidents.
+    """
+    runs: dict[tuple[str, str], list[float]] = {}
+    for night in nights:
+        if scale.kind == "accuracy" or night.value > 0:
+            runs.setdefault((night.run, night.vllm), []).append(scale.place(night.value))
+    repeated = [np.array(each) for each in runs.values() if len(each) > 1]
+    if not repeated:
+        return None
+    apart = np.concatenate([each - np.median(each) for each in repeated])
+    near = without_accidents(apart, scale.floor)
+    squares, df, at = 0.0, 0, 0
+    for each in repeated:
+        kept = each[near[at : at + len(each)]]
+        at += len(each)
+        if len(kept) > 1:
+            squares += float(np.sum((kept - kept.mean()) ** 2))
+            df += len(kept) - 1
+    return RunNoise(float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None
+
+
+def written_of(holding: Holding, scale: Scale) -> Written:
+    """Return the written baseline that holds, with its bound.
+
+    A case's threshold is a number of points, or the share of a performance that is still good. The
+    ledger has none: its bound is 3 % below a performance, and an accuracy itself.
+    """
+    value, threshold = holding.value, holding.threshold
+    assert value is not None
+    if threshold is None:
+        bound = value if scale.kind == "accuracy" else scale.value(scale.place(value) - TOLERATED_PERCENT)
+    elif scale.kind == "accuracy":
+        bound = value - threshold
+    else:
+        bound = value / threshold if scale.lower_is_better and threshold < 1 else value * threshold
+    return Written(value, bound, scale)
+
+
+def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:
+    """Return what was cut, if many more answers reached their maximum length than ever.
+
+    Fisher's exact test, one-sided, of tonight against all comparable nights.
+    """
+    if not is_score(tonight.metric) or not nights or tonight.cut <= 0:
+        return ""
+    answers = [each.n_items or each.n for each in nights]
+    before, asked = sum(each.cut for each in nights), sum(answers)
+    n = tonight.n_items or tonight.n
+    if not asked or not n or tonight.cut / n < before / asked + MORE_CUT_MATTERS:
+        return ""
+    from scipy.stats import hypergeom  # noqa: PLC0415 - slow to import, and rarely needed
+
+    p = float(hypergeom.sf(tonight.cut - 1, asked + n, before + tonight.cut, n))
+    if p >= MORE_CUT_IS_CHANCE:
+        return ""
+    usual = before / len(nights)
+    return (
+        f"{tonight.cut} of {n} answers reached the maximum length, where {usual:.3g} used to "
+        f"(p = {p:.1g}): outputs grew, or loop"
+    )
+
+
+def alternating(figures: Sequence[PastFigure]) -> str:
+    """Return how often bad nights were followed by good ones lately; empty if that is rare."""
+    outcomes = [
+        night.outcome
+        for night in _once_a_night(figures)[-NIGHTS_BACK:]
+        if night.outcome in {"pass", "fail"}
+    ]
+    turns = sum(pair == ("fail", "pass") for pair in zip(outcomes, outcomes[1:], strict=False))
+    if outcomes[-1:] == ["fail"]:
+        turns += 1
+    if turns < TIMES_BAD:
+        return ""
+    bad = outcomes.count("fail")
+    return f"{bad} of the last {len(outcomes)} nights failed, each time good again later: unstable"
+
+
+def _is_better(ruling: Ruling, tonight: PastFigure, levels: Levels) -> bool:
+    """Whether the figure is better than chance explains."""
+    expected = ruling.expected
+    if ruling.outcome != "pass" or expected is None:
+        return False
+    if isinstance(expected, Written):
+        return expected.loss([measured_of(tonight)]) < -abs(
+            expected.scale.place(expected.value) - expected.scale.place(expected.bound)
+        )
+    return expected.p_low([measured_of(tonight)]) > 1 - levels.fail

@@ -1,0 +1,123 @@
+"""Hold a figure against a written baseline, where there is no history yet. Pure.
+
+A baseline in a file is one number: it does not say how much healthy nights differ. Accuracy has a
+distribution all the same, that of its items; a figure of performance has none, so that it fails
+only if it was measured again, and stays below the bound each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from ci.judge.decide import TIMES, Levels, Ruling
+from ci.judge.measured import Ask, Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from ci.judge.scale import Scale
+
+
+@dataclass(frozen=True)
+class Written:
+    """A written baseline, and the figure that is still as good.
+
+    Attributes:
+        value: the baseline.
+        bound: a figure that is not worse than it passes.
+        scale: of the metric.
+    """
+
+    value: float
+    bound: float
+    scale: Scale
+
+    @property
+    def nights(self) -> int:
+        """Return how many nights are behind it: none is known."""
+        return 0
+
+    def is_within(self, value: float) -> bool:
+        """Whether a figure is not worse than the bound."""
+        # Binary floats cannot hold the decimals that bounds are computed from.
+        slack = 1e-9 * max(abs(self.bound), 1.0)
+        if self.scale.lower_is_better:
+            return value <= self.bound + slack
+        return value >= self.bound - slack
+
+    def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:  # noqa: ARG002
+        """Return the probability of so few correct answers were the baseline the truth.
+
+        The exact binomial test. Runs of the same items repeat their luck, so that several runs
+        count as one of their mean. Without a number of items, 1.
+        """
+        n = runs[0].n
+        if self.scale.kind != "accuracy" or n <= 0 or self.scale.lower_is_better:
+            return 1.0
+        mean = float(np.mean([run.value for run in runs]))
+        correct = int(np.floor(mean * n / 100 + 1e-6))
+        return float(special.bdtr(correct, n, min(max(self.value / 100, 0.0), 1.0)))
+
+    def loss(self, runs: Sequence[Measured]) -> float:
+        """Return how many points or percent lower the runs are."""
+        mean = float(np.mean([self.scale.place(run.value) for run in runs]))
+        return self.scale.place(self.value) - mean
+
+    def p_against(
+        self, runs: Sequence[Measured], controls: Sequence[Measured], *, changed: bool
+    ) -> float:
+        """Never asked: without nights there is no last good version to compare with."""
+        raise NotImplementedError
+
+    def lowest(self, alpha: float, tonight: Measured) -> float | None:
+        """Return the lowest accuracy whose probability is alpha or more; None if unknown."""
+        if self.scale.kind != "accuracy" or tonight.n <= 0 or self.scale.lower_is_better:
+            return None
+        reached = special.bdtr(np.arange(tonight.n + 1), tonight.n, self.value / 100)
+        return 100 * float(np.searchsorted(reached, alpha)) / tonight.n
+
+
+def against_written(
+    written: Written, tonight: Measured, levels: Levels
+) -> Generator[Ask, Measured | None, Ruling]:
+    """Rule on a figure by a written baseline, asking for repeats where it is below the bound.
+
+    Args:
+        written: the baseline.
+        tonight: the measurement.
+        levels: the probabilities that decide.
+
+    Yields:
+        What is to be measured. Send the measurement; None if it cannot be had.
+
+    Returns:
+        The ruling.
+    """
+    if written.is_within(tonight.value):
+        return Ruling("pass", "as expected", None, written)
+    ruling = Ruling("unknown", "suspect", written.p_low([tonight]), written)
+    while len(ruling.repeats) < TIMES and (again := (yield Ask.REPEAT)) is not None:
+        ruling = replace(ruling, repeats=(*ruling.repeats, again))
+        if written.is_within(_summary(ruling.repeats, written.scale)):
+            return replace(ruling, outcome="pass", finding="fine when measured again")
+    if written.scale.kind == "performance":
+        worse = len(ruling.repeats) == TIMES
+        return replace(ruling, p=None, **_outcome(worse=worse))
+    p = written.p_low(ruling.repeats or [tonight])
+    return replace(ruling, p=p, **_outcome(worse=p < levels.fail))
+
+
+def _summary(runs: Sequence[Measured], scale: Scale) -> float:
+    """Return the mean of an accuracy, and the best of a performance: accidents make it worse."""
+    values = [run.value for run in runs]
+    if scale.kind == "accuracy":
+        return float(np.mean(values))
+    return min(values) if scale.lower_is_better else max(values)
+
+
+def _outcome(*, worse: bool) -> dict[str, str]:
+    return {"outcome": "fail", "finding": "worse"} if worse else {}
