@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ci.documents.source import Source
 
 Shape = TypeVar("Shape", bound=Strict)
 
@@ -33,7 +34,19 @@ def load(path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]
         CaseError: the file is not valid; has all problems.
         UserError: the file cannot be read.
     """
+    return load_source(path, shape, sections)[0]
+
+
+def load_source(
+    path: Path, shape: type[Shape], sections: Mapping[str, type[BaseModel]]
+) -> tuple[Shape, Source]:
+    """Read and validate a file as `load` does; also return the positions of its values."""
     source = read(read_bytes(path), str(path), "configuration")
+    return validated(source, shape, sections), source
+
+
+def validated(source: Source, shape: type[Shape], sections: Mapping[str, type[BaseModel]]) -> Shape:
+    """Validate a document that was read; arguments and errors are those of `load`."""
     if not isinstance(source.value, dict):
         message = f"expected a mapping of keys to values, found {describe(source.value)}"
         raise CaseError((source.at_value((), message),))

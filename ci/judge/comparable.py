@@ -205,8 +205,12 @@ def _other_questions(tonight: PastFigure, figure: PastFigure) -> str:
 
 
 def _loaded(text: str) -> dict[str, object]:
-    value = json.loads(text)
-    return value if isinstance(value, dict) else {}
+    """Read the parameters of a request; a person may have written them into a ledger."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"sampling": text}
 
 
 def _shown(value: object) -> str:
