@@ -151,9 +151,17 @@ def scenario(message: dict[str, Any]) -> dict[str, str]:
     holding = Holding(None)
     if value is not None and threshold is not None:
         holding = Holding(value, "the case", threshold=threshold)
+    earlier, now = settings_in(message)
+    past = [
+        figure_of(message, night, place, settings)
+        for place, (night, settings) in enumerate(zip(history, earlier, strict=True))
+    ]
+    # A setting that earlier nights do not name is no difference.
     subject = Subject(
-        figure_of(case, tonight, len(history), "tonight"),
-        tuple(figure_of(case, night, place, f"night {place}") for place, night in enumerate(history)),
+        figure_of(
+            message, tonight, len(history), {**dict.fromkeys(earlier[0] if earlier else ()), **now}
+        ),
+        tuple(past),
         holding,
     )
     deciding = examine(subject)
@@ -172,39 +180,60 @@ def scenario(message: dict[str, Any]) -> dict[str, str]:
 
 # What a scene says of a measurement itself; all else that it says is a setting.
 MEASURED = {
-    *("value", "n", "ids", "items", "run", "host", "verdict", "night", "date"),
+    *("value", "n", "k", "ids", "items", "run", "host", "verdict", "night", "date", "unit"),
     *("truncated", "failed", "requests", "answered", "empty_outputs", "missing"),
     *("accuracy_of_finished", "tokens_per_char", "chars_per_s"),
 }
 
 
-def figure_of(case: dict[str, Any], night: dict[str, Any], place: int, run: str) -> PastFigure:
-    """Return a scene's measurement as a figure of a run."""
-    lower = bool(case.get("lower_is_better"))
-    settings = {
-        key: each
-        for key, each in night.items()
-        if key not in MEASURED and isinstance(each, str | int | float)
+def settings_in(scene: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the settings of each night of a scene, and those of tonight.
+
+    A word is a setting, and so is a number that never changes before tonight; other numbers are
+    measured. What only the case says holds tonight.
+    """
+    case, tonight, history = scene["case"], scene["tonight"], scene.get("history", [])
+    settings = []
+    for key in {key for night in history for key in night} - MEASURED:
+        values = [night.get(key) for night in history]
+        words = all(isinstance(each, str | bool | None) for each in values)
+        if words or (len(values) > 1 and len(set(map(str, values))) == 1):
+            settings.append(key)
+    now = {key: tonight.get(key, case.get(key)) for key in settings}
+    return [{key: night.get(key) for key in settings} for night in history], {
+        key: each for key, each in now.items() if each is not None
     }
-    # A setting that only the case has is tonight's; the history's nights say when theirs differed.
-    score = case["metric"] == "accuracy"
+
+
+def figure_of(
+    scene: dict[str, Any], night: dict[str, Any], place: int, settings: dict[str, Any]
+) -> PastFigure:
+    """Return a scene's measurement as a figure of a run."""
+    case = scene["case"]
+    unit = str(night.get("unit", case.get("unit", "")))
+    score = case["metric"] in {"accuracy", "score"}
     n = int(night.get("n") or night.get("requests") or 1)
     value = night.get("value")
-    counts = None
+    counts, questions = None, f"{n} items" if score else ""
     if night.get("items") is not None:
-        ids = night.get("ids") or range(len(night["items"]))
-        counts = {str(each): (int(right), 1) for each, right in zip(ids, night["items"], strict=True)}
+        ids = list(map(str, night.get("ids") or range(len(night["items"]))))
+        passes = int(night.get("k", 1))
+        counts = {
+            each: (int(right), passes) for each, right in zip(ids, night["items"], strict=True)
+        }
+        questions = ",".join(sorted(ids))
     return PastFigure(
-        run=str(night.get("run", run)),
+        run=str(night.get("run", f"night {place}")),
         case="scene",
         benchmark=case["benchmark"],
         metric="accuracy" if score else case["metric"],
         value=math.nan if value is None else float(value),
-        unit="%" if score else "ms" if lower else str(case.get("unit", "")),
+        unit=unit if score or not case.get("lower_is_better") else "ms",
         n=n,
         started_at=f"{place:06}",
         host=str(night.get("host", "")),
         conditions=Conditions(sampling=json.dumps(settings, sort_keys=True)),
+        questions=questions,
         items=counts,
         n_items=n if score else 0,
         failed=int(night.get("failed", 0)),

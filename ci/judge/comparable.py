@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ _WORDS = {
     "arguments": "options of the tool",
     "overrides": "--set",
 }
+# Units of figures that are 0 only if nothing was measured.
+_POSITIVE = frozenset({"tok/s", "req/s", "ms", "s"})
 _SHOWN_CHARS = 60
 
 
@@ -109,7 +112,8 @@ def broken(figure: PastFigure, *, all_cut: bool = False) -> str:
         "measured on no item": figure.n <= 0,
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
-        f"{figure.metric} is 0": score and figure.value <= 0,
+        f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
+        or (figure.value <= 0 and (score or figure.unit in _POSITIVE)),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 

@@ -6,6 +6,7 @@ is the figure lower than they let expect; do good and bad nights alternate.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,8 @@ def _deciding(
     noise = noise_of(nights, scale)
     if is_enough(past, tonight) or holding.value is None:
         return decide(past, tonight, scale, subject.levels, noise)
-    return against_written(written_of(holding, scale), tonight, subject.levels)
+    written = written_of(holding.value, holding.threshold, scale)
+    return against_written(written, tonight, subject.levels)
 
 
 def _translated(
@@ -168,9 +170,7 @@ def counts_of(figure: PastFigure) -> ItemCounts | None:
     return ItemCounts(ids, correct, passes.pop())
 
 
-def accepted_nights(
-    figures: Sequence[PastFigure], holding: Holding
-) -> tuple[PastFigure, ...]:
+def accepted_nights(figures: Sequence[PastFigure], holding: Holding) -> tuple[PastFigure, ...]:
     """Return the nights that made the accepted level, and those since then.
 
     Nights that failed, or of which nobody knows, are no level to hold others against.
@@ -232,21 +232,24 @@ def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
     return RunNoise(float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None
 
 
-def written_of(holding: Holding, scale: Scale) -> Written:
-    """Return the written baseline that holds, with its bound.
+def written_of(value: float, threshold: float | None, scale: Scale) -> Written:
+    """Return a written baseline with its bound.
 
-    A case's threshold is a number of points, or the share of a performance that is still good. The
-    ledger has none: its bound is 3 % below a performance, and an accuracy itself.
+    Args:
+        value: the baseline.
+        threshold: of a case: a number of points, or the factor of a performance that is still
+            good; None for a baseline of the ledger: 3 % of a performance is tolerated, and of an
+            accuracy what chance explains.
+        scale: of the metric.
     """
-    value, threshold = holding.value, holding.threshold
-    assert value is not None
     if threshold is None:
-        bound = value if scale.kind == "accuracy" else scale.value(scale.place(value) - TOLERATED_PERCENT)
-    elif scale.kind == "accuracy":
-        bound = value - threshold
-    else:
-        bound = value / threshold if scale.lower_is_better and threshold < 1 else value * threshold
-    return Written(value, bound, scale)
+        lower = scale.value(scale.place(value) - TOLERATED_PERCENT)
+        return Written(value, None if scale.kind == "accuracy" else lower, scale)
+    if scale.kind == "accuracy":
+        return Written(value, value - threshold, scale)
+    # A latency may be longer by as much as a throughput may be smaller.
+    turned = scale.lower_is_better and 0 < threshold < 1
+    return Written(value, value / threshold if turned else value * threshold, scale)
 
 
 def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:
@@ -280,7 +283,7 @@ def alternating(figures: Sequence[PastFigure]) -> str:
         for night in _once_a_night(figures)[-NIGHTS_BACK:]
         if night.outcome in {"pass", "fail"}
     ]
-    turns = sum(pair == ("fail", "pass") for pair in zip(outcomes, outcomes[1:], strict=False))
+    turns = sum(pair == ("fail", "pass") for pair in itertools.pairwise(outcomes))
     if outcomes[-1:] == ["fail"]:
         turns += 1
     if turns < TIMES_BAD:
@@ -295,7 +298,5 @@ def _is_better(ruling: Ruling, tonight: PastFigure, levels: Levels) -> bool:
     if ruling.outcome != "pass" or expected is None:
         return False
     if isinstance(expected, Written):
-        return expected.loss([measured_of(tonight)]) < -abs(
-            expected.scale.place(expected.value) - expected.scale.place(expected.bound)
-        )
+        return expected.is_above(measured_of(tonight))
     return expected.p_low([measured_of(tonight)]) > 1 - levels.fail

@@ -11,7 +11,7 @@ import numpy as np
 from ci.judge.items import ItemHistory
 from ci.judge.level import LevelHistory
 from ci.judge.measured import ItemCounts
-from ci.judge.spread import p_of_t
+from ci.judge.spread import p_of_t, t_of_p
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,12 @@ class Expected(Protocol):
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how much lower the runs are, in points or percent."""
 
+    def centre(self, tonight: Measured) -> float:
+        """Return the figure that is expected."""
+
+    def lowest(self, alpha: float, tonight: Measured) -> float | None:
+        """Return the lowest figure whose probability is alpha or more; None if unknown."""
+
     def p_against(
         self,
         runs: Sequence[Measured],
@@ -92,6 +98,14 @@ class ExpectedItems:
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how many points lower the runs are."""
         return self._history.percent - float(np.mean([run.value for run in runs]))
+
+    def centre(self, tonight: Measured) -> float:  # noqa: ARG002 - the same on every host
+        """Return the accuracy of all nights together."""
+        return self._history.percent
+
+    def lowest(self, alpha: float, tonight: Measured) -> float:  # noqa: ARG002
+        """Return the lowest accuracy whose probability is alpha or more."""
+        return self._history.lowest(alpha)
 
     def p_against(
         self,
@@ -129,6 +143,22 @@ class ExpectedLevel:
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how many points or percent lower the runs are."""
         return self._history.loss(self._without_accidents(runs))
+
+    def centre(self, tonight: Measured) -> float:
+        """Return the figure that is expected on tonight's host."""
+        return self._history.centre(tonight.host)
+
+    def lowest(self, alpha: float, tonight: Measured) -> float:
+        """Return the figure whose probability is alpha."""
+        return self._history.lowest(alpha, tonight.host)
+
+    def interval(self, tonight: Measured, confidence: float) -> tuple[float, float]:
+        """Return the figures that a night like tonight lies between, lowest first."""
+        level, scale = self._history.level(tonight.host), self._history.scale
+        wide = t_of_p((1 + confidence) / 2, level.df) * level.sd
+        place = scale.place(tonight.value)
+        low, high = sorted((scale.value(place - wide), scale.value(place + wide)))
+        return low, high
 
     def p_against(
         self,

@@ -10,7 +10,7 @@ def is_chance(p: float | None, checks: int) -> bool:
     """Return whether the lowest of so many checks is as low as that by chance.
 
     The first step of Y. Benjamini and Y. Hochberg, J. R. Stat. Soc. B 57 (1995), 289-300: a night
-    of m checks has one with p < α / m in a share α of healthy nights.
+    of m checks has one with p < q / m in a share q of healthy nights.
 
     Args:
         p: the lowest probability of the night; None if nothing was compared.

@@ -67,6 +67,11 @@ class Check:
         outcome: pass, fail or unknown.
         reason: one line; empty for a plain pass, `NO_BASELINE` for a pass without a baseline.
         operator: the check passes if `value operator bound` is true.
+        interval: where the value would lie in 95 of 100 such nights; None if unknown.
+        source: where the baseline comes from: nights, or file and line.
+        smallest_drop: the smallest loss that this night could have shown; None if unknown.
+        p: probability of the evidence, were nothing changed; None if nothing was compared.
+        seen: how many earlier nights were comparable, and why others were not.
     """
 
     name: str
@@ -79,6 +84,11 @@ class Check:
     outcome: Outcome
     reason: str = ""
     operator: Operator = ">="
+    interval: tuple[float, float] | None = None
+    source: str = ""
+    smallest_drop: float | None = None
+    p: float | None = None
+    seen: str = ""
 
 
 @dataclass(frozen=True)

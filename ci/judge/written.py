@@ -28,12 +28,12 @@ class Written:
 
     Attributes:
         value: the baseline.
-        bound: a figure that is not worse than it passes.
+        bound: a figure that is not worse than it passes; None if the test alone decides.
         scale: of the metric.
     """
 
     value: float
-    bound: float
+    bound: float | None
     scale: Scale
 
     @property
@@ -41,13 +41,28 @@ class Written:
         """Return how many nights are behind it: none is known."""
         return 0
 
-    def is_within(self, value: float) -> bool:
-        """Whether a figure is not worse than the bound."""
+    def is_within(self, tonight: Measured, value: float, level: float) -> bool:
+        """Whether a figure is not worse than the bound; without one, than chance explains.
+
+        Args:
+            tonight: the measurement.
+            value: the figure, which may be the mean of several measurements.
+            level: the least probability that chance explains.
+        """
+        if self.bound is None:
+            return self.p_low([replace(tonight, value=value)]) >= level
         # Binary floats cannot hold the decimals that bounds are computed from.
         slack = 1e-9 * max(abs(self.bound), 1.0)
         if self.scale.lower_is_better:
             return value <= self.bound + slack
         return value >= self.bound - slack
+
+    def is_above(self, tonight: Measured) -> bool:
+        """Whether a figure is better than the baseline by more than it may be worse."""
+        if self.bound is None:
+            return False
+        tolerated = abs(self.scale.place(self.value) - self.scale.place(self.bound))
+        return self.loss([tonight]) < -tolerated - 1e-9
 
     def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:  # noqa: ARG002
         """Return the probability of so few correct answers were the baseline the truth.
@@ -66,6 +81,10 @@ class Written:
         """Return how many points or percent lower the runs are."""
         mean = float(np.mean([self.scale.place(run.value) for run in runs]))
         return self.scale.place(self.value) - mean
+
+    def centre(self, tonight: Measured) -> float:  # noqa: ARG002 - it is written
+        """Return the baseline."""
+        return self.value
 
     def p_against(
         self, runs: Sequence[Measured], controls: Sequence[Measured], *, changed: bool
@@ -97,18 +116,19 @@ def against_written(
     Returns:
         The ruling.
     """
-    if written.is_within(tonight.value):
+    if written.is_within(tonight, tonight.value, levels.suspect):
         return Ruling("pass", "as expected", None, written)
     ruling = Ruling("unknown", "suspect", written.p_low([tonight]), written)
     while len(ruling.repeats) < TIMES and (again := (yield Ask.REPEAT)) is not None:
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
-        if written.is_within(_summary(ruling.repeats, written.scale)):
+        if written.is_within(tonight, _summary(ruling.repeats, written.scale), levels.clear):
             return replace(ruling, outcome="pass", finding="fine when measured again")
     if written.scale.kind == "performance":
-        worse = len(ruling.repeats) == TIMES
-        return replace(ruling, p=None, **_outcome(worse=worse))
-    p = written.p_low(ruling.repeats or [tonight])
-    return replace(ruling, p=p, **_outcome(worse=p < levels.fail))
+        ruling, worse = replace(ruling, p=None), len(ruling.repeats) == TIMES
+    else:
+        ruling = replace(ruling, p=written.p_low(ruling.repeats or [tonight]))
+        worse = ruling.p is not None and ruling.p < levels.fail
+    return replace(ruling, outcome="fail", finding="worse") if worse else ruling
 
 
 def _summary(runs: Sequence[Measured], scale: Scale) -> float:
@@ -117,7 +137,3 @@ def _summary(runs: Sequence[Measured], scale: Scale) -> float:
     if scale.kind == "accuracy":
         return float(np.mean(values))
     return min(values) if scale.lower_is_better else max(values)
-
-
-def _outcome(*, worse: bool) -> dict[str, str]:
-    return {"outcome": "fail", "finding": "worse"} if worse else {}

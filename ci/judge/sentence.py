@@ -1,0 +1,148 @@
+"""Put the evidence of a check into its fields and into one sentence. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ci.judge.baseline import NONE_YET
+from ci.judge.decide import TIMES
+from ci.judge.evidence import measured_of
+from ci.judge.expected import LEAST_NIGHTS, ExpectedLevel
+from ci.judge.written import Written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.judge.evidence import Evidence, Subject
+    from ci.judge.measured import Measured
+    from ci.judge.verdict import Check
+
+ABOVE = "above the band: accept it? `inv baseline.accept`"
+CONFIDENCE = 0.95
+_SHOWN_REASONS = 2
+
+
+def with_evidence(check: Check, subject: Subject, evidence: Evidence) -> Check:
+    """Return a check with what was found: outcome, sentence, interval, baseline, bound.
+
+    Args:
+        check: the figure, with the remarks on its answers as the reason.
+        subject: what was judged.
+        evidence: what was found.
+    """
+    ruling, expected = evidence.ruling, evidence.ruling.expected
+    tonight = measured_of(subject.tonight)
+    judged = replace(
+        check,
+        outcome=ruling.outcome,
+        p=ruling.p,
+        interval=interval_of(tonight, evidence),
+        seen=_seen(evidence),
+    )
+    if expected is not None:
+        written = isinstance(expected, Written)
+        bound = expected.lowest(subject.levels.fail, tonight)
+        centre = expected.centre(tonight)
+        judged = replace(
+            judged,
+            baseline=centre,
+            bound=expected.bound if isinstance(expected, Written) and expected.bound else bound,
+            tolerance=check.tolerance if written else "",
+            source=subject.holding.source if written else _nights(evidence),
+            smallest_drop=None if bound is None else abs(centre - bound),
+        )
+    sentence = _sentence(judged, evidence)
+    if ruling.finding == "nothing to compare with":
+        # A figure without a baseline passes, and says so.
+        reason = f"{sentence}{check.reason.removeprefix(NONE_YET)}" if sentence else check.reason
+        return replace(check, seen=judged.seen, interval=judged.interval, reason=reason)
+    remarks = check.reason.removeprefix(NONE_YET).removeprefix("; ")
+    return replace(judged, reason="; ".join(filter(None, (sentence, remarks))))
+
+
+def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | None:
+    """Return where the figure would lie in 95 of 100 such measurements.
+
+    Accuracy: the exact interval of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), 404-413,
+    as if its items were drawn anew. Performance: the spread of the nights; None if it is unknown.
+    """
+    scale, expected = evidence.scale, evidence.ruling.expected
+    if scale.kind == "accuracy":
+        if tonight.n <= 0 or not 0 <= tonight.value <= 100:  # noqa: PLR2004 - percent
+            return None
+        from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - slow import
+
+        correct = tonight.value * tonight.n / 100
+        low, high = proportion_confint(correct, tonight.n, 1 - CONFIDENCE, method="beta")
+        return 100 * float(low), 100 * float(high)
+    if not isinstance(expected, ExpectedLevel):
+        return None
+    return expected.interval(tonight, CONFIDENCE)
+
+
+def _nights(evidence: Evidence) -> str:
+    expected = evidence.ruling.expected
+    count = expected.nights if expected else 0
+    first = evidence.history.figures[0].started_at[:10] if evidence.history.figures else ""
+    return f"{count} nights since {first}" if count > 1 else f"the night of {first}"
+
+
+def _seen(evidence: Evidence) -> str:
+    """Say what the check was compared with, and what was not comparable."""
+    history = evidence.history
+    told = [f"{len(history.figures)} comparable nights"] if history.figures else []
+    reasons = list(history.reasons.items())
+    told += [f"{count} not: {reason}" for reason, count in reasons[:_SHOWN_REASONS]]
+    if len(reasons) > _SHOWN_REASONS:
+        told.append(f"{sum(count for _, count in reasons[_SHOWN_REASONS:])} not for other reasons")
+    return "; ".join(told)
+
+
+def _sentence(check: Check, evidence: Evidence) -> str:
+    ruling = evidence.ruling
+    if evidence.doubt:
+        return evidence.doubt
+    again = _figures("measured again", ruling.repeats, check.unit)
+    controls = _figures("the last good version tonight", ruling.controls, check.unit)
+    chance = "" if ruling.p is None else f"p = {ruling.p:.2g}"
+    lower = _lower(check, evidence)
+    details = ", ".join(filter(None, (again, controls, chance)))
+    if ruling.finding == "nothing to compare with":
+        return _not_yet(check, evidence)
+    missing = "" if len(ruling.repeats) == TIMES else "; measure it again"
+    sentences = {
+        "as expected": ABOVE if evidence.more else "",
+        "too little to matter": f"{lower}: too little to matter",
+        "fine when measured again": f"{lower} at first, and fine when measured again ({again})",
+        "as the last good version": f"{lower}, and so is the last good version ({details})",
+        "environment": f"{lower}, and so is the last good version: the night's fault ({details})",
+        "suspect": f"suspect: {lower}, and tonight cannot tell ({details}{missing})",
+    }
+    return sentences.get(ruling.finding, f"{lower} ({details})")
+
+
+def _not_yet(check: Check, evidence: Evidence) -> str:
+    nights = len(evidence.history.figures)
+    if check.baseline is not None or not nights:
+        return ""
+    return f"{NONE_YET}: {nights} of {LEAST_NIGHTS} comparable nights"
+
+
+def _lower(check: Check, evidence: Evidence) -> str:
+    """Say how much worse the figure is than what is expected."""
+    expected, scale = evidence.ruling.expected, evidence.scale
+    if expected is None or check.value is None or check.baseline is None:
+        return ""
+    word = "longer" if scale.lower_is_better else "lower"
+    if scale.kind == "accuracy":
+        size = f"{abs(check.baseline - check.value):.3g} points"
+    else:
+        size = f"{100 * abs(check.value / check.baseline - 1):.3g} %"
+    what = "the baseline" if isinstance(expected, Written) else f"{expected.nights} nights"
+    return f"{size} {word} than {what}"
+
+
+def _figures(what: str, runs: Sequence[Measured], unit: str) -> str:
+    listed = ", ".join(f"{run.value:.4g}" for run in runs)
+    return f"{what}: {listed} {unit}" if runs else ""

@@ -1,0 +1,204 @@
+"""What a check says of a night, with what came before: outcome, sentence and fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ci.judge.baseline import Accepted, Holding
+from ci.judge.evidence import Subject, alternating, examine, noise_of, written_of
+from ci.judge.measured import Ask
+from ci.judge.past import Conditions, PastFigure
+from ci.judge.scale import Scale
+from ci.judge.sentence import with_evidence
+from ci.judge.verdict import NO_BASELINE, Check
+
+SPEED = PastFigure(
+    run="tonight", case="c", benchmark="perf", metric="output_token_throughput", value=1000.0,
+    unit="tok/s", n=192, started_at="2026-11-20", host="a", conditions=Conditions(),
+)  # fmt: skip
+SCORE = PastFigure(
+    run="tonight", case="c", benchmark="gsm8k", metric="accuracy", value=95.0, unit="%", n=200,
+    started_at="2026-11-20", host="a", conditions=Conditions(), n_items=200, questions="q",
+)  # fmt: skip
+VALUES = [1000, 1008, 995, 1003, 992, 1005, 997, 1001, 1006, 994]
+CASE = Holding(1000.0, "case.yaml:7", threshold=0.97)
+
+
+def nights(like: PastFigure, *values: float, outcomes: str = "") -> tuple[PastFigure, ...]:
+    """Return earlier nights of a figure; outcomes has a letter for each."""
+    words = {"p": "pass", "f": "fail", "u": "unknown"}
+    return tuple(
+        replace(
+            like, run=f"r{day}", value=value, started_at=f"2026-10-{day:02}",
+            outcome=words[outcomes[day - 1]] if outcomes else "pass",
+        )
+        for day, value in enumerate(values, 1)
+    )  # fmt: skip
+
+
+def judged(subject: Subject, repeats=(), controls=()) -> Check:
+    """Judge, with what is measured when asked."""
+    left = {Ask.REPEAT: list(repeats), Ask.CONTROL: list(controls)}
+    examining = examine(subject)
+    try:
+        question = next(examining)
+        while True:
+            value = left[question].pop(0) if left[question] else None
+            answer = None if value is None else replace(subject.tonight, value=value, repeat=1)
+            question = examining.send(answer)
+    except StopIteration as ended:
+        figure = subject.tonight
+        check = Check(
+            figure.benchmark, figure.metric, figure.value, figure.unit, None, "", None, "pass",
+            NO_BASELINE if subject.holding.value is None else "",
+        )  # fmt: skip
+        return with_evidence(check, subject, ended.value)
+
+
+def tonight(like: PastFigure, value: float, **given: object) -> PastFigure:
+    return replace(like, value=value, **given)
+
+
+@pytest.mark.parametrize(
+    ("value", "holding", "outcome", "reason"),
+    [
+        (500.0, Holding(None), "pass", NO_BASELINE),
+        (1000.0, CASE, "pass", ""),
+        (975.0, CASE, "pass", ""),
+        (1050.0, CASE, "pass", "above the band: accept it? `inv baseline.accept`"),
+        (960.0, CASE, "unknown", "suspect: 4 % lower than the baseline, and tonight cannot tell"),
+    ],
+)
+def test_a_first_night_is_held_against_the_case_alone(value, holding, outcome, reason):
+    check = judged(Subject(tonight(SPEED, value), holding=holding))
+    assert (check.outcome, check.reason.partition(" (")[0]) == (outcome, reason)
+    assert check.baseline == holding.value
+
+
+@pytest.mark.parametrize(
+    ("repeats", "outcome"),
+    [([961, 962, 963], "fail"), ([961, 985], "pass"), ([961], "unknown")],
+)
+def test_a_speed_fails_against_a_written_baseline_only_when_measured_again(repeats, outcome):
+    check = judged(Subject(tonight(SPEED, 960.0), holding=CASE), repeats)
+    assert check.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("n", "value", "outcome"),
+    [
+        (200, 91.0, "unknown"),  # 8 of 200 answers, below the bound of 92: chance does so
+        (200, 88.0, "fail"),
+        (1319, 91.9, "fail"),
+        (8, 62.5, "unknown"),
+        (8, 25.0, "fail"),
+    ],
+)
+def test_few_items_cannot_fail_a_written_baseline(n, value, outcome):
+    holding = Holding(95.0, "case.yaml:7", threshold=3.0)
+    check = judged(Subject(tonight(SCORE, value, n=n, n_items=n), holding=holding))
+    assert check.outcome == outcome
+    assert (check.baseline, check.bound, check.source) == (95.0, 92.0, "case.yaml:7")
+    assert check.interval[0] < value < check.interval[1]
+
+
+def test_the_history_knows_more_than_a_stale_baseline():
+    past = nights(SPEED, *[1.12 * value for value in VALUES])
+    check = judged(
+        Subject(tonight(SPEED, 1062.0), past, CASE), [1061, 1063, 1060], [1120, 1121, 1119]
+    )
+    assert check.outcome == "fail"
+    assert check.baseline == pytest.approx(1120, rel=0.01)
+    assert check.source == "10 nights since 2026-10-01"
+    assert check.reason.startswith("5.19 % lower than 10 nights (measured again: 1061, 1063, 1060")
+    assert check.interval[0] < 1062 < check.interval[1]
+    assert 0 < check.smallest_drop < 30
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"failed": 3}, "3 requests failed"),
+        ({"missing": 2}, "2 items are missing"),
+        ({"value": 0.0}, "output_token_throughput is 0"),
+        ({"problems": ("the tool crashed",)}, "problems: the tool crashed"),
+        ({"run": "r3"}, "r3 was judged before: nothing was measured tonight"),
+    ],
+)
+def test_what_is_not_valid_is_unknown_whatever_its_value(change, reason):
+    check = judged(Subject(replace(SPEED, **change), nights(SPEED, *VALUES), CASE))
+    assert (check.outcome, check.reason) == ("unknown", reason)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"device": "cuda"}, {"conditions": Conditions(tokenizer="v2")}, {"questions": "others"}],
+)
+def test_nights_that_are_not_comparable_do_not_count(change):
+    past = nights(replace(SPEED, **change), *VALUES)
+    check = judged(Subject(tonight(SPEED, 700.0), past))
+    assert (check.outcome, check.reason) == ("pass", NO_BASELINE)
+    assert check.seen.startswith("10 not: ")
+
+
+def test_the_first_nights_tell_how_many_are_missing():
+    check = judged(Subject(tonight(SPEED, 1000.0), nights(SPEED, *VALUES[:2])))
+    assert (check.outcome, check.reason) == ("pass", f"{NO_BASELINE}: 2 of 4 comparable nights")
+
+
+def test_answers_that_are_cut_fail_though_the_score_holds():
+    past = tuple(replace(each, cut=5) for each in nights(SCORE, 94.8, 94.9, 94.6, 95, 94.7, 94.8))
+    check = judged(Subject(tonight(SCORE, 94.0, cut=30), past))
+    assert check.outcome == "fail"
+    assert check.reason.startswith("30 of 200 answers reached the maximum length, where 5 used to")
+    assert judged(Subject(tonight(SCORE, 94.8, cut=8), past)).outcome == "pass"
+
+
+def test_nights_that_failed_are_no_level():
+    past = nights(SPEED, *VALUES, 900, 900, 900, outcomes="p" * 10 + "fff")
+    check = judged(Subject(tonight(SPEED, 900.0), past), [901, 899, 902], [1000, 1001, 999])
+    assert check.outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "unstable"),
+    [
+        ("pppppppppppp", False),
+        ("ppppfffffppp", False),  # one loss that was mended
+        ("pppfpppfpppf", True),
+        ("fpfpfppppppp", True),
+        ("pufpupfpppfp", True),
+    ],
+)
+def test_good_and_bad_nights_that_alternate_are_unstable(outcomes, unstable):
+    past = nights(SPEED, *[1000.0] * 12, outcomes=outcomes)
+    assert bool(alternating(past)) is unstable
+    assert judged(Subject(SPEED, past)).outcome == ("unknown" if unstable else "pass")
+
+
+def test_a_ledgers_nights_are_the_level_and_those_before_are_not():
+    past = nights(SPEED, *[1200.0] * 10, *VALUES[:4])
+    entry = Accepted("perf", SPEED.metric, 1000.0, "tok/s", runs=("r11", "r12"), when="2026-10-13")
+    holding = Holding(1000.0, "ledger.yaml:3", accepted=entry)
+    assert judged(Subject(tonight(SPEED, 1001.0), past, holding)).outcome == "pass"
+    assert judged(Subject(tonight(SPEED, 1001.0), past)).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "lower", "bound"),
+    [(0.97, False, 970), (1.1, True, 1100), (0.9, True, 1000 / 0.9)],
+)
+def test_the_bound_is_on_the_worse_side(threshold, lower, bound):
+    assert written_of(1000.0, threshold, Scale("performance", lower)).bound == pytest.approx(bound)
+
+
+def test_the_noise_of_runs_is_that_of_repeated_nights():
+    once = nights(SPEED, *VALUES)
+    scale = Scale("performance")
+    assert noise_of(once, scale) is None
+    again = tuple(replace(night, value=night.value * 1.01, repeat=1) for night in once)
+    noise = noise_of((*once, *again), scale)
+    assert noise.df == 10
+    assert noise.sd == pytest.approx(0.995 / 2**0.5, rel=0.01)
