@@ -85,9 +85,9 @@ class Series:
 def answered(deciding: Any, answer: Callable[[Ask], Measured | None]) -> Ruling:  # noqa: ANN401
     """Answer a judge's questions until it rules."""
     try:
-        question = next(deciding)
+        question = next(deciding).what
         while True:
-            question = deciding.send(answer(question))
+            question = deciding.send(answer(question)).what
     except StopIteration as ended:
         ruling: Ruling = ended.value
         return ruling

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ci.judge.expected import expected_of
-from ci.judge.measured import Ask, Measured
+from ci.judge.measured import Ask, Measured, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -90,7 +90,7 @@ def decide(
     scale: Scale,
     levels: Levels,
     noise: RunNoise | None = None,
-) -> Generator[Ask, Measured | None, Ruling]:
+) -> Generator[Wanted, Measured | None, Ruling]:
     """Rule on one check of one night, asking for further measurements where they can decide.
 
     Args:
@@ -111,8 +111,8 @@ def decide(
     if ruling.finding == "suspect":
         ruling = yield from _measure_again(ruling, levels)
     if ruling.finding == "suspect" and ruling.repeats:
-        controls = yield from _measure_last_good(ruling.repeats, scale)
-        ruling = _judge_against(replace(ruling, controls=controls), expectations, scale, levels)
+        ruling = yield from _measure_last_good(ruling, scale)
+        ruling = _judge_against(ruling, expectations, scale, levels)
     return _decided(ruling, levels) if ruling.finding == "suspect" else ruling
 
 
@@ -139,26 +139,34 @@ def look(
     return Ruling("unknown", "suspect", p, expected)
 
 
-def _measure_again(ruling: Ruling, levels: Levels) -> Generator[Ask, Measured | None, Ruling]:
+def _measure_again(ruling: Ruling, levels: Levels) -> Generator[Wanted, Measured | None, Ruling]:
     """Measure tonight's version again, until it is clear or often enough."""
     expected = ruling.expected
-    while expected and len(ruling.repeats) < TIMES and (again := (yield Ask.REPEAT)) is not None:
+    while (
+        expected
+        and len(ruling.repeats) < TIMES
+        and (again := (yield wanted_of(Ask.REPEAT, ruling))) is not None
+    ):
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
         if expected.p_low(ruling.repeats) >= levels.clear:
             return replace(ruling, outcome="pass", finding="fine when measured again")
     return ruling
 
 
-def _measure_last_good(
-    repeats: Sequence[Measured], scale: Scale
-) -> Generator[Ask, Measured | None, tuple[Measured, ...]]:
+def _measure_last_good(ruling: Ruling, scale: Scale) -> Generator[Wanted, Measured | None, Ruling]:
     """Measure the last good version as often; once is enough if it is not better."""
-    controls: list[Measured] = []
-    while len(controls) < len(repeats) and (control := (yield Ask.CONTROL)) is not None:
-        controls.append(control)
-        if len(controls) == 1 and _mean(repeats, scale) >= _mean(controls, scale):
+    repeats, wanted = ruling.repeats, wanted_of(Ask.CONTROL, ruling)
+    while len(ruling.controls) < len(repeats) and (control := (yield wanted)) is not None:
+        ruling = replace(ruling, controls=(*ruling.controls, control))
+        first = len(ruling.controls) == 1
+        if first and _mean(repeats, scale) >= _mean(ruling.controls, scale):
             break
-    return tuple(controls)
+    return ruling
+
+
+def wanted_of(what: Ask, ruling: Ruling) -> Wanted:
+    """Return what is asked for a suspect."""
+    return Wanted(what, 1.0 if ruling.p is None else ruling.p)
 
 
 def _judge_against(

@@ -16,7 +16,7 @@ from ci.judge.baseline import NONE_YET, Holding
 from ci.judge.comparable import History, broken, comparable
 from ci.judge.decide import Levels, Ruling, decide
 from ci.judge.expected import LEAST_NIGHTS, Past
-from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
+from ci.judge.measured import ItemCounts, Measured, RunNoise
 from ci.judge.metrics import is_score, lower_is_better
 from ci.judge.scale import Scale
 from ci.judge.spread import without_accidents
@@ -25,6 +25,7 @@ from ci.judge.written import Written, against_written
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
+    from ci.judge.measured import Wanted
     from ci.judge.past import PastFigure
 
 # Repeated runs of earlier nights tell the noise of a run from so many differences on.
@@ -78,7 +79,7 @@ class Evidence:
     more: bool = False
 
 
-def examine(subject: Subject) -> Generator[Ask, PastFigure | None, Evidence]:
+def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     """Judge a check, asking for further measurements where they can decide.
 
     Args:
@@ -116,7 +117,7 @@ def _not_judged(tonight: PastFigure, past: Iterable[PastFigure]) -> str:
 
 def _deciding(
     subject: Subject, nights: Sequence[PastFigure], scale: Scale
-) -> Generator[Ask, Measured | None, Ruling]:
+) -> Generator[Wanted, Measured | None, Ruling]:
     """Choose what decides: the nights, where they are enough, else the written baseline."""
     tonight, holding = measured_of(subject.tonight), subject.holding
     past = Past.of([measured_of(night) for night in _once_a_night(nights)])
@@ -128,8 +129,8 @@ def _deciding(
 
 
 def _translated(
-    deciding: Generator[Ask, Measured | None, Ruling],
-) -> Generator[Ask, PastFigure | None, Ruling]:
+    deciding: Generator[Wanted, Measured | None, Ruling],
+) -> Generator[Wanted, PastFigure | None, Ruling]:
     """Ask for figures of runs, and hand on what of them is compared.
 
     A broken measurement tells nothing: it is as if it could not be had.

@@ -20,6 +20,19 @@ class Ask(Enum):
     CONTROL = "control"
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A measurement that a judge asks for.
+
+    Attributes:
+        what: of which version.
+        p: probability of what is suspect, were nothing changed: the lowest is the most telling.
+    """
+
+    what: Ask
+    p: float
+
+
 @dataclass(frozen=True, eq=False)
 class ItemCounts:
     """The correct answers of each item of a benchmark.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from ci.judge.decide import TIMES, Levels, Ruling
-from ci.judge.measured import Ask, Measured
+from ci.judge.decide import TIMES, Levels, Ruling, wanted_of
+from ci.judge.measured import Ask, Measured, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -102,7 +102,7 @@ class Written:
 
 def against_written(
     written: Written, tonight: Measured, levels: Levels
-) -> Generator[Ask, Measured | None, Ruling]:
+) -> Generator[Wanted, Measured | None, Ruling]:
     """Rule on a figure by a written baseline, asking for repeats where it is below the bound.
 
     Args:
@@ -119,7 +119,9 @@ def against_written(
     if written.is_within(tonight, tonight.value, levels.suspect):
         return Ruling("pass", "as expected", None, written)
     ruling = Ruling("unknown", "suspect", written.p_low([tonight]), written)
-    while len(ruling.repeats) < TIMES and (again := (yield Ask.REPEAT)) is not None:
+    while (
+        len(ruling.repeats) < TIMES and (again := (yield wanted_of(Ask.REPEAT, ruling))) is not None
+    ):
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
         if written.is_within(tonight, _summary(ruling.repeats, written.scale), levels.clear):
             return replace(ruling, outcome="pass", finding="fine when measured again")

@@ -28,11 +28,11 @@ def rule(past, tonight, repeats=(), controls=(), noise=NOISE) -> tuple[Ruling, s
     left = {Ask.REPEAT: list(repeats), Ask.CONTROL: list(controls)}
     asked = ""
     try:
-        question = next(deciding)
+        question = next(deciding).what
         while True:
             asked += question.value[0]
             answer = left[question].pop(0) if left[question] else None
-            question = deciding.send(None if answer is None else measured(answer))
+            question = deciding.send(None if answer is None else measured(answer)).what
     except StopIteration as ended:
         return ended.value, asked
 
@@ -111,7 +111,7 @@ def test_items_are_paired_by_id_whatever_their_order():
     rulings = []
     for night in (tonight, shuffled):
         deciding = decide(Past.of(past), night, Scale("accuracy"), Levels())
-        assert next(deciding) is Ask.REPEAT
+        assert next(deciding).what is Ask.REPEAT
         with pytest.raises(StopIteration) as ended:
             deciding.send(None)
         rulings.append(ended.value.value)
@@ -122,10 +122,10 @@ def test_items_are_paired_by_id_whatever_their_order():
 def test_a_changed_tool_is_not_the_versions_fault():
     past = [items(0, 1), items(1, 2), items(0, 2), items(2, 3)]
     deciding = decide(Past.of(past), items(0, 1, missed=30), Scale("accuracy"), Levels())
-    assert next(deciding) is Ask.REPEAT
+    assert next(deciding).what is Ask.REPEAT
     for _ in range(2):
-        assert deciding.send(items(0, 1, missed=30)) is Ask.REPEAT
-    assert deciding.send(items(0, 1, missed=30)) is Ask.CONTROL
+        assert deciding.send(items(0, 1, missed=30)).what is Ask.REPEAT
+    assert deciding.send(items(0, 1, missed=30)).what is Ask.CONTROL
     with pytest.raises(StopIteration) as ended:
         deciding.send(items(0, 1, missed=30))
     assert (ended.value.value.outcome, ended.value.value.finding) == ("unknown", "environment")

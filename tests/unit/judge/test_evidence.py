@@ -43,11 +43,11 @@ def judged(subject: Subject, repeats=(), controls=()) -> Check:
     left = {Ask.REPEAT: list(repeats), Ask.CONTROL: list(controls)}
     examining = examine(subject)
     try:
-        question = next(examining)
+        question = next(examining).what
         while True:
             value = left[question].pop(0) if left[question] else None
             answer = None if value is None else replace(subject.tonight, value=value, repeat=1)
-            question = examining.send(answer)
+            question = examining.send(answer).what
     except StopIteration as ended:
         figure = subject.tonight
         check = Check(
