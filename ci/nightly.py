@@ -6,14 +6,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.evaluate import evaluate
+from ci.documents.duration import seconds_of
 from ci.history.folders import remember
-from ci.judge.verdict import Check, judge
+from ci.judge.verdict import Check, judge, with_judged
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
 from ci.record.start import start
 from ci.record.text import MODELS
 from ci.report.reports import write_reports
+from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
 from ci.serve.bringup import watch_servers
 from ci.session import serving
@@ -56,6 +57,7 @@ def run_night(
     """
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
+    retest = Retest(record, request.runs, seconds_of(request.retest_budget, "--retest-budget"))
     error: BaseException | None = None
     running: Evaluation | None = None
     try:
@@ -68,8 +70,9 @@ def run_night(
             with watch_servers(plan, served.servers, served.processes):
                 for item in plan.evaluations:
                     running = item
-                    results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
+                    results[item.benchmark.name] = retest.measure(served, item)
                     running = None
+                retest.measure_again(served)
             if request.serve:
                 smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
@@ -87,6 +90,7 @@ def run_night(
         # Without benchmarks, as in `inv up`, there is nothing to compare.
         comparisons=resolved.case.comparisons if resolved.case.benchmarks else (),
     )
+    verdict = with_judged(verdict, retest.checks)
     if error is None and verdict.outcome == "unknown":
         first_cause_of(record)
     code = record.finish(verdict, error, interrupted=bool(interrupts.first))

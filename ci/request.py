@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 KEEP_S = 12 * 3600.0
+RETEST_BUDGET = "45m"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Request:
         measure: run the benchmarks.
         functional: the functional suite: a path, or a name in configs/functional; `none` for none;
             empty to use the case's, else $LAMPLIGHTER_FUNCTIONAL_CONFIG.
+        retest_budget: how long measuring again what is suspect may take, e.g. 45m.
         dry_run: only show what would be done.
         set: `KEY=VALUE` that replace values of the case file.
     """
@@ -49,6 +51,7 @@ class Request:
     serve: bool = True
     measure: bool = True
     functional: str = ""
+    retest_budget: str = RETEST_BUDGET
     dry_run: bool = False
     set: tuple[str, ...] = ()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ci.commands.command import flag
-from ci.request import Request
+from ci.request import RETEST_BUDGET, Request
 
 # Flags of several groups.
 CLUSTER: Any = flag(
@@ -160,6 +160,17 @@ class Nightly(Up):
         "functional suite: a path, or a name in configs/functional, or none; default: the case's "
         "`functional`, else $LAMPLIGHTER_FUNCTIONAL_CONFIG, else none"
     )
+    retest_budget: str = flag(
+        "how long measuring again what is suspect may take, e.g. 45m, 1h30m, or 0 for not at all",
+        RETEST_BUDGET,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what is no duration before anything is started."""
+        super().__post_init__()
+        from ci.documents.duration import seconds_of  # noqa: PLC0415
+
+        seconds_of(self.retest_budget, "--retest-budget")
 
 
 @dataclass(frozen=True)

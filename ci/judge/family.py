@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.judge.verdict import Check
+
 # So large a share of false findings is accepted among what is found suspicious in a night.
 FALSE_FINDINGS = 0.1
 
@@ -17,3 +25,24 @@ def is_chance(p: float | None, checks: int) -> bool:
         checks: number of checks of the night.
     """
     return p is not None and checks > 1 and p > FALSE_FINDINGS / checks
+
+
+def without_chance(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks of a night; a suspect that is one of many, and chance, passes.
+
+    Args:
+        checks: all that were compared with something.
+    """
+    compared = sum(check.p is not None for check in checks)
+    return [
+        replace(
+            check,
+            outcome="pass",
+            reason=f"{check.reason}; one of {compared} checks is as low as that by chance",
+        )
+        if check.outcome == "unknown"
+        and check.reason.startswith("suspect")
+        and is_chance(check.p, compared)
+        else check
+        for check in checks
+    ]

@@ -96,7 +96,7 @@ def _seen(evidence: Evidence) -> str:
     told += [f"{count} not: {reason}" for reason, count in reasons[:_SHOWN_REASONS]]
     if len(reasons) > _SHOWN_REASONS:
         told.append(f"{sum(count for _, count in reasons[_SHOWN_REASONS:])} not for other reasons")
-    return "; ".join(told)
+    return "; ".join(told) or "no earlier night"
 
 
 def _sentence(check: Check, evidence: Evidence) -> str:

@@ -126,6 +126,16 @@ def judge(
     return degrade_if_ended_early(combine((*extra, *checks, *paired, *compared)), cause)
 
 
+def with_judged(verdict: Verdict, judged: Mapping[tuple[str, str], Check]) -> Verdict:
+    """Put checks whose evidence was gathered in the place of those without.
+
+    Args:
+        verdict: of the night.
+        judged: name and metric → the check.
+    """
+    return combine(tuple(judged.get((check.name, check.metric), check) for check in verdict.checks))
+
+
 def combine(checks: tuple[Check, ...]) -> Verdict:
     """Combine checks: fail > unknown > pass; unknown if there are none."""
     outcomes = {check.outcome for check in checks}

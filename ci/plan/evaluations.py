@@ -158,7 +158,8 @@ def job_of(evaluation: Evaluation, folder: str) -> Job:
         bin=evaluation.bin,
         work=f"{folder}/{WORK}",
         vllm=evaluation.vllm,
-        cache_salt=evaluation.process if evaluation.server else "",
+        # What the server has of the same prompts from before must not make it faster.
+        cache_salt=evaluation.process if evaluation.server or evaluation.repeat else "",
     )
 
 

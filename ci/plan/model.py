@@ -149,6 +149,7 @@ class Evaluation:
             the plan's endpoint is asked.
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
         env_script: as of a process.
+        repeat: how often it was run before in the night, because its figure was in doubt.
     """
 
     benchmark: Benchmark
@@ -162,6 +163,7 @@ class Evaluation:
     server: str = ""
     vllm: str = ""
     env_script: tuple[str, ...] = ()
+    repeat: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.documents.json_text import bound_values
 from ci.errors import UserError
-from ci.judge.verdict import judge
+from ci.judge.verdict import judge, with_judged
 from ci.record.below import read_below
 from ci.record.model import Items
 from ci.record.stored import summary_of
@@ -34,22 +34,28 @@ def judged_again(stored: Stored) -> Verdict:
     if stored.missing or run.benchmarks is None:
         missing = "; ".join(stored.missing) or "the benchmarks: the run ended before it knew them"
         raise UserError(f"{stored.folder}: cannot be judged again; its record lacks {missing}")
-    return judge(
+    verdict = judge(
         run.benchmarks,
         results_of(stored),
         cause=run.cause.message if run.cause else "",
         extra=run.proved,
         comparisons=run.comparisons,
     )
+    # What was found in the nights before is not in this record; it stays as it was judged.
+    evidence = {(check.name, check.metric): check for check in run.checks if check.seen}
+    return with_judged(verdict, evidence)
 
 
 def results_of(stored: Stored) -> dict[str, Result]:
-    """Read a stored run's results: name of the benchmark → result.
+    """Read a stored run's results: name of the benchmark → its first result.
+
+    Results of a benchmark that was measured again are part of the evidence of its check.
 
     Raises:
         UserError: a file of items is missing or damaged.
     """
-    return {each.benchmark: _result(stored.folder, each) for each in stored.run.evaluations}
+    first = {each.benchmark: each for each in reversed(stored.run.evaluations)}
+    return {name: _result(stored.folder, each) for name, each in first.items()}
 
 
 def _result(folder: Path, evaluation: Evaluation) -> Result:
