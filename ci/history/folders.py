@@ -134,7 +134,7 @@ def _add(
     for folder in folders:
         stamp = _stamp(runs / folder)
         try:
-            batch.append(_read(runs / folder, note))
+            batch.append(read_night(runs / folder, note))
         except UserError as error:
             skipped.append(Skipped(folder, stamp, message_of(error)))
         if len(batch) >= BATCH:
@@ -188,8 +188,12 @@ def _copy(connection: sqlite3.Connection, runs: Path, night: Night) -> str:
     return f"{runs / night.folder}: is a copy of run {night.run}, which counts once"
 
 
-def _read(folder: Path, note: Callable[[str], None]) -> Night:
+def read_night(folder: Path, note: Callable[[str], None]) -> Night:
     """Read the record of a run, and its items as far as they can be read.
+
+    Args:
+        folder: the run's folder.
+        note: called with a message for a file of items that cannot be read.
 
     Raises:
         UserError: the folder has no record that can be read, or the run has not ended.

@@ -139,6 +139,14 @@ def test_the_evidence_ends_where_another_level_held():
     assert accepted_value(evidence) == (101.0, 1.0)
 
 
+def test_a_failed_night_that_differs_is_passed_over():
+    figure, history = speeds(99.0, 80.0, 101.0)
+    figures = list(history.figures)
+    figures[1] = replace(figures[1], outcome="fail")
+    evidence = evidence_of(figure, History(tuple(figures), ()))
+    assert [each.value for each in evidence] == [99.0, 101.0, 100.0]
+
+
 def test_the_evidence_for_a_speed_is_of_the_same_hosts_and_for_a_score_of_all():
     slow = past(1, SPEED, host="b", value=99.0)
     assert evidence_of(replace(SPEED, value=100.0), History((slow,), ())) == (
