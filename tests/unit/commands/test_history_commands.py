@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from stored_runs import evaluation, run_of, stored, throughput
-from test_compare_runs import with_answers
+from stored_runs import evaluation, run_of, stored, throughput, with_answers
 
 from ci.commands import baseline
 from ci.commands.compare import NOT_FOUND, compare, excerpts

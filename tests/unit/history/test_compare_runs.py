@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from stored_runs import evaluation, run_of, stored, throughput
+from stored_runs import evaluation, run_of, stored, throughput, with_answers
 
 from ci.history.compare import compare_runs, figure_rows
 from ci.record.stored import read_run
-
-
-def row(id_, answer):
-    return {"id": id_, "prediction": answer, "gold": "#### 7"}
-
-
-def with_answers(folder, answers, name="acc"):
-    raw = folder / f"evaluate/{name}/raw/out/t/predictions/served"
-    raw.mkdir(parents=True)
-    lines = (json.dumps(row(id_, answer)) + "\n" for id_, answer in answers.items())
-    (raw / "words.jsonl").write_text("".join(lines))
 
 
 def compared(tmp_path, first="11110000", second="01110010", prepare=lambda *_: None):

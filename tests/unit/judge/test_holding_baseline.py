@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_comparable import SETTINGS, SPEED, TONIGHT, past
+from past_figures import SETTINGS, SPEED, TONIGHT, past
 
 from ci.judge.baseline import (
     NONE_YET,
