@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ci.case import load as cases
 from ci.commands.baseline_table import as_text, as_values
 from ci.commands.history import folder_of_baselines, up_to_date, warn
+from ci.connect.printed import one_line
 from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
 from ci.history.case_baselines import case_baseline, location_of
@@ -97,9 +98,9 @@ def accept(given: Accept) -> ExitCode:
         )
     written = append(folder, run.case, "accepted", entries)
     for entry in load_ledger(folder, run.case).accepted[-len(entries) :]:
-        print(_line(entry))
+        print(one_line(_line(entry)))
         for reason in entry.forced:
-            print(f"  FORCED: {reason}")
+            print(f"  FORCED: {one_line(reason)}")
     print(f"commit {written}")
     return ExitCode.PASS
 

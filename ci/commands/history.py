@@ -87,7 +87,7 @@ def rebuild_all(runs: str) -> ExitCode:
     for skipped in rebuilt.skipped:
         print(one_line(f"skipped {skipped.folder}: {skipped.reason}"))
     for run in rebuilt.removed:
-        print(f"removed {run}: its folder is gone")
+        print(one_line(f"removed {run}: its folder is gone"))
     for note in rebuilt.notes:
         warn(note)
     print(f"{folder / FILE}: {rebuilt.added} runs")

@@ -141,14 +141,17 @@ def _add(
             skipped += _put_all(connection, runs, batch)
             batch = []
     skipped += _put_all(connection, runs, batch)
-    with transaction(connection):
-        rows = [(each.folder, each.stamp, each.reason) for each in skipped]
-        connection.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", rows)
+    rows = [(each.folder, each.stamp, each.reason) for each in skipped]
+    if rows:  # where nothing is new, nothing is written: a reader needs no permission to write
+        with transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", rows)
     return skipped
 
 
 def _put_all(connection: sqlite3.Connection, runs: Path, batch: Sequence[Night]) -> list[Skipped]:
     """Write nights in one transaction; return those that are copies, or cannot be written."""
+    if not batch:
+        return []
     with transaction(connection):
         reasons = {
             night.folder: _copy(connection, runs, night) or _put(connection, night)
