@@ -26,7 +26,7 @@ MAX_TEXT_CHARS = 200
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredBenchmark:
     """One measurement of a benchmark.
 
     Attributes:
@@ -87,7 +87,7 @@ class Night:
     ended_at: str
     command: str
     git_commit: str
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredBenchmark, ...]
     checks: tuple[Check, ...]
 
 
@@ -193,7 +193,7 @@ def _answers(items: Sequence[Item]) -> tuple[list[str], list[bool | None]]:
     return [item.id for item in items], [item.correct for item in items]
 
 
-def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[Measured]:
+def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[MeasuredBenchmark]:
     repeats: defaultdict[str, int] = defaultdict(int)
     for evaluation in run.evaluations:
         known = items.get(evaluation.items or "")
@@ -202,10 +202,12 @@ def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[
         repeats[evaluation.benchmark] += 1
 
 
-def _one(run: Run, evaluation: Evaluation, items: tuple[Item, ...] | None, repeat: int) -> Measured:
+def _one(
+    run: Run, evaluation: Evaluation, items: tuple[Item, ...] | None, repeat: int
+) -> MeasuredBenchmark:
     used, there = evaluation.settings, evaluation.n_items
     digests = any(item.prompt_digest for item in items or ())
-    return Measured(
+    return MeasuredBenchmark(
         benchmark=evaluation.benchmark,
         repeat=repeat,
         started_at=evaluation.started_at or run.started_at,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-    from ci.history.night import Measured, Night
+    from ci.history.night import MeasuredBenchmark, Night
     from ci.judge.past import CheckId
     from ci.tools.model import Item
 
@@ -61,7 +61,7 @@ def put(connection: sqlite3.Connection, night: Night) -> None:
 
 
 def _put_measured(
-    connection: sqlite3.Connection, run: int, number: int, measured: Measured
+    connection: sqlite3.Connection, run: int, number: int, measured: MeasuredBenchmark
 ) -> None:
     settings = _put_settings(connection, measured.conditions) if measured.conditions else None
     columns = (
