@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from ci.commands import case_flags, dataset_flags, flags, functional_flags, pod_flags
+from ci.commands import (
+    case_flags,
+    dataset_flags,
+    flags,
+    functional_flags,
+    history_flags,
+    pod_flags,
+)
 from ci.commands.command import command
 from ci.commands.entry import require_parsable
 
@@ -100,6 +107,96 @@ def report(given: flags.Report) -> ExitCode:
     from ci.commands.report import report
 
     return report(given.runs, given.run)
+
+
+@command(history_flags.History, name="show", default=True)
+def history_show(given: history_flags.History) -> str:
+    """List the nights of a case, the newest first; without a case the last night of each.
+
+    The figures are those that have a check; the remark says why a night does not count. Start with:
+
+        inv history
+        inv history local
+
+    The list comes from runs/history.db, which each night extends.
+    """
+    from ci.commands.history import history
+
+    return history(given)
+
+
+@command(history_flags.Rebuild, name="rebuild")
+def history_rebuild(given: history_flags.Rebuild) -> ExitCode:
+    """Read all folders of runs again into runs/history.db, and report those that cannot be read.
+
+    Run it after you removed folders, or the database. Nights may run meanwhile.
+
+    Exit codes: 0 rebuilt, 2 the database is of a newer version or cannot be opened.
+    """
+    from ci.commands.history import rebuild_all
+
+    return rebuild_all(given.runs)
+
+
+@command(history_flags.Compare)
+def compare(given: history_flags.Compare) -> str:
+    """Compare two runs: what differs around them, their figures, and the items that flipped.
+
+    The first line says whether one variable differs or several; the nearest to the figures comes
+    first. Items are compared by McNemar's exact test. Start with:
+
+        inv compare
+        inv compare last
+        inv compare 20260101-203000 20260102-203000
+
+    Without runs: the last good night of a case with the last night. Of one run, the last good night
+    of its case before it.
+    """
+    from ci.commands.compare import compare
+
+    return compare(given)
+
+
+@command(history_flags.Show, name="show")
+def baseline_show(given: history_flags.Show) -> str:
+    """List the baselines of a case: what holds, where it comes from, and what held before.
+
+    A baseline that was loosened, or accepted against an objection, stands out. Start with:
+
+        inv baseline.show local
+    """
+    from ci.commands.baseline import show
+
+    return show(given)
+
+
+@command(history_flags.Accept, name="accept")
+def baseline_accept(given: history_flags.Accept) -> ExitCode:
+    """Accept the figures of a run as the baselines of its case, in a ledger that git keeps.
+
+    The baseline is the figure of the run and of the comparable nights before it that agree with it.
+    Write the reason, and commit the ledger:
+
+        inv baseline.accept last-good --because "three nights of vLLM 0.32.0 agree"
+
+    Exit codes: 0 accepted, 2 something speaks against it, or there is no such run.
+    """
+    from ci.commands.baseline import accept
+
+    return accept(given)
+
+
+@command(history_flags.Because, name="reject")
+def baseline_reject(given: history_flags.Because) -> ExitCode:
+    """Reject a run: no later night is compared with it. The ledger in git keeps the reason.
+
+    inv baseline.reject 20260101-203000-local-1a2b --because "another job was on the GPUs"
+
+    Exit codes: 0 rejected, 2 there is no such run, or it was rejected already.
+    """
+    from ci.commands.baseline import reject
+
+    return reject(given)
 
 
 @command(flags.Doctor)
@@ -364,9 +461,13 @@ def delete(given: pod_flags.Delete) -> str:
     return delete(given)
 
 
-namespace = Collection(nightly, plan, check, functional, doctor, up, down, status, logs, report)
+namespace = Collection(
+    nightly, plan, check, functional, doctor, up, down, status, logs, report, compare
+)
+namespace.add_collection(Collection("baseline", baseline_show, baseline_accept, baseline_reject))
 namespace.add_collection(Collection("case", case_import, case_new, case_prefill_decode))
 namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
+namespace.add_collection(Collection("history", history_show, history_rebuild))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))

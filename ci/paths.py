@@ -18,6 +18,7 @@ BASELINES = CONFIGS / "baselines"
 VARIABLE_IN_WORKSPACE = "has a '$', but variables are not expanded in a workspace; write it out"
 # Relative to the current folder, as the operator would type it.
 CASES = Path(os.path.relpath(CONFIGS / "cases"))
+BASELINES = Path(os.path.relpath(CONFIGS / "baselines"))
 
 
 def at_home(path: str, home: str) -> str:

@@ -134,21 +134,24 @@ def _add(
     for folder in folders:
         stamp = _stamp(runs / folder)
         try:
-            batch.append(_read(runs / folder, note))
+            batch.append(read_night(runs / folder, note))
         except UserError as error:
             skipped.append(Skipped(folder, stamp, message_of(error)))
         if len(batch) >= BATCH:
             skipped += _put_all(connection, runs, batch)
             batch = []
     skipped += _put_all(connection, runs, batch)
-    with transaction(connection):
-        rows = [(each.folder, each.stamp, each.reason) for each in skipped]
-        connection.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", rows)
+    rows = [(each.folder, each.stamp, each.reason) for each in skipped]
+    if rows:  # where nothing is new, nothing is written: a reader needs no permission to write
+        with transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", rows)
     return skipped
 
 
 def _put_all(connection: sqlite3.Connection, runs: Path, batch: Sequence[Night]) -> list[Skipped]:
     """Write nights in one transaction; return those that are copies, or cannot be written."""
+    if not batch:
+        return []
     with transaction(connection):
         reasons = {
             night.folder: _copy(connection, runs, night) or _put(connection, night)
@@ -188,8 +191,12 @@ def _copy(connection: sqlite3.Connection, runs: Path, night: Night) -> str:
     return f"{runs / night.folder}: is a copy of run {night.run}, which counts once"
 
 
-def _read(folder: Path, note: Callable[[str], None]) -> Night:
+def read_night(folder: Path, note: Callable[[str], None]) -> Night:
     """Read the record of a run, and its items as far as they can be read.
+
+    Args:
+        folder: the run's folder.
+        note: called with a message for a file of items that cannot be read.
 
     Raises:
         UserError: the folder has no record that can be read, or the run has not ended.

@@ -26,7 +26,7 @@ MAX_TEXT_CHARS = 200
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredBenchmark:
     """One measurement of a benchmark.
 
     Attributes:
@@ -87,7 +87,7 @@ class Night:
     ended_at: str
     command: str
     git_commit: str
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredBenchmark, ...]
     checks: tuple[Check, ...]
 
 
@@ -147,7 +147,7 @@ def figures_of(night: Night) -> tuple[PastFigure, ...]:
             environment=night.environment,
             conditions=each.conditions,
             questions=each.questions,
-            items=passes_of([(item.id, item.correct) for item in each.items or ()]),
+            items=passes_of(*_answers(each.items or ())),
             n_items=each.n_items,
             failed=each.failed,
             missing=each.missing,
@@ -168,27 +168,32 @@ _ONCE = {True: (1, 1), False: (0, 1)}
 
 
 def passes_of(
-    marks: Sequence[tuple[str, bool | None]],
+    ids: Sequence[str], marks: Sequence[bool | None]
 ) -> Mapping[str, tuple[int, int]] | None:
     """Count the right answers and the passes of each item.
 
     Args:
-        marks: id of the item and whether the answer is right, for each answer.
+        ids: the item's id, for each answer.
+        marks: whether it is right, for each answer.
 
     Returns:
         Id → right answers and passes; None if there is no item, or one is neither right nor wrong.
     """
-    if not marks or any(correct is None for _, correct in marks):
+    known = [mark for mark in marks if mark is not None]
+    if not known or len(known) < len(marks):
         return None
-    once = {id_: _ONCE[bool(correct)] for id_, correct in marks}
+    once = dict(zip(ids, map(_ONCE.__getitem__, known), strict=True))
     if len(once) == len(marks):
         return once
-    passes = Counter(id_ for id_, _ in marks)
-    right = Counter(id_ for id_, correct in marks if correct)
-    return {id_: (right[id_], count) for id_, count in passes.items()}
+    right = Counter(id_ for id_, mark in zip(ids, known, strict=True) if mark)
+    return {id_: (right[id_], count) for id_, count in Counter(ids).items()}
 
 
-def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[Measured]:
+def _answers(items: Sequence[Item]) -> tuple[list[str], list[bool | None]]:
+    return [item.id for item in items], [item.correct for item in items]
+
+
+def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[MeasuredBenchmark]:
     repeats: defaultdict[str, int] = defaultdict(int)
     for evaluation in run.evaluations:
         known = items.get(evaluation.items or "")
@@ -197,10 +202,12 @@ def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[
         repeats[evaluation.benchmark] += 1
 
 
-def _one(run: Run, evaluation: Evaluation, items: tuple[Item, ...] | None, repeat: int) -> Measured:
+def _one(
+    run: Run, evaluation: Evaluation, items: tuple[Item, ...] | None, repeat: int
+) -> MeasuredBenchmark:
     used, there = evaluation.settings, evaluation.n_items
     digests = any(item.prompt_digest for item in items or ())
-    return Measured(
+    return MeasuredBenchmark(
         benchmark=evaluation.benchmark,
         repeat=repeat,
         started_at=evaluation.started_at or run.started_at,

@@ -41,21 +41,25 @@ def packed_details(items: Sequence[Item]) -> bytes:
     return _packed([tokens, latencies, reasons])
 
 
-def marks_of(questions: bytes, correct: bytes) -> list[tuple[str, bool | None]]:
-    """Return id and correctness of each answer."""
-    ids, _ = _unpacked(questions)
-    marks = zlib.decompress(correct).decode()
-    return [(id_, _CORRECT[mark]) for id_, mark in zip(ids, marks, strict=True)]
+def ids_in(questions: bytes) -> list[str]:
+    """Return the ids of the questions, in their order."""
+    ids: list[str] = _unpacked(questions)[0]
+    return ids
+
+
+def marks_in(correct: bytes) -> list[bool | None]:
+    """Return whether each answer is right, in the order of the questions."""
+    return [_CORRECT[mark] for mark in zlib.decompress(correct).decode()]
 
 
 def items_of(questions: bytes, correct: bytes, details: bytes) -> tuple[Item, ...]:
     """Return the items, with latencies in four digits."""
-    _, digests = _unpacked(questions)
+    ids, digests = _unpacked(questions)
     tokens, latencies, reasons = _unpacked(details)
-    rows = zip(marks_of(questions, correct), digests, tokens, latencies, reasons, strict=True)
+    rows = zip(ids, marks_in(correct), digests, tokens, latencies, reasons, strict=True)
     return tuple(
         Item(id_, digest, right, count, latency_ms, reason)
-        for (id_, right), digest, count, latency_ms, reason in rows
+        for id_, right, digest, count, latency_ms, reason in rows
     )
 
 

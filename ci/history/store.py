@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ci.history.night import DIGITS, passes_of
 from ci.history.packing import (
+    ids_in,
     items_of,
-    marks_of,
+    marks_in,
     packed_correct,
     packed_details,
     packed_questions,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-    from ci.history.night import Measured, Night
+    from ci.history.night import MeasuredBenchmark, Night
     from ci.judge.past import CheckId
     from ci.tools.model import Item
 
@@ -60,7 +61,7 @@ def put(connection: sqlite3.Connection, night: Night) -> None:
 
 
 def _put_measured(
-    connection: sqlite3.Connection, run: int, number: int, measured: Measured
+    connection: sqlite3.Connection, run: int, number: int, measured: MeasuredBenchmark
 ) -> None:
     settings = _put_settings(connection, measured.conditions) if measured.conditions else None
     columns = (
@@ -203,19 +204,18 @@ def _marks(
     connection: sqlite3.Connection, rows: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[int, int], Mapping[str, tuple[int, int]] | None]:
     """Return which items were right in each measurement."""
-    questions: dict[str, bytes] = {}
+    questions: dict[str, list[str]] = {}
     marks: dict[tuple[int, int], Mapping[str, tuple[int, int]] | None] = {}
     for row in rows:
         key, digest = (row["key"], row["number"]), row["questions"]
         if key in marks or not digest:
             continue
         if digest not in questions:
-            (questions[digest],) = connection.execute(
-                "SELECT content FROM questions WHERE digest = ?", (digest,)
-            ).fetchone()
+            query = "SELECT content FROM questions WHERE digest = ?"
+            questions[digest] = ids_in(connection.execute(query, (digest,)).fetchone()[0])
         query = "SELECT correct FROM items WHERE run = ? AND number = ?"
         (correct,) = connection.execute(query, key).fetchone()
-        marks[key] = passes_of(marks_of(questions[digest], correct))
+        marks[key] = passes_of(questions[digest], marks_in(correct))
     return marks
 
 

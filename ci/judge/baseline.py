@@ -24,6 +24,7 @@ STANDARD_ERRORS = 3.0
 # Of speed, whose noise a single night does not show: no healthy machine differs by more.
 SPEED_TOLERANCE = 0.05
 _FLOAT_NOISE = 1e-9
+_BAD = frozenset({"fail", "unknown"})
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,9 @@ def misfit(entry: Accepted, tonight: PastFigure) -> str:
 def evidence_of(figure: PastFigure, history: History) -> tuple[PastFigure, ...]:
     """Return the nights that agree with a figure: itself and those before it, the oldest first.
 
-    They end at the first night that differs by more than noise, because before that another level
-    held. For speed they are those of the same hosts.
+    They end at the first good night that differs by more than noise, because before it another
+    level held. A night that failed and differs is passed over. For speed they are those of the
+    same hosts.
 
     Args:
         figure: the figure that is to be accepted.
@@ -207,9 +209,10 @@ def evidence_of(figure: PastFigure, history: History) -> tuple[PastFigure, ...]:
     past = history.figures if is_score(figure.metric) else history.of_series(figure.series)
     nights = [figure]
     for earlier in reversed(past):
-        if len(nights) == MAX_NIGHTS or not agree(figure, earlier):
+        same = agree(figure, earlier)
+        if len(nights) == MAX_NIGHTS or (not same and earlier.outcome not in _BAD):
             break
-        nights.append(earlier)
+        nights += [earlier] * same
     return tuple(reversed(nights))
 
 
@@ -275,7 +278,7 @@ def objections(
             f"{nights} comparable {agreeing} with it, itself included; expected at least "
             f"{MIN_NIGHTS}"
         )
-    if figure.night in {"fail", "unknown"}:
+    if figure.night in _BAD:
         found.append(f"the outcome of the night is {figure.night}")
     if reason := broken(figure):
         found.append(reason)

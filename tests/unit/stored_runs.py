@@ -134,3 +134,11 @@ def _marks(entry):
         return "-" * entry.n_items
     right = round(figure.value * entry.n_items / 100)
     return "1" * right + "0" * (entry.n_items - right)
+
+
+def with_answers(folder, answers, name="acc"):
+    """Write the answers of items, by their ids, as AISBench leaves them."""
+    raw = folder / f"evaluate/{name}/raw/out/t/predictions/served"
+    raw.mkdir(parents=True)
+    rows = ({"id": id_, "prediction": text, "gold": "#### 7"} for id_, text in answers.items())
+    (raw / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -174,10 +174,10 @@ def test_questions_are_the_same_in_whatever_order():
 
 
 def test_passes_are_counted_unless_an_answer_is_neither_right_nor_wrong():
-    assert passes_of([("a", True), ("b", False)]) == {"a": (1, 1), "b": (0, 1)}
-    assert passes_of([("a", True), ("a", False), ("b", True)]) == {"a": (1, 2), "b": (1, 1)}
-    assert passes_of([("a", True), ("b", None)]) is None
-    assert passes_of([]) is None
+    assert passes_of("ab", [True, False]) == {"a": (1, 1), "b": (0, 1)}
+    assert passes_of("aab", [True, False, True]) == {"a": (1, 2), "b": (1, 1)}
+    assert passes_of("ab", [True, None]) is None
+    assert passes_of("", []) is None
 
 
 def refused(version):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_comparable import SETTINGS, SPEED, TONIGHT, past
+from past_figures import SETTINGS, SPEED, TONIGHT, past
 
 from ci.judge.baseline import (
     NONE_YET,
@@ -137,6 +137,14 @@ def test_the_evidence_ends_where_another_level_held():
     evidence = evidence_of(figure, history)
     assert [each.value for each in evidence] == [101.0, 102.0, 100.0]
     assert accepted_value(evidence) == (101.0, 1.0)
+
+
+def test_a_failed_night_that_differs_is_passed_over():
+    figure, history = speeds(99.0, 80.0, 101.0)
+    figures = list(history.figures)
+    figures[1] = replace(figures[1], outcome="fail")
+    evidence = evidence_of(figure, History(tuple(figures), ()))
+    assert [each.value for each in evidence] == [99.0, 101.0, 100.0]
 
 
 def test_the_evidence_for_a_speed_is_of_the_same_hosts_and_for_a_score_of_all():

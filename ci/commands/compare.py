@@ -1,0 +1,154 @@
+"""`inv compare`: two runs side by side, from their folders."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.commands.history import up_to_date
+from ci.connect.printed import one_line
+from ci.history.compare import NAMES, compare_runs
+from ci.history.hosts import hosts_of, vllm_of
+from ci.history.select import pair_of
+from ci.record.text import figure
+from ci.report.table import as_text, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.commands.history_flags import Compare
+    from ci.history.compare import FigureRow, Flip, ItemsCompared, RunsCompared
+    from ci.record.model import Run
+    from ci.tools.answers import Answer
+
+# Of an answer, what comes shortly before the first difference, then as much, then its end.
+_BEFORE_CHARS, _SHOWN_CHARS, _END_CHARS = 30, 140, 60
+NOT_FOUND = "(its answer is not in the run's folder)"
+
+
+def compare(given: Compare) -> str:
+    """Compare two runs, as text or as JSON.
+
+    Raises:
+        UserError: a run cannot be found or read.
+    """
+    runs = Path(given.runs)
+    names = [name for name in given.pair.split(",") if name]
+    with up_to_date(runs) as connection:
+        first, second = pair_of(runs, connection, names)
+    compared = compare_runs(first, second)
+    if given.json:
+        return json.dumps(_values(compared), indent=2, ensure_ascii=False) + "\n"
+    return "\n".join(_parts(compared, given.flips))
+
+
+def _values(compared: RunsCompared) -> dict[str, object]:
+    """Return the comparison as values for JSON."""
+    return {
+        "runs": {name: _run(run) for name, run in zip(NAMES, compared.runs, strict=True)},
+        "figures": [
+            {**asdict(row), "change": row.change, "percent": row.percent}
+            for row in compared.figures
+        ],
+        "items": [asdict(each) for each in compared.items],
+        "variables": [
+            {"variable": each.variable, "changes": each.parts} for each in compared.differences
+        ],
+        "sentence": compared.sentence,
+        "notes": compared.notes,
+    }
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "case": run.case,
+        "outcome": run.outcome,
+        "vllm": vllm_of(run),
+        "hosts": hosts_of(run),
+        "started_at": run.started_at,
+    }
+
+
+def _parts(compared: RunsCompared, flips: int) -> Iterator[str]:
+    """Yield the parts of the text, each with its last line end."""
+    width = width_of(sys.stdout)
+    headings = ("", "run", "case", "started", "vLLM", "hosts", "outcome")
+    runs = (
+        (
+            *(name, run.id, run.case, run.started_at[:16].replace("T", " ")),
+            *(vllm_of(run) or "-", "+".join(hosts_of(run)) or "-", run.outcome),
+        )
+        for name, run in zip(NAMES, compared.runs, strict=True)
+    )
+    yield as_text(headings, runs, width)
+    differing = [(each.variable, each.text) for each in compared.differences]
+    yield compared.sentence + "\n"
+    if differing:
+        yield as_text(("variable", f"{NAMES[0]} → {NAMES[1]}"), differing, width)
+    columns = ("check", "metric", *NAMES, "difference", "outcomes")
+    yield as_text(columns, map(_figure_row, compared.figures), width)
+    for items in compared.items:
+        yield f"{one_line(f'{items.benchmark}: {items.reason}')}\n"
+        if items.flips and flips > 0:
+            yield _flips_text(items, flips, width)
+    if compared.notes:
+        yield "".join(f"note   {one_line(note)}\n" for note in compared.notes)
+
+
+def _figure_row(row: FigureRow) -> tuple[str, ...]:
+    change = ""
+    if row.change is not None:
+        unit = "pp" if row.unit == "%" else row.unit
+        change = f"{row.change:+.4g} {unit}".rstrip()
+        change += f" ({row.percent:+.1f} %)" if row.percent is not None and unit != "pp" else ""
+    values = (figure(value, row.unit) for value in row.values)
+    return (row.name, row.metric, *values, change, " → ".join(each or "-" for each in row.outcomes))
+
+
+def _flips_text(items: ItemsCompared, shown: int, width: int | None) -> str:
+    more = len(items.flips) - shown
+    text = as_text(
+        ("item", "right in", "expected", *(f"answer of {name}" for name in NAMES)),
+        map(_flip_row, items.flips[:shown]),
+        width,
+    )
+    if more > 0:
+        text += f"{more} more flipped: give --flips {len(items.flips)}, or --json\n"
+    return text
+
+
+def _flip_row(flip: Flip) -> tuple[str, ...]:
+    expected = next((answer.expected for answer in flip.answers if answer), "")
+    return (flip.id, flip.right_in, _end(one_line(expected)), *excerpts(*flip.answers))
+
+
+def excerpts(first: Answer | None, second: Answer | None) -> tuple[str, str]:
+    """Return the parts of two answers in which they differ: from there on, and their ends.
+
+    Args:
+        first: one answer; None if it was not found.
+        second: the other.
+    """
+    texts = [one_line(answer.answer) if answer else None for answer in (first, second)]
+    pairs = zip(*(text or "" for text in texts), strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    begin = max(0, same - _BEFORE_CHARS)
+    shown = [NOT_FOUND if text is None else _part(text, begin) for text in texts]
+    return shown[0], shown[1]
+
+
+def _part(text: str, begin: int) -> str:
+    rest = ("…" if begin else "") + text[begin:]
+    if len(rest) > _SHOWN_CHARS + _END_CHARS:
+        rest = f"{rest[:_SHOWN_CHARS]} … {rest[-_END_CHARS:]}"
+    return rest or "(empty)"
+
+
+def _end(text: str) -> str:
+    """Return the end of a right answer, where its result is."""
+    return text if len(text) <= _END_CHARS else f"…{text[-_END_CHARS:]}"

@@ -1,0 +1,314 @@
+"""Test what `inv history`, `inv compare` and `inv baseline` print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from stored_runs import evaluation, run_of, stored, throughput, with_answers
+
+from ci.commands import baseline
+from ci.commands.compare import NOT_FOUND, compare, excerpts
+from ci.commands.history import history, rebuild_all
+from ci.commands.history_flags import Accept, Because, Compare, History, Show
+from ci.errors import ExitCode, UserError
+from ci.history.ledger import load_ledger
+from ci.history.ledger import path_of as ledger_of
+from ci.paths import PROJECT
+from ci.tools.answers import Answer
+
+MARKS = "1" * 36 + "0" * 4
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A folder with four good nights of a case, and one after them that is worse."""
+    folder = tmp_path / "runs"
+    for night, speed in enumerate((100.0, 101.0, 99.0, 102.0, 80.0)):
+        marks = MARKS if night < 4 else "1" * 15 + "0" * 25
+        outcome = "pass" if night < 4 else "fail"
+        entries = (evaluation(night, marks=marks), throughput(night, speed))
+        run = run_of(night, *entries, outcome=outcome)
+        stored(folder, run, marks={"acc": marks})
+    return folder
+
+
+@pytest.fixture
+def where(runs, tmp_path):
+    return {"runs": str(runs), "baselines": str(tmp_path / "baselines")}
+
+
+def accept(where, run="last-good", because="four nights agree", **given):
+    return baseline.accept(Accept(run=run, because=because, **where, **given))
+
+
+def reject(where, run, because="the disk was full"):
+    return baseline.reject(Because(run=run, because=because, **where))
+
+
+def ledger(where, case="local"):
+    return load_ledger(PROJECT / where["baselines"], case)
+
+
+def test_the_cases_are_listed_with_their_last_night(where, runs, capsys):
+    stored(runs, run_of(7, case="other", outcome="unknown"))
+    (runs / "junk").mkdir()
+    lines = history(History(**where)).splitlines()
+    assert lines[0].split() == [
+        "case",
+        "nights",
+        "last",
+        "night",
+        "run",
+        "vLLM",
+        "outcome",
+        "figures",
+    ]
+    assert lines[1].split() == [
+        *("local", "5", "2026-01-05", "20:00", "20260105-200000-local-0004", "0.32.0+cpu", "fail"),
+        *("acc", "37.50", "%,", "perf", "80.00", "tok/s"),
+    ]
+    assert lines[2].split()[:2] == ["other", "1"]
+    assert "note   skipped junk: " in capsys.readouterr().err
+    history(History(**where))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_nights_of_a_case_are_listed_with_what_speaks_against_them(where, runs):
+    cause = {"kind": "NotReady", "message": "the server was late " * 9}
+    stored(runs, run_of(6, evaluation(6), outcome="unknown", cause=cause))
+    reject(where, "20260102")
+    lines = history(History(**where, case="local", nights=5)).splitlines()
+    assert len(lines) == 6
+    assert "acc accuracy  perf output_token_throughput  remark" in lines[0]
+    assert lines[1].split()[:5] == [
+        *("2026-01-07", "20:00", "20260107-200000-local-0006", "0.32.0+cpu", "node-a")
+    ]
+    assert lines[1].endswith("…")
+    assert " 37.50 %       80.00 tok/s" in lines[2]
+    assert lines[5].endswith("rejected: the disk was full")
+    assert len(history(History(**where, case="local", nights=0)).splitlines()) == 7
+
+
+def test_the_history_is_also_json(where, runs):
+    reject(where, "20260102")
+    (case,) = json.loads(history(History(**where, json=True)))
+    assert (case["case"], case["nights"], case["outcome"]) == ("local", 5, "fail")
+    listed = json.loads(history(History(**where, case="local", json=True)))
+    assert [night["rejected"] for night in listed] == [None, None, None, "the disk was full", None]
+    assert listed[0]["figures"][0] == {
+        "benchmark": "acc",
+        "metric": "accuracy",
+        "value": 37.5,
+        "unit": "%",
+        "outcome": "fail",
+    }
+
+
+def test_without_a_night_there_is_a_first_step(tmp_path):
+    assert history(History(runs=str(tmp_path))) == (
+        "no night yet; `inv nightly --config local.yaml` runs one\n"
+    )
+
+
+def test_a_rebuild_tells_what_is_not_in_the_history(runs, capsys):
+    (runs / "junk").mkdir()
+    assert rebuild_all(str(runs)) == ExitCode.PASS
+    skipped, counted = capsys.readouterr().out.splitlines()
+    assert skipped.startswith("skipped junk: ")
+    assert counted == f"{runs / 'history.db'}: 5 runs"
+
+
+def test_two_runs_are_shown_side_by_side(where, runs):
+    for night, answer in ((3, "so it is 7"), (4, "so it is 8")):
+        folder = next(runs.glob(f"*-{night:04x}"))
+        with_answers(folder, dict.fromkeys(map(str, range(15, 20)), answer))
+    text = compare(Compare(runs=where["runs"], pair="last-good,last", flips=2))
+    parts = text.split("\n\n")
+    assert parts[0].splitlines()[1].split()[:2] == ["A", "20260104-200000-local-0003"]
+    assert parts[1] == (
+        "No known variable differs: a difference of figures is noise, or of something that is not "
+        "on record."
+    )
+    rows = [line.split() for line in parts[2].splitlines()]
+    assert rows[0] == ["check", "metric", "A", "B", "difference", "outcomes"]
+    assert " ".join(rows[1]) == "acc accuracy 90.00 % 37.50 % -52.5 pp pass → fail"
+    assert " ".join(rows[2][:9]) == (
+        "perf output_token_throughput 102.00 tok/s 80.00 tok/s -22 tok/s (-21.6"
+    )
+    assert parts[3].startswith("acc: of 40 items, 21 were right only in A and 0 only in B: p = ")
+    flips = parts[4].splitlines()
+    assert flips[1].split() == [
+        *("15", "A", "####", "7", "so", "it", "is", "7", "so", "it", "is", "8")
+    ]
+    assert flips[3] == "19 more flipped: give --flips 21, or --json"
+    assert "plan.json cannot be read, so flags are not compared" in parts[5]
+    assert "right in" not in compare(Compare(runs=where["runs"], flips=0))
+
+
+def test_a_comparison_is_also_json(where):
+    value = json.loads(compare(Compare(runs=where["runs"], json=True)))
+    assert value["runs"]["B"]["run"] == "20260105-200000-local-0004"
+    assert value["figures"][0]["change"] == -52.5
+    assert len(value["items"][0]["flips"]) == 21
+    assert value["items"][0]["flips"][0] == {"id": "15", "right_in": "A", "answers": [None, None]}
+    assert value["variables"] == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("so it is 7", "so it is 8", ("so it is 7", "so it is 8")),
+        ("x" * 90 + "7", "x" * 90 + "8", ("…" + "x" * 30 + "7", "…" + "x" * 30 + "8")),
+        ("a\nb", "", ("a b", "(empty)")),
+        ("a", None, ("a", NOT_FOUND)),
+        (None, None, (NOT_FOUND, NOT_FOUND)),
+        ("7" * 300, "8", ("7" * 140 + " … " + "7" * 60, "8")),
+    ],
+)
+def test_answers_are_shown_from_their_first_difference_on(first, second, expected):
+    answers = [None if text is None else Answer("", text, "") for text in (first, second)]
+    assert excerpts(*answers) == expected
+
+
+def test_the_figures_of_a_run_become_baselines(where, capsys):
+    assert accept(where) == ExitCode.PASS
+    path = ledger_of(PROJECT / where["baselines"], "local")
+    assert capsys.readouterr().out.splitlines() == [
+        f"acc accuracy: 90.00 % (4 nights, spread 0.00 %) in {path}:5",
+        f"perf output_token_throughput: 100.50 tok/s (4 nights, spread 1.29 tok/s) in {path}:20",
+        f"commit {path}",
+    ]
+    accuracy, speed = ledger(where).accepted
+    assert (accuracy.value, accuracy.before, accuracy.loosened, accuracy.forced) == (
+        90.0,
+        None,
+        False,
+        (),
+    )
+    assert (speed.host, speed.device, speed.vllm) == ("node-a", "cpu", "0.32.0+cpu")
+    assert len(accuracy.runs) == 4
+
+
+def test_what_speaks_against_a_run_is_refused_and_nothing_is_written(where):
+    with pytest.raises(UserError) as refused:
+        accept(where, "last")
+    few = "1 comparable night agrees with it, itself included; expected at least 3"
+    advice = "Accept another run, one benchmark with --benchmark NAME, or give --force; the ledger "
+    advice += "then keeps these reasons"
+    assert str(refused.value).splitlines() == [
+        "20260105-200000-local-0004 is not accepted:",
+        f"  acc accuracy: {few}",
+        "  acc accuracy: the outcome of the night is fail",
+        f"  perf output_token_throughput: {few}",
+        "  perf output_token_throughput: the outcome of the night is fail",
+        advice,
+    ]
+    assert ledger(where).accepted == ()
+
+
+def test_a_forced_baseline_stands_out(where, capsys):
+    accept(where)
+    accept(where, "last", force=True, benchmark="perf", because="known: a new sampler")
+    output = capsys.readouterr().out
+    assert "perf output_token_throughput: 100.50 → 80.00 tok/s (1 night, LOOSENED) in " in output
+    assert "  FORCED: it loosens the baseline: 80 tok/s is worse than 100.5 tok/s of " in output
+    (*_, entry) = ledger(where).accepted
+    assert (entry.before, entry.value, entry.loosened, len(entry.forced)) == (100.5, 80.0, True, 3)
+    shown = baseline.show(Show(case="local", baselines=where["baselines"]))
+    (row,) = [line for line in shown.splitlines() if "holds, LOOSENED, FORCED" in line]
+    assert row.split()[:5] == ["perf", "output_token_throughput", "100.50", "→", "80.00"]
+    assert f"{entry.source}: perf output_token_throughput was forced: it loosens" in shown
+    (earlier,) = [line for line in shown.splitlines() if "100.50 tok/s" in line and "→" not in line]
+    assert "earlier" in earlier
+
+
+def test_a_worse_run_is_refused_against_the_baseline_of_the_case(where, runs):
+    known = [{"name": "acc", "case_type": "accuracy", "baseline": 95.0, "threshold": 3.0}]
+    stored(runs, run_of(6, evaluation(6, marks=MARKS), benchmarks=known))
+    with pytest.raises(
+        UserError, match=r"it loosens the baseline: 90 % is worse than 95 % of .*lo"
+    ):
+        accept(where, "last")
+
+
+def test_the_baseline_of_the_case_file_is_found_with_its_line(where, runs):
+    known = [{"name": "acc", "case_type": "accuracy", "baseline": 45.0, "threshold": 15.0}]
+    run = run_of(6, evaluation(6, marks=MARKS), benchmarks=known, folder=str(PROJECT))
+    stored(runs, run)
+    accept(where, "last")
+    (entry,) = ledger(where).accepted
+    assert (entry.before, entry.loosened) == (45.0, False)
+    shown = baseline.show(Show(case="local", baselines=where["baselines"], json=True))
+    (case,) = json.loads(shown)
+    (of_case,) = case["of_case"]
+    lines = (PROJECT / "configs/cases/local.yaml").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "baseline: 45" in text)
+    assert of_case["source"].endswith(f"configs/cases/local.yaml:{line}")
+    assert (of_case["value"], of_case["holds"]) == (45.0, False)
+    assert [entry["holds"] for entry in case["accepted"]] == [True]
+
+
+def test_without_a_ledger_the_baseline_of_the_case_is_shown(where):
+    shown = baseline.show(Show(case="local.yaml", baselines=where["baselines"]))
+    assert "holds, of the case file" in shown
+    with pytest.raises(UserError, match="no case 'nope', neither as a path nor in"):
+        baseline.show(Show(case="nope", baselines=where["baselines"]))
+    assert baseline.show(Show(baselines=where["baselines"])).startswith("no ledger in ")
+
+
+def test_a_ledger_of_a_case_without_a_file_is_shown(where, runs):
+    for night in range(3):
+        stored(runs, run_of(night, evaluation(night, marks=MARKS), case="gone"))
+    accept(where)
+    accept(where, "20260103-200000-gone-0002")
+    assert "case gone\n" in baseline.show(Show(case="gone", baselines=where["baselines"]))
+    both = baseline.show(Show(baselines=where["baselines"]))
+    assert "case gone\n" in both
+    assert "case local\n" in both
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"because": " "}, "--because is missing; give the reason"),
+        ({"benchmark": "pref"}, "has no figure of 'pref'; did you mean 'perf'? it has: acc, perf"),
+        ({"run": "nope"}, "no run 'nope'"),
+    ],
+)
+def test_a_mistake_is_refused(where, given, message):
+    with pytest.raises(UserError) as refused:
+        accept(where, **given)
+    assert message in str(refused.value)
+
+
+def test_a_run_without_checked_figures_cannot_be_accepted(where, runs):
+    stored(runs, run_of(6, checks=[]))
+    with pytest.raises(
+        UserError, match="has no figure with a check, so there is nothing to accept"
+    ):
+        accept(where, "last")
+
+
+def test_a_rejected_run_never_counts_again(where, capsys):
+    accept(where)
+    capsys.readouterr()
+    assert reject(where, "20260104") == ExitCode.PASS
+    said = capsys.readouterr()
+    assert "20260104-200000-local-0003 is rejected: no later night" in said.out
+    assert said.err.count("rests on this run, among 4; accept another night in its place") == 2
+    with pytest.raises(
+        UserError, match=r"was rejected by .*: the disk was full; if that is no lon"
+    ):
+        reject(where, "20260104")
+    with pytest.raises(UserError, match="was rejected by"):
+        accept(where, "20260104", force=True)
+    accept(where, "20260103", because="again", force=True)
+    assert len(ledger(where).accepted[-1].runs) == 3
+    assert "rejected run" in baseline.show(Show(case="local", baselines=where["baselines"]))
+
+
+def test_a_run_that_has_not_ended_cannot_be_accepted(where, runs):
+    stored(runs, run_of(6, outcome="running"))
+    with pytest.raises(UserError, match="the run has not ended"):
+        accept(where, "20260107-200000-local-0006")
