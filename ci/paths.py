@@ -12,8 +12,6 @@ from ci.errors import UserError
 PLAIN_MACHINE = "x86_64"
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGS = PROJECT / "configs"
-# The ledgers of accepted baselines, one for each case.
-BASELINES = CONFIGS / "baselines"
 # Only some uses of the path expand variables on a host; the others would use another folder.
 VARIABLE_IN_WORKSPACE = "has a '$', but variables are not expanded in a workspace; write it out"
 # Relative to the current folder, as the operator would type it.

@@ -128,7 +128,7 @@ class Retest:
                 each.evaluation,
                 each.seconds,
                 check(each.evaluation.benchmark, each.result),
-                known.subject(figure, each.evaluation.benchmark, self._record.run.config),
+                known.subject(figure, self._record.run),
             )
             for each, figure in found
         ]

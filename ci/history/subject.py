@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.history.case_baselines import case_baseline
 from ci.history.database import opened
 from ci.history.folders import refresh
 from ci.history.ledger import load_ledger
 from ci.history.night import figures_of, night_of
 from ci.history.store import figures
-from ci.judge.baseline import CaseBaseline, Ledger, holding
+from ci.judge.baseline import Ledger, holding
 from ci.judge.evidence import Subject
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci.judge.past import CheckId, PastFigure
-    from ci.judge.verdict import Expectation
     from ci.record.model import Run
     from ci.tools.model import Item
 
@@ -38,15 +38,14 @@ class Known:
     ledger: Ledger
     past: Mapping[CheckId, tuple[PastFigure, ...]]
 
-    def subject(self, tonight: PastFigure, benchmark: Expectation, case: str) -> Subject:
+    def subject(self, tonight: PastFigure, run: Run) -> Subject:
         """Return what a figure is judged by.
 
         Args:
             tonight: the figure.
-            benchmark: of the case, with its baseline.
-            case: where the baseline of the case is written.
+            run: the record of its night, which has the baselines of the case.
         """
-        written = CaseBaseline(*benchmark.expected, case) if benchmark.expected else None
+        written = case_baseline(run, tonight.benchmark, tonight.metric)
         return Subject(
             tonight,
             self.past.get(tonight.check, ()),
