@@ -29,7 +29,9 @@ def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Cond
         used: the settings of the evaluation.
         digests: whether the items have the digests of their prompts.
     """
-    sent = {key: value for key, value in used.sampling.items() if key != "temperature"}
+    # A salt keeps a repeated measurement from the cache, and changes no answer.
+    apart = {"temperature", "cache_salt"}
+    sent = {key: value for key, value in used.sampling.items() if key not in apart}
     return Conditions(
         model=short_name(used.model),
         tool=tool,
