@@ -82,6 +82,7 @@ class Night:
     ) -> None:
         own = Path(tempfile.mkdtemp(prefix="night-", dir=folder))
         self.runs, self._output = runs or own / "runs", own / "output"
+        self._earlier = runs_in(self.runs) if self.runs.is_dir() else []
         self.case = own / "case.yaml" if isinstance(case, str) else case
         if isinstance(case, str):
             self.case.write_text(case, "utf-8")
@@ -116,7 +117,7 @@ class Night:
 
     @property
     def folder(self) -> Path:
-        (folder,) = runs_in(self.runs)
+        (folder,) = [each for each in runs_in(self.runs) if each not in self._earlier]
         return folder
 
     @property

@@ -300,4 +300,6 @@ def _is_better(ruling: Ruling, tonight: PastFigure, levels: Levels) -> bool:
         return False
     if isinstance(expected, Written):
         return expected.is_above(measured_of(tonight))
-    return expected.p_low([measured_of(tonight)]) > 1 - levels.fail
+    run = measured_of(tonight)
+    gain = -expected.loss([run])
+    return gain >= scale_of(tonight).matters and expected.p_low([run]) > 1 - levels.fail

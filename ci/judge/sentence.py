@@ -83,15 +83,14 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
 
 def _nights(evidence: Evidence) -> str:
     expected = evidence.ruling.expected
-    count = expected.nights if expected else 0
     first = evidence.history.figures[0].started_at[:10] if evidence.history.figures else ""
-    return f"{count} nights since {first}" if count > 1 else f"the night of {first}"
+    return f"{_counted(expected.nights if expected else 0)} since {first}"
 
 
 def _seen(evidence: Evidence) -> str:
     """Say what the check was compared with, and what was not comparable."""
     history = evidence.history
-    told = [f"{len(history.figures)} comparable nights"] if history.figures else []
+    told = [_counted(len(history.figures), "comparable night")] if history.figures else []
     reasons = list(history.reasons.items())
     told += [f"{count} not: {reason}" for reason, count in reasons[:_SHOWN_REASONS]]
     if len(reasons) > _SHOWN_REASONS:
@@ -139,10 +138,14 @@ def _lower(check: Check, evidence: Evidence) -> str:
         size = f"{abs(check.baseline - check.value):.3g} points"
     else:
         size = f"{100 * abs(check.value / check.baseline - 1):.3g} %"
-    what = "the baseline" if isinstance(expected, Written) else f"{expected.nights} nights"
+    what = "the baseline" if isinstance(expected, Written) else _counted(expected.nights)
     return f"{size} {word} than {what}"
 
 
 def _figures(what: str, runs: Sequence[Measured], unit: str) -> str:
     listed = ", ".join(f"{run.value:.4g}" for run in runs)
     return f"{what}: {listed} {unit}" if runs else ""
+
+
+def _counted(count: int, what: str = "night") -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

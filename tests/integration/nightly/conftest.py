@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hosts_here import assert_given_back, held_port
 from night import light_case
 
+from ci.catalog.environments import InstallTarget, load_tools, tool
+from ci.catalog.locks import lock_folders_of
+from ci.paths import CONFIGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from night import Night
 
@@ -40,3 +45,18 @@ def begin(
         return start_night(case, "--workspace", str(workspace), **further)
 
     return start
+
+
+@pytest.fixture
+def with_tool(workspace: Path, tool_bin: Callable[[str], str]) -> Path:
+    """The workspace, with lm-eval's environment: nothing is written into the environment itself."""
+    own = workspace / "envs" / "lm_eval"
+    own.mkdir(parents=True)
+    for part in Path(tool_bin("lm_eval")).parent.iterdir():
+        if part.name != ".lamplighter.json":
+            (own / part.name).symlink_to(part)
+    target = InstallTarget("localhost", str(workspace), None, lock_folders_of(str(workspace)))
+    made = tool(load_tools(CONFIGS / "tools.yaml"), "lm_eval", target)
+    stamp = {"fingerprint": made.fingerprint, "packages": [], "locked": True}
+    (own / ".lamplighter.json").write_text(json.dumps(stamp))
+    return workspace

@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from answered import ACC, ITEMS, STAND_IN, answers
 from hosts_here import held_port
 from night import PROJECT
 
-from ci.catalog.environments import InstallTarget, load_tools, tool
-from ci.catalog.locks import lock_folders_of
-from ci.paths import CONFIGS
 from ci.record.again import judged_again
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from night import Night
 
-STAND_IN = PROJECT / "tests/integration/large/vllm_stand_in.py"
 PROXY = PROJECT / "configs/proxies/prefill_decode_proxy.py"
-ITEMS = 16
 CHECK = "acc through and without the router"
-ACC = {"case_type": "accuracy", "tool": "lm_eval", "dataset_path": "lamplighter/arithmetic"}
-ACC |= {"num_prompts": ITEMS, "max_out_len": 64, "batch_size": 4, "without_router": True}
 
 
 @pytest.fixture
 def ports() -> Iterator[tuple[int, int, int]]:
     with held_port() as router, held_port() as prefill, held_port() as decode:
         yield router, prefill, decode
-
-
-@pytest.fixture
-def with_tool(workspace: Path, tool_bin: Callable[[str], str]) -> Path:
-    """The workspace, with lm-eval's environment: nothing is written into the environment itself."""
-    own = workspace / "envs" / "lm_eval"
-    own.mkdir(parents=True)
-    for part in Path(tool_bin("lm_eval")).parent.iterdir():
-        if part.name != ".lamplighter.json":
-            (own / part.name).symlink_to(part)
-    target = InstallTarget("localhost", str(workspace), None, lock_folders_of(str(workspace)))
-    made = tool(load_tools(CONFIGS / "tools.yaml"), "lm_eval", target)
-    stamp = {"fingerprint": made.fingerprint, "packages": [], "locked": True}
-    (own / ".lamplighter.json").write_text(json.dumps(stamp))
-    return workspace
 
 
 def server(port: int, role: str) -> dict[str, object]:
@@ -58,17 +37,6 @@ def server(port: int, role: str) -> dict[str, object]:
         "envs": {"SERVER_PORT": port},
         "server_cmd": f"{command} --kv-transfer-config '{connector}'",
     }
-
-
-def answers(path: Path, right: int) -> str:
-    """Write what a model replies: the first `right` items are right."""
-    rows = (PROJECT / "benchmarks/arithmetic/test.jsonl").read_text("utf-8").splitlines()[:ITEMS]
-    replies = {}
-    for at, item in enumerate(map(json.loads, rows)):
-        number = int(item["answer"].split("#### ")[1]) + (at >= right)
-        replies[item["question"]] = f"answer: {number}"
-    path.write_text(json.dumps(replies), "utf-8")
-    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +69,7 @@ def test_a_night_compares_the_answers_through_the_router_with_those_of_a_server_
         "disaggregated_prefill": {"prefiller_host_index": [0], "decoder_host_index": [1]},
         "router": {"kind": "script", "script": str(PROXY), "port": router},
         "deployment": [server(prefill, "kv_producer"), server(decode, "kv_consumer")],
-        "benchmarks": {"acc": ACC},
+        "benchmarks": {"acc": ACC | {"without_router": True}},
     }
     night = start_night(json.dumps(case), "--local", "--workspace", str(with_tool))
     assert night.finish() == code

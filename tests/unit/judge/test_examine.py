@@ -148,6 +148,13 @@ def test_the_first_nights_tell_how_many_are_missing():
     assert (check.outcome, check.reason) == ("pass", f"{NO_BASELINE}: 2 of 4 comparable nights")
 
 
+@pytest.mark.parametrize(("value", "above"), [(1000, False), (1012, False), (1050, True)])
+def test_a_better_figure_is_never_a_failure_and_asks_to_be_accepted(value, above):
+    check = judged(Subject(tonight(SPEED, float(value)), nights(SPEED, *VALUES)))
+    assert check.outcome == "pass"
+    assert check.reason.startswith("above the band: accept it?") is above
+
+
 def test_answers_that_are_cut_fail_though_the_score_holds():
     past = tuple(replace(each, cut=5) for each in nights(SCORE, 94.8, 94.9, 94.6, 95, 94.7, 94.8))
     check = judged(Subject(tonight(SCORE, 94.0, cut=30), past))
