@@ -75,6 +75,7 @@ def figures_of(result: Result) -> dict[str, object]:
         "ended_at": result.ended_at,
         "measurements": result.measurements,
         "problems": tuple(map(hide_in_text, result.problems)),
+        "void": result.void,
         "n_items": len(result.items),
     }
 

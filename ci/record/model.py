@@ -153,6 +153,11 @@ class Evaluation(Part):
     settings: Settings | None = Field(description="null in a record of version 1")
     measurements: tuple[Measurement, ...]
     problems: tuple[str, ...] = Field(description="if not empty, its figures are not judged")
+    void: tuple[str, ...] = Field(
+        default=(),
+        description="what disturbed the hosts meanwhile; if not empty, its figures of performance "
+        "are not judged against a baseline",
+    )
     n_items: int
     items: str | None = Field(
         description="file in the run's folder with one item per line, as JSON"
