@@ -14,6 +14,7 @@ from ci.record.start import start
 from ci.record.text import MODELS
 from ci.report.reports import write_reports
 from ci.run.explained import explained, may_be_explained
+from ci.run.telemetry import sampling
 from ci.serve.bringup import watch_servers
 from ci.session import serving
 from ci.tools.model import Result
@@ -64,10 +65,15 @@ def run_night(
                 smoke_checks = prove_all(served, record, resolved.suite, request.workspace)
             else:
                 smoke_checks = MODELS_THERE
-            with watch_servers(plan, served.servers, served.processes):
+            with (
+                watch_servers(plan, served.servers, served.processes),
+                sampling(plan, served.processes, record) as telemetry,
+            ):
                 for item in plan.evaluations:
                     running = item
-                    results[item.benchmark.name] = evaluate(plan, item, served.processes, record)
+                    results[item.benchmark.name] = evaluate(
+                        plan, item, served.processes, record, telemetry
+                    )
                     running = None
             if request.serve:
                 smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)

@@ -188,8 +188,9 @@ def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = 
         holds = "=" in comparison.operator if same else ordered
         outcome = "pass" if holds else "fail"
         reason = "" if holds else f"{target.value:.4g} is not {comparison.operator} {bound:.4g}"
-    if not doubt and (void := next(filter(None, map(void_reason, map(results.get, figures))), "")):
-        outcome, reason = "unknown", void
+    voids = [void for name in figures if (void := void_reason(results.get(name)))]
+    if voids and not doubt:
+        outcome, reason = "unknown", voids[0]
     return Check(
         name=f"{comparison.target} against {comparison.baseline}",
         metric=comparison.metric,
