@@ -400,7 +400,7 @@ def _named(names: Mapping[str, float]) -> str:
 
 
 def _times(mark: _Mark, window: Window) -> str:
-    return f"{_time(mark.start_s, window)}–{_time(mark.end_s, window)}"  # noqa: RUF001 - a range
+    return f"{_time(mark.start_s, window)}–{_time(mark.end_s, window)}"
 
 
 def _time(time_s: float, window: Window) -> str:
