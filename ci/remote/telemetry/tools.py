@@ -13,6 +13,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 MOST_BYTES = 1 << 18
 # A broken driver may take seconds of CPU for each start.
 AGAIN_S = 30.0
+KILLED_S = 0.5
 
 
 class Running:
@@ -70,10 +71,11 @@ class Running:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        """Kill it without waiting: one that hangs in the driver does not end."""
+        """Kill it. One that hangs in the driver does not end: after a moment it is left alone."""
         if not self.has_ended():
-            with suppress(OSError):
+            with suppress(OSError, subprocess.TimeoutExpired):
                 os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait(KILLED_S)
         if self._reader >= 0:
             os.close(self._reader)
             self._reader = -1
