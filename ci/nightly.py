@@ -16,6 +16,7 @@ from ci.report.reports import write_reports
 from ci.run.explained import explained, may_be_explained
 from ci.run.telemetry import sampling
 from ci.serve.bringup import watch_servers
+from ci.serve.startup import note_startup
 from ci.session import serving
 from ci.tools.model import Result
 
@@ -81,6 +82,7 @@ def run_night(
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):
         error = explained(error, explanation)
+    note_startup(record)
     cause = message_of(error) if error else ""
     if running:
         results[running.benchmark.name] = _unfinished(running, cause, record)

@@ -47,6 +47,8 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "environments": {},
         "environment_changes": None,
         "processes": [],
+        "startup": [],
+        "startup_figures": [],
         "survivors": [],
         "left_over": [],
         "kept_s": 0,
