@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ci.case.telemetry import Telemetry
-    from ci.judge.samples import Device, Foreign, Sample
+    from ci.judge.samples import Device, Sample
 
 PERIOD_S = 1.0
 # A second in which more of the CPU time is taken is a disturbed one: requests wait that long.
@@ -214,35 +214,34 @@ def _devices(
     host: str, inside: Sequence[Sample], window: Window, bounds: Telemetry
 ) -> Iterator[str]:
     for label, seen in sorted(_used(inside).items()):
-        slow = [
-            _mark(time_s - PERIOD_S, time_s, 1, 1, dict.fromkeys(reasons, 1.0))
-            for time_s, device in seen
-            if (reasons := _slowdowns(device))
-        ]
-        if _are_many(slow, window, bounds):
-            yield from _spells(
-                slow,
-                0,
-                window,
-                lambda spell, label=label: (  # type: ignore[misc]
-                    f"{label} of host {host} was slowed down by {', '.join(sorted(spell.names))}"
-                ),
-            )
-        shared = [
-            _mark(time_s - PERIOD_S, time_s, 1, 1, dict.fromkeys(names, 1.0))
-            for time_s, device in seen
-            if (names := list(_strangers(device.foreign)))
-        ]
-        if _are_many(shared, window, bounds):
-            yield from _spells(
-                shared,
-                0,
-                window,
-                lambda spell, label=label: (  # type: ignore[misc]
-                    f"{label} of host {host} was also used by {', '.join(sorted(spell.names))}"
-                ),
-            )
-        yield from _broken(f"{label} of host {host}", seen, window)
+        name = f"{label} of host {host}"
+        # Whose a device is where none of the run's processes is known to be on it, nobody can tell.
+        is_own = any(device.own for _, device in seen)
+        slow = _marks_of(seen, _slowdowns)
+        shared = _marks_of(seen, _strangers) if is_own else []
+        for marks, what in ((slow, "slowed down by"), (shared, "also used by")):
+            if _are_many(marks, window, bounds):
+                yield from _spells(
+                    marks,
+                    0,
+                    window,
+                    lambda spell, text=f"{name} was {what}": (  # type: ignore[misc]
+                        f"{text} {', '.join(sorted(spell.names))}"
+                    ),
+                )
+        yield from _broken(name, seen, window)
+
+
+def _marks_of(
+    seen: Sequence[tuple[float, Device]], names_of: Callable[[Device], Sequence[str]]
+) -> list[_Mark]:
+    """Return a stretch for each time at which a device had such names."""
+    named = ((time_s, names_of(device)) for time_s, device in seen)
+    return [
+        _mark(time_s - PERIOD_S, time_s, 1, 1, dict.fromkeys(names, 1.0))
+        for time_s, names in named
+        if names
+    ]
 
 
 def _used(inside: Sequence[Sample]) -> dict[str, list[tuple[float, Device]]]:
@@ -260,10 +259,9 @@ def _slowdowns(device: Device) -> list[str]:
     return [reason for bit, reason in SLOWDOWN.items() if bits & bit]
 
 
-def _strangers(processes: Iterable[Foreign]) -> Iterator[str]:
-    for process in processes:
-        if process.name not in SHARING_SERVERS:
-            yield f"{process.name} {process.pid}"
+def _strangers(device: Device) -> list[str]:
+    others = (each for each in device.foreign if each.name not in SHARING_SERVERS)
+    return [f"{each.name} {each.pid}" for each in others]
 
 
 def _broken(name: str, seen: Sequence[tuple[float, Device]], window: Window) -> Iterator[str]:

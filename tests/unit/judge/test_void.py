@@ -227,6 +227,8 @@ def test_what_no_tool_can_tell_is_judged_for_all_devices():
     slow = Device(own=None, slowdown_reasons=0x40)
     assert len(void(host(devices={"GPU 0": Device(), "GPU 1": slow}))) == 1
     assert void(host(devices={"GPU 0": OWN, "GPU 1": slow})) == ()
+    other = Device(own=False, foreign=(Foreign(pid=77, name="train.py"),))
+    assert void(host(devices={"GPU 0": other})) == ()
 
 
 def test_remarks_make_nothing_void():
