@@ -8,9 +8,23 @@ because samples are missing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from ci.judge.spells import (
+    MIN_DISTURBED_S,
+    PERIOD_S,
+    Stretch,
+    Window,
+    are_many,
+    is_taken,
+    spells,
+    stretch,
+    taken_level,
+    time_text,
+    times_text,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,13 +32,6 @@ if TYPE_CHECKING:
     from ci.case.telemetry import Telemetry
     from ci.judge.samples import Device, Sample
 
-PERIOD_S = 1.0
-# A second in which more of the CPU time is taken is a disturbed one: requests wait that long.
-DISTURBED_SHARE = 0.2
-# Fewer disturbed or lost seconds are not judged: a daemon may use a second of a short evaluation.
-MIN_DISTURBED_S = 3.0
-# A mean over less time is that of single seconds, which `MIN_DISTURBED_S` judges.
-MIN_WINDOW_S = 10.0
 # Servers that swap pages wait for a disk. Pages of idle daemons that come back are far below it.
 SWAP_BYTES_PER_S = 1 << 20
 # Bits of NVML's nvmlClocksEventReasons (nvml.h): heat, or the power supply's brake. Not the power
@@ -51,27 +58,6 @@ SHARING_SERVERS = ("nvidia-cuda-mps-server", "nvidia-cuda-mps-control")
 UNSEEN_SHARE = 0.2
 DROPPED = 1000  # an interface drops packets of protocols that nobody takes; so many are a remark
 GAPS_SHARE = 0.5
-# Spells that are closer are one.
-JOIN_S = 5.0
-MOST_SPELLS = 2
-
-
-@dataclass(frozen=True)
-class Window:
-    """When something was measured, in seconds since 1970 on the host's clock.
-
-    Attributes:
-        ahead_s: how far the host's clock is ahead of the controller's, whose time reasons have.
-    """
-
-    start_s: float
-    end_s: float
-    ahead_s: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Return the length of the window."""
-        return max(0.0, self.end_s - self.start_s)
 
 
 @dataclass(frozen=True)
@@ -85,25 +71,6 @@ class Judged:
 
     void: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """A stretch of time, and how much of something it had: `part` of `whole`."""
-
-    start_s: float
-    end_s: float
-    part: float
-    whole: float
-    names: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        return self.end_s - self.start_s
-
-    @property
-    def share(self) -> float:
-        return self.part / self.whole if self.whole > 0 else 0.0
 
 
 def judge_samples(
@@ -139,35 +106,35 @@ def _lost(host: str, inside: Sequence[Sample], window: Window, bounds: Telemetry
     bound_s = max(MIN_DISTURBED_S, bounds.lost_percent / 100 * window.seconds)
     if lost_s > bound_s:
         share = f"{lost_s:.0f} of {window.seconds:.0f} s have no sample of host {host}"
-        yield f"{_times(max(gaps, key=lambda gap: gap.seconds), window)}: {share}"
+        yield f"{times_text(max(gaps, key=lambda gap: gap.seconds), window)}: {share}"
 
 
-def _gaps(inside: Sequence[Sample], window: Window) -> Iterator[_Mark]:
+def _gaps(inside: Sequence[Sample], window: Window) -> Iterator[Stretch]:
     if not inside:
-        yield _mark(window.start_s, window.end_s)
+        yield stretch(window.start_s, window.end_s)
         return
-    yield _mark(window.start_s, inside[0].time_s - PERIOD_S)
+    yield stretch(window.start_s, inside[0].time_s - PERIOD_S)
     for before, after in pairwise(inside):
         gap_s = after.monotonic_s - before.monotonic_s - PERIOD_S
         # A sample may be late by less than a period.
         if gap_s >= PERIOD_S:
-            yield _mark(before.time_s, before.time_s + gap_s)
-    yield _mark(inside[-1].time_s + PERIOD_S, window.end_s)
+            yield stretch(before.time_s, before.time_s + gap_s)
+    yield stretch(inside[-1].time_s + PERIOD_S, window.end_s)
 
 
 def _stolen(
     host: str, inside: Sequence[Sample], window: Window, bounds: Telemetry
 ) -> Iterator[str]:
-    marks = [
-        _mark(each.time_s - each.cpu.covers_s, each.time_s, each.cpu.steal_s, each.cpu.all_s)
+    stretches = [
+        stretch(each.time_s - each.cpu.covers_s, each.time_s, each.cpu.steal_s, each.cpu.all_s)
         for each in inside
         if each.cpu
     ]
-    marks = _within(marks, window)
-    if _is_taken(marks, window, bounds.steal_percent, bounds):
-        yield from _spells(
-            marks,
-            bounds.steal_percent / 100,
+    stretches = within(stretches, window)
+    if is_taken(stretches, window, bounds.steal_percent, bounds):
+        yield from spells(
+            stretches,
+            taken_level(bounds.steal_percent),
             window,
             lambda spell: f"{spell.share:.0%} of host {host}'s CPU time was stolen",
         )
@@ -176,18 +143,18 @@ def _stolen(
 def _foreign_cpu(
     host: str, inside: Sequence[Sample], window: Window, bounds: Telemetry
 ) -> Iterator[str]:
-    marks, cores = [], 1
+    stretches, cores = [], 1
     for each in inside:
         if used := each.processes:
             cores = used.cores
             start_s, whole = each.time_s - used.covers_s, used.covers_s * used.cores
             names = {f"{busy.name} {busy.pid}": busy.cpu_s for busy in used.foreign}
-            marks.append(_mark(start_s, each.time_s, used.foreign_s, whole, names))
-    marks = _within(marks, window)
-    if _is_taken(marks, window, bounds.foreign_cpu_percent, bounds):
-        yield from _spells(
-            marks,
-            bounds.foreign_cpu_percent / 100,
+            stretches.append(stretch(start_s, each.time_s, used.foreign_s, whole, names))
+    stretches = within(stretches, window)
+    if is_taken(stretches, window, bounds.foreign_cpu_percent, bounds):
+        yield from spells(
+            stretches,
+            taken_level(bounds.foreign_cpu_percent),
             window,
             lambda spell: (
                 f"{spell.share:.0%} of the {cores} cores of host {host} went to processes outside "
@@ -199,14 +166,14 @@ def _foreign_cpu(
 def _swapped(
     host: str, inside: Sequence[Sample], window: Window, bounds: Telemetry
 ) -> Iterator[str]:
-    marks = [
-        _mark(each.time_s - PERIOD_S, each.time_s, swapped / 2**20, 1)
+    stretches = [
+        stretch(each.time_s - PERIOD_S, each.time_s, swapped / 2**20, 1)
         for each in inside
         if (swapped := sum(each.swap_bytes.values())) >= SWAP_BYTES_PER_S
     ]
-    if _are_many(marks, window, bounds):
-        yield from _spells(
-            marks, 0, window, lambda spell: f"host {host} swapped {spell.part:.0f} MiB"
+    if are_many(stretches, window, bounds):
+        yield from spells(
+            stretches, 0, window, lambda spell: f"host {host} swapped {spell.part:.0f} MiB"
         )
 
 
@@ -217,12 +184,12 @@ def _devices(
         name = f"{label} of host {host}"
         # Whose a device is where none of the run's processes is known to be on it, nobody can tell.
         is_own = any(device.own for _, device in seen)
-        slow = _marks_of(seen, _slowdowns)
-        shared = _marks_of(seen, _strangers) if is_own else []
-        for marks, what in ((slow, "slowed down by"), (shared, "also used by")):
-            if _are_many(marks, window, bounds):
-                yield from _spells(
-                    marks,
+        slow = _stretches_of(seen, _slowdowns)
+        shared = _stretches_of(seen, _strangers) if is_own else []
+        for stretches, what in ((slow, "slowed down by"), (shared, "also used by")):
+            if are_many(stretches, window, bounds):
+                yield from spells(
+                    stretches,
                     0,
                     window,
                     lambda spell, text=f"{name} was {what}": (  # type: ignore[misc]
@@ -232,13 +199,13 @@ def _devices(
         yield from _broken(name, seen, window)
 
 
-def _marks_of(
+def _stretches_of(
     seen: Sequence[tuple[float, Device]], names_of: Callable[[Device], Sequence[str]]
-) -> list[_Mark]:
+) -> list[Stretch]:
     """Return a stretch for each time at which a device had such names."""
     named = ((time_s, names_of(device)) for time_s, device in seen)
     return [
-        _mark(time_s - PERIOD_S, time_s, 1, 1, dict.fromkeys(names, 1.0))
+        stretch(time_s - PERIOD_S, time_s, 1, 1, dict.fromkeys(names, 1.0))
         for time_s, names in named
         if names
     ]
@@ -270,13 +237,14 @@ def _broken(name: str, seen: Sequence[tuple[float, Device]], window: Window) -> 
     if health and health[0][1] == "OK":
         time_s, bad = next((each for each in health if each[1] != "OK"), (0.0, None))
         if bad is not None:
-            yield f"{_time(time_s, window)}: the health of {name} became {bad}"
+            yield f"{time_text(time_s, window)}: the health of {name} became {bad}"
     errors = [(time_s, device.ecc_uncorrected) for time_s, device in seen]
     known = [(time_s, count) for time_s, count in errors if count is not None]
     if known and known[-1][1] > known[0][1]:
         time_s = next(time_s for time_s, count in known if count > known[0][1])
         count = known[-1][1] - known[0][1]
-        yield f"{_time(time_s, window)}: the memory of {name} had {count:.0f} uncorrected errors"
+        errors_text = f"the memory of {name} had {count:.0f} uncorrected errors"
+        yield f"{time_text(time_s, window)}: {errors_text}"
 
 
 def _network(host: str, inside: Sequence[Sample], bounds: Telemetry) -> Iterator[str]:
@@ -331,80 +299,9 @@ def _remarks(host: str, inside: Sequence[Sample]) -> Iterator[str]:
             yield f"{name} of host {host} gave nothing in {count} of {len(inside)} s: {why}"
 
 
-def _within(marks: Sequence[_Mark], window: Window) -> list[_Mark]:
-    """Return the stretches that lie in the window by half at least."""
-    middles = ((mark, (mark.start_s + mark.end_s) / 2) for mark in marks)
-    return [mark for mark, middle in middles if window.start_s <= middle <= window.end_s]
-
-
-def _is_taken(marks: Sequence[_Mark], window: Window, percent: float, bounds: Telemetry) -> bool:
-    """Return whether too much CPU time is gone: on average, or all at once for too long."""
-    whole = sum(mark.whole for mark in marks)
-    mean = 100 * sum(mark.part for mark in marks) / whole if whole else 0.0
-    if window.seconds >= MIN_WINDOW_S and mean > percent:
-        return True
-    return _are_many([mark for mark in marks if mark.share > DISTURBED_SHARE], window, bounds)
-
-
-def _are_many(marks: Sequence[_Mark], window: Window, bounds: Telemetry) -> bool:
-    seconds = sum(mark.seconds for mark in marks)
-    return seconds > max(MIN_DISTURBED_S, bounds.disturbed_percent / 100 * window.seconds)
-
-
-def _spells(
-    marks: Sequence[_Mark], level: float, window: Window, text: Callable[[_Mark], str]
-) -> Iterator[str]:
-    """Describe the longest spells above a level, in the order of time, and count the others."""
-    spells: list[_Mark] = []
-    for mark in marks:
-        if mark.share <= level:
-            continue
-        if spells and mark.start_s - spells[-1].end_s <= JOIN_S:
-            spells[-1] = _joined(spells[-1], mark)
-        else:
-            spells.append(mark)
-    longest = sorted(spells, key=lambda spell: -spell.part * spell.seconds)[:MOST_SPELLS]
-    more = len(spells) - len(longest)
-    for number, spell in enumerate(sorted(longest, key=lambda spell: spell.start_s), start=1):
-        rest = f", and {more} more times" if more and number == len(longest) else ""
-        yield f"{_times(spell, window)}: {text(spell)}{rest}"
-
-
-def _joined(first: _Mark, second: _Mark) -> _Mark:
-    names = dict(first.names)
-    for name, amount in second.names.items():
-        names[name] = names.get(name, 0.0) + amount
-    return _Mark(
-        first.start_s, second.end_s, first.part + second.part, first.whole + second.whole, names
-    )
-
-
-def _mark(
-    start_s: float,
-    end_s: float,
-    part: float = 0.0,
-    whole: float = 0.0,
-    names: Mapping[str, float] | None = None,
-) -> _Mark:
-    return _Mark(start_s, max(start_s, end_s), part, whole, names or {})
-
-
 def _named(names: Mapping[str, float]) -> str:
     """Name the process that used most: ` (ffmpeg 812: 38 s)`."""
     if not names:
         return ""
     name, seconds = max(names.items(), key=lambda item: item[1])
     return f" ({name}: {seconds:.0f} s)"
-
-
-def _times(mark: _Mark, window: Window) -> str:
-    return f"{_time(mark.start_s, window)}–{_time(mark.end_s, window)}"
-
-
-def _time(time_s: float, window: Window) -> str:
-    """Write a time of the host by the controller's clock, in UTC."""
-    try:
-        time = datetime.fromtimestamp(time_s - window.ahead_s, UTC)
-    except (ValueError, OverflowError, OSError):
-        return "?"
-    return f"{time:%H:%M:%S}"

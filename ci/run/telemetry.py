@@ -15,7 +15,8 @@ from ci.agent.telemetry_archive import NAME, archive
 from ci.connect.fan_out import fan_out
 from ci.errors import FilesRefused, LamplighterError
 from ci.judge.samples import samples_of
-from ci.judge.void import Window, judge_samples
+from ci.judge.spells import Window
+from ci.judge.void import judge_samples
 from ci.record.cause import message_of
 from ci.remote.names import TELEMETRY
 

@@ -6,7 +6,8 @@ import pytest
 
 from ci.case.telemetry import Telemetry
 from ci.judge.samples import Cpu, Device, Foreign, Processes, Sample
-from ci.judge.void import Judged, Window, judge_samples
+from ci.judge.spells import Window
+from ci.judge.void import Judged, judge_samples
 
 # 2026-01-01 01:00:00 UTC, and ten minutes of it.
 START = 1_767_229_200.0
@@ -188,6 +189,13 @@ def test_what_makes_a_figure_void(samples, reasons):
 def test_a_case_may_set_the_bounds(samples, bounds):
     assert void(samples) != ()
     assert void(samples, Telemetry(**bounds)) == ()
+
+
+def test_disturbed_seconds_count_without_a_bound_of_the_average():
+    bounds = Telemetry(steal_percent=100)
+    assert void(host((130, 164, {"steal": 0.37})), bounds) == (
+        "01:02:10–01:02:44: 37% of host b's CPU time was stolen",
+    )
 
 
 def test_only_the_window_counts():
