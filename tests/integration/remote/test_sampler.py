@@ -21,6 +21,7 @@ from ci.agent.telemetry_archive import NAME, archive
 from ci.connect.connection import LocalConnection
 from ci.judge.samples import Sample, samples_of
 from ci.remote.names import INPUTS, TELEMETRY
+from ci.remote.supervise.proc import MARKER
 from ci.remote.telemetry import counters, sampler
 from ci.remote.telemetry.shares import _parse
 
@@ -145,6 +146,33 @@ def test_the_controller_and_what_it_starts_is_not_foreign(tmp_path: Path, busy: 
             lambda samples: sum(each.processes.ours_s for each in samples if each.processes) >= 1
         )
         assert foreign_s(samples, busy.pid) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+def test_processes_of_other_hosts_on_the_same_kernel_are_not_foreign(
+    tmp_path: Path, busy: subprocess.Popen
+):
+    """As hosts of a lab, or containers, see each other: by the CPU time that is gone, no more."""
+    packed, file = tmp_path / NAME, tmp_path / sampler.FILE
+    packed.write_bytes(archive())
+    before_s = used_s(busy.pid)
+    enter = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    env = {**os.environ, MARKER: f"{new_run()}/{TELEMETRY}"}
+    with subprocess.Popen(
+        [*enter, sys.executable, "-ISB", str(packed), "null"], cwd=tmp_path, env=env
+    ) as hidden:
+        until(lambda: used_s(busy.pid) - before_s > 2 and file.exists())
+        until(lambda: len(read_samples(file)) >= 4)
+        hidden.kill()
+    samples = read_samples(file)
+    assert sum(each.cpu.busy_s for each in samples if each.cpu) > 1
+    foreign = [each.processes.foreign_s for each in samples if each.processes]
+    assert foreign
+    assert set(foreign) == {0.0}
+
+
+def read_samples(file: Path) -> list[Sample]:
+    return list(samples_of(file.read_text("utf-8").splitlines()))
 
 
 def test_a_sampler_ends_when_it_is_told_and_leaves_nothing(sampling: Sampling):
