@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ci.plan.model import Evaluation, Plan
     from ci.record.record import Record
     from ci.run.processes import Processes
+    from ci.run.telemetry import Telemetry
     from ci.serve.window import Window
     from ci.tools.model import Job
     from ci.tools.tool import Tool
@@ -44,6 +45,7 @@ def evaluate(
     evaluation: Evaluation,
     processes: Processes,
     record: Record,
+    telemetry: Telemetry,
 ) -> Result:
     """Run a benchmark to its end, fetch its output, and read its figures.
 
@@ -52,6 +54,7 @@ def evaluate(
         evaluation: the benchmark, its dataset and its tool.
         processes: the processes of the run; all of them have to stay alive meanwhile.
         record: receives the figures; raw output is stored in its folder.
+        telemetry: samples the hosts meanwhile.
 
     Returns:
         The figures and items, or the problems because of which they cannot be judged.
@@ -73,6 +76,7 @@ def evaluate(
             result = Result(problems=(unmade,))
         else:
             result = _run(plan, evaluation, processes, record, job)
+            result = replace(result, void=telemetry.judge(result, evaluation.host))
         record.folder.write(f"{home}/items.jsonl", items_of(result))
         # They show, among other things, how much each rank has served.
         text = metrics(ask_from(agent, plan.access_of(evaluation)), evaluation.endpoint)

@@ -16,7 +16,9 @@ from ci.record.text import MODELS
 from ci.report.reports import write_reports
 from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
+from ci.run.telemetry import sampling
 from ci.serve.bringup import watch_servers
+from ci.serve.startup import note_startup
 from ci.session import serving
 from ci.tools.model import Result
 
@@ -67,18 +69,22 @@ def run_night(
                 smoke_checks = prove_all(served, record, resolved.suite, request.workspace)
             else:
                 smoke_checks = MODELS_THERE
-            with watch_servers(plan, served.servers, served.processes):
+            with (
+                watch_servers(plan, served.servers, served.processes),
+                sampling(plan, served.processes, record) as telemetry,
+            ):
                 for item in plan.evaluations:
                     running = item
-                    results[item.benchmark.name] = retest.measure(served, item)
+                    results[item.benchmark.name] = retest.measure(served, item, telemetry)
                     running = None
-                retest.measure_again(served)
+                retest.measure_again(served, telemetry)
             if request.serve:
                 smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):
         error = explained(error, explanation)
+    note_startup(record)
     cause = message_of(error) if error else ""
     if running:
         results[running.benchmark.name] = _unfinished(running, cause, record)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ci.judge.verdict import Check
     from ci.plan.model import Evaluation
     from ci.record.record import Record
+    from ci.run.telemetry import Telemetry
     from ci.session import Served
     from ci.tools.model import Item, Result
 
@@ -102,10 +103,10 @@ class Retest:
         self._items: dict[str, Sequence[Item]] = {}
         self._measured: list[_Measured] = []
 
-    def measure(self, served: Served, evaluation: Evaluation) -> Result:
+    def measure(self, served: Served, evaluation: Evaluation, telemetry: Telemetry) -> Result:
         """Run an evaluation of the night, and keep its result to be judged."""
         began = time.monotonic()
-        result = evaluate(served.plan, evaluation, served.processes, self._record)
+        result = evaluate(served.plan, evaluation, served.processes, self._record, telemetry)
         self._measured.append(_Measured(evaluation, result, time.monotonic() - began))
         return result
 
@@ -133,7 +134,7 @@ class Retest:
             for each, figure in found
         ]
 
-    def measure_again(self, served: Served) -> None:
+    def measure_again(self, served: Served, telemetry: Telemetry) -> None:
         """Measure suspects again on the servers of the night, the most telling first."""
         while wanting := self._wanting(Ask.REPEAT):
             chosen = wanting[0]
@@ -146,7 +147,7 @@ class Retest:
                 chosen.answer(None)
                 continue
             chosen.repeats += 1
-            chosen.answer(self._measured_again(served, chosen))
+            chosen.answer(self._measured_again(served, chosen, telemetry))
 
     @functools.cached_property
     def _examinations(self) -> list[Examination]:
@@ -177,13 +178,15 @@ class Retest:
         waiting = [each for each in self._examinations if each.wanted and each.wanted.what is what]
         return sorted(waiting, key=lambda each: each.wanted.p if each.wanted else 1.0)
 
-    def _measured_again(self, served: Served, suspect: Examination) -> PastFigure | None:
+    def _measured_again(
+        self, served: Served, suspect: Examination, telemetry: Telemetry
+    ) -> PastFigure | None:
         """Run an evaluation once more; return its figure, None if it has none."""
         name = f"{suspect.evaluation.process}-again-{suspect.repeats}"
         again = replace(suspect.evaluation, process=name, repeat=suspect.repeats)
         self._record.note(f"{suspect.check.name} is suspect: it is measured again")
         began = time.monotonic()
-        result = evaluate(served.plan, again, served.processes, self._record)
+        result = evaluate(served.plan, again, served.processes, self._record, telemetry)
         self._left_s -= time.monotonic() - began
         if not self._remember(again, result):
             return None

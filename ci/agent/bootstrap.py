@@ -12,10 +12,13 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 REMOTE = Path(__file__).parents[1] / "remote"
+# Travels on its own, when something is measured; see `telemetry_archive.py`.
+ON_ITS_OWN = "telemetry"
 
 # Modules that an agent imports at its start, or for the facts, are sent uncompressed. Each other
 # module is compressed until its import: every 100 KB cost both sides 3 ms of CPU.
 UNPACKED = (
+    "facts.device_tools",
     "facts.facts",
     "facts.limits",
     "facts.network",
@@ -142,7 +145,7 @@ def _files() -> dict[str, Path]:
     return {
         ".".join(path.relative_to(REMOTE.parents[1]).with_suffix("").parts): path
         for path in sorted(REMOTE.rglob("*.py"))
-        if path.stem != "__init__"
+        if path.stem != "__init__" and path.parent.name != ON_ITS_OWN
     }
 
 

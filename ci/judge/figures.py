@@ -50,6 +50,23 @@ def remark(result: Result | None) -> str:
     return "; ".join(listed)
 
 
+def void_reason(result: Result | None) -> str:
+    """Return why figures of performance say nothing about the servers; empty if they do.
+
+    Args:
+        result: None if the benchmark never ran.
+    """
+    return f"void: {'; '.join(result.void)}" if result and result.void else ""
+
+
+def disturbance(result: Result | None) -> str:
+    """Return the same as a remark, for figures that the hosts' load does not change.
+
+    The load of a host changes no answer. If it lost requests, the result has that as a problem.
+    """
+    return f"the hosts were disturbed: {'; '.join(result.void)}" if result and result.void else ""
+
+
 def _measured(
     name: str, metric: str, result: Result | None, cause: str
 ) -> tuple[Measurement | None, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from ci.case.model import Operator  # noqa: TC001 - pydantic reads it for stored checks
 from ci.case.without_router import name_without_router
 from ci.errors import ExitCode, Interrupted, LamplighterError
-from ci.judge.figures import remark, valid_figure
+from ci.judge.figures import disturbance, remark, valid_figure, void_reason
 from ci.judge.paired import SIGNIFICANCE, compare_items
 
 if TYPE_CHECKING:
@@ -159,6 +159,9 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
     `threshold * baseline` output tokens per second or more. A better value never fails. Without a
     baseline every valid figure passes, with the reason `NO_BASELINE`. The reason also counts
     the answers that were cut or empty.
+
+    A figure of performance that is void is not compared with a baseline: the outcome is unknown.
+    Without a baseline there is nothing to get wrong, and the reason only says so.
     """
     metric, unit = METRICS[benchmark.case_type]
     measured, doubt = valid_figure(benchmark.name, metric, result, cause, unit)
@@ -167,6 +170,10 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
     accuracy = benchmark.case_type == "accuracy"
     # A performance run that ignores the end of the text cuts every answer.
     remarks = remark(result) if accuracy else ""
+    void = disturbance(result) if accuracy else void_reason(result)
+    remarks = "; ".join(filter(None, (remarks, void)))
+    if doubt and void:
+        judged = replace(judged, reason=f"{doubt}; {void}")
     if benchmark.expected is None:
         reason = "; ".join(filter(None, (NO_BASELINE, remarks)))
         return judged if value is None else replace(judged, outcome="pass", reason=reason)
@@ -176,6 +183,8 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
     judged = replace(judged, baseline=baseline, tolerance=tolerance, bound=bound)
     if value is None:
         return judged
+    if void and not accuracy:
+        return replace(judged, reason=void)
     outcome, reason = _compare(value, baseline, bound, unit)
     return replace(judged, outcome=outcome, reason="; ".join(filter(None, (reason, remarks))))
 
@@ -183,7 +192,7 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:
     """Compare the figures of two benchmarks: `target` `operator` `ratio` × `baseline`.
 
-    The outcome is unknown if a figure is missing, or its benchmark had a problem.
+    The outcome is unknown if a figure is missing or void, or its benchmark had a problem.
     """
     figures = {
         name: valid_figure(name, comparison.metric, results.get(name), cause)
@@ -192,13 +201,16 @@ def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = 
     target, baseline = figures[comparison.target][0], figures[comparison.baseline][0]
     bound = comparison.ratio * baseline.value if baseline else None
     outcome: Outcome = "unknown"
-    reason = next((f"{name}: {doubt}" for name, (_, doubt) in figures.items() if doubt), "")
+    reason = doubt = next((f"{name}: {why}" for name, (_, why) in figures.items() if why), "")
     if target and baseline and bound is not None:
         same = _same(target.value, bound)
         ordered = OPERATORS[comparison.operator](target.value, bound)
         holds = "=" in comparison.operator if same else ordered
         outcome = "pass" if holds else "fail"
         reason = "" if holds else f"{target.value:.4g} is not {comparison.operator} {bound:.4g}"
+    voids = [void for name in figures if (void := void_reason(results.get(name)))]
+    if voids and not doubt:
+        outcome, reason = "unknown", voids[0]
     return Check(
         name=f"{comparison.target} against {comparison.baseline}",
         metric=comparison.metric,

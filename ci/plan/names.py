@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from ci.remote.names import INPUTS, LEASE, LONGEST, is_name
+from ci.remote.names import INPUTS, LEASE, LONGEST, TELEMETRY, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -26,7 +26,7 @@ def process_names(names: Iterable[str], taken: Collection[str] = ()) -> dict[str
         taken: names of other processes.
     """
     wanted = sorted(set(names))
-    used = {LEASE, INPUTS, *taken}
+    used = {LEASE, INPUTS, TELEMETRY, *taken}
     result = {name: name for name in wanted if is_name(name) and name not in used}
     used |= result.keys()
     for name in wanted:

@@ -63,6 +63,7 @@ def _result(folder: Path, evaluation: Evaluation) -> Result:
         measurements=evaluation.measurements,
         items=items_in(folder, evaluation.items) if evaluation.items else (),
         problems=evaluation.problems,
+        void=evaluation.void,
         started_at=evaluation.started_at,
         ended_at=evaluation.ended_at,
     )

@@ -47,6 +47,8 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "environments": {},
         "environment_changes": None,
         "processes": [],
+        "startup": [],
+        "startup_figures": [],
         "survivors": [],
         "left_over": [],
         "kept_s": 0,
@@ -75,6 +77,7 @@ def figures_of(result: Result) -> dict[str, object]:
         "ended_at": result.ended_at,
         "measurements": result.measurements,
         "problems": tuple(map(hide_in_text, result.problems)),
+        "void": result.void,
         "n_items": len(result.items),
     }
 

@@ -153,11 +153,27 @@ class Evaluation(Part):
     settings: Settings | None = Field(description="null in a record of version 1")
     measurements: tuple[Measurement, ...]
     problems: tuple[str, ...] = Field(description="if not empty, its figures are not judged")
+    void: tuple[str, ...] = Field(
+        default=(),
+        description="what disturbed the hosts meanwhile; if not empty, its figures of performance "
+        "are not judged against a baseline",
+    )
     n_items: int
     items: str | None = Field(
         description="file in the run's folder with one item per line, as JSON"
     )
     raw: str = Field(description="folder in the run's folder with the tool's output")
+
+
+class Startup(Part):
+    """How long the phases of a server's start took, by its own log."""
+
+    process: str
+    host: str
+    seconds: dict[str, float] = Field(
+        description="phase → seconds: weights, model_load, compile, profiling, graph_capture, "
+        "warm_up, engine_init, and api from the first line to the API; they overlap"
+    )
 
 
 class Items(Part):
@@ -228,6 +244,13 @@ class Run(Part):
     )
     environment_changes: EnvironmentChanges | None = None
     processes: tuple[ProcessEnd, ...] = ()
+    startup: tuple[Startup, ...] = Field(
+        default=(), description="the servers whose logs tell how they started"
+    )
+    startup_figures: tuple[Measurement, ...] = Field(
+        default=(),
+        description="startup_<phase>_s: of each phase, the slowest server's; lower is better",
+    )
     kept_s: float = Field(
         default=0, description="how long the servers continue after the run; 0 if they were stopped"
     )

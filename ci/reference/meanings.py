@@ -14,6 +14,9 @@ _SHARED = {
     "kind of this machine",
     "cluster_hosts": "the hosts, one per node, as `[user@]host[:port]`; without this key, use "
     "--cluster or --local",
+    "telemetry": "what the hosts may do while something is measured; `off` samples nothing. A "
+    "figure of performance that was taken above a bound is void: if it has a baseline, its check "
+    "is unknown, with the reason",
     "ready_timeout_s": "maximum time until the servers answer, in seconds",
     "special_dependencies": "package → version; added to the environment of vLLM",
     "env_script": "a script on the hosts, such as CANN's set_env.sh, or a list of them; each may "
@@ -73,6 +76,17 @@ _BY_MODEL = {
         "port": "port of the router",
         "health_path": "URL path that returns 200 when the router is ready",
         "prove_health": _PROVE_HEALTH,
+    },
+    "Telemetry": {
+        "sampled": "false: nothing is sampled, and no figure is void; `telemetry: off` is short "
+        "for it",
+        "steal_percent": "CPU time that other guests of the machine may take, of all CPU time",
+        "foreign_cpu_percent": "CPU time that processes outside the run may take, of the cores "
+        "that the run may use",
+        "disturbed_percent": "share of the seconds in which a device may be slowed down or used by "
+        "another process, the host may swap, or a fifth of the CPU time may be taken",
+        "lost_percent": "share of the seconds of which there may be no sample",
+        "network_errors": "errors that an interface may count",
     },
     "ExternalDp": {"test_name": "the title in reports"},
     "Routing": {"prove_health": _PROVE_HEALTH},

@@ -43,6 +43,7 @@ _ACCEPTED: dict[str, JsonSchemaValue | None] = {
     "_local_first": None,
     "_without_open_ports": None,
     "_no_variables": {"type": "null"},
+    "_switch": {"type": "boolean"},
     "_joined": None,  # its own WithJsonSchema
 }
 _RAW_BOUNDS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 LONGEST = 100
 # In every run: the process that holds its host, and the folder of the processes' input files.
 LEASE, INPUTS = "lease", "inputs"
+TELEMETRY = "telemetry"  # the process that samples the host while something is measured
 WORK = "work"  # below the inputs of a tool: the folder of its output
 _CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 

@@ -19,11 +19,13 @@ from ci.record.text import (
     next_step,
 )
 from ci.report.installed import sentence
+from ci.vllm.startup_phases import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.record.model import DatasetEntry, Evaluation, Run
+    from ci.vllm.startup_phases import Phase
 
 TEMPLATES = Path(__file__).parent / "templates"
 SPECIAL = re.compile(r"([\\|`*<\[\]])")
@@ -51,6 +53,8 @@ def render(run: Run) -> str:
         next_step=next_step([vars(check) for check in run.checks]),
         measurements=_measurements(run),
         settings=[_settings(each) for each in run.evaluations if each.settings],
+        startup_phases=[phase.title for phase in _phases(run)],
+        startup=_startup(run),
         environments=_environments(run),
         changed=sentence(run.environment_changes) if run.environment_changes else "",
         processes=[(each.name, each.host, each.state, each.exit_code) for each in run.processes],
@@ -126,6 +130,19 @@ def _settings(evaluation: Evaluation) -> tuple[object, ...]:
 def _dataset(used: DatasetEntry) -> str:
     made = f" ({used.made})" if used.made else ""
     return f"{used.name} {used.digest}{made}"
+
+
+def _phases(run: Run) -> list[Phase]:
+    """Return the phases that a server has."""
+    return [phase for phase in PHASES if any(phase.key in each.seconds for each in run.startup)]
+
+
+def _startup(run: Run) -> list[tuple[object, ...]]:
+    phases = _phases(run)
+    return [
+        (each.process, each.host, *(duration(each.seconds.get(phase.key)) for phase in phases))
+        for each in run.startup
+    ]
 
 
 def _measurements(run: Run) -> list[tuple[object, ...]]:

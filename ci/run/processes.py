@@ -97,8 +97,16 @@ class Processes:
         ]
         return list(all_of(outcomes).values())
 
-    def start(self, request: LaunchRequest) -> RemoteProcess:
-        """Start a process without adding it to `started`, such as a lease."""
+    def start(
+        self, request: LaunchRequest, on_end: Callable[[RemoteProcess], None] | None = None
+    ) -> RemoteProcess:
+        """Start a process without adding it to `started`, such as a lease.
+
+        Args:
+            request: what to start.
+            on_end: called when it ends, from another thread; None for an event that ends the
+                current wait.
+        """
         spec = ProcessSpec(
             run=self.run,
             process=request.name,
@@ -112,7 +120,7 @@ class Processes:
             sourced=self.sourced[request.host, request.env_script] if request.env_script else {},
             direct=self.direct,
         )
-        return start(self.agents[request.host], spec, self.events.put)
+        return start(self.agents[request.host], spec, on_end or self.events.put)
 
     def run_to_end(self, request: LaunchRequest) -> RemoteProcess:
         """Start a process and wait until it ends; the run's other processes have to stay alive.

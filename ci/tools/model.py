@@ -116,6 +116,7 @@ class Result:
     """The result of a job. Its figures are not judged if there are problems.
 
     Attributes:
+        void: why its figures of performance say nothing about the servers, as of `ci.judge.void`.
         started_at: when the tool started, by its host's clock: UTC, ISO 8601; None if unknown.
         ended_at: when it ended.
     """
@@ -125,6 +126,7 @@ class Result:
     problems: tuple[str, ...] = ()
     started_at: str | None = None
     ended_at: str | None = None
+    void: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ def test_the_local_night_passes_with_figures_of_both_kinds(
     checks = {check["name"]: check for check in night.record["checks"]}
     assert checks["acc"]["value"] > 0
     assert checks["perf"]["value"] > 0
-    # Machines differ in speed, so nothing is asked of it.
-    assert (checks["perf"]["baseline"], checks["perf"]["reason"]) == (None, "no baseline yet")
+    # Machines differ in speed, so nothing is asked of it; other processes may have used this one.
+    assert checks["perf"]["baseline"] is None
+    assert checks["perf"]["reason"].startswith("no baseline yet")
     items = (night.folder / "evaluate/acc/items.jsonl").read_text().splitlines()
     assert len(items) == 40
     assert any(json.loads(line)["correct"] for line in items)

@@ -21,6 +21,7 @@ from ci.case.model import Case, Device, Node
 from ci.case.options import odd_variables, unread
 from ci.case.requirements import Requirements
 from ci.case.shell import understand
+from ci.case.telemetry import Telemetry, TelemetryKey
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -55,6 +56,7 @@ class Deployment(Strict):
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
+    telemetry: TelemetryKey | None = None
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -72,6 +74,7 @@ class Deployment(Strict):
 
 SECTIONS: dict[str, type[Strict]] = {
     "": Deployment,
+    "telemetry": Telemetry,
     "deployment": Server,
     "benchmarks": Entry,
     "disaggregated_prefill": Disaggregation,
@@ -110,6 +113,7 @@ def _case(document: Deployment, source: Source) -> Case:
         model=document.model,
         vllm=document.vllm,
         functional=document.functional or "",
+        telemetry=document.telemetry or Telemetry(),
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),

@@ -22,6 +22,7 @@ from ci.case.external_dp.template import RenderedTemplate, Template
 from ci.case.kv_pool import KvPool
 from ci.case.model import Case, Device, Node
 from ci.case.requirements import Requirements, not_installed
+from ci.case.telemetry import Telemetry, TelemetryKey
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
@@ -42,6 +43,7 @@ class ExternalDp(Strict):
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
+    telemetry: TelemetryKey | None = None
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -58,6 +60,7 @@ class ExternalDp(Strict):
 
 SECTIONS: dict[str, type[Strict]] = {
     "": ExternalDp,
+    "telemetry": Telemetry,
     "routing": Routing,
     "routing.groups": Groups,
     "config": HostRanks,
@@ -105,6 +108,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         model=document.model,
         vllm=document.vllm,
         functional=document.functional or "",
+        telemetry=document.telemetry or Telemetry(),
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),

@@ -14,6 +14,7 @@ from ci.case.model import Device
 from ci.case.options import Json, Texts, as_json
 from ci.case.requirements import Requirements
 from ci.case.shell import of_words, refuse_operators, understand
+from ci.case.telemetry import TelemetryKey
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
 from ci.documents.values import BenchmarkName, Env, Text, Version, invalid, shaped
@@ -155,6 +156,7 @@ class TestCase(Strict):
     model: str = Field(min_length=1, description="it is the model that is served")
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
+    telemetry: TelemetryKey | None = None
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None

@@ -26,6 +26,7 @@ from ci.case.single_node.model import (
     SingleNode,
     TestCase,
 )
+from ci.case.telemetry import Telemetry
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.position import key_text
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 SECTIONS: dict[str, type[Strict]] = {
     "": SingleNode,
     "test_cases": TestCase,
+    "test_cases.*.telemetry": Telemetry,
     "test_cases.*.kv_pool": KvPool,
     "test_cases.*.benchmarks.*": Entry,
     "test_cases.*.benchmark_comparisons_args.*": ComparisonEntry,
@@ -119,6 +121,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         model=entry.model,
         vllm=entry.vllm,
         functional=entry.functional or "",
+        telemetry=entry.telemetry or Telemetry(),
         device=entry.device,
         npu_per_node=0 if entry.device == "cpu" else servers.devices(nodes),
         hosts=(),

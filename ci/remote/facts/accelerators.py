@@ -7,13 +7,13 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ci.remote.facts.device_tools import tool_environment
 from ci.remote.facts.owner import describe
 
 ANSWER_S = 10.0
 KILLED_S = 1.0  # KILL does not end a tool that hangs in the driver: after so long it is left alone
 _GPU_FIELDS = "index,uuid,name,memory.total,memory.used,driver_version"
 _APP_FIELDS = "gpu_uuid,pid,process_name,used_memory"
-_NPU_LIBRARIES = "/usr/local/Ascend/driver/lib64/common:/usr/local/Ascend/driver/lib64/driver"
 _PAIR = re.compile(r"(\d+)\s*/\s*(\d+)")
 
 Accelerator = Dict[str, Any]
@@ -160,8 +160,7 @@ def _ask_all(commands: List[List[str]]) -> List[str]:
     import subprocess  # noqa: PLC0415 - only hosts with an accelerator need it
     import time  # noqa: PLC0415
 
-    libraries = [os.environ.get("LD_LIBRARY_PATH", ""), _NPU_LIBRARIES]
-    env = {**os.environ, "LC_ALL": "C", "LD_LIBRARY_PATH": ":".join(filter(None, libraries))}
+    env = tool_environment()
     running = [
         subprocess.Popen(
             command,

@@ -12,6 +12,7 @@ import time
 
 from ci.remote.facts import limits, network, places, shared_files, software
 from ci.remote.facts import ports as listening_ports
+from ci.remote.facts.device_tools import accelerator_tools
 from ci.remote.supervise import presence
 from ci.remote.supervise.host import own_name
 from ci.remote.supervise.store import boot_id
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
     Facts = Dict[str, Any]
-
-ACCELERATOR_TOOLS = ("nvidia-smi", "npu-smi")
-# A shell over SSH often lacks the folders that a login shell has.
-TOOL_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin")
 
 
 def gather(  # noqa: PLR0913, PLR0917 - as it is asked
@@ -82,18 +79,6 @@ def gather(  # noqa: PLR0913, PLR0917 - as it is asked
     facts["scripts"] = {path: _script(path) for path in scripts}
     facts["took_s"] = time.monotonic() - began
     return facts
-
-
-def accelerator_tools() -> Dict[str, str]:
-    """Find the accelerators' own tools: name → path."""
-    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *TOOL_FOLDERS]
-    paths: Dict[str, str] = {}
-    for tool in ACCELERATOR_TOOLS:
-        for folder in filter(None, folders):
-            path = os.path.join(folder, tool)
-            if tool not in paths and os.access(path, os.X_OK):
-                paths[tool] = path
-    return paths
 
 
 def _read(name: str, read: Callable[[], Any], errors: Dict[str, str]) -> Any:  # noqa: ANN401

@@ -58,12 +58,25 @@ def with_right(name, right):
     return Result((figure,), items, **TIMES)
 
 
+BOUND = PERF.model_copy(update={"baseline": 9.0, "threshold": 0.9})
+STOLEN = ("00:00:10–00:00:40: 37% of host b's CPU time was stolen",)
+
+
 NIGHTS = {
     "passes": ((ACC, PERF), {"acc": accuracy(60.0), "perf": performance(9.5)}, (), None),
     "fails": ((ACC,), {"acc": accuracy(50.0)}, (), None),
     "has a problem": ((ACC,), {"acc": replace(accuracy(60.0), problems=("late",))}, (), None),
     "has no token": ((PERF,), {"perf": performance(9.5, tokens=0)}, (), None),
     "compares": ((PERF, BASE), {"perf": performance(12.0), "base": OF_BASE}, (FASTER,), None),
+    "is void": (
+        (ACC, BOUND),
+        {
+            "acc": replace(accuracy(60.0), void=STOLEN),
+            "perf": replace(performance(9.5), void=STOLEN),
+        },
+        (),
+        None,
+    ),
     "compares and fails": (
         (PERF, BASE),
         {"perf": performance(10.9), "base": OF_BASE},
