@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.history.conditions import conditions_of
 from ci.history.hosts import devices_of, environment_of, hosts_of, vllm_of
+from ci.judge.comparable import VOID
 from ci.judge.past import PastFigure
 from ci.tools.failed import failed_requests
 
@@ -220,9 +221,20 @@ def _one(
         missing=max(0, (used.num_prompts or 0) - there) if used else 0,
         cut=sum(item.finish_reason == "length" for item in items or ()),
         empty=sum(item.tokens == 0 for item in items or ()),
-        problems=tuple(problem[:MAX_TEXT_CHARS] for problem in evaluation.problems),
+        problems=tuple(
+            problem[:MAX_TEXT_CHARS] for problem in (*evaluation.problems, *_void(run, evaluation))
+        ),
         figures=evaluation.measurements,
     )
+
+
+def _void(run: Run, evaluation: Evaluation) -> tuple[str, ...]:
+    """Return why figures of performance say nothing about the servers; answers stay right."""
+    benchmarks = {each.name: each for each in run.benchmarks or ()}
+    known = benchmarks.get(evaluation.benchmark)
+    if known is None or known.case_type == "accuracy":
+        return ()
+    return tuple(f"{VOID}{reason}" for reason in evaluation.void)
 
 
 def questions_of(items: Sequence[Item]) -> str:

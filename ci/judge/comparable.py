@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ITSELF = "this run itself"
 LATER = "measured later"
+# A problem of a figure that was measured while something disturbed its hosts.
+VOID = "void: "
 NO_SETTINGS = "its record has no settings"
 # Settings whose effect is on speed; a score does not depend on them.
 _OF_SPEED = frozenset({"batch_size", "request_rate"})
@@ -105,7 +107,10 @@ def broken(figure: PastFigure, *, all_cut: bool = False) -> str:
     """
     score, answers = is_score(figure.metric), figure.n_items
     reasons = {
-        "".join(f"problems: {problem}" for problem in figure.problems[:1]): bool(figure.problems),
+        "".join(
+            problem if problem.startswith(VOID) else f"problems: {problem}"
+            for problem in figure.problems[:1]
+        ): bool(figure.problems),
         f"the night ended early: {figure.ended_early}": bool(figure.ended_early),
         f"{figure.failed} requests failed": figure.failed > 0,
         f"{figure.missing} items are missing": figure.missing > 0,

@@ -53,6 +53,9 @@ def with_evidence(check: Check, subject: Subject, evidence: Evidence) -> Check:
             smallest_drop=None if bound is None else abs(centre - bound),
         )
     sentence = _sentence(judged, evidence)
+    if ruling.finding == "not valid" and subject.holding.value is None and not _enough(evidence):
+        # There is nothing to get wrong: the check says itself what is in doubt.
+        return replace(check, seen=judged.seen, interval=judged.interval)
     if ruling.finding == "nothing to compare with":
         # A figure without a baseline passes, and says so.
         reason = f"{sentence}{check.reason.removeprefix(NONE_YET)}" if sentence else check.reason
@@ -79,6 +82,10 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
     if not isinstance(expected, ExpectedLevel):
         return None
     return expected.interval(tonight, CONFIDENCE)
+
+
+def _enough(evidence: Evidence) -> bool:
+    return len(evidence.history.figures) >= LEAST_NIGHTS
 
 
 def _nights(evidence: Evidence) -> str:

@@ -124,12 +124,18 @@ def test_the_history_knows_more_than_a_stale_baseline():
         ({"missing": 2}, "2 items are missing"),
         ({"value": 0.0}, "output_token_throughput is 0"),
         ({"problems": ("the tool crashed",)}, "problems: the tool crashed"),
+        ({"problems": ("void: throttled",)}, "void: throttled"),
         ({"run": "r3"}, "r3 was judged before: nothing was measured tonight"),
     ],
 )
 def test_what_is_not_valid_is_unknown_whatever_its_value(change, reason):
     check = judged(Subject(replace(SPEED, **change), nights(SPEED, *VALUES), CASE))
     assert (check.outcome, check.reason) == ("unknown", reason)
+
+
+def test_a_void_first_night_has_nothing_to_get_wrong():
+    check = judged(Subject(replace(SPEED, problems=("void: throttled",))))
+    assert (check.outcome, check.reason) == ("pass", NO_BASELINE)
 
 
 @pytest.mark.parametrize(
