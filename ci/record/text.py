@@ -111,7 +111,7 @@ def next_step(checks: Sequence[Mapping[str, object]]) -> str:
     if zero:
         return f"{zero}: no answer was right; read its items before you trust the 0 %"
     if names:
-        return f"{names}: once several nights agree, write baseline and threshold into the case"
+        return f"{names}: from the fifth night on, the nights before are the baseline"
     return ""
 
 
@@ -131,6 +131,27 @@ def requirement(check: Mapping[str, object]) -> str:
         return ""
     words = _REQUIRED[str(check.get("operator", ">="))]
     return f"{words} {figure(check['bound'], str(check['unit']))}"
+
+
+def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
+    """Return a check's name, interval, baseline with its source, smallest visible drop, p, nights.
+
+    Args:
+        check: as in run.json; old records lack what is not known.
+    """
+    unit = str(check["unit"])
+    interval, p = check.get("interval"), check.get("p")
+    bounds = [figure(each, unit) for each in interval] if isinstance(interval, tuple | list) else []
+    drop = check.get("smallest_drop")
+    return (
+        str(check["name"]),
+        " to ".join(bounds),
+        figure(check["baseline"], unit),
+        str(check.get("source") or ""),
+        "" if drop is None else figure(drop, "points" if unit == "%" else unit),
+        "" if p is None else f"{p:.2g}",
+        str(check.get("seen") or ""),
+    )
 
 
 def check_row(check: Mapping[str, object]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from ci.connect.printed import clean, one_line
 from ci.record.text import (
     check_row,
     duration,
+    evidence_row,
     figure,
     headline_of,
     kept_servers,
@@ -50,6 +51,7 @@ def render(run: Run) -> str:
         again=f"cd {shlex.quote(run.folder)}\n{run.command}",
         smoke_only=run.benchmarks == (),
         checks=[check_row(vars(check)) for check in run.checks],
+        evidence=[evidence_row(vars(check)) for check in run.checks if check.seen],
         next_step=next_step([vars(check) for check in run.checks]),
         measurements=_measurements(run),
         settings=[_settings(each) for each in run.evaluations if each.settings],
