@@ -136,6 +136,42 @@ def test_a_reply_that_breaks_off_is_a_failure_and_no_crash(spoil, reason):
     assert found["chat"][1].startswith(reason)
 
 
+DRAWN = """\
+  - id: drawn
+    type: chat
+    messages: [{role: user, content: Hi}]
+    params: {temperature: 2, max_tokens: 64}
+    stream: false
+    expect: {differs_from: {seed: 1}, prompt_is_tokenized: false}
+"""
+
+
+@pytest.mark.parametrize(
+    ("other_at", "outcome", "asked"), [(1, "passed", 1), (3, "passed", 3), (9, "failed", 3)]
+)
+def test_two_answers_that_chance_makes_the_same_are_drawn_again(other_at, outcome, asked):
+    drawn = []
+
+    def answer(handler, body):
+        if handler.path != "/v1/chat/completions":
+            return False
+        reply = json.loads((CAPTURED / "chat.json").read_text("utf-8"))
+        (choice,) = reply["choices"]
+        choice.update(logprobs=None, token_ids=None)
+        if body.get("seed") == 1:
+            drawn.append(1)
+            if len(drawn) == other_at:
+                choice["message"]["content"] = "another text"
+        handler.reply(200, json.dumps(reply).encode())
+        return True
+
+    with replaying(answer) as server:
+        found = outcomes(suite_of(DRAWN, head="capabilities: [chat]\n"), server)
+    assert (found["drawn"][0], len(drawn)) == (outcome, asked)
+    if outcome == "failed":
+        assert found["drawn"][1].startswith('differs_from {"seed": 1}: text')
+
+
 def test_the_first_failure_ends_a_run_that_fails_fast():
     with replaying(empty) as server:
         cases = [CHAT.replace("id: chat", f"id: chat{index}") for index in range(20)]
