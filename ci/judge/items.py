@@ -13,7 +13,7 @@ J. C. Kleinman, J. Am. Stat. Assoc. 68 (1973), 46-54 (its moment estimator, for 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -168,8 +168,8 @@ class ItemHistory:
 
 
 def _window(
-    rights: NDArray[np.float64],
-    wrongs: NDArray[np.float64],
+    rights: NDArray[np.floating[Any]],
+    wrongs: NDArray[np.floating[Any]],
     items: NDArray[np.int64],
     passes: int,
 ) -> tuple[int, int]:

@@ -18,27 +18,28 @@ def levels_for(
     nights: int = NIGHTS_A_MONTH,
     false_alarms: float = FALSE_ALARMS_A_MONTH,
     *,
-    controlled: bool = True,
+    independent: bool = True,
 ) -> Levels:
     """Return the levels at which healthy nights cry wolf as often as accepted, at most.
 
-    A check fails falsely if it is suspect and the second stage errs. Other measurements decide in
-    the second stage, so that its error does not depend on the suspicion, and dropping a suspicion
-    makes it only rarer. All checks of all nights are allowed their sum (C. E. Bonferroni, 1936),
-    however much they depend on each other:
+    A check fails falsely if it is suspect, and then the second stage errs. Other measurements
+    decide in the second stage, and dropping a suspicion makes a failure only rarer. Each check of
+    each night gets an equal part of what is accepted, which needs no independence of checks (C. E.
+    Bonferroni, Pubbl. R. Ist. Super. Sci. Econ. Commer. Firenze 8 (1936), 3-62):
 
         checks × nights × suspect × fail ≤ false alarms
 
-    `fail` pays for it first, down to 0.05 %, then `suspect`, down to 1 %. A single check is never
-    judged more leniently than `Levels` has it.
+    `fail` pays for it first, down to 0.05 %, then `suspect`, down to 1 %. No check is judged more
+    leniently than by the defaults of `Levels`, whatever is accepted.
 
     Args:
         checks: number of checks a night; correlated figures of one benchmark are one.
         nights: number of nights a month.
         false_alarms: accepted number a month.
-        controlled: whether suspects are compared with the last good version in the same night.
-            Without it, what shifts a whole night makes the suspicion and the repeated runs err
-            together, and nothing is gained by two stages: `fail` alone keeps the budget.
+        independent: whether the second stage errs independently of the suspicion: if the last good
+            version is measured in the same night, and the noise is known or comes from items.
+            Otherwise `fail` alone keeps the budget. A slow night is in the suspicion and in the
+            repeated runs, and a noise that is taken from few nights is too small in both.
 
     Raises:
         ValueError: a number is not positive.
@@ -48,21 +49,21 @@ def levels_for(
     default = Levels()
     budget = false_alarms / (checks * nights)
     suspect = default.suspect
-    if controlled:
+    if independent:
         suspect = min(suspect, max(budget / LEAST_FAIL, LEAST_SUSPECT))
-    fail = min(default.fail, max(budget / (suspect if controlled else 1), LEAST_FAIL))
+    fail = min(default.fail, max(budget / (suspect if independent else 1), LEAST_FAIL))
     return Levels(suspect=suspect, fail=fail)
 
 
 def most_false_alarms(
-    levels: Levels, checks: int, nights: int = NIGHTS_A_MONTH, *, controlled: bool = True
+    levels: Levels, checks: int, nights: int = NIGHTS_A_MONTH, *, independent: bool = True
 ) -> float:
-    """Return the largest expected number of false alarms a month at these levels.
+    """Return the expected number of false alarms a month at these levels, at most.
 
     Args:
         levels: as of `levels_for`.
         checks: as of `levels_for`; so are the others.
         nights: as there.
-        controlled: as there.
+        independent: as there.
     """
-    return checks * nights * levels.fail * (levels.suspect if controlled else 1)
+    return checks * nights * levels.fail * (levels.suspect if independent else 1)

@@ -9,32 +9,33 @@ from ci.judge.levels import levels_for, most_false_alarms
 
 
 @pytest.mark.parametrize(
-    ("checks", "nights", "false_alarms", "controlled", "suspect", "fail"),
+    ("night", "suspect", "fail"),
     [
         # A single check, and a few, are judged by the defaults.
-        (1, 30, 1, True, 0.08, 0.005),
-        (83, 30, 1, True, 0.08, 0.005),
-        (1, 30, 100, True, 0.08, 0.005),
+        ((1, 30, 1), 0.08, 0.005),
+        ((83, 30, 1), 0.08, 0.005),
+        ((1, 30, 100), 0.08, 0.005),
         # Then `fail` pays.
-        (84, 30, 1, True, 0.08, 1 / (84 * 30 * 0.08)),
-        (180, 30, 1, True, 0.08, 1 / (180 * 30 * 0.08)),
-        (180, 30, 2, True, 0.08, 2 / (180 * 30 * 0.08)),
-        (180, 20, 0.5, True, 0.08, 0.5 / (180 * 20 * 0.08)),
-        (833, 30, 1, True, 0.08, 1 / (833 * 30 * 0.08)),
+        ((84, 30, 1), 0.08, 1 / (84 * 30 * 0.08)),
+        ((180, 30, 1), 0.08, 1 / (180 * 30 * 0.08)),
+        ((180, 30, 2), 0.08, 2 / (180 * 30 * 0.08)),
+        ((180, 20, 0.5), 0.08, 0.5 / (180 * 20 * 0.08)),
+        ((833, 30, 1), 0.08, 1 / (833 * 30 * 0.08)),
         # Then `suspect` does.
-        (1000, 30, 1, True, 1 / (1000 * 30 * 0.0005), 0.0005),
-        (6666, 30, 1, True, 1 / (6666 * 30 * 0.0005), 0.0005),
+        ((1000, 30, 1), 1 / (1000 * 30 * 0.0005), 0.0005),
+        ((6666, 30, 1), 1 / (6666 * 30 * 0.0005), 0.0005),
         # More cannot be had.
-        (100_000, 30, 1, True, 0.01, 0.0005),
-        # Without control runs `fail` alone keeps the budget.
-        (1, 30, 1, False, 0.08, 0.005),
-        (20, 30, 1, False, 0.08, 1 / (20 * 30)),
-        (180, 30, 1, False, 0.08, 0.0005),
+        ((100_000, 30, 1), 0.01, 0.0005),
     ],
 )
-def test_levels(checks, nights, false_alarms, controlled, suspect, fail):
-    levels = levels_for(checks, nights, false_alarms, controlled=controlled)
-    assert levels == Levels(suspect=pytest.approx(suspect), fail=pytest.approx(fail))
+def test_levels(night, suspect, fail):
+    assert levels_for(*night) == Levels(suspect=pytest.approx(suspect), fail=pytest.approx(fail))
+
+
+@pytest.mark.parametrize(("checks", "fail"), [(1, 0.005), (20, 1 / 600), (180, 0.0005)])
+def test_where_both_stages_err_together_the_second_alone_keeps_the_budget(checks, fail):
+    levels = levels_for(checks, independent=False)
+    assert levels == Levels(suspect=0.08, fail=pytest.approx(fail))
 
 
 @pytest.mark.parametrize("checks", [1, 10, 100, 1000, 6000])
