@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 READER_GONE = 128 + signal.SIGPIPE
 # Task → the flag whose values may follow it without the flag, separated by commas. Invoke's own
 # positional arguments may not be left out, and take `--help` for their value.
-_WITHOUT_FLAG = {"check": "--paths", "report": "--run", "case.import": "--file"}
+_WITHOUT_FLAG = {
+    "check": "--paths",
+    "report": "--run",
+    "case.import": "--file",
+    "thresholds": "--config",
+    "judge.simulate": "--paths",
+}
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # A path from the operator is wrong, or its permissions are.

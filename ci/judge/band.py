@@ -7,6 +7,7 @@ the number of items, or on the noise of runs, and on nothing else.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from scipy import special
@@ -14,6 +15,11 @@ from scipy import special
 from ci.judge.planned import PlannedCheck, chances
 from ci.judge.verdict import EPSILON
 
+# A band that fails more healthy nights than that is too narrow. One that passes more nights with a
+# loss of ten points or percent is too wide: a band of just ten passes every second one, more or
+# less.
+TOO_NARROW, TOO_WIDE = 0.05, 0.45
+LARGE_LOSS = 10.0
 # Groups of items of almost one chance, that many items are put into.
 _GROUPS = 200
 
@@ -31,6 +37,24 @@ def need(check: PlannedCheck) -> int:
         if value >= bound or math.isclose(value, bound, rel_tol=EPSILON, abs_tol=EPSILON):
             return correct
     return check.trials + 1
+
+
+def fault(check: PlannedCheck) -> Literal["", "never fails", "too narrow", "too wide"]:
+    """Say what is wrong with a band; empty if nothing is, or if there is none.
+
+    A band of accuracy never fails if a single correct answer passes: with none at all, the run is
+    broken and not the model worse.
+
+    Args:
+        check: of accuracy with a known number of items.
+    """
+    if check.bound is None:
+        return ""
+    if check.bound <= 0 or (check.kind == "accuracy" and need(check) <= 1):
+        return "never fails"
+    if fails(check) > TOO_NARROW:
+        return "too narrow"
+    return "too wide" if 1 - fails(check, LARGE_LOSS) > TOO_WIDE else ""
 
 
 def fails(check: PlannedCheck, drop: float = 0.0, *, independent: bool = True) -> float:

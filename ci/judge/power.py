@@ -139,7 +139,7 @@ def _runs_of(
 ) -> Callable[[], Measured]:
     """Return what measures a version that is worse by a drop."""
     if check.kind == "performance":
-        level = math.log(check.baseline * max(1 - drop / 100, 1e-6))
+        level = math.log(max(1 - drop / 100, 1e-6))  # of the baseline: only shares of it count
         return lambda: Measured(math.exp(level + random.normal(0, check.sd / 100)))
     right, ids = chances(check, drop), _ids(check.items)
 
