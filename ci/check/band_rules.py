@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci.check.benchmark_rules import cannot_fail, is_warm_up, percent, threshold_above_one
 from ci.check.diagnostic import Remark
+from ci.tools.aisbench import unstreamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def narrow_band(subject: Subject) -> Iterator[Remark]:
 
         is_least = check.bound == check.baseline and check.items > FEW_ITEMS
         if fault(check) == "too narrow" and not is_least:
-            nights = f"{100 * fails(check):.2g} of 100 nights of a model as good as its baseline"
+            nights = f"{_of_100(fails(check))} nights of a model as good as its baseline"
             yield Remark(key, f"{_with(check)}, {nights} fail; {_advice(check)}")
 
 
@@ -39,9 +40,11 @@ def wide_band(subject: Subject) -> Iterator[Remark]:
         from ci.judge.better_band import better_threshold  # noqa: PLC0415 - slow
 
         if fault(check) == "too wide" and better_threshold(check) is not None:
-            passed = f"{100 * (1 - fails(check, LARGE_LOSS)):.2g} of 100 nights"
+            passed = f"{_of_100(1 - fails(check, LARGE_LOSS))} nights"
             loss = f"{LARGE_LOSS:g} {_unit(check)}"
-            yield Remark(key, f"{_with(check)}, {passed} with {loss} less pass; {_advice(check)}")
+            yield Remark(
+                key, f"{_with(check)}, {passed} with a loss of {loss} pass; {_advice(check)}"
+            )
 
 
 def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
@@ -54,7 +57,7 @@ def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
     reported = {remark.key.rpartition(".")[0] for rule in rules for remark in rule(subject)}
     for bench in subject.case.benchmarks:
         key = f"{subject.section}benchmarks.{bench.name}"
-        if key in reported or bench.expected is None or is_warm_up(bench):
+        if key in reported or bench.expected is None or is_warm_up(bench) or unstreamed(bench):
             continue
         check = planned_check(bench, Assumptions())
         if check.kind == "performance" or check.items:
@@ -76,12 +79,15 @@ def _advice(check: PlannedCheck) -> str:
     if threshold is None:
         return "raise num_prompts; `inv thresholds` says how far"
     better = with_threshold(check, threshold)
-    healthy, found = 100 * fails(better), 100 * fails(better, LARGE_LOSS)
+    healthy, found = _of_100(fails(better)), f"{100 * fails(better, LARGE_LOSS):.0f}"
     loss = f"{LARGE_LOSS:g} {_unit(check)}"
-    return (
-        f"write {threshold:g}, which fails {healthy:.1g} of 100 healthy nights, and {found:.0f} "
-        f"with a loss of {loss}"
-    )
+    does = f"fails {healthy} healthy nights, and {found} with a loss of {loss}"
+    return f"write {threshold:g}, which {does}"
+
+
+def _of_100(share: float) -> str:
+    number = 100 * share
+    return f"{number:.0f} of 100" if number >= 10 else f"{number:.1g} of 100"  # noqa: PLR2004
 
 
 def _unit(check: PlannedCheck) -> str:

@@ -160,9 +160,10 @@ def _as_text(night: Night, given: Simulate, levels: Levels, months: dict[str, Mo
     rows = [(NAMES[name], *_cells(name, month)) for name, month in months.items()]
     accepted = float(given.false_alarms)
     most = most_false_alarms(levels, len(night.checks), given.nights)
-    head = f"{night.cases} cases, {len(night.checks)} checks, {given.nights} nights a month"
+    counts = (_counted(night.cases, "case"), _counted(len(night.checks), "check"))
+    head = f"{', '.join(counts)}, {_counted(given.nights, 'night')} a month"
     below = (
-        f"accepted: {accepted:g} false alarms a month; so suspect below "
+        f"accepted: {_counted(accepted, 'false alarm')} a month; so suspect below "
         f"{100 * levels.suspect:.2g} %, fail below {100 * levels.fail:.2g} %, which keeps to "
         f"{most:.2g} where the noise of runs is known"
     )
@@ -186,6 +187,10 @@ def _cells(name: str, month: Month) -> tuple[str, ...]:
     further = ("", "") if name == BANDS else (_count(month.unknown), _count(month.runs))
     found = (percent(share) for share in month.found.values())
     return (_count(month.false_alarms), percent(month.red_nights), *found, *further)
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"
 
 
 def _count(number: float) -> str:
