@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ci.case.benchmark import Benchmark
     from ci.check.diagnostic import Subject
 
-_MIN_BASELINE = 1
+# Tokens per second that every server reaches which answers at all.
+MIN_BASELINE = 1
 _MIN_FACTOR = 0.9  # a smaller threshold of an accuracy may well be percentage points
 _MAX_TOLERANCE = 0.3  # a smaller threshold of performance may well be what may be lost
 _NO_BASELINE = "leave out both baseline and threshold until you know one"
@@ -146,7 +147,7 @@ def _accuracy_cannot_fail(
 
 
 def _cannot_fail_with(key: str, baseline: float, threshold: float) -> Iterator[Remark]:
-    if baseline <= _MIN_BASELINE:
+    if baseline <= MIN_BASELINE:
         message = (
             f"every server that answers reaches {baseline:g} token/s; give the figure of a "
             f"healthy night, {_NO_BASELINE}, or call the benchmark warm-up"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ci.catalog import dataset_sizes
+from ci.check.benchmark_rules import MIN_BASELINE
 from ci.judge.planned import ACCURACY, NOISE, WITHIN, PlannedCheck
 from ci.judge.verdict import bound_of
 
@@ -39,16 +40,20 @@ class Assumptions:
 def planned_check(benchmark: Benchmark, assumed: Assumptions) -> PlannedCheck:
     """Describe the check of a benchmark's figure.
 
-    Without a baseline it has no bound, and an accuracy of 80 % is assumed.
+    Without a baseline it has no bound, and an accuracy of 80 % is assumed. A baseline that every
+    server reaches is a bound of 0.
     """
     accuracy = benchmark.case_type == "accuracy"
     expected = benchmark.expected
     baseline = expected[0] if expected else ACCURACY if accuracy else 1.0
+    bound = bound_of(benchmark.case_type, *expected) if expected else None
+    if not accuracy and expected and baseline <= MIN_BASELINE:
+        bound = 0.0
     noise = None if accuracy else assumed.noises.get(benchmark.name)
     return PlannedCheck(
         kind=benchmark.case_type,
         baseline=baseline,
-        bound=bound_of(benchmark.case_type, *expected) if expected else None,
+        bound=bound,
         items=dataset_sizes.asked(benchmark) if accuracy else 0,
         passes=assumed.passes,
         within=assumed.within,

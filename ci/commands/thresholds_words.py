@@ -60,7 +60,9 @@ def proposals(prospect: Prospect) -> Iterator[str]:
     if check.bound is None:
         yield "give baseline and threshold once healthy nights are known, or leave it to the judge"
     elif prospect.threshold is not None:
+        never = check.kind == "performance" and prospect.fault == "never fails"
         yield (
+            f"{'the baseline of a healthy night, and ' if never else ''}"
             f"threshold: {prospect.threshold:g} fails {percent(prospect.proposed[HEALTHY])} of "
             f"healthy nights, and finds a loss of {WANTED:g} {unit} in "
             f"{of_100(prospect.proposed[WANTED])}, of {large:g} in "

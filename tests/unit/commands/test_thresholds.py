@@ -117,6 +117,13 @@ def test_flags_change_what_is_assumed(folder):
     assert perf["single_night_shows"] < 2
 
 
+def test_a_baseline_that_every_server_reaches_never_fails(folder):
+    given = ("benchmarks.perf.baseline=1",)
+    perf = values_of(folder, "d", set=given)["checks"][1]
+    assert perf["band"] == {"healthy": 0, "2": 0, "5": 0, "10": 0}
+    assert perf["sentence"].startswith("no night fails: the bound is 0")
+
+
 def test_more_checks_a_night_make_the_levels_stricter(folder):
     levels = [values_of(folder, "d", checks=checks)["levels"]["fail"] for checks in (0, 300)]
     assert levels[0] == 0.005
