@@ -14,6 +14,7 @@ from ci.commands import (
     flags,
     functional_flags,
     history_flags,
+    judge_flags,
     pod_flags,
 )
 from ci.commands.command import command
@@ -260,6 +261,48 @@ def check(given: flags.Check) -> ExitCode:
     return check((given.config, given.paths), given.format, sys.argv, given.set)
 
 
+@command(judge_flags.Thresholds)
+def thresholds(given: judge_flags.Thresholds) -> str:
+    """Say what the checks of a case will do before any night: cry wolf, or see nothing.
+
+    For each benchmark: how often its band of `baseline` and `threshold` fails a healthy model, and
+    finds a loss of 2, 5 or 10 points (accuracy) or percent (performance); the same for the judge of
+    two stages after ten nights; the smallest loss that a single night shows; and what to write
+    instead. Contacts no host:
+
+        inv thresholds Qwen3-235B-W8A8.yaml
+        inv thresholds my.yaml --set benchmarks.acc.threshold=3
+
+    A band is exact, for a model as good as its baseline whose answers are independent; nights of
+    the judge are drawn.
+
+    Exit codes: 0 shown, 2 bad case or arguments.
+    """
+    from ci.commands.thresholds import thresholds
+
+    return thresholds(given)
+
+
+@command(judge_flags.Simulate)
+def simulate(given: judge_flags.Simulate) -> ExitCode:
+    """Say what a month of nights would cry wrongly and find, before the first of them.
+
+    For all cases of the files together: the false alarms of their bands as written, and of the
+    judge of two stages at the levels that follow from the accepted number; the share of losses of
+    2, 5 and 10 points or percent that one night finds; what stays unknown, and what it costs:
+
+        inv judge.simulate configs/cases
+        inv judge.simulate 'cases/*.yaml' --false-alarms 2
+
+    Slow nights and broken runs are not in it: they are unknown, not failed.
+
+    Exit codes: 0 simulated, 2 bad arguments, or a file is not a valid case and was left out.
+    """
+    from ci.commands.judge_simulate import simulate
+
+    return simulate(given)
+
+
 @command(case_flags.Import, name="import")
 def case_import(given: case_flags.Import) -> str:
     """Convert a file of another tool to a case, and list what is lost.
@@ -462,13 +505,14 @@ def delete(given: pod_flags.Delete) -> str:
 
 
 namespace = Collection(
-    nightly, plan, check, functional, doctor, up, down, status, logs, report, compare
+    nightly, plan, check, thresholds, functional, doctor, up, down, status, logs, report, compare
 )
 namespace.add_collection(Collection("baseline", baseline_show, baseline_accept, baseline_reject))
 namespace.add_collection(Collection("case", case_import, case_new, case_prefill_decode))
 namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("history", history_show, history_rebuild))
 namespace.add_collection(Collection("hosts", trust))
+namespace.add_collection(Collection("judge", simulate))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("versions", versions_list, lock))

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ci.judge.baseline import Holding
-from ci.judge.decide import Levels, Ruling, decide
+from ci.judge.decide import Levels, Ruling, answered, decide
 from ci.judge.evidence import Evidence, Subject, examine
 from ci.judge.expected import Past
 from ci.judge.family import is_chance
+from ci.judge.levels import levels_for
 from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
 from ci.judge.past import Conditions, PastFigure
 from ci.judge.scale import Scale
@@ -79,17 +80,6 @@ class Series:
         ):
             self.nights.append((message["night"], tonight))
         self.seen += 1
-        return ruling
-
-
-def answered(deciding: Any, answer: Callable[[Ask], Measured | None]) -> Ruling:  # noqa: ANN401
-    """Answer a judge's questions until it rules."""
-    try:
-        question = next(deciding).what
-        while True:
-            question = deciding.send(answer(question)).what
-    except StopIteration as ended:
-        ruling: Ruling = ended.value
         return ruling
 
 
@@ -261,9 +251,10 @@ class Ours:
 
     only = None
 
-    def __init__(self, referee: ModuleType) -> None:
-        """Take the referee, whose form of a ruling is the answer."""
+    def __init__(self, referee: ModuleType, levels: Levels | None = None) -> None:
+        """Take the referee, whose form of a ruling is the answer, and the levels."""
         self.referee = referee
+        self.levels = levels or Levels()
 
     def rule(self, past: list[Any], now: Any, shape: Any) -> Any:  # noqa: ANN401
         """Rule on a night of the referee's."""
@@ -278,7 +269,7 @@ class Ours:
             Past.of([of_referee(night) for night in past]),
             of_referee(now),
             Scale(shape.kind, shape.lower_is_better),
-            Levels(),
+            self.levels,
             RunNoise(*now.aa) if now.aa else None,
         )
         ruling = answered(deciding, answer)
@@ -320,11 +311,13 @@ def family(referee: ModuleType, months: int) -> None:
     """Print how often a month of healthy nights cries wolf.
 
     60 cases on eight hosts, each with an accuracy, a throughput and a latency that goes with it.
-    One host-night in a hundred is slow by 5 to 45 %, whatever version runs.
+    One host-night in a hundred is slow by 5 to 45 %, whatever version runs. The levels are those
+    of one false alarm a month.
     """
     kinds = [referee.SHAPES[name] for name in ("gsm8k-200", "gsm8k-1319", "aime-8")]
     shapes = {"throughput": referee.SHAPES["tput-night"], "latency": referee.SHAPES["ttft-p50"]}
-    ours, alarms, unknown, runs, nights = Ours(referee), 0, 0, 0, 20
+    alarms, unknown, runs, nights = 0, 0, 0, 20
+    ours = Ours(referee, levels_for(60 * 3, 30))
     for month in range(months):
         random = np.random.default_rng(1000 + month)
         cases = [

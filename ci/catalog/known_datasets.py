@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SLIP = 0.8
 _OWNERS = ("vllm-ascend", "lamplighter")
-_SAMPLE = "lite"  # copies with a sample of the questions
+SAMPLE = "lite"  # copies with a sample of the questions
 REGISTRY = PROJECT / "benchmarks" / "datasets.yaml"
 
 
@@ -66,8 +66,8 @@ def almost_known(dataset_path: str) -> str | None:
     if owner and owner not in _OWNERS and (near := _close(owner, _OWNERS)):
         return f"{near}/{name}"
     base, _, end = plain(name).partition("-")
-    if base and end and end != _SAMPLE and _close(f"{base}-{end}", [f"{base}-{_SAMPLE}"]):
-        return f"{owner}{slash}{name[: len(base)]}-{_SAMPLE}"
+    if base and end and end != SAMPLE and _close(f"{base}-{end}", [f"{base}-{SAMPLE}"]):
+        return f"{owner}{slash}{name[: len(base)]}-{SAMPLE}"
     return None
 
 

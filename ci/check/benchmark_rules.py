@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ci.case.baseline import MAX_PERCENT
 from ci.catalog.aisbench import elsewhere, known
 from ci.catalog.aisbench import refusal as conf_refusal
+from ci.catalog.dataset_sizes import asked
 from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from ci.case.benchmark import Benchmark
     from ci.check.diagnostic import Subject
 
-_MIN_BASELINE = 1
+# Tokens per second that every server reaches which answers at all.
+MIN_BASELINE = 1
 _MIN_FACTOR = 0.9  # a smaller threshold of an accuracy may well be percentage points
+_MAX_TOLERANCE = 0.3  # a smaller threshold of performance may well be what may be lost
 _NO_BASELINE = "leave out both baseline and threshold until you know one"
 
 
@@ -123,25 +127,35 @@ def cannot_fail(subject: Subject) -> Iterator[Remark]:
         if bench.expected is None:
             continue  # the night reports that there is no baseline yet
         baseline, threshold = bench.expected
-        if bench.case_type == "accuracy" and threshold >= baseline and not 0 < baseline < 1:
-            message = (
-                f"no score is more than {threshold:g} below {baseline:g}, so every night passes; "
-                f"lower the threshold, or {_NO_BASELINE}"
-            )
-            yield Remark(f"{key}.threshold", message)
-        elif bench.case_type == "performance" and not _is_warm_up(bench):
+        if bench.case_type == "accuracy" and not 0 < baseline < 1:
+            yield from _accuracy_cannot_fail(bench, key, baseline, threshold)
+        elif bench.case_type == "performance" and not is_warm_up(bench):
             yield from _cannot_fail_with(key, baseline, threshold)
 
 
+def _accuracy_cannot_fail(
+    bench: Benchmark, key: str, baseline: float, threshold: float
+) -> Iterator[Remark]:
+    items = asked(bench)
+    if threshold >= baseline:
+        message = f"no score is more than {threshold:g} below {baseline:g}, so every night passes"
+    elif items and (baseline - threshold) * items <= MAX_PERCENT:
+        message = f"one correct answer of {items:,} passes"
+    else:
+        return
+    yield Remark(f"{key}.threshold", f"{message}; lower the threshold, or {_NO_BASELINE}")
+
+
 def _cannot_fail_with(key: str, baseline: float, threshold: float) -> Iterator[Remark]:
-    if baseline <= _MIN_BASELINE:
+    if baseline <= MIN_BASELINE:
         message = (
             f"every server that answers reaches {baseline:g} token/s; give the figure of a "
             f"healthy night, {_NO_BASELINE}, or call the benchmark warm-up"
         )
         yield Remark(f"{key}.baseline", message)
-    elif threshold == 0:
-        message = "every night reaches 0 times the baseline; write e.g. 0.97"
+    elif threshold <= _MAX_TOLERANCE:
+        meant = f"{1 - threshold:.4g} if you mean {100 * threshold:g} % less" if threshold else ""
+        message = f"every night reaches {threshold:g} times the baseline; write {meant or '0.97'}"
         yield Remark(f"{key}.threshold", message)
 
 
@@ -195,7 +209,7 @@ def unsent_dataset(subject: Subject) -> Iterator[Remark]:
 def too_few_prompts(subject: Subject) -> Iterator[Remark]:
     """Report fewer prompts than batch_size, so that the concurrency is never reached."""
     for bench in subject.case.benchmarks:
-        counts = bench.case_type == "performance" and not _is_warm_up(bench)
+        counts = bench.case_type == "performance" and not is_warm_up(bench)
         if counts and 0 < (bench.num_prompts or 0) < bench.batch_size:
             message = (
                 f"{bench.num_prompts} prompts never reach a concurrency of {bench.batch_size}; "
@@ -208,5 +222,6 @@ def _of_aisbench(subject: Subject) -> list[Benchmark]:
     return [bench for bench in subject.case.benchmarks if bench.tool == "aisbench"]
 
 
-def _is_warm_up(bench: Benchmark) -> bool:
+def is_warm_up(bench: Benchmark) -> bool:
+    """Return whether a benchmark only warms the servers up, so that its figure does not matter."""
     return "warm" in bench.name.lower()

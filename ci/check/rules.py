@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.check import (
+    band_rules,
     benchmark_rules,
     case_rules,
     config_rules,
@@ -59,6 +60,8 @@ RULES = (
     Rule("percent", "warning", benchmark_rules.percent),
     Rule("cannot-fail", "warning", benchmark_rules.cannot_fail),
     Rule("threshold-above-one", "warning", benchmark_rules.threshold_above_one),
+    Rule("narrow-band", "warning", band_rules.narrow_band),
+    Rule("wide-band", "warning", band_rules.wide_band),
     Rule("too-many-prompts", "warning", benchmark_rules.too_many_prompts),
     Rule("bench-prompts", "error", benchmark_rules.bench_prompts),
     Rule("unsent-dataset", "warning", benchmark_rules.unsent_dataset),

@@ -44,6 +44,8 @@ _WITHOUT_FLAG = {
     "baseline.show": "--case",
     "baseline.accept": "--run",
     "baseline.reject": "--run",
+    "thresholds": "--config",
+    "judge.simulate": "--paths",
 }
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}

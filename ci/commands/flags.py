@@ -184,13 +184,19 @@ class Doctor(Json, Case):
 
 
 @dataclass(frozen=True)
-class Check(Settings, Config):
-    """The flags of `inv check`."""
+class Paths:
+    """The flag that selects case files."""
 
     paths: str = flag(
         "case files, folders or names, separated by commas; without `--paths`, separated by "
         "spaces; default: configs/cases"
     )
+
+
+@dataclass(frozen=True)
+class Check(Paths, Settings, Config):
+    """The flags of `inv check`."""
+
     format: str = flag("text, json, or github for annotations of a workflow", "text")
 
 

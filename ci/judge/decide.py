@@ -18,7 +18,7 @@ from ci.judge.expected import expected_of
 from ci.judge.measured import Ask, Measured, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -114,6 +114,25 @@ def decide(
         ruling = yield from _measure_last_good(ruling, scale)
         ruling = _judge_against(ruling, expectations, scale, levels)
     return _decided(ruling, levels) if ruling.finding == "suspect" else ruling
+
+
+def answered(
+    deciding: Generator[Wanted, Measured | None, Ruling],
+    answer: Callable[[Ask], Measured | None],
+) -> Ruling:
+    """Answer a judge's questions until it rules.
+
+    Args:
+        deciding: as `decide` returns it.
+        answer: measures what is asked for; None if it cannot be had.
+    """
+    try:
+        wanted = next(deciding)
+        while True:
+            wanted = deciding.send(answer(wanted.what))
+    except StopIteration as ended:
+        ruling: Ruling = ended.value
+        return ruling
 
 
 def look(

@@ -13,7 +13,7 @@ J. C. Kleinman, J. Am. Stat. Assoc. 68 (1973), 46-54 (its moment estimator, for 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -34,6 +34,8 @@ LEAST_BETWEEN, MOST_BETWEEN = 0.02, 0.995
 NIGHTS_FOR_SPREAD = 5
 # The nights vary by more than their items explain, if chance does so in 5 of 100 cases.
 SPREAD_IS_CHANCE = 0.05
+# Standard deviations from the mean, beyond which no number of correct answers is possible.
+FAR_FROM_MEAN = 12
 
 
 class ItemHistory:
@@ -142,20 +144,51 @@ class ItemHistory:
     def _convolved(self, passes: int) -> NDArray[np.float64]:
         a, b = self.prior
         size = self.items * passes + 1
-        length = 1 << (size - 1).bit_length()
+        counts, numbers = np.unique(self._correct, return_counts=True)
+        rights, wrongs = a + counts, b + self._trials - counts
+        first, length = _window(rights, wrongs, numbers, passes)
         successes = np.arange(passes + 1)
         transform = np.zeros(length // 2 + 1, dtype=complex)
         log_ways = special.gammaln(passes + 1) - (
             special.gammaln(successes + 1) + special.gammaln(passes - successes + 1)
         )
-        for correct, items in zip(*np.unique(self._correct, return_counts=True), strict=True):
-            right, wrong = a + correct, b + self._trials - correct
+        for right, wrong, items in zip(rights, wrongs, numbers, strict=True):
             chances = np.exp(
                 log_ways
                 + special.betaln(successes + right, passes - successes + wrong)
                 - special.betaln(right, wrong)
             )
-            transform += items * np.log(np.fft.rfft(chances, length) + 1e-300)
-        spread = np.fft.irfft(np.exp(transform), length)[:size]
-        clipped: NDArray[np.float64] = np.clip(spread, 0, None)
-        return clipped
+            folded = np.bincount(successes % length, chances, length)
+            transform += items * np.log(np.fft.rfft(folded) + 1e-300)
+        # The transform has each number of answers modulo its length: only one of them is possible.
+        window = np.roll(np.fft.irfft(np.exp(transform), length), -(first % length))
+        spread = np.zeros(max(size, first + length))
+        spread[first : first + length] = np.clip(window, 0, None)
+        return spread[:size]
+
+
+def _window(
+    rights: NDArray[np.floating[Any]],
+    wrongs: NDArray[np.floating[Any]],
+    items: NDArray[np.int64],
+    passes: int,
+) -> tuple[int, int]:
+    """Return the first number of correct answers that is possible, and how many are.
+
+    Further than twelve standard deviations from the mean, and a few answers, nothing is.
+
+    Args:
+        rights: first parameter of the beta distribution of each kind of item.
+        wrongs: the second parameter.
+        items: number of items of each kind.
+        passes: how often each is asked.
+    """
+    weights = rights + wrongs
+    shares = rights / weights
+    variances = passes * shares * (1 - shares) * (weights + passes) / (weights + 1)
+    mean, sd = float(items @ shares) * passes, float(items @ variances) ** 0.5
+    most = int(items.sum()) * passes
+    reach = FAR_FROM_MEAN * sd + 8 * passes
+    first, last = max(int(mean - reach), 0), min(int(mean + reach) + 1, most)
+    length = 1 << (last - first).bit_length()
+    return max(min(first, most + 1 - length), 0), length

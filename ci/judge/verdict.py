@@ -178,7 +178,7 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
         reason = "; ".join(filter(None, (NO_BASELINE, remarks)))
         return judged if value is None else replace(judged, outcome="pass", reason=reason)
     baseline, threshold = benchmark.expected
-    bound = baseline - threshold if accuracy else threshold * baseline
+    bound = bound_of(benchmark.case_type, baseline, threshold)
     tolerance = f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}"
     judged = replace(judged, baseline=baseline, tolerance=tolerance, bound=bound)
     if value is None:
@@ -187,6 +187,13 @@ def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Che
         return replace(judged, reason=void)
     outcome, reason = _compare(value, baseline, bound, unit)
     return replace(judged, outcome=outcome, reason="; ".join(filter(None, (reason, remarks))))
+
+
+def bound_of(
+    case_type: Literal["accuracy", "performance"], baseline: float, threshold: float
+) -> float:
+    """Return the least figure that passes, in the unit of the baseline."""
+    return baseline - threshold if case_type == "accuracy" else threshold * baseline
 
 
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:

@@ -1,6 +1,8 @@
 """Test `inv check`: diagnostics and their positions, output formats, and rules."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from ci.check.lint import check_files, examine, files_of
 from ci.check.rules import RULES
 from ci.check.show import shown, summary
 from ci.errors import ExitCode, Problem, UserError
-from ci.paths import CASES, CONFIGS
+from ci.paths import CASES, CONFIGS, PROJECT
 
 # Corpus files that no workflow runs, and the rules that rightly report them.
 DEFECTS = {
@@ -227,6 +229,41 @@ DIAGNOSTICS = {
         "32:5: warning: benchmarks.acc.threshold: no score is more than 50 below 50",
         "[cannot-fail]",
     ),
+    "accuracy that one correct answer reaches": (
+        [("threshold: 5", "threshold: 49.95")],
+        "32:5: warning: benchmarks.acc.threshold: one correct answer of 1,319 passes; lower",
+        "[cannot-fail]",
+    ),
+    "a band that fails healthy nights": (
+        [("num_prompts: 1319", "num_prompts: 100")],
+        "32:5: warning: benchmarks.acc.threshold: with 100 independent answers, 14 of 100 nights ",
+        "write 12, which fails 0.6 of 100 healthy nights, and 31 with a loss of 10 points [narrow-",
+    ),
+    "a band of nothing on a few items": (
+        [("num_prompts: 1319", "num_prompts: 30"), ("threshold: 5", "threshold: 0")],
+        "32:5: warning: benchmarks.acc.threshold: with 30 independent answers, 43 of 100 nights of",
+        "[narrow-band]",
+    ),
+    "a band that passes a large loss": (
+        [("threshold: 5", "threshold: 10")],
+        "32:5: warning: benchmarks.acc.threshold: with 1,319 independent answers, 50 of 100 nights",
+        "pass; write 3.3, which fails 0.8 of 100 healthy nights, and 100 with a loss of 10 points",
+    ),
+    "a performance that need not lose anything": (
+        [("threshold: 0.97", "threshold: 1")],
+        "40:5: warning: benchmarks.perf.threshold: at 1.5 % noise, 50 of 100 nights of a model as",
+        "write 0.96, which fails 0.3 of 100 healthy nights, and 100 with a loss of 10 % [narrow-",
+    ),
+    "a performance that may lose much": (
+        [("threshold: 0.97", "threshold: 0.8")],
+        "40:5: warning: benchmarks.perf.threshold: at 1.5 % noise, 100 of 100 nights with a loss",
+        "[wide-band]",
+    ),
+    "a loss for a factor": (
+        [("threshold: 0.97", "threshold: 0.03")],
+        "40:5: warning: benchmarks.perf.threshold: every night reaches 0.03 times the baseline; ",
+        "write 0.97 if you mean 3 % less [cannot-fail]",
+    ),
     "performance that cannot fail": (
         [("baseline: 100", "baseline: 1")],
         "39:5: warning: benchmarks.perf.baseline: every server that answers reaches 1 token/s",
@@ -322,6 +359,17 @@ def test_one_diagnostic(replacements, begin, words):
 
 SILENT = {
     "a warm-up that cannot fail": [("  perf:", "  warmup:"), ("baseline: 100", "baseline: 0")],
+    "a least accuracy": [("threshold: 5", "threshold: 0")],
+    # 30 items in one pass: no other threshold finds more, which `inv thresholds` says.
+    "a wide band that no other beats": [
+        ("num_prompts: 1319", "num_prompts: 30"),
+        ("threshold: 5", "threshold: 20"),
+    ],
+    "items that nobody counts": [
+        ("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request"),
+        ("    num_prompts: 1319\n", ""),
+        ("threshold: 5", "threshold: 12"),
+    ],
     "no baselines yet": [
         ("    baseline: 50\n    threshold: 5\n", ""),
         ("    baseline: 100\n    threshold: 0.97\n", ""),
@@ -551,3 +599,21 @@ def test_no_rule_refuses_a_case_of_the_corpus(path):
         if diagnostic.severity == "error" and diagnostic.rule in own
     }
     assert errors == DEFECTS.get(path.name, set())
+
+
+def test_statistics_are_imported_only_for_a_band():
+    """Importing scipy takes longer than checking a case."""
+    code = (
+        "import sys; from ci.check.lint import examine; "
+        "examine(sys.stdin.buffer.read(), 'c.yaml'); print('scipy' in sys.modules)"
+    )
+    for text, imported in ((SOUND, "True"), (SOUND.partition("benchmarks:")[0], "False")):
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=PROJECT,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ended.stdout.strip() == imported, ended.stderr

@@ -1,0 +1,94 @@
+"""Rules for the bands of baseline and threshold: what they do on healthy and on bad nights. Pure.
+
+scipy is imported only where a case has a band.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ci.check.benchmark_rules import cannot_fail, is_warm_up, percent, threshold_above_one
+from ci.check.diagnostic import Remark
+from ci.tools.aisbench import unstreamed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.check.diagnostic import Subject
+    from ci.judge.planned import PlannedCheck
+
+
+# With more items and a threshold of 0, the baseline is meant for the least that is good enough.
+FEW_ITEMS = 200
+
+
+def narrow_band(subject: Subject) -> Iterator[Remark]:
+    """Report a threshold at which over 1 of 20 healthy nights fails."""
+    for key, check in _bands(subject):
+        from ci.judge.band import fails, fault  # noqa: PLC0415 - slow
+
+        is_least = check.bound == check.baseline and check.items > FEW_ITEMS
+        if fault(check) == "too narrow" and not is_least:
+            nights = f"{_of_100(fails(check))} nights of a model as good as its baseline"
+            yield Remark(key, f"{_with(check)}, {nights} fail; {_advice(check)}")
+
+
+def wide_band(subject: Subject) -> Iterator[Remark]:
+    """Report a threshold at which a loss of 10 points or percent passes, while others find it."""
+    for key, check in _bands(subject):
+        from ci.judge.band import LARGE_LOSS, fails, fault  # noqa: PLC0415 - slow
+        from ci.judge.better_band import better_threshold  # noqa: PLC0415 - slow
+
+        if fault(check) == "too wide" and better_threshold(check) is not None:
+            passed = f"{_of_100(1 - fails(check, LARGE_LOSS))} nights"
+            loss = f"{LARGE_LOSS:g} {_unit(check)}"
+            yield Remark(
+                key, f"{_with(check)}, {passed} with a loss of {loss} pass; {_advice(check)}"
+            )
+
+
+def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
+    """Yield the key of each threshold and its check, but for those that another rule reports."""
+    if not any(bench.expected for bench in subject.case.benchmarks):
+        return
+    from ci.check.planned_checks import Assumptions, planned_check  # noqa: PLC0415 - slow
+
+    rules = (percent, cannot_fail, threshold_above_one)
+    reported = {remark.key.rpartition(".")[0] for rule in rules for remark in rule(subject)}
+    for bench in subject.case.benchmarks:
+        key = f"{subject.section}benchmarks.{bench.name}"
+        if key in reported or bench.expected is None or is_warm_up(bench) or unstreamed(bench):
+            continue
+        check = planned_check(bench, Assumptions())
+        if check.kind == "performance" or check.items:
+            yield f"{key}.threshold", check
+
+
+def _with(check: PlannedCheck) -> str:
+    if check.kind == "performance":
+        return f"at {check.noise:g} % noise"
+    return f"with {check.items:,} independent answers"
+
+
+def _advice(check: PlannedCheck) -> str:
+    """Advise a better threshold, with what it does."""
+    from ci.judge.band import LARGE_LOSS, fails  # noqa: PLC0415 - slow
+    from ci.judge.better_band import better_threshold, with_threshold  # noqa: PLC0415 - slow
+
+    threshold = better_threshold(check)
+    if threshold is None:
+        return "raise num_prompts; `inv thresholds` says how far"
+    better = with_threshold(check, threshold)
+    healthy, found = _of_100(fails(better)), f"{100 * fails(better, LARGE_LOSS):.0f}"
+    loss = f"{LARGE_LOSS:g} {_unit(check)}"
+    does = f"fails {healthy} healthy nights, and {found} with a loss of {loss}"
+    return f"write {threshold:g}, which {does}"
+
+
+def _of_100(share: float) -> str:
+    number = 100 * share
+    return f"{number:.0f} of 100" if number >= 10 else f"{number:.1g} of 100"  # noqa: PLR2004
+
+
+def _unit(check: PlannedCheck) -> str:
+    return "points" if check.kind == "accuracy" else "%"

@@ -1,0 +1,114 @@
+"""`inv thresholds`: what the checks of a case will do, before any night."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ci.catalog import dataset_sizes
+from ci.check.planned_checks import Assumptions, planned_check
+from ci.commands.nightly import load_cases
+from ci.commands.thresholds_text import Row, as_text, as_values
+from ci.errors import UserError
+from ci.judge.levels import levels_for
+from ci.judge.prospect import prospect
+from ci.report.table import width_of
+from ci.request import Request
+
+if TYPE_CHECKING:
+    from ci.case.model import Case
+    from ci.commands.judge_flags import Assumed, Thresholds
+    from ci.judge.decide import Levels
+
+MOST = 1_000_000
+
+
+def thresholds(given: Thresholds) -> str:
+    """Return what each check of the selected cases will do, as text or as JSON.
+
+    Contacts no host, and reads nothing but the case file and the project's lists.
+
+    Raises:
+        UserError: the case or a flag is wrong.
+    """
+    assumed = assumptions_of(given)
+    cases = load_cases(Request(config=given.config, set=given.set))
+    values = []
+    texts = []
+    for case in cases:
+        checks = number("--checks", given.checks, 0, MOST) or max(len(case.benchmarks), 1)
+        levels = levels_of(given, int(checks))
+        rows = _rows(case, assumed, levels, given.seed)
+        values.append(
+            {"case": case.name, "file": case.path, "levels": asdict(levels)}
+            | {"checks": [as_values(row) for row in rows]}
+        )
+        texts.append(_text(case, rows, levels, given))
+    if given.json:
+        return json.dumps(values[0] if len(values) == 1 else values, indent=2) + "\n"
+    return "\n".join(texts)
+
+
+def _rows(case: Case, assumed: Assumptions, levels: Levels, seed: int) -> list[Row]:
+    rows = []
+    for benchmark in case.benchmarks:
+        check = planned_check(benchmark, assumed)
+        known = check.kind == "performance" or check.items > 0
+        available = dataset_sizes.available(benchmark)
+        found = prospect(check, levels, available, seed) if known else None
+        rows.append(Row(benchmark.name, check, found))
+    return rows
+
+
+def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds) -> str:
+    head = f"{case.name} ({case.path})\n"
+    if not rows:
+        return f"{head}no benchmarks, so that nothing is judged; docs/cases.md has the keys\n"
+    below = (
+        "Bands: exact, for a model as good as its baseline; each answer is drawn anew, or "
+        f"{100 * float(given.within):.0f} % of the variance is of answers and the rest of items. "
+        f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
+        f"below {100 * levels.fail:.2g} %.\n"
+    )
+    return f"{head}\n{as_text(rows, width_of(sys.stdout))}\n{below}"
+
+
+def assumptions_of(given: Assumed) -> Assumptions:
+    """Return what the flags assume.
+
+    Raises:
+        UserError: one of them is out of range.
+    """
+    return Assumptions(
+        noise=number("--noise", given.noise, 0.01, 100),
+        within=number("--within", given.within, 0.1, 1),
+        passes=int(number("--repeats", given.repeats, 1, 64)),
+    )
+
+
+def levels_of(given: Assumed, checks: int) -> Levels:
+    """Return the levels of a night with so many checks.
+
+    Raises:
+        UserError: a flag is out of range.
+    """
+    number("--seed", given.seed, 0, 2**32)
+    nights = int(number("--nights-a-month", given.nights_a_month, 1, 1000))
+    return levels_for(checks, nights, number("--false-alarms", given.false_alarms, 0.001, MOST))
+
+
+def number(flag: str, given: str | int, least: float, most: float) -> float:
+    """Return the number that a flag gives.
+
+    Raises:
+        UserError: it is not a number, or is out of range.
+    """
+    try:
+        value = float(given)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise UserError(f"{flag} {given}: expected a number from {least:g} to {most:g}")
+    return value
