@@ -176,7 +176,7 @@ def test_a_month_of_all_cases(folder, capsys):
 
 
 def test_a_pattern_and_json(folder, capsys):
-    given = Simulate(paths=f"{folder}/[ds].yaml", json=True, false_alarms="2", nights=20)
+    given = Simulate(paths=f"{folder}/[ds].yaml", json=True, false_alarms="2", nights_a_month=20)
     assert simulate(given) == ExitCode.PASS
     values = json.loads(capsys.readouterr().out)
     assert (values["cases"], values["checks"], values["nights"]) == (2, 4, 20)
