@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ITSELF = "this run itself"
 LATER = "measured later"
+REJECTED = "rejected: "
 # A problem of a figure that was measured while something disturbed its hosts.
 VOID = "void: "
 NO_SETTINGS = "its record has no settings"
@@ -182,7 +183,7 @@ def _reason(
         ITSELF if figure.run == tonight.run else "",
         LATER if figure.started_at > tonight.started_at else "",
         f"a copy of {tonight.run}" if same_start else "",
-        f"rejected: {rejected[figure.run]}" if figure.run in rejected else "",
+        f"{REJECTED}{rejected[figure.run]}" if figure.run in rejected else "",
         broken(figure, all_cut=normal),
         other_vllm if same_vllm and figure.vllm != tonight.vllm else "",
     )

@@ -64,6 +64,7 @@ class LevelHistory:
         self.nights = len(nights)
         self.scale = scale
         self.noise = noise
+        self.floor = math.hypot(scale.floor, _half_an_answer(nights, scale))
         self._places: dict[str, list[float]] = defaultdict(list)
         for night in nights:
             self._places[night.host].append(scale.place(night.value))
@@ -74,7 +75,7 @@ class LevelHistory:
         values = {host: np.array(places) for host, places in self._places.items()}
         apart = np.concatenate([each - np.median(each) for each in values.values()])
         step = step_of(np.concatenate(list(values.values())))
-        floor = math.hypot(self.scale.floor, step / math.sqrt(12))
+        floor = math.hypot(self.floor, step / math.sqrt(12))
         counts = without_accidents(apart, floor)
         squares, df, kept, at = 0.0, 0, {}, 0
         for host, each in values.items():
@@ -98,7 +99,8 @@ class LevelHistory:
         if host in levels:
             return levels[host]
         centres = np.array([level.centre for level in levels.values()])
-        between = sd_of(centres) ** 2
+        # One or two hosts do not tell how much hosts differ.
+        between = max(sd_of(centres), self.scale.between_hosts) ** 2
         return Level(float(centres.mean()), sd, df, len(centres), between)
 
     def _se(self, level: Level, runs: int) -> float:
@@ -133,3 +135,14 @@ class LevelHistory:
         level = self.level(host)
         place = level.centre + t_of_p(alpha, level.df) * self._se(level, runs)
         return self.scale.value(place)
+
+
+def _half_an_answer(nights: Sequence[Measured], scale: Scale) -> float:
+    """Return the least standard deviation of a score: a variance of half an answer, as of items.
+
+    Scores that were the same each night do not tell that no answer ever changes.
+    """
+    known = [night.n for night in nights if night.n > 0]
+    if scale.kind != "accuracy" or not known:
+        return 0.0
+    return 100 * math.sqrt(0.5) / float(np.median(known))
