@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from ci.judge.figures import MAX_PERCENT
 from ci.judge.metrics import is_score
 from ci.judge.past import Conditions
 
@@ -119,7 +120,8 @@ def broken(figure: PastFigure, *, all_cut: bool = False) -> str:
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
-        or (figure.value <= 0 and (score or figure.unit in _POSITIVE)),
+        or (figure.value <= 0 and (score or figure.unit in _POSITIVE))
+        or (figure.value > MAX_PERCENT and score),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
