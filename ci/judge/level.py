@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from ci.judge.measured import Measured, RunNoise
     from ci.judge.scale import Scale
 
+# The spread of a performance, in percent, where all figures are the same.
+SAME_SPREAD = 0.5
+# The share of a score's binomial variance that is of answers, and not of hard items that stay hard:
+# the same where all scores are the same. Greedy answers have about so much.
+SAME_SHARE = 0.4
+
 
 @dataclass(frozen=True)
 class Level:
@@ -64,7 +70,7 @@ class LevelHistory:
         self.nights = len(nights)
         self.scale = scale
         self.noise = noise
-        self.floor = math.hypot(scale.floor, _half_an_answer(nights, scale))
+        self.floor = _floor(nights, scale)
         self._places: dict[str, list[float]] = defaultdict(list)
         for night in nights:
             self._places[night.host].append(scale.place(night.value))
@@ -137,12 +143,19 @@ class LevelHistory:
         return self.scale.value(place)
 
 
-def _half_an_answer(nights: Sequence[Measured], scale: Scale) -> float:
-    """Return the least standard deviation of a score: a variance of half an answer, as of items.
+def _floor(nights: Sequence[Measured], scale: Scale) -> float:
+    """Return the least standard deviation of nights that is believed.
 
-    Scores that were the same each night do not tell that no answer ever changes.
+    Of a score at least that of half an answer. Figures that are all the same are copied, rounded
+    or of one run, and do not tell at all how much nights differ: the least that is usual counts.
     """
+    same = len({night.value for night in nights}) == 1
     known = [night.n for night in nights if night.n > 0]
-    if scale.kind != "accuracy" or not known:
-        return 0.0
-    return 100 * math.sqrt(0.5) / float(np.median(known))
+    if scale.kind == "performance" or not known:
+        return SAME_SPREAD if same and scale.kind == "performance" else scale.floor
+    n = float(np.median(known))
+    variance = 0.5 / n**2
+    if same:
+        right = min(max(nights[0].value / 100, 0.0), 1.0)
+        variance = max(variance, SAME_SHARE * right * (1 - right) / n)
+    return math.hypot(scale.floor, 100 * math.sqrt(variance))

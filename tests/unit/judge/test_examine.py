@@ -267,7 +267,9 @@ def test_a_written_baseline_of_other_settings_fails_nothing(like, value, holding
         (200, 100.0, 95.0, "fail"),
         (30, 100.0, 96.7, "pass"),
         (30, 100.0, 93.3, "unknown"),
-        (1319, 94.8, 94.2, "fail"),
+        (1319, 94.8, 94.2, "pass"),
+        (1319, 94.8, 93.6, "unknown"),
+        (1319, 94.8, 92.5, "fail"),
     ],
 )
 def test_one_answer_of_a_score_without_items_is_no_loss(n, before, value, outcome):
@@ -307,3 +309,11 @@ def test_a_figure_without_a_logarithm_is_no_traceback(value):
 def test_a_bound_of_zero_is_no_traceback(baseline, threshold):
     check = judged(Subject(tonight(SPEED, 900.0), (), Holding(baseline, "c", threshold=threshold)))
     assert (check.outcome, check.reason) == ("pass", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"), [(995.0, "pass"), (985.0, "unknown"), (960.0, "fail")]
+)
+def test_nights_that_are_all_the_same_do_not_tell_their_noise(value, outcome):
+    subject = Subject(tonight(SPEED, value), nights(SPEED, *[1000.0] * 7), CASE)
+    assert judged(subject).outcome == outcome
