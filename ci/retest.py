@@ -160,7 +160,9 @@ class Retest:
         """Return name and metric → the judged check."""
         judged = [each.judged for each in self._examinations]
         again = {
-            (each.check.name, each.check.metric) for each in self._examinations if each.repeats
+            (each.check.name, each.check.metric)
+            for each in self._examinations
+            if each.evidence and each.evidence.ruling.repeats
         }
         return {(each.name, each.metric): each for each in without_chance(judged, again)}
 

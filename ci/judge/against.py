@@ -141,6 +141,27 @@ def other_settings(
     )
 
 
+def other_host(tonight: PastFigure, nights: Sequence[PastFigure], holding: Holding) -> str:
+    """Return why an accepted speed of other hosts says nothing of one below it; empty if it does.
+
+    Args:
+        tonight: the figure.
+        nights: the accepted ones that are comparable, too few to tell how hosts differ.
+        holding: the baseline that holds.
+    """
+    accepted = holding.accepted
+    if accepted is None or accepted.host in {"", tonight.host} or is_score(tonight.metric):
+        return ""
+    written = written_baseline(holding, scale_of(tonight))
+    within = written.is_within(measured_of(tonight), tonight.value, level=0.0)
+    if within or any(each.host == tonight.host for each in nights):
+        return ""
+    return (
+        f"below the baseline of {holding.source}, which was accepted on {accepted.host}: "
+        f"hosts differ, and {tonight.host or 'this one'} has no accepted night; accept one"
+    )
+
+
 def written_baseline(holding: Holding, scale: Scale) -> Written:
     """Return the baseline that holds, with its bound; there is one."""
     return written_of(holding.value or 0.0, holding.threshold, scale)

@@ -15,6 +15,7 @@ import numpy as np
 from ci.judge.against import (
     accepted_nights,
     measured_of,
+    other_host,
     other_settings,
     scale_of,
     unusable,
@@ -106,7 +107,10 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     nights = accepted_nights(history.figures, subject.holding)
     if worse := more_cut(tonight, nights):
         return Evidence(Ruling("fail", "answers were cut"), worse, history, scale)
-    if changed := other_settings(subject.tonight, nights, history, subject.holding):
+    changed = other_settings(tonight, nights, history, subject.holding)
+    if not changed and len({night.run for night in nights}) < LEAST_NIGHTS:
+        changed = other_host(tonight, nights, subject.holding)
+    if changed:
         written = written_baseline(subject.holding, scale)
         return Evidence(
             Ruling("unknown", "other settings", expected=written), changed, history, scale

@@ -317,3 +317,25 @@ def test_a_bound_of_zero_is_no_traceback(baseline, threshold):
 def test_nights_that_are_all_the_same_do_not_tell_their_noise(value, outcome):
     subject = Subject(tonight(SPEED, value), nights(SPEED, *[1000.0] * 7), CASE)
     assert judged(subject).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("host", "value", "past", "outcome"),
+    [
+        ("b", 960.0, nights(SPEED, 1000, 1001, 999), "unknown"),
+        ("b", 980.0, nights(SPEED, 1000, 1001, 999), "pass"),
+        ("a", 960.0, nights(SPEED, 1000, 1001, 999), "fail"),
+        ("b", 960.0, nights(replace(SPEED, host="b"), 1000, 1001), "fail"),
+    ],
+)
+def test_a_baseline_of_other_hosts_fails_nothing(host, value, past, outcome):
+    runs = tuple(each.run for each in past)
+    accepted = Accepted(
+        "perf", "output_token_throughput", 1000.0, "tok/s", host="a", runs=runs, when="2026-10-05"
+    )
+    holding = Holding(1000.0, "ledger.yaml:5", accepted=accepted)
+    figure = replace(tonight(SPEED, value), host=host)
+    check = judged(Subject(figure, past, holding), repeats=[value] * 3)
+    assert check.outcome == outcome
+    if outcome == "unknown":
+        assert "ledger.yaml:5, which was accepted on a" in check.reason
