@@ -53,8 +53,9 @@ class History:
     """The history of one figure.
 
     Attributes:
-        figures: those that are comparable, the oldest first. Those of another host or device are
-            among them, with another `series`: each series has its own offset.
+        figures: those that are comparable, the oldest first. Those of another host are among
+            them, with another `series`: each series has its own offset. So are scores of another
+            device of the same kind.
         left_out: the others, each with the reason.
     """
 
@@ -197,6 +198,10 @@ def _differences(tonight: PastFigure, figure: PastFigure) -> Iterator[str]:
         old, new = getattr(figure, key), getattr(tonight, key)
         if old != new:
             yield f"{key} {_shown(old)}, now {_shown(new)}"
+    names = figure.device_name, tonight.device_name
+    # One device may be twice as fast as another, and gives the same answers.
+    if all(names) and names[0] != names[1] and not is_score(tonight.metric):
+        yield f"device {_shown(names[0])}, now {_shown(names[1])}"
     old_settings, new_settings = figure.conditions, tonight.conditions
     if old_settings is None or new_settings is None:
         yield NO_SETTINGS if old_settings is None else "the settings are unknown now"

@@ -339,3 +339,12 @@ def test_a_baseline_of_other_hosts_fails_nothing(host, value, past, outcome):
     assert check.outcome == outcome
     if outcome == "unknown":
         assert "ledger.yaml:5, which was accepted on a" in check.reason
+
+
+def test_a_speed_is_not_compared_with_that_of_another_device():
+    like = replace(SPEED, device="cuda", device_name="H100")
+    figure = replace(tonight(like, 600.0), device_name="L40S")
+    check = judged(Subject(figure, nights(like, *VALUES), CASE), repeats=[600.0] * 3)
+    assert (check.outcome, check.seen) == ("unknown", "10 not: device H100, now L40S")
+    own = nights(replace(like, device_name="L40S"), *[value * 0.6 for value in VALUES])
+    assert judged(Subject(figure, own, CASE)).outcome == "pass"
