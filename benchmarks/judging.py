@@ -16,6 +16,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections import Counter, defaultdict
@@ -168,31 +169,85 @@ def scenario(message: dict[str, Any]) -> dict[str, str]:
     return {"verdict": outcome, "why": f"{ruling.finding} {evidence.doubt}".strip()}
 
 
+SCORES = {"accuracy", "score"}
 # What a scene says of a measurement itself; all else that it says is a setting.
 MEASURED = {
     *("value", "n", "k", "ids", "items", "run", "host", "verdict", "night", "date", "unit"),
     *("truncated", "failed", "requests", "answered", "empty_outputs", "missing"),
     *("accuracy_of_finished", "tokens_per_char", "chars_per_s"),
 }
+# What is judged: another version of it is no other setting.
+SERVED = {"vllm", "vllm_version", "commit", "git_commit", "build", "sha", "version", "image"}
+# Of a case alone: how it is judged.
+OF_CASE = {"benchmark", "metric", "unit", "baseline", "threshold", "lower_is_better"}
+# What disturbs a host, by its name in a scene, and a clock that is too low.
+DISTURBS = re.compile("throttl|steal|foreign|swap|ecc|xid|neighbou?r|contention|disturb")
+CLOCK = re.compile("clock|mhz")
+LOW_CLOCK = 0.9
 
 
 def settings_in(scene: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the settings of each night of a scene, and those of tonight.
 
-    A word is a setting, and so is a number that never changes before tonight; other numbers are
-    measured. What only the case says holds tonight.
+    A word is a setting, unless it is another one each night, and so is a number that never changes
+    before tonight; other numbers are measured. What only the case says holds tonight, and held
+    before, if tonight says something else.
     """
     case, tonight, history = scene["case"], scene["tonight"], scene.get("history", [])
     settings = []
-    for key in {key for night in history for key in night} - MEASURED:
+    for key in sorted({key for night in history for key in night} - MEASURED - SERVED):
         values = [night.get(key) for night in history]
+        different = len(set(map(str, values)))
         words = all(isinstance(each, str | bool | None) for each in values)
-        if words or (len(values) > 1 and len(set(map(str, values))) == 1):
+        constant = different == 1 and len(values) > 1
+        if constant or (words and (different < len(values) or len(values) == 1)):
             settings.append(key)
+    settings += sorted(
+        (case.keys() & tonight.keys())
+        - set(settings)
+        - OF_CASE
+        - MEASURED
+        - SERVED
+        - {key for night in history for key in night}
+    )
     now = {key: tonight.get(key, case.get(key)) for key in settings}
-    return [{key: night.get(key) for key in settings} for night in history], {
-        key: each for key, each in now.items() if each is not None
-    }
+    earlier = [
+        {key: night.get(key, None if key not in tonight else case.get(key)) for key in settings}
+        for night in history
+    ]
+    return earlier, {key: each for key, each in now.items() if each is not None}
+
+
+def problem_of(scene: dict[str, Any], night: dict[str, Any]) -> str:
+    """Return why a measurement of a scene is not valid; empty if nothing says so."""
+    case = scene["case"]
+    if night is scene["tonight"] and night.get("unit", case.get("unit")) != case.get("unit"):
+        return f"the unit is {night['unit']!r}, expected {case.get('unit')!r}"
+    usual = {each.get("n") for each in scene.get("history", [])}
+    told = {"num_prompts", "answered"} & (case.keys() | night.keys())
+    if len(usual) == 1 and not told and case["metric"] in SCORES:
+        (n,) = usual
+        if n and night.get("n", n) < n:
+            return f"{night['n']} items, where {n} were asked before"
+    ids = night.get("ids") or ()
+    if len(set(map(str, ids))) != len(ids):
+        return "several items have the same id"
+    if case["metric"] in SCORES:  # the load of a host changes no answer
+        return ""
+    return next((f"void: {key}" for key in night if disturbs(scene, key, night[key])), "")
+
+
+def disturbs(scene: dict[str, Any], key: str, value: object) -> bool:
+    """Whether a telemetry of tonight is far from that of all nights before."""
+    others = [night[key] for night in scene.get("history", []) if key in night]
+    if isinstance(value, bool | str | None):
+        return bool(DISTURBS.search(key)) and bool(value) and value not in others
+    numbers = [each for each in others if isinstance(each, int | float)]
+    if not isinstance(value, int | float):
+        return False
+    if DISTURBS.search(key):
+        return value > 2 * max(numbers, default=0)
+    return bool(CLOCK.search(key)) and bool(numbers) and value < LOW_CLOCK * min(numbers)
 
 
 def figure_of(
@@ -201,8 +256,10 @@ def figure_of(
     """Return a scene's measurement as a figure of a run."""
     case = scene["case"]
     unit = str(night.get("unit", case.get("unit", "")))
-    score = case["metric"] in {"accuracy", "score"}
-    n = int(night.get("n") or night.get("requests") or 1)
+    score = case["metric"] in SCORES
+    n = int(night.get("n", night.get("requests", 1)) or 0)
+    problem = problem_of(scene, night)
+    timed = unit in {"ms", "s"} or unit != case.get("unit") or not case.get("lower_is_better")
     value = night.get("value")
     counts, questions = None, f"{n} items" if score else ""
     if night.get("items") is not None:
@@ -218,7 +275,7 @@ def figure_of(
         benchmark=case["benchmark"],
         metric="accuracy" if score else case["metric"],
         value=math.nan if value is None else float(value),
-        unit=unit if score or not case.get("lower_is_better") else "ms",
+        unit=unit if score or timed else "ms",
         n=n,
         started_at=f"{place:06}",
         host=str(night.get("host", "")),
@@ -230,7 +287,9 @@ def figure_of(
         missing=n - int(night.get("answered", n)) + int(night.get("missing", 0)),
         cut=int(night.get("truncated", 0)),
         empty=int(night.get("empty_outputs", 0)),
+        problems=(problem,) if problem else (),
         outcome=str(night.get("verdict", "")),
+        vllm=next((str(night[key]) for key in sorted(SERVED & night.keys())), ""),
     )
 
 

@@ -159,7 +159,12 @@ class Retest:
     def checks(self) -> dict[tuple[str, str], Check]:
         """Return name and metric → the judged check."""
         judged = [each.judged for each in self._examinations]
-        return {(each.name, each.metric): each for each in without_chance(judged)}
+        again = {
+            (each.check.name, each.check.metric)
+            for each in self._examinations
+            if each.evidence and each.evidence.ruling.repeats
+        }
+        return {(each.name, each.metric): each for each in without_chance(judged, again)}
 
     def _remember(self, evaluation: Evaluation, result: Result) -> bool:
         """Keep the items of a result; return whether its figure can be judged."""

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from ci.documents.strict import Strict
+from ci.documents.values import invalid
+from ci.judge.figures import MAX_PERCENT
+from ci.judge.metrics import is_score
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+
+def _time(text: str) -> str:
+    """Refuse a text that is no time: nights are sorted by theirs."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid(f"{text!r} is no time; write one such as 2026-01-31T20:00:00Z") from None
+    return text
+
+
+def _of_value(unit: str, info: ValidationInfo) -> str:
+    """Refuse a baseline that no valid figure has."""
+    value, metric = info.data.get("value"), info.data.get("metric")
+    if value is None or metric is None:
+        return unit  # their own errors are reported
+    if is_score(metric) and not 0 <= value <= MAX_PERCENT:
+        raise invalid(f"{metric} of {value:g} {unit} is outside 0 to 100")
+    if not is_score(metric) and value <= 0:
+        raise invalid(f"{metric} of {value:g} {unit} is the figure of no run; expected more than 0")
+    return unit
+
+
+Time = Annotated[str, AfterValidator(_time)]
 
 
 class SettingsEntry(Strict):
@@ -40,7 +68,9 @@ class AcceptedEntry(Strict):
     benchmark: str = Field(min_length=1, description="name of the benchmark in the case")
     metric: str = Field(min_length=1, description="e.g. accuracy, output_token_throughput")
     value: float = Field(description="the baseline")
-    unit: str = Field(description="of the value: %, tok/s, ms")
+    unit: Annotated[str, AfterValidator(_of_value)] = Field(
+        description="of the value: %, tok/s, ms"
+    )
     before: float | None = Field(
         default=None, description="the baseline that held before; null if there was none"
     )
@@ -59,7 +89,7 @@ class AcceptedEntry(Strict):
         default=None, ge=0, description="standard deviation of their figures; null for one night"
     )
     who: str = Field(min_length=1, description="accepted it")
-    when: str = Field(min_length=1, description="UTC, ISO 8601")
+    when: Time = Field(description="UTC, ISO 8601")
     because: str = Field(min_length=1, description="why")
     loosened: bool = Field(
         default=False, description="it is worse than the baseline that held before"
@@ -72,7 +102,7 @@ class RejectedEntry(Strict):
 
     run: str = Field(min_length=1, description="id of the run")
     who: str = Field(min_length=1, description="rejected it")
-    when: str = Field(min_length=1, description="UTC, ISO 8601")
+    when: Time = Field(description="UTC, ISO 8601")
     because: str = Field(min_length=1, description="why")
 
 

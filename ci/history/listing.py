@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+# The largest integer of SQLite.
+MAX_ROWS = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class ShownFigure:
@@ -69,7 +72,7 @@ def nights(
         f"SELECT {_COLUMNS} FROM runs WHERE (:case = '' OR case_name = :case) "  # noqa: S608
         "AND (:outcome = '' OR outcome = :outcome) ORDER BY started_at DESC, id DESC LIMIT :limit"
     )
-    given = {"case": case, "outcome": outcome, "limit": limit}
+    given = {"case": case, "outcome": outcome, "limit": min(limit, MAX_ROWS)}
     return tuple(_night(connection, row) for row in connection.execute(query, given).fetchall())
 
 

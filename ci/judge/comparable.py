@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from ci.judge.figures import MAX_PERCENT
 from ci.judge.metrics import is_score
 from ci.judge.past import Conditions
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 ITSELF = "this run itself"
 LATER = "measured later"
+REJECTED = "rejected: "
 # A problem of a figure that was measured while something disturbed its hosts.
 VOID = "void: "
 NO_SETTINGS = "its record has no settings"
@@ -51,8 +53,9 @@ class History:
     """The history of one figure.
 
     Attributes:
-        figures: those that are comparable, the oldest first. Those of another host or device are
-            among them, with another `series`: each series has its own offset.
+        figures: those that are comparable, the oldest first. Those of another host are among
+            them, with another `series`: each series has its own offset. So are scores of another
+            device of the same kind.
         left_out: the others, each with the reason.
     """
 
@@ -118,7 +121,8 @@ def broken(figure: PastFigure, *, all_cut: bool = False) -> str:
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
-        or (figure.value <= 0 and (score or figure.unit in _POSITIVE)),
+        or (figure.value <= 0 and (score or figure.unit in _POSITIVE))
+        or (figure.value > MAX_PERCENT and score),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
@@ -182,7 +186,7 @@ def _reason(
         ITSELF if figure.run == tonight.run else "",
         LATER if figure.started_at > tonight.started_at else "",
         f"a copy of {tonight.run}" if same_start else "",
-        f"rejected: {rejected[figure.run]}" if figure.run in rejected else "",
+        f"{REJECTED}{rejected[figure.run]}" if figure.run in rejected else "",
         broken(figure, all_cut=normal),
         other_vllm if same_vllm and figure.vllm != tonight.vllm else "",
     )
@@ -194,6 +198,10 @@ def _differences(tonight: PastFigure, figure: PastFigure) -> Iterator[str]:
         old, new = getattr(figure, key), getattr(tonight, key)
         if old != new:
             yield f"{key} {_shown(old)}, now {_shown(new)}"
+    names = figure.device_name, tonight.device_name
+    # One device may be twice as fast as another, and gives the same answers.
+    if all(names) and names[0] != names[1] and not is_score(tonight.metric):
+        yield f"device {_shown(names[0])}, now {_shown(names[1])}"
     old_settings, new_settings = figure.conditions, tonight.conditions
     if old_settings is None or new_settings is None:
         yield NO_SETTINGS if old_settings is None else "the settings are unknown now"

@@ -74,6 +74,7 @@ class Ruling:
         "suspect",
         "environment",
         "nothing to compare with",
+        "other settings",
         "not valid",
         "answers were cut",
         "unstable",

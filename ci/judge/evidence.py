@@ -12,21 +12,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ci.judge.against import (
+    accepted_nights,
+    measured_of,
+    other_host,
+    other_settings,
+    scale_of,
+    unusable,
+    written_baseline,
+)
 from ci.judge.baseline import NONE_YET, Holding
-from ci.judge.comparable import History, broken, comparable
+from ci.judge.comparable import History, comparable
 from ci.judge.decide import Levels, Ruling, decide
 from ci.judge.expected import LEAST_NIGHTS, Past
-from ci.judge.measured import ItemCounts, Measured, RunNoise
-from ci.judge.metrics import is_score, lower_is_better
-from ci.judge.scale import Scale
+from ci.judge.measured import RunNoise
+from ci.judge.metrics import is_score
 from ci.judge.spread import without_accidents
 from ci.judge.written import Written, against_written
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from ci.judge.measured import Wanted
+    from ci.judge.measured import Measured, Wanted
     from ci.judge.past import PastFigure
+    from ci.judge.scale import Scale
 
 # Repeated runs of earlier nights tell the noise of a run from so many differences on.
 LEAST_DF = 6
@@ -37,8 +46,6 @@ MORE_CUT_MATTERS = 0.01
 # Good and bad nights alternate, if so many times a bad night was followed by a good one.
 NIGHTS_BACK = 12
 TIMES_BAD = 3
-# What a loss may be, if a ledger has the baseline but the history has not its nights.
-TOLERATED_PERCENT = 3.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,14 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     nights = accepted_nights(history.figures, subject.holding)
     if worse := more_cut(tonight, nights):
         return Evidence(Ruling("fail", "answers were cut"), worse, history, scale)
+    changed = other_settings(tonight, nights, history, subject.holding)
+    if not changed and len({night.run for night in nights}) < LEAST_NIGHTS:
+        changed = other_host(tonight, nights, subject.holding)
+    if changed:
+        written = written_baseline(subject.holding, scale)
+        return Evidence(
+            Ruling("unknown", "other settings", expected=written), changed, history, scale
+        )
     deciding = _deciding(subject, nights, scale)
     ruling = yield from _translated(deciding)
     if ruling.outcome == "pass" and (unstable := alternating(history.figures)):
@@ -112,7 +127,7 @@ def _not_judged(tonight: PastFigure, past: Iterable[PastFigure]) -> str:
     """Return why tonight's figure says nothing; empty if it does."""
     if any(night.run == tonight.run and night.repeat == tonight.repeat for night in past):
         return f"{tonight.run} was judged before: nothing was measured tonight"
-    return broken(tonight)
+    return unusable(tonight)
 
 
 def _deciding(
@@ -124,8 +139,7 @@ def _deciding(
     noise = noise_of(nights, scale)
     if is_enough(past, tonight) or holding.value is None:
         return decide(past, tonight, scale, subject.levels, noise)
-    written = written_of(holding.value, holding.threshold, scale)
-    return against_written(written, tonight, subject.levels)
+    return against_written(written_baseline(holding, scale), tonight, subject.levels)
 
 
 def _translated(
@@ -139,59 +153,11 @@ def _translated(
         question = next(deciding)
         while True:
             answer = yield question
-            valid = answer is not None and not broken(answer)
+            valid = answer is not None and not unusable(answer)
             question = deciding.send(measured_of(answer) if answer and valid else None)
     except StopIteration as ended:
         ruling: Ruling = ended.value
         return ruling
-
-
-def scale_of(figure: PastFigure) -> Scale:
-    """Return the scale of a figure."""
-    lower = lower_is_better(figure.metric, figure.unit)
-    return Scale("accuracy" if is_score(figure.metric) else "performance", lower)
-
-
-def measured_of(figure: PastFigure) -> Measured:
-    """Return what of a figure is compared."""
-    return Measured(
-        figure.value, figure.n, counts_of(figure), figure.series, figure.cut, figure.run
-    )
-
-
-def counts_of(figure: PastFigure) -> ItemCounts | None:
-    """Return the answers of the items; None if there are none, or if the passes differ."""
-    if not figure.items:
-        return None
-    ids = tuple(sorted(figure.items))
-    passes = {figure.items[each][1] for each in ids}
-    if len(passes) != 1:
-        return None
-    correct = np.array([figure.items[each][0] for each in ids], dtype=np.int64)
-    return ItemCounts(ids, correct, passes.pop())
-
-
-def accepted_nights(figures: Sequence[PastFigure], holding: Holding) -> tuple[PastFigure, ...]:
-    """Return the nights that made the accepted level, and those since then.
-
-    Nights that failed, or of which nobody knows, are no level to hold others against.
-
-    Args:
-        figures: the comparable ones, oldest first.
-        holding: the accepted baseline; that of a ledger begins with the nights that it names.
-    """
-    good = [each for each in figures if each.outcome in {"", "pass"}]
-    accepted = holding.accepted
-    if accepted is None:
-        return tuple(good)
-    begin = min((each.started_at for each in good if each.run in accepted.runs), default=None)
-    since = accepted.when if begin is None else begin
-    return tuple(each for each in figures if _counts(each, accepted.runs, since))
-
-
-def _counts(figure: PastFigure, runs: Sequence[str], since: str) -> bool:
-    good = figure.outcome in {"", "pass"} or figure.run in runs
-    return good and figure.started_at >= since
 
 
 def _once_a_night(nights: Sequence[PastFigure]) -> list[PastFigure]:
@@ -231,26 +197,6 @@ def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
             squares += float(np.sum((kept - kept.mean()) ** 2))
             df += len(kept) - 1
     return RunNoise(float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None
-
-
-def written_of(value: float, threshold: float | None, scale: Scale) -> Written:
-    """Return a written baseline with its bound.
-
-    Args:
-        value: the baseline.
-        threshold: of a case: a number of points, or the factor of a performance that is still
-            good; None for a baseline of the ledger: 3 % of a performance is tolerated, and of an
-            accuracy what chance explains.
-        scale: of the metric.
-    """
-    if threshold is None:
-        lower = scale.value(scale.place(value) - TOLERATED_PERCENT)
-        return Written(value, None if scale.kind == "accuracy" else lower, scale)
-    if scale.kind == "accuracy":
-        return Written(value, value - threshold, scale)
-    # A latency may be longer by as much as a throughput may be smaller.
-    turned = scale.lower_is_better and 0 < threshold < 1
-    return Written(value, value / threshold if turned else value * threshold, scale)
 
 
 def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:

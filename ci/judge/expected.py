@@ -189,7 +189,7 @@ class ExpectedLevel:
         """Return how much runs of a night differ, or what bounds it, and its freedom."""
         level, noise = self._history.level(host), self._history.noise
         sd, df = (noise.sd, noise.df) if noise else (level.sd, level.df)
-        return max(sd, self._history.scale.floor), df
+        return max(sd, self._history.floor), df
 
     def _without_accidents(self, runs: Sequence[Measured]) -> list[Measured]:
         """Leave out runs far below the best: accidents make a run worse, never better."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ci.judge.verdict import Check
 
@@ -27,11 +27,14 @@ def is_chance(p: float | None, checks: int) -> bool:
     return p is not None and checks > 1 and p > FALSE_FINDINGS / checks
 
 
-def without_chance(checks: Sequence[Check]) -> list[Check]:
+def without_chance(checks: Sequence[Check], again: Collection[tuple[str, str]] = ()) -> list[Check]:
     """Return the checks of a night; a suspect that is one of many, and chance, passes.
+
+    Chance explains one low figure among many, but not that it is low again each time.
 
     Args:
         checks: all that were compared with something.
+        again: name and metric of those that were measured again; they stay suspect.
     """
     compared = sum(check.p is not None for check in checks)
     return [
@@ -42,6 +45,7 @@ def without_chance(checks: Sequence[Check]) -> list[Check]:
         )
         if check.outcome == "unknown"
         and check.reason.startswith("suspect")
+        and (check.name, check.metric) not in again
         and is_chance(check.p, compared)
         else check
         for check in checks

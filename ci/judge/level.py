@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from ci.judge.measured import Measured, RunNoise
     from ci.judge.scale import Scale
 
+# The spread of a performance, in percent, where all figures are the same.
+SAME_SPREAD = 0.5
+# The share of a score's binomial variance that is of answers, and not of hard items that stay hard:
+# the same where all scores are the same. Greedy answers have about so much.
+SAME_SHARE = 0.4
+
 
 @dataclass(frozen=True)
 class Level:
@@ -64,6 +70,7 @@ class LevelHistory:
         self.nights = len(nights)
         self.scale = scale
         self.noise = noise
+        self.floor = _floor(nights, scale)
         self._places: dict[str, list[float]] = defaultdict(list)
         for night in nights:
             self._places[night.host].append(scale.place(night.value))
@@ -74,7 +81,7 @@ class LevelHistory:
         values = {host: np.array(places) for host, places in self._places.items()}
         apart = np.concatenate([each - np.median(each) for each in values.values()])
         step = step_of(np.concatenate(list(values.values())))
-        floor = math.hypot(self.scale.floor, step / math.sqrt(12))
+        floor = math.hypot(self.floor, step / math.sqrt(12))
         counts = without_accidents(apart, floor)
         squares, df, kept, at = 0.0, 0, {}, 0
         for host, each in values.items():
@@ -98,7 +105,8 @@ class LevelHistory:
         if host in levels:
             return levels[host]
         centres = np.array([level.centre for level in levels.values()])
-        between = sd_of(centres) ** 2
+        # One or two hosts do not tell how much hosts differ.
+        between = max(sd_of(centres), self.scale.between_hosts) ** 2
         return Level(float(centres.mean()), sd, df, len(centres), between)
 
     def _se(self, level: Level, runs: int) -> float:
@@ -133,3 +141,21 @@ class LevelHistory:
         level = self.level(host)
         place = level.centre + t_of_p(alpha, level.df) * self._se(level, runs)
         return self.scale.value(place)
+
+
+def _floor(nights: Sequence[Measured], scale: Scale) -> float:
+    """Return the least standard deviation of nights that is believed.
+
+    Of a score at least that of half an answer. Figures that are all the same are copied, rounded
+    or of one run, and do not tell at all how much nights differ: the least that is usual counts.
+    """
+    same = len({night.value for night in nights}) == 1
+    known = [night.n for night in nights if night.n > 0]
+    if scale.kind == "performance" or not known:
+        return SAME_SPREAD if same and scale.kind == "performance" else scale.floor
+    n = float(np.median(known))
+    variance = 0.5 / n**2
+    if same:
+        right = min(max(nights[0].value / 100, 0.0), 1.0)
+        variance = max(variance, SAME_SHARE * right * (1 - right) / n)
+    return math.hypot(scale.floor, 100 * math.sqrt(variance))

@@ -39,6 +39,14 @@ class Scale:
         """Return the smallest loss that is worth a second look: 1 %, or half a point."""
         return 0.5 if self.kind == "accuracy" else 1.0
 
+    @property
+    def between_hosts(self) -> float:
+        """Return how much levels of healthy hosts differ at least: 2 % for performance.
+
+        Two groups of equal machines, 2 % apart, are usual in published series.
+        """
+        return 0.0 if self.kind == "accuracy" else 2.0
+
     def place(self, value: float) -> float:
         """Return a figure's place on this scale; more is better.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ci.judge.against import measured_of
 from ci.judge.baseline import NONE_YET
 from ci.judge.decide import TIMES
-from ci.judge.evidence import measured_of
 from ci.judge.expected import LEAST_NIGHTS, ExpectedLevel
 from ci.judge.written import Written
 
@@ -138,7 +138,7 @@ def _not_yet(check: Check, evidence: Evidence) -> str:
 def _lower(check: Check, evidence: Evidence) -> str:
     """Say how much worse the figure is than what is expected."""
     expected, scale = evidence.ruling.expected, evidence.scale
-    if expected is None or check.value is None or check.baseline is None:
+    if expected is None or check.value is None or not check.baseline:
         return ""
     word = "longer" if scale.lower_is_better else "lower"
     if scale.kind == "accuracy":

@@ -59,7 +59,7 @@ class Written:
 
     def is_above(self, tonight: Measured) -> bool:
         """Whether a figure is better than the baseline by more than it may be worse."""
-        if self.bound is None:
+        if self.bound is None or (self.scale.kind == "performance" and self.bound <= 0):
             return False
         tolerated = abs(self.scale.place(self.value) - self.scale.place(self.bound))
         return self.loss([tonight]) < -tolerated - 1e-9

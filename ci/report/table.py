@@ -33,13 +33,15 @@ def rich_table(
     """Build a table for a rich console, which folds the cells if it is too narrow.
 
     Args:
-        headings: one per column.
-        rows: cells; line breaks and control characters are removed from plain text.
+        headings: one per column; of them and of plain cells, line breaks and control characters
+            are removed.
+        rows: cells.
         width: the console's width. If it is enough for every word, columns of single words, such
             as names, are not folded.
         numbers: headings of columns that are aligned to the right.
         framed: draw lines around the cells.
     """
+    headings = [one_line(heading) for heading in headings]
     cells = [
         [each if isinstance(each, Text) else Text(one_line(each)) for each in row] for row in rows
     ]
@@ -55,7 +57,7 @@ def rich_table(
     )
     for heading, column in zip(headings, columns, strict=True):
         table.add_column(
-            heading,
+            Text(heading),  # brackets in it are no style
             justify="right" if heading in numbers else "left",
             no_wrap=has_room and not any(" " in cell for cell in column[1:]),
             overflow="fold",

@@ -88,6 +88,7 @@ def test_the_nights_of_a_case_are_listed_with_what_speaks_against_them(where, ru
     assert " 37.50 %       80.00 tok/s" in lines[2]
     assert lines[5].endswith("rejected: the disk was full")
     assert len(history(History(**where, case="local", nights=0)).splitlines()) == 7
+    assert len(history(History(**where, case="local", nights=10**20)).splitlines()) == 7
 
 
 def test_the_history_is_also_json(where, runs):

@@ -123,6 +123,21 @@ def test_a_ledger_of_another_case_is_refused(tmp_path):
 
 
 MISTAKES = {
+    "a score over all": (
+        ("value: 45", "value: 945"),
+        "unit: accuracy of 945 % is outside 0 to 100",
+    ),
+    "a speed of nothing": (
+        (
+            'metric: accuracy\n    value: 45\n    unit: "%"',
+            "metric: tput\n    value: 0\n    unit: x",
+        ),
+        "unit: tput of 0 x is the figure of no run; expected more than 0",
+    ),
+    "no time": (
+        ('"2026-01-01"\n    because: >-', "yesterday\n    because: >-"),
+        "accepted[0].when: 'yesterday' is no time; write one such as 2026-01-31T20:00:00Z",
+    ),
     "unknown key": (("value: 45", "valeu: 45"), "13:5: accepted[0].valeu: unknown key; did you m"),
     "a number as text": (("value: 45", 'value: "45"'), "accepted[0].value: expected a number"),
     "a date": (

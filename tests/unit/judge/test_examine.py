@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from ci.judge.against import written_of
 from ci.judge.baseline import Accepted, Holding
-from ci.judge.evidence import Subject, alternating, examine, noise_of, written_of
+from ci.judge.evidence import Subject, alternating, examine, noise_of
 from ci.judge.measured import Ask
 from ci.judge.past import Conditions, PastFigure
 from ci.judge.scale import Scale
@@ -215,3 +216,135 @@ def test_the_noise_of_runs_is_that_of_repeated_nights():
     noise = noise_of((*once, *again), scale)
     assert noise.df == 10
     assert noise.sd == pytest.approx(0.995 / 2**0.5, rel=0.01)
+
+
+def changed(like: PastFigure, *values: float) -> tuple[PastFigure, ...]:
+    """Return good nights of other settings."""
+    return tuple(
+        replace(each, conditions=Conditions(max_out_len=4096)) for each in nights(like, *values)
+    )
+
+
+@pytest.mark.parametrize(
+    ("like", "value", "holding", "past", "outcome"),
+    [
+        # The baseline of the case is that of the nights before: of tonight it says nothing.
+        (SCORE, 80.0, Holding(95.0, "case", threshold=3.0), changed(SCORE, 95, 94.5), "unknown"),
+        (SPEED, 800.0, CASE, changed(SPEED, *VALUES), "unknown"),
+        (SPEED, 800.0, CASE, nights(replace(SPEED, device="cuda"), *VALUES), "unknown"),
+        # Within its band a figure is as good as before, whatever was changed.
+        (SPEED, 990.0, CASE, changed(SPEED, *VALUES), "pass"),
+        (SPEED, 800.0, CASE, changed(SPEED, 1500, 1510, 1490), "unknown"),
+        # Somebody wrote another baseline since then: it is one of the new settings.
+        (SPEED, 800.0, CASE, changed(SPEED, 900, 905, 910), "fail"),
+        (SCORE, 80.0, Holding(95.0, "case", threshold=3.0), changed(SCORE, 60, 61), "fail"),
+        # Nights that failed, or of which the settings are unknown, tell of no change.
+        (SPEED, 800.0, CASE, nights(replace(SPEED, conditions=None), 1000, 1001), "fail"),
+        (
+            SPEED, 800.0, CASE,
+            tuple(replace(each, outcome="fail") for each in changed(SPEED, 1000, 1001)), "fail",
+        ),
+        # A good night of the new settings lies in the band: it is one of them, too.
+        (
+            SPEED, 800.0, CASE,
+            (*changed(SPEED, 1000, 1001), replace(nights(SPEED, 1000)[0], run="r7",
+             started_at="2026-10-07")), "fail",
+        ),
+    ],
+)  # fmt: skip
+def test_a_written_baseline_of_other_settings_fails_nothing(like, value, holding, past, outcome):
+    check = judged(Subject(tonight(like, value), past, holding), repeats=[value] * 3)
+    assert check.outcome == outcome
+    if outcome == "unknown":
+        assert "now" in check.reason
+        assert "inv baseline.accept" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("n", "before", "value", "outcome"),
+    [
+        (200, 100.0, 99.5, "pass"),  # one answer
+        (200, 100.0, 95.0, "fail"),
+        (30, 100.0, 96.7, "pass"),
+        (30, 100.0, 93.3, "unknown"),
+        (1319, 94.8, 94.2, "pass"),
+        (1319, 94.8, 93.6, "unknown"),
+        (1319, 94.8, 92.5, "fail"),
+    ],
+)
+def test_one_answer_of_a_score_without_items_is_no_loss(n, before, value, outcome):
+    like = replace(SCORE, n=n, n_items=n)
+    subject = Subject(tonight(like, value), nights(like, *[before] * 6))
+    assert judged(subject, repeats=[value] * 3).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [(1000.0, "pass"), (965.0, "unknown"), (940.0, "unknown"), (600.0, "fail")],
+)
+def test_the_offset_of_a_new_host_is_unknown(value, outcome):
+    subject = Subject(replace(tonight(SPEED, value), host="b"), nights(SPEED, *VALUES), CASE)
+    assert judged(subject).outcome == outcome
+
+
+def test_unjudged_nights_below_the_written_bound_are_no_level():
+    values = [1000, 1003, 998, 1001, 999, 1002, 950, 951, 949, 952, 948, 950]
+    past = tuple(replace(each, outcome="") for each in nights(SPEED, *values))
+    assert judged(Subject(tonight(SPEED, 950.0), past, CASE)).outcome == "fail"
+    # A host whose nights are all below it has a level of its own.
+    slow = tuple(replace(each, host="b") for each in past[6:])
+    subject = Subject(replace(tonight(SPEED, 950.0), host="b"), (*past[:6], *slow), CASE)
+    assert judged(subject).outcome == "pass"
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_a_figure_without_a_logarithm_is_no_traceback(value):
+    like = replace(SPEED, metric="goodput", unit="")
+    assert judged(Subject(tonight(like, value), nights(like, *VALUES))).outcome == "unknown"
+    past = nights(like, value, *VALUES)
+    assert judged(Subject(tonight(like, 1000.0), past)).outcome == "pass"
+
+
+@pytest.mark.parametrize(("baseline", "threshold"), [(0.0, 0.97), (1000.0, 0.0)])
+def test_a_bound_of_zero_is_no_traceback(baseline, threshold):
+    check = judged(Subject(tonight(SPEED, 900.0), (), Holding(baseline, "c", threshold=threshold)))
+    assert (check.outcome, check.reason) == ("pass", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"), [(995.0, "pass"), (985.0, "unknown"), (960.0, "fail")]
+)
+def test_nights_that_are_all_the_same_do_not_tell_their_noise(value, outcome):
+    subject = Subject(tonight(SPEED, value), nights(SPEED, *[1000.0] * 7), CASE)
+    assert judged(subject).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("host", "value", "past", "outcome"),
+    [
+        ("b", 960.0, nights(SPEED, 1000, 1001, 999), "unknown"),
+        ("b", 980.0, nights(SPEED, 1000, 1001, 999), "pass"),
+        ("a", 960.0, nights(SPEED, 1000, 1001, 999), "fail"),
+        ("b", 960.0, nights(replace(SPEED, host="b"), 1000, 1001), "fail"),
+    ],
+)
+def test_a_baseline_of_other_hosts_fails_nothing(host, value, past, outcome):
+    runs = tuple(each.run for each in past)
+    accepted = Accepted(
+        "perf", "output_token_throughput", 1000.0, "tok/s", host="a", runs=runs, when="2026-10-05"
+    )
+    holding = Holding(1000.0, "ledger.yaml:5", accepted=accepted)
+    figure = replace(tonight(SPEED, value), host=host)
+    check = judged(Subject(figure, past, holding), repeats=[value] * 3)
+    assert check.outcome == outcome
+    if outcome == "unknown":
+        assert "ledger.yaml:5, which was accepted on a" in check.reason
+
+
+def test_a_speed_is_not_compared_with_that_of_another_device():
+    like = replace(SPEED, device="cuda", device_name="H100")
+    figure = replace(tonight(like, 600.0), device_name="L40S")
+    check = judged(Subject(figure, nights(like, *VALUES), CASE), repeats=[600.0] * 3)
+    assert (check.outcome, check.seen) == ("unknown", "10 not: device H100, now L40S")
+    own = nights(replace(like, device_name="L40S"), *[value * 0.6 for value in VALUES])
+    assert judged(Subject(figure, own, CASE)).outcome == "pass"

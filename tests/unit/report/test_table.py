@@ -79,3 +79,8 @@ def test_the_width_is_that_of_a_terminal(terminal, monkeypatch):
     monkeypatch.setenv("COLUMNS", "77")
     assert width_of(terminal) == 77
     assert width_of(io.StringIO()) is None
+
+
+def test_headings_are_as_plain_as_cells():
+    headings = ("acc[tp=1] accuracy", "a[/b]", "c\x1b]0;x\x07\nd")
+    assert as_text(headings, [("1", "2", "3")]).splitlines()[0] == "acc[tp=1] accuracy  a[/b]  c d"
