@@ -49,9 +49,14 @@ def counts_of(figure: PastFigure) -> ItemCounts | None:
     return ItemCounts(ids, correct, passes.pop())
 
 
-def unusable(figure: PastFigure) -> str:
-    """Return why a figure can be compared with none; empty if it can."""
-    if (reason := broken(figure)) or figure.value > 0 or is_score(figure.metric):
+def unusable(figure: PastFigure, *, zero: bool = False) -> str:
+    """Return why a figure can be compared with none; empty if it can.
+
+    Args:
+        figure: the figure.
+        zero: whether a score of 0 is normal.
+    """
+    if (reason := broken(figure, zero=zero)) or figure.value > 0 or is_score(figure.metric):
         return reason
     return f"{figure.metric} is {figure.value:g}: only figures over 0 are compared"
 

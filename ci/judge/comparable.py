@@ -101,12 +101,13 @@ def comparable(
     return History(tuple(figures), tuple(left_out))
 
 
-def broken(figure: PastFigure, *, all_cut: bool = False) -> str:
+def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> str:
     """Return why a figure is that of a broken measurement; empty if it is not.
 
     Args:
         figure: the figure.
         all_cut: whether cut answers are normal, as those of one token are.
+        zero: whether a score of 0 is normal, as of a model that knows nothing.
     """
     score, answers = is_score(figure.metric), figure.n_items
     reasons = {
@@ -121,7 +122,7 @@ def broken(figure: PastFigure, *, all_cut: bool = False) -> str:
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
-        or (figure.value <= 0 and (score or figure.unit in _POSITIVE))
+        or (figure.value <= 0 and ((score and not zero) or figure.unit in _POSITIVE))
         or (figure.value > MAX_PERCENT and score),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

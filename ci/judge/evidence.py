@@ -31,7 +31,7 @@ from ci.judge.spread import without_accidents
 from ci.judge.written import Written, against_written
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from ci.judge.measured import Measured, Wanted
     from ci.judge.past import PastFigure
@@ -101,7 +101,7 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     tonight = subject.tonight
     scale = scale_of(tonight)
     history = comparable(tonight, subject.past, rejected=subject.rejected)
-    finding = _not_judged(tonight, subject.past)
+    finding = _not_judged(subject)
     if finding:
         return Evidence(Ruling("unknown", "not valid"), finding, history, scale)
     nights = accepted_nights(history.figures, subject.holding)
@@ -123,11 +123,16 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     return Evidence(ruling, "", history, scale, _is_better(ruling, tonight, subject.levels))
 
 
-def _not_judged(tonight: PastFigure, past: Iterable[PastFigure]) -> str:
-    """Return why tonight's figure says nothing; empty if it does."""
+def _not_judged(subject: Subject) -> str:
+    """Return why tonight's figure says nothing; empty if it does.
+
+    Where nobody has seen the model answer anything, a score of 0 is no sign that nothing ran.
+    """
+    tonight, past = subject.tonight, subject.past
+    known = [subject.holding.value or 0.0, *(night.value for night in past)]
     if any(night.run == tonight.run and night.repeat == tonight.repeat for night in past):
         return f"{tonight.run} was judged before: nothing was measured tonight"
-    return unusable(tonight)
+    return unusable(tonight, zero=max(known) <= 0)
 
 
 def _deciding(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci.judge.against import measured_of
 from ci.judge.baseline import NONE_YET
+from ci.judge.comparable import VOID
 from ci.judge.decide import TIMES
 from ci.judge.expected import LEAST_NIGHTS, ExpectedLevel
 from ci.judge.written import Written
@@ -53,7 +54,8 @@ def with_evidence(check: Check, subject: Subject, evidence: Evidence) -> Check:
             smallest_drop=None if bound is None else abs(centre - bound),
         )
     sentence = _sentence(judged, evidence)
-    if ruling.finding == "not valid" and subject.holding.value is None and not _enough(evidence):
+    void = evidence.doubt.startswith(VOID)
+    if void and subject.holding.value is None and not _enough(evidence):
         # There is nothing to get wrong: the check says itself what is in doubt.
         return replace(check, seen=judged.seen, interval=judged.interval)
     if ruling.finding == "nothing to compare with":

@@ -134,6 +134,20 @@ def test_what_is_not_valid_is_unknown_whatever_its_value(change, reason):
     assert (check.outcome, check.reason) == ("unknown", reason)
 
 
+@pytest.mark.parametrize(
+    ("past", "holding", "outcome"),
+    [
+        ((), Holding(None), "pass"),
+        ((), Holding(0.0, "case.yaml:7", threshold=0.0), "pass"),
+        ((), Holding(40.0, "case.yaml:7", threshold=5.0), "unknown"),
+        (nights(SCORE, 0.0, 0.0, 0.0, 0.0, 0.0), Holding(None), "pass"),
+        (nights(SCORE, 40.0, 0.0, 0.0), Holding(None), "unknown"),
+    ],
+)
+def test_a_score_of_0_is_valid_where_nobody_has_seen_another(past, holding, outcome):
+    assert judged(Subject(tonight(SCORE, 0.0), past, holding)).outcome == outcome
+
+
 def test_a_void_first_night_has_nothing_to_get_wrong():
     check = judged(Subject(replace(SPEED, problems=("void: throttled",))))
     assert (check.outcome, check.reason) == ("pass", NO_BASELINE)
