@@ -31,7 +31,7 @@ from ci.judge.spread import without_accidents
 from ci.judge.written import Written, against_written
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from ci.judge.measured import Measured, Wanted
     from ci.judge.past import PastFigure
@@ -123,11 +123,20 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     return Evidence(ruling, "", history, scale, _is_better(ruling, tonight, subject.levels))
 
 
-def _not_judged(tonight: PastFigure, past: Iterable[PastFigure]) -> str:
+def _not_judged(tonight: PastFigure, past: Sequence[PastFigure]) -> str:
     """Return why tonight's figure says nothing; empty if it does."""
     if any(night.run == tonight.run and night.repeat == tonight.repeat for night in past):
         return f"{tonight.run} was judged before: nothing was measured tonight"
+    # Two measurements cannot begin in the same millisecond on the same hosts.
+    copied = next((night.run for night in past if _same(night, tonight)), "")
+    if copied:
+        return f"a copy of {copied}: nothing was measured tonight"
     return unusable(tonight)
+
+
+def _same(night: PastFigure, tonight: PastFigure) -> bool:
+    keys = [(each.started_at, each.series, each.value) for each in (night, tonight)]
+    return keys[0] == keys[1]
 
 
 def _deciding(

@@ -348,3 +348,11 @@ def test_a_speed_is_not_compared_with_that_of_another_device():
     assert (check.outcome, check.seen) == ("unknown", "10 not: device H100, now L40S")
     own = nights(replace(like, device_name="L40S"), *[value * 0.6 for value in VALUES])
     assert judged(Subject(figure, own, CASE)).outcome == "pass"
+
+
+def test_a_copy_under_another_name_was_judged_before():
+    past = nights(SPEED, *VALUES)
+    figure = replace(tonight(SPEED, past[-1].value), started_at=past[-1].started_at)
+    check = judged(Subject(figure, past, CASE))
+    assert check.outcome == "unknown"
+    assert check.reason == "a copy of r10: nothing was measured tonight"
