@@ -356,3 +356,9 @@ def test_a_copy_under_another_name_was_judged_before():
     check = judged(Subject(figure, past, CASE))
     assert check.outcome == "unknown"
     assert check.reason == "a copy of r10: nothing was measured tonight"
+
+
+def test_a_figure_that_is_better_than_its_baseline_is_not_called_lower():
+    holding = Holding(1000.0, "case.yaml:7", threshold=3.0)  # as of an accuracy
+    check = judged(Subject(tonight(SPEED, 1200.0), (), holding), repeats=[1200.0] * 3)
+    assert check.reason.startswith("not worse than the baseline, but not within 3000 tok/s (")
