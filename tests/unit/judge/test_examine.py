@@ -311,6 +311,12 @@ def test_a_bound_of_zero_is_no_traceback(baseline, threshold):
     assert (check.outcome, check.reason) == ("pass", "")
 
 
+def test_an_accepted_speed_of_zero_is_no_traceback():
+    accepted = Accepted("perf", "output_token_throughput", 0.0, "tok/s")
+    subject = Subject(tonight(SPEED, 900.0), (), Holding(0.0, "l:5", accepted=accepted))
+    assert judged(subject).outcome == "pass"
+
+
 @pytest.mark.parametrize(
     ("value", "outcome"), [(995.0, "pass"), (985.0, "unknown"), (960.0, "fail")]
 )
