@@ -172,7 +172,8 @@ def scenario(message: dict[str, Any]) -> dict[str, str]:
 SCORES = {"accuracy", "score"}
 # What a scene says of a measurement itself; all else that it says is a setting.
 MEASURED = {
-    *("value", "n", "k", "ids", "items", "run", "host", "verdict", "night", "date", "unit"),
+    *("value", "n", "k", "ids", "items", "run", "host", "verdict", "night", "unit"),
+    *("date", "started_at"),
     *("truncated", "failed", "requests", "answered", "empty_outputs", "missing"),
     *("accuracy_of_finished", "tokens_per_char", "chars_per_s"),
 }
@@ -250,6 +251,13 @@ def disturbs(scene: dict[str, Any], key: str, value: object) -> bool:
     return bool(CLOCK.search(key)) and bool(numbers) and value < LOW_CLOCK * min(numbers)
 
 
+def time_of(scene: dict[str, Any], night: dict[str, Any]) -> str:
+    """Return the time of a scene's night; empty if not all nights have one."""
+    nights = [*scene.get("history", []), scene["tonight"]]
+    keys = [key for key in ("started_at", "date") if all(each.get(key) for each in nights)]
+    return str(night[keys[0]]) if keys else ""
+
+
 def figure_of(
     scene: dict[str, Any], night: dict[str, Any], place: int, settings: dict[str, Any]
 ) -> PastFigure:
@@ -277,7 +285,7 @@ def figure_of(
         value=math.nan if value is None else float(value),
         unit=unit if score or timed else "ms",
         n=n,
-        started_at=f"{place:06}",
+        started_at=time_of(scene, night) or f"{place:06}",
         host=str(night.get("host", "")),
         conditions=Conditions(sampling=json.dumps(settings, sort_keys=True)),
         questions=questions,

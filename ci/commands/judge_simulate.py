@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ci.case.load import parse
 from ci.check.lint import files_of
 from ci.check.planned_checks import planned_check
-from ci.commands.thresholds import assumptions_of, levels_of
+from ci.commands.thresholds import WITH_CONTROL, assumptions_of, levels_of
 from ci.commands.thresholds_words import percent
 from ci.documents.files import read_bytes
 from ci.documents.source import read
@@ -172,6 +172,7 @@ def _as_text(night: Night, given: Simulate, levels: Levels, months: dict[str, Mo
         as_text(HEADINGS, rows, width_of(sys.stdout)),
         below,
     ]
+    lines.append(WITH_CONTROL)
     if months[AFTER_TEN].false_alarms > accepted:
         lines.append(TOO_SMALL)
     if night.left_out:

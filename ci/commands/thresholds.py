@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 MOST = 1_000_000
 
+# What the simulated judge does and a night does not, so that nobody relies on it.
+WITH_CONTROL = (
+    "the judge here also measures the last good version beside a suspect; `inv nightly` does not "
+    "yet, so that it fails less, and leaves more unknown"
+)
+
 
 def thresholds(given: Thresholds) -> str:
     """Return what each check of the selected cases will do, as text or as JSON.
@@ -72,7 +78,8 @@ def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds) -> str
         f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
         f"below {100 * levels.fail:.2g} %.\n"
     )
-    return f"{head}\n{as_text(rows, width_of(sys.stdout))}\n{below}"
+    table = as_text(rows, width_of(sys.stdout))
+    return f"{head}\n{table}\n{below}{WITH_CONTROL}\n"
 
 
 def assumptions_of(given: Assumed) -> Assumptions:

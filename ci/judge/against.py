@@ -183,8 +183,10 @@ def written_of(value: float, threshold: float | None, scale: Scale) -> Written:
         scale: of the metric.
     """
     if threshold is None:
-        lower = scale.value(scale.place(value) - TOLERATED_PERCENT)
-        return Written(value, None if scale.kind == "accuracy" else lower, scale)
+        if scale.kind == "accuracy":
+            return Written(value, None, scale)
+        lower = scale.value(scale.place(value) - TOLERATED_PERCENT) if value > 0 else 0.0
+        return Written(value, lower, scale)
     if scale.kind == "accuracy":
         return Written(value, value - threshold, scale)
     # A latency may be longer by as much as a throughput may be smaller.

@@ -129,10 +129,19 @@ def _not_judged(subject: Subject) -> str:
     Where nobody has seen the model answer anything, a score of 0 is no sign that nothing ran.
     """
     tonight, past = subject.tonight, subject.past
-    known = [subject.holding.value or 0.0, *(night.value for night in past)]
     if any(night.run == tonight.run and night.repeat == tonight.repeat for night in past):
         return f"{tonight.run} was judged before: nothing was measured tonight"
+    # Two measurements cannot begin in the same millisecond on the same hosts.
+    copied = next((night.run for night in past if _same(night, tonight)), "")
+    if copied:
+        return f"a copy of {copied}: nothing was measured tonight"
+    known = [subject.holding.value or 0.0, *(night.value for night in past)]
     return unusable(tonight, zero=max(known) <= 0)
+
+
+def _same(night: PastFigure, tonight: PastFigure) -> bool:
+    keys = [(each.started_at, each.series, each.value) for each in (night, tonight)]
+    return keys[0] == keys[1]
 
 
 def _deciding(

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ci.judge.measured import Kind
 
+# The exponential of more is no float any more: a bound of few nights may be as far as that.
+MOST = 700.0
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -61,4 +64,4 @@ class Scale:
     def value(self, place: float) -> float:
         """Return the figure at a place of the scale: the inverse of `place`."""
         turned = -place if self.lower_is_better else place
-        return turned if self.kind == "accuracy" else math.exp(turned / 100)
+        return turned if self.kind == "accuracy" else math.exp(min(turned / 100, MOST))

@@ -148,6 +148,9 @@ def _lower(check: Check, evidence: Evidence) -> str:
     else:
         size = f"{100 * abs(check.value / check.baseline - 1):.3g} %"
     what = "the baseline" if isinstance(expected, Written) else _counted(expected.nights)
+    better = check.value < check.baseline if scale.lower_is_better else check.value > check.baseline
+    if better and check.bound is not None:
+        return f"not worse than {what}, but not within {check.bound:.4g} {check.unit}"
     return f"{size} {word} than {what}"
 
 

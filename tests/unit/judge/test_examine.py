@@ -325,6 +325,12 @@ def test_a_bound_of_zero_is_no_traceback(baseline, threshold):
     assert (check.outcome, check.reason) == ("pass", "")
 
 
+def test_an_accepted_speed_of_zero_is_no_traceback():
+    accepted = Accepted("perf", "output_token_throughput", 0.0, "tok/s")
+    subject = Subject(tonight(SPEED, 900.0), (), Holding(0.0, "l:5", accepted=accepted))
+    assert judged(subject).outcome == "pass"
+
+
 @pytest.mark.parametrize(
     ("value", "outcome"), [(995.0, "pass"), (985.0, "unknown"), (960.0, "fail")]
 )
@@ -362,3 +368,17 @@ def test_a_speed_is_not_compared_with_that_of_another_device():
     assert (check.outcome, check.seen) == ("unknown", "10 not: device H100, now L40S")
     own = nights(replace(like, device_name="L40S"), *[value * 0.6 for value in VALUES])
     assert judged(Subject(figure, own, CASE)).outcome == "pass"
+
+
+def test_a_copy_under_another_name_was_judged_before():
+    past = nights(SPEED, *VALUES)
+    figure = replace(tonight(SPEED, past[-1].value), started_at=past[-1].started_at)
+    check = judged(Subject(figure, past, CASE))
+    assert check.outcome == "unknown"
+    assert check.reason == "a copy of r10: nothing was measured tonight"
+
+
+def test_a_figure_that_is_better_than_its_baseline_is_not_called_lower():
+    holding = Holding(1000.0, "case.yaml:7", threshold=3.0)  # as of an accuracy
+    check = judged(Subject(tonight(SPEED, 1200.0), (), holding), repeats=[1200.0] * 3)
+    assert check.reason.startswith("not worse than the baseline, but not within 3000 tok/s (")

@@ -95,3 +95,12 @@ def test_a_speed_of_a_disturbed_host_is_void(before, now):
     assert speed({"value": 900, **now}, **before) == "unknown"
     quiet = {key: value(1) if callable(value) else value for key, value in before.items()}
     assert speed({"value": 900, **quiet}, **before) == "fail"
+
+
+def test_a_run_of_the_same_time_is_a_copy():
+    assert speed({"value": 1006, "date": "2026-01-09"}, date="2026-01-0{}".format) == "unknown"
+    assert speed({"value": 1006, "date": "2026-02-01"}, date="2026-01-0{}".format) == "pass"
+    # One of a clock that was wrong is later than tonight, and tells nothing.
+    wrong = {0: "2030-01-01"}
+    dates = lambda at: wrong.get(at, f"2026-01-0{at}")  # noqa: E731
+    assert speed({"value": 900, "date": "2026-02-01"}, date=dates) == "fail"
