@@ -30,6 +30,8 @@ def test_a_suspect_is_measured_again_and_fails_by_the_nights_before(
             "model": "light",
             "num_nodes": 1,
             "npu_per_node": 0,
+            # Other tests run beside this one.
+            "telemetry": "off",
             "env_common": {
                 "SERVER_PORT": free_port,
                 "STAND_IN_ANSWERS": answers(tmp_path / "answers.json", right),
