@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 POLL_MS = 50
+ENOUGH_LOOKS = 2
 PIECE_BYTES = 65_536
 MAX_ENVIRONMENT_BYTES = 1 << 20
 MAX_OUTPUT_BYTES = 2_000
@@ -93,12 +94,18 @@ def run(process: subprocess.Popen[bytes], read: Pipes, timeout_s: float) -> bool
 
 
 def end_marked(marker: bytes) -> None:
-    """Kill what the scripts started and took out of their session."""
+    """Kill what the scripts started and took out of their session.
+
+    While a program is loaded, its process has no environment for a moment: so nothing is left only
+    if nothing is found twice.
+    """
     deadline = time.monotonic() + KILL_PATIENCE_S
+    looks = 0
     while time.monotonic() < deadline:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         left = [pid for pid in pids if is_marked(pid, marker)]
-        if not left:
+        looks = 0 if left else looks + 1
+        if looks == ENOUGH_LOOKS:
             return
         for pid in left:
             with contextlib.suppress(OSError):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from ci.remote.requests import source as source_module
 from ci.remote.requests.source import source
 from ci.remote.supervise.child import environment
 from ci.remote.supervise.proc import is_marked
@@ -100,6 +103,25 @@ def test_what_a_script_starts_ends_with_it(sourced, monkeypatch, tmp_path, start
     monkeypatch.setenv("MINE", str(tmp_path))
     assert sourced(f"{start}\nexport A=1") == {"env": {"A": "1"}}
     assert not [pid for pid in pids() if is_marked(pid, f"MINE={tmp_path}".encode())]
+
+
+def test_a_process_that_is_being_replaced_by_a_program_is_not_overlooked(monkeypatch, tmp_path):
+    """While a program is loaded, its process has no environment for a moment."""
+    process = subprocess.Popen(["sleep", "600"], env={"MINE": str(tmp_path)})
+    looked = []
+
+    def is_marked_later(pid, marker):
+        if pid == process.pid:
+            looked.append(pid)
+        return len(looked) > 1 and is_marked(pid, marker)
+
+    monkeypatch.setattr(source_module, "is_marked", is_marked_later)
+    try:
+        source_module.end_marked(f"MINE={tmp_path}".encode())
+        assert process.poll() is not None or process.wait(5) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("text", ["sleep 600", "while :; do echo spam; done"])
