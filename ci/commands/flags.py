@@ -166,7 +166,7 @@ class Nightly(Up):
     )
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration before anything is started."""
+        """Refuse what is not a duration before anything is started."""
         super().__post_init__()
         from ci.documents.duration import seconds_of  # noqa: PLC0415
 

@@ -73,7 +73,7 @@ def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds) -> str
     if not rows:
         return f"{head}no benchmarks, so that nothing is judged; docs/cases.md has the keys\n"
     below = (
-        "Bands: exact, for a model as good as its baseline; each answer is drawn anew, or "
+        "Bands: exact, for a model as good as its baseline; each answer is drawn again, or "
         f"{100 * float(given.within):.0f} % of the variance is of answers and the rest of items. "
         f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
         f"below {100 * levels.fail:.2g} %.\n"

@@ -24,5 +24,5 @@ def seconds_of(text: str, where: str) -> float:
         return 0.0
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise UserError(f"{where}: {text!r} is no duration; write e.g. 45m, 1h30m, 90s, or 0")
+        raise UserError(f"{where}: {text!r} is not a duration; write e.g. 45m, 1h30m, 90s, or 0")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def _time(text: str) -> str:
-    """Refuse a text that is no time: nights are sorted by theirs."""
+    """Refuse a text that is not a time: nights are sorted by theirs."""
     try:
         datetime.fromisoformat(text)
     except ValueError:
-        raise invalid(f"{text!r} is no time; write one such as 2026-01-31T20:00:00Z") from None
+        raise invalid(f"{text!r} is not a time; write one such as 2026-01-31T20:00:00Z") from None
     return text
 
 

@@ -60,14 +60,14 @@ def fault(check: PlannedCheck) -> Literal["", "never fails", "too narrow", "too 
 def fails(check: PlannedCheck, drop: float = 0.0, *, independent: bool = True) -> float:
     """Return the share of nights that a band fails.
 
-    Accuracy is an exact binomial distribution, were each answer drawn anew (C. Clopper, E. Pearson,
-    Biometrika 26 (1934), 404-413). A figure of performance is log-normal around its baseline.
+    Accuracy is an exact binomial distribution, with each answer drawn again (C. Clopper and
+    E. Pearson, Biometrika 26 (1934), 404-413). A figure of performance is log-normal around its baseline.
 
     Args:
         check: with a bound; of accuracy also with a known number of items.
         drop: by which the model is worse, in points or percent.
-        independent: whether each answer is drawn anew; else hard items stay hard, as `within` says,
-            and the nights differ less. Of accuracy only.
+        independent: whether each answer is drawn again; else hard items stay hard, as `within`
+            says, and the nights differ less. Of accuracy only.
     """
     if check.bound is None or check.bound <= 0:
         return 0.0

@@ -45,7 +45,7 @@ def better_threshold(check: PlannedCheck) -> float | None:
 def narrowest(check: PlannedCheck, fails_healthy: float = FAILS_HEALTHY) -> float | None:
     """Return the threshold of the narrowest band that fails so few healthy nights, or fewer.
 
-    Each answer is taken as drawn anew. It has one decimal for accuracy and two for performance;
+    Each answer is taken as drawn again. It has one decimal for accuracy and two for performance;
     None if only a band of the whole baseline would do.
 
     Args:

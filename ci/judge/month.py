@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Checks whose baselines are in the same step of so many points are drawn as one.
 STEP = 2.0
-# What ten nights with three runs each tell of the noise of runs: A/A nights, or repeated ones.
+# What ten nights with three runs each say about the noise of runs: A/A nights, or repeated ones.
 KNOWN_DF = 20
 
 

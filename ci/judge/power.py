@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Healthy nights before the night that is judged.
 PAST_NIGHTS = 10
-# Nights that share one past: drawing it anew for each would only cost time.
+# Nights that share one past: drawing it again for each would only cost time.
 _SHARED = 8
 # A share of which no night has been seen is below 3 / nights, with 95 % certainty (B. Jovanovic,
 # P. Levy, Am. Stat. 51 (1997), 137-139).

@@ -29,7 +29,7 @@ class Prospect:
 
     Attributes:
         check: the check.
-        band: loss → share of nights that the band fails, were each answer drawn anew; empty
+        band: loss → share of nights that the band fails, were each answer drawn again; empty
             without a band.
         hard_items: the same, where hard items stay hard; of accuracy only.
         judged: loss → what the judge does after ten nights.

@@ -70,7 +70,7 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
     """Return where the figure would lie in 95 of 100 such measurements.
 
     Accuracy: the exact interval of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), 404-413,
-    as if its items were drawn anew. Performance: the spread of the nights; None if it is unknown.
+    as if its items were drawn again. Performance: the spread of the nights; None if it is unknown.
     """
     scale, expected = evidence.scale, evidence.ruling.expected
     if scale.kind == "accuracy":

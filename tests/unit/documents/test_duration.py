@@ -19,5 +19,5 @@ def test_a_duration_is_its_seconds(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "45", "m", "-5m", "5 minutes", "1h30", "nan", "1e3s"])
 def test_anything_else_is_refused_with_an_example(text):
-    with pytest.raises(UserError, match=r"--x: .* is no duration; write e.g. 45m"):
+    with pytest.raises(UserError, match=r"--x: .* is not a duration; write e.g. 45m"):
         seconds_of(text, "--x")

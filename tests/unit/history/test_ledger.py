@@ -136,7 +136,7 @@ MISTAKES = {
     ),
     "no time": (
         ('"2026-01-01"\n    because: >-', "yesterday\n    because: >-"),
-        "accepted[0].when: 'yesterday' is no time; write one such as 2026-01-31T20:00:00Z",
+        "accepted[0].when: 'yesterday' is not a time; write one such as 2026-01-31T20:00:00Z",
     ),
     "unknown key": (("value: 45", "valeu: 45"), "13:5: accepted[0].valeu: unknown key; did you m"),
     "a number as text": (("value: 45", 'value: "45"'), "accepted[0].value: expected a number"),

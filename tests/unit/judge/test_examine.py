@@ -252,7 +252,7 @@ def changed(like: PastFigure, *values: float) -> tuple[PastFigure, ...]:
         # Somebody wrote another baseline since then: it is one of the new settings.
         (SPEED, 800.0, CASE, changed(SPEED, 900, 905, 910), "fail"),
         (SCORE, 80.0, Holding(95.0, "case", threshold=3.0), changed(SCORE, 60, 61), "fail"),
-        # Nights that failed, or of which the settings are unknown, tell of no change.
+        # Nights that failed, or of which the settings are unknown, show no change.
         (SPEED, 800.0, CASE, nights(replace(SPEED, conditions=None), 1000, 1001), "fail"),
         (
             SPEED, 800.0, CASE,
