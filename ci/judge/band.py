@@ -61,7 +61,8 @@ def fails(check: PlannedCheck, drop: float = 0.0, *, independent: bool = True) -
     """Return the share of nights that a band fails.
 
     Accuracy is an exact binomial distribution, with each answer drawn again (C. Clopper and
-    E. Pearson, Biometrika 26 (1934), 404-413). A figure of performance is log-normal around its baseline.
+    E. Pearson, Biometrika 26 (1934), 404-413). A figure of performance is log-normal around its
+    baseline.
 
     Args:
         check: with a bound; of accuracy also with a known number of items.

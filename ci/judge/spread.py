@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,8 +65,3 @@ def p_of_t(t: float, df: int) -> float:
 def t_of_p(p: float, df: int) -> float:
     """Return the value that Student's t is below with probability p."""
     return float(special.stdtrit(max(df, 1), p))
-
-
-def root_sum(*parts: float) -> float:
-    """Return the square root of a sum."""
-    return math.sqrt(sum(parts))
