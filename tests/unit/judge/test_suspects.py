@@ -40,6 +40,6 @@ def test_a_suspect_among_many_that_stays_low_is_not_put_down_to_chance():
 
 def test_a_repeat_that_could_not_be_had_tells_nothing():
     suspect = examination("suspect", 962.0)
-    suspect.repeats = 1
+    suspect.measured = 1
     suspect.answer(None)
     assert night_of(suspect)["suspect"] == "pass"
