@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.beside import Beside
 from ci.documents.duration import seconds_of
 from ci.history.folders import remember
 from ci.judge.verdict import Check, judge, with_judged
@@ -14,6 +15,7 @@ from ci.record.cause import message_of
 from ci.record.start import start
 from ci.record.text import MODELS
 from ci.report.reports import write_reports
+from ci.request import LAST_GOOD
 from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
 from ci.run.telemetry import sampling
@@ -59,7 +61,9 @@ def run_night(
     """
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
-    retest = Retest(record, request.runs, seconds_of(request.retest_budget, "--retest-budget"))
+    budget_s = seconds_of(request.retest_budget, "--retest-budget")
+    control = request.control == LAST_GOOD
+    retest = Retest(record, request.runs, budget_s, control=control)
     error: BaseException | None = None
     running: Evaluation | None = None
     try:
@@ -80,6 +84,7 @@ def run_night(
                 retest.measure_again(served, telemetry)
             if request.serve:
                 smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)
+        Beside(request, resolved, record, interrupts).settle(retest)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):

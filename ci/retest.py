@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +15,16 @@ from ci.history.subject import Known, figures_tonight, known_before
 from ci.judge.baseline import Ledger
 from ci.judge.evidence import examine
 from ci.judge.family import without_chance
+from ci.judge.last_good import last_good
 from ci.judge.measured import Ask
 from ci.judge.sentence import with_evidence
 from ci.judge.verdict import METRICS, check
 from ci.paths import BASELINES
 from ci.record.cause import message_of
+from ci.session import START
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from ci.judge.evidence import Evidence, Subject
     from ci.judge.measured import Wanted
@@ -46,7 +49,7 @@ class Examination:
         examining: asks for measurements.
         wanted: what it waits for; None once it has ended.
         evidence: what was found; None until then.
-        repeats: number of further measurements of tonight's version.
+        measured: number of further measurements, of all versions.
     """
 
     evaluation: Evaluation
@@ -56,7 +59,7 @@ class Examination:
     examining: Generator[Wanted, PastFigure | None, Evidence] = field(init=False)
     wanted: Wanted | None = None
     evidence: Evidence | None = None
-    repeats: int = 0
+    measured: int = 0
 
     def __post_init__(self) -> None:
         self.examining = examine(self.subject)
@@ -87,19 +90,29 @@ class _Measured:
 
 
 class Retest:
-    """The examinations of a night's checks."""
+    """The examinations of a night's checks.
 
-    def __init__(self, record: Record, runs: str, budget_s: float) -> None:
+    Attributes:
+        beside: the version of vLLM that suspects wait for, once the night's own servers have
+            stopped; empty if they wait for none.
+    """
+
+    def __init__(
+        self, record: Record, runs: str, budget_s: float, *, control: bool = False
+    ) -> None:
         """Begin without a check.
 
         Args:
             record: of the night; receives further measurements and notes.
             runs: the folder of all runs, with their history.
             budget_s: seconds that further measurements may take together.
+            control: whether the last good version may be measured beside a suspect.
         """
         self._record = record
+        self._control = control
         self._runs = Path(runs)
         self._left_s = budget_s
+        self.beside = ""
         self._items: dict[str, Sequence[Item]] = {}
         self._measured: list[_Measured] = []
 
@@ -138,7 +151,70 @@ class Retest:
 
     def measure_again(self, served: Served, telemetry: Telemetry) -> None:
         """Measure suspects again on the servers of the night, the most telling first."""
-        while wanting := self._wanting(Ask.REPEAT):
+        self.answer_all(served, telemetry, self._record, Ask.REPEAT)
+        self.beside = self._version_beside()
+        while not self.beside and self.wants(Ask.CONTROL):
+            self.give_up(Ask.CONTROL)
+            self.answer_all(served, telemetry, self._record, Ask.REPEAT)
+
+    def _version_beside(self) -> str:
+        """Return the version to measure beside tonight's; note why there is none."""
+        suspects = self._wanting(Ask.CONTROL)
+        if not suspects or not self._control:
+            return ""
+        found = [last_good(each.subject) for each in suspects]
+        version = next((version for version, _ in found if version), "")
+        if not version:
+            self._record.note(f"no version is measured beside tonight's: {found[0][1]}")
+            return ""
+        return version if self.is_affordable(Ask.CONTROL, f"vLLM {version}") else ""
+
+    def wants(self, what: Ask) -> bool:
+        """Return whether a suspect waits for a further measurement."""
+        return bool(self._wanting(what))
+
+    def give_up(self, what: Ask) -> None:
+        """Answer that a measurement cannot be had, to all that wait for it."""
+        for each in self._wanting(what):
+            each.answer(None)
+
+    def is_affordable(self, what: Ask, shown: str) -> bool:
+        """Return whether the budget lets servers start again for a suspect; note if not.
+
+        Args:
+            what: which version.
+            shown: its name.
+        """
+        start_s = sum(step.seconds or 0.0 for step in self._record.run.steps if step.name == START)
+        needed_s = start_s + min((each.seconds for each in self._wanting(what)), default=0.0)
+        if needed_s <= self._left_s:
+            return True
+        self._record.note(
+            f"{shown} is not measured beside tonight's: to start and to measure takes "
+            f"{needed_s:.0f} s, and {max(self._left_s, 0):.0f} s of the budget are left; raise "
+            "--retest-budget"
+        )
+        return False
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the time inside from the budget, but for what measurements take themselves."""
+        began, left_s = time.monotonic(), self._left_s
+        try:
+            yield
+        finally:
+            self._left_s = min(self._left_s, left_s - (time.monotonic() - began))
+
+    def answer_all(self, served: Served, telemetry: Telemetry, record: Record, what: Ask) -> None:
+        """Measure for all suspects that wait for it, the most telling first.
+
+        Args:
+            served: the servers.
+            telemetry: samples their hosts.
+            record: of their run; receives the measurements.
+            what: which version they run.
+        """
+        while wanting := self._wanting(what):
             chosen = wanting[0]
             if chosen.seconds > self._left_s:
                 self._record.note(
@@ -148,8 +224,8 @@ class Retest:
                 )
                 chosen.answer(None)
                 continue
-            chosen.repeats += 1
-            chosen.answer(self._measured_again(served, chosen, telemetry))
+            chosen.measured += 1
+            chosen.answer(self._measured_again(served, chosen, telemetry, record, what))
 
     @functools.cached_property
     def _examinations(self) -> list[Examination]:
@@ -186,26 +262,33 @@ class Retest:
         return sorted(waiting, key=lambda each: each.wanted.p if each.wanted else 1.0)
 
     def _measured_again(
-        self, served: Served, suspect: Examination, telemetry: Telemetry
+        self,
+        served: Served,
+        suspect: Examination,
+        telemetry: Telemetry,
+        record: Record,
+        what: Ask,
     ) -> PastFigure | None:
         """Run an evaluation once more; return its figure, None if it has none."""
-        name = f"{suspect.evaluation.process}-again-{suspect.repeats}"
-        again = replace(suspect.evaluation, process=name, repeat=suspect.repeats)
-        self._record.note(f"{suspect.check.name} is suspect: it is measured again")
+        name = suspect.evaluation.process
+        planned = next((each for each in served.plan.evaluations if each.process == name), None)
+        if planned is None:
+            return None
+        name, repeat = f"{name}-again-{suspect.measured}", suspect.measured
+        again = replace(planned, process=name, repeat=repeat)
+        whose = "" if what is Ask.REPEAT else ", with the last good version"
+        record.note(f"{suspect.check.name} is suspect: it is measured again{whose}")
         began = time.monotonic()
-        result = evaluate(served.plan, again, served.processes, self._record, telemetry)
+        result = evaluate(served.plan, again, served.processes, record, telemetry)
         self._left_s -= time.monotonic() - began
         if not self._remember(again, result):
             return None
-        return next(
-            (
-                figure
-                for figure in figures_tonight(self._record.run, self._items)
-                if (figure.benchmark, figure.metric) == _key(again)
-                and figure.repeat == suspect.repeats
-            ),
-            None,
-        )
+        figures = [
+            figure
+            for figure in figures_tonight(record.run, self._items)
+            if (figure.benchmark, figure.metric) == _key(again)
+        ]
+        return figures[-1] if figures else None
 
 
 def _key(evaluation: Evaluation) -> tuple[str, str]:

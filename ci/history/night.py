@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ci.judge.past import Conditions
     from ci.judge.verdict import Check
-    from ci.record.model import Evaluation, Run
+    from ci.record.model import Evaluation, Purpose, Run
     from ci.tools.model import Item, Measurement
 
 DIGITS = 16
@@ -88,6 +88,7 @@ class Night:
     ended_at: str
     command: str
     git_commit: str
+    purpose: Purpose
     measured: tuple[MeasuredBenchmark, ...]
     checks: tuple[Check, ...]
 
@@ -122,6 +123,7 @@ def night_of(
         ended_at=run.ended_at or "",
         command=run.command,
         git_commit=run.git_commit or "",
+        purpose=run.purpose,
         measured=tuple(_measured(run, items)),
         checks=run.checks if judged else (),
     )
@@ -158,6 +160,7 @@ def figures_of(night: Night) -> tuple[PastFigure, ...]:
             ended_early=night.cause,
             outcome=outcomes.get((each.benchmark, figure.metric), night.outcome),
             night=night.outcome,
+            purpose=night.purpose,
         )
         for each in night.measured
         for figure in each.figures

@@ -88,5 +88,7 @@ CREATE TABLE skipped (
 ) WITHOUT ROWID;
 """
 
+_PURPOSE = "ALTER TABLE runs ADD COLUMN purpose TEXT NOT NULL DEFAULT 'night';"
+
 # Each script leads from its index to the next version. Never change one that was released: add one.
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PURPOSE)

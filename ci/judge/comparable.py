@@ -23,6 +23,12 @@ REJECTED = "rejected: "
 # A problem of a figure that was measured while something disturbed its hosts.
 VOID = "void: "
 NO_SETTINGS = "its record has no settings"
+# Runs that belong to a night, and are none.
+_BESIDE = {
+    "control": "the last good version beside a night",
+    "again": "measured again beside a night",
+    "against-itself": "the second of two nights with one version",
+}
 # Settings whose effect is on speed; a score does not depend on them.
 _OF_SPEED = frozenset({"batch_size", "request_rate"})
 # Compared part by part, or only shown.
@@ -188,6 +194,7 @@ def _reason(
         LATER if figure.started_at > tonight.started_at else "",
         f"a copy of {tonight.run}" if same_start else "",
         f"{REJECTED}{rejected[figure.run]}" if figure.run in rejected else "",
+        "" if figure.purpose == "night" else _BESIDE[figure.purpose],
         broken(figure, all_cut=normal),
         other_vllm if same_vllm and figure.vllm != tonight.vllm else "",
     )

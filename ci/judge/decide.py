@@ -5,6 +5,9 @@ One look at a figure is never enough: a level of 5 % cries wolf every twentieth 
 times; where it stays low, the last good version is measured as often in the same night on the same
 hosts, so that a slow night, a slow host and a changed tool are on both sides and cancel. Only a
 loss against that is a failure.
+
+The last measurement of tonight's version comes after those of the last good version: what drifts
+through the night, such as the heat of the hosts, is then not all on one side.
 """
 
 from __future__ import annotations
@@ -110,9 +113,12 @@ def decide(
     expectations = expected_of(past, tonight, scale, noise)
     ruling = look(expectations, tonight, scale, levels)
     if ruling.finding == "suspect":
-        ruling = yield from _measure_again(ruling, levels)
+        ruling = yield from _measure_again(ruling, levels, TIMES - 1)
     if ruling.finding == "suspect" and ruling.repeats:
         ruling = yield from _measure_last_good(ruling, scale)
+        if not _is_as_good(ruling, scale):
+            ruling = yield from _measure_again(ruling, levels, TIMES)
+    if ruling.finding == "suspect" and ruling.repeats:
         ruling = _judge_against(ruling, expectations, scale, levels)
     return _decided(ruling, levels) if ruling.finding == "suspect" else ruling
 
@@ -159,12 +165,14 @@ def look(
     return Ruling("unknown", "suspect", p, expected)
 
 
-def _measure_again(ruling: Ruling, levels: Levels) -> Generator[Wanted, Measured | None, Ruling]:
-    """Measure tonight's version again, until it is clear or often enough."""
+def _measure_again(
+    ruling: Ruling, levels: Levels, times: int
+) -> Generator[Wanted, Measured | None, Ruling]:
+    """Measure tonight's version again, until it is clear or was measured so many times."""
     expected = ruling.expected
     while (
         expected
-        and len(ruling.repeats) < TIMES
+        and len(ruling.repeats) < times
         and (again := (yield wanted_of(Ask.REPEAT, ruling))) is not None
     ):
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
@@ -175,13 +183,18 @@ def _measure_again(ruling: Ruling, levels: Levels) -> Generator[Wanted, Measured
 
 def _measure_last_good(ruling: Ruling, scale: Scale) -> Generator[Wanted, Measured | None, Ruling]:
     """Measure the last good version as often; once is enough if it is not better."""
-    repeats, wanted = ruling.repeats, wanted_of(Ask.CONTROL, ruling)
-    while len(ruling.controls) < len(repeats) and (control := (yield wanted)) is not None:
+    wanted = wanted_of(Ask.CONTROL, ruling)
+    while len(ruling.controls) < TIMES and (control := (yield wanted)) is not None:
         ruling = replace(ruling, controls=(*ruling.controls, control))
-        first = len(ruling.controls) == 1
-        if first and _mean(repeats, scale) >= _mean(ruling.controls, scale):
+        if _is_as_good(ruling, scale):
             break
     return ruling
+
+
+def _is_as_good(ruling: Ruling, scale: Scale) -> bool:
+    """Whether one measurement of the last good version is not better than tonight's."""
+    controls = ruling.controls
+    return len(controls) == 1 and _mean(ruling.repeats, scale) >= _mean(controls, scale)
 
 
 def wanted_of(what: Ask, ruling: Ruling) -> Wanted:

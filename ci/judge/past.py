@@ -95,6 +95,8 @@ class PastFigure:
         ended_early: the cause that ended the night early; empty if there was none.
         outcome: of the figure's own check, else of the night; empty while it is not judged.
         night: outcome of the night; empty while it is not judged.
+        purpose: of the run: `night`; or `control`, `again` or `against-itself`, which belong to a
+            night and do not count as one.
     """
 
     run: str
@@ -123,6 +125,7 @@ class PastFigure:
     ended_early: str = ""
     outcome: str = ""
     night: str = ""
+    purpose: str = "night"
 
     @property
     def check(self) -> CheckId:

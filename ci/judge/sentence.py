@@ -87,7 +87,12 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
 
 
 def _enough(evidence: Evidence) -> bool:
-    return len(evidence.history.figures) >= LEAST_NIGHTS
+    return _nights_in(evidence) >= LEAST_NIGHTS
+
+
+def _nights_in(evidence: Evidence) -> int:
+    """Return the number of comparable nights; one may have measured several times."""
+    return len({figure.run for figure in evidence.history.figures})
 
 
 def _nights(evidence: Evidence) -> str:
@@ -99,7 +104,8 @@ def _nights(evidence: Evidence) -> str:
 def _seen(evidence: Evidence) -> str:
     """Say what the check was compared with, and what was not comparable."""
     history = evidence.history
-    told = [_counted(len(history.figures), "comparable night")] if history.figures else []
+    nights = _nights_in(evidence)
+    told = [_counted(nights, "comparable night")] if nights else []
     reasons = list(history.reasons.items())
     told += [f"{count} not: {reason}" for reason, count in reasons[:_SHOWN_REASONS]]
     if len(reasons) > _SHOWN_REASONS:
@@ -131,7 +137,7 @@ def _sentence(check: Check, evidence: Evidence) -> str:
 
 
 def _not_yet(check: Check, evidence: Evidence) -> str:
-    nights = len(evidence.history.figures)
+    nights = _nights_in(evidence)
     if check.baseline is not None or not nights:
         return ""
     return f"{NONE_YET}: {nights} of {LEAST_NIGHTS} comparable nights"

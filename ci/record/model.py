@@ -17,6 +17,8 @@ from ci.tools.model import Item, Measurement
 
 VERSION = 2
 
+Purpose = Literal["night", "control", "again", "against-itself"]
+
 
 class Part(BaseModel):
     """A part of a record: frozen, strict about types, refuses unknown keys and infinite numbers."""
@@ -213,6 +215,16 @@ class Run(Part):
     )
     case: str
     config: str = Field(description="path of the case file")
+    purpose: Purpose = Field(
+        default="night",
+        description="control: the last good version, measured beside a suspect of another run; "
+        "again: tonight's version once more after it; against-itself: the second of two nights "
+        "with the same version. None of them counts as a night",
+    )
+    night: str = Field(default="", description="id of the run that it belongs to; empty if none")
+    beside: tuple[str, ...] = Field(
+        default=(), description="ids of the runs that belong to it, with other servers"
+    )
     command: str = Field(description="command line; it runs the night again in `folder`")
     folder: str
     user: str

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 
 
+# What a run is that belongs to a night; its id follows.
+PURPOSES = {
+    "control": "the last good version, measured beside",
+    "again": "tonight's version once more, measured beside",
+    "against-itself": "the second of two runs with the same version, after",
+}
+
+
 def figure(value: object, unit: str = "") -> str:
     """Write a figure: `22.50 %`; `-` if there is none."""
     if not isinstance(value, int | float):
