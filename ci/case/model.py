@@ -187,6 +187,7 @@ class Case(Strict):
         num_hosts: the number of hosts.
         router: in front of the servers, if prefill and decode are separated.
         services: started before the servers.
+        tags: words by which a suite chooses cases.
         special_dependencies: package → version that the case requires.
         env_script: environment scripts of all of its hosts; see `ci.case.env_script`.
         warnings: keys without effect, and keys that vllm-ascend's own runner reads differently.
@@ -211,6 +212,7 @@ class Case(Strict):
     functional: str = ""
     telemetry: Telemetry = Telemetry()
     comparisons: tuple[Comparison, ...] = ()
+    tags: tuple[str, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     env_script: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
