@@ -1,0 +1,139 @@
+"""Find and read a suite file. Reads no case, and contacts no host."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.documents.anchors import split
+from ci.documents.config_file import validated
+from ci.documents.files import is_file, is_folder, read_bytes
+from ci.documents.nearest import nearest
+from ci.documents.source import read
+from ci.documents.values import in_file_order
+from ci.errors import CaseError, UserError
+from ci.paths import CONFIGS
+from ci.suite.model import RUN_TYPES, SECTIONS, SuiteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.documents.source import Source
+    from ci.errors import Problem
+
+SUITES = CONFIGS / "suites"
+# Keys that no case and no functional suite has at its top.
+_OWN = ("nights", "run_types", "mute")
+_OF_CASES = ("deployment", "test_cases", "routing", "templates")
+
+
+@dataclass(frozen=True)
+class NightSuite:
+    """A suite of nights.
+
+    Attributes:
+        file: its path, as the operator gave it.
+        document: what it says.
+        source: the positions of its keys.
+        warnings: what in it has no effect.
+    """
+
+    file: str
+    document: SuiteFile
+    source: Source
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file without its ending."""
+        return Path(self.file).stem
+
+    @property
+    def run_types(self) -> tuple[str, ...]:
+        """Return the names of the run types, in the order of the file."""
+        return tuple(self.document.run_types or RUN_TYPES)
+
+
+def is_night_suite(value: object) -> bool:
+    """Return whether a YAML document is a suite of nights, not a case or a functional suite."""
+    if not isinstance(value, dict) or any(key in value for key in _OF_CASES):
+        return False
+    return any(key in value for key in _OWN)
+
+
+def find_night_suite(name: str, folder: Path = SUITES) -> Path:
+    """Return the path of the suite that an operator names.
+
+    Args:
+        name: a path, or the name of a file in the folder, with or without `.yaml`.
+        folder: the folder of suites.
+
+    Raises:
+        UserError: there is no such file; the message lists the closest and all names.
+    """
+    for path in (Path(name), folder / name, folder / f"{name}.yaml"):
+        if name and is_file(path):
+            return path
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    near = difflib.get_close_matches(name.removesuffix(".yaml"), known)
+    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    there = f"there are: {', '.join(known)}" if known else "there are none"
+    if name and is_folder(Path(name)):
+        raise UserError(f"{name}: is a folder; name a suite in it, or one of {folder}: {there}")
+    raise UserError(f"no suite {name!r}, neither as a path nor in {folder}, where {there}.{guess}")
+
+
+def load_night_suite(path: Path) -> NightSuite:
+    """Read a suite file.
+
+    Raises:
+        CaseError: it is not valid; has all problems.
+        UserError: it cannot be read.
+    """
+    return parse_night_suite(read(read_bytes(path), str(path), "configuration"))
+
+
+def parse_night_suite(source: Source) -> NightSuite:
+    """Return the suite of a parsed file. Pure.
+
+    Raises:
+        CaseError: it is not valid; has all problems.
+    """
+    if not isinstance(source.value, dict):
+        validated(source, SuiteFile, SECTIONS)
+    values, unused = split(source, SuiteFile.model_fields)
+    document = validated(replace(source, value=values), SuiteFile, SECTIONS)
+    suite = NightSuite(source.file, document, source, tuple(unused))
+    if problems := [*_unknown_run_types(suite), *_lost_tags(suite)]:
+        raise CaseError(in_file_order(problems))
+    return suite
+
+
+def _unknown_run_types(suite: NightSuite) -> Iterator[Problem]:
+    """Report run types of entries that the suite does not have."""
+    known = suite.run_types
+    for index, entry in enumerate(suite.document.nights):
+        for number, name in enumerate(entry.run_types or ()):
+            if name in known:
+                continue
+            near = nearest(name, known)
+            advice = f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}"
+            message = f"no run type {name!r}; {advice}"
+            path = ("nights", index, "run_types")
+            if (*path, number) in suite.source.values:  # a list
+                yield suite.source.at_value((*path, number), message)
+            else:
+                yield suite.source.at_key((*path, name), message)
+
+
+def _lost_tags(suite: NightSuite) -> Iterator[Problem]:
+    """Report tags of run types that no entry can have, if no entry takes tags from cases."""
+    given = {tag for entry in suite.document.nights for tag in (*entry.tags, *(entry.tagged or ()))}
+    for name, run_type in (suite.document.run_types or {}).items():
+        wanted = (run_type.tags if run_type else None) or []
+        for number, tag in enumerate(wanted):
+            if tag not in given and (near := nearest(tag, given)):
+                path = ("run_types", name, "tags", number)
+                yield suite.source.at_value(path, f"no entry has this tag; did you mean {near!r}?")
