@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.case import foreign
-from ci.case.load import cases_of
+from ci.case.load import cases_of, load_one
 from ci.documents.files import is_file, read_bytes
 from ci.documents.nearest import nearest
 from ci.documents.source import read
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.case.model import Case
-    from ci.documents.position import KeyPath
     from ci.suite.load import NightSuite
     from ci.suite.model import NightsEntry
+    from ci.suite.night import SuiteNight
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def _of_entry(
 ) -> Iterator[tuple[SuiteCase | None, Sequence[Problem]]]:
     """Yield the cases of an entry, and the problems of its patterns."""
     for number, pattern in enumerate(entry.cases):
-        path: KeyPath = ("nights", index, "cases", number)
-        if path not in suite.source.values:  # a text alone
-            path = path[:-1]
         file, _, name = pattern.partition("#")
         files = _files(file, Path(suite.file).parent, folder)
         if not files:
-            yield None, [suite.source.at_value(path, _no_file(file, folder))]
+            yield (
+                None,
+                [suite.at_pattern(index, number, _no_file(file, Path(suite.file).parent, folder))],
+            )
         count = 0
         for each in files:
             if each not in known:
@@ -108,7 +108,7 @@ def _of_entry(
                 if not _left_out(case, entry):
                     yield _of(case, index), ()
         if files and not count and not any(known[each].problems for each in files):
-            yield None, [suite.source.at_value(path, _no_case(name, files, known))]
+            yield None, [suite.at_pattern(index, number, _no_case(name, files, known))]
 
 
 def _files(pattern: str, beside: Path, folder: Path) -> list[Path]:
@@ -182,6 +182,35 @@ def _left_out(found: SuiteCase, entry: NightsEntry) -> bool:
     return any(names(found.case.name, found.config, pattern) for pattern in entry.without or ())
 
 
+def case_of(night: SuiteNight, folder: Path = CASES) -> Case:
+    """Read the case of a night as it runs: with its settings, and only the parts that run.
+
+    The version, the functional suite and the keys of `judge` that the suite chooses are not in it.
+
+    Args:
+        night: the night.
+        folder: the folder of named cases.
+
+    Raises:
+        CaseError: a setting does not fit the file.
+        UserError: the file is gone.
+    """
+    case = load_one(night.config, folder, night.settings)
+    chosen = tuple(
+        each
+        for each in case.benchmarks
+        if each.case_type in night.stages
+        and (not night.benchmarks or any(fnmatchcase(each.name, x) for x in night.benchmarks))
+    )
+    if not chosen and case.benchmarks and night.benchmarks:
+        there = ", ".join(each.name for each in case.benchmarks)
+        raise UserError(
+            f"{night.config}: no benchmark is named {', '.join(night.benchmarks)}; there are: "
+            f"{there}; correct `benchmarks` of the suite's run type"
+        )
+    return case.model_copy(update={"benchmarks": chosen})
+
+
 def names(case: str, config: str, pattern: str) -> bool:
     """Return whether a pattern names a case, by its own name or by its file's.
 
@@ -198,9 +227,11 @@ def _of(found: SuiteCase, entry: int) -> SuiteCase:
     return replace(found, entry=entry)
 
 
-def _no_file(pattern: str, folder: Path) -> str:
+def _no_file(pattern: str, beside: Path, folder: Path) -> str:
+    if "/" in pattern:
+        return f"no case file {beside / pattern}; write its path from this file on"
     if glob.has_magic(pattern):
-        return f"no case file matches {pattern!r}; names are looked for in {folder}"
+        return f"no case file in {folder} matches {pattern!r}; write a `/` in a path"
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     near = nearest(pattern.removesuffix(".yaml"), known)
     there = f"in {folder} there are: {', '.join(known)}" if known else f"{folder} has none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,13 @@ from ci.documents.source import read
 from ci.documents.values import in_file_order
 from ci.errors import CaseError, UserError
 from ci.paths import CONFIGS
+from ci.suite.cibench.matrix import is_matrix, read_matrix
 from ci.suite.model import RUN_TYPES, SECTIONS, SuiteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from ci.documents.position import KeyPath
     from ci.documents.source import Source
     from ci.errors import Problem
 
@@ -38,17 +40,26 @@ class NightSuite:
         document: what it says.
         source: the positions of its keys.
         warnings: what in it has no effect.
+        places: of a file of another form: index of an entry → its key path there.
     """
 
     file: str
     document: SuiteFile
     source: Source
     warnings: tuple[Problem, ...] = ()
+    places: Mapping[int, KeyPath] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Return the name of the file without its ending."""
         return Path(self.file).stem
+
+    def at_pattern(self, entry: int, number: int, message: str) -> Problem:
+        """Report a problem at one of the patterns of an entry's `cases`."""
+        if entry in self.places:
+            return self.source.at_key(self.places[entry], message)
+        path: KeyPath = ("nights", entry, "cases", number)
+        return self.source.at_value(path if path in self.source.values else path[:-1], message)
 
     @property
     def run_types(self) -> tuple[str, ...]:
@@ -57,7 +68,11 @@ class NightSuite:
 
 
 def is_night_suite(value: object) -> bool:
-    """Return whether a YAML document is a suite of nights, not a case or a functional suite."""
+    """Return whether a YAML document is a suite of nights, or a matrix of vllm-cibench."""
+    return _is_own(value) or is_matrix(value)
+
+
+def _is_own(value: object) -> bool:
     if not isinstance(value, dict) or any(key in value for key in _OF_CASES):
         return False
     return any(key in value for key in _OWN)
@@ -96,11 +111,15 @@ def load_night_suite(path: Path) -> NightSuite:
 
 
 def parse_night_suite(source: Source) -> NightSuite:
-    """Return the suite of a parsed file. Pure.
+    """Return the suite of a parsed file, or of a matrix of vllm-cibench.
 
     Raises:
         CaseError: it is not valid; has all problems.
+        UserError: the perf.yaml of a matrix cannot be read.
     """
+    if not _is_own(source.value) and is_matrix(source.value):
+        matrix = read_matrix(source)
+        return NightSuite(source.file, matrix.document, source, matrix.warnings, matrix.places)
     if not isinstance(source.value, dict):
         validated(source, SuiteFile, SECTIONS)
     values, unused = split(source, SuiteFile.model_fields)
