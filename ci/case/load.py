@@ -26,6 +26,8 @@ SINGLE_NODE = ("test_cases",)
 _DEPLOYMENT = ("test_name", "num_nodes", "npu_per_node", "deployment")
 _SLIP = 0.8
 EXTERNAL_DP = ("routing", "templates", "kv_pool")
+# Of a suite of nights; see ci/suite.
+_SUITE = "nights"
 # Of a scenario file of vllm-cibench.
 _SCENARIO = ("served_model_name",)
 
@@ -110,11 +112,7 @@ def cases_of(source: Source) -> tuple[Case, ...]:
         raise CaseError((source.at_key((key,), f"unknown key; did you mean {near!r}?"),))
     known = {*SINGLE_NODE, *EXTERNAL_DP, *_DEPLOYMENT, *_SCENARIO}
     if source.value.keys().isdisjoint(known) and source.value:
-        message = (
-            f"this is not a case: it has none of {', '.join(_DEPLOYMENT)}, and no 'test_cases'; "
-            "`inv case.new` writes a case"
-        )
-        raise CaseError((source.at_value((), message),))
+        raise CaseError((source.at_value((), _no_case(source.value)),))
     read_dialect = _reader(source.value)
     return sweep.cases(source, lambda combined: _checked(read_dialect, expanded(combined)))
 
@@ -137,9 +135,19 @@ def _checked(
     return cases
 
 
+def _no_case(document: Collection[str]) -> str:
+    """Say that a file is no case."""
+    if _SUITE in document:
+        return "this is a suite, not a case; plan its nights with `inv suite.plan FILE`"
+    return (
+        f"this is not a case: it has none of {', '.join(_DEPLOYMENT)}, and no 'test_cases'; "
+        "`inv case.new` writes a case"
+    )
+
+
 def _misspelt(document: Collection[str]) -> tuple[str, str] | None:
     """Return a key that is almost one that selects a dialect, and that one."""
-    selecting = (*SINGLE_NODE, *EXTERNAL_DP)
+    selecting = (*SINGLE_NODE, *EXTERNAL_DP, _SUITE)
     if any(key in document for key in (*selecting, *_SCENARIO, "deployment")):
         return None
     close = {key: difflib.get_close_matches(key, selecting, 1, _SLIP) for key in document}

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.documents.values import in_file_order
+from ci.errors import CaseError
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
 from ci.suite.accuracy import VARIABLE, load_accuracy
 from ci.suite.cases import find_cases
 from ci.suite.load import find_night_suite, load_night_suite
 from ci.suite.select import Wanted, expired_mutes, nights_of
+from ci.suite.validate import errors
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -52,6 +55,8 @@ def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
         UserError: there is no such suite or run type, or nothing matches the filter.
     """
     suite = load_night_suite(find_night_suite(given.suite))
+    if wrong := errors(suite):
+        raise CaseError(in_file_order(wrong))
     found = find_cases(suite)
     accuracy = _accuracy_of(suite)
     past = _past_of(Path(given.runs))

@@ -22,6 +22,7 @@ from ci.case.convert.converted import scalar
 from ci.documents import config_file
 from ci.documents.strict import Strict
 from ci.documents.values import shaped
+from ci.suite.sizes import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +97,7 @@ class Accuracy:
         path = f"{found.section}benchmarks"
         own = {name: entry for name, entry in found.benchmarks.items() if self._is_of(name, entry)}
         for name, entry in own.items():
-            for key, value in self._changes(entry):
+            for key, value in self._changes(found, name, entry):
                 yield f"{path}.{name}.{key}={scalar(value)}"
         if not own:
             has_section = found.benchmarks or any(each.startswith(f"{path}=") for each in before)
@@ -120,10 +121,11 @@ class Accuracy:
         known = {_plain(each) for each in (name, dataset.name, conf)}
         return _plain(self._name) in known
 
-    def _changes(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-        written = entry.get("num_prompts")
-        if self.items and not (isinstance(written, int) and written <= self.items):
-            yield "num_prompts", self.items
+    def _changes(
+        self, found: SuiteCase, name: str, entry: Mapping[str, Any]
+    ) -> Iterator[tuple[str, object]]:
+        if self.items and (value := at_most(found, name, self.items)) is not None:
+            yield "num_prompts", value
         bound = self._bound
         if bound and not _is_stricter(entry, bound):
             yield "baseline", bound

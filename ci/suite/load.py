@@ -14,7 +14,7 @@ from ci.documents.nearest import nearest
 from ci.documents.source import read
 from ci.documents.values import in_file_order
 from ci.errors import CaseError, UserError
-from ci.paths import CONFIGS
+from ci.paths import SUITES
 from ci.suite.cibench.matrix import is_matrix, read_matrix
 from ci.suite.model import RUN_TYPES, SECTIONS, SuiteFile
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ci.documents.source import Source
     from ci.errors import Problem
 
-SUITES = CONFIGS / "suites"
 # Keys that no case and no functional suite has at its top.
 _OWN = ("nights", "run_types", "mute")
 _OF_CASES = ("deployment", "test_cases", "routing", "templates")
@@ -120,6 +119,8 @@ def parse_night_suite(source: Source) -> NightSuite:
     if not _is_own(source.value) and is_matrix(source.value):
         matrix = read_matrix(source)
         return NightSuite(source.file, matrix.document, source, matrix.warnings, matrix.places)
+    if isinstance(source.value, dict) and not _is_own(source.value):
+        raise CaseError((_no_suite(source, source.value),))
     if not isinstance(source.value, dict):
         validated(source, SuiteFile, SECTIONS)
     values, unused = split(source, SuiteFile.model_fields)
@@ -128,6 +129,15 @@ def parse_night_suite(source: Source) -> NightSuite:
     if problems := [*_unknown_run_types(suite), *_lost_tags(suite)]:
         raise CaseError(in_file_order(problems))
     return suite
+
+
+def _no_suite(source: Source, document: dict[str, object]) -> Problem:
+    """Say that a file is no suite."""
+    key = next((key for key in document if nearest(key, _OWN)), None)
+    if key is not None:
+        return source.at_key((key,), f"unknown key; did you mean {nearest(key, _OWN)!r}?")
+    message = "this is no suite: it has no `nights`; write a suite that names your cases"
+    return source.at_value((), message)
 
 
 def _unknown_run_types(suite: NightSuite) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from ci.case.model import Device
 from ci.documents.strict import Strict
@@ -140,20 +140,6 @@ RunTypes = Annotated[
     dict[RunTypeName, RunType | None],
     BeforeValidator(_by_name),
     Field(min_length=1),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "array", "items": {"type": "string"}, "minItems": 1},
-                {
-                    "type": "object",
-                    "additionalProperties": {
-                        "anyOf": [{"$ref": "#/$defs/RunType"}, {"type": "null"}]
-                    },
-                    "minProperties": 1,
-                },
-            ]
-        }
-    ),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ci.case.convert.converted import scalar
+from ci.catalog.dataset_sizes import available
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,12 +29,27 @@ def size_settings(found: SuiteCase, sizes: Sizes) -> Iterator[str]:
     largest = {"accuracy": sizes.accuracy, "performance": sizes.performance}
     for name, entry in found.benchmarks.items():
         limit = largest.get(str(entry.get("case_type")))
-        if limit is not None and (value := _at_most(entry.get("num_prompts"), limit)) is not None:
+        if limit and (value := at_most(found, name, limit)) is not None:
             yield f"{found.section}benchmarks.{name}.num_prompts={scalar(value)}"
 
 
-def _at_most(written: object, limit: int) -> object:
-    """Return a smaller `num_prompts`; None if the written one is small enough."""
+def at_most(found: SuiteCase, name: str, limit: int) -> object:
+    """Return the `num_prompts` that makes a benchmark no larger; None if it is small enough.
+
+    Args:
+        found: the case.
+        name: of the benchmark in the file, before load levels are expanded.
+        limit: largest number of items or requests.
+    """
+    written = found.benchmarks[name].get("num_prompts")
+    levels = [each for each in found.case.benchmarks if each.name.startswith(f"{name}-")]
+    exact = [each for each in found.case.benchmarks if each.name == name]
+    if written is None and any(0 < available(each) <= limit for each in (exact or levels)[:1]):
+        return None  # the whole dataset is not larger
+    return _smaller(written, limit)
+
+
+def _smaller(written: object, limit: int) -> object:
     if isinstance(written, list):
         smaller = [limit if _is_larger(each, limit) else each for each in written]
         return None if smaller == written else smaller

@@ -13,17 +13,13 @@ from ci.documents.messages import describe
 from ci.documents.values import invalid, shaped
 from ci.errors import UserError
 
-_MINUTES_A_DAY = 24 * 60
-_HOUR = 60
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 def _clock(value: object) -> object:
-    """Read a time of day; YAML reads 22:00 without quotes as the number of its minutes."""
-    if isinstance(value, int) and not isinstance(value, bool) and _HOUR <= value < _MINUTES_A_DAY:
-        return f"{value // _HOUR:02}:{value % _HOUR:02}"
-    if isinstance(value, str) and (match := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value)):
+    if isinstance(value, str) and (match := _CLOCK.fullmatch(value)):
         return f"{int(match[1]):02}:{match[2]}"
-    raise invalid(f"expected a time of day such as '06:00', found {describe(value)}")
+    raise invalid(f"expected a time of day such as '06:00', in quotes, found {describe(value)}")
 
 
 def clock_of(text: str, where: str) -> str:
@@ -32,7 +28,7 @@ def clock_of(text: str, where: str) -> str:
     Raises:
         UserError: it is none.
     """
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text.strip())
+    match = _CLOCK.fullmatch(text.strip())
     if match is None:
         raise UserError(f"{where}: {text!r} is not a time of day; write e.g. 06:00")
     return f"{int(match[1]):02}:{match[2]}"
@@ -71,7 +67,7 @@ _TEXT = {"type": "string"}
 Clock = Annotated[
     str,
     BeforeValidator(_clock),
-    WithJsonSchema({"type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{_CLOCK.pattern}$"}),
 ]
 Duration = Annotated[
     float,
