@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from ci.case.env_script import plain
@@ -76,6 +77,7 @@ class Started:
     env_script: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1024)  # a file's reader asks again what its model has validated
 def understand(text: str) -> Started:
     """Understand a command line as a shell would read it.
 

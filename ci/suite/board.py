@@ -29,16 +29,12 @@ class Slot:
         devices: the number of its devices.
         free: the number of free ones.
         busy: end, devices and ports of each job on it.
-        ready: environments and weights that are on it.
-        wanted: how much work of the night may run on it: hosts with little are taken first.
     """
 
     name: str
     devices: int
     free: int
     busy: list[tuple[float, int, frozenset[int]]]
-    ready: set[str]
-    wanted: float = 0.0
 
     def free_at(self, need: int, now_s: float) -> float:
         """Return when `need` of its devices are free, if nothing else begins on it."""
@@ -57,16 +53,20 @@ class Board:
     """Hosts, and what runs on them.
 
     Attributes:
-        slots: the hosts that take jobs.
+        slots: the hosts that take jobs; those on which little of the night may run come first.
         index: name of a host → its index in `slots`.
+        groups: sets of hosts on which equally much may run, in the order of the slots.
         free: the set of hosts with a free device.
         idle: the set of hosts on which nothing runs.
+        ready: environment or weights → the set of hosts that have it.
     """
 
     slots: list[Slot]
     index: Mapping[str, int]
+    groups: list[int]
     free: int
     idle: int
+    ready: dict[str, int]
     _ends: list[tuple[float, int, int, int, frozenset[int]]] = field(default_factory=list)
     _sets: dict[str, int] = field(default_factory=dict)
     _by_names: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -102,8 +102,9 @@ class Board:
             need = need_of(job, slot)
             slot.free -= need
             slot.busy.append((end_s, need, job.ports))
-            slot.ready |= job.uses
             self._mark(index)
+            for each in job.uses:
+                self.ready[each] = self.ready.get(each, 0) | 1 << index
             heapq.heappush(self._ends, (end_s, next(self._number), index, need, job.ports))
 
     def next_end(self) -> float | None:
@@ -123,6 +124,38 @@ class Board:
         slot, bit = self.slots[index], 1 << index
         self.free = self.free | bit if slot.free else self.free & ~bit
         self.idle = self.idle & ~bit if slot.busy else self.idle | bit
+
+    def chosen(self, job: Job, room: int) -> list[int]:
+        """Choose the hosts of a job that cost least, of those with room for it.
+
+        First those that others use already, then those on which little else may run, then those
+        with its environment and weights.
+        """
+        if job.devices:
+            order = sorted(indices(room), key=lambda index: self.slots[index].free)
+            free = {self.slots[index].free for index in order[: job.count]}
+            if len(free) == 1:  # of equally full ones those that are best otherwise
+                equal = [index for index in order if self.slots[index].free in free]
+                room = sum(1 << index for index in equal)
+            else:
+                return order[: job.count]
+        found: list[int] = []
+        for group in self.groups:
+            for part in self._by_readiness(job, room & group):
+                for index in indices(part):
+                    found.append(index)
+                    if len(found) == job.count:
+                        return found
+        return found
+
+    def _by_readiness(self, job: Job, hosts: int) -> Iterator[int]:
+        """Split a set of hosts: those with all that a job uses, with some of it, with nothing."""
+        has_all, has_some = hosts, 0
+        for each in job.uses:
+            has = self.ready.get(each, 0)
+            has_all &= has
+            has_some |= has & hosts
+        yield from (has_all, has_some & ~has_all, hosts & ~has_some & ~has_all)
 
 
 def need_of(job: Job, slot: Slot) -> int:
@@ -145,17 +178,26 @@ def board_of(state: State, wanted: Mapping[str, float]) -> Board:
         state: the night as it is.
         wanted: host → how much work of the night may run on it; see `work_on`.
     """
-    usable = [host for host in state.hosts if host.name not in state.quarantined]
-    slots = [
-        Slot(host.name, host.devices, host.devices, [], set(host.ready), wanted.get(host.name, 0.0))
-        for host in usable
-    ]
-    index = {host.name: number for number, host in enumerate(usable)}
-    everything = (1 << len(slots)) - 1
-    board = Board(slots, index, everything, everything)
-    for each in state.running:
-        here = [index[name] for name in each.hosts if name in index]
-        board.begin(each.job, here, max(each.ends_s, state.now_s + OVERDUE_S))
+    taking = [host for host in state.hosts if host.name not in state.quarantined]
+    usable = sorted(taking, key=lambda host: wanted.get(host.name, 0.0))
+    groups: dict[float, int] = {}
+    ready: dict[str, int] = {}
+    for number, host in enumerate(usable):
+        work = wanted.get(host.name, 0.0)
+        groups[work] = groups.get(work, 0) | 1 << number
+        for each in host.ready:
+            ready[each] = ready.get(each, 0) | 1 << number
+    board = Board(
+        slots=[Slot(host.name, host.devices, host.devices, []) for host in usable],
+        index={host.name: number for number, host in enumerate(usable)},
+        groups=list(groups.values()),
+        free=(1 << len(usable)) - 1,
+        idle=(1 << len(usable)) - 1,
+        ready=ready,
+    )
+    for running in state.running:
+        here = [board.index[name] for name in running.hosts if name in board.index]
+        board.begin(running.job, here, max(running.ends_s, state.now_s + OVERDUE_S))
     return board
 
 

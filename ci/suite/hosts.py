@@ -55,22 +55,39 @@ def fits(needs: Needs, target: Target) -> bool:
     return needs.kind == "cpu" or target.accelerator.count >= needs.devices
 
 
-def job_of(night: SuiteNight, targets: Sequence[Target]) -> Job:
+def job_of(
+    night: SuiteNight,
+    targets: Sequence[Target],
+    known: dict[object, tuple[str, ...]] | None = None,
+) -> Job:
     """Return a night as packing sees it, with the hosts that it may use.
+
+    Args:
+        night: the night.
+        targets: the hosts of the cluster file.
+        known: needs → the hosts that fit them; it is read and extended, for nights of equal needs.
 
     Raises:
         UserError: as `usable`.
     """
     needs = night.needs
-    hosts = usable(needs, targets)
-    # Devices whose number is unknown cannot be counted: such a host is taken whole.
-    counted = {target.name for target in targets if target.accelerator}
+    known = {} if known is None else known
+    labels = tuple(sorted(needs.labels.items()))
+    key = (needs.kind, needs.devices, needs.share, needs.named, needs.patterns, labels)
+    if key not in known:
+        known[key] = usable(needs, targets)
+    hosts = known[key]
+    devices = 0
+    if needs.share:
+        # Devices whose number is unknown cannot be counted: such a host is taken whole.
+        counted = {target.name for target in targets if target.accelerator}
+        devices = needs.devices if counted.issuperset(hosts) else 0
     return Job(
         name=night.name,
         hosts=hosts,
         count=needs.count,
         expected_s=night.expected_s,
-        devices=needs.devices if needs.share and counted.issuperset(hosts) else 0,
+        devices=devices,
         priority=night.priority,
         canary=night.canary,
         ports=needs.ports,

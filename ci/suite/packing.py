@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 # a plan. The first order is always played to its end, however many jobs there are.
 MAX_STEPS = 1_500_000
 MAX_TRIES = 300
-# A plan as near to the bound as this is not improved further.
-_NEAR = 1.001
+# A plan as near to the bound as this is not improved further: durations are known less well.
+_NEAR = 1.01
 # A night may become so much longer that jobs of a lower priority delay none of a higher one.
 LONGER = 1.05
 

@@ -70,10 +70,11 @@ def plan_suite(nights: Sequence[SuiteNight], targets: Sequence[Target], span: Sp
         span: when nights may run.
     """
     jobs: list[Job] = []
+    known: dict[object, tuple[str, ...]] = {}
     refused: list[NotPlanned] = []
     for night in nights:
         try:
-            job = job_of(night, targets)
+            job = job_of(night, targets, known)
         except UserError as error:
             refused.append(NotPlanned(night, str(error)))
             continue

@@ -105,6 +105,7 @@ class _Event:
             shape = (self.board.hosts_of(job), job.count, job.devices, job.ports)
             if shape in blocked:
                 continue
+            self.looked_at += self.board.free.bit_count() if job.devices else 0
             room = self.board.room_for(job)
             if room.bit_count() < job.count:
                 # Nothing is freed before the next event: jobs of this shape have no room either.
@@ -129,36 +130,25 @@ class _Event:
         return job.rank if self.order.strict else (job.canary, 0)
 
     def _place(self, job: Job, room: int) -> Placement:
-        """Put a job on the hosts that cost least.
-
-        First on those that others use already, then on those that little else may use, then on
-        those with its environment and weights.
-        """
-        slots = self.board.slots
-
-        def cost(index: int) -> tuple[float, ...]:
-            slot = slots[index]
-            left = slot.free if job.devices else 0
-            return left, slot.wanted, len(job.uses - slot.ready), index
-
-        chosen = sorted(indices(room), key=cost)[: job.count]
+        chosen = self.board.chosen(job, room)
         end = self.now_s + job.expected_s
         self.board.begin(job, chosen, end)
-        return Placement(job, tuple(slots[index].name for index in chosen), self.now_s, end)
+        names = tuple(self.board.slots[index].name for index in chosen)
+        return Placement(job, names, self.now_s, end)
 
     def _keep(self, job: Job, kept: Sequence[_Kept]) -> Iterator[_Kept]:
         """Yield the hosts on which a job can begin first, if nothing else begins on them."""
-        found: list[tuple[float, float, int]] = []
+        found: list[tuple[float, int]] = []
         for index in indices(self.board.hosts_of(job)):
             slot = self.board.slots[index]
             at = slot.free_at(need_of(job, slot), self.now_s)
             for keep in kept:
                 if keep.hosts >> index & 1:
                     at = max(at, keep.end_s)
-            found.append((at, slot.wanted, index))
+            found.append((at, index))
         self.looked_at += len(found)
         first = sorted(found)[: job.count]
         if len(first) == job.count and first[-1][0] + job.expected_s <= self.until_s:
             begin = first[-1][0]
-            hosts = sum(1 << index for _, _, index in first)
+            hosts = sum(1 << index for _, index in first)
             yield _Kept(self._rank(job), begin, begin + job.expected_s, hosts)
