@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.documents.values import in_file_order
-from ci.errors import CaseError
+from ci.errors import CaseError, UserError
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
 from ci.suite.accuracy import VARIABLE, load_accuracy
@@ -52,7 +52,7 @@ def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
 
     Raises:
         CaseError: the suite or its accuracy.yaml is not valid.
-        UserError: there is no such suite or run type, or nothing matches the filter.
+        UserError: there is no such suite or run type, or nothing runs in it or matches the filter.
     """
     suite = load_night_suite(find_night_suite(given.suite))
     if wrong := errors(suite):
@@ -61,6 +61,9 @@ def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
     accuracy = _accuracy_of(suite)
     past = _past_of(Path(given.runs))
     wanted = Wanted(given.run_type, today, given.filter, past, accuracy)
+    nights = nights_of(suite, found.cases, wanted)
+    if not nights and not found.problems:
+        raise UserError(f"{suite.file}: no night runs in run type {given.run_type}")
     notes = [
         f"the mute of {', '.join(each.cases)} ended on {each.until}: failures count again; its "
         f"owner is {each.owner}"
@@ -68,7 +71,7 @@ def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
     ]
     return SelectedNights(
         suite=suite,
-        nights=nights_of(suite, found.cases, wanted),
+        nights=nights,
         problems=found.problems,
         notes=(*map(str, suite.warnings), *notes),
         accuracy=accuracy.file if accuracy else "",

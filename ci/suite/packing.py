@@ -75,7 +75,12 @@ def plan(state: State, order: Order | None = None, tries: int = MAX_TRIES) -> Sc
         state: the night as it is.
         order: of the plan before, if there is one; it is tried first.
         tries: how many orders are played through at most.
+
+    Raises:
+        ValueError: two jobs have the same name.
     """
+    if len({job.name for job in state.waiting}) < len(state.waiting):
+        raise ValueError("two jobs have the same name")
     bound = lower_bound(state.hosts, state.waiting)
     search = _Search(state, work_on(state.hosts, state.waiting), bound, tries)
     before = [order.of(state.waiting)] if order else []

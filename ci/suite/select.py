@@ -57,10 +57,12 @@ def nights_of(
         UserError: the suite has no such run type, or nothing matches the filter.
     """
     require_run_type(suite, wanted.run_type)
-    double = {
-        name for name, count in Counter(each.case.name for each in cases).items() if count > 1
-    }
-    nights = [night for found in cases for night in _of_case(suite, found, wanted, double)]
+    own_names = _names(cases)
+    nights = [
+        night
+        for found, name in zip(cases, own_names, strict=True)
+        for night in _of_case(suite, found, wanted, name)
+    ]
     nights = _filtered(nights, wanted.filter)
     return tuple(_with_shares(nights))
 
@@ -95,7 +97,7 @@ def run_type_of(suite: NightSuite, entry: NightsEntry, name: str) -> RunType | N
 
 
 def _of_case(
-    suite: NightSuite, found: SuiteCase, wanted: Wanted, double: set[str]
+    suite: NightSuite, found: SuiteCase, wanted: Wanted, name: str
 ) -> Iterator[SuiteNight]:
     document, entry = suite.document, suite.document.nights[found.entry]
     run_type = run_type_of(suite, entry, wanted.run_type)
@@ -110,7 +112,6 @@ def _of_case(
     ]
     if wanted.accuracy and "accuracy" in stages:
         settings += wanted.accuracy.settings(found, settings)
-    name = _plain_name(found, double)
     night = SuiteNight(
         name=name,
         case=found.case,
@@ -149,10 +150,27 @@ def _of_case(
         )
 
 
-def _plain_name(found: SuiteCase, double: set[str]) -> str:
-    if found.case.name not in double:
-        return found.case.name
-    return f"{Path(found.config.partition('#')[0]).stem}#{found.case.name}"
+def _names(cases: Sequence[SuiteCase]) -> list[str]:
+    """Name each case: by its own name, with as much of its path as makes it unique."""
+    named = {(each.config, each.case.name): each.case.name for each in cases}
+    most = max((len(Path(each.config).parts) for each in cases), default=0)
+    for count in range(1, most + 1):
+        double = {name for name, times in Counter(named.values()).items() if times > 1}
+        if not double:
+            break
+        named |= {
+            (config, name): _with_path(config, name, count)
+            for (config, name), chosen in named.items()
+            if chosen in double
+        }
+    return [named[each.config, each.case.name] for each in cases]
+
+
+def _with_path(config: str, name: str, parts: int) -> str:
+    """Return the last parts of a file's path, and the case's name if it is not the file's."""
+    path = Path(config.partition("#")[0]).with_suffix("")
+    own = "" if path.name == name else f"#{name}"
+    return "/".join(path.parts[-parts:]) + own
 
 
 def _functional(stages: Sequence[str], run_type: RunType, entry: NightsEntry) -> str:

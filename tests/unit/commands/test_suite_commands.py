@@ -147,6 +147,7 @@ def test_accuracy_of_the_environment(capsys, folder, monkeypatch):
     [
         ({"until": "later"}, "--until: 'later' is not a time of day; write e.g. 06:00"),
         ({"run_type": "nightly"}, "no run type 'nightly'"),
+        ({"run_type": "weekly"}, "suite.yaml: no night runs in run type weekly"),
         ({"filter": "nope"}, "--filter nope: none of 3 nights"),
         ({"cluster": "nope"}, "no cluster 'nope'"),
         ({"suite": "nope"}, "no suite 'nope'"),

@@ -165,6 +165,11 @@ def test_an_overdue_job_keeps_its_host():
     assert schedule.placements[0].start_s == HOUR + OVERDUE_S
 
 
+def test_two_jobs_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two jobs have the same name"):
+        starts([job("one"), job("one")])
+
+
 def test_nothing_to_do():
     schedule = plan(State(5.0, hosts_of(), ()))
     assert (schedule.placements, schedule.left_out, schedule.makespan_s) == ((), (), 0.0)

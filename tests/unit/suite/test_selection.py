@@ -66,6 +66,13 @@ def test_cases_of_one_name_are_told_apart_by_their_files(folder):
     assert found == ["single#one", "single#two", "other#one", "other#two"]
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(folder):
+    for name in ("x", "y"):
+        (folder / name).mkdir()
+        write_case(folder / name, "a")
+    assert names(folder, "nights: [{cases: [./x/a, ./y/a, b]}]\n") == ["x/a", "y/a", "b"]
+
+
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
