@@ -16,10 +16,10 @@ from ci.suite.select import Wanted, nights_of
 def test_all_cases_of_vllm_ascend_are_one_suite():
     suite = suite_of(f'nights: [{{cases: "{CORPUS}/**/*.yaml"}}]\n')
     found = find_cases(suite)
-    # One file has a misspelt key; a broken file leaves the others alone.
-    assert {problem.key.rpartition(".")[2] for problem in found.problems} == {"2threshold"}
+    # Some files have errors, such as a misspelt key; they leave the others alone.
+    assert not {problem.file for problem in found.problems} & {each.config for each in found.cases}
     nights = nights_of(suite, found.cases, Wanted("daily", TODAY))
-    assert len({night.name for night in nights}) == len(nights) == len(found.cases) > 150
+    assert len({night.name for night in nights}) == len(nights) == len(found.cases) > 100
     targets = cluster_file.load(cluster_file.find("example"))
     jobs = [job_of(night, targets) for night in nights]
     jobs = tuple(job for job in jobs if len(job.hosts) >= job.count)
