@@ -189,6 +189,7 @@ class Retest:
         self, served: Served, suspect: Examination, telemetry: Telemetry
     ) -> PastFigure | None:
         """Run an evaluation once more; return its figure, None if it has none."""
+        # Of all passes, as its figure is: each with a process and a salt of its own.
         name = f"{suspect.evaluation.process}-again-{suspect.repeats}"
         again = replace(suspect.evaluation, process=name, repeat=suspect.repeats)
         self._record.note(f"{suspect.check.name} is suspect: it is measured again")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import passes_in_words
 from ci.check.benchmark_rules import cannot_fail, is_warm_up, percent, threshold_above_one
 from ci.check.diagnostic import Remark
 from ci.tools.aisbench import unstreamed
@@ -66,8 +67,9 @@ def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
 
 def _with(check: PlannedCheck) -> str:
     if check.kind == "performance":
-        return f"at {check.noise:g} % noise"
-    return f"with {check.items:,} independent answers"
+        times = f" in {passes_in_words(check.passes)}" if check.passes > 1 else ""
+        return f"at {check.noise:g} % noise{times}"
+    return f"with {check.trials:,} independent answers"
 
 
 def _advice(check: PlannedCheck) -> str:

@@ -13,6 +13,7 @@ from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
 from ci.documents.nearest import nearest
+from ci.judge.passes import passes_of
 from ci.tools.aisbench import OTHERS, REQUESTS, unstreamed
 from ci.tools.bench_data import makes_prompts, refusal
 
@@ -137,10 +138,11 @@ def _accuracy_cannot_fail(
     bench: Benchmark, key: str, baseline: float, threshold: float
 ) -> Iterator[Remark]:
     items = asked(bench)
+    answers = items * passes_of(bench, items).number
     if threshold >= baseline:
         message = f"no score is more than {threshold:g} below {baseline:g}, so every night passes"
-    elif items and (baseline - threshold) * items <= MAX_PERCENT:
-        message = f"one correct answer of {items:,} passes"
+    elif items and (baseline - threshold) * answers <= MAX_PERCENT:
+        message = f"one correct answer of {answers:,} passes"
     else:
         return
     yield Remark(f"{key}.threshold", f"{message}; lower the threshold, or {_NO_BASELINE}")

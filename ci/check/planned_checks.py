@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci.catalog import dataset_sizes
 from ci.check.benchmark_rules import MIN_BASELINE
+from ci.judge.passes import passes_of
 from ci.judge.planned import ACCURACY, NOISE, WITHIN, PlannedCheck
 from ci.judge.verdict import bound_of
 
@@ -27,13 +28,14 @@ class Assumptions:
     Attributes:
         noise: standard deviation of a run of performance, in percent.
         within: share of the variance of one pass of accuracy that is within items.
-        passes: how often a night asks each item, or runs a performance benchmark.
+        passes: how often a night asks each item, or runs a performance benchmark; None for the
+            number of the case.
         noises: name of a benchmark → the noise of its repeated runs, in percent; from history.
     """
 
     noise: float = NOISE
     within: float = WITHIN
-    passes: int = 1
+    passes: int | None = None
     noises: Mapping[str, RunNoise] = field(default_factory=dict)
 
 
@@ -50,12 +52,13 @@ def planned_check(benchmark: Benchmark, assumed: Assumptions) -> PlannedCheck:
     if not accuracy and expected and baseline <= MIN_BASELINE:
         bound = 0.0
     noise = None if accuracy else assumed.noises.get(benchmark.name)
+    items = dataset_sizes.asked(benchmark)
     return PlannedCheck(
         kind=benchmark.case_type,
         baseline=baseline,
         bound=bound,
-        items=dataset_sizes.asked(benchmark) if accuracy else 0,
-        passes=assumed.passes,
+        items=items if accuracy else 0,
+        passes=assumed.passes or passes_of(benchmark, items).number,
         within=assumed.within,
         noise=noise.sd if noise else assumed.noise,
         known=noise,

@@ -18,7 +18,11 @@ class Assumed:
         "hard: 0.1 to 1; greedy answers about 0.4, hot ones 0.9",
         "0.5",
     )
-    repeats: int = flag("how often a night asks each item, or runs a performance benchmark", 1)
+    repeats: str = flag(
+        "how often a night asks each item, or runs a performance benchmark; default: the case's "
+        "`repeats`",
+        "",
+    )
     false_alarms: str = flag("accepted number of false alarms a month, of all checks", "1")
     nights_a_month: int = flag("number of nights a month", 30)
     seed: int = flag("of the random numbers; the same seed gives the same figures", 1)

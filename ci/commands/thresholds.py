@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import MOST_PASSES
 from ci.catalog import dataset_sizes
 from ci.check.planned_checks import Assumptions, planned_check
 from ci.commands.nightly import load_cases
@@ -91,8 +92,13 @@ def assumptions_of(given: Assumed) -> Assumptions:
     return Assumptions(
         noise=number("--noise", given.noise, 0.01, 100),
         within=number("--within", given.within, 0.1, 1),
-        passes=int(number("--repeats", given.repeats, 1, 64)),
+        passes=_repeats(given.repeats),
     )
+
+
+def _repeats(given: str) -> int | None:
+    """Return the number of passes of all benchmarks; None for those of each case."""
+    return None if given == "" else int(number("--repeats", given, 1, MOST_PASSES))
 
 
 def levels_of(given: Assumed, checks: int) -> Levels:

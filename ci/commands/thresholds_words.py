@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import passes_in_words
 from ci.judge.better_band import WANTED
 from ci.judge.prospect import DROPS, HEALTHY
 
@@ -33,7 +34,7 @@ def sentence(prospect: Prospect) -> str:
 
 
 def _with(check: PlannedCheck) -> str:
-    passes = "one pass" if check.passes == 1 else f"{check.passes} passes"
+    passes = passes_in_words(check.passes)
     if check.kind == "performance":
         return f" with {check.noise:g} % noise in {passes}"
     return f" with {check.items:,} items in {passes}"
@@ -83,7 +84,7 @@ def _more(check: PlannedCheck, seeing: PlannedCheck) -> str:
     if seeing.items != check.items:
         parts.append(f"num_prompts: {seeing.items}")
     if seeing.passes != check.passes:
-        parts.append(f"{seeing.passes} passes a night (try --repeats {seeing.passes})")
+        parts.append(f"repeats: {seeing.passes}")
     return " and ".join(parts)
 
 

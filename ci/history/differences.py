@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.history.surroundings import Surroundings
+    from ci.judge.past import Conditions
 
 # A change of the package whose version is that of vLLM, in the form of `changes`.
 _OWN_PACKAGE = re.compile(r"([-+] )?vllm(-cpu)? ")
@@ -110,11 +111,18 @@ def _settings(before: Surroundings, after: Surroundings) -> dict[str, Sequence[s
     both = [name for name in before.settings if name in after.settings]
     return {
         f"settings of {name}": [
-            f"{key} {old} → {new}"
-            for key, old, new in changed_settings(before.settings[name], after.settings[name])
+            *(
+                f"{key} {old} → {new}"
+                for key, old, new in changed_settings(before.settings[name], after.settings[name])
+            ),
+            *_passes(before.settings[name], after.settings[name]),
         ]
         for name in both
     }
+
+
+def _passes(before: Conditions, after: Conditions) -> list[str]:
+    return [f"passes {change}" for change in _change(str(before.passes), str(after.passes))]
 
 
 def _hosts(before: Surroundings, after: Surroundings) -> Mapping[str, Sequence[str]]:

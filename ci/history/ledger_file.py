@@ -60,6 +60,7 @@ class SettingsEntry(Strict):
     request_rate: float = 0.0
     arguments: list[str] = Field(default=[])
     overrides: list[str] = Field(default=[])
+    passes: int = 1
 
 
 class AcceptedEntry(Strict):

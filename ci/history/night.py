@@ -34,7 +34,8 @@ class MeasuredBenchmark:
         benchmark: its name.
         repeat: index among the measurements of the same benchmark in the run.
         items: sorted by id and prompt; None if they cannot be read.
-        questions: digest of the ids and prompts; empty if the items are unknown.
+        questions: digest of the ids and prompts of a pass; empty if the items are unknown.
+        asked: the items of one pass, whose answers are in `items`, together for each of them.
         figures: those of the tool and of the servers.
 
     The others are those of `PastFigure`.
@@ -46,6 +47,7 @@ class MeasuredBenchmark:
     ended_at: str
     conditions: Conditions | None
     items: tuple[Item, ...] | None
+    asked: tuple[Item, ...]
     questions: str
     n_items: int
     failed: int
@@ -158,6 +160,7 @@ def figures_of(night: Night) -> tuple[PastFigure, ...]:
             ended_early=night.cause,
             outcome=outcomes.get((each.benchmark, figure.metric), night.outcome),
             night=night.outcome,
+            runs=figure.runs,
         )
         for each in night.measured
         for figure in each.figures
@@ -208,6 +211,8 @@ def _one(
 ) -> MeasuredBenchmark:
     used, there = evaluation.settings, evaluation.n_items
     digests = any(item.prompt_digest for item in items or ())
+    passes = used.passes if used else 1
+    asked = of_one_pass(items or (), passes)
     return MeasuredBenchmark(
         benchmark=evaluation.benchmark,
         repeat=repeat,
@@ -215,10 +220,11 @@ def _one(
         ended_at=evaluation.ended_at or run.ended_at or "",
         conditions=conditions_of(run, evaluation.tool, used, digests=digests) if used else None,
         items=items,
-        questions=questions_of(items) if items else "",
+        asked=asked,
+        questions=questions_of(asked) if asked else "",
         n_items=there,
         failed=failed_requests(evaluation.problems),
-        missing=max(0, (used.num_prompts or 0) - there) if used else 0,
+        missing=max(0, (used.num_prompts or 0) * passes - there) if used else 0,
         cut=sum(item.finish_reason == "length" for item in items or ()),
         empty=sum(item.tokens == 0 for item in items or ()),
         problems=tuple(
@@ -235,6 +241,18 @@ def _void(run: Run, evaluation: Evaluation) -> tuple[str, ...]:
     if known is None or known.case_type == "accuracy":
         return ()
     return tuple(f"{VOID}{reason}" for reason in evaluation.void)
+
+
+def of_one_pass(items: Sequence[Item], passes: int) -> tuple[Item, ...]:
+    """Return the items that each pass asked; all of them if the passes differ.
+
+    Args:
+        items: of all passes, sorted by id and prompt.
+        passes: their number.
+    """
+    first = tuple(items[::passes])
+    same = [_order(each) for each in first for _ in range(passes)] == [*map(_order, items)]
+    return first if same else tuple(items)
 
 
 def questions_of(items: Sequence[Item]) -> str:

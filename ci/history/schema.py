@@ -88,5 +88,10 @@ CREATE TABLE skipped (
 ) WITHOUT ROWID;
 """
 
+# The figures of the passes of a benchmark that is asked several times, as JSON.
+_RUNS = """
+ALTER TABLE figures ADD COLUMN runs TEXT NOT NULL DEFAULT '[]';
+"""
+
 # Each script leads from its index to the next version. Never change one that was released: add one.
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _RUNS)

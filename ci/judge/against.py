@@ -33,13 +33,22 @@ def scale_of(figure: PastFigure) -> Scale:
 def measured_of(figure: PastFigure) -> Measured:
     """Return what of a figure is compared."""
     return Measured(
-        figure.value, figure.n, counts_of(figure), figure.series, figure.cut, figure.run
+        figure.value,
+        figure.n,
+        counts_of(figure),
+        figure.series,
+        figure.cut,
+        figure.run,
+        figure.passes,
     )
 
 
 def counts_of(figure: PastFigure) -> ItemCounts | None:
-    """Return the answers of the items; None if there are none, or if the passes differ."""
-    if not figure.items:
+    """Return the answers of the items; None if there are none, or if the passes differ.
+
+    The figure of pass@k is not the share of right answers, so that its items say nothing of it.
+    """
+    if not figure.items or figure.metric.startswith("pass@"):
         return None
     ids = tuple(sorted(figure.items))
     passes = {figure.items[each][1] for each in ids}

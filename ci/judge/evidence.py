@@ -7,6 +7,7 @@ is the figure lower than they let expect; do good and bad nights alternate.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from ci.judge.spread import without_accidents
 from ci.judge.written import Written, against_written
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from ci.judge.measured import Measured, Wanted
     from ci.judge.past import PastFigure
@@ -150,7 +151,7 @@ def _deciding(
     """Choose what decides: the nights, where they are enough, else the written baseline."""
     tonight, holding = measured_of(subject.tonight), subject.holding
     past = Past.of([measured_of(night) for night in _once_a_night(nights)])
-    noise = noise_of(nights, scale)
+    noise = noise_of(nights, scale, tonight.passes)
     if is_enough(past, tonight) or holding.value is None:
         return decide(past, tonight, scale, subject.levels, noise)
     return against_written(written_baseline(holding, scale), tonight, subject.levels)
@@ -189,16 +190,19 @@ def is_enough(past: Past, tonight: Measured) -> bool:
     return len(past.accepted) >= LEAST_NIGHTS
 
 
-def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
-    """Return how much repeated runs of one night differ; None if too few were repeated.
+def noise_of(nights: Sequence[PastFigure], scale: Scale, passes: int = 1) -> RunNoise | None:
+    """Return how much measurements of one night differ; None if too few were repeated.
 
-    The pooled standard deviation around the mean of each night's runs, without accidents.
+    The pooled standard deviation of a pass, around the mean of each measurement's passes and of
+    each night's measurements, without accidents; of a mean of several passes, it is divided by the
+    square root of their number.
+
+    Args:
+        nights: the figures.
+        scale: of the metric.
+        passes: number of passes of tonight's figure.
     """
-    runs: dict[tuple[str, str], list[float]] = {}
-    for night in nights:
-        if scale.kind == "accuracy" or night.value > 0:
-            runs.setdefault((night.run, night.vllm), []).append(scale.place(night.value))
-    repeated = [np.array(each) for each in runs.values() if len(each) > 1]
+    repeated = [np.array(each) for each in _repeated(nights, scale)]
     if not repeated:
         return None
     apart = np.concatenate([each - np.median(each) for each in repeated])
@@ -210,7 +214,20 @@ def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
         if len(kept) > 1:
             squares += float(np.sum((kept - kept.mean()) ** 2))
             df += len(kept) - 1
-    return RunNoise(float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None
+    return RunNoise(float(np.sqrt(squares / df / passes)), df) if df >= LEAST_DF else None
+
+
+def _repeated(nights: Sequence[PastFigure], scale: Scale) -> Iterator[list[float]]:
+    """Yield the places of what was repeated: passes, and measurements, spread as single passes."""
+    measured: dict[tuple[str, str], list[float]] = {}
+    for night in nights:
+        if scale.kind == "performance" and min((night.value, *night.runs)) <= 0:
+            continue
+        if night.passes > 1:
+            yield [scale.place(each) for each in night.runs]
+        place = scale.place(night.value) * math.sqrt(night.passes)
+        measured.setdefault((night.run, night.vllm), []).append(place)
+    yield from (each for each in measured.values() if len(each) > 1)
 
 
 def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:

@@ -53,14 +53,19 @@ class LevelHistory:
     """What the figures of past nights say about tonight's."""
 
     def __init__(
-        self, nights: Sequence[Measured], scale: Scale, noise: RunNoise | None = None
+        self,
+        nights: Sequence[Measured],
+        scale: Scale,
+        noise: RunNoise | None = None,
+        passes: int = 1,
     ) -> None:
         """Take the nights.
 
         Args:
             nights: at least two.
             scale: of the figures.
-            noise: of repeated runs, if it is known.
+            noise: of measurements like tonight's, if it is known.
+            passes: number of passes of tonight's figure.
 
         Raises:
             ValueError: there are fewer than two nights.
@@ -70,6 +75,8 @@ class LevelHistory:
         self.nights = len(nights)
         self.scale = scale
         self.noise = noise
+        # How much of a run's variance the figures of the nights have, against tonight's.
+        self._share = passes * float(np.mean([1 / night.passes for night in nights]))
         self.floor = _floor(nights, scale)
         self._places: dict[str, list[float]] = defaultdict(list)
         for night in nights:
@@ -109,13 +116,19 @@ class LevelHistory:
         between = max(sd_of(centres), self.scale.between_hosts) ** 2
         return Level(float(centres.mean()), sd, df, len(centres), between)
 
+    def spread(self, level: Level, runs: int = 1) -> float:
+        """Return the standard deviation of the mean of so many runs of a night like tonight.
+
+        Without repeated runs, nothing tells that a mean of runs is better than one.
+        """
+        total = level.sd**2
+        past = min(self.noise.sd**2 * self._share, total) if self.noise else 0.0
+        return math.sqrt(total - past + past / self._share / runs)
+
     def _se(self, level: Level, runs: int) -> float:
         """Return the standard error of the mean of tonight's runs against the level."""
-        total = level.sd**2
-        run = min(self.noise.sd**2, total) if self.noise else 0.0
-        # Without repeated runs, nothing tells that a mean of runs is better than one.
-        tonight = total - run + run / runs
-        return math.sqrt(tonight + total / level.nights + level.unknown)
+        nights = level.sd**2 / level.nights
+        return math.hypot(self.spread(level, runs), math.sqrt(nights + level.unknown))
 
     def p_low(self, runs: Sequence[Measured]) -> float:
         """Return the probability of so low a mean of tonight's runs, were nothing changed.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ci.judge.against import measured_of
 from ci.judge.baseline import NONE_YET
 from ci.judge.comparable import VOID
@@ -70,7 +72,8 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
     """Return where the figure would lie in 95 of 100 such measurements.
 
     Accuracy: the exact interval of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), 404-413,
-    as if its items were drawn again. Performance: the spread of the nights; None if it is unknown.
+    as if its items were drawn again. Several answers to an item are worth less than as many items.
+    Performance: the spread of the nights; None if it is unknown.
     """
     scale, expected = evidence.scale, evidence.ruling.expected
     if scale.kind == "accuracy":
@@ -78,12 +81,26 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
             return None
         from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - slow import
 
-        correct = tonight.value * tonight.n / 100
-        low, high = proportion_confint(correct, tonight.n, 1 - CONFIDENCE, method="beta")
+        n = _independent(tonight)
+        low, high = proportion_confint(tonight.value * n / 100, n, 1 - CONFIDENCE, method="beta")
         return 100 * float(low), 100 * float(high)
     if not isinstance(expected, ExpectedLevel):
         return None
     return expected.interval(tonight, CONFIDENCE)
+
+
+def _independent(tonight: Measured) -> float:
+    """Return the number of independent items with the same variance as an accuracy's answers.
+
+    The effective sample size of E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998),
+    193-201, each item being a cluster of its answers.
+    """
+    items, passes, share = tonight.n / tonight.passes, tonight.passes, tonight.value / 100
+    if passes == 1 or tonight.items is None or not 0 < share < 1:
+        return items
+    variance = float(np.var(tonight.items.correct / passes, ddof=1)) if items > 1 else 0.0
+    independent = items * share * (1 - share) / variance if variance > 0 else tonight.n
+    return min(max(independent, items), tonight.n)
 
 
 def _enough(evidence: Evidence) -> bool:

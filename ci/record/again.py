@@ -66,6 +66,7 @@ def _result(folder: Path, evaluation: Evaluation) -> Result:
         void=evaluation.void,
         started_at=evaluation.started_at,
         ended_at=evaluation.ended_at,
+        passes=evaluation.passes,
     )
 
 

@@ -79,6 +79,7 @@ def figures_of(result: Result) -> dict[str, object]:
         "problems": tuple(map(hide_in_text, result.problems)),
         "void": result.void,
         "n_items": len(result.items),
+        "passes": result.passes,
     }
 
 

@@ -13,7 +13,7 @@ from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
 from ci.inventory.target import Target
 from ci.judge.verdict import Check, Outcome
-from ci.tools.model import Item, Measurement
+from ci.tools.model import Item, Measurement, Pass
 
 VERSION = 2
 
@@ -138,6 +138,10 @@ class Settings(Part):
     dataset: DatasetEntry | None = Field(description="null if the tool generates its prompts")
     tokenizer: str | None = Field(description="folder or name of the tool's tokenizer")
     deadline_s: float
+    passes: int = Field(default=1, description="how often the night asks the whole benchmark")
+    passes_auto: bool = Field(
+        default=False, description="whether `repeats: auto` of the case chose the number"
+    )
     argv: tuple[str, ...]
 
 
@@ -160,9 +164,12 @@ class Evaluation(Part):
     )
     n_items: int
     items: str | None = Field(
-        description="file in the run's folder with one item per line, as JSON"
+        description="file in the run's folder with one item per line, as JSON; pass after pass"
     )
     raw: str = Field(description="folder in the run's folder with the tool's output")
+    passes: tuple[Pass, ...] = Field(
+        default=(), description="the passes that were asked; empty if it is asked once"
+    )
 
 
 class Startup(Part):

@@ -197,7 +197,7 @@ _BY_MODEL = {
         "`NAME-without-router`; a check compares both results item by item",
         "trust_remote_code": "whether the tokenizer may run its own code, as vllm-ascend's runner "
         "allows it",
-        "deadline_s": "maximum duration of the benchmark, in seconds",
+        "deadline_s": "maximum duration of the benchmark, in seconds; of each pass, with `repeats`",
         "bos_token_id": "ignored; a key of generation_config.json",
         "eos_token_id": "ignored; a key of generation_config.json",
         "do_sample": "ignored; a key of generation_config.json",

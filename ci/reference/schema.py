@@ -45,6 +45,7 @@ _ACCEPTED: dict[str, JsonSchemaValue | None] = {
     "_no_variables": {"type": "null"},
     "_switch": {"type": "boolean"},
     "_joined": None,  # its own WithJsonSchema
+    "_repeats": None,
 }
 _RAW_BOUNDS = {
     "ge": "minimum",

@@ -322,6 +322,17 @@ DIAGNOSTICS = {
         "38:5: warning: benchmarks.perf.batch_size: 3 prompts never reach a concurrency of 4",
         "[too-few-prompts]",
     ),
+    "passes with the same answers": (
+        [("num_prompts: 1319", "num_prompts: 1319\n    temperature: 0\n    repeats: 4")],
+        "30:5: warning: benchmarks.acc.repeats: at temperature 0 the answers of 4 passes are the",
+        "or remove it [equal-passes]",
+    ),
+    "a number of passes that nothing decides": (
+        [("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request")]
+        + [("    num_prompts: 1319\n", "    repeats: auto\n")],
+        "28:5: warning: benchmarks.acc.repeats: `repeats: auto` is 1 pass, because the number of",
+        "[undecided-repeats]",
+    ),
     "an unknown variable": (
         [after("--port 8080", "--seed $SED")],
         "9:14: error: deployment[0].server_cmd: unknown variable $SED",

@@ -98,8 +98,8 @@ def test_every_dialect_gives_the_same_figures(folder):
 def test_a_check_that_cannot_see_says_so(folder):
     text = thresholds(Thresholds(config=f"{folder}/d.yaml"))
     assert "only in" in text
-    assert "with 30 items in one pass" in text
-    assert "→ 16 passes a night (try --repeats 16)" in text
+    assert "with 30 items in 1 pass" in text
+    assert "→ repeats: 16: the judge finds" in text
     assert "→ threshold: 0.96 fails 0.3 % of healthy nights" in text
 
 
@@ -107,7 +107,7 @@ def test_flags_change_what_is_assumed(folder):
     aime, perf, _ = values_of(
         folder,
         "d",
-        repeats=8,
+        repeats="8",
         noise="0.5",
         within="0.9",
         set=("benchmarks.aime.threshold=12",),
@@ -146,7 +146,7 @@ def test_a_case_without_benchmarks_says_so(folder):
         ({"noise": "0"}, "--noise 0: expected"),
         ({"noise": "nan"}, "--noise nan: expected"),
         ({"within": "2"}, "--within 2: expected a number from 0.1 to 1"),
-        ({"repeats": 0}, "--repeats 0: expected a number from 1 to 64"),
+        ({"repeats": "0"}, "--repeats 0: expected a number from 1 to 64"),
         ({"false_alarms": "-1"}, "--false-alarms -1: expected"),
         ({"nights_a_month": 0}, "--nights-a-month 0: expected"),
         ({"checks": -1}, "--checks -1: expected"),
