@@ -1,4 +1,26 @@
-"""Define `repeats` of a benchmark: how often a night asks all of it. Pure."""
+"""Define `repeats` of a benchmark: how often a night asks all of it. Pure.
+
+    aime: {case_type: accuracy, …, temperature: 0.6, repeats: auto}
+
+asks all questions several times on the same servers, and has one result. Each pass is a process of
+the tool, `aime`, `aime-pass-2` and so on, which may take `deadline_s`. Each pass after the first
+has a `cache_salt`, so that no prefix cache knows its prompts. If requests of an accuracy have a
+seed, each pass has another, because the same seed gives the same answers.
+
+The accuracy is the mean of the passes. `avg@N` is the same figure; `pass@k` for k = 1, 2, 4 … N is
+the chance that one of k answers is right (the unbiased estimator of M. Chen et al., 2021). A figure
+of performance is the mean of the passes; a percentile of `e2el` is that of all requests, where the
+tool's items have their latencies. The report shows the figure of each pass. If a pass has a problem
+or other items, the result is unknown; after a problem no further pass is asked.
+
+`auto` is 3 passes for a performance. For an accuracy it is 540 divided by the number of items,
+rounded up, and at most 16: 16 passes for the 30 items of AIME, 3 for the 198 of GPQA Diamond, 1
+from 540 items on. With 540 answers the judge finds a loss of 5 points in 9 of 10 nights, whatever
+the score is. The 480 answers of 16 passes of AIME find it in about 85 of 100 nights at a score of
+50 %, and in 97 at 80 %. Neither the history nor the baseline changes the number, so that the nights
+of a case stay comparable. At temperature 0, or if the number of items is unknown, it is 1 pass,
+with a warning.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import passes_in_words
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
 from ci.judge.verdict import NO_BASELINE
@@ -11,6 +12,7 @@ from ci.judge.verdict import NO_BASELINE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ci.judge.verdict import Check
     from ci.record.model import Run
 
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
@@ -131,6 +133,23 @@ def requirement(check: Mapping[str, object]) -> str:
         return ""
     words = _REQUIRED[str(check.get("operator", ">="))]
     return f"{words} {figure(check['bound'], str(check['unit']))}"
+
+
+def passes_of(run: Run, check: Check) -> str:
+    """Write the figures of the passes that a check is the mean of; empty if it is of one.
+
+    Args:
+        run: the record of the night.
+        check: one of its checks.
+    """
+    first = next((each for each in run.evaluations if each.benchmark == check.name), None)
+    figures = first.measurements if first else ()
+    runs = next((each.runs for each in figures if each.metric == check.metric), ())
+    if first is None or not runs:
+        return ""
+    auto = first.settings.passes_auto if first.settings else False
+    listed = ", ".join(f"{value:.4g}" for value in runs)
+    return f"{passes_in_words(len(runs), auto=auto)}: {listed} {check.unit}".rstrip()
 
 
 def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:

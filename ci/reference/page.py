@@ -6,7 +6,7 @@ from inspect import getdoc
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from ci.case import load_levels, sweep, without_router
+from ci.case import load_levels, repeats, sweep, without_router
 from ci.case.deployment import reader as deployment
 from ci.case.external_dp import reader as external_dp
 from ci.case.prefill_decode import settings
@@ -47,6 +47,7 @@ def page() -> str:
     for name, title in _SHARED_SECTIONS.items():
         parts += _section(title, definitions[name])
     parts += ["## Load levels of a benchmark", _explained(load_levels)]
+    parts += ["## `repeats` of a benchmark", _explained(repeats)]
     parts += ["## `without_router` of a benchmark", _explained(without_router)]
     parts += ["## `sweep`", _explained(sweep)]
     parts += [PREFILL_DECODE, _settings(), PREFILL_DECODE_MORE]

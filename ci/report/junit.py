@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from ci.connect.printed import CONTROLS, clean, one_line
-from ci.record.text import figure, headline, requirement
+from ci.record.text import figure, headline, passes_of, requirement
 
 if TYPE_CHECKING:
     from ci.judge.verdict import Check
@@ -37,7 +37,7 @@ def render(run: Run) -> str:
 
 def _case(run: Run, check: Check) -> TestCase:
     case = TestCase(one_line(check.metric), classname=one_line(f"{run.case}.{check.name}"))
-    text = _description(check)
+    text = _description(run, check)
     if check.outcome == "fail":
         case.result = [_result(Failure(text, "MissedBound"), text)]
     elif check.outcome != "pass":
@@ -47,13 +47,14 @@ def _case(run: Run, check: Check) -> TestCase:
     return case
 
 
-def _description(check: Check) -> str:
+def _description(run: Run, check: Check) -> str:
     unit = check.unit
     words = [f"measured {figure(check.value, unit)}"] if check.value is not None else []
     if asked := requirement(vars(check)):
         words.append(f"{asked} was asked for")
     if check.baseline is not None:
         words.append(f"baseline {figure(check.baseline, unit)}, {check.tolerance}")
+    words.append(passes_of(run, check))
     return one_line("; ".join(filter(None, [check.reason, *words])))
 
 

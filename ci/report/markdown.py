@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ci.case.repeats import AUTO
 from ci.connect.printed import clean, one_line
 from ci.record.text import (
     check_row,
@@ -54,6 +55,7 @@ def render(run: Run) -> str:
         evidence=[evidence_row(vars(check)) for check in run.checks if check.seen],
         next_step=next_step([vars(check) for check in run.checks]),
         measurements=_measurements(run),
+        is_repeated=_is_repeated(run),
         settings=[_settings(each) for each in run.evaluations if each.settings],
         startup_phases=[phase.title for phase in _phases(run)],
         startup=_startup(run),
@@ -126,6 +128,7 @@ def _settings(evaluation: Evaluation) -> tuple[object, ...]:
         f"{used.request_rate:g}" if used.request_rate else "unlimited",
         used.temperature,
         used.seed,
+        f"{used.passes} ({AUTO})" if used.passes_auto else used.passes,
     )
 
 
@@ -147,9 +150,19 @@ def _startup(run: Run) -> list[tuple[object, ...]]:
     ]
 
 
+def _is_repeated(run: Run) -> bool:
+    """Return whether a benchmark was asked several times."""
+    return any(each.passes for each in run.evaluations)
+
+
 def _measurements(run: Run) -> list[tuple[object, ...]]:
+    several = _is_repeated(run)
     return [
-        (each.benchmark, each.metric, figure(each.value, each.unit), each.n, each.source)
+        (
+            *(each.benchmark, each.metric, figure(each.value, each.unit), each.n),
+            *([", ".join(map(figure, each.runs))] if several else []),
+            each.source,
+        )
         for evaluation in run.evaluations
         for each in evaluation.measurements
     ]

@@ -150,6 +150,8 @@ def _commands(plan: Plan, item: Evaluation, written: dict[str, str]) -> Iterator
         yield one_line(f"# Its command is known once the dataset {item.dataset.name} is here.")
         return
     work = f"{_folder(plan, item)}/work"
+    if item.passes.number > 1:
+        yield f"# Pass 1 of {item.passes.number}; the others have folders and salts of their own."
     yield from _dataset_commands(plan, item)
     yield from paste.files(work, command.files or {".keep": ""}, written)
     for path, content in command.files.items():
@@ -183,7 +185,9 @@ def _title(item: Evaluation) -> str:
     if number < (benchmark.num_prompts or 0):
         asked += f", which has no more ({benchmark.num_prompts} are asked for)"
     judged = f"without the router, at {item.server}" if item.server else _bound(benchmark)
-    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {judged}"
+    named = item.passes.number > 1 or item.passes.auto
+    passes = f", {item.passes}" if named else ""
+    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {judged}{passes}"
 
 
 def _bound(benchmark: Benchmark) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ci.connect.printed import one_line
 from ci.documents.nearest import nearest
 from ci.errors import UserError
+from ci.plan.passes import in_passes
 from ci.record.known_secrets import hide_known, secrets_within
 from ci.record.redact import plain, redacted
 from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
@@ -179,6 +180,8 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         **item.benchmark.model_dump(),
         "host": item.host,
         "dataset": asdict(item.dataset),
+        "passes": item.passes.number,
+        "processes": [each.process for each in in_passes(item)],
         "argv": hide_in_argv(list(item.argv)),
         "env": hide_in_env(env_of(plan, item, command)) if command else {},
         "files": hide_in_files(dict(command.files)) if command else {},

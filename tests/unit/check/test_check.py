@@ -328,8 +328,10 @@ DIAGNOSTICS = {
         "or remove it [equal-passes]",
     ),
     "a number of passes that nothing decides": (
-        [("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request")]
-        + [("    num_prompts: 1319\n", "    repeats: auto\n")],
+        [
+            ("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request"),
+            ("    num_prompts: 1319\n", "    repeats: auto\n"),
+        ],
         "28:5: warning: benchmarks.acc.repeats: `repeats: auto` is 1 pass, because the number of",
         "[undecided-repeats]",
     ),
@@ -375,6 +377,10 @@ SILENT = {
     "a wide band that no other beats": [
         ("num_prompts: 1319", "num_prompts: 30"),
         ("threshold: 5", "threshold: 20"),
+    ],
+    # One pass fails 29 of 100 healthy nights, 16 passes one.
+    "a band of several passes": [
+        ("num_prompts: 1319", "num_prompts: 30\n    repeats: 16"),
     ],
     "items that nobody counts": [
         ("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request"),

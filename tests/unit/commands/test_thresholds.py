@@ -117,6 +117,15 @@ def test_flags_change_what_is_assumed(folder):
     assert perf["single_night_shows"] < 2
 
 
+def test_the_passes_are_those_of_the_case(folder):
+    given = ("benchmarks.aime.repeats=auto", "benchmarks.perf.repeats=3")
+    aime, perf, _ = values_of(folder, "d", set=given)["checks"]
+    assert (aime["passes"], perf["passes"]) == (16, 3)
+    assert aime["sees_5"] == {"items": 30, "passes": 16}
+    aime, perf, _ = values_of(folder, "d", set=given, repeats="2")["checks"]
+    assert (aime["passes"], perf["passes"]) == (2, 2)
+
+
 def test_a_baseline_that_every_server_reaches_never_fails(folder):
     given = ("benchmarks.perf.baseline=1",)
     perf = values_of(folder, "d", set=given)["checks"][1]
