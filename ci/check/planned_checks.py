@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ci.catalog import dataset_sizes
@@ -30,7 +31,7 @@ class Assumptions:
         within: share of the variance of one pass of accuracy that is within items.
         passes: how often a night asks each item, or runs a performance benchmark; None for the
             number of the case.
-        noises: name of a benchmark → the noise of its repeated runs, in percent; from history.
+        noises: name of a benchmark → the noise of its single passes, in percent; from history.
     """
 
     noise: float = NOISE
@@ -53,14 +54,15 @@ def planned_check(benchmark: Benchmark, assumed: Assumptions) -> PlannedCheck:
         bound = 0.0
     noise = None if accuracy else assumed.noises.get(benchmark.name)
     items = dataset_sizes.asked(benchmark)
+    passes = assumed.passes or passes_of(benchmark, items).number
     return PlannedCheck(
         kind=benchmark.case_type,
         baseline=baseline,
         bound=bound,
         items=items if accuracy else 0,
-        passes=assumed.passes or passes_of(benchmark, items).number,
+        passes=passes,
         within=assumed.within,
         noise=noise.sd if noise else assumed.noise,
-        known=noise,
+        known=replace(noise, sd=noise.sd / math.sqrt(passes)) if noise else None,
         decimals=DECIMALS.get(benchmark.tool),
     )

@@ -37,7 +37,7 @@ class PlannedCheck:
         within: share of the variance of one pass that is within items: of an item's answers, and
             not of how hard it is.
         noise: standard deviation of a run of performance, in percent.
-        known: the noise of repeated runs that the judge knows; None before any night.
+        known: the noise of repeated nights' figures that the judge knows; None before any night.
         decimals: of the accuracy that the tool prints; None if it is not rounded.
     """
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ci.judge.decide import answered, decide
 from ci.judge.expected import Past
-from ci.judge.measured import Ask, ItemCounts, Measured
+from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
 from ci.judge.planned import chances
 from ci.judge.scale import Scale
 
@@ -92,9 +92,10 @@ def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power
     """
     random = np.random.default_rng(draw.seed)
     good, bad = _runs_of(check, 0.0, random), _runs_of(check, drop, random)
+    known = _noise_of(check)
 
     def ruled(past: Past, tonight: Measured) -> Ruling:
-        deciding = decide(past, tonight, Scale(check.kind), levels, check.known)
+        deciding = decide(past, tonight, Scale(check.kind), levels, known)
         return answered(deciding, lambda asked: bad() if asked is Ask.REPEAT else good())
 
     past = Past(())
@@ -109,6 +110,13 @@ def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power
         counts += np.mean([_counted(ruling) for ruling in rulings], axis=0)
     fails, unknown, repeats, controls = map(float, counts / draw.nights)
     return Power(fails, unknown, repeats, controls, draw.nights * draw.second)
+
+
+def _noise_of(check: PlannedCheck) -> RunNoise | None:
+    """Return the noise that the judge knows after the past nights: their passes tell it."""
+    if check.known or check.kind == "accuracy" or check.passes == 1:
+        return check.known
+    return RunNoise(check.sd, PAST_NIGHTS * (check.passes - 1))
 
 
 def _counted(ruling: Ruling) -> tuple[int, int, int, int]:

@@ -85,7 +85,8 @@ def test_a_model_that_is_rarely_right_can_lose_nothing_that_shows():
         (GSM8K, 1319, 200, 1),
         (replace(GSM8K, items=32), 1319, 128, 1),
         (AIME, 30, 30, 16),
-        (replace(THROUGHPUT, noise=3), 0, 0, 8),
+        # Passes also tell the judge the noise of a run.
+        (replace(THROUGHPUT, noise=3), 0, 0, 4),
     ],
 )
 def test_the_items_or_passes_that_find_five_points(check, available, items, passes):
