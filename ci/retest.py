@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from ci.errors import LamplighterError
 from ci.evaluate import evaluate
+from ci.history.once import judged_once
 from ci.history.subject import Known, figures_tonight, known_before
+from ci.judge.asked import asked_of
 from ci.judge.baseline import Ledger
 from ci.judge.evidence import examine
 from ci.judge.family import without_chance
 from ci.judge.measured import Ask
 from ci.judge.sentence import with_evidence
-from ci.judge.verdict import METRICS, check
+from ci.judge.verdict import check
 from ci.paths import BASELINES
 from ci.record.cause import message_of
 
@@ -114,42 +116,50 @@ class Retest:
         """Look at what was measured: most of it is as expected."""
         # A measurement without the router is only compared with that through it.
         own = [each for each in self._measured if not each.evaluation.server]
-        valid = [each for each in own if self._remember(each.evaluation, each.result)]
+        valid = [
+            (each, judged)
+            for each in own
+            for judged in self._remember(each.evaluation, each.result).values()
+        ]
         figures = {
             (figure.benchmark, figure.metric): figure
             for figure in figures_tonight(self._record.run, self._items)
             if figure.repeat == 0
         }
         found = [
-            (each, figures[key]) for each in valid if (key := _key(each.evaluation)) in figures
+            (each, judged, figures[key])
+            for each, judged in valid
+            if (key := (judged.name, judged.metric)) in figures
         ]
         if not found:
             return []
-        known = self._known([figure.check for _, figure in found])
+        known = self._known([figure.check for *_, figure in found])
         return [
             Examination(
-                each.evaluation,
-                each.seconds,
-                check(each.evaluation.benchmark, each.result),
-                known.subject(figure, self._record.run),
+                each.evaluation, each.seconds, judged, known.subject(figure, self._record.run)
             )
-            for each, figure in found
+            for each, judged, figure in found
         ]
 
     def measure_again(self, served: Served, telemetry: Telemetry) -> None:
-        """Measure suspects again on the servers of the night, the most telling first."""
+        """Measure suspects again on the servers of the night, the most telling first.
+
+        A further run of a benchmark answers all of its figures that are suspect.
+        """
         while wanting := self._wanting(Ask.REPEAT):
-            chosen = wanting[0]
+            together = wanting[0]
+            chosen = together[0]
             if chosen.seconds > self._left_s:
                 self._record.note(
-                    f"{chosen.check.name} is suspect, and is not measured again: it takes "
+                    f"{_suspects(together)}, and is not measured again: it takes "
                     f"{chosen.seconds:.0f} s, and {max(self._left_s, 0):.0f} s of the budget are "
                     "left; raise --retest-budget"
                 )
-                chosen.answer(None)
-                continue
-            chosen.repeats += 1
-            chosen.answer(self._measured_again(served, chosen, telemetry))
+                figures: dict[str, PastFigure] = {}
+            else:
+                figures = self._measured_again(served, together, telemetry)
+            for each in together:
+                each.answer(figures.get(each.check.metric))
 
     @functools.cached_property
     def _examinations(self) -> list[Examination]:
@@ -158,7 +168,7 @@ class Retest:
     @property
     def checks(self) -> dict[tuple[str, str], Check]:
         """Return name and metric → the judged check."""
-        judged = [each.judged for each in self._examinations]
+        judged = [*(each.judged for each in self._examinations), *self._once]
         again = {
             (each.check.name, each.check.metric)
             for each in self._examinations
@@ -166,11 +176,23 @@ class Retest:
         }
         return {(each.name, each.metric): each for each in without_chance(judged, again)}
 
-    def _remember(self, evaluation: Evaluation, result: Result) -> bool:
-        """Keep the items of a result; return whether its figure can be judged."""
+    @functools.cached_property
+    def _once(self) -> list[Check]:
+        """Judge what is not measured again; the servers' start is known at the end of a night."""
+        own = [each for each in self._measured if not each.evaluation.server]
+        results = {each.evaluation.benchmark.name: each.result for each in own}
+        run = self._record.run
+        return judged_once(run, results, figures_tonight(run, self._items), self._known)
+
+    def _remember(self, evaluation: Evaluation, result: Result) -> dict[str, Check]:
+        """Keep the items of a result; return metric → check of its figures that can be judged."""
         self._items[f"evaluate/{evaluation.process}/items.jsonl"] = result.items
-        judged = check(evaluation.benchmark, result)
-        return judged.value is not None and judged.outcome != "unknown"
+        judged = (check(asked, result) for asked in asked_of(evaluation.benchmark))
+        return {
+            each.metric: each
+            for each in judged
+            if each.value is not None and each.outcome != "unknown"
+        }
 
     def _known(self, checks: Sequence[CheckId]) -> Known:
         """Read the history; without it, only the baselines of the case are known."""
@@ -181,33 +203,42 @@ class Retest:
             note(f"judged without the history: {message_of(error)}")
             return Known(Ledger(case), {})
 
-    def _wanting(self, what: Ask) -> list[Examination]:
+    def _wanting(self, what: Ask) -> list[list[Examination]]:
+        """Return what waits for a measurement: the figures of each benchmark, by their telling."""
         waiting = [each for each in self._examinations if each.wanted and each.wanted.what is what]
-        return sorted(waiting, key=lambda each: each.wanted.p if each.wanted else 1.0)
+        together: dict[str, list[Examination]] = {}
+        for each in sorted(waiting, key=lambda each: each.wanted.p if each.wanted else 1.0):
+            together.setdefault(each.check.name, []).append(each)
+        return list(together.values())
 
     def _measured_again(
-        self, served: Served, suspect: Examination, telemetry: Telemetry
-    ) -> PastFigure | None:
-        """Run an evaluation once more; return its figure, None if it has none."""
-        name = f"{suspect.evaluation.process}-again-{suspect.repeats}"
-        again = replace(suspect.evaluation, process=name, repeat=suspect.repeats)
-        self._record.note(f"{suspect.check.name} is suspect: it is measured again")
+        self, served: Served, together: Sequence[Examination], telemetry: Telemetry
+    ) -> dict[str, PastFigure]:
+        """Run an evaluation once more, for the suspects of its figures.
+
+        Returns:
+            Metric → figure, of those that can be judged.
+        """
+        evaluation = together[0].evaluation
+        repeat = 1 + max(each.repeats for each in together)
+        for each in together:
+            each.repeats = repeat
+        again = replace(evaluation, process=f"{evaluation.process}-again-{repeat}", repeat=repeat)
+        self._record.note(f"{_suspects(together)}: it is measured again")
         began = time.monotonic()
         result = evaluate(served.plan, again, served.processes, self._record, telemetry)
         self._left_s -= time.monotonic() - began
-        if not self._remember(again, result):
-            return None
-        return next(
-            (
-                figure
-                for figure in figures_tonight(self._record.run, self._items)
-                if (figure.benchmark, figure.metric) == _key(again)
-                and figure.repeat == suspect.repeats
-            ),
-            None,
-        )
+        valid = self._remember(again, result)
+        return {
+            figure.metric: figure
+            for figure in figures_tonight(self._record.run, self._items)
+            if figure.benchmark == again.benchmark.name
+            and figure.repeat == repeat
+            and figure.metric in valid
+        }
 
 
-def _key(evaluation: Evaluation) -> tuple[str, str]:
-    benchmark = evaluation.benchmark
-    return benchmark.name, METRICS[benchmark.case_type][0]
+def _suspects(together: Sequence[Examination]) -> str:
+    """Say which figures of a benchmark are suspect."""
+    metrics = ", ".join(each.check.metric for each in together)
+    return f"{together[0].check.name} is suspect ({metrics})"
