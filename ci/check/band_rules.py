@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.known_metrics import MAIN
 from ci.check.benchmark_rules import (
     cannot_fail,
     is_warm_up,
@@ -41,8 +42,11 @@ def narrow_band(subject: Subject) -> Iterator[Remark]:
 
 
 def wide_band(subject: Subject) -> Iterator[Remark]:
-    """Report a threshold at which a loss of 10 points or percent passes, while others find it."""
-    for key, check in _bands(subject):
+    """Report a threshold at which a loss of 10 points or percent passes, while others find it.
+
+    Only of main figures: how much a latency differs, and its p99 above all, nobody knows before.
+    """
+    for key, check in _bands(subject, further=False):
         from ci.judge.band import LARGE_LOSS, fails, fault  # noqa: PLC0415 - slow
         from ci.judge.better_band import better_threshold  # noqa: PLC0415 - slow
 
@@ -54,8 +58,13 @@ def wide_band(subject: Subject) -> Iterator[Remark]:
             )
 
 
-def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
-    """Yield the key of each threshold and its check, but for those that another rule reports."""
+def _bands(subject: Subject, *, further: bool = True) -> Iterator[tuple[str, PlannedCheck]]:
+    """Yield the key of each threshold and its check, but for those that another rule reports.
+
+    Args:
+        subject: the case.
+        further: also the figures that are not the main one of their benchmark.
+    """
     case = subject.case
     if not any(asked.expected for asked in asked_in(case.benchmarks, case.startup)):
         return
@@ -67,6 +76,8 @@ def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
     for planned in before.planned_checks(case, before.Assumptions()):
         key, asked = key_of(subject, planned.asked), planned.asked
         if key in reported or asked.expected is None or asked.name in left_out:
+            continue
+        if not further and asked.metric not in MAIN.values():
             continue
         if planned.unknown not in {before.NO_ITEMS, before.NO_NOISE}:
             yield f"{key}.threshold", planned.check

@@ -184,12 +184,13 @@ def _title(item: Evaluation) -> str:
     asked = f"{number or 'all'} items of {item.dataset.name}"
     if number < (benchmark.num_prompts or 0):
         asked += f", which has no more ({benchmark.num_prompts} are asked for)"
-    asked_for = "; ".join(map(_bound, asked_of(benchmark)))
+    asked_for = "; ".join(map(bound_in_words, asked_of(benchmark)))
     judged = f"without the router, at {item.server}" if item.server else asked_for
     return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {judged}"
 
 
-def _bound(asked: Asked) -> str:
+def bound_in_words(asked: Asked) -> str:
+    """Write a figure that is judged, and what it has to be."""
     figure = asked.metric.replace("_", " ") if asked.metric in MAIN.values() else asked.metric
     if asked.expected is None:
         return f"{figure}, no baseline yet"
