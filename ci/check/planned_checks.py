@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ci.case.known_metrics import MAIN, STARTUP
+from ci.case.known_metrics import STARTUP
 from ci.catalog import dataset_sizes
 from ci.check.benchmark_rules import MIN_BASELINE
 from ci.judge.asked import asked_in, asked_of, bound_of
-from ci.judge.metrics import kind_of
+from ci.judge.metrics import kind_of, title_of
 from ci.judge.planned import ACCURACY, NOISE, WITHIN, PlannedCheck
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Planned:
     @property
     def name(self) -> str:
         """Return the benchmark's name; of a further figure, followed by its metric."""
-        main = self.asked.metric in MAIN.values()
-        return self.asked.name if main else f"{self.asked.name} {self.asked.metric}"
+        return title_of(self.asked.name, self.asked.metric)
 
 
 def planned_checks(case: Case, assumed: Assumptions) -> list[Planned]:

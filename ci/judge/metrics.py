@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.case.known_metrics import KNOWN
+from ci.case.known_metrics import KNOWN, MAIN, OF_STARTUP
 
 if TYPE_CHECKING:
     from ci.judge.measured import Kind
@@ -50,3 +50,10 @@ def unit_of(metric: str) -> str:
         return "%"
     known = KNOWN.get(metric)
     return known.unit if known else ""
+
+
+def title_of(name: str, metric: str) -> str:
+    """Name a check by its benchmark, and by its metric if it is not the main one."""
+    if metric in OF_STARTUP:
+        return metric
+    return f"{name} {metric}" if metric in KNOWN and metric not in MAIN.values() else name

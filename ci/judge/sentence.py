@@ -126,16 +126,17 @@ def _sentence(check: Check, evidence: Evidence) -> str:
     details = ", ".join(filter(None, (again, controls, chance)))
     if ruling.finding == "nothing to compare with":
         return _not_yet(check, evidence)
-    missing = "" if len(ruling.repeats) == TIMES else "; measure it again"
+    missing = "" if len(ruling.repeats) == TIMES else "measure it again"
+    found = "; ".join(filter(None, (details, missing)))
     sentences = {
         "as expected": ABOVE if evidence.more else "",
         "too little to matter": f"{lower}: too little to matter",
         "fine when measured again": f"{lower} at first, and fine when measured again ({again})",
         "as the last good version": f"{lower}, and so is the last good version ({details})",
         "environment": f"{lower}, and so is the last good version: the night's fault ({details})",
-        "suspect": f"suspect: {lower}, and tonight cannot tell ({details}{missing})",
+        "suspect": f"suspect: {lower}, and tonight cannot tell ({found})",
     }
-    return sentences.get(ruling.finding, f"{lower} ({details})")
+    return sentences.get(ruling.finding, f"{lower} ({details})" if details else lower)
 
 
 def _not_yet(check: Check, evidence: Evidence) -> str:
