@@ -88,4 +88,5 @@ class Scale:
             return turned
         if self.kind == "count":
             return max((max(turned, 0.0) / 2) ** 2 - _ANSCOMBE, 0.0)
-        return math.exp(min(turned / 100, MOST))
+        figure = math.exp(min(turned / 100, MOST))
+        return figure if figure > LEAST else 0.0
