@@ -21,7 +21,7 @@ WITH_VLLM = frozenset(name for name, tool in TOOLS.items() if tool.ENVIRONMENT =
 
 
 # Keys of a case that change no server.
-_JUDGED = re.compile(r"\bbenchmarks\b|(^|\.)startup\.")
+_JUDGED = re.compile(r"\bbenchmarks\b|(^|\.)startup\b")
 
 
 def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Conditions:

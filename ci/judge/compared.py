@@ -18,7 +18,7 @@ from ci.judge.comparable import comparable
 from ci.judge.evidence import noise_of
 from ci.judge.expected import LEAST_NIGHTS
 from ci.judge.sentence import CONFIDENCE
-from ci.judge.spread import sd_of, t_of_p, without_accidents
+from ci.judge.spread import sd_of, t_of_p, winsorized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,8 @@ class Side:
 def ratio_noise(target: Side, baseline: Side, rejected: Mapping[str, str]) -> RatioNoise:
     """Return how much the ratio of two figures differs, by past nights or by repeated runs.
 
-    Past nights: the standard deviation of the log ratios, without accidents. Repeated runs: that
-    of a run, pooled over both figures, for each of the two figures of the ratio (Student,
+    Past nights: the standard deviation of the log ratios, accidents brought near. Repeated runs:
+    that of a run, pooled over both figures, for each of the two of the ratio (Student,
     Biometrika 6 (1908), 1-25).
 
     Args:
@@ -74,10 +74,8 @@ def ratio_noise(target: Side, baseline: Side, rejected: Mapping[str, str]) -> Ra
     both = [run for run in firsts[0] if run in firsts[1]]
     if len(both) >= LEAST_NIGHTS:
         logs = np.array([100 * math.log(firsts[0][run] / firsts[1][run]) for run in both])
-        near = logs[without_accidents(logs, scale.floor)]
-        return RatioNoise(
-            max(sd_of(near), scale.floor), len(near) - 1, f"{len(near)} nights with both figures"
-        )
+        sd = max(sd_of(winsorized(logs, scale.floor)), scale.floor)
+        return RatioNoise(sd, len(both) - 1, f"{len(both)} nights with both figures")
     runs = [*sides[0], *target.runs, *sides[1], *baseline.runs]
     if noise := noise_of(runs, scale):
         sd = math.sqrt(2) * max(noise.sd, scale.floor)
