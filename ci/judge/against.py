@@ -39,8 +39,11 @@ def measured_of(figure: PastFigure) -> Measured:
 
 
 def counts_of(figure: PastFigure) -> ItemCounts | None:
-    """Return the answers of the items; None if there are none, or if the passes differ."""
-    if not figure.items:
+    """Return the answers of the items; None if there are none, or if the passes differ.
+
+    Only a score is the share of them that are right: other figures of its benchmark are not.
+    """
+    if not figure.items or not is_score(figure.metric):
         return None
     ids = tuple(sorted(figure.items))
     passes = {figure.items[each][1] for each in ids}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from night import PROJECT, inv
+from night import LIGHT_SERVER, PROJECT, inv
 
 from ci.history.database import opened
 from ci.history.store import figures
@@ -44,17 +45,23 @@ shutil.copy({result!r}, folder / "result.json")
 """
 
 
-@pytest.fixture
-def play(begin: Callable[..., Night], tmp_path: Path) -> Callable[..., Night]:
-    """Play a night whose tool measures the captured figures, with these changes."""
-    tool, result = tmp_path / "bin" / "vllm", tmp_path / "result.json"
+def vllm_leaving(result: Path) -> Path:
+    """Make a stand-in for vLLM that measures what a file has; return its folder."""
+    tool = result.parent / "bin" / "vllm"
     tool.parent.mkdir()
     tool.write_text(VLLM.format(python=sys.executable, result=str(result)), "utf-8")
     tool.chmod(0o755)
+    return tool.parent
+
+
+@pytest.fixture
+def play(begin: Callable[..., Night], tmp_path: Path) -> Callable[..., Night]:
+    """Play a night whose tool measures the captured figures, with these changes."""
+    result = tmp_path / "result.json"
+    path = f"{vllm_leaving(result)}:{os.environ['PATH']}"
 
     def night(keys: dict[str, Any], **changes: float) -> Night:
         result.write_text(json.dumps(json.loads(CAPTURED.read_text("utf-8")) | changes), "utf-8")
-        path = f"{tool.parent}:{os.environ['PATH']}"
         # Other tests run beside this one.
         keys = {"telemetry": "off", **keys}
         night = begin("phases", keys, PATH=path, runs=tmp_path / "runs")
@@ -132,3 +139,36 @@ def test_every_figure_that_a_case_names_is_judged(play: Callable[..., Night]):
     listed = inv("history", "--case", "case", "--runs", str(night.runs)).stdout
     assert "startup startup_weights_s" in listed
     assert "perf ttft_p99" in listed
+
+
+def test_a_pair_fails_until_the_nights_tell_that_chance_does_so(
+    start_night: Callable[..., Night], workspace: Path, free_port: int, tmp_path: Path
+):
+    shutil.copy(CAPTURED, tmp_path / "result.json")
+    path = f"{vllm_leaving(tmp_path / 'result.json')}:{os.environ['PATH']}"
+    without = {key: value for key, value in PERF.items() if key != "goodput"}
+    case = {
+        "name": "pair",
+        "model": "light",
+        "telemetry": "off",
+        "device": "cpu",
+        "server_cmd": f"python3 {LIGHT_SERVER} {free_port} phases --port {free_port}",
+        "test_content": ["completion", "benchmark_comparisons"],
+        "benchmarks": {"cold": without, "warm": without},
+        "benchmark_comparisons_args": [
+            {"metric": "TTFT", "baseline": "cold", "target": "warm", "operator": "<"}
+        ],
+    }
+    text, flags = json.dumps({"test_cases": [case]}), ("--local", "--workspace", str(workspace))
+    reasons = []
+    for _ in range(5):
+        night = start_night(text, *flags, PATH=path, runs=tmp_path / "runs")
+        night.finish()
+        pair = checks_of(night)["warm against cold", "ttft_mean"]
+        reasons.append((pair["outcome"], pair["reason"].partition(":")[0], pair["seen"][:6]))
+    assert reasons == [
+        *(("fail", "7.5 is not < 7.5; no interval yet", f"{past} of 4") for past in range(4)),
+        ("unknown", "cannot tell", "4 nigh"),
+    ]
+    stored = read_run(night.folder)
+    assert judged_again(stored).checks == stored.run.checks

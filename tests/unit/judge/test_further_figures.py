@@ -265,6 +265,22 @@ def test_further_figures_are_judged_in_two_stages(  # noqa: PLR0913, PLR0917 - a
         assert found.smallest_drop > 0
 
 
+def test_items_that_are_right_or_wrong_say_nothing_of_other_figures_of_their_benchmark():
+    past = nights("server_preemptions", 0.0, 0.0)
+    subject = Subject(
+        replace(figure("server_preemptions", 2.0), items={"0": (1, 1)}),
+        tuple(replace(each, items={"0": (1, 1)}) for each in past),
+    )
+    with pytest.raises(StopIteration) as ended:
+        next(examine(subject))
+    assert ended.value.value.ruling.finding == "nothing to compare with"
+    found = judged("server_preemptions", 2.0, past)
+    assert (found.outcome, found.reason) == (
+        "pass",
+        "no baseline yet: 2 of 4 comparable nights",
+    )
+
+
 @pytest.mark.parametrize(
     ("metric", "value", "reason"),
     [
