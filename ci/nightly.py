@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.beside import Beside
+from ci.case.known_metrics import STARTUP
 from ci.documents.duration import seconds_of
 from ci.history.folders import remember
-from ci.judge.verdict import Check, judge, with_judged
+from ci.judge.family import with_judged
+from ci.judge.verdict import Check, judge
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
 from ci.record.start import start
@@ -89,7 +91,8 @@ def run_night(
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):
         error = explained(error, explanation)
-    note_startup(record)
+    if started := note_startup(record):
+        results[STARTUP] = started
     cause = message_of(error) if error else ""
     if running:
         results[running.benchmark.name] = _unfinished(running, cause, record)
@@ -100,6 +103,7 @@ def run_night(
         extra=smoke_checks,
         # Without benchmarks, as in `inv up`, there is nothing to compare.
         comparisons=resolved.case.comparisons if resolved.case.benchmarks else (),
+        startup=resolved.case.startup,
     )
     verdict = with_judged(verdict, retest.checks)
     if error is None and verdict.outcome == "unknown":
@@ -129,7 +133,7 @@ def begin(
         started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
         ending.callback(remember, started.path, started.note)
         record = ending.enter_context(started)
-        record.expect(case.benchmarks, case.comparisons)
+        record.expect(case.benchmarks, case.comparisons, case.startup)
         record.update(targets=resolved.inputs.targets)
         for warning in (*case.warnings, *resolved.plan.warnings):
             record.note(f"warning: {warning}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ci.case.baseline import Baseline, Threshold
+from ci.case.metric_entry import MetricEntry, Metrics, by_figure
 from ci.case.options import Json, Number, Texts, Truth, Whole
 from ci.documents.strict import Strict
 from ci.documents.values import invalid
@@ -89,6 +90,7 @@ class Entry(Strict):
         description="how far below the baseline still passes: percentage points for accuracy, "
         "a factor such as 0.97 for performance",
     )
+    metrics: Metrics | None = None
     bos_token_id: int | None = None
     eos_token_id: int | None = None
     do_sample: bool | None = None
@@ -123,6 +125,11 @@ class Entry(Strict):
         """Return baseline and threshold; None if the case does not have both."""
         both = (self.baseline, self.threshold)
         return None if both[0] is None or both[1] is None else (both[0], both[1])
+
+    @property
+    def further(self) -> dict[str, MetricEntry]:
+        """Return the figures to judge besides the main one, by their names in results."""
+        return by_figure(self.metrics)
 
     @property
     def template(self) -> dict[str, Any]:

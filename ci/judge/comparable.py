@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from ci.judge.figures import MAX_PERCENT
-from ci.judge.metrics import is_score
+from ci.judge.metrics import is_score, may_be_zero
 from ci.judge.past import Conditions
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         zero: whether a score of 0 is normal, as of a model that knows nothing.
     """
     score, answers = is_score(figure.metric), figure.n_items
+    measured = figure.unit in _POSITIVE and not may_be_zero(figure.metric)
     reasons = {
         "".join(
             problem if problem.startswith(VOID) else f"problems: {problem}"
@@ -128,7 +129,8 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
-        or (figure.value <= 0 and ((score and not zero) or figure.unit in _POSITIVE))
+        or figure.value < 0
+        or (figure.value == 0 and ((score and not zero) or measured))
         or (figure.value > MAX_PERCENT and score),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

@@ -194,10 +194,11 @@ def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
 
     The pooled standard deviation around the mean of each night's runs, without accidents.
     """
-    runs: dict[tuple[str, str], list[float]] = {}
+    runs: dict[tuple[str, str, str], list[float]] = {}
     for night in nights:
-        if scale.kind == "accuracy" or night.value > 0:
-            runs.setdefault((night.run, night.vllm), []).append(scale.place(night.value))
+        if scale.kind != "performance" or night.value > 0:
+            key = (night.run, night.vllm, night.benchmark)
+            runs.setdefault(key, []).append(scale.place(night.value))
     repeated = [np.array(each) for each in runs.values() if len(each) > 1]
     if not repeated:
         return None

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ci.case.metric_entry import MetricEntry, by_figure
 from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
 from ci.inventory.target import Target
@@ -100,6 +101,14 @@ class Benchmark(Part):
     without_router: bool = Field(
         default=False, description="whether it was also measured without the router"
     )
+    metrics: dict[str, MetricEntry] = Field(
+        default={}, description="further figures that are judged → baseline and threshold"
+    )
+
+    @property
+    def further(self) -> dict[str, MetricEntry]:
+        """Return the figures to judge besides the main one, by their names in results."""
+        return by_figure(self.metrics)
 
     @property
     def expected(self) -> tuple[float, float] | None:
@@ -262,6 +271,9 @@ class Run(Part):
     startup_figures: tuple[Measurement, ...] = Field(
         default=(),
         description="startup_<phase>_s: of each phase, the slowest server's; lower is better",
+    )
+    startup_metrics: dict[str, MetricEntry] = Field(
+        default={}, description="those of them that are judged → baseline and threshold"
     )
     kept_s: float = Field(
         default=0, description="how long the servers continue after the run; 0 if they were stopped"

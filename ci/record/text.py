@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
+from ci.judge.metrics import is_score
 from ci.judge.verdict import NO_BASELINE
 
 if TYPE_CHECKING:
@@ -79,13 +80,16 @@ def headline(
 
 def headline_of(run: Run) -> str:
     """Write the outcome of a run in words."""
-    return headline(
+    text = headline(
         run.outcome,
         [check.outcome for check in run.checks],
         new=len(without_baseline([vars(check) for check in run.checks])),
         smoke_only=run.benchmarks == () and MODELS not in [check.name for check in run.checks],
         interrupted=run.exit_code == ExitCode.INTERRUPTED,
     )
+    found = [check for check in run.checks if check.outcome == run.outcome != "pass"]
+    own = sum(not check.same_as for check in found)
+    return text if own == len(found) else f"{text}; {own} finding{'s' * (own > 1)}"
 
 
 def kept_servers(run: Run) -> str:
@@ -109,12 +113,12 @@ def next_step(checks: Sequence[Mapping[str, object]]) -> str:
     """Return the next step for figures without a baseline, in one line; empty if there are none.
 
     Args:
-        checks: each with name, value and reason.
+        checks: each with name, metric, value and reason.
     """
     new = without_baseline(checks)
+    wrong = [check for check in new if check["value"] == 0 and is_score(str(check["metric"]))]
     names, zero = (
-        ", ".join(str(check["name"]) for check in chosen)
-        for chosen in (new, [check for check in new if check["value"] == 0])
+        ", ".join(dict.fromkeys(str(check["name"]) for check in chosen)) for chosen in (new, wrong)
     )
     if zero:
         return f"{zero}: no answer was right; read its items before you trust the 0 %"
@@ -142,7 +146,7 @@ def requirement(check: Mapping[str, object]) -> str:
 
 
 def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
-    """Return a check's name, interval, baseline with its source, smallest visible drop, p, nights.
+    """Return a check's name, metric, interval, baseline, its source, smallest drop, p, nights.
 
     Args:
         check: as in run.json; old records lack what is not known.
@@ -153,6 +157,7 @@ def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
     drop = check.get("smallest_drop")
     return (
         str(check["name"]),
+        str(check["metric"]),
         " to ".join(bounds),
         figure(check["baseline"], unit),
         str(check.get("source") or ""),

@@ -23,6 +23,7 @@ def examination(name: str, value: float) -> Examination:
 def night_of(suspect: Examination) -> dict[str, str]:
     retest = Retest(None, "", 0.0)  # type: ignore[arg-type]
     vars(retest)["_examinations"] = [suspect, *(examination(f"p{i}", 1000.0) for i in range(19))]
+    vars(retest)["_once"] = []
     return {name: check.outcome for (name, _), check in retest.checks.items()}
 
 
