@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +15,18 @@ from ci.history.once import judged_once
 from ci.history.subject import Known, figures_tonight, known_before
 from ci.judge.asked import asked_of
 from ci.judge.baseline import Ledger
-from ci.judge.evidence import examine
+from ci.judge.examination import Examination
 from ci.judge.family import without_chance
 from ci.judge.last_good import last_good
 from ci.judge.measured import Ask
-from ci.judge.sentence import with_evidence
 from ci.judge.verdict import check
 from ci.paths import BASELINES
 from ci.record.cause import message_of
 from ci.session import START
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ci.judge.evidence import Evidence, Subject
-    from ci.judge.measured import Wanted
     from ci.judge.past import CheckId, PastFigure
     from ci.judge.verdict import Check
     from ci.plan.model import Evaluation
@@ -37,49 +34,6 @@ if TYPE_CHECKING:
     from ci.run.telemetry import Telemetry
     from ci.session import Served
     from ci.tools.model import Item, Result
-
-
-@dataclass
-class Examination:
-    """The examination of one check, which may wait for a further measurement.
-
-    Attributes:
-        evaluation: what measured the figure.
-        seconds: how long it took.
-        check: the figure, before it was judged.
-        subject: what it is judged by.
-        examining: asks for measurements.
-        wanted: what it waits for; None once it has ended.
-        evidence: what was found; None until then.
-        measured: number of further measurements, of all versions.
-    """
-
-    evaluation: Evaluation
-    seconds: float
-    check: Check
-    subject: Subject
-    examining: Generator[Wanted, PastFigure | None, Evidence] = field(init=False)
-    wanted: Wanted | None = None
-    evidence: Evidence | None = None
-    measured: int = 0
-
-    def __post_init__(self) -> None:
-        self.examining = examine(self.subject)
-        self.answer(None)
-
-    def answer(self, figure: PastFigure | None) -> None:
-        """Hand on a measurement, None if it cannot be had, and learn what is wanted next."""
-        try:
-            self.wanted = self.examining.send(figure)
-        except StopIteration as ended:
-            self.wanted, self.evidence = None, ended.value
-
-    @property
-    def judged(self) -> Check:
-        """Return the check with its evidence; what it still waits for cannot be had."""
-        while self.evidence is None:
-            self.answer(None)
-        return with_evidence(self.check, self.subject, self.evidence)
 
 
 @dataclass(frozen=True)

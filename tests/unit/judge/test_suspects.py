@@ -7,8 +7,9 @@ from dataclasses import replace
 from past_figures import SPEED, past
 
 from ci.judge.evidence import Subject
+from ci.judge.examination import Examination
 from ci.judge.verdict import NO_BASELINE, Check
-from ci.retest import Examination, Retest
+from ci.retest import Retest
 
 VALUES = (1000, 1018, 985, 1008, 982, 1015, 990, 1012, 978)
 NIGHTS = tuple(past(day, SPEED, value=value) for day, value in enumerate(VALUES, 1))
