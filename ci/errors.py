@@ -14,6 +14,7 @@ LamplighterError                 3  (unknown)
 │   ├── PreparationFailed        3  making an environment or a model failed
 │   ├── HostLost                 3  a required host was lost during the run, or rebooted
 │   ├── ProcessDied              3  a required process ended
+│   ├── NotHandedBack            3  a host is not as it was found, after the run
 │   └── NotReady                 3  a server was not ready before its deadline
 └── Interrupted                130  Ctrl-C, SIGTERM or SIGHUP reached the controller
 
@@ -175,6 +176,10 @@ class ProcessDied(InfrastructureError):  # noqa: N818
 
 class NotReady(InfrastructureError):  # noqa: N818
     """A server was not ready before its deadline; the message has its last state."""
+
+
+class NotHandedBack(InfrastructureError):  # noqa: N818
+    """A host is not as it was found, after the run: the next one must not begin there."""
 
 
 class Interrupted(LamplighterError):  # noqa: N818

@@ -6,14 +6,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.beside import Beside
+from ci.case.known_metrics import STARTUP
 from ci.documents.duration import seconds_of
 from ci.history.folders import remember
-from ci.judge.verdict import Check, judge, with_judged
+from ci.judge.family import with_judged
+from ci.judge.verdict import Check, judge
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
 from ci.record.start import start
 from ci.record.text import MODELS
 from ci.report.reports import write_reports
+from ci.request import LAST_GOOD
 from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
 from ci.run.telemetry import sampling
@@ -59,7 +63,9 @@ def run_night(
     """
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
-    retest = Retest(record, request.runs, seconds_of(request.retest_budget, "--retest-budget"))
+    budget_s = seconds_of(request.retest_budget, "--retest-budget")
+    control = request.control == LAST_GOOD
+    retest = Retest(record, request.runs, budget_s, control=control)
     error: BaseException | None = None
     running: Evaluation | None = None
     try:
@@ -80,11 +86,13 @@ def run_night(
                 retest.measure_again(served, telemetry)
             if request.serve:
                 smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)
+        Beside(request, resolved, record, interrupts).settle(retest)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):
         error = explained(error, explanation)
-    note_startup(record)
+    if started := note_startup(record):
+        results[STARTUP] = started
     cause = message_of(error) if error else ""
     if running:
         results[running.benchmark.name] = _unfinished(running, cause, record)
@@ -95,6 +103,7 @@ def run_night(
         extra=smoke_checks,
         # Without benchmarks, as in `inv up`, there is nothing to compare.
         comparisons=resolved.case.comparisons if resolved.case.benchmarks else (),
+        startup=resolved.case.startup,
     )
     verdict = with_judged(verdict, retest.checks)
     if error is None and verdict.outcome == "unknown":
@@ -124,7 +133,7 @@ def begin(
         started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
         ending.callback(remember, started.path, started.note)
         record = ending.enter_context(started)
-        record.expect(case.benchmarks, case.comparisons)
+        record.expect(case.benchmarks, case.comparisons, case.startup)
         record.update(targets=resolved.inputs.targets)
         for warning in (*case.warnings, *resolved.plan.warnings):
             record.note(f"warning: {warning}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 KEEP_S = 12 * 3600.0
 RETEST_BUDGET = "45m"
+LAST_GOOD, NO_CONTROL = "last-good", "none"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Request:
         functional: the functional suite: a path, or a name in configs/functional; `none` for none;
             empty to use the case's, else $LAMPLIGHTER_FUNCTIONAL_CONFIG.
         retest_budget: how long measuring again what is suspect may take, e.g. 45m.
+        control: `last-good` to measure the last good version of vLLM beside what stays suspect, or
+            `none`; empty to use the case's.
+        against_itself: run each night twice, and say what judging says of the second one.
         dry_run: only show what would be done.
         set: `KEY=VALUE` that replace values of the case file.
     """
@@ -52,6 +56,8 @@ class Request:
     measure: bool = True
     functional: str = ""
     retest_budget: str = RETEST_BUDGET
+    control: str = ""
+    against_itself: bool = False
     dry_run: bool = False
     set: tuple[str, ...] = ()
 

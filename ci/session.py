@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.agent.connected import connected
 from ci.doctor.installed import installed_on
-from ci.errors import InfrastructureError, ProcessDied
+from ci.errors import InfrastructureError, NotHandedBack, ProcessDied
 from ci.prepare.prepare import prepare
 from ci.prepare.weights import fetch_weights
 from ci.record.cause import message_of
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from ci.run.events import Events
     from ci.run.interrupt import Interrupts
     from ci.serve.ask import Ask
+
+
+# The step in which servers start.
+START = "start the servers and await their first token"
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def serving(
             record.write_plan(plan)
             servers: Sequence[RemoteProcess] = ()
             if request.serve:
-                with record.step("start the servers and await their first token", "server"):
+                with record.step(START, "server"):
                     servers = bring_up(plan, processes)
             yield Served(plan, processes, servers, ask_from(agents[plan.leader], plan.access))
             raise_pending(events)
@@ -144,13 +148,13 @@ def _require_handed_back(result: HandedBack, keep_s: float, record: Record) -> N
     if result.refused:
         raise result.refused
     if result.unverified:
-        raise InfrastructureError(
+        raise NotHandedBack(
             f"the hosts are not handed back: {'; '.join(result.unverified)}; see "
             "`inv status`, and end what is left with "
             f"`inv down --run {record.id}`"
         )
     if result.left:
-        raise InfrastructureError(
+        raise NotHandedBack(
             f"the hosts are not handed back as they were: {'; '.join(result.left)}; stop or "
             "remove that, and look with `inv doctor` before the next night"
         )

@@ -117,8 +117,19 @@ class Night:
 
     @property
     def folder(self) -> Path:
-        (folder,) = [each for each in runs_in(self.runs) if each not in self._earlier]
+        (folder,) = [each for each, run in self._added.items() if run["purpose"] == "night"]
         return folder
+
+    @property
+    def beside(self) -> list[dict[str, Any]]:
+        """The records of what belongs to the night, the oldest first."""
+        return [run for run in self._added.values() if run["purpose"] != "night"]
+
+    @property
+    def _added(self) -> dict[Path, dict[str, Any]]:
+        added = [each for each in runs_in(self.runs) if each not in self._earlier]
+        records = {each: json.loads((each / "run.json").read_text("utf-8")) for each in added}
+        return dict(sorted(records.items(), key=lambda pair: pair[1]["started_at"]))
 
     @property
     def record(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ci.case.baseline import Baseline, Threshold
+from ci.case.metric_entry import MetricEntry, Metrics, by_figure
 from ci.case.options import Json, Number, Texts, Truth, Whole
 from ci.case.repeats import AUTO, Repeats
 from ci.documents.strict import Strict
@@ -97,6 +98,7 @@ class Entry(Strict):
         description="how far below the baseline still passes: percentage points for accuracy, "
         "a factor such as 0.97 for performance",
     )
+    metrics: Metrics | None = None
     bos_token_id: int | None = None
     eos_token_id: int | None = None
     do_sample: bool | None = None
@@ -136,6 +138,11 @@ class Entry(Strict):
     def passes(self) -> int | None:
         """Return how often a night asks the benchmark; None if the case leaves it to the night."""
         return None if self.repeats == AUTO else int(self.repeats)
+
+    @property
+    def further(self) -> dict[str, MetricEntry]:
+        """Return the figures to judge besides the main one, by their names in results."""
+        return by_figure(self.metrics)
 
     @property
     def template(self) -> dict[str, Any]:

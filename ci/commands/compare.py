@@ -91,7 +91,7 @@ def _parts(compared: RunsCompared, flips: int) -> Iterator[str]:
     if differing:
         yield as_text(("variable", f"{NAMES[0]} → {NAMES[1]}"), differing, width)
     columns = ("check", "metric", *NAMES, "difference", "outcomes")
-    yield as_text(columns, map(_figure_row, compared.figures), width)
+    yield as_text(columns, map(figure_cells, compared.figures), width)
     for items in compared.items:
         yield f"{one_line(f'{items.benchmark}: {items.reason}')}\n"
         if items.flips and flips > 0:
@@ -100,7 +100,8 @@ def _parts(compared: RunsCompared, flips: int) -> Iterator[str]:
         yield "".join(f"note   {one_line(note)}\n" for note in compared.notes)
 
 
-def _figure_row(row: FigureRow) -> tuple[str, ...]:
+def figure_cells(row: FigureRow) -> tuple[str, ...]:
+    """Return the cells of a figure of two runs: name, metric, values, difference, outcomes."""
     change = ""
     if row.change is not None:
         unit = "pp" if row.unit == "%" else row.unit

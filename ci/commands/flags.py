@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ci.commands.command import flag
-from ci.request import RETEST_BUDGET, Request
+from ci.errors import UserError
+from ci.request import LAST_GOOD, NO_CONTROL, RETEST_BUDGET, Request
 
 # Flags of several groups.
 CLUSTER: Any = flag(
@@ -164,6 +165,14 @@ class Nightly(Up):
         "how long measuring again what is suspect may take, e.g. 45m, 1h30m, or 0 for not at all",
         RETEST_BUDGET,
     )
+    control: str = flag(
+        "last-good: bring the last good vLLM up on the same hosts and measure it beside what stays "
+        "suspect, before anything fails; or none; default: the case's `judge`"
+    )
+    against_itself: bool = flag(
+        "run the night twice with the same version, and say what judging says of the second one",
+        default=False,
+    )
 
     def __post_init__(self) -> None:
         """Refuse what is not a duration before anything is started."""
@@ -171,6 +180,9 @@ class Nightly(Up):
         from ci.documents.duration import seconds_of  # noqa: PLC0415
 
         seconds_of(self.retest_budget, "--retest-budget")
+        if self.control not in {"", LAST_GOOD, NO_CONTROL}:
+            expected = f"expected {LAST_GOOD} or {NO_CONTROL}"
+            raise UserError(f"--control {self.control}: {expected}")
 
 
 @dataclass(frozen=True)

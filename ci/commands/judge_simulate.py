@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.case.load import parse
 from ci.check.lint import files_of
-from ci.check.planned_checks import planned_check
+from ci.check.planned_checks import NO_ITEMS, planned_checks
 from ci.commands.thresholds import WITH_CONTROL, assumptions_of, levels_of
 from ci.commands.thresholds_words import percent
 from ci.documents.files import read_bytes
@@ -48,6 +48,9 @@ TOO_SMALL = (
     "noise that is taken from ten nights is often too small: until runs of one version have been "
     "repeated, expect more false alarms of performance"
 )
+ONE_BY_ONE = (
+    "figures of one benchmark are drawn one by one; a night counts those that fail as one finding"
+)
 # Bands that are named, those with the most false alarms first.
 WORST = 5
 
@@ -60,11 +63,15 @@ class Night:
         cases: number of cases.
         checks: where each is (`FILE: case: benchmark`) → the check.
         left_out: where those are whose number of items is unknown.
+        not_drawn: number of figures whose noise only nights tell, and of those of a start.
+        benchmarks: number of those with a check; the figures of one are one finding.
     """
 
     cases: int
     checks: dict[str, PlannedCheck]
     left_out: tuple[str, ...]
+    not_drawn: int
+    benchmarks: int
 
 
 def simulate(given: Simulate) -> ExitCode:
@@ -80,7 +87,7 @@ def simulate(given: Simulate) -> ExitCode:
     for error in errors:
         print(f"left out: {error}", file=sys.stderr)
     night = _night_of(cases, given)
-    levels = levels_of(given, max(len(night.checks), 1))
+    levels = levels_of(given, max(night.benchmarks, 1))
     if not night.checks:
         raise UserError(f"{given.paths or CASES}: no case has a check that can be simulated")
     months = _months(night, given, levels)
@@ -118,15 +125,21 @@ def _matching(path: str) -> list[str]:
 
 def _night_of(cases: Sequence[Case], given: Simulate) -> Night:
     assumed = assumptions_of(given)
-    checks = {
-        f"{case.path}: {case.name}: {benchmark.name}": planned_check(benchmark, assumed)
+    planned = [
+        (f"{case.path}: {case.name}", each)
         for case in cases
-        for benchmark in case.benchmarks
-    }
-    known = {
-        key: check for key, check in checks.items() if check.kind == "performance" or check.items
-    }
-    return Night(len(cases), known, tuple(key for key in checks if key not in known))
+        for each in planned_checks(case, assumed)
+    ]
+    drawn = [(case, each) for case, each in planned if not each.unknown]
+    return Night(
+        cases=len(cases),
+        checks={f"{case}: {each.name}": each.check for case, each in drawn},
+        left_out=tuple(
+            f"{case}: {each.name}" for case, each in planned if each.unknown == NO_ITEMS
+        ),
+        not_drawn=sum(each.unknown not in {"", NO_ITEMS} for _, each in planned),
+        benchmarks=len({(case, each.asked.name) for case, each in drawn}),
+    )
 
 
 def _months(night: Night, given: Simulate, levels: Levels) -> dict[str, Month]:
@@ -159,7 +172,7 @@ class _Progress:
 def _as_text(night: Night, given: Simulate, levels: Levels, months: dict[str, Month]) -> str:
     rows = [(NAMES[name], *_cells(name, month)) for name, month in months.items()]
     accepted = float(given.false_alarms)
-    most = most_false_alarms(levels, len(night.checks), given.nights_a_month)
+    most = most_false_alarms(levels, night.benchmarks, given.nights_a_month)
     counts = (_counted(night.cases, "case"), _counted(len(night.checks), "check"))
     head = f"{', '.join(counts)}, {_counted(given.nights_a_month, 'night')} a month"
     below = (
@@ -175,6 +188,10 @@ def _as_text(night: Night, given: Simulate, levels: Levels, months: dict[str, Mo
     lines.append(WITH_CONTROL)
     if months[AFTER_TEN].false_alarms > accepted:
         lines.append(TOO_SMALL)
+    if len(night.checks) > night.benchmarks:
+        lines.append(ONE_BY_ONE)
+    if night.not_drawn:
+        lines.append(f"not drawn, because only nights tell their noise: {night.not_drawn} figures")
     if night.left_out:
         lines.append(f"left out, because their number of items is unknown: {len(night.left_out)}")
         lines += [f"  {key}: write num_prompts" for key in night.left_out[:WORST]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci.case.repeats import MOST_PASSES
 from ci.catalog import dataset_sizes
-from ci.check.planned_checks import Assumptions, planned_check
+from ci.check.planned_checks import Assumptions, planned_checks
 from ci.commands.nightly import load_cases
 from ci.commands.thresholds_text import Row, as_text, as_values
 from ci.errors import UserError
@@ -45,7 +45,9 @@ def thresholds(given: Thresholds) -> str:
     values = []
     texts = []
     for case in cases:
-        checks = number("--checks", given.checks, 0, MOST) or max(len(case.benchmarks), 1)
+        # The figures of one benchmark rise and fall together: they are one check.
+        own = len(case.benchmarks) + bool(case.startup)
+        checks = number("--checks", given.checks, 0, MOST) or max(own, 1)
         levels = levels_of(given, int(checks))
         rows = _rows(case, assumed, levels, given.seed)
         values.append(
@@ -59,14 +61,18 @@ def thresholds(given: Thresholds) -> str:
 
 
 def _rows(case: Case, assumed: Assumptions, levels: Levels, seed: int) -> list[Row]:
-    rows = []
-    for benchmark in case.benchmarks:
-        check = planned_check(benchmark, assumed)
-        known = check.kind == "performance" or check.items > 0
-        available = dataset_sizes.available(benchmark)
-        found = prospect(check, levels, available, seed) if known else None
-        rows.append(Row(benchmark.name, check, found))
-    return rows
+    available = {each.name: dataset_sizes.available(each) for each in case.benchmarks}
+    return [
+        Row(
+            each.name,
+            each.check,
+            None
+            if each.unknown
+            else prospect(each.check, levels, available.get(each.asked.name, 0), seed),
+            each.unknown,
+        )
+        for each in planned_checks(case, assumed)
+    ]
 
 
 def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds) -> str:

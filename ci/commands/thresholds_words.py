@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 # Shares of nights: a loss that is found in fewer cannot be seen.
 BLIND = 0.5
-UNKNOWN = "the number of its items is unknown, so that nothing can be said"
 NUMBER = "write num_prompts, the number of items that are asked"
 
 
@@ -45,7 +44,7 @@ def _of_band(prospect: Prospect) -> str:
     if check.bound is None:
         return "no baseline yet, so that every figure passes"
     if prospect.fault == "never fails":
-        return f"no night fails: the bound is {check.bound:.4g}"
+        return f"no night fails: the bound is {check.shown_bound:.4g}"
     healthy = prospect.band[HEALTHY]
     if prospect.fault == "too narrow":
         return f"the band fails a model as good as its baseline in {of_100(healthy)}"

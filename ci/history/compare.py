@@ -138,8 +138,11 @@ def figure_rows(first: Run, second: Run) -> Iterator[FigureRow]:
     figures = [
         {
             (figure.benchmark, figure.metric): figure
-            for each in reversed(run.evaluations)
-            for figure in each.measurements
+            for measured in (
+                *(each.measurements for each in reversed(run.evaluations)),
+                run.startup_figures,
+            )
+            for figure in measured
         }
         for run in (first, second)
     ]

@@ -23,6 +23,10 @@ _EXTRA = "--extra-body"
 WITH_VLLM = frozenset(name for name, tool in TOOLS.items() if tool.ENVIRONMENT == "vllm")
 
 
+# Keys of a case that change no server.
+_JUDGED = re.compile(r"\bbenchmarks\b|(^|\.)startup\b")
+
+
 def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Conditions:
     """Take the conditions of a measurement from its settings.
 
@@ -70,6 +74,12 @@ def _without_salt(argv: Sequence[str]) -> list[str]:
     return [*words[:at], *([_EXTRA, json.dumps(body)] if body else []), *words[at + 2 :]]
 
 
+def conditions_of_start(run: Run) -> Conditions:
+    """Take the conditions of the servers' start: the model that was served, and `--set`."""
+    models = (each.settings.model for each in run.evaluations if each.settings)
+    return Conditions(model=short_name(next(models, "")), overrides=overrides_of(run.command))
+
+
 def _arguments(argv: Sequence[str]) -> tuple[str, ...]:
     """Return the options of a command line and their values, without those that are a place.
 
@@ -85,9 +95,10 @@ def _arguments(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def overrides_of(command: str) -> tuple[str, ...]:
-    """Return the `--set` of a command line, sorted, except those of benchmarks.
+    """Return the `--set` of a command line, sorted, except those of benchmarks and of `startup`.
 
-    What they change in a benchmark is in the settings of its evaluation.
+    What they change in a benchmark is in the settings of its evaluation; how the start is judged
+    changes no figure.
     """
     try:
         words = shlex.split(command)
@@ -95,7 +106,7 @@ def overrides_of(command: str) -> tuple[str, ...]:
         return ()
     given = [after for word, after in pairwise(words) if word == "--set"]
     given += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
-    return tuple(sorted(each for each in given if not re.search(r"\bbenchmarks\b", each)))
+    return tuple(sorted(each for each in given if not _JUDGED.search(each)))
 
 
 def short_name(path: str) -> str:

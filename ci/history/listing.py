@@ -60,7 +60,7 @@ _COLUMNS = (
 def nights(
     connection: sqlite3.Connection, *, case: str = "", outcome: str = "", limit: int = -1
 ) -> tuple[PastNight, ...]:
-    """List nights, the newest first.
+    """List nights, the newest first; without runs that only belong to one.
 
     Args:
         connection: the database.
@@ -69,7 +69,8 @@ def nights(
         limit: the largest number; -1 for all.
     """
     query = (
-        f"SELECT {_COLUMNS} FROM runs WHERE (:case = '' OR case_name = :case) "  # noqa: S608
+        f"SELECT {_COLUMNS} FROM runs WHERE purpose = 'night' "  # noqa: S608
+        "AND (:case = '' OR case_name = :case) "
         "AND (:outcome = '' OR outcome = :outcome) ORDER BY started_at DESC, id DESC LIMIT :limit"
     )
     given = {"case": case, "outcome": outcome, "limit": min(limit, MAX_ROWS)}
@@ -79,7 +80,8 @@ def nights(
 def last_nights(connection: sqlite3.Connection) -> tuple[tuple[PastNight, int], ...]:
     """List the last night of each case with the number of its nights, sorted by case."""
     cases = connection.execute(
-        "SELECT case_name, count(*) FROM runs GROUP BY case_name ORDER BY case_name"
+        "SELECT case_name, count(*) FROM runs WHERE purpose = 'night' "
+        "GROUP BY case_name ORDER BY case_name"
     ).fetchall()
     return tuple((nights(connection, case=case, limit=1)[0], count) for case, count in cases)
 

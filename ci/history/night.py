@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.history.conditions import conditions_of
+from ci.case.known_metrics import STARTUP
+from ci.history.conditions import conditions_of, conditions_of_start
 from ci.history.hosts import devices_of, environment_of, hosts_of, vllm_of
 from ci.judge.comparable import VOID
 from ci.judge.past import PastFigure
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ci.judge.past import Conditions
     from ci.judge.verdict import Check
-    from ci.record.model import Evaluation, Run
+    from ci.record.model import Evaluation, Purpose, Run
     from ci.tools.model import Item, Measurement
 
 DIGITS = 16
@@ -28,7 +29,7 @@ MAX_TEXT_CHARS = 200
 
 @dataclass(frozen=True)
 class MeasuredBenchmark:
-    """One measurement of a benchmark.
+    """One measurement of a benchmark, or the servers' start, as `startup`.
 
     Attributes:
         benchmark: its name.
@@ -90,6 +91,7 @@ class Night:
     ended_at: str
     command: str
     git_commit: str
+    purpose: Purpose
     measured: tuple[MeasuredBenchmark, ...]
     checks: tuple[Check, ...]
 
@@ -124,7 +126,8 @@ def night_of(
         ended_at=run.ended_at or "",
         command=run.command,
         git_commit=run.git_commit or "",
-        measured=tuple(_measured(run, items)),
+        purpose=run.purpose,
+        measured=(*_measured(run, items), *_started(run)),
         checks=run.checks if judged else (),
     )
 
@@ -161,6 +164,7 @@ def figures_of(night: Night) -> tuple[PastFigure, ...]:
             outcome=outcomes.get((each.benchmark, figure.metric), night.outcome),
             night=night.outcome,
             runs=figure.runs,
+            purpose=night.purpose,
         )
         for each in night.measured
         for figure in each.figures
@@ -204,6 +208,28 @@ def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[
         in_order = None if known is None else tuple(sorted(known, key=_order))
         yield _one(run, evaluation, in_order, repeats[evaluation.benchmark])
         repeats[evaluation.benchmark] += 1
+
+
+def _started(run: Run) -> Iterator[MeasuredBenchmark]:
+    """Yield the servers' start in the form of a measurement; nothing if no log tells of it."""
+    if run.startup_figures:
+        yield MeasuredBenchmark(
+            benchmark=STARTUP,
+            repeat=0,
+            started_at=run.started_at,
+            ended_at=run.ended_at or "",
+            conditions=conditions_of_start(run),
+            items=None,
+            asked=(),
+            questions="",
+            n_items=0,
+            failed=0,
+            missing=0,
+            cut=0,
+            empty=0,
+            problems=(),
+            figures=run.startup_figures,
+        )
 
 
 def _one(

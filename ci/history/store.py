@@ -37,11 +37,11 @@ def put(connection: sqlite3.Connection, night: Night) -> None:
         *(night.run, night.folder, night.case, night.config, night.outcome, night.cause_kind),
         *(night.cause, night.vllm, night.environment, night.device, night.device_name),
         *(json.dumps(night.hosts), night.started_at, night.ended_at, night.command),
-        night.git_commit,
+        *(night.git_commit, night.purpose),
     )
     columns = (
         "id, folder, case_name, config, outcome, cause_kind, cause, vllm, environment, device, "
-        "device_name, hosts, started_at, ended_at, command, git_commit"
+        "device_name, hosts, started_at, ended_at, command, git_commit, purpose"
     )
     added = connection.execute(_insert("runs", columns), row)
     for number, measured in enumerate(night.measured):
@@ -151,8 +151,7 @@ SELECT runs.number AS key, evaluations.number AS number, runs.id AS run, case_na
   figures.metric AS metric, figures.value AS value, figures.unit AS unit, n,
   evaluations.started_at AS started_at, hosts, repeat, device, device_name, vllm, environment,
   conditions, questions, n_items, failed, missing, cut, empty, problems, cause,
-  figures.runs AS runs,
-  runs.outcome AS night,
+  figures.runs AS runs, runs.outcome AS night, purpose,
   (SELECT checks.outcome FROM checks WHERE checks.run = runs.number AND name = benchmark
    AND checks.metric = figures.metric LIMIT 1) AS outcome
 FROM runs JOIN evaluations ON evaluations.run = runs.number
@@ -196,6 +195,7 @@ def _figure(
         outcome=row["outcome"] or row["night"],
         night=row["night"],
         runs=tuple(json.loads(row["runs"])),
+        purpose=row["purpose"],
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.case.repeats import passes_in_words
 from ci.judge.figures import MAX_PERCENT
-from ci.judge.metrics import is_score
+from ci.judge.metrics import is_score, may_be_zero
 from ci.judge.past import Conditions
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ REJECTED = "rejected: "
 # A problem of a figure that was measured while something disturbed its hosts.
 VOID = "void: "
 NO_SETTINGS = "its record has no settings"
+# Runs that belong to a night, and are none.
+_BESIDE = {
+    "control": "the last good version beside a night",
+    "again": "measured again beside a night",
+    "against-itself": "the second of two nights with one version",
+}
 # Settings whose effect is on speed; a score does not depend on them.
 _OF_SPEED = frozenset({"batch_size", "request_rate"})
 # Compared part by part, or only shown.
@@ -111,6 +117,7 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         zero: whether a score of 0 is normal, as of a model that knows nothing.
     """
     score, answers = is_score(figure.metric), figure.n_items
+    measured = figure.unit in _POSITIVE and not may_be_zero(figure.metric)
     reasons = {
         "".join(
             problem if problem.startswith(VOID) else f"problems: {problem}"
@@ -123,7 +130,8 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
-        or (figure.value <= 0 and ((score and not zero) or figure.unit in _POSITIVE))
+        or figure.value < 0
+        or (figure.value == 0 and ((score and not zero) or measured))
         or (figure.value > MAX_PERCENT and score),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -190,6 +198,7 @@ def _reason(
         LATER if figure.started_at > tonight.started_at else "",
         f"a copy of {tonight.run}" if same_start else "",
         f"{REJECTED}{rejected[figure.run]}" if figure.run in rejected else "",
+        "" if figure.purpose == "night" else _BESIDE[figure.purpose],
         broken(figure, all_cut=normal),
         other_vllm if same_vllm and figure.vllm != tonight.vllm else "",
     )

@@ -219,14 +219,14 @@ def noise_of(nights: Sequence[PastFigure], scale: Scale, passes: int = 1) -> Run
 
 def _repeated(nights: Sequence[PastFigure], scale: Scale) -> Iterator[list[float]]:
     """Yield the places of what was repeated: passes, and measurements, spread as single passes."""
-    measured: dict[tuple[str, str], list[float]] = {}
+    measured: dict[tuple[str, str, str], list[float]] = {}
     for night in nights:
         if scale.kind == "performance" and min((night.value, *night.runs)) <= 0:
             continue
         if night.passes > 1:
             yield [scale.place(each) for each in night.runs]
         place = scale.place(night.value) * math.sqrt(night.passes)
-        measured.setdefault((night.run, night.vllm), []).append(place)
+        measured.setdefault((night.run, night.vllm, night.benchmark), []).append(place)
     yield from (each for each in measured.values() if len(each) > 1)
 
 

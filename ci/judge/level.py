@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ci.judge.measured import Measured, RunNoise
     from ci.judge.scale import Scale
 
-# The spread of a performance, in percent, where all figures are the same.
+# The spread of a performance, in percent, or of a share, in points, where all figures are the same.
 SAME_SPREAD = 0.5
 # The share of a score's binomial variance that is of answers, and not of hard items that stay hard:
 # the same where all scores are the same. Greedy answers have about so much.
@@ -164,8 +164,9 @@ def _floor(nights: Sequence[Measured], scale: Scale) -> float:
     """
     same = len({night.value for night in nights}) == 1
     known = [night.n for night in nights if night.n > 0]
-    if scale.kind == "performance" or not known:
-        return SAME_SPREAD if same and scale.kind == "performance" else scale.floor
+    if scale.kind != "accuracy" or not known:
+        spread = same and scale.kind in {"performance", "share"}
+        return SAME_SPREAD if spread else scale.floor
     n = float(np.median(known))
     variance = 0.5 / n**2
     if same:

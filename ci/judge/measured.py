@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Kind = Literal["accuracy", "performance"]
+Kind = Literal["accuracy", "performance", "count", "share"]
 
 
 class Ask(Enum):

@@ -125,7 +125,8 @@ def _kind_of(check: PlannedCheck, judge: TwoStages) -> PlannedCheck:
     """Return a check that is drawn for all of its kind: what the judge does hardly differs."""
     if check.kind == "performance":
         known = check.known or (RunNoise(check.sd, KNOWN_DF) if judge.known_noise else None)
-        return replace(check, baseline=1.0, bound=None, items=0, known=known, decimals=None)
+        plain = replace(check, baseline=1.0, bound=None, unit="", lower_is_better=False)
+        return replace(plain, items=0, known=known, decimals=None)
     baseline = min(STEP * round(check.baseline / STEP), 100 - STEP / 2)
     return replace(check, baseline=baseline, bound=None, noise=NOISE, known=None, decimals=None)
 

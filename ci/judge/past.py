@@ -98,6 +98,8 @@ class PastFigure:
         outcome: of the figure's own check, else of the night; empty while it is not judged.
         night: outcome of the night; empty while it is not judged.
         runs: the figure of each pass, if the benchmark was asked several times.
+        purpose: of the run: `night`; or `control`, `again` or `against-itself`, which belong to a
+            night and do not count as one.
     """
 
     run: str
@@ -127,6 +129,7 @@ class PastFigure:
     outcome: str = ""
     night: str = ""
     runs: tuple[float, ...] = ()
+    purpose: str = "night"
 
     @property
     def passes(self) -> int:

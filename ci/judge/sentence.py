@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ci.judge.evidence import Evidence, Subject
     from ci.judge.measured import Measured
+    from ci.judge.scale import Scale
     from ci.judge.verdict import Check
 
 ABOVE = "above the band: accept it? `inv baseline.accept`"
@@ -50,7 +51,7 @@ def with_evidence(check: Check, subject: Subject, evidence: Evidence) -> Check:
         judged = replace(
             judged,
             baseline=centre,
-            bound=expected.bound if isinstance(expected, Written) and expected.bound else bound,
+            bound=_written_bound(expected, bound) if isinstance(expected, Written) else bound,
             tolerance=check.tolerance if written else "",
             source=subject.holding.source if written else _nights(evidence),
             smallest_drop=None if bound is None else abs(centre - bound),
@@ -103,8 +104,20 @@ def _independent(tonight: Measured) -> float:
     return min(max(independent, items), tonight.n)
 
 
+def _written_bound(expected: Written, lowest: float | None) -> float | None:
+    """Return the bound of a written baseline; of one that only a test decides, the test's."""
+    if expected.bound is None or (expected.bound == 0 and expected.scale.kind == "accuracy"):
+        return lowest
+    return expected.bound
+
+
 def _enough(evidence: Evidence) -> bool:
-    return len(evidence.history.figures) >= LEAST_NIGHTS
+    return _nights_in(evidence) >= LEAST_NIGHTS
+
+
+def _nights_in(evidence: Evidence) -> int:
+    """Return the number of comparable nights; one may have measured several times."""
+    return len({figure.run for figure in evidence.history.figures})
 
 
 def _nights(evidence: Evidence) -> str:
@@ -116,7 +129,8 @@ def _nights(evidence: Evidence) -> str:
 def _seen(evidence: Evidence) -> str:
     """Say what the check was compared with, and what was not comparable."""
     history = evidence.history
-    told = [_counted(len(history.figures), "comparable night")] if history.figures else []
+    nights = _nights_in(evidence)
+    told = [_counted(nights, "comparable night")] if nights else []
     reasons = list(history.reasons.items())
     told += [f"{count} not: {reason}" for reason, count in reasons[:_SHOWN_REASONS]]
     if len(reasons) > _SHOWN_REASONS:
@@ -135,20 +149,21 @@ def _sentence(check: Check, evidence: Evidence) -> str:
     details = ", ".join(filter(None, (again, controls, chance)))
     if ruling.finding == "nothing to compare with":
         return _not_yet(check, evidence)
-    missing = "" if len(ruling.repeats) == TIMES else "; measure it again"
+    missing = "" if len(ruling.repeats) == TIMES else "measure it again"
+    found = "; ".join(filter(None, (details, missing)))
     sentences = {
         "as expected": ABOVE if evidence.more else "",
         "too little to matter": f"{lower}: too little to matter",
         "fine when measured again": f"{lower} at first, and fine when measured again ({again})",
         "as the last good version": f"{lower}, and so is the last good version ({details})",
         "environment": f"{lower}, and so is the last good version: the night's fault ({details})",
-        "suspect": f"suspect: {lower}, and tonight cannot tell ({details}{missing})",
+        "suspect": f"suspect: {lower}, and tonight cannot tell ({found})",
     }
-    return sentences.get(ruling.finding, f"{lower} ({details})")
+    return sentences.get(ruling.finding, f"{lower} ({details})" if details else lower)
 
 
 def _not_yet(check: Check, evidence: Evidence) -> str:
-    nights = len(evidence.history.figures)
+    nights = _nights_in(evidence)
     if check.baseline is not None or not nights:
         return ""
     return f"{NONE_YET}: {nights} of {LEAST_NIGHTS} comparable nights"
@@ -157,18 +172,27 @@ def _not_yet(check: Check, evidence: Evidence) -> str:
 def _lower(check: Check, evidence: Evidence) -> str:
     """Say how much worse the figure is than what is expected."""
     expected, scale = evidence.ruling.expected, evidence.scale
-    if expected is None or check.value is None or not check.baseline:
+    if expected is None or check.value is None or check.baseline is None:
         return ""
-    word = "longer" if scale.lower_is_better else "lower"
-    if scale.kind == "accuracy":
-        size = f"{abs(check.baseline - check.value):.3g} points"
-    else:
-        size = f"{100 * abs(check.value / check.baseline - 1):.3g} %"
     what = "the baseline" if isinstance(expected, Written) else _counted(expected.nights)
     better = check.value < check.baseline if scale.lower_is_better else check.value > check.baseline
     if better and check.bound is not None:
         return f"not worse than {what}, but not within {check.bound:.4g} {check.unit}"
-    return f"{size} {word} than {what}"
+    return f"{_size(check, check.value, check.baseline, scale)} than {what}"
+
+
+def _size(check: Check, value: float, baseline: float, scale: Scale) -> str:
+    """Write how much worse a figure is, in its own way: `3 points lower`, `4 % longer`."""
+    apart = abs(value - baseline)
+    if scale.kind == "count":
+        return f"{apart:.3g} {check.unit} {'more' if scale.lower_is_better else 'fewer'}"
+    times = check.unit in {"ms", "s"}
+    word = ("longer" if times else "higher") if scale.lower_is_better else "lower"
+    if scale.kind != "performance":
+        return f"{apart:.3g} points {word}"
+    if not baseline:
+        return f"{apart:.3g} {check.unit} {word}"
+    return f"{100 * abs(value / baseline - 1):.3g} % {word}"
 
 
 def _figures(what: str, runs: Sequence[Measured], unit: str) -> str:

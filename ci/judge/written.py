@@ -59,7 +59,7 @@ class Written:
 
     def is_above(self, tonight: Measured) -> bool:
         """Whether a figure is better than the baseline by more than it may be worse."""
-        if self.bound is None or (self.scale.kind == "performance" and self.bound <= 0):
+        if self.bound is None or (self.scale.kind != "accuracy" and self.bound <= 0):
             return False
         tolerated = abs(self.scale.place(self.value) - self.scale.place(self.bound))
         return self.loss([tonight]) < -tolerated - 1e-9
@@ -131,7 +131,7 @@ def against_written(
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
         if written.is_within(tonight, _summary(ruling.repeats, written.scale), levels.clear):
             return replace(ruling, outcome="pass", finding="fine when measured again")
-    if written.scale.kind == "performance":
+    if written.scale.kind != "accuracy":
         ruling, worse = replace(ruling, p=None), len(ruling.repeats) == TIMES
     else:
         ruling = replace(ruling, p=written.p_low(ruling.repeats or [tonight]))

@@ -15,7 +15,7 @@ from ci.record.secrets import hide_in_argv, hide_in_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.judge.verdict import Expectation
+    from ci.judge.asked import Expectation
     from ci.tools.model import Result
 
 
@@ -30,6 +30,9 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "explanation": None,
         "case": case,
         "config": config,
+        "purpose": "night",
+        "night": "",
+        "beside": [],
         "command": shlex.join(map(str, hide_in_argv(list(argv)))),
         "folder": str(Path.cwd()),
         "user": user(),
@@ -49,6 +52,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "processes": [],
         "startup": [],
         "startup_figures": [],
+        "startup_metrics": {},
         "survivors": [],
         "left_over": [],
         "kept_s": 0,
@@ -66,6 +70,8 @@ def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
         baseline, threshold = benchmark.expected or (None, None)
         entry: dict[str, object] = {"name": benchmark.name, "case_type": benchmark.case_type}
         entry |= {"without_router": benchmark.without_router}
+        further = {name: each.model_dump() for name, each in benchmark.further.items()}
+        entry |= {"metrics": further}
         entries.append(entry | {"baseline": baseline, "threshold": threshold})
     return entries
 

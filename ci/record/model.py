@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ci.case.metric_entry import MetricEntry, by_figure
 from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
 from ci.inventory.target import Target
@@ -16,6 +17,8 @@ from ci.judge.verdict import Check, Outcome
 from ci.tools.model import Item, Measurement, Pass
 
 VERSION = 2
+
+Purpose = Literal["night", "control", "again", "against-itself"]
 
 
 class Part(BaseModel):
@@ -98,6 +101,14 @@ class Benchmark(Part):
     without_router: bool = Field(
         default=False, description="whether it was also measured without the router"
     )
+    metrics: dict[str, MetricEntry] = Field(
+        default={}, description="further figures that are judged → baseline and threshold"
+    )
+
+    @property
+    def further(self) -> dict[str, MetricEntry]:
+        """Return the figures to judge besides the main one, by their names in results."""
+        return by_figure(self.metrics)
 
     @property
     def expected(self) -> tuple[float, float] | None:
@@ -220,6 +231,16 @@ class Run(Part):
     )
     case: str
     config: str = Field(description="path of the case file")
+    purpose: Purpose = Field(
+        default="night",
+        description="control: the last good version, measured beside a suspect of another run; "
+        "again: tonight's version once more after it; against-itself: the second of two nights "
+        "with the same version. None of them counts as a night",
+    )
+    night: str = Field(default="", description="id of the run that it belongs to; empty if none")
+    beside: tuple[str, ...] = Field(
+        default=(), description="ids of the runs that belong to it, with other servers"
+    )
     command: str = Field(description="command line; it runs the night again in `folder`")
     folder: str
     user: str
@@ -257,6 +278,9 @@ class Run(Part):
     startup_figures: tuple[Measurement, ...] = Field(
         default=(),
         description="startup_<phase>_s: of each phase, the slowest server's; lower is better",
+    )
+    startup_metrics: dict[str, MetricEntry] = Field(
+        default={}, description="those of them that are judged → baseline and threshold"
     )
     kept_s: float = Field(
         default=0, description="how long the servers continue after the run; 0 if they were stopped"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ci.case.repeats import passes_in_words
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
+from ci.judge.metrics import is_score
 from ci.judge.verdict import NO_BASELINE
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from ci.record.model import Run
 
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+
+
+# What a run is that belongs to a night; its id follows.
+PURPOSES = {
+    "control": "the last good version, measured beside",
+    "again": "tonight's version once more, measured beside",
+    "against-itself": "the second of two runs with the same version, after",
+}
 
 
 def figure(value: object, unit: str = "") -> str:
@@ -73,13 +82,16 @@ def headline(
 
 def headline_of(run: Run) -> str:
     """Write the outcome of a run in words."""
-    return headline(
+    text = headline(
         run.outcome,
         [check.outcome for check in run.checks],
         new=len(without_baseline([vars(check) for check in run.checks])),
         smoke_only=run.benchmarks == () and MODELS not in [check.name for check in run.checks],
         interrupted=run.exit_code == ExitCode.INTERRUPTED,
     )
+    found = [check for check in run.checks if check.outcome == run.outcome != "pass"]
+    own = sum(not check.same_as for check in found)
+    return text if own == len(found) else f"{text}; {own} finding{'s' * (own > 1)}"
 
 
 def kept_servers(run: Run) -> str:
@@ -103,12 +115,12 @@ def next_step(checks: Sequence[Mapping[str, object]]) -> str:
     """Return the next step for figures without a baseline, in one line; empty if there are none.
 
     Args:
-        checks: each with name, value and reason.
+        checks: each with name, metric, value and reason.
     """
     new = without_baseline(checks)
+    wrong = [check for check in new if check["value"] == 0 and is_score(str(check["metric"]))]
     names, zero = (
-        ", ".join(str(check["name"]) for check in chosen)
-        for chosen in (new, [check for check in new if check["value"] == 0])
+        ", ".join(dict.fromkeys(str(check["name"]) for check in chosen)) for chosen in (new, wrong)
     )
     if zero:
         return f"{zero}: no answer was right; read its items before you trust the 0 %"
@@ -153,7 +165,7 @@ def passes_of(run: Run, check: Check) -> str:
 
 
 def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
-    """Return a check's name, interval, baseline with its source, smallest visible drop, p, nights.
+    """Return a check's name, metric, interval, baseline, its source, smallest drop, p, nights.
 
     Args:
         check: as in run.json; old records lack what is not known.
@@ -164,6 +176,7 @@ def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
     drop = check.get("smallest_drop")
     return (
         str(check["name"]),
+        str(check["metric"]),
         " to ".join(bounds),
         figure(check["baseline"], unit),
         str(check.get("source") or ""),

@@ -17,6 +17,7 @@ _SHARED = {
     "telemetry": "what the hosts may do while something is measured; `off` samples nothing. A "
     "figure of performance that was taken above a bound is void: if it has a baseline, its check "
     "is unknown, with the reason",
+    "startup": "figure of the servers' start → baseline and threshold; see below",
     "ready_timeout_s": "maximum time until the servers answer, in seconds",
     "special_dependencies": "package → version; added to the environment of vLLM",
     "env_script": "a script on the hosts, such as CANN's set_env.sh, or a list of them; each may "
@@ -198,6 +199,7 @@ _BY_MODEL = {
         "trust_remote_code": "whether the tokenizer may run its own code, as vllm-ascend's runner "
         "allows it",
         "deadline_s": "maximum duration of the benchmark, in seconds; of each pass, with `repeats`",
+        "metrics": "further figures to judge → baseline and threshold; see below",
         "bos_token_id": "ignored; a key of generation_config.json",
         "eos_token_id": "ignored; a key of generation_config.json",
         "do_sample": "ignored; a key of generation_config.json",

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ci.case.repeats import AUTO
 from ci.connect.printed import clean, one_line
 from ci.record.text import (
+    PURPOSES,
     check_row,
     duration,
     evidence_row,
@@ -47,6 +48,7 @@ def render(run: Run) -> str:
     environment.filters["duration"] = duration
     return environment.get_template("report.md.j2").render(
         run=run,
+        belongs=PURPOSES.get(run.purpose, ""),
         headline=headline_of(run),
         kept=kept_servers(run),
         again=f"cd {shlex.quote(run.folder)}\n{run.command}",

@@ -43,7 +43,8 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
     for name, text in rendered.items():
         folder.write(name, text)
     try:
-        if "report.md" in rendered:
+        # Of what was measured beside a night, the night's own report tells.
+        if "report.md" in rendered and run.purpose in {"night", "against-itself"}:
             append_step_summary(rendered["report.md"], os.environ)
     except OSError as error:
         warn(f"cannot append to $GITHUB_STEP_SUMMARY: {message_of(error)}")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from ci.connect.printed import one_line
+from ci.judge.metrics import title_of
 from ci.record.text import check_row, headline_of, kept_servers, next_step
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ class SafeStream:
 def rows(run: Run) -> list[tuple[str, ...]]:
     """Return a row for each check of a run, in the order of `HEADINGS`.
 
-    The metric and the bound are only in the report, because a row must fit a terminal.
+    The bound is only in the report, because a row must fit a terminal, and so is a main metric.
     """
     complete = [check_row(vars(check)) for check in run.checks]
     return [
-        (name, value, baseline, tolerance, outcome, reason)
-        for name, _, value, baseline, tolerance, _, outcome, reason in complete
+        (title_of(name, metric), value, baseline, tolerance, outcome, reason)
+        for name, metric, value, baseline, tolerance, _, outcome, reason in complete
     ]
 
 

@@ -28,7 +28,7 @@ from typing import ClassVar
 ANSWERS = Path(os.environ.get("STAND_IN_ANSWERS", "/opt/stand-in/answers.json"))
 DAMAGED = Path(os.environ.get("STAND_IN_DAMAGED", ANSWERS))
 SALTED = os.environ.get("STAND_IN_SALTED", "")
-VERSION = "0.0.0+stand.in"
+VERSION = os.environ.get("STAND_IN_VERSION", "0.0.0+stand.in")
 NUMBERS = itertools.count()
 TOKENS_A_WRITE = 100
 

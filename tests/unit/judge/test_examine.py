@@ -169,6 +169,16 @@ def test_the_first_nights_tell_how_many_are_missing():
     assert (check.outcome, check.reason) == ("pass", f"{NO_BASELINE}: 2 of 4 comparable nights")
 
 
+def test_a_night_that_measured_several_times_is_one():
+    past = [replace(each, repeat=repeat) for each in nights(SPEED, 1000.0) for repeat in range(4)]
+    past = [replace(each, started_at=f"2026-10-01T0{each.repeat}") for each in past]
+    check = judged(Subject(tonight(SPEED, 1000.0), tuple(past)))
+    assert (check.seen, check.reason) == (
+        "1 comparable night",
+        f"{NO_BASELINE}: 1 of 4 comparable nights",
+    )
+
+
 @pytest.mark.parametrize(("value", "above"), [(1000, False), (1012, False), (1050, True)])
 def test_a_better_figure_is_never_a_failure_and_asks_to_be_accepted(value, above):
     check = judged(Subject(tonight(SPEED, float(value)), nights(SPEED, *VALUES)))

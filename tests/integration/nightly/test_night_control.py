@@ -1,0 +1,223 @@
+"""The last good version beside a suspect, with a stand-in for two versions of vLLM."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from answered import STAND_IN, answers
+from night import PROJECT
+
+from ci.catalog.environments import InstallTarget, load_versions, serving
+from ci.catalog.locks import lock_folders_of
+from ci.paths import CONFIGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from night import Night
+
+OLD, NEW = "0.30.0", "0.32.0"
+USUAL = (1000.0, 1004.0, 997.0, 1001.0, 1002.0)
+CAPTURED = PROJECT / "tests/unit/captured/vllm_bench_performance/out/result.json"
+MEASURED = {
+    "case_type": "performance",
+    "tool": "vllm_bench",
+    "model_path": str(PROJECT),  # the tool of this test reads no tokenizer
+    "dataset_path": "lamplighter/arithmetic",
+    "num_prompts": 4,
+    "max_out_len": 6,
+    "batch_size": 4,
+}
+# In place of `vllm bench serve`: the captured result of 0.32.0, at the next of the given speeds.
+VLLM = """\
+#!{python}
+import json, pathlib, sys
+speeds = pathlib.Path({speeds!r})
+first, *others = json.loads(speeds.read_text())
+speeds.write_text(json.dumps(others or [first]))
+result = json.loads(pathlib.Path({captured!r}).read_text())
+tokens, prompts = result["total_output_tokens"], result["completed"]
+result["duration"] = duration = tokens / first
+result["output_throughput"], result["request_throughput"] = first, prompts / duration
+result["total_token_throughput"] = (tokens + result["total_input_tokens"]) / duration
+folder = pathlib.Path(sys.argv[sys.argv.index("--result-dir") + 1])
+folder.mkdir(parents=True)
+(folder / "result.json").write_text(json.dumps(result))
+"""
+SERVER = """\
+#!/bin/sh
+export STAND_IN_ANSWERS={answers} STAND_IN_VERSION={version}
+exec {python} "$@"
+"""
+
+
+class Versions:
+    """Environments of two versions of vLLM that serve and measure at given speeds.
+
+    They are stand-ins for what `inv nightly --vllm VERSION` makes.
+    """
+
+    def __init__(self, workspace: Path, folder: Path) -> None:
+        self._folder, self._workspace = folder, workspace
+        here = InstallTarget("localhost", str(workspace), None, lock_folders_of(str(workspace)))
+        replies = answers(folder / "answers.json", 0)
+        for version in (OLD, NEW):
+            made = serving(load_versions(CONFIGS / "versions.yaml"), version, "cpu", here)
+            self.bin(version).mkdir(parents=True)
+            values = {"python": sys.executable, "captured": str(CAPTURED), "version": version}
+            values |= {"speeds": str(self._speeds(version)), "answers": replies}
+            for name, script in (("vllm", VLLM), ("python3", SERVER)):
+                path = self.bin(version) / name
+                path.write_text(script.format(**values), "utf-8")
+                path.chmod(0o755)
+            (self.bin(version) / "python").symlink_to(sys.executable)
+            stamp = {"fingerprint": made.fingerprint, "packages": [], "locked": True}
+            (self.bin(version).parent / ".lamplighter.json").write_text(json.dumps(stamp))
+
+    def bin(self, version: str) -> Path:
+        return self._workspace / "envs" / f"vllm-{version}" / "bin"
+
+    def measures(self, version: str, *speeds: float) -> None:
+        """Let the next measurements have these speeds, in token/s; the last one stays."""
+        self._speeds(version).write_text(json.dumps(speeds))
+
+    def _speeds(self, version: str) -> Path:
+        return self._folder / f"speeds-{version}.json"
+
+
+@pytest.fixture
+def versions(workspace: Path, tmp_path: Path) -> Versions:
+    return Versions(workspace, tmp_path)
+
+
+@pytest.fixture
+def night(
+    start_night: Callable[..., Night], workspace: Path, free_port: int, tmp_path: Path
+) -> Callable[..., Night]:
+    """Run nights with the same history."""
+
+    def run(version: str, *flags: str) -> Night:
+        command = f"python3 {STAND_IN} --served-model-name light --host 127.0.0.1"
+        case = {
+            "test_name": "two versions",
+            "model": "light",
+            "num_nodes": 1,
+            "npu_per_node": 0,
+            # Other tests run beside this one.
+            "telemetry": "off",
+            "env_common": {"SERVER_PORT": free_port},
+            "deployment": [{"server_cmd": f"{command} --port $SERVER_PORT"}],
+            "benchmarks": {"perf": MEASURED},
+        }
+        here = ("--local", "--device", "cpu", "--workspace", str(workspace), "--vllm", version)
+        started = start_night(json.dumps(case), *here, *flags, runs=tmp_path / "runs")
+        started.finish()
+        return started
+
+    return run
+
+
+@pytest.fixture
+def usual(night: Callable[..., Night], versions: Versions) -> None:
+    """Some good nights of the old version."""
+    versions.measures(OLD, *USUAL)
+    for _ in USUAL:
+        assert night(OLD).code == 0
+
+
+def check(record: dict[str, Any]) -> dict[str, Any]:
+    return next(each for each in record["checks"] if each["name"] == "perf")
+
+
+CONTROL = ("--control", "last-good")
+
+
+@pytest.mark.usefixtures("usual")
+def test_only_a_loss_against_the_last_good_version_fails(
+    night: Callable[..., Night], versions: Versions
+):
+    versions.measures(NEW, 900, 901, 902, 899)
+    versions.measures(OLD, 1003, 998, 1000)
+    worse = night(NEW, *CONTROL)
+    assert worse.code == 1
+    reason = check(worse.record)["reason"]
+    assert "measured again: 901, 902, 899 tok/s" in reason
+    assert "the last good version tonight: 1003, 998, 1000 tok/s" in reason
+
+    control, again = worse.beside
+    assert (control["purpose"], again["purpose"]) == ("control", "again")
+    assert {each["night"] for each in worse.beside} == {worse.record["id"]}
+    assert [each["versions"]["vllm served"] for each in worse.beside] == [OLD, NEW]
+    counts = [len(each["evaluations"]) for each in (worse.record, control, again)]
+    assert counts == [3, 3, 1]
+    assert [each["outcome"] for each in worse.beside] == ["pass", "pass"]
+
+    # The last good version is as slow tonight: that is not this version's fault.
+    versions.measures(NEW, 903)
+    versions.measures(OLD, 902)
+    slow = night(NEW, *CONTROL)
+    assert slow.code == 3
+    assert "so is the last good version: the night's fault" in check(slow.record)["reason"]
+    assert [each["purpose"] for each in slow.beside] == ["control"]
+    # What was measured beside a night is no night of the history.
+    assert check(slow.record)["seen"].startswith(f"{len(USUAL) + 1} comparable nights; 3 not: ")
+
+
+@pytest.mark.usefixtures("usual")
+@pytest.mark.parametrize(
+    ("version", "flags", "told"),
+    [
+        (NEW, (), ""),
+        (OLD, CONTROL, f"ran the same vLLM {OLD}"),
+        (NEW, (*CONTROL, "--retest-budget", "0"), "raise --retest-budget"),
+    ],
+)
+def test_where_nothing_is_measured_beside(
+    night: Callable[..., Night],
+    versions: Versions,
+    version: str,
+    flags: tuple[str, ...],
+    told: str,
+):
+    versions.measures(version, 900)
+    worse = night(version, *flags)
+    assert (worse.code, worse.beside) == (1, [])
+    assert told in worse.notes
+
+
+@pytest.mark.usefixtures("usual")
+def test_a_last_good_version_that_cannot_start_is_told(
+    night: Callable[..., Night], versions: Versions
+):
+    versions.measures(NEW, 900)
+    (versions.bin(OLD) / "python3").write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
+    worse = night(NEW, *CONTROL)
+    assert worse.code == 1
+    assert f"vLLM {OLD} could not be measured: " in worse.notes
+    outcomes = [(each["purpose"], each["outcome"]) for each in worse.beside]
+    assert outcomes == [("control", "unknown"), ("again", "pass")]
+    assert "measured again: 900, 900, 900 tok/s" in check(worse.record)["reason"]
+
+
+@pytest.mark.usefixtures("usual")
+def test_a_night_against_itself(night: Callable[..., Night], versions: Versions):
+    versions.measures(NEW, 1001, 900)
+    first = night(NEW, "--against-itself")
+    assert first.code == 0  # what judging says of the second run is no outcome of the version
+    (second,) = first.beside
+    assert (second["purpose"], second["night"]) == ("against-itself", first.record["id"])
+    assert (check(second)["outcome"], check(second)["seen"]) == (
+        "fail",
+        f"{len(USUAL) + 1} comparable nights",
+    )
+    told = first.output.partition("against itself: ")[2]
+    assert "judging says of the second run: perf output_token_throughput (" in told
+    assert "fails: a false alarm" in told
+
+    versions.measures(NEW, 1002)
+    again = night(NEW, "--against-itself")
+    assert "all 3 checks pass, as they should" in again.output
