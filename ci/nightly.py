@@ -124,7 +124,7 @@ def begin(
         started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
         ending.callback(remember, started.path, started.note)
         record = ending.enter_context(started)
-        record.expect(case.benchmarks, case.comparisons)
+        record.expect(case.benchmarks, case.comparisons, case.judge)
         record.update(targets=resolved.inputs.targets)
         for warning in (*case.warnings, *resolved.plan.warnings):
             record.note(f"warning: {warning}")

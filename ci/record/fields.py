@@ -37,6 +37,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "started_at": utc_now(),
         "ended_at": None,
         "benchmarks": None,
+        "judge": {},
         "comparisons": [],
         "proved": [],
         "functional_report": {},

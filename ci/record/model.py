@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ci.case.judging import Judging
 from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
 from ci.inventory.target import Target
@@ -221,6 +222,9 @@ class Run(Part):
     ended_at: str | None = None
     benchmarks: tuple[Benchmark, ...] | None = Field(
         default=None, description="empty if the case has none; null while they are unknown"
+    )
+    judge: Judging = Field(
+        default=Judging(), description="how the case wants its figures to be judged"
     )
     comparisons: tuple[Comparison, ...] = Field(
         default=(), description="pairs of figures that the case compares"

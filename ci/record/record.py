@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from ci.case.judging import Judging
     from ci.case.model import Comparison
     from ci.judge.verdict import Expectation
     from ci.record.disk import Folder
@@ -111,17 +112,25 @@ class Record:
             self._write(self._contents.changed(fields, self._counted()))
 
     def expect(
-        self, benchmarks: Sequence[Expectation], comparisons: Sequence[Comparison] = ()
+        self,
+        benchmarks: Sequence[Expectation],
+        comparisons: Sequence[Comparison] = (),
+        judging: Judging | None = None,
     ) -> None:
         """Record the benchmarks of the case, so that the run can be judged again.
 
         Args:
             benchmarks: the case's benchmarks; empty if it has only a smoke test.
             comparisons: pairs of figures that the case compares.
+            judging: how the case wants its figures to be judged; None for the defaults.
         """
         entries = expectations(benchmarks)
         # Without benchmarks there is nothing to compare.
-        self.update(benchmarks=entries, comparisons=comparisons if entries else ())
+        self.update(
+            benchmarks=entries,
+            comparisons=comparisons if entries else (),
+            judge=judging.model_dump() if judging else {},
+        )
 
     def write_plan(self, plan: object) -> None:
         """Write the plan, a mapping or a `Plan`, to plan.json, without its secrets."""

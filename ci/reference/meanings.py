@@ -17,6 +17,8 @@ _SHARED = {
     "telemetry": "what the hosts may do while something is measured; `off` samples nothing. A "
     "figure of performance that was taken above a bound is void: if it has a baseline, its check "
     "is unknown, with the reason",
+    "judge": "which earlier nights a figure is compared with, and how many false alarms are "
+    "accepted; see judging.md",
     "ready_timeout_s": "maximum time until the servers answer, in seconds",
     "special_dependencies": "package → version; added to the environment of vLLM",
     "env_script": "a script on the hosts, such as CANN's set_env.sh, or a list of them; each may "
