@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci.documents.duration import seconds_of
 from ci.history.folders import remember
+from ci.history.since_good import note_since_good
 from ci.judge.verdict import Check, judge, with_judged
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
@@ -99,6 +100,7 @@ def run_night(
     verdict = with_judged(verdict, retest.checks)
     if error is None and verdict.outcome == "unknown":
         first_cause_of(record)
+    note_since_good(record, verdict, error)
     code = record.finish(verdict, error, interrupted=bool(interrupts.first))
     view.table(record.run)
     view.outcome(record.run, record.path / "report.md")

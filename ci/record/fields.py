@@ -47,6 +47,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "hosts": {},
         "environments": {},
         "environment_changes": None,
+        "since_good": None,
         "processes": [],
         "startup": [],
         "startup_figures": [],

@@ -72,6 +72,29 @@ class EnvironmentChanges(Part):
     all: str = Field(description="file in the run's folder with every change")
 
 
+class Changed(Part):
+    """A variable that differs from the last good night."""
+
+    variable: str = Field(description="e.g. vLLM, flags, driver")
+    text: str = Field(description="its first changes, each as `old → new`")
+
+
+class SinceGood(Part):
+    """What is known to have changed since the last good night of the same case."""
+
+    run: str = Field(description="id of that night")
+    side: str = Field(
+        description="what the night probably failed on: product, environment, configuration or "
+        "tool; its variables come first"
+    )
+    count: int = Field(description="number of variables that differ; 0 if none is known to")
+    shown: tuple[Changed, ...]
+    not_known: tuple[str, ...] = Field(
+        default=(), description="variables that one of the nights does not know"
+    )
+    compare: str = Field(description="command that shows all of it")
+
+
 class ProcessEnd(Part):
     """The end of a process of the run."""
 
@@ -247,6 +270,11 @@ class Run(Part):
         default={}, description="host → environment → its packages"
     )
     environment_changes: EnvironmentChanges | None = None
+    since_good: SinceGood | None = Field(
+        default=None,
+        description="what changed since the last good night, if this one is not a pass; null if "
+        "there was none",
+    )
     processes: tuple[ProcessEnd, ...] = ()
     startup: tuple[Startup, ...] = Field(
         default=(), description="the servers whose logs tell how they started"
