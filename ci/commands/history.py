@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.commands.change_points import change_points_text, change_points_values
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
 from ci.history.database import FILE, opened
@@ -16,6 +17,7 @@ from ci.history.folders import rebuild, refresh
 from ci.history.ledger import load_ledger
 from ci.history.listing import last_nights, nights
 from ci.history.select import case_named
+from ci.history.steps import steps_of
 from ci.paths import BASELINES
 from ci.record.text import figure
 from ci.report.table import as_text, width_of
@@ -68,11 +70,20 @@ def history(given: History) -> str:
             return _cases_text(cases)
         case = case_named(connection, given.case)
         listed = nights(connection, case=case, limit=given.nights or -1)
-    rejected = load_ledger(folder_of_baselines(given.baselines), case).rejected_runs
+        rejected = load_ledger(folder_of_baselines(given.baselines), case).rejected_runs
+        steps = steps_of(Path(given.runs), connection, case, rejected, warn)
     if given.json:
-        values = [{**asdict(night), "rejected": rejected.get(night.run)} for night in listed]
+        values = [
+            {
+                **asdict(night),
+                "rejected": rejected.get(night.run),
+                "change_points": change_points_values(steps, night.run),
+            }
+            for night in listed
+        ]
         return json.dumps(values, indent=2) + "\n"
-    return _nights_text(listed, rejected)
+    shown = {night.run for night in listed}
+    return _nights_text(listed, rejected) + change_points_text(steps, shown, width_of(sys.stdout))
 
 
 def rebuild_all(runs: str) -> ExitCode:
