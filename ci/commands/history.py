@@ -6,19 +6,23 @@ import json
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.commands.change_points import change_points_text, change_points_values
+from ci.commands.rates_text import DAYS, rates_text, rates_values
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
 from ci.history.database import FILE, opened
 from ci.history.folders import rebuild, refresh
 from ci.history.ledger import load_ledger
 from ci.history.listing import last_nights, nights
+from ci.history.rates import rates_since
 from ci.history.select import case_named
 from ci.history.steps import steps_of
 from ci.paths import BASELINES
+from ci.record.fields import utc
 from ci.record.text import figure
 from ci.report.table import as_text, width_of
 
@@ -64,10 +68,19 @@ def history(given: History) -> str:
     with up_to_date(Path(given.runs)) as connection:
         if not given.case:
             cases = last_nights(connection)
+            ledgers = folder_of_baselines(given.baselines)
+            rates = rates_since(Path(given.runs), connection, ledgers, _month_ago(), warn)
             if given.json:
-                values = [{**asdict(night), "nights": count} for night, count in cases]
+                values = [
+                    {
+                        **asdict(night),
+                        "nights": count,
+                        "last_30_days": rates_values(rates, night.case),
+                    }
+                    for night, count in cases
+                ]
                 return json.dumps(values, indent=2) + "\n"
-            return _cases_text(cases)
+            return _cases_text(cases) + rates_text(rates, width_of(sys.stdout))
         case = case_named(connection, given.case)
         listed = nights(connection, case=case, limit=given.nights or -1)
         rejected = load_ledger(folder_of_baselines(given.baselines), case).rejected_runs
@@ -103,6 +116,11 @@ def rebuild_all(runs: str) -> ExitCode:
         warn(note)
     print(f"{folder / FILE}: {rebuilt.added} runs")
     return ExitCode.PASS
+
+
+def _month_ago() -> str:
+    """Return the time from which on nights count for the rates."""
+    return utc(datetime.now(UTC) - timedelta(days=DAYS))
 
 
 def _cases_text(cases: Sequence[tuple[PastNight, int]]) -> str:

@@ -381,3 +381,45 @@ def test_without_the_library_the_history_says_how_to_get_it(stepped, monkeypatch
 
 def test_a_few_nights_are_no_series_for_change_points(where):
     assert "change point" not in history(History(**where, case="local"))
+
+
+@pytest.fixture
+def in_january(monkeypatch):
+    monkeypatch.setattr("ci.commands.history._month_ago", lambda: "2026-01-01T00:00:00.000Z")
+
+
+def test_the_realised_rate_of_each_case_stands_below_the_index(where, runs, in_january):
+    stored(runs, run_of(6, outcome="fail", case="other"))
+    reject(where, "20260105", "the fan was broken")
+    below = history(History(**where)).partition("\n\n")[2].splitlines()
+    headings = "last 30 days nights checks judged failed taken back accepted a month against itself"
+    assert [" ".join(line.split()) for line in below[:4]] == [
+        headings,
+        "local 5 10 2 2 1 -",
+        "other 1 1 1 0 1 -",
+        "all cases 6 11 3 2 2 -",
+    ]
+    assert below[4].startswith("2 false alarms in 30 days, of 2 accepted a month: failures whose ")
+    stored(runs, run_of(7, outcome="fail", case="other", command="inv nightly --against-itself"))
+    reject(where, "20260107", "the fan again")
+    text = history(History(**where))
+    assert "3 false alarms in 30 days, of 2 accepted a month, more than is accepted: " in text
+    assert text.endswith("; 1 of 1 checks of vLLM against itself failed\n")
+
+
+def test_the_realised_rate_is_also_json(where, runs, in_january):
+    (case,) = json.loads(history(History(**where, json=True)))
+    assert case["last_30_days"] == {
+        "nights": 5,
+        "checks": 10,
+        "failed": 2,
+        "taken_back": 0,
+        "accepted": 1.0,
+        "against_itself": {"nights": 0, "checks": 0, "failed": 0, "taken_back": 0},
+    }
+
+
+def test_nights_of_long_ago_are_in_no_rate(where):
+    assert "last 30 days" not in history(History(**where))
+    (case,) = json.loads(history(History(**where, json=True)))
+    assert case["last_30_days"]["nights"] == 0
