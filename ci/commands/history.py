@@ -14,7 +14,7 @@ from ci.commands.change_points import change_points_text, change_points_values
 from ci.commands.rates_text import DAYS, rates_text, rates_values
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
-from ci.history.database import FILE, opened
+from ci.history.database import FILE, DamagedHistory, opened, require_whole, set_aside
 from ci.history.folders import rebuild, refresh
 from ci.history.ledger import load_ledger
 from ci.history.listing import last_nights, nights
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.commands.history_flags import History
+    from ci.history.folders import Rebuilt
     from ci.history.listing import PastNight
 
 _SHOWN_CHARS = 100
@@ -102,12 +103,17 @@ def history(given: History) -> str:
 def rebuild_all(runs: str) -> ExitCode:
     """Read all folders of runs into the history again, and print what is not in it.
 
+    A damaged database is set aside: the folders have all that it had.
+
     Raises:
         UserError: the database is of a newer version, or cannot be opened.
     """
     folder = Path(runs)
-    with opened(folder) as connection:
-        rebuilt = rebuild(folder, connection)
+    try:
+        rebuilt = _rebuilt(folder)
+    except DamagedHistory as error:
+        warn(f"{str(error).partition(';')[0]}; it is now {set_aside(folder)}")
+        rebuilt = _rebuilt(folder)
     for skipped in rebuilt.skipped:
         print(one_line(f"skipped {skipped.folder}: {skipped.reason}"))
     for run in rebuilt.removed:
@@ -116,6 +122,12 @@ def rebuild_all(runs: str) -> ExitCode:
         warn(note)
     print(f"{folder / FILE}: {rebuilt.added} runs")
     return ExitCode.PASS
+
+
+def _rebuilt(folder: Path) -> Rebuilt:
+    with opened(folder) as connection:
+        require_whole(folder / FILE, connection)
+        return rebuild(folder, connection)
 
 
 def _month_ago() -> str:
