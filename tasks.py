@@ -130,7 +130,8 @@ def history_show(given: history_flags.History) -> str:
 def history_rebuild(given: history_flags.Rebuild) -> ExitCode:
     """Read all folders of runs again into runs/history.db, and report those that cannot be read.
 
-    Run it after you removed folders, or the database. Nights may run meanwhile.
+    Run it after you removed folders, or if the database is damaged: that file is set aside as
+    history.db.damaged-1. Nights may run meanwhile.
 
     Exit codes: 0 rebuilt, 2 the database is of a newer version or cannot be opened.
     """

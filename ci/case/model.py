@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from ci.case.benchmark import Benchmark
+from ci.case.judging import Judging
 from ci.case.metric_entry import MetricEntry
 from ci.case.telemetry import Telemetry
 from ci.documents.strict import Strict
@@ -212,6 +213,7 @@ class Case(Strict):
     content: tuple[ContentTest, ...] = ()
     functional: str = ""
     telemetry: Telemetry = Telemetry()
+    judge: Judging = Judging()
     comparisons: tuple[Comparison, ...] = ()
     startup: dict[str, MetricEntry] = Field(default_factory=dict)
     special_dependencies: dict[str, str] = Field(default_factory=dict)

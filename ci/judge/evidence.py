@@ -58,6 +58,7 @@ class Subject:
         holding: the accepted baseline.
         rejected: run → why its figures do not count.
         levels: the probabilities that decide.
+        same_vllm: whether only nights of the same build of vLLM count.
     """
 
     tonight: PastFigure
@@ -65,6 +66,7 @@ class Subject:
     holding: Holding = field(default_factory=lambda: Holding(None, reason=NONE_YET))
     rejected: Mapping[str, str] = field(default_factory=dict)
     levels: Levels = field(default_factory=Levels)
+    same_vllm: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     """
     tonight = subject.tonight
     scale = scale_of(tonight)
-    history = comparable(tonight, subject.past, rejected=subject.rejected)
+    history = comparable(
+        tonight, subject.past, rejected=subject.rejected, same_vllm=subject.same_vllm
+    )
     finding = _not_judged(subject)
     if finding:
         return Evidence(Ruling("unknown", "not valid"), finding, history, scale)

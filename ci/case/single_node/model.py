@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ci.case.benchmark import Entry
 from ci.case.env_script import EnvScripts
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
 from ci.case.metric_entry import Metrics
 from ci.case.model import Device
@@ -159,6 +160,7 @@ class TestCase(Strict):
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
     startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None
