@@ -11,6 +11,7 @@ from ci.case.known_metrics import STARTUP
 from ci.documents.duration import seconds_of
 from ci.history.folders import remember
 from ci.history.since_good import note_since_good
+from ci.history.slow_night import with_slow_night
 from ci.judge.family import with_judged
 from ci.judge.verdict import Check, judge
 from ci.prove import prove_all, prove_router_health
@@ -109,7 +110,12 @@ def run_night(
     verdict = with_judged(verdict, retest.checks)
     if error is None and verdict.outcome == "unknown":
         first_cause_of(record)
-    note_since_good(record, verdict, error)
+    since = note_since_good(record, verdict, error)
+    if not record.run.beside:
+        performance = {
+            each.name for each in resolved.case.benchmarks if each.case_type == "performance"
+        }
+        verdict = with_slow_night(verdict, performance, since)
     code = record.finish(verdict, error, interrupted=bool(interrupts.first))
     view.table(record.run)
     view.outcome(record.run, record.path / "report.md")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
     from pathlib import Path
-
-# The flag of a night that measures one version twice: whatever fails then is a false alarm.
-AGAINST_ITSELF = "--against-itself"
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Rate:
         case: its name; empty for all.
         counts: of its nights.
         accepted: number of false alarms that are accepted in a month.
-        itself: of the nights that measured one version twice.
+        itself: of the second runs of one version: whatever fails there is a false alarm.
     """
 
     case: str
@@ -82,18 +78,18 @@ def rates_since(
         warn: called with a message about a ledger that cannot be read.
     """
     query = (
-        "SELECT number, id, folder, case_name, command FROM runs WHERE started_at >= ? "
-        "ORDER BY case_name, started_at"
+        "SELECT number, id, folder, case_name, purpose FROM runs WHERE started_at >= ? "
+        "AND purpose IN ('night', 'against-itself') ORDER BY case_name, started_at"
     )
     rates: dict[str, Rate] = {}
     known: dict[str, Ledger] = {}
     folders: dict[str, str] = {}
-    for number, run, folder, case, command in connection.execute(query, (since,)).fetchall():
+    for number, run, folder, case, purpose in connection.execute(query, (since,)).fetchall():
         if case not in known:
             known[case], rates[case] = _ledger(ledgers, case, warn), Rate(case)
         ledger, rate = known[case], rates[case]
         counts = _counts(_judged(connection, number), run, ledger)
-        key = "itself" if AGAINST_ITSELF in _words(command) else "counts"
+        key = "counts" if purpose == "night" else "itself"
         rates[case] = replace(rate, **{key: getattr(rate, key) + counts})
         folders[case] = folder
     return tuple(
@@ -146,10 +142,3 @@ def _accepted(folder: Path) -> float:
         return read_run(folder).run.judge.false_alarms_a_month
     except UserError:
         return Judging().false_alarms_a_month
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return []

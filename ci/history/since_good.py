@@ -34,8 +34,10 @@ SHOWN = 5
 MOST = 30
 
 
-def note_since_good(record: Record, verdict: Verdict, error: BaseException | None) -> None:
-    """Record what changed since the last good night, if this night is not a pass.
+def note_since_good(
+    record: Record, verdict: Verdict, error: BaseException | None
+) -> SinceGood | None:
+    """Record what changed since the last good night, if this night is not a pass; return it.
 
     Never raises: what cannot be read is a note.
 
@@ -47,12 +49,15 @@ def note_since_good(record: Record, verdict: Verdict, error: BaseException | Non
     if (verdict.outcome == "pass" and error is None) or isinstance(
         error, KeyboardInterrupt | Interrupted
     ):
-        return
+        return None
     stored = Stored(record.path, record.run)
     try:
-        record.update(since_good=since_good(stored, verdict.checks, error, record.note))
+        found = since_good(stored, verdict.checks, error, record.note)
+        record.update(since_good=found)
     except Exception as failed:  # noqa: BLE001 - the night's outcome stands, whatever fails here
         record.note(f"not compared with the last good night: {message_of(failed)}")
+        return None
+    return found
 
 
 def since_good(
@@ -124,12 +129,7 @@ def _is_alike(run: Run, other: Run) -> bool:
     served = MODELS not in {check.name for check in other.checks}
     as_much = bool(other.benchmarks) or not run.benchmarks
     kinds = {devices_of(each)[0] for each in (run, other) if each.hosts}
-    return served and as_much and len(kinds) <= 1 and _purpose(other) != "control"
-
-
-def _purpose(run: Run) -> str:
-    """Return why a run was made: `night`, or `control` for the last good version beside one."""
-    return str(getattr(run, "purpose", "night"))
+    return served and as_much and len(kinds) <= 1 and other.purpose == "night"
 
 
 def _command(runs: Path, first: str, second: str) -> str:

@@ -400,7 +400,7 @@ def test_the_realised_rate_of_each_case_stands_below_the_index(where, runs, in_j
         "all cases 6 11 3 2 2 -",
     ]
     assert below[4].startswith("2 false alarms in 30 days, of 2 accepted a month: failures whose ")
-    stored(runs, run_of(7, outcome="fail", case="other", command="inv nightly --against-itself"))
+    stored(runs, run_of(7, outcome="fail", case="other", purpose="against-itself"))
     reject(where, "20260107", "the fan again")
     text = history(History(**where))
     assert "3 false alarms in 30 days, of 2 accepted a month, more than is accepted: " in text

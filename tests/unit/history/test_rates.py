@@ -76,10 +76,10 @@ def test_a_failure_whose_run_was_accepted_or_rejected_later_is_taken_back(tmp_pa
 
 def test_a_night_against_itself_is_counted_apart(tmp_path):
     night(tmp_path, 0, ("fail", "pass"))
-    night(tmp_path, 1, ("fail", "pass"), command="inv nightly --against-itself --config a.yaml")
-    night(tmp_path, 2, command="inv nightly 'unclosed --against-itself")
+    night(tmp_path, 1, ("fail", "pass"), purpose="against-itself")
+    night(tmp_path, 2, purpose="control")
     (found,), _ = rates(tmp_path)
-    assert (found.counts, found.itself) == (Counts(2, 4, 1), Counts(1, 2, 1))
+    assert (found.counts, found.itself) == (Counts(1, 2, 1), Counts(1, 2, 1))
 
 
 def test_the_accepted_number_is_that_of_the_last_night_of_the_case(tmp_path):
