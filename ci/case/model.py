@@ -190,6 +190,7 @@ class Case(Strict):
         router: in front of the servers, if prefill and decode are separated.
         services: started before the servers.
         startup: figure of the servers' start → how it is judged.
+        tags: words by which a suite chooses cases.
         special_dependencies: package → version that the case requires.
         env_script: environment scripts of all of its hosts; see `ci.case.env_script`.
         warnings: keys without effect, and keys that vllm-ascend's own runner reads differently.
@@ -216,6 +217,7 @@ class Case(Strict):
     judge: Judging = Judging()
     comparisons: tuple[Comparison, ...] = ()
     startup: dict[str, MetricEntry] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     env_script: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()

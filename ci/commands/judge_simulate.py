@@ -24,6 +24,7 @@ from ci.judge.month import Month, MonthlyCheck, by_bands, by_judge
 from ci.judge.prospect import DROPS
 from ci.paths import CASES
 from ci.report.table import as_text, width_of
+from ci.suite.load import is_night_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +138,8 @@ def _cases_of(paths: str) -> tuple[list[Case], list[CaseError]]:
     for file in files_of(named or [str(CASES)]):
         try:
             data = read_bytes(file)
-            if not is_suite(read(data, str(file)).value):
+            value = read(data, str(file)).value
+            if not is_suite(value) and not is_night_suite(value):
                 cases += parse(data, str(file))
         except CaseError as error:
             errors.append(error)

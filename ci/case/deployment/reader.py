@@ -27,7 +27,17 @@ from ci.case.telemetry import Telemetry, TelemetryKey
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Env, Host, Index, Port, Size, Version, in_file_order
+from ci.documents.values import (
+    BenchmarkName,
+    Env,
+    Host,
+    Index,
+    Port,
+    Size,
+    Tag,
+    Version,
+    in_file_order,
+)
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -69,6 +79,7 @@ class Deployment(Strict):
     server_port: Port | None = None
     env_common: Env | None = None
     env_script: EnvScripts | None = None
+    tags: list[Tag] | None = None
     special_dependencies: Requirements | None = None
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
@@ -134,6 +145,7 @@ def _case(document: Deployment, source: Source) -> Case:
             for name, entry in (document.benchmarks or {}).items()
         ),
         ready_timeout_s=document.ready_timeout_s,
+        tags=tuple(document.tags or ()),
         special_dependencies=document.special_dependencies or {},
         env_script=tuple(document.env_script or ()),
     )

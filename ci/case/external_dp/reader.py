@@ -28,7 +28,7 @@ from ci.case.telemetry import Telemetry, TelemetryKey
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Host, Index, Size, Version, in_file_order
+from ci.documents.values import BenchmarkName, Host, Index, Size, Tag, Version, in_file_order
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class ExternalDp(Strict):
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=3600, gt=0)
     env_script: EnvScripts | None = None
+    tags: list[Tag] | None = None
     special_dependencies: Requirements | None = None
     routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
@@ -130,6 +131,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         ready_timeout_s=document.ready_timeout_s,
         router=routing.router(document.routing, dict(enumerate(document.config))),
         services=(kv_pool.service(pool),) if pool else (),
+        tags=tuple(document.tags or ()),
         special_dependencies=document.special_dependencies or {},
         env_script=tuple(document.env_script or ()),
         warnings=warnings,

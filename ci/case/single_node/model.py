@@ -19,7 +19,7 @@ from ci.case.shell import of_words, refuse_operators, understand
 from ci.case.telemetry import TelemetryKey
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Env, Text, Version, invalid, shaped
+from ci.documents.values import BenchmarkName, Env, Tag, Text, Version, invalid, shaped
 
 # vllm-ascend's runner chooses any free port; here it is the first free one from these numbers.
 PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
@@ -164,6 +164,7 @@ class TestCase(Strict):
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None
+    tags: list[Tag] | None = None
     special_dependencies: Requirements | None = None
     service_mode: Literal["openai", "epd"] = "openai"
     env_script: EnvScripts | None = None

@@ -145,6 +145,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         smoke_request=requests.smoke_request(entry),
         content=content.tests(entry),
         comparisons=requests.comparisons(entry),
+        tags=tuple(entry.tags or ()),
         special_dependencies=entry.special_dependencies or {},
         env_script=tuple(entry.env_script or ()),
         warnings=in_file_order(
