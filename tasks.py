@@ -16,6 +16,7 @@ from ci.commands import (
     history_flags,
     judge_flags,
     pod_flags,
+    suite_flags,
 )
 from ci.commands.command import command
 from ci.commands.entry import require_parsable
@@ -130,7 +131,8 @@ def history_show(given: history_flags.History) -> str:
 def history_rebuild(given: history_flags.Rebuild) -> ExitCode:
     """Read all folders of runs again into runs/history.db, and report those that cannot be read.
 
-    Run it after you removed folders, or the database. Nights may run meanwhile.
+    Run it after you removed folders, or if the database is damaged: that file is set aside as
+    history.db.damaged-1. Nights may run meanwhile.
 
     Exit codes: 0 rebuilt, 2 the database is of a newer version or cannot be opened.
     """
@@ -301,6 +303,34 @@ def simulate(given: judge_flags.Simulate) -> ExitCode:
     from ci.commands.judge_simulate import simulate
 
     return simulate(given)
+
+
+@command(suite_flags.Plan, name="plan")
+def suite_plan(given: suite_flags.Plan) -> ExitCode:
+    """Plan the nights of a suite on the hosts of a cluster: who runs where and when, and who not.
+
+    Nights run at once on disjoint hosts; canaries and priorities come first, then the longest. What
+    does not fit the window is not begun. Contacts no host:
+
+        inv suite.plan daily --cluster mine --until 06:00
+        inv suite.plan weekly --run-type weekly --filter 'Qwen3-*' --json
+
+    Exit codes: 0 planned, 2 bad suite or arguments, or a case is missing or not valid.
+    """
+    from ci.commands.suite_plan import plan
+
+    return plan(given)
+
+
+@command(suite_flags.Matrix)
+def matrix(given: suite_flags.Matrix) -> str:
+    """Print the nights of a suite as the matrix of a workflow, one line of JSON.
+
+    inv matrix daily --run-type pr --github
+    """
+    from ci.commands.matrix import matrix
+
+    return matrix(given)
 
 
 @command(case_flags.Import, name="import")
@@ -505,7 +535,21 @@ def delete(given: pod_flags.Delete) -> str:
 
 
 namespace = Collection(
-    nightly, plan, check, thresholds, functional, doctor, up, down, status, logs, report, compare
+    *(
+        nightly,
+        plan,
+        check,
+        thresholds,
+        functional,
+        doctor,
+        up,
+        down,
+        status,
+        logs,
+        report,
+        compare,
+    ),
+    matrix,
 )
 namespace.add_collection(Collection("baseline", baseline_show, baseline_accept, baseline_reject))
 namespace.add_collection(Collection("case", case_import, case_new, case_prefill_decode))
@@ -515,6 +559,7 @@ namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("judge", simulate))
 namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
+namespace.add_collection(Collection("suite", suite_plan))
 namespace.add_collection(Collection("versions", versions_list, lock))
 namespace.add_collection(Collection("weights", sync, weights_fetch))
 require_parsable(namespace)

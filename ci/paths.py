@@ -16,6 +16,7 @@ CONFIGS = PROJECT / "configs"
 VARIABLE_IN_WORKSPACE = "has a '$', but variables are not expanded in a workspace; write it out"
 # Relative to the current folder, as the operator would type it.
 CASES = Path(os.path.relpath(CONFIGS / "cases"))
+SUITES = Path(os.path.relpath(CONFIGS / "suites"))
 BASELINES = Path(os.path.relpath(CONFIGS / "baselines"))
 
 

@@ -26,6 +26,10 @@ SINGLE_NODE = ("test_cases",)
 _DEPLOYMENT = ("test_name", "num_nodes", "npu_per_node", "deployment")
 _SLIP = 0.8
 EXTERNAL_DP = ("routing", "templates", "kv_pool")
+# Of a suite of nights; see ci/suite.
+_SUITE = "nights"
+# Of a scenario file of vllm-cibench.
+_SCENARIO = ("served_model_name",)
 
 
 def find(name: str, cases_folder: Path) -> Path:
@@ -106,12 +110,9 @@ def cases_of(source: Source) -> tuple[Case, ...]:
     if misspelt := _misspelt(source.value):
         key, near = misspelt
         raise CaseError((source.at_key((key,), f"unknown key; did you mean {near!r}?"),))
-    if source.value.keys().isdisjoint({*SINGLE_NODE, *EXTERNAL_DP, *_DEPLOYMENT}) and source.value:
-        message = (
-            f"this is not a case: it has none of {', '.join(_DEPLOYMENT)}, and no 'test_cases'; "
-            "`inv case.new` writes a case"
-        )
-        raise CaseError((source.at_value((), message),))
+    known = {*SINGLE_NODE, *EXTERNAL_DP, *_DEPLOYMENT, *_SCENARIO}
+    if source.value.keys().isdisjoint(known) and source.value:
+        raise CaseError((source.at_value((), _no_case(source.value)),))
     read_dialect = _reader(source.value)
     return sweep.cases(source, lambda combined: _checked(read_dialect, expanded(combined)))
 
@@ -135,10 +136,20 @@ def _checked(
     return cases
 
 
+def _no_case(document: Collection[str]) -> str:
+    """Say that a file is no case."""
+    if _SUITE in document:
+        return "this is a suite, not a case; plan its nights with `inv suite.plan FILE`"
+    return (
+        f"this is not a case: it has none of {', '.join(_DEPLOYMENT)}, and no 'test_cases'; "
+        "`inv case.new` writes a case"
+    )
+
+
 def _misspelt(document: Collection[str]) -> tuple[str, str] | None:
     """Return a key that is almost one that selects a dialect, and that one."""
-    selecting = (*SINGLE_NODE, *EXTERNAL_DP)
-    if any(key in document for key in (*selecting, "deployment")):
+    selecting = (*SINGLE_NODE, *EXTERNAL_DP, _SUITE)
+    if any(key in document for key in (*selecting, *_SCENARIO, "deployment")):
         return None
     close = {key: difflib.get_close_matches(key, selecting, 1, _SLIP) for key in document}
     return next(((key, near[0]) for key, near in close.items() if near), None)
@@ -154,6 +165,10 @@ def _reader(document: Collection[str]) -> Callable[[Source], tuple[Case, ...]]:
         from ci.case.external_dp import reader as external_dp  # noqa: PLC0415
 
         return lambda source: (external_dp.read(source),)
+    if any(key in document for key in _SCENARIO):
+        from ci.case.scenario import reader as scenario  # noqa: PLC0415
+
+        return lambda source: (scenario.read(source),)
     from ci.case.deployment import reader as deployment  # noqa: PLC0415
 
     return lambda source: (deployment.read(source),)

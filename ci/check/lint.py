@@ -18,12 +18,14 @@ from ci.check.places import OF_COMMAND, command_key, env_keys, flag_of, flags_of
 from ci.check.rules import remarks
 from ci.check.sample_inputs import sample_inputs
 from ci.check.show import shown
+from ci.check.suite_rules import suite_diagnostics
 from ci.documents.override import overridden
 from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.functional.load import is_suite, parse_suite
 from ci.paths import CASES
 from ci.plan.build import build
+from ci.suite.load import is_night_suite
 from ci.vllm.options import rejoined
 
 if TYPE_CHECKING:
@@ -120,6 +122,8 @@ def examine(
         if is_suite(source.value):
             parse_suite(source)
             return ()
+        if is_night_suite(source.value):
+            return _in_order(list(suite_diagnostics(source)))
         index = index_of(source, data.decode("utf-8-sig"))
         cases = cases_of(source)
         index = index_of(expanded(source), data.decode("utf-8-sig"))

@@ -171,7 +171,7 @@ def _entry(
 ) -> Accepted:
     """Make the entry of a figure; `forced` has all that speaks against it."""
     past = figures(connection, figure.check)
-    history = comparable(figure, past, rejected=ledger.rejected_runs)
+    history = comparable(figure, past, rejected=ledger.rejected_runs, same_vllm=run.judge.same_vllm)
     evidence = evidence_of(figure, history)
     held = holding(figure, ledger, case_baseline(run, figure.benchmark, figure.metric))
     value, spread = accepted_value(evidence)

@@ -46,6 +46,8 @@ _WITHOUT_FLAG = {
     "baseline.reject": "--run",
     "thresholds": "--config",
     "judge.simulate": "--paths",
+    "suite.plan": "--suite",
+    "matrix": "--suite",
 }
 # Faults of this machine: the outcome of a night is unknown.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}

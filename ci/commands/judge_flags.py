@@ -20,11 +20,13 @@ class Assumed:
     )
     repeats: str = flag(
         "how often a night asks each item, or runs a performance benchmark; default: the case's "
-        "`repeats`",
-        "",
+        "`repeats`"
     )
-    false_alarms: str = flag("accepted number of false alarms a month, of all checks", "1")
-    nights_a_month: int = flag("number of nights a month", 30)
+    false_alarms: str = flag(
+        "accepted number of false alarms a month, of all checks together; default: the case's "
+        "`judge`, else 1"
+    )
+    nights_a_month: str = flag("number of nights a month; default: the case's `judge`, else 30")
     seed: int = flag("of the random numbers; the same seed gives the same figures", 1)
 
 

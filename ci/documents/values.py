@@ -85,6 +85,9 @@ Env = dict[EnvName, Text]
 BenchmarkName = Annotated[
     str, shaped(r"[^\W_][\w.+-]{0,99}", "cannot name a benchmark; use letters, digits, '-', '_'")
 ]
+Tag = Annotated[
+    str, shaped(r"[\w][\w.+-]{0,59}", "is not a tag; use letters, digits, '-', '_' and '.'")
+]
 Index = Annotated[int, Field(ge=0), BeforeValidator(_as_number)]
 Port = Annotated[int, Field(gt=0, le=address.MAX_PORT), BeforeValidator(_as_number)]
 # More than any real parallel size, number of hosts or of devices; it bounds the work for a file.

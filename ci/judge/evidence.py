@@ -1,7 +1,7 @@
 """Judge one check of a night by what earlier nights and the accepted baseline say. Pure.
 
 The order: is tonight's figure valid at all; which earlier nights are comparable; were answers cut;
-is the figure lower than they let expect; do good and bad nights alternate.
+is the figure lower than they let expect; do good and bad nights alternate; does it creep.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ci.judge.against import (
 )
 from ci.judge.baseline import NONE_YET, Holding
 from ci.judge.comparable import History, comparable
+from ci.judge.creep import creeping
 from ci.judge.decide import Levels, Ruling, decide
 from ci.judge.expected import LEAST_NIGHTS, Past
 from ci.judge.measured import RunNoise
@@ -59,6 +60,7 @@ class Subject:
         holding: the accepted baseline.
         rejected: run → why its figures do not count.
         levels: the probabilities that decide.
+        same_vllm: whether only nights of the same build of vLLM count.
     """
 
     tonight: PastFigure
@@ -66,6 +68,7 @@ class Subject:
     holding: Holding = field(default_factory=lambda: Holding(None, reason=NONE_YET))
     rejected: Mapping[str, str] = field(default_factory=dict)
     levels: Levels = field(default_factory=Levels)
+    same_vllm: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,9 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     """
     tonight = subject.tonight
     scale = scale_of(tonight)
-    history = comparable(tonight, subject.past, rejected=subject.rejected)
+    history = comparable(
+        tonight, subject.past, rejected=subject.rejected, same_vllm=subject.same_vllm
+    )
     finding = _not_judged(subject)
     if finding:
         return Evidence(Ruling("unknown", "not valid"), finding, history, scale)
@@ -121,6 +126,12 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     if ruling.outcome == "pass" and (unstable := alternating(history.figures)):
         ruling = replace(ruling, outcome="unknown", finding="unstable")
         return Evidence(ruling, unstable, history, scale)
+    accepted = subject.holding.accepted
+    if ruling.outcome == "pass" and (
+        creep := creeping(tonight, _once_a_night(nights), accepted, scale)
+    ):
+        ruling = replace(ruling, outcome="unknown", finding="creeping")
+        return Evidence(ruling, creep, history, scale)
     return Evidence(ruling, "", history, scale, _is_better(ruling, tonight, subject.levels))
 
 

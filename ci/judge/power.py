@@ -1,7 +1,8 @@
 """Say what the two-stage judge would do before any night, by nights that are drawn. Pure.
 
 The nights are drawn, and the judge itself rules on them: tonight's version, its repeated
-measurements, and those of the last good version, after some healthy nights.
+measurements, and those of the last good version where a night measures it, after some healthy
+nights.
 """
 
 from __future__ import annotations
@@ -74,11 +75,14 @@ class Draw:
             noise (splitting; H. Kahn, T. Harris, Natl. Bur. Stand. Appl. Math. Ser. 12 (1951),
             27-30).
         seed: of the random numbers; the same seed gives the same figures.
+        control: whether the last good version is measured beside a suspect; without it, the judge
+            is told that it cannot be had.
     """
 
     nights: int = 400
     second: int = 1
     seed: int = 1
+    control: bool = True
 
 
 def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power:
@@ -94,9 +98,14 @@ def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power
     good, bad = _runs_of(check, 0.0, random), _runs_of(check, drop, random)
     known = _noise_of(check)
 
+    def measure(asked: Ask) -> Measured | None:
+        if asked is Ask.REPEAT:
+            return bad()
+        return good() if draw.control else None
+
     def ruled(past: Past, tonight: Measured) -> Ruling:
         deciding = decide(past, tonight, Scale(check.kind), levels, known)
-        return answered(deciding, lambda asked: bad() if asked is Ask.REPEAT else good())
+        return answered(deciding, measure)
 
     past = Past(())
     counts = np.zeros(4)

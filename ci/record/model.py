@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ci.case.judging import Judging
 from ci.case.metric_entry import MetricEntry, by_figure
 from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
@@ -72,6 +73,29 @@ class EnvironmentChanges(Part):
     count: int
     shown: tuple[str, ...]
     all: str = Field(description="file in the run's folder with every change")
+
+
+class Changed(Part):
+    """A variable that differs from the last good night."""
+
+    variable: str = Field(description="e.g. vLLM, flags, driver")
+    text: str = Field(description="its first changes, each as `old → new`")
+
+
+class SinceGood(Part):
+    """What is known to have changed since the last good night of the same case."""
+
+    run: str = Field(description="id of that night")
+    side: str = Field(
+        description="what the night probably failed on: product, environment, configuration or "
+        "tool; its variables come first"
+    )
+    count: int = Field(description="number of variables that differ; 0 if none is known to")
+    shown: tuple[Changed, ...]
+    not_known: tuple[str, ...] = Field(
+        default=(), description="variables that one of the nights does not know"
+    )
+    compare: str = Field(description="command that shows all of it")
 
 
 class ProcessEnd(Part):
@@ -250,6 +274,9 @@ class Run(Part):
     benchmarks: tuple[Benchmark, ...] | None = Field(
         default=None, description="empty if the case has none; null while they are unknown"
     )
+    judge: Judging = Field(
+        default=Judging(), description="how the case wants its figures to be judged"
+    )
     comparisons: tuple[Comparison, ...] = Field(
         default=(), description="pairs of figures that the case compares"
     )
@@ -271,6 +298,11 @@ class Run(Part):
         default={}, description="host → environment → its packages"
     )
     environment_changes: EnvironmentChanges | None = None
+    since_good: SinceGood | None = Field(
+        default=None,
+        description="what changed since the last good night, if this one is not a pass; null if "
+        "there was none",
+    )
     processes: tuple[ProcessEnd, ...] = ()
     startup: tuple[Startup, ...] = Field(
         default=(), description="the servers whose logs tell how they started"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from ci.case.judging import Judging
     from ci.case.metric_entry import MetricEntry
     from ci.case.model import Comparison
     from ci.judge.asked import Expectation
@@ -117,6 +118,7 @@ class Record:
         benchmarks: Sequence[Expectation],
         comparisons: Sequence[Comparison] = (),
         startup: Mapping[str, MetricEntry] = MappingProxyType({}),
+        judging: Judging | None = None,
     ) -> None:
         """Record the benchmarks of the case, so that the run can be judged again.
 
@@ -124,12 +126,17 @@ class Record:
             benchmarks: the case's benchmarks; empty if it has only a smoke test.
             comparisons: pairs of figures that the case compares.
             startup: the figures of the servers' start that are judged.
+            judging: how the case wants its figures to be judged; None for the defaults.
         """
         entries = expectations(benchmarks)
         judged = {name: each.model_dump() for name, each in startup.items()}
         # Without benchmarks there is nothing to compare.
-        compared = comparisons if entries else ()
-        self.update(benchmarks=entries, comparisons=compared, startup_metrics=judged)
+        self.update(
+            benchmarks=entries,
+            comparisons=comparisons if entries else (),
+            startup_metrics=judged,
+            judge=judging.model_dump() if judging else {},
+        )
 
     def write_plan(self, plan: object) -> None:
         """Write the plan, a mapping or a `Plan`, to plan.json, without its secrets."""

@@ -8,7 +8,7 @@ from ci.paths import CONFIGS, PROJECT
 from ci.reference.page import page
 from ci.reference.run_schema import run_schema_text
 from ci.reference.schema import schema_text
-from ci.reference.suite_schema import suite_schema_text
+from ci.reference.suite_schema import night_suite_schema_text, suite_schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,5 +18,6 @@ FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "case.schema.json": schema_text,
     CONFIGS / "run.schema.json": run_schema_text,
     CONFIGS / "functional.schema.json": suite_schema_text,
+    CONFIGS / "suite.schema.json": night_suite_schema_text,
     PROJECT / "docs/cases.md": page,
 }

@@ -18,7 +18,10 @@ _SHARED = {
     "figure of performance that was taken above a bound is void: if it has a baseline, its check "
     "is unknown, with the reason",
     "startup": "figure of the servers' start → baseline and threshold; see below",
+    "judge": "which earlier nights a figure is compared with, and how many false alarms are "
+    "accepted; see judging.md",
     "ready_timeout_s": "maximum time until the servers answer, in seconds",
+    "tags": "words by which a suite chooses cases; see suites.md",
     "special_dependencies": "package → version; added to the environment of vLLM",
     "env_script": "a script on the hosts, such as CANN's set_env.sh, or a list of them; each may "
     "have arguments. Bash sources them once per run, after those of the cluster file. Servers, "

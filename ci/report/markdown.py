@@ -22,6 +22,7 @@ from ci.record.text import (
     next_step,
 )
 from ci.report.installed import sentence
+from ci.report.since_good import summary
 from ci.vllm.startup_phases import PHASES
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def render(run: Run) -> str:
         startup=_startup(run),
         environments=_environments(run),
         changed=sentence(run.environment_changes) if run.environment_changes else "",
+        since_good=summary(run.since_good) if run.since_good else "",
         processes=[(each.name, each.host, each.state, each.exit_code) for each in run.processes],
         problems=[
             (each.benchmark, problem) for each in run.evaluations for problem in each.problems

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 from ci.connect.printed import one_line
 from ci.judge.metrics import title_of
 from ci.record.text import check_row, headline_of, kept_servers, next_step
+from ci.report.since_good import changes, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,9 +63,12 @@ def rows(run: Run) -> list[tuple[str, ...]]:
 
 
 def ending(run: Run, report: Path) -> list[str]:
-    """Write the last lines of a night: outcome, cause, next steps, report."""
+    """Write the last lines of a night: outcome, cause, what changed, next steps, report."""
     lines = [headline_of(run)]
     if run.cause:
         lines.append(f"cause  {one_line(run.cause.message)}")
+    if run.since_good:
+        lines.append(f"since  {one_line(summary(run.since_good))}")
+        lines += [f"       {one_line(each)}" for each in changes(run.since_good)]
     steps = (kept_servers(run), next_step([vars(check) for check in run.checks]))
     return [*lines, *(f"next   {step}" for step in steps if step), f"report {report}"]

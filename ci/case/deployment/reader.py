@@ -17,6 +17,7 @@ from ci.case.command_line import CommandLine
 from ci.case.deployment import validate, validate_case
 from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.env_script import EnvScripts
+from ci.case.judging import Judging
 from ci.case.metric_entry import MetricEntry, Metrics
 from ci.case.model import Case, Device, Node
 from ci.case.options import odd_variables, unread
@@ -26,7 +27,17 @@ from ci.case.telemetry import Telemetry, TelemetryKey
 from ci.documents.anchors import split
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Env, Host, Index, Port, Size, Version, in_file_order
+from ci.documents.values import (
+    BenchmarkName,
+    Env,
+    Host,
+    Index,
+    Port,
+    Size,
+    Tag,
+    Version,
+    in_file_order,
+)
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -59,6 +70,7 @@ class Deployment(Strict):
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
     startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -67,6 +79,7 @@ class Deployment(Strict):
     server_port: Port | None = None
     env_common: Env | None = None
     env_script: EnvScripts | None = None
+    tags: list[Tag] | None = None
     special_dependencies: Requirements | None = None
     disaggregated_prefill: Disaggregation | None = None
     router: RouterEntry | None = None
@@ -77,6 +90,7 @@ class Deployment(Strict):
 SECTIONS: dict[str, type[Strict]] = {
     "": Deployment,
     "telemetry": Telemetry,
+    "judge": Judging,
     "deployment": Server,
     "startup.*": MetricEntry,
     "benchmarks.*.metrics.*": MetricEntry,
@@ -119,6 +133,7 @@ def _case(document: Deployment, source: Source) -> Case:
         functional=document.functional or "",
         telemetry=document.telemetry or Telemetry(),
         startup=document.startup or {},
+        judge=document.judge or Judging(),
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),
@@ -130,6 +145,7 @@ def _case(document: Deployment, source: Source) -> Case:
             for name, entry in (document.benchmarks or {}).items()
         ),
         ready_timeout_s=document.ready_timeout_s,
+        tags=tuple(document.tags or ()),
         special_dependencies=document.special_dependencies or {},
         env_script=tuple(document.env_script or ()),
     )

@@ -19,6 +19,7 @@ from ci.case.external_dp.ranks import HostRanks
 from ci.case.external_dp.routing import Groups, Routing
 from ci.case.external_dp.substitute import replace_braced
 from ci.case.external_dp.template import RenderedTemplate, Template
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
 from ci.case.metric_entry import MetricEntry, Metrics
 from ci.case.model import Case, Device, Node
@@ -27,7 +28,7 @@ from ci.case.telemetry import Telemetry, TelemetryKey
 from ci.documents import anchors
 from ci.documents.messages import problems
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Host, Index, Size, Version, in_file_order
+from ci.documents.values import BenchmarkName, Host, Index, Size, Tag, Version, in_file_order
 from ci.errors import CaseError
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class ExternalDp(Strict):
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
     startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
     cluster_hosts: list[Host] | None = None
     ready_timeout_s: float = Field(default=3600, gt=0)
     env_script: EnvScripts | None = None
+    tags: list[Tag] | None = None
     special_dependencies: Requirements | None = None
     routing: Routing = Field(description="it names the hosts for prefill and the hosts for decode")
     kv_pool: KvPool | None = None
@@ -63,6 +66,7 @@ class ExternalDp(Strict):
 SECTIONS: dict[str, type[Strict]] = {
     "": ExternalDp,
     "telemetry": Telemetry,
+    "judge": Judging,
     "routing": Routing,
     "routing.groups": Groups,
     "config": HostRanks,
@@ -114,6 +118,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         functional=document.functional or "",
         telemetry=document.telemetry or Telemetry(),
         startup=document.startup or {},
+        judge=document.judge or Judging(),
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),
@@ -126,6 +131,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         ready_timeout_s=document.ready_timeout_s,
         router=routing.router(document.routing, dict(enumerate(document.config))),
         services=(kv_pool.service(pool),) if pool else (),
+        tags=tuple(document.tags or ()),
         special_dependencies=document.special_dependencies or {},
         env_script=tuple(document.env_script or ()),
         warnings=warnings,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ci.case.benchmark import Entry
 from ci.case.env_script import EnvScripts
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
 from ci.case.metric_entry import Metrics
 from ci.case.model import Device
@@ -18,7 +19,7 @@ from ci.case.shell import of_words, refuse_operators, understand
 from ci.case.telemetry import TelemetryKey
 from ci.documents.messages import describe
 from ci.documents.strict import Strict
-from ci.documents.values import BenchmarkName, Env, Text, Version, invalid, shaped
+from ci.documents.values import BenchmarkName, Env, Tag, Text, Version, invalid, shaped
 
 # vllm-ascend's runner chooses any free port; here it is the first free one from these numbers.
 PORTS = {"SERVER_PORT": 8000, "ENCODE_PORT": 8001, "PD_PORT": 8002, "PROXY_PORT": 8003}
@@ -159,9 +160,11 @@ class TestCase(Strict):
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
     startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None
+    tags: list[Tag] | None = None
     special_dependencies: Requirements | None = None
     service_mode: Literal["openai", "epd"] = "openai"
     env_script: EnvScripts | None = None

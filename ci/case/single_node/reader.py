@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ci.case import kv_pool
 from ci.case.benchmark import Benchmark, Entry
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
 from ci.case.metric_entry import MetricEntry
 from ci.case.model import Case
@@ -47,6 +48,7 @@ SECTIONS: dict[str, type[Strict]] = {
     "": SingleNode,
     "test_cases": TestCase,
     "test_cases.*.telemetry": Telemetry,
+    "test_cases.*.judge": Judging,
     "test_cases.*.kv_pool": KvPool,
     "test_cases.*.startup.*": MetricEntry,
     "test_cases.*.benchmarks.*.metrics.*": MetricEntry,
@@ -126,6 +128,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         functional=entry.functional or "",
         telemetry=entry.telemetry or Telemetry(),
         startup=entry.startup or {},
+        judge=entry.judge or Judging(),
         device=entry.device,
         npu_per_node=0 if entry.device == "cpu" else servers.devices(nodes),
         hosts=(),
@@ -142,6 +145,7 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         smoke_request=requests.smoke_request(entry),
         content=content.tests(entry),
         comparisons=requests.comparisons(entry),
+        tags=tuple(entry.tags or ()),
         special_dependencies=entry.special_dependencies or {},
         env_script=tuple(entry.env_script or ()),
         warnings=in_file_order(

@@ -42,18 +42,22 @@ def test_the_history_of_a_case_is_typed_with_and_without_its_flag(runs: Path):
     assert "did you mean 'local'?" in unknown.stderr
 
 
-def test_the_history_is_rebuilt_and_a_database_that_is_none_is_refused(runs: Path):
+def test_the_history_is_rebuilt_and_a_database_that_is_none_is_set_aside(runs: Path):
     where = ("--runs", str(runs))
     rebuilt = inv("history.rebuild", *where)
     assert (rebuilt.returncode, rebuilt.stderr) == (0, "")
     assert rebuilt.stdout.splitlines()[-1] == f"{runs / 'history.db'}: 3 runs"
     (runs / "history.db").write_text("not a database" * 100)
-    for task in ("history", "history.rebuild", "compare"):
+    for task in ("history", "compare"):
         refused = inv(task, *where)
         assert refused.returncode == 2
-        assert "remove it, and `inv history.rebuild` makes it again" in refused.stderr
-    (runs / "history.db").unlink()
-    assert inv("history.rebuild", *where).stdout == rebuilt.stdout
+        assert "`inv history.rebuild` makes it again from the folders" in refused.stderr
+    again = inv("history.rebuild", *where)
+    assert (again.returncode, again.stdout) == (0, rebuilt.stdout)
+    aside = runs / "history.db.damaged-1"
+    assert again.stderr.endswith(f"file is not a database; it is now {aside}\n")
+    assert aside.read_text() == "not a database" * 100
+    assert inv("history", *where).returncode == 0
     missing = inv("history", "--runs", str(runs / "no"))
     assert (missing.returncode, "there is no such folder" in missing.stderr) == (2, True)
 

@@ -1,0 +1,92 @@
+"""Read a suite, its cases and the durations of past nights, for the commands of suites."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.documents.values import in_file_order
+from ci.errors import CaseError
+from ci.history.database import FILE, opened
+from ci.history.durations import durations
+from ci.suite.accuracy import VARIABLE, load_accuracy
+from ci.suite.cases import find_cases
+from ci.suite.load import find_night_suite, load_night_suite
+from ci.suite.select import Wanted, expired_mutes, nights_of
+from ci.suite.validate import errors
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from ci.commands.suite_flags import Selection
+    from ci.errors import Problem
+    from ci.suite.accuracy import Accuracy
+    from ci.suite.load import NightSuite
+    from ci.suite.night import SuiteNight
+
+
+@dataclass(frozen=True)
+class SelectedNights:
+    """A suite, and the nights of it that were selected.
+
+    Attributes:
+        suite: the suite.
+        nights: those selected, in its order.
+        problems: of cases that are missing or not valid, so that their nights are left out.
+        notes: what else an operator should know of it.
+        accuracy: path of the accuracy.yaml that has an effect; empty for none.
+    """
+
+    suite: NightSuite
+    nights: tuple[SuiteNight, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    accuracy: str
+
+
+def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
+    """Read a suite, and select its nights.
+
+    Raises:
+        CaseError: the suite or its accuracy.yaml is not valid.
+        UserError: there is no such suite or run type, or nothing matches the filter.
+    """
+    suite = load_night_suite(find_night_suite(given.suite))
+    if wrong := errors(suite):
+        raise CaseError(in_file_order(wrong))
+    found = find_cases(suite)
+    accuracy = _accuracy_of(suite)
+    past = _past_of(Path(given.runs))
+    wanted = Wanted(given.run_type, today, given.filter, past, accuracy)
+    notes = [
+        f"the mute of {', '.join(each.cases)} ended on {each.until}: failures count again; its "
+        f"owner is {each.owner}"
+        for each in expired_mutes(suite, today)
+    ]
+    return SelectedNights(
+        suite=suite,
+        nights=nights_of(suite, found.cases, wanted),
+        problems=found.problems,
+        notes=(*map(str, suite.warnings), *notes),
+        accuracy=accuracy.file if accuracy else "",
+    )
+
+
+def _accuracy_of(suite: NightSuite) -> Accuracy | None:
+    """Read the accuracy.yaml of the environment, else that of the suite."""
+    if chosen := os.environ.get(VARIABLE):
+        return load_accuracy(Path(chosen))
+    if suite.document.accuracy:
+        return load_accuracy(Path(suite.file).parent / suite.document.accuracy)
+    return None
+
+
+def _past_of(runs: Path) -> Mapping[tuple[str, str], Sequence[float]]:
+    """Return the durations of past nights; none without a history."""
+    if not (runs / FILE).is_file():
+        return {}
+    with opened(runs) as connection:
+        return durations(connection)

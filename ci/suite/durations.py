@@ -1,0 +1,42 @@
+"""Expect how long a night takes, from the nights before. Pure."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from ci.suite.model import ASSUMED_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ci.suite.night import Basis
+
+    # (case, version of vLLM) → seconds of its past nights
+    Past = Mapping[tuple[str, str], Sequence[float]]
+
+MARGIN = 1.1
+
+
+def expected(
+    case: str, vllm: str, past: Past, written_s: float | None, assumed_s: float | None
+) -> tuple[float, Basis]:
+    """Return the expected duration of a night in seconds, and what it is based on.
+
+    It is what the suite says; else the median of past nights and 10 %, those of the same version if
+    there are any; else what the suite assumes.
+
+    Args:
+        case: name of the case.
+        vllm: the version that it runs with; empty if unknown.
+        past: durations of past nights that ended by themselves.
+        written_s: `expected` of the entry.
+        assumed_s: `expected` of the suite.
+    """
+    if written_s is not None:
+        return written_s, "written"
+    of_case = {version: times for (name, version), times in past.items() if name == case and times}
+    times = of_case.get(vllm) or [each for times in of_case.values() for each in times]
+    if times:
+        return MARGIN * median(times), "past"
+    return (ASSUMED_S if assumed_s is None else assumed_s), "assumed"
