@@ -17,7 +17,7 @@ from ci.request import LAST_GOOD, NO_CONTROL, RETEST_BUDGET, Request
 # Flags of several groups.
 CLUSTER: Any = flag(
     "which hosts: a cluster file's path, or its name in configs/clusters; default: the case's "
-    "cluster_hosts; for a new case this machine"
+    "cluster_hosts, or the suite's `cluster`; for a new case this machine"
 )
 VLLM: Any = flag(
     "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`; for "

@@ -48,8 +48,14 @@ class Source:
         return Problem(self.file_of(path), position.line, position.column, key_text(path), message)
 
     def at_value(self, path: KeyPath, message: str) -> Problem:
-        """Report a problem at the value."""
-        position = self.values[path]
+        """Report a problem at the value, or at the nearest one around it.
+
+        A value that stands for a list of it has no item of its own.
+        """
+        near = path
+        while near not in self.values:
+            near = near[:-1]
+        position = self.values[near]
         return Problem(self.file_of(path), position.line, position.column, key_text(path), message)
 
     def file_of(self, path: KeyPath) -> str:

@@ -8,6 +8,7 @@ from ci.paths import CONFIGS, PROJECT
 from ci.reference.page import page
 from ci.reference.run_schema import run_schema_text
 from ci.reference.schema import schema_text
+from ci.reference.suite_page import suite_page
 from ci.reference.suite_schema import night_suite_schema_text, suite_schema_text
 
 if TYPE_CHECKING:
@@ -20,4 +21,5 @@ FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "functional.schema.json": suite_schema_text,
     CONFIGS / "suite.schema.json": night_suite_schema_text,
     PROJECT / "docs/cases.md": page,
+    PROJECT / "docs/suites.md": suite_page,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from ci.functional.suite import SuiteFile
+from ci.suite.accuracy import AccuracyFile
 from ci.suite.model import SuiteFile as NightSuiteFile
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ def night_suite_schema() -> dict[str, Any]:
     return {**made, "patternProperties": {"^_": {}}}
 
 
+def accuracy_schema() -> dict[str, Any]:
+    """Make the JSON Schema of an accuracy.yaml."""
+    return _schema(AccuracyFile)
+
+
 def _schema(model: type[Strict]) -> dict[str, Any]:
     made = model.model_json_schema(schema_generator=_Generator)
-    for each in (made, *made["$defs"].values()):
+    for each in (made, *made.get("$defs", {}).values()):
         each.pop("title", None)
         each["description"] = each.get("description", "").split("\n\n")[0]
         for value in each.get("properties", {}).values():

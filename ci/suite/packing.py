@@ -125,7 +125,7 @@ class _Search:
             limit = math.inf if best[1].waiting else self.state.now_s + best[1].makespan_s
             played = play(self.state, tried, self.wanted, limit)
             steps += (played or best[1]).steps
-            if played and self._worth(played) >= self._worth(best[1]):
+            if played and self._worth(played) > self._worth(best[1]):
                 best = tried, played
         return best
 

@@ -131,16 +131,17 @@ def _of_case(
         uses=frozenset(),
         retry=entry.retry or document.retry or Retry(),
         judge=document.judge.model_dump(exclude_none=True) if document.judge else {},
-        mute=_mute(found, name, suite, wanted.today),
     )
     for version in dict.fromkeys(versions):
         used = version or found.case.vllm or ""
         seconds, basis = expected(
             found.case.name, used, wanted.past or {}, entry.expected, document.expected
         )
+        full_name = f"{name}@{version}" if len(versions) > 1 else name
         yield replace(
             night,
-            name=f"{name}@{version}" if len(versions) > 1 else name,
+            name=full_name,
+            mute=_mute(found, full_name, suite, wanted.today),
             vllm=version,
             expected_s=seconds,
             basis=basis,

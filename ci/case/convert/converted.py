@@ -89,7 +89,9 @@ def _broken(error: Exception, file: str) -> CaseError:
 
 def scalar(value: object) -> str:
     """Write a value in one line of YAML."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=1 << 20, allow_unicode=True)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=1 << 20, allow_unicode=True, sort_keys=False
+    )
     return text.strip().removesuffix("...").strip()
 
 

@@ -148,6 +148,10 @@ def test_a_forced_text_is_expected():
         (f"cases: [{HELLO[:-1]}, stream: maybe}}]", "cases[0].stream: expected"),
         (f"cases: [{HELLO[:-1]}, scenario: crash}}]", "cases[0].scenario: expected"),
         (f"cases: [{HELLO[:-1]}, params: 5}}]", "cases[0].params: expected a mapping"),
+        (
+            f"cases: [{HELLO[:-1]}, expect: {{text_contains: 5}}}}]",
+            "cases[0].expect.text_contains[0]: expected text, found the number 5",
+        ),
         (f"cases: [{HELLO[:-1]}, method: get}}]", "write an HTTP method"),
         (f"cases: [{HELLO[:-1]}, path: v1}}]", "begins with /"),
         (
