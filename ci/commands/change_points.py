@@ -63,7 +63,8 @@ def _changed(step: Step) -> str:
         return "nothing known"
     more = len(found) - _SHOWN
     listed = "; ".join(f"{each.variable}: {each.text}" for each in found[:_SHOWN])
-    return listed + (f"; and {more} more variables" if more > 0 else "")
+    nearby = "within a night of it: " * step.nearby
+    return nearby + listed + (f"; and {more} more variables" if more > 0 else "")
 
 
 def change_points_values(steps: Steps, run: str) -> list[dict[str, Any]] | None:
@@ -95,4 +96,5 @@ def _values(step: Step) -> dict[str, Any]:
         "better": point.better,
         "p": point.p,
         "variables": changed,
+        "within_a_night": step.nearby,
     }

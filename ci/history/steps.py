@@ -32,10 +32,12 @@ class Step:
         point: the change point.
         differences: the variables that differ between the nights before and after it, the nearest
             to the figures first; None if one of their records cannot be read.
+        nearby: whether they differ between the nights around those, as nothing else does.
     """
 
     point: ChangePoint
     differences: tuple[Difference, ...] | None
+    nearby: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,23 @@ def steps_of(
         return Steps(None if series else (), len(series))
     points = [point for each in series for point in change_points(each)]
     points.sort(key=lambda point: point.after.started_at, reverse=True)
-    steps = (Step(point, _differences(runs, connection, point, note)) for point in points)
-    return Steps(tuple(steps), len(series))
+    return Steps(tuple(_step(runs, connection, point, note) for point in points), len(series))
 
 
-def _differences(
+def _step(
     runs: Path, connection: sqlite3.Connection, point: ChangePoint, note: Callable[[str], None]
-) -> tuple[Difference, ...] | None:
-    try:
-        before, after = (
-            surroundings_of(_stored(runs, connection, figure))
-            for figure in (point.before, point.after)
-        )
-    except UserError as error:
-        note(f"what changed before {point.after.run} is not known: {error}")
-        return None
-    return differences(before, after)
+) -> Step:
+    """Look for what changed between the two nights; if nothing did, between those around them."""
+    found: tuple[Difference, ...] = ()
+    for pair in ((point.before, point.after), point.around):
+        try:
+            before, after = (surroundings_of(_stored(runs, connection, each)) for each in pair)
+        except UserError as error:
+            note(f"what changed before {point.after.run} is not known: {error}")
+            return Step(point, None)
+        if found := differences(before, after):
+            return Step(point, found, nearby=pair == point.around)
+    return Step(point, found)
 
 
 def _stored(runs: Path, connection: sqlite3.Connection, figure: PastFigure) -> Stored:

@@ -41,6 +41,7 @@ class ChangePoint:
     Attributes:
         before: the figure of the last night before it, on the same hosts.
         after: the figure of the first night of the new level.
+        around: those of one night before and one night after them: the step may be a night off.
         old: the median of the nights before, back to the change point before them.
         new: the median of the nights from then on, up to the next change point.
         change: in points of a score, else in percent.
@@ -50,6 +51,7 @@ class ChangePoint:
 
     before: PastFigure
     after: PastFigure
+    around: tuple[PastFigure, PastFigure]
     old: float
     new: float
     change: float
@@ -117,7 +119,10 @@ def _point(
         return None
     old, new = map(scale.value, levels)
     change = new - old if scale.kind == "accuracy" else 100 * (new / old - 1)
-    return ChangePoint(nights[index - 1], nights[index], old, new, change, levels[1] > levels[0], p)
+    # A level has more nights than these.
+    around = nights[index - 2], nights[index + 1]
+    better = levels[1] > levels[0]
+    return ChangePoint(nights[index - 1], nights[index], around, old, new, change, better, p)
 
 
 def _with_long_levels(places: list[float]) -> list[Any]:

@@ -359,6 +359,25 @@ def test_change_points_are_also_json(stepped):
     assert (point["better"], point["p"] < 1e-4) == (False, True)
     assert point["change"] == pytest.approx(100 * (point["to"] / point["from"] - 1))
     assert point["variables"] == [{"variable": "vLLM", "changes": ["0.32.0 → 0.33.0"]}]
+    assert point["within_a_night"] is False
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_what_changed_a_night_before_or_after_a_change_point_is_told(tmp_path, off):
+    """Noise may move the night of a step by one."""
+    pytest.importorskip("otava")
+    where = {"runs": str(tmp_path / "runs"), "baselines": str(tmp_path / "baselines")}
+    noise = (0.4, -1.1, 0.9, -0.3, 1.2, -0.8)
+    for night in range(24):
+        speed = (100.0 if night < 12 else 93.0) + noise[night % 6]
+        version = "0.32.0" if night < 12 + off else "0.33.0"
+        run = run_of(night, throughput(night, speed), versions={"vllm served": version})
+        stored(tmp_path / "runs", run)
+    text = history(History(**where, case="local"))
+    assert text.endswith("within a night of it: vLLM: 0.32.0 → 0.33.0\n")
+    listed = json.loads(history(History(**where, case="local", json=True)))
+    (point,) = next(each for each in listed if each["change_points"])["change_points"]
+    assert point["within_a_night"] is True
 
 
 def test_what_changed_before_a_change_point_may_not_be_known(stepped, capsys):
