@@ -293,6 +293,7 @@ def simulate(given: judge_flags.Simulate) -> ExitCode:
     judge of two stages at the levels that follow from the accepted number; the share of losses of
     2, 5 and 10 points or percent that one night finds; what stays unknown, and what it costs:
 
+        inv judge.simulate daily --run-type weekly      # a suite of configs/suites
         inv judge.simulate configs/cases
         inv judge.simulate 'cases/*.yaml' --false-alarms 2
 

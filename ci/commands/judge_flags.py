@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ci.commands.command import flag
 from ci.commands.flags import Config, Json, Paths, Settings
+from ci.commands.suite_flags import RUN_TYPE
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,5 @@ class Thresholds(Json, Assumed, Settings, Config):
 @dataclass(frozen=True)
 class Simulate(Json, Assumed, Paths):
     """The flags of `inv judge.simulate`."""
+
+    run_type: str = RUN_TYPE

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.case.load import parse
-from ci.check.lint import files_of
 from ci.check.planned_checks import NO_ITEMS, planned_checks
+from ci.commands.simulated_cases import simulated_cases
 from ci.commands.thresholds import CONTROL, assumptions_of, judging_of, own_checks
 from ci.commands.thresholds_words import percent
-from ci.documents.files import read_bytes
-from ci.documents.source import read
-from ci.errors import CaseError, ExitCode, UserError
-from ci.functional.load import is_suite
+from ci.errors import ExitCode, UserError
 from ci.judge import band
 from ci.judge.levels import levels_for, levels_of, most_false_alarms
 from ci.judge.month import Month, MonthlyCheck, by_bands, by_judge
 from ci.judge.prospect import DROPS
 from ci.paths import CASES
 from ci.report.table import as_text, width_of
-from ci.suite.load import is_night_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.case.judging import Judging
-    from ci.case.model import Case
     from ci.commands.judge_flags import Simulate
+    from ci.commands.simulated_cases import SimulatedCase
 
 HEADINGS = (
     *("judged by", "false alarms a month", "healthy nights that fail"),
@@ -116,7 +109,7 @@ def simulate(given: Simulate) -> ExitCode:
     Raises:
         UserError: there is no case with a benchmark, or a flag is wrong.
     """
-    cases, errors = _cases_of(given.paths)
+    cases, errors = simulated_cases(given.paths, given.run_type)
     for error in errors:
         print(f"left out: {error}", file=sys.stderr)
     night = _night_of(cases, given)
@@ -130,57 +123,32 @@ def simulate(given: Simulate) -> ExitCode:
     return ExitCode.USER if errors else ExitCode.PASS
 
 
-def _cases_of(paths: str) -> tuple[list[Case], list[CaseError]]:
-    """Read the cases of files, folders and patterns; return the errors of files that are none."""
-    cases: list[Case] = []
-    errors: list[CaseError] = []
-    named = [name for path in filter(None, paths.split(",")) for name in _matching(path)]
-    for file in files_of(named or [str(CASES)]):
-        try:
-            data = read_bytes(file)
-            value = read(data, str(file)).value
-            if not is_suite(value) and not is_night_suite(value):
-                cases += parse(data, str(file))
-        except CaseError as error:
-            errors.append(error)
-    return cases, errors
-
-
-def _matching(path: str) -> list[str]:
-    if not glob.has_magic(path) or Path(path).exists():
-        return [path]
-    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - also absolute patterns
-    if not found:
-        raise UserError(f"{path}: no file matches this pattern; check the path")
-    return found
-
-
-def _night_of(cases: Sequence[Case], given: Simulate) -> Night:
+def _night_of(cases: Sequence[SimulatedCase], given: Simulate) -> Night:
     """Return the checks of a night, each with the levels by which a night judges it.
 
     A case has its own number of false alarms; `--false-alarms` is that of all checks together.
     """
     assumed = assumptions_of(given)
     judged, left_out, not_drawn = [], [], 0
-    all_checks = max(sum(len(case.benchmarks) for case in cases), 1)
-    for case in cases:
+    all_checks = max(sum(len(each.case.benchmarks) for each in cases), 1)
+    for each in cases:
+        case, where = each.case, each.where
         judging = judging_of(given, case.judge)
         levels = levels_of(judging, own_checks(case))
         if given.false_alarms:
             budget = judging.nights_a_month, judging.false_alarms_a_month
             levels = levels_for(all_checks, *budget, independent=judging.controlled)
         planned = planned_checks(case, assumed)
-        drawn = [each for each in planned if not each.unknown]
-        where = f"{case.path}: {case.name}"
+        drawn = [one for one in planned if not one.unknown]
         checks = {
-            f"{where}: {each.name}": MonthlyCheck(
-                each.check, judging.nights_a_month, levels, judging.controlled
+            f"{where}: {one.name}": MonthlyCheck(
+                one.check, judging.nights_a_month, levels, judging.controlled
             )
-            for each in drawn
+            for one in drawn
         }
-        left_out += [f"{where}: {each.name}" for each in planned if each.unknown == NO_ITEMS]
-        not_drawn += sum(each.unknown not in {"", NO_ITEMS} for each in planned)
-        benchmarks = len({each.asked.name for each in drawn})
+        left_out += [f"{where}: {one.name}" for one in planned if one.unknown == NO_ITEMS]
+        not_drawn += sum(one.unknown not in {"", NO_ITEMS} for one in planned)
+        benchmarks = len({one.asked.name for one in drawn})
         judged.append(JudgedCase(case.name, case.path, judging, checks, benchmarks))
     of_each = [each.judging.false_alarms_a_month for each in judged if each.checks]
     accepted = float(given.false_alarms) if given.false_alarms else sum(of_each)

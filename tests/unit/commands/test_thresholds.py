@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from corpus import corpus_files, needs_corpus
@@ -241,6 +242,30 @@ def test_a_month_of_cases_that_want_to_be_judged_differently(tmp_path, capsys, m
     ]
     # All checks of both cases together, those without a number of items too.
     assert values["judged"][1]["levels"]["fail"] == pytest.approx(0.3 / (6 * 30))
+
+
+def test_a_suite_as_it_runs(tmp_path, capsys):
+    judge = "judge: {false_alarms_a_month: 0.25}\nbenchmarks:"
+    (tmp_path / "a.yaml").write_text(DEPLOYMENT, encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(DEPLOYMENT.replace("benchmarks:", judge), encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(
+        "judge: {false_alarms_a_month: 6, control: last-good}\n"
+        "run_types: {daily: {}, fast: {stages: [performance]}}\n"
+        "nights:\n- cases: [./a.yaml, ./b.yaml]\n",
+        encoding="utf-8",
+    )
+    given = Simulate(paths=f"{tmp_path}/suite.yaml", json=True)
+    assert simulate(given) == ExitCode.PASS
+    values = json.loads(capsys.readouterr().out)
+    # Each case has its share of what the suite accepts, unless its file says it.
+    accepted = {each["case"]: each["false_alarms_a_month"] for each in values["judged"]}
+    assert accepted == {"a": 3, "b": 0.25}
+    assert {each["control"] for each in values["judged"]} == {"last-good"}
+    simulate(replace(given, run_type="fast"))
+    fast = json.loads(capsys.readouterr().out)
+    assert fast["checks"] < values["checks"]
+    with pytest.raises(UserError, match="no run type 'slow'"):
+        simulate(replace(given, run_type="slow"))
 
 
 def test_a_pattern_and_json(folder, capsys):
