@@ -90,7 +90,7 @@ def test_figures_of_one_benchmark_share_its_accepted_false_alarms(file, capsys):
     simulate(Simulate(paths=str(file), json=True, nights_a_month=30))
     values = json.loads(capsys.readouterr().out)
     assert values["checks"] == 3
-    assert values["levels"]["fail"] == 0.005  # as for one check
+    assert values["judged"][0]["levels"]["fail"] == 0.005  # as for one check
     simulate(Simulate(paths=str(file)))
     printed = capsys.readouterr().out
     assert "a night counts those that fail as one finding" in printed
