@@ -131,7 +131,8 @@ def history_show(given: history_flags.History) -> str:
 def history_rebuild(given: history_flags.Rebuild) -> ExitCode:
     """Read all folders of runs again into runs/history.db, and report those that cannot be read.
 
-    Run it after you removed folders, or the database. Nights may run meanwhile.
+    Run it after you removed folders, or if the database is damaged: that file is set aside as
+    history.db.damaged-1. Nights may run meanwhile.
 
     Exit codes: 0 rebuilt, 2 the database is of a newer version or cannot be opened.
     """
@@ -292,6 +293,7 @@ def simulate(given: judge_flags.Simulate) -> ExitCode:
     judge of two stages at the levels that follow from the accepted number; the share of losses of
     2, 5 and 10 points or percent that one night finds; what stays unknown, and what it costs:
 
+        inv judge.simulate daily --run-type weekly      # a suite of configs/suites
         inv judge.simulate configs/cases
         inv judge.simulate 'cases/*.yaml' --false-alarms 2
 

@@ -233,7 +233,7 @@ def serve(  # noqa: PLR0913 - the flags of `inv up`
 def _resolved(request: Request) -> ResolvedCase:
     own_rules()  # a mistake in it is reported before anything is started
     case = cases.load_one(request.config, CONFIGS / "cases", request.set)
-    resolved = resolve_case(case.model_copy(update={"benchmarks": ()}), request)
+    resolved = resolve_case(case.model_copy(update={"benchmarks": (), "startup": {}}), request)
     if resolved.inputs.local:
         require_device(request.device or case.device or "cpu")
     return resolved

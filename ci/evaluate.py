@@ -9,6 +9,7 @@ from ci.agent.fetch import NotThere, fetch_folder
 from ci.agent.process import tail_of
 from ci.agent.process_spec import LaunchRequest
 from ci.errors import LamplighterError
+from ci.plan.passes import in_passes
 from ci.prepare.datasets import lay_out
 from ci.record.settings import in_utc, settings_of
 from ci.record.stored import json_line
@@ -16,8 +17,9 @@ from ci.serve.ask import ask_from
 from ci.serve.probe import metrics
 from ci.serve.window import metrics_window
 from ci.tools.consistent import backed_by_items
-from ci.tools.model import Measurement, Result
+from ci.tools.model import Measurement, Pass, Result
 from ci.tools.output import Output, Unreadable
+from ci.tools.pooled import pooled
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.agent.process import RemoteProcess
     from ci.plan.model import Evaluation, Plan
+    from ci.record.model import Settings
     from ci.record.record import Record
     from ci.run.processes import Processes
     from ci.run.telemetry import Telemetry
@@ -47,7 +50,9 @@ def evaluate(
     record: Record,
     telemetry: Telemetry,
 ) -> Result:
-    """Run a benchmark to its end, fetch its output, and read its figures.
+    """Run all passes of a benchmark to their end, and read its figures.
+
+    A pass with a problem is the last one: without it there is no result of all passes.
 
     Args:
         plan: the plan of the night; gives the key and the certificate of the endpoint.
@@ -63,12 +68,48 @@ def evaluate(
         InfrastructureError: a server or a connection failed meanwhile.
         Interrupted: the controller was asked to stop.
     """
-    benchmark = evaluation.benchmark
+    benchmark, asked = evaluation.benchmark, evaluation.passes.number
+    results: list[Result] = []
+    passes: list[Pass] = []
+    settings: Settings | None = None
+    for each in in_passes(evaluation):
+        result, used = _pass(plan, each, processes, record, telemetry)
+        results.append(result)
+        times = (result.started_at, result.ended_at)
+        passes.append(Pass(each.process, *times, len(result.items), f"{_home(each)}/raw"))
+        settings = settings or used
+        if result.problems:
+            break
+    result = results[0]
+    if asked > 1:
+        result = pooled(results, passes, asked)
+        record.folder.write(f"{_home(evaluation)}/items.jsonl", items_of(result))
+    items, raw = f"{_home(evaluation)}/items.jsonl", f"{_home(evaluation)}/raw"
+    record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
+    return result
+
+
+def _home(evaluation: Evaluation) -> str:
+    """Return the folder of an evaluation in the run's folder."""
+    return f"evaluate/{evaluation.process}"
+
+
+def _pass(
+    plan: Plan,
+    evaluation: Evaluation,
+    processes: Processes,
+    record: Record,
+    telemetry: Telemetry,
+) -> tuple[Result, Settings]:
+    """Run one pass of a benchmark; its items and the servers' metrics are kept in its folder."""
+    benchmark, home = evaluation.benchmark, _home(evaluation)
     tool = TOOLS[benchmark.tool]
-    home = f"evaluate/{evaluation.process}"
     agent = processes.agents[evaluation.host]
     folder = processes.inputs(evaluation.host, evaluation.process)
-    with record.step(f"evaluate {benchmark.name} with {benchmark.tool}", "tool") as step:
+    name = f"evaluate {benchmark.name} with {benchmark.tool}"
+    if evaluation.passes.number > 1:
+        name += f", pass {evaluation.number} of {evaluation.passes.number}"
+    with record.step(name, "tool") as step:
         job, unmade = lay_out(evaluation, plan, processes, folder)
         command = tool.command(job)
         settings = settings_of(evaluation, job, command, record.run)
@@ -82,9 +123,7 @@ def evaluate(
         text = metrics(ask_from(agent, plan.access_of(evaluation)), evaluation.endpoint)
         record.folder.write(f"{home}/metrics.txt", text)
         step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
-    items, raw = f"{home}/items.jsonl", f"{home}/raw"
-    record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
-    return result
+    return result, settings
 
 
 def _run(

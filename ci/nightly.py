@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.beside import Beside
+from ci.case.known_metrics import STARTUP
 from ci.documents.duration import seconds_of
 from ci.history.folders import remember
-from ci.judge.verdict import Check, judge, with_judged
+from ci.history.since_good import note_since_good
+from ci.history.slow_night import with_slow_night
+from ci.judge.family import with_judged
+from ci.judge.verdict import Check, judge
 from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
 from ci.record.start import start
 from ci.record.text import MODELS
 from ci.report.reports import write_reports
-from ci.request import LAST_GOOD
 from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
 from ci.run.telemetry import sampling
@@ -27,6 +30,7 @@ from ci.tools.model import Result
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ci.case.judging import Judging
     from ci.errors import ExitCode
     from ci.explain.explanation import Explanation
     from ci.plan.model import Evaluation
@@ -62,7 +66,7 @@ def run_night(
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
     budget_s = seconds_of(request.retest_budget, "--retest-budget")
-    control = request.control == LAST_GOOD
+    control = judging_of(request, resolved).controlled
     retest = Retest(record, request.runs, budget_s, control=control)
     error: BaseException | None = None
     running: Evaluation | None = None
@@ -89,7 +93,8 @@ def run_night(
         error = raised
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):
         error = explained(error, explanation)
-    note_startup(record)
+    if started := note_startup(record):
+        results[STARTUP] = started
     cause = message_of(error) if error else ""
     if running:
         results[running.benchmark.name] = _unfinished(running, cause, record)
@@ -100,14 +105,27 @@ def run_night(
         extra=smoke_checks,
         # Without benchmarks, as in `inv up`, there is nothing to compare.
         comparisons=resolved.case.comparisons if resolved.case.benchmarks else (),
+        startup=resolved.case.startup,
     )
     verdict = with_judged(verdict, retest.checks)
     if error is None and verdict.outcome == "unknown":
         first_cause_of(record)
+    since = note_since_good(record, verdict, error)
+    if not record.run.beside:
+        performance = {
+            each.name for each in resolved.case.benchmarks if each.case_type == "performance"
+        }
+        verdict = with_slow_night(verdict, performance, since)
     code = record.finish(verdict, error, interrupted=bool(interrupts.first))
     view.table(record.run)
     view.outcome(record.run, record.path / "report.md")
     return code
+
+
+def judging_of(request: Request, resolved: ResolvedCase) -> Judging:
+    """Return how a night is judged: as its case says, with what the request says instead."""
+    judging = resolved.case.judge
+    return judging.model_copy(update={"control": request.control}) if request.control else judging
 
 
 @contextmanager
@@ -129,7 +147,9 @@ def begin(
         started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
         ending.callback(remember, started.path, started.note)
         record = ending.enter_context(started)
-        record.expect(case.benchmarks, case.comparisons)
+        record.expect(
+            case.benchmarks, case.comparisons, case.startup, judging_of(request, resolved)
+        )
         record.update(targets=resolved.inputs.targets)
         for warning in (*case.warnings, *resolved.plan.warnings):
             record.note(f"warning: {warning}")

@@ -8,17 +8,19 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.case.model import DEVICES
-from ci.catalog import datasets, environments, pictures
+from ci.catalog import dataset_sizes, datasets, environments, pictures
 from ci.catalog.locks import LockFolders, lock_folders_of
 from ci.errors import UserError
 from ci.functional.find import suite_of_night
 from ci.inventory.assign import assign_hosts
 from ci.inventory.this_machine import device_of
+from ci.judge.passes import passes_of
 from ci.paths import CONFIGS, workspace_of
 from ci.plan.addresses import ADDRESS_FACTS, configured_host, with_addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.router import VLLM_ROUTER
+from ci.tools.model import items_asked
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ci.agent.client import Agent
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Device
+    from ci.case.repeats import Passes
     from ci.functional.load import Suite
     from ci.inventory.target import Target
     from ci.plan.model import Plan, Preparation
@@ -87,6 +90,7 @@ def resolve(case: Case, request: Request) -> PlanInputs:
     if case.router and case.router.kind == VLLM_ROUTER:
         needed.add(VLLM_ROUTER)
     recipes = environments.load_tools(CONFIGS / "tools.yaml")
+    found = _datasets(case, request, on_host=not local)
     return PlanInputs(
         targets=targets,
         hosts=hosts,
@@ -96,7 +100,8 @@ def resolve(case: Case, request: Request) -> PlanInputs:
             for name in sorted(needed - {"vllm"})
         },
         model=_model(case, serving),
-        datasets=_datasets(case, request, on_host=not local),
+        datasets=found,
+        passes={item.name: _passes(item, found[item.name]) for item in case.benchmarks},
         local=local,
         devices=_devices(case, request, targets, install=bool(serving)),
     )
@@ -244,6 +249,12 @@ def _dataset(case: Case, item: Benchmark, roots: Sequence[Path], *, on_host: boo
             return datasets.expected(item)
         except UserError as error:
             raise UserError(f"{case.path}: {datasets.located(item, error)}") from None
+
+
+def _passes(item: Benchmark, dataset: Dataset) -> Passes:
+    """Return how often the night asks a benchmark; where its dataset is elsewhere, by its name."""
+    items = items_asked(item, dataset) or dataset_sizes.asked(item)
+    return passes_of(item, items)
 
 
 @cache

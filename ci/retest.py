@@ -5,29 +5,28 @@ from __future__ import annotations
 import functools
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.errors import LamplighterError
 from ci.evaluate import evaluate
+from ci.history.once import judged_once
 from ci.history.subject import Known, figures_tonight, known_before
+from ci.judge.asked import asked_of
 from ci.judge.baseline import Ledger
-from ci.judge.evidence import examine
+from ci.judge.examination import Examination
 from ci.judge.family import without_chance
 from ci.judge.last_good import last_good
 from ci.judge.measured import Ask
-from ci.judge.sentence import with_evidence
-from ci.judge.verdict import METRICS, check
+from ci.judge.verdict import check
 from ci.paths import BASELINES
 from ci.record.cause import message_of
 from ci.session import START
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ci.judge.evidence import Evidence, Subject
-    from ci.judge.measured import Wanted
     from ci.judge.past import CheckId, PastFigure
     from ci.judge.verdict import Check
     from ci.plan.model import Evaluation
@@ -35,49 +34,6 @@ if TYPE_CHECKING:
     from ci.run.telemetry import Telemetry
     from ci.session import Served
     from ci.tools.model import Item, Result
-
-
-@dataclass
-class Examination:
-    """The examination of one check, which may wait for a further measurement.
-
-    Attributes:
-        evaluation: what measured the figure.
-        seconds: how long it took.
-        check: the figure, before it was judged.
-        subject: what it is judged by.
-        examining: asks for measurements.
-        wanted: what it waits for; None once it has ended.
-        evidence: what was found; None until then.
-        measured: number of further measurements, of all versions.
-    """
-
-    evaluation: Evaluation
-    seconds: float
-    check: Check
-    subject: Subject
-    examining: Generator[Wanted, PastFigure | None, Evidence] = field(init=False)
-    wanted: Wanted | None = None
-    evidence: Evidence | None = None
-    measured: int = 0
-
-    def __post_init__(self) -> None:
-        self.examining = examine(self.subject)
-        self.answer(None)
-
-    def answer(self, figure: PastFigure | None) -> None:
-        """Hand on a measurement, None if it cannot be had, and learn what is wanted next."""
-        try:
-            self.wanted = self.examining.send(figure)
-        except StopIteration as ended:
-            self.wanted, self.evidence = None, ended.value
-
-    @property
-    def judged(self) -> Check:
-        """Return the check with its evidence; what it still waits for cannot be had."""
-        while self.evidence is None:
-            self.answer(None)
-        return with_evidence(self.check, self.subject, self.evidence)
 
 
 @dataclass(frozen=True)
@@ -127,30 +83,36 @@ class Retest:
         """Look at what was measured: most of it is as expected."""
         # A measurement without the router is only compared with that through it.
         own = [each for each in self._measured if not each.evaluation.server]
-        valid = [each for each in own if self._remember(each.evaluation, each.result)]
+        valid = [
+            (each, judged)
+            for each in own
+            for judged in self._remember(each.evaluation, each.result).values()
+        ]
         figures = {
             (figure.benchmark, figure.metric): figure
             for figure in figures_tonight(self._record.run, self._items)
             if figure.repeat == 0
         }
         found = [
-            (each, figures[key]) for each in valid if (key := _key(each.evaluation)) in figures
+            (each, judged, figures[key])
+            for each, judged in valid
+            if (key := (judged.name, judged.metric)) in figures
         ]
         if not found:
             return []
-        known = self._known([figure.check for _, figure in found])
+        known = self._known([figure.check for *_, figure in found])
         return [
             Examination(
-                each.evaluation,
-                each.seconds,
-                check(each.evaluation.benchmark, each.result),
-                known.subject(figure, self._record.run),
+                each.evaluation, each.seconds, judged, known.subject(figure, self._record.run)
             )
-            for each, figure in found
+            for each, judged, figure in found
         ]
 
     def measure_again(self, served: Served, telemetry: Telemetry) -> None:
-        """Measure suspects again on the servers of the night, the most telling first."""
+        """Measure suspects again on the servers of the night, the most telling first.
+
+        A further run of a benchmark answers all of its figures that are suspect.
+        """
         self.answer_all(served, telemetry, self._record, Ask.REPEAT)
         self.beside = self._version_beside()
         while not self.beside and self.wants(Ask.CONTROL):
@@ -159,7 +121,7 @@ class Retest:
 
     def _version_beside(self) -> str:
         """Return the version to measure beside tonight's; note why there is none."""
-        suspects = self._wanting(Ask.CONTROL)
+        suspects = [each for together in self._wanting(Ask.CONTROL) for each in together]
         if not suspects or not self._control:
             return ""
         found = [last_good(each.subject) for each in suspects]
@@ -175,8 +137,9 @@ class Retest:
 
     def give_up(self, what: Ask) -> None:
         """Answer that a measurement cannot be had, to all that wait for it."""
-        for each in self._wanting(what):
-            each.answer(None)
+        for together in self._wanting(what):
+            for each in together:
+                each.answer(None)
 
     def is_affordable(self, what: Ask, shown: str) -> bool:
         """Return whether the budget lets servers start again for a suspect; note if not.
@@ -186,7 +149,7 @@ class Retest:
             shown: its name.
         """
         start_s = sum(step.seconds or 0.0 for step in self._record.run.steps if step.name == START)
-        needed_s = start_s + min((each.seconds for each in self._wanting(what)), default=0.0)
+        needed_s = start_s + min((each[0].seconds for each in self._wanting(what)), default=0.0)
         if needed_s <= self._left_s:
             return True
         self._record.note(
@@ -215,17 +178,19 @@ class Retest:
             what: which version they run.
         """
         while wanting := self._wanting(what):
-            chosen = wanting[0]
+            together = wanting[0]
+            chosen = together[0]
             if chosen.seconds > self._left_s:
                 self._record.note(
-                    f"{chosen.check.name} is suspect, and is not measured again: it takes "
+                    f"{_suspects(together)}, and is not measured again: it takes "
                     f"{chosen.seconds:.0f} s, and {max(self._left_s, 0):.0f} s of the budget are "
                     "left; raise --retest-budget"
                 )
-                chosen.answer(None)
-                continue
-            chosen.measured += 1
-            chosen.answer(self._measured_again(served, chosen, telemetry, record, what))
+                figures: dict[str, PastFigure] = {}
+            else:
+                figures = self._measured_again(served, together, telemetry, record, what)
+            for each in together:
+                each.answer(figures.get(each.check.metric))
 
     @functools.cached_property
     def _examinations(self) -> list[Examination]:
@@ -234,7 +199,7 @@ class Retest:
     @property
     def checks(self) -> dict[tuple[str, str], Check]:
         """Return name and metric → the judged check."""
-        judged = [each.judged for each in self._examinations]
+        judged = [*(each.judged for each in self._examinations), *self._once]
         again = {
             (each.check.name, each.check.metric)
             for each in self._examinations
@@ -242,11 +207,23 @@ class Retest:
         }
         return {(each.name, each.metric): each for each in without_chance(judged, again)}
 
-    def _remember(self, evaluation: Evaluation, result: Result) -> bool:
-        """Keep the items of a result; return whether its figure can be judged."""
+    @functools.cached_property
+    def _once(self) -> list[Check]:
+        """Judge what is not measured again; the servers' start is known at the end of a night."""
+        own = [each for each in self._measured if not each.evaluation.server]
+        results = {each.evaluation.benchmark.name: each.result for each in own}
+        run = self._record.run
+        return judged_once(run, results, figures_tonight(run, self._items), self._known)
+
+    def _remember(self, evaluation: Evaluation, result: Result) -> dict[str, Check]:
+        """Keep the items of a result; return metric → check of its figures that can be judged."""
         self._items[f"evaluate/{evaluation.process}/items.jsonl"] = result.items
-        judged = check(evaluation.benchmark, result)
-        return judged.value is not None and judged.outcome != "unknown"
+        judged = (check(asked, result) for asked in asked_of(evaluation.benchmark))
+        return {
+            each.metric: each
+            for each in judged
+            if each.value is not None and each.outcome != "unknown"
+        }
 
     def _known(self, checks: Sequence[CheckId]) -> Known:
         """Read the history; without it, only the baselines of the case are known."""
@@ -257,40 +234,52 @@ class Retest:
             note(f"judged without the history: {message_of(error)}")
             return Known(Ledger(case), {})
 
-    def _wanting(self, what: Ask) -> list[Examination]:
+    def _wanting(self, what: Ask) -> list[list[Examination]]:
+        """Return what waits for a measurement: the figures of each benchmark, by their telling."""
         waiting = [each for each in self._examinations if each.wanted and each.wanted.what is what]
-        return sorted(waiting, key=lambda each: each.wanted.p if each.wanted else 1.0)
+        together: dict[str, list[Examination]] = {}
+        for each in sorted(waiting, key=lambda each: each.wanted.p if each.wanted else 1.0):
+            together.setdefault(each.check.name, []).append(each)
+        return list(together.values())
 
     def _measured_again(
         self,
         served: Served,
-        suspect: Examination,
+        together: Sequence[Examination],
         telemetry: Telemetry,
         record: Record,
         what: Ask,
-    ) -> PastFigure | None:
-        """Run an evaluation once more; return its figure, None if it has none."""
-        name = suspect.evaluation.process
+    ) -> dict[str, PastFigure]:
+        """Run an evaluation once more, for the suspects of its figures.
+
+        Returns:
+            Metric → figure, of those that can be judged.
+        """
+        name = together[0].evaluation.process
         planned = next((each for each in served.plan.evaluations if each.process == name), None)
         if planned is None:
-            return None
-        name, repeat = f"{name}-again-{suspect.measured}", suspect.measured
-        again = replace(planned, process=name, repeat=repeat)
+            return {}
+        times = 1 + max(each.measured for each in together)
+        for each in together:
+            each.measured = times
+        # Of as many passes: each has a process and a salt of its own.
+        again = replace(planned, process=f"{name}-again-{times}", repeat=times)
         whose = "" if what is Ask.REPEAT else ", with the last good version"
-        record.note(f"{suspect.check.name} is suspect: it is measured again{whose}")
+        record.note(f"{_suspects(together)}: it is measured again{whose}")
         began = time.monotonic()
         result = evaluate(served.plan, again, served.processes, record, telemetry)
         self._left_s -= time.monotonic() - began
-        if not self._remember(again, result):
-            return None
+        valid = self._remember(again, result)
         figures = [
             figure
             for figure in figures_tonight(record.run, self._items)
-            if (figure.benchmark, figure.metric) == _key(again)
+            if figure.benchmark == again.benchmark.name and figure.metric in valid
         ]
-        return figures[-1] if figures else None
+        # Of several measurements in this record, the last one.
+        return {figure.metric: figure for figure in figures}
 
 
-def _key(evaluation: Evaluation) -> tuple[str, str]:
-    benchmark = evaluation.benchmark
-    return benchmark.name, METRICS[benchmark.case_type][0]
+def _suspects(together: Sequence[Examination]) -> str:
+    """Say which figures of a benchmark are suspect."""
+    metrics = ", ".join(each.check.metric for each in together)
+    return f"{together[0].check.name} is suspect ({metrics})"

@@ -132,6 +132,7 @@ class Facts(_Loose):
     cpu: Text | None = None
     user: Text | None = None
     cann: Text | None = None
+    firmware: Text | None = None
     boot_id: Text | None = None
     uptime_s: Number | None = None
     home: Text | None = None

@@ -43,3 +43,5 @@ Amount = Annotated[float, Field(ge=0)]
 Baseline = Annotated[Amount | None, AfterValidator(_percent)]
 # A model has to define it after `baseline`, because its validator reads that.
 Threshold = Annotated[Amount | None, AfterValidator(_beside_baseline)]
+# Of a figure that is not the main one of its benchmark; defined after `baseline`, too.
+Factor = Annotated[Annotated[float, Field(gt=0)] | None, AfterValidator(_beside_baseline)]

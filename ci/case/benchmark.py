@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ci.case.baseline import Baseline, Threshold
+from ci.case.metric_entry import MetricEntry, Metrics, by_figure
 from ci.case.options import Json, Number, Texts, Truth, Whole
+from ci.case.repeats import AUTO, Repeats
 from ci.documents.strict import Strict
 from ci.documents.values import invalid
 
@@ -78,6 +80,13 @@ class Entry(Strict):
     without_router: bool = False
     trust_remote_code: bool = True
     deadline_s: float = Field(default=14_400, gt=0)
+    repeats: Repeats = Field(
+        default="1",
+        json_schema_extra={"default": 1},
+        description="how often a night asks the whole benchmark; its result is that of all passes "
+        "together. `auto`: as many passes of an accuracy as show a loss of 5 points, at most 16, "
+        "and 3 of a performance",
+    )
     baseline: Baseline = Field(
         default=None,
         description="the figure of a healthy night: percent, or output tokens per second; without "
@@ -89,6 +98,7 @@ class Entry(Strict):
         description="how far below the baseline still passes: percentage points for accuracy, "
         "a factor such as 0.97 for performance",
     )
+    metrics: Metrics | None = None
     bos_token_id: int | None = None
     eos_token_id: int | None = None
     do_sample: bool | None = None
@@ -123,6 +133,16 @@ class Entry(Strict):
         """Return baseline and threshold; None if the case does not have both."""
         both = (self.baseline, self.threshold)
         return None if both[0] is None or both[1] is None else (both[0], both[1])
+
+    @property
+    def passes(self) -> int | None:
+        """Return how often a night asks the benchmark; None if the case leaves it to the night."""
+        return None if self.repeats == AUTO else int(self.repeats)
+
+    @property
+    def further(self) -> dict[str, MetricEntry]:
+        """Return the figures to judge besides the main one, by their names in results."""
+        return by_figure(self.metrics)
 
     @property
     def template(self) -> dict[str, Any]:

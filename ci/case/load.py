@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.case import foreign, sweep, without_router
+from ci.case import foreign, metrics, sweep, without_router
 from ci.case.load_levels import expanded
 from ci.documents.files import is_file, is_folder, read_bytes
 from ci.documents.messages import describe
@@ -128,7 +128,8 @@ def _checked(
     errors = [
         error
         for case, path in zip(cases, paths, strict=True)
-        for error in without_router.errors(case, path, source)
+        for rule in (without_router, metrics)
+        for error in rule.errors(case, path, source)
     ]
     if errors:
         raise CaseError(in_file_order(errors))

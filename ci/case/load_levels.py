@@ -5,8 +5,9 @@
 defines the benchmarks perf-1, perf-8 and perf-64. They run one after another with the same servers.
 Each has its own figures and its own outcome. If `batch_size` and `request_rate` are both lists, the
 first values are the first level, with a name such as perf-8-2.5. `num_prompts`, `baseline` and
-`threshold` may be lists too, with one value for each level. Without `seed`, `vllm_bench` generates
-other prompts for each level, because the servers' prefix caches know those of the levels before.
+`threshold`, also those of `metrics`, may be lists too, with one value for each level. Without
+`seed`, `vllm_bench` generates other prompts for each level, because the servers' prefix caches know
+those of the levels before.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 # Keys whose lists define the levels, and keys that may have a list as well.
 LEVELS = ("batch_size", "request_rate")
-PER_LEVEL = (*LEVELS, "num_prompts", "baseline", "threshold")
+OF_METRICS = ("baseline", "threshold")
+PER_LEVEL = (*LEVELS, "num_prompts", *OF_METRICS)
 MAX_LEVELS = 64
 T = TypeVar("T")
 _SECTION = "benchmarks"
@@ -66,8 +68,14 @@ def _as_list(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else ()
 
 
-def _lists(entry: Mapping[str, Any]) -> dict[str, list[Any]]:
-    return {key: entry[key] for key in PER_LEVEL if isinstance(entry.get(key), list)}
+def _lists(entry: Mapping[str, Any]) -> dict[KeyPath, list[Any]]:
+    """Return the lists of a benchmark by their key paths, those that define levels first."""
+    places: dict[KeyPath, object] = {(key,): entry.get(key) for key in PER_LEVEL}
+    metrics = entry.get("metrics")
+    for name, metric in metrics.items() if isinstance(metrics, dict) else ():
+        of_metric = metric if isinstance(metric, dict) else {}
+        places |= {("metrics", name, key): of_metric.get(key) for key in OF_METRICS}
+    return {place: value for place, value in places.items() if isinstance(value, list)}
 
 
 def _errors(path: KeyPath, entry: Mapping[str, Any], source: Source) -> Iterator[Problem]:
@@ -75,32 +83,32 @@ def _errors(path: KeyPath, entry: Mapping[str, Any], source: Source) -> Iterator
     lists = _lists(entry)
     first = next(iter(lists))
     count = len(lists[first])
-    if first not in LEVELS:
+    if first[0] not in LEVELS:
         advice = f"write one value, or a list of {' or '.join(LEVELS)} as well"
-        yield source.at_value((*path, first), f"expected a number, found a list; {advice}")
+        yield source.at_value((*path, *first), f"expected a number, found a list; {advice}")
         return
     if not count or count > MAX_LEVELS:
         message = f"has {count} values; write 1 to {MAX_LEVELS}, one for each load level"
-        yield source.at_value((*path, first), message)
+        yield source.at_value((*path, *first), message)
         return
-    for key, values in lists.items():
+    for place, values in lists.items():
         if len(values) != count:
-            message = f"has {len(values)} values and {first} has {count}; write one for each level"
-            yield source.at_value((*path, key), message)
+            given = f"has {len(values)} values and {first[0]} has {count}"
+            yield source.at_value((*path, *place), f"{given}; write one for each level")
             return
     others = _part(source.value, path[:-1])
     names = _names(path, lists)
     for at, name in enumerate(names):
         if name in names[:at]:
-            yield source.at_value((*path, first, at), "is the same level as one before; remove it")
+            yield source.at_value((*path, *first, at), "is the same level as one before; remove it")
         elif name in others:
             message = f"makes the benchmark {name!r}, and there is one with this name; rename it"
-            yield source.at_value((*path, first, at), message)
+            yield source.at_value((*path, *first, at), message)
 
 
-def _names(path: KeyPath, lists: Mapping[str, Sequence[object]]) -> list[str]:
+def _names(path: KeyPath, lists: Mapping[KeyPath, Sequence[object]]) -> list[str]:
     """Return the name of each level's benchmark."""
-    steps = zip(*(lists[key] for key in LEVELS if key in lists), strict=True)
+    steps = zip(*(lists[key,] for key in LEVELS if (key,) in lists), strict=True)
     return [
         "-".join((str(path[-1]), *(_label(value, at) for value in values)))
         for at, values in enumerate(steps)
@@ -122,10 +130,7 @@ def _with_levels(source: Source, path: KeyPath, entry: Mapping[str, Any]) -> Sou
     """Replace a benchmark by its levels, in the document and in the positions."""
     lists = _lists(entry)
     names = _names(path, lists)
-    levels = {
-        name: {**_seeded(entry, at), **{key: values[at] for key, values in lists.items()}}
-        for at, name in enumerate(names)
-    }
+    levels = {name: _of_level(_seeded(entry, at), (), lists, at) for at, name in enumerate(names)}
     return replace(
         source,
         value=_replaced(source.value, path, levels),
@@ -133,6 +138,17 @@ def _with_levels(source: Source, path: KeyPath, entry: Mapping[str, Any]) -> Sou
         values=_moved(source.values, path, names, lists),
         given=_moved(source.given, path, names, lists),
     )
+
+
+def _of_level(
+    value: object, place: KeyPath, lists: Mapping[KeyPath, Sequence[object]], at: int
+) -> object:
+    """Replace the lists below a place of a benchmark by their values of one level."""
+    if place in lists:
+        return lists[place][at]
+    if isinstance(value, dict):
+        return {key: _of_level(each, (*place, key), lists, at) for key, each in value.items()}
+    return value
 
 
 def _seeded(entry: Mapping[str, Any], at: int) -> dict[str, Any]:
@@ -159,7 +175,7 @@ def _replaced(document: Any, path: KeyPath, levels: Mapping[str, object]) -> obj
 
 
 def _moved(
-    positions: Mapping[KeyPath, T], path: KeyPath, names: Sequence[str], lists: Collection[str]
+    positions: Mapping[KeyPath, T], path: KeyPath, names: Sequence[str], lists: Collection[KeyPath]
 ) -> dict[KeyPath, T]:
     """Move a benchmark's positions to its levels; a level's value is at its item of the list."""
     moved: dict[KeyPath, T] = {}
@@ -168,10 +184,11 @@ def _moved(
             moved[place] = position
             continue
         rest = place[len(path) :]
-        listed = len(rest) > 1 and rest[0] in lists
+        # The length of the path of the list that this place is in; 0 if it is in none.
+        end = next((len(each) for each in lists if rest[: len(each)] == each != rest), 0)
         for at, name in enumerate(names):
-            if not listed:
+            if not end:
                 moved.setdefault((*path[:-1], name, *rest), position)
-            elif rest[1] == at:
-                moved[*path[:-1], name, rest[0], *rest[2:]] = position
+            elif rest[end] == at:
+                moved[*path[:-1], name, *rest[:end], *rest[end + 1 :]] = position
     return moved

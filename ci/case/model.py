@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from ci.case.benchmark import Benchmark
+from ci.case.judging import Judging
+from ci.case.metric_entry import MetricEntry
 from ci.case.telemetry import Telemetry
 from ci.documents.strict import Strict
 from ci.errors import Problem
@@ -187,6 +189,7 @@ class Case(Strict):
         num_hosts: the number of hosts.
         router: in front of the servers, if prefill and decode are separated.
         services: started before the servers.
+        startup: figure of the servers' start → how it is judged.
         tags: words by which a suite chooses cases.
         special_dependencies: package → version that the case requires.
         env_script: environment scripts of all of its hosts; see `ci.case.env_script`.
@@ -211,7 +214,9 @@ class Case(Strict):
     content: tuple[ContentTest, ...] = ()
     functional: str = ""
     telemetry: Telemetry = Telemetry()
+    judge: Judging = Judging()
     comparisons: tuple[Comparison, ...] = ()
+    startup: dict[str, MetricEntry] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     special_dependencies: dict[str, str] = Field(default_factory=dict)
     env_script: tuple[str, ...] = ()

@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.check.benchmark_rules import cannot_fail, is_warm_up, percent, threshold_above_one
+from ci.case.known_metrics import MAIN
+from ci.case.repeats import passes_in_words
+from ci.check.benchmark_rules import (
+    cannot_fail,
+    is_warm_up,
+    key_of,
+    percent,
+    threshold_above_one,
+)
 from ci.check.diagnostic import Remark
+from ci.judge.asked import asked_in
 from ci.tools.aisbench import unstreamed
 
 if TYPE_CHECKING:
@@ -34,8 +43,11 @@ def narrow_band(subject: Subject) -> Iterator[Remark]:
 
 
 def wide_band(subject: Subject) -> Iterator[Remark]:
-    """Report a threshold at which a loss of 10 points or percent passes, while others find it."""
-    for key, check in _bands(subject):
+    """Report a threshold at which a loss of 10 points or percent passes, while others find it.
+
+    Only of main figures: how much a latency differs, and its p99 above all, nobody knows before.
+    """
+    for key, check in _bands(subject, further=False):
         from ci.judge.band import LARGE_LOSS, fails, fault  # noqa: PLC0415 - slow
         from ci.judge.better_band import better_threshold  # noqa: PLC0415 - slow
 
@@ -47,27 +59,36 @@ def wide_band(subject: Subject) -> Iterator[Remark]:
             )
 
 
-def _bands(subject: Subject) -> Iterator[tuple[str, PlannedCheck]]:
-    """Yield the key of each threshold and its check, but for those that another rule reports."""
-    if not any(bench.expected for bench in subject.case.benchmarks):
+def _bands(subject: Subject, *, further: bool = True) -> Iterator[tuple[str, PlannedCheck]]:
+    """Yield the key of each threshold and its check, but for those that another rule reports.
+
+    Args:
+        subject: the case.
+        further: also the figures that are not the main one of their benchmark.
+    """
+    case = subject.case
+    if not any(asked.expected for asked in asked_in(case.benchmarks, case.startup)):
         return
-    from ci.check.planned_checks import Assumptions, planned_check  # noqa: PLC0415 - slow
+    from ci.check import planned_checks as before  # noqa: PLC0415 - slow
 
     rules = (percent, cannot_fail, threshold_above_one)
     reported = {remark.key.rpartition(".")[0] for rule in rules for remark in rule(subject)}
-    for bench in subject.case.benchmarks:
-        key = f"{subject.section}benchmarks.{bench.name}"
-        if key in reported or bench.expected is None or is_warm_up(bench) or unstreamed(bench):
+    left_out = {each.name for each in case.benchmarks if is_warm_up(each) or unstreamed(each)}
+    for planned in before.planned_checks(case, before.Assumptions()):
+        key, asked = key_of(subject, planned.asked), planned.asked
+        if key in reported or asked.expected is None or asked.name in left_out:
             continue
-        check = planned_check(bench, Assumptions())
-        if check.kind == "performance" or check.items:
-            yield f"{key}.threshold", check
+        if not further and asked.metric not in MAIN.values():
+            continue
+        if planned.unknown not in {before.NO_ITEMS, before.NO_NOISE}:
+            yield f"{key}.threshold", planned.check
 
 
 def _with(check: PlannedCheck) -> str:
     if check.kind == "performance":
-        return f"at {check.noise:g} % noise"
-    return f"with {check.items:,} independent answers"
+        times = f" in {passes_in_words(check.passes)}" if check.passes > 1 else ""
+        return f"at {check.noise:g} % noise{times}"
+    return f"with {check.trials:,} independent answers"
 
 
 def _advice(check: PlannedCheck) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.case.baseline import MAX_PERCENT
+from ci.case.known_metrics import MAIN, STARTUP, figure_named
 from ci.catalog.aisbench import elsewhere, known
 from ci.catalog.aisbench import refusal as conf_refusal
 from ci.catalog.dataset_sizes import asked
@@ -13,6 +14,8 @@ from ci.catalog.known_datasets import name_of
 from ci.check.diagnostic import Remark
 from ci.check.sample_inputs import registry
 from ci.documents.nearest import nearest
+from ci.judge.asked import asked_in
+from ci.judge.passes import passes_of
 from ci.tools.aisbench import OTHERS, REQUESTS, unstreamed
 from ci.tools.bench_data import makes_prompts, refusal
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from ci.case.benchmark import Benchmark
     from ci.check.diagnostic import Subject
+    from ci.judge.asked import Asked
 
 # Tokens per second that every server reaches which answers at all.
 MIN_BASELINE = 1
@@ -131,16 +135,40 @@ def cannot_fail(subject: Subject) -> Iterator[Remark]:
             yield from _accuracy_cannot_fail(bench, key, baseline, threshold)
         elif bench.case_type == "performance" and not is_warm_up(bench):
             yield from _cannot_fail_with(key, baseline, threshold)
+    for figure in _further(subject):
+        _, threshold = figure.expected or (0, 1)
+        factor = min(threshold, 1 / threshold) if figure.lower_is_better else threshold
+        if factor <= _MAX_TOLERANCE:
+            message = f"every night reaches {threshold:g} times the baseline; write 0.9"
+            yield Remark(f"{key_of(subject, figure)}.threshold", message)
+
+
+def _further(subject: Subject) -> Iterator[Asked]:
+    """Yield the figures with a baseline that are not the main one of their benchmark."""
+    for figure in asked_in(subject.case.benchmarks, subject.case.startup):
+        if figure.expected and figure.metric not in MAIN.values():
+            yield figure
+
+
+def key_of(subject: Subject, figure: Asked) -> str:
+    """Return the key of the mapping that has a figure's baseline."""
+    if figure.metric in subject.case.startup:
+        return f"{subject.section}{STARTUP}.{figure.metric}"
+    key = f"{subject.section}benchmarks.{figure.name}"
+    metrics = {each.name: each.metrics or {} for each in subject.case.benchmarks}[figure.name]
+    names = {figure_named(name): name for name in metrics}
+    return f"{key}.metrics.{names[figure.metric]}" if figure.metric in names else key
 
 
 def _accuracy_cannot_fail(
     bench: Benchmark, key: str, baseline: float, threshold: float
 ) -> Iterator[Remark]:
     items = asked(bench)
+    answers = items * passes_of(bench, items).number
     if threshold >= baseline:
         message = f"no score is more than {threshold:g} below {baseline:g}, so every night passes"
-    elif items and (baseline - threshold) * items <= MAX_PERCENT:
-        message = f"one correct answer of {items:,} passes"
+    elif items and (baseline - threshold) * answers <= MAX_PERCENT:
+        message = f"one correct answer of {answers:,} passes"
     else:
         return
     yield Remark(f"{key}.threshold", f"{message}; lower the threshold, or {_NO_BASELINE}")
@@ -166,6 +194,11 @@ def threshold_above_one(subject: Subject) -> Iterator[Remark]:
         if not other and bench.expected and bench.expected[1] > 1:
             message = f"expected a factor such as 0.97, got {bench.threshold:g} times the baseline"
             yield Remark(f"{subject.section}benchmarks.{bench.name}.threshold", message)
+    for figure in _further(subject):
+        _, threshold = figure.expected or (0, 1)
+        if threshold > 1 and not figure.lower_is_better:
+            message = f"expected a factor such as 0.97, got {threshold:g} times the baseline"
+            yield Remark(f"{key_of(subject, figure)}.threshold", message)
 
 
 def too_many_prompts(subject: Subject) -> Iterator[Remark]:

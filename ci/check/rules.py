@@ -13,6 +13,7 @@ from ci.check import (
     device_rules,
     flag_rules,
     kv_rules,
+    repeat_rules,
     server_rules,
     text_rules,
 )
@@ -66,6 +67,8 @@ RULES = (
     Rule("bench-prompts", "error", benchmark_rules.bench_prompts),
     Rule("unsent-dataset", "warning", benchmark_rules.unsent_dataset),
     Rule("too-few-prompts", "warning", benchmark_rules.too_few_prompts),
+    Rule("equal-passes", "warning", repeat_rules.equal_passes),
+    Rule("undecided-repeats", "warning", repeat_rules.undecided_repeats),
 )
 
 

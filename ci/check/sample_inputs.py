@@ -7,10 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ci.catalog import datasets, environments
+from ci.catalog.dataset_sizes import asked
 from ci.catalog.known_datasets import load
 from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.inventory.assign import assign_hosts
+from ci.judge.passes import passes_of
 from ci.paths import CONFIGS
 from ci.plan.model import Preparation
 from ci.plan.on_paper import made_up_inputs
@@ -48,6 +50,7 @@ def sample_inputs(case: Case) -> PlanInputs:
         serving={name: made for name in names if (made := _serving(case, name))},
         tools={name: _environment(name, names[0]) for name in tools},
         datasets={bench.name: _dataset(case, bench) for bench in case.benchmarks},
+        passes={bench.name: passes_of(bench, asked(bench)) for bench in case.benchmarks},
     )
 
 

@@ -19,6 +19,7 @@ from ci.history.ledger import append, load_ledger, load_ledgers, path_of
 from ci.history.night import figures_of
 from ci.history.select import folder_of
 from ci.history.store import figures
+from ci.judge.asked import asked_in
 from ci.judge.baseline import (
     Accepted,
     CaseBaseline,
@@ -31,7 +32,6 @@ from ci.judge.baseline import (
     objections,
 )
 from ci.judge.comparable import comparable
-from ci.judge.verdict import METRICS
 from ci.paths import CASES
 from ci.record.controller import owner
 from ci.record.fields import utc_now
@@ -171,7 +171,7 @@ def _entry(
 ) -> Accepted:
     """Make the entry of a figure; `forced` has all that speaks against it."""
     past = figures(connection, figure.check)
-    history = comparable(figure, past, rejected=ledger.rejected_runs)
+    history = comparable(figure, past, rejected=ledger.rejected_runs, same_vllm=run.judge.same_vllm)
     evidence = evidence_of(figure, history)
     held = holding(figure, ledger, case_baseline(run, figure.benchmark, figure.metric))
     value, spread = accepted_value(evidence)
@@ -228,9 +228,9 @@ def _of_case(folder: Path, name: str) -> list[tuple[Ledger, CaseBaselines]]:
 def _baselines_of(case: Case) -> CaseBaselines:
     """Return the baselines of a case file: benchmark and metric → baseline."""
     return {
-        (benchmark.name, METRICS[benchmark.case_type][0]): CaseBaseline(
-            *benchmark.expected, location_of(Path(case.path), benchmark)
+        (asked.name, asked.metric): CaseBaseline(
+            *asked.expected, location_of(Path(case.path), asked)
         )
-        for benchmark in case.benchmarks
-        if benchmark.expected
+        for asked in asked_in(case.benchmarks, case.startup)
+        if asked.expected
     }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ci.judge.metrics import is_score
-from ci.judge.verdict import METRICS
+from ci.judge.metrics import is_score, unit_of
 from ci.record.text import figure
 from ci.report import table
 
@@ -19,7 +18,6 @@ HEADINGS = (
     *("benchmark", "metric", "baseline", "nights", "spread", "vLLM", "device", "host"),
     *("accepted", "because", "state", "where"),
 )
-_UNITS = dict(METRICS.values())
 
 
 def as_text(
@@ -96,8 +94,7 @@ def _case_rows(
 ) -> Iterator[tuple[str, ...]]:
     for (name, metric), baseline, holds in _of_case(ledger, of_case):
         state = "holds, of the case file" if holds else "earlier, of the case file"
-        unit = _UNITS.get(metric, "")
-        shown = figure(baseline.value, unit)
+        shown = figure(baseline.value, unit_of(metric))
         yield (name, metric, shown, *["-"] * 7, state, baseline.source)
 
 

@@ -6,17 +6,23 @@ import json
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.commands.change_points import change_points_text, change_points_values
+from ci.commands.rates_text import DAYS, rates_text, rates_values
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
-from ci.history.database import FILE, opened
+from ci.history.database import FILE, DamagedHistory, opened, require_whole, set_aside
 from ci.history.folders import rebuild, refresh
 from ci.history.ledger import load_ledger
 from ci.history.listing import last_nights, nights
+from ci.history.rates import rates_since
 from ci.history.select import case_named
+from ci.history.steps import steps_of
 from ci.paths import BASELINES
+from ci.record.fields import utc
 from ci.record.text import figure
 from ci.report.table import as_text, width_of
 
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.commands.history_flags import History
+    from ci.history.folders import Rebuilt
     from ci.history.listing import PastNight
 
 _SHOWN_CHARS = 100
@@ -62,28 +69,51 @@ def history(given: History) -> str:
     with up_to_date(Path(given.runs)) as connection:
         if not given.case:
             cases = last_nights(connection)
+            ledgers = folder_of_baselines(given.baselines)
+            rates = rates_since(Path(given.runs), connection, ledgers, _month_ago(), warn)
             if given.json:
-                values = [{**asdict(night), "nights": count} for night, count in cases]
+                values = [
+                    {
+                        **asdict(night),
+                        "nights": count,
+                        "last_30_days": rates_values(rates, night.case),
+                    }
+                    for night, count in cases
+                ]
                 return json.dumps(values, indent=2) + "\n"
-            return _cases_text(cases)
+            return _cases_text(cases) + rates_text(rates, width_of(sys.stdout))
         case = case_named(connection, given.case)
         listed = nights(connection, case=case, limit=given.nights or -1)
-    rejected = load_ledger(folder_of_baselines(given.baselines), case).rejected_runs
+        rejected = load_ledger(folder_of_baselines(given.baselines), case).rejected_runs
+        steps = steps_of(Path(given.runs), connection, case, rejected, warn)
     if given.json:
-        values = [{**asdict(night), "rejected": rejected.get(night.run)} for night in listed]
+        values = [
+            {
+                **asdict(night),
+                "rejected": rejected.get(night.run),
+                "change_points": change_points_values(steps, night.run),
+            }
+            for night in listed
+        ]
         return json.dumps(values, indent=2) + "\n"
-    return _nights_text(listed, rejected)
+    shown = {night.run for night in listed}
+    return _nights_text(listed, rejected) + change_points_text(steps, shown, width_of(sys.stdout))
 
 
 def rebuild_all(runs: str) -> ExitCode:
     """Read all folders of runs into the history again, and print what is not in it.
 
+    A damaged database is set aside: the folders have all that it had.
+
     Raises:
         UserError: the database is of a newer version, or cannot be opened.
     """
     folder = Path(runs)
-    with opened(folder) as connection:
-        rebuilt = rebuild(folder, connection)
+    try:
+        rebuilt = _rebuilt(folder)
+    except DamagedHistory as error:
+        warn(f"{str(error).partition(';')[0]}; it is now {set_aside(folder)}")
+        rebuilt = _rebuilt(folder)
     for skipped in rebuilt.skipped:
         print(one_line(f"skipped {skipped.folder}: {skipped.reason}"))
     for run in rebuilt.removed:
@@ -92,6 +122,17 @@ def rebuild_all(runs: str) -> ExitCode:
         warn(note)
     print(f"{folder / FILE}: {rebuilt.added} runs")
     return ExitCode.PASS
+
+
+def _rebuilt(folder: Path) -> Rebuilt:
+    with opened(folder) as connection:
+        require_whole(folder / FILE, connection)
+        return rebuild(folder, connection)
+
+
+def _month_ago() -> str:
+    """Return the time from which on nights count for the rates."""
+    return utc(datetime.now(UTC) - timedelta(days=DAYS))
 
 
 def _cases_text(cases: Sequence[tuple[PastNight, int]]) -> str:

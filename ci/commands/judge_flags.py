@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ci.commands.command import flag
 from ci.commands.flags import Config, Json, Paths, Settings
+from ci.commands.suite_flags import RUN_TYPE
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,15 @@ class Assumed:
         "hard: 0.1 to 1; greedy answers about 0.4, hot ones 0.9",
         "0.5",
     )
-    repeats: int = flag("how often a night asks each item, or runs a performance benchmark", 1)
-    false_alarms: str = flag("accepted number of false alarms a month, of all checks", "1")
-    nights_a_month: int = flag("number of nights a month", 30)
+    repeats: str = flag(
+        "how often a night asks each item, or runs a performance benchmark; default: the case's "
+        "`repeats`"
+    )
+    false_alarms: str = flag(
+        "accepted number of false alarms a month, of all checks together; default: the case's "
+        "`judge`, else 1"
+    )
+    nights_a_month: str = flag("number of nights a month; default: the case's `judge`, else 30")
     seed: int = flag("of the random numbers; the same seed gives the same figures", 1)
 
 
@@ -34,3 +41,5 @@ class Thresholds(Json, Assumed, Settings, Config):
 @dataclass(frozen=True)
 class Simulate(Json, Assumed, Paths):
     """The flags of `inv judge.simulate`."""
+
+    run_type: str = RUN_TYPE

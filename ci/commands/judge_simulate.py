@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.case.load import parse
-from ci.check.lint import files_of
-from ci.check.planned_checks import planned_check
-from ci.commands.thresholds import WITH_CONTROL, assumptions_of, levels_of
+from ci.check.planned_checks import NO_ITEMS, planned_checks
+from ci.commands.simulated_cases import simulated_cases
+from ci.commands.thresholds import CONTROL, assumptions_of, judging_of, own_checks
 from ci.commands.thresholds_words import percent
-from ci.documents.files import read_bytes
-from ci.documents.source import read
-from ci.errors import CaseError, ExitCode, UserError
-from ci.functional.load import is_suite
+from ci.errors import ExitCode, UserError
 from ci.judge import band
-from ci.judge.levels import most_false_alarms
-from ci.judge.month import Month, TwoStages, by_bands, by_judge
+from ci.judge.levels import levels_for, levels_of, most_false_alarms
+from ci.judge.month import Month, MonthlyCheck, by_bands, by_judge
 from ci.judge.prospect import DROPS
 from ci.paths import CASES
 from ci.report.table import as_text, width_of
-from ci.suite.load import is_night_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.case.model import Case
+    from ci.case.judging import Judging
     from ci.commands.judge_flags import Simulate
-    from ci.judge.decide import Levels
-    from ci.judge.planned import PlannedCheck
+    from ci.commands.simulated_cases import SimulatedCase
 
 HEADINGS = (
     *("judged by", "false alarms a month", "healthy nights that fail"),
@@ -49,8 +41,30 @@ TOO_SMALL = (
     "noise that is taken from ten nights is often too small: until runs of one version have been "
     "repeated, expect more false alarms of performance"
 )
+ONE_BY_ONE = (
+    "figures of one benchmark are drawn one by one; a night counts those that fail as one finding"
+)
 # Bands that are named, those with the most false alarms first.
 WORST = 5
+
+
+@dataclass(frozen=True)
+class JudgedCase:
+    """A case of the month, and how it is judged.
+
+    Attributes:
+        case: name of the case.
+        file: its file.
+        judging: what it says, with what the flags say instead.
+        checks: where each of its checks is (`FILE: case: benchmark`) → the check.
+        benchmarks: number of those with a check; the figures of one are one finding.
+    """
+
+    case: str
+    file: str
+    judging: Judging
+    checks: dict[str, MonthlyCheck]
+    benchmarks: int
 
 
 @dataclass(frozen=True)
@@ -58,14 +72,32 @@ class Night:
     """The checks of a night.
 
     Attributes:
-        cases: number of cases.
-        checks: where each is (`FILE: case: benchmark`) → the check.
-        left_out: where those are whose number of items is unknown.
+        cases: of the night.
+        accepted: number of false alarms a month that are accepted.
+        left_out: where the checks are whose number of items is unknown.
+        not_drawn: number of figures whose noise only nights tell, and of those of a start.
     """
 
-    cases: int
-    checks: dict[str, PlannedCheck]
+    cases: tuple[JudgedCase, ...]
+    accepted: float
     left_out: tuple[str, ...]
+    not_drawn: int
+
+    @property
+    def checks(self) -> dict[str, MonthlyCheck]:
+        """Return where each check is → the check."""
+        return {key: check for each in self.cases for key, check in each.checks.items()}
+
+    @property
+    def keeps_to(self) -> float:
+        """Return the expected number of false alarms a month, where the noise is known."""
+        alarms = 0.0
+        for case in filter(lambda each: each.checks, self.cases):
+            one = next(iter(case.checks.values()))
+            alarms += most_false_alarms(
+                one.levels, case.benchmarks, one.nights, independent=one.control
+            )
+        return alarms
 
 
 def simulate(given: Simulate) -> ExitCode:
@@ -77,71 +109,60 @@ def simulate(given: Simulate) -> ExitCode:
     Raises:
         UserError: there is no case with a benchmark, or a flag is wrong.
     """
-    cases, errors = _cases_of(given.paths)
+    cases, errors = simulated_cases(given.paths, given.run_type)
     for error in errors:
         print(f"left out: {error}", file=sys.stderr)
     night = _night_of(cases, given)
-    levels = levels_of(given, max(len(night.checks), 1))
     if not night.checks:
         raise UserError(f"{given.paths or CASES}: no case has a check that can be simulated")
-    months = _months(night, given, levels)
+    months = _months(night, given)
     if given.json:
-        values = _as_values(night, given, levels, months)
-        print(json.dumps(values, indent=2))
+        print(json.dumps(_as_values(night, months), indent=2))
     else:
-        sys.stdout.write(_as_text(night, given, levels, months))
+        sys.stdout.write(_as_text(night, given, months))
     return ExitCode.USER if errors else ExitCode.PASS
 
 
-def _cases_of(paths: str) -> tuple[list[Case], list[CaseError]]:
-    """Read the cases of files, folders and patterns; return the errors of files that are none."""
-    cases: list[Case] = []
-    errors: list[CaseError] = []
-    named = [name for path in filter(None, paths.split(",")) for name in _matching(path)]
-    for file in files_of(named or [str(CASES)]):
-        try:
-            data = read_bytes(file)
-            value = read(data, str(file)).value
-            if not is_suite(value) and not is_night_suite(value):
-                cases += parse(data, str(file))
-        except CaseError as error:
-            errors.append(error)
-    return cases, errors
+def _night_of(cases: Sequence[SimulatedCase], given: Simulate) -> Night:
+    """Return the checks of a night, each with the levels by which a night judges it.
 
-
-def _matching(path: str) -> list[str]:
-    if not glob.has_magic(path) or Path(path).exists():
-        return [path]
-    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - also absolute patterns
-    if not found:
-        raise UserError(f"{path}: no file matches this pattern; check the path")
-    return found
-
-
-def _night_of(cases: Sequence[Case], given: Simulate) -> Night:
+    A case has its own number of false alarms; `--false-alarms` is that of all checks together.
+    """
     assumed = assumptions_of(given)
-    checks = {
-        f"{case.path}: {case.name}: {benchmark.name}": planned_check(benchmark, assumed)
-        for case in cases
-        for benchmark in case.benchmarks
-    }
-    known = {
-        key: check for key, check in checks.items() if check.kind == "performance" or check.items
-    }
-    return Night(len(cases), known, tuple(key for key in checks if key not in known))
+    judged, left_out, not_drawn = [], [], 0
+    all_checks = max(sum(len(each.case.benchmarks) for each in cases), 1)
+    for each in cases:
+        case, where = each.case, each.where
+        judging = judging_of(given, case.judge)
+        levels = levels_of(judging, own_checks(case))
+        if given.false_alarms:
+            budget = judging.nights_a_month, judging.false_alarms_a_month
+            levels = levels_for(all_checks, *budget, independent=judging.controlled)
+        planned = planned_checks(case, assumed)
+        drawn = [one for one in planned if not one.unknown]
+        checks = {
+            f"{where}: {one.name}": MonthlyCheck(
+                one.check, judging.nights_a_month, levels, judging.controlled
+            )
+            for one in drawn
+        }
+        left_out += [f"{where}: {one.name}" for one in planned if one.unknown == NO_ITEMS]
+        not_drawn += sum(one.unknown not in {"", NO_ITEMS} for one in planned)
+        benchmarks = len({one.asked.name for one in drawn})
+        judged.append(JudgedCase(case.name, case.path, judging, checks, benchmarks))
+    of_each = [each.judging.false_alarms_a_month for each in judged if each.checks]
+    accepted = float(given.false_alarms) if given.false_alarms else sum(of_each)
+    return Night(tuple(judged), accepted, tuple(left_out), not_drawn)
 
 
-def _months(night: Night, given: Simulate, levels: Levels) -> dict[str, Month]:
+def _months(night: Night, given: Simulate) -> dict[str, Month]:
     checks = list(night.checks.values())
     progress = _Progress()
-    rules = {
-        known: TwoStages(levels, known_noise=known, seed=given.seed) for known in (False, True)
+    drawn = {
+        name: by_judge(checks, known_noise=known, seed=given.seed, on_progress=progress)
+        for name, known in ((AFTER_TEN, False), (KNOWN, True))
     }
-    return {
-        BANDS: by_bands(checks, given.nights_a_month),
-        AFTER_TEN: by_judge(checks, given.nights_a_month, rules[False], progress),
-        KNOWN: by_judge(checks, given.nights_a_month, rules[True], progress),
-    }
+    return {BANDS: by_bands(checks), **drawn}
 
 
 class _Progress:
@@ -158,32 +179,56 @@ class _Progress:
             sys.stderr.flush()
 
 
-def _as_text(night: Night, given: Simulate, levels: Levels, months: dict[str, Month]) -> str:
+def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
     rows = [(NAMES[name], *_cells(name, month)) for name, month in months.items()]
-    accepted = float(given.false_alarms)
-    most = most_false_alarms(levels, len(night.checks), given.nights_a_month)
-    counts = (_counted(night.cases, "case"), _counted(len(night.checks), "check"))
-    head = f"{', '.join(counts)}, {_counted(given.nights_a_month, 'night')} a month"
-    below = (
-        f"accepted: {_counted(accepted, 'false alarm')} a month; so suspect below "
-        f"{100 * levels.suspect:.2g} %, fail below {100 * levels.fail:.2g} %, which keeps to "
-        f"{most:.2g} where the noise of runs is known"
+    checks = night.checks.values()
+    counts = (_counted(len(night.cases), "case"), _counted(len(checks), "check"))
+    nights = _range([each.nights for each in checks])
+    suspect, fail = (
+        _range([100 * getattr(each.levels, name) for each in checks])
+        for name in ("suspect", "fail")
     )
+    whose = "of all checks" if given.false_alarms else "as the cases say, each for itself"
+    below = (
+        f"accepted: {_counted(night.accepted, 'false alarm')} a month, {whose}; so suspect below "
+        f"{suspect} %, fail below {fail} %, which keeps to {night.keeps_to:.2g} where the noise of "
+        "runs is known"
+    )
+    head = f"{', '.join(counts)}, {nights} {'night' if nights == '1' else 'nights'} a month"
     lines = [
         f"{head}; a loss is in points of accuracy or in percent of performance\n",
         as_text(HEADINGS, rows, width_of(sys.stdout)),
         below,
+        _control(night),
     ]
-    lines.append(WITH_CONTROL)
-    if months[AFTER_TEN].false_alarms > accepted:
+    if months[AFTER_TEN].false_alarms > night.accepted:
         lines.append(TOO_SMALL)
+    if len(checks) > sum(each.benchmarks for each in night.cases):
+        lines.append(ONE_BY_ONE)
+    if night.not_drawn:
+        lines.append(f"not drawn, because only nights tell their noise: {night.not_drawn} figures")
     if night.left_out:
         lines.append(f"left out, because their number of items is unknown: {len(night.left_out)}")
         lines += [f"  {key}: write num_prompts" for key in night.left_out[:WORST]]
-    if worst := _worst(night, given.nights_a_month):
+    if worst := _worst(night):
         lines += ["", "bands with the most false alarms a month:"]
         lines += [f"  {alarms:4.1f}  {key}" for key, alarms in worst.items()]
     return "\n".join(lines) + "\n"
+
+
+def _control(night: Night) -> str:
+    """Say in which cases the last good version is measured beside a suspect."""
+    cases = [each for each in night.cases if each.checks]
+    controlled = sum(each.judging.controlled for each in cases)
+    if controlled in {0, len(cases)}:
+        return CONTROL[bool(controlled)]
+    return f"in {controlled} of {len(cases)} cases {CONTROL[True]}; in the others it is not"
+
+
+def _range(numbers: Sequence[float]) -> str:
+    """Write the smallest and the largest of some numbers; once if they are the same."""
+    ends = [f"{number:.3g}" for number in (min(numbers), max(numbers))]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _cells(name: str, month: Month) -> tuple[str, ...]:
@@ -200,24 +245,30 @@ def _count(number: float) -> str:
     return f"{number:.0f}" if number >= 10 else f"{number:.2g}"  # noqa: PLR2004
 
 
-def _worst(night: Night, nights: int) -> dict[str, float]:
-    alarms = {key: nights * band.fails(check) for key, check in night.checks.items()}
+def _worst(night: Night) -> dict[str, float]:
+    alarms = {key: each.nights * band.fails(each.check) for key, each in night.checks.items()}
     order = sorted(alarms, key=lambda key: -alarms[key])[:WORST]
     return {key: alarms[key] for key in order if alarms[key] >= 1}
 
 
-def _as_values(
-    night: Night, given: Simulate, levels: Levels, months: dict[str, Month]
-) -> dict[str, Any]:
+def _as_values(night: Night, months: dict[str, Month]) -> dict[str, Any]:
     def values(month: Month) -> dict[str, Any]:
         return asdict(month) | {"found": {f"{loss:g}": x for loss, x in month.found.items()}}
 
     return {
-        "cases": night.cases,
+        "cases": len(night.cases),
         "checks": len(night.checks),
-        "nights": given.nights_a_month,
-        "levels": asdict(levels),
+        "accepted_false_alarms": night.accepted,
+        "judged": [
+            {
+                "case": each.case,
+                "file": each.file,
+                **each.judging.model_dump(),
+                "levels": next((asdict(check.levels) for check in each.checks.values()), None),
+            }
+            for each in night.cases
+        ],
         "left_out": list(night.left_out),
-        "worst_bands": _worst(night, given.nights_a_month),
+        "worst_bands": _worst(night),
         **{name: values(month) for name, month in months.items()},
     }

@@ -71,7 +71,8 @@ def _show(resolved: Sequence[ResolvedCase]) -> ExitCode:
 
 
 def _chosen_parts(case: Case, request: Request) -> Case:
-    return case if request.measure else case.model_copy(update={"benchmarks": ()})
+    without: dict[str, object] = {"benchmarks": (), "startup": {}}
+    return case if request.measure else case.model_copy(update=without)
 
 
 def _nights(request: Request, resolved: Sequence[ResolvedCase]) -> ExitCode:

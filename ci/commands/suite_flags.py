@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ci.commands.command import flag
 from ci.commands.flags import CLUSTER, Json, Runs
+
+RUN_TYPE: Any = flag("pr, daily, weekly, or another run type of the suite", "daily")
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Selection(Runs):
         "suite: a path, or a name in configs/suites; a matrix.yaml of vllm-cibench is one, too",
         "daily",
     )
-    run_type: str = flag("pr, daily, weekly, or another run type of the suite", "daily")
+    run_type: str = RUN_TYPE
     filter: str = flag(
         "only nights whose name, case file, tag or owner is this or matches it, e.g. 'Qwen3-*'; "
         "several with commas"

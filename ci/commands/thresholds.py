@@ -7,28 +7,30 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import MOST_PASSES
 from ci.catalog import dataset_sizes
-from ci.check.planned_checks import Assumptions, planned_check
+from ci.check.planned_checks import Assumptions, planned_checks
 from ci.commands.nightly import load_cases
 from ci.commands.thresholds_text import Row, as_text, as_values
 from ci.errors import UserError
-from ci.judge.levels import levels_for
+from ci.judge.levels import levels_of
 from ci.judge.prospect import prospect
 from ci.report.table import width_of
 from ci.request import Request
 
 if TYPE_CHECKING:
+    from ci.case.judging import Judging
     from ci.case.model import Case
     from ci.commands.judge_flags import Assumed, Thresholds
     from ci.judge.decide import Levels
 
 MOST = 1_000_000
 
-# What the simulated judge does and a night does not, so that nobody relies on it.
-WITH_CONTROL = (
-    "the judge here also measures the last good version beside a suspect; `inv nightly` does not "
-    "yet, so that it fails less, and leaves more unknown"
-)
+# What the nights of a case do about a suspect, and so the simulated judge.
+CONTROL = {
+    True: "the last good version is measured beside a suspect (`judge: control: last-good`)",
+    False: "the last good version is not measured beside a suspect (`judge: control: none`)",
+}
 
 
 def thresholds(given: Thresholds) -> str:
@@ -44,31 +46,48 @@ def thresholds(given: Thresholds) -> str:
     values = []
     texts = []
     for case in cases:
-        checks = number("--checks", given.checks, 0, MOST) or max(len(case.benchmarks), 1)
-        levels = levels_of(given, int(checks))
-        rows = _rows(case, assumed, levels, given.seed)
+        checks = number("--checks", given.checks, 0, MOST) or own_checks(case)
+        judging = judging_of(given, case.judge)
+        levels = levels_of(judging, int(checks))
+        rows = _rows(case, assumed, levels, given.seed, control=judging.controlled)
         values.append(
-            {"case": case.name, "file": case.path, "levels": asdict(levels)}
-            | {"checks": [as_values(row) for row in rows]}
+            {"case": case.name, "file": case.path, "judge": judging.model_dump()}
+            | {"levels": asdict(levels), "checks": [as_values(row) for row in rows]}
         )
-        texts.append(_text(case, rows, levels, given))
+        texts.append(_text(case, rows, levels, given, control=judging.controlled))
     if given.json:
         return json.dumps(values[0] if len(values) == 1 else values, indent=2) + "\n"
     return "\n".join(texts)
 
 
-def _rows(case: Case, assumed: Assumptions, levels: Levels, seed: int) -> list[Row]:
-    rows = []
-    for benchmark in case.benchmarks:
-        check = planned_check(benchmark, assumed)
-        known = check.kind == "performance" or check.items > 0
-        available = dataset_sizes.available(benchmark)
-        found = prospect(check, levels, available, seed) if known else None
-        rows.append(Row(benchmark.name, check, found))
-    return rows
+def own_checks(case: Case) -> int:
+    """Return the number of checks of a case, at least 1.
+
+    The figures of one benchmark rise and fall together: they are one check.
+    """
+    return max(len(case.benchmarks) + bool(case.startup), 1)
 
 
-def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds) -> str:
+def _rows(
+    case: Case, assumed: Assumptions, levels: Levels, seed: int, *, control: bool
+) -> list[Row]:
+    available = {each.name: dataset_sizes.available(each) for each in case.benchmarks}
+    return [
+        Row(
+            each.name,
+            each.check,
+            None
+            if each.unknown
+            else prospect(
+                each.check, levels, available.get(each.asked.name, 0), seed, control=control
+            ),
+            each.unknown,
+        )
+        for each in planned_checks(case, assumed)
+    ]
+
+
+def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds, *, control: bool) -> str:
     head = f"{case.name} ({case.path})\n"
     if not rows:
         return f"{head}no benchmarks, so that nothing is judged; docs/cases.md has the keys\n"
@@ -76,10 +95,10 @@ def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds) -> str
         "Bands: exact, for a model as good as its baseline; each answer is drawn again, or "
         f"{100 * float(given.within):.0f} % of the variance is of answers and the rest of items. "
         f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
-        f"below {100 * levels.fail:.2g} %.\n"
+        f"below {100 * levels.fail:.2g} %; {CONTROL[control]}.\n"
     )
     table = as_text(rows, width_of(sys.stdout))
-    return f"{head}\n{table}\n{below}{WITH_CONTROL}\n"
+    return f"{head}\n{table}\n{below}"
 
 
 def assumptions_of(given: Assumed) -> Assumptions:
@@ -91,19 +110,32 @@ def assumptions_of(given: Assumed) -> Assumptions:
     return Assumptions(
         noise=number("--noise", given.noise, 0.01, 100),
         within=number("--within", given.within, 0.1, 1),
-        passes=int(number("--repeats", given.repeats, 1, 64)),
+        passes=_repeats(given.repeats),
     )
 
 
-def levels_of(given: Assumed, checks: int) -> Levels:
-    """Return the levels of a night with so many checks.
+def _repeats(given: str) -> int | None:
+    """Return the number of passes of all benchmarks; None for those of each case."""
+    return None if given == "" else int(number("--repeats", given, 1, MOST_PASSES))
+
+
+def judging_of(given: Assumed, judging: Judging) -> Judging:
+    """Return how a case wants to be judged, with what the flags say instead.
+
+    Args:
+        given: the flags.
+        judging: what the case says.
 
     Raises:
         UserError: a flag is out of range.
     """
     number("--seed", given.seed, 0, 2**32)
-    nights = int(number("--nights-a-month", given.nights_a_month, 1, 1000))
-    return levels_for(checks, nights, number("--false-alarms", given.false_alarms, 0.001, MOST))
+    changed: dict[str, object] = {}
+    if given.nights_a_month != "":
+        changed["nights_a_month"] = int(number("--nights-a-month", given.nights_a_month, 1, 1000))
+    if given.false_alarms != "":
+        changed["false_alarms_a_month"] = number("--false-alarms", given.false_alarms, 0.001, MOST)
+    return judging.model_copy(update=changed)
 
 
 def number(flag: str, given: str | int, least: float, most: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ci.commands.thresholds_words import NUMBER, UNKNOWN, percent, proposals, sentence
+from ci.commands.thresholds_words import NUMBER, percent, proposals, sentence
 from ci.judge.prospect import DROPS, HEALTHY
 from ci.report import table
 
@@ -30,24 +30,28 @@ class Row:
     """A check of a case.
 
     Attributes:
-        name: of the benchmark.
+        name: of the benchmark; of a further figure, followed by its metric.
         check: what is known of it.
-        prospect: what it will do; None where the number of items is unknown.
+        prospect: what it will do; None if nothing can be said.
+        unknown: why not.
     """
 
     name: str
     check: PlannedCheck
     prospect: Prospect | None
+    unknown: str = ""
 
     @property
     def sentence(self) -> str:
         """Say in a sentence what the check will do."""
-        return sentence(self.prospect) if self.prospect else UNKNOWN
+        return sentence(self.prospect) if self.prospect else self.unknown
 
     @property
     def proposals(self) -> list[str]:
         """Say what to change in the case file."""
-        return list(proposals(self.prospect)) if self.prospect else [NUMBER]
+        if self.prospect:
+            return list(proposals(self.prospect))
+        return [NUMBER] if self.check.kind == "accuracy" else []
 
 
 def as_text(rows: Sequence[Row], width: int | None) -> str:
@@ -78,7 +82,8 @@ def _cells(name: str, prospect: Prospect) -> Iterator[tuple[str, ...]]:
 
 def _bound(check: PlannedCheck) -> str:
     if check.kind == "performance":
-        return f"{check.bound:.5g} tok/s, noise {check.noise:g} %{_times(check)}"
+        bound = f"{check.shown_bound:.5g} {check.unit}"
+        return f"{bound}, noise {check.noise:g} %{_times(check)}"
     return f"{check.bound:.4g} % of {check.items:,} items{_times(check)}"
 
 
@@ -101,7 +106,7 @@ def as_values(row: Row) -> dict[str, Any]:
         "check": row.name,
         "kind": check.kind,
         "baseline": check.baseline if check.bound is not None else None,
-        "bound": check.bound,
+        "bound": check.shown_bound,
         "items": check.items or None,
         "passes": check.passes,
         "sentence": row.sentence,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import passes_in_words
 from ci.judge.better_band import WANTED
 from ci.judge.prospect import DROPS, HEALTHY
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 # Shares of nights: a loss that is found in fewer cannot be seen.
 BLIND = 0.5
-UNKNOWN = "the number of its items is unknown, so that nothing can be said"
 NUMBER = "write num_prompts, the number of items that are asked"
 
 
@@ -33,7 +33,7 @@ def sentence(prospect: Prospect) -> str:
 
 
 def _with(check: PlannedCheck) -> str:
-    passes = "one pass" if check.passes == 1 else f"{check.passes} passes"
+    passes = passes_in_words(check.passes)
     if check.kind == "performance":
         return f" with {check.noise:g} % noise in {passes}"
     return f" with {check.items:,} items in {passes}"
@@ -44,7 +44,7 @@ def _of_band(prospect: Prospect) -> str:
     if check.bound is None:
         return "no baseline yet, so that every figure passes"
     if prospect.fault == "never fails":
-        return f"no night fails: the bound is {check.bound:.4g}"
+        return f"no night fails: the bound is {check.shown_bound:.4g}"
     healthy = prospect.band[HEALTHY]
     if prospect.fault == "too narrow":
         return f"the band fails a model as good as its baseline in {of_100(healthy)}"
@@ -83,7 +83,7 @@ def _more(check: PlannedCheck, seeing: PlannedCheck) -> str:
     if seeing.items != check.items:
         parts.append(f"num_prompts: {seeing.items}")
     if seeing.passes != check.passes:
-        parts.append(f"{seeing.passes} passes a night (try --repeats {seeing.passes})")
+        parts.append(f"repeats: {seeing.passes}")
     return " and ".join(parts)
 
 

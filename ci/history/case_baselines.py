@@ -6,15 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.case.known_metrics import ALSO, MAIN, STARTUP
 from ci.documents.files import is_file, read_bytes
 from ci.documents.source import read
 from ci.errors import UserError
+from ci.judge.asked import asked_in
 from ci.judge.baseline import CaseBaseline
-from ci.judge.verdict import METRICS
 
 if TYPE_CHECKING:
     from ci.documents.source import Source
-    from ci.judge.verdict import Expectation
+    from ci.judge.asked import Asked
     from ci.record.model import Run
 
 
@@ -23,40 +24,49 @@ def case_baseline(run: Run, benchmark: str, metric: str) -> CaseBaseline | None:
 
     Args:
         run: the record.
-        benchmark: name of the benchmark.
-        metric: of the figure; a case has a baseline for one metric of each benchmark.
+        benchmark: name of the benchmark; `startup` of a figure of the servers' start.
+        metric: of the figure.
     """
-    entry = next((each for each in run.benchmarks or () if each.name == benchmark), None)
-    if entry is None or entry.expected is None or METRICS[entry.case_type][0] != metric:
+    figures = asked_in(run.benchmarks or (), run.startup_metrics)
+    asked = next(
+        (each for each in figures if (each.name, each.metric) == (benchmark, metric)), None
+    )
+    if asked is None or asked.expected is None:
         return None
     path = Path(run.folder) / run.config
     with suppress(ValueError):
         path = path.relative_to(Path.cwd())
-    return CaseBaseline(*entry.expected, location_of(path, entry))
+    return CaseBaseline(*asked.expected, location_of(path, asked))
 
 
-def location_of(path: Path, benchmark: Expectation) -> str:
-    """Return the case file, and the line of a benchmark's baseline if the file still has it.
+def location_of(path: Path, asked: Asked) -> str:
+    """Return the case file, and the line of a figure's baseline if the file still has it.
 
     Args:
         path: of the case file, as it is shown.
-        benchmark: with its baseline.
+        asked: the figure, with its baseline.
     """
-    value = benchmark.expected[0] if benchmark.expected else None
     try:
         source = read(read_bytes(path), str(path)) if is_file(path) else None
     except UserError:  # it has changed since, and `inv check` says what is wrong
         source = None
-    lines = [] if source is None else _lines(source, benchmark.name, value)
+    lines = [] if source is None else _lines(source, asked)
     return f"{path}:{lines[0]}" if len(lines) == 1 else str(path)
 
 
-def _lines(source: Source, name: str, value: float | None) -> list[int]:
+def _lines(source: Source, asked: Asked) -> list[int]:
     """Return the lines of the key `baseline` in mappings with this name and value."""
+    value = asked.expected[0] if asked.expected else None
+    names = {asked.metric, *(name for name, figure in ALSO.items() if figure == asked.metric)}
+    above: set[tuple[str, ...]] = {(asked.name,)} if asked.metric in MAIN.values() else set()
+    above |= {(asked.name, "metrics", name) for name in names}
+    above |= {(STARTUP, name) for name in names if asked.name == STARTUP}
     return [
         position.line
         for key, position in source.keys.items()
-        if key[-2:] == (name, "baseline") and _value_at(source.value, key) == value
+        if key[-1] == "baseline"
+        and any(key[-len(each) - 1 : -1] == each for each in above)
+        and _value_at(source.value, key) == value
     ]
 
 

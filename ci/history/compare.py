@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,12 +60,13 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class Flip:
-    """An item that is right in one run and wrong in the other.
+    """An item that is right in one run and wrong in the other; of several passes, more often.
 
     Attributes:
         id: of the item.
         right_in: the run in which it is right: `A` or `B`.
-        answers: that of each run; None if it cannot be found in the run's folder.
+        answers: that of each run, in its first pass; None if it cannot be found in the run's
+            folder.
     """
 
     id: str
@@ -136,8 +138,11 @@ def figure_rows(first: Run, second: Run) -> Iterator[FigureRow]:
     figures = [
         {
             (figure.benchmark, figure.metric): figure
-            for each in reversed(run.evaluations)
-            for figure in each.measurements
+            for measured in (
+                *(each.measurements for each in reversed(run.evaluations)),
+                run.startup_figures,
+            )
+            for figure in measured
         }
         for run in (first, second)
     ]
@@ -190,13 +195,15 @@ def _items(stored: Stored, evaluation: Evaluation, notes: list[str]) -> tuple[It
 
 
 def _flips(first: Sequence[Item], second: Sequence[Item]) -> list[tuple[str, str]]:
-    """Return id and `A` or `B` of each item that is right in only one, those of A first."""
+    """Return id and `A` or `B` of each item that is right more often in one, those of A first."""
     other = {item.id: item for item in second}
+    right = [Counter(item.id for item in items if item.correct) for items in (first, second)]
     flips = []
-    for item in first:
+    for item in {item.id: item for item in first}.values():
         pair = other.get(item.id)
-        if pair is None or {item.correct, pair.correct} != {True, False}:
+        before, after = (counted[item.id] for counted in right)
+        if pair is None or before == after or None in {item.correct, pair.correct}:
             continue
         if len({item.prompt_digest, pair.prompt_digest} - {None}) <= 1:  # the same question
-            flips.append((item.id, NAMES[0] if item.correct else NAMES[1]))
+            flips.append((item.id, NAMES[0] if before > after else NAMES[1]))
     return sorted(flips, key=lambda flip: flip[1])

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
     from ci.record.model import Run, Settings
 
+_SALT = "cache_salt"
+# The option of `vllm bench serve` that has it.
+_EXTRA = "--extra-body"
 # The tools that come with the served vLLM.
 WITH_VLLM = frozenset(name for name, tool in TOOLS.items() if tool.ENVIRONMENT == "vllm")
+
+
+# Keys of a case that change no server.
+_JUDGED = re.compile(r"\bbenchmarks\b|(^|\.)startup\b")
 
 
 def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Conditions:
@@ -30,7 +37,7 @@ def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Cond
         digests: whether the items have the digests of their prompts.
     """
     # A salt keeps a repeated measurement from the cache, and changes no answer.
-    apart = {"temperature", "cache_salt"}
+    apart = {"temperature", _SALT}
     sent = {key: value for key, value in used.sampling.items() if key not in apart}
     return Conditions(
         model=short_name(used.model),
@@ -48,9 +55,29 @@ def conditions_of(run: Run, tool: str, used: Settings, *, digests: bool) -> Cond
         dataset_conf=used.dataset_conf or "",
         batch_size=used.batch_size,
         request_rate=used.request_rate,
-        arguments=() if digests else _arguments(used.argv),
+        arguments=() if digests else _arguments(_without_salt(used.argv)),
         overrides=overrides_of(run.command),
+        passes=used.passes,
     )
+
+
+def _without_salt(argv: Sequence[str]) -> list[str]:
+    """Leave out the `cache_salt` of `--extra-body`, and the option if it has nothing else."""
+    words = list(argv)
+    if _EXTRA not in words[:-1]:
+        return words
+    at = words.index(_EXTRA)
+    try:
+        body = {key: each for key, each in json.loads(words[at + 1]).items() if key != _SALT}
+    except (ValueError, AttributeError):  # of a damaged record
+        return words
+    return [*words[:at], *([_EXTRA, json.dumps(body)] if body else []), *words[at + 2 :]]
+
+
+def conditions_of_start(run: Run) -> Conditions:
+    """Take the conditions of the servers' start: the model that was served, and `--set`."""
+    models = (each.settings.model for each in run.evaluations if each.settings)
+    return Conditions(model=short_name(next(models, "")), overrides=overrides_of(run.command))
 
 
 def _arguments(argv: Sequence[str]) -> tuple[str, ...]:
@@ -68,9 +95,10 @@ def _arguments(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def overrides_of(command: str) -> tuple[str, ...]:
-    """Return the `--set` of a command line, sorted, except those of benchmarks.
+    """Return the `--set` of a command line, sorted, except those of benchmarks and of `startup`.
 
-    What they change in a benchmark is in the settings of its evaluation.
+    What they change in a benchmark is in the settings of its evaluation; how the start is judged
+    changes no figure.
     """
     try:
         words = shlex.split(command)
@@ -78,7 +106,7 @@ def overrides_of(command: str) -> tuple[str, ...]:
         return ()
     given = [after for word, after in pairwise(words) if word == "--set"]
     given += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
-    return tuple(sorted(each for each in given if not re.search(r"\bbenchmarks\b", each)))
+    return tuple(sorted(each for each in given if not _JUDGED.search(each)))
 
 
 def short_name(path: str) -> str:

@@ -5,6 +5,8 @@ Several controllers may use it at once: each waits for the others, and no transa
 
 from __future__ import annotations
 
+import itertools
+import os
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -28,6 +30,10 @@ _MAKE_AGAIN = "`inv history.rebuild` makes it again from the folders of the runs
 _MACHINE = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PROTOCOL"}
 
 
+class DamagedHistory(UserError):  # noqa: N818 - named after the state
+    """The file is no database of the history, or is damaged."""
+
+
 @contextmanager
 def opened(runs: Path, migrations: Sequence[str] = MIGRATIONS) -> Iterator[sqlite3.Connection]:
     """Open the database of a folder of runs; make it, or bring its schema up to date, if needed.
@@ -37,7 +43,8 @@ def opened(runs: Path, migrations: Sequence[str] = MIGRATIONS) -> Iterator[sqlit
         migrations: the scripts of the schema; their number is its version.
 
     Raises:
-        UserError: it is damaged, of a newer version, or it cannot be opened.
+        DamagedHistory: it is damaged, or no database.
+        UserError: it is of a newer version, or it cannot be opened.
         InfrastructureError: the disk is full or fails, or others hold the database for too long.
     """
     path = runs / FILE
@@ -96,6 +103,41 @@ def journal_of(connection: sqlite3.Connection) -> str:
     return str(mode)
 
 
+def require_whole(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a database whose pages or tables do not fit together.
+
+    Raises:
+        DamagedHistory: with the first thing that SQLite finds.
+    """
+    with errors_of(path):
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise DamagedHistory(f"{path}: {found}; {_MAKE_AGAIN}, and keeps the damaged file")
+
+
+def set_aside(runs: Path) -> Path:
+    """Move a damaged database out of the way, with its journals; return its new path.
+
+    Args:
+        runs: the folder of all runs.
+
+    Raises:
+        UserError: it cannot be moved.
+    """
+    path = runs / FILE
+    names = (path.with_name(f"{FILE}.damaged-{number}") for number in itertools.count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    try:
+        for ending in ("-wal", "-shm", "-journal", ""):
+            journal = path.with_name(f"{FILE}{ending}")
+            if os.path.lexists(journal):
+                journal.rename(aside.with_name(f"{aside.name}{ending}"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be moved to {aside}: {reason}; move it") from None
+    return aside
+
+
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
     """Replace SQLite's errors by those of an operator or of the machine.
@@ -113,7 +155,9 @@ def errors_of(path: Path) -> Iterator[None]:
             code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
         ):
             raise UserError(f"{path}: {error}; check the path and its permissions") from error
-        raise UserError(f"{path}: {error}; remove it, and {_MAKE_AGAIN}") from error
+        raise DamagedHistory(
+            f"{path}: {error}; {_MAKE_AGAIN}, and keeps the damaged file"
+        ) from error
 
 
 def _refuse_newer(path: Path, connection: sqlite3.Connection, known: int) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ci.history.surroundings import Surroundings
+    from ci.judge.past import Conditions
 
 # A change of the package whose version is that of vLLM, in the form of `changes`.
 _OWN_PACKAGE = re.compile(r"([-+] )?vllm(-cpu)? ")
@@ -55,7 +56,7 @@ def differences(before: Surroundings, after: Surroundings) -> tuple[Difference, 
         "weights": _pairs(before.weights, after.weights, both=True),
         "flags": _nested(before.flags, after.flags),
         "environment variables": _nested(before.variables, after.variables),
-        "case": _change(before.case, after.case),
+        "case": [*_change(before.case, after.case), *_baselines(before, after)],
         **_settings(before, after),
         **_tools(before, after),
         **_hosts(before, after),
@@ -63,6 +64,22 @@ def differences(before: Surroundings, after: Surroundings) -> tuple[Difference, 
     }
     listed = ((variable, tuple(parts)) for variable, parts in found.items())
     return tuple(Difference(variable, parts) for variable, parts in listed if parts)
+
+
+def not_known(before: Surroundings, after: Surroundings) -> tuple[str, ...]:
+    """List the variables that one of two runs does not know, as a night that ended early.
+
+    Args:
+        before: of the earlier run.
+        after: of the later run.
+    """
+    known = {
+        "vLLM": any(map(all, _versions(before, after))),
+        "packages of vLLM": all(OF_VLLM in each.packages for each in (before, after)),
+        "flags": all(each.flags for each in (before, after)),
+        "facts of the hosts": all(any(each.facts) for each in (before, after)),
+    }
+    return tuple(name for name, is_known in known.items() if not is_known)
 
 
 def sentence(found: Sequence[Difference]) -> str:
@@ -86,12 +103,17 @@ def sentence(found: Sequence[Difference]) -> str:
 
 def _vllm(before: Surroundings, after: Surroundings) -> dict[str, Sequence[str]]:
     """Return the change of vLLM with that of its packages, which comes with it."""
-    version = _change(before.vllm, after.vllm)
+    version = next((_change(*pair) for pair in _versions(before, after) if all(pair)), [])
     packages = _packages(before, after, OF_VLLM)
     if not version:
         return {"packages of vLLM": packages}
     others = [change for change in packages if not _OWN_PACKAGE.match(change)]
     return {"vLLM": [*version, *others]}
+
+
+def _versions(before: Surroundings, after: Surroundings) -> tuple[tuple[str, str], ...]:
+    """Return what answered, and what was installed: one may be written otherwise than the other."""
+    return (before.vllm, after.vllm), (before.installed, after.installed)
 
 
 def _packages(before: Surroundings, after: Surroundings, name: str) -> list[str]:
@@ -110,15 +132,30 @@ def _settings(before: Surroundings, after: Surroundings) -> dict[str, Sequence[s
     both = [name for name in before.settings if name in after.settings]
     return {
         f"settings of {name}": [
-            f"{key} {old} → {new}"
-            for key, old, new in changed_settings(before.settings[name], after.settings[name])
+            *(
+                f"{key} {old} → {new}"
+                for key, old, new in changed_settings(before.settings[name], after.settings[name])
+            ),
+            *_passes(before.settings[name], after.settings[name]),
         ]
         for name in both
     }
 
 
+def _passes(before: Conditions, after: Conditions) -> list[str]:
+    return [f"passes {change}" for change in _change(str(before.passes), str(after.passes))]
+
+
+def _baselines(before: Surroundings, after: Surroundings) -> Iterator[str]:
+    """Yield the changes of what the case expects."""
+    for change in _pairs(before.expected, after.expected, both=True):
+        yield f"baseline of {change}"
+
+
 def _hosts(before: Surroundings, after: Surroundings) -> Mapping[str, Sequence[str]]:
     """Return the changes of each fact of the hosts; if they are others, those are one variable."""
+    if not before.hosts or not after.hosts:
+        return {}
     if before.hosts != after.hosts:
         parts = [f"{'+'.join(before.hosts) or '-'} → {'+'.join(after.hosts) or '-'}"]
         for old, new in zip(before.facts, after.facts, strict=False):

@@ -15,6 +15,12 @@ SERVING, ROUTER = "vllm", "vllm-router"
 MAX_TEXT_CHARS = 200
 
 
+def known_hosts_of(run: Run) -> tuple[str, ...]:
+    """Return the hosts' names; nothing if that of the local machine was not asked yet."""
+    unknown = any(target.is_local and not facts_of(run, target.name) for target in run.targets)
+    return () if unknown else hosts_of(run)
+
+
 def hosts_of(run: Run) -> tuple[str, ...]:
     """Return the hosts' names; for the local machine its host name, as plans name all alike."""
     return tuple(
@@ -40,9 +46,17 @@ def devices_of(run: Run) -> tuple[str, str]:
 
 def vllm_of(run: Run) -> str:
     """Return the version of vLLM that answered, else the installed one; empty if unknown."""
+    return served_vllm(run) or installed_vllm(run)
+
+
+def served_vllm(run: Run) -> str:
+    """Return the version of vLLM that answered; empty if none did."""
     served = run.versions.get("vllm served", "unknown")
-    if served != "unknown":
-        return served
+    return "" if served == "unknown" else served
+
+
+def installed_vllm(run: Run) -> str:
+    """Return the version of vLLM in the environment; empty if unknown."""
     return next((version for version, _ in serving(run) if version not in {"", "unknown"}), "")
 
 

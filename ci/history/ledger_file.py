@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from ci.documents.strict import Strict
 from ci.documents.values import invalid
 from ci.judge.figures import MAX_PERCENT
-from ci.judge.metrics import is_score
+from ci.judge.metrics import is_score, may_be_zero
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -32,7 +32,7 @@ def _of_value(unit: str, info: ValidationInfo) -> str:
         return unit  # their own errors are reported
     if is_score(metric) and not 0 <= value <= MAX_PERCENT:
         raise invalid(f"{metric} of {value:g} {unit} is outside 0 to 100")
-    if not is_score(metric) and value <= 0:
+    if not is_score(metric) and (value < 0 or (value == 0 and not may_be_zero(metric))):
         raise invalid(f"{metric} of {value:g} {unit} is the figure of no run; expected more than 0")
     return unit
 
@@ -60,6 +60,7 @@ class SettingsEntry(Strict):
     request_rate: float = 0.0
     arguments: list[str] = Field(default=[])
     overrides: list[str] = Field(default=[])
+    passes: int = 1
 
 
 class AcceptedEntry(Strict):

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ci.judge.past import CheckId
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
@@ -89,6 +91,17 @@ def last_nights(connection: sqlite3.Connection) -> tuple[tuple[PastNight, int], 
 def cases(connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
     """List name and path of each case that has a night."""
     return tuple(connection.execute("SELECT DISTINCT case_name, config FROM runs ORDER BY 1, 2"))
+
+
+def checks_of(connection: sqlite3.Connection, case: str) -> tuple[CheckId, ...]:
+    """List the checks of a case that are figures of its benchmarks, in the order of a night."""
+    query = (
+        "SELECT name, metric FROM checks JOIN runs ON runs.number = checks.run "
+        "WHERE case_name = ? AND value IS NOT NULL AND name IN "
+        "(SELECT benchmark FROM evaluations WHERE run = checks.run) "
+        "GROUP BY name, metric ORDER BY min(position), name, metric"
+    )
+    return tuple(CheckId(case, *row) for row in connection.execute(query, (case,)))
 
 
 def runs_named(connection: sqlite3.Connection, prefix: str) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.history.conditions import conditions_of
+from ci.case.known_metrics import STARTUP
+from ci.history.conditions import conditions_of, conditions_of_start
 from ci.history.hosts import devices_of, environment_of, hosts_of, vllm_of
 from ci.judge.comparable import VOID
 from ci.judge.past import PastFigure
@@ -28,13 +29,14 @@ MAX_TEXT_CHARS = 200
 
 @dataclass(frozen=True)
 class MeasuredBenchmark:
-    """One measurement of a benchmark.
+    """One measurement of a benchmark, or the servers' start, as `startup`.
 
     Attributes:
         benchmark: its name.
         repeat: index among the measurements of the same benchmark in the run.
         items: sorted by id and prompt; None if they cannot be read.
-        questions: digest of the ids and prompts; empty if the items are unknown.
+        questions: digest of the ids and prompts of a pass; empty if the items are unknown.
+        asked: the items of one pass, whose answers are in `items`, together for each of them.
         figures: those of the tool and of the servers.
 
     The others are those of `PastFigure`.
@@ -46,6 +48,7 @@ class MeasuredBenchmark:
     ended_at: str
     conditions: Conditions | None
     items: tuple[Item, ...] | None
+    asked: tuple[Item, ...]
     questions: str
     n_items: int
     failed: int
@@ -124,7 +127,7 @@ def night_of(
         command=run.command,
         git_commit=run.git_commit or "",
         purpose=run.purpose,
-        measured=tuple(_measured(run, items)),
+        measured=(*_measured(run, items), *_started(run)),
         checks=run.checks if judged else (),
     )
 
@@ -160,6 +163,7 @@ def figures_of(night: Night) -> tuple[PastFigure, ...]:
             ended_early=night.cause,
             outcome=outcomes.get((each.benchmark, figure.metric), night.outcome),
             night=night.outcome,
+            runs=figure.runs,
             purpose=night.purpose,
         )
         for each in night.measured
@@ -206,11 +210,35 @@ def _measured(run: Run, items: Mapping[str, Sequence[Item] | None]) -> Iterator[
         repeats[evaluation.benchmark] += 1
 
 
+def _started(run: Run) -> Iterator[MeasuredBenchmark]:
+    """Yield the servers' start in the form of a measurement; nothing if no log tells of it."""
+    if run.startup_figures:
+        yield MeasuredBenchmark(
+            benchmark=STARTUP,
+            repeat=0,
+            started_at=run.started_at,
+            ended_at=run.ended_at or "",
+            conditions=conditions_of_start(run),
+            items=None,
+            asked=(),
+            questions="",
+            n_items=0,
+            failed=0,
+            missing=0,
+            cut=0,
+            empty=0,
+            problems=(),
+            figures=run.startup_figures,
+        )
+
+
 def _one(
     run: Run, evaluation: Evaluation, items: tuple[Item, ...] | None, repeat: int
 ) -> MeasuredBenchmark:
     used, there = evaluation.settings, evaluation.n_items
     digests = any(item.prompt_digest for item in items or ())
+    passes = used.passes if used else 1
+    asked = of_one_pass(items or (), passes)
     return MeasuredBenchmark(
         benchmark=evaluation.benchmark,
         repeat=repeat,
@@ -218,10 +246,11 @@ def _one(
         ended_at=evaluation.ended_at or run.ended_at or "",
         conditions=conditions_of(run, evaluation.tool, used, digests=digests) if used else None,
         items=items,
-        questions=questions_of(items) if items else "",
+        asked=asked,
+        questions=questions_of(asked) if asked else "",
         n_items=there,
         failed=failed_requests(evaluation.problems),
-        missing=max(0, (used.num_prompts or 0) - there) if used else 0,
+        missing=max(0, (used.num_prompts or 0) * passes - there) if used else 0,
         cut=sum(item.finish_reason == "length" for item in items or ()),
         empty=sum(item.tokens == 0 for item in items or ()),
         problems=tuple(
@@ -238,6 +267,18 @@ def _void(run: Run, evaluation: Evaluation) -> tuple[str, ...]:
     if known is None or known.case_type == "accuracy":
         return ()
     return tuple(f"{VOID}{reason}" for reason in evaluation.void)
+
+
+def of_one_pass(items: Sequence[Item], passes: int) -> tuple[Item, ...]:
+    """Return the items that each pass asked; all of them if the passes differ.
+
+    Args:
+        items: of all passes, sorted by id and prompt.
+        passes: their number.
+    """
+    first = tuple(items[::passes])
+    same = [_order(each) for each in first for _ in range(passes)] == [*map(_order, items)]
+    return first if same else tuple(items)
 
 
 def questions_of(items: Sequence[Item]) -> str:

@@ -89,6 +89,8 @@ CREATE TABLE skipped (
 """
 
 _PURPOSE = "ALTER TABLE runs ADD COLUMN purpose TEXT NOT NULL DEFAULT 'night';"
+# The figures of the passes of a benchmark that is asked several times, as JSON.
+_RUNS = "ALTER TABLE figures ADD COLUMN runs TEXT NOT NULL DEFAULT '[]';"
 
 # Each script leads from its index to the next version. Never change one that was released: add one.
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PURPOSE)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PURPOSE, _RUNS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.history.night import DIGITS, passes_of
 from ci.history.packing import (
+    for_each_answer,
     ids_in,
     items_of,
     marks_in,
@@ -75,13 +76,16 @@ def _put_measured(
     )
     connection.execute(_insert("evaluations", columns), row)
     figures = (
-        (run, number, position, each.metric, each.value, each.unit, each.n)
+        (
+            *(run, number, position, each.metric, each.value, each.unit, each.n),
+            json.dumps(each.runs),
+        )
         for position, each in enumerate(measured.figures)
     )
-    columns = "run, number, position, metric, value, unit, n"
+    columns = "run, number, position, metric, value, unit, n, runs"
     connection.executemany(_insert("figures", columns), figures)
     if measured.items:
-        known = (measured.questions, packed_questions(measured.items))
+        known = (measured.questions, packed_questions(measured.asked))
         connection.execute(_insert("questions", "digest, content", "OR IGNORE"), known)
         answers = (packed_correct(measured.items), packed_details(measured.items))
         columns = "run, number, correct, details"
@@ -147,7 +151,7 @@ SELECT runs.number AS key, evaluations.number AS number, runs.id AS run, case_na
   figures.metric AS metric, figures.value AS value, figures.unit AS unit, n,
   evaluations.started_at AS started_at, hosts, repeat, device, device_name, vllm, environment,
   conditions, questions, n_items, failed, missing, cut, empty, problems, cause,
-  runs.outcome AS night, purpose,
+  figures.runs AS runs, runs.outcome AS night, purpose,
   (SELECT checks.outcome FROM checks WHERE checks.run = runs.number AND name = benchmark
    AND checks.metric = figures.metric LIMIT 1) AS outcome
 FROM runs JOIN evaluations ON evaluations.run = runs.number
@@ -190,6 +194,7 @@ def _figure(
         ended_early=row["cause"],
         outcome=row["outcome"] or row["night"],
         night=row["night"],
+        runs=tuple(json.loads(row["runs"])),
         purpose=row["purpose"],
     )
 
@@ -216,7 +221,8 @@ def _marks(
             questions[digest] = ids_in(connection.execute(query, (digest,)).fetchone()[0])
         query = "SELECT correct FROM items WHERE run = ? AND number = ?"
         (correct,) = connection.execute(query, key).fetchone()
-        marks[key] = passes_of(questions[digest], marks_in(correct))
+        right = marks_in(correct)
+        marks[key] = passes_of(for_each_answer(questions[digest], len(right)), right)
     return marks
 
 

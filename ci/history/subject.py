@@ -13,6 +13,7 @@ from ci.history.night import figures_of, night_of
 from ci.history.store import figures
 from ci.judge.baseline import Ledger, holding
 from ci.judge.evidence import Subject
+from ci.judge.levels import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,8 @@ class Known:
 
         Args:
             tonight: the figure.
-            run: the record of its night, which has the baselines of the case.
+            run: the record of its night, which has the baselines of the case, and how the case
+                wants to be judged.
         """
         written = case_baseline(run, tonight.benchmark, tonight.metric)
         return Subject(
@@ -51,6 +53,8 @@ class Known:
             self.past.get(tonight.check, ()),
             holding(tonight, self.ledger, written),
             self.ledger.rejected_runs,
+            levels=levels_of(run.judge, len(run.benchmarks or ())),
+            same_vllm=run.judge.same_vllm,
         )
 
 

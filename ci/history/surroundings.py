@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from ci.documents.json_text import read_json
 from ci.history.conditions import WITH_VLLM, conditions_of, short_name
-from ci.history.hosts import ROUTER, SERVING, accelerators_in, facts_of, hosts_of, mapping, vllm_of
+from ci.history.hosts import (
+    ROUTER,
+    SERVING,
+    accelerators_in,
+    facts_of,
+    installed_vllm,
+    known_hosts_of,
+    mapping,
+    served_vllm,
+)
 from ci.record.below import read_below
 from ci.record.cause import message_of
 
@@ -30,13 +39,16 @@ class Surroundings:
 
     Attributes:
         case: name of the case.
-        vllm: version of vLLM; empty if unknown.
+        vllm: version of vLLM that answered; empty if none did.
+        installed: version of vLLM in the environment; empty if unknown.
         packages: environment → `name==version` of each package; that of vLLM is `OF_VLLM`.
-        flags: process → option → value, of servers, services and the router.
-        variables: process → variable of its environment → value.
+        flags: process → option → value, of servers, services and the router; empty if the run
+            ended before it started servers.
+        variables: process → variable of its environment → value; as `flags`.
         weights: model → digest of its files, as far as it is known.
         settings: benchmark → the settings of its measurement.
-        hosts: their names.
+        expected: benchmark → baseline and threshold of the case.
+        hosts: their names; empty if unknown.
         facts: for each of the hosts, fact → value, e.g. `kernel`.
         lamplighter: of this project: commit, version, Python.
         notes: what could not be read, and is not compared.
@@ -44,11 +56,13 @@ class Surroundings:
 
     case: str
     vllm: str
+    installed: str = ""
     packages: Mapping[str, Sequence[str]] = field(default_factory=dict)
     flags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Conditions] = field(default_factory=dict)
+    expected: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     facts: tuple[Mapping[str, str], ...] = ()
     lamplighter: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +80,8 @@ def surroundings_of(stored: Stored) -> Surroundings:
     processes = _processes(stored, notes)
     return Surroundings(
         case=run.case,
-        vllm=vllm_of(run),
+        vllm=served_vllm(run),
+        installed=installed_vllm(run),
         packages=_packages(stored, notes),
         flags={name: options_in(process["argv"]) for name, process in processes.items()},
         variables={name: process["env"] for name, process in processes.items()},
@@ -78,7 +93,12 @@ def surroundings_of(stored: Stored) -> Surroundings:
             for each in run.evaluations
             if each.settings
         },
-        hosts=hosts_of(run),
+        expected={
+            each.name: "{:g}, threshold {:g}".format(*each.expected)
+            for each in run.benchmarks or ()
+            if each.expected
+        },
+        hosts=known_hosts_of(run),
         facts=tuple(dict(_facts(each)) for each in facts),
         lamplighter=_lamplighter(run),
         notes=tuple(notes),
@@ -114,6 +134,11 @@ def _processes(stored: Stored, notes: list[str]) -> dict[str, dict[str, Any]]:
         *(each for key in ("services", "servers") for each in _list(plan.get(key))),
         plan.get("router"),
     ]
+    names = {str(process.get("name")) for process in map(mapping, listed)}
+    # Until a process has started, the plan may be one for hosts that nobody has asked.
+    if not (stored.run.evaluations or names & {each.name for each in stored.run.processes}):
+        notes.append(f"{stored.run.id} started no server, so flags are not compared")
+        return {}
     return {
         str(process.get("name")): {
             "argv": [_placed(str(word), places) for word in _list(process.get("argv"))],
@@ -176,6 +201,7 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     names = [str(device.get("name")) for device in devices]
     shown = {
         "driver": ", ".join(sorted(drivers)),
+        "firmware": facts.get("firmware"),
         "CANN": facts.get("cann"),
         "devices": ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names)),
         "kernel": facts.get("kernel"),

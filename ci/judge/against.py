@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ci.judge.asked import bound_of
 from ci.judge.comparable import REJECTED, broken, differences
 from ci.judge.measured import ItemCounts, Measured
-from ci.judge.metrics import is_score, lower_is_better
+from ci.judge.metrics import is_score, kind_of, lower_is_better, may_be_zero
 from ci.judge.scale import Scale
 from ci.judge.written import Written
 
@@ -20,26 +21,37 @@ if TYPE_CHECKING:
     from ci.judge.comparable import History
     from ci.judge.past import PastFigure
 
-# What a loss may be, if a ledger has the baseline but the history has not its nights.
-TOLERATED_PERCENT = 3.0
+# What a loss may be on the scale, if a ledger has the baseline but the history has not its nights.
+TOLERATED = 3.0
 
 
 def scale_of(figure: PastFigure) -> Scale:
     """Return the scale of a figure."""
     lower = lower_is_better(figure.metric, figure.unit)
-    return Scale("accuracy" if is_score(figure.metric) else "performance", lower)
+    return Scale(kind_of(figure.metric), lower)
 
 
 def measured_of(figure: PastFigure) -> Measured:
     """Return what of a figure is compared."""
     return Measured(
-        figure.value, figure.n, counts_of(figure), figure.series, figure.cut, figure.run
+        figure.value,
+        figure.n,
+        counts_of(figure),
+        figure.series,
+        figure.cut,
+        figure.run,
+        figure.passes,
     )
 
 
 def counts_of(figure: PastFigure) -> ItemCounts | None:
-    """Return the answers of the items; None if there are none, or if the passes differ."""
-    if not figure.items:
+    """Return the answers of the items; None if there are none, or if the passes differ.
+
+    Only a score is the share of them that are right: other figures of its benchmark are not, nor is
+    pass@k.
+    """
+    share = is_score(figure.metric) and not figure.metric.startswith("pass@")
+    if not figure.items or not share:
         return None
     ids = tuple(sorted(figure.items))
     passes = {figure.items[each][1] for each in ids}
@@ -56,7 +68,8 @@ def unusable(figure: PastFigure, *, zero: bool = False) -> str:
         figure: the figure.
         zero: whether a score of 0 is normal.
     """
-    if (reason := broken(figure, zero=zero)) or figure.value > 0 or is_score(figure.metric):
+    reason = broken(figure, zero=zero)
+    if reason or figure.value > 0 or is_score(figure.metric) or may_be_zero(figure.metric):
         return reason
     return f"{figure.metric} is {figure.value:g}: only figures over 0 are compared"
 
@@ -177,18 +190,17 @@ def written_of(value: float, threshold: float | None, scale: Scale) -> Written:
 
     Args:
         value: the baseline.
-        threshold: of a case: a number of points, or the factor of a performance that is still
-            good; None for a baseline of the ledger: 3 % of a performance is tolerated, and of an
-            accuracy what chance explains.
+        threshold: of a case: a number of points of an accuracy, or the factor of another figure
+            that is still good; None for a baseline of the ledger: 3 % of a performance, 3 points
+            of a share and 3 spreads of a count are tolerated, and of an accuracy what chance
+            explains.
         scale: of the metric.
     """
     if threshold is None:
         if scale.kind == "accuracy":
             return Written(value, None, scale)
-        lower = scale.value(scale.place(value) - TOLERATED_PERCENT) if value > 0 else 0.0
-        return Written(value, lower, scale)
-    if scale.kind == "accuracy":
-        return Written(value, value - threshold, scale)
-    # A latency may be longer by as much as a throughput may be smaller.
-    turned = scale.lower_is_better and 0 < threshold < 1
-    return Written(value, value / threshold if turned else value * threshold, scale)
+        nothing = value <= 0 and not scale.lower_is_better
+        bound = 0.0 if nothing else scale.value(scale.place(value) - TOLERATED)
+        return Written(value, bound, scale)
+    bound = bound_of(scale.kind, value, threshold, lower_is_better=scale.lower_is_better)
+    return Written(value, bound, scale)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.judge.comparable import broken, changed_settings
-from ci.judge.metrics import is_score, lower_is_better
+from ci.judge.metrics import is_score, kind_of, lower_is_better
+from ci.judge.scale import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,9 +222,13 @@ def agree(figure: PastFigure, other: PastFigure) -> bool:
 
     Scores are shares of independent items: the standard error of the difference of two shares of
     n items is sqrt(2 p (1 - p) / n), with p their mean; R. G. Newcombe, Statistics in Medicine 17
-    (1998), 873-890, method 1. A share of 0 or 1 counts as half an item less or more.
+    (1998), 873-890, method 1. A share of 0 or 1 counts as half an item less or more. Counts are
+    compared on the scale where chance has a standard deviation of 1; see `Scale`.
     """
     difference = abs(figure.value - other.value)
+    if kind_of(figure.metric) == "count":
+        places = [Scale("count").place(each.value) for each in (figure, other)]
+        return abs(places[0] - places[1]) <= STANDARD_ERRORS * math.sqrt(2)
     if not is_score(figure.metric):
         return difference <= SPEED_TOLERANCE * abs(figure.value)
     n = max(1, min(figure.n, other.n))

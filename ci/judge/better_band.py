@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from scipy import special
 
+from ci.judge.asked import bound_of
 from ci.judge.band import LARGE_LOSS, fails, fault
-from ci.judge.verdict import bound_of
 
 if TYPE_CHECKING:
     from ci.judge.planned import PlannedCheck

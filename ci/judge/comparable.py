@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import passes_in_words
 from ci.judge.figures import MAX_PERCENT
-from ci.judge.metrics import is_score
+from ci.judge.metrics import is_score, may_be_zero
 from ci.judge.past import Conditions
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _BESIDE = {
 # Settings whose effect is on speed; a score does not depend on them.
 _OF_SPEED = frozenset({"batch_size", "request_rate"})
 # Compared part by part, or only shown.
-_APART = frozenset({"sampling", "dataset"})
+_APART = frozenset({"sampling", "dataset", "passes"})
 _WORDS = {
     "tool_version": "version of the tool",
     "dataset_digest": "data set",
@@ -116,6 +117,7 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         zero: whether a score of 0 is normal, as of a model that knows nothing.
     """
     score, answers = is_score(figure.metric), figure.n_items
+    measured = figure.unit in _POSITIVE and not may_be_zero(figure.metric)
     reasons = {
         "".join(
             problem if problem.startswith(VOID) else f"problems: {problem}"
@@ -128,7 +130,8 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         "all answers are empty": 0 < answers <= figure.empty,
         "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
-        or (figure.value <= 0 and ((score and not zero) or figure.unit in _POSITIVE))
+        or figure.value < 0
+        or (figure.value == 0 and ((score and not zero) or measured))
         or (figure.value > MAX_PERCENT and score),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -189,6 +192,7 @@ def _reason(
     normal = 0 < tonight.n_items <= tonight.cut
     same_start = (figure.started_at, figure.series) == (tonight.started_at, tonight.series)
     other_vllm = f"vLLM {figure.vllm or 'unknown'}, now {tonight.vllm or 'unknown'}"
+    differing = (*_differences(tonight, figure), *_other_passes(tonight, figure))
     reasons = (
         ITSELF if figure.run == tonight.run else "",
         LATER if figure.started_at > tonight.started_at else "",
@@ -198,7 +202,21 @@ def _reason(
         broken(figure, all_cut=normal),
         other_vllm if same_vllm and figure.vllm != tonight.vllm else "",
     )
-    return next(filter(None, reasons), "; ".join(_differences(tonight, figure)))
+    return next(filter(None, reasons), "; ".join(differing))
+
+
+def _other_passes(tonight: PastFigure, figure: PastFigure) -> Iterator[str]:
+    """Say that a score is that of another number of answers to each item.
+
+    Items are compared by their right answers of all passes. A speed is that of the same requests,
+    however often they were sent: only its noise is another, which `LevelHistory` takes into
+    account. No baseline is one of a number of passes, so that this is no other setting.
+    """
+    if figure.conditions is None or tonight.conditions is None or not is_score(tonight.metric):
+        return
+    before, now = figure.conditions.passes, tonight.conditions.passes
+    if before != now:
+        yield f"{passes_in_words(before)}, now {now}"
 
 
 def _differences(tonight: PastFigure, figure: PastFigure) -> Iterator[str]:

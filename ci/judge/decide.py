@@ -81,6 +81,7 @@ class Ruling:
         "not valid",
         "answers were cut",
         "unstable",
+        "creeping",
     ]
     p: float | None = None
     expected: Expected | None = None

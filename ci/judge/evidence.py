@@ -1,12 +1,13 @@
 """Judge one check of a night by what earlier nights and the accepted baseline say. Pure.
 
 The order: is tonight's figure valid at all; which earlier nights are comparable; were answers cut;
-is the figure lower than they let expect; do good and bad nights alternate.
+is the figure lower than they let expect; do good and bad nights alternate; does it creep.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from ci.judge.against import (
 )
 from ci.judge.baseline import NONE_YET, Holding
 from ci.judge.comparable import History, comparable
+from ci.judge.creep import creeping
 from ci.judge.decide import Levels, Ruling, decide
 from ci.judge.expected import LEAST_NIGHTS, Past
 from ci.judge.measured import RunNoise
@@ -31,7 +33,7 @@ from ci.judge.spread import without_accidents
 from ci.judge.written import Written, against_written
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from ci.judge.measured import Measured, Wanted
     from ci.judge.past import PastFigure
@@ -58,6 +60,7 @@ class Subject:
         holding: the accepted baseline.
         rejected: run → why its figures do not count.
         levels: the probabilities that decide.
+        same_vllm: whether only nights of the same build of vLLM count.
     """
 
     tonight: PastFigure
@@ -65,6 +68,7 @@ class Subject:
     holding: Holding = field(default_factory=lambda: Holding(None, reason=NONE_YET))
     rejected: Mapping[str, str] = field(default_factory=dict)
     levels: Levels = field(default_factory=Levels)
+    same_vllm: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     """
     tonight = subject.tonight
     scale = scale_of(tonight)
-    history = comparable(tonight, subject.past, rejected=subject.rejected)
+    history = comparable(
+        tonight, subject.past, rejected=subject.rejected, same_vllm=subject.same_vllm
+    )
     finding = _not_judged(subject)
     if finding:
         return Evidence(Ruling("unknown", "not valid"), finding, history, scale)
@@ -120,6 +126,12 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     if ruling.outcome == "pass" and (unstable := alternating(history.figures)):
         ruling = replace(ruling, outcome="unknown", finding="unstable")
         return Evidence(ruling, unstable, history, scale)
+    accepted = subject.holding.accepted
+    if ruling.outcome == "pass" and (
+        creep := creeping(tonight, _once_a_night(nights), accepted, scale)
+    ):
+        ruling = replace(ruling, outcome="unknown", finding="creeping")
+        return Evidence(ruling, creep, history, scale)
     return Evidence(ruling, "", history, scale, _is_better(ruling, tonight, subject.levels))
 
 
@@ -150,7 +162,7 @@ def _deciding(
     """Choose what decides: the nights, where they are enough, else the written baseline."""
     tonight, holding = measured_of(subject.tonight), subject.holding
     past = Past.of([measured_of(night) for night in _once_a_night(nights)])
-    noise = noise_of(nights, scale)
+    noise = noise_of(nights, scale, tonight.passes)
     if is_enough(past, tonight) or holding.value is None:
         return decide(past, tonight, scale, subject.levels, noise)
     return against_written(written_baseline(holding, scale), tonight, subject.levels)
@@ -189,16 +201,19 @@ def is_enough(past: Past, tonight: Measured) -> bool:
     return len(past.accepted) >= LEAST_NIGHTS
 
 
-def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
-    """Return how much repeated runs of one night differ; None if too few were repeated.
+def noise_of(nights: Sequence[PastFigure], scale: Scale, passes: int = 1) -> RunNoise | None:
+    """Return how much measurements of one night differ; None if too few were repeated.
 
-    The pooled standard deviation around the mean of each night's runs, without accidents.
+    The pooled standard deviation of a pass, around the mean of each measurement's passes and of
+    each night's measurements, without accidents; of a mean of several passes, it is divided by the
+    square root of their number.
+
+    Args:
+        nights: the figures.
+        scale: of the metric.
+        passes: number of passes of tonight's figure.
     """
-    runs: dict[tuple[str, str], list[float]] = {}
-    for night in nights:
-        if scale.kind == "accuracy" or night.value > 0:
-            runs.setdefault((night.run, night.vllm), []).append(scale.place(night.value))
-    repeated = [np.array(each) for each in runs.values() if len(each) > 1]
+    repeated = [np.array(each) for each in _repeated(nights, scale)]
     if not repeated:
         return None
     apart = np.concatenate([each - np.median(each) for each in repeated])
@@ -210,7 +225,20 @@ def noise_of(nights: Sequence[PastFigure], scale: Scale) -> RunNoise | None:
         if len(kept) > 1:
             squares += float(np.sum((kept - kept.mean()) ** 2))
             df += len(kept) - 1
-    return RunNoise(float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None
+    return RunNoise(float(np.sqrt(squares / df / passes)), df) if df >= LEAST_DF else None
+
+
+def _repeated(nights: Sequence[PastFigure], scale: Scale) -> Iterator[list[float]]:
+    """Yield the places of what was repeated: passes, and measurements, spread as single passes."""
+    measured: dict[tuple[str, str, str], list[float]] = {}
+    for night in nights:
+        if scale.kind == "performance" and min((night.value, *night.runs)) <= 0:
+            continue
+        if night.passes > 1:
+            yield [scale.place(each) for each in night.runs]
+        place = scale.place(night.value) * math.sqrt(night.passes)
+        measured.setdefault((night.run, night.vllm, night.benchmark), []).append(place)
+    yield from (each for each in measured.values() if len(each) > 1)
 
 
 def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:

@@ -155,7 +155,7 @@ class ExpectedLevel:
     def interval(self, tonight: Measured, confidence: float) -> tuple[float, float]:
         """Return the figures that a night like tonight lies between, lowest first."""
         level, scale = self._history.level(tonight.host), self._history.scale
-        wide = t_of_p((1 + confidence) / 2, level.df) * level.sd
+        wide = t_of_p((1 + confidence) / 2, level.df) * self._history.spread(level)
         place = scale.place(tonight.value)
         low, high = sorted((scale.value(place - wide), scale.value(place + wide)))
         return low, high
@@ -219,7 +219,7 @@ def _expected(
             return ExpectedItems(items)
     if len(nights) < LEAST_NIGHTS:
         return None
-    return ExpectedLevel(LevelHistory(nights, scale, noise))
+    return ExpectedLevel(LevelHistory(nights, scale, noise, tonight.passes))
 
 
 def _in_order(items: ItemCounts | None, like: ItemCounts) -> ItemCounts | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ci.judge.metrics import may_be_zero
+
 if TYPE_CHECKING:
     from ci.tools.model import Measurement, Result
 
@@ -96,6 +98,6 @@ def _doubt(measurement: Measurement, unit: str) -> str:
         return f"{measurement.metric} was measured on no item"
     if unit == "%" and not 0 <= value <= MAX_PERCENT:
         return f"{measurement.metric} of {value:g} % is outside 0 to 100"
-    if unit != "%" and value <= 0:
+    if unit != "%" and (value < 0 or (value == 0 and not may_be_zero(measurement.metric))):
         return f"{measurement.metric} of {value:g} {unit}: {NO_OUTPUT}"
     return ""

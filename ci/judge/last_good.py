@@ -25,7 +25,9 @@ def last_good(subject: Subject) -> tuple[str, str]:
         an empty text and the reason.
     """
     tonight = subject.tonight
-    history = comparable(tonight, subject.past, rejected=subject.rejected)
+    history = comparable(
+        tonight, subject.past, rejected=subject.rejected, same_vllm=subject.same_vllm
+    )
     nights = accepted_nights(history.figures, subject.holding)
     if not nights:
         return "", "no earlier night was good"

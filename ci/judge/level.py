@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ci.judge.measured import Measured, RunNoise
     from ci.judge.scale import Scale
 
-# The spread of a performance, in percent, where all figures are the same.
+# The spread of a performance, in percent, or of a share, in points, where all figures are the same.
 SAME_SPREAD = 0.5
 # The share of a score's binomial variance that is of answers, and not of hard items that stay hard:
 # the same where all scores are the same. Greedy answers have about so much.
@@ -53,14 +53,19 @@ class LevelHistory:
     """What the figures of past nights say about tonight's."""
 
     def __init__(
-        self, nights: Sequence[Measured], scale: Scale, noise: RunNoise | None = None
+        self,
+        nights: Sequence[Measured],
+        scale: Scale,
+        noise: RunNoise | None = None,
+        passes: int = 1,
     ) -> None:
         """Take the nights.
 
         Args:
             nights: at least two.
             scale: of the figures.
-            noise: of repeated runs, if it is known.
+            noise: of measurements like tonight's, if it is known.
+            passes: number of passes of tonight's figure.
 
         Raises:
             ValueError: there are fewer than two nights.
@@ -70,6 +75,8 @@ class LevelHistory:
         self.nights = len(nights)
         self.scale = scale
         self.noise = noise
+        # How much of a run's variance the figures of the nights have, against tonight's.
+        self._share = passes * float(np.mean([1 / night.passes for night in nights]))
         self.floor = _floor(nights, scale)
         self._places: dict[str, list[float]] = defaultdict(list)
         for night in nights:
@@ -109,13 +116,19 @@ class LevelHistory:
         between = max(sd_of(centres), self.scale.between_hosts) ** 2
         return Level(float(centres.mean()), sd, df, len(centres), between)
 
+    def spread(self, level: Level, runs: int = 1) -> float:
+        """Return the standard deviation of the mean of so many runs of a night like tonight.
+
+        Without repeated runs, nothing tells that a mean of runs is better than one.
+        """
+        total = level.sd**2
+        past = min(self.noise.sd**2 * self._share, total) if self.noise else 0.0
+        return math.sqrt(total - past + past / self._share / runs)
+
     def _se(self, level: Level, runs: int) -> float:
         """Return the standard error of the mean of tonight's runs against the level."""
-        total = level.sd**2
-        run = min(self.noise.sd**2, total) if self.noise else 0.0
-        # Without repeated runs, nothing tells that a mean of runs is better than one.
-        tonight = total - run + run / runs
-        return math.sqrt(tonight + total / level.nights + level.unknown)
+        nights = level.sd**2 / level.nights
+        return math.hypot(self.spread(level, runs), math.sqrt(nights + level.unknown))
 
     def p_low(self, runs: Sequence[Measured]) -> float:
         """Return the probability of so low a mean of tonight's runs, were nothing changed.
@@ -151,8 +164,9 @@ def _floor(nights: Sequence[Measured], scale: Scale) -> float:
     """
     same = len({night.value for night in nights}) == 1
     known = [night.n for night in nights if night.n > 0]
-    if scale.kind == "performance" or not known:
-        return SAME_SPREAD if same and scale.kind == "performance" else scale.floor
+    if scale.kind != "accuracy" or not known:
+        spread = same and scale.kind in {"performance", "share"}
+        return SAME_SPREAD if spread else scale.floor
     n = float(np.median(known))
     variance = 0.5 / n**2
     if same:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ci.case.judging import FALSE_ALARMS_A_MONTH, NIGHTS_A_MONTH
 from ci.judge.decide import Levels
 
-NIGHTS_A_MONTH = 30
-FALSE_ALARMS_A_MONTH = 1.0
+if TYPE_CHECKING:
+    from ci.case.judging import Judging
+
 # Below this, Student's t with the few degrees of freedom of a night's runs finds nothing: with 8
 # of them, 0.5 % is 3.4 standard errors, 0.05 % is 5.0, and 0.005 % would be 7.1.
 LEAST_FAIL = 0.0005
@@ -53,6 +57,21 @@ def levels_for(
         suspect = min(suspect, max(budget / LEAST_FAIL, LEAST_SUSPECT))
     fail = min(default.fail, max(budget / (suspect if independent else 1), LEAST_FAIL))
     return Levels(suspect=suspect, fail=fail)
+
+
+def levels_of(judging: Judging, checks: int) -> Levels:
+    """Return the levels of a case's nights.
+
+    Args:
+        judging: what the case says.
+        checks: number of its checks; at least one is assumed.
+    """
+    return levels_for(
+        max(checks, 1),
+        judging.nights_a_month,
+        judging.false_alarms_a_month,
+        independent=judging.controlled,
+    )
 
 
 def most_false_alarms(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Kind = Literal["accuracy", "performance"]
+Kind = Literal["accuracy", "performance", "count", "share"]
 
 
 class Ask(Enum):
@@ -69,6 +69,7 @@ class Measured:
         host: the hosts that served it; measurements of different hosts differ by an offset.
         cut: number of answers that reached the maximum length; None if unknown.
         run: the run's id, for the evidence.
+        passes: how many passes it is the mean of.
     """
 
     value: float
@@ -77,11 +78,12 @@ class Measured:
     host: str = ""
     cut: int | None = None
     run: str = ""
+    passes: int = 1
 
 
 @dataclass(frozen=True)
 class RunNoise:
-    """How much repeated runs of one version differ in one night.
+    """How much repeated measurements like tonight's differ in one night, of one version.
 
     Attributes:
         sd: standard deviation, on the scale of `Scale`.

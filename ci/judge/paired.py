@@ -3,7 +3,8 @@
 Two measurements of the same questions differ in a few answers by chance: rounding decides between
 two tokens of almost the same probability. Only the items that are right in one result and wrong in
 the other show a difference. Where there is none, each of them is right in either result with
-probability 1/2, so that their number has a binomial distribution.
+probability 1/2, so that their number has a binomial distribution. Of results of several passes,
+these are the items that are right more often in one: the sign test.
 """
 
 from __future__ import annotations
@@ -42,21 +43,25 @@ def compare_items(
     """
     if problem := _not_paired(first, second, names):
         return "unknown", problem
-    other = {item.id: item for item in second}
-    pairs = [(item.correct, other[item.id].correct) for item in first]
-    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
-    if len(pairs) < SMALLEST:
-        reason = f"{len(pairs)} items cannot show a difference; ask at least {SMALLEST}"
+    ids = dict.fromkeys(item.id for item in first)
+    right = [Counter(item.id for item in items if item.correct) for items in (first, second)]
+    only_first = sum(right[0][id_] > right[1][id_] for id_ in ids)
+    only_second = sum(right[0][id_] < right[1][id_] for id_ in ids)
+    if len(ids) < SMALLEST:
+        reason = f"{len(ids)} items cannot show a difference; ask at least {SMALLEST}"
         return "unknown", reason
     p = p_value(only_first, only_second)
+    several = len(first) > len(ids)
+    only, passes = ("more often", " in all passes") if several else ("only", "")
     counts = (
-        f"of {len(pairs)} items, {only_first} were right only {names[0]} and {only_second} only "
-        f"{names[1]}: p = {p:.2g}"
+        f"of {len(ids)} items{passes}, {only_first} were right {only} {names[0]} and {only_second} "
+        f"{only} {names[1]}: p = {p:.2g}"
     )
     if p < SIGNIFICANCE:
         return "fail", f"{counts}, expected at least {SIGNIFICANCE:g}"
-    points = 100 * SMALLEST / len(pairs)
-    detectable = f"the smallest difference that fails is {SMALLEST} items ({points:.2g} pp)"
+    points = 100 * SMALLEST / len(ids)
+    size = "" if several else f" ({points:.2g} pp)"
+    detectable = f"the smallest difference that fails is {SMALLEST} items{size}"
     return "pass", f"{counts}; {detectable}"
 
 
@@ -81,21 +86,30 @@ def p_value(only_first: int, only_second: int) -> float:
 def _not_paired(first: Sequence[Item], second: Sequence[Item], names: Sequence[str]) -> str:
     """Return the reason why the items are not pairs of the same question; empty if they are."""
     for items, name in zip((first, second), names, strict=True):
-        if not items:
-            return f"there are no items {name}, so none can be compared"
-        if repeated := [
-            id_ for id_, count in Counter(each.id for each in items).items() if count > 1
-        ]:
-            return f"several items {name} have the same id: {_listed(repeated)}"
-        if unscored := [item.id for item in items if item.correct is None]:
-            return f"items {name} are neither right nor wrong: {_listed(unscored)}"
+        if problem := _not_whole(items, name):
+            return problem
     by_id = [{item.id: item for item in items} for items in (first, second)]
     for one, other, name in zip(by_id, reversed(by_id), names, strict=True):
         if missing := [id_ for id_ in one if id_ not in other]:
             return f"items were measured only {name}: {_listed(missing)}"
+    if len(first) != len(second):
+        return f"{len(first)} answers {names[0]} and {len(second)} {names[1]}: other passes"
     digests = {id_: {each[id_].prompt_digest for each in by_id} - {None} for id_ in by_id[0]}
     if differing := [id_ for id_, known in digests.items() if len(known) > 1]:
         return f"the prompts of these items differ: {_listed(differing)}"
+    return ""
+
+
+def _not_whole(items: Sequence[Item], name: str) -> str:
+    """Return the reason why the items of a result cannot be compared; empty if they can."""
+    if not items:
+        return f"there are no items {name}, so none can be compared"
+    counts = Counter(each.id for each in items)
+    passes = min(counts.values())
+    if repeated := [id_ for id_, count in counts.items() if count > passes]:
+        return f"several items {name} have the same id: {_listed(repeated)}"
+    if unscored := [item.id for item in items if item.correct is None]:
+        return f"items {name} are neither right nor wrong: {_listed(unscored)}"
     return ""
 
 

@@ -42,6 +42,7 @@ class Conditions:
         request_rate: requests per second; 0 means as fast as possible.
         arguments: the tool's options that have no path, if its prompts have no digest.
         overrides: the `--set` of the command line, except those of benchmarks.
+        passes: how often the whole benchmark was asked.
     """
 
     model: str = ""
@@ -61,6 +62,7 @@ class Conditions:
     request_rate: float = 0.0
     arguments: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    passes: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class PastFigure:
         ended_early: the cause that ended the night early; empty if there was none.
         outcome: of the figure's own check, else of the night; empty while it is not judged.
         night: outcome of the night; empty while it is not judged.
+        runs: the figure of each pass, if the benchmark was asked several times.
         purpose: of the run: `night`; or `control`, `again` or `against-itself`, which belong to a
             night and do not count as one.
     """
@@ -125,7 +128,13 @@ class PastFigure:
     ended_early: str = ""
     outcome: str = ""
     night: str = ""
+    runs: tuple[float, ...] = ()
     purpose: str = "night"
+
+    @property
+    def passes(self) -> int:
+        """Return how many passes it is the mean of."""
+        return max(len(self.runs), 1)
 
     @property
     def check(self) -> CheckId:

@@ -37,8 +37,11 @@ class PlannedCheck:
         within: share of the variance of one pass that is within items: of an item's answers, and
             not of how hard it is.
         noise: standard deviation of a run of performance, in percent.
-        known: the noise of repeated runs that the judge knows; None before any night.
+        known: the noise of repeated nights' figures that the judge knows; None before any night.
         decimals: of the accuracy that the tool prints; None if it is not rounded.
+        unit: of a figure of performance, for readers.
+        lower_is_better: whether it is a time. The bound is then that of the speed which takes such
+            a time: only the shares of the baseline count.
     """
 
     kind: Kind
@@ -50,6 +53,14 @@ class PlannedCheck:
     noise: float = NOISE
     known: RunNoise | None = None
     decimals: int | None = None
+    unit: str = "tok/s"
+    lower_is_better: bool = False
+
+    @property
+    def shown_bound(self) -> float | None:
+        """Return the worst figure that passes, as the case means it."""
+        turned = self.bound is not None and self.bound > 0 and self.lower_is_better
+        return self.baseline**2 / self.bound if turned and self.bound else self.bound
 
     @property
     def trials(self) -> int:

@@ -1,7 +1,8 @@
 """Say what the two-stage judge would do before any night, by nights that are drawn. Pure.
 
 The nights are drawn, and the judge itself rules on them: tonight's version, its repeated
-measurements, and those of the last good version, after some healthy nights.
+measurements, and those of the last good version where a night measures it, after some healthy
+nights.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from ci.judge.decide import answered, decide
 from ci.judge.expected import Past
-from ci.judge.measured import Ask, ItemCounts, Measured
+from ci.judge.measured import Ask, ItemCounts, Measured, RunNoise
 from ci.judge.planned import chances
 from ci.judge.scale import Scale
 
@@ -74,11 +75,14 @@ class Draw:
             noise (splitting; H. Kahn, T. Harris, Natl. Bur. Stand. Appl. Math. Ser. 12 (1951),
             27-30).
         seed: of the random numbers; the same seed gives the same figures.
+        control: whether the last good version is measured beside a suspect; without it, the judge
+            is told that it cannot be had.
     """
 
     nights: int = 400
     second: int = 1
     seed: int = 1
+    control: bool = True
 
 
 def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power:
@@ -92,10 +96,16 @@ def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power
     """
     random = np.random.default_rng(draw.seed)
     good, bad = _runs_of(check, 0.0, random), _runs_of(check, drop, random)
+    known = _noise_of(check)
+
+    def measure(asked: Ask) -> Measured | None:
+        if asked is Ask.REPEAT:
+            return bad()
+        return good() if draw.control else None
 
     def ruled(past: Past, tonight: Measured) -> Ruling:
-        deciding = decide(past, tonight, Scale(check.kind), levels, check.known)
-        return answered(deciding, lambda asked: bad() if asked is Ask.REPEAT else good())
+        deciding = decide(past, tonight, Scale(check.kind), levels, known)
+        return answered(deciding, measure)
 
     past = Past(())
     counts = np.zeros(4)
@@ -109,6 +119,13 @@ def power(check: PlannedCheck, drop: float, levels: Levels, draw: Draw) -> Power
         counts += np.mean([_counted(ruling) for ruling in rulings], axis=0)
     fails, unknown, repeats, controls = map(float, counts / draw.nights)
     return Power(fails, unknown, repeats, controls, draw.nights * draw.second)
+
+
+def _noise_of(check: PlannedCheck) -> RunNoise | None:
+    """Return the noise that the judge knows after the past nights: their passes tell it."""
+    if check.known or check.kind == "accuracy" or check.passes == 1:
+        return check.known
+    return RunNoise(check.sd, PAST_NIGHTS * (check.passes - 1))
 
 
 def _counted(ruling: Ruling) -> tuple[int, int, int, int]:

@@ -56,7 +56,9 @@ class Prospect:
 
 
 @functools.lru_cache(256)
-def prospect(check: PlannedCheck, levels: Levels, available: int, seed: int = 1) -> Prospect:
+def prospect(
+    check: PlannedCheck, levels: Levels, available: int, seed: int = 1, *, control: bool = True
+) -> Prospect:
     """Compute what a check will do, and what would do better.
 
     Args:
@@ -64,10 +66,11 @@ def prospect(check: PlannedCheck, levels: Levels, available: int, seed: int = 1)
         levels: of the two stages.
         available: number of items of the whole dataset; 0 if unknown.
         seed: of the nights that are drawn.
+        control: whether the last good version is measured beside a suspect.
     """
     threshold = None if check.bound is None else better_threshold(check)
-    healthy = Draw(400, 8, seed) if check.kind == "accuracy" else Draw(3000, 8, seed)
-    bad = Draw(200, 1, seed)
+    nights = 400 if check.kind == "accuracy" else 3000
+    healthy, bad = Draw(nights, 8, seed, control), Draw(200, 1, seed, control)
     accuracy = check.kind == "accuracy" and check.bound is not None
     return Prospect(
         check=check,

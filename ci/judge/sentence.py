@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ci.judge.against import measured_of
 from ci.judge.baseline import NONE_YET
 from ci.judge.comparable import VOID
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from ci.judge.evidence import Evidence, Subject
     from ci.judge.measured import Measured
+    from ci.judge.scale import Scale
     from ci.judge.verdict import Check
 
 ABOVE = "above the band: accept it? `inv baseline.accept`"
@@ -48,7 +51,7 @@ def with_evidence(check: Check, subject: Subject, evidence: Evidence) -> Check:
         judged = replace(
             judged,
             baseline=centre,
-            bound=expected.bound if isinstance(expected, Written) and expected.bound else bound,
+            bound=_written_bound(expected, bound) if isinstance(expected, Written) else bound,
             tolerance=check.tolerance if written else "",
             source=subject.holding.source if written else _nights(evidence),
             smallest_drop=None if bound is None else abs(centre - bound),
@@ -70,7 +73,8 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
     """Return where the figure would lie in 95 of 100 such measurements.
 
     Accuracy: the exact interval of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), 404-413,
-    as if its items were drawn again. Performance: the spread of the nights; None if it is unknown.
+    as if its items were drawn again. Several answers to an item are worth less than as many items.
+    Performance: the spread of the nights; None if it is unknown.
     """
     scale, expected = evidence.scale, evidence.ruling.expected
     if scale.kind == "accuracy":
@@ -78,12 +82,33 @@ def interval_of(tonight: Measured, evidence: Evidence) -> tuple[float, float] | 
             return None
         from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - slow import
 
-        correct = tonight.value * tonight.n / 100
-        low, high = proportion_confint(correct, tonight.n, 1 - CONFIDENCE, method="beta")
+        n = _independent(tonight)
+        low, high = proportion_confint(tonight.value * n / 100, n, 1 - CONFIDENCE, method="beta")
         return 100 * float(low), 100 * float(high)
     if not isinstance(expected, ExpectedLevel):
         return None
     return expected.interval(tonight, CONFIDENCE)
+
+
+def _independent(tonight: Measured) -> float:
+    """Return the number of independent items with the same variance as an accuracy's answers.
+
+    The effective sample size of E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998),
+    193-201, each item being a cluster of its answers.
+    """
+    items, passes, share = tonight.n / tonight.passes, tonight.passes, tonight.value / 100
+    if passes == 1 or tonight.items is None or not 0 < share < 1:
+        return items
+    variance = float(np.var(tonight.items.correct / passes, ddof=1)) if items > 1 else 0.0
+    independent = items * share * (1 - share) / variance if variance > 0 else tonight.n
+    return min(max(independent, items), tonight.n)
+
+
+def _written_bound(expected: Written, lowest: float | None) -> float | None:
+    """Return the bound of a written baseline; of one that only a test decides, the test's."""
+    if expected.bound is None or (expected.bound == 0 and expected.scale.kind == "accuracy"):
+        return lowest
+    return expected.bound
 
 
 def _enough(evidence: Evidence) -> bool:
@@ -124,16 +149,17 @@ def _sentence(check: Check, evidence: Evidence) -> str:
     details = ", ".join(filter(None, (again, controls, chance)))
     if ruling.finding == "nothing to compare with":
         return _not_yet(check, evidence)
-    missing = "" if len(ruling.repeats) == TIMES else "; measure it again"
+    missing = "" if len(ruling.repeats) == TIMES else "measure it again"
+    found = "; ".join(filter(None, (details, missing)))
     sentences = {
         "as expected": ABOVE if evidence.more else "",
         "too little to matter": f"{lower}: too little to matter",
         "fine when measured again": f"{lower} at first, and fine when measured again ({again})",
         "as the last good version": f"{lower}, and so is the last good version ({details})",
         "environment": f"{lower}, and so is the last good version: the night's fault ({details})",
-        "suspect": f"suspect: {lower}, and tonight cannot tell ({details}{missing})",
+        "suspect": f"suspect: {lower}, and tonight cannot tell ({found})",
     }
-    return sentences.get(ruling.finding, f"{lower} ({details})")
+    return sentences.get(ruling.finding, f"{lower} ({details})" if details else lower)
 
 
 def _not_yet(check: Check, evidence: Evidence) -> str:
@@ -146,18 +172,27 @@ def _not_yet(check: Check, evidence: Evidence) -> str:
 def _lower(check: Check, evidence: Evidence) -> str:
     """Say how much worse the figure is than what is expected."""
     expected, scale = evidence.ruling.expected, evidence.scale
-    if expected is None or check.value is None or not check.baseline:
+    if expected is None or check.value is None or check.baseline is None:
         return ""
-    word = "longer" if scale.lower_is_better else "lower"
-    if scale.kind == "accuracy":
-        size = f"{abs(check.baseline - check.value):.3g} points"
-    else:
-        size = f"{100 * abs(check.value / check.baseline - 1):.3g} %"
     what = "the baseline" if isinstance(expected, Written) else _counted(expected.nights)
     better = check.value < check.baseline if scale.lower_is_better else check.value > check.baseline
     if better and check.bound is not None:
         return f"not worse than {what}, but not within {check.bound:.4g} {check.unit}"
-    return f"{size} {word} than {what}"
+    return f"{_size(check, check.value, check.baseline, scale)} than {what}"
+
+
+def _size(check: Check, value: float, baseline: float, scale: Scale) -> str:
+    """Write how much worse a figure is, in its own way: `3 points lower`, `4 % longer`."""
+    apart = abs(value - baseline)
+    if scale.kind == "count":
+        return f"{apart:.3g} {check.unit} {'more' if scale.lower_is_better else 'fewer'}"
+    times = check.unit in {"ms", "s"}
+    word = ("longer" if times else "higher") if scale.lower_is_better else "lower"
+    if scale.kind != "performance":
+        return f"{apart:.3g} points {word}"
+    if not baseline:
+        return f"{apart:.3g} {check.unit} {word}"
+    return f"{100 * abs(value / baseline - 1):.3g} % {word}"
 
 
 def _figures(what: str, runs: Sequence[Measured], unit: str) -> str:

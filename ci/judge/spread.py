@@ -39,10 +39,31 @@ def without_accidents(values: NDArray[np.float64], floor: float = 0.0) -> NDArra
     """
     if len(values) < ENOUGH:
         return np.ones(len(values), dtype=np.bool_)
-    distances = np.abs(values - np.median(values))
-    spread = max(MAD_TO_SD * float(np.median(distances)), floor)
-    near: NDArray[np.bool_] = distances <= FAR * spread
+    near: NDArray[np.bool_] = np.abs(values - np.median(values)) <= _far(values, floor)
     return near
+
+
+def winsorized(values: NDArray[np.float64], floor: float = 0.0) -> NDArray[np.float64]:
+    """Bring values that are far from the others as near as still counts.
+
+    Unlike without them, the spread of few values stays as large as it is (J. W. Tukey, D. H.
+    McLaughlin, Sankhya A 25 (1963), 331-352).
+
+    Args:
+        values: at least one.
+        floor: the least spread.
+    """
+    if len(values) < ENOUGH:
+        return values
+    centre, most = float(np.median(values)), _far(values, floor)
+    clipped: NDArray[np.float64] = np.clip(values, centre - most, centre + most)
+    return clipped
+
+
+def _far(values: NDArray[np.float64], floor: float) -> float:
+    """Return the largest distance from the median that is no accident's."""
+    distances = np.abs(values - np.median(values))
+    return FAR * max(MAD_TO_SD * float(np.median(distances)), floor)
 
 
 def step_of(values: NDArray[np.float64]) -> float:

@@ -5,46 +5,30 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from operator import ge, gt, le, lt
-from typing import TYPE_CHECKING, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
+from ci.case.known_metrics import MAIN
 from ci.case.model import Operator  # noqa: TC001 - pydantic reads it for stored checks
 from ci.case.without_router import name_without_router
 from ci.errors import ExitCode, Interrupted, LamplighterError
+from ci.judge.asked import Asked, asked_in
 from ci.judge.figures import disturbance, remark, valid_figure, void_reason
 from ci.judge.paired import SIGNIFICANCE, compare_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ci.case.metric_entry import MetricEntry
     from ci.case.model import Comparison
+    from ci.judge.asked import Expectation
     from ci.tools.model import Result
 
 Outcome = Literal["pass", "fail", "unknown"]
 
 
-class Expectation(Protocol):
-    """The part of a benchmark that the judge needs; of a case, or of a stored record."""
-
-    @property
-    def name(self) -> str:
-        """Return the name of the benchmark in results."""
-
-    @property
-    def case_type(self) -> Literal["accuracy", "performance"]:
-        """Return what is measured."""
-
-    @property
-    def expected(self) -> tuple[float, float] | None:
-        """Return baseline and threshold; None if there are none yet."""
-
-    @property
-    def without_router(self) -> bool:
-        """Return whether it is measured a second time without the router."""
-
-
 ABOVE_THE_BAND = "above the band: baseline looks stale"
 NO_BASELINE = "no baseline yet"
-METRICS = {"accuracy": ("accuracy", "%"), "performance": ("output_token_throughput", "tok/s")}
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 # Binary floats cannot hold the decimals that bounds are computed from: 0.7 * 8.3 is slightly more
@@ -72,6 +56,8 @@ class Check:
         smallest_drop: the smallest loss that this night could have shown; None if unknown.
         p: probability of the evidence, were nothing changed; None if nothing was compared.
         seen: how many earlier nights were comparable, and why others were not.
+        same_as: the figure of the same benchmark that this is one finding with; empty if it is a
+            finding of its own, or none.
     """
 
     name: str
@@ -89,6 +75,7 @@ class Check:
     smallest_drop: float | None = None
     p: float | None = None
     seen: str = ""
+    same_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,41 +86,35 @@ class Verdict:
     checks: tuple[Check, ...]
 
 
-def judge(
+def judge(  # noqa: PLR0913 - each is a part of a case, or of a night
     benchmarks: Sequence[Expectation],
     results: Mapping[str, Result],
     *,
     cause: str = "",
     extra: tuple[Check, ...] = (),
     comparisons: Sequence[Comparison] = (),
+    startup: Mapping[str, MetricEntry] = MappingProxyType({}),
 ) -> Verdict:
-    """Compare every benchmark's figure with its threshold, and pairs of figures with each other.
+    """Compare every benchmark's figures with their thresholds, and pairs of figures.
 
     A benchmark that was also measured without the router has one more check.
 
     Args:
-        benchmarks: the case's benchmarks; each becomes a check, even if it never ran.
-        results: name of the benchmark → result.
+        benchmarks: the case's benchmarks; each figure that the case names becomes a check, even if
+            the benchmark never ran.
+        results: name of the benchmark → result; `startup` → the figures of the servers' start.
         cause: the error that ended the night early, in one line; empty if there is none. With a
             cause the verdict is never a pass.
         extra: other checks, e.g. the smoke test; they come first in the verdict.
         comparisons: pairs of figures that the case compares.
+        startup: the figures of the servers' start that are judged.
     """
-    checks = (check(benchmark, results.get(benchmark.name), cause) for benchmark in benchmarks)
+    figures = asked_in(benchmarks, startup)
+    checks = (check(asked, results.get(asked.name), cause) for asked in figures)
     twice = (benchmark.name for benchmark in benchmarks if benchmark.without_router)
     paired = (compare_without_router(name, results, cause) for name in twice)
     compared = (compare(comparison, results, cause) for comparison in comparisons)
     return degrade_if_ended_early(combine((*extra, *checks, *paired, *compared)), cause)
-
-
-def with_judged(verdict: Verdict, judged: Mapping[tuple[str, str], Check]) -> Verdict:
-    """Put checks whose evidence was gathered in the place of those without.
-
-    Args:
-        verdict: of the night.
-        judged: name and metric → the check.
-    """
-    return combine(tuple(judged.get((check.name, check.metric), check) for check in verdict.checks))
 
 
 def combine(checks: tuple[Check, ...]) -> Verdict:
@@ -152,48 +133,42 @@ def degrade_if_ended_early(verdict: Verdict, cause: str) -> Verdict:
     return combine((*verdict.checks, incomplete))
 
 
-def check(benchmark: Expectation, result: Result | None, cause: str = "") -> Check:
-    """Compare a benchmark's figure with its threshold.
+def check(asked: Asked, result: Result | None, cause: str = "") -> Check:
+    """Compare a figure with its threshold.
 
-    Accuracy passes at `baseline - threshold` percentage points or more; performance passes at
-    `threshold * baseline` output tokens per second or more. A better value never fails. Without a
-    baseline every valid figure passes, with the reason `NO_BASELINE`. The reason also counts
-    the answers that were cut or empty.
+    Accuracy passes at `baseline - threshold` percentage points or more; other figures pass at
+    `threshold * baseline` or better. A better value never fails. Without a baseline every valid
+    figure passes, with the reason `NO_BASELINE`. The reason of an accuracy also counts the answers
+    that were cut or empty.
 
     A figure of performance that is void is not compared with a baseline: the outcome is unknown.
     Without a baseline there is nothing to get wrong, and the reason only says so.
     """
-    metric, unit = METRICS[benchmark.case_type]
-    measured, doubt = valid_figure(benchmark.name, metric, result, cause, unit)
+    metric, unit = asked.metric, asked.unit
+    measured, doubt = valid_figure(asked.name, metric, result, cause, unit)
     value = measured.value if measured else None
-    judged = Check(benchmark.name, metric, value, unit, None, "", None, "unknown", doubt)
-    accuracy = benchmark.case_type == "accuracy"
+    judged = Check(asked.name, metric, value, unit, None, "", None, "unknown", doubt)
+    if asked.lower_is_better:
+        judged = replace(judged, operator="<=")
+    accuracy = asked.case_type == "accuracy"
     # A performance run that ignores the end of the text cuts every answer.
-    remarks = remark(result) if accuracy else ""
+    remarks = remark(result) if metric == MAIN["accuracy"] else ""
     void = disturbance(result) if accuracy else void_reason(result)
     remarks = "; ".join(filter(None, (remarks, void)))
     if doubt and void:
         judged = replace(judged, reason=f"{doubt}; {void}")
-    if benchmark.expected is None:
+    bound = asked.bound
+    if asked.expected is None or bound is None:
         reason = "; ".join(filter(None, (NO_BASELINE, remarks)))
         return judged if value is None else replace(judged, outcome="pass", reason=reason)
-    baseline, threshold = benchmark.expected
-    bound = bound_of(benchmark.case_type, baseline, threshold)
-    tolerance = f"{-threshold:+g} pp" if accuracy else f"×{threshold:g}"
-    judged = replace(judged, baseline=baseline, tolerance=tolerance, bound=bound)
+    baseline, _ = asked.expected
+    judged = replace(judged, baseline=baseline, tolerance=asked.tolerance, bound=bound)
     if value is None:
         return judged
     if void and not accuracy:
         return replace(judged, reason=void)
-    outcome, reason = _compare(value, baseline, bound, unit)
+    outcome, reason = _compare(value, asked, baseline, bound)
     return replace(judged, outcome=outcome, reason="; ".join(filter(None, (reason, remarks))))
-
-
-def bound_of(
-    case_type: Literal["accuracy", "performance"], baseline: float, threshold: float
-) -> float:
-    """Return the least figure that passes, in the unit of the baseline."""
-    return baseline - threshold if case_type == "accuracy" else threshold * baseline
 
 
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:
@@ -243,7 +218,7 @@ def compare_without_router(name: str, results: Mapping[str, Result], cause: str 
         results: name of the benchmark → result; also of the measurement without the router.
         cause: as for `judge`.
     """
-    metric, unit = METRICS["accuracy"]
+    metric, unit = MAIN["accuracy"], "%"
     direct = name_without_router(name)
     figures = {
         each: valid_figure(each, metric, results.get(each), cause, unit) for each in (name, direct)
@@ -285,13 +260,15 @@ def exit_code(outcome: Outcome, error: BaseException | None = None) -> ExitCode:
     return ExitCode.PASS if outcome == "pass" and error is None else ExitCode.UNKNOWN
 
 
-def _compare(value: float, baseline: float, bound: float, unit: str) -> tuple[Outcome, str]:
-    if value < bound and not _same(value, bound):
-        return "fail", f"{bound - value:.4g} {'pp' if unit == '%' else unit} below the bound"
-    upper = baseline + abs(baseline - bound)
-    if value > upper and not _same(value, upper):
-        return "pass", ABOVE_THE_BAND
-    return "pass", ""
+def _compare(value: float, asked: Asked, baseline: float, bound: float) -> tuple[Outcome, str]:
+    lower = asked.lower_is_better
+    worse = value > bound if lower else value < bound
+    if worse and not _same(value, bound):
+        unit, side = "pp" if asked.unit == "%" else asked.unit, "above" if lower else "below"
+        return "fail", f"{abs(bound - value):.4g} {unit} {side} the bound"
+    best = baseline - abs(baseline - bound) * (1 if lower else -1)
+    better = value < best if lower else value > best
+    return "pass", ABOVE_THE_BAND if better and not _same(value, best) else ""
 
 
 def _same(a: float, b: float) -> bool:

@@ -59,7 +59,7 @@ class Written:
 
     def is_above(self, tonight: Measured) -> bool:
         """Whether a figure is better than the baseline by more than it may be worse."""
-        if self.bound is None or (self.scale.kind == "performance" and self.bound <= 0):
+        if self.bound is None or (self.scale.kind != "accuracy" and self.bound <= 0):
             return False
         tolerated = abs(self.scale.place(self.value) - self.scale.place(self.bound))
         return self.loss([tonight]) < -tolerated - 1e-9
@@ -67,10 +67,10 @@ class Written:
     def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:  # noqa: ARG002
         """Return the probability of so few correct answers were the baseline the truth.
 
-        The exact binomial test. Runs of the same items repeat their luck, so that several runs
-        count as one of their mean. Without a number of items, 1.
+        The exact binomial test. Runs and passes of the same items repeat their luck, so that
+        several of them count as one of their mean. Without a number of items, 1.
         """
-        n = runs[0].n
+        n = _items_of(runs[0])
         if self.scale.kind != "accuracy" or n <= 0 or self.scale.lower_is_better:
             return 1.0
         mean = float(np.mean([run.value for run in runs]))
@@ -94,10 +94,16 @@ class Written:
 
     def lowest(self, alpha: float, tonight: Measured) -> float | None:
         """Return the lowest accuracy whose probability is alpha or more; None if unknown."""
-        if self.scale.kind != "accuracy" or tonight.n <= 0 or self.scale.lower_is_better:
+        if self.scale.kind != "accuracy" or _items_of(tonight) <= 0 or self.scale.lower_is_better:
             return None
-        reached = special.bdtr(np.arange(tonight.n + 1), tonight.n, self.value / 100)
-        return 100 * float(np.searchsorted(reached, alpha)) / tonight.n
+        n = _items_of(tonight)
+        reached = special.bdtr(np.arange(n + 1), n, self.value / 100)
+        return 100 * float(np.searchsorted(reached, alpha)) / n
+
+
+def _items_of(measured: Measured) -> int:
+    """Return the number of items, of which each pass has an answer."""
+    return measured.n // measured.passes
 
 
 def against_written(
@@ -125,7 +131,7 @@ def against_written(
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
         if written.is_within(tonight, _summary(ruling.repeats, written.scale), levels.clear):
             return replace(ruling, outcome="pass", finding="fine when measured again")
-    if written.scale.kind == "performance":
+    if written.scale.kind != "accuracy":
         ruling, worse = replace(ruling, p=None), len(ruling.repeats) == TIMES
     else:
         ruling = replace(ruling, p=written.p_low(ruling.repeats or [tonight]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.without_router import behind_router
-from ci.errors import UserError
+from ci.errors import Problem, UserError
 from ci.plan.devices import device_warnings, with_devices
 from ci.plan.evaluations import Setting, plan_evaluations
 from ci.plan.model import Plan
@@ -19,7 +19,7 @@ from ci.vllm.command_line import client_address, served_name
 from ci.vllm.model_source import tokenizer_source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ci.case.model import Case
     from ci.plan.inputs import PlanInputs
@@ -72,8 +72,15 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
         evaluations=evaluations,
         services=services,
         router=router,
-        warnings=tuple(device_warnings(case, inputs.devices, servers)),
+        warnings=(*device_warnings(case, inputs.devices, servers), *_doubts(case, inputs)),
     )
+
+
+def _doubts(case: Case, inputs: PlanInputs) -> Iterator[Problem]:
+    """Warn of benchmarks for which `repeats: auto` could not choose a number."""
+    for name, passes in inputs.passes.items():
+        if passes.doubt:
+            yield Problem(case.path, 1, 1, f"benchmarks.{name}.repeats", passes.doubt)
 
 
 def _endpoint(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import ONCE
 from ci.case.variables import RUN_FOLDER
 from ci.case.without_router import name_without_router
 from ci.errors import UserError
 from ci.plan.model import Evaluation
 from ci.plan.names import process_names
+from ci.plan.passes import refuse_taken_names
 from ci.remote.names import WORK
 from ci.tools.made import MADE
 from ci.tools.model import Job
@@ -58,7 +60,7 @@ def plan_evaluations(
             no router.
 
     Raises:
-        UserError: a tool does not support its benchmark.
+        UserError: a tool does not support its benchmark, or a pass has a name that is taken.
     """
     twice = {item.name for item in case.benchmarks if item.without_router and direct}
     wanted = [*(item.name for item in case.benchmarks), *map(name_without_router, twice)]
@@ -70,6 +72,7 @@ def plan_evaluations(
         if benchmark.name in twice and direct:
             evaluation = _without_router(evaluation, *direct, names)
             planned.append(_with_command(case, setting.leader, evaluation))
+    refuse_taken_names(case.path, planned, setting.taken)
     return tuple(planned)
 
 
@@ -95,6 +98,7 @@ def _evaluation(case: Case, setting: Setting, benchmark: Benchmark, process: str
         endpoint=setting.endpoint,
         vllm=made.vllm if made else "",
         env_script=setting.env_script,
+        passes=inputs.passes.get(benchmark.name, ONCE),
     )
 
 
@@ -158,9 +162,14 @@ def job_of(evaluation: Evaluation, folder: str) -> Job:
         bin=evaluation.bin,
         work=f"{folder}/{WORK}",
         vllm=evaluation.vllm,
-        # What the server has of the same prompts from before must not make it faster.
-        cache_salt=evaluation.process if evaluation.server or evaluation.repeat else "",
+        cache_salt=evaluation.process if _may_be_cached(evaluation) else "",
+        number=evaluation.number,
     )
+
+
+def _may_be_cached(evaluation: Evaluation) -> bool:
+    """Return whether the night asked the same prompts before, which must not make it faster."""
+    return bool(evaluation.server) or evaluation.repeat > 0 or evaluation.number > 1
 
 
 def _data(evaluation: Evaluation, folder: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ci.case.repeats import Passes
     from ci.inventory.target import Target
     from ci.plan.model import Host, Preparation
     from ci.tools.model import Dataset
@@ -29,6 +30,7 @@ class PlanInputs:
         datasets: name of a benchmark → its dataset.
         local: whether this machine is the only host.
         devices: host → the kind of its devices; the case's where it is missing.
+        passes: name of a benchmark → how often the night asks it; once where it is missing.
     """
 
     targets: tuple[Target, ...]
@@ -39,3 +41,4 @@ class PlanInputs:
     datasets: Mapping[str, Dataset]
     local: bool = False
     devices: Mapping[str, str] = field(default_factory=dict)
+    passes: Mapping[str, Passes] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from ci.case.repeats import ONCE
 from ci.documents import address
 from ci.vllm.api import authorities, key_of
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from ci.case.benchmark import Benchmark
     from ci.case.model import Case, Role
+    from ci.case.repeats import Passes
     from ci.errors import Problem
     from ci.tools.model import Dataset, Endpoint
 
@@ -150,6 +152,8 @@ class Evaluation:
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
         env_script: as of a process.
         repeat: how often it was run before in the night, because its figure was in doubt.
+        passes: how often the tool asks the whole benchmark; the results are one.
+        number: which of the passes it is, from 1; see `ci.plan.passes`.
     """
 
     benchmark: Benchmark
@@ -164,6 +168,8 @@ class Evaluation:
     vllm: str = ""
     env_script: tuple[str, ...] = ()
     repeat: int = 0
+    passes: Passes = ONCE
+    number: int = 1
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.known_metrics import STARTUP
 from ci.documents.json_text import bound_values
 from ci.errors import UserError
-from ci.judge.verdict import judge, with_judged
+from ci.judge.family import with_judged
+from ci.judge.verdict import judge
 from ci.record.below import read_below
 from ci.record.model import Items
 from ci.record.stored import summary_of
@@ -40,6 +42,7 @@ def judged_again(stored: Stored) -> Verdict:
         cause=run.cause.message if run.cause else "",
         extra=run.proved,
         comparisons=run.comparisons,
+        startup=run.startup_metrics,
     )
     # What was found in the nights before is not in this record; it stays as it was judged.
     evidence = {(check.name, check.metric): check for check in run.checks if check.seen}
@@ -47,7 +50,7 @@ def judged_again(stored: Stored) -> Verdict:
 
 
 def results_of(stored: Stored) -> dict[str, Result]:
-    """Read a stored run's results: name of the benchmark → its first result.
+    """Read a stored run's results: name of the benchmark, or `startup` → its first result.
 
     Results of a benchmark that was measured again are part of the evidence of its check.
 
@@ -55,7 +58,9 @@ def results_of(stored: Stored) -> dict[str, Result]:
         UserError: a file of items is missing or damaged.
     """
     first = {each.benchmark: each for each in reversed(stored.run.evaluations)}
-    return {name: _result(stored.folder, each) for name, each in first.items()}
+    results = {name: _result(stored.folder, each) for name, each in first.items()}
+    figures = stored.run.startup_figures
+    return {STARTUP: Result(measurements=figures), **results} if figures else results
 
 
 def _result(folder: Path, evaluation: Evaluation) -> Result:
@@ -66,6 +71,7 @@ def _result(folder: Path, evaluation: Evaluation) -> Result:
         void=evaluation.void,
         started_at=evaluation.started_at,
         ended_at=evaluation.ended_at,
+        passes=evaluation.passes,
     )
 
 

@@ -15,7 +15,7 @@ from ci.record.secrets import hide_in_argv, hide_in_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.judge.verdict import Expectation
+    from ci.judge.asked import Expectation
     from ci.tools.model import Result
 
 
@@ -40,6 +40,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "started_at": utc_now(),
         "ended_at": None,
         "benchmarks": None,
+        "judge": {},
         "comparisons": [],
         "proved": [],
         "functional_report": {},
@@ -49,9 +50,11 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "hosts": {},
         "environments": {},
         "environment_changes": None,
+        "since_good": None,
         "processes": [],
         "startup": [],
         "startup_figures": [],
+        "startup_metrics": {},
         "survivors": [],
         "left_over": [],
         "kept_s": 0,
@@ -69,6 +72,8 @@ def expectations(benchmarks: Sequence[Expectation]) -> list[dict[str, object]]:
         baseline, threshold = benchmark.expected or (None, None)
         entry: dict[str, object] = {"name": benchmark.name, "case_type": benchmark.case_type}
         entry |= {"without_router": benchmark.without_router}
+        further = {name: each.model_dump() for name, each in benchmark.further.items()}
+        entry |= {"metrics": further}
         entries.append(entry | {"baseline": baseline, "threshold": threshold})
     return entries
 
@@ -82,6 +87,7 @@ def figures_of(result: Result) -> dict[str, object]:
         "problems": tuple(map(hide_in_text, result.problems)),
         "void": result.void,
         "n_items": len(result.items),
+        "passes": result.passes,
     }
 
 

@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ci.case.judging import Judging
+from ci.case.metric_entry import MetricEntry, by_figure
 from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
 from ci.inventory.target import Target
 from ci.judge.verdict import Check, Outcome
-from ci.tools.model import Item, Measurement
+from ci.tools.model import Item, Measurement, Pass
 
 VERSION = 2
 
@@ -73,6 +75,29 @@ class EnvironmentChanges(Part):
     all: str = Field(description="file in the run's folder with every change")
 
 
+class Changed(Part):
+    """A variable that differs from the last good night."""
+
+    variable: str = Field(description="e.g. vLLM, flags, driver")
+    text: str = Field(description="its first changes, each as `old → new`")
+
+
+class SinceGood(Part):
+    """What is known to have changed since the last good night of the same case."""
+
+    run: str = Field(description="id of that night")
+    side: str = Field(
+        description="what the night probably failed on: product, environment, configuration or "
+        "tool; its variables come first"
+    )
+    count: int = Field(description="number of variables that differ; 0 if none is known to")
+    shown: tuple[Changed, ...]
+    not_known: tuple[str, ...] = Field(
+        default=(), description="variables that one of the nights does not know"
+    )
+    compare: str = Field(description="command that shows all of it")
+
+
 class ProcessEnd(Part):
     """The end of a process of the run."""
 
@@ -100,6 +125,14 @@ class Benchmark(Part):
     without_router: bool = Field(
         default=False, description="whether it was also measured without the router"
     )
+    metrics: dict[str, MetricEntry] = Field(
+        default={}, description="further figures that are judged → baseline and threshold"
+    )
+
+    @property
+    def further(self) -> dict[str, MetricEntry]:
+        """Return the figures to judge besides the main one, by their names in results."""
+        return by_figure(self.metrics)
 
     @property
     def expected(self) -> tuple[float, float] | None:
@@ -140,6 +173,10 @@ class Settings(Part):
     dataset: DatasetEntry | None = Field(description="null if the tool generates its prompts")
     tokenizer: str | None = Field(description="folder or name of the tool's tokenizer")
     deadline_s: float
+    passes: int = Field(default=1, description="how often the night asks the whole benchmark")
+    passes_auto: bool = Field(
+        default=False, description="whether `repeats: auto` of the case chose the number"
+    )
     argv: tuple[str, ...]
 
 
@@ -162,9 +199,12 @@ class Evaluation(Part):
     )
     n_items: int
     items: str | None = Field(
-        description="file in the run's folder with one item per line, as JSON"
+        description="file in the run's folder with one item per line, as JSON; pass after pass"
     )
     raw: str = Field(description="folder in the run's folder with the tool's output")
+    passes: tuple[Pass, ...] = Field(
+        default=(), description="the passes that were asked; empty if it is asked once"
+    )
 
 
 class Startup(Part):
@@ -234,6 +274,9 @@ class Run(Part):
     benchmarks: tuple[Benchmark, ...] | None = Field(
         default=None, description="empty if the case has none; null while they are unknown"
     )
+    judge: Judging = Field(
+        default=Judging(), description="how the case wants its figures to be judged"
+    )
     comparisons: tuple[Comparison, ...] = Field(
         default=(), description="pairs of figures that the case compares"
     )
@@ -255,6 +298,11 @@ class Run(Part):
         default={}, description="host → environment → its packages"
     )
     environment_changes: EnvironmentChanges | None = None
+    since_good: SinceGood | None = Field(
+        default=None,
+        description="what changed since the last good night, if this one is not a pass; null if "
+        "there was none",
+    )
     processes: tuple[ProcessEnd, ...] = ()
     startup: tuple[Startup, ...] = Field(
         default=(), description="the servers whose logs tell how they started"
@@ -262,6 +310,9 @@ class Run(Part):
     startup_figures: tuple[Measurement, ...] = Field(
         default=(),
         description="startup_<phase>_s: of each phase, the slowest server's; lower is better",
+    )
+    startup_metrics: dict[str, MetricEntry] = Field(
+        default={}, description="those of them that are judged → baseline and threshold"
     )
     kept_s: float = Field(
         default=0, description="how long the servers continue after the run; 0 if they were stopped"

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from ci.errors import ExitCode, InfrastructureError
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from ci.case.judging import Judging
+    from ci.case.metric_entry import MetricEntry
     from ci.case.model import Comparison
-    from ci.judge.verdict import Expectation
+    from ci.judge.asked import Expectation
     from ci.record.disk import Folder
     from ci.record.model import Run, Settings
     from ci.record.view import View
@@ -111,17 +114,29 @@ class Record:
             self._write(self._contents.changed(fields, self._counted()))
 
     def expect(
-        self, benchmarks: Sequence[Expectation], comparisons: Sequence[Comparison] = ()
+        self,
+        benchmarks: Sequence[Expectation],
+        comparisons: Sequence[Comparison] = (),
+        startup: Mapping[str, MetricEntry] = MappingProxyType({}),
+        judging: Judging | None = None,
     ) -> None:
         """Record the benchmarks of the case, so that the run can be judged again.
 
         Args:
             benchmarks: the case's benchmarks; empty if it has only a smoke test.
             comparisons: pairs of figures that the case compares.
+            startup: the figures of the servers' start that are judged.
+            judging: how the case wants its figures to be judged; None for the defaults.
         """
         entries = expectations(benchmarks)
+        judged = {name: each.model_dump() for name, each in startup.items()}
         # Without benchmarks there is nothing to compare.
-        self.update(benchmarks=entries, comparisons=comparisons if entries else ())
+        self.update(
+            benchmarks=entries,
+            comparisons=comparisons if entries else (),
+            startup_metrics=judged,
+            judge=judging.model_dump() if judging else {},
+        )
 
     def write_plan(self, plan: object) -> None:
         """Write the plan, a mapping or a `Plan`, to plan.json, without its secrets."""

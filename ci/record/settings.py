@@ -48,6 +48,8 @@ def settings_of(evaluation: Evaluation, job: Job, command: Command, run: Run) ->
         dataset=None if makes_prompts(benchmark) else _dataset(evaluation, job),
         tokenizer=command.tokenizer or None,
         deadline_s=benchmark.deadline_s,
+        passes=evaluation.passes.number,
+        passes_auto=evaluation.passes.auto,
         argv=command.argv,
     )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.case.repeats import passes_in_words
 from ci.connect.printed import one_line
 from ci.errors import ExitCode
+from ci.judge.metrics import is_score
 from ci.judge.verdict import NO_BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ci.judge.verdict import Check
     from ci.record.model import Run
 
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
@@ -79,13 +82,16 @@ def headline(
 
 def headline_of(run: Run) -> str:
     """Write the outcome of a run in words."""
-    return headline(
+    text = headline(
         run.outcome,
         [check.outcome for check in run.checks],
         new=len(without_baseline([vars(check) for check in run.checks])),
         smoke_only=run.benchmarks == () and MODELS not in [check.name for check in run.checks],
         interrupted=run.exit_code == ExitCode.INTERRUPTED,
     )
+    found = [check for check in run.checks if check.outcome == run.outcome != "pass"]
+    own = sum(not check.same_as for check in found)
+    return text if own == len(found) else f"{text}; {own} finding{'s' * (own > 1)}"
 
 
 def kept_servers(run: Run) -> str:
@@ -109,12 +115,12 @@ def next_step(checks: Sequence[Mapping[str, object]]) -> str:
     """Return the next step for figures without a baseline, in one line; empty if there are none.
 
     Args:
-        checks: each with name, value and reason.
+        checks: each with name, metric, value and reason.
     """
     new = without_baseline(checks)
+    wrong = [check for check in new if check["value"] == 0 and is_score(str(check["metric"]))]
     names, zero = (
-        ", ".join(str(check["name"]) for check in chosen)
-        for chosen in (new, [check for check in new if check["value"] == 0])
+        ", ".join(dict.fromkeys(str(check["name"]) for check in chosen)) for chosen in (new, wrong)
     )
     if zero:
         return f"{zero}: no answer was right; read its items before you trust the 0 %"
@@ -141,8 +147,25 @@ def requirement(check: Mapping[str, object]) -> str:
     return f"{words} {figure(check['bound'], str(check['unit']))}"
 
 
+def passes_of(run: Run, check: Check) -> str:
+    """Write the figures of the passes that a check is the mean of; empty if it is of one.
+
+    Args:
+        run: the record of the night.
+        check: one of its checks.
+    """
+    first = next((each for each in run.evaluations if each.benchmark == check.name), None)
+    figures = first.measurements if first else ()
+    runs = next((each.runs for each in figures if each.metric == check.metric), ())
+    if first is None or not runs:
+        return ""
+    auto = first.settings.passes_auto if first.settings else False
+    listed = ", ".join(f"{value:.4g}" for value in runs)
+    return f"{passes_in_words(len(runs), auto=auto)}: {listed} {check.unit}".rstrip()
+
+
 def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
-    """Return a check's name, interval, baseline with its source, smallest visible drop, p, nights.
+    """Return a check's name, metric, interval, baseline, its source, smallest drop, p, nights.
 
     Args:
         check: as in run.json; old records lack what is not known.
@@ -153,6 +176,7 @@ def evidence_row(check: Mapping[str, object]) -> tuple[str, ...]:
     drop = check.get("smallest_drop")
     return (
         str(check["name"]),
+        str(check["metric"]),
         " to ".join(bounds),
         figure(check["baseline"], unit),
         str(check.get("source") or ""),

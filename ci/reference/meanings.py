@@ -17,6 +17,9 @@ _SHARED = {
     "telemetry": "what the hosts may do while something is measured; `off` samples nothing. A "
     "figure of performance that was taken above a bound is void: if it has a baseline, its check "
     "is unknown, with the reason",
+    "startup": "figure of the servers' start → baseline and threshold; see below",
+    "judge": "which earlier nights a figure is compared with, and how many false alarms are "
+    "accepted; see judging.md",
     "ready_timeout_s": "maximum time until the servers answer, in seconds",
     "tags": "words by which a suite chooses cases; see suites.md",
     "special_dependencies": "package → version; added to the environment of vLLM",
@@ -198,7 +201,8 @@ _BY_MODEL = {
         "`NAME-without-router`; a check compares both results item by item",
         "trust_remote_code": "whether the tokenizer may run its own code, as vllm-ascend's runner "
         "allows it",
-        "deadline_s": "maximum duration of the benchmark, in seconds",
+        "deadline_s": "maximum duration of the benchmark, in seconds; of each pass, with `repeats`",
+        "metrics": "further figures to judge → baseline and threshold; see below",
         "bos_token_id": "ignored; a key of generation_config.json",
         "eos_token_id": "ignored; a key of generation_config.json",
         "do_sample": "ignored; a key of generation_config.json",

@@ -6,9 +6,10 @@ from inspect import getdoc
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from ci.case import load_levels, sweep, without_router
+from ci.case import load_levels, metrics, repeats, sweep, without_router
 from ci.case.deployment import reader as deployment
 from ci.case.external_dp import reader as external_dp
+from ci.case.known_metrics import ALSO, KNOWN, MAIN, OF_STARTUP
 from ci.case.prefill_decode import settings
 from ci.case.single_node import reader as single_node
 from ci.case.variables import HOST_VARIABLES, VARIABLES
@@ -34,7 +35,11 @@ _DIALECTS = (
     ("external_dp", external_dp.SECTIONS),
     ("single_node", single_node.SECTIONS),
 )
-_SHARED_SECTIONS = {"Entry": "benchmarks.NAME", "KvPool": "kv_pool"}
+_SHARED_SECTIONS = {
+    "Entry": "benchmarks.NAME",
+    "MetricEntry": "benchmarks.NAME.metrics.NAME",
+    "KvPool": "kv_pool",
+}
 
 
 def page() -> str:
@@ -47,6 +52,8 @@ def page() -> str:
     for name, title in _SHARED_SECTIONS.items():
         parts += _section(title, definitions[name])
     parts += ["## Load levels of a benchmark", _explained(load_levels)]
+    parts += ["## `repeats` of a benchmark", _explained(repeats)]
+    parts += ["## `metrics` of a benchmark, and `startup`", _explained(metrics), _figures()]
     parts += ["## `without_router` of a benchmark", _explained(without_router)]
     parts += ["## `sweep`", _explained(sweep)]
     parts += [PREFILL_DECODE, _settings(), PREFILL_DECODE_MORE]
@@ -107,6 +114,22 @@ def _variables() -> str:
         for name in HOST_VARIABLES
     )
     return _table(("variable", "value", "from"), (*known, *hosts))
+
+
+def _figures() -> str:
+    """List the figures that can be judged, those of one unit and one direction in one row."""
+    other = {figure: name for name, figure in ALSO.items()}
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, metric in KNOWN.items():
+        if metric.better != "neither" and name not in MAIN.values():
+            key = "`startup`" if name in OF_STARTUP else "`metrics`"
+            rows.setdefault((key, metric.unit, metric.better), []).append(
+                f"`{name}` (or `{other[name]}`)" if name in other else f"`{name}`"
+            )
+    return _table(
+        ("figures", "under", "unit", "better"),
+        ((", ".join(names), *shared) for shared, names in rows.items()),
+    )
 
 
 def _settings() -> str:

@@ -13,7 +13,8 @@ from ci.case.benchmark import Entry
 from ci.case.deployment.reader import Deployment
 from ci.case.external_dp.reader import ExternalDp
 from ci.case.load import EXTERNAL_DP, SINGLE_NODE
-from ci.case.load_levels import MAX_LEVELS, PER_LEVEL
+from ci.case.load_levels import MAX_LEVELS, OF_METRICS, PER_LEVEL
+from ci.case.metric_entry import MetricEntry
 from ci.case.single_node.model import SingleNode
 from ci.reference.meanings import meaning_of
 
@@ -45,6 +46,8 @@ _ACCEPTED: dict[str, JsonSchemaValue | None] = {
     "_no_variables": {"type": "null"},
     "_switch": {"type": "boolean"},
     "_joined": None,  # its own WithJsonSchema
+    "_repeats": None,
+    "_empty": {"type": "null"},
 }
 _RAW_BOUNDS = {
     "ge": "minimum",
@@ -130,6 +133,8 @@ def _model(name: str, made: JsonSchemaValue) -> dict[str, Any]:
         key: {**_sweepable(value), "description": meaning_of(name, key, value.get("description"))}
         for key, value in plain["properties"].items()
     }
+    if name == MetricEntry.__name__:
+        described |= {key: _per_level(described[key]) for key in OF_METRICS}
     if name == Entry.__name__:
         described |= {key: _per_level(described[key]) for key in PER_LEVEL}
         plain["required"] = [key for key in plain["required"] if key != "dataset_path"]

@@ -148,8 +148,8 @@ router |
 | `features` | what the command line supports; `inv functional --probe` finds out. A feature \
 without its parser is a warning |
 | `base_url`, `k8s.node_port` | the port of the API |
-| `k8s.namespace`, `service_name`, `port_name` | no effect on hosts; `k8s.render` has \
-`--namespace` |
+| `k8s.namespace`, `service_name`, `port_name` | no effect on hosts; \
+`--namespace` of `k8s.render` names one |
 | `pd.prefill_params`, `decode_params` | arguments of these servers |
 | `pd.scheduler_params` | parsers of reasoning and tool calls go to each server; the rest is a \
 warning |

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.errors import ExitCode, InfrastructureError, UserError
+from ci.history.since_good import since_good
 from ci.judge.verdict import Verdict, degrade_if_ended_early
-from ci.record.cause import cause_of
+from ci.record.cause import cause_of, message_of
 from ci.record.controller import liveness
 from ci.record.disk import Folder
 from ci.record.fields import utc_now
 from ci.record.redact import plain
-from ci.record.stored import FILE, as_run, as_text, read_run
+from ci.record.stored import FILE, Stored, as_run, as_text, read_run
 from ci.report.reports import write_reports
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
             "cause": cause_of(InfrastructureError(CAUSE)),
             "checks": plain(verdict.checks),
             "steps": [_ended(step) for step in run.steps],
+            "since_good": _since_good(Stored(path, run), verdict, warn),
             "ended_at": utc_now(),
         }
     )
@@ -62,6 +64,18 @@ def complete_abandoned(path: Path, warn: Callable[[str], None]) -> bool:
     folder.write(FILE, as_text(ended))
     write_reports(folder, ended, warn)
     return True
+
+
+def _since_good(
+    stored: Stored, verdict: Verdict, warn: Callable[[str], None]
+) -> dict[str, object] | None:
+    """Return what changed since the last good night; None if nobody can say."""
+    try:
+        found = since_good(stored, verdict.checks, InfrastructureError(CAUSE), warn)
+    except Exception as error:  # noqa: BLE001 - the record is completed, whatever fails here
+        warn(f"not compared with the last good night: {message_of(error)}")
+        return None
+    return found.model_dump(mode="json") if found else None
 
 
 def _ended(step: StepEntry) -> dict[str, object]:

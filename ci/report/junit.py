@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from ci.connect.printed import CONTROLS, clean, one_line
-from ci.record.text import figure, headline, requirement
+from ci.record.text import figure, headline, passes_of, requirement
+from ci.report.since_good import changes, summary
 
 if TYPE_CHECKING:
     from ci.judge.verdict import Check
@@ -37,9 +38,9 @@ def render(run: Run) -> str:
 
 def _case(run: Run, check: Check) -> TestCase:
     case = TestCase(one_line(check.metric), classname=one_line(f"{run.case}.{check.name}"))
-    text = _description(check)
+    text = _description(run, check)
     if check.outcome == "fail":
-        case.result = [_result(Failure(text, "MissedBound"), text)]
+        case.result = [_result(Failure(text, "MissedBound"), _with_cause(run, text))]
     elif check.outcome != "pass":
         case.result = [_result(Error(text, "Unknown"), _with_cause(run, text))]
     else:
@@ -47,13 +48,14 @@ def _case(run: Run, check: Check) -> TestCase:
     return case
 
 
-def _description(check: Check) -> str:
+def _description(run: Run, check: Check) -> str:
     unit = check.unit
     words = [f"measured {figure(check.value, unit)}"] if check.value is not None else []
     if asked := requirement(vars(check)):
         words.append(f"{asked} was asked for")
     if check.baseline is not None:
         words.append(f"baseline {figure(check.baseline, unit)}, {check.tolerance}")
+    words.append(passes_of(run, check))
     return one_line("; ".join(filter(None, [check.reason, *words])))
 
 
@@ -66,10 +68,10 @@ def _nothing_checked(run: Run) -> TestCase:
 
 def _with_cause(run: Run, text: str) -> str:
     """Append the cause and the last lines of its log, because many readers see only this text."""
-    cause = run.cause
-    if not cause:
-        return text
-    return "\n".join([text, f"{cause.kind}: {cause.message}", *cause.tail])
+    cause, since = run.cause, run.since_good
+    if cause:
+        text = "\n".join([text, f"{cause.kind}: {cause.message}", *cause.tail])
+    return "\n".join([text, summary(since), *changes(since)]) if since else text
 
 
 def _result(result: Failure | Error, text: str) -> Failure | Error:

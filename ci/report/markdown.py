@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ci.case.repeats import AUTO
 from ci.connect.printed import clean, one_line
 from ci.record.text import (
     PURPOSES,
@@ -21,6 +22,7 @@ from ci.record.text import (
     next_step,
 )
 from ci.report.installed import sentence
+from ci.report.since_good import summary
 from ci.vllm.startup_phases import PHASES
 
 if TYPE_CHECKING:
@@ -56,11 +58,13 @@ def render(run: Run) -> str:
         evidence=[evidence_row(vars(check)) for check in run.checks if check.seen],
         next_step=next_step([vars(check) for check in run.checks]),
         measurements=_measurements(run),
+        is_repeated=_is_repeated(run),
         settings=[_settings(each) for each in run.evaluations if each.settings],
         startup_phases=[phase.title for phase in _phases(run)],
         startup=_startup(run),
         environments=_environments(run),
         changed=sentence(run.environment_changes) if run.environment_changes else "",
+        since_good=summary(run.since_good) if run.since_good else "",
         processes=[(each.name, each.host, each.state, each.exit_code) for each in run.processes],
         problems=[
             (each.benchmark, problem) for each in run.evaluations for problem in each.problems
@@ -128,6 +132,7 @@ def _settings(evaluation: Evaluation) -> tuple[object, ...]:
         f"{used.request_rate:g}" if used.request_rate else "unlimited",
         used.temperature,
         used.seed,
+        f"{used.passes} ({AUTO})" if used.passes_auto else used.passes,
     )
 
 
@@ -149,9 +154,19 @@ def _startup(run: Run) -> list[tuple[object, ...]]:
     ]
 
 
+def _is_repeated(run: Run) -> bool:
+    """Return whether a benchmark was asked several times."""
+    return any(each.passes for each in run.evaluations)
+
+
 def _measurements(run: Run) -> list[tuple[object, ...]]:
+    several = _is_repeated(run)
     return [
-        (each.benchmark, each.metric, figure(each.value, each.unit), each.n, each.source)
+        (
+            *(each.benchmark, each.metric, figure(each.value, each.unit), each.n),
+            *([", ".join(map(figure, each.runs))] if several else []),
+            each.source,
+        )
         for evaluation in run.evaluations
         for each in evaluation.measurements
     ]

@@ -6,7 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from ci.connect.printed import one_line
+from ci.judge.metrics import title_of
 from ci.record.text import check_row, headline_of, kept_servers, next_step
+from ci.report.since_good import changes, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,19 +53,22 @@ class SafeStream:
 def rows(run: Run) -> list[tuple[str, ...]]:
     """Return a row for each check of a run, in the order of `HEADINGS`.
 
-    The metric and the bound are only in the report, because a row must fit a terminal.
+    The bound is only in the report, because a row must fit a terminal, and so is a main metric.
     """
     complete = [check_row(vars(check)) for check in run.checks]
     return [
-        (name, value, baseline, tolerance, outcome, reason)
-        for name, _, value, baseline, tolerance, _, outcome, reason in complete
+        (title_of(name, metric), value, baseline, tolerance, outcome, reason)
+        for name, metric, value, baseline, tolerance, _, outcome, reason in complete
     ]
 
 
 def ending(run: Run, report: Path) -> list[str]:
-    """Write the last lines of a night: outcome, cause, next steps, report."""
+    """Write the last lines of a night: outcome, cause, what changed, next steps, report."""
     lines = [headline_of(run)]
     if run.cause:
         lines.append(f"cause  {one_line(run.cause.message)}")
+    if run.since_good:
+        lines.append(f"since  {one_line(summary(run.since_good))}")
+        lines += [f"       {one_line(each)}" for each in changes(run.since_good)]
     steps = (kept_servers(run), next_step([vars(check) for check in run.checks]))
     return [*lines, *(f"next   {step}" for step in steps if step), f"report {report}"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ci.case.known_metrics import STARTUP
 from ci.record.model import Startup
-from ci.tools.model import Measurement
+from ci.tools.model import Measurement, Result
 from ci.vllm.startup_phases import UNIT, slowest_start, startup_phases
 
 if TYPE_CHECKING:
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
 
 # A start has some hundred lines, one with progress bars of many shards thousands.
 MAX_LINES = 100_000
-BENCHMARK = "startup"
 
 
-def note_startup(record: Record) -> None:
-    """Record the phases of every server whose log has some; a log that cannot be read has none."""
+def note_startup(record: Record) -> Result | None:
+    """Record the phases of every server whose log has some; a log that cannot be read has none.
+
+    Returns:
+        The figures of the start, as a result; None if there are none.
+    """
     found = startups(record.path / "logs")
     figures = slowest_start(each.seconds for each in found)
     measured = tuple(
-        Measurement(BENCHMARK, metric, seconds, UNIT, len(found), None, "the servers' logs")
+        Measurement(STARTUP, metric, seconds, UNIT, len(found), None, "the servers' logs")
         for metric, seconds in figures.items()
     )
     record.update(startup=found, startup_figures=measured)
+    return Result(measurements=measured) if measured else None
 
 
 def startups(logs: Path) -> tuple[Startup, ...]:

@@ -193,7 +193,7 @@ def _tokenizer(job: Job) -> str:
 
 def _generation(job: Job) -> dict[str, Any]:
     given = {key: getattr(job.benchmark, key) for key in GENERATION}
-    given["chat_template_kwargs"] = job.benchmark.template or None
+    given |= {"seed": job.seed, "chat_template_kwargs": job.benchmark.template or None}
     given["cache_salt"] = job.cache_salt or None
     given = {key: value for key, value in given.items() if value is not None}
     return {**DEFAULTS[job.benchmark.case_type], **given}

@@ -101,6 +101,7 @@ def _sampling(job: Job) -> dict[str, Any]:
     bench = job.benchmark
     given = {key: getattr(bench, key) for key in (*GENERATION, *BODY, "stop")}
     given["temperature"] = TEMPERATURE if bench.temperature is None else bench.temperature
+    given["seed"] = job.seed
     given["chat_template_kwargs"] = bench.template or None
     given["cache_salt"] = job.cache_salt or None
     return {key: value for key, value in given.items() if value is not None}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# As the tools of this package word it.
+# As the tools of this package word it, and `ci.tools.pooled` of one pass.
+_PREFIX = r"(?:pass \d+ of \d+: )?"
 _FAILED = (
-    re.compile(r"(\d+)(?: of \d+)? requests failed\b"),
-    re.compile(r"(\d+) of \d+ \w+ were not successful"),
+    re.compile(_PREFIX + r"(\d+)(?: of \d+)? requests failed\b"),
+    re.compile(_PREFIX + r"(\d+) of \d+ \w+ were not successful"),
 )
 
 

@@ -23,6 +23,8 @@ REQUESTS = ("vllm_api_general_chat", "vllm_api_stream_chat")
 FILTER = "answer"
 # The default for cases without `temperature`.
 TEMPERATURE = 0.0
+# What lm-eval sends with each request where nothing is given, of lm_eval/models/api_models.py.
+SEED = 1234
 # A number with sign, thousands separators and decimals; the lookbehinds prevent the greedy search
 # for the last number from starting inside it.
 NUMBER = r"(?<![\d.,])(?<!\s-)(-?\d[\d,]*(?:\.\d+)?)"
@@ -89,7 +91,7 @@ def _sampling(job: Job) -> dict[str, Any]:
     """Return the parameters of a request, without those that lm-eval converts."""
     own = {"until", "do_sample", "max_gen_toks"}
     sent = {key: value for key, value in _generation(job).items() if key not in own}
-    given = {"seed": job.benchmark.seed, "stop": job.benchmark.stop}
+    given = {"seed": _seed(job), "stop": job.benchmark.stop}
     return sent | {key: value for key, value in given.items() if value is not None}
 
 
@@ -101,7 +103,13 @@ def _model(job: Job) -> dict[str, Any]:
         "max_retries": 1,
         "timeout": int(job.benchmark.deadline_s),
     }
-    return model if job.benchmark.seed is None else model | {"seed": job.benchmark.seed}
+    seed = _seed(job)
+    return model if seed is None else model | {"seed": seed}
+
+
+def _seed(job: Job) -> int | None:
+    """Return the seed to give; None where the tool's own is the right one."""
+    return job.seed if job.number == 1 or job.seed is not None else job.seed_after(SEED)
 
 
 def _task(job: Job) -> str:

@@ -28,6 +28,7 @@ class Job:
         vllm: the version of vLLM, if the tool is vLLM's own; empty if unknown.
         cache_salt: the `cache_salt` of every request: the server reuses the KV cache only of
             requests with the same. Empty to send none.
+        number: which pass of the benchmark it is, from 1.
     """
 
     benchmark: Benchmark
@@ -38,6 +39,19 @@ class Job:
     work: str
     vllm: str = ""
     cache_salt: str = ""
+    number: int = 1
+
+    @property
+    def seed(self) -> int | None:
+        """Return the seed of the requests; None if the case has none.
+
+        Each pass has one of its own: with the same, all passes would have the same answers.
+        """
+        return self.seed_after(self.benchmark.seed)
+
+    def seed_after(self, first: int | None) -> int | None:
+        """Return the seed of the requests, where the first pass has this one."""
+        return None if first is None else first + self.number - 1
 
     def program(self, name: str) -> str:
         """Return the path of an executable; only its name if the host's PATH is used."""
@@ -100,7 +114,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: accuracy in percent, throughput in tok/s, latencies in ms."""
+    """One figure: accuracy in percent, throughput in tok/s, latencies in ms.
+
+    Attributes:
+        runs: the figure of each pass, if the benchmark was asked several times.
+    """
 
     benchmark: str
     metric: str
@@ -109,6 +127,26 @@ class Measurement:
     n: int
     items: str | None
     source: str
+    runs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of a benchmark that a night asks several times.
+
+    Attributes:
+        process: the name of its tool's process.
+        started_at: when the tool started, by its host's clock: UTC, ISO 8601; None if unknown.
+        ended_at: when it ended.
+        n_items: number of its items.
+        raw: folder of the tool's output in the run's folder.
+    """
+
+    process: str
+    started_at: str | None
+    ended_at: str | None
+    n_items: int
+    raw: str
 
 
 @dataclass(frozen=True)
@@ -119,6 +157,7 @@ class Result:
         void: why its figures of performance say nothing about the servers, as of `ci.judge.void`.
         started_at: when the tool started, by its host's clock: UTC, ISO 8601; None if unknown.
         ended_at: when it ended.
+        passes: those that were asked; empty if the benchmark is asked once.
     """
 
     measurements: tuple[Measurement, ...] = ()
@@ -127,6 +166,7 @@ class Result:
     started_at: str | None = None
     ended_at: str | None = None
     void: tuple[str, ...] = ()
+    passes: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -115,14 +115,19 @@ def _parameters(job: Job) -> dict[str, Any]:
     bench = job.benchmark
     given = {key: getattr(bench, key) for key in SAMPLING}
     given |= {"stop": bench.stop, "chat_template_kwargs": bench.template or None}
+    given |= {"cache_salt": _salt(job) or None}
     sent = {key: value for key, value in given.items() if value is not None}
-    return {**sent, "seed": bench.seed or 0, "ignore_eos": _ignores_eos(job)}
+    return {**sent, "seed": _seed(job), "ignore_eos": _ignores_eos(job)}
 
 
 def _sampling(job: Job) -> tuple[str, ...]:
     bench = job.benchmark
     options = {f"--{key.replace('_', '-')}": getattr(bench, key) for key in SAMPLING}
-    extra = {"stop": bench.stop, "chat_template_kwargs": bench.template}
+    extra = {
+        "stop": bench.stop,
+        "chat_template_kwargs": bench.template,
+        "cache_salt": _salt(job),
+    }
     # Always set: newer versions use the model's generation_config.json, earlier ones use 0.
     options["--temperature"] = TEMPERATURE if bench.temperature is None else bench.temperature
     further = {key: value for key, value in extra.items() if value}
@@ -136,7 +141,21 @@ def _sampling(job: Job) -> tuple[str, ...]:
             f"remove the option from the case, or serve vLLM {SINCE} or later",
         )
     pairs = [word for option in given.items() for word in option]
-    return ("--seed", str(bench.seed or 0), *pairs, *["--ignore-eos"] * _ignores_eos(job))
+    return ("--seed", str(_seed(job)), *pairs, *["--ignore-eos"] * _ignores_eos(job))
+
+
+def _salt(job: Job) -> str:
+    """Return the salt to send; empty where the tool cannot send one."""
+    return "" if is_before(job.vllm, SINCE) else job.cache_salt
+
+
+def _seed(job: Job) -> int:
+    """Return the seed of the prompts: those of all passes are the same, but for their salt.
+
+    Without a salt, other prompts keep the servers' prefix caches from answering a further pass.
+    """
+    first = job.benchmark.seed or 0
+    return first + job.number - 1 if is_before(job.vllm, SINCE) else first
 
 
 def _ignores_eos(job: Job) -> bool:

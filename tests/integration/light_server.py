@@ -8,9 +8,9 @@ late (exits 3 after 20 s); a number (refuses completions with that status); work
 serves nothing); family (a child of its own serves, and is busy; a file lies in the temporary
 folder); twins (the same, and good); warming (503 for 20 s, then good); stubborn (busy, and ignores
 TERM); tough (good, and ignores TERM); wordy (logs a cause, hundreds of lines that follow from it,
-and exits); killed (ends itself with SIGKILL); litter (good, and leaves a file in /dev/shm); front
-(a router in front of `--to URL`); echo (answers with the prompt, and streams it character by
-character).
+and exits); phases (good, and logs the phases of its start as vLLM does); killed (ends itself with
+SIGKILL); litter (good, and leaves a file in /dev/shm); front (a router in front of `--to URL`);
+echo (answers with the prompt, and streams it character by character).
 
 With VLLM_API_KEY in its environment, or after --api-key, it refuses other keys, as vLLM does. With
 --ssl-keyfile and --ssl-certfile it serves https, but not with --no-tls. It says
@@ -34,6 +34,10 @@ from pathlib import Path
 
 MODEL = "light"
 MISSING = "cannot open shared object file: No such file or directory"
+PHASES = """\
+INFO 11-25 12:00:00 [default_loader.py:1] Loading weights took 4.20 seconds
+INFO 11-25 12:00:09 [gpu_model_runner.py:2] Graph capturing finished in 0 secs, took 0.01 GiB
+"""
 CRASH_CODE = 3
 LATE_S = 20
 WARM_AFTER_S = 20
@@ -188,6 +192,7 @@ def main() -> None:
             print(f"(EngineCore pid=6) ERROR 11-25 12:00:01 [core.py:9] frame {number} of many")
         print("RuntimeError: Engine core initialization failed. See root cause above.", flush=True)
         sys.exit(1)
+    sys.stdout.write(PHASES if Handler.manner == "phases" else "")
     if Handler.manner == "litter":
         Path(f"/dev/shm/light-{port}").write_bytes(bytes(1 << 20))
     if Handler.manner == "killed":

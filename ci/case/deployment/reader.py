@@ -17,6 +17,8 @@ from ci.case.command_line import CommandLine
 from ci.case.deployment import validate, validate_case
 from ci.case.disaggregation import Disaggregation, RouterEntry
 from ci.case.env_script import EnvScripts
+from ci.case.judging import Judging
+from ci.case.metric_entry import MetricEntry, Metrics
 from ci.case.model import Case, Device, Node
 from ci.case.options import odd_variables, unread
 from ci.case.requirements import Requirements
@@ -67,6 +69,8 @@ class Deployment(Strict):
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
+    startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -86,7 +90,10 @@ class Deployment(Strict):
 SECTIONS: dict[str, type[Strict]] = {
     "": Deployment,
     "telemetry": Telemetry,
+    "judge": Judging,
     "deployment": Server,
+    "startup.*": MetricEntry,
+    "benchmarks.*.metrics.*": MetricEntry,
     "benchmarks": Entry,
     "disaggregated_prefill": Disaggregation,
     "router": RouterEntry,
@@ -125,6 +132,8 @@ def _case(document: Deployment, source: Source) -> Case:
         vllm=document.vllm,
         functional=document.functional or "",
         telemetry=document.telemetry or Telemetry(),
+        startup=document.startup or {},
+        judge=document.judge or Judging(),
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),

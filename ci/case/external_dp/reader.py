@@ -19,7 +19,9 @@ from ci.case.external_dp.ranks import HostRanks
 from ci.case.external_dp.routing import Groups, Routing
 from ci.case.external_dp.substitute import replace_braced
 from ci.case.external_dp.template import RenderedTemplate, Template
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
+from ci.case.metric_entry import MetricEntry, Metrics
 from ci.case.model import Case, Device, Node
 from ci.case.requirements import Requirements, not_installed
 from ci.case.telemetry import Telemetry, TelemetryKey
@@ -44,6 +46,8 @@ class ExternalDp(Strict):
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
+    startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     num_nodes: Size = Field(description="it is the number of hosts")
     npu_per_node: Index = Field(description="it is the number of devices per host, 0 for CPU")
@@ -62,11 +66,14 @@ class ExternalDp(Strict):
 SECTIONS: dict[str, type[Strict]] = {
     "": ExternalDp,
     "telemetry": Telemetry,
+    "judge": Judging,
     "routing": Routing,
     "routing.groups": Groups,
     "config": HostRanks,
     "templates": Template,
     "kv_pool": KvPool,
+    "startup.*": MetricEntry,
+    "benchmarks.*.metrics.*": MetricEntry,
     "benchmarks": Entry,
 }
 
@@ -110,6 +117,8 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         vllm=document.vllm,
         functional=document.functional or "",
         telemetry=document.telemetry or Telemetry(),
+        startup=document.startup or {},
+        judge=document.judge or Judging(),
         device=document.device,
         npu_per_node=document.npu_per_node,
         hosts=tuple(document.cluster_hosts or ()),

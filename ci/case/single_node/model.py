@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ci.case.benchmark import Entry
 from ci.case.env_script import EnvScripts
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
+from ci.case.metric_entry import Metrics
 from ci.case.model import Device
 from ci.case.options import Json, Texts, as_json
 from ci.case.requirements import Requirements
@@ -157,6 +159,8 @@ class TestCase(Strict):
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
+    startup: Metrics | None = None
+    judge: Judging | None = None
     device: Device | None = None
     ready_timeout_s: float = Field(default=READY_S, gt=0)
     envs: Envs | None = None

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 
 from ci.case import kv_pool
 from ci.case.benchmark import Benchmark, Entry
+from ci.case.judging import Judging
 from ci.case.kv_pool import KvPool
+from ci.case.metric_entry import MetricEntry
 from ci.case.model import Case
 from ci.case.options import odd_variables, unread
 from ci.case.requirements import not_installed
@@ -46,7 +48,10 @@ SECTIONS: dict[str, type[Strict]] = {
     "": SingleNode,
     "test_cases": TestCase,
     "test_cases.*.telemetry": Telemetry,
+    "test_cases.*.judge": Judging,
     "test_cases.*.kv_pool": KvPool,
+    "test_cases.*.startup.*": MetricEntry,
+    "test_cases.*.benchmarks.*.metrics.*": MetricEntry,
     "test_cases.*.benchmarks.*": Entry,
     "test_cases.*.benchmark_comparisons_args.*": ComparisonEntry,
     "test_cases.*.mm_request": MmRequest,
@@ -122,6 +127,8 @@ def _case(entry: TestCase, index: int, source: Source, warnings: Sequence[Proble
         vllm=entry.vllm,
         functional=entry.functional or "",
         telemetry=entry.telemetry or Telemetry(),
+        startup=entry.startup or {},
+        judge=entry.judge or Judging(),
         device=entry.device,
         npu_per_node=0 if entry.device == "cpu" else servers.devices(nodes),
         hosts=(),

@@ -200,4 +200,5 @@ _MACHINE: Dict[str, Callable[[], Any]] = {
     "runs": _runs,
     "vllm": software.vllm_on_path,
     "cann": software.cann_version,
+    "firmware": software.firmware,
 }

@@ -16,6 +16,11 @@ REPORTED = frozenset(
 STAMP = ".lamplighter.json"
 _UV_PYTHONS = "~/.local/share/uv/python"
 _CANN = "/usr/local/Ascend/ascend-toolkit/latest"
+# Kind, file, and what the line with the version begins with.
+_FIRMWARE = (
+    ("BIOS", "/sys/class/dmi/id/bios_version", ""),
+    ("NPU", "/usr/local/Ascend/firmware/version.info", "Version="),
+)
 
 
 def environments(workspace: str) -> Dict[str, Dict[str, Any]]:
@@ -112,6 +117,19 @@ def cann_version() -> Optional[str]:
         except OSError:
             continue
     return None
+
+
+def firmware() -> Optional[str]:
+    """Read the versions of the host's firmware, its BIOS and that of NPUs; None if unknown."""
+    found = []
+    for kind, path, key in _FIRMWARE:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as lines:
+                values = [line[len(key) :].strip() for line in lines if line.startswith(key)]
+        except OSError:
+            continue
+        found += ["%s %s" % (kind, value) for value in values[:1] if value]
+    return ", ".join(found) or None
 
 
 def _on_path(name: str) -> Optional[str]:

@@ -8,9 +8,11 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.case.known_metrics import MAIN
 from ci.case.variables import RUN_FOLDER
 from ci.connect.printed import one_line
 from ci.inventory.target import Target
+from ci.judge.asked import asked_of
 from ci.paths import PROJECT
 from ci.plan.evaluations import job_of
 from ci.plan.tokenizers import tokenizers_of, with_tokenizers
@@ -22,7 +24,7 @@ from ci.tools.registry import TOOLS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ci.case.benchmark import Benchmark
+    from ci.judge.asked import Asked
     from ci.plan.model import Evaluation, Plan
     from ci.tools.model import Command
     from ci.vllm.model_source import ModelSource
@@ -150,6 +152,8 @@ def _commands(plan: Plan, item: Evaluation, written: dict[str, str]) -> Iterator
         yield one_line(f"# Its command is known once the dataset {item.dataset.name} is here.")
         return
     work = f"{_folder(plan, item)}/work"
+    if item.passes.number > 1:
+        yield f"# Pass 1 of {item.passes.number}; the others have folders and salts of their own."
     yield from _dataset_commands(plan, item)
     yield from paste.files(work, command.files or {".keep": ""}, written)
     for path, content in command.files.items():
@@ -182,15 +186,21 @@ def _title(item: Evaluation) -> str:
     asked = f"{number or 'all'} items of {item.dataset.name}"
     if number < (benchmark.num_prompts or 0):
         asked += f", which has no more ({benchmark.num_prompts} are asked for)"
-    judged = f"without the router, at {item.server}" if item.server else _bound(benchmark)
-    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {judged}"
+    asked_for = "; ".join(map(bound_in_words, asked_of(benchmark)))
+    judged = f"without the router, at {item.server}" if item.server else asked_for
+    named = item.passes.number > 1 or item.passes.auto
+    passes = f", {item.passes}" if named else ""
+    return f"On {item.host}, {benchmark.name} with {benchmark.tool}: {asked}, {judged}{passes}"
 
 
-def _bound(benchmark: Benchmark) -> str:
-    figure = "accuracy" if benchmark.case_type == "accuracy" else "output token throughput"
-    if benchmark.expected is None:
+def bound_in_words(asked: Asked) -> str:
+    """Write a figure that is judged, and what it has to be."""
+    figure = asked.metric.replace("_", " ") if asked.metric in MAIN.values() else asked.metric
+    if asked.expected is None:
         return f"{figure}, no baseline yet"
-    baseline, threshold = benchmark.expected
-    if benchmark.case_type == "accuracy":
+    baseline, threshold = asked.expected
+    if asked.metric == MAIN["accuracy"]:
         return f"{figure} ≥ {baseline:g} - {threshold:g} pp"
-    return f"{figure} ≥ {threshold:g} x {baseline:g} tok/s"
+    if asked.lower_is_better:
+        return f"{figure} ≤ {asked.bound:.4g} {asked.unit}"
+    return f"{figure} ≥ {threshold:g} x {baseline:g} {asked.unit}"

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 from ci.connect.printed import one_line
 from ci.documents.nearest import nearest
 from ci.errors import UserError
+from ci.judge.asked import asked_in
+from ci.plan.passes import in_passes
 from ci.record.known_secrets import hide_known, secrets_within
 from ci.record.redact import plain, redacted
 from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files
 from ci.report.plan import paste
-from ci.report.plan.measure import command_in, env_of, inputs_of, measurements
+from ci.report.plan.measure import (
+    bound_in_words,
+    command_in,
+    env_of,
+    inputs_of,
+    measurements,
+)
 from ci.report.plan.picture import picture
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ def as_values(plan: Plan, host: str = "") -> dict[str, Any]:
         "router": _process(router) if router else None,
         "endpoint": {**asdict(plan.endpoint), "url": plan.endpoint.url},
         "ranks": plan.ranks,
+        "startup": {name: each.model_dump() for name, each in plan.case.startup.items()},
         "benchmarks": [
             _evaluation(plan, item) for item in plan.evaluations if _on(item.host, chosen)
         ],
@@ -120,7 +129,7 @@ def _steps(
         yield tuple(item.host for item in items), (_preparation(items),)
     for process in plan.processes:
         yield (process.host,), (_start(process), *_start_commands(plan, process))
-    yield (plan.leader,), (f"Await readiness: {_readiness(plan)}",)
+    yield (plan.leader,), (f"Await readiness: {_readiness(plan)}{_startup(plan)}",)
     if not plan.evaluations:
         smoke = "Smoke only: one chat and one completion (the case has no benchmarks)"
         yield (plan.leader,), (smoke,)
@@ -163,6 +172,12 @@ def _readiness(plan: Plan) -> str:
     return f"{several}alive, health 200{ranks}, and a completion with a token in it{through}"
 
 
+def _startup(plan: Plan) -> str:
+    """Say which figures of the start are judged; empty if none are."""
+    judged = "; ".join(map(bound_in_words, asked_in((), plan.case.startup)))
+    return f"; from the logs: {judged}" if judged else ""
+
+
 def _process(process: PlannedProcess) -> dict[str, Any]:
     return {
         **asdict(process),
@@ -179,6 +194,8 @@ def _evaluation(plan: Plan, item: Evaluation) -> dict[str, Any]:
         **item.benchmark.model_dump(),
         "host": item.host,
         "dataset": asdict(item.dataset),
+        "passes": item.passes.number,
+        "processes": [each.process for each in in_passes(item)],
         "argv": hide_in_argv(list(item.argv)),
         "env": hide_in_env(env_of(plan, item, command)) if command else {},
         "files": hide_in_files(dict(command.files)) if command else {},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from night import inv
-from stored_runs import evaluation, run_of, stored
+from stored_runs import evaluation, run_of, stored, throughput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,18 +42,22 @@ def test_the_history_of_a_case_is_typed_with_and_without_its_flag(runs: Path):
     assert "did you mean 'local'?" in unknown.stderr
 
 
-def test_the_history_is_rebuilt_and_a_database_that_is_none_is_refused(runs: Path):
+def test_the_history_is_rebuilt_and_a_database_that_is_none_is_set_aside(runs: Path):
     where = ("--runs", str(runs))
     rebuilt = inv("history.rebuild", *where)
     assert (rebuilt.returncode, rebuilt.stderr) == (0, "")
     assert rebuilt.stdout.splitlines()[-1] == f"{runs / 'history.db'}: 3 runs"
     (runs / "history.db").write_text("not a database" * 100)
-    for task in ("history", "history.rebuild", "compare"):
+    for task in ("history", "compare"):
         refused = inv(task, *where)
         assert refused.returncode == 2
-        assert "remove it, and `inv history.rebuild` makes it again" in refused.stderr
-    (runs / "history.db").unlink()
-    assert inv("history.rebuild", *where).stdout == rebuilt.stdout
+        assert "`inv history.rebuild` makes it again from the folders" in refused.stderr
+    again = inv("history.rebuild", *where)
+    assert (again.returncode, again.stdout) == (0, rebuilt.stdout)
+    aside = runs / "history.db.damaged-1"
+    assert again.stderr.endswith(f"file is not a database; it is now {aside}\n")
+    assert aside.read_text() == "not a database" * 100
+    assert inv("history", *where).returncode == 0
     missing = inv("history", "--runs", str(runs / "no"))
     assert (missing.returncode, "there is no such folder" in missing.stderr) == (2, True)
 
@@ -82,3 +86,19 @@ def test_a_baseline_is_accepted_shown_and_its_run_rejected(runs: Path, tmp_path:
     rejected = inv("baseline.reject", "20260102", "--because", "the disk was full", *where)
     assert rejected.returncode == 0
     assert "rejected: the disk was full" in inv("history", "local", *where).stdout
+
+
+def test_a_step_of_a_figure_is_told_with_what_changed(tmp_path: Path):
+    """As typed, over nights whose throughput fell with a new version."""
+    pytest.importorskip("otava")
+    runs, noise = tmp_path / "runs", (0.5, -0.8, 1.1, -0.2, 0.9, -1.2)
+    for night in range(20):
+        speed, version = (100.0, "0.32.0") if night < 12 else (94.0, "0.33.0")
+        entry = throughput(night, speed + noise[night % 6])
+        stored(runs, run_of(night, entry, versions={"vllm served": version}))
+    shown = inv("history", "local", "--runs", str(runs))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "vLLM: 0.32.0 → 0.33.0" in shown.stdout.partition("change points")[2]
+    listed = json.loads(inv("history", "local", "--json", "--runs", str(runs)).stdout)
+    (night,) = [each for each in listed if each["change_points"]]
+    assert night["run"].startswith("20260113-")

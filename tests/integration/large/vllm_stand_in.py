@@ -7,7 +7,8 @@ questions of ANSWERS: question → the reply. With a role it keeps to the contra
 prefill, as vLLM's NixlConnector and vllm-ascend's MooncakeConnector do: a producer prefills one
 token and returns `kv_transfer_params`; a consumer answers only where the request brings those of
 its own prompt. So a router that skips prefill, or mixes requests up, costs accuracy. Where caches
-arrive damaged, it answers such requests from DAMAGED.
+arrive damaged, it answers such requests from DAMAGED. SALTED has other replies to the requests with
+a `cache_salt`: salt → question → the reply; it refuses those whose salt has null.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import ClassVar
 
 ANSWERS = Path(os.environ.get("STAND_IN_ANSWERS", "/opt/stand-in/answers.json"))
 DAMAGED = Path(os.environ.get("STAND_IN_DAMAGED", ANSWERS))
+SALTED = os.environ.get("STAND_IN_SALTED", "")
 VERSION = os.environ.get("STAND_IN_VERSION", "0.0.0+stand.in")
 NUMBERS = itertools.count()
 TOKENS_A_WRITE = 100
@@ -41,6 +43,7 @@ RANKS = int(after("--data-parallel-size", "1"))
 ROLE = json.loads(after("--kv-transfer-config", "{}")).get("kv_role", "")
 KEY = after("--api-key")
 REPLIES = json.loads(ANSWERS.read_text("utf-8"))
+BY_SALT = json.loads(Path(SALTED).read_text("utf-8")) if SALTED else {}
 AFTER_HANDOVER = json.loads(DAMAGED.read_text("utf-8"))
 
 
@@ -106,6 +109,8 @@ class Handler(BaseHTTPRequestHandler):
         elif body.get("model", MODEL) != MODEL:
             message = f"The model `{body['model']}` does not exist."
             self.answer(404, {"error": {"message": message, "code": 404}})
+        elif BY_SALT.get(body.get("cache_salt"), REPLIES) is None:
+            self.answer(500, {"error": {"message": "the stand-in refuses this salt"}})
         elif self.path == "/tokenize":
             tokens = list(range(len(prompt_of(body).split())))
             self.answer(200, {"count": len(tokens), "tokens": tokens, "max_model_len": 4096})
@@ -210,7 +215,7 @@ def reply_to(prompt: str, body: dict) -> str:
     if ROLE == "kv_consumer" and params.get("remote_block_ids", blocks) != blocks:
         return "The cache of this prompt did not arrive."
     taken = ROLE == "kv_consumer" and "remote_block_ids" in params
-    replies = AFTER_HANDOVER if taken else REPLIES
+    replies = AFTER_HANDOVER if taken else BY_SALT.get(body.get("cache_salt"), REPLIES)
     at, question = max(((prompt.rfind(known), known) for known in replies), default=(-1, ""))
     return replies[question] if at >= 0 else "Wednesday, Thursday, Friday, Saturday"
 

@@ -18,10 +18,15 @@ ACC |= {"num_prompts": ITEMS, "max_out_len": 64, "batch_size": 4}
 
 def answers(path: Path, right: int) -> str:
     """Write what a model replies: the first `right` items are right."""
+    path.write_text(json.dumps(replies(right)), "utf-8")
+    return str(path)
+
+
+def replies(right: int) -> dict[str, str]:
+    """Return question → reply of a model of which the first `right` items are right."""
     rows = (PROJECT / "benchmarks/arithmetic/test.jsonl").read_text("utf-8").splitlines()[:ITEMS]
-    replies = {}
+    found = {}
     for at, item in enumerate(map(json.loads, rows)):
         number = int(item["answer"].split("#### ")[1]) + (at >= right)
-        replies[item["question"]] = f"answer: {number}"
-    path.write_text(json.dumps(replies), "utf-8")
-    return str(path)
+        found[item["question"]] = f"answer: {number}"
+    return found

@@ -48,15 +48,27 @@ def begin(
 
 
 @pytest.fixture
-def with_tool(workspace: Path, tool_bin: Callable[[str], str]) -> Path:
-    """The workspace, with lm-eval's environment: nothing is written into the environment itself."""
-    own = workspace / "envs" / "lm_eval"
-    own.mkdir(parents=True)
-    for part in Path(tool_bin("lm_eval")).parent.iterdir():
-        if part.name != ".lamplighter.json":
-            (own / part.name).symlink_to(part)
-    target = InstallTarget("localhost", str(workspace), None, lock_folders_of(str(workspace)))
-    made = tool(load_tools(CONFIGS / "tools.yaml"), "lm_eval", target)
-    stamp = {"fingerprint": made.fingerprint, "packages": [], "locked": True}
-    (own / ".lamplighter.json").write_text(json.dumps(stamp))
-    return workspace
+def with_tools(workspace: Path, tool_bin: Callable[[str], str]) -> Callable[..., Path]:
+    """The workspace, with environments of tools: nothing is written into those themselves."""
+
+    def link(*names: str) -> Path:
+        for name in names:
+            own = workspace / "envs" / name
+            own.mkdir(parents=True)
+            for part in Path(tool_bin(name)).parent.iterdir():
+                if part.name != ".lamplighter.json":
+                    (own / part.name).symlink_to(part)
+            folders = lock_folders_of(str(workspace))
+            target = InstallTarget("localhost", str(workspace), None, folders)
+            made = tool(load_tools(CONFIGS / "tools.yaml"), name, target)
+            stamp = {"fingerprint": made.fingerprint, "packages": [], "locked": True}
+            (own / ".lamplighter.json").write_text(json.dumps(stamp))
+        return workspace
+
+    return link
+
+
+@pytest.fixture
+def with_tool(with_tools: Callable[..., Path]) -> Path:
+    """The workspace, with lm-eval's environment."""
+    return with_tools("lm_eval")

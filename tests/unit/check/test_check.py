@@ -322,6 +322,19 @@ DIAGNOSTICS = {
         "38:5: warning: benchmarks.perf.batch_size: 3 prompts never reach a concurrency of 4",
         "[too-few-prompts]",
     ),
+    "passes with the same answers": (
+        [("num_prompts: 1319", "num_prompts: 1319\n    temperature: 0\n    repeats: 4")],
+        "30:5: warning: benchmarks.acc.repeats: at temperature 0 the answers of 4 passes are the",
+        "or remove it [equal-passes]",
+    ),
+    "a number of passes that nothing decides": (
+        [
+            ("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request"),
+            ("    num_prompts: 1319\n", "    repeats: auto\n"),
+        ],
+        "28:5: warning: benchmarks.acc.repeats: `repeats: auto` is 1 pass, because the number of",
+        "[undecided-repeats]",
+    ),
     "an unknown variable": (
         [after("--port 8080", "--seed $SED")],
         "9:14: error: deployment[0].server_cmd: unknown variable $SED",
@@ -364,6 +377,10 @@ SILENT = {
     "a wide band that no other beats": [
         ("num_prompts: 1319", "num_prompts: 30"),
         ("threshold: 5", "threshold: 20"),
+    ],
+    # One pass fails 29 of 100 healthy nights, 16 passes one.
+    "a band of several passes": [
+        ("num_prompts: 1319", "num_prompts: 30\n    repeats: 16"),
     ],
     "items that nobody counts": [
         ("dataset_path: gsm8k\n    request", "dataset_path: /data/own\n    request"),

@@ -313,3 +313,132 @@ def test_a_run_that_has_not_ended_cannot_be_accepted(where, runs):
     stored(runs, run_of(6, outcome="running"))
     with pytest.raises(UserError, match="the run has not ended"):
         accept(where, "20260107-200000-local-0006")
+
+
+@pytest.fixture
+def stepped(tmp_path):
+    """A folder with 24 nights, of which the 14th is the first of a slower vLLM."""
+    pytest.importorskip("otava")
+    folder = tmp_path / "runs"
+    noise = (0.4, -1.1, 0.9, -0.3, 1.2, -0.8, 0.1, -0.5, 1.0, -1.3, 0.7, 0.2)
+    for night in range(24):
+        speed = (100.0 if night < 13 else 93.0) + noise[night % 12]
+        version = "0.32.0" if night < 13 else "0.33.0"
+        run = run_of(night, throughput(night, speed), versions={"vllm served": version})
+        stored(folder, run)
+    return {"runs": str(folder), "baselines": str(tmp_path / "baselines")}
+
+
+def test_the_change_points_of_a_case_are_below_its_nights(stepped):
+    text = history(History(**stepped, case="local"))
+    _, _, below = text.partition("\nchange points, from which on a figure has another level\n")
+    heading, row = below.splitlines()
+    assert heading.split()[0] == "since"
+    assert row.startswith(
+        "2026-01-14 20:01  20260114-200000-local-000d  perf output_token_throughput  node-a  "
+    )
+    assert " tok/s  -7" in row
+    assert " %, worse " in row
+    assert row.endswith("vLLM: 0.32.0 → 0.33.0")
+    # Only of the nights that are listed.
+    few = history(History(**stepped, case="local", nights=5))
+    assert few.endswith("no change point in these nights\n1 of earlier nights: give --nights 0\n")
+    reject(stepped, "20260114", "the fan was broken")
+    assert "20260115-200000-local-000e  perf" in history(History(**stepped, case="local"))
+
+
+def test_change_points_are_also_json(stepped):
+    listed = json.loads(history(History(**stepped, case="local", json=True)))
+    (found,) = [night for night in listed if night["change_points"]]
+    (point,) = found["change_points"]
+    assert found["run"] == "20260114-200000-local-000d"
+    assert (point["benchmark"], point["metric"], point["host"]) == (
+        *("perf", "output_token_throughput", "node-a"),
+    )
+    assert point["before"] == "20260113-200000-local-000c"
+    assert (point["better"], point["p"] < 1e-4) == (False, True)
+    assert point["change"] == pytest.approx(100 * (point["to"] / point["from"] - 1))
+    assert point["variables"] == [{"variable": "vLLM", "changes": ["0.32.0 → 0.33.0"]}]
+    assert point["within_a_night"] is False
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_what_changed_a_night_before_or_after_a_change_point_is_told(tmp_path, off):
+    """Noise may move the night of a step by one."""
+    pytest.importorskip("otava")
+    where = {"runs": str(tmp_path / "runs"), "baselines": str(tmp_path / "baselines")}
+    noise = (0.4, -1.1, 0.9, -0.3, 1.2, -0.8)
+    for night in range(24):
+        speed = (100.0 if night < 12 else 93.0) + noise[night % 6]
+        version = "0.32.0" if night < 12 + off else "0.33.0"
+        run = run_of(night, throughput(night, speed), versions={"vllm served": version})
+        stored(tmp_path / "runs", run)
+    text = history(History(**where, case="local"))
+    assert text.endswith("within a night of it: vLLM: 0.32.0 → 0.33.0\n")
+    listed = json.loads(history(History(**where, case="local", json=True)))
+    (point,) = next(each for each in listed if each["change_points"])["change_points"]
+    assert point["within_a_night"] is True
+
+
+def test_what_changed_before_a_change_point_may_not_be_known(stepped, capsys):
+    history(History(**stepped))  # read before it was damaged
+    (folder,) = (PROJECT / stepped["runs"]).glob("20260114*")
+    (folder / "run.json").write_text("{")
+    assert history(History(**stepped, case="local")).endswith("not known\n")
+    assert "what changed before 20260114-200000-local-000d is not known" in capsys.readouterr().err
+
+
+def test_without_the_library_the_history_says_how_to_get_it(stepped, monkeypatch):
+    monkeypatch.setattr("ci.history.steps.is_installed", lambda: False)
+    text = history(History(**stepped, case="local"))
+    assert text.endswith(
+        "\nchange points are not looked for: pip install --no-deps 'apache-otava>=0.8,<0.9'\n"
+    )
+    listed = json.loads(history(History(**stepped, case="local", json=True)))
+    assert {night["change_points"] for night in listed} == {None}
+
+
+def test_a_few_nights_are_no_series_for_change_points(where):
+    assert "change point" not in history(History(**where, case="local"))
+
+
+@pytest.fixture
+def in_january(monkeypatch):
+    monkeypatch.setattr("ci.commands.history._month_ago", lambda: "2026-01-01T00:00:00.000Z")
+
+
+def test_the_realised_rate_of_each_case_stands_below_the_index(where, runs, in_january):
+    stored(runs, run_of(6, outcome="fail", case="other"))
+    reject(where, "20260105", "the fan was broken")
+    below = history(History(**where)).partition("\n\n")[2].splitlines()
+    headings = "last 30 days nights checks judged failed taken back accepted a month against itself"
+    assert [" ".join(line.split()) for line in below[:4]] == [
+        headings,
+        "local 5 10 2 2 1 -",
+        "other 1 1 1 0 1 -",
+        "all cases 6 11 3 2 2 -",
+    ]
+    assert below[4].startswith("2 false alarms in 30 days, of 2 accepted a month: failures whose ")
+    stored(runs, run_of(7, outcome="fail", case="other", purpose="against-itself"))
+    reject(where, "20260107", "the fan again")
+    text = history(History(**where))
+    assert "3 false alarms in 30 days, of 2 accepted a month, more than is accepted: " in text
+    assert text.endswith("; 1 of 1 checks of vLLM against itself failed\n")
+
+
+def test_the_realised_rate_is_also_json(where, runs, in_january):
+    (case,) = json.loads(history(History(**where, json=True)))
+    assert case["last_30_days"] == {
+        "nights": 5,
+        "checks": 10,
+        "failed": 2,
+        "taken_back": 0,
+        "accepted": 1.0,
+        "against_itself": {"nights": 0, "checks": 0, "failed": 0, "taken_back": 0},
+    }
+
+
+def test_nights_of_long_ago_are_in_no_rate(where):
+    assert "last 30 days" not in history(History(**where))
+    (case,) = json.loads(history(History(**where, json=True)))
+    assert case["last_30_days"]["nights"] == 0

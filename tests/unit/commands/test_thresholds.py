@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from corpus import corpus_files, needs_corpus
 
+from ci.case.judging import Judging
 from ci.case.load import load
 from ci.check.planned_checks import Assumptions, planned_check
 from ci.commands.judge_flags import Simulate, Thresholds
 from ci.commands.judge_simulate import simulate
-from ci.commands.thresholds import thresholds
+from ci.commands.thresholds import judging_of, thresholds
 from ci.commands.thresholds_words import of_100, percent
 from ci.errors import CaseError, ExitCode, UserError
 from ci.judge.band import fails, fault
 from ci.judge.measured import RunNoise
+from ci.judge.month import by_bands
 
 BENCHMARKS = """\
 benchmarks:
@@ -50,6 +53,11 @@ npu_per_node: 4
 deployment:
   - server_cmd: vllm serve m
 {BENCHMARKS}"""
+PERFORMANCE = (
+    DEPLOYMENT.partition("  aime:")[0]
+    + "  perf:"
+    + BENCHMARKS.partition("  perf:")[2].partition("  own:")[0]
+)
 EXTERNAL = f"""\
 model: m
 num_nodes: 1
@@ -98,8 +106,8 @@ def test_every_dialect_gives_the_same_figures(folder):
 def test_a_check_that_cannot_see_says_so(folder):
     text = thresholds(Thresholds(config=f"{folder}/d.yaml"))
     assert "only in" in text
-    assert "with 30 items in one pass" in text
-    assert "→ 16 passes a night (try --repeats 16)" in text
+    assert "with 30 items in 1 pass" in text
+    assert "→ repeats: 16: the judge finds" in text
     assert "→ threshold: 0.96 fails 0.3 % of healthy nights" in text
 
 
@@ -107,7 +115,7 @@ def test_flags_change_what_is_assumed(folder):
     aime, perf, _ = values_of(
         folder,
         "d",
-        repeats=8,
+        repeats="8",
         noise="0.5",
         within="0.9",
         set=("benchmarks.aime.threshold=12",),
@@ -115,6 +123,15 @@ def test_flags_change_what_is_assumed(folder):
     assert (aime["passes"], aime["bound"]) == (8, 68)
     assert aime["judge"]["10"]["fails"] > 0.9
     assert perf["single_night_shows"] < 2
+
+
+def test_the_passes_are_those_of_the_case(folder):
+    given = ("benchmarks.aime.repeats=auto", "benchmarks.perf.repeats=3")
+    aime, perf, _ = values_of(folder, "d", set=given)["checks"]
+    assert (aime["passes"], perf["passes"]) == (16, 3)
+    assert aime["sees_5"] == {"items": 30, "passes": 16}
+    aime, perf, _ = values_of(folder, "d", set=given, repeats="2")["checks"]
+    assert (aime["passes"], perf["passes"]) == (2, 2)
 
 
 def test_a_baseline_that_every_server_reaches_never_fails(folder):
@@ -127,7 +144,27 @@ def test_a_baseline_that_every_server_reaches_never_fails(folder):
 def test_more_checks_a_night_make_the_levels_stricter(folder):
     levels = [values_of(folder, "d", checks=checks)["levels"]["fail"] for checks in (0, 300)]
     assert levels[0] == 0.005
-    assert levels[1] == pytest.approx(1 / (300 * 30 * 0.08))
+    assert levels[1] == 0.0005
+
+
+def test_flags_take_the_place_of_what_the_case_says():
+    case = Judging(nights_a_month=300, false_alarms_a_month=0.5, control="last-good")
+    assert judging_of(Thresholds(), case) == case
+    changed = judging_of(Thresholds(nights_a_month="100", false_alarms="0.3"), case)
+    assert changed == Judging(
+        nights_a_month=100, false_alarms_a_month=0.3, control="last-good", same_vllm=False
+    )
+
+
+@pytest.mark.parametrize("control", ["none", "last-good"])
+def test_what_is_simulated_is_what_the_nights_of_the_case_do(folder, control):
+    setting = (f"judge={{control: {control}}}",)
+    (folder / "perf.yaml").write_text(PERFORMANCE, encoding="utf-8")
+    drawn = values_of(folder, "perf", set=setting)["checks"][0]["judge"]["5"]
+    assert (drawn["controls"] > 1) is (control == "last-good")
+    text = thresholds(Thresholds(config=f"{folder}/perf.yaml", set=setting))
+    assert f"(`judge: control: {control}`)" in text
+    (folder / "perf.yaml").unlink()
 
 
 def test_a_case_without_benchmarks_says_so(folder):
@@ -146,9 +183,9 @@ def test_a_case_without_benchmarks_says_so(folder):
         ({"noise": "0"}, "--noise 0: expected"),
         ({"noise": "nan"}, "--noise nan: expected"),
         ({"within": "2"}, "--within 2: expected a number from 0.1 to 1"),
-        ({"repeats": 0}, "--repeats 0: expected a number from 1 to 64"),
+        ({"repeats": "0"}, "--repeats 0: expected a number from 1 to 64"),
         ({"false_alarms": "-1"}, "--false-alarms -1: expected"),
-        ({"nights_a_month": 0}, "--nights-a-month 0: expected"),
+        ({"nights_a_month": "0"}, "--nights-a-month 0: expected"),
         ({"checks": -1}, "--checks -1: expected"),
         ({"seed": -1}, "--seed -1: expected"),
         ({"set": ("benchmarks.aime.treshold=1",)}, r"--set benchmarks.aime.treshold"),
@@ -173,13 +210,70 @@ def test_a_month_of_all_cases(folder, capsys):
     assert text.startswith("3 cases, 6 checks, 30 nights a month")
     assert "left out, because their number of items is unknown: 3" in text
     assert f"{folder}/d.yaml: d: aime" in text.partition("bands with the most")[2]
+    assert "accepted: 3 false alarms a month, as the cases say, each for itself" in text
+    assert "the last good version is not measured beside a suspect" in text
+
+
+def test_a_month_of_cases_that_want_to_be_judged_differently(tmp_path, capsys, monkeypatch):
+    judged = []
+
+    def by_judge(checks, **_):
+        judged.extend(checks)
+        return by_bands(checks)
+
+    monkeypatch.setattr("ci.commands.judge_simulate.by_judge", by_judge)
+    ways = {"a": "control: last-good, nights_a_month: 60", "b": "false_alarms_a_month: 2"}
+    for name, way in ways.items():
+        text = DEPLOYMENT.replace("benchmarks:", f"judge: {{{way}}}\nbenchmarks:")
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    assert simulate(Simulate(paths=str(tmp_path))) == ExitCode.PASS
+    text = capsys.readouterr().out
+    assert text.startswith("2 cases, 4 checks, 30 to 60 nights a month")
+    assert "accepted: 3 false alarms a month, as the cases say, each for itself" in text
+    assert "in 1 of 2 cases the last good version is measured beside a suspect" in text
+    # Those of one case, before any noise is known.
+    assert [(each.nights, each.control) for each in judged[1:3]] == [(60, True), (30, False)]
+    assert simulate(Simulate(paths=str(tmp_path), json=True, false_alarms="0.3")) == ExitCode.PASS
+    values = json.loads(capsys.readouterr().out)
+    assert values["accepted_false_alarms"] == 0.3
+    assert [(each["case"], each["control"]) for each in values["judged"]] == [
+        ("a", "last-good"),
+        ("b", "none"),
+    ]
+    # All checks of both cases together, those without a number of items too.
+    assert values["judged"][1]["levels"]["fail"] == pytest.approx(0.3 / (6 * 30))
+
+
+def test_a_suite_as_it_runs(tmp_path, capsys):
+    judge = "judge: {false_alarms_a_month: 0.25}\nbenchmarks:"
+    (tmp_path / "a.yaml").write_text(DEPLOYMENT, encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(DEPLOYMENT.replace("benchmarks:", judge), encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(
+        "judge: {false_alarms_a_month: 6, control: last-good}\n"
+        "run_types: {daily: {}, fast: {stages: [performance]}}\n"
+        "nights:\n- cases: [./a.yaml, ./b.yaml]\n",
+        encoding="utf-8",
+    )
+    given = Simulate(paths=f"{tmp_path}/suite.yaml", json=True)
+    assert simulate(given) == ExitCode.PASS
+    values = json.loads(capsys.readouterr().out)
+    # Each case has its share of what the suite accepts, unless its file says it.
+    accepted = {each["case"]: each["false_alarms_a_month"] for each in values["judged"]}
+    assert accepted == {"a": 3, "b": 0.25}
+    assert {each["control"] for each in values["judged"]} == {"last-good"}
+    simulate(replace(given, run_type="fast"))
+    fast = json.loads(capsys.readouterr().out)
+    assert fast["checks"] < values["checks"]
+    with pytest.raises(UserError, match="no run type 'slow'"):
+        simulate(replace(given, run_type="slow"))
 
 
 def test_a_pattern_and_json(folder, capsys):
-    given = Simulate(paths=f"{folder}/[ds].yaml", json=True, false_alarms="2", nights_a_month=20)
+    given = Simulate(paths=f"{folder}/[ds].yaml", json=True, false_alarms="2", nights_a_month="20")
     assert simulate(given) == ExitCode.PASS
     values = json.loads(capsys.readouterr().out)
-    assert (values["cases"], values["checks"], values["nights"]) == (2, 4, 20)
+    assert (values["cases"], values["checks"], values["accepted_false_alarms"]) == (2, 4, 2)
+    assert {each["nights_a_month"] for each in values["judged"]} == {20}
     assert values["bands"]["false_alarms"] == pytest.approx(2 * 20 * 0.061, abs=0.05)
     assert values["two_stages_noise_known"]["false_alarms"] < 0.2
     assert set(values["two_stages"]["found"]) == {"2", "5", "10"}

@@ -80,7 +80,7 @@ def test_a_newer_schema_is_refused_with_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda path: path.write_bytes(b"not a database" * 100), "remove it, and `inv history.reb"),
+        (lambda path: path.write_bytes(b"not a database" * 100), "`inv history.rebuild` makes it"),
         (lambda path: path.mkdir(), "check the path and its permissions"),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ci.judge.asked import Asked
 from ci.judge.band import at_most, fails, fault, need
 from ci.judge.better_band import better_threshold, narrowest, with_threshold
 from ci.judge.planned import PlannedCheck, chances
@@ -41,15 +42,6 @@ def test_the_fewest_correct_answers_that_pass(check, correct):
     assert need(check) == correct
 
 
-class _Of:
-    """A benchmark as the judge of bands needs it."""
-
-    name, case_type, without_router = "acc", "accuracy", False
-
-    def __init__(self, expected):
-        self.expected = expected
-
-
 @pytest.mark.parametrize(
     ("items", "baseline", "threshold"),
     [(30, 86.67, 10), (30, 93.33, 10), (198, 85.35, 5), (64, 70.3, 0.3), (1319, 95.07, 1)],
@@ -57,11 +49,12 @@ class _Of:
 def test_it_is_the_bound_of_the_judge(items, baseline, threshold):
     """The fewest that pass do pass, and one less fails."""
     check = accuracy(items, baseline, threshold)
+    asked = Asked("acc", "accuracy", "accuracy", (baseline, threshold))
     outcomes = []
     for correct in (need(check), need(check) - 1):
         value = 100 * correct / items
         figure = Measurement("acc", "accuracy", value, "%", items, "", "")
-        outcomes.append(judged(_Of((baseline, threshold)), Result((figure,), ())).outcome)
+        outcomes.append(judged(asked, Result((figure,), ())).outcome)
     assert outcomes == ["pass", "fail"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from ci.judge.decide import Levels
 from ci.judge.levels import levels_for
 from ci.judge.measured import RunNoise
-from ci.judge.month import TwoStages, by_bands, by_judge
+from ci.judge.month import MonthlyCheck, by_bands, by_judge
 from ci.judge.planned import PlannedCheck
 from ci.judge.power import Draw, Power, power
 from ci.judge.sensitivity import smallest_drop, that_sees
@@ -43,6 +43,15 @@ def test_healthy_nights_rarely_fail_and_cost_little(check):
     assert drawn.fails <= 0.0015
     assert drawn.unknown <= 0.05
     assert 0 < drawn.runs <= 0.7
+
+
+def test_without_a_control_the_repeated_measurements_decide_alone():
+    noisy = replace(THROUGHPUT, known=RunNoise(1.5, 20))
+    with_control, without = (power(noisy, 5, LEVELS, Draw(150, control=x)) for x in (True, False))
+    assert with_control.controls > 1
+    assert without.controls == 0
+    # What stays low, and is not rare enough, stays unknown.
+    assert without.unknown > with_control.unknown
 
 
 def test_the_same_seed_gives_the_same_figures():
@@ -85,7 +94,8 @@ def test_a_model_that_is_rarely_right_can_lose_nothing_that_shows():
         (GSM8K, 1319, 200, 1),
         (replace(GSM8K, items=32), 1319, 128, 1),
         (AIME, 30, 30, 16),
-        (replace(THROUGHPUT, noise=3), 0, 0, 8),
+        # Passes also tell the judge the noise of a run.
+        (replace(THROUGHPUT, noise=3), 0, 0, 4),
     ],
 )
 def test_the_items_or_passes_that_find_five_points(check, available, items, passes):
@@ -99,8 +109,8 @@ def test_a_model_that_cannot_lose_five_points():
 
 def test_a_month_is_the_sum_of_its_checks():
     checks = [THROUGHPUT] * 100 + [AIME] * 50
-    month = by_bands(checks, 30)
-    each = [by_bands([check], 30).false_alarms for check in (THROUGHPUT, AIME)]
+    month = by_bands(list(map(MonthlyCheck, checks)))
+    each = [by_bands([MonthlyCheck(check)]).false_alarms for check in (THROUGHPUT, AIME)]
     assert month.false_alarms == pytest.approx(100 * each[0] + 50 * each[1])
     assert month.red_nights == pytest.approx(
         1 - (1 - each[0] / 30) ** 100 * (1 - each[1] / 30) ** 50
@@ -109,15 +119,16 @@ def test_a_month_is_the_sum_of_its_checks():
 
 
 def test_a_check_without_a_band_never_fails():
-    month = by_bands([PlannedCheck("performance", 1)], 30)
+    month = by_bands([MonthlyCheck(PlannedCheck("performance", 1))])
     assert (month.false_alarms, month.red_nights, month.found[10.0]) == (0, 0, 0)
 
 
 def test_a_month_of_the_judge_keeps_the_budget_once_noise_is_known():
     checks = [THROUGHPUT] * 60 + [replace(THROUGHPUT, baseline=7.0)] * 60 + [GSM8K] * 60
     seen = []
-    judge = TwoStages(levels_for(len(checks)), known_noise=True)
-    month = by_judge(checks, 30, judge, lambda *progress: seen.append(progress))
+    levels = levels_for(len(checks))
+    judged = [MonthlyCheck(check, 30, levels, control=True) for check in checks]
+    month = by_judge(judged, known_noise=True, on_progress=lambda *done: seen.append(done))
     assert month.false_alarms <= 1
     assert month.runs <= 0.7 * len(checks)
     # All figures of performance are one kind.

@@ -7,8 +7,9 @@ from dataclasses import replace
 from past_figures import SPEED, past
 
 from ci.judge.evidence import Subject
+from ci.judge.examination import Examination
 from ci.judge.verdict import NO_BASELINE, Check
-from ci.retest import Examination, Retest
+from ci.retest import Retest
 
 VALUES = (1000, 1018, 985, 1008, 982, 1015, 990, 1012, 978)
 NIGHTS = tuple(past(day, SPEED, value=value) for day, value in enumerate(VALUES, 1))
@@ -23,6 +24,7 @@ def examination(name: str, value: float) -> Examination:
 def night_of(suspect: Examination) -> dict[str, str]:
     retest = Retest(None, "", 0.0)  # type: ignore[arg-type]
     vars(retest)["_examinations"] = [suspect, *(examination(f"p{i}", 1000.0) for i in range(19))]
+    vars(retest)["_once"] = []
     return {name: check.outcome for (name, _), check in retest.checks.items()}
 
 

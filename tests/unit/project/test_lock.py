@@ -10,13 +10,20 @@ import tomllib
 
 import pytest
 
+from ci.judge.change_points import INSTALL
 from ci.paths import PROJECT
 
 LOCK = tomllib.loads((PROJECT / "uv.lock").read_text("utf-8"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
-DECLARED = {re.match(r"[\w-]+", text)[0] for text in PYPROJECT["project"]["dependencies"]}
+OPTIONAL = PYPROJECT["project"]["optional-dependencies"]
+DECLARED = {
+    re.match(r"[\w-]+", text)[0]
+    for texts in (PYPROJECT["project"]["dependencies"], *OPTIONAL.values())
+    for text in texts
+}
 # Module → distribution, where the names differ. pydantic pins its own core.
 DISTRIBUTIONS = {
+    "otava": "apache-otava",
     "prometheus_client": "prometheus-client",
     "pydantic_core": "pydantic",
     "yaml": "pyyaml",
@@ -65,6 +72,18 @@ def test_a_locked_package_comes_from_pypi_and_has_a_hash(name):
     for file in files:
         assert file["url"].startswith("https://files.pythonhosted.org/packages/")
         assert file["hash"].startswith("sha256:")
+
+
+def test_what_is_optional_is_tested_and_said_as_it_is_declared():
+    (needed,) = OPTIONAL["change-points"]
+    assert needed in PYPROJECT["dependency-groups"]["tests"]
+    assert f"'{needed.partition(';')[0]}'" in INSTALL
+
+
+def test_otava_brings_nothing_with_it():
+    """It declares clients of databases and chats, and pins numpy, and needs none of that here."""
+    names = {each["name"] for each in LOCKED["apache-otava"]["dependencies"]}
+    assert names == {"numpy", "scipy"}
 
 
 def test_the_project_itself_is_locked_as_what_lies_here():

@@ -332,3 +332,26 @@ def test_an_unknown_version_is_named_before_an_unknown_kind_of_device(lab):
     for version, words in (("9.9", "vLLM 9.9 is not in"), ("0.32.0", "kind of device is unknown")):
         with pytest.raises(UserError, match=words):
             resolve(case, Request(cluster=lab, vllm=version))
+
+
+BENCHMARK = "benchmarks: {{acc: {{case_type: accuracy, max_out_len: 8, batch_size: 1, {}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "words", "doubt"),
+    [
+        ("dataset_path: aime2024, repeats: auto", "16 passes (auto)", False),
+        # Of a dataset that is not here, the number of items is that of its name.
+        ("dataset_path: 'vllm-ascend/gpqa-diamond', repeats: auto, num_prompts: 60", "9 passes", 0),
+        ("dataset_path: gsm8k, repeats: auto", "1 pass (auto)", False),
+        ("dataset_path: gsm8k, repeats: 5", "5 passes", False),
+        ("dataset_path: gsm8k", "1 pass", False),
+        ("dataset_path: /data/own, dataset_conf: gsm8k/x, repeats: auto", "1 pass (auto)", True),
+    ],
+)
+def test_passes_follow_from_the_case_and_the_number_of_items(keys, words, doubt):
+    case = case_of(count=1, more=BENCHMARK.format(keys))
+    resolved = resolve(case, Request("c.yaml", local=True))
+    assert str(resolved.passes["acc"]).startswith(words)
+    assert bool(resolved.passes["acc"].doubt) == doubt
+    assert [bool(each) for each in build(case, resolved).warnings] == [True] * doubt
