@@ -76,7 +76,7 @@ nights of a higher priority first.
 Several hundred orders are played through on paper, and the best is the plan. The last line \
 compares it with a bound: no plan of the same nights on the same hosts can be shorter than that.
 
-`python benchmarks/packing.py` packs 200 random suites. RESULTS"""
+`python benchmarks/packing.py` packs 200 random suites and compares them with this bound."""
 
 ACCURACY = """\
 ## accuracy.yaml
