@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci.errors import LamplighterError, NotHandedBack
+from ci.errors import InfrastructureError, LamplighterError, NotHandedBack
 from ci.judge.measured import Ask
 from ci.prove import prove
 from ci.record.again import judged_again
@@ -20,10 +20,11 @@ from ci.serve.bringup import watch_servers
 from ci.session import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Literal
 
+    from ci.judge.verdict import Check
     from ci.record.record import Record
     from ci.request import Request
     from ci.resolve import ResolvedCase
@@ -109,7 +110,7 @@ class Beside:
             self.record.note(f"its record is {record.path}")
             try:
                 with serving(request, resolved, record, view, self.interrupts) as served:
-                    prove(served, record)
+                    _require_answers(prove(served, record))
                     with (
                         watch_servers(served.plan, served.servers, served.processes),
                         sampling(served.plan, served.processes, record) as telemetry,
@@ -122,9 +123,20 @@ class Beside:
             measured = {each.benchmark for each in record.run.evaluations}
             record.expect(
                 [
-                    each.model_copy(update={"baseline": None, "threshold": None})
+                    each.model_copy(update={"baseline": None, "threshold": None, "metrics": None})
                     for each in resolved.case.benchmarks
                     if each.name in measured
                 ]
             )
             record.finish(judged_again(read_run(record.path)))
+
+
+def _require_answers(checks: Sequence[Check]) -> None:
+    """Refuse figures of servers that do not answer as they have to: nothing is as bad as they are.
+
+    Raises:
+        InfrastructureError: a check of the smoke test is no pass.
+    """
+    bad = next((check for check in checks if check.outcome != "pass"), None)
+    if bad:
+        raise InfrastructureError(f"it does not answer: {bad.name}: {bad.reason}")

@@ -66,7 +66,8 @@ def run_night(
     smoke_checks: tuple[Check, ...] = ()
     results: dict[str, Result] = {}
     budget_s = seconds_of(request.retest_budget, "--retest-budget")
-    control = judging_of(request, resolved).controlled
+    # Servers that keep running keep the hosts.
+    control = judging_of(request, resolved).controlled and not request.keep
     retest = Retest(record, request.runs, budget_s, control=control)
     error: BaseException | None = None
     running: Evaluation | None = None

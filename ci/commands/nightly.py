@@ -10,6 +10,7 @@ from ci.case import load as cases
 from ci.errors import ExitCode, UserError
 from ci.paths import CASES
 from ci.record.text import headline_of
+from ci.request import LAST_GOOD
 from ci.resolve import require_datasets, resolve_case
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def nightly(request: Request) -> ExitCode:
             require_device(request.device or night.case.device or "cpu")
     if request.against_itself and request.keep:
         raise UserError("--against-itself starts the servers twice; leave out --keep")
+    if request.control == LAST_GOOD and request.keep:
+        raise UserError("--control starts other servers on the same hosts; leave out --keep")
     if request.dry_run:
         return _show(resolved)
     return _nights(request, resolved)
