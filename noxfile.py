@@ -72,11 +72,12 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def scoring(session: nox.Session) -> None:
-    """Score 0, 70 and 100 % correct answers: each tool, each form; run each case's benchmarks."""
+    """Score 0, 70 and 100 % correct answers: each tool, each form, passes; run each benchmark."""
     _install(session, "tests")
     _set_up(session)
     tables = ("scoring", "forms", "evalscope_datasets", "case_benchmarks")
     paths = [f"tests/integration/tools/test_{table}.py" for table in tables]
+    paths.append("tests/integration/nightly/test_night_repeats.py")
     _pytest(session, *paths, *session.posargs, workers="auto")
 
 

@@ -72,7 +72,13 @@ def figures_of(night: Night) -> dict[str, dict[str, Any]]:
     return {each["metric"]: each for each in night.record["evaluations"][0]["measurements"]}
 
 
-@pytest.mark.parametrize("tool", ["lm_eval", "aisbench", "evalscope"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["lm_eval", pytest.param("aisbench", marks=LONG), pytest.param("evalscope", marks=LONG)],
+)
 def test_three_passes_have_one_accuracy(
     play: Callable[..., Night], with_tools: Callable[..., Path], tool: str
 ):
@@ -148,7 +154,7 @@ def test_a_pass_that_loses_requests_leaves_the_result_unknown(
     assert not any(metric.startswith(("avg@", "pass@")) for metric in figures_of(night))
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("lost", [False, pytest.param(True, marks=LONG)])
 def test_three_passes_have_one_throughput(
     play: Callable[..., Night],
     workspace: Path,
@@ -173,7 +179,8 @@ def test_three_passes_have_one_throughput(
     night = play(workspace, {"perf": keys}, salted, PATH=path)
     (evaluation,) = night.record["evaluations"]
     if lost:
-        night.assert_unknown("pass 2 of 3: ", "of 6 requests were completed")
+        # Its prompts fail one by one, or already the first one, with which it tries the endpoint.
+        night.assert_unknown("pass 2 of 3: ")
         assert len(evaluation["passes"]) == 2
         return
     assert night.code == 0
