@@ -8,7 +8,7 @@ prefill, as vLLM's NixlConnector and vllm-ascend's MooncakeConnector do: a produ
 token and returns `kv_transfer_params`; a consumer answers only where the request brings those of
 its own prompt. So a router that skips prefill, or mixes requests up, costs accuracy. Where caches
 arrive damaged, it answers such requests from DAMAGED. SALTED has other replies to the requests with
-a `cache_salt`: salt → question → the reply; it refuses those whose salt has null.
+a `cache_salt`: salt → question → the reply; or salt → how many of them it answers at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -30,6 +30,7 @@ DAMAGED = Path(os.environ.get("STAND_IN_DAMAGED", ANSWERS))
 SALTED = os.environ.get("STAND_IN_SALTED", "")
 VERSION = os.environ.get("STAND_IN_VERSION", "0.0.0+stand.in")
 NUMBERS = itertools.count()
+SALTED_NUMBERS = defaultdict(itertools.count)
 TOKENS_A_WRITE = 100
 
 
@@ -109,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         elif body.get("model", MODEL) != MODEL:
             message = f"The model `{body['model']}` does not exist."
             self.answer(404, {"error": {"message": message, "code": 404}})
-        elif BY_SALT.get(body.get("cache_salt"), REPLIES) is None:
+        elif is_refused(body.get("cache_salt")):
             self.answer(500, {"error": {"message": "the stand-in refuses this salt"}})
         elif self.path == "/tokenize":
             tokens = list(range(len(prompt_of(body).split())))
@@ -215,9 +216,17 @@ def reply_to(prompt: str, body: dict) -> str:
     if ROLE == "kv_consumer" and params.get("remote_block_ids", blocks) != blocks:
         return "The cache of this prompt did not arrive."
     taken = ROLE == "kv_consumer" and "remote_block_ids" in params
-    replies = AFTER_HANDOVER if taken else BY_SALT.get(body.get("cache_salt"), REPLIES)
+    salted = BY_SALT.get(body.get("cache_salt"))
+    own = salted if isinstance(salted, dict) else REPLIES
+    replies = AFTER_HANDOVER if taken else own
     at, question = max(((prompt.rfind(known), known) for known in replies), default=(-1, ""))
     return replies[question] if at >= 0 else "Wednesday, Thursday, Friday, Saturday"
+
+
+def is_refused(salt: str | None) -> bool:
+    """Whether as many requests with this salt came before as are answered."""
+    most = BY_SALT.get(salt)
+    return isinstance(most, int) and next(SALTED_NUMBERS[salt]) >= most
 
 
 def to_its_end(words: list[str], body: dict) -> tuple[list[str], str]:
