@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ci.agent.process_spec import ProcessSpec
 
 TAIL_BYTES = 64 * 1024
-STOP_MARGIN_S = 30.0
+STOP_MARGIN_S = 60.0
 
 
 @dataclass(frozen=True)

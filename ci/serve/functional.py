@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ci.serve.fronts import Front
 
 METRIC = "failed cases"
+# Longer than at a prompt: a busy CPU takes minutes for a case of many requests at once.
+REQUEST_TIMEOUT_S = 300.0
 
 
 def run_functional(
@@ -71,6 +73,7 @@ def endpoint_at(front: Front, plan: Plan) -> Endpoint:
         front.key,
         authorities=front.trust,
         server_name=front.name,
+        timeout_s=REQUEST_TIMEOUT_S,
     )
 
 

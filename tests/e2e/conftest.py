@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from night import Night
 
+# Two tests run at once: bound by vLLM, the servers of both would compute on the same core of two.
 HEAD = """\
 test_name: "end to end"
 model: "SmolLM2-135M-Instruct"
@@ -26,6 +27,8 @@ env_common:
   HF_HUB_OFFLINE: 1
   VLLM_NO_USAGE_STATS: 1
   VLLM_CPU_KVCACHE_SPACE: 1
+  VLLM_CPU_OMP_THREADS_BIND: nobind
+  OMP_NUM_THREADS: 1
 deployment:
   - server_cmd: >
       vllm serve $MODEL --served-model-name smollm2 --host 127.0.0.1 --port $SERVER_PORT

@@ -22,6 +22,8 @@ test_cases:
       HF_HUB_OFFLINE: 1
       VLLM_NO_USAGE_STATS: 1
       VLLM_CPU_KVCACHE_SPACE: 1
+      VLLM_CPU_OMP_THREADS_BIND: nobind
+      OMP_NUM_THREADS: 1
     server_cmd: >-
       vllm serve $MODEL --served-model-name smollm2 --host 127.0.0.1 --port $SERVER_PORT
       --max-model-len 1024 --enforce-eager

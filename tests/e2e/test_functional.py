@@ -77,7 +77,7 @@ def proven(case: Callable[..., str], vllm: str) -> str:
 
 def test_a_night_proves_the_api(start, proven, tmp_path):
     suite = tmp_path / "suite.yaml"
-    suite.write_text(part_of_suite(every=10))
+    suite.write_text(part_of_suite(every=15))
     prove(start, proven, suite)
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MARKER = "LAMPLIGHTER_RUN"
 TICK_S = 1.0
 REST_GRACE_S = 2.0  # for the descendants of a process that has ended by itself
-KILL_PATIENCE_S = 5.0  # after so long a process that KILL has not ended is reported as a survivor
+# After so long a process that KILL has not ended is reported as a survivor. A server that frees
+# gigabytes of a host's or a device's memory on a busy machine takes more than five seconds.
+KILL_PATIENCE_S = 20.0
 
 
 class ProcInfo:
