@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from ci.agent.subscriptions import Subscription, Subscriptions
     from ci.connect.connection import Channel
 
-# Idempotent requests: they are sent again if the answer was lost with the connection.
+# Idempotent requests: they are sent again if the answer was lost with the connection. `beat` is one
+# too, but its failure is how a broken connection is noticed.
 REPEATABLE = frozenset(
     (
-        *("digest", "facts", "http", "list_files", "make_folder", "memory", "packages", "read"),
-        *("runs", "source", "stop", "watch", "write"),
+        *("accepts", "command_lines", "digest", "facts", "forget", "http", "keep", "list_files"),
+        *("make_folder", "memory", "packages", "reach", "read", "runs", "source", "start"),
+        *("stat_files", "stop", "truncate_part", "watch", "write"),
     )
 )
 MAX_ERROR_CHARS = 2000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,9 @@ def start(
         InfrastructureError: it could not be started; the message has the reason.
     """
     process = RemoteProcess(agent, spec, on_end)
-    body = {**asdict(spec), "workspace": agent.workspace}
+    # If the answer is lost with the connection, the request is sent again: by the token the host
+    # knows that it is the same process.
+    body = {**asdict(spec), "workspace": agent.workspace, "token": secrets.token_hex(8)}
     # Its end may be reported right after its start.
     reply = agent.ask_and_listen("start", "state", process.folder, process.take_state, spec=body)
     try:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ci.remote.lean import json, signal, suppress
 from ci.remote.names import INPUTS, is_name
 from ci.remote.supervise import cgroup
 from ci.remote.supervise.child import LIBC
 from ci.remote.supervise.ending import end_orphans
-from ci.remote.supervise.host import make_state_folder
+from ci.remote.supervise.host import make_state_folder, state_folder
 from ci.remote.supervise.lock import Refused, acquire
 from ci.remote.supervise.proc import REST_GRACE_S
 from ci.remote.supervise.shared import Shared
 from ci.remote.supervise.store import (
+    State,
     boot_id,
     now_text,
+    read_json,
     remove,
     temporary_folder,
     write_json,
@@ -26,9 +29,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn, Tuple
 
-    from ci.remote.supervise.store import State
 
 PR_SET_CHILD_SUBREAPER = 36
+REPEATED_S = 20.0
 
 
 def begin(spec: State) -> int:
@@ -53,6 +56,10 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
     """Lock the host, start a supervisor, and end its orphans if it is killed; runs in the child."""
     detach(answers)
     try:
+        started = started_before(spec)
+        if started:
+            answer(answers, started)
+            os._exit(0)
         folder, lock = take_host(spec)
     except Exception as error:  # noqa: BLE001 - the controller gets every error
         answer(answers, refusal(error))
@@ -77,6 +84,31 @@ def guard_supervisor(spec: State, answers: int) -> NoReturn:
         end_orphans(folder, os.getpid(), REST_GRACE_S, shared)
     remove(spec["tmp"])
     os._exit(0)
+
+
+def started_before(spec: State) -> State:
+    """Return the state of a process whose start is asked for again, as its answer was lost.
+
+    The first request may still be at work: then this waits until its process runs, or cannot run
+    and has no folder any more.
+
+    Returns:
+        Empty if this start was not asked for before.
+    """
+    token = spec.get("token")
+    if not token or not is_name(spec["run"]) or not is_name(spec["process"]):
+        return State()
+    folder = os.path.join(state_folder(spec["workspace"]), spec["run"], spec["process"])
+    until = time.monotonic() + REPEATED_S
+    while os.path.isdir(folder) and time.monotonic() < until:
+        first = read_json(os.path.join(folder, "spec.json"))
+        if first and first.get("token") != token:
+            return State()  # another process with this name, which `take_host` refuses
+        state = read_json(os.path.join(folder, "state.json"))
+        if first and "pid" in state:
+            return dict(state, folder=folder)
+        time.sleep(0.02)
+    return State()
 
 
 def detach(keep: int) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hosts_here import new_run, until
 
 from ci.agent import bootstrap
+from ci.agent.answers import Refusal
 from ci.agent.ask_all import call_all
 from ci.agent.client import Agent
 from ci.agent.process_spec import ProcessSpec
@@ -194,7 +195,7 @@ def test_what_may_be_asked_again_is_over_the_next_connection(unnoticed: Agent, a
 def test_what_may_not_be_asked_twice_is_not(unnoticed: Agent):
     unnoticed._link.channel.break_off()
     with pytest.raises(ConnectionLost, match="the connection broke"):
-        start(unnoticed, ProcessSpec(new_run(), "server", ("true",)), lambda _: None)
+        unnoticed.call("beat")
     # Who has heard of a break can wait for the next connection.
     assert unnoticed.await_reconnect(PATIENCE_S)
     start(unnoticed, ProcessSpec(new_run(), "server", ("true",)), lambda _: None).stop()
@@ -252,6 +253,43 @@ def test_a_process_that_is_started_while_the_connection_is_broken_is_not_lost(
         assert ends.get(timeout=PATIENCE_S) is one
         assert one.state.signal == signal.SIGKILL
         assert one.stop().complete
+
+
+def test_a_start_whose_answer_was_lost_is_asked_for_again(tmp_path: Path, notes: list[str]):
+    """The host may have read the request, or not: either way there is one process."""
+    connection, ends = Gated(), SimpleQueue()
+    with contextlib.closing(Agent(connection, str(tmp_path), notes.append)) as agent:
+        other_end = agent._link.channel._process.pid
+        os.kill(other_end, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool:
+            spec = ProcessSpec(new_run(), "server", ("sleep", "600"))
+            starting = pool.submit(start, agent, spec, ends.put)
+            until(lambda: [each.times_sent for each in agent._requests.pending.values()] == [1])
+            kill_its_other_end(agent)
+            until(lambda: agent.trouble)
+            connection.gate.set()
+            one = starting.result(PATIENCE_S)
+        assert (one.alive, ends.empty()) == (True, True)
+        assert one.stop().complete
+
+
+def test_a_start_that_is_asked_for_twice_starts_one_process(tmp_path: Path, notes: list[str]):
+    with contextlib.closing(Agent(LocalConnection(), str(tmp_path), notes.append)) as agent:
+        spec = ProcessSpec(new_run(), "server", ("sleep", "600"))
+        body = {**asdict(spec), "workspace": agent.workspace, "token": "first"}
+        once, twice = (agent.call("start", spec=body).value for _ in range(2))
+        assert (twice["pid"], twice["folder"], twice["state"]) == (
+            once["pid"],
+            once["folder"],
+            "running",
+        )
+        with pytest.raises(Refusal) as refused:
+            agent.call("start", spec=body | {"token": "second"})
+        assert refused.value.details["kind"] == "exists"
+        assert agent.call("stop", folder=once["folder"], grace_s=0).value["complete"]
+        # One that has ended meanwhile is not started once more.
+        again = agent.call("start", spec=body).value
+        assert (again["pid"], again["complete"]) == (once["pid"], True)
 
 
 def test_what_was_asked_of_a_host_that_rebooted_meanwhile_says_so(unnoticed: Agent):
