@@ -1,0 +1,32 @@
+"""Clean texts of logs, hosts and models for pages: one line, no secrets, of a limited length."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from ci.connect.printed import one_line
+from ci.record.known_secrets import hide_known, secrets_of
+from ci.record.secrets import hide_in_text
+
+MAX_CHARS = 400
+
+
+@lru_cache(maxsize=65536)
+def shown(text: str, most: int = MAX_CHARS) -> str:
+    """Return a text for a page: on one line, without control characters and secrets, and cut.
+
+    Escaping for HTML is the template's.
+
+    Args:
+        text: of a log, a host, a model, a case or an operator.
+        most: the largest number of characters; a cut text ends with `…`.
+    """
+    line = one_line(hide_known(hide_in_text(text), _own_secrets()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+@lru_cache(maxsize=1)
+def _own_secrets() -> frozenset[str]:
+    """Return the secrets of this process's environment; records have hidden those of the nights."""
+    return secrets_of(os.environ)
