@@ -17,7 +17,7 @@ DATED = re.compile("20[0-9]{6}-")
 
 
 def report(runs: str, run: str) -> ExitCode:
-    """Write report.md and junit.xml of a run again, and return their paths.
+    """Write the reports of a run again, and return their paths.
 
     Args:
         runs: the folder of all runs.
@@ -29,7 +29,7 @@ def report(runs: str, run: str) -> ExitCode:
     stored = read_run(_folder(Path(runs), run))
     warnings: list[str] = []
     folder = Folder(stored.folder, warnings.append, "the old file is unchanged")
-    rendered = render_reports(stored.run, warnings.append)
+    rendered = render_reports(stored.folder, stored.run, warnings.append)
     written = [name for name, text in rendered.items() if folder.write(name, text)]
     for missing in stored.missing:
         print(f"note   a record of an older version, without {missing}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.paths import CONFIGS, PROJECT
 from ci.reference.page import page
-from ci.reference.run_schema import run_schema_text
+from ci.reference.run_schema import report_schema_text, run_schema_text
 from ci.reference.schema import schema_text
 from ci.reference.suite_page import suite_page
 from ci.reference.suite_schema import night_suite_schema_text, suite_schema_text
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "case.schema.json": schema_text,
     CONFIGS / "run.schema.json": run_schema_text,
+    CONFIGS / "report.schema.json": report_schema_text,
     CONFIGS / "functional.schema.json": suite_schema_text,
     CONFIGS / "suite.schema.json": night_suite_schema_text,
     PROJECT / "docs/cases.md": page,

@@ -1,4 +1,4 @@
-"""Generate the JSON Schema of run.json, for programs that read records. Pure."""
+"""Generate the JSON Schemas of run.json and report.json, for programs that read them. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from ci.inventory.target import Accelerator, Target
 from ci.judge.verdict import Check
 from ci.record.model import Run
+from ci.record.page import Page
 from ci.tools.model import Measurement
 
 
@@ -26,8 +27,23 @@ def run_schema() -> dict[str, Any]:
 
 
 def run_schema_text() -> str:
-    """Write the schema as the text of its file."""
-    return json.dumps(run_schema(), indent=2, ensure_ascii=False) + "\n"
+    """Write the schema of run.json as the text of its file."""
+    return _text(run_schema())
+
+
+def report_schema() -> dict[str, Any]:
+    """Make the JSON Schema of report.json."""
+    schema = Page.model_json_schema(mode="serialization")
+    return {"$schema": GenerateJsonSchema.schema_dialect, **_shortened(schema)}
+
+
+def report_schema_text() -> str:
+    """Write the schema of report.json as the text of its file."""
+    return _text(report_schema())
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _shortened(value: Any, *, top: bool = True) -> Any:  # noqa: ANN401 - JSON

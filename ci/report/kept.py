@@ -36,5 +36,5 @@ def record_end_of_kept(path: Path, warn: Callable[[str], None]) -> None:
     until = min(stored.run.kept_until or now, now)
     ended = as_run(stored.run.model_dump(mode="json") | {"kept_s": 0, "kept_until": until})
     folder = Folder(path, warn)
-    for name, text in {FILE: as_text(ended), **render_reports(ended, warn)}.items():
+    for name, text in {FILE: as_text(ended), **render_reports(path, ended, warn)}.items():
         folder.write(name, text)

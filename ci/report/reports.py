@@ -28,7 +28,23 @@ def _junit(run: Run) -> str:
     return junit.render(run)
 
 
-RENDERERS = {"report.md": _markdown, "junit.xml": _junit}
+def _page(folder: Path, run: Run) -> tuple[str, str, str]:
+    from ci.report.page.build import page_of  # noqa: PLC0415
+    from ci.report.page.render import as_html, as_json  # noqa: PLC0415
+    from ci.report.page.trace import as_trace  # noqa: PLC0415
+
+    page = page_of(folder, run)
+    return as_html(page), as_json(page), as_trace(page.timeline)
+
+
+def _figures(run: Run) -> str:
+    from ci.report import figures_csv  # noqa: PLC0415
+
+    return figures_csv.render(run)
+
+
+RENDERERS = {"report.md": _markdown, "junit.xml": _junit, "figures.csv": _figures}
+PAGE = ("report.html", "report.json", "trace.json")
 
 
 def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None:
@@ -39,7 +55,7 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
         run: the run's record.
         warn: called with a message for a report that could not be made; nothing is raised.
     """
-    rendered = render_reports(run, warn)
+    rendered = render_reports(folder.path, run, warn)
     for name, text in rendered.items():
         folder.write(name, text)
     try:
@@ -50,10 +66,11 @@ def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None
         warn(f"cannot append to $GITHUB_STEP_SUMMARY: {message_of(error)}")
 
 
-def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
-    """Make report.md and junit.xml from a record.
+def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[str, str]:
+    """Make all reports of a run: for people, for CI, as data, and for a viewer of traces.
 
     Args:
+        folder: the run's folder, whose other files the page shows too.
         run: the run's record.
         warn: called with a message for a report that could not be made; nothing is raised.
 
@@ -66,6 +83,10 @@ def render_reports(run: Run, warn: Callable[[str], None]) -> dict[str, str]:
             reports[name] = render(run)
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
+    try:
+        reports |= zip(PAGE, _page(folder, run), strict=True)
+    except Exception as error:  # noqa: BLE001 - likewise
+        warn(f"cannot make {' and '.join(PAGE)}: {message_of(error)}; see run.json instead")
     return reports
 
 
