@@ -15,6 +15,8 @@ def path_below(folder: Path, name: str) -> Path:
         OSError: the name, or a link on the way, leads out of the folder.
     """
     path = folder / name
+    if "\0" in name:  # otherwise a ValueError, and names come from other machines
+        raise OSError(errno.EINVAL, "is not a name of a file", name)
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise OSError(errno.EXDEV, "leads outside the run's folder", str(path))
     return path

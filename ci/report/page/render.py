@@ -34,7 +34,7 @@ def as_html(page: Page) -> str:
         evidence=[evidence_row(check.model_dump()) for check in page.checks],
         since_good=summary(page.since_good) if page.since_good else "",
         phases={phase.key: phase.title for phase in PHASES},
-        items=[each.model_dump() for each in page.items],
+        items=[each.model_dump(exclude_defaults=True) for each in page.items],
     )
 
 

@@ -90,13 +90,14 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   const show = () => {
     const benchmark = benchmarks[Number(form.elements.benchmark.value)];
+    const rows = benchmark.rows || [];
     const which = filters[form.elements.which.value] || filters.all;
     const search = form.elements.search.value.toLowerCase();
-    const from = slow(benchmark.rows);
-    const found = benchmark.rows.filter((item) =>
-      which(item, from) && (!search || texts.some((key) => item[key].toLowerCase().includes(search))));
+    const from = slow(rows);
+    const found = rows.filter((item) =>
+      which(item, from) && (!search || texts.some((key) => (item[key] || "").toLowerCase().includes(search))));
     body.replaceChildren(...found.slice(0, limit).map(row));
-    const elsewhere = benchmark.n_items - benchmark.rows.length;
+    const elsewhere = benchmark.n_items - rows.length;
     status.textContent = `${Math.min(limit, found.length)} of ${found.length} items`
       + (elsewhere > 0 ? `; ${elsewhere} others are only in ${benchmark.file}` : "");
     more.hidden = found.length <= limit;
