@@ -98,7 +98,7 @@ def logs(given: flags.Logs) -> ExitCode:
 
 @command(flags.Report)
 def report(given: flags.Report) -> ExitCode:
-    """Write report.md and junit.xml of a run again, from its run.json alone.
+    """Write all reports of a run again: report.html, report.md, junit.xml, and those for programs.
 
     Give the run's id or its folder, with or without `--run`; the default is the latest run:
 
@@ -109,6 +109,44 @@ def report(given: flags.Report) -> ExitCode:
     from ci.commands.report import report
 
     return report(given.runs, given.run)
+
+
+@command(flags.Show)
+def show(given: flags.Show) -> str:
+    """Show a run in the terminal: verdict, cause, what to do next, checks, changes, the night.
+
+    Give the run's id or its folder, with or without `--run`; the default is the latest run:
+
+        inv show 20260101-203000-local-1a2b
+    """
+    from ci.commands.report import show
+
+    return show(given.runs, given.run, as_json=given.json)
+
+
+@command(history_flags.ListRuns, name="runs")
+def list_runs(given: history_flags.ListRuns) -> str:
+    """List the latest runs of all cases, the newest first: `inv show RUN` shows one.
+
+    inv runs --outcome fail --limit 5
+    """
+    from ci.commands.run_list import run_list
+
+    return run_list(given.runs, given.case, given.outcome, given.limit, as_json=given.json)
+
+
+@command(flags.Report)
+def issue(given: flags.Report) -> str:
+    """Print a run as the text of an issue: what, where, command, log, what changed; no secrets.
+
+    Read it once more before you paste it. Give the run's id or its folder; the default is the
+    latest run:
+
+        inv issue 20260101-203000-local-1a2b > issue.md
+    """
+    from ci.commands.report import issue
+
+    return issue(given.runs, given.run)
 
 
 @command(history_flags.History, name="show", default=True)
@@ -547,7 +585,10 @@ namespace = Collection(
         down,
         status,
         logs,
+        list_runs,
+        show,
         report,
+        issue,
         compare,
     ),
     matrix,

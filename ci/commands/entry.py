@@ -38,6 +38,9 @@ READER_GONE = 128 + signal.SIGPIPE
 _WITHOUT_FLAG = {
     "check": "--paths",
     "report": "--run",
+    "show": "--run",
+    "issue": "--run",
+    "runs": "--case",
     "case.import": "--file",
     "history": "--case",
     "compare": "--pair",

@@ -240,6 +240,11 @@ class Report(Runs, Run):
 
 
 @dataclass(frozen=True)
+class Show(Json, Runs, Run):
+    """The flags of `inv show`."""
+
+
+@dataclass(frozen=True)
 class Trust(Cluster):
     """The flags of `inv hosts.trust`."""
 

@@ -69,3 +69,12 @@ class Accept(Because):
         "nights that agree, or is of an unhealthy night; the ledger keeps these reasons",
         default=False,
     )
+
+
+@dataclass(frozen=True)
+class ListRuns(Json, Runs):
+    """The flags of `inv runs`."""
+
+    case: str = CASE
+    outcome: str = flag("only runs with this outcome: pass, fail or unknown; default: all")
+    limit: int = flag("number of runs to list; 0 for all", 20)

@@ -1,4 +1,4 @@
-"""`inv report`: write the reports of a stored run again, from its run.json."""
+"""`inv report`, `inv show`, `inv issue`: make reports of a stored run again, from its folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ci.errors import ExitCode, UserError
 from ci.record.disk import Folder
 from ci.record.stored import FILE, read_run
 from ci.report.reports import render_reports
+from ci.report.table import width_of
 
 # The name of a run's folder begins with its start; see `run_id` of ci/record/start.py.
 DATED = re.compile("20[0-9]{6}-")
@@ -26,7 +27,7 @@ def report(runs: str, run: str) -> ExitCode:
     Raises:
         UserError: there is no such run, or its record cannot be read.
     """
-    stored = read_run(_folder(Path(runs), run))
+    stored = read_run(folder_of(Path(runs), run))
     warnings: list[str] = []
     folder = Folder(stored.folder, warnings.append, "the old file is unchanged")
     rendered = render_reports(stored.folder, stored.run, warnings.append)
@@ -40,8 +41,49 @@ def report(runs: str, run: str) -> ExitCode:
     return ExitCode.UNKNOWN if warnings else ExitCode.PASS
 
 
-def _folder(runs: Path, run: str) -> Path:
+def show(runs: str, run: str, *, as_json: bool) -> str:
+    """Return a run as text for a terminal, or as the content of report.json.
+
+    Args:
+        runs: the folder of all runs.
+        run: id of a run in it, or a run's folder; empty for the latest.
+        as_json: return JSON.
+
+    Raises:
+        UserError: there is no such run, or its record cannot be read.
+    """
+    from ci.report import page_text  # noqa: PLC0415 - as the page, only where one is made
+    from ci.report.page.build import page_of  # noqa: PLC0415
+    from ci.report.page.render import as_json as json_of  # noqa: PLC0415
+
+    stored = read_run(folder_of(Path(runs), run))
+    page = page_of(stored.folder, stored.run)
+    return json_of(page) if as_json else page_text.render(page, width_of(sys.stdout))
+
+
+def issue(runs: str, run: str) -> str:
+    """Return the text of an issue about a run, to be pasted.
+
+    Args:
+        runs: the folder of all runs.
+        run: id of a run in it, or a run's folder; empty for the latest.
+
+    Raises:
+        UserError: there is no such run, or its record cannot be read.
+    """
+    from ci.report import issue  # noqa: PLC0415 - as the page, only where one is made
+    from ci.report.page.build import page_of  # noqa: PLC0415
+
+    stored = read_run(folder_of(Path(runs), run))
+    return issue.render(page_of(stored.folder, stored.run))
+
+
+def folder_of(runs: Path, run: str) -> Path:
     """Find a run's folder.
+
+    Args:
+        runs: the folder of all runs.
+        run: id of a run in it, or a run's folder; empty for the latest.
 
     Raises:
         UserError: there is no run.

@@ -28,13 +28,15 @@ def _junit(run: Run) -> str:
     return junit.render(run)
 
 
-def _page(folder: Path, run: Run) -> tuple[str, str, str]:
-    from ci.report.page.build import page_of  # noqa: PLC0415
+def _of_folder(folder: Path, run: Run) -> tuple[str, ...]:
+    from ci.report import dashboard  # noqa: PLC0415
+    from ci.report.page.build import page_of, plan_in  # noqa: PLC0415
     from ci.report.page.render import as_html, as_json  # noqa: PLC0415
     from ci.report.page.trace import as_trace  # noqa: PLC0415
 
     page = page_of(folder, run)
-    return as_html(page), as_json(page), as_trace(page.timeline)
+    shown = dashboard.render(run, plan_in(folder))
+    return as_html(page), as_json(page), as_trace(page.timeline), shown
 
 
 def _figures(run: Run) -> str:
@@ -44,7 +46,7 @@ def _figures(run: Run) -> str:
 
 
 RENDERERS = {"report.md": _markdown, "junit.xml": _junit, "figures.csv": _figures}
-PAGE = ("report.html", "report.json", "trace.json")
+OF_FOLDER = ("report.html", "report.json", "trace.json", "dashboard.json")
 
 
 def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None:
@@ -84,9 +86,9 @@ def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
     try:
-        reports |= zip(PAGE, _page(folder, run), strict=True)
+        reports |= zip(OF_FOLDER, _of_folder(folder, run), strict=True)
     except Exception as error:  # noqa: BLE001 - likewise
-        warn(f"cannot make {' and '.join(PAGE)}: {message_of(error)}; see run.json instead")
+        warn(f"cannot make {', '.join(OF_FOLDER)}: {message_of(error)}; see run.json instead")
     return reports
 
 

@@ -63,7 +63,7 @@ class Building:
         self.notes: list[str] = []
         self.secrets = secrets_of(os.environ)
         self.items = {each.items: self._items(each.items) for each in run.evaluations if each.items}
-        self.plan = self._plan()
+        self.plan = plan_in(folder)
 
     def hide(self, text: str) -> str:
         """Hide secrets, known ones and those that look so, and what is not to be printed."""
@@ -75,13 +75,6 @@ class Building:
         except UserError as error:
             self.notes.append(f"items: {message_of(error)}")
             return None
-
-    def _plan(self) -> Mapping[str, Any]:
-        try:
-            plan = json.loads(read_below(self.folder, "plan.json", MAX_BYTES))
-        except (OSError, ValueError):
-            return {}
-        return plan if isinstance(plan, dict) else {}
 
     def is_there(self, name: str) -> bool:
         """Return whether the folder has a file."""
@@ -100,6 +93,15 @@ class Building:
             return
         except OSError as error:
             self.notes.append(f"{name}: {error.strerror}")
+
+
+def plan_in(folder: Path) -> Mapping[str, Any]:
+    """Read a run's plan; empty if there is none, or it cannot be read."""
+    try:
+        plan = json.loads(read_below(folder, "plan.json", MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
 
 
 def page_of(folder: Path, run: Run, ledgers: Path = BASELINES) -> Page:

@@ -84,7 +84,15 @@ def test_the_record_says_running_from_the_first_second(record):
     assert (record.path / RESERVE).stat().st_size == RESERVE_BYTES
 
 
-REPORTS = ("report.md", "junit.xml", "figures.csv", "report.html", "report.json", "trace.json")
+REPORTS = (
+    "report.md",
+    "junit.xml",
+    "figures.csv",
+    "report.html",
+    "report.json",
+    "trace.json",
+    "dashboard.json",
+)
 
 
 def test_a_passed_night_is_whole(record, shown, tmp_path, monkeypatch):

@@ -1,0 +1,106 @@
+"""Write the page of a run as text, for people without a browser. Pure."""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from ci.record.text import check_row, duration
+from ci.report.since_good import changes, summary
+from ci.report.table import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.record.page import Page, Timeline
+
+HEADINGS = ("check", "metric", "value", "baseline", "tolerance", "bound", "outcome", "reason")
+FLIPS_SHOWN = 3
+BAR_CHARS = 40
+
+
+def render(page: Page, width: int | None = None) -> str:
+    """Write what a reader needs first: verdict, cause, what to do, checks, changes, the night.
+
+    Args:
+        page: the page.
+        width: of the terminal; None for full width.
+    """
+    return "\n".join(_lines(page, width)) + "\n"
+
+
+def _lines(page: Page, width: int | None) -> Iterator[str]:
+    yield f"{page.case}  {page.run}"
+    yield page.headline
+    if page.cause:
+        yield f"cause  {page.cause.kind}: {page.cause.message}"
+    if error := page.first_error:
+        yield f"first  {error.process} on {error.host}: {error.cause}"
+    for action in page.actions:
+        yield f"next   {action.text}"
+        yield from (f"         {line}" for line in action.command.splitlines())
+    yield ""
+    rows = [check_row(vars(check)) for check in page.checks]
+    yield as_text(HEADINGS, rows, width).rstrip("\n") if rows else "nothing was checked"
+    for problem in page.problems:
+        yield f"problem  {problem.name}: {problem.text}"
+    if page.since_good:
+        yield from ("", summary(page.since_good))
+        yield from (f"  {line}" for line in changes(page.since_good))
+    yield from _error(page)
+    yield from _items(page)
+    for each in page.functional:
+        counts = ", ".join(f"{count} {name}" for name, count in each.summary.items() if count)
+        yield from ("", f"functional {each.type}: {counts}")
+        yield from (
+            f"  {result.outcome}  {result.id}: {result.error or ''}".rstrip(": ")
+            for result in each.results
+            if result.outcome == "failed"
+        )
+    yield from _night(page.timeline)
+    yield from ("", f"again  {page.again.splitlines()[-1]}")
+
+
+def _error(page: Page) -> Iterator[str]:
+    error = page.first_error
+    if error is None or not error.lines:
+        return
+    place = f" {error.file}, line {error.line}" if error.file else ""
+    yield from ("", f"the first error in time{place}:")
+    for number, line in enumerate(error.lines, error.first_line):
+        mark = ">" if error.file and number == error.line else " "
+        yield f"{mark} {line}"
+
+
+def _items(page: Page) -> Iterator[str]:
+    for each in page.items:
+        if each.flips:
+            yield from ("", f"{each.benchmark} against {each.compared_with}: {each.flips}")
+        lost = [item for item in each.rows if item.flipped == "lost"]
+        for item in lost[:FLIPS_SHOWN]:
+            yield f"  lost  {item.id}"
+            for name, text in (("before", item.before), ("now", item.answer)):
+                if text:
+                    yield indent(f"{name}: {text}", "        ")
+        if len(lost) > FLIPS_SHOWN:
+            yield f"  and {len(lost) - FLIPS_SHOWN} more; report.html has them side by side"
+
+
+def _night(timeline: Timeline) -> Iterator[str]:
+    """Draw the lanes as bars of text."""
+    if not timeline.lanes or timeline.seconds <= 0:
+        return
+    yield from ("", f"the night, {duration(timeline.seconds)}:")
+    named = [
+        (f"{lane.name} {lane.host}".strip(), span)
+        for lane in timeline.lanes
+        for span in lane.spans
+        if span.kind != "step"
+    ]
+    longest = max((len(name) for name, _ in named), default=0)
+    for name, span in named:
+        first = min(int(BAR_CHARS * max(span.start_s, 0) / timeline.seconds), BAR_CHARS - 1)
+        cells = max(1, round(BAR_CHARS * span.seconds / timeline.seconds))
+        mark = {"startup": "=", "evaluation": "#"}.get(span.kind, "-")
+        bar = (" " * first + mark * min(cells, BAR_CHARS - first)).ljust(BAR_CHARS)
+        yield f"  {name.ljust(longest)}  |{bar}|  {duration(span.seconds)}  {span.outcome}".rstrip()
