@@ -11,24 +11,34 @@ from ci.record.text import figure, headline, passes_of, requirement
 from ci.report.since_good import changes, summary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ci.judge.verdict import Check
     from ci.record.model import Run
 
 
-def render(run: Run) -> str:
+def render(run: Run, attachments: Sequence[str] = ()) -> str:
     """Render a run as JUnit XML: fail is a failure, unknown is an error.
 
     A run without checks has one test case with an error, so that it does not look green.
+
+    Args:
+        run: the record.
+        attachments: paths that GitLab and Jenkins show beside what did not pass, in the form of
+            https://docs.gitlab.com/ci/testing/unit_test_reports/ and of Jenkins'
+            junit-attachments plugin.
     """
     suite = TestSuite(one_line(f"lamplighter {run.case}"))
     suite.timestamp = one_line(run.started_at)
     suite.hostname = one_line(run.controller.host)
     for name, value in {"run": run.id, "command": run.command, **run.versions}.items():
         suite.add_property(one_line(name), one_line(str(value)))
-    for check in run.checks:
-        suite.add_testcase(_case(run, check))
-    if not run.checks:
-        suite.add_testcase(_nothing_checked(run))
+    cases = [_case(run, check) for check in run.checks] or [_nothing_checked(run)]
+    for case in cases:
+        if case.result and attachments:
+            attached = (f"[[ATTACHMENT|{one_line(path)}]]" for path in attachments)
+            case.system_out = "\n".join(attached)
+        suite.add_testcase(case)
     suite.time = run.seconds  # after the cases, because each added case changes it
     report = JUnitXml("lamplighter")
     report.add_testsuite(suite)

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from ci.report.console import Plain
+from ci.report.github import Grouped
 from ci.report.screen import SafeStream
 
 if TYPE_CHECKING:
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
 
 
 def open_view(stream: TextIO, env: Mapping[str, str] = os.environ) -> AbstractContextManager[View]:
-    """Open the view for a stream: live on a terminal, plain lines in a pipe or in CI."""
+    """Open the view for a stream: live on a terminal, plain lines in a pipe or in CI.
+
+    In a GitHub workflow the lines of each step are a group that can be folded.
+    """
     from contextlib import closing  # noqa: PLC0415
 
+    if env.get("GITHUB_ACTIONS") == "true":
+        return closing(Grouped(stream))
     live = stream.isatty() and env.get("TERM") != "dumb" and not env.get("CI")
     out = SafeStream(stream)
     if not live:

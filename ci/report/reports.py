@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci.record.cause import message_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ci.record.disk import Folder
     from ci.record.model import Run
@@ -22,10 +22,10 @@ def _markdown(run: Run) -> str:
     return markdown.render(run)
 
 
-def _junit(run: Run) -> str:
+def _junit(run: Run, attachments: Sequence[str] = ()) -> str:
     from ci.report import junit  # noqa: PLC0415
 
-    return junit.render(run)
+    return junit.render(run, attachments)
 
 
 def _of_folder(folder: Path, run: Run) -> tuple[str, ...]:
@@ -46,6 +46,8 @@ def _figures(run: Run) -> str:
 
 
 RENDERERS = {"report.md": _markdown, "junit.xml": _junit, "figures.csv": _figures}
+# What a CI server shows beside what did not pass.
+ATTACHED = ("report.html",)
 OF_FOLDER = ("report.html", "report.json", "trace.json", "dashboard.json")
 
 
@@ -80,7 +82,9 @@ def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[
         File name → text of each report that could be made.
     """
     reports = {}
-    for name, render in RENDERERS.items():
+    attached = [path_for_ci(folder / name, os.environ) for name in ATTACHED]
+    renderers = RENDERERS | {"junit.xml": lambda run: _junit(run, attached)}
+    for name, render in renderers.items():
         try:
             reports[name] = render(run)
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
@@ -90,6 +94,14 @@ def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[
     except Exception as error:  # noqa: BLE001 - likewise
         warn(f"cannot make {', '.join(OF_FOLDER)}: {message_of(error)}; see run.json instead")
     return reports
+
+
+def path_for_ci(path: Path, env: Mapping[str, str]) -> str:
+    """Return a path as a CI server finds it: GitLab in the project's folder, others anywhere."""
+    whole, project = path.absolute(), env.get("CI_PROJECT_DIR")
+    if project and whole.is_relative_to(project):
+        return str(whole.relative_to(project))
+    return str(whole)
 
 
 def append_step_summary(report: str, env: Mapping[str, str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import junitparser
 import pytest
-from sample_run import FULL, sample
+from sample_run import FULL, check, sample
 from stored_runs import evaluation, run_of, stored, throughput, with_answers
 from test_hostile_record import RUNS
 
@@ -14,9 +16,10 @@ from ci.commands.run_list import run_list
 from ci.errors import UserError
 from ci.history.database import opened
 from ci.history.folders import refresh
-from ci.report import dashboard, page_text
+from ci.report import dashboard, junit, page_text
 from ci.report import issue as issue_text
 from ci.report.page.build import page_of
+from ci.report.reports import path_for_ci
 
 SERVER = {"name": "server-0", "host": "a", "role": "mixed"}
 KEY = "sk-abcdefghijklmnop1234"
@@ -172,3 +175,22 @@ def test_a_wrong_argument_is_refused(runs, given, message):
     with pytest.raises(UserError) as refused:
         run_list(str(runs), *given, as_json=False)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [("", "/b/runs/1/report.html"), ("/b", "runs/1/report.html"), ("/c", "/b/runs/1/report.html")],
+)
+def test_a_ci_server_finds_what_is_attached(project, expected):
+    path = Path("/b/runs/1/report.html")
+    assert path_for_ci(path, {"CI_PROJECT_DIR": project} if project else {}) == expected
+
+
+def test_only_what_did_not_pass_has_attachments():
+    run = sample(check("pass", "a"), check("fail", "b"), check("unknown", "c"))
+    suite = junitparser.JUnitXml.fromstring(junit.render(run, ["r.html"]))
+    (cases,) = [[*each] for each in suite]
+    assert [case.system_out for case in cases] == [
+        "measured 20.00 %; at least 17.50 % was asked for; baseline 22.50 %, -5 pp",
+        *["[[ATTACHMENT|r.html]]"] * 2,
+    ]
