@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.beside import Beside
 from ci.case.known_metrics import STARTUP
 from ci.documents.duration import seconds_of
+from ci.history.durations import show_expected
 from ci.history.folders import remember
 from ci.history.since_good import note_since_good
 from ci.history.slow_night import with_slow_night
@@ -152,6 +153,8 @@ def begin(
             case.benchmarks, case.comparisons, case.startup, judging_of(request, resolved)
         )
         record.update(targets=resolved.inputs.targets)
+        if case.benchmarks:
+            show_expected(runs, case.name, record.view)
         for warning in (*case.warnings, *resolved.plan.warnings):
             record.note(f"warning: {warning}")
         record.write_plan(resolved.plan)

@@ -1,17 +1,63 @@
-"""Read how long past nights took."""
+"""Read how long past nights took, and show it when the next one begins."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime
+from statistics import median
 from typing import TYPE_CHECKING
+
+from ci.history.database import FILE, opened
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ci.record.view import View
 
 # So many nights of a case and a version are enough for their median; older ones are of other sizes.
 NIGHTS = 20
+
+
+def usual_s(connection: sqlite3.Connection, case: str) -> tuple[float, int]:
+    """Return the median of the seconds that the last nights of a case took, and their number.
+
+    Args:
+        connection: the database.
+        case: name of the case; nights of any version count, the newest first.
+    """
+    rows = connection.execute(
+        "SELECT started_at, ended_at FROM runs WHERE case_name = ? AND purpose = 'night' "
+        "AND outcome IN ('pass', 'fail') AND cause = '' AND ended_at <> '' "
+        "ORDER BY started_at DESC LIMIT ?",
+        (case, NIGHTS),
+    )
+    times = [seconds for started, ended in rows if (seconds := _between_s(started, ended)) > 0]
+    return (median(times), len(times)) if times else (0.0, 0)
+
+
+def show_expected(runs: Path, case: str, view: View) -> None:
+    """Show how long a night of a case will probably take; nothing if no night tells.
+
+    Never raises: whatever is wrong with the history, the night begins.
+
+    Args:
+        runs: the folder of all runs.
+        case: name of the case.
+        view: shows it.
+    """
+    with suppress(Exception):
+        if (runs / FILE).exists():
+            with opened(runs) as connection:
+                seconds, nights = usual_s(connection, case)
+            if nights:
+                view.expected(seconds, nights)
+
+
+def _between_s(started: str, ended: str) -> float:
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
 def durations(connection: sqlite3.Connection) -> Mapping[tuple[str, str], Sequence[float]]:
@@ -30,7 +76,7 @@ def durations(connection: sqlite3.Connection) -> Mapping[tuple[str, str], Sequen
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for case, vllm, started, ended in rows:
         times = found[case, vllm]
-        seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+        seconds = _between_s(started, ended)
         if len(times) < NIGHTS and seconds > 0:
             times.append(seconds)
     return found

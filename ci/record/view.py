@@ -20,6 +20,9 @@ class View(Protocol):
     def case(self, name: str, number: int, total: int) -> None:
         """Show that the night of a case starts, one of several."""
 
+    def expected(self, seconds: float, nights: int) -> None:
+        """Show how long the night will probably take, as so many nights before it did."""
+
     def step(self, name: str) -> None:
         """Show that a step starts."""
 
@@ -64,6 +67,10 @@ class HiddenView:
     def case(self, name: str, number: int, total: int) -> None:
         """Pass on, hidden."""
         self._view.case(self._hide(name), number, total)
+
+    def expected(self, seconds: float, nights: int) -> None:
+        """Pass on."""
+        self._view.expected(seconds, nights)
 
     def step(self, name: str) -> None:
         """Pass on."""

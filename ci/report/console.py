@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
 from ci.record.text import duration
-from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, rows
+from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, expectation, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,10 @@ class Plain:
     def case(self, name: str, number: int, total: int) -> None:
         """See `View`."""
         self._line("case", f"{name} ({number} of {total})")
+
+    def expected(self, seconds: float, nights: int) -> None:
+        """See `View`."""
+        self._line("expect", expectation(seconds, nights))
 
     def step(self, name: str) -> None:
         """See `View`."""

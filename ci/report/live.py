@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ci.connect.printed import one_line
 from ci.record.text import duration
-from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, rows
+from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, expectation, rows
 from ci.report.table import rich_table
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Live:
         self._console = Console(file=cast("IO[str]", out), highlight=False)
         self._running: list[tuple[str, float, Spinner]] = []
         self._wait: tuple[str, float, dict[str, str]] | None = None
+        self._ends_s: float | None = None
         self._screen = Screen(
             get_renderable=self._draw,
             console=self._console,
@@ -51,6 +52,11 @@ class Live:
     def case(self, name: str, number: int, total: int) -> None:
         """See `View`."""
         self._print(Text(f"case {one_line(name)} ({number} of {total})", "bold"))
+
+    def expected(self, seconds: float, nights: int) -> None:
+        """See `View`."""
+        self._ends_s = time.monotonic() + seconds
+        self._print(Text(f"  {expectation(seconds, nights)}", "dim"))
 
     def step(self, name: str) -> None:
         """See `View`."""
@@ -117,6 +123,10 @@ class Live:
             lines.append(_indented(spinner, words, depth))
         if self._wait is not None:
             lines.extend(_waiting(*self._wait))
+        if self._running and self._ends_s is not None:
+            left_s = self._ends_s - now_s
+            left = f"about {duration(left_s)} left" if left_s > 0 else "longer than usual"
+            lines.append(_cut(f"  {left}", "dim"))
         return Group(*lines)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ci.connect.printed import one_line
 from ci.judge.metrics import title_of
-from ci.record.text import check_row, headline_of, kept_servers, next_step
+from ci.record.text import check_row, duration, headline_of, kept_servers, next_step
 from ci.report.since_good import changes, summary
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ class SafeStream:
     def fileno(self) -> int:
         """Return the descriptor, for the terminal's size."""
         return self._stream.fileno()
+
+
+def expectation(seconds: float, nights: int) -> str:
+    """Say how long a night will probably take."""
+    before = "the last night did" if nights == 1 else f"the last {nights} nights did"
+    return f"about {duration(seconds)}, as {before}"
 
 
 def rows(run: Run) -> list[tuple[str, ...]]:

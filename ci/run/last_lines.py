@@ -1,4 +1,4 @@
-"""The last log line of every running process, read without blocking for long."""
+"""The last log line of every running process, and what it is doing; read without blocking."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ci.agent.client import content_of
 from ci.agent.process import TAIL_BYTES, tail_lines
 from ci.errors import InfrastructureError, LamplighterError
 from ci.run.events import without_health_probes
+from ci.vllm.progress import progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,4 +59,6 @@ def _last_line(host: str, outcome: Answer | LamplighterError) -> str:
         data = content_of(host, outcome)
     except InfrastructureError as error:
         return str(error)
-    return next(reversed(without_health_probes(tail_lines(data, SHOWN_TAIL_LINES))), "")
+    lines = without_health_probes(tail_lines(data, SHOWN_TAIL_LINES))
+    progress = progress_of(lines)
+    return f"{f'[{progress}] ' * bool(progress)}{next(reversed(lines), '')}"

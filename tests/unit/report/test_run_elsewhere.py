@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import junitparser
@@ -15,11 +16,14 @@ from ci.commands.report import issue, show
 from ci.commands.run_list import run_list
 from ci.errors import UserError
 from ci.history.database import opened
+from ci.history.durations import show_expected
 from ci.history.folders import refresh
 from ci.report import dashboard, junit, page_text
 from ci.report import issue as issue_text
+from ci.report.console import Plain
 from ci.report.page.build import page_of
 from ci.report.reports import path_for_ci
+from ci.report.screen import SafeStream
 
 SERVER = {"name": "server-0", "host": "a", "role": "mixed"}
 KEY = "sk-abcdefghijklmnop1234"
@@ -194,3 +198,13 @@ def test_only_what_did_not_pass_has_attachments():
         "measured 20.00 %; at least 17.50 % was asked for; baseline 22.50 %, -5 pp",
         *["[[ATTACHMENT|r.html]]"] * 2,
     ]
+
+
+def test_a_night_says_how_long_it_will_take(runs):
+    shown = StringIO()
+    show_expected(runs, "local", Plain(SafeStream(shown)))
+    show_expected(runs, "never run", Plain(SafeStream(shown)))
+    show_expected(runs / "nowhere", "local", Plain(SafeStream(shown)))
+    (runs / "history.db").write_bytes(b"no database")
+    show_expected(runs, "local", Plain(SafeStream(shown)))
+    assert shown.getvalue() == "expect about 10 min 00 s, as the last 2 nights did\n"
