@@ -36,6 +36,7 @@ VLLM = environments.servable(VERSIONS, "cpu")[0]
 EARLIER_VLLM = "0.30.0"
 TOOLS = ("aisbench", "lm_eval", "evalscope")
 ROUTER = "vllm-router"
+SHELL_SCRIPTS = (".ci/run", ".github/hooks/pre-push", "benchmarks/idle.sh")
 # Parallel workers on two cores: light tests mostly wait; two vLLM servers need 8 GB of memory.
 _LIGHT = "4"
 _REAL = "2"
@@ -119,11 +120,14 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, the layers of imports, and that uv.lock is current."""
+    """Check style, format, layers of imports, workflows, scripts, and that uv.lock is current."""
     _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    workflows = sorted(map(str, (PROJECT / ".github" / "workflows").glob("*.yml")))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    session.run("shellcheck", *SHELL_SCRIPTS)
 
 
 @nox.session
