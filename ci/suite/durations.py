@@ -35,8 +35,10 @@ def expected(
     """
     if written_s is not None:
         return written_s, "written"
-    of_case = {version: times for (name, version), times in past.items() if name == case and times}
-    times = of_case.get(vllm) or [each for times in of_case.values() for each in times]
+    # The others are searched only where its own version has none: a history has thousands of cases.
+    times = past.get((case, vllm)) or [
+        each for (name, _), found in past.items() if name == case for each in found
+    ]
     if times:
         return MARGIN * median(times), "past"
     return (ASSUMED_S if assumed_s is None else assumed_s), "assumed"
