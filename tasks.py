@@ -557,6 +557,23 @@ def apply(given: pod_flags.Apply) -> str:
     return apply(given)
 
 
+# Without short forms: with so many flags, Invoke would make `--` one.
+@command(pod_flags.Nightly, name="nightly", auto_shortflags=False)
+def k8s_nightly(given: pod_flags.Nightly) -> ExitCode:
+    """Run a night in pods: apply, wait, prove, measure, read the logs, delete; then judge, report.
+
+    Its record and its report are those of `inv nightly`. The tools run on this machine, and reach
+    the servers through kubectl port-forward:
+
+        inv k8s.nightly --config my.yaml --namespace night --image IMAGE --pvc models
+
+    Exit codes: as of `inv nightly`.
+    """
+    from ci.commands.pods_nightly import nightly
+
+    return nightly(given)
+
+
 @command(pod_flags.Logs, name="logs")
 def k8s_logs(given: pod_flags.Logs) -> ExitCode:
     """Print the logs of all pods, each line with its pod's name."""
@@ -599,7 +616,7 @@ namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("history", history_show, history_rebuild))
 namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("judge", simulate))
-namespace.add_collection(Collection("k8s", render, apply, k8s_logs, delete))
+namespace.add_collection(Collection("k8s", render, apply, k8s_nightly, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("suite", suite_plan))
 namespace.add_collection(Collection("versions", versions_list, lock))

@@ -29,7 +29,9 @@ from ci.session import serving
 from ci.tools.model import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from ci.case.judging import Judging
     from ci.errors import ExitCode
@@ -40,6 +42,11 @@ if TYPE_CHECKING:
     from ci.request import Request
     from ci.resolve import ResolvedCase
     from ci.run.interrupt import Interrupts
+    from ci.session import Served
+
+    BringUp: TypeAlias = Callable[
+        [Request, ResolvedCase, Record, View, Interrupts], AbstractContextManager[Served]
+    ]
 
 # The check of a night that fetches models and starts nothing.
 MODELS_THERE = (
@@ -47,8 +54,13 @@ MODELS_THERE = (
 )
 
 
-def run_night(
-    request: Request, resolved: ResolvedCase, record: Record, view: View, interrupts: Interrupts
+def run_night(  # noqa: PLR0913, PLR0917 - what a night is made of
+    request: Request,
+    resolved: ResolvedCase,
+    record: Record,
+    view: View,
+    interrupts: Interrupts,
+    bring_up: BringUp = serving,
 ) -> ExitCode:
     """Bring the case up, run a smoke test, measure, hand the hosts back, and judge.
 
@@ -60,6 +72,7 @@ def run_night(
         record: the run on disk; completed in every case.
         view: shows progress and the verdict.
         interrupts: signals; they end the current wait.
+        bring_up: brings the servers up, and hands back what they ran on.
 
     Returns:
         The exit code of the command.
@@ -73,7 +86,7 @@ def run_night(
     error: BaseException | None = None
     running: Evaluation | None = None
     try:
-        with serving(request, resolved, record, view, interrupts) as served:
+        with bring_up(request, resolved, record, view, interrupts) as served:
             plan = served.plan
             if request.serve:
                 smoke_checks = prove_all(served, record, resolved.suite, request.workspace)

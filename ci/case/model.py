@@ -181,6 +181,8 @@ class Case(Strict):
     """One night: what to serve and what to measure.
 
     Attributes:
+        k8s_delete_yaml: manifest whose objects are deleted after a night in Kubernetes; empty for
+            none.
         may_name_hosts: whether the file's dialect has the key `cluster_hosts`.
         vllm: an entry of configs/versions.yaml.
         hosts: as the file names them; empty if it names none.
@@ -213,6 +215,7 @@ class Case(Strict):
     smoke_request: SmokeRequest = SmokeRequest()
     content: tuple[ContentTest, ...] = ()
     functional: str = ""
+    k8s_delete_yaml: str = ""
     telemetry: Telemetry = Telemetry()
     judge: Judging = Judging()
     comparisons: tuple[Comparison, ...] = ()

@@ -29,6 +29,15 @@ MAX_MODEL_LEN: Any = flag("tokens of prompt and answer together", 4096)
 NUM_PROMPTS: Any = flag(
     "number of prompts; default: that of the dataset's name; for a new case 200, on a CPU 16", 0
 )
+FUNCTIONAL: Any = flag(
+    "functional suite: a path, or a name in configs/functional, or none; default: the case's "
+    "`functional`, else $LAMPLIGHTER_FUNCTIONAL_CONFIG, else none"
+)
+RETEST: Any = flag(
+    "how long measuring again what is suspect may take, e.g. 45m, 1h30m, or 0 for not at all",
+    RETEST_BUDGET,
+)
+WAIT: Any = flag("queue for hosts that another run holds, instead of failing", default=False)
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ class Up(DryRun, Runs, Case):
     """The flags of `inv up`."""
 
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
-    wait: bool = flag("queue for hosts that another run holds, instead of failing", default=False)
+    wait: bool = WAIT
 
 
 @dataclass(frozen=True)
@@ -157,14 +166,8 @@ class Nightly(Up):
     """The flags of `inv nightly`."""
 
     keep: bool = flag("leave the servers running afterwards, for 12 hours", default=False)
-    functional: str = flag(
-        "functional suite: a path, or a name in configs/functional, or none; default: the case's "
-        "`functional`, else $LAMPLIGHTER_FUNCTIONAL_CONFIG, else none"
-    )
-    retest_budget: str = flag(
-        "how long measuring again what is suspect may take, e.g. 45m, 1h30m, or 0 for not at all",
-        RETEST_BUDGET,
-    )
+    functional: str = FUNCTIONAL
+    retest_budget: str = RETEST
     control: str = flag(
         "last-good: bring the last good vLLM up on the same hosts and measure it beside what stays "
         "suspect, before anything fails; or none; default: the case's `judge`"

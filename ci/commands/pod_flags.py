@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, fields
 
 from ci.commands.command import flag
-from ci.commands.flags import Config, Device, Follow, Host
+from ci.commands.flags import (
+    FUNCTIONAL,
+    RETEST,
+    WAIT,
+    Config,
+    Device,
+    DryRun,
+    Follow,
+    Host,
+    Runs,
+    Settings,
+    Workspace,
+)
+from ci.request import NO_CONTROL, Request
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,29 @@ class Render(Device, Pods):
 @dataclass(frozen=True)
 class Apply(Context, Render):
     """The flags of `inv k8s.apply`."""
+
+
+@dataclass(frozen=True)
+class Nightly(DryRun, Settings, Workspace, Runs, Context, Render):
+    """The flags of `inv k8s.nightly`."""
+
+    functional: str = FUNCTIONAL
+    retest_budget: str = RETEST
+    wait: bool = WAIT
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a duration before anything is applied."""
+        super().__post_init__()
+        from ci.documents.duration import seconds_of  # noqa: PLC0415
+
+        seconds_of(self.retest_budget, "--retest-budget")
+
+    def request(self) -> Request:
+        """Return the request that these flags and the command line make."""
+        names = {item.name for item in fields(Request)}
+        given = {name: value for name, value in vars(self).items() if name in names}
+        # Another version on the same hosts would be other pods.
+        return Request(**given, argv=tuple(sys.argv), control=NO_CONTROL)
 
 
 @dataclass(frozen=True)

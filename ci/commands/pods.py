@@ -22,7 +22,13 @@ def render(flags: Render) -> str:
     Raises:
         UserError: the case or an option is wrong.
     """
-    options = Options(
+    options = options_of(flags)
+    return manifest(planned(load_one(flags.config, CASES), options), options)
+
+
+def options_of(flags: Render) -> Options:
+    """Return the options that the flags give."""
+    return Options(
         namespace=flags.namespace,
         image=flags.image,
         pvc=flags.pvc,
@@ -43,7 +49,6 @@ def render(flags: Render) -> str:
         host_paths=flags.host_path,
         grace_s=flags.grace,
     )
-    return manifest(planned(load_one(flags.config, CASES), options), options)
 
 
 def apply(flags: Apply) -> str:

@@ -6,6 +6,9 @@ from ci.tools import aisbench, evalscope_data, lm_eval, vllm_bench
 from ci.tools.bench_data import INPUT_TOKENS, PREFIXES
 
 _SHARED = {
+    "k8s_delete_yaml": "manifest whose objects `inv k8s.nightly` also deletes at the end, as a "
+    "path from the working directory or from the case file; $LAMPLIGHTER_K8S_DELETE_YAML replaces "
+    "it",
     "functional": "functional suite that the night runs after its smoke test: a path, also beside "
     "the case file, or a name in configs/functional; see docs/functional.md",
     "vllm": "vLLM version, an entry of configs/versions.yaml; the night creates its environment. "

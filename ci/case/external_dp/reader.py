@@ -45,6 +45,7 @@ class ExternalDp(Strict):
     model: str = Field(min_length=1, description="it is the model that the servers serve")
     vllm: Version | None = None
     functional: str | None = Field(default=None, min_length=1)
+    k8s_delete_yaml: str | None = Field(default=None, min_length=1)
     telemetry: TelemetryKey | None = None
     startup: Metrics | None = None
     judge: Judging | None = None
@@ -116,6 +117,7 @@ def _case(document: ExternalDp, source: Source, warnings: tuple[Problem, ...]) -
         model=document.model,
         vllm=document.vllm,
         functional=document.functional or "",
+        k8s_delete_yaml=document.k8s_delete_yaml or "",
         telemetry=document.telemetry or Telemetry(),
         startup=document.startup or {},
         judge=document.judge or Judging(),

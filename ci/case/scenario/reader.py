@@ -75,6 +75,7 @@ def _case(scenario: Scenario, source: Source) -> Case:
         model=scenario.model,
         vllm=scenario.vllm,
         functional=scenario.functional or "",
+        k8s_delete_yaml=scenario.k8s_delete_yaml or "",
         device=scenario.device,
         npu_per_node=devices if scenario.npu_per_node is None else scenario.npu_per_node,
         hosts=tuple(scenario.cluster_hosts or ()),
@@ -195,9 +196,6 @@ def _warnings(scenario: Scenario, case: Case, source: Source) -> Iterator[Proble
         if scenario.k8s and getattr(scenario.k8s, key):
             message = "has no effect: the servers are started on hosts, not found in Kubernetes"
             yield source.at_key(("k8s", key), message)
-    if scenario.k8s_delete_yaml:
-        message = "has no effect on hosts: nothing is in Kubernetes to be deleted"
-        yield source.at_key(("k8s_delete_yaml",), message)
 
 
 def _prefill_decode_warnings(

@@ -119,7 +119,6 @@ def test_the_name_says_how_many_servers_there_are(name, roles):
             ("{guided", "{function_call: true, guided"),
             "features.function_call: no server has --tool",
         ),
-        (("env: {A: 1}", "k8s_delete_yaml: x.yaml"), "k8s_delete_yaml: has no effect on hosts"),
     ],
 )
 def test_what_has_no_effect_is_a_warning(change, expected):
