@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ANSWER_S = 120.0
 DELETED_S = 300.0
 LABEL = "leaderworkerset.sigs.k8s.io/name"
+# A log is read whole.
+MAX_LOG_BYTES = 256 << 20
 MAX_PODS = 64  # kubectl follows 5 logs at once by default
 _VERBS = ("apply", "delete", "get", "logs")
 _ADVICE = {
@@ -135,6 +137,7 @@ def log_of(pod: str, namespace: str, *, context: str = "", previous: bool = Fals
         InfrastructureError: kubectl failed, such as for a pod that has not begun.
     """
     argv = [*_kubectl(context), "-n", namespace, "logs", pod, "-c", "server", "--tail=-1"]
+    argv.append(f"--limit-bytes={MAX_LOG_BYTES}")
     return _output([*argv, *(["--previous"] if previous else [])], ANSWER_S)
 
 

@@ -1,4 +1,4 @@
-"""Nights in pods, with the real kubectl and a stand-in for the API server; see `tests/integration/api_server.py`."""
+"""Nights in pods, with the real kubectl and a stand-in for Kubernetes; see `api_server.py`."""
 
 from __future__ import annotations
 
