@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from invoke import Collection
 
 from ci.commands import (
+    bisect_flags,
     case_flags,
     dataset_flags,
     flags,
@@ -46,6 +47,25 @@ def nightly(given: flags.Nightly) -> ExitCode:
     from ci.commands.nightly import nightly
 
     return nightly(given.request())
+
+
+@command(bisect_flags.Bisect)
+def bisect(given: bisect_flags.Bisect) -> ExitCode:
+    """Find the first bad one of several versions, environments, case revisions or hosts.
+
+    First both ends are verified. Then each night measures the point that tells most, as often as
+    the certainty needs. What cannot start is skipped; finished nights are reused:
+
+        inv bisect local --good 0.30.0 --bad 0.32.0 --dry-run
+        inv bisect local --axis case --good v1.2 --bad main --check perf
+        inv bisect --resume runs/ID
+
+    Exit codes: 0 found, 2 bad case or arguments, or the ends are the other way round, 3 it cannot
+    be decided, 130 interrupted.
+    """
+    from ci.commands.bisect import bisect
+
+    return bisect(given)
 
 
 @command(flags.Up)
@@ -593,6 +613,7 @@ def delete(given: pod_flags.Delete) -> str:
 namespace = Collection(
     *(
         nightly,
+        bisect,
         plan,
         check,
         thresholds,

@@ -36,6 +36,7 @@ READER_GONE = 128 + signal.SIGPIPE
 # Task → the flag whose values may follow it without the flag, separated by commas. Invoke's own
 # positional arguments may not be left out, and take `--help` for their value.
 _WITHOUT_FLAG = {
+    "bisect": "--config",
     "check": "--paths",
     "report": "--run",
     "show": "--run",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ci.record.model import Evaluation
     from ci.tools.model import Item
 
+# A folder with this file is that of a bisection, and no run.
+BISECTION = "bisect.json"
 # Nights that are written in one transaction: others wait for it.
 BATCH = 32
 
@@ -136,7 +138,8 @@ def _add(
         try:
             batch.append(read_night(runs / folder, note))
         except UserError as error:
-            skipped.append(Skipped(folder, stamp, message_of(error)))
+            if not (runs / folder / BISECTION).is_file():
+                skipped.append(Skipped(folder, stamp, message_of(error)))
         if len(batch) >= BATCH:
             skipped += _put_all(connection, runs, batch)
             batch = []

@@ -29,6 +29,7 @@ _BESIDE = {
     "control": "the last good version beside a night",
     "again": "measured again beside a night",
     "against-itself": "the second of two nights with one version",
+    "bisect": "a night of a bisection",
 }
 # Settings whose effect is on speed; a score does not depend on them.
 _OF_SPEED = frozenset({"batch_size", "request_rate"})

@@ -99,7 +99,7 @@ class PastFigure:
         night: outcome of the night; empty while it is not judged.
         runs: the figure of each pass, if the benchmark was asked several times.
         purpose: of the run: `night`; or `control`, `again` or `against-itself`, which belong to a
-            night and do not count as one.
+            night and do not count as one; or `bisect`, a night of a bisection.
     """
 
     run: str

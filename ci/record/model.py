@@ -19,7 +19,7 @@ from ci.tools.model import Item, Measurement, Pass
 
 VERSION = 2
 
-Purpose = Literal["night", "control", "again", "against-itself"]
+Purpose = Literal["night", "control", "again", "against-itself", "bisect"]
 
 
 class Part(BaseModel):
@@ -259,7 +259,7 @@ class Run(Part):
         default="night",
         description="control: the last good version, measured beside a suspect of another run; "
         "again: tonight's version once more after it; against-itself: the second of two nights "
-        "with the same version. None of them counts as a night",
+        "with the same version; bisect: a night of `inv bisect`. None of them counts as a night",
     )
     night: str = Field(default="", description="id of the run that it belongs to; empty if none")
     beside: tuple[str, ...] = Field(

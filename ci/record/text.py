@@ -24,6 +24,7 @@ PURPOSES = {
     "control": "the last good version, measured beside",
     "again": "tonight's version once more, measured beside",
     "against-itself": "the second of two runs with the same version, after",
+    "bisect": "a night of the bisection",
 }
 
 

@@ -1,0 +1,129 @@
+"""Define a point of a bisection, a file of points, and bisect.json, the state of a search. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ci.documents.strict import Strict
+from ci.documents.values import shaped
+
+Axis = Literal["vllm", "wheels", "case", "host", "points"]
+_Folder = Annotated[
+    str, shaped(r"(/|~/)[^$]*", "is not an absolute path on the host; begin it with / or ~/")
+]
+
+
+class Point(Strict):
+    """One point: what of its nights differs from those of the others."""
+
+    name: str = Field(min_length=1, description="it names the point, for --good and --bad")
+    vllm: str = Field(default="", description="a version of configs/versions.yaml")
+    venv: _Folder | None = Field(
+        default=None, description="a virtual environment on the hosts, which has vLLM"
+    )
+    pins: dict[str, str] = Field(
+        default={}, description="package → version, besides those of `vllm`"
+    )
+    config: str = Field(default="", description="a case file")
+    cluster: str = Field(default="", description="a cluster file's path or name")
+    hosts: tuple[str, ...] = Field(default=(), description="hosts of the cluster file")
+    set: tuple[str, ...] = Field(default=(), description="KEY=VALUE in place of the case's values")
+    remark: str = Field(default="", description="what a reader of the answer should know of it")
+    unusable: str = Field(default="", description="why it cannot be measured; empty if it can")
+
+
+class PointEntry(Point):
+    """A point as a file has it: lists where the state has tuples."""
+
+    hosts: list[str] = Field(default_factory=list)  # type: ignore[assignment]
+    set: list[str] = Field(default_factory=list)  # type: ignore[assignment]
+
+
+class PointsFile(Strict):
+    """A file of points, in order."""
+
+    points: list[PointEntry] = Field(min_length=2, description="it lists the points, in order")
+
+
+class Measured(Strict):
+    """A night of a point.
+
+    Attributes:
+        failed: why it says nothing of the point: what it starts did not start or answer; it has no
+            valid figure; or hosts, the network or the operator ended it. Empty if it counts.
+        value: its figure; None if it has none.
+        n: number of items or requests that it is the figure of.
+        good: whether it succeeded, where that is what is asked.
+        reused: whether it had ended before this search began.
+        reason: why it does not count, or what there was to see.
+    """
+
+    point: str
+    run: str
+    failed: Literal["", "start", "figure", "hosts"] = ""
+    value: float | None = None
+    unit: str = ""
+    n: int = 0
+    good: bool | None = None
+    reused: bool = False
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says anything of its point."""
+        return not self.failed
+
+
+class Asked(Strict):
+    """What is asked of every night.
+
+    Attributes:
+        benchmark: name of the benchmark; empty for whether the servers start and answer.
+        metric: of its figure.
+        certainty: the probability of the answer, at least.
+        nights: the largest number of nights.
+        matters: the smallest loss that makes a point bad, in percent or points.
+        reuse: whether nights of the history count.
+        noise: how much nights of one version differed in the history, on the scale of the figure,
+            and the degrees of freedom of that; null if it is unknown.
+    """
+
+    benchmark: str
+    metric: str
+    certainty: float
+    nights: int
+    matters: float
+    reuse: bool = True
+    noise: tuple[float, int] | None = None
+
+
+class State(Strict):
+    """bisect.json: a search, written after every night.
+
+    Attributes:
+        schema_version: of this file.
+        id: name of its folder.
+        axis: what differs between the points.
+        case: name of the case.
+        command: the command line that began it.
+        request: the flags of its nights, as of `ci.request.Request`.
+        points: in order, the good end first.
+        skipped: point → why it cannot be measured.
+        nights: all that were measured or reused, in order.
+        answer: in one line; empty while there is none.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str
+    axis: Axis
+    case: str
+    command: tuple[str, ...]
+    request: dict[str, str | bool | tuple[str, ...]]
+    asked: Asked
+    points: tuple[Point, ...]
+    skipped: dict[str, str] = Field(default={})
+    nights: tuple[Measured, ...] = ()
+    answer: str = ""

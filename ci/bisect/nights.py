@@ -1,0 +1,170 @@
+"""Run one night of a point, and read what it says. The only place of a search with hosts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ci.bisect.model import Measured
+from ci.case.load import load_one
+from ci.errors import UserError
+from ci.history.folders import read_night
+from ci.history.night import figures_of
+from ci.judge.against import unusable
+from ci.nightly import begin, run_night
+from ci.paths import CASES
+from ci.resolve import require_datasets, resolve_case
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ci.bisect.model import Asked, Point
+    from ci.case.model import Case
+    from ci.judge.past import PastFigure
+    from ci.record.model import Run
+    from ci.record.view import View
+    from ci.request import Request
+    from ci.resolve import ResolvedCase
+    from ci.run.interrupt import Interrupts
+
+# Errors that end a night because of what it starts, not because of where.
+_OF_THE_POINT = frozenset(
+    {"ProcessDied", "NotReady", "PreparationFailed", "UserError", "CaseError"}
+)
+_START = frozenset({"ProcessDied", "NotReady"})
+
+
+def resolve_point(point: Point, request: Request, asked: Asked) -> tuple[Request, ResolvedCase]:
+    """Resolve the case of a point: only the benchmark that is asked for, and no functional suite.
+
+    Args:
+        point: the point.
+        request: the flags of all nights.
+        asked: names the benchmark.
+
+    Raises:
+        UserError: the case or the point is wrong.
+    """
+    request = replace(
+        request,
+        config=point.config or request.config,
+        vllm="" if point.venv else point.vllm or request.vllm,
+        cluster=point.cluster or request.cluster,
+        set=(*request.set, *point.set),
+        functional="none",
+        # What is suspect is what is looked for: it is measured again by another night.
+        retest_budget="0",
+        control="none",
+        measure=bool(asked.benchmark),
+    )
+    request = replace(request, argv=_argv(request))
+    case = load_one(request.config, CASES, request.set)
+    resolved = resolve_case(_case_of(case, point, asked), request)
+    require_datasets(resolved.case, request, local=resolved.inputs.local)
+    return request, resolved
+
+
+def _case_of(case: Case, point: Point, asked: Asked) -> Case:
+    chosen = tuple(each for each in case.benchmarks if each.name == asked.benchmark)
+    if asked.benchmark and not chosen:
+        raise UserError(f"{case.path}: it has no benchmark {asked.benchmark}")
+    changes: dict[str, object] = {"benchmarks": chosen, "comparisons": (), "startup": {}}
+    if point.venv:
+        script = f"{point.venv.rstrip('/')}/bin/activate"
+        changes |= {"vllm": None, "env_script": (*case.env_script, script)}
+    if point.pins:
+        changes["special_dependencies"] = {**case.special_dependencies, **point.pins}
+    if point.hosts:
+        changes["hosts"] = point.hosts
+    return case.model_copy(update=changes)
+
+
+def _argv(request: Request) -> tuple[str, ...]:
+    """Return a command line that runs such a night; it has what flags can say of a point."""
+    words = ["inv", "nightly", "--config", request.config]
+    for flag in ("vllm", "device", "workspace", "cluster"):
+        if value := getattr(request, flag):
+            words += [f"--{flag}", value]
+    words += ["--local"] * request.local
+    return (*words, *(word for each in request.set for word in ("--set", each)))
+
+
+@dataclass(frozen=True)
+class Nights:
+    """How the nights of a search run.
+
+    Attributes:
+        request: the flags of all nights.
+        search: id of the search, for the records.
+        view: shows them.
+        interrupts: signals.
+    """
+
+    request: Request
+    search: str
+    view: View
+    interrupts: Interrupts
+
+    def measure(self, point: Point, asked: Asked) -> Measured:
+        """Run a night of a point, with a record of its own.
+
+        Args:
+            point: the point.
+            asked: what is asked of it.
+
+        Returns:
+            The night, whether it counts or not.
+
+        Raises:
+            UserError: the case or the point is wrong.
+        """
+        request, resolved = resolve_point(point, self.request, asked)
+        began = time.monotonic()
+        with begin(request, resolved, self.view, request.argv) as record:
+            record.update(purpose="bisect", night=self.search)
+            record.note(f"a night of {self.search}, point {point.name}")
+            run_night(request, resolved, record, record.view, self.interrupts)
+            run, folder = record.run, record.path
+        seconds = round(time.monotonic() - began, 1)
+        found = read(run, folder, asked)
+        return found.model_copy(update={"point": point.name, "seconds": seconds})
+
+
+def read(run: Run, folder: Path, asked: Asked) -> Measured:
+    """Read what a night says, from its record.
+
+    Args:
+        run: the record.
+        folder: of the run.
+        asked: what is asked of it.
+    """
+    kind = run.cause.kind if run.cause else ""
+    reason = f"{kind}: {run.cause.message}" if run.cause else ""
+    night = Measured(point="", run=run.id)
+    wrong = next((check for check in run.proved if check.outcome != "pass"), None)
+    if wrong and not kind:
+        reason = f"it does not answer: {wrong.name}: {wrong.reason}"
+    if not asked.benchmark and (kind in _START or not kind):
+        return night.model_copy(update={"good": not reason, "reason": reason})
+    if reason:
+        of_point = not kind or kind in _OF_THE_POINT
+        failed = "start" if of_point else "hosts"
+        return night.model_copy(update={"failed": failed, "reason": reason})
+    figure = figure_in(folder, asked)
+    reason = "it has no such figure" if figure is None else unusable(figure, zero=True)
+    if figure is None or reason:
+        return night.model_copy(update={"failed": "figure", "reason": reason})
+    return night.model_copy(update={"value": figure.value, "unit": figure.unit, "n": figure.n})
+
+
+def figure_in(folder: Path, asked: Asked) -> PastFigure | None:
+    """Return the figure of a night's first measurement; None if it has none.
+
+    Args:
+        folder: of the run.
+        asked: names the figure.
+    """
+    wanted = (asked.benchmark, asked.metric)
+    figures = figures_of(read_night(folder, lambda _: None))
+    return next((each for each in figures if (each.benchmark, each.metric) == wanted), None)

@@ -1,0 +1,200 @@
+"""Search the first bad point: measure, believe, choose the next. Writes bisect.json."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from ci.bisect.model import Measured, State
+from ci.bisect.told import progress
+from ci.errors import InfrastructureError, UserError
+from ci.history.folders import BISECTION as FILE
+from ci.judge.bisection import Figures, Outcomes, Wanted, standing
+from ci.judge.first_bad import Noise
+from ci.judge.level import SAME_SHARE
+from ci.judge.metrics import kind_of, lower_is_better, unit_of
+from ci.judge.scale import Scale
+from ci.record.disk import Folder
+from ci.record.stored import summary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ci.bisect.model import Asked, Point
+    from ci.judge.bisection import Standing
+
+# Nights of a point without a figure, after which it is skipped.
+MOST_WITHOUT_FIGURE = 3
+# Nights in a row that the hosts or the network ended, after which the search stops.
+MOST_LOST = 2
+# Noise of a performance that is assumed until it is measured, in percent; of a count in spreads.
+# What the history knows is of other nights: these count as much, from so many on.
+MOST_DF = 12
+ASSUMED = {"performance": 2.0, "count": 1.0, "share": 1.0, "accuracy": 1.0}
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search with its effects.
+
+    Attributes:
+        folder: its own, with bisect.json.
+        measure: runs a night of a point; returns it, and finished ones that it vouches for.
+        tell: shows a line.
+        stopped: whether the operator asked to stop.
+    """
+
+    folder: Path
+    measure: Callable[[State, Point], tuple[Measured, ...]]
+    tell: Callable[[str], None]
+    stopped: Callable[[], bool]
+
+    def run(self, state: State) -> tuple[State, Standing]:
+        """Measure until the first bad point is found, or nothing more can be said.
+
+        Args:
+            state: as it was begun or stopped.
+
+        Returns:
+            The last state, and what is known.
+
+        Raises:
+            InfrastructureError: hosts or the network ended several nights in a row.
+            UserError: the disk cannot be written.
+        """
+        lost = 0
+        while True:
+            known = standing_of(state)
+            self._save(state)
+            if known.next is None or self.stopped():
+                return state, known
+            point = state.points[known.next]
+            nights = self.measure(state, point)
+            night = nights[0]
+            if self.stopped() and not night.counts:
+                return state, known
+            for each in nights:
+                state = with_night(state, each)
+                self.tell(progress(state, each, standing_of(state)))
+            self._save(state)
+            lost = lost + 1 if night.failed == "hosts" else 0
+            if lost >= MOST_LOST:
+                raise InfrastructureError(
+                    f"{lost} nights in a row say nothing of their points, the last one: "
+                    f"{night.reason}; correct that, then go on with "
+                    f"`inv bisect --resume {self.folder}`"
+                )
+
+    def _save(self, state: State) -> None:
+        save(self.folder, state)
+
+
+def save(folder: Path, state: State) -> None:
+    """Write the state atomically.
+
+    Raises:
+        UserError: it cannot be written: a search that forgets its nights must not go on.
+    """
+    warnings: list[str] = []
+    written = Folder(folder, warnings.append, "the search stops")
+    if not written.write(FILE, state.model_dump_json(indent=2) + "\n"):
+        raise UserError(" ".join(warnings))
+
+
+def load(folder: Path) -> State:
+    """Read the state of a search.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = folder / FILE
+    try:
+        return State.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; --resume takes the folder of a bisection, runs/ID"
+        ) from None
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged: {summary_of(error)}; begin a new bisection") from None
+
+
+def with_night(state: State, night: Measured) -> State:
+    """Return the state with one night more; its point is skipped if it cannot be measured."""
+    nights = (*state.nights, night)
+    skipped = dict(state.skipped)
+    empty = [each for each in nights if each.point == night.point and each.failed == "figure"]
+    some = any(each.counts for each in nights if each.point == night.point)
+    if night.failed == "start" and not some:
+        skipped[night.point] = night.reason
+    elif night.failed == "figure" and not some and len(empty) >= MOST_WITHOUT_FIGURE:
+        skipped[night.point] = f"{len(empty)} nights without a figure: {night.reason}"
+    return state.model_copy(update={"nights": nights, "skipped": skipped})
+
+
+def scale_asked(asked: Asked) -> Scale:
+    """Return the scale of the figure."""
+    metric = asked.metric
+    return Scale(kind_of(metric), lower_is_better(metric, unit_of(metric)))
+
+
+def noise_of(asked: Asked, nights: Sequence[Measured]) -> Noise:
+    """Return what is known of the noise before the nights of a search are compared.
+
+    Of a score, points differ by more than repeats of one show: another kernel flips answers.
+
+    Args:
+        asked: has what the history knows.
+        nights: those that count.
+    """
+    scale = scale_asked(asked)
+    offset = 0.0
+    if scale.kind == "accuracy":
+        shares = [each.value / 100 for each in nights if each.value is not None]
+        items = [each.n for each in nights if each.n]
+        right = statistics.fmean(shares) if shares else 0.5
+        variance = SAME_SHARE * right * (1 - right) / max(statistics.median(items or [100]), 1)
+        offset = 100 * math.sqrt(variance)
+    if asked.noise:
+        sd, df = asked.noise
+        return Noise(max(sd, scale.floor), float(min(df, MOST_DF)), scale.floor, offset)
+    return Noise(ASSUMED[scale.kind], 3.0, scale.floor, offset)
+
+
+def nights_of(state: State, point: str) -> list[Measured]:
+    """Return the nights of a point that count."""
+    return [each for each in state.nights if each.point == point and each.counts]
+
+
+def standing_of(state: State) -> Standing:
+    """Say what is known of a search, and which point to measure next."""
+    asked = state.asked
+    wanted = Wanted(asked.certainty, asked.nights)
+    return standing(seen_of(state), wanted)
+
+
+def seen_of(state: State) -> Figures | Outcomes:
+    """Return what was measured, in the form that judging takes."""
+    asked = state.asked
+    nights = [
+        None if point.name in state.skipped else nights_of(state, point.name)
+        for point in state.points
+    ]
+    if not asked.benchmark:
+        return Outcomes(tuple(None if each is None else _counted(each) for each in nights))
+    scale = scale_asked(asked)
+    places = tuple(
+        None if each is None else tuple(scale.place(night.value or 0.0) for night in each)
+        for each in nights
+    )
+    counting = [each for each in state.nights if each.counts]
+    return Figures(places, noise_of(asked, counting), asked.matters)
+
+
+def _counted(nights: Sequence[Measured]) -> tuple[int, int]:
+    good = sum(bool(each.good) for each in nights)
+    return good, len(nights) - good

@@ -1,0 +1,123 @@
+"""`inv bisect`: find the first bad one of several versions, environments, revisions or hosts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci.bisect import told
+from ci.bisect.nights import Nights
+from ci.bisect.reuse import past_figures, reused
+from ci.bisect.revisions import of_revisions
+from ci.bisect.search import Search, load, save
+from ci.commands.bisect_begin import begun
+from ci.commands.bisect_plan import plan_of
+from ci.errors import ExitCode
+from ci.paths import absolute
+from ci.record.disk import RESERVE, make_folder
+from ci.request import Request
+
+if TYPE_CHECKING:
+    from ci.bisect.model import Measured, Point, State
+    from ci.commands.bisect_flags import Bisect
+    from ci.judge.bisection import Standing
+
+
+def bisect(given: Bisect) -> ExitCode:
+    """Search the first bad point, night by night.
+
+    Args:
+        given: the flags.
+
+    Returns:
+        PASS if it is found, UNKNOWN if it cannot be decided, USER if the ends are the other way
+        round.
+
+    Raises:
+        UserError: the case, a point or a flag is wrong; nothing was started.
+        InfrastructureError: hosts ended several nights in a row.
+    """
+    if given.resume:
+        folder, state = _stopped(given)
+        print(f"resumed: {folder}, with {len(state.nights)} nights")
+    else:
+        state = begun(given)
+        folder = absolute(Path(given.runs)) / state.id
+    sys.stdout.write(plan_of(state, folder.parent))
+    if given.dry_run:
+        print("# dry run: no host was contacted")
+        return ExitCode.PASS
+    if not given.resume:
+        make_folder(folder)
+        (folder / RESERVE).unlink(missing_ok=True)
+        if state.axis == "case":  # only now is its folder there, which receives the files
+            of_revisions(given.config, given.good, given.bad, folder, given.set)
+        save(folder, state)
+    return _search(state, folder)
+
+
+def _stopped(given: Bisect) -> tuple[Path, State]:
+    """Read a search that was stopped; of its flags only --nights may be another.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    folder = Path(given.resume)
+    folder = absolute(folder if folder.is_dir() else Path(given.runs) / given.resume)
+    state = load(folder)
+    if given.nights != type(given)().nights:
+        asked = state.asked.model_copy(update={"nights": given.nights})
+        state = state.model_copy(update={"asked": asked})
+    return folder, state
+
+
+def _search(state: State, folder: Path) -> ExitCode:
+    from ci.explain.rules import own_rules  # noqa: PLC0415
+    from ci.report.open_view import open_view  # noqa: PLC0415
+    from ci.run.interrupt import interrupts  # noqa: PLC0415
+
+    own_rules()  # a mistake in it is reported before anything is started
+    flags: dict[str, Any] = state.request
+    request = Request(**flags, runs=str(folder.parent), argv=state.command)
+    with open_view(sys.stdout) as view, interrupts(view.warn) as received:
+        nights = Nights(request, state.id, view, received)
+
+        def measure(state: State, point: Point) -> tuple[Measured, ...]:
+            number = len(state.nights) + 1
+            view.case(f"{state.case}: {point.name}", number, max(state.asked.nights, number))
+            return _with_finished(state, nights.measure(point, state.asked), folder.parent)
+
+        search = Search(folder, measure, view.note, lambda: bool(received.first))
+        state, known = search.run(state)
+    text = told.answer(state, known)
+    if known.next is None:
+        save(folder, state.model_copy(update={"answer": text}))
+    sys.stdout.write(_told(state, known, text, os.path.relpath(folder)))
+    return told.exit_code(known) if known.next is None else ExitCode.INTERRUPTED
+
+
+def _with_finished(state: State, night: Measured, runs: Path) -> tuple[Measured, ...]:
+    """Return a night, and the finished ones that it vouches for."""
+    if not (night.counts and state.asked.reuse and state.asked.benchmark):
+        return (night,)
+    with_it = state.model_copy(update={"nights": (*state.nights, night)})
+    past = past_figures(runs, state.case, state.asked)
+    return night, *reused(with_it, night, runs, past)
+
+
+def _told(state: State, known: Standing, text: str, folder: str) -> str:
+    """Return the end of a search: evidence, nights, answer and next step."""
+    lines = [
+        told.evidence(state, known).rstrip("\n"),
+        "",
+        told.nights_in_words(state).rstrip("\n"),
+        "",
+        f"ANSWER {text}",
+        f"check  {told.check_of(state.asked)}",
+        f"nights {told.nights_counted(state)}",
+        f"state  {folder}/bisect.json",
+        f"next   {told.next_step(state, known, folder)}",
+    ]
+    return "\n".join(["", *lines, ""])

@@ -1,0 +1,106 @@
+"""Mistakes of an operator of `inv bisect`, found before anything is started."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ci.commands.bisect import bisect
+from ci.commands.bisect_flags import Bisect
+from ci.errors import ExitCode, UserError
+
+ENDS = {"good": "0.27.1", "bad": "0.32.0"}
+PERF = {
+    "case_type": "performance",
+    "tool": "vllm_bench",
+    "model_path": "model",
+    "dataset_path": "lamplighter/arithmetic",
+    "num_prompts": 4,
+    "max_out_len": 6,
+    "batch_size": 4,
+    "metrics": {"ttft_p99": {"baseline": 100, "threshold": 2}},
+}
+
+
+@pytest.fixture
+def case(tmp_path):
+    path = tmp_path / "case.yaml"
+    written = {
+        "test_name": "bisected",
+        "model": "light",
+        "num_nodes": 1,
+        "npu_per_node": 0,
+        "deployment": [{"server_cmd": "vllm serve light --port 8000"}],
+        "benchmarks": {"perf": PERF, "more": PERF},
+    }
+    path.write_text(json.dumps(written), "utf-8")
+    return path
+
+
+@pytest.fixture
+def run(case, tmp_path):
+    def go(**flags):
+        runs = str(tmp_path / "runs")
+        usual = {"config": str(case), "local": True, "device": "cpu", "runs": runs, "check": "perf"}
+        return bisect(Bisect(**(usual | flags)))
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"config": ""}, "name a case"),
+        ({"good": "0.27.1"}, "--bad is missing"),
+        ({"good": "0.27.1", "bad": "0.27.1"}, "there is nothing between"),
+        ({"good": "0.27.2", "bad": "0.32.0"}, "did you mean '0.27.1'?"),
+        ({"good": "0.2", "bad": "0.32.0"}, "several: 0.20.2, 0.23.0"),
+        ({"good": "0.27.1", "bad": "0.33.0"}, "configs/versions.yaml has no cpu build"),
+        ({**ENDS, "vllm": "0.30.0"}, "leave it out"),
+        ({"axis": "moon"}, "choose one of vllm, case, host"),
+        ({"axis": "host"}, "needs --cluster"),
+        ({"axis": "case", "bad": "x"}, "--good is missing"),
+        ({"axis": "case", "good": "x"}, "git knows no such commit"),
+        ({**ENDS, "check": ""}, "choose one of perf, more, perf.ttft_p99, more.ttft_p99, start"),
+        ({**ENDS, "check": "acc"}, "the case has no such check"),
+        ({**ENDS, "certainty": "2"}, "expected 0.5 to 0.999"),
+        ({**ENDS, "certainty": "much"}, "expected a number"),
+        ({**ENDS, "loss": "-1"}, "expected more than 0"),
+        ({**ENDS, "nights": 0}, "expected more than 0"),
+        ({"wheels": "/nowhere", "vllm": "0.32.0"}, "there is no such folder"),
+        ({"wheels": "/nowhere"}, "--wheels needs --vllm"),
+        ({"wheels": "x", "points": "y"}, "give only one of them"),
+        ({"resume": "nothing"}, "takes the folder of a bisection"),
+    ],
+)
+def test_mistakes_of_an_operator(run, tmp_path, flags, message):
+    with pytest.raises(UserError) as raised:
+        run(**flags)
+    assert message in str(raised.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_damaged_state_is_told(run, tmp_path):
+    folder = tmp_path / "runs" / "x"
+    folder.mkdir(parents=True)
+    (folder / "bisect.json").write_text('{"id": 1}')
+    with pytest.raises(UserError, match=r"bisect.json is damaged: .*begin a new bisection"):
+        run(resume=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({}, ("perf output_token_throughput", "of a loss of 5 and a noise of 2 (assumed)")),
+        ({"check": "perf.ttft_p99"}, ("perf ttft_p99",)),
+        ({"check": "start"}, ("whether the servers start and answer",)),
+        ({"good": "0.32.0", "bad": "0.27.1"}, ("from 0.32.0 (good) to 0.27.1 (bad)",)),
+    ],
+)
+def test_a_plan_starts_nothing(run, tmp_path, capsys, flags, told):
+    assert run(**{**ENDS, **flags, "dry_run": True}) is ExitCode.PASS
+    printed = capsys.readouterr().out
+    for words in ("time   unknown: the history has no night of this case", *told):
+        assert words in printed
+    assert not (tmp_path / "runs").exists()
