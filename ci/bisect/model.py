@@ -26,6 +26,7 @@ class Point(Strict):
     pins: dict[str, str] = Field(
         default={}, description="package → version, besides those of `vllm`"
     )
+    links: str = Field(default="", description="a folder of wheels on this machine, for `pins`")
     config: str = Field(default="", description="a case file")
     cluster: str = Field(default="", description="a cluster file's path or name")
     hosts: tuple[str, ...] = Field(default=(), description="hosts of the cluster file")

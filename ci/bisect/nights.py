@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from ci.paths import CASES
 from ci.resolve import require_datasets, resolve_case
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ci.bisect.model import Asked, Point
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _OF_THE_POINT = frozenset(
     {"ProcessDied", "NotReady", "PreparationFailed", "UserError", "CaseError"}
 )
+_LINKS = "UV_FIND_LINKS"
 _START = frozenset({"ProcessDied", "NotReady"})
 
 
@@ -121,7 +125,8 @@ class Nights:
         """
         request, resolved = resolve_point(point, self.request, asked)
         began = time.monotonic()
-        with begin(request, resolved, self.view, request.argv) as record:
+        started = begin(request, resolved, self.view, request.argv)
+        with _wheels_of(point.links), started as record:
             record.update(purpose="bisect", night=self.search)
             record.note(f"a night of {self.search}, point {point.name}")
             run_night(request, resolved, record, record.view, self.interrupts)
@@ -129,6 +134,21 @@ class Nights:
         seconds = round(time.monotonic() - began, 1)
         found = read(run, folder, asked)
         return found.model_copy(update={"point": point.name, "seconds": seconds})
+
+
+@contextmanager
+def _wheels_of(folder: str) -> Iterator[None]:
+    """Let environments be made from the wheels of a folder, besides the usual ones."""
+    before = os.environ.get(_LINKS)
+    if folder:
+        os.environ[_LINKS] = ",".join(filter(None, (folder, before)))
+    try:
+        yield
+    finally:
+        if folder and before is None:
+            os.environ.pop(_LINKS, None)
+        elif folder:
+            os.environ[_LINKS] = before or ""
 
 
 def read(run: Run, folder: Path, asked: Asked) -> Measured:

@@ -78,6 +78,7 @@ def of_wheels(folder: Path, base: str) -> tuple[Point, ...]:
             name=_name_of(path, str(version), folder),
             vllm=base,
             pins={name: str(version)},
+            links=str(path.parent.absolute()),
             remark=path.name,
         )
         for version, (name, path) in sorted(found.items())

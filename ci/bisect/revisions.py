@@ -33,11 +33,14 @@ def of_revisions(
         settings: `KEY=VALUE` in place of the file's values.
 
     Raises:
-        UserError: git does not know the file or a revision, or no commit touches it between them.
+        UserError: the file is in no repository, git does not know a revision, or no commit touches
+            the file between them.
     """
     file, hash_, case = config.partition("#")
     path = Path(file)
     place = path.parent if path.parent.is_dir() else Path()
+    if _git(place, "rev-parse", "--is-inside-work-tree") is None:
+        raise UserError(f"{file}: is not in a repository of git, which --axis case needs")
     start, end = _resolved(place, good, "--good"), _resolved(place, bad, "--bad")
     if _git(place, "merge-base", "--is-ancestor", start, end) is None:
         raise UserError(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ci.bisect.model import Asked, Point
+    from ci.bisect.model import Asked, Axis, Point
     from ci.judge.bisection import Standing
 
 # Nights of a point without a figure, after which it is skipped.
@@ -142,17 +142,19 @@ def scale_asked(asked: Asked) -> Scale:
     return Scale(kind_of(metric), lower_is_better(metric, unit_of(metric)))
 
 
-def noise_of(asked: Asked, nights: Sequence[Measured]) -> Noise:
+def noise_of(axis: Axis, asked: Asked, nights: Sequence[Measured]) -> Noise:
     """Return what is known of the noise before the nights of a search are compared.
 
-    Of a score, points differ by more than repeats of one show: another kernel flips answers.
+    Of a score, points differ by more than repeats of one show: another kernel flips answers. So do
+    healthy hosts.
 
     Args:
+        axis: what differs between the points.
         asked: has what the history knows.
         nights: those that count.
     """
     scale = scale_asked(asked)
-    offset = 0.0
+    offset = scale.between_hosts if axis == "host" else 0.0
     if scale.kind == "accuracy":
         shares = [each.value / 100 for each in nights if each.value is not None]
         items = [each.n for each in nights if each.n]
@@ -192,7 +194,7 @@ def seen_of(state: State) -> Figures | Outcomes:
         for each in nights
     )
     counting = [each for each in state.nights if each.counts]
-    return Figures(places, noise_of(asked, counting), asked.matters)
+    return Figures(places, noise_of(state.axis, asked, counting), asked.matters)
 
 
 def _counted(nights: Sequence[Measured]) -> tuple[int, int]:

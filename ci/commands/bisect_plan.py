@@ -32,7 +32,7 @@ def plan_of(state: State, runs: Path) -> str:
     low, middle, high = 4, 4, 4
     what = "of ends that differ, without noise"
     if asked.benchmark:
-        noise = noise_of(asked, [each for each in state.nights if each.counts])
+        noise = noise_of(state.axis, asked, [each for each in state.nights if each.counts])
         drawn = Drawn(
             points=sum(point.name not in state.skipped for point in points),
             drop=max(LOSS, 2 * asked.matters),

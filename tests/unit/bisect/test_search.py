@@ -131,7 +131,8 @@ def test_a_latency_is_better_if_it_is_lower():
 
 def test_the_noise_of_a_score_has_an_offset_of_each_point():
     asked = PERF.model_copy(update={"metric": "accuracy"})
-    noise = noise_of(asked, [night("a", 80.0, n=400)])
+    noise = noise_of("vllm", asked, [night("a", 80.0, n=400)])
     assert noise.offset == pytest.approx(1.26, abs=0.01)
-    assert noise_of(asked.model_copy(update={"noise": (0.7, 40)}), []).sd == 0.7
-    assert noise_of(PERF.model_copy(update={"noise": (0.7, 40)}), []).df == 12
+    assert noise_of("vllm", asked.model_copy(update={"noise": (0.7, 40)}), []).sd == 0.7
+    assert noise_of("vllm", PERF.model_copy(update={"noise": (0.7, 40)}), []).df == 12
+    assert noise_of("host", PERF, []).offset == 2.0
