@@ -28,6 +28,7 @@ class Point(Strict):
     )
     links: str = Field(default="", description="a folder of wheels on this machine, for `pins`")
     config: str = Field(default="", description="a case file")
+    revision: str = Field(default="", description="a commit of git: the case file as of it")
     cluster: str = Field(default="", description="a cluster file's path or name")
     hosts: tuple[str, ...] = Field(default=(), description="hosts of the cluster file")
     set: tuple[str, ...] = Field(default=(), description="KEY=VALUE in place of the case's values")
@@ -110,7 +111,7 @@ class State(Strict):
         axis: what differs between the points.
         case: name of the case.
         command: the command line that began it.
-        request: the flags of its nights, as of `ci.request.Request`.
+        request: the flags of its nights, as of `ci.request.Request`; secrets in `set` are hidden.
         points: in order, the good end first.
         skipped: point → why it cannot be measured.
         nights: all that were measured or reused, in order.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.bisect.model import Measured
+from ci.bisect.revisions import case_of
 from ci.case.load import load_one
 from ci.errors import UserError
 from ci.history.folders import read_night
@@ -63,7 +64,11 @@ def resolve_point(point: Point, request: Request, asked: Asked) -> tuple[Request
         measure=bool(asked.benchmark),
     )
     request = replace(request, argv=_argv(request))
-    case = load_one(request.config, CASES, request.set)
+    case = (
+        case_of(request.config, point.revision, request.set)
+        if point.revision
+        else load_one(request.config, CASES, request.set)
+    )
     resolved = resolve_case(_case_of(case, point, asked), request)
     require_datasets(resolved.case, request, local=resolved.inputs.local)
     return request, resolved

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.bisect.model import Point
-from ci.case.load import parse
-from ci.errors import CaseError, InfrastructureError, UserError
+from ci.case.load import chosen, find, parse
+from ci.errors import InfrastructureError, UserError
+from ci.paths import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from ci.case.model import Case
 
 GIT_S = 60.0
 DIGITS = 12
 
 
 def of_revisions(
-    config: str, good: str, bad: str, folder: Path, settings: Sequence[str] = ()
+    config: str, good: str, bad: str, settings: Sequence[str] = ()
 ) -> tuple[Point, ...]:
     """Return the revisions of a case file from the good commit to the bad one.
 
@@ -26,19 +29,18 @@ def of_revisions(
     merges only the first parent is followed: these are the states that nights saw.
 
     Args:
-        config: path of the file, in a git repository; `#NAME` may follow.
+        config: path or name of the file, as for `load_one`; `#NAME` may follow.
         good: a revision of git.
         bad: a later revision of git.
-        folder: receives the files; they are only named if it is not there yet.
         settings: `KEY=VALUE` in place of the file's values.
 
     Raises:
         UserError: the file is in no repository, git does not know a revision, or no commit touches
             the file between them.
     """
-    file, hash_, case = config.partition("#")
-    path = Path(file)
-    place = path.parent if path.parent.is_dir() else Path()
+    file, _, _ = config.partition("#")
+    path = find(file, CASES)
+    place = path.parent
     if _git(place, "rev-parse", "--is-inside-work-tree") is None:
         raise UserError(f"{file}: is not in a repository of git, which --axis case needs")
     start, end = _resolved(place, good, "--good"), _resolved(place, bad, "--bad")
@@ -52,31 +54,36 @@ def of_revisions(
     commits = [line.split("\t", 1) for line in (listed or "").splitlines()]
     if not commits:
         raise UserError(f"no commit between {good} and {bad} touches {file}; nothing to bisect")
-    return tuple(
-        _point(path, hash_ + case, (commit, subject), folder, settings)
-        for commit, subject in ((start, "the good end"), *commits)
-    )
+    revisions = [(start, "the good end"), *((commit, subject) for commit, subject in commits)]
+    return tuple(_point(config, *revision, settings) for revision in revisions)
 
 
-def _point(
-    path: Path, case: str, of: tuple[str, str], folder: Path, settings: Sequence[str]
-) -> Point:
-    """Return the point of a commit, given with its subject; its file is below the folder."""
-    commit, subject = of
-    place = path.parent if path.parent.is_dir() else Path()
-    name = commit[:DIGITS]
-    text = _git(place, "show", f"{commit}:./{path.name}")
-    own = folder / f"{name}-{path.name}"
+def case_of(config: str, revision: str, settings: Sequence[str] = ()) -> Case:
+    """Read a case as of a commit. Nothing is written, as a case may have secrets.
+
+    Args:
+        config: as for `of_revisions`.
+        revision: the commit.
+        settings: as there.
+
+    Raises:
+        CaseError: it was not a valid case then.
+        UserError: it was not there then, or git does not know the commit.
+    """
+    path = find(config.partition("#")[0], CASES)
+    text = _git(path.parent, "show", "--end-of-options", f"{revision}:./{path.name}")
     if text is None:
-        return Point(name=name, remark=subject, unusable=f"{path.name} is not there")
-    unusable = ""
+        raise UserError(f"{path} is not there as of {revision}")
+    return chosen(parse(text.encode(), str(path), settings), config, path)
+
+
+def _point(config: str, commit: str, subject: str, settings: Sequence[str]) -> Point:
+    name, unusable = commit[:DIGITS], ""
     try:
-        parse(text.encode(), f"{path} of {name}", settings)
-    except CaseError as error:
-        unusable = f"it is no valid case: {str(error).splitlines()[0]}"
-    if folder.is_dir():
-        own.write_text(text, "utf-8")
-    return Point(name=name, config=f"{own}{case}", remark=subject, unusable=unusable)
+        case_of(config, commit, settings)
+    except UserError as error:
+        unusable = str(error).splitlines()[0]
+    return Point(name=name, revision=commit, remark=subject, unusable=unusable)
 
 
 def _resolved(place: Path, revision: str, flag: str) -> str:

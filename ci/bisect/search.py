@@ -175,7 +175,10 @@ def nights_of(state: State, point: str) -> list[Measured]:
 def standing_of(state: State) -> Standing:
     """Say what is known of a search, and which point to measure next."""
     asked = state.asked
-    wanted = Wanted(asked.certainty, asked.nights)
+    counting = sum(each.counts for each in state.nights)
+    run = sum(not each.reused for each in state.nights)
+    # Reused nights cost nothing; those that do not count cost as much as others.
+    wanted = Wanted(asked.certainty, asked.nights + counting - run)
     return standing(seen_of(state), wanted)
 
 

@@ -103,13 +103,19 @@ def _summary(nights: Sequence[Measured]) -> str:
 
 def answer(state: State, known: Standing) -> str:
     """Return the answer in one line."""
-    points = state.points
-    good, bad = points[0].name, points[-1].name
-    asked = check_of(state.asked)
-    worse = percent(known.worse)
-    ends = [point.name for point in (points[0], points[-1]) if point.name in state.skipped]
+    if known.next is not None:
+        return f"not finished; {belief(state, known)}"
     if known.stage is Stage.FOUND:
         return _found(state, known)
+    if known.first:
+        return f"not decided; {belief(state, known)}"
+    return _not_verified(state, known)
+
+
+def _not_verified(state: State, known: Standing) -> str:
+    """Say why the ends are not good and bad."""
+    good, bad = state.points[0].name, state.points[-1].name
+    asked, worse = check_of(state.asked), percent(known.worse)
     if known.stage is Stage.TURNED:
         turned = f"of {asked}, {good} is worse than {bad} with {percent(known.better)}"
         return f"the ends are the other way round: {turned}"
@@ -118,10 +124,8 @@ def answer(state: State, known: Standing) -> str:
         return (
             f"nothing to find: of {asked}, {bad} is worse than {good} by {loss} only with {worse}"
         )
-    if ends:
-        return f"not verified: {ends[0]} cannot be measured: {state.skipped[ends[0]]}"
-    if known.first:
-        return f"not decided; {belief(state, known)}"
+    if skipped := [name for name in (good, bad) if name in state.skipped]:
+        return f"not verified: {skipped[0]} cannot be measured: {state.skipped[skipped[0]]}"
     return f"not verified: {bad} is worse than {good} only with {worse}"
 
 
@@ -164,7 +168,7 @@ def next_step(state: State, known: Standing, folder: str) -> str:
         return f"go on with `{resume}`"
     if any(point.name in state.skipped for point in (points[0], points[-1])):
         return f"see its night {_last_night(state)}; choose another end"
-    return f"go on with more nights: `{resume} --nights {2 * state.asked.nights}`"
+    return f"go on with more nights: `{resume} --max-nights {2 * state.asked.nights}`"
 
 
 def exit_code(known: Standing) -> ExitCode:

@@ -62,9 +62,23 @@ def load_one(name: str, cases_folder: Path, settings: Sequence[str] = ()) -> Cas
         CaseError: the file is not a valid case.
         UserError: there is no such file, no case with this name, or more than one.
     """
-    file, _, case = name.partition("#")
+    file, _, _ = name.partition("#")
     path = find(file, cases_folder)
-    cases = load(path, settings)
+    return chosen(load(path, settings), name, path)
+
+
+def chosen(cases: Sequence[Case], name: str, path: Path) -> Case:
+    """Choose one case of a file.
+
+    Args:
+        cases: all of the file.
+        name: of the file, as for `load_one`.
+        path: of the file, for messages.
+
+    Raises:
+        UserError: no case has this name, or more than one.
+    """
+    file, _, case = name.partition("#")
     exact = [item for item in cases if item.name == case]
     matching = exact or [item for item in cases if case in item.name]
     if len(matching) == 1:

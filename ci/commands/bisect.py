@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ci.bisect import told
 from ci.bisect.nights import Nights
 from ci.bisect.reuse import past_figures, reused
-from ci.bisect.revisions import of_revisions
 from ci.bisect.search import Search, load, save
-from ci.commands.bisect_begin import begun
+from ci.commands.bisect_begin import begun, hidden
 from ci.commands.bisect_plan import plan_of
-from ci.errors import ExitCode
+from ci.errors import ExitCode, UserError
 from ci.paths import absolute
 from ci.record.disk import RESERVE, make_folder
+from ci.record.secrets import HIDDEN
 from ci.request import Request
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def bisect(given: Bisect) -> ExitCode:
     else:
         state = begun(given)
         folder = absolute(Path(given.runs)) / state.id
+    settings = _settings(given, state)
     sys.stdout.write(plan_of(state, folder.parent))
     if given.dry_run:
         print("# dry run: no host was contacted")
@@ -52,14 +53,12 @@ def bisect(given: Bisect) -> ExitCode:
     if not given.resume:
         make_folder(folder)
         (folder / RESERVE).unlink(missing_ok=True)
-        if state.axis == "case":  # only now is its folder there, which receives the files
-            of_revisions(given.config, given.good, given.bad, folder, given.set)
         save(folder, state)
-    return _search(state, folder)
+    return _search(state, folder, settings)
 
 
 def _stopped(given: Bisect) -> tuple[Path, State]:
-    """Read a search that was stopped; of its flags only --nights may be another.
+    """Read a search that was stopped; of its flags only --max-nights may be another.
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -67,19 +66,37 @@ def _stopped(given: Bisect) -> tuple[Path, State]:
     folder = Path(given.resume)
     folder = absolute(folder if folder.is_dir() else Path(given.runs) / given.resume)
     state = load(folder)
-    if given.nights != type(given)().nights:
-        asked = state.asked.model_copy(update={"nights": given.nights})
+    if given.max_nights != type(given)().max_nights:
+        asked = state.asked.model_copy(update={"nights": given.max_nights})
         state = state.model_copy(update={"asked": asked})
     return folder, state
 
 
-def _search(state: State, folder: Path) -> ExitCode:
+def _settings(given: Bisect, state: State) -> tuple[str, ...]:
+    """Return the `--set` of the nights, whose secrets the state does not have.
+
+    Raises:
+        UserError: a search is resumed that has a secret there, and it was not given again.
+    """
+    kept: Any = state.request["set"]
+    if given.set and hidden(given.set) == kept:
+        return given.set
+    if given.set or hidden(kept) != kept or any(HIDDEN in each for each in kept):
+        shown = " ".join(f"--set {each}" for each in kept)
+        raise UserError(
+            f"--resume: the search was begun with {shown or 'no --set'}; give the same again, with "
+            "the secrets, which are not kept"
+        )
+    return tuple(kept)
+
+
+def _search(state: State, folder: Path, settings: tuple[str, ...]) -> ExitCode:
     from ci.explain.rules import own_rules  # noqa: PLC0415
     from ci.report.open_view import open_view  # noqa: PLC0415
     from ci.run.interrupt import interrupts  # noqa: PLC0415
 
     own_rules()  # a mistake in it is reported before anything is started
-    flags: dict[str, Any] = state.request
+    flags: dict[str, Any] = {**state.request, "set": settings}
     request = Request(**flags, runs=str(folder.parent), argv=state.command)
     with open_view(sys.stdout) as view, interrupts(view.warn) as received:
         nights = Nights(request, state.id, view, received)
@@ -109,10 +126,10 @@ def _with_finished(state: State, night: Measured, runs: Path) -> tuple[Measured,
 
 def _told(state: State, known: Standing, text: str, folder: str) -> str:
     """Return the end of a search: evidence, nights, answer and next step."""
+    nights = told.nights_in_words(state).rstrip("\n")
     lines = [
         told.evidence(state, known).rstrip("\n"),
-        "",
-        told.nights_in_words(state).rstrip("\n"),
+        *(["", nights] if nights else []),
         "",
         f"ANSWER {text}",
         f"check  {told.check_of(state.asked)}",

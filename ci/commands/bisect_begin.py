@@ -18,9 +18,12 @@ from ci.errors import CaseError, UserError
 from ci.inventory.this_machine import device_of
 from ci.judge.asked import asked_of, main_of
 from ci.paths import CASES, absolute
+from ci.record.secrets import hide_in_argv
 from ci.record.start import run_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ci.bisect.model import Axis
     from ci.case.model import Case
     from ci.commands.bisect_flags import Bisect
@@ -45,23 +48,45 @@ def begun(given: Bisect) -> State:
         raise UserError("name a case: inv bisect CASE --good 0.30.0 --bad 0.32.0")
     case = load_one(request.config, CASES, request.set)
     asked = _asked(given, case)
-    runs = absolute(Path(given.runs))
-    id_ = run_id(f"bisect-{case.name}", datetime.now(UTC))
-    points, axis = _points(given, request, case, runs / id_)
+    points, axis = _points(given, request, case)
     require_ends(points)
-    past = past_figures(runs, case.name, asked) if asked.reuse else []
+    past = past_figures(absolute(Path(given.runs)), case.name, asked) if asked.reuse else []
     state = State(
-        id=id_,
+        id=run_id(f"bisect-{case.name}", datetime.now(UTC)),
         axis=axis,
         case=case.name,
-        command=("inv", *sys.argv[1:]),
-        request={name: getattr(request, name) for name in KEPT},
+        command=without_secrets(("inv", *sys.argv[1:])),
+        request={name: getattr(request, name) for name in KEPT} | {"set": hidden(given.set)},
         asked=asked.model_copy(update={"noise": noise_in(past)}),
         points=points,
         skipped={point.name: point.unusable for point in points if point.unusable},
     )
-    # The revisions of a case were read, and their files are not written yet.
-    return state if axis == "case" else _without_broken(state, request)
+    _refuse_secrets(points)
+    return _without_broken(state, request)
+
+
+def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line as a file may keep it."""
+    return tuple(map(str, hide_in_argv(list(argv))))
+
+
+def hidden(settings: Sequence[str]) -> tuple[str, ...]:
+    """Return `KEY=VALUE` as a file may keep them: what is secret is hidden."""
+    return tuple(without_secrets(("--set", each))[1] for each in settings)
+
+
+def _refuse_secrets(points: Sequence[Point]) -> None:
+    """Refuse secrets in points, because bisect.json has them.
+
+    Raises:
+        UserError: a point has one.
+    """
+    for point in points:
+        if hidden(point.set) != point.set:
+            raise UserError(
+                f"point {point.name}: `set` has a secret, which bisect.json would keep; give it "
+                "with --set, or let an `env_script` of the host export it"
+            )
 
 
 def _asked(given: Bisect, case: Case) -> Asked:
@@ -69,14 +94,14 @@ def _asked(given: Bisect, case: Case) -> Asked:
     if not LEAST_CERTAIN <= certainty <= MOST_CERTAIN:
         expected = f"expected {LEAST_CERTAIN} to {MOST_CERTAIN}"
         raise UserError(f"--certainty {given.certainty}: {expected}")
-    if loss <= 0 or given.nights < 1:
-        raise UserError("--loss and --nights: expected more than 0")
+    if loss <= 0 or given.max_nights < 1:
+        raise UserError("--loss and --max-nights: expected more than 0")
     benchmark, metric = _check(given.check, case)
     asked = Asked(
         benchmark=benchmark,
         metric=metric,
         certainty=certainty,
-        nights=given.nights,
+        nights=given.max_nights,
         matters=loss,
         reuse=not given.no_reuse,
     )
@@ -105,9 +130,7 @@ def _check(name: str, case: Case) -> tuple[str, str]:
     raise UserError(f"{what}; choose one of {', '.join([*known, START])}")
 
 
-def _points(
-    given: Bisect, request: Request, case: Case, folder: Path
-) -> tuple[tuple[Point, ...], Axis]:
+def _points(given: Bisect, request: Request, case: Case) -> tuple[tuple[Point, ...], Axis]:
     """Return the points from the good end to the bad end, and their axis."""
     if given.points and given.wheels:
         raise UserError("--points and --wheels: give only one of them")
@@ -117,7 +140,7 @@ def _points(
         return between(_wheels(given, case), given.good, given.bad), "wheels"
     if given.axis == "case":
         config, settings = request.config, request.set
-        return of_revisions(config, given.good, given.bad, folder, settings), "case"
+        return of_revisions(config, given.good, given.bad, settings), "case"
     if given.axis == "host":
         return between(_hosts(request, case), given.good, given.bad), "host"
     if given.axis == "vllm":

@@ -39,7 +39,9 @@ class Answer:
         "the smallest loss that makes a point bad, in percent, or points of a score; default: 1 "
         "percent, or half a point"
     )
-    nights: int = flag("the largest number of nights, reused ones included", 60)
+    max_nights: int = flag(
+        "the largest number of nights to run; reused ones are not among them", 60
+    )
     no_reuse: bool = flag("use no finished nights of the history", default=False)
     resume: str = flag("go on with a search that was stopped: its folder, runs/ID")
 

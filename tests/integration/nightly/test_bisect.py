@@ -138,7 +138,7 @@ def test_revisions_of_a_case(
     done = bisect(*ends)
     assert done.returncode == 0
     assert f"ANSWER first bad: {commits[3][:12]} (step 3), with 9" in done.stdout
-    assert "it is no valid case" in state(tmp_path)["skipped"][commits[1][:12]]
+    assert "case.yaml" in state(tmp_path)["skipped"][commits[1][:12]]
     assert f"git show {commits[3][:12]}" in done.stdout
 
 
@@ -147,13 +147,13 @@ def test_a_search_that_was_stopped_goes_on(
 ):
     for name in NAMES:
         versions.measures(name, *(GOOD if name < "0.29.0" else BAD))
-    stopped = bisect("--good", "0.27.1", "--bad", "0.32.0", "--nights", "3", "--no-reuse")
+    stopped = bisect("--good", "0.27.1", "--bad", "0.32.0", "--max-nights", "3", "--no-reuse")
     assert stopped.returncode == 3
     assert "ANSWER not verified: 0.32.0 is worse than 0.27.1 only with" in stopped.stdout
-    assert "--nights 6" in stopped.stdout
+    assert "--max-nights 6" in stopped.stdout
     id_ = state(tmp_path)["id"]
     runs = ("--runs", str(tmp_path / "runs"))
-    done = inv("bisect", "--resume", id_, "--nights", "40", *runs, CI="true")
+    done = inv("bisect", "--resume", id_, "--max-nights", "40", *runs, CI="true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "with 3 nights" in done.stdout
     assert "ANSWER first bad: 0.29.0" in done.stdout

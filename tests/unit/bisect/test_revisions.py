@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from ci.bisect.revisions import of_revisions
-from ci.errors import UserError
+from ci.bisect.revisions import case_of, of_revisions
+from ci.errors import CaseError, UserError
 
 CASE = """\
 test_name: a case
@@ -43,31 +43,32 @@ def case(tmp_path):
 
 
 def test_only_commits_that_touch_the_file_are_points(case, tmp_path):
-    points = of_revisions(f"{case}#a", "main~3", "main", tmp_path / "not there")
+    points = of_revisions(str(case), "main~3", "main")
     assert [each.remark for each in points] == ["the good end", "step 1", "step 2"]
     assert [bool(each.unusable) for each in points] == [False, True, False]
-    assert points[1].unusable.startswith("it is no valid case: ")
-    assert all(each.config.endswith("-case.yaml#a") for each in points)
-    assert not (tmp_path / "not there").exists()
+    assert "case.yaml:1" in points[1].unusable
+    assert points[0].revision == git(tmp_path, "rev-parse", "main~3")
 
 
-def test_files_are_written_as_of_each_commit(case, tmp_path):
-    first, *_, last = of_revisions(str(case), "main~3", "main", tmp_path)
-    texts = [(tmp_path / f"{each.name}-case.yaml").read_text() for each in (first, last)]
-    assert texts == [CASE.format(100), CASE.format(300)]
-    assert last.config == str(tmp_path / f"{last.name}-case.yaml")
+def test_the_case_is_read_as_of_a_commit(case):
+    first, broken, last = of_revisions(str(case), "main~3", "main")
+    read = [case_of(str(case), each.revision).ready_timeout_s for each in (first, last)]
+    assert read == [100, 300]
+    assert case_of(str(case), last.revision, ("ready_timeout_s=7",)).ready_timeout_s == 7
+    with pytest.raises(CaseError):
+        case_of(str(case), broken.revision)
 
 
 def test_settings_hold_for_each_revision(case, tmp_path):
-    points = of_revisions(str(case), "main~3", "main", tmp_path, ("nothing.such=1",))
-    assert all("it is no valid case" in each.unusable for each in points)
+    points = of_revisions(str(case), "main~3", "main", ("nothing.such=1",))
+    assert all("nothing" in each.unusable for each in points)
 
 
 def test_a_file_that_is_not_there_yet(case, tmp_path):
     git(tmp_path, "mv", "cases/case.yaml", "cases/new.yaml")
     git(tmp_path, "commit", "-q", "-m", "renamed")
-    points = of_revisions(str(case.parent / "new.yaml"), "main~1", "main", tmp_path)
-    assert points[0].unusable == "new.yaml is not there"
+    points = of_revisions(str(case.parent / "new.yaml"), "main~1", "main")
+    assert "is not there as of" in points[0].unusable
 
 
 @pytest.mark.parametrize(
@@ -82,9 +83,10 @@ def test_a_file_that_is_not_there_yet(case, tmp_path):
 )
 def test_wrong_ends_are_told(case, tmp_path, good, bad, message):
     with pytest.raises(UserError, match=message):
-        of_revisions(str(case), good, bad, tmp_path)
+        of_revisions(str(case), good, bad)
 
 
 def test_a_file_outside_of_git_is_told(tmp_path):
+    (tmp_path / "case.yaml").touch()
     with pytest.raises(UserError, match="is not in a repository of git"):
-        of_revisions(str(tmp_path / "case.yaml"), "main", "main", tmp_path)
+        of_revisions(str(tmp_path / "case.yaml"), "main", "main")

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from ci.bisect.search import save
 from ci.commands.bisect import bisect
+from ci.commands.bisect_begin import begun
 from ci.commands.bisect_flags import Bisect
 from ci.errors import ExitCode, UserError
 
@@ -67,7 +69,7 @@ def run(case, tmp_path):
         ({**ENDS, "certainty": "2"}, "expected 0.5 to 0.999"),
         ({**ENDS, "certainty": "much"}, "expected a number"),
         ({**ENDS, "loss": "-1"}, "expected more than 0"),
-        ({**ENDS, "nights": 0}, "expected more than 0"),
+        ({**ENDS, "max_nights": 0}, "expected more than 0"),
         ({"wheels": "/nowhere", "vllm": "0.32.0"}, "there is no such folder"),
         ({"wheels": "/nowhere"}, "--wheels needs --vllm"),
         ({"wheels": "x", "points": "y"}, "give only one of them"),
@@ -104,3 +106,24 @@ def test_a_plan_starts_nothing(run, tmp_path, capsys, flags, told):
     for words in ("time   unknown: the history has no night of this case", *told):
         assert words in printed
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_state_keeps_no_secret(case, tmp_path, monkeypatch):
+    setting = "benchmarks.perf.chat_template_kwargs={api_key: sk-0123456789abcdef}"
+    monkeypatch.setattr("sys.argv", ["inv", "bisect", "--set", setting])
+    flags = {"config": str(case), "local": True, "device": "cpu", "check": "perf", **ENDS}
+    state = begun(Bisect(**flags, set=(setting,), no_reuse=True))
+    assert "sk-0123456789abcdef" not in state.model_dump_json()
+    folder = tmp_path / "runs" / state.id
+    folder.mkdir(parents=True)
+    save(folder, state)
+    with pytest.raises(UserError, match="give the same again, with the secrets"):
+        bisect(Bisect(resume=str(folder), dry_run=True, set=("a=1",)))
+
+
+def test_points_have_no_secrets(run, tmp_path):
+    path = tmp_path / "points.yaml"
+    point = {"name": "a", "set": ["env_common.HF_TOKEN=hf_0123456789abcdefghij"]}
+    path.write_text(json.dumps({"points": [point, {"name": "b"}]}))
+    with pytest.raises(UserError, match="would keep"):
+        run(points=str(path))

@@ -11,7 +11,8 @@ import pytest
 from ci.paths import PROJECT
 
 # A lab, a dataset or a LeaderWorkerSet has a name; locks are of all kinds of machine; a sweep has
-# several models; a functional suite is no suite of nights, and its filter is one of cases.
+# several models; a functional suite is no suite of nights, and its filter is one of cases; a
+# bisection is of a check, and locks are checked.
 EXCEPTIONS = {
     "name",
     ("versions.lock", "device"),
@@ -19,6 +20,7 @@ EXCEPTIONS = {
     ("functional", "suite"),
     ("functional", "filter"),
     ("case.prefill-decode", "model"),
+    ("bisect", "check"),
 }
 
 
