@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING
 
 from ci.bisect import told
@@ -63,6 +64,10 @@ def plan_of(state: State, runs: Path) -> str:
 
 
 def _time(state: State, runs: Path, nights: int) -> str:
+    own = [each.seconds for each in state.nights if each.counts and not each.reused]
+    if own:
+        seconds = statistics.median(own)
+        return f"about {duration(seconds * nights)} in all, {duration(seconds)} a night so far"
     past: dict[tuple[str, str], list[float]] = {}
     if (runs / FILE).is_file():
         with opened(runs) as connection:

@@ -63,7 +63,8 @@ def _between_s(started: str, ended: str) -> float:
 def durations(connection: sqlite3.Connection) -> Mapping[tuple[str, str], Sequence[float]]:
     """Return (case, version of vLLM) → seconds of its last nights, the newest first.
 
-    Only nights that were judged, and that nothing ended early, count.
+    Only nights that were judged, and that nothing ended early, count; not what belongs to a night
+    or to a bisection, which measures less.
 
     Args:
         connection: the database.
@@ -71,6 +72,7 @@ def durations(connection: sqlite3.Connection) -> Mapping[tuple[str, str], Sequen
     rows = connection.execute(
         "SELECT case_name, vllm, started_at, ended_at FROM runs "
         "WHERE outcome IN ('pass', 'fail') AND cause = '' AND ended_at <> '' "
+        "AND purpose = 'night' "
         "ORDER BY started_at DESC"
     )
     found: dict[tuple[str, str], list[float]] = defaultdict(list)

@@ -6,6 +6,7 @@ import pytest
 from stored_runs import evaluation, run_of, stored, throughput, time_of
 
 from ci.history.database import opened
+from ci.history.durations import durations
 from ci.history.folders import refresh
 from ci.history.ledger import append, path_of
 from ci.history.rates import Counts, Rate, rates_since, total_of
@@ -108,3 +109,13 @@ def test_the_total(count):
     assert total == Rate(
         "", Counts(count, 2 * count, 3 * count, 4 * count), count / 2, Counts(count, count, count)
     )
+
+
+def test_only_nights_tell_how_long_a_night_takes(tmp_path):
+    night(tmp_path, 1, started_at="2026-01-01T20:00:00Z", ended_at="2026-01-01T21:00:00Z")
+    ended = {"started_at": "2026-01-02T20:00:00Z", "ended_at": "2026-01-02T20:10:00Z"}
+    night(tmp_path, 2, purpose="bisect", **ended)
+    with opened(tmp_path / "runs") as connection:
+        refresh(tmp_path / "runs", connection, print)
+        (times,) = durations(connection).values()
+    assert times == [3600.0]
