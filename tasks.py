@@ -16,6 +16,7 @@ from ci.commands import (
     functional_flags,
     history_flags,
     judge_flags,
+    metrics_flags,
     pod_flags,
     suite_flags,
 )
@@ -392,6 +393,44 @@ def matrix(given: suite_flags.Matrix) -> str:
     return matrix(given)
 
 
+@command(metrics_flags.Push, name="push")
+def metrics_push(given: metrics_flags.Push) -> ExitCode:
+    """Push the metrics of a run, or of a CSV, to the pushgateway of $PROM_PUSHGATEWAY_URL.
+
+    A night with `--run-type daily` does it by itself; this is for one whose gateway was down, and
+    for the CSV of another tool. Default: the last run.
+
+        inv metrics.push 20260101-203000-local-1a2b
+        inv metrics.push --csv perf.csv --run-type daily --label model=Qwen3-32B
+
+    Nothing is pushed for another run type than daily, nor by a CI job of another repository than
+    $PROM_PUSHGATEWAY_REPOSITORY; see docs/metrics.md.
+
+    Exit codes: 0 pushed, or not to be pushed (the reason is printed), 2 bad arguments, environment
+    or CSV, 3 the gateway cannot be reached or refuses.
+    """
+    from ci.commands.metrics import push
+
+    return push(given)
+
+
+@command(metrics_flags.Textfile, name="textfile")
+def metrics_textfile(given: metrics_flags.Textfile) -> ExitCode:
+    """Write the metrics of a run as files for the textfile collector of node_exporter.
+
+    A night with `--run-type daily` does it by itself if $PROM_TEXTFILE_DIR is set. Each file is
+    replaced as a whole, and old ones are deleted:
+
+        inv metrics.textfile --directory /var/lib/prometheus/node-exporter
+
+    Exit codes: 0 written, or not to be written (the reason is printed), 2 bad arguments or folder,
+    3 the disk fails.
+    """
+    from ci.commands.metrics import textfile
+
+    return textfile(given)
+
+
 @command(case_flags.Import, name="import")
 def case_import(given: case_flags.Import) -> str:
     """Convert a file of another tool to a case, and list what is lost.
@@ -639,6 +678,7 @@ namespace.add_collection(Collection("hosts", trust))
 namespace.add_collection(Collection("judge", simulate))
 namespace.add_collection(Collection("k8s", render, apply, k8s_nightly, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
+namespace.add_collection(Collection("metrics", metrics_push, metrics_textfile))
 namespace.add_collection(Collection("suite", suite_plan))
 namespace.add_collection(Collection("versions", versions_list, lock))
 namespace.add_collection(Collection("weights", sync, weights_fetch))

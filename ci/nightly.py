@@ -165,7 +165,12 @@ def begin(
         record.expect(
             case.benchmarks, case.comparisons, case.startup, judging_of(request, resolved)
         )
-        record.update(targets=resolved.inputs.targets)
+        record.update(
+            targets=resolved.inputs.targets,
+            run_type=request.run_type,
+            suite=request.suite_name,
+            cluster=Path(request.cluster).stem,
+        )
         if case.benchmarks:
             show_expected(runs, case.name, record.view)
         for warning in (*case.warnings, *resolved.plan.warnings):

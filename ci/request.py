@@ -37,6 +37,8 @@ class Request:
         control: `last-good` to measure the last good version of vLLM beside what stays suspect, or
             `none`; empty to use the case's.
         against_itself: run each night twice, and say what judging says of the second one.
+        run_type: daily, weekly, pr or another; empty for a night of its own.
+        suite_name: name of the suite that the night is of; empty for none.
         dry_run: only show what would be done.
         set: `KEY=VALUE` that replace values of the case file.
     """
@@ -58,6 +60,8 @@ class Request:
     retest_budget: str = RETEST_BUDGET
     control: str = ""
     against_itself: bool = False
+    run_type: str = ""
+    suite_name: str = ""
     dry_run: bool = False
     set: tuple[str, ...] = ()
 

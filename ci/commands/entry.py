@@ -50,6 +50,8 @@ _WITHOUT_FLAG = {
     "baseline.reject": "--run",
     "thresholds": "--config",
     "judge.simulate": "--paths",
+    "metrics.push": "--run",
+    "metrics.textfile": "--run",
     "suite.plan": "--suite",
     "matrix": "--suite",
 }

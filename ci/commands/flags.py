@@ -26,6 +26,10 @@ VLLM: Any = flag(
 LOCAL: Any = flag("run on this machine; ignore the case's cluster_hosts", default=False)
 DEVICES: Any = flag("devices of each host; default: those of the cluster file", 0)
 MAX_MODEL_LEN: Any = flag("tokens of prompt and answer together", 4096)
+NIGHT_RUN_TYPE: Any = flag(
+    "daily, weekly, pr or another; daily publishes metrics if PROM_PUSHGATEWAY_URL or "
+    "PROM_TEXTFILE_DIR is set; default: none"
+)
 NUM_PROMPTS: Any = flag(
     "number of prompts; default: that of the dataset's name; for a new case 200, on a CPU 16", 0
 )
@@ -176,6 +180,8 @@ class Nightly(Up):
         "run the night twice with the same version, and say what judging says of the second one",
         default=False,
     )
+    run_type: str = NIGHT_RUN_TYPE
+    suite_name: str = flag("name of the suite that the night is of, for its record and its metrics")
 
     def __post_init__(self) -> None:
         """Refuse what is not a duration before anything is started."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -137,7 +138,12 @@ def _night(
         if of:
             record.update(purpose="against-itself", night=of)
         code = run_night(request, night, record, record.view, received)
-        return code, record.run, record.path
+    if request.run_type:
+        from ci.metrics.publish import publish_night  # noqa: PLC0415 - only where it is asked for
+
+        stopped = lambda: bool(received.first)  # noqa: E731
+        publish_night(record.path, record.run, os.environ, record.note, stopped)
+    return code, record.run, record.path
 
 
 def describe(request: Request, host: str = "", *, as_json: bool) -> str:

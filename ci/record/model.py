@@ -265,6 +265,13 @@ class Run(Part):
     beside: tuple[str, ...] = Field(
         default=(), description="ids of the runs that belong to it, with other servers"
     )
+    run_type: str = Field(
+        default="", description="daily, weekly, pr or another; empty for a night of its own"
+    )
+    suite: str = Field(default="", description="name of the suite that it is of; empty if none")
+    cluster: str = Field(
+        default="", description="name of the cluster file; empty for the case's own hosts"
+    )
     command: str = Field(description="command line; it runs the night again in `folder`")
     folder: str
     user: str

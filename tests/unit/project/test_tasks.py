@@ -21,6 +21,10 @@ EXCEPTIONS = {
     ("functional", "filter"),
     ("case.prefill-decode", "model"),
     ("bisect", "check"),
+    # A night alone has no run type; one of a suite is told its own.
+    ("nightly", "run-type"),
+    ("metrics.push", "run-type"),
+    ("metrics.textfile", "run-type"),
 }
 
 
