@@ -251,7 +251,9 @@ def test_on_a_cpu_the_case_is_that_of_local_pd():
     [known] = load(PROJECT / "configs/cases/local-pd.yaml")
     for ours, theirs in zip(case.nodes, known.nodes, strict=True):
         assert (ours.role, ours.host, ours.master) == (theirs.role, theirs.host, theirs.master)
-        assert ours.env.keys() == theirs.env.keys()
+        # A machine of two cores needs them; a larger one is better off without.
+        of_two_cores = {"VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"}
+        assert ours.env.keys() == theirs.env.keys() - of_two_cores
         assert {ours.env[key] for key in ("HF_HUB_OFFLINE", "VLLM_CPU_KVCACHE_SPACE")} == {"1"}
         assert json_option(ours.argv, CONFIG) == json_option(theirs.argv, CONFIG)
         flags = {word for word in theirs.argv if word.startswith("-")}
