@@ -11,6 +11,7 @@ LamplighterError                 3  (unknown)
 │   ├── CopyStopped              3  the operator stopped a copy that takes long
 │   ├── CommandTimedOut          3  a host did not answer a request in time
 │   ├── HostBusy                 3  another run holds the host
+│   ├── AllocationFailed         3  Slurm gave no hosts, or took them away
 │   ├── PreparationFailed        3  making an environment or a model failed
 │   ├── HostLost                 3  a required host was lost during the run, or rebooted
 │   ├── ProcessDied              3  a required process ended
@@ -129,6 +130,24 @@ class HostBusy(InfrastructureError):  # noqa: N818
         )
         self.host = host
         self.holder = holder
+
+
+class AllocationFailed(InfrastructureError):  # noqa: N818
+    """Slurm gave no hosts, or took them away.
+
+    Attributes:
+        kind: the class of the cause; configs/failures.yaml has it, too.
+        cause: in one sentence.
+        next_step: what to do.
+        worth_again: whether one more try in the same night may succeed.
+    """
+
+    def __init__(self, kind: str, cause: str, next_step: str, *, worth_again: bool = False) -> None:
+        super().__init__(f"{cause}; {next_step}")
+        self.kind = kind
+        self.cause = cause
+        self.next_step = next_step
+        self.worth_again = worth_again
 
 
 class PreparationFailed(InfrastructureError):  # noqa: N818

@@ -37,6 +37,7 @@ UNPACKED = (
     "poller",
     "requests.memory",
     "requests.reach",
+    "slurm_step",
     "supervise.control",
     "supervise.host",
     "supervise.presence",
@@ -86,12 +87,14 @@ class Carried:
    c=marshal.loads(zlib.decompress(c))
   exec(c or "",module.__dict__)
 sys.meta_path.insert(0,Carried)
-from ci.remote.loop.agent import main
-main(WORKSPACE)
 """
+# The module whose `main` the loader calls.
+AGENT, HOLDER = "loop.agent", "supervise.holder"
 
 
-def command(python: str, mark: str, workspace: str, passed: int = 0) -> list[str]:
+def command(
+    python: str, mark: str, workspace: str, passed: int = 0, program: str = AGENT
+) -> list[str]:
     """Return the command that runs the loader.
 
     Its code is in hexadecimal, because shells differ in their quoting: csh expands `!`, and ends a
@@ -102,18 +105,21 @@ def command(python: str, mark: str, workspace: str, passed: int = 0) -> list[str
         mark: the beginning of every frame of this agent; start-up files do not print it.
         workspace: the folder on the host whose runs the agent knows; may begin with `~`.
         passed: the number of bytes of its input to skip first.
+        program: AGENT, or HOLDER of a node of a Slurm job.
     """
-    code = f"PASSED={passed}\nWORKSPACE={workspace!r}\n{LOADER}".encode().hex()
+    start = f"from ci.remote.{program} import main\nmain(WORKSPACE)\n"
+    code = f"PASSED={passed}\nWORKSPACE={workspace!r}\n{LOADER}{start}".encode().hex()
     return [python, FLAGS, "-c", f'exec(bytes.fromhex("{code}"))', mark]
 
 
-def typed(python: str, mark: str, workspace: str) -> bytes:
+def typed(python: str, mark: str, workspace: str, program: str = AGENT) -> bytes:
     """Return the command as a line of input.
 
     A start-up file that replaces the shell (`exec zsh`) drops the shell's command; the new shell
     then reads this line.
     """
-    return f"exec {shlex.join(command(python, mark, workspace))}\n".encode()
+    argv = command(python, mark, workspace, program=program)
+    return f"exec {shlex.join(argv)}\n".encode()
 
 
 @functools.cache

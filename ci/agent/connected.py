@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from ci.agent.bootstrap import parcel
 from ci.agent.client import Agent
+from ci.agent.start_holder import start_holder
 from ci.connect.connection import LocalConnection
 from ci.connect.fan_out import all_of, fan_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ci.connect.connection import Connection
+    from ci.connect.srun import SrunConnections
     from ci.connect.ssh import SshConnections
     from ci.errors import LamplighterError
     from ci.inventory.target import Target
@@ -47,13 +50,18 @@ def reached(
     """Connect as `connected`, but return the error of a host that cannot be connected to."""
     by_name = {target.name: target for target in targets}
     ssh = _ssh(targets)
+    srun = _srun(targets, ssh)
     parcel()  # once, not in several threads at the same time
 
     def agent(name: str) -> Agent:
         target = by_name[name]
-        if ssh is None or target.is_local:
+        connection: Connection
+        if srun is not None and target.srun is not None:
+            connection = srun.open(target, start_holder)
+        elif ssh is None or target.is_local:
             return Agent(LocalConnection(name), target.workspace or "", on_note)
-        connection = ssh.open(target)
+        else:
+            connection = ssh.open(target)
         try:
             return Agent(connection, target.workspace or "", on_note)
         except BaseException:
@@ -72,8 +80,16 @@ def reached(
 
 def _ssh(targets: Sequence[Target]) -> SshConnections | None:
     """Import SSH only if a host needs it: Fabric takes a quarter of a second to import."""
-    if all(target.is_local for target in targets):
+    if all(target.is_local or (target.srun and not target.srun.login) for target in targets):
         return None
     from ci.connect.ssh import SshConnections  # noqa: PLC0415 - not needed for local hosts
 
     return SshConnections(targets)
+
+
+def _srun(targets: Sequence[Target], ssh: SshConnections | None) -> SrunConnections | None:
+    if all(target.srun is None for target in targets):
+        return None
+    from ci.connect.srun import SrunConnections  # noqa: PLC0415 - few hosts need it
+
+    return SrunConnections(ssh)

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.agent.bootstrap import WANTS_SOURCES, command, parcel, sources, typed
+from ci.agent.bootstrap import AGENT, WANTS_SOURCES, command, parcel, sources, typed
 from ci.agent.frames import INVALID
 from ci.connect.printed import quoted
 from ci.connect.timers import after
@@ -46,15 +46,16 @@ class Started:
     name: str
 
 
-def start_agent(connection: Connection, workspace: str) -> Started:
-    """Start an agent over an open connection, for a workspace on its host.
+def start_agent(connection: Connection, workspace: str, program: str = AGENT) -> Started:
+    """Start an agent, or a holder, over an open connection, for a workspace on its host.
 
     Raises:
         InfrastructureError: it does not start; the message has the reason and the printed text.
     """
     mark = secrets.token_hex(4)
-    line = typed(connection.python, mark, workspace)
-    channel = connection.open(command(connection.python, mark, workspace, passed=len(line)))
+    line = typed(connection.python, mark, workspace, program)
+    argv = command(connection.python, mark, workspace, len(line), program)
+    channel = connection.open(argv)
     timer = after(START_S, channel.close)
     try:
         ready = _await_ready(channel, line + parcel(), mark.encode())

@@ -19,7 +19,8 @@ from ci.documents.files import read_bytes
 from ci.documents.messages import describe, problems
 from ci.documents.source import read
 from ci.errors import CaseError, UserError
-from ci.inventory.cluster_model import SECTIONS, Cluster, HostEntry, Settings
+from ci.inventory.cluster_model import SECTIONS, Cluster, HostEntry, Settings, SlurmCluster
+from ci.inventory.slurm_hosts import ANY_NODE, ClusterHosts, hosts_of
 from ci.inventory.target import LOCAL_ADDRESSES, Accelerator, Target
 from ci.paths import CONFIGS, at_home_here
 
@@ -72,13 +73,29 @@ def load(path: Path) -> tuple[Target, ...]:
 
     Raises:
         CaseError: the file is not a valid cluster file; has all problems found.
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or Slurm has the hosts.
     """
     return parse(read_bytes(path), str(path))
 
 
+def load_cluster(path: Path) -> ClusterHosts:
+    """Read a cluster file whose hosts may come from Slurm; raises as `load` does."""
+    return parse_cluster(read_bytes(path), str(path))
+
+
 def parse(data: bytes, path: str) -> tuple[Target, ...]:
-    """Parse the hosts of a cluster file's bytes.
+    """Parse the hosts of a cluster file's bytes; raises as `load` does."""
+    found = parse_cluster(data, path)
+    if found.slurm:
+        raise UserError(
+            f"{path}: its hosts come from Slurm, and this command needs hosts that are known "
+            "before; name a cluster file without `slurm:`"
+        )
+    return found.targets
+
+
+def parse_cluster(data: bytes, path: str) -> ClusterHosts:
+    """Parse a cluster file's bytes.
 
     Raises:
         CaseError: as for `load`.
@@ -87,22 +104,30 @@ def parse(data: bytes, path: str) -> tuple[Target, ...]:
     if not isinstance(source.value, dict):
         message = f"expected a mapping of keys to values, found {describe(source.value)}"
         raise CaseError((source.at_value((), message),))
+    model = SlurmCluster if "slurm" in source.value else Cluster
     try:
-        cluster = Cluster.model_validate(source.value)
+        cluster = model.model_validate(source.value)
     except ValidationError as error:
         errors = problems(_with_plain_messages(error), source, SECTIONS)
         raise CaseError(tuple(sorted(errors, key=lambda item: (item.line, item.column)))) from error
     defaults = cluster.defaults or Settings()
     folder = Path(path).parent
+    hosts = cluster.hosts or {}
     targets = {
-        name: _target(name, entry or HostEntry(), defaults, folder)
-        for name, entry in cluster.hosts.items()
+        name: _target(name, entry or HostEntry(), defaults, folder) for name, entry in hosts.items()
     }
-    if cycles := list(_jump_cycles(cluster, targets, source)):
+    if cycles := list(_jump_cycles(hosts, targets, source)):
         raise CaseError(tuple(cycles))
-    return tuple(
-        replace(target, jump=_proxy_jump(name, targets)) for name, target in targets.items()
-    )
+    listed = {
+        name: replace(target, jump=_proxy_jump(name, targets)) for name, target in targets.items()
+    }
+    if not isinstance(cluster, SlurmCluster):
+        return ClusterHosts(tuple(listed.values()))
+    pattern = _target(ANY_NODE, HostEntry(), defaults, folder)
+    jump = _proxy_jump(ANY_NODE, {**targets, ANY_NODE: pattern})
+    addressed = {name for name, entry in hosts.items() if entry and entry.address}
+    slurm = hosts_of(cluster.slurm, path, replace(pattern, jump=jump), listed, addressed)
+    return ClusterHosts(tuple(listed.values()), slurm)
 
 
 def place_of(path: Path, name: str) -> str:
@@ -188,10 +213,12 @@ def _on_controller(path: str | None, folder: Path) -> str | None:
     return str(folder.absolute() / at_home_here(path)) if path else None
 
 
-def _jump_cycles(cluster: Cluster, targets: Mapping[str, Target], source: Source) -> list[Problem]:
+def _jump_cycles(
+    hosts: Mapping[str, HostEntry | None], targets: Mapping[str, Target], source: Source
+) -> list[Problem]:
     """Report hosts whose chain of jump hosts leads back to themselves."""
     cycles = []
-    for name, entry in cluster.hosts.items():
+    for name, entry in hosts.items():
         if entry is None or entry.jump is None:
             continue
         hops, hop = [name], targets[name].jump

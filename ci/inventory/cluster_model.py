@@ -12,6 +12,7 @@ from ci.case.env_script import EnvScripts
 from ci.case.model import Device
 from ci.documents import address
 from ci.documents.strict import Strict
+from ci.inventory.slurm_model import SlurmEntry
 from ci.paths import VARIABLE_IN_WORKSPACE
 
 if TYPE_CHECKING:
@@ -126,8 +127,19 @@ class Cluster(Strict):
     )
 
 
+class SlurmCluster(Strict):
+    """A cluster file with `slurm`; `hosts` has settings of single nodes, if any."""
+
+    slurm: SlurmEntry
+    defaults: Settings | None = None
+    hosts: dict[Name, HostEntry | None] | None = Field(
+        default=None, description="it maps each host's name to its settings"
+    )
+
+
 SECTIONS: dict[str, type[Strict]] = {
-    "": Cluster,
+    "": SlurmCluster,
+    "slurm": SlurmEntry,
     "defaults": Settings,
     "hosts": HostEntry,
     "defaults.accelerator": AcceleratorEntry,

@@ -18,6 +18,33 @@ class Accelerator:
 
 
 @dataclass(frozen=True)
+class LoginHost:
+    """The host on which Slurm's commands run, over SSH; its settings are those of a `Target`."""
+
+    address: str
+    user: str | None = None
+    port: int | None = None
+    identity: str | None = None
+    jump: str | None = None
+    known_hosts: str | None = None
+
+
+@dataclass(frozen=True)
+class Srun:
+    """How Slurm's srun reaches a host where SSH is forbidden.
+
+    Attributes:
+        job: the job that has the host.
+        node: Slurm's name of the host.
+        login: the host on which srun runs; None for this machine.
+    """
+
+    job: int
+    node: str
+    login: LoginHost | None = None
+
+
+@dataclass(frozen=True)
 class Target:
     """A host, as the operator describes it. With None, ~/.ssh/config and defaults apply.
 
@@ -31,6 +58,7 @@ class Target:
         interface: the network interface of the cluster's traffic; None to detect it.
         python: the Python on the host.
         env_script: environment scripts on the host; see `ci.case.env_script`.
+        srun: reach it through srun, not SSH; None for SSH.
     """
 
     name: str
@@ -46,9 +74,10 @@ class Target:
     labels: Mapping[str, str] = field(default_factory=dict)
     python: str = "python3"
     env_script: tuple[str, ...] = ()
+    srun: Srun | None = None
 
     @property
     def is_local(self) -> bool:
         """Return whether it is this machine, which needs no SSH."""
-        plain = (self.user, self.port, self.jump) == (None, None, None)
+        plain = (self.user, self.port, self.jump, self.srun) == (None, None, None, None)
         return plain and self.address in LOCAL_ADDRESSES

@@ -22,6 +22,7 @@ from ci.remote.loop.watches import Watches
 from ci.remote.loop.workers import WORK, Workers, imported, message_of
 from ci.remote.poller import Poller
 from ci.remote.requests import memory  # noqa: F401 - reads its counters when it is imported
+from ci.remote.slurm_step import leave
 from ci.remote.supervise.host import settle
 from ci.remote.supervise.store import boot_id
 
@@ -39,7 +40,13 @@ FOLLOW_EVERY_S = 0.2
 class Agent:
     """The loop: it reads requests, and calls back when a reply, a state or a timer is due."""
 
-    def __init__(self) -> None:
+    def __init__(self, job: str = "") -> None:
+        """Make the loop.
+
+        Args:
+            job: number of the Slurm job in which this agent runs; empty for none.
+        """
+        self.job = job
         self.poller = Poller()
         self.workers = Workers(self.poller)
         self.inbox = bytearray()
@@ -142,8 +149,15 @@ class Agent:
 
     def start(self, request: Frame) -> None:
         """Start a supervised process and watch it; reply when it runs or cannot run."""
-        guardian = imported("ci.remote.supervise.guardian")
-        reader = guardian.begin(request["spec"])
+        reader: Optional[int] = None
+        if self.job:
+            reader = imported("ci.remote.supervise.holder").begin(self.job, request["spec"])
+        if reader is None:
+            reader = imported("ci.remote.supervise.guardian").begin(request["spec"])
+        self.await_start(request["id"], reader)
+
+    def await_start(self, number: int, reader: int) -> None:
+        """Reply once a supervisor has reported its start."""
         pieces = []
 
         def take() -> None:
@@ -152,7 +166,7 @@ class Agent:
             if not piece:
                 self.poller.unregister(reader)
                 os.close(reader)
-                self.started(request["id"], json.loads(b"".join(pieces) or b"{}"))
+                self.started(number, json.loads(b"".join(pieces) or b"{}"))
 
         self.poller.register(reader, take)
 
@@ -215,7 +229,7 @@ def main(workspace: str) -> None:
     """Serve the controller at the other end of stdin and stdout, for its workspace here."""
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    agent = Agent()
+    agent = Agent(leave())
     home = os.path.expanduser("~")
     ready = {"event": "ready", "boot_id": boot_id(), "home": home, "name": settle(workspace)}
     agent.send(ready)

@@ -41,6 +41,12 @@ def begin(spec: State) -> int:
         A pipe with a JSON line, written when the process runs or cannot run; then its end.
     """
     reader, writer = os.pipe()
+    guard(spec, writer)
+    return reader
+
+
+def guard(spec: State, writer: int) -> None:
+    """Start a supervisor in the background; its answer goes to `writer`, which is closed here."""
     middle = os.fork()
     if middle == 0:
         os.setsid()
@@ -49,7 +55,6 @@ def begin(spec: State) -> int:
         guard_supervisor(spec, writer)
     os.close(writer)
     os.waitpid(middle, 0)
-    return reader
 
 
 def guard_supervisor(spec: State, answers: int) -> NoReturn:
