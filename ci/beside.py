@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ci.request import Request
     from ci.resolve import ResolvedCase
     from ci.retest import Retest
+    from ci.run.allocation import Allocation
     from ci.run.interrupt import Interrupts
     from ci.run.telemetry import Telemetry
     from ci.session import Served
@@ -43,12 +44,14 @@ class Beside:
         resolved: its case and hosts.
         record: of the night; receives notes.
         interrupts: signals; they end the current wait.
+        allocation: the Slurm job that has the hosts; None if none has.
     """
 
     request: Request
     resolved: ResolvedCase
     record: Record
     interrupts: Interrupts
+    allocation: Allocation | None = None
 
     def settle(self, retest: Retest) -> None:
         """Measure the last good version for the suspects, then tonight's version once more.
@@ -109,7 +112,9 @@ class Beside:
             self.record.update(beside=(*self.record.run.beside, record.id))
             self.record.note(f"its record is {record.path}")
             try:
-                with serving(request, resolved, record, view, self.interrupts) as served:
+                with serving(
+                    request, resolved, record, view, self.interrupts, self.allocation
+                ) as served:
                     _require_answers(prove(served, record))
                     with (
                         watch_servers(served.plan, served.servers, served.processes),

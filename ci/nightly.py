@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from ci.beside import Beside
 from ci.case.known_metrics import STARTUP
 from ci.documents.duration import seconds_of
-from ci.history.durations import show_expected
+from ci.errors import AllocationFailed
+from ci.explain.explanation import Explanation
+from ci.history.durations import past_durations, show_expected
 from ci.history.folders import remember
 from ci.history.since_good import note_since_good
 from ci.history.slow_night import with_slow_night
@@ -25,7 +27,7 @@ from ci.run.explained import explained, may_be_explained
 from ci.run.telemetry import sampling
 from ci.serve.bringup import watch_servers
 from ci.serve.startup import note_startup
-from ci.session import serving
+from ci.session import on_allocated, serving
 from ci.tools.model import Result
 
 if TYPE_CHECKING:
@@ -35,18 +37,18 @@ if TYPE_CHECKING:
 
     from ci.case.judging import Judging
     from ci.errors import ExitCode
-    from ci.explain.explanation import Explanation
     from ci.plan.model import Evaluation
     from ci.record.record import Record
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
+    from ci.run.allocation import Allocation
     from ci.run.interrupt import Interrupts
+    from ci.run.telemetry import Telemetry
     from ci.session import Served
 
-    BringUp: TypeAlias = Callable[
-        [Request, ResolvedCase, Record, View, Interrupts], AbstractContextManager[Served]
-    ]
+    # Its arguments are those of `serving`; `allocation` is given only where Slurm has the hosts.
+    BringUp: TypeAlias = Callable[..., AbstractContextManager[Served]]
 
 # The check of a night that fetches models and starts nothing.
 MODELS_THERE = (
@@ -61,6 +63,7 @@ def run_night(  # noqa: PLR0913, PLR0917 - what a night is made of
     view: View,
     interrupts: Interrupts,
     bring_up: BringUp = serving,
+    allocation: Allocation | None = None,
 ) -> ExitCode:
     """Bring the case up, run a smoke test, measure, hand the hosts back, and judge.
 
@@ -73,20 +76,22 @@ def run_night(  # noqa: PLR0913, PLR0917 - what a night is made of
         view: shows progress and the verdict.
         interrupts: signals; they end the current wait.
         bring_up: brings the servers up, and hands back what they ran on.
+        allocation: asks Slurm for the hosts; None if they are known.
 
     Returns:
         The exit code of the command.
     """
     smoke_checks: tuple[Check, ...] = ()
-    results: dict[str, Result] = {}
     budget_s = seconds_of(request.retest_budget, "--retest-budget")
     # Servers that keep running keep the hosts.
     control = judging_of(request, resolved).controlled and not request.keep
     retest = Retest(record, request.runs, budget_s, control=control)
+    measuring = _Measuring(record, retest, allocation)
     error: BaseException | None = None
-    running: Evaluation | None = None
     try:
-        with bring_up(request, resolved, record, view, interrupts) as served:
+        request, resolved = on_allocated(request, resolved, record, interrupts, allocation)
+        watched = {"allocation": allocation} if allocation else {}
+        with bring_up(request, resolved, record, view, interrupts, **watched) as served:
             plan = served.plan
             if request.serve:
                 smoke_checks = prove_all(served, record, resolved.suite, request.workspace)
@@ -96,23 +101,21 @@ def run_night(  # noqa: PLR0913, PLR0917 - what a night is made of
                 watch_servers(plan, served.servers, served.processes),
                 sampling(plan, served.processes, record) as telemetry,
             ):
-                for item in plan.evaluations:
-                    running = item
-                    results[item.benchmark.name] = retest.measure(served, item, telemetry)
-                    running = None
-                retest.measure_again(served, telemetry)
+                measuring.measure_all(served, telemetry)
             if request.serve:
                 smoke_checks += prove_router_health(served, record, keep=request.keep_s > 0)
-        Beside(request, resolved, record, interrupts).settle(retest)
+        measuring.bound_retest()
+        Beside(request, resolved, record, interrupts, allocation).settle(retest)
     except BaseException as raised:  # noqa: BLE001 - every night ends with a report
         error = raised
+    error = allocation_ended(error, record, allocation)
     if error and may_be_explained(error) and (explanation := first_cause_of(record)):
         error = explained(error, explanation)
     if started := note_startup(record):
-        results[STARTUP] = started
+        measuring.results[STARTUP] = started
     cause = message_of(error) if error else ""
-    if running:
-        results[running.benchmark.name] = _unfinished(running, cause, record)
+    measuring.note_unfinished(cause)
+    results = measuring.results
     verdict = judge(
         resolved.case.benchmarks,
         results,
@@ -179,12 +182,89 @@ def begin(
         yield record
 
 
-def _unfinished(item: Evaluation, cause: str, record: Record) -> Result:
-    """Record the evaluation during which the night ended."""
-    result = Result(problems=(f"not finished: {cause}",))
-    benchmark, raw = item.benchmark, f"evaluate/{item.process}/raw"
-    record.evaluated(benchmark.name, benchmark.tool, result, None, raw)
-    return result
+class _Measuring:
+    """The evaluations of a night, in order.
+
+    Attributes:
+        results: benchmark → its result.
+    """
+
+    def __init__(self, record: Record, retest: Retest, allocation: Allocation | None) -> None:
+        self.results: dict[str, Result] = {}
+        self._record, self._retest, self._allocation = record, retest, allocation
+        self._running: Evaluation | None = None
+
+    def measure_all(self, served: Served, telemetry: Telemetry) -> None:
+        """Run every evaluation for which there is time, and again those that are suspect."""
+        run = self._record.run
+        runs = self._record.path.parent
+        past = past_durations(runs, run.case) if self._allocation else {}
+        for item in served.plan.evaluations:
+            name = item.benchmark.name
+            needed_s, what = past.get(name, 0.0), f"the evaluation of {name}"
+            late = self._allocation.too_late(needed_s, what) if self._allocation else ""
+            if late:
+                self._record.note(late)
+                self._without_result(item, late)
+                continue
+            self._running = item
+            self.results[name] = self._retest.measure(served, item, telemetry)
+            self._running = None
+        self.bound_retest()
+        self._retest.measure_again(served, telemetry)
+
+    def bound_retest(self) -> None:
+        """Let what is measured again end before Slurm takes the hosts."""
+        if self._allocation:
+            self._retest.bound(self._allocation.left_s)
+
+    def note_unfinished(self, cause: str) -> None:
+        """Record the evaluation during which the night ended, if any."""
+        if self._running:
+            self._without_result(self._running, f"not finished: {cause}")
+
+    def _without_result(self, item: Evaluation, problem: str) -> None:
+        result = Result(problems=(problem,))
+        benchmark, raw = item.benchmark, f"evaluate/{item.process}/raw"
+        self._record.evaluated(benchmark.name, benchmark.tool, result, None, raw)
+        self.results[benchmark.name] = result
+
+
+def allocation_ended(
+    error: BaseException | None, record: Record, allocation: Allocation | None
+) -> BaseException | None:
+    """Give the hosts back to Slurm, and return why the night ended early.
+
+    If Slurm ended it, that is the cause, and its class is recorded as in configs/failures.yaml.
+
+    Args:
+        error: the error of the night; None if there was none.
+        record: of the night.
+        allocation: the Slurm job that has the hosts; None if none has.
+    """
+    if allocation is None:
+        return error
+    if error is not None:
+        error = allocation.explained(error, record)
+    allocation.night_ended(record, kept=record.run.kept_s > 0)
+    if isinstance(error, AllocationFailed):
+        _note_class(error, record)
+    return error
+
+
+def _note_class(error: AllocationFailed, record: Record) -> None:
+    job = record.run.slurm
+    record.update(
+        explanation=Explanation(
+            kind=error.kind,
+            cause=error.cause,
+            next_step=error.next_step,
+            side="environment",
+            line=error.cause,
+            process=f"Slurm job {job.job}" if job else "Slurm",
+            host=(job and job.login and job.login.address) or record.run.controller.host,
+        )
+    )
 
 
 def first_cause_of(record: Record) -> Explanation | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 KEEP_S = 12 * 3600.0
 RETEST_BUDGET = "45m"
@@ -41,6 +42,8 @@ class Request:
         suite_name: name of the suite that the night is of; empty for none.
         dry_run: only show what would be done.
         set: `KEY=VALUE` that replace values of the case file.
+        allocated: the hosts that Slurm has given, each a `ci.inventory.target.Target`, in place of
+            those that `cluster` asks for.
     """
 
     config: str = ""
@@ -64,6 +67,7 @@ class Request:
     suite_name: str = ""
     dry_run: bool = False
     set: tuple[str, ...] = ()
+    allocated: tuple[Any, ...] = ()
 
     @property
     def wait_s(self) -> float:

@@ -115,7 +115,11 @@ def targets_for(case: Case, request: Request) -> tuple[Target, ...]:
         CaseError: the cluster file is not valid.
     """
     return assign_hosts(
-        case, local=request.local, cluster=request.cluster, workspace=request.workspace
+        case,
+        local=request.local,
+        cluster=request.cluster,
+        workspace=request.workspace,
+        allocated=request.allocated,
     )
 
 

@@ -141,6 +141,10 @@ class Retest:
             for each in together:
                 each.answer(None)
 
+    def bound(self, seconds: float) -> None:
+        """Let further measurements take no longer than so many seconds from now on."""
+        self._left_s = min(self._left_s, seconds)
+
     def is_affordable(self, what: Ask, shown: str) -> bool:
         """Return whether the budget lets servers start again for a suspect; note if not.
 

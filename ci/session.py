@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from ci.record.cause import message_of
 from ci.record.controller import owner
 from ci.record.fields import utc
 from ci.report.installed import keep_installed
-from ci.resolve import plan_on_hosts
+from ci.resolve import plan_on_hosts, resolve_case
 from ci.run.events import raise_pending
 from ci.run.explained import with_memory_evidence
 from ci.run.hand_back import HandedBack, hand_back
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
+    from ci.run.allocation import Allocation
     from ci.run.events import Events
     from ci.run.interrupt import Interrupts
     from ci.serve.ask import Ask
@@ -76,8 +77,13 @@ class Served:
 
 
 @contextmanager
-def serving(
-    request: Request, resolved: ResolvedCase, record: Record, view: View, interrupts: Interrupts
+def serving(  # noqa: PLR0913, PLR0917 - the parts of a night
+    request: Request,
+    resolved: ResolvedCase,
+    record: Record,
+    view: View,
+    interrupts: Interrupts,
+    allocation: Allocation | None = None,
 ) -> Iterator[Served]:
     """Bring a case up; hand the hosts back on exit, also after an error.
 
@@ -90,6 +96,7 @@ def serving(
         record: receives every step.
         view: shows the pending condition.
         interrupts: signals; the first ends the current wait, the second copies that take long.
+        allocation: the Slurm job that has the hosts, whose end ends the night; None if none has.
 
     Raises:
         LamplighterError: the case could not be served, or a process or host failed meanwhile.
@@ -107,6 +114,8 @@ def serving(
 
     with ExitStack() as connections:
         connections.enter_context(interrupts.forward_to(events))
+        if allocation:
+            connections.enter_context(allocation.watched(events, record))
         try:
             with record.step("connect to the hosts"):
                 hosts = connected(resolved.inputs.targets, record.note)
@@ -141,6 +150,35 @@ def serving(
                 until = datetime.now(UTC) + timedelta(seconds=keep_s)
                 record.update(kept_url=plan.endpoint.url, kept_until=utc(until))
         _require_handed_back(result, keep_s, record)
+
+
+def on_allocated(
+    request: Request,
+    resolved: ResolvedCase,
+    record: Record,
+    interrupts: Interrupts,
+    allocation: Allocation | None,
+) -> tuple[Request, ResolvedCase]:
+    """Wait for the hosts that Slurm gives, and plan the case for them.
+
+    Args:
+        request: how to serve.
+        resolved: the case, planned for hosts that are not known yet.
+        record: receives the job, the hosts and the plan.
+        interrupts: signals; they end the wait.
+        allocation: asks for the hosts; with None nothing changes.
+
+    Raises:
+        AllocationFailed: Slurm gives no hosts.
+        Interrupted: the controller was asked to stop.
+    """
+    if allocation is None:
+        return request, resolved
+    given = replace(request, allocated=allocation.obtain(record, interrupts))
+    planned = resolve_case(resolved.case, given)
+    record.update(targets=planned.inputs.targets)
+    record.write_plan(planned.plan)
+    return given, replace(planned, suite=resolved.suite)
 
 
 def _require_handed_back(result: HandedBack, keep_s: float, record: Record) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ci.record.view import View
     from ci.request import Request
     from ci.resolve import ResolvedCase
+    from ci.run.allocation import Allocation
     from ci.run.interrupt import Interrupts
 
 # After several nights the command exits with the worst code, the last of these.
@@ -82,20 +84,32 @@ def _chosen_parts(case: Case, request: Request) -> Case:
 def _nights(request: Request, resolved: Sequence[ResolvedCase]) -> ExitCode:
     """Run nights one after another in one view; a signal ends the running night and the loop."""
     from ci.report.open_view import open_view  # noqa: PLC0415
+    from ci.run.allocation import allocation_for  # noqa: PLC0415
     from ci.run.interrupt import interrupts  # noqa: PLC0415
 
     codes: list[ExitCode] = []
     rows: list[tuple[str, str, str]] = []
     twice: list[tuple[Path, Path]] = []
     several = len(resolved) > 1
-    with open_view(sys.stdout) as view, interrupts(view.warn) as received:
+    hosts = max(night.case.num_hosts for night in resolved)
+    # What is run against itself has a second night on the same hosts.
+    allocation = allocation_for(request, hosts, len(resolved) * (1 + request.against_itself))
+    late = ""
+    with (
+        open_view(sys.stdout) as view,
+        interrupts(view.warn) as received,
+        allocation or nullcontext(),
+    ):
         for number, night in enumerate(resolved, 1):
             if several:
                 view.case(night.case.name, number, len(resolved))
-            code, run, folder = _night(request, night, view, received)
+            late = allocation.too_late(0, night.case.name) if allocation else ""
+            if late:
+                break
+            code, run, folder = _night(request, night, view, received, allocation)
             if request.against_itself and code in {ExitCode.PASS, ExitCode.FAIL}:
                 view.note("the same night once more, to see what judging says of it")
-                second, _, other = _night(request, night, view, received, of=run.id)
+                second, _, other = _night(request, night, view, received, allocation, of=run.id)
                 twice.append((folder, other))
                 # What judging says of it is told, and is no outcome of the version.
                 code = code if second is ExitCode.FAIL else max(code, second, key=_severity)
@@ -104,8 +118,8 @@ def _nights(request: Request, resolved: Sequence[ResolvedCase]) -> ExitCode:
             if received.first:  # also while the hosts were handed back
                 break
         if others := [night.case.name for night in resolved[len(codes) :]]:
-            view.note(f"not run: {', '.join(others)}")
-            codes.append(ExitCode.INTERRUPTED)
+            view.note(": ".join(filter(None, [f"not run: {', '.join(others)}", late])))
+            codes.append(ExitCode.UNKNOWN if late else ExitCode.INTERRUPTED)
         if several:
             view.cases(rows)
     for first, other in twice:
@@ -119,8 +133,14 @@ def _severity(code: ExitCode) -> int:
     return BY_SEVERITY.index(code)
 
 
-def _night(
-    request: Request, night: ResolvedCase, view: View, received: Interrupts, of: str = ""
+def _night(  # noqa: PLR0913 - the parts of a night
+    request: Request,
+    night: ResolvedCase,
+    view: View,
+    received: Interrupts,
+    allocation: Allocation | None,
+    *,
+    of: str = "",
 ) -> tuple[ExitCode, Run, Path]:
     """Run a night; return its exit code, its record and the folder of its run.
 
@@ -129,6 +149,7 @@ def _night(
         night: its case and hosts.
         view: shows it.
         received: signals.
+        allocation: asks Slurm for the hosts; None if they are known.
         of: id of the night that it is the second run of; empty for a night.
     """
     from ci.nightly import begin, run_night  # noqa: PLC0415
@@ -137,7 +158,7 @@ def _night(
     with begin(request, night, view, argv) as record:
         if of:
             record.update(purpose="against-itself", night=of)
-        code = run_night(request, night, record, record.view, received)
+        code = run_night(request, night, record, record.view, received, allocation=allocation)
     if request.run_type:
         from ci.metrics.publish import publish_night  # noqa: PLC0415 - only where it is asked for
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ci.errors import LamplighterError
 from ci.history.database import FILE, opened
 
 if TYPE_CHECKING:
@@ -82,3 +83,32 @@ def durations(connection: sqlite3.Connection) -> Mapping[tuple[str, str], Sequen
         if len(times) < NIGHTS and seconds > 0:
             times.append(seconds)
     return found
+
+
+def past_durations(runs: Path, case: str) -> dict[str, float]:
+    """Return benchmark → median seconds of its last evaluations that had no problem.
+
+    Empty without a history: then nothing is known of them.
+
+    Args:
+        runs: the folder of all runs.
+        case: name of the case.
+    """
+    if not (runs / FILE).exists():
+        return {}
+    try:
+        with opened(runs) as connection:
+            rows = connection.execute(
+                "SELECT benchmark, evaluations.started_at, evaluations.ended_at FROM evaluations "
+                "JOIN runs ON runs.number = evaluations.run WHERE case_name = ? AND repeat = 0 "
+                "AND problems = '[]' AND evaluations.ended_at <> '' "
+                "AND evaluations.started_at <> '' ORDER BY runs.started_at DESC",
+                (case,),
+            ).fetchall()
+    except LamplighterError:
+        return {}
+    found: dict[str, list[float]] = defaultdict(list)
+    for benchmark, started, ended in rows:
+        if len(found[benchmark]) < NIGHTS:
+            found[benchmark].append(_between_s(started, ended))
+    return {benchmark: median(times) for benchmark, times in found.items()}

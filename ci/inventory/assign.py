@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 REMOTE_WORKSPACE = "~/.cache/lamplighter"
 
 
-def assign_hosts(case: Case, *, local: bool, cluster: str, workspace: str) -> tuple[Target, ...]:
+def assign_hosts(
+    case: Case,
+    *,
+    local: bool,
+    cluster: str,
+    workspace: str,
+    allocated: Sequence[Target] = (),
+) -> tuple[Target, ...]:
     """Assign a host to each node. Reads a cluster file; connects to no host.
 
     Args:
@@ -28,6 +35,8 @@ def assign_hosts(case: Case, *, local: bool, cluster: str, workspace: str) -> tu
         local: use this machine for all nodes.
         cluster: name or path of a cluster file; empty to use the case's hosts.
         workspace: folder on every host; empty to use the cluster file's, else the default.
+        allocated: the hosts that Slurm has given for a cluster file with `slurm:`; empty before
+            that, for stand-ins.
 
     Raises:
         UserError: there are no hosts or too few, or two nodes have the same host.
@@ -40,7 +49,7 @@ def assign_hosts(case: Case, *, local: bool, cluster: str, workspace: str) -> tu
     if local:
         chosen: Sequence[Target] = (this_machine(),) * case.num_hosts
     elif cluster:
-        chosen = _of_cluster(case, cluster)
+        chosen = _of_cluster(case, cluster, allocated)
     else:
         chosen = _of_case(case)
     _refuse_duplicates(case, chosen, cluster)
@@ -57,9 +66,16 @@ def _of_case(case: Case) -> list[Target]:
     return [inline(entry) for entry in case.hosts]
 
 
-def _of_cluster(case: Case, cluster: str) -> list[Target]:
+def _of_cluster(case: Case, cluster: str, allocated: Sequence[Target]) -> list[Target]:
     path = cluster_file.find(cluster)
-    targets = {target.name: target for target in cluster_file.load(path)}
+    found = cluster_file.load_cluster(path)
+    if found.slurm:
+        found.slurm.count(case.num_hosts)  # refuses a file that asks for too few
+        by_name = {target.name: target for target in allocated}
+        if case.hosts and all(name in by_name for name in case.hosts):
+            return [by_name[name] for name in case.hosts]
+        return list(allocated or found.slurm.on_paper(case.num_hosts))[: case.num_hosts]
+    targets = {target.name: target for target in found.targets}
     unlisted = [name for name in case.hosts if name not in targets]
     if case.hosts and not unlisted:
         return [targets[name] for name in case.hosts]

@@ -50,6 +50,7 @@ def first_fields(run_id: str, case: str, config: str, argv: Sequence[str]) -> di
         "checks": [],
         "evaluations": [],
         "targets": [],
+        "slurm": None,
         "hosts": {},
         "environments": {},
         "environment_changes": None,

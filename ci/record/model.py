@@ -13,7 +13,7 @@ from ci.case.judging import Judging
 from ci.case.metric_entry import MetricEntry, by_figure
 from ci.case.model import Comparison
 from ci.explain.explanation import Explanation
-from ci.inventory.target import Target
+from ci.inventory.target import LoginHost, Target
 from ci.judge.verdict import Check, Outcome
 from ci.tools.model import Item, Measurement, Pass
 
@@ -50,11 +50,24 @@ class StepEntry(Part):
     """A step: its duration, and what it waited for."""
 
     name: str
-    waits_for: Literal["own", "server", "tool"]
+    waits_for: Literal["own", "server", "tool", "queue"]
     started_at: str
     seconds: float | None = Field(description="null while it runs")
     outcome: Literal["running", "ok", "failed"]
     detail: str
+
+
+class SlurmJob(Part):
+    """The job that has the hosts of the run."""
+
+    job: int = Field(description="its number")
+    own: bool = Field(description="submitted by this run; false for the job in which it ran")
+    login: LoginHost | None = Field(description="where Slurm's commands ran; null: the controller")
+    state: str = Field(description="the last state that was seen before the night")
+    partition: str
+    nodes: tuple[str, ...] = Field(description="empty until Slurm has given them")
+    ends_at: str = Field(description="when Slurm ends it; empty if unknown")
+    released: bool = Field(description="whether this run has cancelled it at its end")
 
 
 class Environment(Part):
@@ -297,6 +310,9 @@ class Run(Part):
     evaluations: tuple[Evaluation, ...] = ()
     targets: tuple[Target, ...] = Field(
         default=(), description="addresses and SSH settings of the hosts"
+    )
+    slurm: SlurmJob | None = Field(
+        default=None, description="the job that has the hosts; null if Slurm has none of them"
     )
     hosts: dict[str, dict[str, Any]] = Field(
         default={}, description="host → facts that the host reported"

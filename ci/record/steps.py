@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WaitsFor = Literal["own", "server", "tool"]
+WaitsFor = Literal["own", "server", "tool", "queue"]
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Step:
     Attributes:
         name: a short description for readers.
         waits_for: `server` while vLLM starts, `tool` while a tool evaluates or an environment is
-            made, else `own`.
+            made, `queue` while Slurm gives no hosts, else `own`.
         started_at: UTC, ISO 8601.
         start_s: seconds from the start of the night.
         end_s: seconds from the start of the night; None while the step runs.

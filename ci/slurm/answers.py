@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ci.connect.printed import one_line
 from ci.documents import address
 from ci.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 JOB_FORMAT = "%i|%T|%r|%N|%e|%L|%S|%D|%P|%u|%j"
 PARTITION_FORMAT = "%P|%a|%l|%D|%T|%N"
@@ -203,6 +208,21 @@ def unfit_of(output: str) -> list[UnfitNode]:
         UnfitNode(nodes, state, by, _time(since), reason)
         for nodes, state, by, since, reason in (row for row in rows if len(row) == 5)  # noqa: PLR2004
     ]
+
+
+def states_of(output: str, names: Collection[str]) -> dict[str, str]:
+    """Read node → state from `%N|%T|%E` of sinfo; a node has a line for each of its partitions.
+
+    Args:
+        output: of sinfo.
+        names: the nodes that were asked for; others are left out.
+    """
+    rows = [line.split("|", 2) for line in output.splitlines()]
+    return {
+        row[0]: row[1] if row[2] == "none" else f"{row[1]} ({one_line(row[2])[:200]})"
+        for row in rows
+        if len(row) == 3 and row[0] in names  # noqa: PLR2004 - of the format
+    }
 
 
 def canceller_of(output: str) -> str:

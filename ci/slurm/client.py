@@ -22,6 +22,7 @@ from ci.slurm.answers import (
     node_addresses,
     node_names,
     partitions_of,
+    states_of,
     unfit_of,
 )
 
@@ -148,6 +149,10 @@ class Slurm:
         names = node_names(self._answer(commands.names_in(hostlist)))
         addresses = node_addresses(self._answer(commands.nodes(names)))
         return {name: addresses.get(name) or name for name in names}
+
+    def node_states(self, names: Sequence[str]) -> dict[str, str]:
+        """Return node → its state, and the reason if it is not used, as text."""
+        return states_of(self._answer(commands.node_states(names)), names)
 
     def partitions(self, partition: str = "") -> list[PartitionNodes]:
         """Return the nodes of a partition, or of all, by their state."""

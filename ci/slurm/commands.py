@@ -88,6 +88,11 @@ def nodes(names: Sequence[str]) -> list[str]:
     return ["scontrol", "show", "node", "-o", ",".join(names)]
 
 
+def node_states(names: Sequence[str]) -> list[str]:
+    """Return the sinfo of nodes, one on each line, with the reasons of those that are not used."""
+    return ["sinfo", "-h", "-N", "-n", ",".join(names), "-o", "%N|%T|%E"]
+
+
 def partitions(partition: str) -> list[str]:
     """Return the sinfo of a partition; of all if it is empty."""
     chosen = ["-p", partition] if partition else []

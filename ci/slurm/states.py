@@ -135,4 +135,4 @@ def fate_of(state: str, *, ran: bool) -> Fate | None:
 def kinds() -> set[str]:
     """Return the classes of all causes."""
     named = {fate.kind for fate in (*_ENDED.values(), _REQUEUED, _GONE)}
-    return named | {"slurm_queue", "slurm_refused", "slurm_limit"}
+    return named | {"slurm_queue", "slurm_refused", "slurm_limit", "slurm_node_drained"}
