@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci.agent.client import Agent
@@ -11,8 +12,19 @@ from ci.agent.connected import reached
 from ci.case.model import Case
 from ci.commands import examination_table as table
 from ci.commands.nightly import find_case
+from ci.commands.slurm_jobs import (
+    client_of,
+    hosts_of_jobs,
+    queue_of,
+    queue_text,
+    queue_values,
+    slurm_of,
+    surrounding_job,
+)
 from ci.commands.which_hosts import targets_of
 from ci.doctor.examine import examine
+from ci.doctor.model import Examination
+from ci.doctor.queue import queue_findings
 from ci.errors import ExitCode, LamplighterError
 from ci.plan.addresses import configured_host
 from ci.plan.build import build
@@ -24,11 +36,33 @@ from ci.resolve import ResolvedCase, plan_on_hosts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ci.commands.slurm_jobs import Queue
     from ci.request import Request
 
 
 def doctor(request: Request, *, as_json: bool) -> ExitCode:
-    """Examine the hosts and print the findings."""
+    """Examine the hosts and print the findings; of hosts from Slurm, first its queue."""
+    slurm = slurm_of(request)
+    if slurm is None:
+        return _examine(request, None, as_json=as_json)
+    needed = find_case(request).case.num_hosts if request.config else 1
+    with client_of(slurm) as client:
+        queue = queue_of(slurm, client)
+        taken = client.would_start(slurm, slurm.count(needed))
+        inside = hosts_of_jobs(slurm, client, queue.jobs) if surrounding_job() else ()
+    findings = queue_findings(slurm, queue.partitions, queue.unfit, taken, needed)
+    if inside:  # the queue matters no more
+        return _examine(replace(request, allocated=inside), queue, as_json=as_json)
+    examination = Examination({}, {}, (), ()).with_findings(findings)
+    if as_json:
+        print(json.dumps({"slurm": queue_values(queue)} | table.as_json(examination), indent=2))
+    else:
+        sys.stdout.write(queue_text(queue) + table.findings_text(examination))
+        print("The hosts themselves are examined once Slurm has given them, before every night.")
+    return ExitCode.PASS if examination.ok else ExitCode.UNKNOWN
+
+
+def _examine(request: Request, queue: Queue | None, *, as_json: bool) -> ExitCode:
     resolved = find_case(request) if request.config else _no_case(request)
     targets = resolved.inputs.targets
     with reached(targets) as outcomes:
@@ -44,8 +78,10 @@ def doctor(request: Request, *, as_json: bool) -> ExitCode:
         ]
         examination = examination.with_findings(more)
     if as_json:
-        sys.stdout.write(json.dumps(table.as_json(examination), indent=2) + "\n")
+        shown = {"slurm": queue_values(queue)} if queue else {}
+        sys.stdout.write(json.dumps(shown | table.as_json(examination), indent=2) + "\n")
     else:
+        sys.stdout.write(queue_text(queue) if queue else "")
         table.show(examination, plan, sys.stdout)
     return ExitCode.PASS if examination.ok else ExitCode.UNKNOWN
 
@@ -59,7 +95,7 @@ def _unreachable(outcomes: Mapping[str, Agent | LamplighterError]) -> dict[str, 
 
 
 def _no_case(request: Request) -> ResolvedCase:
-    targets = targets_of(request)
+    targets = request.allocated or targets_of(request)
     case = Case(
         name="hosts",
         test_name="the hosts alone",

@@ -53,12 +53,16 @@ def show(examination: Examination, plan: Plan, stream: TextIO) -> None:
 
 def as_text(examination: Examination, plan: Plan) -> str:
     """Return the table and the findings as plain text."""
+    return table.as_text(HEADINGS, rows_of(examination, plan)) + findings_text(examination)
+
+
+def findings_text(examination: Examination) -> str:
+    """Return the findings as plain text, with a line that sums them up."""
     lines = []
     for finding in examination.findings:
         lines += ["", f"{MARKS[finding.severity]} {headline(finding)}"]
         lines += [f"    → {finding.advice}"] if finding.advice else []
-    below = "\n".join([*lines, "", summary(examination), ""])
-    return table.as_text(HEADINGS, rows_of(examination, plan)) + below
+    return "\n".join([*lines, "", summary(examination), ""])
 
 
 def rows_of(examination: Examination, plan: Plan) -> Iterator[tuple[str, ...]]:
@@ -95,12 +99,15 @@ def summary(examination: Examination) -> str:
     }
     hosts = len(examination.facts) + len(examination.silent)
     fit = "fit" if examination.ok else "NOT fit"
+    found = f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
+    if not hosts:  # they come from Slurm, which has not given them yet
+        return f"Slurm's queue is {fit} for the plan; {found}"
     pairs = examination.pairs
     connected = sum(1 for pair in pairs if pair.outcome == "ok")
     connections = f", {connected} of {len(pairs)} connections" if pairs else ""
     return (
         f"{fit} for the plan: {len(examination.facts)} of {hosts} hosts replied{connections}; "
-        f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
+        f"{found}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ci.commands.slurm_jobs import nodes_of_partition, slurm_of
 from ci.commands.which_hosts import targets_of
 from ci.connect import trust as keys
 from ci.errors import ExitCode, LamplighterError, UserError
@@ -26,7 +27,8 @@ def trust(request: Request, *, yes: bool) -> ExitCode:
     """
     if not (request.cluster or request.config):
         raise UserError("give --cluster or --config, for the hosts whose keys you want to see")
-    targets = targets_of(request)
+    slurm = slurm_of(request)
+    targets = nodes_of_partition(slurm) if slurm else targets_of(request)
     for target in targets:
         if target.is_local:
             print(f"{target.name}: is this machine, used without SSH; there is no key to trust")

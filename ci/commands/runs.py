@@ -13,6 +13,18 @@ from ci.commands import down as ending
 from ci.commands import logs as logging
 from ci.commands import status_table
 from ci.commands.overview import ask_hosts
+from ci.commands.slurm_jobs import (
+    cancel_all,
+    client_of,
+    hosts_of_jobs,
+    job_of_run,
+    jobs_of_cluster,
+    queue_of,
+    queue_text,
+    queue_values,
+    slurm_of,
+    unfit_text,
+)
 from ci.commands.which_hosts import named_run, targets_of
 from ci.connect.printed import clean, one_line
 from ci.errors import ExitCode, UserError
@@ -26,19 +38,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ci.commands.overview import Overview
+    from ci.commands.slurm_jobs import JobOfRun, Queue
     from ci.errors import LamplighterError
+    from ci.inventory.slurm_hosts import SlurmHosts
+    from ci.inventory.target import Target
     from ci.request import Request
 
 
 def status(request: Request, *, as_json: bool) -> ExitCode:
-    """Print the runs on the hosts, as the hosts themselves report them."""
-    with reached(targets_of(request)) as hosts:
+    """Print the runs on the hosts, as the hosts themselves report them; first Slurm's queue."""
+    slurm = slurm_of(request)
+    queue, targets = _queue(slurm) if slurm else (None, targets_of(request))
+    with reached(targets) as hosts:
         overview = ask_hosts(hosts)
+    width = width_of(sys.stdout)
     if as_json:
-        print(json.dumps(status_table.as_values(overview), indent=2))
+        shown = {"slurm": queue_values(queue)} if queue else {}
+        print(json.dumps(shown | status_table.as_values(overview), indent=2))
     else:
-        sys.stdout.write(status_table.as_text(overview, width_of(sys.stdout)))
+        sys.stdout.write(queue_text(queue, width) + unfit_text(queue) if queue else "")
+        sys.stdout.write(status_table.as_text(overview, width) if targets else "")
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
+
+
+def _queue(slurm: SlurmHosts) -> tuple[Queue, tuple[Target, ...]]:
+    with client_of(slurm) as client:
+        queue = queue_of(slurm, client)
+        return queue, hosts_of_jobs(slurm, client, queue.jobs)
 
 
 def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
@@ -50,6 +76,36 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     if bool(run) == all_mine:
         raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
     request, run = named_run(request, run)
+    job = job_of_run(request.runs, run)
+    jobs = [job] if job else jobs_of_cluster(request)
+    if job and not job.has_hosts:
+        return _down_without_hosts(request, job)
+    wanted = [each for each in jobs if all_mine or each.run == run]
+    try:
+        ended = _down_on_hosts(request, run, all_mine=all_mine)
+    except UserError:
+        if not wanted:
+            raise
+        ended = ExitCode.PASS  # nothing of it is on hosts, but its job is in the queue
+    cancelled = cancel_all(wanted, dry_run=request.dry_run)
+    return max(ended, cancelled)
+
+
+def _down_without_hosts(request: Request, job: JobOfRun) -> ExitCode:
+    """End a run whose Slurm job waits, or has ended: no host of it can be asked."""
+    cancelled = cancel_all([job], dry_run=request.dry_run)
+    if job.is_over:
+        print(
+            f"{job.run}: its Slurm job {job.number} is {job.state}: what ran in it has ended with "
+            "it; logs that were not fetched before stay on the hosts"
+        )
+    if not request.dry_run:
+        _complete(Path(request.runs) / job.run)
+        record_end_of_kept(Path(request.runs) / job.run, _warn)
+    return cancelled
+
+
+def _down_on_hosts(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     with reached(targets_of(request, run)) as hosts:
         overview = ask_hosts(hosts, run)
         mine = {row.run for row in overview.rows if row.owner == owner()}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.commands.slurm_jobs import hosts_now, slurm_of
 from ci.errors import UserError
 from ci.inventory import cluster_file
 from ci.paths import CASES, absolute, workspace_of
@@ -29,6 +30,8 @@ def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:
     from ci.case import load as cases  # noqa: PLC0415
     from ci.inventory.assign import assign_hosts  # noqa: PLC0415 - as above
 
+    if slurm := slurm_of(request):
+        return hosts_now(slurm)
     if request.config:
         case = cases.load_one(request.config, CASES)
         return assign_hosts(

@@ -72,6 +72,10 @@ class UnfitNode:
     since: str
     reason: str
 
+    def __str__(self) -> str:
+        since = f" since {self.since}" if self.since else ""
+        return f"{self.hostlist} is {self.state}{since}, by {self.by}: {self.reason}"
+
 
 def jobs_of(output: str) -> list[Job]:
     """Read the output of squeue in JOB_FORMAT.
