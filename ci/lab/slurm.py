@@ -28,10 +28,11 @@ PACKAGES = {
     "slurmd": "slurmd",
     "squeue": "slurm-client",
     "munged": "munge",
-    "lib/*/security/pam_slurm_adopt.so": "libpam-slurm-adopt",
+    "lib/security/pam_slurm_adopt.so": "libpam-slurm-adopt",
 }
 START_S = 60
 PORTS = "60001-60200"  # of srun, for the output of its tasks
+USER = 12_000  # of `add_user`; the machine has no such account
 CONF = "etc/slurm/slurm.conf"
 SOCKET = "run/munge/munge.socket.2"
 # Time limits are read by the minute, so the shortest job has one minute.
@@ -188,6 +189,19 @@ def adopt_logins(lab: Lab, name: str) -> None:
     )
     config = root / "run/lab/sshd_config"
     config.write_text(config.read_text().replace("UsePAM no", "UsePAM yes"))
+
+
+def add_user(lab: Lab, name: str) -> None:
+    """Make a plain user with a home on every host, whom the lab's key lets in."""
+    for host in lab.hosts:
+        root = inside.root_of(lab, host.name)
+        with (root / "etc/passwd").open("a") as accounts:
+            accounts.write(f"{name}:x:{USER}:{USER}:{name}:/home/{name}:/bin/bash\n")
+        with (root / "etc/group").open("a") as groups:
+            groups.write(f"{name}:x:{USER}:\n")
+        _run(lab, host.name, ["install", "-d", "-o", str(USER), "-g", str(USER), f"/home/{name}"])
+        (root / "run/lab").chmod(0o755)
+        (root / "run/lab/authorized_keys").chmod(0o644)  # sshd reads it as the user
 
 
 def _conf(lab: Lab) -> str:

@@ -31,10 +31,10 @@ def two_hosts(as_root: None, labs: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def stage(
-    request: pytest.FixtureRequest,
     two_hosts: Lab,
     tmp_path: Path,
     start_night: Callable[..., Night],
+    note_in_table: Callable[[Stage], None],
 ) -> Iterator[Stage]:
     stage = Stage(two_hosts, tmp_path, start_night)
     yield stage
@@ -42,18 +42,24 @@ def stage(
         night.process.kill()
         night.process.wait()
     if stage.in_table:
-        _note(request, stage)
+        note_in_table(stage)
     stage.repair()
 
 
-def _note(request: pytest.FixtureRequest, stage: Stage) -> None:
+@pytest.fixture
+def note_in_table(request: pytest.FixtureRequest) -> Callable[[Stage], None]:
     """Add a row to the table: the outcome of the night it is about, under the test's own name."""
     name = request.node.name.removeprefix("test_").replace("_", " ")
-    for night in [stage.subject] if stage.subject else stage.nights[-1:]:
-        if next(night.runs.glob("*/run.json"), None):
-            record, cause = night.record, night.cause
-            row = (name, str(night.code), record["outcome"], f"{night.seconds:.0f}", cause[:MOST])
-            request.node.user_properties.append((ROW, row))
+
+    def note(stage: Stage) -> None:
+        for night in [stage.subject] if stage.subject else stage.nights[-1:]:
+            if next(night.runs.glob("*/run.json"), None):
+                record, cause = night.record, night.cause
+                seconds = f"{night.seconds:.0f}"
+                row = (name, str(night.code), record["outcome"], seconds, cause[:MOST])
+                request.node.user_properties.append((ROW, row))
+
+    return note
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
