@@ -91,6 +91,19 @@ def large(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def slurm(session: nox.Session) -> None:
+    """Inject the faults of hosts from Slurm, with a real slurmctld; print the table. Needs root.
+
+    As root on Debian it installs slurmctld, slurmd, slurm-client, munge and libpam-slurm-adopt, and
+    starts none of their services outside the lab.
+    """
+    _install(session, "tests")
+    session.run("python", "-m", "ci.lab", "slurm")
+    _set_up(session)
+    _pytest(session, "tests/faults/test_slurm.py", *session.posargs, workers=_REAL)
+
+
+@nox.session(default=False)
 def functional(session: nox.Session) -> None:
     """Run the whole functional suite twice against real vLLM, and in front of spoilt servers."""
     _install(session, "tests")

@@ -129,6 +129,15 @@ def test_slurm_time_limit(stage: SlurmStage):
 
 
 @long
+def test_slurm_job_ends_too_soon_for_an_evaluation(stage: SlurmStage):
+    night = stage.night_on_slurm(stage.case(measured=True), time="2m")
+    night.assert_unknown("the evaluation of acc is not begun", "raise `time`")
+    assert not (night.folder / "logs" / stage.head / "acc.log").exists()
+    assert {check["outcome"] for check in night.record["proved"]} == {"pass"}
+    stage.assert_no_job_left()
+
+
+@long
 def test_slurm_node_fails(stage: SlurmStage):
     night = stage.begin_on_slurm(stage.case("busy", ready_timeout_s=600))
     night.await_step("start the servers")
