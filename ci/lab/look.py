@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ci.lab.model import Lab
+
 LISTENING = "0A"
+FREEZERS, FREEZER = Path("/sys/fs/cgroup/freezer"), "lamplighter-"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ def remove_cgroups(groups: Iterable[Path]) -> None:
     for group in groups:
         with contextlib.suppress(OSError):
             group.rmdir()
+
+
+def freezer_of(lab: Lab, name: str) -> Path:
+    """Return the cgroup below which a host's slurmd makes its own, see `slurm.py`."""
+    return FREEZERS / f"{FREEZER}{lab.name}-{lab.host(name).index}"
+
+
+def remove_freezers(lab: Lab) -> None:
+    """Remove the cgroups of the slurmds of a lab whose processes have ended."""
+    for host in lab.hosts:
+        for parent, _, _ in os.walk(freezer_of(lab, host.name), topdown=False):
+            with contextlib.suppress(OSError):
+                Path(parent).rmdir()
 
 
 def read_mounts() -> list[Mount]:

@@ -20,6 +20,7 @@ from ci.lab.look import (
     pids,
     read_mounts,
     remove_cgroups,
+    remove_freezers,
     start_ticks,
 )
 from ci.lab.programs import find_program
@@ -182,6 +183,7 @@ def end_hosts(lab: Lab) -> None:
     if not wait_for(lambda: not _kill(processes_of(lab)), timeout_s=20):
         raise InfrastructureError(f"processes of lab {lab.name} do not end: {processes_of(lab)}")
     remove_cgroups(groups)
+    remove_freezers(lab)
     forget_emulator(lab)
     network.remove_network(lab)
     folder = f"{lab.folder}/hosts/"

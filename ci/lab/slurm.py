@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ci.errors import InfrastructureError
 from ci.lab import inside
+from ci.lab.look import FREEZERS, freezer_of
 from ci.lab.programs import find_program, need_packages
 from ci.lab.wait import wait_for
 
@@ -32,6 +33,7 @@ PACKAGES = {
 }
 START_S = 60
 PORTS = "60001-60200"  # of srun, for the output of its tasks
+CGROUP = "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nCgroupMountpoint=/sys/fs/cgroup\n"
 USER = 12_000  # of `add_user`; the machine has no such account
 CONF = "etc/slurm/slurm.conf"
 SOCKET = "run/munge/munge.socket.2"
@@ -48,7 +50,7 @@ SlurmctldLogFile=/var/log/slurm/slurmctld.log
 SlurmdSpoolDir=/var/lib/slurm/slurmd
 SlurmdPidFile=/run/slurmd.pid
 SlurmdLogFile=/var/log/slurm/slurmd.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/{track}
 TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
@@ -94,21 +96,26 @@ def nodes_of(lab: Lab) -> list[str]:
     return [host.name for host in lab.hosts[1:]]
 
 
-def start(lab: Lab, extra: str = "") -> None:
+def start(lab: Lab, *, contain: bool = False) -> None:
     """Start a cluster on the hosts of a lab, and wait until its nodes are idle.
 
     Args:
         lab: has at least two hosts.
-        extra: further lines of slurm.conf.
+        contain: track processes by cgroup, and let pam_slurm_adopt add logins to jobs, as clusters
+            do. It needs the kernel's freezer of cgroup v1, see `has_freezer`.
 
     Raises:
         InfrastructureError: a daemon did not start, or a node is not idle.
     """
-    text = _conf(lab) + extra
+    text = _conf(lab, track="cgroup" if contain else "linuxproc")
+    text += "PrologFlags=contain\n" if contain else ""
     local = lab.home(lab.hosts[0].name) / "slurm.conf"
     key = os.urandom(128)
     for host in lab.hosts:
         _write(lab, host.name, CONF, text.encode())
+        if contain:
+            _write(lab, host.name, "etc/slurm/cgroup.conf", CGROUP.encode())
+            _own_freezer(lab, host.name)
         _write(lab, host.name, "etc/munge/munge.key", key, owner="munge")
         start_munge(lab, host.name)
     first = lab.hosts[0].name
@@ -184,7 +191,7 @@ def adopt_logins(lab: Lab, name: str) -> None:
     """Let a node's sshd admit users only while they have a job there: pam_slurm_adopt."""
     root = inside.root_of(lab, name)
     (root / "etc/pam.d/sshd").write_text(
-        "account required pam_slurm_adopt.so action_adopt_failure=allow\n"
+        "account required pam_slurm_adopt.so\naccount required pam_permit.so\n"
         "auth required pam_permit.so\nsession required pam_permit.so\n"
     )
     config = root / "run/lab/sshd_config"
@@ -204,13 +211,28 @@ def add_user(lab: Lab, name: str) -> None:
         (root / "run/lab/authorized_keys").chmod(0o644)  # sshd reads it as the user
 
 
-def _conf(lab: Lab) -> str:
+def has_freezer() -> bool:
+    """Return whether this machine has the hierarchy that `contain` needs."""
+    return (FREEZERS / "cgroup.procs").exists()
+
+
+def _own_freezer(lab: Lab, name: str) -> None:
+    """Show a host a freezer of its own: slurmd uses the same names on all hosts.
+
+    `namespaces.end_hosts` removes it.
+    """
+    script = 'mkdir -p "$0" && mount --bind "$0" /sys/fs/cgroup/freezer'
+    _run(lab, name, ["sh", "-c", script, str(freezer_of(lab, name))])
+
+
+def _conf(lab: Lab, *, track: str) -> str:
     first = lab.hosts[0]
     nodes = [
         f"NodeName={host.name} NodeAddr={host.address} CPUs=2 RealMemory=2000 State=UNKNOWN"
         for host in lab.hosts[1:]
     ]
     return SETTINGS.format(
+        track=track,
         controller=first.name,
         controller_address=first.address,
         ports=PORTS,

@@ -15,7 +15,15 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
-from ci.errors import AllocationFailed, HostLost, InfrastructureError, LamplighterError, UserError
+from ci.errors import (
+    AllocationFailed,
+    ConnectionLost,
+    HostLost,
+    HostUnreachable,
+    InfrastructureError,
+    LamplighterError,
+    UserError,
+)
 from ci.inventory import cluster_file
 from ci.record.controller import owner
 from ci.record.text import duration
@@ -46,6 +54,9 @@ CANCEL_S = 60.0
 HAND_BACK_S = 120.0
 # States of nodes in which a further night does not begin on them; `*`: it does not answer.
 UNFIT = ("drain", "drng", "down", "fail", "not_resp")
+
+# Errors that say which host is lost; Slurm says it later, if at all.
+LOST = (ConnectionLost, HostLost, HostUnreachable)
 
 
 class Allocation:
@@ -146,7 +157,7 @@ class Allocation:
         if fate is None:
             return error
         failed = self._failed(fate)
-        if fate.kind == "slurm_node_fail" and isinstance(error, HostLost):
+        if fate.kind == "slurm_node_fail" and isinstance(error, LOST):
             record.note(str(failed))
             return error
         return AllocationFailed(

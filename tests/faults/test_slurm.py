@@ -80,7 +80,7 @@ def test_slurm_has_no_nodes_within_the_wait(stage: SlurmStage):
 @long
 def test_slurm_job_that_never_starts(stage: SlurmStage):
     night = stage.night_on_slurm(stage.case(), time="20h")
-    assert_ended(night, "slurm_limit", "PartitionTimeLimit", "would never start")
+    assert_ended(night, "slurm_limit", "would never start: Partition")
     stage.assert_no_job_left()
 
 
@@ -140,7 +140,7 @@ def test_slurm_job_ends_too_soon_for_an_evaluation(stage: SlurmStage):
 @long
 def test_slurm_node_fails(stage: SlurmStage):
     night = stage.begin_on_slurm(stage.case("busy", ready_timeout_s=600))
-    night.await_step("start the servers")
+    stage.pid_in(stage.worker, "light_server")
     faults.crash(stage.lab, stage.worker)
     night.finish()
     night.assert_unknown(f"lost {stage.worker}")
@@ -211,6 +211,7 @@ def test_slurm_controller_killed_9_in_the_queue(stage: SlurmStage):
 
 @long
 def test_ssh_into_nodes_forbidden_and_srun_instead(stage: SlurmStage):
+    stage.track_by_cgroup()
     for name in stage.hosts:
         faults.stop_sshd(stage.lab, name)
     night = stage.night_on_slurm(stage.case(), transport="srun")
@@ -222,6 +223,7 @@ def test_ssh_into_nodes_forbidden_and_srun_instead(stage: SlurmStage):
 
 @long
 def test_srun_of_an_agent_is_killed(stage: SlurmStage):
+    stage.track_by_cgroup()
     night = stage.begin_on_slurm(stage.case("busy"), transport="srun")
     night.await_step("start the servers")
     stage.pid_in(stage.head, "light_server")
@@ -243,6 +245,7 @@ def test_srun_of_an_agent_is_killed(stage: SlurmStage):
 
 @long
 def test_slurm_on_a_login_host_and_pam_slurm_adopt(stage: SlurmStage):
+    stage.track_by_cgroup()
     stage.user = "tester"
     slurm.add_user(stage.lab, stage.user)
     for name in stage.hosts:
