@@ -26,7 +26,7 @@ from ci.errors import Interrupted, LamplighterError, UserError
 from ci.explain.rules import own_rules
 from ci.inventory.this_machine import require_device
 from ci.judge.verdict import judge
-from ci.nightly import begin, first_cause_of
+from ci.nightly import allocation_ended, begin, first_cause_of
 from ci.paths import CONFIGS
 from ci.prove import prove
 from ci.record.cause import message_of
@@ -34,13 +34,14 @@ from ci.report.console import Plain
 from ci.report.screen import SafeStream
 from ci.request import Request
 from ci.resolve import resolve_case
+from ci.run.allocation import allocation_for
 from ci.run.events import cause_of_end
 from ci.run.explained import explained, may_be_explained
 from ci.run.interrupt import Interrupts, interrupts
 from ci.serve.bringup import answering
 from ci.serve.fronts import ENDPOINT, fronts
 from ci.serve.watch import watch_health
-from ci.session import serving
+from ci.session import on_allocated, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from ci.record.record import Record
     from ci.record.view import View
     from ci.resolve import ResolvedCase
+    from ci.run.allocation import Allocation
     from ci.run.events import Events
     from ci.serve.fronts import Front
     from ci.session import Served
@@ -222,12 +224,14 @@ def serve(  # noqa: PLR0913 - the flags of `inv up`
         measure=False,
     )
     resolved = _resolved(request)
+    allocation = allocation_for(request, resolved.case.num_hosts)
     with (
         closing(Plain(SafeStream(sys.stderr))) as view,
         _signals(view) as received,
+        allocation or nullcontext(),
         begin(request, resolved, view, _argv(request)) as record,
     ):
-        yield from _serve(request, resolved, record, received)
+        yield from _serve(request, resolved, record, received, allocation)
 
 
 def _resolved(request: Request) -> ResolvedCase:
@@ -258,14 +262,19 @@ def _argv(request: Request) -> list[str]:
 
 
 def _serve(
-    request: Request, resolved: ResolvedCase, record: Record, received: Interrupts
+    request: Request,
+    resolved: ResolvedCase,
+    record: Record,
+    received: Interrupts,
+    allocation: Allocation | None,
 ) -> Iterator[Server]:
     """Serve while the caller's block runs, and complete the record."""
     checks: tuple[Check, ...] = ()
     of_caller: list[BaseException] = []
     error: BaseException | None = None
     try:
-        with serving(request, resolved, record, record.view, received) as served:
+        request, resolved = on_allocated(request, resolved, record, received, allocation)
+        with serving(request, resolved, record, record.view, received, allocation) as served:
             checks = prove(served, record)
             with _server(served, record) as server, _watched(served):
                 try:
@@ -277,18 +286,22 @@ def _serve(
                     raise
                 raise_end_of_server(served.processes.events)
     except BaseException as raised:
-        error = raised if raised in of_caller else _explained(raised, record)
+        error = raised if raised in of_caller else _explained(raised, record, allocation)
         if error is raised:
             raise
         raise error from raised
     finally:
+        allocation_ended(error, record, allocation)
         verdict = judge((), {}, cause=message_of(error) if error else "", extra=checks)
         record.finish(verdict, error, interrupted=bool(received.first))
         record.view.outcome(record.run, record.path / "report.md")
 
 
-def _explained(error: BaseException, record: Record) -> BaseException:
+def _explained(
+    error: BaseException, record: Record, allocation: Allocation | None
+) -> BaseException:
     """Return the error that a night would report; an interrupt as Python's own."""
+    error = allocation.explained(error, record) if allocation else error
     if isinstance(error, Interrupted):
         return KeyboardInterrupt(str(error))
     if may_be_explained(error) and (explanation := first_cause_of(record)):

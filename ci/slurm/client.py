@@ -93,7 +93,14 @@ class Slurm:
             InfrastructureError: no answer.
         """
         argv = commands.submit(hosts, nodes, run, owner)
-        ended = self.run(argv, commands.HOLDER)
+        try:
+            ended = self.run(argv, commands.HOLDER)
+        except ConnectionLost:  # it may have been accepted; it is known by its name
+            name = f"{commands.JOB_NAME}{run}"
+            found = [job.number for job in self.jobs_of_user() if job.name == name]
+            if not found:
+                raise
+            return found[0]
         if ended.code != 0:
             raise AllocationFailed(
                 "slurm_refused",
