@@ -122,6 +122,16 @@ def test_slurm_job_preempted(stage: SlurmStage):
 
 
 @long
+def test_slurm_job_suspended(stage: SlurmStage):
+    night = stage.begin_on_slurm(stage.case("busy"))
+    night.await_step("start the servers")
+    stage.slurm("scontrol", "suspend", str(stage.await_job(night)))
+    night.finish()
+    assert_ended(night, "slurm_suspended", "SUSPENDED", "figures of this night would be wrong")
+    stage.await_free()
+
+
+@long
 def test_slurm_time_limit(stage: SlurmStage):
     night = stage.night_on_slurm(stage.case("busy", ready_timeout_s=600), time="1m")
     assert_ended(night, "slurm_time_limit", "TIMEOUT", "time limit", "raise `time`")
@@ -143,7 +153,7 @@ def test_slurm_node_fails(stage: SlurmStage):
     stage.pid_in(stage.worker, "light_server")
     faults.crash(stage.lab, stage.worker)
     night.finish()
-    night.assert_unknown(f"lost {stage.worker}")
+    night.assert_unknown(stage.worker, "connection broke")
     assert "NODE_FAIL" in night.notes
     faults.boot(stage.lab, stage.worker, empty=False)
 
