@@ -43,6 +43,11 @@ def plain_environment(names: Iterable[str]) -> list[str]:
     return ["env", *(word for name in removed for word in ("-u", name)), *PLAIN]
 
 
+def in_login_shell(argv: Sequence[str]) -> list[str]:
+    """Return a command that a login shell runs, as its profile may add Slurm's folder to PATH."""
+    return ["/bin/bash", "-lc", 'exec "$@"', "bash", *argv]
+
+
 def step(srun: Srun, argv: Sequence[str]) -> list[str]:
     """Return the srun that runs a command on a node of a job, beside its other steps. Pure.
 
@@ -130,8 +135,10 @@ class SrunConnection:
 
     def open(self, argv: Sequence[str]) -> Channel:
         """Start a command as a step of the job. Raises ConnectionLost."""
-        names = () if self._srun.login else os.environ
-        return self._below.open([*plain_environment(names), *step(self._srun, argv)])
+        words = step(self._srun, argv)
+        if self._srun.login:
+            return self._below.open(in_login_shell([*plain_environment(()), *words]))
+        return self._below.open([*plain_environment(os.environ), *words])
 
     def begin(self) -> None:
         """Start the step that holds the node.

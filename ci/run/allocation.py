@@ -204,6 +204,7 @@ class Allocation:
         self._nights -= 1
         if kept:
             self._released = True  # `inv down` cancels it, or its limit ends it
+            record.note(f"Slurm ends job {self.job} at {self.ends_at}, and the servers with it")
         if self._released or self._nights > 0 or not self.job or not self.own:
             return
         with record.step("give the hosts back to Slurm", "queue") as step:

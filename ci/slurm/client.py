@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
-from ci.connect.srun import plain_environment
+from ci.connect.srun import in_login_shell, plain_environment
 from ci.connect.timers import after
 from ci.errors import AllocationFailed, ConnectionLost, InfrastructureError
 from ci.inventory.slurm_hosts import login_target
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 60.0  # slurmctld answers late while it is busy; its own limit is 10 to 100 s
 MAX_OUTPUT_BYTES = 4 << 20
+NOT_FOUND = 127  # exit code of env, and of a shell
 UNKNOWN_JOB = "Invalid job id"
 BY_HAND = "see whether slurmctld runs (`scontrol ping`)"
 
@@ -66,6 +67,7 @@ class Slurm:
         self._login = login
         self._ssh: SshConnections | None = None
         self._connection: SshConnection | None = None
+        self._in_login_shell = False
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -192,13 +194,18 @@ class Slurm:
         whole = [*plain_environment(os.environ), *argv]
         try:
             ended = subprocess.run(
-                whole, input=stdin, capture_output=True, timeout=ANSWER_S, check=False
+                whole,
+                input=stdin,
+                capture_output=True,
+                timeout=ANSWER_S,
+                check=False,
+                start_new_session=True,  # Ctrl-C at the terminal must not end scancel
             )
         except subprocess.TimeoutExpired:
             raise self._silent(argv[0]) from None
         except OSError as error:
             raise InfrastructureError(f"{argv[0]} cannot be run: {error.strerror}") from None
-        if ended.returncode == 127 and f"{argv[0]}" in ended.stderr.decode(errors="replace"):  # noqa: PLR2004 - of env
+        if ended.returncode == NOT_FOUND:
             raise InfrastructureError(
                 f"there is no {argv[0]} on this machine; run this on a login host of the cluster, "
                 "or name one as `login_host` under `slurm:` in the cluster file"
@@ -207,12 +214,21 @@ class Slurm:
 
     def _run_there(self, argv: Sequence[str], stdin: bytes) -> Ended:
         try:
-            return self._once(argv, stdin)
+            ended = self._once(argv, stdin)
         except ConnectionLost:
             self.close()  # it may have been idle for hours
             if argv[0] == "sbatch":  # it may have been accepted
                 raise
-            return self._once(argv, stdin)
+            ended = self._once(argv, stdin)
+        if ended.code == NOT_FOUND and not self._in_login_shell:
+            self._in_login_shell = True
+            ended = self._once(argv, stdin)
+        if ended.code == NOT_FOUND:
+            raise InfrastructureError(
+                f"there is no {argv[0]} on {self.where}; add its folder to PATH in ~/.profile "
+                "there, or name another `login_host` in the cluster file"
+            )
+        return ended
 
     def _once(self, argv: Sequence[str], stdin: bytes) -> Ended:
         from ci.connect.ssh import SshConnections  # noqa: PLC0415 - only for a login host
@@ -222,7 +238,8 @@ class Slurm:
         target = login_target(self._login)
         self._ssh = self._ssh or SshConnections([target])
         self._connection = self._connection or self._ssh.open(target)
-        channel = self._connection.open([*plain_environment(()), *argv])
+        words = [*plain_environment(()), *argv]
+        channel = self._connection.open(in_login_shell(words) if self._in_login_shell else words)
         late = threading.Event()
 
         def end() -> None:

@@ -153,7 +153,7 @@ def test_slurm_node_fails(stage: SlurmStage):
     stage.pid_in(stage.worker, "light_server")
     faults.crash(stage.lab, stage.worker)
     night.finish()
-    night.assert_unknown(stage.worker, "connection broke")
+    night.assert_unknown(f"lost {stage.worker}")
     assert "NODE_FAIL" in night.notes
     faults.boot(stage.lab, stage.worker, empty=False)
 
@@ -228,6 +228,18 @@ def test_ssh_into_nodes_forbidden_and_srun_instead(stage: SlurmStage):
     assert night.code == 0
     assert night.record["targets"][0]["srun"]["node"] == stage.head
     assert "SLURM_" not in night.log(stage.head, "server-0")
+    stage.assert_no_job_left()
+
+
+@long
+def test_srun_on_a_login_host(stage: SlurmStage):
+    for name in stage.hosts:
+        faults.stop_sshd(stage.lab, name)
+    login = f"{stage.lab.hosts[0].address}:{stage.lab.port}"
+    nowhere = {"SLURM_CONF": "/nowhere"}
+    night = stage.begin_on_slurm(stage.case(), env=nowhere, transport="srun", login_host=login)
+    assert night.finish() == 0
+    assert night.record["targets"][1]["srun"]["login"]["address"] == stage.lab.hosts[0].address
     stage.assert_no_job_left()
 
 
