@@ -19,7 +19,6 @@ from ci.commands.slurm_jobs import (
     queue_text,
     queue_values,
     slurm_of,
-    surrounding_job,
 )
 from ci.commands.which_hosts import targets_of
 from ci.doctor.examine import examine
@@ -32,6 +31,7 @@ from ci.plan.inputs import PlanInputs
 from ci.prepare.pythons import download_findings
 from ci.prepare.wheels import wheel_findings
 from ci.resolve import ResolvedCase, plan_on_hosts
+from ci.run.allocation import surrounding_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from ci.errors import ExitCode, LamplighterError, UserError
 from ci.inventory import cluster_file
 from ci.record.stored import FILE, read_run
 from ci.report import table
-from ci.run.allocation import JOB_VARIABLE
+from ci.run.allocation import surrounding_job
 from ci.slurm.client import Slurm
 from ci.slurm.commands import JOB_NAME
 from ci.slurm.states import RUNNING, fate_of
@@ -39,12 +38,6 @@ def slurm_of(request: Request) -> SlurmHosts | None:
     if request.local or not request.cluster:
         return None
     return cluster_file.load_cluster(cluster_file.find(request.cluster)).slurm
-
-
-def surrounding_job() -> int:
-    """Return the job in which this command runs; 0 for none."""
-    text = os.environ.get(JOB_VARIABLE, "")
-    return int(text) if text.isdecimal() else 0
 
 
 def client_of(hosts: SlurmHosts) -> Slurm:

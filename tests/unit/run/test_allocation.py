@@ -20,6 +20,7 @@ from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.screen import SafeStream
 from ci.run import allocation as module
+from ci.run import slurm_job
 from ci.run.allocation import HAND_BACK_S, Allocation
 from ci.run.interrupt import Interrupts
 from ci.slurm.answers import jobs_of
@@ -88,7 +89,8 @@ def record(tmp_path: Path) -> Iterator[Record]:
 def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     for name in ("POLL_FIRST_S", "POLL_S"):
-        monkeypatch.setattr(module, name, 0.01)
+        for each in (module, slurm_job):
+            monkeypatch.setattr(each, name, 0.01)
 
 
 def allocation(
@@ -162,6 +164,22 @@ def test_no_hosts(
         given.obtain(record, Interrupts())
     assert failed.value.kind == kind
     assert slurm.cancelled == [15]
+
+
+def test_what_was_refused_once_is_not_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, record: Record
+):
+    slurm = ScriptedSlurm(NEVER)
+    given = allocation(monkeypatch, slurm, nights=2)
+    for _ in range(2):
+        with pytest.raises(AllocationFailed, match="PartitionTimeLimit"):
+            given.obtain(record, Interrupts())
+    assert len(slurm.submitted) == 1
+
+
+def test_no_answer_in_the_queue_is_no_news(monkeypatch: pytest.MonkeyPatch, record: Record):
+    slurm = ScriptedSlurm("silent", WAITS, "silent", RUNS)
+    assert len(allocation(monkeypatch, slurm).obtain(record, Interrupts())) == 2
 
 
 def test_ctrl_c_in_the_queue(monkeypatch: pytest.MonkeyPatch, record: Record):
