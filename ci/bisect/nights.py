@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from ci.judge.against import unusable
 from ci.nightly import begin, run_night
 from ci.paths import CASES
 from ci.resolve import require_datasets, resolve_case
+from ci.run.allocation import allocation_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +135,9 @@ class Nights:
         with _wheels_of(point.links), started as record:
             record.update(purpose="bisect", night=self.search)
             record.note(f"a night of {self.search}, point {point.name}")
-            run_night(request, resolved, record, record.view, self.interrupts)
+            # Each night has a job of its own: how many there will be is not known.
+            with allocation_for(request, resolved.case.num_hosts, 1) or nullcontext() as job:
+                run_night(request, resolved, record, record.view, self.interrupts, allocation=job)
             run, folder = record.run, record.path
         seconds = round(time.monotonic() - began, 1)
         found = read(run, folder, asked)
