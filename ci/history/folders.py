@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # A folder with this file is that of a bisection, and no run.
 BISECTION = "bisect.json"
+# The folder beside the runs with the files of `index.html`; it is no run.
+PAGES = "index-files"
 # Nights that are written in one transaction: others wait for it.
 BATCH = 32
 
@@ -227,7 +229,7 @@ def _items(
 
 def _folders(runs: Path) -> list[str]:
     with os.scandir(runs) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
+        return sorted(entry.name for entry in entries if entry.is_dir() and entry.name != PAGES)
 
 
 def _stamp(folder: Path) -> str:

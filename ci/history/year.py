@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ class YearNight:
         number: of the row in the database; it grows, and a night that is read again gets a new one.
         hosts: their names.
         environment: digest of the packages that vLLM ran with; empty if unknown.
+        day: of its evening, in UTC: `2026-01-31`; empty if its times make no sense.
+        seconds: how long it took; 0 if its times make no sense.
 
     The others are those of `ci.history.night.Night`.
     """
@@ -44,23 +45,8 @@ class YearNight:
     started_at: str
     ended_at: str
     purpose: str
-
-    @cached_property
-    def day(self) -> str:
-        """Return the day of its evening, in UTC: `2026-01-31`; empty if its time makes no sense."""
-        try:
-            return (datetime.fromisoformat(self.started_at) - _EVENING).date().isoformat()
-        except (ValueError, OverflowError):
-            return ""
-
-    @cached_property
-    def seconds(self) -> float:
-        """Return how long it took; 0 if its times make no sense."""
-        try:
-            start, end = map(datetime.fromisoformat, (self.started_at, self.ended_at))
-            return max(0.0, (end - start).total_seconds())
-        except (ValueError, TypeError):
-            return 0.0
+    day: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +54,7 @@ class YearCheck:
     """A check of a night.
 
     Attributes:
-        measured: whether it is a figure of a benchmark, and no other proof.
+        measured: 1 if it is a figure of a benchmark, 0 of other proofs.
 
     The others are those of `ci.judge.verdict.Check`.
     """
@@ -82,7 +68,7 @@ class YearCheck:
     operator: str
     outcome: str
     reason: str
-    measured: bool
+    measured: int
 
 
 def runs_since(connection: sqlite3.Connection, since: str) -> tuple[YearNight, ...]:
@@ -99,12 +85,22 @@ def runs_since(connection: sqlite3.Connection, since: str) -> tuple[YearNight, .
     )
     hosts: dict[str, tuple[str, ...]] = {}
     found = []
-    for row in connection.execute(query, (since,)):
-        before, listed, after = row[:11], row[11], row[12:]
+    for *before, listed, started, ended, purpose in connection.execute(query, (since,)):
         if listed not in hosts:
             hosts[listed] = tuple(json.loads(listed))
-        found.append(YearNight(*before, hosts[listed], *after))
+        times = _times(started, ended)
+        values = [*before, hosts[listed], started, ended, purpose, *times]
+        found.append(YearNight(*values))
     return tuple(found)
+
+
+def _times(started: str, ended: str) -> tuple[str, float]:
+    """Return the day of a run's evening and how long it took."""
+    try:
+        start, end = datetime.fromisoformat(started), datetime.fromisoformat(ended)
+        return (start - _EVENING).date().isoformat(), max(0.0, (end - start).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return "", 0.0
 
 
 def checks_since(
@@ -127,9 +123,15 @@ def checks_since(
         "WHERE case_name = ? AND started_at >= ? ORDER BY run, position"
     )
     found: defaultdict[int, list[YearCheck]] = defaultdict(list)
-    for run, *values, measured in connection.execute(query, (case, since)):
-        found[run].append(YearCheck(*values, measured=bool(measured)))
+    for run, *values in connection.execute(query, (case, since)):
+        found[run].append(YearCheck(*values))
     return {run: tuple(checks) for run, checks in found.items()}
+
+
+def stamps_of(connection: sqlite3.Connection) -> Mapping[str, tuple[int, int]]:
+    """Return case → number of its runs and the last row's number, which change with its runs."""
+    query = "SELECT case_name, count(*), max(number) FROM runs GROUP BY case_name"
+    return {case: (count, last) for case, count, last in connection.execute(query)}
 
 
 def findings_of(connection: sqlite3.Connection, number: int) -> tuple[tuple[str, str, str], ...]:

@@ -99,7 +99,8 @@ def line_chart(  # noqa: PLR0913 - all that a chart shows
         Markup(' id="{}-d"').format(key) if key else Markup(),
         describe(points, unit, changes),
     )
-    return head + Markup("").join(parts) + Markup("</svg>")
+    # Texts of others are escaped where they are written, in `_text` and in the head.
+    return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704
 
 
 def describe(points: Sequence[Point], unit: str, changes: Sequence[Change] = ()) -> str:
@@ -170,7 +171,7 @@ def _frame(points: Sequence[Point], width: int, height: int) -> _Frame:
     return _Frame(width, height, low - room, high + room, len(points))
 
 
-def _axes(frame: _Frame, points: Sequence[Point], unit: str) -> Iterator[Markup]:
+def _axes(frame: _Frame, points: Sequence[Point], unit: str) -> Iterator[str]:
     right = frame.width - _RIGHT
     for value in _ticks(frame.low, frame.high):
         y = frame.y(value)
@@ -193,7 +194,7 @@ def _ticks(low: float, high: float) -> Iterator[float]:
         yield round(index * step, 12)
 
 
-def _band(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
+def _band(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
     """Draw the accepted range, as far as it is in the drawing; a lone night has some width."""
     has = [point.low is not None or point.high is not None for point in points]
     for within, run in groupby(range(len(points)), key=has.__getitem__):
@@ -220,7 +221,7 @@ def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
 
-def _baseline(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
+def _baseline(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
     """Draw the baseline as steps; it is broken where none holds."""
     half = (frame.x(1) - frame.x(0)) / 2 if frame.count > 1 else 12.0
     for value, run in groupby(range(len(points)), key=lambda index: points[index].baseline):
@@ -232,7 +233,7 @@ def _baseline(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
         yield _shape("path", "baseline", d=f"M{start:.1f} {frame.y(value):.1f}H{end:.1f}")
 
 
-def _line(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
+def _line(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
     """Draw the nights as a line; nights without a value do not break it."""
     placed = [
         f"{frame.x(index):.1f} {frame.y(point.value):.1f}"
@@ -243,7 +244,7 @@ def _line(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
         yield _shape("path", "line", d="M" + "L".join(placed))
 
 
-def _marks(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
+def _marks(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
     many = sum(_is_number(point.value) for point in points) > _MOST_DOTS
     last = max(index for index, point in enumerate(points) if _is_number(point.value))
     for index, point in enumerate(points):
@@ -259,7 +260,7 @@ def _marks(frame: _Frame, points: Sequence[Point]) -> Iterator[Markup]:
             yield _shape("circle", "dot", cx=f"{x:.1f}", cy=f"{y:.1f}", r="2.5")
 
 
-def _changes(frame: _Frame, changes: Sequence[Change]) -> Iterator[Markup]:
+def _changes(frame: _Frame, changes: Sequence[Change]) -> Iterator[str]:
     for each in changes:
         x = (frame.x(each.index) + frame.x(max(each.index - 1, 0))) / 2
         yield _shape("path", "change", d=f"M{x:.1f} {_TOP:.0f}V{frame.height - _BOTTOM:.0f}")
@@ -271,18 +272,14 @@ def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _shape(name: str, kind: str, **attributes: str) -> Markup:
-    written = Markup("").join(
-        Markup(' {}="{}"').format(key, value) for key, value in attributes.items()
-    )
-    return Markup('<{} class="{}"{}/>').format(Markup(name), kind, written)  # noqa: S704
+def _shape(name: str, kind: str, **attributes: str) -> str:
+    """Write a shape; its arguments are words and numbers of this module."""
+    written = "".join(f' {key}="{value}"' for key, value in attributes.items())
+    return f'<{name} class="{kind}"{written}/>'
 
 
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> Markup:
-    return Markup('<text x="{:.1f}" y="{:.1f}"{}{}>{}</text>').format(
-        x,
-        y,
-        Markup(' class="{}"').format(kind) if kind else Markup(),
-        Markup(' text-anchor="{}"').format(anchor) if anchor != "start" else Markup(),
-        escape(text),
-    )
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
+    """Write a text, which may be of others."""
+    class_ = f' class="{kind}"' if kind else ""
+    side = f' text-anchor="{anchor}"' if anchor != "start" else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}"{class_}{side}>{escape(text)}</text>'
