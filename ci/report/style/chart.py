@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 12.0, 16.0, 20.0
 _ROOM = 0.06
-_TICKS = 3
+_TICKS = 4
 # More single nights than that are a line alone: dots would cover each other.
 _MOST_DOTS = 60
 
@@ -79,10 +79,11 @@ def line_chart(  # noqa: PLR0913 - all that a chart shows
     if not known:
         return Markup()
     frame = _frame(points, width, height)
+    held = [index for index, point in enumerate(points) if _is_held(point)]
     parts = [
         *_axes(frame, points, unit),
-        *_band(frame, points),
-        *_baseline(frame, points),
+        *_band(frame, points, held),
+        *_baseline(frame, points, held),
         *_line(frame, points),
         *_changes(frame, changes),
         *_marks(frame, points),
@@ -194,20 +195,27 @@ def _ticks(low: float, high: float) -> Iterator[float]:
         yield round(index * step, 12)
 
 
-def _band(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
+def _is_held(point: Point) -> bool:
+    """Whether it is known what holds in a night: not where nothing was measured."""
+    return point.value is not None or point.baseline is not None
+
+
+def _band(frame: _Frame, points: Sequence[Point], held: Sequence[int]) -> Iterator[str]:
     """Draw the accepted range, as far as it is in the drawing; a lone night has some width."""
-    has = [point.low is not None or point.high is not None for point in points]
-    for within, run in groupby(range(len(points)), key=has.__getitem__):
+
+    def has(index: int) -> bool:
+        return points[index].low is not None or points[index].high is not None
+
+    for within, run in groupby(held, key=has):
         if not within:
             continue
-        indices = [*run]
         ends = [
             (
                 frame.x(index),
                 frame.y(_or(points[index].low, frame.low)),
                 frame.y(_or(points[index].high, frame.high)),
             )
-            for index in indices
+            for index in run
         ]
         if len(ends) == 1:
             ((x, low, high),) = ends
@@ -221,10 +229,10 @@ def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
 
-def _baseline(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
+def _baseline(frame: _Frame, points: Sequence[Point], held: Sequence[int]) -> Iterator[str]:
     """Draw the baseline as steps; it is broken where none holds."""
     half = (frame.x(1) - frame.x(0)) / 2 if frame.count > 1 else 12.0
-    for value, run in groupby(range(len(points)), key=lambda index: points[index].baseline):
+    for value, run in groupby(held, key=lambda index: points[index].baseline):
         if value is None or not math.isfinite(value):
             continue
         indices = [*run]
