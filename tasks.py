@@ -18,6 +18,7 @@ from ci.commands import (
     judge_flags,
     metrics_flags,
     pod_flags,
+    report_flags,
     suite_flags,
 )
 from ci.commands.command import command
@@ -117,8 +118,8 @@ def logs(given: flags.Logs) -> ExitCode:
     return logs(given.request(), given.run, given.host, follow=given.follow)
 
 
-@command(flags.Report)
-def report(given: flags.Report) -> ExitCode:
+@command(flags.Report, name="write", default=True)
+def report_write(given: flags.Report) -> ExitCode:
     """Write all reports of a run again: report.html, report.md, junit.xml, and those for programs.
 
     Give the run's id or its folder, with or without `--run`; the default is the latest run:
@@ -168,6 +169,43 @@ def issue(given: flags.Report) -> str:
     from ci.commands.report import issue
 
     return issue(given.runs, given.run)
+
+
+@command(report_flags.Index, name="index")
+def report_index(given: report_flags.Index) -> ExitCode:
+    """Write runs/index.html, the page of all nights of a year, with each case's details beside it.
+
+    Nights × cases, what to look at, trends with change points, accepted baselines, changes around
+    the nights, false alarms, hosts and hours. Only cases with something new are made again. Once it
+    is there, each night brings it up to date. Start with:
+
+        inv report.index
+
+    Copy index.html and the folder index-files together. The page requests nothing from anywhere.
+
+    Exit codes: 0 written, 2 there is no night yet or the history is damaged, 3 a file cannot be
+    written.
+    """
+    from ci.commands.report_pages import write_index
+
+    return write_index(given)
+
+
+@command(report_flags.Serve, name="serve")
+def report_serve(given: report_flags.Serve) -> ExitCode:
+    """Serve runs/index.html and the reports of the runs over HTTP, for reading alone.
+
+    Serves these files and nothing else: no record, no log, no link. Without --host only this
+    machine reaches it; use an SSH tunnel from elsewhere:
+
+        inv report.serve
+        ssh -L 8765:127.0.0.1:8765 bench
+
+    Exit codes: 2 the address cannot be used, 130 Ctrl-C ended it.
+    """
+    from ci.commands.report_pages import serve
+
+    return serve(given)
 
 
 @command(history_flags.History, name="show", default=True)
@@ -664,7 +702,6 @@ namespace = Collection(
         logs,
         list_runs,
         show,
-        report,
         issue,
         compare,
     ),
@@ -679,6 +716,7 @@ namespace.add_collection(Collection("judge", simulate))
 namespace.add_collection(Collection("k8s", render, apply, k8s_nightly, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("metrics", metrics_push, metrics_textfile))
+namespace.add_collection(Collection("report", report_write, report_index, report_serve))
 namespace.add_collection(Collection("suite", suite_plan))
 namespace.add_collection(Collection("versions", versions_list, lock))
 namespace.add_collection(Collection("weights", sync, weights_fetch))

@@ -21,6 +21,7 @@ from ci.prove import prove_all, prove_router_health
 from ci.record.cause import message_of
 from ci.record.start import start
 from ci.record.text import MODELS
+from ci.report.pages.refresh import refresh_index
 from ci.report.reports import write_reports
 from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
@@ -152,7 +153,7 @@ def begin(
 ) -> Iterator[Record]:
     """Start the record of a run, with the case, its warnings and the plan on paper.
 
-    At the end, the run is added to the history.
+    At the end, the run is added to the history, and to the page of all nights if there is one.
 
     Args:
         request: has the folder of all runs.
@@ -163,6 +164,7 @@ def begin(
     case, runs = resolved.case, Path(request.runs)
     with ExitStack() as ending:
         started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
+        ending.callback(refresh_index, started.path.parent, started.note)
         ending.callback(remember, started.path, started.note)
         record = ending.enter_context(started)
         record.expect(

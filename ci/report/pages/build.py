@@ -42,6 +42,7 @@ from ci.report.pages.case_page import (
 )
 from ci.report.pages.index_page import Known, index_page
 from ci.report.pages.needs import states_of
+from ci.report.pages.refresh import INDEX
 from ci.report.style import environment as style
 from ci.report.style.texts import shown
 
@@ -54,14 +55,13 @@ if TYPE_CHECKING:
     from ci.report.pages.standing import Standing
 
 HERE = Path(__file__).parent
-INDEX = "index.html"
 # What a run's name links to: the first of these that it has.
 REPORTS = ("report.html", "report.md")
 YEAR = timedelta(days=366)
 RATE_DAYS = timedelta(days=30)
 _MARK = "// "
 _MAX_BYTES = 64 << 20
-_FILE = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{8}\.js")
+DETAILS = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{8}\.js")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -299,7 +299,7 @@ def _remove_others(folder: Path, names: set[str]) -> None:
     """Remove the details of cases that are not in the page any more."""
     with suppress(OSError):
         for path in folder.iterdir():
-            if _FILE.fullmatch(path.name) and path.name not in names:
+            if DETAILS.fullmatch(path.name) and path.name not in names:
                 path.unlink()
 
 
