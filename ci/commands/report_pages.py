@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ci.commands.history import folder_of_baselines, warn
 from ci.errors import ExitCode
 from ci.paths import SUITES
-from ci.report.pages.build import INDEX, build_index
+from ci.report.pages.build import build_index
+from ci.report.pages.names import INDEX
 from ci.report.pages.read_standings import muted_in
 from ci.report.pages.server import ReportServer
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shlex
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -41,8 +40,8 @@ from ci.report.pages.case_page import (
     trends_of,
 )
 from ci.report.pages.index_page import Known, index_page
+from ci.report.pages.names import DETAILS, INDEX, REPORTS
 from ci.report.pages.needs import states_of
-from ci.report.pages.refresh import INDEX
 from ci.report.style import environment as style
 from ci.report.style.texts import shown
 
@@ -55,13 +54,10 @@ if TYPE_CHECKING:
     from ci.report.pages.standing import Standing
 
 HERE = Path(__file__).parent
-# What a run's name links to: the first of these that it has.
-REPORTS = ("report.html", "report.md")
 YEAR = timedelta(days=366)
 RATE_DAYS = timedelta(days=30)
 _MARK = "// "
 _MAX_BYTES = 64 << 20
-DETAILS = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{8}\.js")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

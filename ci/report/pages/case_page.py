@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.judge.metrics import title_of
-from ci.record.text import duration, figure
+from ci.record.text import duration
+from ci.record.text import figure as plain_figure
 from ci.report.pages.around import changes_of
 from ci.report.style.chart import Change, Point, line_chart
+from ci.report.style.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ci.judge.baseline import Ledger
 
 _MAX_NAME_CHARS = 60
+_MAX_UNIT_CHARS = 20
 _DIGITS = 8
 # Variables that are listed beside a change point; `inv compare` lists all.
 _SHOWN = 3
@@ -80,8 +83,13 @@ class NightRow:
 def slug_of(case: str) -> str:
     """Return the name of a case's file, which no other case has, on any file system."""
     digest = hashlib.sha256(case.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", case).strip("-")[:_MAX_NAME_CHARS]
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", shown(case)).strip("-")[:_MAX_NAME_CHARS]
     return f"{plain or 'case'}-{digest}"
+
+
+def figure(value: object, unit: str = "") -> str:
+    """Write a figure; its unit is a text of a tool."""
+    return plain_figure(value, shown(unit, _MAX_UNIT_CHARS))
 
 
 def trends_of(
@@ -127,12 +135,12 @@ def _trend(
         if (step.point.after.benchmark, step.point.after.metric) == name
         and step.point.after.run in at
     ]
-    title = title_of(*name)
+    title, unit = shown(title_of(*name)), shown(last.unit, _MAX_UNIT_CHARS)
     return Trend(
         title,
         name[1],
-        last.unit,
-        line_chart(points, title=title, unit=last.unit, changes=changes, key=f"trend-{index}"),
+        unit,
+        line_chart(points, title=title, unit=unit, changes=changes, key=f"trend-{index}"),
         figure(last.value, last.unit),
         _requirement(last),
         sum(each is not None and each.outcome == "fail" for each in found),

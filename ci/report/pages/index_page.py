@@ -168,9 +168,11 @@ def index_page(known: Known, link_of: Callable[[str], str]) -> IndexPage:
 def _row(state: CaseState, known: Known, link_of: Callable[[str], str]) -> Row:
     last = state.last
     findings = known.findings.get(last.number, ())
-    why = last.cause or next(
-        (f"{title_of(name, metric)}: {reason}" for name, metric, reason in findings), ""
-    )
+    rejected = next((each.rejected_runs for each in known.ledgers if each.case == state.case), {})
+    found = (f"{title_of(name, metric)}: {reason}" for name, metric, reason in findings)
+    why = last.cause or next(found, "")
+    if last.run in rejected:
+        why = f"rejected: {rejected[last.run]}"
     checks = " ".join(title_of(name, metric) for name, metric, _ in findings)
     words = (state.case, last.vllm, *last.hosts, last.device_name, checks, why, state.unstable)
     kinds = [

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from ci.paths import BASELINES, SUITES
 from ci.record.cause import message_of
+from ci.report.pages.names import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-INDEX = "index.html"
 
 
 def refresh_index(runs: Path, note: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from ci.errors import UserError
 from ci.history.folders import PAGES
-from ci.report.pages.build import DETAILS, INDEX
+from ci.report.pages.names import DETAILS, INDEX
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
