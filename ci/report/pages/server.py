@@ -37,7 +37,7 @@ TYPES = {
     "trace.json": "application/json",
     "figures.csv": "text/csv; charset=utf-8",
 }
-LOOPBACK = "127.0.0.1"
+MAX_PORT = 65535
 # A client that sends or takes nothing for so long is left.
 IDLE_S = 30.0
 _HEAD_BYTES = 16 << 10
@@ -162,6 +162,8 @@ class ReportServer(ThreadingHTTPServer):
         Raises:
             UserError: there is no such folder, or the address cannot be used.
         """
+        if not 0 <= port <= MAX_PORT:
+            raise UserError(f"--port {port}: expected 0 to {MAX_PORT}; 0 is any free one")
         self.names = frozenset({"localhost", host.lower(), socket.gethostname().lower()})
         try:
             self.folder = os.open(runs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -172,7 +174,7 @@ class ReportServer(ThreadingHTTPServer):
             self.address_family = family
             super().__init__((str(address[0]), int(address[1])), _Handler)
         except (OSError, OverflowError, UnicodeError) as error:
-            os.close(self.folder)
+            self._close_folder()  # the library may have closed the server already
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise UserError(
                 f"cannot listen on {host}, port {port}: {reason}; choose others with --host and "
@@ -195,7 +197,12 @@ class ReportServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Stop listening."""
         super().server_close()
-        os.close(self.folder)
+        self._close_folder()
+
+    def _close_folder(self) -> None:
+        folder, self.folder = self.folder, -1
+        if folder >= 0:
+            os.close(folder)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a client that went away."""
