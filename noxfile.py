@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def functional(session: nox.Session) -> None:
     _install(session, "tests")
     _set_up(session)
     _pytest(session, "tests/e2e/test_functional.py", *session.posargs, workers="1")
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Open the pages in headless Chromium: axe, requests, both themes, the keyboard.
+
+    Needs Node.js 20 and a Chromium, e.g. Debian's package; skips its tests with the reason where
+    they are missing.
+    """
+    _install(session, "tests")
+    if shutil.which("npm"):
+        with session.chdir("tests/browser"):
+            session.run("npm", "ci", "--no-audit", "--no-fund", external=True)
+    _pytest(session, "tests/browser", *session.posargs, workers="1")
 
 
 @nox.session(name="prefill-decode", default=False)

@@ -1,0 +1,75 @@
+// Walk through the page of all nights, by mouse and by keyboard: node index.mjs URL FOLDER
+import { overflow, violations, visits } from "./browse.mjs";
+
+const [url, folder] = process.argv.slice(2);
+const shot = (page, name, view) => page.screenshot({ path: `${folder}/${name}-${view}.png` });
+const focused = (page) => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim().slice(0, 40));
+const status = (page) => page.textContent("#found");
+
+const keyboard = async (page) => {
+  const path = {};
+  await page.keyboard.press("Tab");
+  path.skip = await focused(page);
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("/");
+  path.slash = await focused(page);
+  await page.keyboard.type("local");
+  path.found = await status(page);
+  await page.keyboard.press("Escape");
+  path.cleared = await status(page);
+  await page.keyboard.press("Tab");
+  path.only = await focused(page);
+  await page.keyboard.type("failed");
+  path.failed = await status(page);
+  await page.keyboard.press("Home");
+  path.all = await status(page);
+  await page.keyboard.press("Tab");
+  path.range = await focused(page);
+  await page.keyboard.press("Tab");
+  path.region = await page.evaluate(() => document.activeElement.getAttribute("role"));
+  await page.keyboard.press("Tab");
+  path.first = await focused(page);
+  await page.keyboard.press("ArrowDown");
+  path.down = await focused(page);
+  await page.keyboard.press("End");
+  path.end = await page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+  await page.keyboard.press("Home");
+  path.home = await focused(page);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#case-body h3");
+  path.heading = await focused(page);
+  path.title = await page.title();
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#all:not([hidden])");
+  path.back = await focused(page);
+  return path;
+};
+
+const found = await visits(url, async (page, name) => {
+  await shot(page, name, "nights");
+  const axe = { nights: await violations(page) };
+  const wide = { nights: await overflow(page) };
+  await page.selectOption("#range", "weeks");
+  await shot(page, name, "weeks");
+  axe.weeks = await violations(page);
+  wide.weeks = await overflow(page);
+  const shared = page.url();
+  await page.selectOption("#range", "nights");
+  await page.click('#nights .range:not([hidden]) tbody th a');
+  await page.waitForSelector("#case-body h3");
+  await shot(page, name, "case");
+  axe.case = await violations(page);
+  wide.case = await overflow(page);
+  await page.goBack();
+  await page.waitForSelector("#all:not([hidden])");
+  await page.selectOption("#theme", name.endsWith("dark") ? "light" : "dark");
+  const theme = await page.evaluate(() => document.documentElement.dataset.theme);
+  await page.goto("about:blank");
+  await page.goto(shared);
+  const range = await page.inputValue("#range");
+  await page.goto("about:blank");
+  await page.goto(url);
+  const kept = await page.evaluate(() => document.documentElement.dataset.theme);
+  return { axe, wide, theme, kept, range, keyboard: name.startsWith("desktop") ? await keyboard(page) : null };
+});
+console.log(JSON.stringify(found));
