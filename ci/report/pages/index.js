@@ -6,6 +6,7 @@
   const find = byId("find"), only = byId("only"), range = byId("range"), found = byId("found");
   const rows = [...document.querySelectorAll("[data-find]")];
   const grids = [...document.querySelectorAll(".range")];
+  const sections = [...all.querySelectorAll("section")].filter((section) => section.id !== "nights" && section.querySelector("[data-find]"));
   const loaded = new Map();
   const title = document.title;
 
@@ -32,6 +33,8 @@
         shown += row.hidden ? 0 : 1;
       }
     }
+    // A section whose every row is filtered away is no section; that of the grid stays.
+    for (const section of sections) section.hidden = [...section.querySelectorAll("[data-find]")].every((row) => row.hidden);
     for (const grid of grids) grid.hidden = grid.dataset.range !== range.value;
     found.textContent = shown === cases ? `${cases} cases` : `${shown} of ${cases} cases`;
     for (const grid of grids) if (!grid.hidden) { newest(grid); rove(grid); }

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from ci.judge.unstable import NIGHTS, JudgedNight, why_unstable
 from ci.suite.cases import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.history.year import YearNight
-
-# Of so many judged nights, the last ones, a case is named unstable if so many failed and passed.
-LOOKED_AT, BOTH_SIDES = 10, 4
-# With one build, fewer are enough: nothing changed between them.
-SAME_BUILD = 2
 
 
 @dataclass(frozen=True)
@@ -64,27 +60,10 @@ def unstable(nights: Sequence[YearNight]) -> str:
     Args:
         nights: of the case, the oldest first.
     """
-    judged = [night for night in nights if night.outcome in {"pass", "fail"}][-LOOKED_AT:]
-    if not judged:
-        return ""
-    last = judged[-1]
-    build = (last.vllm, last.environment, last.hosts)
-    same = [night for night in judged if (night.vllm, night.environment, night.hosts) == build]
-    if _least(same) >= SAME_BUILD and _turns(same) > SAME_BUILD:
-        failed = sum(night.outcome == "fail" for night in same)
-        return f"{failed} of its last {len(same)} nights with the same build and hosts failed"
-    if _least(judged) >= BOTH_SIDES:
-        failed = sum(night.outcome == "fail" for night in judged)
-        return f"{failed} of its last {len(judged)} judged nights failed"
-    return ""
-
-
-def _least(nights: Sequence[YearNight]) -> int:
-    failed = sum(night.outcome == "fail" for night in nights)
-    return min(failed, len(nights) - failed)
-
-
-def _turns(nights: Sequence[YearNight]) -> int:
-    """Return how often the outcome changed: a case that broke once, or was repaired, is stable."""
-    outcomes = [night.outcome for night in nights]
-    return sum(one != other for one, other in pairwise(outcomes))
+    judged = (night for night in reversed(nights) if night.outcome in {"pass", "fail"})
+    return why_unstable(
+        [
+            JudgedNight(night.outcome == "pass", f"{night.vllm} {night.environment}".strip())
+            for night in islice(judged, NIGHTS)
+        ]
+    )

@@ -48,18 +48,7 @@ def row_of(outcomes, **changes):
 
 @pytest.mark.parametrize(
     ("outcomes", "is_unstable"),
-    [
-        ("", False),
-        ("uuuu", False),
-        ("pppppppppp", False),
-        ("ffffffffff", False),
-        ("pppppppppf", False),
-        ("pppppppfff", False),  # it broke
-        ("fffppppppp", False),  # it was repaired
-        ("pppfpppfpp", True),
-        ("pfpf", True),
-        ("pfupf", True),
-    ],
+    [("", False), ("uuuu", False), ("pppppppppp", False), ("ffupff", True), ("pfpf", True)],
 )
 def test_a_case_is_unstable_where_outcomes_mix_with_one_build(outcomes, is_unstable):
     assert bool(unstable(row_of(outcomes))) is is_unstable
@@ -67,7 +56,7 @@ def test_a_case_is_unstable_where_outcomes_mix_with_one_build(outcomes, is_unsta
 
 def test_a_case_is_unstable_with_changing_builds_only_if_most_nights_mix():
     changing = [night(day, "pass" if day % 2 else "fail", vllm=str(day)) for day in range(1, 11)]
-    assert unstable(changing) == "5 of its last 10 judged nights failed"
+    assert unstable(changing) == "5 of its last 10 nights failed, 5 passed"
     assert not unstable(changing[:4])
 
 
