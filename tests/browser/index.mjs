@@ -49,6 +49,10 @@ const found = await visits(url, async (page, name) => {
   await shot(page, name, "nights");
   const axe = { nights: await violations(page) };
   const wide = { nights: await overflow(page) };
+  await page.emulateMedia({ media: "print" });
+  const paper = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  await shot(page, name, "print");
+  await page.emulateMedia({ media: "screen" });
   await page.selectOption("#range", "weeks");
   await shot(page, name, "weeks");
   axe.weeks = await violations(page);
@@ -70,6 +74,6 @@ const found = await visits(url, async (page, name) => {
   await page.goto("about:blank");
   await page.goto(url);
   const kept = await page.evaluate(() => document.documentElement.dataset.theme);
-  return { axe, wide, theme, kept, range, keyboard: name.startsWith("desktop") ? await keyboard(page) : null };
+  return { axe, wide, paper, theme, kept, range, keyboard: name.startsWith("desktop") ? await keyboard(page) : null };
 });
 console.log(JSON.stringify(found));

@@ -62,6 +62,7 @@ def require_clean(found):
         assert max(each["wide"].values()) <= 0, name
         assert (each["errors"], each["requests"], each["dialogs"]) == ([], [], []), name
         assert each["range"] == "weeks", name
+        assert each["paper"] == "rgb(255, 255, 255)", name
         assert each["theme"] == ("light" if name.endswith("dark") else "dark"), name
 
 
@@ -83,7 +84,7 @@ def test_a_page_from_a_file_is_accessible_quiet_and_usable_by_keyboard(runs, bro
         assert path["end"] == "pass"
         assert (path["heading"], path["title"]) == ("case-h", "local · Nights")
         assert path["back"] == "local"
-    assert len([*tmp_path.glob("*.png")]) == 12
+    assert len([*tmp_path.glob("*.png")]) == 16
 
 
 def test_a_page_from_its_server_is_the_same(runs, browse, tmp_path):

@@ -73,14 +73,14 @@ def variables() -> str:
     """Write the colours as properties `--page` … of CSS, for both themes.
 
     The theme is that of the reader's system, unless `data-theme` of the root element names one.
+    Paper is white in both.
     """
     light, dark = _properties(LIGHT), _properties(DARK)
     return (
         f":root{{color-scheme:light;{light}}}\n"
-        "@media (prefers-color-scheme:dark){"
+        "@media screen and (prefers-color-scheme:dark){"
         f":root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}\n"
-        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}\n"
-        f"@media print{{:root,:root[data-theme]{{color-scheme:light;{light}}}}}\n"
+        f"@media screen{{:root[data-theme=dark]{{color-scheme:dark;{dark}}}}}\n"
     )
 
 
