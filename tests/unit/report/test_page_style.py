@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from ci.report.style import texts
 from ci.report.style.chart import Change, Point, describe, line_chart, number
 from ci.report.style.colours import DARK, LIGHT, PAIRS, contrast, variables
 from ci.report.style.environment import HERE, html_environment, policy_of, script_of, style_of
@@ -148,3 +149,15 @@ def test_foreign_texts_are_clean_short_and_without_secrets():
     assert shown("a\n\x1b[31mb\x07") == "a b"
     assert shown("x" * 500) == "x" * 399 + "…"
     assert "hunter2hunter2" not in shown("failed with API_KEY=hunter2hunter2 there")
+
+
+def test_a_secret_of_this_process_is_hidden_in_whatever_text(monkeypatch):
+    secret = "correct-horse-7-battery"  # noqa: S105 - nobody's
+    monkeypatch.setenv("MY_API_KEY", secret)
+    texts.shown.cache_clear()
+    texts._own_secrets.cache_clear()
+    try:
+        assert texts.shown(f"model {secret}: lost") == "model ***: lost"
+    finally:
+        texts.shown.cache_clear()
+        texts._own_secrets.cache_clear()
