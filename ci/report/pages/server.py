@@ -35,6 +35,7 @@ TYPES = {
     "report.md": "text/plain; charset=utf-8",
     "junit.xml": "application/xml",
     "trace.json": "application/json",
+    "dashboard.json": "application/json",
     "figures.csv": "text/csv; charset=utf-8",
 }
 MAX_PORT = 65535

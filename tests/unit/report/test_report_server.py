@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from ci.errors import UserError
-from ci.report.pages.server import ReportServer, Served, file_of, is_own_name, policy_in
+from ci.report.pages.server import TYPES, ReportServer, Served, file_of, is_own_name, policy_in
+from ci.report.reports import OF_FOLDER, RENDERERS
 
 PAGE = (
     "<!doctype html><html><head>"
@@ -268,5 +269,6 @@ def test_a_port_in_use_and_a_missing_folder_are_a_users_error(server, runs):
         ReportServer(runs / "none", "127.0.0.1", 0)
 
 
-def test_the_type_of_every_file_is_known():
+def test_all_reports_of_a_run_are_served_and_no_other_file_of_it():
+    assert {*TYPES} == {*RENDERERS, *OF_FOLDER}
     assert file_of("/r1/report.html") == Served(("r1", "report.html"), "text/html; charset=utf-8")
