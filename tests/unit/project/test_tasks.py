@@ -12,9 +12,7 @@ from ci.paths import PROJECT
 
 # A lab, a dataset or a LeaderWorkerSet has a name; locks are of all kinds of machine; a sweep has
 # several models; a functional suite is no suite of nights, and its filter is one of cases; a
-# bisection is of a check, and locks are checked.
-# several models; a functional suite is no suite of nights, and its filter is one of cases; the host
-# of a server is this machine.
+# bisection is of a check, and locks are checked; the host of a server is this machine.
 EXCEPTIONS = {
     "name",
     ("versions.lock", "device"),
