@@ -25,7 +25,7 @@ from ci.history.night import night_of
 from ci.history.store import put
 from ci.judge.baseline import Accepted
 from ci.record.fields import utc
-from ci.record.stored import as_run, as_text
+from ci.record.stored import FILE, as_run, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,7 +225,7 @@ def write(folder: Path, ledgers: Path, cases: int, nights: int, folders: int) ->
                     if len(records) - position <= folders:
                         path = folder / run.id
                         path.mkdir(exist_ok=True)
-                        (path / "run.json").write_text(as_text(run), "utf-8")
+                        (path / FILE).write_text(as_text(run), "utf-8")
                         (path / "report.md").write_text(f"# {run.id}\n", "utf-8")
             if index % 5 == 0:
                 _accept(ledgers, name, records)
