@@ -19,7 +19,7 @@ from ci.judge.examination import Examination
 from ci.judge.family import without_chance
 from ci.judge.last_good import last_good
 from ci.judge.measured import Ask
-from ci.judge.verdict import check
+from ci.judge.verdict import not_compared
 from ci.paths import BASELINES
 from ci.record.cause import message_of
 from ci.session import START
@@ -222,7 +222,7 @@ class Retest:
     def _remember(self, evaluation: Evaluation, result: Result) -> dict[str, Check]:
         """Keep the items of a result; return metric → check of its figures that can be judged."""
         self._items[f"evaluate/{evaluation.process}/items.jsonl"] = result.items
-        judged = (check(asked, result) for asked in asked_of(evaluation.benchmark))
+        judged = (not_compared(asked, result) for asked in asked_of(evaluation.benchmark))
         return {
             each.metric: each
             for each in judged

@@ -10,7 +10,7 @@ from ci.judge.compared import Side, ratio_noise, with_interval
 from ci.judge.evidence import examine
 from ci.judge.past import CheckId
 from ci.judge.sentence import with_evidence
-from ci.judge.verdict import check, compare
+from ci.judge.verdict import compare, not_compared
 from ci.tools.model import Result
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _starts(run: Run, figures: Sequence[PastFigure]) -> Iterator[tuple[Check, Pa
     tonight = {figure.metric: figure for figure in figures if figure.benchmark == STARTUP}
     result = Result(measurements=run.startup_figures)
     for asked in asked_in((), run.startup_metrics):
-        judged = check(asked, result)
+        judged = not_compared(asked, result)
         if judged.value is not None and asked.metric in tonight:
             yield judged, tonight[asked.metric]
 

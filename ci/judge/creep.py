@@ -68,8 +68,33 @@ def creeping(
     p = float(kendalltau(times, places, alternative="less").pvalue)
     if not p < CHANCE:
         return ""
-    unit = "points" if scale.kind == "accuracy" else "%"
+    a_night, in_all = _sizes(tonight, float(intercept), float(slope), len(places), scale)
     return (
-        f"creeping: {slope:+.2g} {unit} a night over {len(places)} nights, {lost:.3g} {unit} since "
+        f"creeping: {a_night} a night over {len(places)} nights, {in_all} since "
         f"{own[0].run} (p = {p:.1g}): accept this level, or look for what changed"
     )
+
+
+def _sizes(
+    tonight: PastFigure, first: float, slope: float, nights: int, scale: Scale
+) -> tuple[str, str]:
+    """Write the change of a night, and the loss in all, in the figure's own unit and direction.
+
+    A latency that becomes longer has a place that becomes lower. Counts are compared by their root,
+    which nobody reads: their own numbers are written.
+
+    Args:
+        tonight: the figure.
+        first: place of the first night on the line.
+        slope: of the places.
+        nights: their number, tonight included.
+        scale: of the places.
+    """
+    if scale.kind == "count":
+        lost = tonight.value - scale.value(first)
+        a_night, in_all, unit = lost / (nights - 1), abs(lost), tonight.unit
+    else:
+        a_night = -slope if scale.lower_is_better else slope
+        in_all = first - scale.place(tonight.value)
+        unit = "%" if scale.kind == "performance" else "points"
+    return f"{a_night:+.2g} {unit}", f"{in_all:.3g} {unit}"

@@ -175,6 +175,7 @@ def _measure_again(
         expected
         and len(ruling.repeats) < times
         and (again := (yield wanted_of(Ask.REPEAT, ruling))) is not None
+        and expected.takes(again)
     ):
         ruling = replace(ruling, repeats=(*ruling.repeats, again))
         if expected.p_low(ruling.repeats) >= levels.clear:
@@ -185,7 +186,12 @@ def _measure_again(
 def _measure_last_good(ruling: Ruling, scale: Scale) -> Generator[Wanted, Measured | None, Ruling]:
     """Measure the last good version as often; once is enough if it is not better."""
     wanted = wanted_of(Ask.CONTROL, ruling)
-    while len(ruling.controls) < TIMES and (control := (yield wanted)) is not None:
+    while (
+        ruling.expected
+        and len(ruling.controls) < TIMES
+        and (control := (yield wanted)) is not None
+        and ruling.expected.takes(control)
+    ):
         ruling = replace(ruling, controls=(*ruling.controls, control))
         if _is_as_good(ruling, scale):
             break

@@ -26,7 +26,7 @@ from ci.judge.baseline import NONE_YET, Holding
 from ci.judge.comparable import History, comparable
 from ci.judge.creep import creeping
 from ci.judge.decide import Levels, Ruling, decide
-from ci.judge.expected import LEAST_NIGHTS, Past
+from ci.judge.expected import LEAST_NIGHTS, Past, expected_of
 from ci.judge.measured import RunNoise
 from ci.judge.metrics import is_score
 from ci.judge.spread import without_accidents
@@ -163,7 +163,7 @@ def _deciding(
     tonight, holding = measured_of(subject.tonight), subject.holding
     past = Past.of([measured_of(night) for night in _once_a_night(nights)])
     noise = noise_of(nights, scale, tonight.passes)
-    if is_enough(past, tonight) or holding.value is None:
+    if holding.value is None or expected_of(past, tonight, scale, noise):
         return decide(past, tonight, scale, subject.levels, noise)
     return against_written(written_baseline(holding, scale), tonight, subject.levels)
 
@@ -192,13 +192,6 @@ def _once_a_night(nights: Sequence[PastFigure]) -> list[PastFigure]:
     for night in nights:
         first.setdefault(night.run, night)
     return list(first.values())
-
-
-def is_enough(past: Past, tonight: Measured) -> bool:
-    """Whether there are nights enough to compare with."""
-    if tonight.items is not None and any(night.items is not None for night in past.accepted):
-        return True
-    return len(past.accepted) >= LEAST_NIGHTS
 
 
 def noise_of(nights: Sequence[PastFigure], scale: Scale, passes: int = 1) -> RunNoise | None:
@@ -290,4 +283,4 @@ def _is_better(ruling: Ruling, tonight: PastFigure, levels: Levels) -> bool:
         return expected.is_above(measured_of(tonight))
     run = measured_of(tonight)
     gain = -expected.loss([run])
-    return gain >= scale_of(tonight).matters and expected.p_low([run]) > 1 - levels.fail
+    return gain >= scale_of(tonight).matters and expected.p_high([run]) < levels.fail

@@ -56,8 +56,14 @@ class Expected(Protocol):
     def nights(self) -> int:
         """Return their number."""
 
+    def takes(self, run: Measured) -> bool:
+        """Whether a further measurement can be compared with the nights."""
+
     def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:
         """Return the probability of so low runs or lower, were nothing changed."""
+
+    def p_high(self, runs: Sequence[Measured]) -> float:
+        """Return the probability of so high runs or higher, were nothing changed."""
 
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how much lower the runs are, in points or percent."""
@@ -91,9 +97,17 @@ class ExpectedItems:
         """Return the number of nights."""
         return self._history.nights
 
+    def takes(self, run: Measured) -> bool:
+        """Whether a measurement has answers to the same items: without them it says nothing."""
+        return bool(self._items([run]))
+
     def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:
         """Return the probability of so few correct answers or fewer, were nothing changed."""
         return self._history.p_low(self._items(runs), strict=strict)
+
+    def p_high(self, runs: Sequence[Measured]) -> float:
+        """Return the probability of so many correct answers or more, were nothing changed."""
+        return self._history.p_high(self._items(runs))
 
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how many points lower the runs are."""
@@ -136,9 +150,17 @@ class ExpectedLevel:
         """Return the number of nights."""
         return self._history.nights
 
+    def takes(self, run: Measured) -> bool:  # noqa: ARG002 - its figure is enough
+        """Whether a measurement can be compared: each one."""
+        return True
+
     def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:  # noqa: ARG002
         """Return the probability of so low a mean, were nothing changed."""
         return self._history.p_low(self._without_accidents(runs))
+
+    def p_high(self, runs: Sequence[Measured]) -> float:
+        """Return the probability of so high a mean or higher, were nothing changed."""
+        return 1 - self.p_low(runs)
 
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how many points or percent lower the runs are."""

@@ -99,6 +99,20 @@ class ItemHistory:
             p = max(p, self._p_of_totals(runs))
         return min(p, 1.0)
 
+    def p_high(self, runs: Sequence[ItemCounts]) -> float:
+        """Return the probability of so many correct answers or more, were nothing changed.
+
+        The answers of tonight are among them: where all are right most nights, that is no gain.
+
+        Args:
+            runs: measurements of tonight; of the same items in the same order.
+        """
+        correct = int(sum(int(run.correct.sum()) for run in runs))
+        p = float(self.distribution(len(runs) * self.passes)[correct:].sum())
+        if self.nights + len(runs) > NIGHTS_FOR_SPREAD and self.varies_more:
+            p = max(p, 1 - self._p_of_totals(runs))
+        return min(p, 1.0)
+
     def _p_of_totals(self, runs: Sequence[ItemCounts]) -> float:
         """Compare the means by the spread of the nights' and runs' totals (Student's t)."""
         tonight = np.array([run.correct.sum() / run.passes for run in runs])

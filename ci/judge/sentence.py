@@ -17,6 +17,7 @@ from ci.judge.written import Written
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ci.judge.baseline import Holding
     from ci.judge.evidence import Evidence, Subject
     from ci.judge.measured import Measured
     from ci.judge.scale import Scale
@@ -56,16 +57,15 @@ def with_evidence(check: Check, subject: Subject, evidence: Evidence) -> Check:
             source=subject.holding.source if written else _nights(evidence),
             smallest_drop=None if bound is None else abs(centre - bound),
         )
-    sentence = _sentence(judged, evidence)
+    sentence = _sentence(judged, evidence, subject.holding)
     void = evidence.doubt.startswith(VOID)
     if void and subject.holding.value is None and not _enough(evidence):
         # There is nothing to get wrong: the check says itself what is in doubt.
         return replace(check, seen=judged.seen, interval=judged.interval)
-    if ruling.finding == "nothing to compare with":
-        # A figure without a baseline passes, and says so.
-        reason = f"{sentence}{check.reason.removeprefix(NONE_YET)}" if sentence else check.reason
-        return replace(check, seen=judged.seen, interval=judged.interval, reason=reason)
     remarks = check.reason.removeprefix(NONE_YET).removeprefix("; ")
+    if ruling.finding == "nothing to compare with":
+        # A figure without a baseline passes, and says so. That of the case may hold no longer.
+        judged = replace(judged, outcome="pass", baseline=None, bound=None, tolerance="")
     return replace(judged, reason="; ".join(filter(None, (sentence, remarks))))
 
 
@@ -138,7 +138,7 @@ def _seen(evidence: Evidence) -> str:
     return "; ".join(told) or "no earlier night"
 
 
-def _sentence(check: Check, evidence: Evidence) -> str:
+def _sentence(check: Check, evidence: Evidence, holding: Holding) -> str:
     ruling = evidence.ruling
     if evidence.doubt:
         return evidence.doubt
@@ -148,7 +148,7 @@ def _sentence(check: Check, evidence: Evidence) -> str:
     lower = _lower(check, evidence)
     details = ", ".join(filter(None, (again, controls, chance)))
     if ruling.finding == "nothing to compare with":
-        return _not_yet(check, evidence)
+        return _not_yet(evidence, holding)
     missing = "" if len(ruling.repeats) == TIMES else "measure it again"
     found = "; ".join(filter(None, (details, missing)))
     sentences = {
@@ -162,11 +162,13 @@ def _sentence(check: Check, evidence: Evidence) -> str:
     return sentences.get(ruling.finding, f"{lower} ({details})" if details else lower)
 
 
-def _not_yet(check: Check, evidence: Evidence) -> str:
+def _not_yet(evidence: Evidence, holding: Holding) -> str:
+    """Say that there is no baseline yet, or why that of the ledger is none for this figure."""
     nights = _nights_in(evidence)
-    if check.baseline is not None or not nights:
-        return ""
-    return f"{NONE_YET}: {nights} of {LEAST_NIGHTS} comparable nights"
+    counted = f"{nights} of {LEAST_NIGHTS} comparable nights" if nights else ""
+    why = (holding.reason or NONE_YET).removeprefix(NONE_YET).removeprefix(": ")
+    details = "; ".join(filter(None, (why, counted)))
+    return f"{NONE_YET}: {details}" if details else NONE_YET
 
 
 def _lower(check: Check, evidence: Evidence) -> str:

@@ -144,6 +144,25 @@ def check(asked: Asked, result: Result | None, cause: str = "") -> Check:
     A figure of performance that is void is not compared with a baseline: the outcome is unknown.
     Without a baseline there is nothing to get wrong, and the reason only says so.
     """
+    judged = not_compared(asked, result, cause)
+    if judged.value is None or judged.baseline is None or judged.bound is None:
+        return judged
+    if judged.outcome == "unknown":
+        return judged
+    outcome, reason = _compare(judged.value, asked, judged.baseline, judged.bound)
+    return replace(judged, outcome=outcome, reason="; ".join(filter(None, (reason, judged.reason))))
+
+
+def not_compared(asked: Asked, result: Result | None, cause: str = "") -> Check:
+    """Return a figure with its baseline and bound, which it is not compared with.
+
+    A valid figure passes, and its reason has nothing but the remarks on it.
+
+    Args:
+        asked: the figure.
+        result: of its benchmark; None if it never ran.
+        cause: as for `judge`.
+    """
     metric, unit = asked.metric, asked.unit
     measured, doubt = valid_figure(asked.name, metric, result, cause, unit)
     value = measured.value if measured else None
@@ -167,8 +186,7 @@ def check(asked: Asked, result: Result | None, cause: str = "") -> Check:
         return judged
     if void and not accuracy:
         return replace(judged, reason=void)
-    outcome, reason = _compare(value, asked, baseline, bound)
-    return replace(judged, outcome=outcome, reason="; ".join(filter(None, (reason, remarks))))
+    return replace(judged, outcome="pass", reason=remarks)
 
 
 def compare(comparison: Comparison, results: Mapping[str, Result], cause: str = "") -> Check:

@@ -64,6 +64,10 @@ class Written:
         tolerated = abs(self.scale.place(self.value) - self.scale.place(self.bound))
         return self.loss([tonight]) < -tolerated - 1e-9
 
+    def takes(self, run: Measured) -> bool:  # noqa: ARG002 - its figure is enough
+        """Whether a measurement can be compared: each one."""
+        return True
+
     def p_low(self, runs: Sequence[Measured], *, strict: bool = False) -> float:  # noqa: ARG002
         """Return the probability of so few correct answers were the baseline the truth.
 
@@ -76,6 +80,15 @@ class Written:
         mean = float(np.mean([run.value for run in runs]))
         correct = int(np.floor(mean * n / 100 + 1e-6))
         return float(special.bdtr(correct, n, min(max(self.value / 100, 0.0), 1.0)))
+
+    def p_high(self, runs: Sequence[Measured]) -> float:
+        """Return the probability of so many correct answers or more; 1 without a test."""
+        n = _items_of(runs[0])
+        if self.scale.kind != "accuracy" or n <= 0 or self.scale.lower_is_better:
+            return 1.0
+        mean = float(np.mean([run.value for run in runs]))
+        correct = int(np.ceil(mean * n / 100 - 1e-6))
+        return float(special.bdtrc(correct - 1, n, min(max(self.value / 100, 0.0), 1.0)))
 
     def loss(self, runs: Sequence[Measured]) -> float:
         """Return how many points or percent lower the runs are."""

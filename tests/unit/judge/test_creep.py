@@ -60,7 +60,7 @@ def test_the_first_twenty_nights_guard_each_other(seed):
 
 
 def test_a_latency_that_grows_creeps():
-    assert found(figures(falling(2, a_night=0.5), LATENCY)).startswith("creeping: -0.")
+    assert found(figures(falling(2, a_night=0.5), LATENCY)).startswith("creeping: +0.")
     assert not found(figures(falling(2, a_night=-0.5), LATENCY))
 
 
@@ -136,3 +136,18 @@ def test_a_check_that_would_pass_is_unknown():
     assert evidence.doubt.startswith("creeping: -0.2")
     accepted = late(falling(1), 18)
     assert outcome(nights, Holding(1000.0, accepted=accepted)).ruling.finding != "creeping"
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "values", "told"),
+    [
+        ("ttft_p50", "ms", [100 * 1.006**night for night in range(15)], "+0.6 % a night"),
+        ("prefix_cache_hit_rate", "%", [80 - 0.3 * night for night in range(15)], "-0.3 points a"),
+        ("kv_cache_usage_max", "%", [50 + 0.3 * night for night in range(15)], "+0.3 points a"),
+        ("server_preemptions", "requests", [9.0 * night for night in range(15)], " requests a"),
+    ],
+)
+def test_a_loss_is_told_in_the_unit_and_the_direction_of_its_figure(metric, unit, values, told):
+    text = found(figures(values, replace(SPEED, metric=metric, unit=unit)))
+    assert text.startswith("creeping: ")
+    assert told in text

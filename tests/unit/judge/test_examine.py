@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ci.judge.against import written_of
-from ci.judge.baseline import Accepted, Holding
+from ci.judge.baseline import NONE_YET, Accepted, CaseBaseline, Holding, Ledger, holding
 from ci.judge.evidence import Subject, alternating, examine, noise_of
 from ci.judge.measured import Ask
 from ci.judge.past import Conditions, PastFigure
@@ -392,3 +392,66 @@ def test_a_figure_that_is_better_than_its_baseline_is_not_called_lower():
     holding = Holding(1000.0, "case.yaml:7", threshold=3.0)  # as of an accuracy
     check = judged(Subject(tonight(SPEED, 1200.0), (), holding), repeats=[1200.0] * 3)
     assert check.reason.startswith("not worse than the baseline, but not within 3000 tok/s (")
+
+
+def answers(marks: str, **given: object) -> PastFigure:
+    """Return a score of items: `1` is a right answer."""
+    items = {str(place): (int(mark), 1) for place, mark in enumerate(marks)}
+    value, n = 100 * marks.count("1") / len(marks), len(marks)
+    return replace(SCORE, value=value, n=n, n_items=n, items=items, **given)
+
+
+def answered_before(*marks: str) -> tuple[PastFigure, ...]:
+    return tuple(
+        answers(each, run=f"r{day}", started_at=f"2026-10-{day:02}", outcome="pass")
+        for day, each in enumerate(marks, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "above"),
+    [
+        # Another item is wrong each night, so that all are right in many of such nights.
+        (["1" * day + "0" + "1" * (39 - day) for day in range(8)], "1" * 40, False),
+        (["1" * day + "0" + "1" * (7 - day) for day in range(8)], "1" * 8, False),
+        (["1" * 20 + "0" * 20] * 8, "1" * 36 + "0" * 4, True),
+    ],
+)
+def test_a_score_is_above_the_band_only_if_so_many_right_answers_are_rare(before, now, above):
+    past = answered_before(*before)
+    check = judged(Subject(answers(now), past))
+    assert (check.outcome, check.reason.startswith("above the band")) == ("pass", above)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [{"items": None}, {"items": {f"other {place}": (0, 1) for place in range(40)}}],
+    ids=["without items", "other items"],
+)
+def test_a_further_run_without_the_same_items_clears_no_suspicion(again):
+    examining = examine(Subject(answers("1" * 20 + "0" * 20), answered_before(*["1" * 40] * 8)))
+    assert next(examining).what is Ask.REPEAT
+    with pytest.raises(StopIteration) as ended:
+        for repeat in (1, 2, 3):
+            examining.send(replace(answers("1" * 20 + "0" * 20), repeat=repeat, **again))
+    ruling = ended.value.value.ruling
+    assert (ruling.outcome, ruling.repeats) == ("fail", ())  # by the one look that there was
+
+
+def test_three_nights_of_which_one_has_the_items_are_held_against_the_baseline():
+    past = nights(SCORE, 95, 95)
+    seen = replace(answers("1" * 190 + "0" * 10), run="r9", started_at="2026-10-09", outcome="pass")
+    holding = Holding(95.0, "case.yaml:7", threshold=3.0)
+    check = judged(Subject(answers("1" * 182 + "0" * 18), (*past, seen), holding), [91.0] * 3)
+    assert (check.source, check.outcome) == ("case.yaml:7", "unknown")
+
+
+def test_the_case_is_no_baseline_where_the_ledger_has_one_of_other_settings():
+    entry = Accepted("perf", SPEED.metric, 1000.0, "tok/s", conditions=Conditions(max_out_len=7))
+    known = Ledger("c", (replace(entry, file="c.yaml", line=3),))
+    held = holding(SPEED, known, CaseBaseline(1000.0, 0.97, "case.yaml:7"))
+    check = judged(Subject(tonight(SPEED, 500.0), holding=held), [500.0] * 3)
+    assert (check.outcome, check.baseline, check.bound) == ("pass", None, None)
+    assert check.reason == (
+        f"{NONE_YET}: that of c.yaml:3 is of other settings: max_out_len 7, now 0"
+    )
