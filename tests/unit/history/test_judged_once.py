@@ -71,6 +71,21 @@ def test_a_start_is_judged_by_the_starts_before(judge, past, tonight, outcome, r
     assert (check.outcome, check.reason[: len(reason)]) == (outcome, reason)
 
 
+@pytest.mark.parametrize(
+    ("past", "tonight", "reason"),
+    [
+        ((), 40.0, "above the band: accept it? `inv baseline.accept`"),
+        ((60, 61, 59, 60.5), 40.0, "above the band: accept it? `inv baseline.accept`"),
+        # The nights know more than the case, whose bound of 75 s says nothing then.
+        ((90, 91, 89, 90.5), 90.0, ""),
+    ],
+)
+def test_what_was_judged_by_nights_has_no_sentence_of_the_band(judge, past, tonight, reason):
+    written = {"startup_metrics": {WEIGHTS: {"baseline": 60, "threshold": 0.8}}}
+    (check, _) = judge(past, tonight, **written)
+    assert (check.outcome, check.reason) == ("pass", reason)
+
+
 def test_a_start_that_nobody_asks_about_is_only_recorded(judge):
     assert judge((60, 61), 90.0, startup_metrics={}, comparisons=[]) == []
 
