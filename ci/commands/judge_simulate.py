@@ -134,15 +134,18 @@ def _night_of(cases: Sequence[SimulatedCase], given: Simulate) -> Night:
     for each in cases:
         case, where = each.case, each.where
         judging = judging_of(given, case.judge)
-        levels = levels_of(judging, own_checks(case))
+        levels, before = (
+            levels_of(judging, own_checks(case), known=known) for known in (True, False)
+        )
         if given.false_alarms:
             budget = judging.nights_a_month, judging.false_alarms_a_month
             levels = levels_for(all_checks, *budget, independent=judging.controlled)
+            before = levels_for(all_checks, *budget, independent=False)
         planned = planned_checks(case, assumed)
         drawn = [one for one in planned if not one.unknown]
         checks = {
             f"{where}: {one.name}": MonthlyCheck(
-                one.check, judging.nights_a_month, levels, judging.controlled
+                one.check, judging.nights_a_month, levels, judging.controlled, before
             )
             for one in drawn
         }

@@ -48,13 +48,14 @@ def thresholds(given: Thresholds) -> str:
     for case in cases:
         checks = number("--checks", given.checks, 0, MOST) or own_checks(case)
         judging = judging_of(given, case.judge)
-        levels = levels_of(judging, int(checks))
-        rows = _rows(case, assumed, levels, given.seed, control=judging.controlled)
+        levels, before = (levels_of(judging, int(checks), known=known) for known in (True, False))
+        rows = _rows(case, assumed, (levels, before), given.seed, control=judging.controlled)
         values.append(
             {"case": case.name, "file": case.path, "judge": judging.model_dump()}
             | {"levels": asdict(levels), "checks": [as_values(row) for row in rows]}
         )
-        texts.append(_text(case, rows, levels, given, control=judging.controlled))
+        shown = (levels, before)
+        texts.append(_text(case, rows, shown, given, control=judging.controlled))
     if given.json:
         return json.dumps(values[0] if len(values) == 1 else values, indent=2) + "\n"
     return "\n".join(texts)
@@ -69,8 +70,9 @@ def own_checks(case: Case) -> int:
 
 
 def _rows(
-    case: Case, assumed: Assumptions, levels: Levels, seed: int, *, control: bool
+    case: Case, assumed: Assumptions, levels: tuple[Levels, Levels], seed: int, *, control: bool
 ) -> list[Row]:
+    """Compute the rows; the levels are those with a known noise of runs, and those before that."""
     available = {each.name: dataset_sizes.available(each) for each in case.benchmarks}
     return [
         Row(
@@ -79,7 +81,11 @@ def _rows(
             None
             if each.unknown
             else prospect(
-                each.check, levels, available.get(each.asked.name, 0), seed, control=control
+                each.check,
+                levels[not each.check.knows_noise],
+                available.get(each.asked.name, 0),
+                seed,
+                control=control,
             ),
             each.unknown,
         )
@@ -87,7 +93,15 @@ def _rows(
     ]
 
 
-def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds, *, control: bool) -> str:
+def _text(
+    case: Case,
+    rows: list[Row],
+    both: tuple[Levels, Levels],
+    given: Thresholds,
+    *,
+    control: bool,
+) -> str:
+    levels, before = both
     head = f"{case.name} ({case.path})\n"
     if not rows:
         return f"{head}no benchmarks, so that nothing is judged; docs/cases.md has the keys\n"
@@ -95,10 +109,20 @@ def _text(case: Case, rows: list[Row], levels: Levels, given: Thresholds, *, con
         "Bands: exact, for a model as good as its baseline; each answer is drawn again, or "
         f"{100 * float(given.within):.0f} % of the variance is of answers and the rest of items. "
         f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
-        f"below {100 * levels.fail:.2g} %; {CONTROL[control]}.\n"
+        f"below {100 * levels.fail:.2g} %{_before(levels, before)}; {CONTROL[control]}.\n"
     )
     table = as_text(rows, width_of(sys.stdout))
     return f"{head}\n{table}\n{below}"
+
+
+def _before(levels: Levels, before: Levels) -> str:
+    """Say which levels hold while the noise of runs is not known; empty if they are the same."""
+    if before == levels:
+        return ""
+    return (
+        f" (while the noise of runs is not known, {100 * before.suspect:.2g} % and "
+        f"{100 * before.fail:.2g} %)"
+    )
 
 
 def assumptions_of(given: Assumed) -> Assumptions:

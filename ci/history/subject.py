@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.history.case_baselines import case_baseline
@@ -12,7 +12,7 @@ from ci.history.ledger import load_ledger
 from ci.history.night import figures_of, night_of
 from ci.history.store import figures
 from ci.judge.baseline import Ledger, holding
-from ci.judge.evidence import Subject
+from ci.judge.evidence import Subject, knows_noise
 from ci.judge.levels import levels_of
 
 if TYPE_CHECKING:
@@ -48,14 +48,17 @@ class Known:
                 wants to be judged.
         """
         written = case_baseline(run, tonight.benchmark, tonight.metric)
-        return Subject(
+        subject = Subject(
             tonight,
             self.past.get(tonight.check, ()),
             holding(tonight, self.ledger, written),
             self.ledger.rejected_runs,
-            levels=levels_of(run.judge, len(run.benchmarks or ())),
             same_vllm=run.judge.same_vllm,
         )
+        # The figures of one benchmark are one check, and so are those of the servers' start.
+        checks = len(run.benchmarks or ()) + bool(run.startup_metrics)
+        levels = levels_of(run.judge, checks, known=knows_noise(subject))
+        return replace(subject, levels=levels)
 
 
 def known_before(

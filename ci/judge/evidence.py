@@ -26,7 +26,7 @@ from ci.judge.baseline import NONE_YET, Holding
 from ci.judge.comparable import History, comparable
 from ci.judge.creep import creeping
 from ci.judge.decide import Levels, Ruling, decide
-from ci.judge.expected import LEAST_NIGHTS, Past, expected_of
+from ci.judge.expected import LEAST_NIGHTS, ExpectedItems, Past, expected_of
 from ci.judge.measured import RunNoise
 from ci.judge.metrics import is_score
 from ci.judge.spread import without_accidents
@@ -192,6 +192,19 @@ def _once_a_night(nights: Sequence[PastFigure]) -> list[PastFigure]:
     for night in nights:
         first.setdefault(night.run, night)
     return list(first.values())
+
+
+def knows_noise(subject: Subject) -> bool:
+    """Whether items or repeated runs tell how much measurements of one night differ."""
+    history = comparable(
+        subject.tonight, subject.past, rejected=subject.rejected, same_vllm=subject.same_vllm
+    )
+    nights = accepted_nights(history.figures, subject.holding)
+    tonight, scale = measured_of(subject.tonight), scale_of(subject.tonight)
+    noise = noise_of(nights, scale, tonight.passes)
+    past = Past.of([measured_of(night) for night in _once_a_night(nights)])
+    expected = expected_of(past, tonight, scale, noise)
+    return noise is not None or any(isinstance(each, ExpectedItems) for each in expected)
 
 
 def noise_of(nights: Sequence[PastFigure], scale: Scale, passes: int = 1) -> RunNoise | None:

@@ -59,18 +59,20 @@ def levels_for(
     return Levels(suspect=suspect, fail=fail)
 
 
-def levels_of(judging: Judging, checks: int) -> Levels:
+def levels_of(judging: Judging, checks: int, *, known: bool = True) -> Levels:
     """Return the levels of a case's nights.
 
     Args:
         judging: what the case says.
         checks: number of its checks; at least one is assumed.
+        known: whether the noise of a run is known, or comes from items. Before that, one noise is
+            in both stages, so that the second one does not err independently.
     """
     return levels_for(
         max(checks, 1),
         judging.nights_a_month,
         judging.false_alarms_a_month,
-        independent=judging.controlled,
+        independent=judging.controlled and known,
     )
 
 

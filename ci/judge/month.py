@@ -56,12 +56,19 @@ class MonthlyCheck:
         nights: number of its nights a month.
         levels: the probabilities that decide.
         control: whether the last good version is measured beside a suspect.
+        before: those that decide while the noise of a run is not known; None for the same.
     """
 
     check: PlannedCheck
     nights: int = NIGHTS_A_MONTH
     levels: Levels = field(default_factory=Levels)
     control: bool = False
+    before: Levels | None = None
+
+    @property
+    def present(self) -> Levels:
+        """Return the levels that decide by what is known of the noise."""
+        return self.levels if self.before is None or self.check.knows_noise else self.before
 
 
 def by_bands(checks: Sequence[MonthlyCheck]) -> Month:
@@ -100,7 +107,7 @@ def by_judge(
     )
     drawn: dict[MonthlyCheck, dict[float, Power]] = {}
     for each in counted:
-        drawn[each] = _drawn(each.check, each.levels, seed, control=each.control)
+        drawn[each] = _drawn(each.check, each.present, seed, control=each.control)
         on_progress(len(drawn), len(counted))
     rates = {each: {loss: one.fails for loss, one in by.items()} for each, by in drawn.items()}
     healthy = {each: by[HEALTHY] for each, by in drawn.items()}

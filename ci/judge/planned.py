@@ -63,6 +63,14 @@ class PlannedCheck:
         return self.baseline**2 / self.bound if turned and self.bound else self.bound
 
     @property
+    def knows_noise(self) -> bool:
+        """Return whether the judge knows the noise of a run after some nights.
+
+        Items tell it, and so do the passes of a night.
+        """
+        return self.kind == "accuracy" or self.passes > 1 or self.known is not None
+
+    @property
     def trials(self) -> int:
         """Return the number of answers of a night."""
         return self.items * self.passes
