@@ -26,6 +26,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from ci.case.baseline import MAX_PERCENT
 from ci.case.known_metrics import (
     GOODPUT,
     KNOWN,
@@ -68,6 +69,9 @@ def errors(case: Case, path: KeyPath, source: Source) -> Iterator[Problem]:
             known = KNOWN.get(figure_named(name))
             if known and not known.may_be_zero and entry.baseline == 0:
                 message = f"no valid {name} is 0; give that of a healthy night, or leave out both"
+                yield source.at_value((*place, name, "baseline"), message)
+            if known and known.unit == "%" and (entry.baseline or 0) > MAX_PERCENT:
+                message = f"{entry.baseline:g} is out of range; {name} is in percent, at most 100"
                 yield source.at_value((*place, name, "baseline"), message)
     for name in case.startup:
         if name not in OF_STARTUP:

@@ -107,7 +107,7 @@ def request_conf(subject: Subject) -> Iterator[Remark]:
 
 
 def percent(subject: Subject) -> Iterator[Remark]:
-    """Report an accuracy's baseline or threshold that looks like a factor."""
+    """Report a baseline in percent, or a threshold in points, that looks like a factor."""
     for bench in subject.case.benchmarks:
         if bench.case_type != "accuracy" or bench.expected is None:
             continue
@@ -122,6 +122,11 @@ def percent(subject: Subject) -> Iterator[Remark]:
                 f"{baseline * (1 - threshold):.3g} if you mean {threshold:g} times the baseline"
             )
             yield Remark(f"{key}.threshold", message)
+    for figure in _further(subject):
+        baseline, _ = figure.expected or (0, 1)
+        if figure.unit == "%" and 0 < baseline < 1:
+            message = f"is {baseline:g} percent; write {100 * baseline:g} if you mean a share of 1"
+            yield Remark(f"{key_of(subject, figure)}.baseline", message)
 
 
 def cannot_fail(subject: Subject) -> Iterator[Remark]:
@@ -136,9 +141,16 @@ def cannot_fail(subject: Subject) -> Iterator[Remark]:
         elif bench.case_type == "performance" and not is_warm_up(bench):
             yield from _cannot_fail_with(key, baseline, threshold)
     for figure in _further(subject):
-        _, threshold = figure.expected or (0, 1)
+        baseline, threshold = figure.expected or (0, 1)
         factor = min(threshold, 1 / threshold) if figure.lower_is_better else threshold
-        if factor <= _MAX_TOLERANCE:
+        share = figure.lower_is_better and figure.unit == "%"
+        if share and figure.bound is not None and figure.bound >= MAX_PERCENT:
+            message = f"no {figure.metric} is over {figure.bound:.4g} %, so every night passes"
+            yield Remark(f"{key_of(subject, figure)}.threshold", f"{message}; {_NO_BASELINE}")
+        elif not baseline and not figure.lower_is_better:
+            message = f"every night reaches 0; give the figure of a healthy night, {_NO_BASELINE}"
+            yield Remark(f"{key_of(subject, figure)}.baseline", message)
+        elif factor <= _MAX_TOLERANCE:
             message = f"every night reaches {threshold:g} times the baseline; write 0.9"
             yield Remark(f"{key_of(subject, figure)}.threshold", message)
 

@@ -78,10 +78,11 @@ def accept(given: Accept) -> ExitCode:
     _require_reason(given.because)
     runs, folder = Path(given.runs), folder_of_baselines(given.baselines)
     with up_to_date(runs) as connection:
-        path = folder_of(runs, connection, given.run)
+        path = folder_of(runs, connection, given.run, folder)
         run = read_run(path).run
         ledger = load_ledger(folder, run.case)
         _require_not_rejected(ledger, run.id)
+        _require_night(run)
         night = read_night(path, warn)
         chosen = _chosen(figures_of(night), run, given.benchmark)
         entries = [_entry(connection, ledger, run, each, given.because) for each in chosen]
@@ -114,7 +115,7 @@ def reject(given: Because) -> ExitCode:
     _require_reason(given.because)
     runs, folder = Path(given.runs), folder_of_baselines(given.baselines)
     with up_to_date(runs) as connection:
-        run = read_run(folder_of(runs, connection, given.run)).run
+        run = read_run(folder_of(runs, connection, given.run, folder)).run
     ledger = load_ledger(folder, run.case)
     _require_not_rejected(ledger, run.id)
     entry = Rejected(run.id, owner(), utc_now(), given.because)
@@ -141,6 +142,15 @@ def _require_not_rejected(ledger: Ledger, run: str) -> None:
         raise UserError(
             f"{run} was rejected by {entry.who}: {entry.because}; if that is no longer so, remove "
             f"the entry in {entry.file}:{entry.line}"
+        )
+
+
+def _require_night(run: Run) -> None:
+    """Refuse a run that only belongs to a night: no later night is ever compared with it."""
+    if run.purpose != "night":
+        raise UserError(
+            f"{run.id} is no night of its own ({run.purpose}), and belongs to {run.night}; accept "
+            "a night, `inv history CASE` lists them"
         )
 
 

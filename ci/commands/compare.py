@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.commands.history import up_to_date
+from ci.commands.history import folder_of_baselines, up_to_date
 from ci.connect.printed import one_line
 from ci.history.compare import NAMES, compare_runs
 from ci.history.hosts import hosts_of, vllm_of
@@ -37,9 +37,10 @@ def compare(given: Compare) -> str:
         UserError: a run cannot be found or read.
     """
     runs = Path(given.runs)
-    names = [name for name in given.pair.split(",") if name]
+    names = [name for each in given.pair.split(",") if (name := each.strip())]
     with up_to_date(runs) as connection:
-        first, second = pair_of(runs, connection, names)
+        ledgers = folder_of_baselines(given.baselines)
+        first, second = pair_of(runs, connection, names, ledgers)
     compared = compare_runs(first, second)
     if given.json:
         return json.dumps(_values(compared), indent=2, ensure_ascii=False) + "\n"

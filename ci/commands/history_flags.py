@@ -34,7 +34,7 @@ class Rebuild(Runs):
 
 
 @dataclass(frozen=True)
-class Compare(Json, Runs):
+class Compare(Json, Baselines, Runs):
     """The flags of `inv compare`."""
 
     pair: str = flag(

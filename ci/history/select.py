@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.documents.nearest import nearest
 from ci.errors import UserError
+from ci.history.ledger import load_ledger
 from ci.history.listing import cases, nights, runs_named
+from ci.paths import BASELINES
 from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
@@ -20,21 +23,26 @@ if TYPE_CHECKING:
 
 LAST, LAST_GOOD = "last", "last-good"
 _SHOWN = 5
+# Good nights that are looked at for one that nobody rejected.
+_LOOKED_AT = 200
 
 
-def folder_of(runs: Path, connection: sqlite3.Connection, name: str) -> Path:
+def folder_of(
+    runs: Path, connection: sqlite3.Connection, name: str, ledgers: Path = BASELINES
+) -> Path:
     """Find the folder of a run.
 
     Args:
         runs: the folder of all runs.
         connection: their database.
         name: the run's id or a unique beginning of it, its folder, or `last`, `last-good`.
+        ledgers: the folder of all ledgers: a rejected night is no good one.
 
     Raises:
-        UserError: no run has this name, or several have.
+        UserError: no run has this name, or several have; or a ledger is damaged.
     """
     if name in {LAST, LAST_GOOD}:
-        return runs / _newest(runs, connection, good=name == LAST_GOOD).folder
+        return runs / _newest(runs, connection, ledgers, good=name == LAST_GOOD).folder
     for folder in (Path(name), runs / name):
         if name and os.path.lexists(folder / FILE):
             return folder
@@ -55,7 +63,7 @@ def folder_of(runs: Path, connection: sqlite3.Connection, name: str) -> Path:
 
 
 def pair_of(
-    runs: Path, connection: sqlite3.Connection, names: Sequence[str]
+    runs: Path, connection: sqlite3.Connection, names: Sequence[str], ledgers: Path = BASELINES
 ) -> tuple[Stored, Stored]:
     """Find the two runs of a comparison, and read their records.
 
@@ -67,6 +75,7 @@ def pair_of(
         runs: the folder of all runs.
         connection: their database.
         names: at most two, each as for `folder_of`.
+        ledgers: as there.
 
     Raises:
         UserError: a run cannot be found or read, or both are the same.
@@ -76,15 +85,15 @@ def pair_of(
     first, second = {0: (LAST_GOOD, LAST), 1: (LAST_GOOD, *names)}.get(len(names), tuple(names))
     words = {LAST, LAST_GOOD}
     if first in words and second in words:
-        anchor = read_run(folder_of(runs, connection, second))
-        return _other(runs, connection, first, anchor, earlier=True), anchor
+        anchor = read_run(folder_of(runs, connection, second, ledgers))
+        return _other(runs, connection, first, anchor, ledgers, earlier=True), anchor
     if second in words:
-        anchor = read_run(folder_of(runs, connection, first))
-        return anchor, _other(runs, connection, second, anchor, earlier=False)
-    anchor = read_run(folder_of(runs, connection, second))
+        anchor = read_run(folder_of(runs, connection, first, ledgers))
+        return anchor, _other(runs, connection, second, anchor, ledgers, earlier=False)
+    anchor = read_run(folder_of(runs, connection, second, ledgers))
     if first in words:
-        return _other(runs, connection, first, anchor, earlier=True), anchor
-    other = read_run(folder_of(runs, connection, first))
+        return _other(runs, connection, first, anchor, ledgers, earlier=True), anchor
+    other = read_run(folder_of(runs, connection, first, ledgers))
     if other.run.id == anchor.run.id:
         raise UserError(f"both are the run {anchor.run.id}; name two different ones")
     return other, anchor
@@ -113,23 +122,36 @@ def case_named(connection: sqlite3.Connection, name: str) -> str:
     raise UserError(f"no night of a case {name!r}; {guess}{listed}")
 
 
-def _other(
-    runs: Path, connection: sqlite3.Connection, word: str, anchor: Stored, *, earlier: bool
+def _other(  # noqa: PLR0913 - a run is chosen by all of them
+    runs: Path,
+    connection: sqlite3.Connection,
+    word: str,
+    anchor: Stored,
+    ledgers: Path,
+    *,
+    earlier: bool,
 ) -> Stored:
     """Read the newest other night of the same case, or the newest good one."""
-    run = anchor.run
-    listed = nights(connection, case=run.case, outcome="pass" if word == LAST_GOOD else "")
+    run, good = anchor.run, word == LAST_GOOD
+    listed = nights(connection, case=run.case, outcome="pass" if good else "")
+    rejected = load_ledger(ledgers, run.case).rejected_runs if good else {}
     for night in listed:
         in_time = night.started_at < run.started_at or not earlier
-        if night.run != run.id and in_time:
+        if night.run != run.id and in_time and night.run not in rejected:
             return read_run(runs / night.folder)
-    kind = "good night" if word == LAST_GOOD else "night"
+    kind = "good night" if good else "night"
     when = f"before {run.id}" if earlier else f"besides {run.id}"
     raise UserError(f"no {kind} of the case {run.case!r} {when} in {runs}; name another run")
 
 
-def _newest(runs: Path, connection: sqlite3.Connection, *, good: bool) -> PastNight:
-    listed = nights(connection, outcome="pass" if good else "", limit=1)
-    if not listed:
+def _newest(runs: Path, connection: sqlite3.Connection, ledgers: Path, *, good: bool) -> PastNight:
+    if not good:
+        listed = nights(connection, limit=1)
+        found = listed[0] if listed else None
+    else:
+        rejected = functools.cache(lambda case: load_ledger(ledgers, case).rejected_runs)
+        good_nights = nights(connection, outcome="pass", limit=_LOOKED_AT)
+        found = next((each for each in good_nights if each.run not in rejected(each.case)), None)
+    if found is None:
         raise UserError(f"no {'good ' if good else ''}night in {runs}; name its folder with --runs")
-    return listed[0]
+    return found

@@ -173,7 +173,7 @@ def _history(
         rejected = load_ledger(ledgers, run.case).rejected_runs
         with opened(folder.parent) as connection:
             past = past_of(connection, run, building.items, rejected)
-            good = _good(folder, run, connection)
+            good = _good(folder, run, connection, ledgers)
     except Exception as error:  # noqa: BLE001 - a page without history is better than none
         building.notes.append(f"history: {message_of(error)}")
         return {}, {}, ""
@@ -183,10 +183,15 @@ def _history(
     return past, {each.benchmark: each for each in found.items}, good.run.id
 
 
-def _good(folder: Path, run: Run, connection: Any) -> Stored | None:  # noqa: ANN401 - sqlite3
+def _good(
+    folder: Path,
+    run: Run,
+    connection: Any,  # noqa: ANN401 - sqlite3
+    ledgers: Path,
+) -> Stored | None:
     """Find the last good night before this one."""
     try:
-        good, _ = pair_of(folder.parent, connection, ["last-good", str(folder)])
+        good, _ = pair_of(folder.parent, connection, ["last-good", str(folder)], ledgers)
     except UserError:
         return None
     return good if good.run.id != run.id else None

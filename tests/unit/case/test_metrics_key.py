@@ -87,6 +87,11 @@ def test_every_dialect_has_both_keys(dialect):
             "metrics.ttft_p95",
             "unknown metric; did you mean 'ttft_p99'",
         ),
+        (
+            benchmark("{draft_acceptance_rate: {baseline: 120, threshold: 0.9}}"),
+            "metrics.draft_acceptance_rate.baseline",
+            "120 is out of range; draft_acceptance_rate is in percent, at most 100",
+        ),
         (benchmark("{bogus: {}}"), "metrics.bogus", "unknown metric; known: accepted_length, "),
         (benchmark("{goodput: {}}"), "metrics.goodput", "add e.g. goodput: {ttft: 2000}"),
         (
@@ -146,7 +151,7 @@ def test_a_figure_that_is_not_judged_is_an_error_at_its_key(keys, key, message, 
     assert problem.key.endswith(f"benchmarks.b.{key}")
     assert message in problem.message
     line = DIALECTS[dialect](keys).splitlines()[problem.line - 1]
-    assert line[problem.column - 1 :].startswith((key.rpartition(".")[2], "0", "ttft_p99"))
+    assert line[problem.column - 1 :].startswith((key.rpartition(".")[2], "0", "120", "ttft_p99"))
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ EVALSCOPE = ("case_type: accuracy", "case_type: accuracy\n    tool: evalscope")
 MOST = "      --max-model-len 10\n"
 
 
+def further(metric, baseline):
+    return f"    metrics:\n      {metric}: {{baseline: {baseline}, threshold: 0.9}}\n"
+
+
 def changed(*replacements):
     text = SOUND
     for old, new in replacements:
@@ -273,6 +277,21 @@ DIAGNOSTICS = {
         [("threshold: 0.97", "threshold: 0")],
         "40:5: warning: benchmarks.perf.threshold: every night reaches 0 times the baseline",
         "[cannot-fail]",
+    ),
+    "a share that none exceeds": (
+        [("threshold: 0.97\n", f"threshold: 0.97\n{further('kv_cache_usage_max', 95)}")],
+        "42:42: warning: benchmarks.perf.metrics.kv_cache_usage_max.threshold: no kv_cache_usage_",
+        "is over 105.6 %, so every night passes; leave out both baseline and threshold until you",
+    ),
+    "a hit rate that every night reaches": (
+        [("threshold: 0.97\n", f"threshold: 0.97\n{further('prefix_cache_hit_rate', 0)}")],
+        "42:31: warning: benchmarks.perf.metrics.prefix_cache_hit_rate.baseline: every night reach",
+        "[cannot-fail]",
+    ),
+    "a hit rate as a share of 1": (
+        [("threshold: 0.97\n", f"threshold: 0.97\n{further('prefix_cache_hit_rate', 0.75)}")],
+        "42:31: warning: benchmarks.perf.metrics.prefix_cache_hit_rate.baseline: is 0.75 percent; ",
+        "write 75 if you mean a share of 1 [percent]",
     ),
     "a percentage for a factor": (
         [("threshold: 0.97", "threshold: 97")],

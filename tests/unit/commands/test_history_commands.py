@@ -442,3 +442,28 @@ def test_nights_of_long_ago_are_in_no_rate(where):
     assert "last 30 days" not in history(History(**where))
     (case,) = json.loads(history(History(**where, json=True)))
     assert case["last_30_days"]["nights"] == 0
+
+
+def test_a_run_beside_a_night_is_no_baseline(where, runs):
+    beside = run_of(6, evaluation(6, marks=MARKS), throughput(6, 101.0), purpose="control")
+    stored(runs, beside.model_copy(update={"night": "tonight"}), marks={"acc": MARKS})
+    with pytest.raises(
+        UserError, match=r"is no night of its own \(control\), and belongs to tonight"
+    ):
+        accept(where, run=beside.id, force=True)
+    assert ledger(where).accepted == ()
+
+
+def test_two_runs_may_have_spaces_between_them(where, runs):
+    names = sorted(each.name for each in runs.iterdir() if each.is_dir())[:2]
+    spaced, plain = (
+        compare(Compare(pair=mark.join(names), runs=str(runs))) for mark in (" , ", ",")
+    )
+    assert spaced == plain
+
+
+def test_a_rejected_night_is_not_what_the_last_one_is_compared_with(where, runs):
+    reject(where, "20260104")
+    text = compare(Compare(pair="last-good,last", **where))
+    assert "20260103-" in text
+    assert "20260104-" not in text

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from stored_runs import run_of, stored
 
 from ci.errors import UserError
 from ci.history.database import opened
 from ci.history.folders import refresh
+from ci.history.ledger import append
 from ci.history.select import case_named, folder_of, pair_of
+from ci.judge.baseline import Rejected
 
 OUTCOMES = ("pass", "pass", "fail", "unknown")
 
@@ -147,3 +151,15 @@ def test_a_file_of_several_cases_names_none_of_them(runs, connection):
     refresh(runs, connection, pytest.fail)
     with pytest.raises(UserError, match=r"Big has several cases: other, sweep-1; choose one"):
         case_named(connection, "Big")
+
+
+def test_a_rejected_night_is_no_good_one(runs, connection, tmp_path):
+    ids = [run_of(night).id for night in range(4)]
+    entries = [Rejected(each, "me", "2026-02-01T00:00:00Z", "a fan") for each in ids[1:2]]
+    ledgers = tmp_path / "ledgers"
+    append(ledgers, "local", "rejected", entries)
+    append(ledgers, "other", "rejected", [replace(entries[0], run=run_of(9, case="other").id)])
+    first, second = pair_of(runs, connection, ["last-good", ids[3]], ledgers)
+    assert (first.run.id, second.run.id) == (ids[0], ids[3])
+    assert folder_of(runs, connection, "last-good", ledgers).name == ids[0]
+    assert folder_of(runs, connection, "last", ledgers).name == run_of(9, case="other").id
