@@ -111,7 +111,7 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
     if finding:
         return Evidence(Ruling("unknown", "not valid"), finding, history, scale)
     nights = accepted_nights(history.figures, subject.holding)
-    if worse := more_cut(tonight, nights):
+    if worse := more_cut(tonight, nights, subject.levels):
         return Evidence(Ruling("fail", "answers were cut"), worse, history, scale)
     changed = other_settings(tonight, nights, history, subject.holding)
     if not changed and len({night.run for night in nights}) < LEAST_NIGHTS:
@@ -247,10 +247,11 @@ def _repeated(nights: Sequence[PastFigure], scale: Scale) -> Iterator[list[float
     yield from (each for each in measured.values() if len(each) > 1)
 
 
-def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:
+def more_cut(tonight: PastFigure, nights: Sequence[PastFigure], levels: Levels) -> str:
     """Return what was cut, if many more answers reached their maximum length than ever.
 
-    Fisher's exact test, one-sided, of tonight against all comparable nights.
+    Fisher's exact test, one-sided, of tonight against all comparable nights. One look decides, so
+    that it has to be as rare as both stages of other figures together.
     """
     if not is_score(tonight.metric) or not nights or tonight.cut <= 0:
         return ""
@@ -262,7 +263,7 @@ def more_cut(tonight: PastFigure, nights: Sequence[PastFigure]) -> str:
     from scipy.stats import hypergeom  # noqa: PLC0415 - slow to import, and rarely needed
 
     p = float(hypergeom.sf(tonight.cut - 1, asked + n, before + tonight.cut, n))
-    if p >= MORE_CUT_IS_CHANCE:
+    if p >= min(MORE_CUT_IS_CHANCE, levels.suspect * levels.fail):
         return ""
     usual = before / len(nights)
     return (

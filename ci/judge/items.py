@@ -13,6 +13,7 @@ J. C. Kleinman, J. Am. Stat. Assoc. 68 (1973), 46-54 (its moment estimator, for 
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,9 @@ LEAST_BETWEEN, MOST_BETWEEN = 0.02, 0.995
 NIGHTS_FOR_SPREAD = 5
 # The nights vary by more than their items explain, if chance does so in 5 of 100 cases.
 SPREAD_IS_CHANCE = 0.05
+# Fewer nights do not tell how much the answers to an item differ from run to run: whatever is
+# assumed fails healthy models of another kind, so that an exact test has to agree.
+NIGHTS_FOR_PRIOR = 4
 # Standard deviations from the mean, beyond which no number of correct answers is possible.
 FAR_FROM_MEAN = 12
 
@@ -95,6 +99,8 @@ class ItemHistory:
         """
         correct = int(sum(int(run.correct.sum()) for run in runs))
         p = float(self.distribution(len(runs) * self.passes)[: correct + 1].sum())
+        if self.nights < NIGHTS_FOR_PRIOR:
+            p = max(p, self._p_exact(runs))
         if self.nights + len(runs) > NIGHTS_FOR_SPREAD and (strict or self.varies_more):
             p = max(p, self._p_of_totals(runs))
         return min(p, 1.0)
@@ -112,6 +118,27 @@ class ItemHistory:
         if self.nights + len(runs) > NIGHTS_FOR_SPREAD and self.varies_more:
             p = max(p, 1 - self._p_of_totals(runs))
         return min(p, 1.0)
+
+    def _p_exact(self, runs: Sequence[ItemCounts]) -> float:
+        """Return the probability of so few correct answers, given all answers to each item.
+
+        Were nothing changed, each of an item's answers is as likely one of tonight's as one of the
+        nights before: a hypergeometric distribution, whatever the item's chance is. The sum over
+        the items is the exact conditional test of C. R. Mehta, N. R. Patel, R. Gray, J. Am. Stat.
+        Assoc. 80 (1985), 969-973; of one night and one run it is McNemar's exact test, one-sided.
+        """
+        correct = np.sum([run.correct for run in runs], axis=0)
+        asked, before = len(runs) * self.passes, self._trials
+        totals, numbers = np.unique(self._correct + correct, return_counts=True)
+        spread = np.ones(1)
+        for total, items in zip(totals, numbers, strict=True):
+            right = np.arange(asked + 1)
+            ways = special.binom(total, right) * special.binom(
+                asked + before - total, asked - right
+            )
+            chances = ways / ways.sum()
+            spread = np.convolve(spread, _power(chances, int(items)))
+        return min(float(spread[: int(correct.sum()) + 1].sum()), 1.0)
 
     def _p_of_totals(self, runs: Sequence[ItemCounts]) -> float:
         """Compare the means by the spread of the nights' and runs' totals (Student's t)."""
@@ -139,7 +166,12 @@ class ItemHistory:
         """Return the lowest accuracy, in percent, whose probability is alpha or more."""
         passes = runs * self.passes
         reached = np.cumsum(self.distribution(passes))
-        return 100 * float(np.searchsorted(reached, alpha)) / (self.items * passes)
+        percent = 100 * float(np.searchsorted(reached, alpha)) / (self.items * passes)
+        if self.nights < NIGHTS_FOR_PRIOR:
+            # So many answers have to be lost, where none is won.
+            lost = math.floor(math.log(1 / alpha) / math.log(self.nights + 1))
+            percent = min(percent, self.percent - 100 * lost / (self.items * passes))
+        return max(percent, 0.0)
 
     @functools.cached_property
     def prior(self) -> tuple[float, float]:
@@ -179,6 +211,18 @@ class ItemHistory:
         spread = np.zeros(max(size, first + length))
         spread[first : first + length] = np.clip(window, 0, None)
         return spread[:size]
+
+
+def _power(chances: NDArray[np.float64], times: int) -> NDArray[np.float64]:
+    """Return the distribution of the sum of so many equal ones, by repeated squaring."""
+    spread, square = np.ones(1), chances
+    while times:
+        if times & 1:
+            spread = np.convolve(spread, square)
+        times >>= 1
+        if times:
+            square = np.convolve(square, square)
+    return spread
 
 
 def _window(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The spread of a performance, in percent, or of a share, in points, where all figures are the same.
 SAME_SPREAD = 0.5
+# A night that is so many times what matters from the others, such as 10 %, is no noise.
+GROSS = 10.0
 # The share of a score's binomial variance that is of answers, and not of hard items that stay hard:
 # the same where all scores are the same. Greedy answers have about so much.
 SAME_SHARE = 0.4
@@ -89,7 +91,7 @@ class LevelHistory:
         apart = np.concatenate([each - np.median(each) for each in values.values()])
         step = step_of(np.concatenate(list(values.values())))
         floor = math.hypot(self.floor, step / math.sqrt(12))
-        counts = without_accidents(apart, floor)
+        counts = without_accidents(apart, floor, GROSS * self.scale.matters)
         squares, df, kept, at = 0.0, 0, {}, 0
         for host, each in values.items():
             near = each[counts[at : at + len(each)]]

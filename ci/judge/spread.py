@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 FAR = 3.5
 # Figures from which an accident can be told from the others.
 ENOUGH = 6
+# The median of fewer may be an accident itself; of fewer than `ENOUGH`, a value has to be farther.
+FEW = 4
+FAR_OF_FEW = 5.0
 # The median of the absolute deviations of a normal distribution is sd / 1.4826.
 MAD_TO_SD = 1.4826
 
@@ -24,7 +28,9 @@ def sd_of(values: NDArray[np.float64]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def without_accidents(values: NDArray[np.float64], floor: float = 0.0) -> NDArray[np.bool_]:
+def without_accidents(
+    values: NDArray[np.float64], floor: float = 0.0, gross: float = math.inf
+) -> NDArray[np.bool_]:
     """Tell which values are not far from the others.
 
     A value is far if it is over 3.5 spreads from the median, the spread being the median of the
@@ -33,13 +39,18 @@ def without_accidents(values: NDArray[np.float64], floor: float = 0.0) -> NDArra
     Args:
         values: at least one.
         floor: the least spread.
+        gross: a distance that is no noise, whatever the spread: of four or five values, one that
+            is as far, and over five spreads, is an accident as well.
 
     Returns:
         Whether each value counts; all of them if there are too few to tell.
     """
-    if len(values) < ENOUGH:
+    if len(values) < FEW:
         return np.ones(len(values), dtype=np.bool_)
-    near: NDArray[np.bool_] = np.abs(values - np.median(values)) <= _far(values, floor)
+    most = _far(values, floor)
+    if len(values) < ENOUGH:
+        most = max(most * FAR_OF_FEW / FAR, gross)
+    near: NDArray[np.bool_] = np.abs(values - np.median(values)) <= most
     return near
 
 

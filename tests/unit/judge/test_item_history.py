@@ -14,8 +14,10 @@ from ci.judge.measured import ItemCounts
 IDS = tuple("abcdefgh")
 
 
-def night(*correct: int, passes: int = 1) -> ItemCounts:
-    return ItemCounts(IDS[: len(correct)], np.array(correct, dtype=np.int64), passes)
+def night(*correct: int, passes: int = 1, ids=IDS) -> ItemCounts:
+    return ItemCounts(
+        tuple(map(str, ids))[: len(correct)], np.array(correct, dtype=np.int64), passes
+    )
 
 
 def nights(rows: str) -> list[ItemCounts]:
@@ -95,3 +97,59 @@ def test_the_lowest_accuracy_is_where_the_probability_is_reached():
 def test_nights_that_are_not_comparable_are_refused(rows):
     with pytest.raises(ValueError, match=r"night"):
         ItemHistory(rows)
+
+
+@pytest.mark.parametrize(
+    ("before", "tonight"),
+    [
+        ("111110100110", "000011000110"),
+        ("111111111111", "000000001111"),
+        ("110000", "001100"),
+        ("1111", "1111"),
+    ],
+)
+def test_one_night_and_one_run_are_mcnemars_exact_test(before, tonight):
+    past, now = (night(*map(int, each), ids=range(len(each))) for each in (before, tonight))
+    pairs = list(zip(before, tonight, strict=True))
+    lost, won = pairs.count(("1", "0")), pairs.count(("0", "1"))
+    exact = float(stats.binom.cdf(won, lost + won, 0.5))
+    history = ItemHistory([past])
+    assert history.p_low([now]) == pytest.approx(
+        max(exact, history.distribution(1)[: now.correct.sum() + 1].sum())
+    )
+
+
+def test_the_exact_test_is_that_of_all_ways_to_order_the_answers():
+    before, tonight = nights("1110 1100"), nights("0110 0000")
+    answers = np.array([each.correct for each in (*before, *tonight)])
+    orders = [
+        sum(answers[list(chosen), item].sum() for item, chosen in enumerate(each))
+        for each in itertools.product(itertools.combinations(range(4), 2), repeat=4)
+    ]
+    exact = np.mean(np.array(orders) <= 2)
+    history = ItemHistory(before)
+    assert history.p_low(tonight) == pytest.approx(max(exact, history.distribution(2)[:3].sum()))
+
+
+@pytest.mark.parametrize("within", [0.1, 0.4, 0.9])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_nights_seldom_call_a_healthy_one_low(within, count):
+    """Whatever share of the variance is of answers: it cannot be told from so few nights."""
+    random = np.random.default_rng(5)
+    right = random.beta(0.95 * (1 / (1 - within) - 1), 0.05 * (1 / (1 - within) - 1), 200)
+
+    def drawn():
+        return night(*(random.random(200) < right).astype(int), ids=range(200))
+
+    low = 0
+    for _ in range(300):
+        history = ItemHistory([drawn() for _ in range(count)])
+        low += history.p_low([drawn()]) < 0.02
+    assert low <= 14  # 6 are expected at most; more than 14 in 0.1 % of such draws
+
+
+def test_the_bound_of_few_nights_is_what_a_night_could_have_shown():
+    history = ItemHistory([night(*([1] * 40), ids=range(40))])
+    for wrong in (7, 8):
+        p = history.p_low([night(*([1] * (40 - wrong) + [0] * wrong), ids=range(40))])
+        assert (p < 0.005) is (100 * (40 - wrong) / 40 < history.lowest(0.005))

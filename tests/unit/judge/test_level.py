@@ -104,3 +104,19 @@ def test_one_night_is_no_spread():
 )
 def test_accidents_are_far_from_the_others(values, counts):
     assert without_accidents(np.array(values, dtype=float)).tolist() == counts
+
+
+@pytest.mark.parametrize("slow", [800, 890])
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_slow_night_among_the_first_ones_widens_nothing(count, slow):
+    past = [slow, 1000, 1003, 998, 1001][:count]
+    history = LevelHistory(nights(*past), THROUGHPUT)
+    assert history.centre("") == pytest.approx(1000, rel=2e-3)
+    assert history.p_low(nights(900)) < 0.005
+
+
+@pytest.mark.parametrize(
+    "values", [(960, 1000, 1003, 998, 1001), (800, 1000, 900), (950, 1050) * 2]
+)
+def test_a_few_nights_that_differ_as_noise_does_all_count(values):
+    assert without_accidents(100 * np.log(np.array(values)), 0.15, 10.0).all()
