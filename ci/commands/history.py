@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ci.commands.change_points import change_points_text, change_points_values
 from ci.commands.rates_text import DAYS, rates_text, rates_values
 from ci.connect.printed import one_line
-from ci.errors import ExitCode
+from ci.errors import ExitCode, UserError
 from ci.history.database import FILE, DamagedHistory, opened, require_whole, set_aside
 from ci.history.folders import rebuild, refresh
 from ci.history.ledger import load_ledger
@@ -64,8 +64,10 @@ def history(given: History) -> str:
     """List the nights of a case, or the last night of each case, as text or as JSON.
 
     Raises:
-        UserError: no such case, or the history or a ledger cannot be read.
+        UserError: no such case, a wrong number, or the history or a ledger cannot be read.
     """
+    if given.nights < 0:
+        raise UserError(f"--nights {given.nights}: expected a number of nights, or 0 for all")
     with up_to_date(Path(given.runs)) as connection:
         if not given.case:
             cases = last_nights(connection)

@@ -140,7 +140,7 @@ def assumptions_of(given: Assumed) -> Assumptions:
 
 def _repeats(given: str) -> int | None:
     """Return the number of passes of all benchmarks; None for those of each case."""
-    return None if given == "" else int(number("--repeats", given, 1, MOST_PASSES))
+    return None if given == "" else whole("--repeats", given, 1, MOST_PASSES)
 
 
 def judging_of(given: Assumed, judging: Judging) -> Judging:
@@ -156,7 +156,7 @@ def judging_of(given: Assumed, judging: Judging) -> Judging:
     number("--seed", given.seed, 0, 2**32)
     changed: dict[str, object] = {}
     if given.nights_a_month != "":
-        changed["nights_a_month"] = int(number("--nights-a-month", given.nights_a_month, 1, 1000))
+        changed["nights_a_month"] = whole("--nights-a-month", given.nights_a_month, 1, 1000)
     if given.false_alarms != "":
         changed["false_alarms_a_month"] = number("--false-alarms", given.false_alarms, 0.001, MOST)
     return judging.model_copy(update=changed)
@@ -175,3 +175,15 @@ def number(flag: str, given: str | int, least: float, most: float) -> float:
     if not least <= value <= most:
         raise UserError(f"{flag} {given}: expected a number from {least:g} to {most:g}")
     return value
+
+
+def whole(flag: str, given: str | int, least: int, most: int) -> int:
+    """Return the whole number that a flag gives.
+
+    Raises:
+        UserError: it is none, or is out of range.
+    """
+    value = number(flag, given, least, most)
+    if value != int(value):
+        raise UserError(f"{flag} {given}: expected a whole number from {least} to {most}")
+    return int(value)

@@ -467,3 +467,8 @@ def test_a_rejected_night_is_not_what_the_last_one_is_compared_with(where, runs)
     text = compare(Compare(pair="last-good,last", **where))
     assert "20260103-" in text
     assert "20260104-" not in text
+
+
+def test_a_negative_number_of_nights_is_refused(where):
+    with pytest.raises(UserError, match="--nights -5: expected a number of nights, or 0 for all"):
+        history(History(case="local", nights=-5, **where))

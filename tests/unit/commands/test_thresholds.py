@@ -10,15 +10,20 @@ from corpus import corpus_files, needs_corpus
 
 from ci.case.judging import Judging
 from ci.case.load import load
-from ci.check.planned_checks import Assumptions, planned_check
+from ci.check.planned_checks import Assumptions, planned_check, planned_checks
 from ci.commands.judge_flags import Simulate, Thresholds
 from ci.commands.judge_simulate import simulate
-from ci.commands.thresholds import judging_of, thresholds
+from ci.commands.nightly import load_cases
+from ci.commands.thresholds import assumptions_of, judging_of, thresholds
 from ci.commands.thresholds_words import of_100, percent
 from ci.errors import CaseError, ExitCode, UserError
 from ci.judge.band import fails, fault
+from ci.judge.decide import Levels
 from ci.judge.measured import RunNoise
 from ci.judge.month import by_bands
+from ci.judge.power import Draw
+from ci.judge.sensitivity import that_sees
+from ci.request import Request
 
 BENCHMARKS = """\
 benchmarks:
@@ -125,13 +130,21 @@ def test_flags_change_what_is_assumed(folder):
     assert perf["single_night_shows"] < 2
 
 
+def passes_with(folder, **given):
+    """Return the planned checks as `inv thresholds` judges them; no night is drawn for that."""
+    flags = Thresholds(**given)
+    settings = ("benchmarks.aime.repeats=auto", "benchmarks.perf.repeats=3")
+    (case,) = load_cases(Request(config=f"{folder}/d.yaml", set=settings))
+    return [each.check for each in planned_checks(case, assumptions_of(flags))]
+
+
 def test_the_passes_are_those_of_the_case(folder):
-    given = ("benchmarks.aime.repeats=auto", "benchmarks.perf.repeats=3")
-    aime, perf, _ = values_of(folder, "d", set=given)["checks"]
-    assert (aime["passes"], perf["passes"]) == (16, 3)
-    assert aime["sees_5"] == {"items": 30, "passes": 16}
-    aime, perf, _ = values_of(folder, "d", set=given, repeats="2")["checks"]
-    assert (aime["passes"], perf["passes"]) == (2, 2)
+    aime, perf, own = passes_with(folder)
+    assert (aime.passes, perf.passes, own.passes) == (16, 3, 1)
+    assert [check.passes for check in passes_with(folder, repeats="2")] == [2, 2, 2]
+    # These passes are those that are enough; so the proposal is what the case has already.
+    seen = that_sees(aime, 5.0, Levels(), 30, Draw(100, control=False))
+    assert (seen.items, seen.passes) == (30, 16)
 
 
 def test_a_baseline_that_every_server_reaches_never_fails(folder):
@@ -184,6 +197,8 @@ def test_a_case_without_benchmarks_says_so(folder):
         ({"noise": "nan"}, "--noise nan: expected"),
         ({"within": "2"}, "--within 2: expected a number from 0.1 to 1"),
         ({"repeats": "0"}, "--repeats 0: expected a number from 1 to 64"),
+        ({"repeats": "1.5"}, "--repeats 1.5: expected a whole number from 1 to 64"),
+        ({"nights_a_month": "1.5"}, "--nights-a-month 1.5: expected a whole number from 1 to 10"),
         ({"false_alarms": "-1"}, "--false-alarms -1: expected"),
         ({"nights_a_month": "0"}, "--nights-a-month 0: expected"),
         ({"checks": -1}, "--checks -1: expected"),
