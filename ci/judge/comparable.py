@@ -23,6 +23,7 @@ LATER = "measured later"
 REJECTED = "rejected: "
 # A problem of a figure that was measured while something disturbed its hosts.
 VOID = "void: "
+ALL_CUT = "all answers are cut"
 NO_SETTINGS = "its record has no settings"
 # Runs that belong to a night, and are none.
 _BESIDE = {
@@ -129,7 +130,7 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
         f"{figure.missing} items are missing": figure.missing > 0,
         "measured on no item": figure.n <= 0,
         "all answers are empty": 0 < answers <= figure.empty,
-        "all answers are cut": score and not all_cut and 0 < answers <= figure.cut,
+        ALL_CUT: score and not all_cut and 0 < answers <= figure.cut,
         f"{figure.metric} is {figure.value:g}": not math.isfinite(figure.value)
         or figure.value < 0
         or (figure.value == 0 and ((score and not zero) or measured))

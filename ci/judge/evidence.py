@@ -23,7 +23,7 @@ from ci.judge.against import (
     written_baseline,
 )
 from ci.judge.baseline import NONE_YET, Holding
-from ci.judge.comparable import History, comparable
+from ci.judge.comparable import ALL_CUT, History, comparable
 from ci.judge.creep import creeping
 from ci.judge.decide import Levels, Ruling, decide
 from ci.judge.expected import LEAST_NIGHTS, ExpectedItems, Past, expected_of
@@ -108,11 +108,13 @@ def examine(subject: Subject) -> Generator[Wanted, PastFigure | None, Evidence]:
         tonight, subject.past, rejected=subject.rejected, same_vllm=subject.same_vllm
     )
     finding = _not_judged(subject)
+    nights = accepted_nights(history.figures, subject.holding)
+    # Where all answers are cut that never were, the last ones say no less than those before them.
+    worse = more_cut(tonight, nights, subject.levels) if finding in {"", ALL_CUT} else ""
+    if worse:
+        return Evidence(Ruling("fail", "answers were cut"), worse, history, scale)
     if finding:
         return Evidence(Ruling("unknown", "not valid"), finding, history, scale)
-    nights = accepted_nights(history.figures, subject.holding)
-    if worse := more_cut(tonight, nights, subject.levels):
-        return Evidence(Ruling("fail", "answers were cut"), worse, history, scale)
     changed = other_settings(tonight, nights, history, subject.holding)
     if not changed and len({night.run for night in nights}) < LEAST_NIGHTS:
         changed = other_host(tonight, nights, subject.holding)

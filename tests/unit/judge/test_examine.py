@@ -455,3 +455,16 @@ def test_the_case_is_no_baseline_where_the_ledger_has_one_of_other_settings():
     assert check.reason == (
         f"{NONE_YET}: that of c.yaml:3 is of other settings: max_out_len 7, now 0"
     )
+
+
+@pytest.mark.parametrize(
+    ("usual", "cut", "outcome"),
+    [(0, 39, "fail"), (0, 40, "fail"), (None, 40, "unknown"), (40, 40, "unknown")],
+    ids=["nearly all", "all", "all on the first night", "all as ever"],
+)
+def test_the_last_answer_that_is_cut_too_takes_no_failure_back(usual, cut, outcome):
+    past = () if usual is None else answered_before(*["1" * 38 + "00"] * 5)
+    past = tuple(replace(each, cut=usual) for each in past)
+    check = judged(Subject(answers("1" * 10 + "0" * 30, cut=cut), past))
+    assert check.outcome == outcome
+    assert ("reached the maximum length" in check.reason) is (outcome == "fail")
