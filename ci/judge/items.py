@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
@@ -130,14 +130,14 @@ class ItemHistory:
         correct = np.sum([run.correct for run in runs], axis=0)
         asked, before = len(runs) * self.passes, self._trials
         totals, numbers = np.unique(self._correct + correct, return_counts=True)
-        spread = np.ones(1)
-        for total, items in zip(totals, numbers, strict=True):
-            right = np.arange(asked + 1)
+        right = np.arange(asked + 1)
+        chances = []
+        for total in totals:
             ways = special.binom(total, right) * special.binom(
                 asked + before - total, asked - right
             )
-            chances = ways / ways.sum()
-            spread = np.convolve(spread, _power(chances, int(items)))
+            chances.append(ways / ways.sum())
+        spread = _sum_of(chances, numbers)
         return min(float(spread[: int(correct.sum()) + 1].sum()), 1.0)
 
     def _p_of_totals(self, runs: Sequence[ItemCounts]) -> float:
@@ -189,62 +189,60 @@ class ItemHistory:
 
     def _convolved(self, passes: int) -> NDArray[np.float64]:
         a, b = self.prior
-        size = self.items * passes + 1
         counts, numbers = np.unique(self._correct, return_counts=True)
         rights, wrongs = a + counts, b + self._trials - counts
-        first, length = _window(rights, wrongs, numbers, passes)
         successes = np.arange(passes + 1)
-        transform = np.zeros(length // 2 + 1, dtype=complex)
         log_ways = special.gammaln(passes + 1) - (
             special.gammaln(successes + 1) + special.gammaln(passes - successes + 1)
         )
-        for right, wrong, items in zip(rights, wrongs, numbers, strict=True):
-            chances = np.exp(
+        chances = [
+            np.exp(
                 log_ways
                 + special.betaln(successes + right, passes - successes + wrong)
                 - special.betaln(right, wrong)
             )
-            folded = np.bincount(successes % length, chances, length)
-            transform += items * np.log(np.fft.rfft(folded) + 1e-300)
-        # The transform has each number of answers modulo its length: only one of them is possible.
-        window = np.roll(np.fft.irfft(np.exp(transform), length), -(first % length))
-        spread = np.zeros(max(size, first + length))
-        spread[first : first + length] = np.clip(window, 0, None)
-        return spread[:size]
+            for right, wrong in zip(rights, wrongs, strict=True)
+        ]
+        return _sum_of(chances, numbers)
 
 
-def _power(chances: NDArray[np.float64], times: int) -> NDArray[np.float64]:
-    """Return the distribution of the sum of so many equal ones, by repeated squaring."""
-    spread, square = np.ones(1), chances
-    while times:
-        if times & 1:
-            spread = np.convolve(spread, square)
-        times >>= 1
-        if times:
-            square = np.convolve(square, square)
-    return spread
+def _sum_of(
+    chances: Sequence[NDArray[np.float64]], items: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the probability of each number of correct answers of all items together.
+
+    Args:
+        chances: of each kind of item, the probability of each number of correct answers.
+        items: number of items of each kind.
+    """
+    size = int(items.sum()) * (len(chances[0]) - 1) + 1
+    first, length = _window(chances, items)
+    transform = np.zeros(length // 2 + 1, dtype=complex)
+    successes = np.arange(len(chances[0])) % length
+    for each, number in zip(chances, items, strict=True):
+        folded = np.bincount(successes, each, length)
+        transform += number * np.log(np.fft.rfft(folded) + 1e-300)
+    # The transform has each number of answers modulo its length: only one of them is possible.
+    window = np.roll(np.fft.irfft(np.exp(transform), length), -(first % length))
+    spread = np.zeros(max(size, first + length))
+    spread[first : first + length] = np.clip(window, 0, None)
+    return spread[:size]
 
 
-def _window(
-    rights: NDArray[np.floating[Any]],
-    wrongs: NDArray[np.floating[Any]],
-    items: NDArray[np.int64],
-    passes: int,
-) -> tuple[int, int]:
+def _window(chances: Sequence[NDArray[np.float64]], items: NDArray[np.int64]) -> tuple[int, int]:
     """Return the first number of correct answers that is possible, and how many are.
 
     Further than twelve standard deviations from the mean, and a few answers, nothing is.
 
     Args:
-        rights: first parameter of the beta distribution of each kind of item.
-        wrongs: the second parameter.
-        items: number of items of each kind.
-        passes: how often each is asked.
+        chances: as of `_sum_of`.
+        items: as there.
     """
-    weights = rights + wrongs
-    shares = rights / weights
-    variances = passes * shares * (1 - shares) * (weights + passes) / (weights + 1)
-    mean, sd = float(items @ shares) * passes, float(items @ variances) ** 0.5
+    passes = len(chances[0]) - 1
+    successes = np.arange(passes + 1)
+    means = np.array([each @ successes for each in chances])
+    variances = np.array([each @ successes**2 for each in chances]) - means**2
+    mean, sd = float(items @ means), float(items @ np.clip(variances, 0, None)) ** 0.5
     most = int(items.sum()) * passes
     reach = FAR_FROM_MEAN * sd + 8 * passes
     first, last = max(int(mean - reach), 0), min(int(mean + reach) + 1, most)
