@@ -497,7 +497,6 @@ IN_TABLE_OF_MISTAKES = {
     *(
         "adds-to-prompts",
         "does-not-stream",
-        "percent",
         "program",
         "scores-nothing",
         "shell-default",
