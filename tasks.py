@@ -17,6 +17,7 @@ from ci.commands import (
     history_flags,
     judge_flags,
     metrics_flags,
+    notify_flags,
     pod_flags,
     report_flags,
     suite_flags,
@@ -206,6 +207,25 @@ def report_serve(given: report_flags.Serve) -> ExitCode:
     from ci.commands.report_pages import serve
 
     return serve(given)
+
+
+@command(notify_flags.Notify)
+def notify(given: notify_flags.Notify) -> ExitCode:
+    """Tell about a run: Slack, Feishu, WeCom, DingTalk, a webhook of your own, e-mail.
+
+    Says nothing if outcome and first cause are those of the night before of the same case. Give the
+    run's id or its folder, with or without `--run`; the default is the latest run:
+
+        export LAMPLIGHTER_SLACK_WEBHOOK=...   # the URL is a secret: in no file, in no flag
+        inv notify 20260101-203000-local-1a2b --dry-run
+        inv notify --suite daily
+
+    Exit codes: 0 told, nothing to tell, or a receiver is down (a note says so), 2 no such run,
+    nobody to tell, or a variable is not set.
+    """
+    from ci.commands.notify import notify_run
+
+    return notify_run(given)
 
 
 @command(history_flags.History, name="show", default=True)
@@ -703,6 +723,7 @@ namespace = Collection(
         list_runs,
         show,
         issue,
+        notify,
         compare,
     ),
     matrix,

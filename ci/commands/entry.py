@@ -41,6 +41,7 @@ _WITHOUT_FLAG = {
     "report": "--run",
     "show": "--run",
     "issue": "--run",
+    "notify": "--run",
     "runs": "--case",
     "case.import": "--file",
     "history": "--case",

@@ -30,6 +30,8 @@ _SECTIONS = {
     "`retry`": "Retry",
     "`judge`": "SuiteJudging",
     "`mute[i]`": "MuteEntry",
+    "`notify`": "Notify",
+    "`notify.to[i]`": "NotifyTarget",
 }
 
 

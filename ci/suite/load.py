@@ -15,6 +15,7 @@ from ci.documents.source import read
 from ci.documents.values import in_file_order
 from ci.errors import CaseError, UserError
 from ci.paths import SUITES
+from ci.suite import notifying
 from ci.suite.cibench.matrix import is_matrix, read_matrix
 from ci.suite.model import RUN_TYPES, SECTIONS, SuiteFile
 
@@ -126,7 +127,7 @@ def parse_night_suite(source: Source) -> NightSuite:
     values, unused = split(source, SuiteFile.model_fields)
     document = validated(replace(source, value=values), SuiteFile, SECTIONS)
     suite = NightSuite(source.file, document, source, tuple(unused))
-    if problems := [*_unknown_run_types(suite), *_lost_tags(suite)]:
+    if problems := [*_unknown_run_types(suite), *_lost_tags(suite), *_notify(suite)]:
         raise CaseError(in_file_order(problems))
     return suite
 
@@ -166,3 +167,10 @@ def _lost_tags(suite: NightSuite) -> Iterator[Problem]:
             if tag not in given and (near := nearest(tag, given)):
                 path = ("run_types", name, "tags", number)
                 yield suite.source.at_value(path, f"no entry has this tag; did you mean {near!r}?")
+
+
+def _notify(suite: NightSuite) -> Iterator[Problem]:
+    """Report what does not fit together in `notify`."""
+    if suite.document.notify:
+        for path, message in notifying.errors(suite.document.notify):
+            yield suite.source.at_value(("notify", *path), message)

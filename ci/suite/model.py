@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from ci.case.model import Device
 from ci.documents.strict import Strict
 from ci.documents.values import Tag, Version
+from ci.suite.notifying import Notify, NotifyTarget
 from ci.suite.values import Clock, Day, Duration, Patterns, RunTypeName
 
 Stage = Literal["functional", "accuracy", "performance"]
@@ -255,6 +256,9 @@ class SuiteFile(Strict):
         min_length=1, description="it lists cases, and how their nights run"
     )
     mute: list[MuteEntry] = Field(default=[], description="nights whose failures do not count")
+    notify: Notify | None = Field(
+        default=None, description="who is told when the nights have ended; see docs/notify.md"
+    )
 
 
 _OF_RUN_TYPE: dict[str, type[Strict]] = {"sizes": Sizes, "window": Window}
@@ -269,6 +273,8 @@ SECTIONS: dict[str, type[Strict]] = {
     "nights.*.retry": Retry,
     "nights.*": NightsEntry,
     "mute.*": MuteEntry,
+    "notify.to.*": NotifyTarget,
+    "notify": Notify,
     "window": Window,
     "retry": Retry,
     "judge": SuiteJudging,

@@ -1,0 +1,1 @@
+"""Tell people and programs about nights: chats, webhooks, e-mail."""
