@@ -24,7 +24,7 @@ from ci.notify.message import message, night_news
 from ci.notify.payload import fitted
 from ci.notify.post import post
 from ci.notify.receiver import receiver_of, secrets_for
-from ci.notify.template import read_template, render
+from ci.notify.template import read_template, writer
 from ci.notify.tries import DEADLINE_S, Clock
 from ci.record.below import read_below
 from ci.record.cause import message_of
@@ -242,12 +242,8 @@ class _Sending:
 
     def _payload(self, template: tuple[str, str], built: Message) -> dict[str, Any]:
         target = self.receiver.target
-        return fitted(
-            target.service,
-            built,
-            lambda shorter: render(template, shorter, target.service, target.owners),
-            target.owners,
-        )
+        write = writer(template, target.service, target.owners)
+        return fitted(target.service, built, write, target.owners)
 
     def send(self, clock: Clock) -> None:
         """Send the payload."""

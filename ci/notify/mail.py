@@ -72,29 +72,12 @@ def send(
     """
     refused: dict[str, str] = {}
 
-    def attempt(left_s: float) -> Answer:  # noqa: PLR0911 - one for each way in which it fails
+    def attempt(left_s: float) -> Answer:
         refused.clear()
         try:
             refused.update(_send(target, mail, login, min(TIMEOUT_S, left_s)))
-        except smtplib.SMTPAuthenticationError as error:
-            return _answer("the login was refused", error.smtp_code, error.smtp_error)
-        except smtplib.SMTPResponseException as error:
-            return _answer("", error.smtp_code, error.smtp_error)
-        except smtplib.SMTPRecipientsRefused as error:
-            code, text = next(iter(error.recipients.values()))
-            return _answer("no receiver was accepted", code, text)
-        except smtplib.SMTPServerDisconnected:
-            return Answer(delivered=False, again=True, reason="the server closed the connection")
-        except smtplib.SMTPNotSupportedError as error:
-            return Answer(delivered=False, reason=f"the server cannot do this: {error}")
-        except ssl.SSLError as error:
-            reason = f"TLS failed: {one_line(error.reason or type(error).__name__)}"
-            return Answer(delivered=False, reason=f"{reason}; see `security` and SSL_CERT_FILE")
-        except TimeoutError:
-            return Answer(delivered=False, reason="no answer in time; it may have arrived")
-        except OSError as error:
-            reason = one_line(error.strerror or type(error).__name__)
-            return Answer(delivered=False, again=True, reason=f"no connection: {reason}")
+        except OSError as error:  # SMTPException is one
+            return _failure(error)
         return Answer(delivered=True)
 
     reason = tried(attempt, clock or Clock())
@@ -124,6 +107,29 @@ def _send(
         receivers: Sequence[str] = [each.addr_spec for each in mail["To"].addresses]
         refused = server.send_message(mail, to_addrs=receivers)
         return {name: str(code) for name, (code, _) in refused.items()}
+
+
+def _failure(error: OSError) -> Answer:  # noqa: PLR0911 - one for each way in which it fails
+    """Say why an e-mail was not sent, and whether another try may succeed."""
+    match error:
+        case smtplib.SMTPAuthenticationError():
+            return _answer("the login was refused", error.smtp_code, error.smtp_error)
+        case smtplib.SMTPResponseException():
+            return _answer("", error.smtp_code, error.smtp_error)
+        case smtplib.SMTPRecipientsRefused():
+            code, text = next(iter(error.recipients.values()))
+            return _answer("no receiver was accepted", code, text)
+        case smtplib.SMTPServerDisconnected():
+            return Answer(delivered=False, again=True, reason="the server closed the connection")
+        case ssl.SSLError():
+            reason = f"TLS failed: {one_line(error.reason or type(error).__name__)}"
+            return Answer(delivered=False, reason=f"{reason}; see `security` and SSL_CERT_FILE")
+        case TimeoutError():
+            return Answer(delivered=False, reason="no answer in time; it may have arrived")
+        case smtplib.SMTPException():
+            return Answer(delivered=False, reason=short(one_line(str(error)), MOST_CHARS))
+    reason = one_line(error.strerror or type(error).__name__)
+    return Answer(delivered=False, again=True, reason=f"no connection: {reason}")
 
 
 def _answer(what: str, code: int, text: bytes | str) -> Answer:

@@ -113,6 +113,7 @@ class Message:
         nights = tuple(_short_night(night, n_chars) for night in self.nights[:n_nights])
         return replace(
             self,
+            name=short(self.name, n_chars),
             nights=nights,
             more=self.more + len(self.nights) - len(nights),
             remarks=tuple(short(each, n_chars) for each in self.remarks[: max(1, n_nights)]),
@@ -173,8 +174,7 @@ def night_news(  # noqa: PLR0913 - each is one thing that a message tells
         cause=text(cause_of(page)),
         started_at=page.started_at,
         steps=tuple(
-            Step(text(each.text), short(hide(_lines(each.command)), MOST_CHARS))
-            for each in page.actions[:MOST_STEPS]
+            Step(text(each.text), hide(_lines(each.command))) for each in page.actions[:MOST_STEPS]
         ),
         since_good=text(summary(since)) if since else "",
         changed=tuple(text(f"{each.variable}: {each.text}") for each in since.shown[:MOST_CHANGES])
@@ -226,20 +226,20 @@ def _lines(command: str) -> str:
 
 
 def _short_night(night: NightNews, n_chars: int) -> NightNews:
-    if n_chars >= MOST_CHARS:
-        return night
+    few = n_chars < MOST_CHARS
     # A command that was cut would do something else.
     steps = tuple(
         Step(short(each.text, n_chars), each.command if len(each.command) <= n_chars else "")
-        for each in night.steps[:1]
+        for each in night.steps[: 1 if few else MOST_STEPS]
     )
     return replace(
         night,
         case=short(night.case, n_chars),
+        run=short(night.run, n_chars),
         headline=short(night.headline, n_chars),
         cause=short(night.cause, n_chars),
         since_good=short(night.since_good, n_chars),
         report=night.report if len(night.report) <= n_chars else "",
         steps=steps,
-        changed=(),
+        changed=() if few else tuple(short(each, n_chars) for each in night.changed),
     )

@@ -19,7 +19,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ci.notify.markup import markup_of
+from ci.notify.markup import markup_of, visible
 from ci.notify.message import CUT, MOST_CHARS, short
 
 if TYPE_CHECKING:
@@ -120,7 +120,17 @@ def payload(
         owners: owner → whom it mentions there.
     """
     people = mentioned(message.nights, owners)
-    return _PAYLOADS[service](message, text, people)
+    built: dict[str, Any] = _visible(_PAYLOADS[service](message, text, people))
+    return built
+
+
+def _visible(tree: Any) -> Any:  # noqa: ANN401 - JSON
+    """Remove what no one sees, and what is no UTF-8, from every text."""
+    if isinstance(tree, dict):
+        return {key: _visible(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_visible(value) for value in tree]
+    return visible(tree) if isinstance(tree, str) else tree
 
 
 def mentioned(nights: Sequence[NightNews], owners: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ from ci.errors import UserError
 from ci.notify.markup import Ready, markup_of, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ci.notify.message import Message, NightNews
     from ci.suite.notifying import Service
@@ -45,19 +45,18 @@ def read_template(path: Path | None) -> tuple[str, str]:
     return str(chosen), text
 
 
-def render(
-    template: tuple[str, str], message: Message, service: Service, owners: Mapping[str, str]
-) -> str:
-    """Write the text of a message in the markup of a service; its title is not in it.
+def writer(
+    template: tuple[str, str], service: Service, owners: Mapping[str, str]
+) -> Callable[[Message], str]:
+    """Return what writes the text of a message in the markup of a service, without its title.
 
     Args:
         template: its name for messages, and its text.
-        message: what is told.
         service: decides on escapes and on what the filters do.
         owners: owner → whom it mentions there.
 
     Raises:
-        UserError: the template is wrong; with file and line.
+        UserError: the template is wrong, here or when a message is written; with file and line.
     """
     name, text = template
     markup = markup_of(service)
@@ -84,11 +83,17 @@ def render(
         "mention": mention,
     }
     try:
-        made = environment.from_string(text).render(
-            message=message, nights=message.nights, service=service
-        )
+        compiled = environment.from_string(text)
     except TemplateSyntaxError as error:
         raise UserError(f"{name}:{error.lineno}: {error.message}") from None
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise UserError(f"{name}: {error}; docs/notify.md lists what a template may use") from None
-    return "\n".join(line.rstrip() for line in visible(made).split("\n")).strip("\n")
+
+    def write(message: Message) -> str:
+        try:
+            made = compiled.render(message=message, nights=message.nights, service=service)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise UserError(
+                f"{name}: {error}; docs/notify.md lists what a template may use"
+            ) from None
+        return "\n".join(line.rstrip() for line in visible(made).split("\n")).strip("\n")
+
+    return write
