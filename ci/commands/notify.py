@@ -68,7 +68,7 @@ def owner_of(suite: NightSuite, case: str) -> str:
 
 
 def _wanted(given: Flags, suite: NightSuite | None, env: Mapping[str, str]) -> Notify:
-    services = _services(given.to)
+    services = _services(given.services)
     if suite is not None:
         if suite.document.notify is None:
             raise UserError(f"{suite.file}: has no `notify`; docs/notify.md shows one")
@@ -82,10 +82,10 @@ def _wanted(given: Flags, suite: NightSuite | None, env: Mapping[str, str]) -> N
         )
     chosen = [target for target in targets if not services or target.service in services]
     if not chosen:
-        raise UserError(_nobody(given.to, suite))
+        raise UserError(_nobody(given.services, suite))
     if suite is None and any(target.service == "email" for target in chosen):
         raise UserError(
-            "--to email: its server and its receivers stand in a suite; name it with --suite"
+            "--services email: its server and its receivers stand in a suite; name it with --suite"
         )
     values = {
         "to": chosen,
@@ -108,7 +108,7 @@ def _services(given: str) -> list[str]:
         if name not in SERVICES:
             near = nearest(name, SERVICES)
             advice = f"did you mean {near!r}?" if near else f"there are: {', '.join(SERVICES)}"
-            raise UserError(f"--to {name!r}: no such service; {advice}")
+            raise UserError(f"--services {name!r}: no such service; {advice}")
     return named
 
 

@@ -16,7 +16,9 @@ class Notify(DryRun, Runs, Run):
         "suite whose `notify` and owners hold: a path, or a name in configs/suites; default: each "
         "service whose variable is set, e.g. LAMPLIGHTER_SLACK_WEBHOOK"
     )
-    to: str = flag("only these services, with commas: slack, feishu, wecom, dingtalk, json, email")
+    services: str = flag(
+        "only these services, with commas: slack, feishu, wecom, dingtalk, json, email"
+    )
     link: str = flag("address under which the folder of runs is served, for links to reports")
     always: bool = flag(
         "tell it also if outcome and first cause are those of the night before", default=False

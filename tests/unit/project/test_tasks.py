@@ -18,6 +18,7 @@ EXCEPTIONS = {
     ("versions.lock", "device"),
     ("functional", "model"),
     ("functional", "suite"),
+    ("notify", "suite"),
     ("functional", "filter"),
     ("case.prefill-decode", "model"),
     ("bisect", "check"),

@@ -1,0 +1,141 @@
+"""Test `inv notify` as an operator types it: who is told, what is printed, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from receivers import TOKEN, http_receiver
+from stored_runs import run_of, stored
+
+from ci.commands.notify import notify_run
+from ci.commands.notify_flags import Notify
+from ci.errors import ExitCode, UserError
+from ci.history.database import opened
+from ci.history.folders import refresh
+from ci.notify.receiver import webhook_variable
+from ci.paths import PROJECT
+
+CASE = """\
+test_name: local
+model: org/m
+num_nodes: 1
+npu_per_node: 0
+deployment:
+  - server_cmd: vllm serve org/m --port 8000
+"""
+SUITE = """\
+nights:
+  - {cases: ./local.yaml, owner: dense}
+notify:
+  link: https://reports.example.org/runs
+  to:
+    - {service: slack, url_env: TEAM_WEBHOOK, owners: {dense: U012AB3CD}}
+    - {service: json}
+"""
+
+
+@pytest.fixture
+def runs(tmp_path):
+    folder = tmp_path / "runs"
+    for night, outcome in enumerate(("pass", "fail", "fail")):
+        stored(folder, run_of(night, outcome=outcome))
+    with opened(folder) as connection:
+        refresh(folder, connection, pytest.fail)
+    return folder
+
+
+def ids(runs):
+    return sorted(path.name for path in runs.iterdir() if path.is_dir())
+
+
+def given(runs, **flags):
+    return Notify(**({"runs": str(runs)} | flags))
+
+
+def test_the_services_whose_variables_are_set_are_told(runs, capsys):
+    with http_receiver("feishu") as receiver:
+        env = {webhook_variable("feishu"): receiver.url}
+        assert notify_run(given(runs, run=ids(runs)[1]), env) == ExitCode.PASS
+        assert len(receiver.payloads) == 1
+        # The last night is the default, and no news.
+        assert notify_run(given(runs), env) == ExitCode.PASS
+        assert len(receiver.payloads) == 1
+        assert notify_run(given(runs, always=True), env) == ExitCode.PASS
+        assert "as before" in json.dumps(receiver.payloads[1])
+    assert capsys.readouterr().out.splitlines() == [
+        "sent   feishu ($LAMPLIGHTER_FEISHU_WEBHOOK)",
+        "quiet  feishu ($LAMPLIGHTER_FEISHU_WEBHOOK): nothing changed in 1 night",
+        "sent   feishu ($LAMPLIGHTER_FEISHU_WEBHOOK)",
+    ]
+
+
+def test_a_suite_names_receivers_owners_and_the_link(runs, tmp_path, capsys):
+    (tmp_path / "local.yaml").write_text(CASE)
+    (tmp_path / "daily.yaml").write_text(SUITE)
+    flags = given(runs, run=ids(runs)[1], suite=str(tmp_path / "daily.yaml"))
+    with http_receiver("slack") as slack, http_receiver("json") as own:
+        env = {"TEAM_WEBHOOK": slack.url, webhook_variable("json"): own.url}
+        assert notify_run(flags, env) == ExitCode.PASS
+        text = json.dumps(slack.payloads)
+        assert "<@U012AB3CD>" in text
+        assert "https://reports.example.org/runs/" in text
+        (tree,) = own.payloads
+        assert tree["nights"][0]["owner"] == "dense"
+    capsys.readouterr()
+
+
+def test_a_receiver_that_is_down_is_a_note_and_no_failure(runs, capsys):
+    env = {webhook_variable("slack"): f"http://127.0.0.1:1/{TOKEN}"}
+    from ci.notify import tries  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tries, "TRIES", 1)
+        assert notify_run(given(runs, run=ids(runs)[1]), env) == ExitCode.PASS
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("note   slack ($LAMPLIGHTER_SLACK_WEBHOOK): no connection")
+    assert TOKEN not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "error"),
+    [
+        ({}, {}, "nobody to tell: set the variable of a service"),
+        ({"services": "slakc"}, {}, "did you mean 'slack'?"),
+        ({"services": "slack"}, {}, "$LAMPLIGHTER_SLACK_WEBHOOK is not set"),
+        ({"services": "email"}, {}, "name it with --suite"),
+        ({"services": "slack", "link": "x"}, {}, "--link 'x': is not an http or https address"),
+        ({"suite": "daily"}, {}, "has no `notify`"),
+        ({"run": "nonesuch"}, {}, "no such record"),
+        (
+            {"services": "json"},
+            {"LAMPLIGHTER_JSON_WEBHOOK": f"ftp://{TOKEN}"},
+            "is not the http or",
+        ),
+    ],
+)
+def test_errors_say_what_to_do_and_repeat_no_secret(runs, flags, env, error):
+    with pytest.raises(UserError) as raised:
+        notify_run(given(runs, **flags), env)
+    assert error in str(raised.value)
+    assert TOKEN not in str(raised.value)
+
+
+def test_inv_notify_shows_the_payload_of_a_dry_run(runs):
+    own = {"LAMPLIGHTER_DINGTALK_WEBHOOK": f"https://example.org/send?access_token={TOKEN}"}
+    command = [sys.executable, "-m", "invoke", "notify", ids(runs)[1], "--dry-run"]
+    done = subprocess.run(
+        [*command, "--runs", str(runs)],
+        cwd=PROJECT,
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    head, _, payload = done.stdout.partition("\n")
+    assert head == "to     dingtalk ($LAMPLIGHTER_DINGTALK_WEBHOOK)"
+    assert json.loads(payload)["msgtype"] == "markdown"
+    assert TOKEN not in done.stdout
