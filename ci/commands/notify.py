@@ -40,6 +40,10 @@ def notify_run(given: Flags, env: Mapping[str, str] | None = None) -> ExitCode:
     env = os.environ if env is None else env
     folder = folder_of(Path(given.runs), given.run)
     run = read_run(folder).run
+    if not given.run and run.purpose != "night" and run.night:
+        # The latest run only belongs to a night, e.g. measures the last good version beside it.
+        folder = folder.parent / run.night
+        run = read_run(folder).run
     suite = load_night_suite(find_night_suite(given.suite)) if given.suite else None
     wanted = _wanted(given, suite, env)
     if not given.dry_run:

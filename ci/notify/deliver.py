@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ci.connect.printed import clean, one_line
-from ci.errors import LamplighterError, UserError
+from ci.errors import UserError
 from ci.notify.before import night_before
 from ci.notify.change import change
 from ci.notify.links import report_link, workflow_link
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 FILE = "notified.json"
 MAX_BYTES = 1 << 20
+# Keys whose values are words of a service, which no secret may take away.
+_WORDS = frozenset({"msg_type", "msgtype", "outcome", "source", "tag", "type"})
 # A receiver's thread that takes longer than its own deadline hangs.
 GRACE_S = 5.0
 
@@ -163,12 +165,12 @@ def _collect(
         try:
             stored = read_run(each.folder)
             page = page_of(each.folder, stored.run)
-        except (LamplighterError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - the others are told
             problems.append(hide(one_line(f"{each.folder.name}: {message_of(error)}")))
             continue
         try:
             before = night_before(each.folder, stored.run, ids, lambda _: None)
-        except (LamplighterError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a night without a past is news
             problems.append(hide(one_line(f"history: {message_of(error)}")))
             before = None
         news = night_news(
@@ -217,7 +219,10 @@ class _Sending:
         )
         base = self._wanted.link or ""
         whole = f"{base.rstrip('/')}/" if base and source.name else ""
-        self.made = self._fitted(replace(built, link=whole or elsewhere))
+        try:
+            self.made = self._fitted(replace(built, link=whole or elsewhere))
+        except Exception as error:  # noqa: BLE001 - a message is never the outcome of a night
+            self._notes.append(f"cannot be written: {type(error).__name__}: {message_of(error)}")
 
     def _told(self, night: _Night, *, always: bool) -> NightNews | None:
         if night.news.change != "same" or always:
@@ -295,7 +300,9 @@ class _Sending:
 def _hidden(tree: Any, hide: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON
     """Hide secrets in every text once more: a template may have put some together."""
     if isinstance(tree, dict):
-        return {key: _hidden(value, hide) for key, value in tree.items()}
+        return {
+            key: value if key in _WORDS else _hidden(value, hide) for key, value in tree.items()
+        }
     if isinstance(tree, list | tuple):
         return [_hidden(value, hide) for value in tree]
     return hide(tree) if isinstance(tree, str) else tree

@@ -173,6 +173,7 @@ def slack_sections(text: str) -> list[str]:
     return sections
 
 
+# Of `zh_cn` and `en_us` one is enough; the examples of the documentation have this one.
 def _feishu(message: Message, text: str, people: list[str]) -> dict[str, Any]:
     content: list[list[dict[str, str]]] = [
         [{"tag": "text", "text": line}] for line in text.split("\n") if line
@@ -189,7 +190,7 @@ def _feishu(message: Message, text: str, people: list[str]) -> dict[str, Any]:
     title = short(markup_of("feishu").text(message.title), TITLE_CHARS)
     return {
         "msg_type": "post",
-        "content": {"post": {"en_us": {"title": title, "content": content}}},
+        "content": {"post": {"zh_cn": {"title": title, "content": content}}},
     }
 
 

@@ -71,6 +71,17 @@ def test_the_services_whose_variables_are_set_are_told(runs, capsys):
     ]
 
 
+def test_the_latest_run_is_the_night_and_not_what_was_measured_beside_it(runs, capsys):
+    night = ids(runs)[-1]
+    control = run_of(7).model_copy(update={"purpose": "control", "night": night})
+    stored(runs, control)
+    with http_receiver("json") as receiver:
+        env = {webhook_variable("json"): receiver.url}
+        assert notify_run(given(runs, always=True), env) == ExitCode.PASS
+        assert receiver.payloads[0]["nights"][0]["run"] == night
+    capsys.readouterr()
+
+
 def test_a_suite_names_receivers_owners_and_the_link(runs, tmp_path, capsys):
     (tmp_path / "local.yaml").write_text(CASE)
     (tmp_path / "daily.yaml").write_text(SUITE)

@@ -12,6 +12,7 @@ from stored_runs import run_of, stored
 
 from ci.history.database import opened
 from ci.history.folders import refresh
+from ci.notify import deliver
 from ci.notify import post as posting
 from ci.notify.deliver import FILE, Ended, notify
 from ci.notify.receiver import sign_variable, webhook_variable
@@ -318,6 +319,29 @@ def test_a_secret_is_found_in_no_payload_and_no_note(runs, monkeypatch):
                 assert TOKEN.encode() not in body
                 assert SECRET not in json.dumps(headers)
     assert SECRET not in (folder / FILE).read_text("utf-8")
+
+
+def test_a_secret_that_is_a_word_of_a_service_breaks_no_payload(runs):
+    (bad,) = runs(run_of(0, outcome="fail"))
+    with http_receiver("wecom") as receiver:
+        env = {webhook_variable("wecom"): receiver.url, "OWN_PASSWORD": "markdown"}
+        tell([bad], target_of("wecom"), env=env)
+        assert receiver.payloads[0]["msgtype"] == "markdown"
+
+
+def test_a_message_that_cannot_be_written_is_a_note(runs, monkeypatch):
+    (bad,) = runs(run_of(0, outcome="fail"))
+
+    def broken(*_):
+        raise RuntimeError(f"no {SECRET}")
+
+    monkeypatch.setattr(deliver, "fitted", broken)
+    env = {webhook_variable("slack"): "http://127.0.0.1:1/", "HF_TOKEN": SECRET}
+    (delivery,) = tell([bad], target_of("slack"), env=env)
+    assert (delivery.outcome, delivery.note) == (
+        "failed",
+        "cannot be written: RuntimeError: no ***",
+    )
 
 
 def test_a_dry_run_sends_and_writes_nothing(runs):

@@ -49,7 +49,7 @@ def test_the_owner_is_mentioned_in_the_text(service, mark):
 
 
 def test_mentions_that_are_elements():
-    feishu = made("feishu", ONE)["content"]["post"]["en_us"]["content"]
+    feishu = made("feishu", ONE)["content"]["post"]["zh_cn"]["content"]
     assert [{"tag": "at", "user_id": "ou_18eac8"}] in feishu
     assert made("dingtalk", ONE)["at"] == {
         "atMobiles": ["13900002222"],
@@ -113,7 +113,7 @@ def test_hostile_texts_neither_mention_nor_format(service, forbidden):
         )
         assert payload["at"] == {"atMobiles": [], "atUserIds": [], "isAtAll": False}
     else:
-        lines = payload["content"]["post"]["en_us"]["content"]
+        lines = payload["content"]["post"]["zh_cn"]["content"]
         assert {element["tag"] for line in lines for element in line} == {"text"}
         text = written(payload)
     found = re.search(forbidden, text)
