@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
@@ -13,7 +14,8 @@ from ci.history.listing import nights
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    import sqlite3
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from ci.history.listing import PastNight
@@ -25,26 +27,47 @@ if TYPE_CHECKING:
 LOOK_BACK = 7
 
 
+@contextmanager
+def history_of(runs: Path, note: Callable[[str], None]) -> Iterator[sqlite3.Connection | None]:
+    """Open the history of a folder of runs, with those that are not in it yet; None without one.
+
+    Args:
+        runs: the folder of all runs.
+        note: called with what could not be read.
+
+    Raises:
+        LamplighterError: it cannot be opened.
+    """
+    if not (runs / DATABASE).exists():
+        yield None
+        return
+    with opened(runs) as connection:
+        refresh(runs, connection, note)
+        yield connection
+
+
 def night_before(
-    folder: Path, run: Run, same_evening: Collection[str], note: Callable[[str], None]
+    history: sqlite3.Connection | None,
+    folder: Path,
+    run: Run,
+    same_evening: Collection[str],
+    note: Callable[[str], None],
 ) -> Stored | None:
     """Return the night before, with its record; None if there is none that can be read.
 
     Args:
-        folder: the run's folder, in the folder of all runs.
+        history: of the folder of all runs; None if it has none.
+        folder: the run's folder.
         run: the record.
         same_evening: ids of runs that are not before it: those of the same suite.
         note: called with what could not be read.
     """
-    runs = folder.parent
-    if not (runs / DATABASE).exists():
+    if history is None:
         return None
-    with opened(runs) as connection:
-        refresh(runs, connection, note)
-        listed = nights(connection, case=run.case)
+    runs = folder.parent
     earlier = [
         night
-        for night in listed
+        for night in nights(history, case=run.case)
         if night.started_at < run.started_at
         and night.outcome != "running"
         and night.run not in {run.id, *same_evening}

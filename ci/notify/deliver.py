@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ci.connect.printed import clean, one_line
 from ci.errors import UserError
-from ci.notify.before import night_before
+from ci.notify.before import history_of, night_before
 from ci.notify.change import change
 from ci.notify.links import report_link, workflow_link
 from ci.notify.mail import mail_of, send
@@ -33,6 +34,7 @@ from ci.record.known_secrets import hide_known
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ci.notify.message import Message, NightNews
@@ -156,35 +158,49 @@ def _collect(
     hide: Callable[[str], str],
 ) -> tuple[list[_Night], tuple[str, ...]]:
     """Read the nights; also return a line for each that cannot be read."""
+    found: list[_Night] = []
+    problems: list[str] = []
+    ids = {*same_evening, *(each.folder.name for each in nights)}
+    with ExitStack() as open_until_read:
+        histories: dict[Path, sqlite3.Connection | None] = {}
+        for runs in {each.folder.parent for each in nights}:
+            try:
+                history = open_until_read.enter_context(history_of(runs, lambda _: None))
+            except Exception as error:  # noqa: BLE001 - a night without a past is news
+                problems.append(f"history: {message_of(error)}")
+                history = None
+            histories[runs] = history
+        for each in nights:
+            try:
+                found.append(_night(each, histories[each.folder.parent], wanted, ids, hide))
+            except Exception as error:  # noqa: BLE001 - the others are told
+                problems.append(f"{each.folder.name}: {message_of(error)}")
+    return found, tuple(hide(one_line(text)) for text in problems)
+
+
+def _night(
+    ended: Ended,
+    history: sqlite3.Connection | None,
+    wanted: Notify,
+    same_evening: Collection[str],
+    hide: Callable[[str], str],
+) -> _Night:
     # The page takes a second to import, which only a message needs.
     from ci.report.page.build import page_of  # noqa: PLC0415
 
-    found, problems = [], []
-    ids = {*same_evening, *(each.folder.name for each in nights)}
-    for each in nights:
-        try:
-            stored = read_run(each.folder)
-            page = page_of(each.folder, stored.run)
-        except Exception as error:  # noqa: BLE001 - the others are told
-            problems.append(hide(one_line(f"{each.folder.name}: {message_of(error)}")))
-            continue
-        try:
-            before = night_before(each.folder, stored.run, ids, lambda _: None)
-        except Exception as error:  # noqa: BLE001 - a night without a past is news
-            problems.append(hide(one_line(f"history: {message_of(error)}")))
-            before = None
-        news = night_news(
-            page,
-            change(stored.run, before.run if before else None),
-            hide,
-            before=before.run.id if before else "",
-            owner=each.owner,
-            link=report_link(wanted.link or "", each.folder.name),
-            folder=str(each.folder.absolute()),
-        )
-        missed = _missed(before.folder) if before else frozenset()
-        found.append(_Night(news, each.folder, each.muted, missed))
-    return found, tuple(dict.fromkeys(problems))
+    stored = read_run(ended.folder)
+    before = night_before(history, ended.folder, stored.run, same_evening, lambda _: None)
+    news = night_news(
+        page_of(ended.folder, stored.run),
+        change(stored.run, before.run if before else None),
+        hide,
+        before=before.run.id if before else "",
+        owner=ended.owner,
+        link=report_link(wanted.link or "", ended.folder.name),
+        folder=str(ended.folder.absolute()),
+    )
+    missed = _missed(before.folder) if before else frozenset()
+    return _Night(news, ended.folder, ended.muted, missed)
 
 
 class _Sending:

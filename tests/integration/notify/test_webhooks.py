@@ -280,6 +280,18 @@ def test_a_night_without_a_record_is_a_line(runs, tmp_path):
         assert "gone: " in json.dumps(receiver.payloads)
 
 
+def test_a_damaged_history_is_a_line_and_the_night_is_told(runs):
+    (bad,) = runs(run_of(0, outcome="fail"))
+    (bad.parent / "history.db").write_bytes(b"no database" * 100)
+    with http_receiver("slack") as receiver:
+        env = {webhook_variable("slack"): receiver.url}
+        (delivery,) = tell([bad], target_of("slack"), env=env)
+        assert delivery.outcome == "sent"
+        text = json.dumps(receiver.payloads)
+        assert "acc accuracy" in text
+        assert "history: " in text
+
+
 def test_a_template_of_the_suite_and_one_that_is_wrong(runs, tmp_path):
     (bad,) = runs(run_of(0, outcome="fail"))
     (tmp_path / "own.j2").write_text("by the template: {{ nights[0].cause }}", "utf-8")

@@ -6,7 +6,7 @@ from stored_runs import run_of, stored
 
 from ci.history.database import opened
 from ci.history.folders import refresh
-from ci.notify.before import night_before
+from ci.notify.before import history_of, night_before
 from ci.notify.change import change, first_cause
 from ci.record.stored import as_run
 
@@ -89,7 +89,8 @@ def served(night, version, **changes):
 
 
 def before_last(folders, runs, also=()):
-    found = night_before(folders[-1], runs[-1], also, pytest.fail)
+    with history_of(folders[-1].parent, pytest.fail) as history:
+        found = night_before(history, folders[-1], runs[-1], also, pytest.fail)
     return found and found.run.id
 
 
