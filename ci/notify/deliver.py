@@ -263,8 +263,8 @@ class _Sending:
 
     def _payload(self, template: tuple[str, str], built: Message) -> dict[str, Any]:
         target = self.receiver.target
-        write = writer(template, target.service, target.owners)
-        return fitted(target.service, built, write, target.owners)
+        write = writer(template, target.service, target.mention)
+        return fitted(target.service, built, write, target.mention)
 
     def send(self, clock: Clock) -> None:
         """Send the payload."""

@@ -91,7 +91,7 @@ def _send(
 ) -> dict[str, str]:
     """Send an e-mail; return the receivers that were refused."""
     security = target.security or "starttls"
-    host, port = target.host or "", target.port or PORTS[security]
+    host, port = target.smtp_host or "", target.smtp_port or PORTS[security]
     context = ssl.create_default_context()
     # The full name of this machine may take the resolver a minute.
     own = socket.gethostname() or "lamplighter"

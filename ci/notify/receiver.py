@@ -86,12 +86,12 @@ def receiver_of(target: NotifyTarget, env: Mapping[str, str]) -> Receiver:
 
 
 def _mail_receiver(target: NotifyTarget, env: Mapping[str, str]) -> Receiver:
-    label = f"email ({target.host} to {', '.join(target.recipients)})"
-    if target.user is None or target.password_env is None:
+    label = f"email ({target.smtp_host} to {', '.join(target.recipients)})"
+    if target.smtp_user is None or target.password_env is None:
         return Receiver(target, label)
     password = env.get(target.password_env, "")
     missing = "" if password else f"${target.password_env} is not set; give it the password"
-    return Receiver(target, label, missing, login=Login(target.user, password))
+    return Receiver(target, label, missing, login=Login(target.smtp_user, password))
 
 
 def secrets_for(receivers: Iterable[Receiver], env: Mapping[str, str]) -> frozenset[str]:

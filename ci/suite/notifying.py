@@ -77,7 +77,7 @@ class NotifyTarget(Strict):
         description="Feishu and DingTalk: name of the variable with the secret for signatures. "
         "Default: LAMPLIGHTER_FEISHU_SIGN_SECRET, if it is set, with the name of the service",
     )
-    owners: dict[str, str] = Field(
+    mention: dict[str, str] = Field(
         default={},
         description="owner of a night → whom a message mentions if the night is not good: a "
         "member's ID of Slack, open_id of Feishu, userid of WeCom, mobile number of DingTalk, an "
@@ -91,8 +91,8 @@ class NotifyTarget(Strict):
         min_length=1,
         description="a Jinja2 file for the text, from the suite file on; see docs/notify.md",
     )
-    host: str | None = Field(default=None, min_length=1, description="e-mail: the SMTP server")
-    port: Port | None = Field(
+    smtp_host: str | None = Field(default=None, min_length=1, description="e-mail: the SMTP server")
+    smtp_port: Port | None = Field(
         default=None, description="e-mail: its port; default: 587, 465 with `tls`, 25 with `none`"
     )
     security: Security | None = Field(
@@ -101,12 +101,12 @@ class NotifyTarget(Strict):
     )
     sender: Address | None = Field(default=None, description="e-mail: the address it is from")
     recipients: list[Address] = Field(default=[], description="e-mail: who gets it")
-    user: str | None = Field(
+    smtp_user: str | None = Field(
         default=None, min_length=1, max_length=200, description="e-mail: the user of the login"
     )
     password_env: SecretEnv | None = Field(
         default=None,
-        description="e-mail: name of the variable with the password; required with `user`",
+        description="e-mail: name of the variable with the password; required with `smtp_user`",
     )
 
 
@@ -128,7 +128,7 @@ class Notify(Strict):
     )
 
 
-_MAIL = ("host", "port", "security", "sender", "recipients", "user", "password_env")
+_MAIL = ("smtp_host", "smtp_port", "security", "sender", "recipients", "smtp_user", "password_env")
 
 
 def errors(notify: Notify) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -145,23 +145,23 @@ def _target_errors(target: NotifyTarget) -> Iterator[tuple[tuple[str | int, ...]
         if not mail and key in _MAIL:
             yield (key,), "is only for the service email; remove it"
         elif mail and key in {"url_env", "sign_env"}:
-            yield (key,), "e-mail has no webhook; remove it, and name `host`"
+            yield (key,), "e-mail has no webhook; remove it, and name `smtp_host`"
         elif key == "sign_env" and target.service not in SIGNED:
             yield (key,), f"{target.service} has no signatures; remove it"
     form, example = OWNER_IDS[target.service]
-    for owner, person in target.owners.items():
+    for owner, person in target.mention.items():
         if not re.fullmatch(form, person):
-            yield ("owners", owner), f"{person!r} is nobody there; write {example}"
+            yield ("mention", owner), f"{person!r} is nobody there; write {example}"
     if mail:
         yield from _mail_errors(target)
 
 
 def _mail_errors(target: NotifyTarget) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    for key in ("host", "sender", "recipients"):
+    for key in ("smtp_host", "sender", "recipients"):
         if not getattr(target, key):
             yield (), f"e-mail needs `{key}`"
-    if (target.user is None) != (target.password_env is None):
-        yield (), "a login needs `user` and `password_env`, or neither"
-    plain = target.security == "none" and target.host not in LOCAL
-    if plain and target.user:
+    if (target.smtp_user is None) != (target.password_env is None):
+        yield (), "a login needs `smtp_user` and `password_env`, or neither"
+    plain = target.security == "none" and target.smtp_host not in LOCAL
+    if plain and target.smtp_user:
         yield ("security",), "the password would travel unencrypted; use starttls or tls"

@@ -70,12 +70,12 @@ def night(tmp_path):
 def tell(night, port, *, env=None, waits=None, **changes):
     values = {
         "service": "email",
-        "host": "127.0.0.1",
-        "port": port,
+        "smtp_host": "127.0.0.1",
+        "smtp_port": port,
         "security": "none",
         "sender": "ci@example.org",
         "recipients": ["team@example.org", "boss@example.org"],
-        "owners": {"dense": "dense@example.org"},
+        "mention": {"dense": "dense@example.org"},
     }
     target = NotifyTarget(**(values | changes))
     waits = [] if waits is None else waits
@@ -109,7 +109,7 @@ def test_a_login_over_tls(served, night, trusted, security):
         port = served(box, tls=trusted, **login)
     else:
         port = served(box, tls_context=trusted, require_starttls=True, **login)
-    given = {"security": security, "user": USER, "password_env": "SMTP_PASSWORD"}
+    given = {"security": security, "smtp_user": USER, "password_env": "SMTP_PASSWORD"}
     assert tell(night, port, env={"SMTP_PASSWORD": PASSWORD}, **given).outcome == "sent"
     assert len(box.mails) == 1
     refused = tell(night, port, env={"SMTP_PASSWORD": f"not {PASSWORD}"}, **given)

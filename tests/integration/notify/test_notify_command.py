@@ -31,7 +31,7 @@ nights:
 notify:
   link: https://reports.example.org/runs
   to:
-    - {service: slack, url_env: TEAM_WEBHOOK, owners: {dense: U012AB3CD}}
+    - {service: slack, url_env: TEAM_WEBHOOK, mention: {dense: U012AB3CD}}
     - {service: json}
 """
 

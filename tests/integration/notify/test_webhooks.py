@@ -64,7 +64,7 @@ def tell(folders, *targets, env, waits=None, owner="dense", **given):
 
 def target_of(service, **changes):
     owners = {"dense": PERSON.get(service, "person")}
-    return NotifyTarget(**({"service": service, "owners": owners} | changes))
+    return NotifyTarget(**({"service": service, "mention": owners} | changes))
 
 
 @pytest.mark.parametrize("service", WEBHOOKS)

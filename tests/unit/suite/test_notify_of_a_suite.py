@@ -7,7 +7,10 @@ from ci.errors import CaseError
 from ci.suite.notifying import OWNER_IDS, SERVICES
 
 HEAD = "nights: [{cases: local}]\nnotify:\n"
-MAIL = "service: email, host: mail.example.org, sender: ci@example.org, recipients: [a@example.org]"
+MAIL = (
+    "service: email, smtp_host: mail.example.org, "
+    "sender: ci@example.org, recipients: [a@example.org]"
+)
 
 
 def errors_of(text):
@@ -22,9 +25,9 @@ def test_a_suite_says_who_is_told():
         + f"""\
   link: https://reports.example.org/runs
   to:
-    - {{service: slack, url_env: SLACK_WEBHOOK, owners: {{dense: U012AB3CD}}, always: true}}
-    - {{service: feishu, sign_env: FEISHU_SIGN_SECRET, owners: {{dense: ou_18eac8}}}}
-    - {{{MAIL}, user: nightly, password_env: SMTP_PASSWORD, security: tls, port: 465}}
+    - {{service: slack, url_env: SLACK_WEBHOOK, mention: {{dense: U012AB3CD}}, always: true}}
+    - {{service: feishu, sign_env: FEISHU_SIGN_SECRET, mention: {{dense: ou_18eac8}}}}
+    - {{{MAIL}, smtp_user: nightly, password_env: SMTP_PASSWORD, security: tls, smtp_port: 465}}
 """
     )
     notify = suite.document.notify
@@ -43,17 +46,17 @@ def test_without_it_nobody_is_told():
         ("{service: slack, url: x}", "to[0].url: unknown key"),
         ("{service: slack, url_env: A_URL}", "'A_URL' does not look secret"),
         ("{service: slack, sign_env: A_SECRET}", "slack has no signatures"),
-        ("{service: slack, host: mail}", "is only for the service email"),
-        ("{service: slack, owners: {a: all}}", "'all' is nobody there; write the ID of a member"),
-        ('{service: slack, owners: {a: "!channel"}}', "'!channel' is nobody there"),
-        ("{service: feishu, owners: {a: all}}", "'all' is nobody there; write an open_id"),
-        ('{service: wecom, owners: {a: "@all"}}', "'@all' is nobody there; write a userid"),
-        ("{service: dingtalk, owners: {a: all}}", "'all' is nobody there; write a mobile number"),
-        ("{service: email}", "e-mail needs `host`"),
+        ("{service: slack, smtp_host: mail}", "is only for the service email"),
+        ("{service: slack, mention: {a: all}}", "'all' is nobody there; write the ID of a member"),
+        ('{service: slack, mention: {a: "!channel"}}', "'!channel' is nobody there"),
+        ("{service: feishu, mention: {a: all}}", "'all' is nobody there; write an open_id"),
+        ('{service: wecom, mention: {a: "@all"}}', "'@all' is nobody there; write a userid"),
+        ("{service: dingtalk, mention: {a: all}}", "'all' is nobody there; write a mobile number"),
+        ("{service: email}", "e-mail needs `smtp_host`"),
         (f"{{{MAIL}, url_env: A_WEBHOOK}}", "e-mail has no webhook"),
-        (f"{{{MAIL}, user: a}}", "a login needs `user` and `password_env`"),
-        (f"{{{MAIL}, user: a, password_env: A_PASSWORD, security: none}}", "unencrypted"),
-        (f'{{{MAIL}, owners: {{a: "a@b, c@d"}}}}', "is nobody there; write an address"),
+        (f"{{{MAIL}, smtp_user: a}}", "a login needs `smtp_user` and `password_env`"),
+        (f"{{{MAIL}, smtp_user: a, password_env: A_PASSWORD, security: none}}", "unencrypted"),
+        (f'{{{MAIL}, mention: {{a: "a@b, c@d"}}}}', "is nobody there; write an address"),
         ('{service: email, sender: "a\\nBcc: b@c.d"}', "is not an e-mail address"),
     ],
 )
