@@ -440,6 +440,66 @@ def suite_plan(given: suite_flags.Plan) -> ExitCode:
     return plan(given)
 
 
+@command(suite_flags.SuiteRun, name="run")
+def suite_run(given: suite_flags.SuiteRun) -> ExitCode:
+    """Run the nights of a suite, several at once, on the hosts of a cluster, on one screen.
+
+    Each night is a process with its own record in --runs, as of `inv nightly`. An ended night frees
+    its hosts, and what is left is planned again; what no longer fits the window is not begun. A
+    host that fails takes no further nights, and its case runs on another one. Ctrl-C hands all
+    hosts back:
+
+        inv suite.run daily --cluster mine --until 06:00 --dry-run
+        inv suite.run daily --cluster mine --until 06:00
+        inv suite.run --resume last
+
+    Exit codes: 0 all nights that count passed, 1 one failed, 2 bad suite or arguments, or a case is
+    missing or not valid, 3 unknown, e.g. nothing ran, or a night was not begun, 130 interrupted.
+    """
+    from ci.commands.suite_run import run
+
+    return run(given)
+
+
+@command(suite_flags.SuiteNight, name="night")
+def suite_night(given: suite_flags.SuiteNight) -> ExitCode:
+    """Run one night of a suite; `inv suite.run` starts this, with a file that has its settings.
+
+    Exit codes: as of `inv nightly`.
+    """
+    from ci.commands.suite_night import night
+
+    return night(given.order)
+
+
+@command(suite_flags.SuiteStatus, name="status")
+def suite_status(given: suite_flags.SuiteStatus) -> ExitCode:
+    """Show how far a run of a suite is: what runs, what it waits for, the time left.
+
+    Reads the suite's own file; contacts no host. The default is the latest run.
+
+    Exit codes: 0 shown, 2 no such run.
+    """
+    from ci.commands.suite_report import status
+
+    return status(given)
+
+
+@command(suite_flags.SuiteReport, name="report")
+def suite_report(given: suite_flags.SuiteReport) -> ExitCode:
+    """Write report.md, junit.xml and report.json of a run of a suite again, and print its verdict.
+
+    The default is the latest run:
+
+        inv suite.report 20260101-220000-suite-daily-1a2b
+
+    Exit codes: 0 written, 2 no such run or it cannot be read, 3 a report cannot be written.
+    """
+    from ci.commands.suite_report import report
+
+    return report(given)
+
+
 @command(suite_flags.Matrix)
 def matrix(given: suite_flags.Matrix) -> str:
     """Print the nights of a suite as the matrix of a workflow, one line of JSON.
@@ -577,6 +637,35 @@ def trust(given: flags.Trust) -> ExitCode:
     from ci.commands.hosts_trust import trust
 
     return trust(given.request(), yes=given.yes)
+
+
+@command(suite_flags.Quarantine, name="quarantine")
+def hosts_quarantine(given: suite_flags.Quarantine) -> ExitCode:
+    """Take hosts out of the suites of this machine; without --on list those that are out.
+
+    A suite does so by itself with a host that fails, and takes it back after a clean examination
+    and a smoke test. A host that you put there stays until you release it:
+
+        inv hosts.quarantine --cluster mine --on npu3 --reason "a link of device 5 is broken"
+
+    Exit codes: 0 done, 2 no such host, or no reason.
+    """
+    from ci.commands.hosts_quarantine import quarantine
+
+    return quarantine(given)
+
+
+@command(suite_flags.Release, name="release")
+def hosts_release(given: suite_flags.Release) -> ExitCode:
+    """Let hosts take nights of suites again.
+
+    inv hosts.release --cluster mine --on npu3
+
+    Exit codes: 0 done, 2 no such host.
+    """
+    from ci.commands.hosts_quarantine import release_hosts
+
+    return release_hosts(given)
 
 
 @command(flags.Sync)
@@ -732,13 +821,15 @@ namespace.add_collection(Collection("baseline", baseline_show, baseline_accept, 
 namespace.add_collection(Collection("case", case_import, case_new, case_prefill_decode))
 namespace.add_collection(Collection("datasets", datasets_list, fetch, make))
 namespace.add_collection(Collection("history", history_show, history_rebuild))
-namespace.add_collection(Collection("hosts", trust))
+namespace.add_collection(Collection("hosts", trust, hosts_quarantine, hosts_release))
 namespace.add_collection(Collection("judge", simulate))
 namespace.add_collection(Collection("k8s", render, apply, k8s_nightly, k8s_logs, delete))
 namespace.add_collection(Collection("lab", lab_up, lab_down))
 namespace.add_collection(Collection("metrics", metrics_push, metrics_textfile))
 namespace.add_collection(Collection("report", report_write, report_index, report_serve))
-namespace.add_collection(Collection("suite", suite_plan))
+namespace.add_collection(
+    Collection("suite", suite_plan, suite_run, suite_night, suite_status, suite_report)
+)
 namespace.add_collection(Collection("versions", versions_list, lock))
 namespace.add_collection(Collection("weights", sync, weights_fetch))
 require_parsable(namespace)

@@ -163,10 +163,20 @@ def begin(
     """
     case, runs = resolved.case, Path(request.runs)
     with ExitStack() as ending:
-        started = start(runs, view, write_reports, case=case.name, config=case.path, argv=argv)
+        started = start(
+            runs,
+            view,
+            write_reports,
+            case=case.name,
+            config=case.path,
+            argv=argv,
+            run=request.run,
+        )
         ending.callback(refresh_index, started.path.parent, started.note)
         ending.callback(remember, started.path, started.note)
         record = ending.enter_context(started)
+        if request.purpose != "night":
+            record.update(purpose=request.purpose, night=request.suite)
         record.expect(
             case.benchmarks, case.comparisons, case.startup, judging_of(request, resolved)
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping  # noqa: TC003 - read back from JSON
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 KEEP_S = 12 * 3600.0
 RETEST_BUDGET = "45m"
+STAGES = ("functional", "accuracy", "performance")
 LAST_GOOD, NO_CONTROL = "last-good", "none"
 
 
@@ -44,6 +46,21 @@ class Request:
         set: `KEY=VALUE` that replace values of the case file.
         allocated: the hosts that Slurm has given, each a `ci.inventory.target.Target`, in place of
             those that `cluster` asks for.
+        on: names of the cluster's hosts, one for each node of the case, separated by commas; empty
+            for the case's own, else the first ones of the cluster file.
+        stages: which parts run: functional, accuracy, performance, separated by commas; empty for
+            all.
+        benchmarks: names or patterns of the benchmarks that run, separated by commas; empty for
+            all.
+        functional_cases: names, tags or patterns of the functional cases that run, separated by
+            commas; empty for all.
+        judge: keys of the case's `judge` that a suite sets; the case's own have priority.
+        host_env: host → variables of its servers, such as the devices that a night uses beside
+            others.
+        run: id of the run; empty to make one.
+        suite: id of the suite's run that it belongs to; empty for none.
+        beside: whether other nights of this suite may run on the same hosts.
+        purpose: `smoke` for the proof that a host serves; else a night.
     """
 
     config: str = ""
@@ -68,6 +85,16 @@ class Request:
     dry_run: bool = False
     set: tuple[str, ...] = ()
     allocated: tuple[Any, ...] = ()
+    on: str = ""
+    stages: str = ""
+    benchmarks: str = ""
+    functional_cases: str = ""
+    judge: Mapping[str, object] = field(default_factory=dict)
+    host_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    run: str = ""
+    suite: str = ""
+    beside: bool = False
+    purpose: Literal["night", "smoke"] = "night"
 
     @property
     def wait_s(self) -> float:
@@ -78,3 +105,8 @@ class Request:
     def keep_s(self) -> float:
         """Seconds that the servers keep running afterwards; 0 stops them."""
         return KEEP_S if self.keep else 0
+
+
+def listed(names: str) -> tuple[str, ...]:
+    """Return the names of a flag that has several, separated by commas."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from ci.plan.addresses import ADDRESS_FACTS, configured_host, with_addresses
 from ci.plan.build import build
 from ci.plan.inputs import PlanInputs
 from ci.plan.router import VLLM_ROUTER
+from ci.request import listed
 from ci.tools.model import items_asked
 from ci.tools.registry import TOOLS
 
@@ -65,9 +67,35 @@ def resolve_case(case: Case, request: Request) -> ResolvedCase:
         CaseError: the functional suite is not valid.
     """
     measured = request.serve and request.measure
-    suite = suite_of_night(request.functional, case.functional, case.path) if measured else None
+    suite = _functional_suite(case, request) if measured else None
     inputs = resolve(case, request)
     return ResolvedCase(case, inputs, build(case, inputs), suite)
+
+
+def _functional_suite(case: Case, request: Request) -> Suite | None:
+    """Return the functional suite with the cases that run; None for none.
+
+    Raises:
+        UserError: there is no such suite, or no case of it matches.
+        CaseError: it is not valid.
+    """
+    if request.stages and "functional" not in listed(request.stages):
+        return None
+    suite = suite_of_night(request.functional, case.functional, case.path)
+    patterns = listed(request.functional_cases)
+    if suite is None or not patterns:
+        return suite
+    chosen = tuple(
+        each
+        for each in suite.cases
+        if any(fnmatchcase(word, pattern) for word in (each.id, *each.tags) for pattern in patterns)
+    )
+    if not chosen:
+        raise UserError(
+            f"{suite.file}: no case has the name or tag {', '.join(patterns)}; "
+            f"`inv functional --suite {suite.file} --list` lists them"
+        )
+    return replace(suite, cases=chosen)
 
 
 def resolve(case: Case, request: Request) -> PlanInputs:
@@ -120,6 +148,7 @@ def targets_for(case: Case, request: Request) -> tuple[Target, ...]:
         cluster=request.cluster,
         workspace=request.workspace,
         allocated=request.allocated,
+        on=request.on,
     )
 
 

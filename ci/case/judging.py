@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from ci.documents.strict import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FALSE_ALARMS_A_MONTH = 1.0
 NIGHTS_A_MONTH = 30
@@ -37,6 +40,15 @@ class Judging(Strict):
         description="whether the last good version of vLLM is brought up on the same hosts and "
         "measured beside a figure that stays suspect",
     )
+
+    def with_defaults(self, given: Mapping[str, object]) -> Judging:
+        """Return it with the keys that a suite sets and the case does not.
+
+        Args:
+            given: key → value, as `judge` of a suite.
+        """
+        changed = {key: each for key, each in given.items() if key not in self.model_fields_set}
+        return self.model_copy(update=changed)
 
     @property
     def controlled(self) -> bool:

@@ -54,6 +54,9 @@ _WITHOUT_FLAG = {
     "metrics.push": "--run",
     "metrics.textfile": "--run",
     "suite.plan": "--suite",
+    "suite.run": "--suite",
+    "suite.report": "--run",
+    "suite.status": "--run",
     "matrix": "--suite",
 }
 # Faults of this machine: the outcome of a night is unknown.

@@ -12,7 +12,7 @@ from typing import Any
 
 from ci.commands.command import flag
 from ci.errors import UserError
-from ci.request import LAST_GOOD, NO_CONTROL, RETEST_BUDGET, Request
+from ci.request import LAST_GOOD, NO_CONTROL, RETEST_BUDGET, STAGES, Request, listed
 
 # Flags of several groups.
 CLUSTER: Any = flag(
@@ -22,6 +22,10 @@ CLUSTER: Any = flag(
 VLLM: Any = flag(
     "vLLM version of configs/versions.yaml to install and use; default: the case's `vllm`; for "
     "a new case the newest"
+)
+ON: Any = flag(
+    "only these hosts of the cluster file, in this order, separated by commas; default: the case's "
+    "cluster_hosts, else the first ones"
 )
 LOCAL: Any = flag("run on this machine; ignore the case's cluster_hosts", default=False)
 DEVICES: Any = flag("devices of each host; default: those of the cluster file", 0)
@@ -146,7 +150,14 @@ class _Here:
 
 
 @dataclass(frozen=True)
-class Case(Settings, Workspace, Device, _Here, Cluster):
+class On:
+    """The flag that selects some of a cluster's hosts."""
+
+    on: str = ON
+
+
+@dataclass(frozen=True)
+class Case(Settings, Workspace, Device, On, _Here, Cluster):
     """The flags that select a case and the hosts it runs on."""
 
 
@@ -171,6 +182,17 @@ class Nightly(Up):
 
     keep: bool = flag("leave the servers running afterwards, for 12 hours", default=False)
     functional: str = FUNCTIONAL
+    stages: str = flag(
+        "which parts run: functional, accuracy, performance, separated by commas; the smoke test "
+        "always runs; default: all"
+    )
+    benchmarks: str = flag(
+        "only these benchmarks: names or patterns, separated by commas; default: all"
+    )
+    functional_cases: str = flag(
+        "only these cases of the functional suite: names, tags or patterns, separated by commas; "
+        "default: all"
+    )
     retest_budget: str = RETEST
     control: str = flag(
         "last-good: bring the last good vLLM up on the same hosts and measure it beside what stays "
@@ -192,6 +214,10 @@ class Nightly(Up):
         if self.control not in {"", LAST_GOOD, NO_CONTROL}:
             expected = f"expected {LAST_GOOD} or {NO_CONTROL}"
             raise UserError(f"--control {self.control}: {expected}")
+        if unknown := set(listed(self.stages)) - set(STAGES):
+            raise UserError(
+                f"--stages {', '.join(sorted(unknown))}: unknown; choose of {', '.join(STAGES)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,21 @@ import json
 import os
 import sys
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ci.case import load as cases
 from ci.errors import ExitCode, UserError
 from ci.paths import CASES
 from ci.record.text import headline_of
-from ci.request import LAST_GOOD
+from ci.request import LAST_GOOD, STAGES, listed
 from ci.resolve import require_datasets, resolve_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ci.case.benchmark import Benchmark
     from ci.case.model import Case
     from ci.record.model import Run
     from ci.record.view import View
@@ -77,8 +79,42 @@ def _show(resolved: Sequence[ResolvedCase]) -> ExitCode:
 
 
 def _chosen_parts(case: Case, request: Request) -> Case:
-    without: dict[str, object] = {"benchmarks": (), "startup": {}}
-    return case if request.measure else case.model_copy(update=without)
+    """Return a case with the parts that a request wants, and with what its suite sets.
+
+    Raises:
+        UserError: no benchmark has such a name.
+    """
+    if not request.measure:
+        without: dict[str, object] = {"benchmarks": (), "startup": {}}
+        return case.model_copy(update=without)
+    chosen: dict[str, object] = {}
+    if request.stages or request.benchmarks:
+        chosen["benchmarks"] = _benchmarks(case, request)
+    if request.judge:
+        chosen["judge"] = case.judge.with_defaults(request.judge)
+    if request.host_env:
+        hosts = listed(request.on)
+        chosen["nodes"] = tuple(
+            node.model_copy(update={"env": node.env | dict(request.host_env.get(host, {}))})
+            for node in case.nodes
+            for host in hosts[node.host : node.host + 1]
+        )
+    return case.model_copy(update=chosen) if chosen else case
+
+
+def _benchmarks(case: Case, request: Request) -> tuple[Benchmark, ...]:
+    stages, patterns = listed(request.stages or ",".join(STAGES)), listed(request.benchmarks)
+    named = [
+        each
+        for each in case.benchmarks
+        if not patterns or any(fnmatchcase(each.name, pattern) for pattern in patterns)
+    ]
+    if case.benchmarks and not named:
+        there = ", ".join(each.name for each in case.benchmarks)
+        raise UserError(
+            f"{case.path}: no benchmark is named {request.benchmarks}; there are: {there}"
+        )
+    return tuple(each for each in named if each.case_type in stages)
 
 
 def _nights(request: Request, resolved: Sequence[ResolvedCase]) -> ExitCode:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci.case.model import Case
-    from ci.suite.night import SuiteNight
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,10 @@ def _of_suite(file: str, run_type: str) -> tuple[list[SimulatedCase], list[UserE
         except UserError as error:
             errors.append(error)
         else:
-            cases.append(SimulatedCase(_judged(case, night), f"{file}: {night.name}"))
+            judge = case.judge.with_defaults(night.judge)
+            judged = case.model_copy(update={"judge": judge})
+            cases.append(SimulatedCase(judged, f"{file}: {night.name}"))
     return cases, errors
-
-
-def _judged(case: Case, night: SuiteNight) -> Case:
-    """Return a case with the keys of `judge` that the suite sets and its file does not."""
-    own = case.judge.model_fields_set
-    changed = {key: value for key, value in night.judge.items() if key not in own}
-    return case.model_copy(update={"judge": case.judge.model_copy(update=changed)})
 
 
 def _today() -> dt.date:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci.commands.command import flag
-from ci.commands.flags import CLUSTER, Json, Runs
+from ci.commands.flags import CLUSTER, ON, VLLM, DryRun, Json, Run, Runs, Workspace
 
 RUN_TYPE: Any = flag("pr, daily, weekly, or another run type of the suite", "daily")
 
@@ -26,12 +26,46 @@ class Selection(Runs):
     )
 
 
+UNTIL: Any = flag("time of day at which the last night has to end; default: the suite's window")
+
+
 @dataclass(frozen=True)
 class Plan(Json, Selection):
     """The flags of `inv suite.plan`."""
 
     cluster: str = CLUSTER
-    until: str = flag("time of day at which the last night has to end; default: the suite's window")
+    until: str = UNTIL
+
+
+@dataclass(frozen=True)
+class SuiteRun(DryRun, Workspace, Selection):
+    """The flags of `inv suite.run`."""
+
+    cluster: str = CLUSTER
+    until: str = UNTIL
+    now: bool = flag("begin at once, whatever the suite's window says", default=False)
+    vllm: str = VLLM
+    skip_doctor: bool = flag("do not examine the hosts first", default=False)
+    resume: str = flag(
+        "go on with this run of a suite: its id, or `last`; what is done stays, with its flags"
+    )
+
+
+@dataclass(frozen=True)
+class SuiteNight:
+    """The flags of `inv suite.night`."""
+
+    order: str = flag("the file that `inv suite.run` wrote")
+
+
+@dataclass(frozen=True)
+class SuiteStatus(Json, Runs, Run):
+    """The flags of `inv suite.status`."""
+
+
+@dataclass(frozen=True)
+class SuiteReport(Runs, Run):
+    """The flags of `inv suite.report`."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +73,18 @@ class Matrix(Selection):
     """The flags of `inv matrix`."""
 
     github: bool = flag("as a workflow of GitHub Actions reads it", default=False)
+
+
+@dataclass(frozen=True)
+class Release:
+    """The flags of `inv hosts.release`."""
+
+    cluster: str = CLUSTER
+    on: str = ON
+
+
+@dataclass(frozen=True)
+class Quarantine(Release):
+    """The flags of `inv hosts.quarantine`."""
+
+    reason: str = flag("why the hosts take no nights, for whoever finds them missing")

@@ -16,9 +16,13 @@ from ci.suite.values import clock_of
 from ci.suite.window import span_of
 
 if TYPE_CHECKING:
-    from ci.commands.suite_flags import Plan
+    from collections.abc import Sequence
+
+    from ci.commands.suite_flags import Plan, SuiteRun
+    from ci.inventory.target import Target
     from ci.suite.load import NightSuite
     from ci.suite.model import Window
+    from ci.suite.window import Span
 
 
 def plan(given: Plan, now: dt.datetime | None = None) -> ExitCode:
@@ -34,17 +38,10 @@ def plan(given: Plan, now: dt.datetime | None = None) -> ExitCode:
     Raises:
         UserError: the suite, its hosts or a flag is wrong.
     """
-    until = clock_of(given.until, "--until") if given.until else ""
     now = now or dt.datetime.now().astimezone().replace(tzinfo=None, microsecond=0)
     selected = selected_nights(given, now.date())
-    cluster = given.cluster or selected.suite.document.cluster or ""
-    if not cluster:
-        raise UserError(
-            f"{selected.suite.file}: names no cluster; add `cluster: NAME`, or --cluster"
-        )
-    targets = cluster_file.load(cluster_file.find(cluster))
-    span = span_of(now, _window_of(selected.suite, given.run_type), until)
-    planned = plan_suite(selected.nights, targets, span)
+    cluster, targets = hosts_of(given.cluster, selected.suite)
+    planned = plan_suite(selected.nights, targets, span_for(given, selected.suite, now))
     if given.json:
         values = as_values(selected, planned, given.run_type, cluster)
         sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
@@ -53,6 +50,33 @@ def plan(given: Plan, now: dt.datetime | None = None) -> ExitCode:
     for problem in selected.problems:
         print(f"left out: {problem}", file=sys.stderr)
     return ExitCode.USER if selected.problems else ExitCode.PASS
+
+
+def hosts_of(chosen: str, suite: NightSuite) -> tuple[str, Sequence[Target]]:
+    """Return the name of a suite's cluster, and its hosts.
+
+    Args:
+        chosen: the cluster that the operator names; empty for the suite's own.
+        suite: the suite.
+
+    Raises:
+        UserError: there is no cluster.
+        CaseError: its file is not valid.
+    """
+    cluster = chosen or suite.document.cluster or ""
+    if not cluster:
+        raise UserError(f"{suite.file}: names no cluster; add `cluster: NAME`, or --cluster")
+    return cluster, cluster_file.load(cluster_file.find(cluster))
+
+
+def span_for(given: Plan | SuiteRun, suite: NightSuite, now: dt.datetime) -> Span:
+    """Return when the nights of a run type run.
+
+    Raises:
+        UserError: `--until` is not a time of day.
+    """
+    until = clock_of(given.until, "--until") if given.until else ""
+    return span_of(now, _window_of(suite, given.run_type), until)
 
 
 def _window_of(suite: NightSuite, name: str) -> Window | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.catalog.environments import load_versions, require_version
 from ci.documents.values import in_file_order
 from ci.errors import CaseError, UserError
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
+from ci.paths import CONFIGS
+from ci.request import listed
 from ci.suite.accuracy import VARIABLE, load_accuracy
 from ci.suite.cases import find_cases
 from ci.suite.load import find_night_suite, load_night_suite
@@ -47,14 +50,21 @@ class SelectedNights:
     accuracy: str
 
 
-def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
+def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> SelectedNights:
     """Read a suite, and select its nights.
+
+    Args:
+        given: the flags that select them.
+        today: the day, for mutes.
+        vllm: versions of vLLM in place of the suite's, separated by commas; empty for those.
 
     Raises:
         CaseError: the suite or its accuracy.yaml is not valid.
         UserError: there is no such suite or run type, or nothing runs in it or matches the filter.
     """
     suite = load_night_suite(find_night_suite(given.suite))
+    if vllm:
+        suite = with_versions(suite, listed(vllm))
     if wrong := errors(suite):
         raise CaseError(in_file_order(wrong))
     found = find_cases(suite)
@@ -76,6 +86,20 @@ def selected_nights(given: Selection, today: dt.date) -> SelectedNights:
         notes=(*map(str, suite.warnings), *notes),
         accuracy=accuracy.file if accuracy else "",
     )
+
+
+def with_versions(suite: NightSuite, versions: Sequence[str]) -> NightSuite:
+    """Return a suite with these versions of vLLM in place of its own.
+
+    Raises:
+        UserError: one is not in configs/versions.yaml.
+    """
+    known = load_versions(CONFIGS / "versions.yaml")
+    for version in versions:
+        require_version(known, version)
+    nights = [each.model_copy(update={"vllm": None}) for each in suite.document.nights]
+    document = suite.document.model_copy(update={"vllm": list(versions), "nights": nights})
+    return replace(suite, document=document)
 
 
 def _accuracy_of(suite: NightSuite) -> Accuracy | None:

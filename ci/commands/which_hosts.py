@@ -28,15 +28,21 @@ def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:
         UserError: a file does not exist or is invalid.
     """
     from ci.case import load as cases  # noqa: PLC0415
-    from ci.inventory.assign import assign_hosts  # noqa: PLC0415 - as above
+    from ci.inventory.assign import assign_hosts, named_hosts  # noqa: PLC0415 - as above
 
     if slurm := slurm_of(request):
         return hosts_now(slurm)
     if request.config:
         case = cases.load_one(request.config, CASES)
         return assign_hosts(
-            case, local=request.local, cluster=request.cluster, workspace=request.workspace
+            case,
+            local=request.local,
+            cluster=request.cluster,
+            workspace=request.workspace,
+            on=request.on,
         )
+    if request.on:
+        return tuple(named_hosts(request.cluster, request.on))
     if request.cluster:
         return cluster_file.load(cluster_file.find(request.cluster))
     if run and (Path(request.runs) / run / FILE).is_file():

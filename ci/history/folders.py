@@ -13,7 +13,7 @@ from ci.history.night import night_of
 from ci.history.store import put, remove, remove_unused
 from ci.record.again import items_in
 from ci.record.cause import message_of
-from ci.record.stored import FILE, read_run
+from ci.record.stored import FILE, SUITE, read_run
 
 if TYPE_CHECKING:
     import sqlite3
@@ -229,7 +229,9 @@ def _items(
 
 def _folders(runs: Path) -> list[str]:
     with os.scandir(runs) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and entry.name != PAGES)
+        names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name != PAGES)
+    # A run of a suite is no night: its nights have folders of their own.
+    return [name for name in names if not (runs / name / SUITE).is_file()]
 
 
 def _stamp(folder: Path) -> str:

@@ -27,6 +27,7 @@ def assign_hosts(
     cluster: str,
     workspace: str,
     allocated: Sequence[Target] = (),
+    on: str = "",
 ) -> tuple[Target, ...]:
     """Assign a host to each node. Reads a cluster file; connects to no host.
 
@@ -37,6 +38,8 @@ def assign_hosts(
         workspace: folder on every host; empty to use the cluster file's, else the default.
         allocated: the hosts that Slurm has given for a cluster file with `slurm:`; empty before
             that, for stand-ins.
+        on: names of the cluster's hosts in the order of the nodes, separated by commas; empty to
+            use the case's, else the first ones of the cluster file.
 
     Raises:
         UserError: there are no hosts or too few, or two nodes have the same host.
@@ -48,12 +51,38 @@ def assign_hosts(
         )
     if local:
         chosen: Sequence[Target] = (this_machine(),) * case.num_hosts
+    elif on:
+        chosen = named_hosts(cluster, on)
+        if len(chosen) != case.num_hosts:
+            raise UserError(
+                f"--on {on}: {case.path} has {case.num_hosts} nodes; name a host for each of them"
+            )
     elif cluster:
         chosen = _of_cluster(case, cluster, allocated)
     else:
         chosen = _of_case(case)
     _refuse_duplicates(case, chosen, cluster)
     return tuple(replace(target, workspace=_workspace(target, workspace)) for target in chosen)
+
+
+def named_hosts(cluster: str, on: str) -> list[Target]:
+    """Return the hosts of a cluster that `--on` names, in its order.
+
+    Raises:
+        UserError: there is no cluster, or it has no such host.
+        CaseError: the cluster file is not valid.
+    """
+    if not cluster:
+        raise UserError(f"--on {on}: names hosts of a cluster file; add --cluster NAME")
+    path = cluster_file.find(cluster)
+    targets = {target.name: target for target in cluster_file.load(path)}
+    names = [name.strip() for name in on.split(",") if name.strip()]
+    for name in names:
+        if name not in targets:
+            near = nearest(name, targets)
+            guess = f"did you mean {near!r}? " if near else ""
+            raise UserError(f"--on {name}: not in {path}; {guess}There are: {', '.join(targets)}")
+    return [targets[name] for name in names]
 
 
 def _of_case(case: Case) -> list[Target]:

@@ -31,6 +31,7 @@ _BESIDE = {
     "again": "measured again beside a night",
     "against-itself": "the second of two nights with one version",
     "bisect": "a night of a bisection",
+    "smoke": "the proof that a host serves again",
 }
 # Settings whose effect is on speed; a score does not depend on them.
 _OF_SPEED = frozenset({"batch_size", "request_rate"})

@@ -19,7 +19,7 @@ from ci.tools.model import Item, Measurement, Pass
 
 VERSION = 2
 
-Purpose = Literal["night", "control", "again", "against-itself", "bisect"]
+Purpose = Literal["night", "control", "again", "against-itself", "bisect", "smoke"]
 
 
 class Part(BaseModel):
@@ -272,7 +272,8 @@ class Run(Part):
         default="night",
         description="control: the last good version, measured beside a suspect of another run; "
         "again: tonight's version once more after it; against-itself: the second of two nights "
-        "with the same version; bisect: a night of `inv bisect`. None of them counts as a night",
+        "with the same version; bisect: a night of `inv bisect`; smoke: the proof that a host "
+        "serves again. None of them counts as a night",
     )
     night: str = Field(default="", description="id of the run that it belongs to; empty if none")
     beside: tuple[str, ...] = Field(

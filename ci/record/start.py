@@ -32,6 +32,7 @@ def start(  # noqa: PLR0913 - each is a plain value of the command line
     case: str,
     config: str,
     argv: Sequence[str],
+    run: str = "",
     clock: Callable[[], float] = time.monotonic,
 ) -> Record:
     """Make `runs/<run id>/` with a run.json whose outcome is `running`.
@@ -43,13 +44,14 @@ def start(  # noqa: PLR0913 - each is a plain value of the command line
         case: the case's name.
         config: path of the case file.
         argv: the command line, which runs the night again.
+        run: its id; empty to make one.
         clock: returns monotonic seconds.
 
     Raises:
         InfrastructureError: the disk is full.
         UserError: the folder cannot be made.
     """
-    path = make_folder(absolute(runs) / run_id(case, datetime.now(UTC)))
+    path = make_folder(absolute(runs) / (run or run_id(case, datetime.now(UTC))))
     fields = first_fields(path.name, case, config, argv)
     record = Record(Folder(path, view.warn), fields, view, write_reports, clock)
     record.update()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "run.json"
+# In the folder of a run of a suite, whose nights have folders of their own.
+SUITE = "suite.json"
 MAX_BYTES = 256 << 20
 # What a reader can use besides the record.
 OTHERS = ("report.md", "journal.jsonl", "logs")

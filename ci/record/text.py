@@ -25,6 +25,7 @@ PURPOSES = {
     "again": "tonight's version once more, measured beside",
     "against-itself": "the second of two runs with the same version, after",
     "bisect": "a night of the bisection",
+    "smoke": "the proof that a host serves again, for",
 }
 
 

@@ -28,11 +28,22 @@ def render(run: Run, attachments: Sequence[str] = ()) -> str:
             https://docs.gitlab.com/ci/testing/unit_test_reports/ and of Jenkins'
             junit-attachments plugin.
     """
-    suite = TestSuite(one_line(f"lamplighter {run.case}"))
+    return text_of([suite_of(run, attachments=attachments)])
+
+
+def suite_of(run: Run, name: str = "", attachments: Sequence[str] = ()) -> TestSuite:
+    """Return a run as a test suite.
+
+    Args:
+        run: its record.
+        name: of the suite; empty for that of the case.
+        attachments: as for `render`.
+    """
+    suite = TestSuite(one_line(name or f"lamplighter {run.case}"))
     suite.timestamp = one_line(run.started_at)
     suite.hostname = one_line(run.controller.host)
-    for name, value in {"run": run.id, "command": run.command, **run.versions}.items():
-        suite.add_property(one_line(name), one_line(str(value)))
+    for key, value in {"run": run.id, "command": run.command, **run.versions}.items():
+        suite.add_property(one_line(key), one_line(str(value)))
     cases = [_case(run, check) for check in run.checks] or [_nothing_checked(run)]
     for case in cases:
         if case.result and attachments:
@@ -40,8 +51,14 @@ def render(run: Run, attachments: Sequence[str] = ()) -> str:
             case.system_out = "\n".join(attached)
         suite.add_testcase(case)
     suite.time = run.seconds  # after the cases, because each added case changes it
+    return suite
+
+
+def text_of(suites: Sequence[TestSuite]) -> str:
+    """Write test suites as JUnit XML."""
     report = JUnitXml("lamplighter")
-    report.add_testsuite(suite)
+    for suite in suites:
+        report.add_testsuite(suite)
     xml: bytes = report.tostring()  # type: ignore[no-untyped-call]
     return CONTROLS.sub("", xml.decode()) + "\n"  # XML forbids them, wherever they come from
 

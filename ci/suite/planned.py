@@ -87,7 +87,8 @@ def plan_suite(nights: Sequence[SuiteNight], targets: Sequence[Target], span: Sp
     schedule = plan(State(0.0, hosts, tuple(jobs), until_s=until))
     by_name = {night.name: night for night in nights}
     left_out = [
-        NotPlanned(by_name[each.job.name], _reason(each, span, until)) for each in schedule.left_out
+        NotPlanned(by_name[each.job.name], reason_left_out(each, span, until))
+        for each in schedule.left_out
     ]
     return SuitePlan(
         span=span,
@@ -116,17 +117,30 @@ def _planned(
     targets: Sequence[Target],
     start: dt.datetime,
 ) -> Iterator[PlannedNight]:
-    places = {target.name: number for number, target in enumerate(targets)}
     for each in schedule.placements:
         night = by_name[each.job.name]
-        hosts = tuple(sorted(each.hosts, key=places.__getitem__))
-        if set(night.needs.named) == set(hosts):
-            hosts = night.needs.named  # the case gives its nodes this order
+        hosts = hosts_in_order(night, each.hosts, targets)
         yield PlannedNight(night, hosts, later(start, each.start_s), later(start, each.end_s))
 
 
-def _reason(left: LeftOut, span: Span, until_s: float) -> str:
-    """Say why a night does not fit the window."""
+def hosts_in_order(
+    night: SuiteNight, hosts: Sequence[str], targets: Sequence[Target]
+) -> tuple[str, ...]:
+    """Return the hosts of a night in the order of its nodes: that of the case or the cluster."""
+    if set(night.needs.named) == set(hosts):
+        return night.needs.named
+    chosen = set(hosts)
+    return tuple(target.name for target in targets if target.name in chosen)
+
+
+def reason_left_out(left: LeftOut, span: Span, until_s: float) -> str:
+    """Say why a night does not fit the window.
+
+    Args:
+        left: the night.
+        span: the present, and the end of the window.
+        until_s: seconds between them.
+    """
     takes = duration(left.job.expected_s)
     if left.job.expected_s > until_s:
         return f"is expected to take {takes}, but the window has {duration(until_s)}"

@@ -1,0 +1,70 @@
+"""`inv suite.report` and `inv suite.status`: what a run of a suite came to, and how far it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.errors import ExitCode
+from ci.report.table import as_text, width_of
+from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_suite
+from ci.suite_run.process import NightProcess
+from ci.suite_run.reports import write_suite_reports
+from ci.suite_run.rows import HEADINGS, counts, rows_of
+from ci.suite_run.summary import headline_of
+
+if TYPE_CHECKING:
+    from ci.commands.suite_flags import SuiteReport, SuiteStatus
+    from ci.suite.progress import SuiteRun
+
+
+def report(given: SuiteReport) -> ExitCode:
+    """Write the reports of a run of a suite again, from its suite.json, and print the summary.
+
+    Raises:
+        UserError: there is no such run, or it cannot be read.
+    """
+    path = named_suite_run(Path(given.runs), given.run)
+    warnings: list[str] = []
+    folder = SuiteFolder(path, warnings.append)
+    sys.stdout.write(write_suite_reports(folder, read_suite(path), path.parent))
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    for name in ("report.md", "junit.xml", "report.json"):
+        print(f"report {path / name}")
+    return ExitCode.UNKNOWN if warnings else ExitCode.PASS
+
+
+def status(given: SuiteStatus) -> ExitCode:
+    """Print how far a run of a suite is.
+
+    Raises:
+        UserError: there is no such run, or it cannot be read.
+    """
+    path = named_suite_run(Path(given.runs), given.run)
+    run, running = read_suite(path), is_running(path)
+    if given.json:
+        values = {**run.model_dump(mode="json"), "controller_runs": running}
+        sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        return ExitCode.PASS
+    print(f"{run.id}: {headline_of(run)}")
+    rows = rows_of(run, None, _doing(run, path), datetime.now(UTC))
+    sys.stdout.write(as_text(HEADINGS, rows, width_of(sys.stdout)))
+    print(counts(run))
+    for each in run.quarantined:
+        print(f"quarantine {each.host}, since {each.since} by {each.by}: {each.reason}")
+    if run.outcome == "running" and not running:
+        print(f"its controller has ended; go on with `inv suite.run --resume {run.id}`")
+    return ExitCode.PASS
+
+
+def _doing(run: SuiteRun, path: Path) -> dict[str, str]:
+    """Return what each night that runs does, by its output."""
+    return {
+        night.name: NightProcess(path / "processes" / night.last.run).doing
+        for night in run.nights
+        if night.state == "running" and night.last
+    }

@@ -1,0 +1,66 @@
+"""Decide whether a night is run again, by what it failed by. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ci.suite.model import Retry
+    from ci.suite.progress import NightState
+
+# With fewer failed nights nobody can say that all fail at once.
+FEW = 2
+# Classes of the failure table that are time-outs: the product may be what did not answer in time.
+# A side alone does not name them.
+_TIMES_OUT = ("_timeout", "worker_hangs")
+SIDES = frozenset({"environment", "configuration", "tool", "product"})
+
+
+def why_not_again(night: NightState, retry: Retry) -> str | None:
+    """Say why a night that has ended is not run again; None if it may be.
+
+    An empty text is a reason that needs no words: it passed, or was judged.
+    """
+    last = night.last
+    if last is None or last.outcome != "unknown" or last.exit_code not in {3, None}:
+        return ""
+    failures = sum(each.outcome == "unknown" for each in night.attempts)
+    if failures > retry.times:
+        return f"run {failures} times" if retry.times else ""
+    return _not_a_reason(last.reasons, retry)
+
+
+def _not_a_reason(reasons: Sequence[str], retry: Retry) -> str | None:
+    """Say why what a night failed by is no reason to run it again; None if it is one."""
+    if not reasons:
+        return "its failure is in no class of the failure table"
+    if "product" in reasons:
+        return "what the product failed by is not run again"
+    named = [each for each in reasons if each in retry.reasons]
+    timed_out = [each for each in reasons if each.endswith(_TIMES_OUT)]
+    if named and timed_out and set(named) <= SIDES:
+        return f"{timed_out[0]} may be a time-out of the product: only its own name is a reason"
+    if not named:
+        asked = ", ".join(retry.reasons)
+        return f"{reasons[0]} is none of the suite's reasons to run again: {asked}"
+    return None
+
+
+def failed_share(nights: Sequence[NightState]) -> tuple[int, int]:
+    """Return how many nights have failed, and how many of the suite run at all; without mutes."""
+    counted = [each for each in nights if each.counts and each.state != "left-out"]
+    failed = [each for each in counted if each.last and each.outcome in {"fail", "unknown"}]
+    return len(failed), len(counted)
+
+
+def too_many_failed(nights: Sequence[NightState], retry: Retry) -> str:
+    """Say that so many nights have failed that nothing is run again; empty if not."""
+    failed, count = failed_share(nights)
+    if failed < FEW or failed <= retry.most_failed * count:
+        return ""
+    return (
+        f"{failed} of {count} nights have failed, more than {retry.most_failed:.0%}: the cause is "
+        "not in one of them"
+    )

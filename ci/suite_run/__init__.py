@@ -1,0 +1,1 @@
+"""Run the nights of a suite: each is a process of its own, with its own record."""

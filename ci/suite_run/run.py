@@ -1,0 +1,294 @@
+"""Run a suite: begin nights as packed, replan at each end, hand everything back on a signal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from ci.errors import Interrupted, UserError
+from ci.record.controller import owner
+from ci.record.fields import utc_now
+from ci.record.start import run_id
+from ci.suite.events import (
+    decided,
+    host_released,
+    hosts_failed,
+    night_began,
+    night_ended,
+    night_not_begun,
+    quarantined,
+)
+from ci.suite.next_orders import next_orders, taken_bound_s
+from ci.suite.outcome import exit_code_of, outcome_of
+from ci.suite.planned import duration
+from ci.suite.progress import time_of
+from ci.suite.smoke import to_prove
+from ci.suite_run.ended import end_of
+from ci.suite_run.order import request_of, write_order
+from ci.suite_run.process import ORDER, NightProcess, start_process
+from ci.suite_run.proof import Proof
+from ci.suite_run.quarantine import address_of, put, quarantined_of, release
+from ci.suite_run.rows import counts, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TypeAlias
+
+    from ci.run.interrupt import Interrupts
+    from ci.suite.events import Ended
+    from ci.suite.next_orders import Begin, Orders, Setting
+    from ci.suite.orders import Order
+    from ci.suite.progress import SuiteRun
+    from ci.suite_run.folder import SuiteFolder
+    from ci.suite_run.screen import SuiteView
+
+SCREEN_EVERY_S = 1.0
+# Without an event, the plan is made again so often: a night may last longer than expected.
+PLAN_EVERY_S = 30.0
+
+
+@dataclass(frozen=True)
+class NightEnd:
+    """A night's process has ended; None if it was never begun."""
+
+    night: str
+    ended: Ended | None
+
+
+@dataclass(frozen=True)
+class ProofEnd:
+    """A host was examined and has served, or why it did not."""
+
+    host: str
+    problem: str
+
+
+Event: TypeAlias = "NightEnd | ProofEnd | BaseException"
+
+
+@dataclass
+class RunningSuite:
+    """A suite that runs.
+
+    Attributes:
+        run: how far it is; what suite.json has.
+        setting: its nights and hosts.
+        runs: the folder of all runs.
+        folder: the suite's own.
+        view: shows it.
+    """
+
+    run: SuiteRun
+    setting: Setting
+    runs: Path
+    folder: SuiteFolder
+    view: SuiteView
+    _events: SimpleQueue[Event] = field(default_factory=SimpleQueue)
+    _processes: dict[str, NightProcess] = field(default_factory=dict)
+    _proofs: dict[str, Proof] = field(default_factory=dict)
+    _looked_at: dict[str, float] = field(default_factory=dict)
+    _order: Order | None = None
+
+    def run_all(self, received: Interrupts) -> SuiteRun:
+        """Run the nights until none is left; return the complete state.
+
+        Args:
+            received: signals; the first one ends all nights, which hand their hosts back.
+        """
+        self._adopt()
+        with received.forward_to(self._events):  # type: ignore[arg-type] # takes more
+            orders = self._next()
+            while not (orders.finished and not self._proofs):
+                self._wait(orders, received)
+                orders = self._next()
+        self._set(taken_bound_s=taken_bound_s(self.run, self.setting))
+        code = exit_code_of(self.run)
+        self._set(outcome=outcome_of(self.run), exit_code=int(code), ended_at=utc_now())
+        return self.run
+
+    def _next(self) -> Orders:
+        """Decide what happens next, and begin it."""
+        while True:
+            proving = bool(self._proofs)
+            orders = next_orders(
+                self.run, self.setting, datetime.now(UTC), self._order, proving=proving
+            )
+            self._order = orders.order
+            self._change(decided(self.run, orders))
+            for name, why in orders.left_out.items():
+                self.view.line("never", f"{name} is not begun: {why}")
+            for name, why in orders.not_again.items():
+                self.view.line("never", f"{name} is not run again: {why}")
+            for begin in orders.begin:
+                self._begin(begin)
+            if not orders.begin:
+                break
+        self._prove(orders)
+        return orders
+
+    def _begin(self, begin: Begin) -> None:
+        """Start the process of a night; a failure to start it is its end."""
+        night = self.setting.nights[begin.night]
+        name = run_id(night.case.name, datetime.now(UTC))
+        self._change(night_began(self.run, begin, name, utc_now()))
+        where = ", ".join(begin.hosts)
+        takes = duration(night.expected_s)
+        self.view.line("begin", f"{begin.night} on {where}, takes ~{takes}: run {name}")
+        targets = {target.name: target for target in self.setting.targets}
+        folder = self.folder.process_folder(name)
+        request = request_of(self.run, night, begin, str(self.runs), name, targets)
+        try:
+            write_order(folder / ORDER, request)
+            process = start_process(folder, ("suite.night", "--order", str(folder / ORDER)))
+        except OSError as error:
+            raise UserError(f"{folder}: the night cannot be started: {error.strerror}") from error
+        self._follow(begin.night, process)
+
+    def _follow(self, night: str, process: NightProcess) -> None:
+        """Wait for the end of a night's process on a thread."""
+        self._processes[night] = process
+        last = self.run.night(night).attempts[-1]
+        down = ("down", "--run", last.run, "--runs", str(self.runs))
+
+        def wait() -> None:
+            ended = end_of(process, self.runs / last.run, last.hosts, down, self.view.warn)
+            self._events.put(NightEnd(night, ended))
+
+        self._on_thread(wait)
+
+    def _on_thread(self, work: Callable[[], None]) -> None:
+        """Do work that waits; an error of ours ends the suite instead of being lost."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised by the loop
+                self._events.put(error)
+
+        threading.Thread(target=guarded, daemon=True).start()
+
+    def _adopt(self) -> None:
+        """Follow the nights that an earlier controller began."""
+        for night in self.run.nights:
+            if night.state == "running" and night.last:
+                process = NightProcess(self.folder.process_folder(night.last.run))
+                what = "still runs" if process.is_alive() else "has ended"
+                self.view.line("resume", f"{night.name}: run {night.last.run} {what}")
+                self._follow(night.name, process)
+
+    def _wait(self, orders: Orders, received: Interrupts) -> None:
+        """Show the suite until something happens, its window opens, or the plan is old."""
+        opens_s = (time_of(self.run.begins_at) - datetime.now(UTC)).total_seconds()
+        plan_at = time.monotonic() + (min(opens_s, PLAN_EVERY_S) if opens_s > 0 else PLAN_EVERY_S)
+        interrupted_again = received.repeated
+        while time.monotonic() < plan_at:
+            doing = {name: process.doing for name, process in self._processes.items()}
+            doing |= {f"proof of {host}": proof.doing for host, proof in self._proofs.items()}
+            rows = rows_of(self.run, orders, doing, datetime.now(UTC))
+            rows += [
+                (f"proof of {host}", "running", host, "", proof.doing)
+                for host, proof in self._proofs.items()
+            ]
+            self.view.show(rows, counts(self.run), time.monotonic())
+            left_s = plan_at - time.monotonic()
+            try:
+                event = self._events.get(timeout=min(max(left_s, 0.0), SCREEN_EVERY_S))
+            except Empty:
+                if received.repeated and not interrupted_again:
+                    interrupted_again = True
+                    self._interrupt_all()
+            else:
+                self._handle(event)
+                return
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, NightEnd):
+            self._ended(event)
+        elif isinstance(event, ProofEnd):
+            self._proved(event)
+        elif isinstance(event, Interrupted):
+            self._set(interrupted=str(event).removeprefix("interrupted by "))
+            self._interrupt_all()
+        else:
+            raise event
+
+    def _interrupt_all(self) -> None:
+        for process in self._processes.values():
+            process.interrupt()
+        for proof in self._proofs.values():
+            proof.interrupt()
+
+    def _ended(self, event: NightEnd) -> None:
+        del self._processes[event.night]
+        if event.ended is None:
+            self._change(night_not_begun(self.run, event.night))
+            return
+        before = {each.host for each in self.run.quarantined}
+        addresses = {target.name: address_of(target) for target in self.setting.targets}
+        retry = self.setting.nights[event.night].retry
+        run = night_ended(self.run, event.night, event.ended, retry)
+        run = hosts_failed(run, event.night, addresses, owner())
+        self._change(run)
+        night = run.night(event.night)
+        again = "; it is run again" if night.state == "waiting" else ""
+        cause = f": {event.ended.cause}" if event.ended.outcome != "pass" else ""
+        muted = " (muted)" if night.mute else ""
+        note = f"; {night.note}" if night.note else ""
+        text = f"{event.night}{muted}{cause}{again}{note}"
+        self.view.line(event.ended.outcome, text)
+        fresh = [each for each in run.quarantined if each.host not in before]
+        for each in fresh:
+            self._looked_at[each.host] = time.monotonic()
+            self.view.line("host", f"{each.host} takes no further nights: {each.reason}")
+        self._keep_quarantine(lambda: put(fresh))
+
+    def _prove(self, orders: Orders) -> None:
+        """Begin to examine hosts in quarantine whose time has come."""
+        if orders.finished:
+            return
+        for host in to_prove(self.run, self._looked_at, time.monotonic()):
+            if host in self._proofs:
+                continue
+            self._looked_at[host] = time.monotonic()
+            proof = Proof(host, self.run, self.setting, self.runs, self.folder)
+            self._proofs[host] = proof
+            self.view.line("host", f"{host} is in quarantine: {proof.what}")
+
+            def work(proof: Proof = proof) -> None:
+                self._events.put(ProofEnd(proof.host, proof.problem()))
+
+            self._on_thread(work)
+
+    def _proved(self, event: ProofEnd) -> None:
+        del self._proofs[event.host]
+        self._looked_at[event.host] = time.monotonic()
+        if event.problem:
+            self.view.line("host", f"{event.host} stays in quarantine: {event.problem}")
+            return
+        addresses = [each.address for each in self.run.quarantined if each.host == event.host]
+        self._change(host_released(self.run, event.host))
+        self.view.line("host", f"{event.host} takes nights again")
+        self._keep_quarantine(lambda: release(addresses))
+
+    def _keep_quarantine(self, change: Callable[[], None]) -> None:
+        """Change the file of all suites; hosts that others put there meanwhile take no nights."""
+        try:
+            change()
+            for each in quarantined_of(self.setting.targets):
+                self._change(quarantined(self.run, each))
+        except UserError as error:
+            self.view.warn(str(error))
+
+    def _set(self, **fields: object) -> None:
+        self._change(self.run.model_copy(update=fields))
+
+    def _change(self, run: SuiteRun) -> None:
+        """Keep a new state, on disk first."""
+        if run != self.run:
+            self.folder.save(run)
+            self.run = run

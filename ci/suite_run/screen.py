@@ -1,0 +1,150 @@
+"""Show a running suite: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
+
+from ci.connect.printed import one_line
+from ci.record.secrets import hide_in_text
+from ci.report.screen import SafeStream
+from ci.suite_run.rows import HEADINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.live import Live
+
+# In plain lines, what running nights do is printed so often.
+LINE_EVERY_S = 60.0
+_WORST_FIRST = {"fail": "bold red", "unknown": "bold yellow", "pass": "green", "running": "cyan"}
+# The last lines of a terminal are for the summary.
+_OTHER_LINES = 4
+
+
+class SuiteView(Protocol):
+    """A view of a running suite. No method raises if the terminal is closed."""
+
+    def line(self, word: str, text: str) -> None:
+        """Show what happened."""
+
+    def warn(self, text: str) -> None:
+        """Show a warning; the suite continues."""
+
+    def show(self, rows: Sequence[tuple[str, ...]], summary: str, now_s: float) -> None:
+        """Show the state of all nights.
+
+        Args:
+            rows: a row for each night, in the order of `HEADINGS`.
+            summary: of all nights, in a line.
+            now_s: monotonic seconds.
+        """
+
+    def close(self) -> None:
+        """Restore the terminal."""
+
+
+class PlainSuite:
+    """A line for each event; each minute one for each night that runs."""
+
+    def __init__(self, out: SafeStream) -> None:
+        self._out = out
+        self._shown_s: float | None = None
+
+    def line(self, word: str, text: str) -> None:
+        """See `SuiteView`."""
+        self._out.write(f"{word:<6} {hide_in_text(one_line(text))}\n")
+        self._out.flush()
+
+    def warn(self, text: str) -> None:
+        """See `SuiteView`."""
+        self.line("WARN", text)
+
+    def show(self, rows: Sequence[tuple[str, ...]], summary: str, now_s: float) -> None:
+        """See `SuiteView`; prints each minute."""
+        if self._shown_s is None:
+            self._shown_s = now_s
+        if now_s - self._shown_s < LINE_EVERY_S:
+            return
+        self._shown_s = now_s
+        self.line("state", summary)
+        for name, state, hosts, left, doing in rows:
+            if state.startswith("running"):
+                self.line("", f"{name} on {hosts}: {left} left; {doing}")
+
+    def close(self) -> None:
+        """See `SuiteView`."""
+        self._out.flush()
+
+
+class LiveSuite:
+    """A table of all nights that is redrawn; what happened scrolls above it."""
+
+    def __init__(self, out: SafeStream) -> None:
+        from rich.console import Console  # noqa: PLC0415 - rich is not needed to list tasks
+        from rich.live import Live as Screen  # noqa: PLC0415
+
+        self._console = Console(file=cast("IO[str]", out), highlight=False)
+        self._screen: Live = Screen(
+            console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
+        )
+        self._screen.start()
+
+    def line(self, word: str, text: str) -> None:
+        """See `SuiteView`."""
+        from rich.text import Text  # noqa: PLC0415
+
+        style = _WORST_FIRST.get(word, "dim" if word == "note" else "")
+        self._console.print(Text(f"{word:<6} {hide_in_text(one_line(text))}", style))
+
+    def warn(self, text: str) -> None:
+        """See `SuiteView`."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text(f"! {one_line(text)}", "bold yellow"))
+
+    def show(self, rows: Sequence[tuple[str, ...]], summary: str, now_s: float) -> None:
+        """See `SuiteView`."""
+        from rich.console import Group  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        from ci.report.table import rich_table  # noqa: PLC0415
+
+        del now_s
+        room = max(self._console.size.height - _OTHER_LINES, 3)
+        shown = _most_telling(rows, room)
+        cells: list[tuple[str | Text, ...]] = [
+            (row[0], Text(row[1], _WORST_FIRST.get(row[1].split()[0], "")), *row[2:])
+            for row in shown
+        ]
+        table = rich_table(HEADINGS, cells, width=self._console.size.width)
+        hidden = len(rows) - len(shown)
+        more = f"; {hidden} more nights" if hidden else ""
+        self._screen.update(Group(table, Text(f"{summary}{more}", "bold")), refresh=True)
+
+    def close(self) -> None:
+        """See `SuiteView`."""
+        self._screen.stop()
+
+
+def _most_telling(rows: Sequence[tuple[str, ...]], room: int) -> list[tuple[str, ...]]:
+    """Return the rows that fit a terminal: those that run, failed, wait, passed; in their order."""
+    urgency = ("running", "fail", "unknown", "waiting", "not")
+
+    def place(row: tuple[str, ...]) -> int:
+        word = row[1].split()[0]
+        return urgency.index(word) if word in urgency else len(urgency)
+
+    chosen = sorted(range(len(rows)), key=lambda number: place(rows[number]))[:room]
+    return [rows[number] for number in sorted(chosen)]
+
+
+def open_suite_view(
+    stream: TextIO, env: Mapping[str, str] = os.environ
+) -> AbstractContextManager[SuiteView]:
+    """Open the view for a stream: live on a terminal, plain lines in a pipe or in CI."""
+    live = stream.isatty() and env.get("TERM") != "dumb" and not env.get("CI")
+    out = SafeStream(stream)
+    return closing(LiveSuite(out) if live else PlainSuite(out))

@@ -1,0 +1,105 @@
+"""Sum a suite's run up: the verdict, what needs action first, and its makespan. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ci.record.text import duration
+from ci.suite.outcome import first_actions
+from ci.suite.progress import time_of
+from ci.suite_run.rows import counts, remark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci.suite.progress import NightState, SuiteRun
+
+_SHOWN_ACTIONS = 5
+
+
+def headline_of(run: SuiteRun) -> str:
+    """Write the outcome of a suite in words."""
+    counted = [each for each in run.nights if each.counts]
+    words = {
+        "running": "RUNNING",
+        "pass": f"PASS: {len(counted)} of {len(run.nights)} nights count, all passed",
+        "fail": f"FAIL: {_number(counted, 'fail')} of {len(counted)} nights failed",
+        "unknown": "UNKNOWN: nothing failed, but not all nights passed",
+    }
+    text = words[run.outcome]
+    if run.outcome == "unknown" and not any(each.attempts for each in counted):
+        text = "UNKNOWN: no night that counts was begun"
+    return f"INTERRUPTED by {run.interrupted}, {text}" if run.interrupted else text
+
+
+def _number(nights: list[NightState], outcome: str) -> int:
+    return sum(each.outcome == outcome for each in nights)
+
+
+def makespan_s(run: SuiteRun) -> float | None:
+    """Return the time from the first begin to the last end, in seconds; None if nothing ran."""
+    attempts = [each for night in run.nights for each in night.attempts if each.ended_at]
+    if not attempts:
+        return None
+    first = min(time_of(each.began_at) for each in attempts)
+    last = max(time_of(each.ended_at or each.began_at) for each in attempts)
+    return (last - first).total_seconds()
+
+
+def makespan_text(run: SuiteRun) -> str:
+    """Write the makespan beside the bounds; empty if nothing ran."""
+    seconds = makespan_s(run)
+    if seconds is None:
+        return ""
+    taken = f", with their real durations {duration(run.taken_bound_s)}" * bool(run.taken_bound_s)
+    return (
+        f"makespan {duration(seconds)}; on {run.hosts} hosts these nights take at least "
+        f"{duration(run.bound_s)} as expected{taken}"
+    )
+
+
+def summary_of(run: SuiteRun) -> str:
+    """Write the last lines of a run for the console."""
+    lines = [headline_of(run), f"nights {counts(run)}"]
+    actions = list(first_actions(run))
+    lines += [f"{'first' if not at else '     '}  {each}" for at, each in enumerate(actions)][
+        :_SHOWN_ACTIONS
+    ]
+    if len(actions) > _SHOWN_ACTIONS:
+        lines.append(f"       and {len(actions) - _SHOWN_ACTIONS} more, see the report")
+    lines += apart(run)
+    if text := makespan_text(run):
+        lines.append(f"time   {text}")
+    return "\n".join(lines) + "\n"
+
+
+def apart(run: SuiteRun) -> Iterator[str]:
+    """Yield what is named apart: muted and unstable cases."""
+    for night in run.nights:
+        if night.mute:
+            yield f"muted  {mute_text(night)}"
+    for night in run.nights:
+        if night.unstable:
+            yield f"unstab {night.name}: {night.unstable}"
+
+
+def mute_text(night: NightState) -> str:
+    """Write the mute of a night, and how the night ended."""
+    mute = night.mute
+    if mute is None:
+        return ""
+    return f"{night.name}: {night.outcome}; until {mute.until} by {mute.owner}: {mute.because}"
+
+
+def values_of(run: SuiteRun) -> dict[str, Any]:
+    """Return a run as values for JSON: what suite.json has, and what follows from it."""
+    return {
+        "headline": headline_of(run),
+        "actions": list(first_actions(run)),
+        "makespan_s": makespan_s(run),
+        "muted": [each.name for each in run.nights if each.mute],
+        "unstable": {each.name: each.unstable for each in run.nights if each.unstable},
+        "not_begun": {each.name: each.note for each in run.nights if each.state == "left-out"},
+        "remarks": {each.name: remark(each) for each in run.nights if remark(each)},
+        **run.model_dump(mode="json"),
+    }
