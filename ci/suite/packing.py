@@ -141,6 +141,8 @@ class _Search:
         return played
 
     def _is_good(self, played: Played) -> bool:
+        if not self.state.waiting:  # nothing can be ordered otherwise
+            return True
         return not played.waiting and played.makespan_s <= self.bound_s * _NEAR
 
     def _worth(self, played: Played) -> tuple[float, ...]:

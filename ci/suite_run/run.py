@@ -100,16 +100,28 @@ class RunningSuite:
         Args:
             received: signals; the first one ends all nights, which hand their hosts back.
         """
+        try:
+            self._run_nights(received)
+        except BaseException:
+            if self._processes:
+                names = ", ".join(sorted(self._processes))
+                self.view.warn(
+                    f"the suite's controller ends; {names} still run, and hand their hosts back "
+                    f"by themselves: `inv suite.run --resume {self.run.id}` takes them over"
+                )
+            raise
+        self._set(taken_bound_s=taken_bound_s(self.run, self.setting))
+        code = exit_code_of(self.run)
+        self._set(outcome=outcome_of(self.run), exit_code=int(code), ended_at=utc_now())
+        return self.run
+
+    def _run_nights(self, received: Interrupts) -> None:
         self._adopt()
         with received.forward_to(self._events):  # type: ignore[arg-type] # takes more
             orders = self._next()
             while not (orders.finished and not self._proofs):
                 self._wait(orders, received)
                 orders = self._next()
-        self._set(taken_bound_s=taken_bound_s(self.run, self.setting))
-        code = exit_code_of(self.run)
-        self._set(outcome=outcome_of(self.run), exit_code=int(code), ended_at=utc_now())
-        return self.run
 
     def _next(self) -> Orders:
         """Decide what happens next, and begin it."""
