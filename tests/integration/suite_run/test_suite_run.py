@@ -1,0 +1,128 @@
+"""Suites on lab hosts: a host dies, a case is flaky, a controller is killed, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from junitparser import JUnitXml
+
+if TYPE_CHECKING:
+    from conftest import SuiteStage
+
+
+def test_six_cases_on_eight_hosts_of_which_one_dies(stage: SuiteStage):
+    stage.case("first", "good")
+    stage.case("plain", "good")
+    stage.case("wide", "good", "worker")
+    stage.case("doomed", "good", env={"START_S": 6})
+    stage.case("flaky", "good", env={"FAILS_ON": stage.hosts[6]})
+    stage.case("known", "crash")
+    stage.suite(
+        {"cases": "first", "canary": True, "owner": "ci"},
+        {"cases": "plain"},
+        {"cases": "wide"},
+        {"cases": "doomed", "hosts": {"names": [stage.hosts[4], stage.hosts[5]]}},
+        {"cases": "flaky", "hosts": {"names": [stage.hosts[6], stage.hosts[7]]}},
+        {"cases": "known"},
+        mute="[{cases: known, owner: me, until: 2999-12-31, because: a known crash}]",
+    )
+    controller = stage.begin()
+    dead = stage.await_server("doomed")
+    stage.crash(dead)
+    assert stage.finish(controller) == 0
+    state = stage.state
+    outcomes = {each["name"]: each["attempts"][-1]["outcome"] for each in state["nights"]}
+    passed = dict.fromkeys(("first", "plain", "wide", "doomed", "flaky"), "pass")
+    assert outcomes == passed | {"known": "unknown"}
+    assert (state["outcome"], state["exit_code"]) == ("pass", 0)
+    first, second = stage.night("doomed")["attempts"]
+    assert (first["hosts"], first["reasons"][1]) == ([dead], "environment")
+    assert second["hosts"] != [dead]
+    assert [each["host"] for each in state["quarantined"]] == [dead]
+    first, second = stage.night("flaky")["attempts"]
+    assert (first["reasons"], first["failed_hosts"]) == (["network", "environment", "network"], {})
+    assert second["hosts"] == [stage.hosts[7]]
+    stage.await_free()
+
+    report = (stage.path / "report.md").read_text("utf-8")
+    assert "PASS: 5 of 6 nights count, all passed" in report
+    assert "Makespan " in report
+    assert f"- {dead}, since " in report
+    assert "known: unknown; until 2999-12-31 by me: a known crash" in report
+    suites = list(JUnitXml.fromfile(str(stage.path / "junit.xml")))
+    assert {each.name for each in suites} == outcomes.keys()
+    assert sum(each.errors + each.failures for each in suites) == 0
+    assert json.loads((stage.path / "report.json").read_text("utf-8"))["muted"] == ["known"]
+    assert f"quarantine {dead}, since " in stage.inv("suite.status", "--runs", str(stage.runs))
+    assert dead in stage.inv("hosts.quarantine")
+
+
+def test_a_killed_controller_is_resumed_and_takes_its_nights_over(stage: SuiteStage):
+    for name in ("a", "b", "c"):
+        stage.case(name, "good", env={"START_S": 15 if name == "b" else 0})
+    two = {"names": stage.hosts[:2]}
+    stage.suite(*({"cases": each, "hosts": two} for each in ("a", "b", "c")))
+    controller = stage.begin()
+    stage.await_server("b")
+    running = stage.night("b")["attempts"]
+    controller.kill()
+    controller.wait()
+    status = stage.inv("suite.status", "--runs", str(stage.runs))
+    assert f"go on with `inv suite.run --resume {stage.path.name}`" in status
+    before = {each["name"]: each for each in stage.state["nights"]}
+    assert stage.finish(stage.begin("--resume", stage.path.name)) == 0
+    assert f"b: run {running[0]['run']} still runs" in stage.output.read_text("utf-8")
+    assert stage.state["outcome"] == "pass"
+    # It is the same run of `b`, and what was done is not done again.
+    assert [each["run"] for each in stage.night("b")["attempts"]] == [running[0]["run"]]
+    for name, night in before.items():
+        if night["attempts"]:
+            assert stage.night(name)["attempts"][0]["run"] == night["attempts"][0]["run"]
+            assert len(stage.night(name)["attempts"]) == 1
+    assert len(list(stage.runs.glob("*/run.json"))) == 3
+    stage.await_free()
+
+
+def test_a_night_whose_process_dies_is_given_back_and_run_again(stage: SuiteStage):
+    stage.case("a", "good", env={"START_S": 6})
+    stage.suite({"cases": "a"})
+    controller = stage.begin()
+    stage.await_server("a")
+    controller.kill()
+    controller.wait()
+    run = stage.night("a")["attempts"][0]["run"]
+    pid = int((stage.path / "processes" / run / "pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    assert stage.finish(stage.begin("--resume", "last")) == 0
+    first, second = stage.night("a")["attempts"]
+    assert (first["outcome"], first["reasons"]) == ("unknown", ["controller_died", "environment"])
+    assert second["outcome"] == "pass"
+    stage.await_free()
+
+
+def test_ctrl_c_hands_all_hosts_back_and_says_what_was_not_begun(stage: SuiteStage):
+    for name in ("a", "b", "c"):
+        stage.case(name, "good", env={"START_S": 60})
+    two = {"names": stage.hosts[:2]}
+    stage.suite(*({"cases": each, "hosts": two} for each in ("a", "b", "c")))
+    controller = stage.begin()
+    stage.until(lambda: len(stage.running) == 2)
+    begun = stage.running
+    for name in begun:
+        stage.await_server(name)
+    controller.send_signal(signal.SIGINT)
+    assert stage.finish(controller) == 130
+    (left,) = {"a", "b", "c"} - set(begun)
+    assert (stage.night(left)["state"], stage.night(left)["attempts"]) == ("left-out", [])
+    output = stage.output.read_text("utf-8")
+    assert f"{left} is not begun: SIGINT ended the suite" in output
+    assert "INTERRUPTED by SIGINT" in output
+    for name in begun:
+        (attempt,) = stage.night(name)["attempts"]
+        assert (attempt["outcome"], attempt["exit_code"]) == ("unknown", 130)
+        assert Path(stage.runs, attempt["run"], "report.md").exists()
+    stage.await_free()
