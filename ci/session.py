@@ -104,11 +104,16 @@ def serving(  # noqa: PLR0913, PLR0917 - the parts of a night
     """
     agents: dict[str, Agent] = {}
     events: Events = SimpleQueue()
-    processes = Processes(record.id, owner(), agents, events, view, interrupts=interrupts)
+    beside = request.suite if request.beside else ""
+    processes = Processes(
+        record.id, owner(), agents, events, view, interrupts=interrupts, beside=beside
+    )
     keep_s = 0.0
 
     def find_left() -> list[str]:
         hosts = record.run.hosts  # none if the run did not begin to use them
+        if beside:  # a file in shared memory may be another night's
+            hosts = {host: {**facts, "shared_files": None} for host, facts in hosts.items()}
         by_name = {target.name: target for target in resolved.inputs.targets}
         return await_left_over(agents, plan, by_name, request.device, hosts) if hosts else []
 
@@ -224,6 +229,7 @@ def _take_hosts(
             run=record.id,
             device=request.device,
             doctor=not request.skip_doctor,
+            beside=request.beside,
         )
         record.update(hosts=facts)
 

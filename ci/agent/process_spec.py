@@ -27,6 +27,7 @@ class ProcessSpec:
         lease_s: the host ends the process after so long without contact with the controller.
         grace_s: time between TERM and KILL.
         deadline_s: the host ends the process after so long in any case.
+        beside: runs with the same text here share the host; empty for a run that is alone on it.
     """
 
     run: str
@@ -41,6 +42,7 @@ class ProcessSpec:
     lease_s: float = 20
     grace_s: float = 10
     deadline_s: float | None = None
+    beside: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from ci.record.secrets import hide_in_text
 from ci.report.abandoned import complete_abandoned
 from ci.report.kept import record_end_of_kept
 from ci.report.table import width_of
+from ci.suite_run.quarantine import quarantined_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,13 +52,17 @@ def status(request: Request, *, as_json: bool) -> ExitCode:
     queue, targets = _queue(slurm) if slurm else (None, targets_of(request))
     with reached(targets) as hosts:
         overview = ask_hosts(hosts)
+    quarantined = quarantined_of(targets)
     width = width_of(sys.stdout)
     if as_json:
-        shown = {"slurm": queue_values(queue)} if queue else {}
+        shown: dict[str, object] = {"slurm": queue_values(queue)} if queue else {}
+        shown["quarantined"] = [each.model_dump(mode="json") for each in quarantined]
         print(json.dumps(shown | status_table.as_values(overview), indent=2))
     else:
         sys.stdout.write(queue_text(queue, width) + unfit_text(queue) if queue else "")
         sys.stdout.write(status_table.as_text(overview, width) if targets else "")
+        for each in quarantined:
+            print(one_line(f"{each.host}: in quarantine since {each.since}: {each.reason}"))
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
 

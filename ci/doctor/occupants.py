@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ci.doctor.model import Facts
 
 
+# The subject of findings about other runs.
+RUN = "run"
+
+
 def run_findings(host: str, facts: Facts, own_run: str) -> Iterator[Finding]:
     """Report other runs on a host; they use another workspace, or the lock would prevent it.
 
@@ -29,12 +33,12 @@ def run_findings(host: str, facts: Facts, own_run: str) -> Iterator[Finding]:
         if run.get("proven") is False:
             message = f"{_real(run)} announces a run {run['run']}, but no process of it is there"
             yield Finding(
-                host, "run", "warning", message, "ask that user what it is; the night goes on"
+                host, RUN, "warning", message, "ask that user what it is; the night goes on"
             )
         else:
             yield Finding(
                 host,
-                "run",
+                RUN,
                 "error",
                 f"run {run['run']} of {_owner(run)} is on this host",
                 "two runs distort each other's figures: wait until it ends, or stop it with "

@@ -9,6 +9,7 @@ from ci.reference.page import page
 from ci.reference.run_schema import report_schema_text, run_schema_text
 from ci.reference.schema import schema_text
 from ci.reference.suite_page import suite_page
+from ci.reference.suite_run_schema import suite_run_schema_text
 from ci.reference.suite_schema import night_suite_schema_text, suite_schema_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ FILES: Mapping[Path, Callable[[], str]] = {
     CONFIGS / "report.schema.json": report_schema_text,
     CONFIGS / "functional.schema.json": suite_schema_text,
     CONFIGS / "suite.schema.json": night_suite_schema_text,
+    CONFIGS / "suite-run.schema.json": suite_run_schema_text,
     PROJECT / "docs/cases.md": page,
     PROJECT / "docs/suites.md": suite_page,
 }

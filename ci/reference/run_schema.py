@@ -23,7 +23,7 @@ def run_schema() -> dict[str, Any]:
         missing = {"additionalProperties": False, "description": getdoc(model)}
         definition = schema["$defs"][model.__name__] | missing
         schema["$defs"][model.__name__] = dict(sorted(definition.items()))
-    return {"$schema": GenerateJsonSchema.schema_dialect, **_shortened(schema)}
+    return {"$schema": GenerateJsonSchema.schema_dialect, **shortened(schema)}
 
 
 def run_schema_text() -> str:
@@ -46,14 +46,14 @@ def _text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _shortened(value: Any, *, top: bool = True) -> Any:  # noqa: ANN401 - JSON
+def shortened(value: Any, *, top: bool = True) -> Any:  # noqa: ANN401 - JSON
     """Remove titles that repeat a key, and keep only the first paragraph of docstrings."""
     if isinstance(value, list):
-        return [_shortened(each, top=False) for each in value]
+        return [shortened(each, top=False) for each in value]
     if not isinstance(value, dict):
         return value
     return {
-        key: each.split("\n\n")[0] if key == "description" else _shortened(each, top=False)
+        key: each.split("\n\n")[0] if key == "description" else shortened(each, top=False)
         for key, each in value.items()
         if top or key != "title" or not isinstance(each, str)
     }

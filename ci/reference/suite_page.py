@@ -13,6 +13,7 @@ from ci.reference.suite_prose import (
     HEAD,
     NIGHTS,
     PACKING,
+    RUNNING,
 )
 from ci.reference.suite_schema import accuracy_schema, night_suite_schema
 from ci.reference.types import type_in_words
@@ -39,7 +40,7 @@ def suite_page() -> str:
     """Write the page."""
     schema = night_suite_schema()
     example = (CONFIGS / "suites" / "daily.yaml").read_text("utf-8").strip()
-    parts = [HEAD, EXAMPLE_HEAD, f"```yaml\n{example}\n```", EXAMPLE_TAIL, NIGHTS, PACKING]
+    parts = [HEAD, EXAMPLE_HEAD, f"```yaml\n{example}\n```", EXAMPLE_TAIL, NIGHTS, PACKING, RUNNING]
     parts += ["## Keys of a suite", "### Top-level keys", _table(schema)]
     for title, model in _SECTIONS.items():
         definition = schema["$defs"][model]

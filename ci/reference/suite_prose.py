@@ -14,10 +14,16 @@ inv suite.plan daily --cluster mine         print which night runs where and whe
 not
 inv suite.plan daily --until 06:00 --json   the same until six o'clock, as JSON
 inv suite.plan weekly.yaml --run-type weekly --filter 'Qwen3-*'
+inv suite.run daily --cluster mine          run it: several nights at once, on one screen
+inv suite.run --resume last                 go on after the controller was killed or interrupted
+inv suite.status                            how far it is: contacts no host
+inv suite.report                            verdict, what needs action first; report.md, JUnit, JSON
+inv hosts.quarantine                        list hosts that take no nights, or put some there
 inv matrix daily --run-type pr --github     print the nights as the matrix of a workflow
 ```
 
-None of these commands contacts a host."""
+Of these commands only `inv suite.run` contacts hosts; with `--dry-run` it only prints the plan, \
+and the command line of each night."""
 
 EXAMPLE_HEAD = """\
 ## An example
@@ -52,11 +58,9 @@ A host whose `accelerator` the cluster file does not give fits every night. If t
 all `cluster_hosts` of a case, the night runs on these.
 - **Mutes.** A muted night runs and is shown; its failure does not make the suite fail. A mute \
 has an owner, a reason and a last day. From the next day on the night counts again, and the plan \
-says so.
-- **What takes effect when nights run.** `retry`, `mute`, `judge` and `functional_cases` are \
-checked and planned; the command that runs a suite (`suite.run`) is to come.
+and the run say so.
 - **False alarms.** `judge.false_alarms_a_month` is a budget of the whole suite: each night gets \
-the share of its benchmarks."""
+the share of its benchmarks, and is judged at this level, as `inv judge.simulate SUITE` says."""
 
 PACKING = """\
 ## Where and when nights run
@@ -77,6 +81,69 @@ Several hundred orders are played through on paper, and the best is the plan. Th
 compares it with a bound: no plan of the same nights on the same hosts can be shorter than that.
 
 `python benchmarks/packing.py` packs 200 random suites and compares them with this bound."""
+
+RUNNING = """\
+## Running a suite
+
+```
+inv suite.run daily --run-type daily --cluster mine --until 06:00
+```
+
+`inv suite.run` waits for the suite's window (`--now` begins at once) and runs each night as a \
+process of its own, with its own record in `runs/`, as `inv nightly` does. The screen has a line \
+for each night: whether it runs, where, what it waits for, and the time left; in a pipe or in CI \
+there are plain lines. After each event the rest is planned again: a night that has ended frees \
+its hosts at once, and a night that is expected to end after the window is not begun, and reported \
+as such. `--filter`, `--vllm` and `--until` choose nights, versions and the end; `--dry-run` \
+starts nothing.
+
+- **Exit code.** That of the worst night that counts: 1 if one failed; 2 if a case is missing or \
+not valid; 3 if one is unknown or was not begun, or if none counts; 0 if all passed; 130 after a \
+signal.
+- **Ctrl-C and SIGTERM.** Every night hands its hosts back and completes its record. What was not \
+begun is listed. A second Ctrl-C leaves on the hosts what takes long to copy.
+- **Run again.** A night that ended `unknown` is run again on other hosts, as `retry` allows: \
+once, if it failed by its environment. Reasons are classes, names and sides of \
+[failures](failures.md), and for errors of hosts: `host_unreachable`, `connection_lost`, \
+`host_lost`, `host_silent`, `host_key`, `host_files`, `host_busy`, `host_examined` (the doctor \
+found an error), `not_handed_back`, `preparation`, and `controller_died` (the night's own \
+process); \
+all of them have the side `environment`. Never run again: a night that was judged; a \
+server that \
+is not ready in time; what has the side `product`. A class that is a time-out \
+(`hccl_timeout`, \
+`worker_hangs`, …) is a reason only by its own name, because the product may \
+be what hangs. While \
+more than `most_failed` of the nights have failed, two at least, nothing is run again.
+- **Quarantine.** A host that failed takes no further nights, in this suite and in later ones: \
+which host, why, since when, by whom and in which run is in `quarantine.json` of this machine's \
+workspace. `inv hosts.quarantine`, `inv status` and `inv suite.status` show it. At the start of \
+the \
+next suite, and every 15 minutes while one runs, such a host is examined (`inv doctor`); \
+if nothing \
+is found, it serves the suite's canary, or its shortest case for one host, for a \
+smoke test. \
+After that it takes nights again. `inv hosts.release` ends it at once. A host that \
+you put there \
+yourself (`inv hosts.quarantine --cluster mine --on npu3 --reason …`) stays until you release it.
+- **Mutes.** A muted night runs and is listed apart; in JUnit its failures are skipped. If all \
+nights are muted, nothing counts, and the outcome is `unknown`.
+- **Unstable cases** are listed apart: of the last ten judged nights neither outcome has more than \
+six, or the same build of vLLM both passed and failed. They still count; mute them or repair them.
+- **Side by side.** With `share: true` nights of a suite share a host's lock. Each gets its own \
+devices (`CUDA_VISIBLE_DEVICES` or `ASCEND_RT_VISIBLE_DEVICES`); another run of this workspace \
+gets the host after the last of them. A case that chooses its devices itself has a host alone.
+- **Crash and resume.** `runs/<id>-suite-<name>/suite.json` has the state of every night, and is \
+written after each change. If the controller is killed, the nights go on by themselves. \
+`inv suite.run --resume RUN` (or `last`) takes over those that still run, reads how the others \
+ended, and begins what is left; what is done stays. If a night's own process has died, its hosts \
+are given back first. After Ctrl-C, nights that were interrupted or not begun are run.
+- **Report.** `inv suite.report [RUN]` writes `report.md`, `junit.xml` (a test suite for each \
+night) and `report.json` of a run, and prints the verdict: what needs action first, the makespan \
+beside the bound for the same nights on these hosts, and apart from that muted and unstable \
+nights, hosts in quarantine, and what was not begun.
+
+Each night is a process of about 100 MB on the controller."""
 
 ACCURACY = """\
 ## accuracy.yaml
@@ -114,13 +181,12 @@ test a service that runs already, use `inv functional --base-url URL`.
 | `pip install -r requirements-dev.txt` | `pip install -e .` |
 | `plan --scenario S --run-type pr` | `inv suite.plan configs/matrix.yaml --run-type pr --filter \
 S --cluster mine` |
-| `run --scenario S --run-type pr` | to come: `suite.run` with `--filter S`. Today, with the \
-parts that the scenario file itself has: `inv nightly --config configs/scenarios/S.yaml --cluster \
-mine` |
-| `run-matrix --run-type pr` | to come: `suite.run configs/matrix.yaml --run-type pr` |
+| `run --scenario S --run-type pr` | `inv suite.run configs/matrix.yaml --run-type pr --filter S \
+--cluster mine` |
+| `run-matrix --run-type pr` | `inv suite.run configs/matrix.yaml --run-type pr --cluster mine` |
 | `--dry-run` of `run` and `run-matrix` | there it only skips the push of metrics. `inv \
-suite.plan` and `inv nightly --dry-run` start nothing; a run that pushes nothing is to come with \
-the push |
+suite.run --dry-run` and `inv nightly --dry-run` start nothing; a run that pushes nothing is to \
+come with the push |
 | `--root` | paths: every file may be anywhere |
 | `--timeout` | `startup_timeout_seconds` of the scenario, `ready_timeout_s` of a case |
 | `run-functional --base-url URL --model M --config FILE` | `inv functional --base-url URL \

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.connect.fan_out import SeveralFailed
 from ci.doctor.examine import examine, facts_of
+from ci.doctor.occupants import RUN
 from ci.doctor.packages import differences
 from ci.errors import InfrastructureError
 
@@ -27,6 +28,7 @@ def examine_hosts(  # noqa: PLR0913 - as `examine`
     run: str,
     device: str = "",
     doctor: bool = True,
+    beside: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Examine the hosts for a plan.
 
@@ -39,6 +41,7 @@ def examine_hosts(  # noqa: PLR0913 - as `examine`
         device: the kind of accelerator that the operator chose; empty takes the case's, then the
             cluster file's.
         doctor: False only gathers the facts.
+        beside: whether other nights of the same suite may be on the hosts.
 
     Returns:
         Host → facts.
@@ -50,10 +53,15 @@ def examine_hosts(  # noqa: PLR0913 - as `examine`
         facts, _ = facts_of(agents, plan)
         return facts
     examination = examine(agents, plan, targets, device=device, run=run)
+    errors = []
     for finding in examination.findings:
-        if finding.severity == "warning":
+        # The lock keeps all other runs of this workspace away.
+        other_night = beside and finding.subject == RUN
+        if finding.severity == "warning" or (finding.severity == "error" and other_night):
             on_note(_line(finding))
-    _raise([finding for finding in examination.findings if finding.severity == "error"])
+        elif finding.severity == "error":
+            errors.append(finding)
+    _raise(errors)
     return {host: dict(facts) for host, facts in examination.facts.items()}
 
 

@@ -52,6 +52,7 @@ class Processes:
         interrupts: the signals that the controller has received.
         direct: addresses and names of the run's hosts, which no process reaches through a proxy.
         sourced: host and its environment scripts → what they changed in its environment.
+        beside: id of the suite's run whose other nights may share the hosts; empty for none.
     """
 
     run: str
@@ -69,6 +70,7 @@ class Processes:
         default_factory=dict
     )
     lines: LastLines = field(default_factory=LastLines)
+    beside: str = ""
 
     def inputs(self, host: str, name: str) -> str:
         """Return the folder on a host for a process's input files."""
@@ -119,6 +121,7 @@ class Processes:
             cwd=request.cwd,
             sourced=self.sourced[request.host, request.env_script] if request.env_script else {},
             direct=self.direct,
+            beside=self.beside,
         )
         return start(self.agents[request.host], spec, on_end or self.events.put)
 

@@ -16,6 +16,7 @@ from ci.suite.model import STAGES, HostsEntry, Retry, RunType
 from ci.suite.night import Mute, Needs, SuiteNight
 from ci.suite.ports import ports_of
 from ci.suite.sizes import settings_of, size_settings
+from ci.vllm.devices import VISIBLE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -186,12 +187,18 @@ def _needs(case: Case, entry: NightsEntry) -> Needs:
         count=case.num_hosts,
         kind=hosts.kind or case.device or "",
         devices=devices,
-        share=entry.share and devices > 0,
+        share=entry.share and devices > 0 and not _chooses_devices(case),
         named=case.hosts,
         patterns=tuple(hosts.names or ()),
         labels=hosts.labels or {},
         ports=ports_of(case) if entry.share else frozenset(),
     )
+
+
+def _chooses_devices(case: Case) -> bool:
+    """Return whether a case's servers name their devices, so that no others can be given to it."""
+    names = set(VISIBLE.values())
+    return any(names & {*node.env, *node.variables} for node in case.nodes)
 
 
 def _uses(case: Case, vllm: str) -> frozenset[str]:

@@ -172,7 +172,7 @@ def take_host(spec: State) -> Tuple[str, int]:
             raise Refused("spec", f"{name!r} cannot be a folder's name")
     state_dir = make_state_folder(spec["workspace"])
     folder = os.path.join(state_dir, spec["run"], spec["process"])
-    record = {key: spec[key] for key in ("run", "owner", "process")}
+    record = {key: spec[key] for key in ("run", "owner", "process", "beside")}
     record.update(pid=os.getpid(), host=os.uname().nodename, since=now_text(), boot_id=boot_id())
     lock = acquire(state_dir, record)
     try:

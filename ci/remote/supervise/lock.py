@@ -1,4 +1,8 @@
-"""The host's lock: all supervisors of a single run hold it together."""
+"""The host's lock: all supervisors of a single run hold it together.
+
+So do those of runs that are beside each other on the host: nights of one suite that need only some
+of its devices.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from ci.remote.supervise.store import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import List
+
     from ci.remote.supervise.store import State
 
 
@@ -109,17 +115,32 @@ def acquire(state_dir: str, record: State) -> int:
             os.pwrite(lock, json.dumps(record).encode(), 0)
         else:
             holder = present_holder(state_dir, lock)
-            if holder.get("run") != record["run"]:
+            if not may_share(holder, record):
                 os.close(lock)
                 raise Refused("busy", f"the host is held by {holder.get('run')}", holder=holder)
         fcntl.flock(lock, fcntl.LOCK_SH)
         return lock
 
 
+def may_share(holder: State, record: State) -> bool:
+    """Return whether a run may use the host together with the one that holds it."""
+    if holder.get("run") == record["run"]:
+        return True
+    return bool(record.get("beside")) and holder.get("beside") == record["beside"]
+
+
 def present_holder(state_dir: str, lock: int) -> State:
-    """Read the holder of the lock, with a process of its run that is still alive."""
+    """Read the holder of the lock, with a process of its run that is still alive.
+
+    Of runs beside each other the first one may have ended: then it is another one that lives.
+    """
     holder = read_json("/proc/self/fd/%d" % lock)
+    others: List[State] = []
     for state in processes(state_dir):
-        if state["run"] == holder.get("run") and not state["complete"] and state["state"] != "lost":
-            return dict(holder, process=state["process"], pid=state["supervisor"])
-    return holder
+        if state["complete"] or state["state"] == "lost":
+            continue
+        now = dict(holder, process=state["process"], pid=state["supervisor"])
+        if state["run"] == holder.get("run"):
+            return now
+        others.append(dict(now, run=state["run"]))
+    return others[0] if holder.get("beside") and others else holder

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
 from junitparser import JUnitXml
 
 if TYPE_CHECKING:
@@ -125,4 +126,28 @@ def test_ctrl_c_hands_all_hosts_back_and_says_what_was_not_begun(stage: SuiteSta
         (attempt,) = stage.night(name)["attempts"]
         assert (attempt["outcome"], attempt["exit_code"]) == ("unknown", 130)
         assert Path(stage.runs, attempt["run"], "report.md").exists()
+    stage.await_free()
+
+
+def test_nights_that_share_a_host_run_side_by_side(stage: SuiteStage):
+    for name in ("a", "b", "c"):
+        stage.case(name, "good", env={"START_S": 8})
+    cluster = yaml.safe_load(stage.lab.cluster_file.read_text("utf-8"))
+    first = stage.hosts[0]
+    cluster["hosts"] = {first: cluster["hosts"][first]}
+    cluster["defaults"]["accelerator"] = {"kind": "cpu", "count": 4}
+    own = stage.folder / "one-host.yaml.cluster"
+    own.write_text(json.dumps(cluster))
+    stage.suite(*({"cases": each, "share": True, "devices": 2} for each in ("a", "b", "c")))
+    controller = stage.begin("--cluster", str(own))
+    stage.until(lambda: len(stage.running) == 2)
+    for name in stage.running:
+        stage.await_server(name)
+    assert len(stage.running) == 2
+    assert stage.finish(controller) == 0
+    last = {each["name"]: each["attempts"] for each in stage.state["nights"]}
+    assert [len(each) for each in last.values()] == [1] * 3
+    devices = sorted(each[0]["devices"][first] for each in last.values())
+    assert devices[0] != devices[-1]
+    assert [each[0]["outcome"] for each in last.values()] == ["pass"] * 3
     stage.await_free()

@@ -30,8 +30,8 @@ def state_dir(request, tmp_path, monkeypatch):
     return str(folder)
 
 
-def record(run):
-    return {"run": run, "owner": "bo@x"}
+def record(run, beside=""):
+    return {"run": run, "owner": "bo@x", "beside": beside}
 
 
 def test_the_lock_is_on_a_local_disk(state_dir):
@@ -55,3 +55,36 @@ def test_the_folder_of_another_user_is_not_taken(state_dir, monkeypatch):
     folder.rename(folder.with_name("lamplighter-4242"))
     with pytest.raises(Refused, match=r"belongs to user \d+: remove it"):
         acquire(state_dir, record("r1"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shared"),
+    [
+        ("s1", "s1", True),
+        ("s1", "s2", False),
+        ("s1", "", False),
+        ("", "s1", False),
+        ("", "", False),
+    ],
+)
+def test_nights_of_one_suite_share_a_host(tmp_path, first, second, shared):
+    held = acquire(str(tmp_path), record("r1", first))
+    if shared:
+        os.close(acquire(str(tmp_path), record("r2", second)))
+    else:
+        with pytest.raises(Refused, match="held by r1"):
+            acquire(str(tmp_path), record("r2", second))
+    os.close(held)
+    os.close(acquire(str(tmp_path), record("r3")))
+
+
+def test_the_last_of_several_keeps_the_host(tmp_path):
+    first = acquire(str(tmp_path), record("r1", "s"))
+    second = acquire(str(tmp_path), record("r2", "s"))
+    os.close(first)
+    with pytest.raises(Refused):
+        acquire(str(tmp_path), record("r3"))
+    third = acquire(str(tmp_path), record("r4", "s"))
+    os.close(second)
+    os.close(third)
+    os.close(acquire(str(tmp_path), record("r3")))
