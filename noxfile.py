@@ -69,7 +69,9 @@ def faults(session: nox.Session) -> None:
     """
     _install(session, "tests")
     _set_up(session)
-    _pytest(session, "tests/faults", *session.posargs, workers=_LIGHT)
+    _pytest(
+        session, "tests/faults", "tests/integration/suite_run", *session.posargs, workers=_LIGHT
+    )
 
 
 @nox.session(default=False)

@@ -487,7 +487,7 @@ def suite_status(given: suite_flags.SuiteStatus) -> ExitCode:
 
 @command(suite_flags.SuiteReport, name="report")
 def suite_report(given: suite_flags.SuiteReport) -> ExitCode:
-    """Write report.md, junit.xml and report.json of a run of a suite again, and print its verdict.
+    """Write the reports of a run of a suite again: Markdown, JUnit and JSON; print its verdict.
 
     The default is the latest run:
 

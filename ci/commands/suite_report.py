@@ -33,7 +33,7 @@ def report(given: SuiteReport) -> ExitCode:
     sys.stdout.write(write_suite_reports(folder, read_suite(path), path.parent))
     for warning in warnings:
         print(warning, file=sys.stderr)
-    for name in ("report.md", "junit.xml", "report.json"):
+    for name in ("report.md", "junit.xml", "suite-report.json"):
         print(f"report {path / name}")
     return ExitCode.UNKNOWN if warnings else ExitCode.PASS
 

@@ -34,7 +34,7 @@ def run_schema_text() -> str:
 def report_schema() -> dict[str, Any]:
     """Make the JSON Schema of report.json."""
     schema = Page.model_json_schema(mode="serialization")
-    return {"$schema": GenerateJsonSchema.schema_dialect, **_shortened(schema)}
+    return {"$schema": GenerateJsonSchema.schema_dialect, **shortened(schema)}
 
 
 def report_schema_text() -> str:

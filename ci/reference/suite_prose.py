@@ -139,9 +139,9 @@ written after each change. If the controller is killed, the nights go on by them
 ended, and begins what is left; what is done stays. If a night's own process has died, its hosts \
 are given back first. After Ctrl-C, nights that were interrupted or not begun are run.
 - **Report.** `inv suite.report [RUN]` writes `report.md`, `junit.xml` (a test suite for each \
-night) and `report.json` of a run, and prints the verdict: what needs action first, the makespan \
-beside the bound for the same nights on these hosts, and apart from that muted and unstable \
-nights, hosts in quarantine, and what was not begun.
+night) and `suite-report.json` of a run, and prints the verdict: what needs action first, the \
+makespan beside the bound for the same nights on these hosts, and apart from that muted and \
+unstable nights, hosts in quarantine, and what was not begun.
 
 Each night is a process of about 100 MB on the controller."""
 

@@ -24,9 +24,10 @@ _OF_HOSTS = {
     "NotHandedBack": "not_handed_back",
     "PreparationFailed": "preparation",
 }
-HOST_CLASSES = tuple(_OF_HOSTS.values())
 EXAMINED = "host_examined"  # the doctor found errors
 CONTROLLER = "controller_died"  # the night's own process
+# The classes that are in no log, for `retry.reasons`.
+OF_HOSTS = (*_OF_HOSTS.values(), EXAMINED, CONTROLLER)
 ENVIRONMENT = "environment"
 # Steps before the servers start: what fails in them is of the hosts.
 _BEFORE = {

@@ -64,8 +64,8 @@ def nights_of(
         for found, name in zip(cases, own_names, strict=True)
         for night in _of_case(suite, found, wanted, name)
     ]
-    nights = _filtered(nights, wanted.filter)
-    return tuple(_with_shares(nights))
+    # Of the whole suite: a night is judged alike, however few are run with it.
+    return tuple(_filtered(list(_with_shares(nights)), wanted.filter))
 
 
 def require_run_type(suite: NightSuite, name: str) -> None:

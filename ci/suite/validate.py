@@ -12,6 +12,7 @@ from ci.explain.rules import FILE, load, own_rules
 from ci.functional.find import find_suite
 from ci.paths import CONFIGS
 from ci.suite.accuracy import load_accuracy
+from ci.suite.blame import ENVIRONMENT, OF_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,7 +74,7 @@ def _reasons(suite: NightSuite) -> Iterator[Problem]:
 
 
 def reasons() -> dict[str, str]:
-    """Return each rule, class and side of the failure table → its side.
+    """Return each rule, class and side of the failure table, and errors of hosts → its side.
 
     A class of several sides has that of the product if one of its rules has.
 
@@ -81,7 +82,7 @@ def reasons() -> dict[str, str]:
         CaseError: the operator's own file is not valid.
     """
     rules = {**load(FILE), **own_rules()}
-    known: dict[str, str] = {}
+    known: dict[str, str] = dict.fromkeys(OF_HOSTS, ENVIRONMENT)
     for name, rule in rules.items():
         for each in (rule.side, rule.class_, name):
             if known.get(each) != PRODUCT:

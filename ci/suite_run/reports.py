@@ -1,4 +1,4 @@
-"""Write report.md, junit.xml and report.json of a suite's run. Reads the records of its nights."""
+"""Write the reports of a suite's run: Markdown, JUnit and JSON. Reads its nights' records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def write_suite_reports(folder: SuiteFolder, run: SuiteRun, runs: Path) -> str:
     report = markdown_of(run)
     folder.write("report.md", report)
     folder.write("junit.xml", junit_of(run, runs))
-    folder.write("report.json", json.dumps(values_of(run), indent=2, ensure_ascii=False) + "\n")
+    folder.write(
+        "suite-report.json", json.dumps(values_of(run), indent=2, ensure_ascii=False) + "\n"
+    )
     try:
         append_step_summary(report, os.environ)
     except OSError as error:

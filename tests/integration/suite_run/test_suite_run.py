@@ -8,8 +8,11 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 from junitparser import JUnitXml
+
+from ci.suite.progress import Quarantined
 
 if TYPE_CHECKING:
     from conftest import SuiteStage
@@ -57,7 +60,7 @@ def test_six_cases_on_eight_hosts_of_which_one_dies(stage: SuiteStage):
     suites = list(JUnitXml.fromfile(str(stage.path / "junit.xml")))
     assert {each.name for each in suites} == outcomes.keys()
     assert sum(each.errors + each.failures for each in suites) == 0
-    assert json.loads((stage.path / "report.json").read_text("utf-8"))["muted"] == ["known"]
+    assert json.loads((stage.path / "suite-report.json").read_text("utf-8"))["muted"] == ["known"]
     assert f"quarantine {dead}, since " in stage.inv("suite.status", "--runs", str(stage.runs))
     assert dead in stage.inv("hosts.quarantine")
 
@@ -88,6 +91,7 @@ def test_a_killed_controller_is_resumed_and_takes_its_nights_over(stage: SuiteSt
     stage.await_free()
 
 
+@pytest.mark.long
 def test_a_night_whose_process_dies_is_given_back_and_run_again(stage: SuiteStage):
     stage.case("a", "good", env={"START_S": 6})
     stage.suite({"cases": "a"})
@@ -150,4 +154,75 @@ def test_nights_that_share_a_host_run_side_by_side(stage: SuiteStage):
     devices = sorted(each[0]["devices"][first] for each in last.values())
     assert devices[0] != devices[-1]
     assert [each[0]["outcome"] for each in last.values()] == ["pass"] * 3
+    stage.await_free()
+
+
+@pytest.mark.long
+def test_a_host_in_quarantine_is_examined_serves_and_takes_nights_again(stage: SuiteStage):
+    first, second = stage.hosts[:2]
+    stage.case("a", "good")
+    stage.case("b", "good")
+    stage.suite(
+        {"cases": "a", "hosts": {"names": [first]}}, {"cases": "b", "hosts": {"names": [second]}}
+    )
+    by_suite = Quarantined(
+        host=first,
+        address=stage.lab.host(first).address,
+        reason="it was lost",
+        since="2026-01-01T00:00:00.000Z",
+        by="me",
+        run="a-run",
+    )
+    by_hand = ("--cluster", str(stage.lab.cluster_file), "--on", second)
+    stage.inv("hosts.quarantine", *by_hand, "--reason", "a new disk")
+    file = stage.folder / "workspace" / "quarantine.json"
+    entries = [*json.loads(file.read_text("utf-8")), by_suite.model_dump()]
+    entries[1]["address"] = entries[0]["address"].replace(
+        stage.lab.host(second).address, stage.lab.host(first).address
+    )
+    file.write_text(json.dumps(entries))
+    assert stage.finish(stage.begin()) == 3
+    assert stage.night("a")["attempts"][0]["outcome"] == "pass"
+    assert stage.night("b")["state"] == "left-out"
+    assert stage.state["released"] == [first]
+    assert [each["host"] for each in stage.state["quarantined"]] == [second]
+    output = stage.output.read_text("utf-8")
+    assert f"{first} is in quarantine: it is examined, then the smoke test of a" in output
+    assert f"{first} takes nights again" in output
+    runs = [json.loads(each.read_text("utf-8")) for each in stage.runs.glob("*/run.json")]
+    assert sorted(each["purpose"] for each in runs) == ["night", "smoke"]
+    assert "takes nights again" in stage.inv("hosts.release", *by_hand)
+    assert "no host is in quarantine" in stage.inv("hosts.quarantine")
+    stage.await_free()
+
+
+@pytest.mark.long
+def test_a_large_night_in_which_two_hosts_die(stage: SuiteStage):
+    names = [f"n{number}" for number in range(8)]
+    for number, name in enumerate(names):
+        stage.case(name, "good", env={"START_S": number})
+    stage.case("wide", "good", "worker", "worker", env={"START_S": 3})
+    stage.case("wider", "good", "worker", "worker", "worker")
+    stage.case("doomed", "good", env={"START_S": 8})
+    stage.case("lost", "good", env={"START_S": 8})
+    hosts = stage.hosts
+    stage.suite(
+        {"cases": names[0], "canary": True},
+        *({"cases": name} for name in names[1:]),
+        {"cases": "wide", "priority": 2},
+        {"cases": "wider", "priority": 1},
+        {"cases": "doomed", "hosts": {"names": [hosts[0], hosts[1]]}, "priority": 3},
+        {"cases": "lost", "hosts": {"names": [hosts[6], hosts[7]]}, "priority": 3},
+    )
+    controller = stage.begin()
+    dead = [stage.await_server(name) for name in ("doomed", "lost")]
+    for host in dead:
+        stage.crash(host)
+    assert stage.finish(controller) == 0
+    state = stage.state
+    assert {each["attempts"][-1]["outcome"] for each in state["nights"]} == {"pass"}
+    assert sorted(each["host"] for each in state["quarantined"]) == sorted(dead)
+    for each in state["nights"]:
+        last = each["attempts"][-1]
+        assert not set(last["hosts"]) & set(dead) or last["ended_at"]
     stage.await_free()
