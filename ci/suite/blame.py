@@ -36,6 +36,10 @@ _BEFORE = {
     "examine the hosts": EXAMINED,
     "compare what is installed": EXAMINED,
 }
+# Errors that say nothing of a host, in whatever step: a signal, a mistake, a time-out of a server.
+_OF_NO_HOST = frozenset(
+    {"Interrupted", "KeyboardInterrupt", "UserError", "CaseError", "NotReady", "ProcessDied"}
+)
 # What takes a host out of the suite until it was examined; what cannot be installed is no host's.
 _UNFIT = frozenset({*_OF_HOSTS.values(), EXAMINED} - {"preparation"})
 # Classes of the failure table that are in one host's hardware, driver or disk.
@@ -93,7 +97,7 @@ def blame_of(run: Run, hosts: Sequence[str], rules: Mapping[str, Rule]) -> Blame
 def _lost(run: Run, kind: str) -> str:
     """Return the class of an error of hosts; empty if it is none."""
     failed = next((step.name for step in run.steps if step.outcome == "failed"), "")
-    if kind == "NotReady" or (kind and failed == "interrupted"):
+    if kind in _OF_NO_HOST:
         return ""
     return _OF_HOSTS.get(kind) or (_BEFORE.get(failed, "") if kind else "")
 

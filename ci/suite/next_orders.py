@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ci.suite.bound import lower_bound
 from ci.suite.hosts import host_of
 from ci.suite.jobs import Running, State
-from ci.suite.packing import MAX_TRIES, begin_now, plan
+from ci.suite.packing import begin_now, plan, plan_begin
 from ci.suite.planned import hosts_in_order, reason_left_out
 from ci.suite.progress import time_of
 from ci.suite.rerun import too_many_failed
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from ci.suite.packing import Schedule
     from ci.suite.progress import Attempt, NightState, SuiteRun
 
-# A plan after an event tries the order before and little else: the night has begun with the best.
+# A plan after an event tries the order before and little else: the suite has begun with the best.
 TRIES_AGAIN = 40
+# With more nights that wait, one order takes seconds: most events only begin what has room.
+MANY_NIGHTS = 200
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,14 @@ class Orders:
     finished: bool = False
 
 
-def next_orders(
+def next_orders(  # noqa: PLR0913 - what a decision depends on
     run: SuiteRun,
     setting: Setting,
     now: dt.datetime,
     order: Order | None = None,
     *,
     proving: bool = False,
+    whole: bool = True,
 ) -> Orders:
     """Decide what happens next, after any event.
 
@@ -91,6 +94,7 @@ def next_orders(
         now: the present, with a time zone.
         order: of the decision before.
         proving: whether a host is being examined and may take nights soon.
+        whole: of very many nights, False decides only what begins now: in a moment.
     """
     running = [each for each in run.nights if each.state == "running"]
     waiting = [each for each in run.nights if each.state == "waiting"]
@@ -101,17 +105,22 @@ def next_orders(
         ready, held = [], {each.name: why for each in waiting}
     start = max(now, time_of(run.begins_at))
     state = _state(run, setting, ready, start)
-    schedule = plan(state, order, MAX_TRIES if order is None else TRIES_AGAIN)
+    if order is None:
+        schedule = plan(state)
+    elif len(ready) <= MANY_NIGHTS:
+        schedule = plan(state, order, TRIES_AGAIN)
+    else:
+        schedule = plan(state, order, 1) if whole else plan_begin(state, order)
     begun = _begun(schedule, setting, run) if now >= start else ()
     finished = not running and not begun and not _may_change(run, now, ready, proving=proving)
     left_out = _left_out(schedule, ready, run, start, finished=finished)
     if finished or run.interrupted:
         left_out |= held
-    again = {name for name in left_out if run.night(name).attempts}
+    before = {name for name in left_out if run.night(name).attempts}
     return Orders(
         begin=begun,
-        left_out={name: why for name, why in left_out.items() if name not in again},
-        not_again={name: left_out[name] for name in again},
+        left_out={name: why for name, why in left_out.items() if name not in before},
+        not_again={name: left_out[name] for name in before},
         expected={
             each.job.name: (start + dt.timedelta(seconds=each.start_s), each.hosts)
             for each in schedule.placements
@@ -161,7 +170,7 @@ def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt
 def _job(night: NightState, setting: Setting, quarantined: frozenset[str]) -> Job:
     """Return a night with the hosts that it may use now: another one than it failed on, if any."""
     job = setting.jobs[night.name]
-    before = {host for attempt in night.attempts for host in attempt.hosts}
+    before = {host for attempt in night.attempts if attempt.reasons for host in attempt.hosts}
     others = tuple(host for host in job.hosts if host not in before)
     enough = len(set(others) - quarantined) >= job.count
     return replace(job, hosts=others) if enough else job

@@ -81,6 +81,12 @@ def play(
     return Played(tuple(placements), tuple(waiting), last - state.now_s, steps)
 
 
+def begin_first(state: State, order: Order, wanted: Mapping[str, float]) -> tuple[Placement, ...]:
+    """Begin what has room at the present, in the given order; arguments as for `play`."""
+    event = _Event(board_of(state, wanted), order, state.now_s, state.until_s)
+    return tuple(event.begin(list(order.jobs)))
+
+
 @dataclass
 class _Event:
     """A moment at which jobs may begin; counts the hosts that it looked at one by one."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.errors import ExitCode
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.suite.model import Retry
-    from ci.suite.progress import NightState
+    from ci.suite.progress import Attempt, NightState
 
 # With fewer failed nights nobody can say that all fail at once.
 FEW = 2
@@ -26,7 +28,7 @@ def why_not_again(night: NightState, retry: Retry) -> str | None:
     last = night.last
     if last is None or last.outcome != "unknown" or last.exit_code not in {3, None}:
         return ""
-    failures = sum(each.outcome == "unknown" for each in night.attempts)
+    failures = sum(has_failed(each) for each in night.attempts)
     if failures > retry.times:
         return f"run {failures} times" if retry.times else ""
     return _not_a_reason(last.reasons, retry)
@@ -48,10 +50,15 @@ def _not_a_reason(reasons: Sequence[str], retry: Retry) -> str | None:
     return None
 
 
+def has_failed(attempt: Attempt) -> bool:
+    """Return whether a run of a night failed; a signal of the operator is no failure."""
+    return attempt.outcome in {"fail", "unknown"} and attempt.exit_code != ExitCode.INTERRUPTED
+
+
 def failed_share(nights: Sequence[NightState]) -> tuple[int, int]:
     """Return how many nights have failed, and how many of the suite run at all; without mutes."""
     counted = [each for each in nights if each.counts and each.state != "left-out"]
-    failed = [each for each in counted if each.last and each.outcome in {"fail", "unknown"}]
+    failed = [each for each in counted if each.last and has_failed(each.last)]
     return len(failed), len(counted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 SCREEN_EVERY_S = 1.0
 # Without an event, the plan is made again so often: a night may last longer than expected.
-PLAN_EVERY_S = 30.0
+PLAN_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class RunningSuite:
     _proofs: dict[str, Proof] = field(default_factory=dict)
     _looked_at: dict[str, float] = field(default_factory=dict)
     _order: Order | None = None
+    _whole_plan_at: float = 0.0
 
     def run_all(self, received: Interrupts) -> SuiteRun:
         """Run the nights until none is left; return the complete state.
@@ -121,16 +122,24 @@ class RunningSuite:
             orders = self._next()
             while not (orders.finished and not self._proofs):
                 self._wait(orders, received)
-                orders = self._next()
+                orders = self._next(orders)
 
-    def _next(self) -> Orders:
-        """Decide what happens next, and begin it."""
+    def _next(self, before: Orders | None = None) -> Orders:
+        """Decide what happens next, and begin it; the times of the rest may be those before."""
         while True:
             proving = bool(self._proofs)
+            whole = time.monotonic() >= self._whole_plan_at or not self._processes
             orders = next_orders(
-                self.run, self.setting, datetime.now(UTC), self._order, proving=proving
+                self.run,
+                self.setting,
+                datetime.now(UTC),
+                self._order,
+                proving=proving,
+                whole=whole,
             )
             self._order = orders.order
+            if whole:
+                self._whole_plan_at = time.monotonic() + PLAN_EVERY_S
             self._change(decided(self.run, orders))
             for name, why in orders.left_out.items():
                 self.view.line("never", f"{name} is not begun: {why}")
@@ -141,6 +150,8 @@ class RunningSuite:
             if not orders.begin:
                 break
         self._prove(orders)
+        if before and not whole:
+            orders = replace(orders, expected={**before.expected, **orders.expected})
         return orders
 
     def _begin(self, begin: Begin) -> None:

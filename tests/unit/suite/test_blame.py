@@ -68,6 +68,8 @@ def test_the_only_host_is_the_one():
         ("ProcessDied", "start the servers and await their first token"),
         ("", ""),  # figures are missing
         ("Interrupted", "measure"),
+        ("Interrupted", "connect to the hosts"),
+        ("UserError", "connect to the hosts"),
     ],
 )
 def test_what_no_host_is_to_blame_for(kind, step):

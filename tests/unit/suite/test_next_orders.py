@@ -169,3 +169,18 @@ def test_the_bound_of_what_ran(hosts):
 def test_all_done():
     run = suite_run(ended("a", "pass"), ended("b", "fail"))
     assert next_orders(run, setting("a", "b"), at(1)).finished
+
+
+def test_of_very_many_nights_an_event_begins_what_has_room(monkeypatch):
+    monkeypatch.setattr("ci.suite.next_orders.MANY_NIGHTS", 2)
+    names = "abcdef"
+    here = setting(*names, hosts=3)
+    run = suite_run(*map(night, names))
+    first = next_orders(run, here, at())
+    quick = next_orders(run, here, at(), first.order, whole=False)
+    assert begun(quick) == begun(first)
+    assert (quick.left_out, quick.finished) == ({}, False)
+    for begin in quick.begin:
+        run = night_began(run, begin, begin.night, text())
+    quick = next_orders(run, here, at(0.1), quick.order, whole=False)
+    assert (begun(quick), quick.finished) == ({}, False)

@@ -50,6 +50,14 @@ def test_so_often(failures, times, again):
     assert (why is None) == again
 
 
+def test_a_signal_of_the_operator_is_no_failure():
+    stopped = attempt("unknown", exit_code=130)
+    lost = attempt("unknown", reasons=ENVIRONMENT)
+    assert why_not_again(night("n", "ended", stopped, lost), Retry()) is None
+    nights = [night(name, "waiting", stopped) for name in "abc"]
+    assert too_many_failed(nights, Retry()) == ""
+
+
 def test_a_night_that_was_never_begun():
     assert why_not_again(night("n"), Retry()) == ""
 
