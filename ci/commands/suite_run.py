@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.commands.suite_flags import Selection
+from ci.commands.suite_flags import SuiteRun as Flags
 from ci.commands.suite_plan import hosts_of, span_for
 from ci.commands.suite_source import selected_nights
 from ci.commands.suite_table import as_table
@@ -39,7 +40,6 @@ from ci.suite_run.screen import open_suite_view
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ci.commands.suite_flags import SuiteRun as Flags
     from ci.commands.suite_source import SelectedNights
     from ci.inventory.target import Target
     from ci.suite.jobs import Job
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from ci.suite.planned import SuitePlan
 
 LAST = "last"
+# Flags of the first command, which a resumed run keeps.
+_OF_THE_RUN = ("suite", "run_type", "filter", "vllm", "cluster", "workspace", "skip_doctor")
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,10 @@ def _with_tonight(run: SuiteRun, runs: Path) -> SuiteRun:
 
 def _resume(given: Flags, runs: Path) -> ExitCode:
     """Go on with a run whose controller has ended; the nights that still run are taken over."""
+    chosen = [name for name in _OF_THE_RUN if getattr(given, name) != getattr(Flags(), name)]
+    if chosen:
+        flag = chosen[0].replace("_", "-")
+        raise UserError(f"--{flag}: a run that is resumed has its own; leave it out")
     path = named_suite_run(runs, "" if given.resume == LAST else given.resume)
     state = read_suite(path)
     runs = path.absolute().parent

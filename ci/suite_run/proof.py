@@ -74,11 +74,12 @@ class Proof:
         more = ("--workspace", self.run.workspace) if self.run.workspace else ()
         words = ("doctor", "--cluster", self.run.cluster, "--on", self.host, *more)
         self._process = start_process(folder, words)
-        if self._process.wait() != 0:
-            return f"`inv {' '.join(words)}` finds an error; see {folder / 'output'}"
-        night = self.night
+        code = self._process.wait()
         if self._stopped:
             return "interrupted"
+        if code != 0:
+            return f"`inv {' '.join(words)}` finds an error; see {folder / 'output'}"
+        night = self.night
         return self._smoke(night, folder) if night else ""
 
     def _smoke(self, night: SuiteNight, folder: Path) -> str:

@@ -127,6 +127,7 @@ class RunningSuite:
     def _next(self, before: Orders | None = None) -> Orders:
         """Decide what happens next, and begin it; the times of the rest may be those before."""
         while True:
+            self._prove()
             proving = bool(self._proofs)
             whole = time.monotonic() >= self._whole_plan_at or not self._processes
             orders = next_orders(
@@ -149,7 +150,6 @@ class RunningSuite:
                 self._begin(begin)
             if not orders.begin:
                 break
-        self._prove(orders)
         if before and not whole:
             orders = replace(orders, expected={**before.expected, **orders.expected})
         return orders
@@ -270,9 +270,9 @@ class RunningSuite:
             self.view.line("host", f"{each.host} takes no further nights: {each.reason}")
         self._keep_quarantine(lambda: put(fresh))
 
-    def _prove(self, orders: Orders) -> None:
-        """Begin to examine hosts in quarantine whose time has come."""
-        if orders.finished:
+    def _prove(self) -> None:
+        """Begin to examine hosts in quarantine whose time has come, while nights are left."""
+        if not any(each.state in {"waiting", "running"} for each in self.run.nights):
             return
         for host in to_prove(self.run, self._looked_at, time.monotonic()):
             if host in self._proofs:

@@ -80,7 +80,7 @@ def apart(run: SuiteRun) -> Iterator[str]:
             yield f"muted  {mute_text(night)}"
     for night in run.nights:
         if night.unstable:
-            yield f"unstab {night.name}: {night.unstable}"
+            yield f"unstable {night.name}: {night.unstable}"
 
 
 def mute_text(night: NightState) -> str:

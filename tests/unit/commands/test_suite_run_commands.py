@@ -151,7 +151,7 @@ def test_benchmarks_that_no_case_has(folder):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"resume": "last"}, "no run of a suite in"),
+        ({"resume": "last", "filter": "one"}, "--suite: a run that is resumed has its own"),
         ({"until": "25:00"}, "--until: '25:00' is not a time of day"),
         ({"vllm": "0.0.1"}, "0.0.1"),
         ({"run_type": "monthly"}, "no run type 'monthly'"),
@@ -180,5 +180,10 @@ def test_a_run_whose_nights_are_done_is_not_resumed(folder):
     state = state.model_copy(update={"nights": tuple(done)})
     (path / "suite.json").write_text(json.dumps(state.model_dump(mode="json")))
     with pytest.raises(UserError, match="nothing is left to run"):
-        run(flags(folder, resume="last"))
+        run(SuiteRun(runs=str(folder / "runs"), resume="last"))
     assert read_suite(path) == state
+
+
+def test_there_is_no_run_to_resume(folder):
+    with pytest.raises(UserError, match="no run of a suite in"):
+        run(SuiteRun(runs=str(folder / "runs"), resume="last"))

@@ -70,7 +70,7 @@ def test_the_summary_names_apart_what_is_apart():
     assert makespan_s(run) == 3600
     text = summary_of(run)
     assert "muted  b: fail; until 2026-12-31 by me: known" in text
-    assert "unstab a: 3 of its last 10 nights failed" in text
+    assert "unstable a: 3 of its last 10 nights failed" in text
     values = values_of(run)
     assert (values["muted"], list(values["unstable"])) == (["b"], ["a"])
 
