@@ -18,18 +18,19 @@ def judged_nights(runs: Path, case: str, vllm: str = "") -> tuple[JudgedNight, .
     Args:
         runs: the folder of all runs.
         case: name of the case.
-        vllm: only nights with this version; empty for all.
+        vllm: only nights with this version, of whatever build, as 0.32.0+cpu; empty for all.
     """
     if not (runs / FILE).is_file():
         return ()
     query = (
-        "SELECT outcome, vllm, environment FROM runs WHERE purpose = 'night' AND case_name = ? "
-        "AND outcome IN ('pass', 'fail') AND (? = '' OR vllm = ?) "
-        "ORDER BY started_at DESC, id DESC LIMIT ?"
+        "SELECT outcome, vllm, environment FROM runs WHERE purpose = 'night' AND case_name = :case "
+        "AND outcome IN ('pass', 'fail') "
+        "AND (:vllm = '' OR vllm = :vllm OR vllm LIKE :vllm || '+%') "
+        "ORDER BY started_at DESC, id DESC LIMIT :limit"
     )
     with (
         opened(runs) as connection,
-        closing(connection.execute(query, (case, vllm, vllm, NIGHTS))) as rows,
+        closing(connection.execute(query, {"case": case, "vllm": vllm, "limit": NIGHTS})) as rows,
     ):
         return tuple(
             JudgedNight(outcome == "pass", f"{version} {environment}".strip())

@@ -36,9 +36,12 @@ def expected(
     if written_s is not None:
         return written_s, "written"
     # The others are searched only where its own version has none: a history has thousands of cases.
-    times = past.get((case, vllm)) or [
-        each for (name, _), found in past.items() if name == case for each in found
-    ]
+    times = past.get((case, vllm))
+    if not times:
+        of_case = {version: found for (name, version), found in past.items() if name == case}
+        # A build says more than its version: 0.32.0+cpu.
+        same = [version for version in of_case if vllm and version.partition("+")[0] == vllm]
+        times = [each for version in same or of_case for each in of_case[version]]
     if times:
         return MARGIN * median(times), "past"
     return (ASSUMED_S if assumed_s is None else assumed_s), "assumed"
