@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ci.commands.command import flag
-from ci.commands.flags import Case, DryRun, Runs
+from ci.commands.flags import RESUME, Case, DryRun, Runs
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Answer:
         "the largest number of nights to run; reused ones are not among them", 60
     )
     no_reuse: bool = flag("use no finished nights of the history", default=False)
-    resume: str = flag("go on with a search that was stopped: its folder, runs/ID")
+    resume: str = RESUME
 
 
 @dataclass(frozen=True)

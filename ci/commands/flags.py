@@ -27,6 +27,10 @@ ON: Any = flag(
     "only these hosts of the cluster file, in this order, separated by commas; default: the case's "
     "cluster_hosts, else the first ones"
 )
+RESUME: Any = flag(
+    "go on with a search or a run of a suite that was stopped: its folder, runs/ID; of a suite "
+    "also its id, or `last`"
+)
 LOCAL: Any = flag("run on this machine; ignore the case's cluster_hosts", default=False)
 DEVICES: Any = flag("devices of each host; default: those of the cluster file", 0)
 MAX_MODEL_LEN: Any = flag("tokens of prompt and answer together", 4096)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci.commands.command import flag
-from ci.commands.flags import CLUSTER, ON, VLLM, DryRun, Json, Run, Runs, Workspace
+from ci.commands.flags import CLUSTER, ON, RESUME, VLLM, DryRun, Json, Run, Runs, Workspace
 
 RUN_TYPE: Any = flag("pr, daily, weekly, or another run type of the suite", "daily")
 
@@ -46,9 +46,7 @@ class SuiteRun(DryRun, Workspace, Selection):
     now: bool = flag("begin at once, whatever the suite's window says", default=False)
     vllm: str = VLLM
     skip_doctor: bool = flag("do not examine the hosts first", default=False)
-    resume: str = flag(
-        "go on with this run of a suite: its id, or `last`; what is done stays, with its flags"
-    )
+    resume: str = RESUME
 
 
 @dataclass(frozen=True)

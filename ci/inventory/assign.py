@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REMOTE_WORKSPACE = "~/.cache/lamplighter"
 
 
-def assign_hosts(
+def assign_hosts(  # noqa: PLR0913 - each is a plain choice of the operator
     case: Case,
     *,
     local: bool,

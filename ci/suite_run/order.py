@@ -66,6 +66,8 @@ def request_of(  # noqa: PLR0913, PLR0917 - what a night is made of
             host_env=host_env,
             run=run_id,
             suite=run.id,
+            suite_name=run.name,
+            run_type=run.run_type,
             beside=bool(begin.devices),
             measure=bool(night.stages),
         )
@@ -79,7 +81,7 @@ def with_command(request: Request) -> Request:
 
 _FLAGS = (
     *("config", "cluster", "on", "vllm", "workspace", "runs", "functional", "stages"),
-    *("benchmarks", "functional_cases"),
+    *("benchmarks", "functional_cases", "run_type", "suite_name"),
 )
 
 

@@ -146,6 +146,7 @@ def test_an_order_has_everything_and_only_its_owner_reads_it(tmp_path):
     words = ["inv", "nightly", "--config", "a.yaml", "--cluster", "c", "--on", "h1,h2"]
     words += ["--vllm", "0.1", "--runs", "/runs", "--stages", "accuracy", "--benchmarks", "acc*"]
     words += ["--functional-cases", "chat"]
+    words += ["--run-type", "daily", "--suite-name", "s"]
     words += ["--set", "env_common.HF_TOKEN=a-secret-1", "--set", "x=1"]
     assert list(request.argv) == words
 
@@ -155,7 +156,8 @@ def test_a_night_without_stages_is_a_smoke_test():
     night_ = replace(here.nights["a"], stages=(), functional="none")
     request = request_of(suite_run(night("a")), night_, Begin("a", ("h1",)), "runs", "id", {})
     assert (request.measure, request.beside, request.host_env) == (False, False, {})
-    assert list(request.argv)[-4:] == ["--functional", "none", "--stages", "functional"]
+    words = ["--functional", "none", "--stages", "functional"]
+    assert list(request.argv)[-8:] == [*words, "--run-type", "daily", "--suite-name", "s"]
 
 
 @pytest.mark.parametrize("text", ["", "{}x", '{"config": 1}', '{"no": 1}'])
