@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci.commands.report_pages import hosts_apart
 from ci.commands.suite_flags import Selection
 from ci.commands.suite_flags import SuiteRun as Flags
 from ci.commands.suite_plan import hosts_of, span_for
 from ci.commands.suite_source import selected_nights
 from ci.commands.suite_table import as_table
+from ci.commands.suite_tell import tell
 from ci.errors import ExitCode, UserError
 from ci.history.outcomes import judged_nights
 from ci.judge.unstable import why_unstable
@@ -24,6 +26,7 @@ from ci.record.disk import make_folder
 from ci.record.fields import utc, utc_now
 from ci.record.secrets import hide_in_argv
 from ci.record.start import run_id
+from ci.report.pages.refresh import refresh_index
 from ci.suite.cases import case_of
 from ci.suite.events import quarantined
 from ci.suite.hosts import job_of, too_few
@@ -93,7 +96,7 @@ def run(given: Flags) -> ExitCode:
         return _show(given, prepared)
     path = make_folder(runs / run_id(f"suite-{prepared.selected.suite.name}", _utc_now()))
     state = _first_state(given, prepared, path.name, runs)
-    return _run(state, prepared.setting, runs, path)
+    return _run(state, prepared, runs, path)
 
 
 def _prepare(given: Flags, now: dt.datetime) -> _Prepared:
@@ -199,7 +202,7 @@ def _state_of(night: SuiteNight, problems: Mapping[str, str], runs: Path) -> Nig
     )
 
 
-def _run(state: SuiteRun, setting: Setting, runs: Path, path: Path) -> ExitCode:
+def _run(state: SuiteRun, prepared: _Prepared, runs: Path, path: Path) -> ExitCode:
     """Run a suite in its folder, on one screen, and write its reports."""
     from ci.run.interrupt import interrupts  # noqa: PLC0415
 
@@ -214,12 +217,16 @@ def _run(state: SuiteRun, setting: Setting, runs: Path, path: Path) -> ExitCode:
             view.warn(f"left out: {problem}")
         for note in state.notes:
             view.line("note", note)
-        suite = RunningSuite(state, setting, runs, folder, view)
+        suite = RunningSuite(state, prepared.setting, runs, folder, view)
         done = suite.run_all(received)
         folder.release()
         done = _with_tonight(done, runs)
         folder.save(done)
         text = write_suite_reports(folder, done, runs)
+        refresh_index(runs, view.warn, hosts_apart())
+        wanted = prepared.selected.suite.document.notify
+        for note in tell(done, wanted, runs, prepared.selected.suite.file) if wanted else ():
+            view.line("notify", note)
     sys.stdout.write(text)
     print(f"report {path / 'report.md'}")
     return ExitCode(done.exit_code or 0)
@@ -265,7 +272,7 @@ def _resume(given: Flags, runs: Path) -> ExitCode:
         return ExitCode.PASS
     if not any(each.state in {"waiting", "running"} for each in state.nights):
         raise UserError(f"{state.id}: nothing is left to run; `inv suite.report {state.id}`")
-    return _run(state, prepared.setting, runs, path)
+    return _run(state, prepared, runs, path)
 
 
 def _going_on(state: SuiteRun, prepared: _Prepared, given: Flags) -> SuiteRun:

@@ -10,16 +10,19 @@ from ci.record.cause import message_of
 from ci.report.pages.names import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ci.report.pages.standing import Standing
 
-def refresh_index(runs: Path, note: Callable[[str], None]) -> None:
+
+def refresh_index(runs: Path, note: Callable[[str], None], apart: Sequence[Standing] = ()) -> None:
     """Write the page again, if an operator has made one; a failure is a note, and changes nothing.
 
     Args:
         runs: the folder of all runs.
         note: called with a message if it could not be written.
+        apart: hosts in quarantine.
     """
     try:
         if not (runs / INDEX).is_file():
@@ -29,7 +32,7 @@ def refresh_index(runs: Path, note: Callable[[str], None]) -> None:
         from ci.report.pages.read_standings import muted_in  # noqa: PLC0415
 
         muted = muted_in(SUITES, datetime.now(UTC).date(), lambda _: None)
-        built = build_index(runs, BASELINES, warn=lambda _: None, standings=muted)
+        built = build_index(runs, BASELINES, warn=lambda _: None, standings=(*muted, *apart))
         failures = built.failures
     except Exception as error:  # noqa: BLE001 - the night's outcome stands, whatever fails here
         failures = (message_of(error),)
