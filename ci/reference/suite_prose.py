@@ -185,18 +185,18 @@ S --cluster mine` |
 --cluster mine` |
 | `run-matrix --run-type pr` | `inv suite.run configs/matrix.yaml --run-type pr --cluster mine` |
 | `--dry-run` of `run` and `run-matrix` | there it only skips the push of metrics. `inv \
-suite.run --dry-run` and `inv nightly --dry-run` start nothing; a run that pushes nothing is to \
-come with the push |
+suite.run --dry-run` and `inv nightly --dry-run` start nothing; only `--run-type daily` pushes |
 | `--root` | paths: every file may be anywhere |
 | `--timeout` | `startup_timeout_seconds` of the scenario, `ready_timeout_s` of a case |
 | `run-functional --base-url URL --model M --config FILE` | `inv functional --base-url URL \
 --model M --suite FILE`, see [functional.md](functional.md) |
-| `scripts/deploy_k8s.sh -f FILE --wait 30` | `inv k8s.apply`, which renders a case; waiting and \
-the whole night (`k8s.nightly`) are to come |
-| `scripts/collect_and_push.sh` | to come, with the push of metrics |
-| `kubectl delete -f` at the end | to come, with `k8s.nightly`; today `inv k8s.delete` |
+| `scripts/deploy_k8s.sh -f FILE --wait 30` | `inv k8s.apply`, which renders a case; \
+`inv k8s.nightly` waits and runs the whole night, see [kubernetes.md](kubernetes.md) |
+| `scripts/collect_and_push.sh` | `inv metrics.push --csv FILE`, see [metrics.md](metrics.md) |
+| `kubectl delete -f` at the end | `inv k8s.nightly` deletes what it applied; `inv k8s.delete` |
 | `pytest -q -m "not slow"`, `ruff check`, `mypy` | `nox -s tests lint types` |
-| `hooks/pre-push`, the workflow that audits `main` | to come |
+| `hooks/pre-push`, the workflow that audits `main` | `.github/hooks/pre-push`, \
+`.github/workflows/audit.yml` |
 
 | file and key | here |
 | --- | --- |
@@ -221,7 +221,7 @@ without its parser is a warning |
 warning |
 | `startup_timeout_seconds`, `env`, `args` | `ready_timeout_s`, `env_common`, flags of \
 `server_cmd` |
-| `k8s_delete_yaml` | to come, with `k8s.nightly` |
+| `k8s_delete_yaml` | the same key, for `inv k8s.nightly` |
 | further keys of a scenario here | `vllm`, `device`, `npu_per_node`, `cluster_hosts`, \
 `functional`, `tags`, `benchmarks` |
 | `configs/tests/perf.yaml`: `matrix` | one benchmark of `vllm_bench` for each pair of \
@@ -232,15 +232,15 @@ warning |
 `dataset_split`, `min_score` |
 | `configs/tests/functional.yaml` | a functional suite as it is; `suite: false` runs only the \
 smoke test |
-| `functional_metrics.per_case` | read; the push is to come |
+| `functional_metrics.per_case` | read, without effect: a night pushes one figure per type of case |
 
 | variable | here |
 | --- | --- |
 | `VLLM_CIBENCH_FUNCTIONAL_CONFIG` | `LAMPLIGHTER_FUNCTIONAL_CONFIG` |
 | `VLLM_CIBENCH_CAPABILITIES` | `LAMPLIGHTER_CAPABILITIES` |
 | `VLLM_CIBENCH_ACCURACY_CONFIG` | `LAMPLIGHTER_ACCURACY_CONFIG` |
-| `VLLM_CIBENCH_K8S_DELETE_YAML` | to come: `LAMPLIGHTER_K8S_DELETE_YAML` |
-| `PROM_PUSHGATEWAY_URL` | to come |
+| `VLLM_CIBENCH_K8S_DELETE_YAML` | `LAMPLIGHTER_K8S_DELETE_YAML` |
+| `PROM_PUSHGATEWAY_URL` | the same variable, see [metrics.md](metrics.md) |
 
 | output | here |
 | --- | --- |
@@ -251,4 +251,4 @@ FILE` |
 | `accuracy`: `score`, `correct`, `total`, `ok` | the benchmark's figure, items and check in \
 `run.json` |
 | `perf_metrics` | the benchmark's figures in `run.json` |
-| `pushed` | to come |"""
+| `pushed` | a note in the run's journal, and on the screen |"""
