@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from typing import TYPE_CHECKING
 
@@ -154,7 +155,9 @@ def next_step(state: State, known: Standing, folder: str) -> str:
     if known.stage is Stage.FOUND:
         first, last = known.answer
         before, after = runs[points[first - 1].name], runs[points[last].name]
-        compare = f"inv compare {before},{after}" if before and after else ""
+        runs_folder = folder.rpartition("/")[0]
+        where = "" if runs_folder in {"", "runs"} else f" --runs {shlex.quote(runs_folder)}"
+        compare = f"inv compare {before},{after}{where}" if before and after else ""
         what = {"case": f"git show {points[last].name}"}.get(state.axis, "")
         return "; ".join(filter(None, [compare, what]))
     if known.stage is Stage.TURNED:

@@ -61,6 +61,7 @@ def test_a_point_that_cannot_start_is_skipped(tmp_path):
     assert any("b: does not count: NotReady: no port; skipped" in line for line in given.lines)
     assert "cannot be measured: NotReady" in told.evidence(state, known)
     assert told.next_step(state, known, "runs/x") == "inv compare run-a,run-c"
+    assert told.next_step(state, known, "/w/x") == "inv compare run-a,run-c --runs /w"
     assert told.exit_code(known) is ExitCode.PASS
 
 
