@@ -107,8 +107,7 @@ def test_every_figure_that_a_case_names_is_judged(play: Callable[..., Night]):
 
     first, other = checks["perf", "ttft_p99"], checks["perf", "e2el_mean"]
     assert first["reason"] == (
-        "93.9 % longer than the baseline (measured again: 9.696, 9.696, 9.696 ms); "
-        "4.141 ms above the bound"
+        "93.9 % longer than the baseline (measured again: 9.696, 9.696, 9.696 ms)"
     )
     assert (first["same_as"], first["operator"]) == ("", "<=")
     assert first["bound"] == pytest.approx(5 / 0.9)
@@ -121,8 +120,7 @@ def test_every_figure_that_a_case_names_is_judged(play: Callable[..., Night]):
     assert checks["perf", "server_preemptions"]["reason"] == "no server_preemptions in its result"
     weights = checks["startup", "startup_weights_s"]
     assert weights["reason"] == (
-        "suspect: 320 % longer than the baseline, and tonight cannot tell (measure it again); "
-        "2.2 s above the bound"
+        "suspect: 320 % longer than the baseline, and tonight cannot tell (measure it again)"
     )
     assert checks["startup", "startup_graph_capture_s"]["value"] == 0.0
 
