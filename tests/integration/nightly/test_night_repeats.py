@@ -113,6 +113,7 @@ def test_three_passes_have_one_accuracy(
     assert (past.missing, past.failed, past.conditions and past.conditions.passes) == (0, 0, 3)
 
 
+@LONG
 def test_a_suspect_of_several_passes_is_measured_again_in_as_many(
     play: Callable[..., Night], with_tools: Callable[..., Path]
 ):
