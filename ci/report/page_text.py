@@ -75,7 +75,8 @@ def _error(page: Page) -> Iterator[str]:
 def _items(page: Page) -> Iterator[str]:
     for each in page.items:
         if each.flips:
-            yield from ("", f"{each.benchmark} against {each.compared_with}: {each.flips}")
+            pair = f"{each.benchmark} against {each.compared_with} (A; tonight is B)"
+            yield from ("", f"{pair}: {each.flips}")
         lost = [item for item in each.rows if item.flipped == "lost"]
         for item in lost[:FLIPS_SHOWN]:
             yield f"  lost  {item.id}"
