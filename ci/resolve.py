@@ -76,7 +76,7 @@ def _functional_suite(case: Case, request: Request) -> Suite | None:
     """Return the functional suite with the cases that run; None for none.
 
     Raises:
-        UserError: there is no such suite, or no case of it matches.
+        UserError: the suite does not exist, or no case of it matches.
         CaseError: it is not valid.
     """
     if request.stages and "functional" not in listed(request.stages):

@@ -97,7 +97,7 @@ def of_hosts(cluster: str) -> tuple[Point, ...]:
     """Return the hosts of a cluster file, in its order.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
         CaseError: it is not valid.
     """
     if not cluster:
@@ -136,7 +136,7 @@ def between(points: Sequence[Point], good: str, bad: str) -> tuple[Point, ...]:
         bad: name of a point; empty for the last one.
 
     Raises:
-        UserError: there is no such point, or both are the same.
+        UserError: the point does not exist, or both are the same.
     """
     ends = [_index(points, name, flag) for name, flag in ((good, "--good"), (bad, "--bad"))]
     first = 0 if ends[0] is None else ends[0]

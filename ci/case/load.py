@@ -40,7 +40,7 @@ def find(name: str, cases_folder: Path) -> Path:
         cases_folder: the folder of named cases.
 
     Raises:
-        UserError: there is no such file; the message lists the closest and all names.
+        UserError: the file does not exist; the message lists the closest and all names.
     """
     candidates = (Path(name), cases_folder / name, cases_folder / f"{name}.yaml")
     for path in candidates:
@@ -60,7 +60,7 @@ def load_one(name: str, cases_folder: Path, settings: Sequence[str] = ()) -> Cas
 
     Raises:
         CaseError: the file is not a valid case.
-        UserError: there is no such file, no case with this name, or more than one.
+        UserError: the file or the case does not exist, or there are several cases.
     """
     file, _, _ = name.partition("#")
     path = find(file, cases_folder)

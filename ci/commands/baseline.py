@@ -110,7 +110,7 @@ def reject(given: Because) -> ExitCode:
     """Reject a run, so that it never enters the history that judging uses.
 
     Raises:
-        UserError: there is no such run, it was rejected already, or the ledger cannot be written.
+        UserError: the run does not exist, it was rejected already, or the ledger cannot be written.
     """
     _require_reason(given.because)
     runs, folder = Path(given.runs), folder_of_baselines(given.baselines)

@@ -23,7 +23,7 @@ def quarantine(given: Quarantine) -> ExitCode:
     """Put hosts into quarantine; without --on list those that are.
 
     Raises:
-        UserError: there is no such host, or no reason is given.
+        UserError: the host does not exist, or no reason is given.
     """
     if not given.on:
         return _list()
@@ -52,7 +52,7 @@ def release_hosts(given: Release) -> ExitCode:
     """Release hosts from quarantine.
 
     Raises:
-        UserError: there is no such host in the cluster file.
+        UserError: the host does not exist in the cluster file.
     """
     if not given.on:
         raise UserError("--on is missing: name the hosts; `inv hosts.quarantine` lists them")

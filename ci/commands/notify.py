@@ -35,7 +35,7 @@ def notify_run(given: Flags, env: Mapping[str, str] | None = None) -> ExitCode:
         env: the environment; None for that of this process.
 
     Raises:
-        UserError: there is no such run or suite, nobody is to be told, or a variable is not set.
+        UserError: a run or suite does not exist, nobody is to be told, or a variable is not set.
     """
     env = os.environ if env is None else env
     folder = folder_of(Path(given.runs), given.run)

@@ -57,7 +57,7 @@ def delete_files(case: Case, env: Mapping[str, str]) -> tuple[str, ...]:
     That of the variable replaces that of the case, so that a case need not be changed for a test.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
     """
     name, by = env.get(VARIABLE, ""), VARIABLE
     if not name:

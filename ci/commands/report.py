@@ -25,7 +25,7 @@ def report(runs: str, run: str) -> ExitCode:
         run: id of a run in it, or a run's folder; empty for the latest.
 
     Raises:
-        UserError: there is no such run, or its record cannot be read.
+        UserError: the run does not exist, or its record cannot be read.
     """
     stored = read_run(folder_of(Path(runs), run))
     warnings: list[str] = []
@@ -50,7 +50,7 @@ def show(runs: str, run: str, *, as_json: bool) -> str:
         as_json: return JSON.
 
     Raises:
-        UserError: there is no such run, or its record cannot be read.
+        UserError: the run does not exist, or its record cannot be read.
     """
     from ci.report import page_text  # noqa: PLC0415 - as the page, only where one is made
     from ci.report.page.build import page_of  # noqa: PLC0415
@@ -69,7 +69,7 @@ def issue(runs: str, run: str) -> str:
         run: id of a run in it, or a run's folder; empty for the latest.
 
     Raises:
-        UserError: there is no such run, or its record cannot be read.
+        UserError: the run does not exist, or its record cannot be read.
     """
     from ci.report import issue  # noqa: PLC0415 - as the page, only where one is made
     from ci.report.page.build import page_of  # noqa: PLC0415

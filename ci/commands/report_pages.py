@@ -72,7 +72,7 @@ def serve(given: Serve) -> ExitCode:
     """Serve the page and the reports until Ctrl-C.
 
     Raises:
-        UserError: there is no such folder, or the address cannot be used.
+        UserError: the folder does not exist, or the address cannot be used.
         KeyboardInterrupt: on Ctrl-C.
     """
     runs = Path(given.runs)

@@ -25,7 +25,7 @@ def report(given: SuiteReport) -> ExitCode:
     """Write the reports of a run of a suite again, from its suite.json, and print the summary.
 
     Raises:
-        UserError: there is no such run, or it cannot be read.
+        UserError: the run does not exist, or it cannot be read.
     """
     path = named_suite_run(Path(given.runs), given.run)
     warnings: list[str] = []
@@ -42,7 +42,7 @@ def status(given: SuiteStatus) -> ExitCode:
     """Print how far a run of a suite is.
 
     Raises:
-        UserError: there is no such run, or it cannot be read.
+        UserError: the run does not exist, or it cannot be read.
     """
     path = named_suite_run(Path(given.runs), given.run)
     run, running = read_suite(path), is_running(path)

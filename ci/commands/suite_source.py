@@ -60,7 +60,7 @@ def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> Selecte
 
     Raises:
         CaseError: the suite or its accuracy.yaml is not valid.
-        UserError: there is no such suite or run type, or nothing runs in it or matches the filter.
+        UserError: the suite or run type does not exist, or nothing in it matches the filter.
     """
     suite = load_night_suite(find_night_suite(given.suite))
     if vllm:

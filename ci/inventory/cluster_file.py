@@ -45,7 +45,7 @@ def find(name: str, folder: Path = CLUSTERS) -> Path:
         folder: the folder of cluster files.
 
     Raises:
-        UserError: there is no such file; the message lists the closest and all names.
+        UserError: the file does not exist; the message lists the closest and all names.
     """
     for path in (Path(name), folder / name, folder / f"{name}.yaml"):
         if name and _is_file(path):

@@ -77,7 +77,7 @@ def resolve_tools(case: Case, request: Request) -> PlanInputs:
     vLLM is needed here only by its own tool, `vllm bench serve`, and then that for a CPU will do.
 
     Raises:
-        UserError: there is no such version, or a dataset is wrong.
+        UserError: the version does not exist, or a dataset is wrong.
     """
     is_vllm = any(TOOLS[item.tool].ENVIRONMENT == "vllm" for item in case.benchmarks)
     # Of the case only its benchmarks concern this machine.

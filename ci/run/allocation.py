@@ -350,7 +350,7 @@ def allocation_for(request: Request, needed: int, nights: int = 1) -> Allocation
         nights: how many nights use them, one after another.
 
     Raises:
-        UserError: there is no such file, or it asks for fewer hosts.
+        UserError: the file does not exist, or it asks for fewer hosts.
         CaseError: it is not valid.
     """
     if request.local or not request.cluster:

@@ -86,7 +86,7 @@ def find_night_suite(name: str, folder: Path = SUITES) -> Path:
         folder: the folder of suites.
 
     Raises:
-        UserError: there is no such file; the message lists the closest and all names.
+        UserError: the file does not exist; the message lists the closest and all names.
     """
     for path in (Path(name), folder / name, folder / f"{name}.yaml"):
         if name and is_file(path):

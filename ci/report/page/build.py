@@ -225,7 +225,7 @@ def _items(
     for name, evaluation in first.items():
         items = building.items[evaluation.items or ""] or ()
         pair = compared.get(name)
-        rows, chars = shown_items(
+        rows = shown_items(
             items,
             pair.flips if pair else (),
             answers_of(building.folder, evaluation),
@@ -242,7 +242,7 @@ def _items(
             flips=pair.reason if pair else "",
             file=evaluation.items or "",
             rows=rows,
-            with_texts=sum(bool(row.question or row.answer) for row in rows) if chars else 0,
+            with_texts=sum(bool(row.question or row.answer) for row in rows),
         )
 
 

@@ -31,7 +31,7 @@ def shown_items(  # noqa: PLR0913 - each is a plain value
     most_rows: int,
     most_chars: int,
     hide: Callable[[str], str],
-) -> tuple[tuple[ItemShown, ...], int]:
+) -> tuple[ItemShown, ...]:
     """Choose rows, the most telling first, and give them their texts until there are too many.
 
     Args:
@@ -42,9 +42,6 @@ def shown_items(  # noqa: PLR0913 - each is a plain value
         most_rows: the largest number of rows.
         most_chars: of all texts together.
         hide: hides secrets in a text.
-
-    Returns:
-        The rows, and how many characters their texts have.
     """
     flipped = {flip.id: flip for flip in flips}
     slow_ms = _slow_ms(items)
@@ -68,7 +65,7 @@ def shown_items(  # noqa: PLR0913 - each is a plain value
                 **texts,
             )
         )
-    return tuple(rows), chars
+    return tuple(rows)
 
 
 def _way(flip: Flip, tonight: int) -> Literal["lost", "won"]:

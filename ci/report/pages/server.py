@@ -161,7 +161,7 @@ class ReportServer(ThreadingHTTPServer):
             port: 0 for any free one.
 
         Raises:
-            UserError: there is no such folder, or the address cannot be used.
+            UserError: the folder does not exist, or the address cannot be used.
         """
         if not 0 <= port <= MAX_PORT:
             raise UserError(f"--port {port}: expected 0 to {MAX_PORT}; 0 is any free one")
