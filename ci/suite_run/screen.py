@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rich.live import Live
+    from rich.table import Table
 
 # In plain lines, what running nights do is printed so often.
 LINE_EVERY_S = 60.0
 _WORST_FIRST = {"fail": "bold red", "unknown": "bold yellow", "pass": "green", "running": "cyan"}
 # The last lines of a terminal are for the summary.
 _OTHER_LINES = 4
+# The widest columns of the table; the last one, what a night does, has what is left.
+_MOST_COLUMNS = {"night": 24, "state": 15, "hosts": 22, "time left": 10}
+# On a narrower terminal the hosts are not shown: the lines above name them.
+_WIDE_COLUMNS = 100
 
 
 class SuiteView(Protocol):
@@ -110,23 +115,44 @@ class LiveSuite:
         from rich.console import Group  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        from ci.report.table import rich_table  # noqa: PLC0415
-
         del now_s
         room = max(self._console.size.height - _OTHER_LINES, 3)
         shown = _most_telling(rows, room)
-        cells: list[tuple[str | Text, ...]] = [
-            (row[0], Text(row[1], _WORST_FIRST.get(row[1].split()[0], "")), *row[2:])
-            for row in shown
-        ]
-        table = rich_table(HEADINGS, cells, width=self._console.size.width)
         hidden = len(rows) - len(shown)
         more = f"; {hidden} more nights" if hidden else ""
-        self._screen.update(Group(table, Text(f"{summary}{more}", "bold")), refresh=True)
+        self._screen.update(
+            Group(_table(shown, self._console.size.width), Text(f"{summary}{more}", "bold")),
+            refresh=True,
+        )
 
     def close(self) -> None:
         """See `SuiteView`."""
         self._screen.stop()
+
+
+def _table(rows: Sequence[tuple[str, ...]], width: int) -> Table:
+    """Return a table with one line for each night; what does not fit is cut."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    left_out = {"hosts"} if width < _WIDE_COLUMNS else set()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, header_style="bold")
+    for heading in HEADINGS:
+        if heading not in left_out:
+            most = _MOST_COLUMNS.get(heading)
+            ratio = None if most else 1
+            table.add_column(
+                heading, no_wrap=True, overflow="ellipsis", max_width=most, ratio=ratio
+            )
+    for row in rows:
+        cells = {
+            heading: Text(hide_in_text(one_line(cell)))
+            for heading, cell in zip(HEADINGS, row, strict=True)
+            if heading not in left_out
+        }
+        cells["state"].stylize(_WORST_FIRST.get(row[1].split()[0], ""))
+        table.add_row(*cells.values())
+    return table
 
 
 def _most_telling(rows: Sequence[tuple[str, ...]], room: int) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """Test the two views of a running suite, and its report and JUnit."""
 
 import io
+import re
 
 import pytest
 from junitparser import JUnitXml
@@ -44,6 +45,31 @@ def test_a_live_table_of_all_nights():
     text = stream.getvalue()
     assert "pass   fourth" in text
     assert "! careful" in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_each_night_has_one_line_of_the_live_table(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    long = "server-1 on h3: python3: can't open file 'a/b': [Errno 2] No such file " * 3
+    rows = [
+        ("Qwen3-235B-W8A8-with-a-long-name@0.32.0", "unknown (muted)", "h1, h2, h3", "", long),
+        ("second", "running again", "h4, h5, h6 and 2 more", "~1h 30m", "acc: 12 of 200"),
+    ]
+    stream = io.StringIO()
+    view = LiveSuite(SafeStream(stream))
+    view.show(rows, "1 running, 1 unknown", 0.0)
+    view.close()
+    lines = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", stream.getvalue()).splitlines()
+    first, second, *_ = (line for line in lines if "Qwen3-235B" in line or "second" in line)
+    assert "unknown (muted)" in first
+    assert "…" in first
+    assert "running again" in second
+    assert "~1h 30m" in second
+    assert ("h4, h5, h6" in second) == (columns >= 100)
+    assert {line for line in lines if "Errno" in line} <= {first}
 
 
 @pytest.fixture
