@@ -93,4 +93,5 @@ def _counted(run: SuiteRun) -> Iterator[tuple[str, int]]:
         ended = [each for each in nights if each.state == "ended" and each.outcome == outcome]
         yield outcome, len(ended)
     yield "not begun", sum(each.state == "left-out" for each in nights)
-    yield "hosts in quarantine", len(run.quarantined)
+    apart = len(run.quarantined)
+    yield f"host{'' if apart == 1 else 's'} in quarantine", apart
