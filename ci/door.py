@@ -31,7 +31,7 @@ from ci.paths import CONFIGS
 from ci.prove import prove
 from ci.record.cause import message_of
 from ci.report.console import Plain
-from ci.report.screen import SafeStream
+from ci.report.screen import SafeStream, report_in
 from ci.request import Request
 from ci.resolve import resolve_case
 from ci.run.allocation import allocation_for
@@ -294,7 +294,7 @@ def _serve(
         allocation_ended(error, record, allocation)
         verdict = judge((), {}, cause=message_of(error) if error else "", extra=checks)
         record.finish(verdict, error, interrupted=bool(received.first))
-        record.view.outcome(record.run, record.path / "report.md")
+        record.view.outcome(record.run, report_in(record.path))
 
 
 def _explained(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,12 @@ from ci.agent.fetch import NotThere, fetch_folder
 from ci.agent.process import tail_of
 from ci.agent.process_spec import LaunchRequest
 from ci.errors import LamplighterError
+from ci.judge.asked import main_of
+from ci.judge.so_far import so_far
 from ci.plan.passes import in_passes
 from ci.prepare.datasets import lay_out
 from ci.record.settings import in_utc, settings_of
+from ci.record.so_far import of_figure
 from ci.record.stored import json_line
 from ci.serve.ask import ask_from
 from ci.serve.probe import metrics
@@ -23,7 +27,7 @@ from ci.tools.pooled import pooled
 from ci.tools.registry import TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ci.agent.client import Agent
@@ -80,6 +84,7 @@ def evaluate(
         settings = settings or used
         if result.problems:
             break
+        _show(record, evaluation, results)
     result = results[0]
     if asked > 1:
         result = pooled(results, passes, asked)
@@ -87,6 +92,22 @@ def evaluate(
     items, raw = f"{_home(evaluation)}/items.jsonl", f"{_home(evaluation)}/raw"
     record.evaluated(benchmark.name, benchmark.tool, result, items, raw, settings=settings)
     return result
+
+
+def _show(record: Record, evaluation: Evaluation, results: Sequence[Result]) -> None:
+    """Show the main figure of the passes so far; what is measured again has its own lines."""
+    asked, passes = main_of(evaluation.benchmark), evaluation.passes.number
+    values = [each.value for result in results if (each := _main(result, asked.metric))]
+    if evaluation.repeat or len(values) < len(results):
+        return
+    items = len(results[0].items)
+    counted = f"pass {len(results)} of {passes}" if passes > 1 else f"{items} items"
+    about = asked.name + (", without the router" if evaluation.server else "")
+    record.view.so_far(about, of_figure(asked, so_far(asked, values, items), counted))
+
+
+def _main(result: Result, metric: str) -> Measurement | None:
+    return next((each for each in result.measurements if each.metric == metric), None)
 
 
 def _home(evaluation: Evaluation) -> str:
@@ -145,7 +166,9 @@ def _run(
     )
     try:
         with metrics_window(plan, processes.agents) as window:
-            ended = processes.run_to_end(request)
+            ended = processes.run_to_end(
+                request, lambda: window.so_far(job.expected_items, time.monotonic())
+            )
     finally:
         # An error while fetching must not replace the error that ended the tool.
         missing = _fetch(processes, agent, job.work, record, raw)

@@ -23,6 +23,7 @@ from ci.record.start import start
 from ci.record.text import MODELS
 from ci.report.pages.refresh import refresh_index
 from ci.report.reports import write_reports
+from ci.report.screen import report_in
 from ci.retest import Retest
 from ci.run.explained import explained, may_be_explained
 from ci.run.telemetry import sampling
@@ -137,7 +138,7 @@ def run_night(  # noqa: PLR0913, PLR0917 - what a night is made of
         verdict = with_slow_night(verdict, performance, since)
     code = record.finish(verdict, error, interrupted=bool(interrupts.first))
     view.table(record.run)
-    view.outcome(record.run, record.path / "report.md")
+    view.outcome(record.run, report_in(record.path))
     return code
 
 

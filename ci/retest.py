@@ -22,6 +22,7 @@ from ci.judge.measured import Ask
 from ci.judge.verdict import not_compared
 from ci.paths import BASELINES
 from ci.record.cause import message_of
+from ci.record.so_far import of_suspects
 from ci.session import START
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Retest:
         self._record = record
         self._control = control
         self._runs = Path(runs)
-        self._left_s = budget_s
+        self._budget_s = self._left_s = budget_s
         self.beside = ""
         self._items: dict[str, Sequence[Item]] = {}
         self._measured: list[_Measured] = []
@@ -246,6 +247,19 @@ class Retest:
             together.setdefault(each.check.name, []).append(each)
         return list(together.values())
 
+    @contextmanager
+    def _shown(self, together: Sequence[Examination], what: Ask) -> Iterator[None]:
+        """Show meanwhile what is measured again, and why."""
+        lines = dict(of_suspects(together, what, self._left_s, self._budget_s))
+        view = self._record.view
+        for about, parts in lines.items():
+            view.so_far(about, parts)
+        try:
+            yield
+        finally:
+            for about in lines:
+                view.so_far(about, ())
+
     def _measured_again(
         self,
         served: Served,
@@ -271,7 +285,8 @@ class Retest:
         whose = "" if what is Ask.REPEAT else ", with the last good version"
         record.note(f"{_suspects(together)}: it is measured again{whose}")
         began = time.monotonic()
-        result = evaluate(served.plan, again, served.processes, record, telemetry)
+        with self._shown(together, what):
+            result = evaluate(served.plan, again, served.processes, record, telemetry)
         self._left_s -= time.monotonic() - began
         valid = self._remember(again, result)
         figures = [

@@ -185,11 +185,10 @@ def _measure_again(
 
 def _measure_last_good(ruling: Ruling, scale: Scale) -> Generator[Wanted, Measured | None, Ruling]:
     """Measure the last good version as often; once is enough if it is not better."""
-    wanted = wanted_of(Ask.CONTROL, ruling)
     while (
         ruling.expected
         and len(ruling.controls) < TIMES
-        and (control := (yield wanted)) is not None
+        and (control := (yield wanted_of(Ask.CONTROL, ruling))) is not None
         and ruling.expected.takes(control)
     ):
         ruling = replace(ruling, controls=(*ruling.controls, control))
@@ -206,7 +205,12 @@ def _is_as_good(ruling: Ruling, scale: Scale) -> bool:
 
 def wanted_of(what: Ask, ruling: Ruling) -> Wanted:
     """Return what is asked for a suspect."""
-    return Wanted(what, 1.0 if ruling.p is None else ruling.p)
+    repeats, controls = (
+        tuple(run.value for run in runs) for runs in (ruling.repeats, ruling.controls)
+    )
+    p = 1.0 if ruling.p is None else ruling.p
+    centre = ruling.expected.centre if ruling.expected else None
+    return Wanted(what, p, centre, repeats, controls)
 
 
 def _judge_against(

@@ -7,6 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,10 +29,16 @@ class Wanted:
     Attributes:
         what: of which version.
         p: probability of what is suspect, were nothing changed: the lowest is the most telling.
+        centre: returns what is expected of a measurement; None if nothing is.
+        repeats: figures of tonight's version that were measured for it already.
+        controls: figures of the last good version that were.
     """
 
     what: Ask
     p: float
+    centre: Callable[[Measured], float] | None = None
+    repeats: tuple[float, ...] = ()
+    controls: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,13 +26,23 @@ class View(Protocol):
     def step(self, name: str) -> None:
         """Show that a step starts."""
 
-    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
+    def waiting(self, what: str, seconds: float, logs: Logs, so_far: Sequence[str] = ()) -> None:
         """Show what the night waits for, the time so far, and the last log line of each process.
 
         Args:
             what: a name or a condition.
             seconds: the time so far.
             logs: see `Logs`.
+            so_far: what is known of its progress, the most important first.
+        """
+
+    def so_far(self, about: str, parts: Sequence[str]) -> None:
+        """Show what is known so far of something, in place of what was shown of it before.
+
+        Args:
+            about: a word for it, e.g. the name of a benchmark.
+            parts: what is known, the most important first: a narrow terminal leaves out the last
+                ones. Nothing any more if there are none.
         """
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
@@ -76,13 +86,18 @@ class HiddenView:
         """Pass on."""
         self._view.step(name)
 
-    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
+    def waiting(self, what: str, seconds: float, logs: Logs, so_far: Sequence[str] = ()) -> None:
         """Pass on, with the log lines hidden."""
         self._view.waiting(
             self._hide(what),
             seconds,
             lambda: {process: self._hide(line) for process, line in logs().items()},
+            so_far,
         )
+
+    def so_far(self, about: str, parts: Sequence[str]) -> None:
+        """Pass on, hidden."""
+        self._view.so_far(self._hide(about), [self._hide(part) for part in parts])
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
         """Pass on, with the detail hidden."""

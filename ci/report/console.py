@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
-from ci.record.text import duration
+from ci.record.text import duration, headline_of
 from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, expectation, rows
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Plain:
         self._printed_s.clear()
         self._line("start", name)
 
-    def waiting(self, what: str, seconds: float, logs: Logs) -> None:
+    def waiting(self, what: str, seconds: float, logs: Logs, so_far: Sequence[str] = ()) -> None:
         """See `View`; prints each half minute."""
         printed_s = self._printed_s.get(what, 0.0)
         # A smaller number than the last one: a new wait for the same thing.
@@ -47,9 +47,14 @@ class Plain:
         if seconds - printed_s < WAITING_LINE_EVERY_S:
             return
         self._printed_s[what] = seconds
-        self._line("wait", f"{what}: {duration(seconds)}")
+        self._line("wait", ", ".join((f"{what}: {duration(seconds)}", *so_far)))
         for process, line in logs().items():
             self._line("", f"{process}: {one_line(line)}")
+
+    def so_far(self, about: str, parts: Sequence[str]) -> None:
+        """See `View`."""
+        if parts:
+            self._line("so far", f"{about}: {', '.join(parts)}")
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:
         """See `View`."""
@@ -70,8 +75,9 @@ class Plain:
 
     def outcome(self, run: Run, report: Path) -> None:
         """See `View`."""
-        for line in ending(run, report):
-            self._out.write(line + "\n")
+        self._out.write(headline_of(run) + "\n")
+        for word, text, _ in ending(run, report):
+            self._line(word, text)
 
     def cases(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """See `View`."""

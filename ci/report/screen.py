@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ci.connect.printed import one_line
 from ci.judge.metrics import title_of
-from ci.record.text import check_row, duration, headline_of, kept_servers, next_step
+from ci.record.text import check_row, duration
+from ci.report.page.actions import actions_of
 from ci.report.since_good import changes, summary
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from ci.record.model import Run
 
@@ -68,13 +71,49 @@ def rows(run: Run) -> list[tuple[str, ...]]:
     ]
 
 
-def ending(run: Run, report: Path) -> list[str]:
-    """Write the last lines of a night: outcome, cause, what changed, next steps, report."""
-    lines = [headline_of(run)]
+class LastLine(NamedTuple):
+    """A line at the end of a night.
+
+    Attributes:
+        word: what it is; empty if it goes on with the line before.
+        text: on one line.
+        is_whole: whether it is a path or a command, which nothing may break.
+    """
+
+    word: str
+    text: str
+    is_whole: bool = False
+
+
+def ending(run: Run, report: Path) -> list[LastLine]:
+    """Write the lines below the outcome of a night: cause, what changed, next steps, report."""
+    return [*_lines(run), LastLine("report", near(report), is_whole=True)]
+
+
+def _lines(run: Run) -> Iterator[LastLine]:
+    actions = actions_of(run)
     if run.cause:
-        lines.append(f"cause  {one_line(run.cause.message)}")
+        yield LastLine("cause", one_line(run.cause.message))
     if run.since_good:
-        lines.append(f"since  {one_line(summary(run.since_good))}")
-        lines += [f"       {one_line(each)}" for each in changes(run.since_good)]
-    steps = (kept_servers(run), next_step([vars(check) for check in run.checks]))
-    return [*lines, *(f"next   {step}" for step in steps if step), f"report {report}"]
+        yield LastLine("since", one_line(summary(run.since_good)))
+        changed = changes(run.since_good)
+        if run.since_good.compare in {each.command for each in actions}:
+            changed = changed[:-1]  # the same command
+        yield from (LastLine("", one_line(each)) for each in changed)
+    for action in actions:
+        yield LastLine("next", one_line(action.text))
+        for line in action.command.splitlines():
+            if line != f"cd {shlex.quote(str(Path.cwd()))}":
+                yield LastLine("", line, is_whole=True)
+
+
+def report_in(folder: Path) -> Path:
+    """Return the report of a run that a person opens; the one for terminals if it is missing."""
+    page = folder / "report.html"
+    return page if page.is_file() else folder / "report.md"
+
+
+def near(path: Path) -> str:
+    """Write a path from the current folder, if it is in it: the shortest one to paste."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -8,8 +8,10 @@ from ci.agent.ask_all import gather
 from ci.agent.client import content_of
 from ci.agent.process import TAIL_BYTES, tail_lines
 from ci.errors import InfrastructureError, LamplighterError
+from ci.record.text import duration
 from ci.run.events import without_health_probes
-from ci.vllm.progress import progress_of
+from ci.vllm.progress import message_of, progress_of
+from ci.vllm.startup_phases import PHASES, startup_phases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +33,7 @@ class LastLines:
     def __init__(self) -> None:
         self._pending: dict[str, tuple[Agent, Future[Answer]]] = {}
         self._lines: dict[str, str] = {}
+        self._phases: dict[str, dict[str, float]] = {}
 
     def of(self, started: Sequence[RemoteProcess], agents: Mapping[str, Agent]) -> dict[str, str]:
         """Return process → last known log line; ask for newer ones, waiting `ANSWER_S` at most."""
@@ -48,17 +51,27 @@ class LastLines:
             agent, future = self._pending[name]
             if future.done():
                 del self._pending[name]
-                self._lines[name] = _last_line(agent.host, outcome)
+                self._lines[name] = self._line(name, agent.host, outcome)
         return {item.name: self._lines.get(item.name, "") for item in alive}
 
+    def _line(self, name: str, host: str, outcome: Answer | LamplighterError) -> str:
+        """Return what a process is doing, and the message of its newest line."""
+        if isinstance(outcome, LamplighterError):
+            return str(outcome)
+        try:
+            data = content_of(host, outcome)
+        except InfrastructureError as error:
+            return str(error)
+        lines = without_health_probes(tail_lines(data, SHOWN_TAIL_LINES))
+        doing, ended = progress_of(lines), self._phases.setdefault(name, {})
+        ended |= startup_phases(lines)
+        phases = in_words(ended) if doing and "tok/s" not in doing else ""
+        known = "; ".join(filter(None, (doing, phases)))
+        return f"{f'[{known}] ' * bool(known)}{message_of(lines)}"
 
-def _last_line(host: str, outcome: Answer | LamplighterError) -> str:
-    if isinstance(outcome, LamplighterError):
-        return str(outcome)
-    try:
-        data = content_of(host, outcome)
-    except InfrastructureError as error:
-        return str(error)
-    lines = without_health_probes(tail_lines(data, SHOWN_TAIL_LINES))
-    progress = progress_of(lines)
-    return f"{f'[{progress}] ' * bool(progress)}{next(reversed(lines), '')}"
+
+def in_words(phases: Mapping[str, float]) -> str:
+    """Write the phases of a start that have ended: `weights 3.2 s, torch.compile 21.0 s`."""
+    return ", ".join(
+        f"{phase.title} {duration(phases[phase.key])}" for phase in PHASES if phase.key in phases
+    )

@@ -125,20 +125,30 @@ class Processes:
         )
         return start(self.agents[request.host], spec, on_end or self.events.put)
 
-    def run_to_end(self, request: LaunchRequest) -> RemoteProcess:
+    def run_to_end(
+        self, request: LaunchRequest, so_far: Callable[[], Sequence[str]] = tuple
+    ) -> RemoteProcess:
         """Start a process and wait until it ends; the run's other processes have to stay alive.
+
+        Args:
+            request: what to start.
+            so_far: returns what is known of its progress, for the view; contacts nothing.
 
         Raises:
             ProcessDied: another process ended before it.
             Interrupted: the controller was asked to stop.
         """
-        return self.run_all_to_end([request])[0]
+        return self.run_all_to_end([request], so_far)[0]
 
-    def run_all_to_end(self, requests: Sequence[LaunchRequest]) -> list[RemoteProcess]:
-        """Start processes and wait until all have ended; errors as for `run_to_end`."""
+    def run_all_to_end(
+        self, requests: Sequence[LaunchRequest], so_far: Callable[[], Sequence[str]] = tuple
+    ) -> list[RemoteProcess]:
+        """Start processes and wait until all have ended; arguments, errors as for `run_to_end`."""
         targets = self.launch_all(requests)
         names = ", ".join(dict.fromkeys(request.name for request in requests))
-        await_ends(targets, self.events, lambda seconds: self.show_progress(names, seconds))
+        await_ends(
+            targets, self.events, lambda seconds: self.show_progress(names, seconds, so_far())
+        )
         return targets
 
     def run_locally(self, work: Callable[[], T], what: str) -> T:
@@ -187,6 +197,6 @@ class Processes:
                 continue
             raise cause_of_end(event)
 
-    def show_progress(self, what: str, seconds: float) -> None:
+    def show_progress(self, what: str, seconds: float, so_far: Sequence[str] = ()) -> None:
         """Show the pending condition, how long it has been pending, and the last log lines."""
-        self.view.waiting(what, seconds, lambda: self.lines.of(self.started, self.agents))
+        self.view.waiting(what, seconds, lambda: self.lines.of(self.started, self.agents), so_far)

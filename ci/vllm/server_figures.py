@@ -6,6 +6,7 @@ https://docs.vllm.ai/en/stable/usage/metrics.html
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ci.vllm.metrics import samples
@@ -82,6 +83,43 @@ def server_figures(
     if counted is None:
         return ()
     return (*_counted(counted), *_largest(during))
+
+
+@dataclass(frozen=True)
+class Load:
+    """What servers did between two moments.
+
+    Attributes:
+        requests: that ended.
+        generated: tokens.
+        running: requests at the second moment.
+        waiting: requests at the second moment.
+    """
+
+    requests: int
+    generated: int
+    running: int
+    waiting: int
+
+
+def load_between(before: Sequence[str], now: Sequence[str]) -> Load | None:
+    """Return what servers did between two moments; None if one was started again meanwhile.
+
+    Args:
+        before: the metrics of each server at the first moment.
+        now: the same servers' metrics at the second one.
+    """
+    counted = _difference(_counters(before), _counters(now))
+    if counted is None:
+        return None
+    ended = sum(value for name, value in counted.items() if name.startswith("server_requests_"))
+    gauges = gauges_of(now)
+    return Load(
+        round(ended),
+        round(counted.get("server_generated_tokens", 0.0)),
+        round(gauges.get("vllm:num_requests_running", 0.0)),
+        round(gauges.get("vllm:num_requests_waiting", 0.0)),
+    )
 
 
 def _counted(counted: Mapping[str, float]) -> Iterator[Figure]:

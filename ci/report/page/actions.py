@@ -39,7 +39,7 @@ def _actions(run: Run) -> Iterator[Action]:
     if run.record_failure:
         yield Action(text=f"The record is incomplete: {run.record_failure}")
     if step := next_step([vars(check) for check in run.checks]):
-        yield Action(text=step[0].upper() + step[1:])
+        yield Action(text=step)  # it begins with a name
 
 
 def _after_outcome(run: Run) -> Iterator[Action]:
