@@ -22,7 +22,7 @@ from ci.record.redact import plain
 from ci.record.start import run_id
 from ci.record.steps import Step, account, covered_s
 from ci.record.stored import as_run
-from ci.record.text import check_row, duration, figure, headline
+from ci.record.text import check_row, duration, figure, headline, headline_of
 from ci.report import junit, markdown, reports
 from ci.report.console import Plain
 from ci.report.screen import SafeStream, ending
@@ -356,14 +356,17 @@ def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
     gone = {"kind": "ProcessDied", "message": "server-0: gone", "process": "server-0", "tail": []}
     run = sample(check("pass"), check("unknown", "speed", "no\nfigure"), cause=gone)
     view.table(run)
-    view.outcome(run, Path("runs/x/report.md"))
+    view.outcome(run, Path.cwd() / "runs/x/report.html")
     assert stream.getvalue().splitlines() == [
         "check  value    baseline  tolerance  outcome  reason",
         "words  20.00 %  22.50 %   -5 pp      pass",
         "speed  -        22.50 %   -5 pp      unknown  no figure",
         "UNKNOWN: 1 of 2 checks could not be judged",
         "cause  server-0: gone",
-        "report runs/x/report.md",
+        "next   Nothing is known of the product from this night: mend the cause, then run it again",
+        f"       cd {run.folder}",
+        f"       {run.command}",
+        "report runs/x/report.html",
     ]
 
 
@@ -376,7 +379,7 @@ def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
 )
 def test_the_console_and_the_report_have_the_same_headline(changes, first):
     run = sample(check("pass"), **changes)
-    line = ending(run, Path("report.md"))[0]
+    line = headline_of(run)
     assert line.startswith(first)
     assert ("smoke only" in line) == (run.benchmarks == ())
     assert markdown.render(run).startswith(f"# {line}\n")
@@ -394,10 +397,11 @@ KEPT = {"kept_url": "http://10.0.0.1:8000", "kept_until": "2026-01-01T12:00:00.0
 )
 def test_console_and_report_name_the_servers_that_were_kept(kept_s, words):
     run = sample(check("pass"), kept_s=kept_s, **KEPT)
-    lines = ending(run, Path("report.md"))
-    assert lines[1].startswith(f"next   {words}")
+    line = ending(run, Path("report.html"))[0]
+    assert line.word == "next"
+    assert line.text.lower().startswith(words.lower())
     assert f"**Kept:** {words}" in markdown.render(run)
-    assert ("inv down --run" in lines[1]) == (kept_s > 0)
+    assert ("inv down --run" in line.text) == (kept_s > 0)
 
 
 def test_a_stream_of_narrow_encoding_gets_question_marks():
