@@ -68,7 +68,7 @@ class Retest:
         self._record = record
         self._control = control
         self._runs = Path(runs)
-        self._budget_s = self._left_s = budget_s
+        self._left_s = budget_s
         self.beside = ""
         self._items: dict[str, Sequence[Item]] = {}
         self._measured: list[_Measured] = []
@@ -250,7 +250,7 @@ class Retest:
     @contextmanager
     def _shown(self, together: Sequence[Examination], what: Ask) -> Iterator[None]:
         """Show meanwhile what is measured again, and why."""
-        lines = dict(of_suspects(together, what, self._left_s, self._budget_s))
+        lines = dict(of_suspects(together, what, self._left_s))
         view = self._record.view
         for about, parts in lines.items():
             view.so_far(about, parts)

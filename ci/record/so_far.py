@@ -8,6 +8,7 @@ from ci.judge.against import measured_of
 from ci.judge.decide import TIMES
 from ci.judge.measured import Ask
 from ci.record.text import duration, figure
+from ci.record.view import AGAIN, WHY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,11 +34,14 @@ def of_figure(asked: Asked, found: SoFar, counted: str) -> tuple[str, ...]:
     if found.interval:
         low, high = found.interval
         parts.append(f"95 %: {low:.4g} to {figure(high, unit)}")
-    return (*parts, counted)
+    parts.append(counted)
+    if found.bound is None:
+        parts.append("no bound in the case: judged at the end by earlier nights")
+    return tuple(parts)
 
 
 def of_suspects(
-    together: Sequence[Examination], what: Ask, left_s: float, budget_s: float
+    together: Sequence[Examination], what: Ask, left_s: float
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Write which figures of a benchmark are measured again, and why.
 
@@ -45,7 +49,6 @@ def of_suspects(
         together: the suspects of a benchmark that wait for it, the most telling first.
         what: which version is measured.
         left_s: seconds that further measurements may still take.
-        budget_s: seconds that they might take at first.
 
     Yields:
         A word and what it is about, as `View.so_far` shows it.
@@ -54,14 +57,16 @@ def of_suspects(
     if first.wanted is None:
         return
     had = first.wanted.controls if what is Ask.CONTROL else first.wanted.repeats
-    version = "" if what is Ask.REPEAT else ", with the last good version"
-    budget = f"{duration(max(left_s, 0.0))} of {duration(budget_s)} left for that"
-    takes = f"takes about {duration(first.seconds)}"
+    version = "" if what is Ask.REPEAT else ", last good version"
     yield (
-        "again",
-        (f"{first.check.name}{version}: {len(had) + 1} of at most {TIMES}", budget, takes),
+        AGAIN,
+        (
+            f"{first.check.name}{version}, {len(had) + 1} of at most {TIMES}",
+            f"budget: {duration(max(left_s, 0.0))} left",
+            f"takes about {duration(first.seconds)}",
+        ),
     )
-    yield "why", tuple(_why(first, [each.check.metric for each in together[1:]]))
+    yield WHY, tuple(_why(first, [each.check.metric for each in together[1:]]))
 
 
 def _why(suspect: Examination, others: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     # Returns process → last log line. It contacts hosts, so views call it only to show the lines.
     Logs = Callable[[], Mapping[str, str]]
 
+# What `View.so_far` is about, besides benchmarks: what is measured again, and why.
+AGAIN, WHY = "again", "why"
+
 
 class View(Protocol):
     """A view of a running night. No method raises if the terminal is closed."""

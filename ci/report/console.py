@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
 from ci.record.text import duration, headline_of
+from ci.record.view import AGAIN, WHY
 from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, expectation, rows
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class Plain:
 
     def so_far(self, about: str, parts: Sequence[str]) -> None:
         """See `View`."""
-        if parts:
+        if parts and about in {AGAIN, WHY}:
+            self._line(about, ", ".join(parts))
+        elif parts:
             self._line("so far", f"{about}: {', '.join(parts)}")
 
     def done(self, name: str, seconds: float, detail: str = "", *, ok: bool = True) -> None:

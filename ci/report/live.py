@@ -52,7 +52,7 @@ class Live:
         self._so_far: dict[str, Sequence[str]] = {}
         self._ends_s: float | None = None
         self._screen = Screen(
-            get_renderable=self._draw,
+            get_renderable=self.__rich__,
             console=self._console,
             refresh_per_second=FRAMES_PER_S,
             transient=True,
@@ -91,9 +91,9 @@ class Live:
             last = len(names) - 1 - names[::-1].index(name)
             self._running = self._running[:last] + self._running[last + 1 :]
         mark = Text("✓ ", "green") if ok else Text("✗ ", "bold red")
-        depth = Text("  " * len(self._running))
-        words = Text.assemble(depth, mark, one_line(name), (f"  {duration(seconds)}", "dim"))
-        self._print(words.append(f"  {one_line(detail)}" if detail else ""))
+        first = Text("  " * len(self._running)).append_text(mark)
+        words = Text.assemble(one_line(name), (f"  {duration(seconds)}", "dim"))
+        self._print(_hanging(first, words.append(f"  {one_line(detail)}" if detail else "")))
 
     def note(self, text: str) -> None:
         """See `View`."""
@@ -140,7 +140,8 @@ class Live:
     def _print(self, what: RenderableType) -> None:
         self._console.print(what)
 
-    def _draw(self) -> RenderableType:
+    def __rich__(self) -> RenderableType:
+        """Return what is redrawn: the running steps, and what is known so far."""
         now_s = time.monotonic()
         steps: list[RenderableType] = []
         for depth, (name, since_s, spinner) in enumerate(self._running):
@@ -151,7 +152,7 @@ class Live:
         if self._wait is None:
             return Group(*steps, *so_far, *left)
         what, seconds, logs, parts = self._wait
-        wait = _Parts((f"  waiting for {what}, {duration(seconds)}", *parts), "cyan")
+        wait = _Parts(f"  waiting for {one_line(what)}, {duration(seconds)}", parts, "cyan")
         # Where a terminal has too few rows, log lines are the least important.
         rows = self._console.height - ENDED_ROWS - len(steps) - len(so_far) - len(left) - 1
         return Group(*steps, wait, *_last_lines(logs, max(rows, 0)), *so_far, *left)
@@ -164,24 +165,24 @@ class Live:
 class _Parts:
     """A line of parts, of which the last ones are left out where the terminal is too narrow."""
 
-    def __init__(self, parts: Sequence[str], style: str = "") -> None:
-        self._parts, self._style = parts, style
+    def __init__(self, first: str, parts: Sequence[str], style: str = "") -> None:
+        """Clean all but the first part, which is clean and may begin with spaces."""
+        self._parts, self._style = (first, *map(one_line, parts)), style
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        first, *others = self._parts
-        line = first
+        line, *others = self._parts
         for part in others:
-            if cell_len(longer := f"{line}{BETWEEN}{one_line(part)}") > options.max_width:
+            if cell_len(longer := f"{line}{BETWEEN}{part}") > options.max_width:
                 break
             line = longer
-        yield _cut(line, self._style)
+        yield Text(line, self._style, no_wrap=True, overflow="ellipsis")
 
 
-def _step(spinner: Spinner, words: Text, depth: int) -> RenderableType:
+def _step(spinner: Spinner, words: Text, depth: int) -> Padding:
     words.no_wrap, words.overflow = True, "ellipsis"
     grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(*([""] * depth), spinner, words)
-    return grid
+    grid.add_row(spinner, words)
+    return Padding(grid, (0, 0, 0, 2 * depth))
 
 
 def _indented(words: Text) -> Padding:
@@ -204,7 +205,8 @@ def _lines_so_far(so_far: Mapping[str, Sequence[str]]) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for about, (first, *others) in shown:
         name = one_line(about)
-        lines.append(_Parts((f"  {name}{' ' * (column - cell_len(name))}  {first}", *others)))
+        space = " " * (column - cell_len(name) + 2)
+        lines.append(_Parts(f"  {name}{space}{one_line(first)}", others))
     return lines
 
 

@@ -103,7 +103,7 @@ def _lines(run: Run) -> Iterator[LastLine]:
     for action in actions:
         yield LastLine("next", one_line(action.text))
         for line in action.command.splitlines():
-            if line != f"cd {shlex.quote(str(Path.cwd()))}":
+            if line != f"cd {shlex.quote(str(_here()))}":
                 yield LastLine("", line, is_whole=True)
 
 
@@ -115,5 +115,13 @@ def report_in(folder: Path) -> Path:
 
 def near(path: Path) -> str:
     """Write a path from the current folder, if it is in it: the shortest one to paste."""
-    here = Path.cwd()
+    here = _here()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _here() -> Path:
+    """Return the current folder; a folder that nothing is in if it was deleted meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/dev/null")

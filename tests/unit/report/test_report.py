@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -25,7 +26,7 @@ from ci.record.stored import as_run
 from ci.record.text import check_row, duration, figure, headline, headline_of
 from ci.report import junit, markdown, reports
 from ci.report.console import Plain
-from ci.report.screen import SafeStream, ending
+from ci.report.screen import SafeStream, ending, near, report_in
 
 NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
 
@@ -350,6 +351,49 @@ def test_a_pipe_gets_a_line_each_half_minute_of_waiting():
     ]
 
 
+def test_a_pipe_gets_a_line_for_each_figure():
+    stream = io.StringIO()
+    view = Plain(SafeStream(stream))
+    view.so_far("acc", ("42.50 %", "40 items"))
+    view.so_far("again", ("acc, 1 of at most 3", "budget: 44 min 52 s left"))
+    view.so_far("why", ("accuracy 42.50 %, 60 expected",))
+    view.waiting("acc", 30.0, dict, ("18 of 24 requests", "85.3 tok/s so far"))
+    view.so_far("again", ())
+    assert stream.getvalue().splitlines() == [
+        "so far acc: 42.50 %, 40 items",
+        "again  acc, 1 of at most 3, budget: 44 min 52 s left",
+        "why    accuracy 42.50 %, 60 expected",
+        "wait   acc: 30.0 s, 18 of 24 requests, 85.3 tok/s so far",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "here", "expected"),
+    [(True, True, "runs/x/report.html"), (False, True, "runs/x/report.md"), (True, False, None)],
+)
+def test_the_report_is_named_as_it_can_be_pasted(tmp_path, monkeypatch, written, here, expected):
+    folder = tmp_path / "runs/x"
+    folder.mkdir(parents=True)
+    if written:
+        (folder / "report.html").touch()
+    monkeypatch.chdir(tmp_path if here else "/")
+    assert near(report_in(folder)) == (expected or str((folder / "report.html").relative_to("/")))
+    last = ending(sample(check("pass")), report_in(folder))[-1]
+    assert (last.word, last.text, last.is_whole) == ("report", near(report_in(folder)), True)
+
+
+def test_a_night_that_fails_names_the_next_step_and_its_command(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run = sample(check("fail"), outcome="fail", exit_code=1, folder=str(tmp_path))
+    lines = ending(run, tmp_path / "runs/x/report.html")
+    assert [(line.word, line.text) for line in lines] == [
+        ("next", "Run it again to see whether it stays"),
+        # It runs in the folder in which the night ran.
+        ("", run.command),
+        ("report", "runs/x/report.html"),
+    ]
+
+
 def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
     stream = io.StringIO()
     view = Plain(SafeStream(stream))
@@ -364,7 +408,7 @@ def test_the_last_lines_are_the_checks_the_outcome_and_the_report():
         "UNKNOWN: 1 of 2 checks could not be judged",
         "cause  server-0: gone",
         "next   Nothing is known of the product from this night: mend the cause, then run it again",
-        f"       cd {run.folder}",
+        f"       cd {shlex.quote(run.folder)}",
         f"       {run.command}",
         "report runs/x/report.html",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci.vllm.progress import progress_of
+from ci.vllm.progress import message_of, progress_of
 
 SHARDS = "Loading safetensors checkpoint shards:"
 AVERAGE = (
@@ -43,3 +43,32 @@ ENGINE = "INFO [core.py:402] init engine (profile, create kv cache, warmup model
 )
 def test_the_newest_known_line_counts(lines, expected):
     assert progress_of(lines) == expected
+
+
+# Lines of vLLM 0.32.0, uvicorn and AISBench of 2026-11-27, the messages shortened.
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((), ""),
+        (("(EngineCore pid=47) INFO 11-27 22:26:14 [ompmultiprocessing.py:1] OMP",), "OMP"),
+        (
+            ("(APIServer pid=1) WARNING 11-27 22:26:01 [system_utils.py:255] ulimit",),
+            "WARNING ulimit",
+        ),
+        (("[2026-11-27 22:26:50,083] [ais_bench] [INFO] Api infer task",), "Api infer task"),
+        (("POST=12 (4.0/s) RECV=4 (4.0/s)",), "POST=12 (4.0/s) RECV=4 (4.0/s)"),
+        (("INFO:     Application startup complete.",), "Application startup complete."),
+        (
+            (AVERAGE, '(APIServer pid=1) INFO:     127.0.0.1:1 - "POST /v1/c HTTP/1.1" 200 OK'),
+            AVERAGE.partition("] ")[2],
+        ),
+        (('INFO:     127.0.0.1:1 - "GET /metrics HTTP/1.1" 200 OK',), ""),
+        (
+            ('INFO:     127.0.0.1:1 - "POST /v1/c HTTP/1.1" 500 Internal',),
+            '127.0.0.1:1 - "POST /v1/c HTTP/1.1" 500 Internal',
+        ),
+        (("INFORMATION of a model", "  INFO 3"), "  INFO 3"),
+    ],
+)
+def test_a_line_is_shown_by_its_message(lines, expected):
+    assert message_of(lines) == expected
