@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ci.agent.ask_all import gather
 from ci.agent.client import content_of
 from ci.agent.process import TAIL_BYTES, tail_lines
+from ci.connect.printed import one_line
 from ci.errors import InfrastructureError, LamplighterError
 from ci.record.text import duration
 from ci.run.events import without_health_probes
@@ -67,7 +68,7 @@ class LastLines:
         ended |= startup_phases(lines)
         phases = in_words(ended) if doing and "tok/s" not in doing else ""
         known = "; ".join(filter(None, (doing, phases)))
-        return f"{f'[{known}] ' * bool(known)}{message_of(lines)}"
+        return f"{f'[{known}] ' * bool(known)}{message_of([*map(one_line, lines)])}"
 
 
 def in_words(phases: Mapping[str, float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ci.record.text import duration
@@ -53,6 +53,10 @@ class Window:
         load = load_between(self.before, pages)
         if load and not load.requests and not load.generated:
             self.idle_s = now_s
+        elif load and self.latest and not load.running + load.waiting:
+            # They became idle at an unknown time since: their speed was that of before.
+            read_s, before = self.latest
+            self.latest = read_s, replace(load, generated=before.generated)
         elif load:
             self.latest = now_s, load
 
@@ -71,9 +75,10 @@ class Window:
         done = min(load.requests, asked) if asked else load.requests
         of = f" of {asked}" if asked else ""
         parts = [f"{done}{of} requests", f"{load.generated / seconds:.1f} tok/s so far"]
-        if 0 < done < asked:
-            left_s = (asked - done) * seconds / load.requests - (now_s - read_s)
-            parts.append(f"about {duration(max(left_s, 1.0))} left")
+        left_s = (asked - done) * seconds / max(load.requests, 1) - (now_s - read_s)
+        # The first requests tell little: those that run are as far as nobody knows.
+        if load.running < done and left_s >= 1:
+            parts.append(f"about {duration(left_s)} left")
         return (*parts, f"{load.running} running, {load.waiting} waiting")
 
 

@@ -31,7 +31,29 @@ def test_the_time_before_the_first_request_does_not_count():
         "4 running, 1 waiting",
     )
     # It is later than what the metrics let expect.
-    assert "about 1.0 s left" in window.so_far(24, 60.0)
+    assert window.so_far(24, 60.0)[2:] == ("4 running, 1 waiting",)
+
+
+def test_the_first_requests_do_not_tell_the_time_left():
+    window = begun()
+    window.read([page(8, 400, 3, 1), page(3, 50, 1)], 18.0)
+    assert window.so_far(24, 19.0) == (
+        "1 of 24 requests",
+        "16.7 tok/s so far",
+        "4 running, 1 waiting",
+    )
+
+
+def test_servers_that_have_become_idle_are_not_slower_for_it():
+    window = begun()
+    window.read([page(9, 400, 8), page(3, 50)], 10.0)
+    window.read([page(31, 700), page(3, 50)], 20.0)
+    window.read([page(31, 700), page(3, 50)], 30.0)
+    assert window.so_far(24, 31.0) == (
+        "24 of 24 requests",
+        "30.0 tok/s so far",
+        "0 running, 0 waiting",
+    )
 
 
 def test_an_unknown_number_of_requests_has_no_end():
