@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from outcomes import LOST, page_after
 from stored_runs import evaluation, run_of, stored, throughput, with_answers
 
 from ci.history.database import opened
@@ -86,3 +87,56 @@ def test_the_page_of_a_run_is_accessible_quiet_and_usable_by_keyboard(page, brow
         assert (path["nothing"], path["again"]) == ("0 of 0 items", "1 of 1 items")
         assert path["answers"] == ["Expected", "Tonight", "Before"]
     assert len([*tmp_path.glob("*.png")]) == 12
+
+
+ABSENT = {
+    "pass": {"first-error", "changed", "problems", "functional"},
+    "fail": {"first-error", "problems", "functional"},
+    "unknown": {"first-error", "problems", "functional", "changed"},
+}
+# What a reader sees before any section.
+TOP = {
+    "pass": ("PASS: 4 checks, all within tolerance",),
+    "fail": (
+        "FAIL: 1 of 4 checks missed the bound",
+        "gsm8k-0-shot-chain-of-thought: 22.5 points lower than 12 nights",
+        "See all that changed since",
+        "inv compare --pair",
+    ),
+    "unknown": (
+        "UNKNOWN: 2 of 4 checks could not be judged",
+        f"HostLost: {LOST}",
+        "End what is left running: server-1 on node-b",
+        "inv down --run",
+    ),
+}
+# Number of items that a filter shows, of the benchmark of accuracy.
+FILTERED = {
+    "pass": {"all": 40, "lost": 0, "won": 0, "wrong": 10},
+    "fail": {"all": 40, "lost": 9, "won": 1, "wrong": 18},
+    "unknown": {"all": 40, "lost": 0, "won": 0, "wrong": 10},
+}
+
+
+@pytest.mark.parametrize("outcome", ["pass", "fail", "unknown"])
+def test_the_page_of_each_outcome_tells_what_matters_first(outcome, browse, tmp_path):
+    page = page_after(tmp_path / "runs", outcome)
+    found = browse("outcome.mjs", page.as_uri(), tmp_path)
+    assert {*found} == NAMES
+    for name, each in found.items():
+        assert each["axe"] == {"top": [], "open": []}, name
+        assert max(each["wide"].values()) <= 0, name
+        assert (each["errors"], each["requests"], each["dialogs"]) == ([], [], []), name
+        for text in TOP[outcome]:
+            assert text in each["verdict"], name
+        assert not ABSENT[outcome] & {*each["sections"]}, name
+        assert each["empty"] == [], name
+        assert each["overlaps"] == [], name
+        assert {key: each["filters"][key] for key in FILTERED[outcome]} == FILTERED[outcome], name
+        assert each["paper"] == "rgb(255, 255, 255)", name
+        assert each["printed"] == {"hidden": [], "wide": []}, name
+        assert each["outcomes"] == sorted(
+            each["outcomes"], key=["fail", "unknown", "pass"].index
+        ), name
+    assert page.stat().st_size < 500_000
+    assert len([*tmp_path.glob("*.png")]) == 8

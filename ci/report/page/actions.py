@@ -29,8 +29,9 @@ def _actions(run: Run) -> Iterator[Action]:
         )
     if run.survivors:
         yield Action(text=f"End what is left running: {', '.join(run.survivors)}", command=down)
-    for left in run.left_over:
-        yield Action(text=f"Still in use: {left}", command=down)
+    for at, left in enumerate(run.left_over):
+        # The same command ends all of it.
+        yield Action(text=f"Still in use: {left}", command="" if at or run.survivors else down)
     if kept := kept_servers(run):
         yield Action(text=kept[0].upper() + kept[1:], command=down if run.kept_s else "")
     if run.explanation:

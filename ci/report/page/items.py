@@ -47,7 +47,8 @@ def shown_items(  # noqa: PLR0913 - each is a plain value
     slow_ms = _slow_ms(items)
     first = {item.id: item for item in reversed(items)}
     ordered = sorted(
-        first.values(), key=lambda item: (_rank(item, flipped, slow_ms), -(item.latency_ms or 0.0))
+        first.values(),
+        key=lambda item: (_rank(item, flipped, slow_ms), -(item.latency_ms or 0.0)),
     )
     rows, chars = [], 0
     for item in ordered[:most_rows]:
@@ -73,14 +74,17 @@ def _way(flip: Flip, tonight: int) -> Literal["lost", "won"]:
 
 
 def _rank(item: Item, flipped: Mapping[str, Flip], slow_ms: float) -> int:
-    """Sort flips first, then answers that are cut or empty, then wrong ones, then slow ones."""
+    """Sort flips first, then answers that are cut or empty, then wrong ones, then slow ones.
+
+    Of the flips, those that were lost come before those that were won.
+    """
     if item.id in flipped:
-        return 0
+        return 1 if item.correct else 0
     if item.finish_reason == CUT_REASON or item.tokens == 0:
-        return 1
-    if item.correct is False:
         return 2
-    return 3 if (item.latency_ms or 0.0) >= slow_ms else 4
+    if item.correct is False:
+        return 3
+    return 4 if (item.latency_ms or 0.0) >= slow_ms else 5
 
 
 def _slow_ms(items: Sequence[Item]) -> float:

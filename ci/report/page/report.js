@@ -56,7 +56,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const answers = (item) => {
     if (!item.question && !item.answer && !item.before) return element("span", "", "soft");
     const details = element("details");
-    details.append(element("summary", "Question and answer" + (item.before ? "s" : "")));
+    details.append(element("summary", item.before ? "Both answers" : "Answer"));
     details.addEventListener("toggle", () => {
       if (!details.open || details.childElementCount > 1) return;
       const side = element("div", undefined, "answers");

@@ -49,14 +49,20 @@ def measurements_of(run: Run) -> Iterator[MeasurementShown]:
 
 
 def problems_of(run: Run) -> Iterator[Row]:
-    """Yield why figures of a benchmark are not judged."""
+    """Yield why figures of a benchmark are not judged, but for what its check says already."""
+    told = {(check.name, check.reason) for check in run.checks}
     for each in run.evaluations:
         for problem in (*each.problems, *each.void):
-            yield Row(name=each.benchmark, text=problem)
+            if (each.benchmark, problem) not in told:
+                yield Row(name=each.benchmark, text=problem)
 
 
 def settings_of(run: Run) -> Iterator[Row]:
-    """Yield how each benchmark was asked, in one line."""
+    """Yield how each benchmark was asked, in one line; once, however often it was asked so."""
+    yield from dict.fromkeys(_settings_of(run))
+
+
+def _settings_of(run: Run) -> Iterator[Row]:
     for each in run.evaluations:
         used = each.settings
         if used is None:

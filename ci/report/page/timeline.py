@@ -144,7 +144,8 @@ def _processes(run: Run, begin_s: float, ahead_s: Mapping[str, float]) -> Iterat
     for process in run.processes:
         if process.name == LEASE or process.name in evaluations:
             continue
-        span = _life(process, begin_s + ahead_s.get(process.host, 0.0))
+        ahead = ahead_s.get(process.host, 0.0)
+        span = _life(process, begin_s + ahead, (seconds_at(run.ended_at) or begin_s) + ahead)
         if span is None:
             continue
         spans = [span]
@@ -154,7 +155,8 @@ def _processes(run: Run, begin_s: float, ahead_s: Mapping[str, float]) -> Iterat
         yield Lane(name=process.name, host=process.host, spans=tuple(spans))
 
 
-def _life(process: ProcessEnd, begin_s: float) -> Span | None:
+def _life(process: ProcessEnd, begin_s: float, last_s: float) -> Span | None:
+    """Return the life of a process; one whose end nobody saw is shown until the night's."""
     started, ended = seconds_at(process.started_at), seconds_at(process.ended_at)
     if started is None:
         return None
@@ -164,7 +166,7 @@ def _life(process: ProcessEnd, begin_s: float) -> Span | None:
         title=process.name,
         kind="process",
         start_s=_rounded(started - begin_s),
-        seconds=_rounded(max(0.0, (ended or started) - started)),
+        seconds=_rounded(max(0.0, (ended or last_s) - started)),
         outcome=process.state,
         detail=f"{process.state}{code}",
     )

@@ -15,7 +15,9 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 12.0, 16.0, 20.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 12.0, 26.0, 20.0
+# The unit stands above the highest number, also in the larger letters of a phone.
+_UNIT_AT = 11.0
 _ROOM = 0.06
 _TICKS = 4
 # More single nights than that are a line alone: dots would cover each other.
@@ -179,7 +181,7 @@ def _axes(frame: _Frame, points: Sequence[Point], unit: str) -> Iterator[str]:
         yield _shape("path", "axis", d=f"M{_LEFT:.0f} {y:.1f}H{right:.0f}")
         yield _text(_LEFT - 6, y + 4, number(value), anchor="end")
     if unit:
-        yield _text(_LEFT - 6, _TOP - 5, unit, anchor="end")
+        yield _text(_LEFT - 6, _UNIT_AT, unit, anchor="end")
     yield _text(_LEFT, frame.height - 5, points[0].label)
     if frame.count > 1:
         yield _text(right, frame.height - 5, points[-1].label, anchor="end")
