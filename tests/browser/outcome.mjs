@@ -20,7 +20,7 @@ const overlaps = () => [...document.querySelectorAll("svg.chart")].flatMap((char
 // What paper does not show, and what is wider than it.
 const printed = () => ({
   hidden: [...document.querySelectorAll("main p, main dd, main li, main td, main pre")]
-    .filter((each) => each.textContent.trim() && each.id !== "shown" && !each.closest("nav, form, noscript, [aria-hidden]") && !each.getClientRects().length)
+    .filter((each) => each.textContent.trim() && !each.closest("nav, form, noscript, [aria-hidden]") && !each.getClientRects().length)
     .map((each) => each.textContent.slice(0, 60)),
   wide: [...document.querySelectorAll("main *")]
     .filter((each) => !each.closest("svg, .unseen") && each.getBoundingClientRect().right > document.documentElement.clientWidth + 1)

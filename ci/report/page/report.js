@@ -14,8 +14,10 @@ document.addEventListener("DOMContentLoaded", () => {
       setTimeout(() => { button.textContent = "Copy"; }, 2000);
     });
   }
-  // Whoever prints wants to read all of it.
-  addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
+  // Whoever prints wants to read all of it; of the items, the answers of those that flipped.
+  addEventListener("beforeprint", () => {
+    for (const each of document.querySelectorAll("details:not(#items-table details), #items-table .flipped details")) each.open = true;
+  });
 
   const data = document.getElementById("items-data");
   if (!data) return;
@@ -73,7 +75,7 @@ document.addEventListener("DOMContentLoaded", () => {
     return details;
   };
   const row = (item) => {
-    const made = element("tr");
+    const made = element("tr", undefined, item.flipped ? "flipped" : "");
     const head = element("th", item.id);
     head.scope = "row";
     made.append(

@@ -77,6 +77,9 @@ def test_only_a_loss_against_the_last_good_version_fails(
     reason = check(worse.record)["reason"]
     assert "measured again: 901, 902, 899 tok/s" in reason
     assert "the last good version tonight: 1003, 998, 1000 tok/s" in reason
+    assert "again  perf, last good version, 2 of at most 3, budget: " in worse.output
+    assert "again 901, 902, last good version 1003, p = " in worse.output
+    assert f"report {worse.folder}/report.html" in worse.output
 
     control, again = worse.beside
     assert (control["purpose"], again["purpose"]) == ("control", "again")

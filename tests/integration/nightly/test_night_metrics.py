@@ -127,6 +127,10 @@ def test_every_figure_that_a_case_names_is_judged(play: Callable[..., Night]):
     # One further run answers all suspects of a benchmark.
     assert [each["benchmark"] for each in night.record["evaluations"]] == ["perf"] * 4
     assert "perf is suspect (ttft_p99, e2el_mean): it is measured again" in night.output
+    for number in (1, 2, 3):
+        assert f"again  perf, {number} of at most 3, budget: " in night.output
+    assert "why    ttft_p99 9.70 ms, 5 expected, p = 1, so are e2el_mean" in night.output
+    assert "why    ttft_p99 9.70 ms, 5 expected, again 9.696, p = 1" in night.output
     stored = read_run(night.folder)
     assert judged_again(stored).checks == stored.run.checks
 

@@ -78,7 +78,8 @@ HOSTILE = "x\n::set-output name=a::b\n  ::add-mask::c ##[add-path]/tmp"
 def test_no_text_of_others_is_a_command(shown, tmp_path):
     view = Grouped(shown)
     view.step(HOSTILE)
-    view.waiting(HOSTILE, 60, lambda: {"::warning::p": HOSTILE})
+    view.waiting(HOSTILE, 60, lambda: {"::warning::p": HOSTILE}, [HOSTILE])
+    view.so_far(HOSTILE, [HOSTILE, HOSTILE])
     view.note(HOSTILE)
     view.warn(HOSTILE)
     view.done(HOSTILE, 1.0, HOSTILE)

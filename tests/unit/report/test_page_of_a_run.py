@@ -151,7 +151,7 @@ def test_everything_is_on_the_clock_of_the_controller():
     assert spans == {
         ("lamplighter", ""): [("start", 5.0, 10.0)],
         ("server-0", "a"): [("server-0", 6.0, 54.0), ("start", 6.0, 20.0)],
-        ("server-1", "b"): [("server-1", 7.0, 0.0)],
+        ("server-1", "b"): [("server-1", 7.0, 93.0)],
         ("acc", "a"): [("acc (aisbench)", 40.0, 10.0)],
     }
     assert line.corrected == {"a": 3600.0}
