@@ -138,6 +138,8 @@ class Live:
         self._screen.stop()
 
     def _print(self, what: RenderableType) -> None:
+        # Else what is over would stand below it until the next frame.
+        self._screen.refresh()
         self._console.print(what)
 
     def __rich__(self) -> RenderableType:
