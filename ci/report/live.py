@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ci.connect.printed import one_line
 from ci.record.text import duration, headline_of
+from ci.record.view import AGAIN
 from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, expectation, rows
 from ci.report.table import rich_table
 
@@ -161,7 +162,10 @@ class Live:
 
     def _left(self, now_s: float) -> str:
         left_s = (self._ends_s or now_s) - now_s
-        return f"about {duration(left_s)} left of the night" if left_s > 0 else "longer than usual"
+        if left_s > 0:
+            return f"about {duration(left_s)} left of the night"
+        why = ", as a suspect is measured again" if AGAIN in self._so_far else ""
+        return f"longer than usual{why}"
 
 
 class _Parts:

@@ -83,6 +83,14 @@ def test_what_is_over_is_shown_no_more(view):
     assert f"  accuracy  {' · '.join(ACC)}" in lines
 
 
+def test_a_night_that_takes_longer_says_why(view):
+    view.expected(-1.0, 3)
+    view.step("evaluate perf with vllm_bench")
+    assert drawn(view, 80)[-1] == "  longer than usual"
+    view.so_far("again", AGAIN)
+    assert drawn(view, 80)[-1] == "  longer than usual, as a suspect is measured again"
+
+
 def test_only_the_newest_figures_are_shown(view):
     view.step("evaluate")
     for number in range(9):
