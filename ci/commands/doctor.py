@@ -31,7 +31,7 @@ from ci.plan.inputs import PlanInputs
 from ci.prepare.pythons import download_findings
 from ci.prepare.wheels import wheel_findings
 from ci.resolve import ResolvedCase, plan_on_hosts
-from ci.run.allocation import surrounding_job
+from ci.run.slurm_job import surrounding_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

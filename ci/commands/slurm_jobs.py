@@ -12,7 +12,7 @@ from ci.errors import ExitCode, LamplighterError, UserError
 from ci.inventory import cluster_file
 from ci.record.stored import FILE, read_run
 from ci.report import table
-from ci.run.allocation import surrounding_job
+from ci.run.slurm_job import surrounding_job
 from ci.slurm.client import Slurm
 from ci.slurm.commands import JOB_NAME
 from ci.slurm.states import RUNNING, fate_of

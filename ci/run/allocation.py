@@ -6,27 +6,16 @@ ended.
 
 from __future__ import annotations
 
-import os
-import time
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from ci.connect.printed import one_line
-from ci.errors import (
-    AllocationFailed,
-    ConnectionLost,
-    HostLost,
-    HostUnreachable,
-    InfrastructureError,
-    LamplighterError,
-    UserError,
-)
+from ci.errors import AllocationFailed, UserError
 from ci.inventory import cluster_file
 from ci.record.controller import owner
 from ci.record.text import duration
-from ci.run.slurm_job import POLL_FIRST_S, POLL_S, WatchedJob
+from ci.run.slurm_job import JOB_VARIABLE, WatchedJob, surrounding_job
+from ci.run.slurm_queue import Queued
 from ci.slurm.client import Slurm
-from ci.slurm.states import RUNNING, fate_of, is_hopeless
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -42,11 +31,8 @@ if TYPE_CHECKING:
     from ci.slurm.states import Fate
 
 STEP = "get hosts from Slurm"
-JOB_VARIABLE = "SLURM_JOB_ID"
 # For stopping the servers, and copying logs and output, before Slurm ends the job.
 HAND_BACK_S = 120.0
-# Errors that say which host is lost; Slurm says it later, if at all.
-LOST = (ConnectionLost, HostLost, HostUnreachable)
 
 
 class Allocation:
@@ -126,26 +112,9 @@ class Allocation:
             error: the error of the night.
             record: of the night.
         """
-        ours = isinstance(error, InfrastructureError) and not isinstance(error, AllocationFailed)
-        if not ours or not self._nodes or self._job is None:
+        if not self._nodes or self._job is None:
             return error
-        try:
-            fate = self._job.final_fate()
-        except LamplighterError as silent:  # no news of the job
-            record.note(f"Slurm job {self._job.number}: {silent}")
-            return error
-        if fate is None:
-            return error
-        failed = self._job.failed(fate)
-        if fate.kind == "slurm_node_fail" and isinstance(error, LOST):
-            record.note(str(failed))
-            return error
-        return AllocationFailed(
-            failed.kind,
-            failed.cause,
-            f"{failed.next_step}; after it: {one_line(str(error))}",
-            worth_again=failed.worth_again,
-        )
+        return self._job.cause_of(error, record.note)
 
     @property
     def left_s(self) -> float:
@@ -210,13 +179,22 @@ class Allocation:
                     number = self._slurm.submit(self._hosts, self._count, record.id, owner())
                     self._job = WatchedJob(self._slurm, number)
                     self._note(self._job, record)
-                self._take_nodes(self._job, self._await_start(self._job, record, events))
+                self._take_nodes(self._job, self._queued(self._job, record).await_start(events))
         except BaseException as error:
             self._failure = error if isinstance(error, AllocationFailed) else None
             if problem := self._release():
                 record.note(problem)
             raise
         return self._job
+
+    def _queued(self, job: WatchedJob, record: Record) -> Queued:
+        return Queued(
+            job,
+            self._hosts,
+            bounded=self.own,
+            note=record.note,
+            waiting=lambda what, waited_s: record.view.waiting(what, waited_s, dict),
+        )
 
     def _renew(self, job: WatchedJob, fate: Fate) -> None:
         """Forget a job that has ended, once, if another one may fare better.
@@ -249,61 +227,6 @@ class Allocation:
             f"{self._needed}; allocate more (salloc -N {self._needed}), or unset {JOB_VARIABLE}: "
             "then a job of its own is submitted"
         )
-
-    def _await_start(self, job: WatchedJob, record: Record, events: Events) -> Job:
-        """Wait until the job runs, and return what Slurm then shows of it."""
-        began, pause_s, silent = time.monotonic(), POLL_FIRST_S, ""
-        while True:
-            try:
-                seen, silent = job.ask(), ""
-            except InfrastructureError as error:  # no news of the job
-                if not silent:
-                    record.note(str(error))
-                seen, silent = job.last, str(error)
-            if seen is not None and seen.state in RUNNING and not silent:
-                return seen
-            if not silent and (fate := fate_of(seen.state if seen else "", ran=False)):
-                raise job.failed(fate)
-            self._refuse_hopeless(job, seen, silent, time.monotonic() - began)
-            deadline = time.monotonic() + pause_s
-            while (rest_s := deadline - time.monotonic()) > 0:
-                what = self._waits(job, seen)
-                record.view.waiting(what, time.monotonic() - began, dict)
-                try:
-                    event = events.get(timeout=min(1.0, rest_s))
-                except Empty:
-                    continue
-                if isinstance(event, BaseException):
-                    raise event
-            pause_s = min(pause_s * 2, POLL_S)
-
-    def _refuse_hopeless(
-        self, job: WatchedJob, seen: Job | None, silent: str, waited_s: float
-    ) -> None:
-        if seen and is_hopeless(seen.reason):
-            raise AllocationFailed(
-                "slurm_limit",
-                f"Slurm job {job.number} would never start: {seen.reason}",
-                f"correct `slurm:` in {self._hosts.path} (see JOB REASON CODES in `man squeue`, "
-                "and `inv doctor`)",
-            )
-        if self.own and waited_s > self._hosts.wait_s:
-            state = f"{seen.state} ({one_line(seen.reason) or 'no reason given'})" if seen else "?"
-            raise AllocationFailed(
-                "slurm_queue",
-                f"Slurm gave no hosts within {duration(self._hosts.wait_s)}: job {job.number} is "
-                f"{state}{silent and f', and Slurm does not answer: {silent}'}",
-                f"raise `wait` under `slurm:` in {self._hosts.path}, ask for fewer nodes or less "
-                "`time`, or choose another partition",
-            )
-
-    def _waits(self, job: WatchedJob, seen: Job | None) -> str:
-        """Say what is waited for, and for how long at most."""
-        state = seen.state if seen else "PENDING"
-        reason = f" ({one_line(seen.reason)})" if seen and seen.reason else ""
-        start = f", expected to start at {seen.starts_at}" if seen and seen.starts_at else ""
-        most = f"; waits at most {duration(self._hosts.wait_s)}" if self.own else ""
-        return f"Slurm job {job.number} is {state}{reason}{start}{most}"
 
     def _fit_nodes(self, job: WatchedJob, record: Record) -> list[str]:
         """Return the nodes for a night, without those that Slurm is about to take away.
@@ -357,12 +280,6 @@ def allocation_for(request: Request, needed: int, nights: int = 1) -> Allocation
         return None
     hosts = cluster_file.load_cluster(cluster_file.find(request.cluster)).slurm
     return Allocation(hosts, needed, nights) if hosts else None
-
-
-def surrounding_job() -> int:
-    """Return the Slurm job in which this command runs; 0 for none."""
-    text = os.environ.get(JOB_VARIABLE, "")
-    return int(text) if text.isdecimal() else 0
 
 
 def _end_of(job: WatchedJob) -> str:

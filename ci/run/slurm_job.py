@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ci.errors import AllocationFailed, LamplighterError
+from ci.connect.printed import one_line
+from ci.errors import (
+    AllocationFailed,
+    ConnectionLost,
+    HostLost,
+    HostUnreachable,
+    InfrastructureError,
+    LamplighterError,
+)
 from ci.slurm.states import PASSING, fate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ci.record.record import Record
     from ci.run.events import Events
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from ci.slurm.client import Slurm
     from ci.slurm.states import Fate
 
+JOB_VARIABLE = "SLURM_JOB_ID"
 # squeue asks slurmctld, which serves the whole cluster.
 POLL_FIRST_S, POLL_S = 1.0, 15.0
 # Slurm shows an ended job as COMPLETING until its nodes have answered.
@@ -27,6 +37,14 @@ COMPLETING_S = 60.0
 CANCEL_S = 60.0
 # States of nodes on which a further night does not begin.
 UNFIT = ("drain", "drng", "down", "fail", "not_resp")
+# Errors that say which host is lost; Slurm says it later, if at all.
+LOST = (ConnectionLost, HostLost, HostUnreachable)
+
+
+def surrounding_job() -> int:
+    """Return the Slurm job in which this command runs; 0 for none."""
+    text = os.environ.get(JOB_VARIABLE, "")
+    return int(text) if text.isdecimal() else 0
 
 
 class WatchedJob:
@@ -73,6 +91,35 @@ class WatchedJob:
         who = f" (by uid {by})" if by else ""
         cause = f"Slurm job {self.number}: {state}: {fate.cause}{who}"
         return AllocationFailed(fate.kind, cause, fate.next_step, worth_again=fate.worth_again)
+
+    def cause_of(self, error: BaseException, note: Callable[[str], None]) -> BaseException:
+        """Return why a night ended early: the end of this job, if it has ended.
+
+        A lost host stays the cause if all that Slurm knows is that the host is lost.
+
+        Args:
+            error: the error of the night.
+            note: receives what Slurm says beside the cause.
+        """
+        if not isinstance(error, InfrastructureError) or isinstance(error, AllocationFailed):
+            return error
+        try:
+            fate = self.final_fate()
+        except LamplighterError as silent:  # no news of the job
+            note(f"Slurm job {self.number}: {silent}")
+            return error
+        if fate is None:
+            return error
+        failed = self.failed(fate)
+        if fate.kind == "slurm_node_fail" and isinstance(error, LOST):
+            note(str(failed))
+            return error
+        return AllocationFailed(
+            failed.kind,
+            failed.cause,
+            f"{failed.next_step}; after it: {one_line(str(error))}",
+            worth_again=failed.worth_again,
+        )
 
     @property
     def left_s(self) -> float:

@@ -20,7 +20,7 @@ from ci.record.start import start
 from ci.report.console import Plain
 from ci.report.screen import SafeStream
 from ci.run import allocation as module
-from ci.run import slurm_job
+from ci.run import slurm_job, slurm_queue
 from ci.run.allocation import HAND_BACK_S, Allocation
 from ci.run.interrupt import Interrupts
 from ci.slurm.answers import jobs_of
@@ -89,7 +89,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     for name in ("POLL_FIRST_S", "POLL_S"):
-        for each in (module, slurm_job):
+        for each in (slurm_queue, slurm_job):
             monkeypatch.setattr(each, name, 0.01)
 
 
