@@ -46,6 +46,8 @@ class Request:
         set: `KEY=VALUE` that replace values of the case file.
         allocated: the hosts that Slurm has given, each a `ci.inventory.target.Target`, in place of
             those that `cluster` asks for.
+        slurm_job: the Slurm job of the suite that the night belongs to, which has the hosts of
+            `on` for it; 0 for none.
         on: names of the cluster's hosts, one for each node of the case, separated by commas; empty
             for the case's own, else the first ones of the cluster file.
         stages: which parts run: functional, accuracy, performance, separated by commas; empty for
@@ -85,6 +87,7 @@ class Request:
     dry_run: bool = False
     set: tuple[str, ...] = ()
     allocated: tuple[Any, ...] = ()
+    slurm_job: int = 0
     on: str = ""
     stages: str = ""
     benchmarks: str = ""

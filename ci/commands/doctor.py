@@ -41,9 +41,12 @@ if TYPE_CHECKING:
 
 
 def doctor(request: Request, *, as_json: bool) -> ExitCode:
-    """Examine the hosts and print the findings; of hosts from Slurm, first its queue."""
+    """Examine the hosts and print the findings; of hosts from Slurm, its queue.
+
+    Hosts of a job that runs are examined if `--on` names them, or inside the job.
+    """
     slurm = slurm_of(request)
-    if slurm is None:
+    if slurm is None or (request.on and not request.config):
         return _examine(request, None, as_json=as_json)
     needed = find_case(request).case.num_hosts if request.config else 1
     with client_of(slurm) as client:

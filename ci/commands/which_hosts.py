@@ -28,10 +28,10 @@ def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:
         UserError: a file does not exist or is invalid.
     """
     from ci.case import load as cases  # noqa: PLC0415
-    from ci.inventory.assign import assign_hosts, named_hosts  # noqa: PLC0415 - as above
+    from ci.inventory.assign import assign_hosts, chosen_of, named_hosts  # noqa: PLC0415 - as above
 
     if slurm := slurm_of(request):
-        return hosts_now(slurm)
+        return tuple(chosen_of(hosts_now(slurm), request.on))
     if request.config:
         case = cases.load_one(request.config, CASES)
         return assign_hosts(

@@ -52,7 +52,7 @@ def assign_hosts(  # noqa: PLR0913 - each is a plain choice of the operator
     if local:
         chosen: Sequence[Target] = (this_machine(),) * case.num_hosts
     elif on:
-        chosen = named_hosts(cluster, on)
+        chosen = chosen_of(allocated, on) if allocated else named_hosts(cluster, on)
         if len(chosen) != case.num_hosts:
             raise UserError(
                 f"--on {on}: {case.path} has {case.num_hosts} nodes; name a host for each of them"
@@ -63,6 +63,23 @@ def assign_hosts(  # noqa: PLR0913 - each is a plain choice of the operator
         chosen = _of_case(case)
     _refuse_duplicates(case, chosen, cluster)
     return tuple(replace(target, workspace=_workspace(target, workspace)) for target in chosen)
+
+
+def chosen_of(allocated: Sequence[Target], on: str) -> list[Target]:
+    """Return the hosts that `--on` names, of those that Slurm has given; all without it.
+
+    Raises:
+        UserError: one is not among them.
+    """
+    if not on:
+        return list(allocated)
+    by_name = {target.name: target for target in allocated}
+    names = [name.strip() for name in on.split(",") if name.strip()]
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        there = ", ".join(by_name)
+        raise UserError(f"--on {on}: Slurm gave no {', '.join(missing)}; it gave {there}")
+    return [by_name[name] for name in names]
 
 
 def named_hosts(cluster: str, on: str) -> list[Target]:

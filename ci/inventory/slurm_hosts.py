@@ -11,7 +11,7 @@ from ci.errors import UserError
 from ci.inventory.target import LOCAL_ADDRESSES, LoginHost, Srun, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Literal
 
     from ci.inventory.slurm_model import SlurmEntry
@@ -68,8 +68,15 @@ class SlurmHosts:
 
     def on_paper(self, count: int) -> tuple[Target, ...]:
         """Return stand-ins for nodes that Slurm has not allocated yet."""
-        names = [f"{ANY_NODE}-{number}" for number in range(1, count + 1)]
-        return tuple(replace(self.pattern, name=name, address=name) for name in names)
+        return self.named([f"{ANY_NODE}-{number}" for number in range(1, count + 1)])
+
+    def named(self, names: Sequence[str]) -> tuple[Target, ...]:
+        """Return stand-ins for nodes whose addresses are not asked for yet."""
+        known = [self.listed.get(name) or replace(self.pattern, name=name) for name in names]
+        return tuple(
+            each if each.name in self.addressed else replace(each, address=each.name)
+            for each in known
+        )
 
     def count(self, needed: int) -> int | None:
         """Return how many nodes to ask for; None if the list of nodes says it.

@@ -1,7 +1,7 @@
 """The hosts that Slurm gives for a night: ask for them, watch the job, and give them back.
 
 One job serves all nights of a command. Inside a job (`$SLURM_JOB_ID`) that job is used, and not
-ended.
+ended; so is the job of a suite by each of its nights.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from ci.errors import AllocationFailed, UserError
+from ci.errors import AllocationFailed
 from ci.inventory import cluster_file
 from ci.record.controller import owner
 from ci.record.text import duration
-from ci.run.slurm_job import JOB_VARIABLE, WatchedJob, surrounding_job
+from ci.request import listed
+from ci.run.slurm_job import WatchedJob, surrounding_job
+from ci.run.slurm_nodes import Share, fit_nodes, of_share, require_enough
 from ci.run.slurm_queue import Queued
 from ci.slurm.client import Slurm
 
@@ -42,25 +44,31 @@ class Allocation:
         own: whether the job is submitted here, and ended here.
     """
 
-    def __init__(self, hosts: SlurmHosts, needed: int, nights: int = 1) -> None:
+    def __init__(
+        self, hosts: SlurmHosts, needed: int, nights: int = 1, share: Share | None = None
+    ) -> None:
         """Ask for nothing yet.
 
         Args:
             hosts: what to ask for.
             needed: the number of hosts of the largest night.
             nights: how many nights use it, one after another.
+            share: the nodes of another's job that they use; None to ask for a job.
 
         Raises:
             UserError: the cluster file asks for fewer hosts.
         """
         around = surrounding_job()
-        self.own = around == 0
+        number = share.job if share else around
+        self.own = number == 0
         self._hosts, self._needed, self._nights = hosts, needed, nights
+        self._share = share
         self._count = hosts.count(needed)
         # Inside a job its nodes have Slurm's commands.
-        self._slurm = Slurm(hosts.login if self.own else None)
+        self._login = None if around else hosts.login
+        self._slurm = Slurm(self._login)
         # None before it is submitted, and after it is given back.
-        self._job = None if self.own else WatchedJob(self._slurm, around)
+        self._job = WatchedJob(self._slurm, number) if number else None
         self._nodes: dict[str, str] = {}
         self._failure: AllocationFailed | None = None
         self._was_renewed = False
@@ -93,7 +101,7 @@ class Allocation:
                 self._renew(self._job, fate)
             job = self._job if self._nodes and self._job else self._begin(record, interrupts)
             self._note(job, record)
-            names = self._fit_nodes(job, record)
+            names = fit_nodes(job, self._nodes, self._needed, record.note)
             step.detail = f"Slurm job {job.number}: {', '.join(names)}"
         return tuple(self._hosts.target(name, self._nodes[name], job.number) for name in names)
 
@@ -192,6 +200,7 @@ class Allocation:
             job,
             self._hosts,
             bounded=self.own,
+            ran=self._share is not None,
             note=record.note,
             waiting=lambda what, waited_s: record.view.waiting(what, waited_s, dict),
         )
@@ -211,42 +220,12 @@ class Allocation:
 
         Raises:
             UserError: there are too few.
+            AllocationFailed: the job has lost some of those that the night is to have.
         """
-        self._nodes = self._slurm.nodes(running.hostlist)
+        nodes = self._slurm.nodes(running.hostlist)
+        self._nodes = of_share(self._share, nodes) if self._share else nodes
         count = len(self._nodes)
-        if count >= self._needed:
-            return
-        if self.own:
-            key = "slurm.nodelist" if self._hosts.nodelist else "slurm.nodes"
-            raise UserError(
-                f"{self._hosts.path}: {key}: Slurm gave {count} nodes, and the case has "
-                f"{self._needed}; name more"
-            )
-        raise UserError(
-            f"Slurm job {job.number} (${JOB_VARIABLE}) has {count} nodes, and the case has "
-            f"{self._needed}; allocate more (salloc -N {self._needed}), or unset {JOB_VARIABLE}: "
-            "then a job of its own is submitted"
-        )
-
-    def _fit_nodes(self, job: WatchedJob, record: Record) -> list[str]:
-        """Return the nodes for a night, without those that Slurm is about to take away.
-
-        Raises:
-            AllocationFailed: too few are left.
-        """
-        unfit = job.unfit(list(self._nodes))
-        fit = [name for name in self._nodes if name not in unfit]
-        for name, text in unfit.items():
-            record.note(f"Slurm job {job.number}: {name} is {text}")
-        if len(fit) < self._needed:
-            shown = ", ".join(f"{name} is {text}" for name, text in unfit.items())
-            raise AllocationFailed(
-                "slurm_node_drained",
-                f"Slurm job {job.number}: {shown}, so {len(fit)} of {self._needed} hosts are left",
-                "see `sinfo -R`, and run again",
-                worth_again=True,
-            )
-        return fit
+        require_enough(self._hosts, job.number, count, self._needed, own=self.own)
 
     def _note(self, job: WatchedJob, record: Record) -> None:
         last = job.last
@@ -254,7 +233,7 @@ class Allocation:
             slurm={
                 "job": job.number,
                 "own": self.own,
-                "login": self._hosts.login if self.own else None,
+                "login": self._login,
                 "state": last.state if last else "PENDING",
                 "partition": last.partition if last else self._hosts.partition,
                 "nodes": tuple(self._nodes),
@@ -279,7 +258,10 @@ def allocation_for(request: Request, needed: int, nights: int = 1) -> Allocation
     if request.local or not request.cluster:
         return None
     hosts = cluster_file.load_cluster(cluster_file.find(request.cluster)).slurm
-    return Allocation(hosts, needed, nights) if hosts else None
+    if hosts is None:
+        return None
+    share = Share(request.slurm_job, listed(request.on)) if request.slurm_job else None
+    return Allocation(hosts, needed, nights, share)
 
 
 def _end_of(job: WatchedJob) -> str:

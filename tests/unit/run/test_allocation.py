@@ -23,6 +23,7 @@ from ci.run import allocation as module
 from ci.run import slurm_job, slurm_queue
 from ci.run.allocation import HAND_BACK_S, Allocation
 from ci.run.interrupt import Interrupts
+from ci.run.slurm_nodes import Share
 from ci.slurm.answers import jobs_of
 
 if TYPE_CHECKING:
@@ -93,13 +94,19 @@ def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(each, name, 0.01)
 
 
-def allocation(
-    monkeypatch: pytest.MonkeyPatch, slurm: ScriptedSlurm, keys: str = "", nights: int = 1
+def allocation(  # noqa: PLR0913 - what a test may ask for
+    monkeypatch: pytest.MonkeyPatch,
+    slurm: ScriptedSlurm,
+    keys: str = "",
+    nights: int = 1,
+    *,
+    needed: int = 2,
+    share: Share | None = None,
 ) -> Allocation:
     monkeypatch.setattr(module, "Slurm", lambda _: slurm)
     hosts = parse_cluster(f"slurm: {{time: 10m{keys}}}".encode(), "c.yaml").slurm
     assert hosts is not None
-    return Allocation(hosts, 2, nights)
+    return Allocation(hosts, needed, nights, share)
 
 
 def test_hosts_are_given_and_taken_back(monkeypatch: pytest.MonkeyPatch, record: Record):
@@ -302,3 +309,35 @@ def test_inside_a_job_with_too_few_nodes(monkeypatch: pytest.MonkeyPatch, record
     monkeypatch.setattr(slurm, "nodes", lambda _: {"sltry-2": "10.213.0.3"})
     with pytest.raises(UserError, match="has 1 nodes, and the case has 2"):
         allocation(monkeypatch, slurm).obtain(record, Interrupts())
+
+
+def test_a_night_of_a_suite_has_its_share_of_a_job(monkeypatch: pytest.MonkeyPatch, record: Record):
+    slurm = ScriptedSlurm(RUNS)
+    share = Share(15, ("sltry-3",))
+    with allocation(monkeypatch, slurm, needed=1, share=share) as given:
+        assert [each.name for each in given.obtain(record, Interrupts())] == ["sltry-3"]
+        given.night_ended(record, kept=False)
+    assert (slurm.submitted, slurm.cancelled) == ([], [])
+    assert record.run.slurm
+    assert (record.run.slurm.job, record.run.slurm.own) == (15, False)
+    assert record.run.slurm.nodes == ("sltry-3",)
+
+
+@pytest.mark.parametrize(("answer", "nodes", "kind"), [
+    (ended("CANCELLED"), ("sltry-3",), "slurm_cancelled"),
+    (WAITS, ("sltry-3",), "slurm_requeued"),
+    (RUNS, ("sltry-3", "sltry-4"), "slurm_node_drained"),
+])  # fmt: skip
+def test_a_share_of_a_job_that_is_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+    record: Record,
+    answer: str,
+    nodes: tuple[str, ...],
+    kind: str,
+):
+    slurm = ScriptedSlurm(answer)
+    given = allocation(monkeypatch, slurm, needed=len(nodes), share=Share(15, nodes))
+    with pytest.raises(AllocationFailed) as failed:
+        given.obtain(record, Interrupts())
+    assert failed.value.kind == kind
+    assert slurm.cancelled == []
