@@ -132,6 +132,11 @@ def fate_of(state: str, *, ran: bool) -> Fate | None:
     return _ENDED.get(word) or Fate("slurm_ended", "this state is not known here", "see `squeue`")
 
 
+def worth_again() -> frozenset[str]:
+    """Return the classes of the ends of a job after which another one may fare better."""
+    return frozenset(fate.kind for fate in (*_ENDED.values(), _REQUEUED) if fate.worth_again)
+
+
 def kinds() -> set[str]:
     """Return the classes of all causes."""
     named = {fate.kind for fate in (*_ENDED.values(), _REQUEUED, _GONE)}

@@ -38,7 +38,10 @@ _BEFORE = {
 }
 # Errors that say nothing of a host, in whatever step: a signal, a mistake, a time-out of a server.
 _OF_NO_HOST = frozenset(
-    {"Interrupted", "KeyboardInterrupt", "UserError", "CaseError", "NotReady", "ProcessDied"}
+    {
+        *("Interrupted", "KeyboardInterrupt", "UserError", "CaseError", "NotReady", "ProcessDied"),
+        "AllocationFailed",  # its class is in the record's explanation
+    }
 )
 # What takes a host out of the suite until it was examined; what cannot be installed is no host's.
 _UNFIT = frozenset({*_OF_HOSTS.values(), EXAMINED} - {"preparation"})

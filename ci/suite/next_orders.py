@@ -39,7 +39,7 @@ class Setting:
     Attributes:
         nights: name → the night.
         jobs: name → the night as packing sees it, with all hosts that it may use.
-        targets: the hosts of the cluster file.
+        targets: the hosts of the cluster file, or of the Slurm job; empty before it has any.
     """
 
     nights: Mapping[str, SuiteNight]
@@ -100,8 +100,9 @@ def next_orders(  # noqa: PLR0913 - what a decision depends on
     waiting = [each for each in run.nights if each.state == "waiting"]
     held = {each.name: why for each in waiting if (why := _held(each, run, setting))}
     ready = [each for each in waiting if each.name not in held]
-    if run.interrupted:
-        why = f"{run.interrupted} ended the suite"
+    over = _over(run)
+    if over:
+        why = over
         ready, held = [], {each.name: why for each in waiting}
     start = max(now, time_of(run.begins_at))
     state = _state(run, setting, ready, start)
@@ -111,10 +112,10 @@ def next_orders(  # noqa: PLR0913 - what a decision depends on
         schedule = plan(state, order, TRIES_AGAIN)
     else:
         schedule = plan(state, order, 1) if whole else plan_begin(state, order)
-    begun = _begun(schedule, setting, run) if now >= start else ()
+    begun = _begun(schedule, setting, run) if now >= start and not run.awaits_hosts else ()
     finished = not running and not begun and not _may_change(run, now, ready, proving=proving)
     left_out = _left_out(schedule, ready, run, start, finished=finished)
-    if finished or run.interrupted:
+    if finished or over:
         left_out |= held
     before = {name for name in left_out if run.night(name).attempts}
     return Orders(
@@ -130,11 +131,18 @@ def next_orders(  # noqa: PLR0913 - what a decision depends on
     )
 
 
+def _over(run: SuiteRun) -> str:
+    """Say what ended the whole suite; empty if nothing did."""
+    if run.interrupted:
+        return f"{run.interrupted} ended the suite"
+    return run.slurm.ended if run.slurm else ""
+
+
 def _may_change(
     run: SuiteRun, now: dt.datetime, ready: Sequence[NightState], *, proving: bool
 ) -> bool:
     """Return whether waiting nights may begin later, although nothing runs now."""
-    return bool(ready) and (proving or now < time_of(run.begins_at)) and not run.interrupted
+    return bool(ready) and (proving or run.awaits_hosts or now < time_of(run.begins_at))
 
 
 def _held(night: NightState, run: SuiteRun, setting: Setting) -> str:
@@ -147,6 +155,7 @@ def _held(night: NightState, run: SuiteRun, setting: Setting) -> str:
 def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt.datetime) -> State:
     """Return the night as packing sees it; the present is 0."""
     quarantined = frozenset(each.host for each in run.quarantined)
+    quarantined |= frozenset(run.slurm.unfit if run.slurm else ())
     on = [
         Running(
             setting.jobs[each.name],
@@ -156,7 +165,7 @@ def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt
         for each in run.nights
         if each.state == "running" and each.last
     ]
-    until = (time_of(run.until) - now).total_seconds() if run.until else math.inf
+    until = (time_of(run.closes_at) - now).total_seconds() if run.closes_at else math.inf
     return State(
         now_s=0.0,
         hosts=tuple(host_of(target) for target in setting.targets),
@@ -207,11 +216,13 @@ def _left_out(
     finished: bool,
 ) -> dict[str, str]:
     """Return the nights that can never begin → why; at the end all that still wait."""
-    until = _local(time_of(run.until)) if run.until else None
-    span = Span(_local(now), until)
-    left = max((time_of(run.until) - now).total_seconds(), 0.0) if run.until else math.inf
+    closes_at = time_of(run.closes_at) if run.closes_at else None
+    span = Span(_local(now), _local(closes_at) if closes_at else None)
+    left = max((closes_at - now).total_seconds(), 0.0) if closes_at else math.inf
+    of_job = run.slurm if run.slurm and run.closes_at == run.slurm.until else None
+    closing = f"Slurm job {of_job.job}" if of_job else "the window"
     never = {
-        each.job.name: reason_left_out(each, span, left)
+        each.job.name: reason_left_out(each, span, left, closing)
         for each in schedule.left_out
         if finished or each.job.expected_s > left
     }

@@ -133,22 +133,23 @@ def hosts_in_order(
     return tuple(target.name for target in targets if target.name in chosen)
 
 
-def reason_left_out(left: LeftOut, span: Span, until_s: float) -> str:
+def reason_left_out(left: LeftOut, span: Span, until_s: float, closing: str = "the window") -> str:
     """Say why a night does not fit the window.
 
     Args:
         left: the night.
         span: the present, and the end of the window.
         until_s: seconds between them.
+        closing: what ends then.
     """
     takes = duration(left.job.expected_s)
     if left.job.expected_s > until_s:
-        return f"is expected to take {takes}, but the window has {duration(until_s)}"
+        return f"is expected to take {takes}, but {closing} has {duration(until_s)}"
     if left.could_begin_s is None:
         return f"needs {left.job.count} hosts, {left.usable} take nights"
     begin = later(span.start, left.could_begin_s)
     end = f"{span.until:%H:%M}" if span.until else ""
-    return f"could begin at {begin:%H:%M} and take {takes}, but the window ends at {end}"
+    return f"could begin at {begin:%H:%M} and take {takes}, but {closing} ends at {end}"
 
 
 def duration(seconds: float) -> str:

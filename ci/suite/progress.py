@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from ci.record.model import Controller, Part
+from ci.record.model import Controller, Part, SlurmJob
 
 VERSION = 1
 
@@ -94,6 +94,25 @@ class Quarantined(Part):
     run: str = Field(default="", description="id of the run that failed on it; empty if a person")
 
 
+class JobState(SlurmJob):
+    """The Slurm job that has the hosts of all nights; its number is 0 until it is submitted."""
+
+    until: str | None = Field(
+        default=None,
+        description="when the last night has to end, so that the hosts can be handed back before "
+        "Slurm ends the job; null: it has no limit, or does not run yet",
+    )
+    unfit: dict[str, str] = Field(
+        default={}, description="nodes that take no further night → what Slurm says of them"
+    )
+    ended: str = Field(
+        default="", description="why no further night begins in it; empty while nights may"
+    )
+    earlier: tuple[int, ...] = Field(
+        default=(), description="numbers of the jobs before it, whose nodes Slurm took away"
+    )
+
+
 class SuiteRun(Part):
     """A run of a suite; suite.json in its folder, written after each change."""
 
@@ -128,6 +147,9 @@ class SuiteRun(Part):
         default=0, description="the same, with the durations that they had; at the end"
     )
     hosts: int = Field(default=0, description="number of hosts of the cluster")
+    slurm: JobState | None = Field(
+        default=None, description="the Slurm job that has the hosts; null if Slurm has none of them"
+    )
     nights: tuple[NightState, ...]
     problems: tuple[str, ...] = Field(
         default=(), description="cases that are missing or not valid, and were left out"
@@ -139,6 +161,17 @@ class SuiteRun(Part):
     released: tuple[str, ...] = Field(
         default=(), description="hosts that were examined, have served, and take nights again"
     )
+
+    @property
+    def awaits_hosts(self) -> bool:
+        """Return whether Slurm has not given the hosts yet, and still may."""
+        return self.slurm is not None and not self.slurm.nodes and not self.slurm.ended
+
+    @property
+    def closes_at(self) -> str | None:
+        """Return when the last night has to end: by the window, or before Slurm ends the job."""
+        ends = [each for each in (self.until, self.slurm and self.slurm.until) if each]
+        return min(ends, key=time_of, default=None)
 
     def night(self, name: str) -> NightState:
         """Return the state of a night."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.errors import ExitCode
+from ci.slurm.states import worth_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,8 @@ FEW = 2
 # Classes of the failure table that are time-outs: the product may be what did not answer in time.
 # A side alone does not name them.
 _TIMES_OUT = ("_timeout", "worker_hangs")
+# Ends of a Slurm job after which another one may fare better.
+_TAKEN_AWAY = worth_again()
 SIDES = frozenset({"environment", "configuration", "tool", "product"})
 
 
@@ -55,10 +58,19 @@ def has_failed(attempt: Attempt) -> bool:
     return attempt.outcome in {"fail", "unknown"} and attempt.exit_code != ExitCode.INTERRUPTED
 
 
+def was_taken_away(attempt: Attempt) -> bool:
+    """Return whether a run ended because Slurm took all hosts away: that says nothing of it."""
+    return any(each in _TAKEN_AWAY for each in attempt.reasons[:1])
+
+
 def failed_share(nights: Sequence[NightState]) -> tuple[int, int]:
     """Return how many nights have failed, and how many of the suite run at all; without mutes."""
     counted = [each for each in nights if each.counts and each.state != "left-out"]
-    failed = [each for each in counted if each.last and has_failed(each.last)]
+    failed = [
+        each
+        for each in counted
+        if each.last and has_failed(each.last) and not was_taken_away(each.last)
+    ]
     return len(failed), len(counted)
 
 

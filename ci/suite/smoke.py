@@ -43,10 +43,13 @@ def to_prove(run: SuiteRun, looked_at: Mapping[str, float], now_s: float) -> lis
         looked_at: host → when it failed or was examined last, in this run; others at once.
         now_s: the present, of the same clock.
     """
-    if run.interrupted:
+    if run.interrupted or run.awaits_hosts or (run.slurm and run.slurm.ended):
         return []
+    taken = run.slurm.unfit if run.slurm else ()
     return [
         each.host
         for each in run.quarantined
-        if each.run and (each.host not in looked_at or now_s - looked_at[each.host] >= AGAIN_S)
+        if each.run
+        and each.host not in taken
+        and (each.host not in looked_at or now_s - looked_at[each.host] >= AGAIN_S)
     ]
