@@ -26,11 +26,12 @@ from ci.suite.next_orders import next_orders, taken_bound_s
 from ci.suite.outcome import exit_code_of, outcome_of
 from ci.suite.planned import duration
 from ci.suite.progress import time_of
-from ci.suite.smoke import to_prove
 from ci.suite_run.ended import end_of
+from ci.suite_run.happened import NightEnd, ProofEnd
 from ci.suite_run.order import request_of, write_order
 from ci.suite_run.process import ORDER, NightProcess, start_process
 from ci.suite_run.proof import Proof
+from ci.suite_run.proofs import Proofs
 from ci.suite_run.quarantine import address_of, put, quarantined_of, release
 from ci.suite_run.rows import counts, rows_of
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ci.run.interrupt import Interrupts
-    from ci.suite.events import Ended
     from ci.suite.next_orders import Begin, Orders, Setting
     from ci.suite.orders import Order
     from ci.suite.progress import SuiteRun
@@ -50,22 +50,6 @@ if TYPE_CHECKING:
 SCREEN_EVERY_S = 1.0
 # Without an event, the plan is made again so often: a night may last longer than expected.
 PLAN_EVERY_S = 60.0
-
-
-@dataclass(frozen=True)
-class NightEnd:
-    """A night's process has ended; None if it was never begun."""
-
-    night: str
-    ended: Ended | None
-
-
-@dataclass(frozen=True)
-class ProofEnd:
-    """A host was examined and has served, or why it did not."""
-
-    host: str
-    problem: str
 
 
 Event: TypeAlias = "NightEnd | ProofEnd | BaseException"
@@ -90,8 +74,7 @@ class RunningSuite:
     view: SuiteView
     _events: SimpleQueue[Event] = field(default_factory=SimpleQueue)
     _processes: dict[str, NightProcess] = field(default_factory=dict)
-    _proofs: dict[str, Proof] = field(default_factory=dict)
-    _looked_at: dict[str, float] = field(default_factory=dict)
+    _proofs: Proofs = field(default_factory=Proofs)
     _order: Order | None = None
     _whole_plan_at: float = 0.0
 
@@ -211,13 +194,8 @@ class RunningSuite:
         interrupted_again = received.repeated
         while time.monotonic() < plan_at:
             doing = {name: process.doing for name, process in self._processes.items()}
-            doing |= {f"proof of {host}": proof.doing for host, proof in self._proofs.items()}
             rows = rows_of(self.run, orders, doing, datetime.now(UTC))
-            rows += [
-                (f"proof of {host}", "running", host, "", proof.doing)
-                for host, proof in self._proofs.items()
-            ]
-            self.view.show(rows, counts(self.run), time.monotonic())
+            self.view.show([*rows, *self._proofs.rows], counts(self.run), time.monotonic())
             left_s = plan_at - time.monotonic()
             try:
                 event = self._events.get(timeout=min(max(left_s, 0.0), SCREEN_EVERY_S))
@@ -243,8 +221,7 @@ class RunningSuite:
     def _interrupt_all(self) -> None:
         for process in self._processes.values():
             process.interrupt()
-        for proof in self._proofs.values():
-            proof.interrupt()
+        self._proofs.interrupt()
 
     def _ended(self, event: NightEnd) -> None:
         del self._processes[event.night]
@@ -266,20 +243,15 @@ class RunningSuite:
         self.view.line(event.ended.outcome, text)
         fresh = [each for each in run.quarantined if each.host not in before]
         for each in fresh:
-            self._looked_at[each.host] = time.monotonic()
+            self._proofs.looked_at(each.host)
             self.view.line("host", f"{each.host} takes no further nights: {each.reason}")
         self._keep_quarantine(lambda: put(fresh))
 
     def _prove(self) -> None:
-        """Begin to examine hosts in quarantine whose time has come, while nights are left."""
-        if not any(each.state in {"waiting", "running"} for each in self.run.nights):
-            return
-        for host in to_prove(self.run, self._looked_at, time.monotonic()):
-            if host in self._proofs:
-                continue
-            self._looked_at[host] = time.monotonic()
+        """Begin to examine hosts in quarantine whose time has come."""
+        for host in self._proofs.due(self.run):
             proof = Proof(host, self.run, self.setting, self.runs, self.folder)
-            self._proofs[host] = proof
+            self._proofs.begin(proof)
             self.view.line("host", f"{host} is in quarantine: {proof.what}")
 
             def work(proof: Proof = proof) -> None:
@@ -288,8 +260,7 @@ class RunningSuite:
             self._on_thread(work)
 
     def _proved(self, event: ProofEnd) -> None:
-        del self._proofs[event.host]
-        self._looked_at[event.host] = time.monotonic()
+        self._proofs.end(event.host)
         if event.problem:
             self.view.line("host", f"{event.host} stays in quarantine: {event.problem}")
             return
