@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci.commands.suite_source import selected_nights
 from ci.commands.suite_table import as_table, as_values
 from ci.errors import ExitCode, UserError
 from ci.inventory import cluster_file
+from ci.suite.given_hosts import largest, on_paper
 from ci.suite.planned import plan_suite
 from ci.suite.values import clock_of
 from ci.suite.window import span_of
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ci.commands.suite_flags import Plan, SuiteRun
+    from ci.commands.suite_source import SelectedNights
+    from ci.inventory.slurm_hosts import ClusterHosts
     from ci.inventory.target import Target
     from ci.suite.load import NightSuite
     from ci.suite.model import Window
@@ -40,7 +44,8 @@ def plan(given: Plan, now: dt.datetime | None = None) -> ExitCode:
     """
     now = now or dt.datetime.now().astimezone().replace(tzinfo=None, microsecond=0)
     selected = selected_nights(given, now.date())
-    cluster, targets = hosts_of(given.cluster, selected.suite)
+    cluster, hosts = hosts_of(given.cluster, selected.suite)
+    selected, targets = on_known_hosts(selected, hosts)
     planned = plan_suite(selected.nights, targets, span_for(given, selected.suite, now))
     if given.json:
         values = as_values(selected, planned, given.run_type, cluster)
@@ -52,8 +57,8 @@ def plan(given: Plan, now: dt.datetime | None = None) -> ExitCode:
     return ExitCode.USER if selected.problems else ExitCode.PASS
 
 
-def hosts_of(chosen: str, suite: NightSuite) -> tuple[str, Sequence[Target]]:
-    """Return the name of a suite's cluster, and its hosts.
+def hosts_of(chosen: str, suite: NightSuite) -> tuple[str, ClusterHosts]:
+    """Return the name of a suite's cluster, and its hosts, which may be Slurm's.
 
     Args:
         chosen: the cluster that the operator names; empty for the suite's own.
@@ -66,7 +71,32 @@ def hosts_of(chosen: str, suite: NightSuite) -> tuple[str, Sequence[Target]]:
     cluster = chosen or suite.document.cluster or ""
     if not cluster:
         raise UserError(f"{suite.file}: names no cluster; add `cluster: NAME`, or --cluster")
-    return cluster, cluster_file.load(cluster_file.find(cluster))
+    return cluster, cluster_file.load_cluster(cluster_file.find(cluster))
+
+
+def on_known_hosts(
+    selected: SelectedNights, hosts: ClusterHosts
+) -> tuple[SelectedNights, Sequence[Target]]:
+    """Return nights and hosts for a plan on paper: stand-ins for nodes that Slurm will give.
+
+    Args:
+        selected: the nights.
+        hosts: of the cluster file.
+
+    Raises:
+        UserError: the cluster file asks for fewer nodes than a night has.
+    """
+    if hosts.slurm is None:
+        return selected, hosts.targets
+    needed = largest(selected.nights)
+    count = hosts.slurm.count(needed) or needed
+    targets = hosts.slurm.on_paper(count)
+    note = (
+        f"Slurm chooses the nodes of its job; {targets[0].name} to {targets[-1].name} stand for "
+        "them, and every night may run on each"
+    )
+    nights = tuple(on_paper(night) for night in selected.nights)
+    return replace(selected, nights=nights, notes=(*selected.notes, note)), targets
 
 
 def span_for(given: Plan | SuiteRun, suite: NightSuite, now: dt.datetime) -> Span:

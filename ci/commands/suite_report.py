@@ -14,7 +14,7 @@ from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_s
 from ci.suite_run.process import NightProcess
 from ci.suite_run.reports import write_suite_reports
 from ci.suite_run.rows import HEADINGS, counts, rows_of
-from ci.suite_run.summary import headline_of
+from ci.suite_run.summary import headline_of, job_text
 
 if TYPE_CHECKING:
     from ci.commands.suite_flags import SuiteReport, SuiteStatus
@@ -54,6 +54,8 @@ def status(given: SuiteStatus) -> ExitCode:
     rows = rows_of(run, None, _doing(run, path), datetime.now(UTC))
     sys.stdout.write(as_text(HEADINGS, rows, width_of(sys.stdout)))
     print(counts(run))
+    if text := job_text(run):
+        print(text)
     for each in run.quarantined:
         print(f"quarantine {each.host}, since {each.since} by {each.by}: {each.reason}")
     if run.outcome == "running" and not running:

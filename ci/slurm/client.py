@@ -87,14 +87,23 @@ class Slurm:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def submit(self, hosts: SlurmHosts, nodes: int | None, run: str, owner: str) -> int:
+    def submit(
+        self,
+        hosts: SlurmHosts,
+        nodes: int | None,
+        run: str,
+        owner: str,
+        more: Sequence[str] = (),
+    ) -> int:
         """Ask for an allocation; return the number of its job, which may still wait.
+
+        The arguments are those of `commands.submit`.
 
         Raises:
             AllocationFailed: Slurm refuses it.
             InfrastructureError: no answer.
         """
-        argv = commands.submit(hosts, nodes, run, owner)
+        argv = commands.submit(hosts, nodes, run, owner, more)
         try:
             ended = self.run(argv, commands.HOLDER)
         except ConnectionLost:  # it may have been accepted; it is known by its name

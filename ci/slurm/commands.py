@@ -18,7 +18,9 @@ DEADLINE_MARGIN_S = 60.0
 HOLDER = b"#!/bin/sh\nexec sleep 2147483647\n"
 
 
-def submit(hosts: SlurmHosts, nodes: int | None, run: str, owner: str) -> list[str]:
+def submit(
+    hosts: SlurmHosts, nodes: int | None, run: str, owner: str, more: Sequence[str] = ()
+) -> list[str]:
     """Return the sbatch of an allocation; HOLDER is its standard input.
 
     Args:
@@ -26,6 +28,7 @@ def submit(hosts: SlurmHosts, nodes: int | None, run: str, owner: str) -> list[s
         nodes: how many; None if a list of nodes says it.
         run: id of the run, for the job's name.
         owner: who runs it, for people who look at the queue.
+        more: further options.
     """
     ends_s = hosts.wait_s + hosts.time_s + DEADLINE_MARGIN_S
     return [
@@ -33,6 +36,7 @@ def submit(hosts: SlurmHosts, nodes: int | None, run: str, owner: str) -> list[s
         "--parsable",
         *_asked(hosts, nodes),
         "--no-requeue",
+        *more,
         f"--deadline=now+{int(ends_s)}",
         f"--job-name={JOB_NAME}{run}",
         f"--comment={owner}",

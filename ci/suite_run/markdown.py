@@ -9,7 +9,7 @@ from ci.report.markdown import cell, code
 from ci.suite.outcome import first_actions
 from ci.suite.progress import time_of
 from ci.suite_run.rows import remark
-from ci.suite_run.summary import headline_of, makespan_text, mute_text
+from ci.suite_run.summary import headline_of, job_text, makespan_text, mute_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,8 @@ def _lines(run: SuiteRun) -> Iterator[str]:
         + (f", exit code {run.exit_code}" if run.exit_code is not None else "")
         + "."
     )
+    if text := job_text(run):
+        yield from ("", f"Hosts: {cell(text)}.")
     if text := makespan_text(run):
         yield from ("", f"{text[0].upper()}{text[1:]}.")
     yield from _list("What needs action first", list(first_actions(run)))

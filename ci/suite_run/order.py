@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ci.documents.files import read_bytes
 from ci.errors import UserError
 from ci.request import STAGES, Request
+from ci.suite_run.process import ORDER, start_process
 from ci.vllm.devices import VISIBLE
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ci.suite.next_orders import Begin
     from ci.suite.night import SuiteNight
     from ci.suite.progress import SuiteRun
+    from ci.suite_run.process import NightProcess
 
 
 def request_of(  # noqa: PLR0913, PLR0917 - what a night is made of
@@ -53,6 +55,7 @@ def request_of(  # noqa: PLR0913, PLR0917 - what a night is made of
             config=night.config,
             cluster=run.cluster,
             on=",".join(begin.hosts),
+            slurm_job=run.slurm.job if run.slurm else 0,
             vllm=night.vllm,
             workspace=run.workspace,
             runs=runs,
@@ -90,8 +93,10 @@ def argv_of(request: Request) -> Iterator[str]:
     yield from ("inv", "nightly")
     if not request.measure:  # only the smoke test
         request = replace(request, stages="functional", functional="none")
+    # A night that is run again by itself has a job of its own, with other nodes.
+    left_out = {"on"} if request.slurm_job else set()
     for name in _FLAGS:
-        value = getattr(request, name)
+        value = "" if name in left_out else getattr(request, name)
         if value and (name, value) != ("runs", "runs"):
             yield from (f"--{name.replace('_', '-')}", value)
     if request.skip_doctor:
@@ -112,6 +117,19 @@ def write_order(path: Path, request: Request) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     partial.replace(path)
+
+
+def start_night(folder: Path, request: Request) -> NightProcess:
+    """Start the process of a night.
+
+    Raises:
+        UserError: it cannot be started.
+    """
+    try:
+        write_order(folder / ORDER, request)
+        return start_process(folder, ("suite.night", "--order", str(folder / ORDER)))
+    except OSError as error:
+        raise UserError(f"{folder}: the night cannot be started: {error.strerror}") from error
 
 
 def read_order(path: Path) -> Request:

@@ -12,8 +12,8 @@ from ci.record.start import run_id
 from ci.suite.next_orders import Begin
 from ci.suite.smoke import smoke_night
 from ci.suite_run.ended import end_of
-from ci.suite_run.order import request_of, with_command, write_order
-from ci.suite_run.process import ORDER, NightProcess, start_process
+from ci.suite_run.order import request_of, start_night, with_command
+from ci.suite_run.process import NightProcess, start_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +91,7 @@ class Proof:
         request = with_command(
             replace(request, measure=False, purpose="smoke", functional="none", benchmarks="")
         )
-        write_order(folder / ORDER, request)
-        self._process = start_process(folder, ("suite.night", "--order", str(folder / ORDER)))
+        self._process = start_night(folder, request)
         down: Sequence[str] = ("down", "--run", name, "--runs", str(self.runs))
         ended = end_of(self._process, self.runs / name, (self.host,), down, lambda _: None)
         if ended is None:

@@ -28,8 +28,9 @@ from ci.suite.planned import duration
 from ci.suite.progress import time_of
 from ci.suite_run.ended import end_of
 from ci.suite_run.happened import NightEnd, ProofEnd
-from ci.suite_run.order import request_of, write_order
-from ci.suite_run.process import ORDER, NightProcess, start_process
+from ci.suite_run.job_state import JobSeen, lines_of, with_job
+from ci.suite_run.order import request_of, start_night
+from ci.suite_run.process import NightProcess
 from ci.suite_run.proof import Proof
 from ci.suite_run.proofs import Proofs
 from ci.suite_run.quarantine import address_of, put, quarantined_of, release
@@ -46,13 +47,14 @@ if TYPE_CHECKING:
     from ci.suite.progress import SuiteRun
     from ci.suite_run.folder import SuiteFolder
     from ci.suite_run.screen import SuiteView
+    from ci.suite_run.suite_job import SuiteJob
 
 SCREEN_EVERY_S = 1.0
 # Without an event, the plan is made again so often: a night may last longer than expected.
 PLAN_EVERY_S = 60.0
 
 
-Event: TypeAlias = "NightEnd | ProofEnd | BaseException"
+Event: TypeAlias = "NightEnd | ProofEnd | JobSeen | BaseException"
 
 
 @dataclass
@@ -65,6 +67,7 @@ class RunningSuite:
         runs: the folder of all runs.
         folder: the suite's own.
         view: shows it.
+        job: the Slurm job that has the hosts; None if Slurm has none of them.
     """
 
     run: SuiteRun
@@ -72,6 +75,7 @@ class RunningSuite:
     runs: Path
     folder: SuiteFolder
     view: SuiteView
+    job: SuiteJob | None = None
     _events: SimpleQueue[Event] = field(default_factory=SimpleQueue)
     _processes: dict[str, NightProcess] = field(default_factory=dict)
     _proofs: Proofs = field(default_factory=Proofs)
@@ -93,7 +97,10 @@ class RunningSuite:
                     f"the suite's controller ends; {names} still run, and hand their hosts back "
                     f"by themselves: `inv suite.run --resume {self.run.id}` takes them over"
                 )
+            else:
+                self._give_back()
             raise
+        self._give_back()
         self._set(taken_bound_s=taken_bound_s(self.run, self.setting))
         code = exit_code_of(self.run)
         self._set(outcome=outcome_of(self.run), exit_code=int(code), ended_at=utc_now())
@@ -110,6 +117,7 @@ class RunningSuite:
     def _next(self, before: Orders | None = None) -> Orders:
         """Decide what happens next, and begin it; the times of the rest may be those before."""
         while True:
+            self._ask_for_hosts()
             self._prove()
             proving = bool(self._proofs)
             whole = time.monotonic() >= self._whole_plan_at or not self._processes
@@ -145,15 +153,10 @@ class RunningSuite:
         where = ", ".join(begin.hosts)
         takes = duration(night.expected_s)
         self.view.line("begin", f"{begin.night} on {where}, takes ~{takes}: run {name}")
-        targets = {target.name: target for target in self.setting.targets}
         folder = self.folder.process_folder(name)
+        targets = {target.name: target for target in self.setting.targets}
         request = request_of(self.run, night, begin, str(self.runs), name, targets)
-        try:
-            write_order(folder / ORDER, request)
-            process = start_process(folder, ("suite.night", "--order", str(folder / ORDER)))
-        except OSError as error:
-            raise UserError(f"{folder}: the night cannot be started: {error.strerror}") from error
-        self._follow(begin.night, process)
+        self._follow(begin.night, start_night(folder, request))
 
     def _follow(self, night: str, process: NightProcess) -> None:
         """Wait for the end of a night's process on a thread."""
@@ -163,6 +166,8 @@ class RunningSuite:
 
         def wait() -> None:
             ended = end_of(process, self.runs / last.run, last.hosts, down, self.view.warn)
+            if self.job:  # before anything else begins
+                self.job.look()
             self._events.put(NightEnd(night, ended))
 
         self._on_thread(wait)
@@ -212,11 +217,36 @@ class RunningSuite:
             self._ended(event)
         elif isinstance(event, ProofEnd):
             self._proved(event)
+        elif isinstance(event, JobSeen):
+            self._job_seen(event)
         elif isinstance(event, Interrupted):
             self._set(interrupted=str(event).removeprefix("interrupted by "))
             self._interrupt_all()
         else:
             raise event
+
+    def _ask_for_hosts(self) -> None:
+        """Ask Slurm for the hosts once the window is open; take an earlier job over at once."""
+        waiting = any(each.state == "waiting" for each in self.run.nights)
+        due = datetime.now(UTC) >= time_of(self.run.begins_at) and not self.run.interrupted
+        if self.job and (self.job.state.job or (waiting and due)):
+            self.job.begin(self._events)
+
+    def _job_seen(self, seen: JobSeen) -> None:
+        for text in lines_of(self.run.slurm, seen.state):
+            self.view.line("slurm", text)
+        run, self.setting = with_job(self.run, self.setting, seen)
+        self._change(run)
+
+    def _give_back(self) -> None:
+        """Cancel the Slurm job, if a suite submitted it."""
+        if self.job is None:
+            return
+        problem = self.job.release()
+        notes = (*self.run.notes, problem) if problem else self.run.notes
+        for text in filter(None, [problem, *lines_of(self.run.slurm, self.job.state)]):
+            self.view.line("slurm", text)
+        self._set(slurm=self.job.state, notes=notes)
 
     def _interrupt_all(self) -> None:
         for process in self._processes.values():

@@ -68,9 +68,26 @@ def summary_of(run: SuiteRun) -> str:
     if len(actions) > _SHOWN_ACTIONS:
         lines.append(f"       and {len(actions) - _SHOWN_ACTIONS} more, see the report")
     lines += apart(run)
+    if text := job_text(run):
+        lines.append(f"slurm  {text}")
     if text := makespan_text(run):
         lines.append(f"time   {text}")
     return "\n".join(lines) + "\n"
+
+
+def job_text(run: SuiteRun) -> str:
+    """Write which Slurm job has the hosts, and what became of it; empty if none has."""
+    job = run.slurm
+    if job is None:
+        return ""
+    if not job.job:
+        return job.ended or "no Slurm job was submitted"
+    where = f" of partition {job.partition}" if job.partition else ""
+    nodes = f" on {', '.join(job.nodes)}" if job.nodes else ""
+    before = f", after {', '.join(map(str, job.earlier))}" if job.earlier else ""
+    used = "" if job.own else ", in which the suite ran and which it did not end"
+    end = job.ended or ("cancelled at the end" if job.released else "")
+    return f"Slurm job {job.job}{before}{where}{nodes}{used}{f': {end}' if end else ''}"
 
 
 def apart(run: SuiteRun) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from ci.case.load import load_one
 from ci.catalog.environments import load_versions
-from ci.commands import suite_run
+from ci.commands import suite_prepare
 from ci.commands.nightly import _chosen_parts
 from ci.commands.simulated_cases import simulated_cases
 from ci.commands.suite_flags import Selection, SuiteRun
@@ -68,8 +68,8 @@ def as_run(folder, name, **more):
     """Return the case of a night as its own process runs it."""
     given = Selection(suite=str(folder / "suite.yaml"), runs="", **more)
     (night,) = [each for each in selected_nights(given, NOW.date()).nights if each.name == name]
-    prepared = suite_run._prepare(flags(folder), NOW)
-    state = suite_run._first_state(flags(folder), prepared, "id", folder)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    state = suite_prepare.first_state(flags(folder), prepared, "id", folder)
     begin = Begin(name, ("node-1",), {"node-1": (4, 5)})
     targets = {each.name: each for each in prepared.targets}
     request = request_of(state, night, begin, "runs", "id", targets)
@@ -96,8 +96,8 @@ def test_a_case_that_is_not_valid_is_left_out(folder, capsys):
 def test_a_setting_that_does_not_fit_is_left_out_of_the_run(folder):
     text = (folder / "suite.yaml").read_text().replace("env_common.MY_TOKEN", "no_such_key")
     (folder / "suite.yaml").write_text(text)
-    prepared = suite_run._prepare(flags(folder), NOW)
-    state = suite_run._first_state(flags(folder), prepared, "id", folder)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    state = suite_prepare.first_state(flags(folder), prepared, "id", folder)
     assert [(each.name, each.state) for each in state.nights] == [
         ("one", "waiting"),
         ("two", "left-out"),
@@ -106,8 +106,8 @@ def test_a_setting_that_does_not_fit_is_left_out_of_the_run(folder):
 
 
 def test_the_state_has_no_secret(folder):
-    prepared = suite_run._prepare(flags(folder), NOW)
-    state = suite_run._first_state(flags(folder), prepared, "id", folder)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    state = suite_prepare.first_state(flags(folder), prepared, "id", folder)
     assert "very-secret-1234" not in state.model_dump_json()
 
 
@@ -165,15 +165,15 @@ def test_what_is_refused_before_anything_is_started(folder, more, message):
 
 def test_versions_replace_those_of_the_suite(folder):
     first, second = list(load_versions(CONFIGS / "versions.yaml"))[:2]
-    prepared = suite_run._prepare(flags(folder, vllm=f"{first},{second}"), NOW)
+    prepared = suite_prepare.prepare(flags(folder, vllm=f"{first},{second}"), NOW)
     assert list(prepared.setting.nights) == [
         f"{name}@{version}" for name in ("one", "two") for version in (first, second)
     ]
 
 
 def test_a_run_whose_nights_are_done_is_not_resumed(folder):
-    prepared = suite_run._prepare(flags(folder), NOW)
-    state = suite_run._first_state(flags(folder), prepared, "x", folder)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    state = suite_prepare.first_state(flags(folder), prepared, "x", folder)
     done = [each.model_copy(update={"state": "ended"}) for each in state.nights]
     path = folder / "runs" / "20261127-220000-suite-s-1a2b"
     path.mkdir(parents=True)
