@@ -15,7 +15,7 @@ from junitparser import JUnitXml
 from ci.suite.progress import Quarantined
 
 if TYPE_CHECKING:
-    from conftest import SuiteStage
+    from suite_stage import SuiteStage
 
 
 def test_six_cases_on_eight_hosts_of_which_one_dies(stage: SuiteStage):
