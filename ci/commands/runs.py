@@ -12,6 +12,7 @@ from ci.agent.connected import reached
 from ci.commands import down as ending
 from ci.commands import logs as logging
 from ci.commands import status_table
+from ci.commands.down_suite import down_suite
 from ci.commands.overview import ask_hosts
 from ci.commands.slurm_jobs import (
     cancel_all,
@@ -80,6 +81,8 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     """
     if bool(run) == all_mine:
         raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
+    if run and (code := down_suite(Path(request.runs), run, dry_run=request.dry_run)) is not None:
+        return code
     request, run = named_run(request, run)
     job = job_of_run(request.runs, run)
     jobs = [job] if job else jobs_of_cluster(request)

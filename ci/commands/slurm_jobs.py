@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ci.inventory.slurm_hosts import SlurmHosts
     from ci.inventory.target import LoginHost, Target
+    from ci.record.model import SlurmJob
     from ci.request import Request
     from ci.slurm.answers import Job, PartitionNodes, UnfitNode
 
@@ -208,8 +209,19 @@ def job_of_run(runs: str, run: str) -> JobOfRun | None:
         recorded = read_run(folder).run.slurm
     except UserError:
         return None
-    if recorded is None:
-        return None
+    return job_of(recorded, run) if recorded else None
+
+
+def job_of(recorded: SlurmJob, run: str) -> JobOfRun:
+    """Ask Slurm for a recorded job.
+
+    Args:
+        recorded: what the record says of it.
+        run: id of the run, or of the suite's run.
+
+    Raises:
+        InfrastructureError: Slurm does not answer.
+    """
     with Slurm(recorded.login) as slurm:
         job = slurm.job(recorded.job)
     state = job.state if job else ""

@@ -13,7 +13,7 @@ from ci.suite.jobs import Running, State
 from ci.suite.packing import begin_now, plan, plan_begin
 from ci.suite.planned import hosts_in_order, reason_left_out
 from ci.suite.progress import time_of
-from ci.suite.rerun import too_many_failed
+from ci.suite.rerun import too_many_failed, was_taken_away
 from ci.suite.window import Span
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt
 def _job(night: NightState, setting: Setting, quarantined: frozenset[str]) -> Job:
     """Return a night with the hosts that it may use now: another one than it failed on, if any."""
     job = setting.jobs[night.name]
-    before = {host for attempt in night.attempts if attempt.reasons for host in attempt.hosts}
+    failed = [each for each in night.attempts if each.reasons and not was_taken_away(each)]
+    before = {host for attempt in failed for host in attempt.hosts}
     others = tuple(host for host in job.hosts if host not in before)
     enough = len(set(others) - quarantined) >= job.count
     return replace(job, hosts=others) if enough else job
