@@ -103,7 +103,8 @@ def slurm(session: nox.Session) -> None:
     _install(session, "tests")
     session.run("python", "-m", "ci.lab", "slurm")
     _set_up(session)
-    _pytest(session, "tests/faults/test_slurm.py", *session.posargs, workers=_REAL)
+    files = ("tests/faults/test_slurm.py", "tests/faults/test_slurm_suites.py")
+    _pytest(session, *files, *session.posargs, workers=_REAL)
 
 
 @nox.session(default=False)

@@ -50,6 +50,7 @@ class Prepared:
         planned: the plan on paper.
         problems: of nights that cannot run at all.
         setting: for the run; without hosts, if Slurm has them.
+        notes: of the plan on paper.
         slurm: what to ask Slurm for; None if the hosts are known.
     """
 
@@ -59,6 +60,7 @@ class Prepared:
     planned: SuitePlan
     problems: Mapping[str, str]
     setting: Setting
+    notes: tuple[str, ...]
     slurm: SlurmHosts | None = None
 
     @property
@@ -101,8 +103,9 @@ def prepare(given: Flags, now: dt.datetime) -> Prepared:
     planned = plan_suite(able, targets, span)
     nights = {night.name: night for night in selected.nights}
     setting = setting_on(nights, ()) if hosts.slurm else Setting(nights, jobs, targets)
-    selected = replace(selected, notes=on_hosts.notes)
-    return Prepared(selected, cluster, targets, planned, problems, setting, hosts.slurm)
+    return Prepared(
+        selected, cluster, targets, planned, problems, setting, on_hosts.notes, hosts.slurm
+    )
 
 
 def first_state(given: Flags, prepared: Prepared, name: str, runs: Path) -> SuiteRun:

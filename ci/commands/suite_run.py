@@ -69,7 +69,8 @@ def run(given: Flags) -> ExitCode:
 def _show(given: Flags, prepared: Prepared) -> ExitCode:
     """Print what would run, with the command line of each night."""
     selected, planned = prepared.selected, prepared.planned
-    sys.stdout.write(as_table(selected, planned, given.run_type, prepared.cluster))
+    shown = replace(selected, notes=prepared.notes)
+    sys.stdout.write(as_table(shown, planned, given.run_type, prepared.cluster))
     state = first_state(given, prepared, "RUN", Path(given.runs))
     targets = {target.name: target for target in prepared.targets}
     if prepared.slurm:

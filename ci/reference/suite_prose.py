@@ -22,8 +22,8 @@ inv hosts.quarantine                        list hosts that take no nights, or p
 inv matrix daily --run-type pr --github     print the nights as the matrix of a workflow
 ```
 
-Of these commands only `inv suite.run` contacts hosts; with `--dry-run` it only prints the plan, \
-and the command line of each night."""
+Of these commands only `inv suite.run` contacts hosts, and Slurm where it has them; with \
+`--dry-run` it only prints the plan, and the command line of each night."""
 
 EXAMPLE_HEAD = """\
 ## An example
@@ -133,6 +133,9 @@ six, or the same build of vLLM both passed and failed. They still count; mute th
 - **Side by side.** With `share: true` nights of a suite share a host's lock. Each gets its own \
 devices (`CUDA_VISIBLE_DEVICES` or `ASCEND_RT_VISIBLE_DEVICES`); another run of this workspace \
 gets the host after the last of them. A case that chooses its devices itself has a host alone.
+- **Hosts from Slurm.** If the cluster file has `slurm:`, one Slurm job has the hosts of all \
+nights. It is submitted when the window opens, and cancelled at the end; nights that would end \
+after it are not begun. See [slurm.md](slurm.md).
 - **Crash and resume.** `runs/<id>-suite-<name>/suite.json` has the state of every night, and is \
 written after each change. If the controller is killed, the nights go on by themselves. \
 `inv suite.run --resume RUN` (or `last`) takes over those that still run, reads how the others \

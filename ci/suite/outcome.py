@@ -51,7 +51,8 @@ def first_actions(run: SuiteRun) -> Iterator[str]:
     for night in run.nights:
         if night.counts and night.outcome == "fail":
             yield f"{night.name} failed{_of(night)}: {_where(night)}"
-    if run.slurm and run.slurm.ended:
+    passed = all(night.outcome == "pass" for night in run.nights)
+    if run.slurm and run.slurm.ended and not passed:
         yield f"no further night began: {run.slurm.ended}"
     for problem in run.problems:
         yield f"a case is missing or not valid: {problem}"

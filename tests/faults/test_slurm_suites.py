@@ -138,6 +138,7 @@ def stage(five_hosts: Lab, tmp_path: Path) -> Iterator[SlurmSuites]:
     stage.repair()
 
 
+@long
 def test_three_nights_in_one_slurm_job(stage: SlurmSuites):
     stage.three_nights({})
     assert stage.finish(stage.begin()) == 0

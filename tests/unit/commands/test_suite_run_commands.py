@@ -4,13 +4,16 @@ import datetime as dt
 import json
 
 import pytest
+from scripted_slurm import RUNS, ScriptedSlurm, ended
 
 from ci.case.load import load_one
 from ci.catalog.environments import load_versions
-from ci.commands import suite_prepare
+from ci.commands import slurm_jobs, suite_prepare
+from ci.commands.down_suite import down_suite
 from ci.commands.nightly import _chosen_parts
 from ci.commands.simulated_cases import simulated_cases
 from ci.commands.suite_flags import Selection, SuiteRun
+from ci.commands.suite_night import _with_nodes
 from ci.commands.suite_run import run
 from ci.commands.suite_source import selected_nights
 from ci.errors import ExitCode, UserError
@@ -18,7 +21,7 @@ from ci.paths import CONFIGS
 from ci.request import Request
 from ci.suite.cases import case_of
 from ci.suite.next_orders import Begin
-from ci.suite_run.folder import read_suite
+from ci.suite_run.folder import SuiteFolder, locked, read_suite
 from ci.suite_run.order import request_of
 
 NOW = dt.datetime.fromisoformat("2026-11-27 12:00")
@@ -187,3 +190,94 @@ def test_a_run_whose_nights_are_done_is_not_resumed(folder):
 def test_there_is_no_run_to_resume(folder):
     with pytest.raises(UserError, match="no run of a suite in"):
         run(SuiteRun(runs=str(folder / "runs"), resume="last"))
+
+
+def on_slurm(folder, keys=""):
+    (folder / "cluster.yaml").write_text(f"slurm: {{time: 2h{keys}}}\n")
+
+
+def test_a_dry_run_on_slurm_shows_the_job(folder, capsys, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    on_slurm(folder, ", nodes: 2, partition: night")
+    assert run(flags(folder, dry_run=True)) == ExitCode.PASS
+    out = capsys.readouterr().out
+    assert "sbatch --parsable --exclusive --mem=0 --nodes=2 --time=120:00 --partition=night" in out
+    assert "slurm-1 to slurm-2 stand for them" in out
+    assert f"inv nightly --config {folder}/one.yaml --cluster {folder}/cluster.yaml --" in out
+    assert "--on" not in out
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    assert run(flags(folder, dry_run=True)) == ExitCode.PASS
+    assert "all nights run in Slurm job 12" in capsys.readouterr().out
+
+
+def test_slurm_gives_as_many_nodes_as_the_largest_case_has(folder, capsys):
+    on_slurm(folder)
+    assert run(flags(folder, dry_run=True)) == ExitCode.PASS
+    assert "--nodes=1 " in capsys.readouterr().out
+
+
+def test_hosts_and_labels_hold_once_slurm_has_given_the_nodes(folder):
+    on_slurm(folder, ", nodes: 3")
+    text = (folder / "suite.yaml").read_text().replace("./one,", "./one, hosts: {names: [n7]},")
+    (folder / "suite.yaml").write_text(text)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    assert (prepared.problems, prepared.planned.not_planned) == ({}, ())
+    assert prepared.setting.targets == ()
+    state = suite_prepare.first_state(flags(folder), prepared, "id", folder)
+    assert state.awaits_hosts
+    assert state.notes == ()
+
+
+def test_a_night_names_the_nodes_that_it_has_of_the_job(folder):
+    on_slurm(folder)
+    given = Request(cluster=str(folder / "cluster.yaml"), on="n2,n1", slurm_job=12)
+    assert [each.name for each in _with_nodes(given).allocated] == ["n2", "n1"]
+    without = Request(cluster=given.cluster, on="n2")
+    assert _with_nodes(without) is without
+    (folder / "cluster.yaml").write_text(CLUSTER)
+    with pytest.raises(UserError, match="had `slurm:` when the suite began"):
+        _with_nodes(given)
+
+
+def state_with_job(folder, **more):
+    """Write suite.json of a suite with a job; return its folder."""
+    on_slurm(folder)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    name = "20261127-120000-suite-suite-1a2b"
+    state = suite_prepare.first_state(flags(folder), prepared, name, folder)
+    job = state.slurm.model_copy(update={"job": 15, "nodes": ("sltry-2",)} | more)
+    path = folder / "runs" / name
+    path.mkdir(parents=True)
+    SuiteFolder(path, print).save(state.model_copy(update={"slurm": job}))
+    return path
+
+
+@pytest.mark.parametrize(("answer", "own", "cancelled", "words"), [
+    (RUNS, True, [15], "Slurm job 15 of 20261127-120000-suite-suite-1a2b is cancelled"),
+    (ended("TIMEOUT"), True, [], "its Slurm job 15 is TIMEOUT"),
+    (RUNS, False, [], "its Slurm job 15 is RUNNING, in which the suite ran"),
+])  # fmt: skip
+def test_the_job_of_a_suite_whose_controller_has_died_is_cancelled(  # noqa: PLR0913, PLR0917
+    folder, monkeypatch, capsys, answer, own, cancelled, words
+):
+    path = state_with_job(folder, own=own)
+
+    class There(ScriptedSlurm):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    slurm = There(answer)
+    monkeypatch.setattr(slurm_jobs, "Slurm", lambda _: slurm)
+    assert down_suite(folder / "runs", path.name, dry_run=False) == ExitCode.PASS
+    assert slurm.cancelled == cancelled
+    assert words in capsys.readouterr().out
+
+
+def test_the_job_of_a_suite_that_runs_is_left_to_its_controller(folder):
+    path = state_with_job(folder)
+    with locked(path), pytest.raises(UserError, match="its controller runs; Ctrl-C"):
+        down_suite(folder / "runs", path.name, dry_run=False)
+    assert down_suite(folder / "runs", "no-suite", dry_run=False) is None

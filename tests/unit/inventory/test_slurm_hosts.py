@@ -8,7 +8,7 @@ import pytest
 
 from ci.case.load import load_one
 from ci.errors import CaseError, UserError
-from ci.inventory.assign import assign_hosts
+from ci.inventory.assign import assign_hosts, chosen_of
 from ci.inventory.cluster_file import CLUSTERS, load, load_cluster, parse, parse_cluster
 from ci.inventory.slurm_hosts import SlurmHosts, login_target
 from ci.inventory.target import LoginHost, Srun
@@ -129,3 +129,13 @@ def test_a_case_is_planned_before_and_after(tmp_path: Path):
     given = [found.target(f"n{number}", f"10.0.0.{number}", 7) for number in (1, 2, 3)]
     after = assign_hosts(case, local=False, cluster=str(path), workspace="", allocated=given)
     assert [(target.name, target.workspace) for target in after] == [("n1", "/w"), ("n2", "/w")]
+
+
+def test_hosts_are_named_of_those_that_slurm_gave():
+    found = hosts("slurm: {time: 8h}\nhosts: {n2: {address: 10.9.9.9}}")
+    named = found.named(["n2", "n1"])
+    assert [(each.name, each.address) for each in named] == [("n2", "10.9.9.9"), ("n1", "n1")]
+    assert chosen_of(named, "") == list(named)
+    assert [each.name for each in chosen_of(named, "n1, n2")] == ["n1", "n2"]
+    with pytest.raises(UserError, match="Slurm gave no n3; it gave n2, n1"):
+        chosen_of(named, "n1,n3")

@@ -55,6 +55,19 @@ def test_errors_of_hosts(kind, message, step, class_, hosts):
     assert list(blame.hosts) == hosts.split()
 
 
+@pytest.mark.parametrize(("kind", "line"), [
+    ("slurm_cancelled", "Slurm job 12: CANCELLED: it was cancelled, and not by this run"),
+    ("slurm_preempted", "Slurm job 12: PREEMPTED: a job with a higher priority took its nodes"),
+    ("slurm_node_drained", "Slurm job 12: n2 is down, so 1 of 2 hosts are left"),
+])  # fmt: skip
+def test_the_end_of_a_slurm_job_is_no_fault_of_a_host(kind, line):
+    explanation = found(kind, "environment", line)
+    blame = blame_of(
+        run("AllocationFailed", line, "connect to the hosts", explanation), HOSTS, RULES
+    )
+    assert (blame.reasons[:2], blame.hosts) == ((kind, "environment"), {})
+
+
 def test_the_only_host_is_the_one():
     assert blame_of(run("HostLost", "it is gone"), ("node-1",), RULES).hosts == {
         "node-1": "it is gone"
