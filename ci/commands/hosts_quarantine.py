@@ -5,16 +5,21 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ci.commands.slurm_jobs import nodes_of_partition, slurm_of
 from ci.errors import ExitCode, UserError
-from ci.inventory.assign import named_hosts
+from ci.inventory.assign import chosen_of, named_hosts
 from ci.record.controller import owner
 from ci.record.fields import utc_now
 from ci.report.table import as_text, width_of
+from ci.request import Request
 from ci.suite.progress import Quarantined
 from ci.suite_run.quarantine import address_of, put, quarantined_of, read_quarantine, release
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ci.commands.suite_flags import Quarantine, Release
+    from ci.inventory.target import Target
 
 HEADINGS = ("host", "address", "since", "by", "run", "reason")
 
@@ -29,7 +34,7 @@ def quarantine(given: Quarantine) -> ExitCode:
         return _list()
     if not given.reason:
         raise UserError("--reason is missing: write why, for whoever finds the hosts missing")
-    targets = named_hosts(given.cluster, given.on)
+    targets = _named(given)
     now, by = utc_now(), owner()
     put(
         [
@@ -56,7 +61,7 @@ def release_hosts(given: Release) -> ExitCode:
     """
     if not given.on:
         raise UserError("--on is missing: name the hosts; `inv hosts.quarantine` lists them")
-    targets = named_hosts(given.cluster, given.on)
+    targets = _named(given)
     there = quarantined_of(targets)
     release([each.address for each in there])
     names = {each.host for each in there}
@@ -64,6 +69,14 @@ def release_hosts(given: Release) -> ExitCode:
         known = target.name in names
         print(f"{target.name} {'takes nights again' if known else 'was not in quarantine'}")
     return ExitCode.PASS
+
+
+def _named(given: Release) -> Sequence[Target]:
+    """Return the hosts of `--on`; of nodes of Slurm, by the addresses that Slurm has."""
+    slurm = slurm_of(Request(cluster=given.cluster))
+    if slurm is None:
+        return named_hosts(given.cluster, given.on)
+    return chosen_of(nodes_of_partition(slurm), given.on)
 
 
 def _list() -> ExitCode:

@@ -78,7 +78,7 @@ def chosen_of(allocated: Sequence[Target], on: str) -> list[Target]:
     missing = [name for name in names if name not in by_name]
     if missing:
         there = ", ".join(by_name)
-        raise UserError(f"--on {on}: Slurm gave no {', '.join(missing)}; it gave {there}")
+        raise UserError(f"--on {on}: Slurm has no {', '.join(missing)} for it; it has {there}")
     return [by_name[name] for name in names]
 
 

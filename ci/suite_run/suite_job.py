@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from ci.connect.printed import one_line
-from ci.errors import Interrupted, LamplighterError
+from ci.errors import InfrastructureError, Interrupted, LamplighterError
 from ci.record.controller import owner
 from ci.record.fields import utc
 from ci.run.allocation import HAND_BACK_S
@@ -154,7 +154,10 @@ class SuiteJob:
     def _forget_ended(self) -> bool:
         """Forget the job of the controller before if it has ended; return whether it has."""
         number = self.state.job
-        if not number or WatchedJob(self._slurm, number).fate(ran=False) is None:
+        try:
+            if not number or WatchedJob(self._slurm, number).fate(ran=False) is None:
+                return False
+        except InfrastructureError:  # no news of it: nights may run in it
             return False
         self._note(f"Slurm job {number} has ended")
         self._thread = None  # another one is asked for if nights are left

@@ -336,3 +336,22 @@ def test_a_suite_on_nodes_that_forbid_ssh(stage: SlurmSuites):
     assert {each["targets"][0]["srun"]["job"] for each in stage.records()} == {stage.job["job"]}
     assert stage.job["login"]["address"] == stage.lab.hosts[0].address
     stage.assert_given_back()
+
+
+@long
+def test_a_node_in_quarantine_is_examined_serves_and_takes_nights_again(stage: SlurmSuites):
+    stage.case("a", "good")
+    stage.suite_on_slurm({"cases": "a"}, nodes=2)
+    node = stage.lab.host(stage.hosts[0])
+    cluster = str(stage.folder / "slurm.cluster")
+    reason = ("--reason", "it was lost")
+    stage.inv("hosts.quarantine", "--cluster", cluster, "--on", node.name, *reason)
+    file = stage.folder / "workspace" / "quarantine.json"
+    (entry,) = json.loads(file.read_text("utf-8"))
+    assert entry["address"] == f"{node.address}:{stage.lab.port}"
+    file.write_text(json.dumps([entry | {"run": "a-run"}]), "utf-8")  # as a suite writes it
+    assert stage.finish(stage.begin()) == 0
+    assert f"{node.name} takes nights again" in stage.printed()
+    assert stage.state["released"] == [node.name]
+    assert sorted(each["purpose"] for each in stage.records()) == ["night", "smoke"]
+    stage.assert_given_back()

@@ -137,5 +137,5 @@ def test_hosts_are_named_of_those_that_slurm_gave():
     assert [(each.name, each.address) for each in named] == [("n2", "10.9.9.9"), ("n1", "n1")]
     assert chosen_of(named, "") == list(named)
     assert [each.name for each in chosen_of(named, "n1, n2")] == ["n1", "n2"]
-    with pytest.raises(UserError, match="Slurm gave no n3; it gave n2, n1"):
+    with pytest.raises(UserError, match="Slurm has no n3 for it; it has n2, n1"):
         chosen_of(named, "n1,n3")

@@ -164,6 +164,13 @@ def test_a_later_controller_takes_the_job_over(watching: Callable[..., Watching]
     assert watch.slurm.cancelled == [15]
 
 
+def test_no_news_of_a_job_is_no_end_of_it(watching: Callable[..., Watching]):
+    watch = watching("silent", "silent", RUNS, job=15)
+    assert watch.running().state.job == 15
+    assert (watch.slurm.submitted, watch.slurm.cancelled) == ([], [])
+    watch.job.release()
+
+
 def test_a_job_that_its_controller_had_no_time_to_write_down(watching: Callable[..., Watching]):
     watch = watching(RUNS)
     name = f"lamplighter-{RUN}"
