@@ -266,6 +266,24 @@ def test_a_killed_controller_of_a_suite_takes_its_slurm_job_over(stage: SlurmSui
 
 
 @long
+def test_inv_down_cancels_the_job_that_a_suite_left(stage: SlurmSuites):
+    stage.three_nights({"wide": FOREVER_S}, nodes=2)
+    controller = stage.begin()
+    stage.await_server("wide")
+    job = stage.await_job()
+    run = stage.path.name
+    down = ("down", "--run", run, "--runs", str(stage.runs))
+    assert f"cancels Slurm job {job}" in stage.inv(*down)
+    controller.kill()
+    controller.wait()
+    assert f"Slurm job {job} of {run} is cancelled" in stage.inv(*down)
+    stage.assert_given_back()
+    until(lambda: all(each["outcome"] != "running" for each in stage.records()))
+    (unknown,) = [each for each in stage.records() if each["outcome"] == "unknown"]
+    assert unknown["explanation"]["kind"] == "slurm_cancelled"
+
+
+@long
 def test_a_suite_inside_a_job_of_the_operator(stage: SlurmSuites):
     job = stage.occupy()
     until(lambda: stage.state_of(job) == "RUNNING")
