@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ci.agent.reconnect import RETRY_S, SILENT_S
 from ci.connect.printed import one_line
 from ci.errors import (
     AllocationFailed,
@@ -35,6 +36,9 @@ POLL_FIRST_S, POLL_S = 1.0, 15.0
 # Slurm shows an ended job as COMPLETING until its nodes have answered.
 COMPLETING_S = 60.0
 CANCEL_S = 60.0
+NODE_FAIL = "slurm_node_fail"
+# Until a connection that is silent is given up, with the time of the last attempt.
+LOST_HOST_S = SILENT_S + RETRY_S + 15.0
 # States of nodes on which a further night does not begin.
 UNFIT = ("drain", "drng", "down", "fail", "not_resp")
 # Errors that say which host is lost; Slurm says it later, if at all.
@@ -111,7 +115,7 @@ class WatchedJob:
         if fate is None:
             return error
         failed = self.failed(fate)
-        if fate.kind == "slurm_node_fail" and isinstance(error, LOST):
+        if fate.kind == NODE_FAIL and isinstance(error, LOST):
             note(str(failed))
             return error
         return AllocationFailed(
@@ -190,7 +194,11 @@ class WatchedJob:
             if over.is_set():
                 return
             if fate:
-                events.put(self.failed(fate))
+                failed = self.failed(fate)
+                # The connection says which node it is, and may need longer for it than Slurm.
+                if fate.kind == NODE_FAIL and over.wait(LOST_HOST_S):
+                    return
+                events.put(failed)
                 return
             for name in unfit.keys() - told:
                 told.add(name)

@@ -45,6 +45,7 @@ def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POLL_FIRST_S", "POLL_S"):
         for each in (slurm_queue, slurm_job):
             monkeypatch.setattr(each, name, 0.01)
+    monkeypatch.setattr(slurm_job, "LOST_HOST_S", 0.01)
 
 
 def allocation(  # noqa: PLR0913 - what a test may ask for
@@ -168,6 +169,20 @@ def test_the_end_of_the_job_ends_the_night(
     assert isinstance(failed, AllocationFailed)
     assert failed.kind == kind
     assert f"Slurm job 15: {state}: " in str(failed)
+
+
+def test_a_lost_host_is_told_by_its_connection_before_slurm(
+    monkeypatch: pytest.MonkeyPatch, record: Record
+):
+    monkeypatch.setattr(slurm_job, "LOST_HOST_S", 3600)
+    slurm = ScriptedSlurm(RUNS, ended("NODE_FAIL"))
+    given = allocation(monkeypatch, slurm)
+    given.obtain(record, Interrupts())
+    events: SimpleQueue[object] = SimpleQueue()
+    with given.watched(events, record):  # type: ignore[arg-type]
+        given.explained(HostLost("lost sltry-2: silent"), record)
+    assert events.empty()
+    assert "NODE_FAIL" in (record.path / "journal.jsonl").read_text()
 
 
 @pytest.mark.parametrize(("state", "error", "kind"), [
