@@ -121,7 +121,7 @@ def next_orders(  # noqa: PLR0913 - what a decision depends on
     return Orders(
         begin=begun,
         left_out={name: why for name, why in left_out.items() if name not in before},
-        not_again={name: left_out[name] for name in before},
+        not_again={name: _briefly(run, left_out[name]) for name in before},
         expected={
             each.job.name: (start + dt.timedelta(seconds=each.start_s), each.hosts)
             for each in schedule.placements
@@ -136,6 +136,12 @@ def _over(run: SuiteRun) -> str:
     if run.interrupted:
         return f"{run.interrupted} ended the suite"
     return run.slurm.ended if run.slurm else ""
+
+
+def _briefly(run: SuiteRun, why: str) -> str:
+    """Shorten the end of the Slurm job: the night's own cause has it already."""
+    job = run.slurm
+    return f"Slurm job {job.job} has ended" if job and job.ended == why else why
 
 
 def _may_change(

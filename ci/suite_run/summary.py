@@ -86,7 +86,9 @@ def job_text(run: SuiteRun) -> str:
     nodes = f" on {', '.join(job.nodes)}" if job.nodes else ""
     before = f", after {', '.join(map(str, job.earlier))}" if job.earlier else ""
     used = "" if job.own else ", in which the suite ran and which it did not end"
-    end = job.ended or ("cancelled at the end" if job.released else "")
+    end = job.ended.removeprefix(f"Slurm job {job.job}: ") or (
+        "cancelled at the end" if job.released else ""
+    )
     return f"Slurm job {job.job}{before}{where}{nodes}{used}{f': {end}' if end else ''}"
 
 

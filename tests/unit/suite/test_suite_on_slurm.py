@@ -75,7 +75,10 @@ def test_nothing_else_begins_after_the_end_of_the_job():
     run = suite_run(failed, running, night("c"), slurm=job(ended=CANCELLED))
     orders = next_orders(run, setting("a", "b", "c"), at(0.1))
     assert (begun(orders), orders.finished) == ({}, False)
-    assert (orders.left_out, orders.not_again) == ({"c": CANCELLED}, {"a": CANCELLED})
+    assert (orders.left_out, orders.not_again) == (
+        {"c": CANCELLED},
+        {"a": "Slurm job 12 has ended"},
+    )
     run = decided(run, orders)
     assert (run.night("a").state, run.night("a").outcome) == ("ended", "unknown")
     assert next(iter(first_actions(run))) == f"no further night began: {CANCELLED}"
@@ -157,7 +160,7 @@ def test_what_the_screen_says_of_the_job(before, now, lines):
     (job(own=False, nodes=()),
      "Slurm job 12 of partition night, in which the suite ran and which it did not end"),
     (job(earlier=(11,), ended=CANCELLED, partition=""),
-     f"Slurm job 12, after 11 on h1, h2: {CANCELLED}"),
+     "Slurm job 12, after 11 on h1, h2: CANCELLED: it was cancelled, and not by this run"),
 ])  # fmt: skip
 def test_what_the_report_says_of_the_job(state, expected):
     run = suite_run(ended("a", "pass"), slurm=state)
