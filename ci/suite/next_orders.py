@@ -140,8 +140,8 @@ def _over(run: SuiteRun) -> str:
 
 def _briefly(run: SuiteRun, why: str) -> str:
     """Shorten the end of the Slurm job: the night's own cause has it already."""
-    job = run.slurm
-    return f"Slurm job {job.job} has ended" if job and job.ended == why else why
+    number = run.slurm.job if run.slurm else 0
+    return f"Slurm job {number} has ended" if why.startswith(f"Slurm job {number}: ") else why
 
 
 def _may_change(

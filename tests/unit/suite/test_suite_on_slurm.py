@@ -84,6 +84,13 @@ def test_nothing_else_begins_after_the_end_of_the_job():
     assert next(iter(first_actions(run))) == f"no further night began: {CANCELLED}"
 
 
+def test_no_hosts_for_a_second_job_are_the_reason():
+    why = "Slurm gave no hosts within 10 min: job 13 is PENDING (Resources)"
+    again = night("a", "waiting", attempt("unknown", reasons=PREEMPTED))
+    run = suite_run(again, slurm=job(job=13, nodes=(), ended=why, earlier=(12,)))
+    assert next_orders(run, setting("a", hosts=0), at(0.1)).not_again == {"a": why}
+
+
 def test_a_node_that_slurm_takes_away_is_no_host_for_the_next_night():
     run = suite_run(night("a"), night("b"), slurm=job(unfit={"h1": "draining (fan)"}))
     assert begun(next_orders(run, setting("a", "b"), at())) in ({"a": ("h2",)}, {"b": ("h2",)})
