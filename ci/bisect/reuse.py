@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,11 +24,10 @@ from ci.paths import BASELINES
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ci.bisect.model import Asked, Point, State
-    from ci.history.surroundings import Surroundings
     from ci.judge.past import PastFigure
 
 # Figures of a check that are looked at, the newest.
@@ -43,8 +40,6 @@ _OF_VERSIONS = frozenset({"vLLM", "packages of vLLM"})
 # Without these, nobody knows what a night served.
 _NEEDED = frozenset({"vLLM", "flags"})
 LEAST_DF = 3
-# The folder of a version of vLLM in paths, which differs with the version alone.
-_ENVIRONMENT = re.compile(r"/envs/vllm-[^/:]+/")
 
 
 def past_figures(
@@ -159,27 +154,10 @@ def _is_alike(figure: PastFigure, own: PastFigure, runs: Path, *, across: bool) 
     if figure.conditions and own.conditions and figure.conditions.passes != own.conditions.passes:
         return False
     try:
-        before, after = (_around(runs / run) for run in (figure.run, own.run))
+        before, after = (surroundings_of(read_run(runs / run)) for run in (figure.run, own.run))
     except UserError:  # its folder is gone or damaged
         return False
     if _NEEDED & set(not_known(before, after)):
         return False
     allowed = _ALLOWED | (_OF_VERSIONS if across else frozenset())
     return {each.variable for each in differences(before, after)} <= allowed
-
-
-def _around(folder: Path) -> Surroundings:
-    """Return what surrounded the figures of a night, without the folder of its vLLM in paths."""
-    found = surroundings_of(read_run(folder))
-    return replace(found, flags=_alike(found.flags), variables=_alike(found.variables))
-
-
-def _alike(texts: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    return {
-        process: {_plain(name): _plain(value) for name, value in each.items()}
-        for process, each in texts.items()
-    }
-
-
-def _plain(text: str) -> str:
-    return _ENVIRONMENT.sub("/envs/vllm/", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ci.catalog.locks import changes
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _OWN_PACKAGE = re.compile(r"([-+] )?vllm(-cpu)? ")
 SHOWN = 4
 MAX_VALUE_CHARS = 80
+# Of long values, what is shown before the part that differs.
+BEFORE_CHARS = 20
 
 
 @dataclass(frozen=True)
@@ -196,11 +199,21 @@ def _pairs(
             sign, value = ("+", new or "") if old is None else ("-", old)
             yield f"{sign} {name} {_short(value) if value else ''}".rstrip()
         else:
-            yield f"{name} {_short(old)} → {_short(new)}".strip()
+            yield f"{name} {_arrow(old, new)}".strip()
 
 
 def _change(before: str, after: str) -> list[str]:
-    return [] if before == after else [f"{_short(before)} → {_short(after)}"]
+    return [] if before == after else [_arrow(before, after)]
+
+
+def _arrow(before: str, after: str) -> str:
+    """Write two values; of long ones from shortly before the first difference on."""
+    pairs = zip(before, after, strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    begin = max(0, same - BEFORE_CHARS)
+    if begin and same > MAX_VALUE_CHARS - BEFORE_CHARS:
+        before, after = f"…{before[begin:]}", f"…{after[begin:]}"
+    return f"{_short(before)} → {_short(after)}"
 
 
 def _short(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ PLAN = "plan.json"
 MAX_BYTES = 64 << 20
 # The name of the packages that vLLM ran with, whatever the version in the environment's name.
 OF_VLLM = "vLLM"
+# The folder of vLLM's environment, in paths: it differs with the version alone, which is a variable
+# of its own. The router's folder has another name.
+_OWN_FOLDER = re.compile(r"/envs/vllm-(?!router)[^/:\s]+")
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def _places(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _placed(text: str, places: Sequence[tuple[str, str]]) -> str:
     for value, word in places:
         text = text.replace(value, word)
-    return text
+    return _OWN_FOLDER.sub(f"/envs/<{OF_VLLM}>", text)
 
 
 def _list(value: object) -> list[Any]:

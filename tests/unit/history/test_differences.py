@@ -119,6 +119,23 @@ def test_many_changes_and_long_values_are_shortened():
     assert len(found.parts) == 9
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("1", "2", "1 → 2"),
+        ("x" * 90, "2", f"{'x' * 80}… → 2"),
+        # What both begin with tells nothing.
+        (f"{'x' * 90}1yz", f"{'x' * 90}2yz", f"…{'x' * 20}1yz → …{'x' * 20}2yz"),
+        ("x" * 90, f"{'x' * 90} --eager", f"…{'x' * 20} → …{'x' * 20} --eager"),
+        (f"{'x' * 90}1{'y' * 90}", "x" * 91, f"…{'x' * 20}1{'y' * 58}… → …{'x' * 21}"),
+    ],
+)
+def test_of_long_values_the_part_that_differs_is_told(old, new, told):
+    before, after = (replace(BASE, variables={"s": {"A": each}}) for each in (old, new))
+    (found,) = differences(before, after)
+    assert found.text == f"s: A {told}"
+
+
 def test_the_sentence_says_whether_one_variable_differs_or_several():
     one, other = Difference("vLLM", ("a → b",)), Difference("flags", ("x",))
     assert sentence(()).startswith("No known variable differs: ")
@@ -200,6 +217,24 @@ def test_what_surrounds_a_run_is_read_from_its_folder(tmp_path):
     assert found.lamplighter == {"commit": "abc"}
     (note,) = found.notes
     assert note.startswith(f"{folder / 'e/none.txt'} cannot be read, so the packages of aisbench")
+
+
+def test_the_folder_of_vllms_environment_differs_with_its_version_alone(tmp_path):
+    around = []
+    for night, version in enumerate(("0.30.0", "0.32.0+1a2b3c4d")):
+        bin_ = f"/ws/envs/vllm-{version}/bin"
+        router = {"name": "router", "argv": [f"/ws/envs/vllm-router-{night}/bin/r"], "env": {}}
+        server = {"name": "s", "argv": [f"{bin_}/vllm", "serve"], "env": {"PATH": f"{bin_}:$PATH"}}
+        folder = stored(tmp_path, run_of(night))
+        plan = PLAN | {"services": [], "servers": [server], "router": router}
+        (folder / "plan.json").write_text(json.dumps(plan))
+        around.append(surroundings_of(read_run(folder)))
+    assert around[0].flags["s"] == {"": "<workspace 0>/envs/<vLLM>/bin/vllm serve"}
+    found = next(each for each in differences(*around) if each.variable == "flags")
+    assert "environment variables" not in {each.variable for each in differences(*around)}
+    assert found.parts == (
+        "router: <workspace 0>/envs/vllm-router-0/bin/r → <workspace 0>/envs/vllm-router-1/bin/r",
+    )
 
 
 @pytest.mark.parametrize(
