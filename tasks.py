@@ -123,7 +123,7 @@ def logs(given: flags.Logs) -> ExitCode:
 def report_write(given: flags.Report) -> ExitCode:
     """Write all reports of a run again: report.html, report.md, junit.xml, and those for programs.
 
-    Give the run's id or its folder, with or without `--run`; the default is the latest run:
+    Give the run's id, the beginning of it, or its folder; the default is the last night:
 
         inv report 20260101-203000-local-1a2b
 
@@ -138,7 +138,7 @@ def report_write(given: flags.Report) -> ExitCode:
 def show(given: flags.Show) -> str:
     """Show a run in the terminal: verdict, cause, what to do next, checks, changes, the night.
 
-    Give the run's id or its folder, with or without `--run`; the default is the latest run:
+    Give the run's id, the beginning of it, or its folder; the default is the last night:
 
         inv show 20260101-203000-local-1a2b
     """
@@ -162,8 +162,8 @@ def list_runs(given: history_flags.ListRuns) -> str:
 def issue(given: flags.Report) -> str:
     """Print a run as the text of an issue: what, where, command, log, what changed; no secrets.
 
-    Read it once more before you paste it. Give the run's id or its folder; the default is the
-    latest run:
+    Read it once more before you paste it. Give the run's id, the beginning of it, or its folder;
+    the default is the last night:
 
         inv issue 20260101-203000-local-1a2b > issue.md
     """
@@ -214,7 +214,7 @@ def notify(given: notify_flags.Notify) -> ExitCode:
     """Tell about a run: Slack, Feishu, WeCom, DingTalk, a webhook of your own, e-mail.
 
     Says nothing if outcome and first cause are those of the night before of the same case. Give the
-    run's id or its folder, with or without `--run`; the default is the latest run:
+    run's id, the beginning of it, or its folder; the default is the last night:
 
         export LAMPLIGHTER_SLACK_WEBHOOK=...   # the URL is a secret: in no file, in no flag
         inv notify 20260101-203000-local-1a2b --dry-run

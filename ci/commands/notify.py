@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ci.commands.report import folder_of
+from ci.commands.which_run import run_named
 from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
 from ci.notify.deliver import Ended, notify
 from ci.notify.receiver import receiver_of, targets_of_environment, webhook_variable
-from ci.record.stored import read_run
 from ci.suite.cases import find_cases
 from ci.suite.load import find_night_suite, load_night_suite
 from ci.suite.notifying import SERVICES, Notify, NotifyTarget
@@ -38,18 +37,13 @@ def notify_run(given: Flags, env: Mapping[str, str] | None = None) -> ExitCode:
         UserError: a run or suite does not exist, nobody is to be told, or a variable is not set.
     """
     env = os.environ if env is None else env
-    folder = folder_of(Path(given.runs), given.run)
-    run = read_run(folder).run
-    if not given.run and run.purpose != "night" and run.night:
-        # The latest run only belongs to a night, e.g. measures the last good version beside it.
-        folder = folder.parent / run.night
-        run = read_run(folder).run
+    stored = run_named(Path(given.runs), given.run)
     suite = load_night_suite(find_night_suite(given.suite)) if given.suite else None
     wanted = _wanted(given, suite, env)
     if not given.dry_run:
         _require_secrets(wanted, env)
     deliveries = notify(
-        [Ended(folder, owner_of(suite, run.case) if suite else "")],
+        [Ended(stored.folder, owner_of(suite, stored.run.case) if suite else "")],
         wanted,
         suite_file=suite.file if suite else "",
         dry_run=given.dry_run,

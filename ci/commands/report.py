@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from pathlib import Path
 
-from ci.errors import ExitCode, UserError
+from ci.commands.which_run import run_named
+from ci.errors import ExitCode
 from ci.record.disk import Folder
-from ci.record.stored import FILE, read_run
 from ci.report.reports import render_reports
 from ci.report.table import width_of
-
-# The name of a run's folder begins with its start; see `run_id` of ci/record/start.py.
-DATED = re.compile("20[0-9]{6}-")
 
 
 def report(runs: str, run: str) -> ExitCode:
@@ -22,12 +17,12 @@ def report(runs: str, run: str) -> ExitCode:
 
     Args:
         runs: the folder of all runs.
-        run: id of a run in it, or a run's folder; empty for the latest.
+        run: as for `run_named`.
 
     Raises:
         UserError: the run does not exist, or its record cannot be read.
     """
-    stored = read_run(folder_of(Path(runs), run))
+    stored = run_named(Path(runs), run)
     warnings: list[str] = []
     folder = Folder(stored.folder, warnings.append, "the old file is unchanged")
     rendered = render_reports(stored.folder, stored.run, warnings.append)
@@ -46,7 +41,7 @@ def show(runs: str, run: str, *, as_json: bool) -> str:
 
     Args:
         runs: the folder of all runs.
-        run: id of a run in it, or a run's folder; empty for the latest.
+        run: as for `run_named`.
         as_json: return JSON.
 
     Raises:
@@ -56,7 +51,7 @@ def show(runs: str, run: str, *, as_json: bool) -> str:
     from ci.report.page.build import page_of  # noqa: PLC0415
     from ci.report.page.render import as_json as json_of  # noqa: PLC0415
 
-    stored = read_run(folder_of(Path(runs), run))
+    stored = run_named(Path(runs), run)
     page = page_of(stored.folder, stored.run)
     return json_of(page) if as_json else page_text.render(page, width_of(sys.stdout))
 
@@ -66,7 +61,7 @@ def issue(runs: str, run: str) -> str:
 
     Args:
         runs: the folder of all runs.
-        run: id of a run in it, or a run's folder; empty for the latest.
+        run: as for `run_named`.
 
     Raises:
         UserError: the run does not exist, or its record cannot be read.
@@ -74,25 +69,5 @@ def issue(runs: str, run: str) -> str:
     from ci.report import issue  # noqa: PLC0415 - as the page, only where one is made
     from ci.report.page.build import page_of  # noqa: PLC0415
 
-    stored = read_run(folder_of(Path(runs), run))
+    stored = run_named(Path(runs), run)
     return issue.render(page_of(stored.folder, stored.run))
-
-
-def folder_of(runs: Path, run: str) -> Path:
-    """Find a run's folder.
-
-    Args:
-        runs: the folder of all runs.
-        run: id of a run in it, or a run's folder; empty for the latest.
-
-    Raises:
-        UserError: there is no run.
-    """
-    if run:
-        named = Path(run)
-        return named if os.path.lexists(named / FILE) else runs / run
-    dated = (path.parent for path in runs.glob(f"*/{FILE}") if DATED.match(path.parent.name))
-    latest = max(dated, default=None)
-    if latest is None:
-        raise UserError(f"no run in {runs}; name its folder, or the folder of runs with --runs")
-    return latest

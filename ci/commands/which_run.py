@@ -1,0 +1,78 @@
+"""Find the stored run that `inv report`, `inv show`, `inv issue` and `inv notify` are about."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import TYPE_CHECKING
+
+from ci.errors import UserError
+from ci.history.select import LAST
+from ci.record.stored import FILE, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ci.record.stored import Stored
+
+# The name of a run's folder begins with its start; see `run_id` of ci/record/start.py.
+_DATED = re.compile("20[0-9]{6}-")
+_SHOWN = 5
+
+
+def run_named(runs: Path, name: str) -> Stored:
+    """Read the run that an operator names; no history is needed for it.
+
+    Args:
+        runs: the folder of all runs.
+        name: id of a run in it, a unique beginning of one, or a run's folder; empty or `last` for
+            the last night. A run that was only measured beside a night, or is a part of a
+            bisection, is no night: it is taken only if there is no other.
+
+    Raises:
+        UserError: there is no such run, several are meant, or its record cannot be read.
+    """
+    return read_run(_named(runs, name)) if name not in {"", LAST} else _last_night(runs)
+
+
+def _named(runs: Path, name: str) -> Path:
+    folder = type(runs)(name)
+    if os.path.lexists(folder / FILE):
+        return folder
+    if os.path.lexists(runs / name / FILE):
+        return runs / name
+    found = sorted(each.parent for each in runs.glob(f"{glob.escape(name)}*/{FILE}"))
+    if len(found) > 1:
+        more = len(found) - _SHOWN
+        ids = ", ".join(each.name for each in found[-_SHOWN:])
+        raise UserError(
+            f"{len(found)} runs begin with {name!r}: {ids}"
+            f"{f', and {more} earlier ones' * (more > 0)}; write more of the one"
+        )
+    return found[0] if found else runs / name
+
+
+def _last_night(runs: Path) -> Stored:
+    newest = _newest_first(runs)
+    first = next(newest, None)
+    if first is None:
+        raise UserError(f"no run in {runs}; name its folder, or the folder of runs with --runs")
+    last = read_run(first)
+    if last.run.purpose == "night":
+        return last
+    return next((stored for stored in _readable(newest) if stored.run.purpose == "night"), last)
+
+
+def _readable(folders: Iterator[Path]) -> Iterator[Stored]:
+    for folder in folders:
+        try:
+            yield read_run(folder)
+        except UserError:
+            continue
+
+
+def _newest_first(runs: Path) -> Iterator[Path]:
+    dated = (each.parent for each in runs.glob(f"*/{FILE}") if _DATED.match(each.parent.name))
+    yield from sorted(dated, reverse=True)

@@ -1,0 +1,72 @@
+"""Test which run a command is about: named, begun to be named, or the last night."""
+
+from __future__ import annotations
+
+import pytest
+from stored_runs import run_of, stored
+
+from ci.commands.which_run import run_named
+from ci.errors import UserError
+
+NIGHT = "20260102-200000-local-0001"
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two nights, and what was measured beside and after the second; then a part of a bisection."""
+    folder = tmp_path / "runs"
+    for night, purpose in enumerate(("night", "night", "control", "again", "bisect")):
+        own = {} if purpose == "night" else {"purpose": purpose, "night": NIGHT}
+        stored(folder, run_of(night).model_copy(update=own))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", "0001"),
+        ("last", "0001"),
+        ("20260101", "0000"),
+        ("20260103-200000-local-0002", "0002"),
+        ("{runs}/20260104-200000-local-0003", "0003"),
+    ],
+)
+def test_a_run_is_found(runs, name, expected):
+    assert run_named(runs, name.format(runs=runs)).folder.name.endswith(expected)
+
+
+def test_where_there_is_no_night_the_newest_run_is_taken(tmp_path):
+    for night in range(2):
+        stored(tmp_path, run_of(night, purpose="bisect"))
+    assert run_named(tmp_path, "").run.id.endswith("0001")
+
+
+def test_a_damaged_record_is_named_if_it_is_the_last_and_passed_over_if_not(runs):
+    for night in ("0004", NIGHT[-4:]):
+        (path,) = runs.glob(f"*-{night}/run.json")
+        path.write_text("{")
+        if night == "0004":
+            with pytest.raises(UserError, match=r"0004/run\.json is damaged"):
+                run_named(runs, "")
+            path.write_text((runs / "20260104-200000-local-0003" / "run.json").read_text())
+    assert run_named(runs, "").run.id.endswith("0000")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("2026", "5 runs begin with '2026': 20260101-200000-local-0000, "),
+        ("2027", "2027/run.json: there is no such record"),
+        ("[2]*", "/run.json: there is no such record"),
+        ("../x", "/run.json: there is no such record"),
+    ],
+)
+def test_a_wrong_name_is_refused(runs, name, message):
+    with pytest.raises(UserError) as refused:
+        run_named(runs, name)
+    assert message in str(refused.value)
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    with pytest.raises(UserError, match="no run in "):
+        run_named(tmp_path, "")
