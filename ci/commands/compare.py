@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.commands.history import folder_of_baselines, up_to_date
-from ci.connect.printed import one_line
+from ci.connect.printed import clean, one_line
 from ci.history.compare import NAMES, compare_runs
 from ci.history.hosts import hosts_of, vllm_of
 from ci.history.select import pair_of
+from ci.record.known_secrets import hide_known, secrets_of
+from ci.record.secrets import hide_in_text
 from ci.record.text import figure
 from ci.report.table import as_text, width_of
 
@@ -41,10 +44,38 @@ def compare(given: Compare) -> str:
     with up_to_date(runs) as connection:
         ledgers = folder_of_baselines(given.baselines)
         first, second = pair_of(runs, connection, names, ledgers)
-    compared = compare_runs(first, second)
+    compared = without_secrets(compare_runs(first, second))
     if given.json:
         return json.dumps(_values(compared), indent=2, ensure_ascii=False) + "\n"
     return "\n".join(_parts(compared, given.flips))
+
+
+def without_secrets(compared: RunsCompared) -> RunsCompared:
+    """Hide secrets in answers: those of this process's environment, and what looks like one."""
+    secrets = secrets_of(os.environ)
+
+    def hidden(answer: Answer | None) -> Answer | None:
+        if answer is None:
+            return None
+        texts = {
+            name: hide_known(hide_in_text(clean(text)), secrets)
+            for name, text in asdict(answer).items()
+        }
+        return replace(answer, **texts)
+
+    return replace(
+        compared,
+        items=tuple(
+            replace(
+                items,
+                flips=tuple(
+                    replace(flip, answers=(hidden(flip.answers[0]), hidden(flip.answers[1])))
+                    for flip in items.flips
+                ),
+            )
+            for items in compared.items
+        ),
+    )
 
 
 def _values(compared: RunsCompared) -> dict[str, object]:

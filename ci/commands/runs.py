@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from ci.commands.which_hosts import named_run, targets_of
 from ci.connect.printed import clean, one_line
 from ci.errors import ExitCode, UserError
 from ci.record.controller import owner
-from ci.record.secrets import hide_in_text
+from ci.record.known_secrets import hide_in_log, secrets_of
 from ci.report.abandoned import complete_abandoned
 from ci.report.kept import record_end_of_kept
 from ci.report.table import width_of
@@ -210,9 +211,10 @@ def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
 
 def _write_log(lines: bytes) -> None:
     """Write whole lines of a log without secrets; to a terminal, without what would control it."""
-    text = hide_in_text(lines.decode(errors="surrogateescape"))
+    text = lines.decode(errors="surrogateescape")
     if sys.stdout.isatty():
         text = clean(text.replace("\r", " "))  # states of a progress bar
+    text = hide_in_log(text, secrets_of(os.environ))
     sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
 
 

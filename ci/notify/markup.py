@@ -12,15 +12,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci.connect.printed import clean, one_line
+from ci.connect.printed import INVISIBLE, clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ci.suite.notifying import Service
 
-# Characters that no one sees, and with which a text can hide another or a mention.
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\u00ad\ufeff\U000e0000-\U000e007f]")
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LIKE = {"*": "\u2217", "`": "\u02cb", "~": "\u223c"}
 _SLACK_LIKE = str.maketrans(_LIKE)
@@ -68,11 +66,11 @@ class Markup:
 
 def visible(text: str) -> str:
     """Remove control characters, and those that no one sees; newlines stay."""
-    return _INVISIBLE.sub("", clean(text))
+    return INVISIBLE.sub("", clean(text))
 
 
 def _line(text: str) -> str:
-    return _INVISIBLE.sub("", one_line(text))
+    return INVISIBLE.sub("", one_line(text))
 
 
 def _underscores(text: str) -> str:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote
 
-from ci.record.secrets import HIDDEN, Hiding
+from ci.connect.printed import CONTROLS, ESCAPES, INVISIBLE
+from ci.record.secrets import HIDDEN, Hiding, hide_in_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # A shorter value (`1`, `true`) is still hidden under its name, but replacing it in every other text
 # would make reports unreadable.
@@ -20,6 +21,8 @@ MIN_SECRET_CHARS = 8
 # Values that are also words of the record itself.
 _RECORD_WORDS = ("accuracy", "performance", "last-good", "against-itself")
 _BASE64_BYTES = 3
+# What may part a secret so that a reader still sees it whole.
+_GAPS = re.compile(rf"(?:{ESCAPES.pattern}|{CONTROLS.pattern}|{INVISIBLE.pattern}|[\r\n]+[ \t]*)+")
 
 
 def secrets_of(env: Mapping[str, str]) -> frozenset[str]:
@@ -73,9 +76,9 @@ def _searchable(values: set[str]) -> frozenset[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it is, and as URLs, JSON, Python and base64 write it."""
+    """Yield a secret as it is, in one case, and as URLs, JSON, Python and base64 write it."""
     yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret), unquote(secret))
-    yield from (json.dumps(secret)[1:-1], repr(secret)[1:-1])
+    yield from (json.dumps(secret)[1:-1], repr(secret)[1:-1], secret.upper(), secret.lower())
     data = secret.encode(errors="surrogateescape")
     for before in range(_BASE64_BYTES):  # its place in `user:secret` decides how it is encoded
         whole = (before + len(data)) * 8 // 6
@@ -83,13 +86,77 @@ def _forms(secret: str) -> Iterator[str]:
         yield from (encoded, encoded.replace("+", "-").replace("/", "_"))
 
 
+def secrets_in_file(path: str, content: str) -> frozenset[str]:
+    """Return the secrets of a file, e.g. a case, that can be searched for in other texts."""
+    hiding = Hiding()
+    hiding.file(path, content)
+    return _searchable(hiding.found)
+
+
 def hide_known(text: str, secrets: frozenset[str]) -> str:
-    """Hide known secrets in a text, also one that was cut at the text's beginning or end."""
+    """Hide known secrets in a text.
+
+    Also one that was cut at the text's beginning or end, and one that is parted by what no reader
+    sees, or by the end of a line.
+    """
+    if secrets and (gaps := [*_GAPS.finditer(text)]):
+        text = _hide_parted(text, gaps, secrets)
     # The longest first, as a secret may be a part of another.
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
         text = _hide_cut(text, secret)
     return text
+
+
+def hide_in_log(text: str, secrets: frozenset[str]) -> str:
+    """Hide secrets in a log, known ones and those that look so; colours stay elsewhere."""
+    text = hide_known(hide_in_text(text), secrets)
+    if "\x1b" not in text:
+        return text
+    return "".join(_without_parted(line) for line in text.splitlines(keepends=True))
+
+
+def _without_parted(line: str) -> str:
+    """Return a line; without its colours if one of them parts what looks like a secret."""
+    bare = ESCAPES.sub("", line)
+    hidden = hide_in_text(bare)
+    return line if hidden == bare else hidden
+
+
+def _hide_parted(text: str, gaps: Sequence[re.Match[str]], secrets: frozenset[str]) -> str:
+    """Hide secrets that are whole only without the gaps."""
+    bare = _GAPS.sub("", text)
+    spans = [
+        (match.start(), match.end())
+        for secret in secrets
+        if bare.count(secret) > text.count(secret)
+        for match in re.finditer(re.escape(secret), bare)
+    ]
+    if not spans:
+        return text
+    # Where each character of the bare text stands in the text.
+    kept, end = list[int](), 0
+    for gap in gaps:
+        kept += range(end, gap.start())
+        end = gap.end()
+    kept += range(end, len(text))
+    shown, end = list[str](), 0
+    for first, after in _joined(spans):
+        shown += [text[end : kept[first]], HIDDEN]
+        end = kept[after - 1] + 1
+    return "".join([*shown, text[end:]])
+
+
+def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield spans in order, those that overlap as one."""
+    begin, end = -1, -1
+    for first, after in sorted(spans):
+        if first > end:
+            if end > 0:
+                yield begin, end
+            begin = first
+        end = max(end, after)
+    yield begin, end
 
 
 def _hide_cut(text: str, secret: str) -> str:

@@ -20,7 +20,7 @@ from ci.paths import BASELINES
 from ci.record.again import items_in
 from ci.record.below import path_below, read_below
 from ci.record.cause import message_of
-from ci.record.known_secrets import hide_known, secrets_of
+from ci.record.known_secrets import hide_known, secrets_in_file, secrets_of
 from ci.record.page import VERSION, File, ItemsShown, Page
 from ci.record.secrets import hide_in_text
 from ci.record.stored import Stored
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ci.tools.model import Item
 
 MAX_BYTES = 64 << 20
+MAX_CASE_BYTES = 4 << 20
 MOST_FILES = 500
 
 
@@ -61,13 +62,14 @@ class Building:
         self.folder = folder
         self.run = run
         self.notes: list[str] = []
-        self.secrets = secrets_of(os.environ)
+        self.secrets = secrets_of(os.environ) | _secrets_of_case(run)
         self.items = {each.items: self._items(each.items) for each in run.evaluations if each.items}
         self.plan = plan_in(folder)
 
     def hide(self, text: str) -> str:
         """Hide secrets, known ones and those that look so, and what is not to be printed."""
-        return clean(hide_known(hide_in_text(text), self.secrets))
+        # Cleaned first: what is not to be printed could part a secret.
+        return hide_known(hide_in_text(clean(text)), self.secrets)
 
     def _items(self, name: str) -> Sequence[Item] | None:
         try:
@@ -93,6 +95,22 @@ class Building:
             return
         except OSError as error:
             self.notes.append(f"{name}: {error.strerror}")
+
+
+def _secrets_of_case(run: Run) -> frozenset[str]:
+    """Return the secrets in the case's file: the record has hidden them, the logs have not.
+
+    Nothing if the file is not on this machine, or is not what it was.
+    """
+    path = Path(run.folder, run.config)
+    try:
+        if not path.is_file():  # a pipe would never end
+            return frozenset()
+        with path.open("rb") as file:
+            text = file.read(MAX_CASE_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return frozenset()
+    return secrets_in_file(path.name, text)
 
 
 def plan_in(folder: Path) -> Mapping[str, Any]:
@@ -159,7 +177,7 @@ def _cleaned(value: Any, secrets: frozenset[str]) -> Any:  # noqa: ANN401 - JSON
         return {key: _cleaned(each, secrets) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(each, secrets) for each in value]
-    return clean(hide_known(value, secrets)) if isinstance(value, str) else value
+    return hide_known(clean(value), secrets) if isinstance(value, str) else value
 
 
 def _history(

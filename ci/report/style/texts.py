@@ -22,7 +22,8 @@ def shown(text: str, most: int = MAX_CHARS) -> str:
         text: of a log, a host, a model, a case or an operator.
         most: the largest number of characters; a cut text ends with `…`.
     """
-    line = one_line(hide_known(hide_in_text(text), _own_secrets()))
+    # Cleaned first: what is not to be printed could part a secret.
+    line = hide_known(hide_in_text(one_line(text)), _own_secrets())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

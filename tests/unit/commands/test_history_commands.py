@@ -147,6 +147,18 @@ def test_two_runs_are_shown_side_by_side(where, runs):
     assert "right in" not in compare(Compare(runs=where["runs"], flips=0))
 
 
+def test_answers_of_a_comparison_have_no_secrets(where, runs, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "envtok-B9v8c7x6z5")
+    for night in (3, 4):
+        folder = next(runs.glob(f"*-{night:04x}"))
+        text = f"{night} envtok-B9\x1b[0mv8c7x6z5 hf_ABCDEFGHIJ\x1b[0mKLMNOPQRST"
+        with_answers(folder, dict.fromkeys(map(str, range(15, 20)), text))
+    for as_json in (False, True):
+        text = compare(Compare(runs=where["runs"], pair="last-good,last", flips=2, json=as_json))
+        assert "*** ***" in text
+        assert not [each for each in ("v8c7x6z5", "KLMNOP") if each in text]
+
+
 def test_a_comparison_is_also_json(where):
     value = json.loads(compare(Compare(runs=where["runs"], json=True)))
     assert value["runs"]["B"]["run"] == "20260105-200000-local-0004"

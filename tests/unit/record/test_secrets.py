@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ci.record.known_secrets import hide_known, secrets_within
+from ci.record.known_secrets import hide_in_log, hide_known, secrets_in_file, secrets_within
 from ci.record.redact import redacted
 from ci.record.secret_names import _ENDINGS, _WORDS, STEMS, looks_secret
 from ci.record.secrets import hide_in_argv, hide_in_env, hide_in_files, hide_in_text
@@ -225,6 +225,7 @@ FORMS = {
     "in base64": b64encode(b"p@ss/w0rd+1").decode(),
     "in base64 behind a user": b64encode(b"me:p@ss/w0rd+1").decode(),
     "in base64 behind another": b64encode(b"user:p@ss/w0rd+1").decode(),
+    "in capitals": "P@SS/W0RD+1",
     "one of a list": "k3y-number-2",
     "a cookie": "c00kie-c00kie",
 }
@@ -254,3 +255,45 @@ def test_a_known_secret_is_hidden_in_every_form(form: str):
 )
 def test_a_secret_that_was_cut_is_hidden_too(text: str, expected: str):
     assert hide_known(text, frozenset({"sk-12345678"})) == expected
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        "\x1b[0m",
+        "\x1b]8;;http://x\x07",
+        "\x00",
+        "\u200b",
+        "\ufeff",
+        "\r\n",
+        "\n    ",
+        "\n\x1b[1m\u200d",
+    ],
+)
+@pytest.mark.parametrize("at", [1, 6, 10])
+def test_a_secret_that_is_parted_is_hidden_too(gap: str, at: int):
+    secret = "sk-12345678"  # noqa: S105 - made up
+    parted = f"{secret[:at]}{gap}{secret[at:]}"
+    for before, after in (("", ""), ("one\ntwo ", " three\n"), (f"{secret} ", f" {secret}")):
+        shown = hide_known(f"{before}{parted}{after}", frozenset({secret}))
+        assert shown == f"{before}***{after}".replace(secret, "***")
+
+
+def test_a_text_with_gaps_stays_as_it_is():
+    text = "a\x1b[0mb\n\u200bsk-1234 5678\n"
+    assert hide_known(text, frozenset({"sk-12345678"})) == text
+
+
+def test_colours_of_a_log_stay_where_they_part_no_secret():
+    log = "\x1b[32mINFO\x1b[0m up\n\x1b[1mWARN\x1b[0m key hf_ABCDEFGHIJ\x1b[0mKLMNOPQRST is bad\n"
+    log += "\x1b[2msk-12\x1b[0m345678\n"
+    assert hide_in_log(log, frozenset({"sk-12345678"})) == (
+        "\x1b[32mINFO\x1b[0m up\nWARN key *** is bad\n\x1b[2m***\n"
+    )
+
+
+def test_secrets_in_a_case_are_known():
+    case = (
+        "env_common:\n  API_TOKEN: tok-12345678\nserver_cmd: vllm serve m --api-key=key-87654321\n"
+    )
+    assert {"tok-12345678", "key-87654321"} <= secrets_in_file("case.yaml", case)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from html.parser import HTMLParser
 
 import jsonschema
@@ -239,6 +240,39 @@ def test_no_secret_and_no_element_of_others_is_on_a_page(pair, monkeypatch):
     assert "img" not in {tag for tag, _ in elements}
     assert sum(tag == "script" for tag, _ in elements) == 2
     assert not any(name.startswith("on") for _, names in elements for name in names)
+
+
+def test_a_secret_of_the_case_is_on_no_page_though_its_log_has_it(tmp_path):
+    case = tmp_path / "case.yaml"
+    case.write_text(f"env_common:\n  API_TOKEN: {SECRET}\n")
+    lines = [
+        f"user {SECRET}",
+        f"hf_ABCDEFGHIJ\x1b[0mKLMNOPQRST {SECRET[:9]}\x1b[1m{SECRET[9:]}",
+        "ERROR x",
+    ]
+    explanation = {
+        "kind": "k",
+        "cause": "c",
+        "next_step": "n",
+        "side": "product",
+        "line": "ERROR x",
+    }
+    run = run_of(
+        0,
+        outcome="unknown",
+        config="case.yaml",
+        folder=str(tmp_path),
+        explanation=explanation | {"process": "server-0", "host": "node-a"},
+    )
+    folder = stored(tmp_path / "runs", run)
+    log = folder / "logs/node-a/server-0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("\n".join(lines))
+    assert shown(folder).first_error.lines == ("user ***", "*** ***", "ERROR x")
+    # A case that is no file tells nothing, and nothing waits for it.
+    case.unlink()
+    os.mkfifo(case)
+    assert shown(folder).first_error.lines[1:] == (f"*** {SECRET}", "ERROR x")
 
 
 @pytest.mark.parametrize("place", RUNS)
