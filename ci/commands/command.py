@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from invoke import Context, Exit, task
 
 from ci.commands.entry import report_errors
+from ci.commands.streams import for_readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def command(
             result = body(flags(**{**values, **lists}))
             if not isinstance(result, str):
                 raise Exit(code=int(result))
-            sys.stdout.write(result)
+            sys.stdout.write(for_readers(result))
 
         run.__name__, run.__doc__ = body.__name__, body.__doc__
         run.__dict__["__signature__"] = _signature(flag_fields)

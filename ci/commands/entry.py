@@ -21,7 +21,7 @@ from invoke.parser import Parser
 from ci import crashes
 from ci.commands.core_flags import refused_flags
 from ci.commands.ctrl_c import ignore_ctrl_c, raised_on_ctrl_c, was_raised
-from ci.commands.streams import flush, prepare_streams, reader_has_exited
+from ci.commands.streams import flush, for_readers, prepare_streams, reader_has_exited
 from ci.commands.wrong_words import explained, without_value
 from ci.errors import ExitCode, LamplighterError
 
@@ -214,7 +214,7 @@ def _exit_with(ended: Exit) -> NoReturn:
     """Print the message and exit; Invoke would exit with 1 if the reader of stderr has exited."""
     if ended.message:
         with suppress(OSError):
-            print(ended.message, file=sys.stderr)
+            print(for_readers(ended.message), file=sys.stderr)
     flush(sys.stderr)
     ignore_ctrl_c()
     raise Exit(code=ended.code)

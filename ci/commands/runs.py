@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,14 @@ from ci.commands.slurm_jobs import (
     slurm_of,
     unfit_text,
 )
+from ci.commands.streams import for_readers
 from ci.commands.which_hosts import named_run, targets_of
 from ci.connect.printed import clean, one_line
 from ci.errors import ExitCode, UserError
+from ci.record.case_secrets import secrets_of_case
 from ci.record.controller import owner
 from ci.record.known_secrets import hide_in_log, secrets_of
+from ci.record.stored import read_run
 from ci.report.abandoned import complete_abandoned
 from ci.report.kept import record_end_of_kept
 from ci.report.table import width_of
@@ -190,8 +194,9 @@ def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
         if not rows:
             return _recorded_logs(Path(request.runs) / run / "logs", run, host)
         read = logging.follow_logs if follow else logging.read_logs
+        secrets = _secrets_of(Path(request.runs) / run)
         for piece in read(_agents(hosts), rows):
-            _write_log(piece)
+            _write_log(piece, secrets)
             sys.stdout.buffer.flush()
     return ExitCode.UNKNOWN if overview.silent else ExitCode.PASS
 
@@ -204,17 +209,26 @@ def _recorded_logs(folder: Path, run: str, host: str) -> ExitCode:
             f"that were asked or in {folder}; `inv status` lists the runs on this machine, with "
             "--cluster or --config those on other hosts"
         )
+    secrets = _secrets_of(folder.parent)
     for piece in logging.recorded_logs(files):
-        _write_log(piece)
+        _write_log(piece, secrets)
     return ExitCode.PASS
 
 
-def _write_log(lines: bytes) -> None:
+def _secrets_of(folder: Path) -> frozenset[str]:
+    """Return the secrets of the environment, and those of the run's case if it is still here."""
+    own = secrets_of(os.environ)
+    with suppress(UserError):
+        return own | secrets_of_case(read_run(folder).run)
+    return own
+
+
+def _write_log(lines: bytes, secrets: frozenset[str] = frozenset()) -> None:
     """Write whole lines of a log without secrets; to a terminal, without what would control it."""
     text = lines.decode(errors="surrogateescape")
     if sys.stdout.isatty():
         text = clean(text.replace("\r", " "))  # states of a progress bar
-    text = hide_in_log(text, secrets_of(os.environ))
+    text = for_readers(hide_in_log(text, secrets))
     sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
 
 

@@ -9,6 +9,7 @@ import codecs
 import io
 import os
 import select
+import stat
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -39,6 +40,21 @@ def prepare_streams() -> None:
     codecs.register_error("spelled", _spell)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="spelled")
+
+
+def for_readers(text: str) -> str:
+    """Return what is printed of a text: in the log of a GitHub workflow, nothing that is obeyed.
+
+    A file gets the text as it is.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return text
+    with suppress(OSError, ValueError):
+        if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+            return text
+    from ci.connect.printed import without_workflow_commands  # noqa: PLC0415
+
+    return without_workflow_commands(text)
 
 
 def _spell(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.commands.streams import for_readers
 from ci.errors import ExitCode
 from ci.report.table import as_text, width_of
 from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_suite
@@ -30,7 +31,7 @@ def report(given: SuiteReport) -> ExitCode:
     path = named_suite_run(Path(given.runs), given.run)
     warnings: list[str] = []
     folder = SuiteFolder(path, warnings.append)
-    sys.stdout.write(write_suite_reports(folder, read_suite(path), path.parent))
+    sys.stdout.write(for_readers(write_suite_reports(folder, read_suite(path), path.parent)))
     for warning in warnings:
         print(warning, file=sys.stderr)
     for name in ("report.md", "junit.xml", "suite-report.json"):

@@ -14,6 +14,8 @@ CONTROLS = re.compile(
 # Characters that no one sees, and with which a text can hide another. They stay where a model may
 # have written them, as scripts and emoji need some of them.
 INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\u00ad\ufeff\U000e0000-\U000e007f]")
+# Also after a line end that only some programs take for one.
+_COMMAND_LINE = re.compile(r"(?:(?<=[\r\n\v\f\x85\u2028\u2029])|^)[^\S\n]*::", re.MULTILINE)
 MAX_QUOTED_CHARS = 200
 
 
@@ -26,6 +28,16 @@ def one_line(text: str) -> str:
     """Put a text on one clean line. Of a progress bar, only the last state stays."""
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return " ".join(clean(" ".join(lines)).split())
+
+
+def without_workflow_commands(text: str) -> str:
+    """Change a text so that the runner of a GitHub workflow obeys nothing in it.
+
+    It obeys lines that begin with `::`, and `##[…]` anywhere in a line.
+    """
+    if "::" not in text and "##[" not in text:
+        return text
+    return _COMMAND_LINE.sub("\u00b7 ::", text.replace("##[", "# #["))
 
 
 def quoted(printed: bytes | str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ci.connect.printed import ESCAPES
+
 # A longer line is cut in its middle, so that no pattern takes long.
 MAX_CHARS = 1000
 _END_CHARS = 300
@@ -69,10 +71,8 @@ _TIMES = (
         rf"\b(?P<month>{'|'.join(_MONTHS)}) +(?P<day>\d{{1,2}}) (?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"
     ),
 )
-# Colours, also where a program or a copy has replaced their first character.
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|(?:\^\[|#033|\ufffd)\[[\d;]{0,15}m|\[\d{1,3}(?:;\d{1,3}){0,4}m"
-)
+# Colours whose first character a program or a copy has replaced.
+_ESCAPES = re.compile(r"(?:\^\[|#033|\ufffd)\[[\d;]{0,15}m|\[\d{1,3}(?:;\d{1,3}){0,4}m")
 _MOST_PREFIXES = 8
 # Where CANN's source logs a line; names such as `device_error_proc.cc` say nothing about the error.
 _CANN_SOURCE = re.compile(r"\[FUNC:[^\]]*\]\[FILE:[^\]]*\]\[LINE:\d+\]")
@@ -99,6 +99,8 @@ def read_line(raw: str) -> Line:
     text = raw.rstrip("\r\n")
     if len(text) > MAX_CHARS:
         text = f"{text[: MAX_CHARS - _END_CHARS]} … {text[-_END_CHARS:]}"
+    if "\x1b" in text:
+        text = ESCAPES.sub("", text)
     if "[" in text and "m" in text:
         text = _ESCAPES.sub("", text)
     if "[FUNC:" in text:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from ci.connect.printed import one_line
+from ci.connect.printed import one_line, without_workflow_commands
 from ci.record.text import duration, headline_of
 from ci.report.console import Plain
 from ci.report.screen import SafeStream
@@ -67,11 +67,7 @@ class _Guarded(SafeStream):
 
     def write(self, text: str) -> int:
         """Write whole lines."""
-        lines = (
-            f"· {line.lstrip()}" if line.lstrip().startswith("::") else line
-            for line in text.replace("##[", "# #[").split("\n")
-        )
-        return super().write("\n".join(lines))
+        return super().write(without_workflow_commands(text))
 
 
 def _data(text: str) -> str:

@@ -6,7 +6,7 @@ import os
 from contextlib import closing
 from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 
-from ci.connect.printed import one_line
+from ci.connect.printed import one_line, without_workflow_commands
 from ci.record.secrets import hide_in_text
 from ci.report.screen import SafeStream
 from ci.suite_run.rows import HEADINGS
@@ -60,7 +60,8 @@ class PlainSuite:
 
     def line(self, word: str, text: str) -> None:
         """See `SuiteView`."""
-        self._out.write(f"{word:<6} {hide_in_text(one_line(text))}\n")
+        shown = without_workflow_commands(hide_in_text(one_line(text)))
+        self._out.write(f"{word:<6} {shown}\n")
         self._out.flush()
 
     def warn(self, text: str) -> None:

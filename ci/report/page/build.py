@@ -19,8 +19,9 @@ from ci.judge.samples import samples_of
 from ci.paths import BASELINES
 from ci.record.again import items_in
 from ci.record.below import path_below, read_below
+from ci.record.case_secrets import secrets_of_case
 from ci.record.cause import message_of
-from ci.record.known_secrets import hide_known, secrets_in_file, secrets_of
+from ci.record.known_secrets import hide_known, secrets_of
 from ci.record.page import VERSION, File, ItemsShown, Page
 from ci.record.secrets import hide_in_text
 from ci.record.stored import Stored
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from ci.tools.model import Item
 
 MAX_BYTES = 64 << 20
-MAX_CASE_BYTES = 4 << 20
 MOST_FILES = 500
 
 
@@ -62,7 +62,7 @@ class Building:
         self.folder = folder
         self.run = run
         self.notes: list[str] = []
-        self.secrets = secrets_of(os.environ) | _secrets_of_case(run)
+        self.secrets = secrets_of(os.environ) | secrets_of_case(run)
         self.items = {each.items: self._items(each.items) for each in run.evaluations if each.items}
         self.plan = plan_in(folder)
 
@@ -95,22 +95,6 @@ class Building:
             return
         except OSError as error:
             self.notes.append(f"{name}: {error.strerror}")
-
-
-def _secrets_of_case(run: Run) -> frozenset[str]:
-    """Return the secrets in the case's file: the record has hidden them, the logs have not.
-
-    Nothing if the file is not on this machine, or is not what it was.
-    """
-    path = Path(run.folder, run.config)
-    try:
-        if not path.is_file():  # a pipe would never end
-            return frozenset()
-        with path.open("rb") as file:
-            text = file.read(MAX_CASE_BYTES).decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return frozenset()
-    return secrets_in_file(path.name, text)
 
 
 def plan_in(folder: Path) -> Mapping[str, Any]:

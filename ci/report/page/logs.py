@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ci.explain.lines import read_line
+from ci.explain.quote import shown
 from ci.record.below import path_below
 from ci.record.page import FirstError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import TextIO
 
     from ci.record.model import Run
 
 AROUND = 12
 MOST_LINES = 2_000_000
+# A longer line is read in parts: it may never end.
+PART_CHARS = 64 << 10
 LINE_CHARS = 400
 
 
@@ -49,16 +55,20 @@ def first_error(folder: Path, run: Run, hide: Callable[[str], str]) -> FirstErro
         path = path_below(folder, name)
         if not wanted or not path.is_file():
             return error
-        # Hidden line by line: the record has the line without its secrets.
         with path.open(encoding="utf-8", errors="replace") as file:
-            around = _around((hide(line.rstrip("\r\n")) for line in file), wanted)
+            around = _around(_parts(file), _finder(wanted, hide))
     except OSError:
         return error
     if around is None:
         return error
     first, line, lines = around
     return error.model_copy(
-        update={"file": name, "first_line": first, "line": line, "lines": tuple(map(_short, lines))}
+        update={
+            "file": name,
+            "first_line": first,
+            "line": line,
+            "lines": tuple(_short(hide(each)) for each in lines),
+        }
     )
 
 
@@ -75,15 +85,43 @@ def _of_cause(run: Run, hide: Callable[[str], str]) -> FirstError | None:
     )
 
 
-def _around(lines: Iterable[str], wanted: str) -> tuple[int, int, list[str]] | None:
+def _finder(wanted: str, hide: Callable[[str], str]) -> Callable[[str], bool]:
+    """Return what tells whether a line is the one that the record has.
+
+    The record has it without its prefixes, its colours and its secrets. Only lines with the longest
+    word of it are looked at so closely.
+    """
+    words = re.findall(r"\w+", wanted.replace("***", " "))
+    needle = max(words, key=len, default="")
+
+    def is_wanted(line: str) -> bool:
+        if needle not in line and "\x1b" not in line:
+            return False
+        return wanted in hide(line) or wanted == hide(shown(read_line(line).text.strip()))
+
+    return is_wanted
+
+
+def _parts(file: TextIO) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a log with their numbers; of a very long one its parts."""
+    number = 1
+    while part := file.readline(PART_CHARS):
+        yield number, part.rstrip("\r\n")
+        number += part.endswith("\n")
+
+
+def _around(
+    parts: Iterator[tuple[int, str]], is_wanted: Callable[[str], bool]
+) -> tuple[int, int, list[str]] | None:
     """Return the number of the first line, of the wanted one, and the lines around it."""
-    before: deque[str] = deque(maxlen=AROUND)
-    numbered = enumerate(islice(lines, MOST_LINES), 1)
+    before: deque[tuple[int, str]] = deque(maxlen=AROUND)
+    numbered = islice(parts, MOST_LINES)
     for number, line in numbered:
-        if wanted in line:
-            after = [line for _, line in islice(numbered, AROUND)]
-            return number - len(before), number, [*before, line, *after]
-        before.append(line)
+        if is_wanted(line):
+            after = [part for _, part in islice(numbered, AROUND)]
+            first = before[0][0] if before else number
+            return first, number, [*(part for _, part in before), line, *after]
+        before.append((number, line))
     return None
 
 

@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from sample_run import check, sample
 
+from ci.connect.printed import without_workflow_commands
 from ci.report.github import Grouped
 from ci.report.open_view import open_view
 
@@ -96,3 +97,24 @@ def test_the_view_is_that_of_the_place(shown):
         assert isinstance(view, Grouped)
     with open_view(shown, {"CI": "true"}) as view:
         assert not isinstance(view, Grouped)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "::error::x",
+        " \t::add-mask::x",
+        "a\n::x::",
+        "a ##[group]b",
+        "a\r::x::",
+        "a\u2028::x::",
+        "##[##[x]",
+    ],
+)
+def test_the_runner_obeys_nothing_in_a_text(text):
+    assert not commands(without_workflow_commands(text))
+
+
+def test_other_texts_stay_as_they_are():
+    for text in ("a::b", "std::string at x", "# [x]", "C:\\x", ""):
+        assert without_workflow_commands(text) == text

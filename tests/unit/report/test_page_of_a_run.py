@@ -14,6 +14,8 @@ from sample_run import FULL, check, sample
 from stored_runs import evaluation, run_of, stored, throughput, with_answers
 from test_hostile_record import RUNS
 
+from ci.connect.printed import clean
+from ci.explain.night import first_cause
 from ci.history.database import opened
 from ci.history.folders import refresh
 from ci.judge.samples import samples_of
@@ -22,6 +24,7 @@ from ci.reference.run_schema import report_schema
 from ci.report import figures_csv
 from ci.report.page.actions import actions_of
 from ci.report.page.build import page_of
+from ci.report.page.logs import first_error
 from ci.report.page.render import as_html, as_json
 from ci.report.page.timeline import MOST_POINTS, timeline_of
 from ci.report.page.trace import as_trace
@@ -219,6 +222,27 @@ def test_the_first_error_has_its_log_around_it(tmp_path):
     log.symlink_to("/etc/passwd")
     error = shown(folder).first_error
     assert (error.file, error.lines) == ("", (lines[59],))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\x1b[1;31mERROR\x1b[0m torch.OutOfMemoryError: NPU\tout of memory",
+        "(Worker pid=7) \x1b]8;;http://x\x07torch.OutOfMemoryError\x1b]8;;\x07: NPU out of memory",
+        f"torch.OutOfMemoryError: {'x' * 70_000} NPU out of memory",
+    ],
+)
+def test_the_first_error_is_found_in_its_log_as_it_was_written_there(line, tmp_path):
+    log = tmp_path / "logs/node-a/server-0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"up\n{line}\nthen\n")
+    found = first_cause(tmp_path / "logs", [("server-0", "node-a")])
+    run = run_of(0, outcome="unknown", explanation=vars(found))
+    error = first_error(tmp_path, run, clean)
+    assert "\x1b" not in found.line
+    assert "http://x" not in found.line
+    assert (error.file, error.line, error.first_line) == ("logs/node-a/server-0.log", 2, 1)
+    assert (error.lines[0], error.lines[-1]) == ("up", "then")
 
 
 def test_no_secret_and_no_element_of_others_is_on_a_page(pair, monkeypatch):
