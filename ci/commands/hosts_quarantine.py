@@ -13,7 +13,8 @@ from ci.record.fields import utc_now
 from ci.report.table import as_text, width_of
 from ci.request import Request
 from ci.suite.progress import Quarantined
-from ci.suite_run.quarantine import address_of, put, quarantined_of, read_quarantine, release
+from ci.suite.quarantined import read_quarantine
+from ci.suite_run.quarantine import address_of, put, quarantined_of, release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

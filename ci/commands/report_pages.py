@@ -12,10 +12,8 @@ from ci.errors import ExitCode
 from ci.paths import SUITES
 from ci.report.pages.build import build_index
 from ci.report.pages.names import INDEX
-from ci.report.pages.read_standings import muted_in
+from ci.report.pages.read_standings import hosts_apart, muted_in
 from ci.report.pages.server import ReportServer
-from ci.report.pages.standing import Standing
-from ci.suite_run.quarantine import read_quarantine
 
 if TYPE_CHECKING:
     from ci.commands.report_flags import Index, Serve
@@ -36,7 +34,7 @@ def write_index(given: Index) -> ExitCode:
         runs,
         folder_of_baselines(given.baselines),
         warn=warn,
-        standings=(*muted_in(SUITES, today, warn), *hosts_apart()),
+        standings=(*muted_in(SUITES, today, warn), *hosts_apart(warn)),
         afresh=given.afresh,
         progress=_progress,
     )
@@ -49,18 +47,6 @@ def write_index(given: Index) -> ExitCode:
         f"again\nopen it in a browser, or run `inv report.serve` for others"
     )
     return ExitCode.PASS
-
-
-def hosts_apart() -> tuple[Standing, ...]:
-    """Return the hosts in quarantine, for the page.
-
-    Raises:
-        UserError: the file of the quarantine cannot be read.
-    """
-    return tuple(
-        Standing("quarantined", each.host, "host", since=each.since[:10], because=each.reason)
-        for each in read_quarantine()
-    )
 
 
 def _progress(done: int, of: int) -> None:

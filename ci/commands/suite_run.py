@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.commands.report_pages import hosts_apart
 from ci.commands.suite_flags import Selection
 from ci.commands.suite_flags import SuiteRun as Flags
 from ci.commands.suite_prepare import first_state, going_on, local_now, prepare, present
@@ -131,7 +130,7 @@ def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCod
         done = _with_tonight(done, runs)
         folder.save(done)
         text = write_suite_reports(folder, done, runs)
-        refresh_index(runs, view.warn, hosts_apart())
+        refresh_index(runs, view.warn)
         wanted = prepared.selected.suite.document.notify
         for note in tell(done, wanted, runs, prepared.selected.suite.file) if wanted else ():
             view.line("notify", note)

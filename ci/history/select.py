@@ -137,7 +137,9 @@ def _other(  # noqa: PLR0913 - a run is chosen by all of them
     rejected = load_ledger(ledgers, run.case).rejected_runs if good else {}
     for night in listed:
         in_time = night.started_at < run.started_at or not earlier
-        if night.run != run.id and in_time and night.run not in rejected:
+        if night.run == run.id or not in_time or night.run in rejected:
+            continue
+        if os.path.lexists(runs / night.folder / FILE):  # its folder may have been removed
             return read_run(runs / night.folder)
     kind = "good night" if good else "night"
     when = f"before {run.id}" if earlier else f"besides {run.id}"
@@ -145,13 +147,11 @@ def _other(  # noqa: PLR0913 - a run is chosen by all of them
 
 
 def _newest(runs: Path, connection: sqlite3.Connection, ledgers: Path, *, good: bool) -> PastNight:
-    if not good:
-        listed = nights(connection, limit=1)
-        found = listed[0] if listed else None
-    else:
-        rejected = functools.cache(lambda case: load_ledger(ledgers, case).rejected_runs)
-        good_nights = nights(connection, outcome="pass", limit=_LOOKED_AT)
-        found = next((each for each in good_nights if each.run not in rejected(each.case)), None)
+    rejected = functools.cache(lambda case: load_ledger(ledgers, case).rejected_runs)
+    listed = nights(connection, outcome="pass" if good else "", limit=_LOOKED_AT)
+    chosen = (each for each in listed if not good or each.run not in rejected(each.case))
+    # The history also has nights whose folders somebody has removed.
+    found = next((each for each in chosen if os.path.lexists(runs / each.folder / FILE)), None)
     if found is None:
         raise UserError(f"no {'good ' if good else ''}night in {runs}; name its folder with --runs")
     return found

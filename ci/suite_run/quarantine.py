@@ -7,50 +7,22 @@ import json
 import os
 import secrets
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
 from ci.errors import UserError
-from ci.paths import workspace_of
-from ci.suite.progress import Quarantined
+from ci.suite.quarantined import quarantine_file, read_quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from ci.inventory.target import Target
-
-FILE = "quarantine.json"
-_ENTRIES = TypeAdapter(tuple[Quarantined, ...])
+    from ci.suite.progress import Quarantined
 
 
 def address_of(target: Target) -> str:
     """Return the address by which a host is known in every cluster file."""
     return f"{target.address}:{target.port}" if target.port else target.address
-
-
-def read_quarantine(workspace: str = "") -> tuple[Quarantined, ...]:
-    """Return all hosts in quarantine.
-
-    Args:
-        workspace: of this machine; empty for the default.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    path = _path(workspace)
-    try:
-        return _ENTRIES.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return ()
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise UserError(
-            f"{path}: {problem['msg']}; correct or remove it: then no host is in quarantine"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; check its permissions") from None
 
 
 def quarantined_of(targets: Sequence[Target], workspace: str = "") -> tuple[Quarantined, ...]:
@@ -90,7 +62,7 @@ def release(addresses: Sequence[str], workspace: str = "") -> None:
 def _change(
     change: Callable[[tuple[Quarantined, ...]], tuple[Quarantined, ...]], workspace: str
 ) -> None:
-    path = _path(workspace)
+    path = quarantine_file(workspace)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path):
@@ -115,7 +87,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _path(workspace: str) -> Path:
-    return Path(workspace_of(workspace)) / FILE

@@ -1,4 +1,4 @@
-"""Read which cases are muted at present. Reads the folder of suites."""
+"""Read which cases are muted, and which hosts are in quarantine. Reads files of suites."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ci.errors import UserError
 from ci.record.cause import message_of
 from ci.report.pages.standing import Standing
 from ci.suite.load import is_night_suite, parse_night_suite
+from ci.suite.quarantined import read_quarantine
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -32,6 +33,23 @@ def muted_in(suites: Path, today: dt.date, warn: Callable[[str], None]) -> tuple
         except UserError as error:
             warn(f"its mutes are not shown: {message_of(error)}")
     return tuple(found)
+
+
+def hosts_apart(warn: Callable[[str], None]) -> tuple[Standing, ...]:
+    """Return the hosts in quarantine.
+
+    Args:
+        warn: called with a message if that cannot be read.
+    """
+    try:
+        found = read_quarantine()
+    except UserError as error:
+        warn(f"hosts in quarantine are not shown: {message_of(error)}")
+        return ()
+    return tuple(
+        Standing("quarantined", each.host, "host", since=each.since[:10], because=each.reason)
+        for each in found
+    )
 
 
 def _of_suite(path: Path, today: dt.date) -> Iterator[Standing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -163,3 +164,12 @@ def test_a_rejected_night_is_no_good_one(runs, connection, tmp_path):
     assert (first.run.id, second.run.id) == (ids[0], ids[3])
     assert folder_of(runs, connection, "last-good", ledgers).name == ids[0]
     assert folder_of(runs, connection, "last", ledgers).name == run_of(9, case="other").id
+
+
+def test_nights_whose_folders_were_removed_are_passed_over(runs, connection):
+    for night in ("0001", "0003", "0009"):
+        (folder,) = runs.glob(f"*-{night}")
+        shutil.rmtree(folder)
+    assert folder_of(runs, connection, "last").name.endswith("0002")
+    first, second = pair_of(runs, connection, ())
+    assert (first.run.id[-4:], second.run.id[-4:]) == ("0000", "0002")

@@ -23,6 +23,9 @@ from ci.report.pages.case_page import slug_of
 from ci.report.pages.read_standings import muted_in
 from ci.report.pages.refresh import refresh_index
 from ci.report.pages.standing import Standing
+from ci.suite.progress import Quarantined
+from ci.suite.quarantined import quarantine_file
+from ci.suite_run.quarantine import put
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{7*7}}\x1b[31m\u202e\x00"
 
@@ -226,6 +229,19 @@ def test_a_night_brings_a_page_up_to_date_but_makes_none(runs, monkeypatch):
     refresh_index(runs, notes.append)
     assert "is not current" in notes[0]
     assert "`inv report.index`" in notes[0]
+
+
+def test_a_night_keeps_the_hosts_in_quarantine_on_the_page(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMPLIGHTER_WORKSPACE", str(tmp_path / "workspace"))
+    put([Quarantined(host="npu-9", address="h", reason="lost twice", since="2026-01-02", by="a")])
+    built(runs)
+    refresh_index(runs, pytest.fail)
+    text = Elements(page(runs)).text
+    assert "npu-9" in text
+    assert "lost twice" in text
+    quarantine_file().write_text("{")
+    refresh_index(runs, pytest.fail)
+    assert "npu-9" not in Elements(page(runs)).text
 
 
 def test_a_page_that_cannot_be_written_is_said(runs):

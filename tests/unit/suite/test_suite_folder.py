@@ -13,6 +13,7 @@ from ci.errors import UserError
 from ci.inventory.target import Accelerator, Target
 from ci.request import Request
 from ci.suite.next_orders import Begin
+from ci.suite.quarantined import read_quarantine
 from ci.suite_run.folder import (
     SuiteFolder,
     is_running,
@@ -23,7 +24,7 @@ from ci.suite_run.folder import (
 )
 from ci.suite_run.order import read_order, request_of, write_order
 from ci.suite_run.process import LOCK, OUTPUT, NightProcess
-from ci.suite_run.quarantine import address_of, put, quarantined_of, read_quarantine, release
+from ci.suite_run.quarantine import address_of, put, quarantined_of, release
 
 
 @pytest.fixture
