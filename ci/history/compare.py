@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,13 +50,18 @@ class FigureRow:
     def change(self) -> float | None:
         """Return the second value less the first; None if one is missing."""
         first, second = self.values
-        return None if first is None or second is None else second - first
+        return None if first is None or second is None else _finite(second - first)
 
     @property
     def percent(self) -> float | None:
         """Return the change in percent of the first value; None if there is no such share."""
         first, change = self.values[0], self.change
-        return None if change is None or not first else 100 * change / abs(first)
+        return None if change is None or not first else _finite(100 * change / abs(first))
+
+
+def _finite(value: float) -> float | None:
+    """Return a number; None if it is larger than all numbers."""
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,20 @@ def _junit(run: Run, attachments: Sequence[str] = ()) -> str:
     return junit.render(run, attachments)
 
 
-def _of_folder(folder: Path, run: Run) -> tuple[str, ...]:
-    from ci.report import dashboard  # noqa: PLC0415
-    from ci.report.page.build import page_of, plan_in  # noqa: PLC0415
+def _of_page(folder: Path, run: Run) -> tuple[str, ...]:
+    from ci.report.page.build import page_of  # noqa: PLC0415
     from ci.report.page.render import as_html, as_json  # noqa: PLC0415
     from ci.report.page.trace import as_trace  # noqa: PLC0415
 
     page = page_of(folder, run)
-    shown = dashboard.render(run, plan_in(folder))
-    return as_html(page), as_json(page), as_trace(page.timeline), shown
+    return as_html(page), as_json(page), as_trace(page.timeline)
+
+
+def _dashboard(folder: Path, run: Run) -> str:
+    from ci.report import dashboard  # noqa: PLC0415
+    from ci.report.page.build import plan_in  # noqa: PLC0415
+
+    return dashboard.render(run, plan_in(folder))
 
 
 def _figures(run: Run) -> str:
@@ -48,7 +53,7 @@ def _figures(run: Run) -> str:
 RENDERERS = {"report.md": _markdown, "junit.xml": _junit, "figures.csv": _figures}
 # What a CI server shows beside what did not pass.
 ATTACHED = ("report.html",)
-OF_FOLDER = ("report.html", "report.json", "trace.json", "dashboard.json")
+OF_PAGE = ("report.html", "report.json", "trace.json")
 
 
 def write_reports(folder: Folder, run: Run, warn: Callable[[str], None]) -> None:
@@ -83,16 +88,19 @@ def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[
     """
     reports = {}
     attached = [path_for_ci(folder / name, os.environ) for name in ATTACHED]
-    renderers = RENDERERS | {"junit.xml": lambda run: _junit(run, attached)}
+    renderers = RENDERERS | {
+        "junit.xml": lambda run: _junit(run, attached),
+        "dashboard.json": lambda run: _dashboard(folder, run),
+    }
     for name, render in renderers.items():
         try:
             reports[name] = render(run)
         except Exception as error:  # noqa: BLE001 - a report that fails must not hide the cause
             warn(f"cannot make {name}: {message_of(error)}; see run.json instead")
     try:
-        reports |= zip(OF_FOLDER, _of_folder(folder, run), strict=True)
+        reports |= zip(OF_PAGE, _of_page(folder, run), strict=True)
     except Exception as error:  # noqa: BLE001 - likewise
-        warn(f"cannot make {', '.join(OF_FOLDER)}: {message_of(error)}; see run.json instead")
+        warn(f"cannot make {', '.join(OF_PAGE)}: {message_of(error)}; see run.json instead")
     return reports
 
 

@@ -203,7 +203,7 @@ def _notes(building: Building) -> Iterator[tuple[str, str]]:
     for line in building.lines("journal.jsonl"):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("event") == "note":
             yield str(entry.get("time", "")), one_line(building.hide(str(entry.get("detail", ""))))

@@ -19,6 +19,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 12.0, 26.0, 20.0
 # The unit stands above the highest number, also in the larger letters of a phone.
 _UNIT_AT = 11.0
 _ROOM = 0.06
+# More is no figure of any night, and differences of such values cannot be computed.
+_LARGEST = 1e15
 _TICKS = 4
 # More single nights than that are a line alone: dots would cover each other.
 _MOST_DOTS = 60
@@ -159,7 +161,7 @@ def _frame(points: Sequence[Point], width: int, height: int) -> _Frame:
         value
         for point in points
         for value in (point.value, point.baseline)
-        if value is not None and math.isfinite(value)
+        if value is not None and _is_number(value)
     ]
     low, high = min(values), max(values)
     reach = max(high - low, abs(high) * 0.02, 1e-9)
@@ -167,7 +169,7 @@ def _frame(points: Sequence[Point], width: int, height: int) -> _Frame:
         end
         for point in points
         for end in (point.low, point.high)
-        if end is not None and math.isfinite(end) and low - reach <= end <= high + reach
+        if end is not None and _is_number(end) and low - reach <= end <= high + reach
     ]
     low, high = min([low, *near]), max([high, *near])
     room = max((high - low) * _ROOM, abs(high) * 0.005, 1e-9)
@@ -235,7 +237,7 @@ def _baseline(frame: _Frame, points: Sequence[Point], held: Sequence[int]) -> It
     """Draw the baseline as steps; it is broken where none holds."""
     half = (frame.x(1) - frame.x(0)) / 2 if frame.count > 1 else 12.0
     for value, run in groupby(held, key=lambda index: points[index].baseline):
-        if value is None or not math.isfinite(value):
+        if value is None or not _is_number(value):
             continue
         indices = [*run]
         start = max(frame.x(indices[0]) - half, _LEFT)
@@ -248,7 +250,7 @@ def _line(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
     placed = [
         f"{frame.x(index):.1f} {frame.y(point.value):.1f}"
         for index, point in enumerate(points)
-        if point.value is not None and math.isfinite(point.value)
+        if point.value is not None and _is_number(point.value)
     ]
     if len(placed) > 1:
         yield _shape("path", "line", d="M" + "L".join(placed))
@@ -258,7 +260,7 @@ def _marks(frame: _Frame, points: Sequence[Point]) -> Iterator[str]:
     many = sum(_is_number(point.value) for point in points) > _MOST_DOTS
     last = max(index for index, point in enumerate(points) if _is_number(point.value))
     for index, point in enumerate(points):
-        if point.value is None or not math.isfinite(point.value):
+        if point.value is None or not _is_number(point.value):
             continue
         x, y = frame.x(index), frame.y(point.value)
         if point.outcome == "fail":
@@ -279,7 +281,8 @@ def _changes(frame: _Frame, changes: Sequence[Change]) -> Iterator[str]:
 
 
 def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+    """Return whether a value can be drawn beside others."""
+    return value is not None and abs(value) <= _LARGEST
 
 
 def _shape(name: str, kind: str, **attributes: str) -> str:

@@ -231,6 +231,12 @@ def test_a_night_brings_a_page_up_to_date_but_makes_none(runs, monkeypatch):
     assert "`inv report.index`" in notes[0]
 
 
+def test_a_figure_that_is_none_hides_no_page(runs):
+    night(runs, 15, speed=1e308)
+    night(runs, 16, speed=-1e308)
+    assert built(runs)[0].failures == ()
+
+
 def test_a_night_keeps_the_hosts_in_quarantine_on_the_page(runs, tmp_path, monkeypatch):
     monkeypatch.setenv("LAMPLIGHTER_WORKSPACE", str(tmp_path / "workspace"))
     put([Quarantined(host="npu-9", address="h", reason="lost twice", since="2026-01-02", by="a")])

@@ -110,6 +110,13 @@ def test_what_cannot_be_read_is_noted_and_the_rest_is_shown(pair):
     assert "acc" in as_html(page)
 
 
+def test_a_journal_that_is_none_hides_no_page(pair):
+    note = json.dumps({"event": "note", "time": "2026-01-02T20:00:01Z", "detail": "still told"})
+    lines = ["[" * 100_000, "null", "[1]", '{"event": "note", "time": 5}', "{", note]
+    (pair[1] / "journal.jsonl").write_text("\n".join(lines))
+    assert [each.text for each in shown(pair[1]).timeline.marks] == ["still told"]
+
+
 def test_long_benchmarks_stay_a_page(tmp_path):
     """Five benchmarks like GSM8K, each answer of which has 4,000 characters."""
     names = [f"acc-{index}" for index in range(5)]

@@ -59,7 +59,15 @@ def test_a_chart_is_an_image_with_a_title_and_a_description():
 
 @pytest.mark.parametrize(
     "values",
-    [(0.0,), (5.0, 5.0, 5.0), (1e-12, 2e-12), (1e12, -1e12), (None, 3.0, None), (math.nan, 1.0)],
+    [
+        (0.0,),
+        (5.0, 5.0, 5.0),
+        (1e-12, 2e-12),
+        (1e12, -1e12),
+        (None, 3.0, None),
+        (math.nan, 1.0),
+        (1e308, -1e308, 2.0),
+    ],
 )
 def test_a_chart_of_any_values_stays_within_its_frame(values):
     svg = line_chart(points(*values), title="t", width=640, height=150)

@@ -11,7 +11,7 @@ import pytest
 
 from ci.errors import UserError
 from ci.report.pages.server import TYPES, ReportServer, Served, file_of, is_own_name, policy_in
-from ci.report.reports import OF_FOLDER, RENDERERS
+from ci.report.reports import OF_PAGE, RENDERERS
 
 PAGE = (
     "<!doctype html><html><head>"
@@ -270,5 +270,5 @@ def test_a_port_in_use_and_a_missing_folder_are_a_users_error(server, runs):
 
 
 def test_all_reports_of_a_run_are_served_and_no_other_file_of_it():
-    assert {*TYPES} == {*RENDERERS, *OF_FOLDER}
+    assert {*TYPES} == {*RENDERERS, *OF_PAGE, "dashboard.json"}
     assert file_of("/r1/report.html") == Served(("r1", "report.html"), "text/html; charset=utf-8")
