@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
@@ -71,7 +72,8 @@ def _case(run: Run, check: Check) -> TestCase:
     elif check.outcome != "pass":
         case.result = [_result(Error(text, "Unknown"), _with_cause(run, text))]
     else:
-        case.system_out = text
+        # Text in two brackets would attach a file of the CI server.
+        case.system_out = re.sub(r"\[(?=\[)", "[ ", text)
     return case
 
 

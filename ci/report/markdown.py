@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from ci.vllm.startup_phases import Phase
 
 TEMPLATES = Path(__file__).parent / "templates"
-SPECIAL = re.compile(r"([\\|`*<\[\]])")
+SPECIAL = re.compile(r"([\\|`*<\[\]]|~(?=~)|(?<=~)~|(?<![^\W_])_|_(?![^\W_]))")
+# At the beginning of an item of a list: a heading, a quotation, another list.
+_BEGINNING = re.compile(r"^(\d*)((?<!\d)(?:#+|>|[+=-]+)(?=\s)|(?<!\d)>|(?<=\d)[.)](?=\s))")
+# A person who is told, and an issue that is told of. There is no escape for them.
+_TELLS = re.compile(r"(?<!\w)@(?=\w)|#(?=\d)")
+_JOINER = "\u2060"  # no one sees it
 
 
 def render(run: Run) -> str:
@@ -73,8 +78,10 @@ def render(run: Run) -> str:
 
 
 def cell(value: object) -> str:
-    """Escape one line of text for Markdown, also inside a table."""
-    return SPECIAL.sub(r"\\\1", one_line("-" if value is None else str(value))) or "-"
+    """Escape one line of text for Markdown, also inside a table, and for GitHub and GitLab."""
+    text = SPECIAL.sub(r"\\\1", one_line("-" if value is None else str(value))) or "-"
+    text = _TELLS.sub(lambda mark: mark[0] + _JOINER, text)
+    return text if text == "-" else _BEGINNING.sub(r"\1\\\2", text)
 
 
 def row(values: Sequence[object]) -> str:

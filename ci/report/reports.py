@@ -51,6 +51,9 @@ def _figures(run: Run) -> str:
 
 
 RENDERERS = {"report.md": _markdown, "junit.xml": _junit, "figures.csv": _figures}
+# https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands, "job summary".
+MAX_SUMMARY_BYTES = 1 << 20
+_SUMMARY_END = "\n\nThe rest is in report.md: a summary has at most 1 MiB.\n"
 # What a CI server shows beside what did not pass.
 ATTACHED = ("report.html",)
 OF_PAGE = ("report.html", "report.json", "trace.json")
@@ -114,6 +117,13 @@ def path_for_ci(path: Path, env: Mapping[str, str]) -> str:
 
 def append_step_summary(report: str, env: Mapping[str, str]) -> None:
     """Append the report to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
-    if target := env.get("GITHUB_STEP_SUMMARY"):
-        with Path(target).open("a", encoding="utf-8") as summary:
-            summary.write(report + "\n")
+    target = env.get("GITHUB_STEP_SUMMARY")
+    if not target:
+        return
+    with Path(target).open("ab") as summary:
+        data, room = f"{report}\n".encode(), MAX_SUMMARY_BYTES - summary.tell()
+        # GitHub shows nothing at all of a summary that is larger.
+        if len(data) > room:
+            end = _SUMMARY_END.encode()
+            data = b"\n".join(data[: max(0, room - len(end))].split(b"\n")[:-1]) + end
+        summary.write(data if len(data) <= room else b"")

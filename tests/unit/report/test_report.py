@@ -26,6 +26,7 @@ from ci.record.stored import as_run
 from ci.record.text import check_row, duration, figure, headline, headline_of
 from ci.report import junit, markdown, reports
 from ci.report.console import Plain
+from ci.report.markdown import cell
 from ci.report.screen import SafeStream, ending, near, report_in
 
 NASTY = "a | b ``` c <script> \x1b[31mred\x1b[0m \x00 \\| end"
@@ -301,11 +302,11 @@ def test_junit_has_no_baseline_if_the_check_has_none():
     assert case.system_out == "measured 8 tokens; at least 1 tokens was asked for"
 
 
-@pytest.mark.parametrize(("operator", "cell"), [(">=", "17.50 %"), ("<", "< 17.50 %")])
-def test_the_table_shows_the_direction_of_the_bound(operator, cell):
+@pytest.mark.parametrize(("operator", "bound"), [(">=", "17.50 %"), ("<", "< 17.50 %")])
+def test_the_table_shows_the_direction_of_the_bound(operator, bound):
     row = check_row(vars(replace(check("fail"), operator=operator)))
-    assert row[5] == cell
-    escaped = cell.replace("<", "\\<")
+    assert row[5] == bound
+    escaped = bound.replace("<", "\\<")
     assert f"| {escaped} | fail |" in markdown.render(
         sample(replace(check("fail"), operator=operator))
     )
@@ -458,3 +459,44 @@ def test_a_stream_of_narrow_encoding_gets_question_marks():
 def test_importing_the_console_does_not_import_rich():
     code = "import sys, ci.report.console; sys.exit('rich' in sys.modules)"
     assert run_command([executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# head", "\\# head"),
+        ("- item", "\\- item"),
+        ("12) x", "12\\) x"),
+        (">q", "\\>q"),
+        ("_x_ a_b __y__", "\\_x\\_ a_b \\_\\_y\\_\\_"),
+        ("~~s~~ ~5 s", "\\~\\~s\\~\\~ ~5 s"),
+        ("[x](http://y) <b> `c` | *d*", "\\[x\\](http://y) \\<b> \\`c\\` \\| \\*d\\*"),
+        # Nobody is told, and no issue is told of.
+        ("@all (@octo-cat) me@host", "@\u2060all (@\u2060octo-cat) me@host"),
+        ("fixes #12, vllm-project/vllm#3", "fixes #\u206012, vllm-project/vllm#\u20603"),
+        ("-5 pp", "-5 pp"),
+        ("1.5 s", "1.5 s"),
+        ("--max-model-len 3", "--max-model-len 3"),
+        (None, "-"),
+        ("", "-"),
+    ],
+)
+def test_no_text_is_markdown_or_tells_anybody(text, shown):
+    assert cell(text) == shown
+
+
+def test_no_text_attaches_a_file_of_the_ci_server():
+    run = sample(check("pass", reason="[[ATTACHMENT|/etc/passwd]] [[[ATTACHMENT|x]]"))
+    assert "[[" not in junit.render(run)
+
+
+def test_a_summary_stays_within_what_github_takes(tmp_path):
+    target = tmp_path / "summary.md"
+    env = {"GITHUB_STEP_SUMMARY": str(target)}
+    for _ in range(3):
+        reports.append_step_summary(f"# head\n{'ü' * 300_000}\n", env)
+    text = target.read_bytes().decode()
+    assert len(text.encode()) <= reports.MAX_SUMMARY_BYTES
+    assert text.count("# head") == 3
+    assert text.count("ü") == 300_000
+    assert text.endswith("The rest is in report.md: a summary has at most 1 MiB.\n")
