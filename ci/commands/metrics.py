@@ -61,7 +61,7 @@ def textfile(given: Textfile) -> ExitCode:
         return _show(_groups(folder, run), run.run_type)
     if not directory:
         raise UserError(f"--directory is missing; name node_exporter's folder, or set {TEXTFILES}")
-    return _publish(folder, run, PublishRequest(directory=directory))
+    return _publish(folder, run, PublishRequest(directory=directory, only_newer=True))
 
 
 def _run(given: Push | Textfile) -> tuple[Path, Run]:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci.connect.printed import one_line
 from ci.documents.json_text import read_json
 from ci.history.hosts import mapping
 from ci.metrics.allowed import asks_origin, refusal
 from ci.metrics.labels import LabelValues
 from ci.metrics.night import metrics_of
+from ci.metrics.same_name import other_file
 from ci.metrics.served import served_in
 from ci.metrics.settings import TEXTFILES, URL, gateway_of, keep_days
 from ci.paths import PROJECT
@@ -48,10 +50,12 @@ class Published:
     Attributes:
         notes: one line for each place, or why there is none.
         failed: whether a place that was wanted did not get them.
+        pushed: whether a place got them.
     """
 
     notes: tuple[str, ...]
     failed: bool = False
+    pushed: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,14 @@ def publish_night(
             request = PublishRequest(gateway=gateway_of(env) if place == _TO_GATEWAY else None)
             if place == _TO_FILES:
                 request = PublishRequest(directory=env[TEXTFILES].strip())
-            for line in publish(folder, run, env, request, stopped).notes:
+            done = publish(folder, run, env, request, stopped)
+            for line in done.notes:
                 note(line)
+            if place == places[0] and done.pushed and (other := other_file(folder.parent, run)):
+                note(
+                    f"metrics: the nights of {one_line(other)} have the name "
+                    f"{one_line(run.case)}, too, and replace these metrics; rename one of the files"
+                )
         except Exception as error:  # noqa: BLE001 - the night's outcome stands, whatever fails here
             note(f"metrics: not published: {message_of(error)}; the outcome stands")
 
@@ -140,7 +150,8 @@ def publish(
         advice = f"; the outcome stands; push it again with `inv metrics.push --run {run.id}`"
         sending = replace(request, advice=advice)
         return to_gateway(sending, made.groups, what, stopped)
-    return to_files(Path(request.directory), made.groups, what, env)
+    directory = Path(request.directory)
+    return to_files(directory, made.groups, what, env, only_newer=request.only_newer)
 
 
 def refused(run_type: str, env: Mapping[str, str], *, dry_run: bool = False) -> str:
@@ -196,18 +207,26 @@ def to_gateway(
     if not outcome.pushed:
         text = f"metrics: not pushed to {gateway.url}: it has those of a later night"
         return Published((text, *remarks))
-    return Published((f"metrics: pushed {what} to {gateway.url}{deleted}", *remarks))
+    text = f"metrics: pushed {what} to {gateway.url}{deleted}"
+    return Published((text, *remarks), pushed=True)
 
 
 def to_files(
-    directory: Path, groups: Sequence[Group], what: str, env: Mapping[str, str]
+    directory: Path,
+    groups: Sequence[Group],
+    what: str,
+    env: Mapping[str, str],
+    *,
+    only_newer: bool = False,
 ) -> Published:
-    """Write groups to node_exporter's folder; raises as `write_files`."""
+    """Write groups to node_exporter's folder; see `write_files`."""
     from ci.metrics.textfile import write_files  # noqa: PLC0415 - takes 0.1 s
 
-    deleted = write_files(directory, groups, keep_days(env))
-    more = f"; {deleted} old files deleted" if deleted else ""
-    return Published((f"metrics: wrote {what} to {directory}{more}",))
+    written = write_files(directory, groups, keep_days(env), only_newer=only_newer)
+    if not written.files:
+        return Published((f"metrics: not written to {directory}: it has those of a later night",))
+    more = f"; {written.deleted} old files deleted" if written.deleted else ""
+    return Published((f"metrics: wrote {what} to {directory}{more}",), pushed=True)
 
 
 def _first(

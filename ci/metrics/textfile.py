@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import write_to_textfile
@@ -15,7 +16,7 @@ from prometheus_client import write_to_textfile
 from ci.errors import InfrastructureError, UserError
 from ci.metrics.exposition import registry_of
 from ci.metrics.families import NIGHT_JOB, SUCCESS_JOB
-from ci.metrics.night import VERSION_LABEL
+from ci.metrics.night import ENDED, VERSION_LABEL, ended_s
 from ci.metrics.old import Pushed, key_of, old_groups
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_NAME_CHARS = 60
 _DIGEST_CHARS = 16
+_ENDED = re.compile(rf"^(?:{'|'.join(ENDED)})\{{.*\}} (\S+)$", re.MULTILINE)
 _KINDS = {"night": NIGHT_JOB, "success": SUCCESS_JOB}
 _OURS = re.compile(
     rf"lamplighter-[A-Za-z0-9._-]{{1,{MAX_NAME_CHARS}}}-(?P<night>[0-9a-f]{{16}})"
@@ -33,16 +35,29 @@ _OURS = re.compile(
 )
 
 
-def write_files(folder: Path, groups: Sequence[Group], keep_days: int) -> int:
+@dataclass(frozen=True)
+class Written:
+    """What was done in a folder.
+
+    Attributes:
+        files: number of files that were written.
+        deleted: number of old files that were deleted.
+    """
+
+    files: int
+    deleted: int = 0
+
+
+def write_files(
+    folder: Path, groups: Sequence[Group], keep_days: int, *, only_newer: bool = False
+) -> Written:
     """Write each group to its own file, and delete the files that are old.
 
     Args:
         folder: that node_exporter's `--collector.textfile.directory` names.
         groups: of nights.
         keep_days: files that were not written for so many days are deleted.
-
-    Returns:
-        The number of files that were deleted.
+        only_newer: leave out a group that the folder has of a later night.
 
     Raises:
         UserError: the folder is missing, or may not be written.
@@ -54,15 +69,26 @@ def write_files(folder: Path, groups: Sequence[Group], keep_days: int) -> int:
     try:
         for group in groups:
             path = folder / file_name(group)
+            if only_newer and _ended_s(path) > ended_s(group):
+                continue
             write_to_textfile(str(path), registry_of(group.families))
             written.append(path)
-        return _delete_old(folder, written, keep_days)
+        return Written(len(written), _delete_old(folder, written, keep_days) if written else 0)
     except PermissionError as error:
         raise UserError(
             f"{error.filename}: {error.strerror}; let this user write to the folder"
         ) from None
     except OSError as error:
         raise InfrastructureError(f"{error.filename or folder}: {error.strerror}") from None
+
+
+def _ended_s(path: Path) -> float:
+    """Return the Unix time at which the night of a file ended; 0 if it does not tell."""
+    try:
+        found = _ENDED.search(path.read_text("utf-8"))
+        return float(found[1]) if found else 0.0
+    except (FileNotFoundError, ValueError):
+        return 0.0
 
 
 def file_name(group: Group) -> str:

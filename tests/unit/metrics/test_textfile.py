@@ -11,7 +11,7 @@ from ci.metrics.labels import LabelValues
 from ci.metrics.night import metrics_of
 from ci.metrics.old import DAY_S
 from ci.metrics.served import Served
-from ci.metrics.textfile import file_name, write_files
+from ci.metrics.textfile import Written, file_name, write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def age(folder: Path, pattern: str, days: float):
 
 
 def test_a_failed_night_leaves_the_last_success(tmp_path: Path):
-    assert write_files(tmp_path, groups_of(day=1), 14) == 0
+    assert write_files(tmp_path, groups_of(day=1), 14).deleted == 0
     (success,) = tmp_path.glob("*-success.prom")
     before = success.read_text("utf-8")
     write_files(tmp_path, groups_of("fail", day=2), 14)
@@ -54,7 +54,7 @@ def test_old_files_are_deleted_and_no_others(tmp_path: Path):
     age(tmp_path, "*theirs*", 99)
     age(tmp_path, "lamplighter-gone-*", 15)
     age(tmp_path, "lamplighter-stays-*-success*", 60)
-    assert write_files(tmp_path, groups_of("fail", case="new"), 14) == 2
+    assert write_files(tmp_path, groups_of("fail", case="new"), 14).deleted == 2
     names = names_in(tmp_path)
     assert [name for name in names if "gone" in name] == []
     assert len([name for name in names if "stays" in name]) == 2
@@ -92,3 +92,15 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path):
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="let this user write"):
         write_files(tmp_path, groups_of(), 14)
+
+
+def test_a_night_that_is_written_late_replaces_none_of_a_later_one(tmp_path: Path):
+    write_files(tmp_path, groups_of(day=3), 14)
+    before = {path: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    assert write_files(tmp_path, groups_of(day=2), 14, only_newer=True) == Written(0)
+    assert {path: path.read_text("utf-8") for path in tmp_path.iterdir()} == before
+    # Of a later failure and an earlier success, each has its place.
+    assert write_files(tmp_path, groups_of("fail", day=4), 14, only_newer=True).files == 1
+    assert write_files(tmp_path, groups_of(day=3), 14, only_newer=True).files == 1
+    next(iter(before)).write_text("no metrics")
+    assert write_files(tmp_path, groups_of(day=5), 14, only_newer=True).files == 2
