@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LOAD = frozenset({"concurrency", "input_len", "output_len"})
 MAX_COLUMNS = 50
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# As spreadsheets of many countries write 1.5 and 1234.5.
+_DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.]*,\d+")
 _EXAMPLE = "concurrency,input_len,output_len,latency_p50_ms,throughput_rps"
 
 
@@ -47,6 +49,12 @@ def figures_in(path: Path) -> dict[str, float]:
     for at, column in enumerate(columns):
         name = column.strip().lower()
         cells = [(line, row[at].strip()) for line, row in enumerate(rows[1:], 2) if row]
+        for line, text in cells:
+            if _DECIMAL_COMMA.fullmatch(text):
+                raise UserError(
+                    f"{path}:{line}: {one_line(name)}: expected a number, got {text[:40]!r}; write "
+                    "a point for the decimals"
+                )
         numbers = [_number(text) for _, text in cells]
         if name in LOAD or all(number is None for number in numbers):
             continue
@@ -100,6 +108,7 @@ def _rows(path: Path) -> Sequence[list[str]]:
         raise UserError(f"{path} is not text in UTF-8; save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path} is not a CSV: {error}") from None
+    _require_commas(path, rows)
     if len(rows) < 2:  # noqa: PLR2004 - the names, and one row
         raise UserError(f"{path} has no rows; the first lines look like `{_EXAMPLE}`")
     if len(rows[0]) > MAX_COLUMNS:
@@ -109,6 +118,17 @@ def _rows(path: Path) -> Sequence[list[str]]:
             expected = f"expected {len(rows[0])} values, as line 1 names so many columns"
             raise UserError(f"{path}:{line}: {expected}, got {len(row)}")
     return rows
+
+
+def _require_commas(path: Path, rows: Sequence[list[str]]) -> None:
+    if not rows or len(rows[0]) != 1:
+        return
+    for mark, shown in ((";", "';'"), ("\t", "a tab")):
+        if mark in rows[0][0]:
+            raise UserError(
+                f"{path}:1: its columns are separated by {shown}; save it with commas, as in "
+                f"`{_EXAMPLE}`"
+            )
 
 
 def _number(text: str) -> float | None:

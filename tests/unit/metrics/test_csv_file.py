@@ -68,6 +68,17 @@ def test_columns_of_texts_are_left_out(read):
         ("a,A\n1,2\n", "two columns are named a"),
         (",".join(f"c{n}" for n in range(60)) + "\n" + ",".join("1" * 60) + "\n", "at most 50"),
         (b"a\n\xff\n", "not text in UTF-8"),
+        (
+            "concurrency;ttft_ms\n1;5\n",
+            r"csv:1: its columns are separated by ';'; save it with comm",
+        ),
+        ("concurrency;ttft_ms\n1;5,5\n", r"csv:1: its columns are separated by ';'"),
+        ("concurrency\tttft_ms\n1\t5\n", r"csv:1: its columns are separated by a tab"),
+        (
+            'a_ms,b_ms\n5,"1,5"\n5,"2,5"\n',
+            r"csv:2: b_ms: expected a number, got '1,5'; write a poi",
+        ),
+        ('a_ms\n"1.234,5"\n', r"csv:2: a_ms: expected a number, got '1.234,5'; write a point"),
         ('a\n"1\n', "is not a CSV"),
         ("a\n" + "1\n" * 600_000, "is larger than"),
     ],
