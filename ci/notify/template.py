@@ -6,6 +6,7 @@ value that it prints is escaped for the service, unless a filter wrote it in the
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 OWN = Path(__file__).parent / "templates/message.txt.j2"
 MAX_BYTES = 64 << 10
+_ADVICE = "docs/notify.md lists what a template may use"
+# Jinja's name of a template that was read from a text, in tracebacks.
+_FILE = "<template>"
 
 
 def read_template(path: Path | None) -> tuple[str, str]:
@@ -43,6 +47,13 @@ def read_template(path: Path | None) -> tuple[str, str]:
     if len(data) > MAX_BYTES:
         raise UserError(f"{chosen}: is larger than 64 KiB; a message has less text")
     return str(chosen), text
+
+
+def _line_of(error: BaseException) -> str:
+    """Return `:` and the line of a template that raised an error; empty if it is unknown."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == _FILE and frame.lineno]
+    return f":{lines[-1]}" if lines else ""
 
 
 def writer(
@@ -85,15 +96,13 @@ def writer(
     try:
         compiled = environment.from_string(text)
     except TemplateSyntaxError as error:
-        raise UserError(f"{name}:{error.lineno}: {error.message}") from None
+        raise UserError(f"{name}:{error.lineno}: {error.message}; {_ADVICE}") from None
 
     def write(message: Message) -> str:
         try:
             made = compiled.render(message=message, nights=message.nights, service=service)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise UserError(
-                f"{name}: {error}; docs/notify.md lists what a template may use"
-            ) from None
+            raise UserError(f"{name}{_line_of(error)}: {error}; {_ADVICE}") from None
         return "\n".join(line.rstrip() for line in visible(made).split("\n")).strip("\n")
 
     return write

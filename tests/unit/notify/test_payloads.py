@@ -203,20 +203,22 @@ def test_a_template_of_an_operator(service):
     ("text", "wrong"),
     [
         ("a\n{% for x in %}", "own.j2:2: "),
-        ("{{ nonesuch }}", "own.j2: 'nonesuch' is undefined"),
-        ("{{ nights[7].case }}", "own.j2: "),
-        ("{{ message.__class__.__mro__ }}", "own.j2: "),
-        ("{{ ''.__class__ }}", "own.j2: "),
-        ("{% include '/etc/passwd' %}", "own.j2: "),
-        ("{{ 1 / 0 }}", "own.j2: division by zero"),
+        ("{{ nonesuch }}", "own.j2:1: 'nonesuch' is undefined"),
+        ("a\nb\n{% for n in nights %}\n{{ n.case }} {{ n.nonesuch }}\n{% endfor %}", "own.j2:4: "),
+        ("{{ nights[7].case }}", "own.j2:1: "),
+        ("{{ message.__class__.__mro__ }}", "own.j2:1: "),
+        ("{{ ''.__class__ }}", "own.j2:1: "),
+        ("{% include '/etc/passwd' %}", "own.j2:1: "),
+        ("a\n{{ 1 / 0 }}", "own.j2:2: division by zero"),
         ("{{ nights | nonesuch }}", "own.j2:1: "),
-        ("{% for a in range(10**9) %}x{% endfor %}", "own.j2: "),
+        ("{% for a in range(10**9) %}x{% endfor %}", "own.j2:1: "),
     ],
 )
 def test_a_template_that_is_wrong_or_reaches_out(text, wrong):
     with pytest.raises(UserError) as raised:
         writer(("own.j2", text), "slack", {})(ONE)
     assert str(raised.value).startswith(wrong)
+    assert str(raised.value).endswith("; docs/notify.md lists what a template may use")
 
 
 @pytest.mark.parametrize(
