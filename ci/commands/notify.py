@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from ci.commands.which_run import run_named
 from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
-from ci.notify.deliver import Ended, notify
+from ci.notify.deliver import notify
+from ci.notify.nights import Ended
 from ci.notify.receiver import receiver_of, targets_of_environment, webhook_variable
 from ci.suite.cases import find_cases
 from ci.suite.load import find_night_suite, load_night_suite

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci.notify.deliver import Ended, notify
+from ci.notify.deliver import notify
+from ci.notify.nights import Ended
 
 if TYPE_CHECKING:
     from pathlib import Path

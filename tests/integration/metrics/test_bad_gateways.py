@@ -15,7 +15,8 @@ from hosts_here import until
 from metric_runs import SECRET, night
 
 from ci.metrics import publish as publishing
-from ci.metrics.gateway import MAX_ERROR_BYTES, push
+from ci.metrics.gateway import push
+from ci.metrics.gateway_client import MAX_ERROR_BYTES
 from ci.metrics.labels import LabelValues
 from ci.metrics.night import metrics_of
 from ci.metrics.publish import PublishRequest, publish_night, to_gateway

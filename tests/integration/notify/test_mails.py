@@ -12,7 +12,8 @@ from receivers import smtp_server
 from sample_run import check, sample
 from stored_runs import run_of, stored
 
-from ci.notify.deliver import Ended, notify
+from ci.notify.deliver import notify
+from ci.notify.nights import Ended
 from ci.notify.tries import Clock
 from ci.suite.notifying import Notify, NotifyTarget
 

@@ -12,9 +12,10 @@ from stored_runs import run_of, stored
 
 from ci.history.database import opened
 from ci.history.folders import refresh
-from ci.notify import deliver
 from ci.notify import post as posting
-from ci.notify.deliver import FILE, Ended, notify
+from ci.notify import sending
+from ci.notify.deliver import notify
+from ci.notify.nights import FILE, Ended
 from ci.notify.receiver import sign_variable, webhook_variable
 from ci.notify.sign import feishu_sign
 from ci.notify.tries import TRIES, Clock
@@ -347,7 +348,7 @@ def test_a_message_that_cannot_be_written_is_a_note(runs, monkeypatch):
     def broken(*_):
         raise RuntimeError(f"no {SECRET}")
 
-    monkeypatch.setattr(deliver, "fitted", broken)
+    monkeypatch.setattr(sending, "fitted", broken)
     env = {webhook_variable("slack"): "http://127.0.0.1:1/", "HF_TOKEN": SECRET}
     (delivery,) = tell([bad], target_of("slack"), env=env)
     assert (delivery.outcome, delivery.note) == (

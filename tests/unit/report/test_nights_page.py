@@ -17,7 +17,7 @@ from ci.history.ledger import append
 from ci.history.night import night_of
 from ci.judge.baseline import Accepted, Rejected
 from ci.record.stored import as_run, as_text
-from ci.report.pages import build
+from ci.report.pages import case_details
 from ci.report.pages.build import build_index
 from ci.report.pages.case_page import slug_of
 from ci.report.pages.read_standings import muted_in
@@ -109,7 +109,7 @@ def test_without_otava_change_points_are_absent_and_the_page_says_how_to_get_the
     runs, monkeypatch
 ):
     monkeypatch.setattr("ci.history.steps.is_installed", lambda: False)
-    monkeypatch.setattr(build, "is_installed", lambda: False)
+    monkeypatch.setattr(case_details, "is_installed", lambda: False)
     built(runs)
     assert "apache-otava" in details(runs)
     assert "<h3>Change points" not in details(runs)

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from ci.errors import UserError
-from ci.report.pages.server import TYPES, ReportServer, Served, file_of, is_own_name, policy_in
+from ci.report.pages.served import TYPES, Served, file_of, is_own_name, policy_in
+from ci.report.pages.server import ReportServer
 from ci.report.reports import OF_PAGE, RENDERERS
 
 PAGE = (
