@@ -97,7 +97,8 @@ def _wanted(given: Flags, suite: NightSuite | None, env: Mapping[str, str]) -> N
         return Notify.model_validate(values)
     except ValidationError:
         raise UserError(
-            f"--link {given.link!r}: is not an http or https address of a folder"
+            f"--link {given.link!r}: expected the http or https address of a folder, without a "
+            "user, a password and a query"
         ) from None
 
 

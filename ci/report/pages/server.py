@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise FileNotFoundError(self.path)
             file = opened_below(self.server.folder, served.parts)
         except OSError:
-            text = "no such page or report"
+            text = "no such page or report; records and logs are only in the folder of the run"
             if served and served.parts == (INDEX,):
                 text = "there is no index.html yet: `inv report.index` writes it"
             self._refuse(HTTPStatus.NOT_FOUND, text)
