@@ -90,6 +90,10 @@ def _of_fork(env: Mapping[str, str], event: Mapping[str, Any] | None) -> str:
         source = _head_of(event)
         if not source:
             return "a pull request whose source is unknown publishes nothing"
+    if env.get("GITHUB_EVENT_NAME") == "workflow_run":  # after a workflow, also one of a fork
+        source = _name_of(mapping(mapping(event).get("workflow_run")).get("head_repository"))
+        if not source:
+            return "a workflow after one whose source is unknown publishes nothing"
     if fork := env.get("CHANGE_FORK", ""):
         source = fork
     if source and not _same(source, wanted):
@@ -100,7 +104,11 @@ def _of_fork(env: Mapping[str, str], event: Mapping[str, Any] | None) -> str:
 def _head_of(event: Mapping[str, Any] | None) -> str:
     """Return the repository that a pull request comes from; empty if unknown."""
     head = mapping(mapping(mapping(event).get("pull_request")).get("head"))
-    name = mapping(head.get("repo")).get("full_name")
+    return _name_of(head.get("repo"))
+
+
+def _name_of(repository: object) -> str:
+    name = mapping(repository).get("full_name")
     return name if isinstance(name, str) else ""
 
 

@@ -7,6 +7,7 @@ outcome of the night stands.
 from __future__ import annotations
 
 import queue
+import shlex
 import subprocess
 import threading
 import time
@@ -147,7 +148,10 @@ def publish(
     if made.left_out:
         what += f" ({made.left_out} more are left out: too many)"
     if request.gateway:
-        advice = f"; the outcome stands; push it again with `inv metrics.push --run {run.id}`"
+        again = ["inv", "metrics.push", "--run", run.id]
+        if folder.parent.resolve() != Path("runs").resolve():
+            again += ["--runs", str(folder.parent)]
+        advice = f"; the outcome stands; push it again with `{shlex.join(again)}`"
         sending = replace(request, advice=advice)
         return to_gateway(sending, made.groups, what, stopped)
     directory = Path(request.directory)

@@ -142,7 +142,8 @@ def test_a_gateway_that_is_down(runs: Path):
     ended = inv("metrics.push", "--runs", str(runs), PROM_PUSHGATEWAY_URL=DOWN)
     assert ended.returncode == 3
     assert f"not pushed to {DOWN} (3 tries): no connection: Connection refused" in ended.stderr
-    assert "inv metrics.push --run 20260102-000000-local-abcd" in ended.stderr
+    again = f"inv metrics.push --run 20260102-000000-local-abcd --runs {runs}`"
+    assert again in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -117,7 +117,7 @@ def test_a_receiver_that_is_down_is_a_note_and_no_failure(runs, capsys):
         ({"services": "slakc"}, {}, "did you mean 'slack'?"),
         ({"services": "slack"}, {}, "$LAMPLIGHTER_SLACK_WEBHOOK is not set"),
         ({"services": "email"}, {}, "name it with --suite"),
-        ({"services": "slack", "link": "x"}, {}, "--link 'x': is not an http or https address"),
+        ({"services": "slack", "link": "x"}, {}, "--link 'x': expected the http or https address"),
         ({"suite": "daily"}, {}, "has no `notify`"),
         ({"run": "nonesuch"}, {}, "no such record"),
         (

@@ -8,10 +8,15 @@ MAIN = {"PROM_PUSHGATEWAY_REPOSITORY": "team/nights"}
 GITHUB = {**MAIN, "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "team/nights"}
 GITLAB = {**MAIN, "GITLAB_CI": "true", "CI_PROJECT_PATH": "team/nights"}
 PULL = {**GITHUB, "GITHUB_EVENT_NAME": "pull_request_target"}
+AFTER = {**GITHUB, "GITHUB_EVENT_NAME": "workflow_run"}
 
 
 def pull_from(name: object) -> dict[str, object]:
     return {"pull_request": {"head": {"repo": {"full_name": name}}}}
+
+
+def after(name: object) -> dict[str, object]:
+    return {"workflow_run": {"event": "pull_request", "head_repository": {"full_name": name}}}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,7 @@ def pull_from(name: object) -> dict[str, object]:
         ("daily", {**GITHUB, "GITHUB_REPOSITORY": "Team/Nights"}, None, ""),
         ("daily", GITHUB | {"GITHUB_EVENT_NAME": "schedule"}, {"schedule": "0 20 * * *"}, ""),
         ("daily", PULL, pull_from("team/nights"), ""),
+        ("daily", AFTER, after("team/nights"), ""),
         ("daily", GITLAB, None, ""),
         ("daily", {**MAIN, "JENKINS_URL": "x"}, None, "https://git.example/team/nights.git"),
     ],
@@ -66,6 +72,9 @@ def test_who_publishes(run_type, env, event, origin):
         ("daily", PULL, pull_from(None), "", "source is unknown"),
         ("daily", PULL, None, "", "source is unknown"),
         ("daily", PULL, {"pull_request": [1]}, "", "source is unknown"),
+        ("daily", AFTER, after("fork/nights"), "", "from the fork fork/nights"),
+        ("daily", AFTER, after(None), "", "source is unknown"),
+        ("daily", AFTER, None, "", "source is unknown"),
         (
             "daily",
             {**GITLAB, "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "fork/nights"},
