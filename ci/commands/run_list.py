@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from ci.commands.history import up_to_date
+from ci.connect.printed import one_line
 from ci.errors import UserError
 from ci.history.listing import nights
 from ci.history.select import case_named
+from ci.record.known_secrets import hide_known, secrets_of
+from ci.record.redact import plain, redacted
 from ci.record.text import figure
 from ci.report.table import as_text, width_of
 
@@ -38,8 +42,10 @@ def run_list(runs: str, case: str, outcome: str, limit: int, *, as_json: bool) -
     with up_to_date(Path(runs)) as connection:
         name = case_named(connection, case) if case else ""
         listed = nights(connection, case=name, outcome=outcome, limit=limit or -1)
+    secrets = secrets_of(os.environ)
     if as_json:
-        return json.dumps([asdict(each) for each in listed], ensure_ascii=False, indent=1) + "\n"
+        values = redacted(plain([asdict(each) for each in listed]), secrets)
+        return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
     if not listed:
         wanted = f" with the outcome {outcome}" if outcome else ""
         return f"no night{wanted} in {runs}; `inv nightly --config local.yaml` runs one\n"
@@ -58,4 +64,5 @@ def run_list(runs: str, case: str, outcome: str, limit: int, *, as_json: bool) -
         )
         for night in listed
     ]
-    return as_text(HEADINGS, rows, width_of(sys.stdout))
+    hidden = [[hide_known(one_line(cell), secrets) for cell in row] for row in rows]
+    return as_text(HEADINGS, hidden, width_of(sys.stdout))

@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.record.case_secrets import secrets_of_case
 from ci.record.cause import message_of
+from ci.record.known_secrets import secrets_of
+from ci.record.redact import redacted
+from ci.record.stored import as_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,6 +93,7 @@ def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[
     Returns:
         File name → text of each report that could be made.
     """
+    run = _without_secrets(run, warn)
     reports = {}
     attached = [path_for_ci(folder / name, os.environ) for name in ATTACHED]
     renderers = RENDERERS | {
@@ -105,6 +110,21 @@ def render_reports(folder: Path, run: Run, warn: Callable[[str], None]) -> dict[
     except Exception as error:  # noqa: BLE001 - likewise
         warn(f"cannot make {', '.join(OF_PAGE)}: {message_of(error)}; see run.json instead")
     return reports
+
+
+def _without_secrets(run: Run, warn: Callable[[str], None]) -> Run:
+    """Hide what the record has not: secrets of this process, which may be another than the night's.
+
+    Args:
+        run: the record.
+        warn: called with a message if that makes no record.
+    """
+    secrets = secrets_of(os.environ) | secrets_of_case(run)
+    try:
+        return as_run(redacted(run.model_dump(mode="json"), secrets))
+    except ValueError as error:
+        warn(f"a secret of this machine's environment is a word of the record: {error}")
+        return run
 
 
 def path_for_ci(path: Path, env: Mapping[str, str]) -> str:
