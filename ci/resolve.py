@@ -231,11 +231,8 @@ def _model(case: Case, serving: Mapping[str, Preparation]) -> dict[str, Preparat
     models = environments.load_models(CONFIGS / "models.yaml")
     if case.model not in models:
         return {}
-    if not serving:
-        raise UserError(
-            f"{case.path}: model: {case.model} is converted with vLLM's environment; choose a vLLM "
-            "with `vllm:` in the case or --vllm",
-        )
+    if problem := environments.without_vllm(models, case.model, "chosen" if serving else ""):
+        raise UserError(f"{case.path}: {problem}")
     prepared = {
         host: environments.model(models, case.model, environment)
         for host, environment in serving.items()

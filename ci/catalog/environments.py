@@ -106,6 +106,22 @@ def load_models(path: Path) -> Mapping[str, Model]:
     return config_file.load(path, _Models, {"models.*": Model}).models
 
 
+def without_vllm(models: Mapping[str, Model], model: str, vllm: str) -> str:
+    """Say that a model cannot be made without a vLLM; empty if it can, or is not made here.
+
+    Args:
+        models: those of configs/models.yaml.
+        model: the model of a case.
+        vllm: the version that serves it; empty for none.
+    """
+    if vllm or model not in models:
+        return ""
+    return (
+        f"model: {model} is converted with vLLM's environment; choose a vLLM with `vllm:` in the "
+        "case or --vllm"
+    )
+
+
 def servable(versions: Mapping[str, Mapping[Device, Environment]], device: Device) -> list[str]:
     """Return the versions that have a recipe for a device kind."""
     return [version for version, devices in versions.items() if device in devices]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from ci.catalog import environments
 from ci.check.diagnostic import Remark
+from ci.paths import CONFIGS
 from ci.plan.servers import OVERRIDDEN
 from ci.vllm.options import arguments
 
@@ -42,6 +44,14 @@ def other_model(subject: Subject) -> Iterator[Remark]:
         if difflib.SequenceMatcher(None, served, own).ratio() >= _SLIP:
             message = f"serves {served!r}, but the case has model: {own!r}; make them equal"
             yield Remark(server.command_key, message, served)
+
+
+def model_without_vllm(subject: Subject) -> Iterator[Remark]:
+    """Report a model that is made with vLLM's environment, in a case that has no version of it."""
+    models = environments.load_models(CONFIGS / "models.yaml")
+    case = subject.case
+    if problem := environments.without_vllm(models, case.model, case.vllm or ""):
+        yield Remark("model", problem.removeprefix("model: "))
 
 
 def _last(path: str) -> str:

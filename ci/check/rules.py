@@ -43,6 +43,7 @@ RULES = (
     Rule("config-keys", "warning", config_rules.config_keys),
     Rule("overridden-variable", "warning", case_rules.overridden_variable),
     Rule("other-model", "warning", case_rules.other_model),
+    Rule("model-without-vllm", "warning", case_rules.model_without_vllm),
     Rule("too-few-devices", "error", device_rules.too_few_devices),
     Rule("kv-sizes", "error", kv_rules.kv_sizes, derived=True),
     Rule("no-such-device", "error", device_rules.no_such_device),

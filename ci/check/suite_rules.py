@@ -43,7 +43,7 @@ def suite_diagnostics(source: Source) -> Iterator[Diagnostic]:
     nights = {name: _nights(suite, found.cases, name) for name in suite.run_types}
     for problem in _settings(suite, found.cases, nights):
         yield Diagnostic("error", problem, _RULE)
-    for problem in (*_tags(suite, nights), *_mutes(suite, found.cases)):
+    for problem in (*_tags(suite, nights), *stray_mutes(suite, found.cases)):
         yield Diagnostic("warning", problem, _RULE)
 
 
@@ -95,7 +95,13 @@ def _tags(suite: NightSuite, nights: Mapping[str, Sequence[SuiteNight]]) -> Iter
             yield suite.source.at_key(path, "nothing runs in it: no entry has it, or its tags")
 
 
-def _mutes(suite: NightSuite, cases: Sequence[SuiteCase]) -> Iterator[Problem]:
+def stray_mutes(suite: NightSuite, cases: Sequence[SuiteCase]) -> Iterator[Problem]:
+    """Report mutes that name no case of a suite.
+
+    Args:
+        suite: the suite.
+        cases: all of its cases.
+    """
     for index, entry in enumerate(suite.document.mute):
         for pattern in entry.cases:
             plain = pattern.partition("@")[0]

@@ -16,6 +16,7 @@ from ci.suite.given_hosts import largest, on_paper
 from ci.suite.planned import plan_suite
 from ci.suite.values import clock_of
 from ci.suite.window import span_of
+from ci.suite_run.quarantine import quarantined_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,8 @@ def plan(given: Plan, now: dt.datetime | None = None) -> ExitCode:
     selected = selected_nights(given, now.date())
     cluster, hosts = hosts_of(given.cluster, selected.suite)
     selected, targets = on_known_hosts(selected, hosts)
+    targets, notes = without_quarantined(targets)
+    selected = replace(selected, notes=(*selected.notes, *notes))
     planned = plan_suite(selected.nights, targets, span_for(given, selected.suite, now))
     if given.json:
         values = as_values(selected, planned, given.run_type, cluster)
@@ -97,6 +100,21 @@ def on_known_hosts(
     )
     nights = tuple(on_paper(night) for night in selected.nights)
     return replace(selected, nights=nights, notes=(*selected.notes, note)), targets
+
+
+def without_quarantined(targets: Sequence[Target]) -> tuple[Sequence[Target], tuple[str, ...]]:
+    """Return the hosts that take nights now, and a note about each of the others.
+
+    Raises:
+        UserError: the file of hosts in quarantine cannot be read.
+    """
+    apart = {each.host: each for each in quarantined_of(targets)}
+    notes = tuple(
+        f"{name} is in quarantine and takes no nights, since {entry.since}: {entry.reason}"
+        + ("; it does again once it was examined and has served" if entry.run else "")
+        for name, entry in apart.items()
+    )
+    return [each for each in targets if each.name not in apart], notes
 
 
 def span_for(given: Plan | SuiteRun, suite: NightSuite, now: dt.datetime) -> Span:

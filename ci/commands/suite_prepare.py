@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.commands.suite_plan import hosts_of, on_known_hosts, span_for
+from ci.commands.suite_plan import hosts_of, on_known_hosts, span_for, without_quarantined
 from ci.commands.suite_source import selected_nights
 from ci.errors import ExitCode, UserError
 from ci.history.outcomes import judged_nights
@@ -100,11 +100,19 @@ def prepare(given: Flags, now: dt.datetime) -> Prepared:
         else:
             jobs[night.name] = job
     able = [night for night in on_hosts.nights if night.name in jobs]
-    planned = plan_suite(able, targets, span)
+    taking, apart = without_quarantined(targets)
+    planned = plan_suite(able, taking, span)
     nights = {night.name: night for night in selected.nights}
     setting = setting_on(nights, ()) if hosts.slurm else Setting(nights, jobs, targets)
     return Prepared(
-        selected, cluster, targets, planned, problems, setting, on_hosts.notes, hosts.slurm
+        selected=selected,
+        cluster=cluster,
+        targets=targets,
+        planned=planned,
+        problems=problems,
+        setting=setting,
+        notes=(*on_hosts.notes, *apart),
+        slurm=hosts.slurm,
     )
 
 

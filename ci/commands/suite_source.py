@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci.catalog.environments import load_versions, require_version
+from ci.catalog.environments import load_models, load_versions, require_version, without_vllm
+from ci.check.suite_rules import stray_mutes
 from ci.documents.values import in_file_order
-from ci.errors import CaseError, UserError
+from ci.errors import CaseError, Problem, UserError
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
 from ci.paths import CONFIGS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci.commands.suite_flags import Selection
-    from ci.errors import Problem
     from ci.suite.accuracy import Accuracy
     from ci.suite.load import NightSuite
     from ci.suite.night import SuiteNight
@@ -79,10 +79,17 @@ def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> Selecte
         f"owner is {each.owner}"
         for each in expired_mutes(suite, today)
     ]
+    notes += [problem.message for problem in stray_mutes(suite, found.cases)]
+    models = load_models(CONFIGS / "models.yaml")
+    unmade = {
+        night.name: Problem(night.case.path, 1, 1, "model", problem.removeprefix("model: "))
+        for night in nights
+        if (problem := without_vllm(models, night.case.model, night.vllm or night.case.vllm or ""))
+    }
     return SelectedNights(
         suite=suite,
-        nights=nights,
-        problems=found.problems,
+        nights=tuple(night for night in nights if night.name not in unmade),
+        problems=(*found.problems, *unmade.values()),
         notes=(*map(str, suite.warnings), *notes),
         accuracy=accuracy.file if accuracy else "",
     )

@@ -146,7 +146,8 @@ def reason_left_out(left: LeftOut, span: Span, until_s: float, closing: str = "t
     if left.job.expected_s > until_s:
         return f"is expected to take {takes}, but {closing} has {duration(until_s)}"
     if left.could_begin_s is None:
-        return f"needs {left.job.count} hosts, {left.usable} take nights"
+        hosts = "1 host" if left.job.count == 1 else f"{left.job.count} hosts"
+        return f"needs {hosts}, {left.usable} take nights"
     begin = later(span.start, left.could_begin_s)
     end = f"{span.until:%H:%M}" if span.until else ""
     return f"could begin at {begin:%H:%M} and take {takes}, but {closing} ends at {end}"

@@ -143,6 +143,11 @@ DIAGNOSTICS = {
         "9:7: warning: deployment[0].server_cmd: --enforce-eager is given 2 times; remove one",
         "[duplicate-flag]",
     ),
+    "a model that vLLM's environment makes, and no vLLM": (
+        [("model: m", "model: SmolLM2-135M-Instruct")],
+        "2:1: warning: model: SmolLM2-135M-Instruct is converted with vLLM's environment",
+        "[model-without-vllm]",
+    ),
     "several keys": (
         [after("--port 8080", "--api-key one two")],
         "9:7: warning: deployment[0].server_cmd: --api-key has several keys; a run gives",

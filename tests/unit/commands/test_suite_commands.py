@@ -11,6 +11,8 @@ from ci.commands.matrix import MAX_JOBS, matrix
 from ci.commands.suite_flags import Matrix, Plan
 from ci.commands.suite_plan import plan
 from ci.errors import CaseError, ExitCode, UserError
+from ci.suite.progress import Quarantined
+from ci.suite_run.quarantine import put
 
 NOW = dt.datetime.fromisoformat("2026-11-27 12:00")
 CASE = """\
@@ -229,3 +231,44 @@ def test_a_matrix_with_a_missing_case_is_none(folder):
 def test_for_which_workflow(folder):
     with pytest.raises(UserError, match="There is one: --github"):
         matrix(Matrix(suite=str(folder / "suite.yaml")))
+
+
+def test_a_host_in_quarantine_is_planned_without_and_said(capsys, folder, monkeypatch):
+    monkeypatch.setenv("LAMPLIGHTER_WORKSPACE", str(folder / "workspace"))
+    entry = {"reason": "lost", "since": "2026-11-26T20:00:00Z", "by": "me@here"}
+    apart = [
+        Quarantined(host="node-1", address="node-1", run="run-1", **entry),
+        Quarantined(host="node-3", address="node-3", **entry),
+    ]
+    put(apart)
+    code, out = printed(capsys, folder)
+    assert code == ExitCode.PASS
+    assert "one    node-2 " in out.out
+    assert "; the cluster has 3 (node-2, node-4, node-5)\n" in out.out
+    since = "is in quarantine and takes no nights, since 2026-11-26T20:00:00Z: lost"
+    again = "; it does again once it was examined and has served"
+    assert f"note   node-1 {since}{again}\n" in out.out
+    assert f"note   node-3 {since}\n" in out.out
+
+
+def test_a_mute_of_nothing_is_said(capsys, folder):
+    suite = (folder / "suite.yaml").read_text().replace("{cases: one, owner", "{cases: oen, owner")
+    (folder / "suite.yaml").write_text(suite)
+    _, out = printed(capsys, folder)
+    assert "note   'oen' names no night of this suite; remove it, or correct it\n" in out.out
+
+
+@pytest.mark.parametrize(
+    ("vllm", "problem"),
+    [
+        ("", "one.yaml:1:1: model: SmolLM2-135M-Instruct is converted with vLLM's environment"),
+        ('vllm: "0.32.0"', ""),
+    ],
+)
+def test_a_model_that_needs_a_vllm(capsys, folder, vllm, problem):
+    case = (folder / "one.yaml").read_text()
+    case = case.replace("model: m", f"model: SmolLM2-135M-Instruct\n{vllm}")
+    (folder / "one.yaml").write_text(case)
+    code, out = printed(capsys, folder)
+    assert code == (ExitCode.USER if problem else ExitCode.PASS)
+    assert (problem in out.err) if problem else not out.err
