@@ -191,7 +191,7 @@ def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
         _range([100 * getattr(each.levels, name) for each in checks])
         for name in ("suspect", "fail")
     )
-    whose = "of all checks" if given.false_alarms else "as the cases say, each for itself"
+    whose = "of all checks" if given.false_alarms else "as the suite or the cases say"
     below = (
         f"accepted: {_counted(night.accepted, 'false alarm')} a month, {whose}; so suspect below "
         f"{suspect} %, fail below {fail} %, which keeps to {night.keeps_to:.2g} where the noise of "

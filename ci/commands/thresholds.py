@@ -106,6 +106,8 @@ def _text(
     if not rows:
         return f"{head}no benchmarks, so that nothing is judged; docs/cases.md has the keys\n"
     below = (
+        "finds N: the nights that fail of those with a loss of N points, of performance N percent; "
+        "more runs: measurements that are taken again on a healthy night.\n"
         "Bands: exact, for a model as good as its baseline; each answer is drawn again, or "
         f"{100 * float(given.within):.0f} % of the variance is of answers and the rest of items. "
         f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
