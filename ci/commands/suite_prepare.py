@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.commands.suite_plan import hosts_of, on_known_hosts, span_for, without_quarantined
 from ci.commands.suite_source import selected_nights
-from ci.errors import ExitCode, UserError
+from ci.errors import UserError
 from ci.history.outcomes import judged_nights
 from ci.judge.unstable import why_unstable
 from ci.record.controller import identity, user
@@ -24,6 +24,7 @@ from ci.suite.hosts import job_of, too_few
 from ci.suite.next_orders import Setting
 from ci.suite.planned import plan_suite
 from ci.suite.progress import VERSION, MuteState, NightState, SuiteRun, time_of
+from ci.suite.resume import problem_of
 from ci.suite_run import job_state
 from ci.suite_run.quarantine import quarantined_of
 
@@ -62,6 +63,15 @@ class Prepared:
     setting: Setting
     notes: tuple[str, ...]
     slurm: SlurmHosts | None = None
+
+    @property
+    def able(self) -> dict[str, SuiteNight]:
+        """Return the nights that can run, by name."""
+        return {
+            name: night
+            for name, night in self.setting.nights.items()
+            if name in self.setting.jobs and name not in self.problems
+        }
 
     @property
     def needed(self) -> int:
@@ -153,7 +163,7 @@ def first_state(given: Flags, prepared: Prepared, name: str, runs: Path) -> Suit
         "nights": tuple(each.model_dump() for each in nights),
         "problems": (
             *map(str, selected.problems),
-            *(f"{name}: {prepared.problems[name]}" for name in sorted(broken)),
+            *(problem_of(name, prepared.problems[name]) for name in sorted(broken)),
         ),
         "notes": selected.notes,
     }
@@ -176,6 +186,8 @@ def _state_of(night: SuiteNight, problems: Mapping[str, str], runs: Path) -> Nig
         mute=MuteState(owner=mute.owner, until=str(mute.until), because=mute.because)
         if mute
         else None,
+        canary=night.canary,
+        retry_reasons=tuple(night.retry.reasons),
         state="left-out" if problem else "waiting",
         note=problem,
         unstable=why_unstable(judged_nights(runs, night.case.name, night.vllm)),
@@ -183,19 +195,17 @@ def _state_of(night: SuiteNight, problems: Mapping[str, str], runs: Path) -> Nig
 
 
 def going_on(state: SuiteRun, prepared: Prepared, given: Flags) -> SuiteRun:
-    """Return a state in which the nights that were not done wait again.
+    """Return the state with which a controller goes on.
 
     Args:
-        state: of the controller before.
+        state: of the controller before, in which the nights that are left wait again.
         prepared: the suite, as it is now.
         given: the flags.
     """
-    nights = tuple(_waiting_again(each, prepared) for each in state.nights)
     span = prepared.planned.span
     open_still = state.until is None or time_of(state.until) > present()
     slurm = prepared.slurm
     changed: dict[str, Any] = {
-        "nights": nights,
         "slurm": job_state.again(state.slurm, slurm) if slurm else None,
         "outcome": "running",
         "exit_code": None,
@@ -210,16 +220,6 @@ def going_on(state: SuiteRun, prepared: Prepared, given: Flags) -> SuiteRun:
     for entry in quarantined_of(prepared.targets):
         state = quarantined(state, entry)
     return state
-
-
-def _waiting_again(night: NightState, prepared: Prepared) -> NightState:
-    interrupted = night.last is not None and night.last.exit_code == ExitCode.INTERRUPTED
-    if night.state == "running" or (night.state == "ended" and not interrupted):
-        return night
-    if night.name in prepared.problems or night.name not in prepared.setting.jobs:
-        gone = prepared.problems.get(night.name, "it is no longer in the suite")
-        return night.model_copy(update={"state": "left-out", "note": gone})
-    return night.model_copy(update={"state": "waiting", "note": ""})
 
 
 def local_now() -> dt.datetime:

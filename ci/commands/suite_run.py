@@ -24,6 +24,7 @@ from ci.record.start import run_id
 from ci.report.pages.refresh import refresh_index
 from ci.run.slurm_job import surrounding_job
 from ci.suite.next_orders import Begin
+from ci.suite.resume import is_resumable, left_to_run, resumed
 from ci.suite_run.folder import SuiteFolder, locked, named_suite_run, read_suite
 from ci.suite_run.order import request_of
 from ci.suite_run.reports import write_suite_reports
@@ -62,7 +63,8 @@ def run(given: Flags) -> ExitCode:
         return _show(given, prepared)
     path = make_folder(runs / run_id(f"suite-{prepared.selected.suite.name}", present()))
     state = first_state(given, prepared, path.name, runs)
-    return _run(state, prepared, runs, path)
+    with locked(path):
+        return _run(state, prepared, runs, path)
 
 
 def _show(given: Flags, prepared: Prepared) -> ExitCode:
@@ -109,11 +111,10 @@ def _job_of(state: SuiteRun, prepared: Prepared, view: SuiteView) -> SuiteJob | 
 
 
 def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCode:
-    """Run a suite in its folder, on one screen, and write its reports."""
+    """Run a suite in its folder, whose lock is held, on one screen, and write its reports."""
     from ci.run.interrupt import interrupts  # noqa: PLC0415
 
     with ExitStack() as ending:
-        ending.enter_context(locked(path))
         view = ending.enter_context(open_suite_view(sys.stdout))
         received = ending.enter_context(interrupts(view.warn))
         folder = SuiteFolder(path, view.warn)
@@ -157,11 +158,26 @@ def _resume(given: Flags, runs: Path) -> ExitCode:
         flag = chosen[0].replace("_", "-")
         raise UserError(f"--{flag}: a run that is resumed has its own; leave it out")
     path = named_suite_run(runs, "" if given.resume == LAST else given.resume)
+    if given.dry_run:
+        again, _ = _again(given, path)
+        print(f"{again.id}: would go on with {', '.join(left_to_run(again)) or 'no night'}")
+        return ExitCode.PASS
+    with locked(path):  # before it is read: the controller before changes it to its end
+        again, prepared = _again(given, path)
+        if not is_resumable(again):
+            raise UserError(f"{again.id}: nothing is left to run; `inv suite.report {again.id}`")
+        state = going_on(again, prepared, given)
+        return _run(state, prepared, path.absolute().parent, path)
+
+
+def _again(given: Flags, path: Path) -> tuple[SuiteRun, Prepared]:
+    """Return a run with the nights that are left waiting again, and its suite as it is now."""
     state = read_suite(path)
-    left = state.slurm  # a job that was not cancelled is cancelled now
-    runs = path.absolute().parent
     selection = Selection(
-        runs=str(runs), suite=state.suite, run_type=state.run_type, filter=state.filter
+        runs=str(path.absolute().parent),
+        suite=state.suite,
+        run_type=state.run_type,
+        filter=state.filter,
     )
     flags = replace(
         given,
@@ -172,13 +188,4 @@ def _resume(given: Flags, runs: Path) -> ExitCode:
         skip_doctor=state.skip_doctor,
     )
     prepared = prepare(flags, local_now())
-    state = going_on(state, prepared, given)
-    if given.dry_run:
-        names = [each.name for each in state.nights if each.state in {"waiting", "running"}]
-        print(f"{state.id}: would go on with {', '.join(names) or 'no night'}")
-        return ExitCode.PASS
-    if not any(each.state in {"waiting", "running"} for each in state.nights) and not (
-        left and left.job and left.own and not (left.released or left.ended)
-    ):
-        raise UserError(f"{state.id}: nothing is left to run; `inv suite.report {state.id}`")
-    return _run(state, prepared, runs, path)
+    return resumed(state, prepared.able, prepared.problems), prepared

@@ -153,7 +153,7 @@ def _may_change(
 
 def _held(night: NightState, run: SuiteRun, setting: Setting) -> str:
     """Say why a night that would be run again waits; empty if it does not."""
-    if not night.attempts:
+    if not night.fresh_attempts:
         return ""
     return too_many_failed(run.nights, setting.nights[night.name].retry)
 
@@ -185,7 +185,7 @@ def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt
 def _job(night: NightState, setting: Setting, quarantined: frozenset[str]) -> Job:
     """Return a night with the hosts that it may use now: another one than it failed on, if any."""
     job = setting.jobs[night.name]
-    failed = [each for each in night.attempts if each.reasons and not was_taken_away(each)]
+    failed = [each for each in night.fresh_attempts if each.reasons and not was_taken_away(each)]
     before = {host for attempt in failed for host in attempt.hosts}
     others = tuple(host for host in job.hosts if host not in before)
     enough = len(set(others) - quarantined) >= job.count

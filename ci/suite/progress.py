@@ -59,11 +59,20 @@ class NightState(Part):
     owner: str = ""
     expected_s: float
     mute: MuteState | None = None
+    canary: bool = Field(default=False, description="whether it comes before all others")
+    retry_reasons: tuple[str, ...] = Field(
+        default=("environment",), description="by which reasons it may be run again"
+    )
     state: State = Field(
         default="waiting",
         description="left-out: it was never begun, and will not be; the note says why",
     )
     attempts: tuple[Attempt, ...] = ()
+    earlier_attempts: int = Field(
+        default=0,
+        description="how many attempts it had when a person resumed the ended suite: `retry` "
+        "counts only those after them",
+    )
     note: str = Field(default="", description="why it is left out, or not run again")
     unstable: str = Field(default="", description="why it is unstable; empty if it is not")
 
@@ -71,6 +80,11 @@ class NightState(Part):
     def last(self) -> Attempt | None:
         """Return its newest attempt; None if it was never begun."""
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def fresh_attempts(self) -> tuple[Attempt, ...]:
+        """Return its attempts since a person resumed the ended suite; else all."""
+        return self.attempts[self.earlier_attempts :]
 
     @property
     def outcome(self) -> Outcome:

@@ -29,26 +29,36 @@ def why_not_again(night: NightState, retry: Retry) -> str | None:
     An empty text is a reason that needs no words: it passed, or was judged.
     """
     last = night.last
-    if last is None or last.outcome != "unknown" or last.exit_code not in {3, None}:
+    if last is None or not is_unknown(last):
         return ""
-    failures = sum(has_failed(each) for each in night.attempts)
+    failures = sum(has_failed(each) for each in night.fresh_attempts)
     if failures > retry.times:
         return f"run {failures} times" if retry.times else ""
-    return _not_a_reason(last.reasons, retry)
+    return not_a_reason(last.reasons, retry.reasons)
 
 
-def _not_a_reason(reasons: Sequence[str], retry: Retry) -> str | None:
-    """Say why what a night failed by is no reason to run it again; None if it is one."""
+def is_unknown(attempt: Attempt) -> bool:
+    """Return whether a run ended unknown, by no mistake and no signal of the operator."""
+    return attempt.outcome == "unknown" and attempt.exit_code in {ExitCode.UNKNOWN, None}
+
+
+def not_a_reason(reasons: Sequence[str], allowed: Sequence[str]) -> str | None:
+    """Say why what a night failed by is no reason to run it again; None if it is one.
+
+    Args:
+        reasons: what it failed by.
+        allowed: `reasons` of the suite's `retry`.
+    """
     if not reasons:
         return "its failure is in no class of the failure table"
     if "product" in reasons:
         return "what the product failed by is not run again"
-    named = [each for each in reasons if each in retry.reasons]
+    named = [each for each in reasons if each in allowed]
     timed_out = [each for each in reasons if each.endswith(_TIMES_OUT)]
     if named and timed_out and set(named) <= SIDES:
         return f"{timed_out[0]} may be a time-out of the product: only its own name is a reason"
     if not named:
-        asked = ", ".join(retry.reasons)
+        asked = ", ".join(allowed)
         return f"{reasons[0]} is none of the suite's reasons to run again: {asked}"
     return None
 
@@ -64,14 +74,28 @@ def was_taken_away(attempt: Attempt) -> bool:
 
 
 def failed_share(nights: Sequence[NightState]) -> tuple[int, int]:
-    """Return how many nights have failed, and how many of the suite run at all; without mutes."""
-    counted = [each for each in nights if each.counts and each.state != "left-out"]
+    """Return how many nights have failed, and how many of the suite run at all; without mutes.
+
+    Of an ended suite that a person resumed, only nights count that were not done before.
+    """
+    counted = [
+        each
+        for each in nights
+        if each.counts and each.state != "left-out" and not _was_done_before(each)
+    ]
     failed = [
         each
         for each in counted
-        if each.last and has_failed(each.last) and not was_taken_away(each.last)
+        if each.last
+        and each.fresh_attempts
+        and has_failed(each.last)
+        and not was_taken_away(each.last)
     ]
     return len(failed), len(counted)
+
+
+def _was_done_before(night: NightState) -> bool:
+    return night.state == "ended" and night.earlier_attempts > 0 and not night.fresh_attempts
 
 
 def too_many_failed(nights: Sequence[NightState], retry: Retry) -> str:

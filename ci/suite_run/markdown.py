@@ -8,6 +8,7 @@ from ci.record.text import duration
 from ci.report.markdown import cell, code
 from ci.suite.outcome import first_actions
 from ci.suite.progress import time_of
+from ci.suite.resume import is_resumable
 from ci.suite_run.rows import remark
 from ci.suite_run.summary import headline_of, job_text, makespan_text, mute_text
 
@@ -56,7 +57,8 @@ def _lines(run: SuiteRun) -> Iterator[str]:
     yield from _list("Cases left out: missing or not valid", run.problems)
     yield from _list("Notes", run.notes)
     yield from ("", "## Run it again", "", "```sh", f"cd {run.folder}", run.command, "```")
-    yield from ("", f"What was not done: `inv suite.run --resume {run.id}`")
+    if is_resumable(run):
+        yield from ("", f"What was not done: `inv suite.run --resume {run.id}`")
 
 
 def _list(title: str, lines: Sequence[str]) -> Iterator[str]:
