@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.commands.streams import for_readers
 from ci.errors import ExitCode
+from ci.report.fold import folded
 from ci.report.table import as_text, width_of
 from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_suite
 from ci.suite_run.process import NightProcess
@@ -31,7 +32,8 @@ def report(given: SuiteReport) -> ExitCode:
     path = named_suite_run(Path(given.runs), given.run)
     warnings: list[str] = []
     folder = SuiteFolder(path, warnings.append)
-    sys.stdout.write(for_readers(write_suite_reports(folder, read_suite(path), path.parent)))
+    text = for_readers(write_suite_reports(folder, read_suite(path), path.parent))
+    sys.stdout.write(folded(text, width_of(sys.stdout)))
     for warning in warnings:
         print(warning, file=sys.stderr)
     for name in ("report.md", "junit.xml", "suite-report.json"):
@@ -58,7 +60,8 @@ def status(given: SuiteStatus) -> ExitCode:
     if text := job_text(run):
         print(text)
     for each in run.quarantined:
-        print(f"quarantine {each.host}, since {each.since} by {each.by}: {each.reason}")
+        text = f"quarantine {each.host}, since {each.since} by {each.by}: {each.reason}"
+        print(folded(text, width_of(sys.stdout)))
     if run.outcome == "running" and not running:
         print(f"its controller has ended; go on with `inv suite.run --resume {run.id}`")
     return ExitCode.PASS

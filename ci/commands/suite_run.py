@@ -21,7 +21,9 @@ from ci.paths import absolute
 from ci.record.disk import make_folder
 from ci.record.secrets import hide_in_argv
 from ci.record.start import run_id
+from ci.report.fold import folded
 from ci.report.pages.refresh import refresh_index
+from ci.report.table import width_of
 from ci.run.slurm_job import surrounding_job
 from ci.suite.next_orders import Begin
 from ci.suite.resume import is_resumable, left_to_run, resumed
@@ -135,8 +137,8 @@ def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCod
         wanted = prepared.selected.suite.document.notify
         for note in tell(done, wanted, runs, prepared.selected.suite.file) if wanted else ():
             view.line("notify", note)
-    sys.stdout.write(text)
-    print(f"report {path / 'report.md'}")
+    report = f"report {path / 'report.md'}\n"
+    sys.stdout.write(folded(text + report, width_of(sys.stdout)))
     return ExitCode(done.exit_code or 0)
 
 

@@ -49,7 +49,10 @@ def outcome_of(run: SuiteRun) -> Outcome:
 def first_actions(run: SuiteRun) -> Iterator[str]:
     """Yield what needs action, the most urgent first."""
     for night in run.nights:
-        if night.counts and night.outcome == "fail":
+        if canary_is_bad(night):
+            yield f"{canary_text(night)}{_of(night)}; look at the machines first: {_where(night)}"
+    for night in run.nights:
+        if night.counts and night.outcome == "fail" and not night.canary:
             yield f"{night.name} failed{_of(night)}: {_where(night)}"
     passed = all(night.outcome == "pass" for night in run.nights)
     if run.slurm and run.slurm.ended and not passed:
@@ -57,7 +60,8 @@ def first_actions(run: SuiteRun) -> Iterator[str]:
     for problem in run.problems:
         yield f"a case is missing or not valid: {problem}"
     for night in run.nights:
-        if night.counts and night.state == "ended" and night.outcome == "unknown":
+        is_unknown = night.state == "ended" and night.outcome == "unknown"
+        if night.counts and is_unknown and not night.canary:
             yield f"{night.name} is unknown{_of(night)}: {_where(night)}"
     for host in run.quarantined:
         yield f"host {host.host} takes no nights: {host.reason}"
@@ -65,6 +69,16 @@ def first_actions(run: SuiteRun) -> Iterator[str]:
     if left_out:
         count = len(left_out)
         yield f"{count} night{'s were' if count > 1 else ' was'} not begun: {left_out[0].note}"
+
+
+def canary_is_bad(night: NightState) -> bool:
+    """Return whether a canary that counts has ended without a pass: what failed may fail all."""
+    return night.canary and night.counts and night.state == "ended" and night.outcome != "pass"
+
+
+def canary_text(night: NightState) -> str:
+    """Say how a canary ended that did not pass."""
+    return f"the canary {night.name} {'failed' if night.outcome == 'fail' else 'is unknown'}"
 
 
 def _of(night: NightState) -> str:

@@ -23,7 +23,7 @@ from ci.suite.events import (
     quarantined,
 )
 from ci.suite.next_orders import next_orders, taken_bound_s
-from ci.suite.outcome import exit_code_of, outcome_of
+from ci.suite.outcome import canary_is_bad, canary_text, exit_code_of, outcome_of
 from ci.suite.planned import duration
 from ci.suite.progress import time_of
 from ci.suite_run.ended import end_of
@@ -271,6 +271,11 @@ class RunningSuite:
         note = f"; {night.note}" if night.note else ""
         text = f"{event.night}{muted}{cause}{again}{note}"
         self.view.line(event.ended.outcome, text)
+        if canary_is_bad(night):
+            self.view.warn(
+                f"{canary_text(night)}: look at the machines first; the other nights go on, Ctrl-C "
+                "ends them"
+            )
         fresh = [each for each in run.quarantined if each.host not in before]
         for each in fresh:
             self._proofs.looked_at(each.host)

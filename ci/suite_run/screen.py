@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 
 from ci.connect.printed import one_line, without_workflow_commands
 from ci.record.secrets import hide_in_text
+from ci.report.fold import folded
 from ci.report.screen import SafeStream
 from ci.suite_run.rows import HEADINGS
 
@@ -103,7 +104,8 @@ class LiveSuite:
         from rich.text import Text  # noqa: PLC0415
 
         style = _WORST_FIRST.get(word, "dim" if word == "note" else "")
-        self._console.print(Text(f"{word:<6} {hide_in_text(one_line(text))}", style))
+        line = folded(f"{word:<6} {hide_in_text(one_line(text))}", self._console.size.width)
+        self._console.print(Text(line, style))
 
     def warn(self, text: str) -> None:
         """See `SuiteView`."""

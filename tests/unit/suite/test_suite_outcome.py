@@ -46,10 +46,14 @@ def test_what_needs_action_first():
         ended("odd", "unknown"),
         LEFT_OUT,
         ended("worse", "fail", owner="moe"),
+        ended("small", "unknown", canary=True),
+        ended("mine", "fail", canary=True, muted=True),
+        ended("right", "pass", canary=True),
         problems=("x.yaml:1:1: bad",),
         quarantined=(quarantine("h7"),),
     )
     assert [each.partition(":")[0] for each in first_actions(run)] == [
+        "the canary small is unknown; look at the machines first",
         "worse failed (of moe)",
         "a case is missing or not valid",
         "odd is unknown",
