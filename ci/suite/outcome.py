@@ -48,20 +48,20 @@ def outcome_of(run: SuiteRun) -> Outcome:
 
 def first_actions(run: SuiteRun) -> Iterator[str]:
     """Yield what needs action, the most urgent first."""
-    for night in run.nights:
-        if canary_is_bad(night):
-            yield f"{canary_text(night)}{_of(night)}; look at the machines first: {_where(night)}"
-    for night in run.nights:
-        if night.counts and night.outcome == "fail" and not night.canary:
+    canaries = [each for each in run.nights if canary_is_bad(each)]
+    others = [each for each in run.nights if each.counts and not each.canary]
+    for night in canaries:
+        yield f"{canary_text(night)}{_of(night)}; look at the machines first: {_where(night)}"
+    for night in others:
+        if night.outcome == "fail":
             yield f"{night.name} failed{_of(night)}: {_where(night)}"
     passed = all(night.outcome == "pass" for night in run.nights)
     if run.slurm and run.slurm.ended and not passed:
         yield f"no further night began: {run.slurm.ended}"
     for problem in run.problems:
         yield f"a case is missing or not valid: {problem}"
-    for night in run.nights:
-        is_unknown = night.state == "ended" and night.outcome == "unknown"
-        if night.counts and is_unknown and not night.canary:
+    for night in others:
+        if night.state == "ended" and night.outcome == "unknown":
             yield f"{night.name} is unknown{_of(night)}: {_where(night)}"
     for host in run.quarantined:
         yield f"host {host.host} takes no nights: {host.reason}"
