@@ -71,7 +71,13 @@ def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> Selecte
     accuracy = _accuracy_of(suite)
     past = _past_of(Path(given.runs))
     wanted = Wanted(given.run_type, today, given.filter, past, accuracy)
-    nights = nights_of(suite, found.cases, wanted)
+    try:
+        nights = nights_of(suite, found.cases, wanted)
+    except UserError as error:
+        if not (given.filter and found.problems):
+            raise
+        # The filter may name a case that cannot be read.
+        raise UserError("\n".join(map(str, (error, *found.problems)))) from None
     if not nights and not found.problems:
         raise UserError(f"{suite.file}: no night runs in run type {given.run_type}")
     notes = [
@@ -112,7 +118,12 @@ def with_versions(suite: NightSuite, versions: Sequence[str]) -> NightSuite:
 def _accuracy_of(suite: NightSuite) -> Accuracy | None:
     """Read the accuracy.yaml of the environment, else that of the suite."""
     if chosen := os.environ.get(VARIABLE):
-        return load_accuracy(Path(chosen))
+        try:
+            return load_accuracy(Path(chosen))
+        except CaseError:
+            raise
+        except UserError as error:
+            raise UserError(f"${VARIABLE}: {error}") from None
     if suite.document.accuracy:
         return load_accuracy(Path(suite.file).parent / suite.document.accuracy)
     return None

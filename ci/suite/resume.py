@@ -41,7 +41,9 @@ def _is_left(night: NightState, run: SuiteRun) -> bool:
 def _is_wanted(night: NightState, run: SuiteRun) -> bool:
     """Return whether a night was not done, or may be run again, if the suite still has it."""
     last = night.last
-    if night.state != "ended" or last is None or last.exit_code == ExitCode.INTERRUPTED:
+    if night.state != "ended" or last is None:
+        return night.state != "ended"
+    if last.exit_code == ExitCode.INTERRUPTED:
         return True
     if run.ended_at is None or last.outcome != "unknown":
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -219,15 +220,18 @@ def _mute(found: SuiteCase, name: str, suite: NightSuite, today: dt.date) -> Mut
 
 
 def _filtered(nights: Sequence[SuiteNight], filter_: str) -> list[SuiteNight]:
-    """Return the nights that a filter names.
+    """Return the nights that a filter names; the full name of a night names no other.
 
     Raises:
         UserError: it names none.
     """
+    if of_that_name := _of_name(nights, filter_):  # it may contain commas
+        return of_that_name
     patterns = [part.strip() for part in filter_.split(",") if part.strip()]
     if not patterns:
         return list(nights)
-    chosen = [night for night in nights if any(_matches(night, each) for each in patterns)]
+    found = {night.name for each in patterns for night in _matching(nights, each)}
+    chosen = [night for night in nights if night.name in found]
     if not chosen:
         known = [each for night in nights for each in (night.name, night.owner, *night.tags)]
         near = nearest(patterns[0], [each for each in known if each])
@@ -236,6 +240,15 @@ def _filtered(nights: Sequence[SuiteNight], filter_: str) -> list[SuiteNight]:
             f"--filter {filter_}: none of {len(nights)} nights has such a name, tag or owner{guess}"
         )
     return chosen
+
+
+def _of_name(nights: Sequence[SuiteNight], text: str) -> list[SuiteNight]:
+    """Return the night of a name, which may be written as a pattern of this name alone."""
+    return [night for night in nights if text in {night.name, escape(night.name)}]
+
+
+def _matching(nights: Sequence[SuiteNight], pattern: str) -> list[SuiteNight]:
+    return _of_name(nights, pattern) or [each for each in nights if _matches(each, pattern)]
 
 
 def _matches(night: SuiteNight, pattern: str) -> bool:

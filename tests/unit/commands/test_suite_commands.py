@@ -132,6 +132,18 @@ def test_a_missing_case_is_left_out_and_the_code_says_so(capsys, folder):
     assert f"left out: {folder}/suite.yaml:6:13: nights[1].cases: no case file" in out.err
 
 
+def test_a_filter_that_names_a_broken_case_shows_what_is_wrong_with_it(folder):
+    (folder / "one.yaml").write_text("test_name: [")
+    with pytest.raises(UserError, match=r"(?s)--filter one: none of 2 nights .*one.yaml:2:1"):
+        plan(Plan(suite=str(folder / "suite.yaml"), runs="", filter="one"), NOW)
+
+
+def test_the_variable_of_an_accuracy_file_that_is_missing_is_named(folder, monkeypatch):
+    monkeypatch.setenv("LAMPLIGHTER_ACCURACY_CONFIG", str(folder / "none.yaml"))
+    with pytest.raises(UserError, match=r"^\$LAMPLIGHTER_ACCURACY_CONFIG: .*none.yaml"):
+        plan(Plan(suite=str(folder / "suite.yaml"), runs=""), NOW)
+
+
 def test_accuracy_of_the_environment(capsys, folder, monkeypatch):
     (folder / "my.yaml").write_text("task: gsm8k\nmax_samples: 7\nmin_score: 0.5\n")
     monkeypatch.setenv("LAMPLIGHTER_ACCURACY_CONFIG", str(folder / "my.yaml"))

@@ -1,6 +1,7 @@
 """Test the nights of a suite: run types, versions, sizes, durations, mutes, filters."""
 
 import datetime as dt
+from glob import escape
 
 import pytest
 from suites import TODAY, nights, suite_of, write_case
@@ -219,6 +220,15 @@ def test_a_mute_ends(folder):
 def test_filter(folder, filter_, expected):
     text = "nights: [{cases: a, owner: moe}, {cases: [b, single]}]\n"
     assert names(folder, text, filter=filter_) == expected
+
+
+@pytest.mark.parametrize("name", ["a", "b, [x]", "one"])
+def test_the_full_name_of_a_night_names_no_other(folder, name):
+    """As a job of a workflow names it, also beside an owner, a tag or a file of this name."""
+    write_case(folder, "b, [x]")
+    text = "nights: [{cases: [a, 'b, *', single]}, {cases: b, owner: a, tags: [one]}]\n"
+    assert names(folder, text, filter=escape(name)) == [name]
+    assert names(folder, text, filter=name) == [name]
 
 
 def test_a_filter_that_names_nothing(folder):
