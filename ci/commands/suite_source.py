@@ -69,7 +69,7 @@ def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> Selecte
         raise CaseError(in_file_order(wrong))
     found = find_cases(suite)
     accuracy = _accuracy_of(suite)
-    past = _past_of(Path(given.runs))
+    past = _past_of(Path(given.runs), given.run_type)
     wanted = Wanted(given.run_type, today, given.filter, past, accuracy)
     try:
         nights = nights_of(suite, found.cases, wanted)
@@ -129,9 +129,9 @@ def _accuracy_of(suite: NightSuite) -> Accuracy | None:
     return None
 
 
-def _past_of(runs: Path) -> Mapping[tuple[str, str], Sequence[float]]:
-    """Return the durations of past nights; none without a history."""
+def _past_of(runs: Path, run_type: str) -> Mapping[tuple[str, str], Sequence[float]]:
+    """Return the durations of past nights, of this run type if there are any."""
     if not (runs / FILE).is_file():
         return {}
     with opened(runs) as connection:
-        return durations(connection)
+        return durations(connection, run_type)

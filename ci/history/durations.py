@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
@@ -61,28 +62,36 @@ def _between_s(started: str, ended: str) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
-def durations(connection: sqlite3.Connection) -> Mapping[tuple[str, str], Sequence[float]]:
+def durations(
+    connection: sqlite3.Connection, run_type: str = ""
+) -> Mapping[tuple[str, str], Sequence[float]]:
     """Return (case, version of vLLM) → seconds of its last nights, the newest first.
 
     Only nights that were judged, and that nothing ended early, count; not what belongs to a night
-    or to a bisection, which measures less.
+    or to a bisection, which measures less. Of a case that has nights of the run type only these
+    count: another one has other parts and sizes.
 
     Args:
         connection: the database.
+        run_type: of the nights to come; empty for all.
     """
     rows = connection.execute(
-        "SELECT case_name, vllm, started_at, ended_at FROM runs "
+        "SELECT case_name, vllm, started_at, ended_at, command FROM runs "
         "WHERE outcome IN ('pass', 'fail') AND cause = '' AND ended_at <> '' "
         "AND purpose = 'night' "
         "ORDER BY started_at DESC"
     )
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for case, vllm, started, ended in rows:
-        times = found[case, vllm]
+    alike: dict[tuple[str, str], list[float]] = defaultdict(list)
+    flag = f"--run-type {shlex.quote(run_type)} "
+    for case, vllm, started, ended, command in rows:
         seconds = _between_s(started, ended)
-        if len(times) < NIGHTS and seconds > 0:
-            times.append(seconds)
-    return found
+        groups = (found, alike) if run_type and flag in f"{command} " else (found,)
+        for times in (group[case, vllm] for group in groups):
+            if len(times) < NIGHTS and seconds > 0:
+                times.append(seconds)
+    known = {case for case, _ in alike}
+    return {**{key: times for key, times in found.items() if key[0] not in known}, **alike}
 
 
 def past_durations(runs: Path, case: str) -> dict[str, float]:

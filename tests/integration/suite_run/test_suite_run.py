@@ -12,6 +12,7 @@ import pytest
 import yaml
 from junitparser import JUnitXml
 
+from ci.lab import faults
 from ci.suite.progress import Quarantined
 
 if TYPE_CHECKING:
@@ -106,6 +107,42 @@ def test_a_night_whose_process_dies_is_given_back_and_run_again(stage: SuiteStag
     first, second = stage.night("a")["attempts"]
     assert (first["outcome"], first["reasons"]) == ("unknown", ["controller_died", "environment"])
     assert second["outcome"] == "pass"
+    stage.await_free()
+
+
+@pytest.mark.long
+def test_a_suite_that_has_ended_runs_again_what_its_dead_hosts_lost(stage: SuiteStage):
+    """An operator repairs both hosts that a night has lost, releases them, and resumes."""
+    two = stage.hosts[:2]
+    stage.case("lost", "good", env={"START_S": 6})
+    stage.case("other", "good")
+    stage.case("broken", "crash")
+    stage.suite(
+        {"cases": "lost", "hosts": {"names": two}},
+        {"cases": "other", "hosts": {"names": stage.hosts[2:]}},
+        {"cases": "broken", "hosts": {"names": stage.hosts[2:]}},
+    )
+    controller = stage.begin()
+    first = stage.await_server("lost")
+    stage.crash(first)
+    stage.until(lambda: len(stage.night("lost")["attempts"]) > 1)
+    stage.crash(stage.await_server("lost"))
+    assert stage.finish(controller) == 3
+    assert stage.night("lost")["note"] == "run 2 times"
+    report = stage.path / "report.md"
+    resume = f"`inv suite.run --resume {stage.path.name}`"
+    assert resume in report.read_text("utf-8")
+    for host in two:
+        faults.boot(stage.lab, host)
+    stage.down.clear()
+    stage.inv("hosts.release", "--cluster", str(stage.lab.cluster_file), "--on", ",".join(two))
+    assert stage.finish(stage.begin("--resume", "last")) == 3
+    outcomes = [each["outcome"] for each in stage.night("lost")["attempts"]]
+    assert outcomes == ["unknown", "unknown", "pass"]
+    assert len(stage.night("other")["attempts"]) == len(stage.night("broken")["attempts"]) == 1
+    assert resume not in report.read_text("utf-8")
+    assert stage.finish(stage.begin("--resume", "last")) == 2
+    assert "nothing is left to run" in stage.output.read_text("utf-8")
     stage.await_free()
 
 

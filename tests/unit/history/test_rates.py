@@ -119,3 +119,25 @@ def test_only_nights_tell_how_long_a_night_takes(tmp_path):
         refresh(tmp_path / "runs", connection, print)
         (times,) = durations(connection).values()
     assert times == [3600.0]
+
+
+@pytest.mark.parametrize(
+    ("run_type", "minutes"),
+    [("", [60, 10, 5]), ("pr", [10]), ("daily", [60]), ("p", [60, 10, 5]), ("weekly", [60, 10, 5])],
+)
+def test_of_nights_of_several_run_types_those_of_the_same_tell_how_long(
+    tmp_path, run_type, minutes
+):
+    """In a run type with smaller sizes a case takes minutes in place of hours."""
+    for number, (took, flags) in enumerate(
+        [(5, ""), (10, " --run-type pr"), (60, " --run-type daily --set a=1")]
+    ):
+        began = {
+            "started_at": f"2026-01-0{number + 1}T20:00:00Z",
+            "ended_at": f"2026-01-0{number + 1}T{20 + took // 60}:{took % 60:02}:00Z",
+        }
+        night(tmp_path, number, command=f"inv nightly --config x.yaml{flags}", **began)
+    with opened(tmp_path / "runs") as connection:
+        refresh(tmp_path / "runs", connection, print)
+        (times,) = durations(connection, run_type).values()
+    assert times == [60.0 * each for each in minutes]
