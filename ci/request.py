@@ -31,6 +31,7 @@ class Request:
         argv: the command line, for the record.
         skip_doctor: do not examine the hosts first.
         wait: queue for hosts that another run holds.
+        queue_s: seconds to queue for them without `wait`.
         keep: leave the servers running afterwards, for KEEP_S.
         serve: start the servers; else the night ends once the hosts have all files.
         measure: run the benchmarks.
@@ -75,6 +76,7 @@ class Request:
     argv: tuple[str, ...] = ()
     skip_doctor: bool = False
     wait: bool = False
+    queue_s: float = 0.0
     keep: bool = False
     serve: bool = True
     measure: bool = True
@@ -102,7 +104,7 @@ class Request:
     @property
     def wait_s(self) -> float:
         """Seconds to queue for hosts that another run holds."""
-        return math.inf if self.wait else 0
+        return math.inf if self.wait else self.queue_s
 
     @property
     def keep_s(self) -> float:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ci.explain.rules import Rule
     from ci.record.model import Run
 
+BUSY = "host_busy"  # another run holds it
 # Errors of hosts, which have no line of a log → the class by which a suite may name them.
 _OF_HOSTS = {
     "HostUnreachable": "host_unreachable",
@@ -20,7 +21,7 @@ _OF_HOSTS = {
     "HostKeyRefused": "host_key",
     "CommandTimedOut": "host_silent",
     "FilesRefused": "host_files",
-    "HostBusy": "host_busy",
+    "HostBusy": BUSY,
     "NotHandedBack": "not_handed_back",
     "PreparationFailed": "preparation",
 }
@@ -32,7 +33,7 @@ ENVIRONMENT = "environment"
 # Steps before the servers start: what fails in them is of the hosts.
 _BEFORE = {
     "connect to the hosts": "host_unreachable",
-    "take the hosts": "host_busy",
+    "take the hosts": BUSY,
     "examine the hosts": EXAMINED,
     "compare what is installed": EXAMINED,
 }

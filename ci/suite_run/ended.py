@@ -15,6 +15,7 @@ from ci.record.secrets import hide_in_text
 from ci.record.stored import FILE, read_run
 from ci.record.text import headline_of
 from ci.report.abandoned import complete_abandoned
+from ci.run.interrupt import SIGNALS
 from ci.suite.blame import CONTROLLER, ENVIRONMENT, blame_of
 from ci.suite.events import Ended
 from ci.suite_run.process import start_process
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ci.explain.rules import Rule
     from ci.record.model import Run
     from ci.suite_run.process import NightProcess
+
+_STOPPED = frozenset({-number for number in SIGNALS} | {ExitCode.INTERRUPTED})
 
 
 def end_of(
@@ -63,10 +66,25 @@ def end_of(
     return _ended(run, hosts, died=died)
 
 
+def not_started(error: Exception) -> Ended:
+    """Return the end of a night whose process could not be started, as on a full disk."""
+    return Ended(
+        at=utc_now(),
+        outcome="unknown",
+        exit_code=int(ExitCode.UNKNOWN),
+        headline="UNKNOWN: nothing was checked",
+        cause=hide_in_text(one_line(str(error))),
+        reasons=(CONTROLLER, ENVIRONMENT),
+    )
+
+
 def _without_record(process: NightProcess, code: int | None, error: str) -> Ended | None:
     if code is None and not process.last_lines():
         return None
     text = next((line for line in reversed(process.last_lines()) if line.strip()), error)
+    if text.strip() == "KeyboardInterrupt" or code in _STOPPED:
+        # By a signal while Python still started it.
+        code, text = int(ExitCode.INTERRUPTED), "interrupted before it had begun anything"
     return Ended(
         at=utc_now(),
         outcome="unknown",

@@ -109,7 +109,10 @@ def read_suite(path: Path) -> SuiteRun:
         where = ".".join(map(str, problem["loc"]))
         raise UserError(f"{file}: {where}: {problem['msg']}") from None
     except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read: {error}") from None
+        raise UserError(
+            f"{file}: cannot be read: {error}; put a copy back, or begin the suite again with "
+            "`inv suite.run`: `inv status --cluster NAME` shows what still runs, `inv down` ends it"
+        ) from None
 
 
 def as_text(run: SuiteRun) -> str:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ci.suite.progress import SuiteRun
     from ci.suite_run.process import NightProcess
 
+# Of two suites on the same hosts, one begins a night while the other one's still hands them back.
+QUEUE_S = 600.0
+
 
 def request_of(  # noqa: PLR0913, PLR0917 - what a night is made of
     run: SuiteRun,
@@ -72,6 +75,7 @@ def request_of(  # noqa: PLR0913, PLR0917 - what a night is made of
             suite_name=run.name,
             run_type=run.run_type,
             beside=bool(begin.devices),
+            queue_s=QUEUE_S,
             measure=bool(night.stages),
         )
     )

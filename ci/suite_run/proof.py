@@ -89,7 +89,9 @@ class Proof:
             self.run, night, Begin(night.name, (self.host,)), str(self.runs), name, targets
         )
         request = with_command(
-            replace(request, measure=False, purpose="smoke", functional="none", benchmarks="")
+            replace(
+                request, measure=False, purpose="smoke", functional="none", benchmarks="", queue_s=0
+            )
         )
         self._process = start_night(folder, request)
         down: Sequence[str] = ("down", "--run", name, "--runs", str(self.runs))

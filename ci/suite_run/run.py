@@ -13,6 +13,7 @@ from ci.errors import Interrupted, UserError
 from ci.record.controller import owner
 from ci.record.fields import utc_now
 from ci.record.start import run_id
+from ci.suite.blame import BUSY
 from ci.suite.events import (
     decided,
     host_released,
@@ -26,7 +27,7 @@ from ci.suite.next_orders import next_orders, taken_bound_s
 from ci.suite.outcome import canary_is_bad, canary_text, exit_code_of, outcome_of
 from ci.suite.planned import duration
 from ci.suite.progress import time_of
-from ci.suite_run.ended import end_of
+from ci.suite_run.ended import end_of, not_started
 from ci.suite_run.happened import NightEnd, ProofEnd
 from ci.suite_run.job_state import JobSeen, lines_of, with_job
 from ci.suite_run.order import request_of, start_night
@@ -153,10 +154,14 @@ class RunningSuite:
         where = ", ".join(begin.hosts)
         takes = duration(night.expected_s)
         self.view.line("begin", f"{begin.night} on {where}, takes ~{takes}: run {name}")
-        folder = self.folder.process_folder(name)
         targets = {target.name: target for target in self.setting.targets}
         request = request_of(self.run, night, begin, str(self.runs), name, targets)
-        self._follow(begin.night, start_night(folder, request))
+        try:
+            process = start_night(self.folder.process_folder(name), request)
+        except (UserError, OSError) as error:
+            self._events.put(NightEnd(begin.night, not_started(error)))
+        else:
+            self._follow(begin.night, process)
 
     def _follow(self, night: str, process: NightProcess) -> None:
         """Wait for the end of a night's process on a thread."""
@@ -254,7 +259,7 @@ class RunningSuite:
         self._proofs.interrupt()
 
     def _ended(self, event: NightEnd) -> None:
-        del self._processes[event.night]
+        self._processes.pop(event.night, None)  # none was started
         if event.ended is None:
             self._change(night_not_begun(self.run, event.night))
             return
@@ -280,7 +285,9 @@ class RunningSuite:
         for each in fresh:
             self._proofs.looked_at(each.host)
             self.view.line("host", f"{each.host} takes no further nights: {each.reason}")
-        self._keep_quarantine(lambda: put(fresh))
+        # A host that is only held by another run is fit for other suites.
+        unfit = [] if BUSY in event.ended.reasons else fresh
+        self._keep_quarantine(lambda: put(unfit))
 
     def _prove(self) -> None:
         """Begin to examine hosts in quarantine whose time has come."""
