@@ -54,7 +54,7 @@ def _row(each: PlannedNight, span: Span) -> tuple[str, ...]:
         names if more <= 0 else f"{names} and {more} more",
         *(_clock(moment, span) for moment in (each.start, each.end)),
         f"~{takes}" if night.basis == "assumed" else takes,
-        "canary" if night.canary else str(night.priority),
+        "gate" if night.gate else "canary" if night.canary else str(night.priority),
         ", ".join(_remarks(night)),
     )
 
@@ -138,6 +138,7 @@ def night_values(night: SuiteNight) -> dict[str, Any]:
         },
         "priority": night.priority,
         "canary": night.canary,
+        "gate": night.gate,
         "owner": night.owner or None,
         "tags": list(night.tags),
         "expected_s": night.expected_s,

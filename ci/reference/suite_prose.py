@@ -50,8 +50,8 @@ left out; the others are planned.
 some run types, and may change what runs of it. Whatever a night replaces in a case file is shown \
 as `--set KEY=VALUE` (`inv suite.plan --json`).
 - **Durations.** A night takes as long as `expected` says; else 10 % more than the median of past \
-nights of the case, with this version if there are any; else as long as the suite's `expected`, \
-which the plan marks with `~`.
+nights of the case, in this run type and with this version if there are any; else as long as the \
+suite's `expected`, which the plan marks with `~`.
 - **Hosts.** A night needs as many hosts as its case. A host fits if the cluster file gives it \
 the case's kind of device and enough devices, and if `hosts` of the entry has nothing against it. \
 A host whose `accelerator` the cluster file does not give fits every night. If the cluster has \
@@ -68,7 +68,9 @@ PACKING = """\
 Nights run at once on disjoint hosts. With `share: true` a night takes only the devices that it \
 needs, and runs beside others on a host, unless both listen on the same port.
 
-1. The canary comes before all others, then the higher `priority`, then the longest.
+1. The canary comes before all others, then the higher `priority`, then the longest. If it does \
+not pass, this is said at once, and the other nights go on. With `gate: true` no other night \
+begins before it has passed; if it does not, they are left out.
 2. Of the hosts that are free, a night gets those that little else can use, and among them those \
 that have its environment and weights already.
 3. Hosts are kept free for a night that waits for more of them, from nights of a lower priority. \
@@ -141,6 +143,13 @@ written after each change. If the controller is killed, the nights go on by them
 `inv suite.run --resume RUN` (or `last`) takes over those that still run, reads how the others \
 ended, and begins what is left; what is done stays. If a night's own process has died, its hosts \
 are given back first. After Ctrl-C, nights that were interrupted or not begun are run.
+- **After repairs.** To resume a suite that has ended also runs again, with retries of their own, \
+the nights that are unknown by a reason of `retry`, or by a mistake in their case file. \
+`most_failed` does not count what failed before. What was judged stays, and so does what failed by \
+the product or by an unknown cause. A `gate` that was judged holds nothing back any more. The \
+report names the command if it would run anything.
+- **Hosts that another run holds.** A night queues for them for 10 minutes, then it is unknown by \
+`host_busy`: the host takes no nights of this suite until it is free, and others are not affected.
 - **Report.** `inv suite.report [RUN]` writes `report.md`, `junit.xml` (a test suite for each \
 night) and `suite-report.json` of a run, and prints the verdict: what needs action first, the \
 makespan beside the bound for the same nights on these hosts, and apart from that muted and \

@@ -188,6 +188,11 @@ class NightsEntry(Strict):
     canary: bool = Field(
         default=False, description="true: comes before all others, whatever their priority"
     )
+    gate: bool = Field(
+        default=False,
+        description="true: a canary without which no other night begins; if it does not pass, they "
+        "are left out",
+    )
     owner: str = Field(default="", max_length=200, description="whom its failures concern")
     expected: Duration | None = Field(
         default=None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ci.suite.bound import lower_bound
+from ci.suite.gate import behind_gate
 from ci.suite.hosts import host_of
 from ci.suite.jobs import Running, State
 from ci.suite.packing import begin_now, plan, plan_begin
@@ -98,7 +99,8 @@ def next_orders(  # noqa: PLR0913 - what a decision depends on
     """
     running = [each for each in run.nights if each.state == "running"]
     waiting = [each for each in run.nights if each.state == "waiting"]
-    held = {each.name: why for each in waiting if (why := _held(each, run, setting))}
+    behind, never = behind_gate(run, setting.nights)
+    held = behind | {each.name: why for each in waiting if (why := _held(each, run, setting))}
     ready = [each for each in waiting if each.name not in held]
     over = _over(run)
     if over:
@@ -117,6 +119,8 @@ def next_orders(  # noqa: PLR0913 - what a decision depends on
     left_out = _left_out(schedule, ready, run, start, finished=finished)
     if finished or over:
         left_out |= held
+    elif never:
+        left_out |= behind
     before = {name for name in left_out if run.night(name).attempts}
     return Orders(
         begin=begun,

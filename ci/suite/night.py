@@ -66,6 +66,7 @@ class SuiteNight:
         needs: of the cluster.
         priority: nights with a higher one come first.
         canary: whether it comes before all others.
+        gate: whether no other night begins before it has passed.
         owner: whom its failures concern; empty if unknown.
         tags: of the case and of its entry.
         expected_s: how long it takes.
@@ -97,3 +98,4 @@ class SuiteNight:
     retry: Retry
     judge: Mapping[str, object] = field(default_factory=dict)
     mute: Mute | None = None
+    gate: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
@@ -13,7 +13,7 @@ from ci.suite.jobs import State
 from ci.suite.packing import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ci.inventory.target import Target
     from ci.suite.jobs import Job
@@ -84,7 +84,8 @@ def plan_suite(nights: Sequence[SuiteNight], targets: Sequence[Target], span: Sp
             jobs.append(job)
     until = seconds_between(span.start, span.until) if span.until else math.inf
     hosts = tuple(host_of(target) for target in targets)
-    schedule = plan(State(0.0, hosts, tuple(jobs), until_s=until))
+    gates = {night.name for night in nights if night.gate and night.mute is None}
+    schedule = _planned_in_order(State(0.0, hosts, tuple(jobs), until_s=until), gates)
     by_name = {night.name: night for night in nights}
     left_out = [
         NotPlanned(by_name[each.job.name], reason_left_out(each, span, until))
@@ -97,6 +98,24 @@ def plan_suite(nights: Sequence[SuiteNight], targets: Sequence[Target], span: Sp
         makespan_s=schedule.makespan_s,
         bound_s=schedule.bound_s,
         hosts=len(targets),
+    )
+
+
+def _planned_in_order(state: State, gates: Collection[str]) -> Schedule:
+    """Plan first the canaries without which nothing else begins, then all others."""
+    first = tuple(job for job in state.waiting if job.name in gates)
+    if not first or len(first) == len(state.waiting):
+        return plan(state)
+    before = plan(replace(state, waiting=first))
+    opens_s = state.now_s + before.makespan_s
+    others = tuple(job for job in state.waiting if job.name not in gates)
+    after = plan(replace(state, waiting=others, now_s=opens_s))
+    return replace(
+        after,
+        placements=(*before.placements, *after.placements),
+        left_out=(*before.left_out, *after.left_out),
+        makespan_s=before.makespan_s + after.makespan_s,
+        bound_s=before.bound_s + after.bound_s,
     )
 
 

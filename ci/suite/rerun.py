@@ -81,7 +81,7 @@ def failed_share(nights: Sequence[NightState]) -> tuple[int, int]:
     counted = [
         each
         for each in nights
-        if each.counts and each.state != "left-out" and not _was_done_before(each)
+        if each.counts and each.state != "left-out" and not was_done_before(each)
     ]
     failed = [
         each
@@ -94,7 +94,8 @@ def failed_share(nights: Sequence[NightState]) -> tuple[int, int]:
     return len(failed), len(counted)
 
 
-def _was_done_before(night: NightState) -> bool:
+def was_done_before(night: NightState) -> bool:
+    """Return whether it was done before a person resumed the ended suite, and is not run again."""
     return night.state == "ended" and night.earlier_attempts > 0 and not night.fresh_attempts
 
 

@@ -85,12 +85,16 @@ def _without_record(process: NightProcess, code: int | None, error: str) -> Ende
     if text.strip() == "KeyboardInterrupt" or code in _STOPPED:
         # By a signal while Python still started it.
         code, text = int(ExitCode.INTERRUPTED), "interrupted before it had begun anything"
+    signal = -code if code is not None and code < 0 else 0
+    if signal:
+        text = f"its process was killed by signal {signal} before it had begun anything"
     return Ended(
         at=utc_now(),
         outcome="unknown",
         exit_code=code if code in set(ExitCode) else int(ExitCode.UNKNOWN),
         headline="UNKNOWN: nothing was checked",
         cause=hide_in_text(one_line(text)),
+        reasons=(CONTROLLER, ENVIRONMENT) if signal else (),
     )
 
 

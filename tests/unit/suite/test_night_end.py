@@ -45,6 +45,14 @@ def test_a_signal_before_a_night_has_begun_is_no_failure(tmp_path, code, output)
     assert end.cause == "interrupted before it had begun anything"
 
 
+def test_a_night_that_is_killed_before_it_has_begun_may_be_run_again(tmp_path):
+    """As by the kernel, where the machine has no memory left."""
+    end = end_without_record(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    assert (end.outcome, end.exit_code) == ("unknown", 3)
+    assert end.reasons == ("controller_died", "environment")
+    assert end.cause == "its process was killed by signal 9 before it had begun anything"
+
+
 def test_a_mistake_before_a_night_has_begun(tmp_path):
     end = end_without_record(tmp_path, "raise SystemExit(2)", "x.yaml:1:1: bad\n")
     assert (end.outcome, end.exit_code, end.cause) == ("unknown", 2, "x.yaml:1:1: bad")
