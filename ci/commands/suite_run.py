@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.commands.streams import for_readers
 from ci.commands.suite_flags import Selection
 from ci.commands.suite_flags import SuiteRun as Flags
 from ci.commands.suite_prepare import first_state, going_on, local_now, prepare, present
@@ -26,7 +27,8 @@ from ci.report.pages.refresh import refresh_index
 from ci.report.table import width_of
 from ci.run.slurm_job import surrounding_job
 from ci.suite.next_orders import Begin
-from ci.suite.resume import is_resumable, left_to_run, resumed
+from ci.suite.resume import is_resumable, left_to_run, resumed, unable
+from ci.suite.progress import local_text
 from ci.suite_run.folder import SuiteFolder, locked, named_suite_run, read_suite
 from ci.suite_run.order import request_of
 from ci.suite_run.reports import write_suite_reports
@@ -121,7 +123,8 @@ def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCod
         received = ending.enter_context(interrupts(view.warn))
         folder = SuiteFolder(path, view.warn)
         folder.save(state)
-        view.line("suite", f"{state.name}, run type {state.run_type}: {path}")
+        until = f", until {local_text(state.until)}" if state.until else ""
+        view.line("suite", f"{state.name}, run type {state.run_type}{until}: {path}")
         for problem in state.problems:
             view.warn(f"left out: {problem}")
         for note in state.notes:
@@ -138,7 +141,7 @@ def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCod
         for note in tell(done, wanted, runs, prepared.selected.suite.file) if wanted else ():
             view.line("notify", note)
     report = f"report {path / 'report.md'}\n"
-    sys.stdout.write(folded(text + report, width_of(sys.stdout)))
+    sys.stdout.write(folded(for_readers(text + report), width_of(sys.stdout)))
     return ExitCode(done.exit_code or 0)
 
 
@@ -167,7 +170,9 @@ def _resume(given: Flags, runs: Path) -> ExitCode:
     with locked(path):  # before it is read: the controller before changes it to its end
         again, prepared = _again(given, path)
         if not is_resumable(again):
-            raise UserError(f"{again.id}: nothing is left to run; `inv suite.report {again.id}`")
+            wrong = (*unable(again), *map(str, prepared.selected.problems))
+            nothing = f"{again.id}: nothing is left to run; `inv suite.report {again.id}`"
+            raise UserError("\n".join([nothing, *wrong]))
         state = going_on(again, prepared, given)
         return _run(state, prepared, path.absolute().parent, path)
 

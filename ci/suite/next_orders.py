@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ci.suite.bound import lower_bound
 from ci.suite.gate import behind_gate
 from ci.suite.hosts import host_of
-from ci.suite.jobs import Running, State
+from ci.suite.jobs import Job, Running, State
+from ci.suite.model import Retry
 from ci.suite.packing import begin_now, plan, plan_begin
 from ci.suite.planned import hosts_in_order, reason_left_out
 from ci.suite.progress import time_of
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ci.inventory.target import Target
-    from ci.suite.jobs import Job
     from ci.suite.night import SuiteNight
     from ci.suite.orders import Order
     from ci.suite.packing import Schedule
@@ -46,6 +46,11 @@ class Setting:
     nights: Mapping[str, SuiteNight]
     jobs: Mapping[str, Job]
     targets: Sequence[Target]
+
+    def retry_of(self, night: str) -> Retry:
+        """Return when a night is run again: never, if the suite no longer has it."""
+        able = night in self.nights and night in self.jobs
+        return self.nights[night].retry if able else Retry(times=0)
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt
     quarantined |= frozenset(run.slurm.unfit if run.slurm else ())
     on = [
         Running(
-            setting.jobs[each.name],
+            setting.jobs.get(each.name) or _job_on(each, each.last),
             each.last.hosts,
             each.expected_s - (now - time_of(each.last.began_at)).total_seconds(),
         )
@@ -184,6 +189,12 @@ def _state(run: SuiteRun, setting: Setting, ready: Sequence[NightState], now: dt
         quarantined=quarantined,
         until_s=until,
     )
+
+
+def _job_on(night: NightState, attempt: Attempt) -> Job:
+    """Return a night that runs, and that the suite no longer has since its controller died."""
+    devices = min(map(len, attempt.devices.values()), default=0)
+    return Job(night.name, attempt.hosts, len(attempt.hosts), night.expected_s, devices)
 
 
 def _job(night: NightState, setting: Setting, quarantined: frozenset[str]) -> Job:

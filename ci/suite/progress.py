@@ -197,6 +197,11 @@ class SuiteRun(Part):
         return self.model_copy(update={"nights": nights})
 
 
+def local_text(text: str) -> str:
+    """Write a time of the record as the clocks here show it: 2026-11-28 06:00."""
+    return f"{time_of(text).astimezone():%Y-%m-%d %H:%M}"
+
+
 def time_of(text: str) -> dt.datetime:
     """Return a time of the record."""
     return dt.datetime.fromisoformat(text)

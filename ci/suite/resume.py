@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ci.suite.night import SuiteNight
     from ci.suite.progress import NightState, SuiteRun
 
-NO_LONGER = "it is no longer in the suite"
+NO_LONGER = "it is no longer in the suite, or its case file is not valid now"
 
 
 def left_to_run(run: SuiteRun) -> tuple[str, ...]:
@@ -33,9 +33,17 @@ def is_resumable(run: SuiteRun) -> bool:
     return holds_job or bool(left_to_run(run))
 
 
+def unable(run: SuiteRun) -> tuple[str, ...]:
+    """Return the nights that cannot be run any more, each with why."""
+    return tuple(problem_of(each.name, each.note) for each in run.nights if _is_unable(each, run))
+
+
 def _is_left(night: NightState, run: SuiteRun) -> bool:
-    cannot_run = night.note == NO_LONGER or problem_of(night.name, night.note) in run.problems
-    return _is_wanted(night, run) and not cannot_run
+    return _is_wanted(night, run) and not _is_unable(night, run)
+
+
+def _is_unable(night: NightState, run: SuiteRun) -> bool:
+    return night.note == NO_LONGER or problem_of(night.name, night.note) in run.problems
 
 
 def _is_wanted(night: NightState, run: SuiteRun) -> bool:

@@ -265,7 +265,7 @@ class RunningSuite:
             return
         before = {each.host for each in self.run.quarantined}
         addresses = {target.name: address_of(target) for target in self.setting.targets}
-        retry = self.setting.nights[event.night].retry
+        retry = self.setting.retry_of(event.night)
         run = night_ended(self.run, event.night, event.ended, retry)
         run = hosts_failed(run, event.night, addresses, owner())
         self._change(run)

@@ -185,6 +185,13 @@ def test_a_run_whose_nights_are_done_is_not_resumed(folder):
     with pytest.raises(UserError, match="nothing is left to run"):
         run(SuiteRun(runs=str(folder / "runs"), resume="last"))
     assert read_suite(path) == state
+    waits = done[0].model_copy(update={"state": "waiting"})
+    state = state.model_copy(update={"nights": (waits, done[1])})
+    (path / "suite.json").write_text(json.dumps(state.model_dump(mode="json")))
+    (folder / "one.yaml").write_text("test_name: [")
+    wrong = r"(?s)nothing is left to run.*\none: .* not valid now\n.*/one.yaml:2:1: "
+    with pytest.raises(UserError, match=wrong):
+        run(SuiteRun(runs=str(folder / "runs"), resume="last"))
 
 
 def test_there_is_no_run_to_resume(folder):

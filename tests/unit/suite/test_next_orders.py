@@ -45,6 +45,18 @@ def test_an_ended_night_frees_its_hosts():
     assert begun(next_orders(run, here, at(0.6))) == {"b": ("h1",)}
 
 
+def test_a_night_that_still_runs_although_the_suite_no_longer_has_it():
+    """Its entry was removed, or its case broken, before the suite was resumed."""
+    here = setting("b", hosts=1)
+    run = suite_run(night("a", "running", attempt("running", "h1")), night("b"))
+    orders = next_orders(run, here, at(0.5))
+    assert (begun(orders), orders.finished) == ({}, False)
+    assert orders.expected["b"] == (at(1), ("h1",))
+    run = night_ended(run, "a", lost("h1"), here.retry_of("a"))
+    assert run.night("a").state == "ended"
+    assert begun(next_orders(run, here, at(1))) == {"b": ("h1",)}
+
+
 def test_what_does_not_fit_the_window_any_more_is_left_out():
     run = suite_run(night("a", "running", attempt("running", "h1")), night("b"), until=text(2))
     here = setting("a", "b", hosts=1)
