@@ -27,8 +27,8 @@ from ci.report.pages.refresh import refresh_index
 from ci.report.table import width_of
 from ci.run.slurm_job import surrounding_job
 from ci.suite.next_orders import Begin
-from ci.suite.resume import is_resumable, left_to_run, resumed, unable
 from ci.suite.progress import local_text
+from ci.suite.resume import is_resumable, left_to_run, resumed, unable
 from ci.suite_run.folder import SuiteFolder, locked, named_suite_run, read_suite
 from ci.suite_run.order import request_of
 from ci.suite_run.reports import write_suite_reports
