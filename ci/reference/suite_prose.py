@@ -70,7 +70,8 @@ needs, and runs beside others on a host, unless both listen on the same port.
 
 1. The canary comes before all others, then the higher `priority`, then the longest. If it does \
 not pass, this is said at once, and the other nights go on. With `gate: true` no other night \
-begins before it has passed; if it does not, they are left out.
+begins before it has passed; if it does not, they are left out. In the matrix of a workflow each \
+night is a job of its own, and a gate holds none back.
 2. Of the hosts that are free, a night gets those that little else can use, and among them those \
 that have its environment and weights already.
 3. Hosts are kept free for a night that waits for more of them, from nights of a lower priority. \
