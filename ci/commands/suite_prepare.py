@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.commands.suite_plan import hosts_of, on_known_hosts, span_for, without_quarantined
-from ci.commands.suite_source import selected_nights
+from ci.commands.suite_source import selected_nights, unstable_of
 from ci.errors import UserError
-from ci.history.outcomes import judged_nights
-from ci.judge.unstable import why_unstable
 from ci.record.controller import identity, user
 from ci.record.fields import utc, utc_now
 from ci.record.secrets import hide_in_argv
@@ -190,7 +188,7 @@ def _state_of(night: SuiteNight, problems: Mapping[str, str], runs: Path) -> Nig
         retry_reasons=tuple(night.retry.reasons),
         state="left-out" if problem else "waiting",
         note=problem,
-        unstable=why_unstable(judged_nights(runs, night.case.name, night.vllm)),
+        unstable=unstable_of(runs, night.case.name, night.vllm),
     )
 
 

@@ -13,11 +13,10 @@ from ci.commands.streams import for_readers
 from ci.commands.suite_flags import Selection
 from ci.commands.suite_flags import SuiteRun as Flags
 from ci.commands.suite_prepare import first_state, going_on, local_now, prepare, present
+from ci.commands.suite_source import unstable_of
 from ci.commands.suite_table import as_table
 from ci.commands.suite_tell import tell
 from ci.errors import ExitCode, UserError
-from ci.history.outcomes import judged_nights
-from ci.judge.unstable import why_unstable
 from ci.paths import absolute
 from ci.record.disk import make_folder
 from ci.record.secrets import hide_in_argv
@@ -148,9 +147,7 @@ def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCod
 def _with_tonight(run: SuiteRun, runs: Path) -> SuiteRun:
     """Return a run with the unstable cases as of now: tonight's nights are in the history."""
     nights = tuple(
-        each.model_copy(
-            update={"unstable": why_unstable(judged_nights(runs, each.case, each.vllm))}
-        )
+        each.model_copy(update={"unstable": unstable_of(runs, each.case, each.vllm)})
         for each in run.nights
     )
     return run.model_copy(update={"nights": nights})

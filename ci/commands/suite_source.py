@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from ci.catalog.environments import load_models, load_versions, require_version, without_vllm
 from ci.check.suite_rules import stray_mutes
 from ci.documents.values import in_file_order
-from ci.errors import CaseError, Problem, UserError
+from ci.errors import CaseError, LamplighterError, Problem, UserError
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
+from ci.history.outcomes import judged_nights
+from ci.judge.unstable import why_unstable
 from ci.paths import CONFIGS
 from ci.request import listed
 from ci.suite.accuracy import VARIABLE, load_accuracy
@@ -69,7 +71,7 @@ def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> Selecte
         raise CaseError(in_file_order(wrong))
     found = find_cases(suite)
     accuracy = _accuracy_of(suite)
-    past = _past_of(Path(given.runs), given.run_type)
+    past, unread = _past_of(Path(given.runs), given.run_type)
     wanted = Wanted(given.run_type, today, given.filter, past, accuracy)
     try:
         nights = nights_of(suite, found.cases, wanted)
@@ -96,7 +98,7 @@ def selected_nights(given: Selection, today: dt.date, vllm: str = "") -> Selecte
         suite=suite,
         nights=tuple(night for night in nights if night.name not in unmade),
         problems=(*found.problems, *unmade.values()),
-        notes=(*map(str, suite.warnings), *notes),
+        notes=(*map(str, suite.warnings), *notes, *unread),
         accuracy=accuracy.file if accuracy else "",
     )
 
@@ -129,9 +131,25 @@ def _accuracy_of(suite: NightSuite) -> Accuracy | None:
     return None
 
 
-def _past_of(runs: Path, run_type: str) -> Mapping[tuple[str, str], Sequence[float]]:
-    """Return the durations of past nights, of this run type if there are any."""
+def unstable_of(runs: Path, case: str, vllm: str) -> str:
+    """Say why a case is unstable, by its past nights; empty if it is not, or nothing is known."""
+    try:
+        return why_unstable(judged_nights(runs, case, vllm))
+    except LamplighterError:  # the note of the durations says it
+        return ""
+
+
+def _past_of(
+    runs: Path, run_type: str
+) -> tuple[Mapping[tuple[str, str], Sequence[float]], tuple[str, ...]]:
+    """Return the durations of past nights, of this run type if there are any, and notes.
+
+    A history that cannot be read does not hinder the nights.
+    """
     if not (runs / FILE).is_file():
-        return {}
-    with opened(runs) as connection:
-        return durations(connection, run_type)
+        return {}, ()
+    try:
+        with opened(runs) as connection:
+            return durations(connection, run_type), ()
+    except LamplighterError as error:
+        return {}, (f"how long past nights took is not known: {error}",)

@@ -79,22 +79,28 @@ def not_started(error: Exception) -> Ended:
 
 
 def _without_record(process: NightProcess, code: int | None, error: str) -> Ended | None:
-    if code is None and not process.last_lines():
+    lines = [line for line in process.last_lines() if line.strip()]
+    if code is None and not lines:
         return None
-    text = next((line for line in reversed(process.last_lines()) if line.strip()), error)
-    if text.strip() == "KeyboardInterrupt" or code in _STOPPED:
+    text = (
+        lines[-1] if lines else f"it left neither a record nor output, as on a full disk: {error}"
+    )
+    # Nothing of the product ran before there was a record.
+    died = not lines or code == ExitCode.UNKNOWN
+    if code in _STOPPED or text.strip() == "KeyboardInterrupt":
         # By a signal while Python still started it.
-        code, text = int(ExitCode.INTERRUPTED), "interrupted before it had begun anything"
-    signal = -code if code is not None and code < 0 else 0
-    if signal:
-        text = f"its process was killed by signal {signal} before it had begun anything"
+        code, died = int(ExitCode.INTERRUPTED), False
+        text = "interrupted before it had begun anything"
+    elif code is not None and code < 0:
+        died = True
+        text = f"its process was killed by signal {-code} before it had begun anything"
     return Ended(
         at=utc_now(),
         outcome="unknown",
         exit_code=code if code in set(ExitCode) else int(ExitCode.UNKNOWN),
         headline="UNKNOWN: nothing was checked",
         cause=hide_in_text(one_line(text)),
-        reasons=(CONTROLLER, ENVIRONMENT) if signal else (),
+        reasons=(CONTROLLER, ENVIRONMENT) if died else (),
     )
 
 

@@ -277,10 +277,9 @@ class RunningSuite:
         text = f"{event.night}{muted}{cause}{again}{note}"
         self.view.line(event.ended.outcome, text)
         if canary_is_bad(night):
-            self.view.warn(
-                f"{canary_text(night)}: look at the machines first; the other nights go on, Ctrl-C "
-                "ends them"
-            )
+            found = self.setting.nights.get(night.name)
+            go_on = "" if found and found.gate else "; the other nights go on, Ctrl-C ends them"
+            self.view.warn(f"{canary_text(night)}: look at the machines first{go_on}")
         fresh = [each for each in run.quarantined if each.host not in before]
         for each in fresh:
             self._proofs.looked_at(each.host)

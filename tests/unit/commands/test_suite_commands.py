@@ -112,7 +112,7 @@ def test_an_assumed_duration_is_marked(capsys, folder):
 def test_past_nights_give_the_duration(capsys, folder, monkeypatch):
     text = (folder / "suite.yaml").read_text().replace("expected: 1h30m, ", "")
     (folder / "suite.yaml").write_text(text)
-    monkeypatch.setattr(suite_source, "_past_of", lambda *_: {("one", "0.1"): [600.0]})
+    monkeypatch.setattr(suite_source, "_past_of", lambda *_: ({("one", "0.1"): [600.0]}, ()))
     _, out = printed(capsys, folder)
     assert "  11m    canary" in out.out
 

@@ -194,6 +194,17 @@ def test_a_run_whose_nights_are_done_is_not_resumed(folder):
         run(SuiteRun(runs=str(folder / "runs"), resume="last"))
 
 
+def test_a_damaged_history_hinders_no_night(folder):
+    (folder / "runs").mkdir()
+    (folder / "runs" / "history.db").write_text("no database" * 100)
+    prepared = suite_prepare.prepare(flags(folder), NOW)
+    state = suite_prepare.first_state(flags(folder), prepared, "x", folder / "runs")
+    assert [each.unstable for each in state.nights] == ["", ""]
+    (note,) = state.notes
+    assert note.startswith("how long past nights took is not known: ")
+    assert "history.rebuild" in note
+
+
 def test_there_is_no_run_to_resume(folder):
     with pytest.raises(UserError, match="no run of a suite in"):
         run(SuiteRun(runs=str(folder / "runs"), resume="last"))

@@ -53,6 +53,13 @@ def test_a_night_that_is_killed_before_it_has_begun_may_be_run_again(tmp_path):
     assert end.cause == "its process was killed by signal 9 before it had begun anything"
 
 
+def test_a_night_that_left_nothing_may_be_run_again(tmp_path):
+    """As on a full disk."""
+    end = end_without_record(tmp_path, "raise SystemExit(3)")
+    assert end.reasons == ("controller_died", "environment")
+    assert end.cause.startswith("it left neither a record nor output, as on a full disk: ")
+
+
 def test_a_mistake_before_a_night_has_begun(tmp_path):
     end = end_without_record(tmp_path, "raise SystemExit(2)", "x.yaml:1:1: bad\n")
     assert (end.outcome, end.exit_code, end.cause) == ("unknown", 2, "x.yaml:1:1: bad")
@@ -100,3 +107,20 @@ def test_a_host_that_another_run_holds_is_fit_for_other_suites(suite, monkeypatc
     done = suite.run_all(Interrupts())
     assert [each.host for each in done.quarantined] == ["h1", "h2"]
     assert sorted(each.host for each in read_quarantine()) == of_all
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_a_canary_that_does_not_pass_is_said_at_once(suite, monkeypatch, gate):
+    failed = Ended("2026-11-27T22:00:00Z", "fail", 1)
+    monkeypatch.setattr(running, "start_night", lambda folder, _: NightProcess(folder))
+    monkeypatch.setattr(running, "end_of", lambda *_: failed)
+    nights = suite.setting.nights
+    nights = {**nights, "a": replace(nights["a"], canary=True, gate=gate)}
+    suite.setting = replace(suite.setting, nights=nights)
+    canary = suite.run.night("a").model_copy(update={"canary": True})
+    suite.run = suite.run.with_night(canary)
+    done = suite.run_all(Interrupts())
+    shown = suite.view._out._stream.getvalue()
+    assert "WARN   the canary a failed: look at the machines first" in shown
+    assert ("the other nights go on" in shown) == (not gate)
+    assert (done.night("b").state == "left-out") == gate
