@@ -16,7 +16,7 @@ from ci.commands.suite_prepare import first_state, going_on, local_now, prepare,
 from ci.commands.suite_source import unstable_of
 from ci.commands.suite_table import as_table
 from ci.commands.suite_tell import tell
-from ci.errors import ExitCode, UserError
+from ci.errors import CaseError, ExitCode, UserError
 from ci.paths import absolute
 from ci.record.disk import make_folder
 from ci.record.secrets import hide_in_argv
@@ -191,5 +191,15 @@ def _again(given: Flags, path: Path) -> tuple[SuiteRun, Prepared]:
         workspace=state.workspace,
         skip_doctor=state.skip_doctor,
     )
-    prepared = prepare(flags, local_now())
+    try:
+        prepared = prepare(flags, local_now())
+    except CaseError:
+        raise
+    except UserError as error:
+        if Path(state.folder) == Path.cwd():
+            raise
+        # Its paths may be relative.
+        raise UserError(
+            f"{error}\n{state.id} was begun in {state.folder}; resume it there"
+        ) from None
     return resumed(state, prepared.able, prepared.problems), prepared

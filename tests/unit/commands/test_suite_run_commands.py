@@ -205,6 +205,18 @@ def test_a_damaged_history_hinders_no_night(folder):
     assert "history.rebuild" in note
 
 
+def test_a_run_with_relative_paths_is_resumed_where_it_was_begun(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    given = SuiteRun(suite="suite.yaml", runs="runs")
+    state = suite_prepare.first_state(given, suite_prepare.prepare(given, NOW), "x", folder)
+    path = folder / "runs" / "20261127-220000-suite-s-1a2b"
+    path.mkdir(parents=True)
+    (path / "suite.json").write_text(json.dumps(state.model_dump(mode="json")))
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(UserError, match=f"x was begun in {folder}; resume it there"):
+        run(SuiteRun(runs=str(folder / "runs"), resume="last", dry_run=True))
+
+
 def test_there_is_no_run_to_resume(folder):
     with pytest.raises(UserError, match="no run of a suite in"):
         run(SuiteRun(runs=str(folder / "runs"), resume="last"))
