@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ci.record.text import duration
 from ci.suite.outcome import first_actions
 from ci.suite.progress import time_of
+from ci.suite.resume import left_to_run
 from ci.suite_run.rows import counts, remark
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ def summary_of(run: SuiteRun) -> str:
     ]
     if len(actions) > _SHOWN_ACTIONS:
         lines.append(f"       and {len(actions) - _SHOWN_ACTIONS} more, see the report")
+    left = len(left_to_run(run))
+    if left and run.outcome != "running":
+        nights = "1 night" if left == 1 else f"{left} nights"
+        lines.append(f"next   `inv suite.run --resume {run.id}` runs what is left: {nights}")
     lines += apart(run)
     if text := job_text(run):
         lines.append(f"slurm  {text}")

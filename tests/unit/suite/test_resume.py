@@ -10,6 +10,7 @@ from ci.suite.progress import JobState
 from ci.suite.rerun import too_many_failed
 from ci.suite.resume import NO_LONGER, is_resumable, left_to_run, resumed
 from ci.suite_run.markdown import markdown_of
+from ci.suite_run.summary import summary_of
 
 LOST = ("host_lost", "environment")
 ENDED = {"ended_at": text(3), "outcome": "unknown", "exit_code": 3}
@@ -49,6 +50,7 @@ def test_what_is_left(one, after_a_crash, after_its_end):
 def test_the_report_says_how_to_go_on_only_if_something_is_left(one, _, after_its_end):
     run = suite_run(one, **ENDED)
     assert ("--resume" in markdown_of(run)) == is_resumable(run) == after_its_end
+    assert ("runs what is left: 1 night\n" in summary_of(run)) == after_its_end
 
 
 def test_a_night_whose_case_is_broken_is_left_once_it_is_mended():
