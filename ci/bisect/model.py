@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ci.case.repeats import AUTO, Repeats
 from ci.documents.strict import Strict
 from ci.documents.values import shaped
 
@@ -56,7 +57,11 @@ class Measured(Strict):
         failed: why it says nothing of the point: what it starts did not start or answer; it has no
             valid figure; or hosts, the network or the operator ended it. Empty if it counts.
         value: its figure; None if it has none.
+        runs: the figure of each of its runs; empty if there was one.
         n: number of items or requests that it is the figure of.
+        right: number of right answers to each item, in the order of their ids, as one digit each
+            to the base of 62; empty if they are unknown.
+        questions: digest of the ids and the prompts of the items.
         good: whether it succeeded, where that is what is asked.
         reused: whether it had ended before this search began.
         reason: why it does not count, or what there was to see.
@@ -67,7 +72,10 @@ class Measured(Strict):
     failed: Literal["", "start", "figure", "hosts"] = ""
     value: float | None = None
     unit: str = ""
+    runs: tuple[float, ...] = ()
     n: int = 0
+    right: str = ""
+    questions: str = ""
     good: bool | None = None
     reused: bool = False
     reason: str = ""
@@ -91,6 +99,9 @@ class Asked(Strict):
         reuse: whether nights of the history count.
         noise: how much nights of one version differed in the history, on the scale of the figure,
             and the degrees of freedom of that; null if it is unknown.
+        noise_runs: number of runs of each of those nights.
+        repeats: how often a night measures: a number; or auto, as `repeats: auto` of a benchmark,
+            where the case does not say more.
     """
 
     benchmark: str
@@ -100,6 +111,8 @@ class Asked(Strict):
     matters: float
     reuse: bool = True
     noise: tuple[float, int] | None = None
+    noise_runs: int = 1
+    repeats: Repeats = AUTO
 
 
 class State(Strict):

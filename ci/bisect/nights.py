@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,20 +12,24 @@ from typing import TYPE_CHECKING
 from ci.bisect.model import Measured
 from ci.bisect.revisions import case_of
 from ci.case.load import load_one
+from ci.case.repeats import AUTO
 from ci.errors import UserError
 from ci.history.folders import read_night
 from ci.history.night import figures_of
 from ci.judge.against import unusable
+from ci.judge.metrics import is_score
 from ci.nightly import begin, run_night
 from ci.paths import CASES
 from ci.resolve import require_datasets, resolve_case
 from ci.run.allocation import allocation_for
+from ci.tools.sampling import is_greedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ci.bisect.model import Asked, Point
+    from ci.case.benchmark import Benchmark
     from ci.case.model import Case
     from ci.judge.past import PastFigure
     from ci.record.model import Run
@@ -37,6 +42,9 @@ if TYPE_CHECKING:
 _OF_THE_POINT = frozenset(
     {"ProcessDied", "NotReady", "PreparationFailed", "UserError", "CaseError"}
 )
+DIGITS = string.digits + string.ascii_letters
+# Of more, flips hardly move a score.
+MOST_ITEMS = 5000
 _LINKS = "UV_FIND_LINKS"
 _START = frozenset({"ProcessDied", "NotReady"})
 
@@ -79,6 +87,7 @@ def _case_of(case: Case, point: Point, asked: Asked) -> Case:
     chosen = tuple(each for each in case.benchmarks if each.name == asked.benchmark)
     if asked.benchmark and not chosen:
         raise UserError(f"{case.path}: it has no benchmark {asked.benchmark}")
+    chosen = tuple(_repeated(each, asked.repeats) for each in chosen)
     changes: dict[str, object] = {"benchmarks": chosen, "comparisons": (), "startup": {}}
     if point.venv:
         script = f"{point.venv.rstrip('/')}/bin/activate"
@@ -88,6 +97,18 @@ def _case_of(case: Case, point: Point, asked: Asked) -> Case:
     if point.hosts:
         changes["hosts"] = point.hosts
     return case.model_copy(update=changes)
+
+
+def _repeated(benchmark: Benchmark, repeats: str) -> Benchmark:
+    """Return a benchmark that is measured several times in a night, to tell the noise of a run.
+
+    At temperature 0 all runs have the same answers, but for rounding.
+    """
+    if repeats == AUTO and (
+        benchmark.passes != 1 or (benchmark.case_type == "accuracy" and is_greedy(benchmark))
+    ):
+        return benchmark
+    return benchmark.model_copy(update={"repeats": repeats})
 
 
 def _argv(request: Request) -> tuple[str, ...]:
@@ -183,7 +204,22 @@ def read(run: Run, folder: Path, asked: Asked) -> Measured:
     reason = "it has no such figure" if figure is None else unusable(figure, zero=True)
     if figure is None or reason:
         return night.model_copy(update={"failed": "figure", "reason": reason})
-    return night.model_copy(update={"value": figure.value, "unit": figure.unit, "n": figure.n})
+    return night.model_copy(update=told_by(figure))
+
+
+def told_by(figure: PastFigure) -> dict[str, object]:
+    """Return what a search keeps of a figure."""
+    items = figure.items if is_score(figure.metric) else None
+    right = [items[each][0] for each in sorted(items)] if items else []
+    told = "".join(DIGITS[each] for each in right) if max(right, default=0) < len(DIGITS) else ""
+    return {
+        "value": figure.value,
+        "unit": figure.unit,
+        "runs": figure.runs,
+        "n": figure.n,
+        "right": told if len(right) <= MOST_ITEMS else "",
+        "questions": figure.questions,
+    }
 
 
 def figure_in(folder: Path, asked: Asked) -> PastFigure | None:

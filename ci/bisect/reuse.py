@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ci.bisect.model import Measured
-from ci.bisect.nights import figure_in
+from ci.bisect.nights import figure_in, told_by
 from ci.errors import UserError
 from ci.history.database import opened
 from ci.history.differences import differences, not_known
@@ -18,6 +18,7 @@ from ci.history.store import figures
 from ci.history.surroundings import surroundings_of
 from ci.judge.against import scale_of, unusable
 from ci.judge.comparable import differences as other_settings
+from ci.judge.metrics import is_score
 from ci.judge.past import CheckId
 from ci.judge.spread import winsorized
 from ci.paths import BASELINES
@@ -74,15 +75,17 @@ def past_figures(
     ]
 
 
-def noise_in(past: Sequence[PastFigure]) -> tuple[float, int] | None:
-    """Return how much nights differ that differ in nothing known; None if there are too few.
+def noise_in(past: Sequence[PastFigure]) -> tuple[tuple[float, int] | None, int]:
+    """Return how much nights differ that differ in nothing known, and the runs of each of them.
 
     The pooled standard deviation on the figures' scale, accidents brought near, and its degrees of
-    freedom.
+    freedom; None if there are too few. Nights of as many runs as most of them have count.
 
     Args:
         past: figures of one check.
     """
+    runs = Counter(each.passes for each in past).most_common(1)[0][0] if past else 1
+    past = [each for each in past if each.passes == runs]
     groups: dict[object, list[float]] = defaultdict(list)
     for each in past:
         key = each.series, each.vllm, each.environment, each.conditions, each.questions
@@ -92,7 +95,7 @@ def noise_in(past: Sequence[PastFigure]) -> tuple[float, int] | None:
         near = winsorized(np.array(values))
         squares += float(np.sum((near - near.mean()) ** 2))
         df += len(values) - 1
-    return (float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None
+    return ((float(np.sqrt(squares / df)), df) if df >= LEAST_DF else None), runs
 
 
 def reused(
@@ -127,13 +130,8 @@ def reused(
         counts[point.name] += 1
         known.add(figure.run)
         found.append(
-            Measured(
-                point=point.name,
-                run=figure.run,
-                value=figure.value,
-                unit=figure.unit,
-                n=figure.n,
-                reused=True,
+            Measured.model_validate(
+                {"point": point.name, "run": figure.run, "reused": True, **told_by(figure)}
             )
         )
     return tuple(found)
@@ -151,7 +149,9 @@ def _is_alike(figure: PastFigure, own: PastFigure, runs: Path, *, across: bool) 
     """Whether nothing known differs between a past night and one of the search but its point."""
     if figure.series != own.series or other_settings(own, figure):
         return False
-    if figure.conditions and own.conditions and figure.conditions.passes != own.conditions.passes:
+    # A speed of fewer runs is one of more noise; a score of fewer answers is another score.
+    passes = {each.conditions.passes for each in (figure, own) if each.conditions}
+    if is_score(own.metric) and len(passes) > 1:
         return False
     try:
         before, after = (surroundings_of(read_run(runs / run)) for run in (figure.run, own.run))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import ValidationError
 
 from ci.bisect.model import Measured, State
+from ci.bisect.nights import DIGITS
 from ci.bisect.told import progress
 from ci.errors import InfrastructureError, UserError
 from ci.history.folders import BISECTION as FILE
 from ci.judge.bisection import Figures, Outcomes, Wanted, standing
 from ci.judge.first_bad import Noise
-from ci.judge.level import SAME_SHARE
+from ci.judge.flips import assumed, offset_of
 from ci.judge.metrics import kind_of, lower_is_better, unit_of
 from ci.judge.scale import Scale
 from ci.record.disk import Folder
@@ -24,6 +25,8 @@ from ci.record.stored import summary_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from ci.bisect.model import Asked, Axis, Point
     from ci.judge.bisection import Standing
@@ -154,17 +157,34 @@ def noise_of(axis: Axis, asked: Asked, nights: Sequence[Measured]) -> Noise:
         nights: those that count.
     """
     scale = scale_asked(asked)
-    offset = scale.between_hosts if axis == "host" else 0.0
+    guess, offset = ASSUMED[scale.kind], scale.between_hosts if axis == "host" else 0.0
     if scale.kind == "accuracy":
         shares = [each.value / 100 for each in nights if each.value is not None]
-        items = [each.n for each in nights if each.n]
+        items = [each.n / max(len(each.runs), 1) for each in nights if each.n]
         right = statistics.fmean(shares) if shares else 0.5
-        variance = SAME_SHARE * right * (1 - right) / max(statistics.median(items or [100]), 1)
-        offset = 100 * math.sqrt(variance)
+        guess = assumed(right, max(round(statistics.median(items or [100])), 1))
+        known = offset_of(_answers(nights))
+        offset = guess if known is None else known
     if asked.noise:
         sd, df = asked.noise
-        return Noise(max(sd, scale.floor), float(min(df, MOST_DF)), scale.floor, offset)
-    return Noise(ASSUMED[scale.kind], 3.0, scale.floor, offset)
+        sd = max(sd, scale.floor)
+        return Noise(sd, float(min(df, MOST_DF)), scale.floor, offset, asked.noise_runs)
+    return Noise(max(guess, scale.floor), 0.0, scale.floor, offset)
+
+
+def _answers(nights: Sequence[Measured]) -> list[list[NDArray[np.float64]]]:
+    """Return point → night → share of right answers of each item; the points as they came.
+
+    Only nights with the questions of the first one are compared.
+    """
+    known = [each for each in nights if each.right]
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for each in known:
+        same = each.questions == known[0].questions and len(each.right) == len(known[0].right)
+        if same:
+            right = np.array([DIGITS.index(digit) for digit in each.right], dtype=float)
+            found.setdefault(each.point, []).append(right / max(len(each.runs), 1))
+    return list(found.values())
 
 
 def nights_of(state: State, point: str) -> list[Measured]:
@@ -193,11 +213,19 @@ def seen_of(state: State) -> Figures | Outcomes:
         return Outcomes(tuple(None if each is None else _counted(each) for each in nights))
     scale = scale_asked(asked)
     places = tuple(
-        None if each is None else tuple(scale.place(night.value or 0.0) for night in each)
-        for each in nights
+        None if each is None else tuple(_places(scale, night) for night in each) for each in nights
     )
     counting = [each for each in state.nights if each.counts]
     return Figures(places, noise_of(state.axis, asked, counting), asked.matters)
+
+
+def _places(scale: Scale, night: Measured) -> tuple[float, ...]:
+    """Return the places of the runs of a night; they are around that of its figure."""
+    middle = scale.place(night.value or 0.0)
+    runs = [scale.place(each) for each in night.runs] or [middle]
+    mean = statistics.fmean(runs)
+    # A percentile of all requests is not the mean of those of the runs.
+    return tuple(each - mean + middle for each in runs)
 
 
 def _counted(nights: Sequence[Measured]) -> tuple[int, int]:

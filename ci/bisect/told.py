@@ -104,13 +104,20 @@ def _summary(nights: Sequence[Measured]) -> str:
 
 def answer(state: State, known: Standing) -> str:
     """Return the answer in one line."""
+    points = state.points
     if known.next is not None:
         return f"not finished; {belief(state, known)}"
     if known.stage is Stage.FOUND:
         return _found(state, known)
     if known.first:
-        return f"not decided; {belief(state, known)}"
+        likeliest = max(range(len(known.first)), key=known.first.__getitem__)
+        best = f", the likeliest is {points[likeliest].name} with {percent(known.first[likeliest])}"
+        return f"not decided; {belief(state, known)}{best if _is_range(known) else ''}"
     return _not_verified(state, known)
+
+
+def _is_range(known: Standing) -> bool:
+    return known.answer[0] < known.answer[1]
 
 
 def _not_verified(state: State, known: Standing) -> str:
@@ -123,7 +130,8 @@ def _not_verified(state: State, known: Standing) -> str:
     if known.stage is Stage.ALIKE:
         loss = _matters(state.asked)
         return (
-            f"nothing to find: of {asked}, {bad} is worse than {good} by {loss} only with {worse}"
+            f"no difference shown: of {asked}, {bad} is worse than {good} by {loss} or more only "
+            f"with {worse}"
         )
     if skipped := [name for name in (good, bad) if name in state.skipped]:
         return f"not verified: {skipped[0]} cannot be measured: {state.skipped[skipped[0]]}"
@@ -198,10 +206,15 @@ def nights_counted(state: State) -> str:
     own = [each for each in state.nights if not each.reused]
     empty = sum(not each.counts for each in own)
     return (
-        f"{len(own)} run in {duration(sum(each.seconds for each in own))}"
+        f"{len(own)} run in {duration(sum(each.seconds for each in own))}, with {_times(own)}"
         + (f", {empty} of them do not count" if empty else "")
         + f"; {len(state.nights) - len(own)} reused"
     )
+
+
+def _times(nights: Sequence[Measured]) -> str:
+    number = sum(max(len(each.runs), 1) for each in nights if each.counts)
+    return f"{number} measurement{'' if number == 1 else 's'}"
 
 
 def _last_run(state: State, point: Point) -> str:

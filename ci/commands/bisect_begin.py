@@ -14,6 +14,7 @@ from ci.bisect.reuse import noise_in, past_figures
 from ci.bisect.revisions import of_revisions
 from ci.bisect.search import scale_asked
 from ci.case.load import load_one
+from ci.case.repeats import AUTO, MOST_PASSES
 from ci.errors import CaseError, UserError
 from ci.inventory.this_machine import device_of
 from ci.judge.asked import asked_of, main_of
@@ -51,13 +52,14 @@ def begun(given: Bisect) -> State:
     points, axis = _points(given, request, case)
     require_ends(points)
     past = past_figures(absolute(Path(given.runs)), case.name, asked) if asked.reuse else []
+    noise, runs = noise_in(past)
     state = State(
         id=run_id(f"bisect-{case.name}", datetime.now(UTC)),
         axis=axis,
         case=case.name,
         command=without_secrets(("inv", *sys.argv[1:])),
         request={name: getattr(request, name) for name in KEPT} | {"set": hidden(given.set)},
-        asked=asked.model_copy(update={"noise": noise_in(past)}),
+        asked=asked.model_copy(update={"noise": noise, "noise_runs": runs}),
         points=points,
         skipped={point.name: point.unusable for point in points if point.unusable},
     )
@@ -96,6 +98,8 @@ def _asked(given: Bisect, case: Case) -> Asked:
         raise UserError(f"--certainty {given.certainty}: {expected}")
     if loss <= 0 or given.max_nights < 1:
         raise UserError("--loss and --max-nights: expected more than 0")
+    if given.repeats != AUTO and given.repeats not in map(str, range(1, MOST_PASSES + 1)):
+        raise UserError(f"--repeats {given.repeats}: expected 1 to {MOST_PASSES}, or {AUTO}")
     benchmark, metric = _check(given.check, case)
     asked = Asked(
         benchmark=benchmark,
@@ -104,6 +108,7 @@ def _asked(given: Bisect, case: Case) -> Asked:
         nights=given.max_nights,
         matters=loss,
         reuse=not given.no_reuse,
+        repeats=given.repeats,
     )
     if given.loss or not benchmark:
         return asked

@@ -39,6 +39,11 @@ class Answer:
         "the smallest loss that makes a point bad, in percent, or points of a score; default: 1 "
         "percent, or half a point"
     )
+    repeats: str = flag(
+        "how often each night measures, on the same servers: a number, or auto: 3 times a figure "
+        "of performance, a score as `repeats: auto`, or as often as the case says",
+        "auto",
+    )
     max_nights: int = flag(
         "the largest number of nights to run; reused ones are not among them", 60
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING
 
 from ci.bisect import told
-from ci.bisect.search import noise_of, standing_of
+from ci.bisect.search import noise_of, scale_asked, standing_of
+from ci.case.repeats import AUTO
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
 from ci.judge.bisection_drawn import Drawn, draw
+from ci.judge.passes import OF_PERFORMANCE
 from ci.record.text import duration
 from ci.suite.durations import expected
 
@@ -37,7 +40,10 @@ def plan_of(state: State, runs: Path) -> str:
         drawn = Drawn(
             points=sum(point.name not in state.skipped for point in points),
             drop=max(LOSS, 2 * asked.matters),
-            noise=noise.sd,
+            # What both have together is as noise.
+            noise=noise.sd / math.sqrt(2),
+            night=noise.sd / math.sqrt(2),
+            runs=_runs(state),
             certainty=asked.certainty,
             matters=asked.matters,
             assumed=noise.sd,
@@ -61,6 +67,17 @@ def plan_of(state: State, runs: Path) -> str:
         "",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _runs(state: State) -> int:
+    """Return how often a night measures, as far as that is known before the first one."""
+    known = [len(each.runs) for each in state.nights if each.counts and not each.reused]
+    if known:
+        return max(known[-1], 1)
+    repeats = state.asked.repeats
+    if repeats != AUTO:
+        return int(repeats)
+    return 1 if scale_asked(state.asked).kind == "accuracy" else OF_PERFORMANCE
 
 
 def _time(state: State, runs: Path, nights: int) -> str:

@@ -28,7 +28,9 @@ CERTAINTY = 0.95
 # No answer rests on one night of a point: that may be an accident.
 LEAST_NIGHTS = 2
 # Nights of each end, after which ends that cannot be told apart are given up.
-MOST_OF_AN_END = 20
+MOST_OF_AN_END = 12
+# Ends that are the other way round are a mistake of the operator: that has to be more certain.
+TURNED = 0.99
 # Nights of each end, before they may be called alike.
 LEAST_OF_ALIKE = 4
 MOST_NIGHTS = 60
@@ -63,19 +65,34 @@ class Figures:
     """Points whose nights have a figure.
 
     Attributes:
-        points: the figures of each point, as places on a scale where more is better; None for a
-            point that cannot be measured.
+        points: point → night → the figures of its runs, as places on a scale where more is better;
+            None for a point that cannot be measured.
         noise: what is known of it before.
         matters: the smallest loss that makes a point bad.
     """
 
-    points: tuple[tuple[float, ...] | None, ...]
+    points: tuple[tuple[tuple[float, ...], ...] | None, ...]
     noise: Noise
     matters: float
 
     def counts(self) -> list[int | None]:
         """Return the number of nights of each point; None for one that cannot be measured."""
         return [None if point is None else len(point) for point in self.points]
+
+    def news(self, sd: float) -> list[float]:
+        """Return how much one night more of each point tells, as a share of what the first tells.
+
+        The offset of a point is the same in all its nights.
+
+        Args:
+            sd: noise of a night.
+        """
+        offset, night = self.noise.offset**2, max(sd, self.noise.floor) ** 2
+        told = [
+            [0 if not n else n / (n * offset + night) for n in (count or 0, (count or 0) + 1)]
+            for count in self.counts()
+        ]
+        return [(after - before) * (offset + night) for before, after in told]
 
     def likelihoods(self, chosen: Sequence[int]) -> Likelihoods:
         """Return the likelihoods of some points."""
@@ -96,6 +113,10 @@ class Outcomes:
     def counts(self) -> list[int | None]:
         """Return the number of nights of each point; None for one that cannot be measured."""
         return [None if point is None else sum(point) for point in self.points]
+
+    def news(self, _: float) -> list[float]:
+        """Return how much one night more of each point tells: as much as the first."""
+        return [1.0] * len(self.points)
 
     def likelihoods(self, chosen: Sequence[int]) -> Likelihoods:
         """Return the likelihoods of some points."""
@@ -164,7 +185,7 @@ def _of_ends(
         "bad": ends.bad,
     }
     fewest = min(nights)
-    if ends.better >= wanted.certainty and fewest >= LEAST_NIGHTS:
+    if ends.better >= max(wanted.certainty, TURNED) and fewest >= LEAST_NIGHTS:
         return Standing(Stage.TURNED, None, **given)
     alike = ends.worse <= 1 - wanted.certainty and fewest >= LEAST_OF_ALIKE
     if alike or fewest >= MOST_OF_AN_END or known >= wanted.most:
@@ -183,10 +204,9 @@ def _between(
     """Say which point between the ends to measure, or that the first bad one is found."""
     measured = [index for index, count in enumerate(counts) if count]
     found = posterior(seen.likelihoods(measured))
-    first = np.zeros(len(counts))
-    for (before, after), share in zip(pairwise(measured), found.first[1:], strict=True):
-        # What no measurement tells apart is as likely.
-        first[before + 1 : after + 1] = share
+    # What no measurement tells apart is as likely.
+    group = np.searchsorted(measured, np.arange(len(counts)))
+    first = found.first[group]
     first /= first.sum()
     usable = [index for index, count in enumerate(counts) if count is not None]
     ranges = list(pairwise(usable))
@@ -210,30 +230,42 @@ def _between(
         return Standing(Stage.UNCLEAR, None, **given)
     if certain:
         return Standing(Stage.BETWEEN, few[0], **given)
-    return Standing(Stage.BETWEEN, _most_telling(first, counts), **given)
+    return Standing(Stage.BETWEEN, _most_telling(first, group, found, seen), **given)
 
 
-def _most_telling(first: NDArray[np.float64], counts: Sequence[int | None]) -> int:
-    """Return the point to measure next.
+def _most_telling(
+    first: NDArray[np.float64],
+    group: NDArray[np.int64],
+    found: Posterior,
+    seen: Figures | Outcomes,
+) -> int:
+    """Return the point whose next night is expected to tell most of which is the first bad one.
 
-    It is bad with a probability next to a half; of several, the least measured. A point is not
-    measured more often than the level is known that it is compared with: then its end is.
+    That is the mutual information of its figure and the first bad point (D. V. Lindley, Annals of
+    Mathematical Statistics 27 (1956), 986-1005). It is often the point that is bad with a
+    probability of a half, and an end where its level is what is known least. Of points that tell as
+    much, the least measured.
 
     Args:
         first: probability of each point to be the first bad one.
-        counts: number of nights of each point; None for one that cannot be measured.
+        group: point → its index in `found`.
+        found: what is believed.
+        seen: what was measured.
     """
-    bad = np.cumsum(first)
-    between = [index for index in range(1, len(counts) - 1) if counts[index] is not None]
-    chosen = min(
-        between, key=lambda each: (round(abs(float(bad[each]) - 0.5), 9), counts[each] or 0)
-    )
-    nights = np.array([count or 0 for count in counts])
-    others = np.arange(len(counts)) != chosen
-    of_good, of_bad = ((nights * share)[others].sum() for share in (1 - bad, bad))
-    if nights[chosen] <= max(min(of_good, of_bad), LEAST_NIGHTS):
-        return chosen
-    return 0 if of_good < of_bad else len(counts) - 1
+    counts = seen.counts()
+    if_good, if_bad = (first[:, None] * each[group] for each in (found.if_good, found.if_bad))
+    # A point is bad if the first bad one is it or before it.
+    figures = np.cumsum(if_bad, axis=0) + if_good.sum(axis=0) - np.cumsum(if_good, axis=0)
+    own = [_entropy(each[group]) * first for each in (found.if_good, found.if_bad)]
+    expected = np.cumsum(own[1]) + own[0].sum() - np.cumsum(own[0])
+    telling = (_entropy(figures) - expected) * seen.news(found.sd)
+    usable = [index for index, count in enumerate(counts) if count is not None]
+    return min(usable, key=lambda each: (-round(float(telling[each]), 6), counts[each] or 0))
+
+
+def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    entropy: NDArray[np.float64] = -np.sum(shares * np.log(shares), axis=1)
+    return entropy
 
 
 def _credible(

@@ -2,9 +2,13 @@
 
 All points before it have one level, it and all points after it another, worse one (A. F. M. Smith,
 Biometrika 62 (1975), 407-416). Both levels and the noise are unknown and are integrated over on a
-grid, so that any noise can be assumed: a normal one of which a few nights are accidents (J. W.
-Tukey, A Survey of Sampling from Contaminated Distributions, 1960). A point may have an offset of
-its own, which no repeat shows: other kernels flip other answers.
+grid, so that any noise can be assumed: a normal one of which a few are accidents (J. W. Tukey, A
+Survey of Sampling from Contaminated Distributions, 1960).
+
+A night brings the servers up once and measures one or several times. The noise of its runs differs
+between them, and that of the night is the same for all of them: only another night shows it. The
+runs of each night tell the first one, and the nights of each point tell the second one. A point may
+have an offset of its own as well, which no night shows: other kernels flip other answers.
 """
 
 from __future__ import annotations
@@ -22,7 +26,18 @@ if TYPE_CHECKING:
 
 # Share of nights that are accidents, and how much wider those vary.
 ACCIDENTS, WIDER = 0.03, 5.0
-LEVELS, NOISES = 301, 16
+LEVELS = 301
+# Results of one night more that are told apart.
+RESULTS = 48
+# Noises that are tried: of both together, of a run, and of a night.
+NOISES, OF_RUNS, OF_NIGHTS = 16, 40, 60
+# The least share of a noise, whose logarithm is taken.
+NEXT_TO_NONE = 1e-12
+# Half the squared distance, in standard deviations, from which on all figures are as unlikely.
+FARTHEST = 1e4
+# Before the first night, the noise of a night has the tail of a half-t distribution with so many
+# degrees of freedom (A. Gelman, Bayesian Analysis 1 (2006), 515-534): it may be next to none.
+TAIL = 3.0
 # Levels of the grid reach so many spreads beyond the measurements.
 BEYOND = 5.0
 # The least noise, in steps between levels: of less, the sum over levels is no integral.
@@ -42,16 +57,40 @@ class Noise:
     """What is known of the noise before the first measurement, on the scale of the figures.
 
     Attributes:
-        sd: its standard deviation, of one night against other nights of the same point.
-        df: as if it were estimated with so many degrees of freedom.
+        sd: standard deviation of the figures of nights of the same point.
+        df: as if it were estimated with so many degrees of freedom; 0 for a mere guess.
         floor: the least that is believed.
         offset: standard deviation of what a point differs by from others of its level.
+        runs: number of runs whose mean the figure of each of these nights is.
     """
 
     sd: float
-    df: float = 3.0
+    df: float = 0.0
     floor: float = 0.15
     offset: float = 0.0
+    runs: int = 1
+
+
+@dataclass(frozen=True)
+class Night:
+    """What the runs of a night say.
+
+    Attributes:
+        mean: of their figures.
+        squares: sum of the squares of what they differ by from it.
+        runs: their number.
+    """
+
+    mean: float
+    squares: float
+    runs: int
+
+    @classmethod
+    def of(cls, figures: Sequence[float]) -> Night:
+        """Return it of the figures of its runs, at least one."""
+        values = np.array(figures, dtype=float)
+        mean = float(values.mean())
+        return cls(mean, float(np.sum((values - mean) ** 2)), len(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +104,8 @@ class Likelihoods:
         bad: log prior of each level of bad points.
         apart: number of levels by which a bad one is below a good one at least.
         levels: their values.
+        next: noise × level × result → probability of each result of one night more.
+        sds: the noises; 0 where nights only succeed or fail.
     """
 
     logs: NDArray[np.float64]
@@ -73,6 +114,8 @@ class Likelihoods:
     bad: NDArray[np.float64]
     apart: int
     levels: NDArray[np.float64]
+    next: NDArray[np.float64]
+    sds: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +128,10 @@ class Posterior:
         better: probability that it is better by as much.
         good: expected level of the good points.
         bad: expected level of the bad points.
+        if_good: first bad point × result → probability of each result of one night more of a good
+            point, if the first bad one is that.
+        if_bad: the same of a bad point.
+        sd: expected noise of a night with its runs.
     """
 
     first: NDArray[np.float64]
@@ -92,36 +139,47 @@ class Posterior:
     better: float
     good: float
     bad: float
+    if_good: NDArray[np.float64]
+    if_bad: NDArray[np.float64]
+    sd: float
 
 
-def of_figures(points: Sequence[Sequence[float]], noise: Noise, matters: float) -> Likelihoods:
+def of_figures(
+    points: Sequence[Sequence[Sequence[float]]], noise: Noise, matters: float
+) -> Likelihoods:
     """Return the likelihoods of figures.
 
     Args:
-        points: the figures of each point, at their places on a scale where more is better; a point
-            without any is allowed.
+        points: point → night → the figures of its runs, at their places on a scale where more is
+            better; a point without a night is allowed.
         noise: as known before.
         matters: the smallest loss that makes a point bad.
 
     Raises:
         ValueError: no point has a figure.
     """
-    values = np.array([value for point in points for value in point])
-    if not len(values):
+    nights = [[Night.of(runs) for runs in point] for point in points]
+    every = [night for point in nights for night in point]
+    if not every:
         raise ValueError("no point has a figure")
+    means = np.array([night.mean for night in every])
     reach = BEYOND * max(noise.sd, noise.floor, noise.offset)
-    levels = np.linspace(values.min() - reach, values.max() + reach, LEVELS)
+    levels = np.linspace(means.min() - reach, means.max() + reach, LEVELS)
     step = float(levels[1] - levels[0])
     floor = max(noise.floor, LEAST_STEPS * step)
-    sds = np.geomspace(floor, max(6 * noise.sd, 4 * floor, float(np.ptp(values))), NOISES)
-    # A scaled inverse chi-squared prior, on a grid that is even in the logarithm.
-    priors = -noise.df * np.log(sds) - noise.df * noise.sd**2 / (2 * sds**2)
+    sds, usual, priors = _noises(every, noise, floor)
     logs = np.zeros((len(points), NOISES, LEVELS))
-    for index, point in enumerate(points):
-        logs[index] = _of_point(np.array(point), levels, sds, noise.offset)
+    at = 0
+    for index, point in enumerate(nights):
+        means_of = means[at : at + len(point)]
+        logs[index] = _of_point(means_of, levels, sds[at : at + len(point)], noise.offset)
+        at += len(point)
     flat = np.zeros(LEVELS)
     apart = max(round(matters / step), 1)
-    return Likelihoods(logs, _normed(priors), flat, flat, apart, levels)
+    results = np.linspace(levels[0], levels[-1], RESULTS)
+    following = np.exp(-(((results - levels[:, None]) / usual[:, None, None]) ** 2) / 2)
+    following /= following.sum(axis=2, keepdims=True)
+    return Likelihoods(logs, _normed(priors), flat, flat, apart, levels, following, usual)
 
 
 def of_outcomes(points: Sequence[tuple[int, int]]) -> Likelihoods:
@@ -136,7 +194,10 @@ def of_outcomes(points: Sequence[tuple[int, int]]) -> Likelihoods:
     edges = np.linspace(0, 1, SHARES + 1)
     prior = np.log(np.diff(stats.beta.cdf(edges, EXTREME, EXTREME)))
     apart = round(SHARES_APART * SHARES)
-    return Likelihoods(logs[:, None, :], np.zeros(1), prior, prior, apart, levels)
+    following = np.stack([1 + levels, -levels], axis=1)[None]
+    return Likelihoods(
+        logs[:, None, :], np.zeros(1), prior, prior, apart, levels, following, np.zeros(1)
+    )
 
 
 def posterior(likelihoods: Likelihoods) -> Posterior:
@@ -159,7 +220,8 @@ def posterior(likelihoods: Likelihoods) -> Posterior:
     below[..., apart:] = np.cumsum(bad, axis=2)[..., : bad.shape[2] - apart]
     over = np.zeros_like(bad)
     over[..., : bad.shape[2] - apart] = np.cumsum(bad[..., ::-1], axis=2)[..., ::-1][..., apart:]
-    worse = weights * np.sum(good * below, axis=2)
+    both = good * below
+    worse = weights * both.sum(axis=2)
     better = weights * np.sum(good * over, axis=2)
     every = weights * good.sum(axis=2) * bad.sum(axis=2)
     firsts = worse.sum(axis=1)
@@ -169,13 +231,79 @@ def posterior(likelihoods: Likelihoods) -> Posterior:
     first = firsts / found if found > 0 else np.full(len(firsts), 1 / len(firsts))
     of_good = np.sum(weights * bad.sum(axis=2) * (good @ likelihoods.levels)) / total
     of_bad = np.sum(weights * good.sum(axis=2) * (bad @ likelihoods.levels)) / total
+    above = np.zeros_like(good)
+    above[..., : -apart or None] = np.cumsum(good[..., ::-1], axis=2)[..., ::-1][..., apart:]
     return Posterior(
         np.concatenate([[0.0], first]),
         float(found) / total,
         float(better.sum()) / total,
         float(of_good),
         float(of_bad),
+        _following(weights[..., None] * both, likelihoods.next),
+        _following(weights[..., None] * bad * above, likelihoods.next),
+        float(np.sum(every * likelihoods.sds)) / total,
     )
+
+
+def _following(levels: NDArray[np.float64], results: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return first bad point × result → probability, by what is believed of noise and level."""
+    found = np.tensordot(levels, results, axes=2) + NEXT_TO_NONE
+    shares: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
+    return np.concatenate([shares[:1], shares])
+
+
+def _noises(
+    nights: Sequence[Night], noise: Noise, floor: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return noises to try: of each night, of a night of the usual number of runs, their log prior.
+
+    They are standard deviations of the mean of a night's runs. For a night of another number of
+    runs than usual, the noise of a run is taken as it is expected. Without a night of several runs
+    all noise counts as that of nights.
+    """
+    runs = np.array([night.runs for night in nights])
+    usual = int(np.median(runs))
+    guess = max(noise.sd, floor)
+    widest = max(6 * guess, float(np.ptp([night.mean for night in nights])))
+    several = [night for night in nights if night.runs > 1]
+    spread = max((night.squares / (night.runs - 1) for night in several), default=0.0) ** 0.5
+    of_run = np.geomspace(floor / 2, max(4 * guess, 2 * spread), OF_RUNS)
+    log_run = _half_t(of_run, guess) + sum(_log_within(night, of_run) for night in several)
+    if not several:
+        of_run, log_run = np.zeros(1), np.zeros(1)
+    of_night = np.geomspace(floor / 4, widest, OF_NIGHTS)
+    both = np.sqrt(of_night[None, :] ** 2 + of_run[:, None] ** 2 / usual)
+    logs = log_run[:, None] + _half_t(of_night, guess)[None, :]
+    if noise.df:
+        past = np.sqrt(of_night[None, :] ** 2 + of_run[:, None] ** 2 / noise.runs)
+        # The scaled chi-squared density of an estimate.
+        logs = logs - noise.df * (np.log(past) + noise.sd**2 / (2 * past**2))
+    sds = np.geomspace(floor, widest, NOISES)
+    edges = np.sqrt(sds[1:] * sds[:-1])
+    weights = np.exp(logs - logs.max())
+    shares = np.bincount(
+        np.searchsorted(edges, both.ravel()), weights=weights.ravel(), minlength=NOISES
+    )
+    run = np.exp(log_run - log_run.max())
+    variance = float(np.sum(run * of_run**2) / np.sum(run))
+    more = variance * (1 / runs - 1 / usual)
+    of_each = np.sqrt(np.maximum(sds[None, :] ** 2 + more[:, None], floor**2))
+    return of_each, sds, np.log(shares + NEXT_TO_NONE)
+
+
+def _half_t(sds: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Return the log prior of standard deviations on a grid that is even in the logarithm."""
+    logs: NDArray[np.float64] = np.log(sds) - (TAIL + 1) / 2 * np.log1p((sds / scale) ** 2 / TAIL)
+    return logs
+
+
+def _log_within(night: Night, sds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return noise of a run → log likelihood of how much the runs of a night differ."""
+    df = night.runs - 1
+    usual = np.log1p(-ACCIDENTS) - night.squares / (2 * sds**2)
+    rare = np.log(ACCIDENTS) - df * np.log(WIDER) - night.squares / (2 * (WIDER * sds) ** 2)
+    logs: NDArray[np.float64] = np.logaddexp(usual, rare) - df * np.log(sds)
+    return logs
 
 
 def _of_point(
@@ -184,9 +312,16 @@ def _of_point(
     sds: NDArray[np.float64],
     offset: float,
 ) -> NDArray[np.float64]:
-    """Return noise × level → log likelihood of the figures of a point."""
+    """Return noise × level → log likelihood of the figures of a point.
+
+    Args:
+        values: its nights.
+        levels: to be tried.
+        sds: night × noise.
+        offset: standard deviation of what it differs by from its level.
+    """
     if not len(values):
-        return np.zeros((len(sds), len(levels)))
+        return np.zeros((sds.shape[1], len(levels)))
     if not offset:
         return _log_density(values, levels, sds)
     nodes, shares = np.polynomial.hermite_e.hermegauss(OFFSETS)
@@ -201,11 +336,12 @@ def _of_point(
 def _log_density(
     values: NDArray[np.float64], levels: NDArray[np.float64], sds: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    apart = (values[:, None, None] - levels[None, None, :]) / sds[None, :, None]
-    usual = np.log1p(-ACCIDENTS) - apart**2 / 2
-    rare = np.log(ACCIDENTS / WIDER) - (apart / WIDER) ** 2 / 2
-    density: NDArray[np.float64] = np.logaddexp(usual, rare) - np.log(sds)[None, :, None]
-    of_all: NDArray[np.float64] = density.sum(axis=0)
+    squares = ((values[:, None, None] - levels[None, None, :]) / sds[:, :, None]) ** 2 / 2
+    np.minimum(squares, FARTHEST, out=squares)
+    density = np.log(
+        (1 - ACCIDENTS) * np.exp(-squares) + ACCIDENTS / WIDER * np.exp(-squares / WIDER**2)
+    )
+    of_all: NDArray[np.float64] = density.sum(axis=0) - np.log(sds).sum(axis=0)[:, None]
     return of_all
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ci.bisect import told
 from ci.bisect.model import Asked, Measured, Point, State
-from ci.bisect.search import Search, load, noise_of, scale_asked, standing_of
+from ci.bisect.search import Search, load, noise_of, scale_asked, seen_of, standing_of
 from ci.errors import ExitCode, InfrastructureError
 from ci.judge.bisection import Stage
 
@@ -107,7 +107,9 @@ def test_a_stopped_search_is_the_same_after_it_is_read(tmp_path):
 def test_ends_that_are_alike_or_turned(tmp_path):
     alike, known = Given(tmp_path, dict.fromkeys("abc", 500.0)).run(state_of("abc"))
     assert known.stage is Stage.ALIKE
-    assert told.answer(alike, known).startswith("nothing to find: of perf output_token_throughput")
+    assert told.answer(alike, known).startswith(
+        "no difference shown: of perf output_token_throughput"
+    )
     assert told.exit_code(known) is ExitCode.UNKNOWN
     turned, known = Given(tmp_path, {"a": 470.0, "b": 470.0, "c": 500.0}).run(state_of("abc"))
     assert told.exit_code(known) is ExitCode.USER
@@ -134,6 +136,36 @@ def test_the_noise_of_a_score_has_an_offset_of_each_point():
     asked = PERF.model_copy(update={"metric": "accuracy"})
     noise = noise_of("vllm", asked, [night("a", 80.0, n=400)])
     assert noise.offset == pytest.approx(1.26, abs=0.01)
-    assert noise_of("vllm", asked.model_copy(update={"noise": (0.7, 40)}), []).sd == 0.7
+    # Its guess is that of answers that flip, for a run too.
+    assert noise.sd == noise.offset
+    past = asked.model_copy(update={"noise": (0.7, 40), "noise_runs": 3})
+    assert (noise_of("vllm", past, []).sd, noise_of("vllm", past, []).runs) == (0.7, 3)
     assert noise_of("vllm", PERF.model_copy(update={"noise": (0.7, 40)}), []).df == 12
     assert noise_of("host", PERF, []).offset == 2.0
+
+
+def test_the_offset_of_a_score_is_measured_by_its_answers():
+    asked = PERF.model_copy(update={"metric": "accuracy"})
+    given = {"n": 400, "questions": "q"}
+    flipped = "01" * 4 + "1" * 312 + "0" * 80
+    nights = [
+        *(night("a", 80.0, right="1" * 320 + "0" * 80, **given) for _ in range(2)),
+        night("b", 79.0, right=flipped, **given),
+        night("b", 79.0, right=flipped, **given | {"questions": "others"}),
+    ]
+    noise = noise_of("vllm", asked, nights)
+    # All flips are one way: that may be what is looked for.
+    assert noise.offset == pytest.approx(0.1**0.5 * 1.28, abs=0.02)
+    both = night("b", 79.0, right="0" * 40 + "1" * 320 + "0" * 40, **given)
+    assert noise_of("vllm", asked, [*nights[:2], both]).offset > 1
+
+
+def test_all_runs_of_a_night_count_around_its_figure():
+    runs = night("a", 100.0, runs=(99.0, 101.0, 100.0))
+    seen = seen_of(state_of("ab").model_copy(update={"nights": (runs, night("b", 90.0))}))
+    (first,), (other,) = seen.points
+    assert len(first) == 3
+    assert sum(first) / 3 == pytest.approx(scale_asked(PERF).place(100.0))
+    assert other == (scale_asked(PERF).place(90.0),)
+    state = state_of("ab").model_copy(update={"nights": (runs,)})
+    assert told.nights_counted(state) == "1 run in 0.0 s, with 3 measurements; 0 reused"

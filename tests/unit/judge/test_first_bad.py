@@ -11,7 +11,8 @@ QUIET = Noise(0.5, df=20)
 
 
 def believed(points, noise=QUIET, matters=1.0):
-    return posterior(of_figures(points, noise, matters))
+    nights = [[(value,) for value in point] for point in points]
+    return posterior(of_figures(nights, noise, matters))
 
 
 def test_a_clear_step_is_certain():
