@@ -100,6 +100,7 @@ class Asked(Strict):
         noise: how much nights of one version differed in the history, on the scale of the figure,
             and the degrees of freedom of that; null if it is unknown.
         noise_runs: number of runs of each of those nights.
+        odd: whether the points have no order, and one that is worse than all others is looked for.
         repeats: how often a night measures: a number; or auto, as `repeats: auto` of a benchmark,
             where the case does not say more.
     """
@@ -112,6 +113,7 @@ class Asked(Strict):
     reuse: bool = True
     noise: tuple[float, int] | None = None
     noise_runs: int = 1
+    odd: bool = False
     repeats: Repeats = AUTO
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci.bisect.model import Asked, Point, State
+    from ci.history.surroundings import Surroundings
     from ci.judge.past import PastFigure
 
 # Figures of a check that are looked at, the newest.
@@ -154,10 +156,17 @@ def _is_alike(figure: PastFigure, own: PastFigure, runs: Path, *, across: bool) 
     if is_score(own.metric) and len(passes) > 1:
         return False
     try:
-        before, after = (surroundings_of(read_run(runs / run)) for run in (figure.run, own.run))
+        before, after = (_around(runs / run) for run in (figure.run, own.run))
     except UserError:  # its folder is gone or damaged
         return False
     if _NEEDED & set(not_known(before, after)):
         return False
     allowed = _ALLOWED | (_OF_VERSIONS if across else frozenset())
     return {each.variable for each in differences(before, after)} <= allowed
+
+
+def _around(folder: Path) -> Surroundings:
+    """Return what surrounded the figures of a night; how often it measured is looked at before."""
+    found = surroundings_of(read_run(folder))
+    settings = {name: replace(each, passes=1) for name, each in found.settings.items()}
+    return replace(found, settings=settings)

@@ -18,6 +18,7 @@ from ci.judge.bisection import Figures, Outcomes, Wanted, standing
 from ci.judge.first_bad import Noise
 from ci.judge.flips import assumed, offset_of
 from ci.judge.metrics import kind_of, lower_is_better, unit_of
+from ci.judge.odd_one import odd_one
 from ci.judge.scale import Scale
 from ci.record.disk import Folder
 from ci.record.stored import summary_of
@@ -38,6 +39,8 @@ MOST_LOST = 2
 # Noise of a performance that is assumed until it is measured, in percent; of a count in spreads.
 # What the history knows is of other nights: these count as much, from so many on.
 MOST_DF = 12
+# Of the least by which levels of two groups of healthy hosts differ, a host's own offset.
+BETWEEN_HOSTS = 0.5
 ASSUMED = {"performance": 2.0, "count": 1.0, "share": 1.0, "accuracy": 1.0}
 
 
@@ -157,7 +160,10 @@ def noise_of(axis: Axis, asked: Asked, nights: Sequence[Measured]) -> Noise:
         nights: those that count.
     """
     scale = scale_asked(asked)
-    guess, offset = ASSUMED[scale.kind], scale.between_hosts if axis == "host" else 0.0
+    guess, offset = (
+        ASSUMED[scale.kind],
+        BETWEEN_HOSTS * scale.between_hosts if axis == "host" else 0.0,
+    )
     if scale.kind == "accuracy":
         shares = [each.value / 100 for each in nights if each.value is not None]
         items = [each.n / max(len(each.runs), 1) for each in nights if each.n]
@@ -199,7 +205,7 @@ def standing_of(state: State) -> Standing:
     run = sum(not each.reused for each in state.nights)
     # Reused nights cost nothing; those that do not count cost as much as others.
     wanted = Wanted(asked.certainty, asked.nights + counting - run)
-    return standing(seen_of(state), wanted)
+    return (odd_one if asked.odd else standing)(seen_of(state), wanted)
 
 
 def seen_of(state: State) -> Figures | Outcomes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ci.judge.bisection import Standing
 
 HEADINGS = ("point", "nights", "measured", "is the first bad one", "remark")
+OF_ODD = ("point", "nights", "measured", "is the bad one", "remark")
 SHOWN_CHARS = 60
 # Less is not worth a column.
 LEAST_SHOWN = 0.0005
@@ -61,6 +62,9 @@ def measured(night: Measured) -> str:
 
 def belief(state: State, known: Standing) -> str:
     """Write what is believed in a few words."""
+    if state.asked.odd:
+        worst = state.points[known.answer[0]].name
+        return f"worst: {worst} with {percent(known.probability)}" if known.first else "not yet"
     points = [point.name for point in state.points]
     if not known.first:
         told = f"the bad end is worse with {percent(known.worse)}" if known.worse else "not yet"
@@ -86,7 +90,7 @@ def evidence(state: State, known: Standing) -> str:
                 _short(f"cannot be measured: {why}" if why else point.remark),
             )
         )
-    return as_text(HEADINGS, rows)
+    return as_text(OF_ODD if state.asked.odd else HEADINGS, rows)
 
 
 def _summary(nights: Sequence[Measured]) -> str:
@@ -107,6 +111,8 @@ def answer(state: State, known: Standing) -> str:
     points = state.points
     if known.next is not None:
         return f"not finished; {belief(state, known)}"
+    if state.asked.odd:
+        return _odd(state, known)
     if known.stage is Stage.FOUND:
         return _found(state, known)
     if known.first:
@@ -118,6 +124,22 @@ def answer(state: State, known: Standing) -> str:
 
 def _is_range(known: Standing) -> bool:
     return known.answer[0] < known.answer[1]
+
+
+def _odd(state: State, known: Standing) -> str:
+    """Say which point is worse than all others."""
+    asked, loss = check_of(state.asked), _matters(state.asked)
+    if known.stage is Stage.FOUND:
+        worst = state.points[known.answer[0]].name
+        return f"bad: {worst}, worse than the others with {percent(known.probability)}"
+    if known.stage is Stage.ALIKE:
+        return (
+            f"no difference shown: of {asked}, one of them is worse than the others by {loss} or "
+            f"more only with {percent(known.worse)}"
+        )
+    if not known.first:
+        return "not decided: fewer than three of them can be measured"
+    return f"not decided; {belief(state, known)}"
 
 
 def _not_verified(state: State, known: Standing) -> str:
@@ -162,6 +184,11 @@ def next_step(state: State, known: Standing, folder: str) -> str:
     resume = f"inv bisect --resume {folder}"
     if known.stage is Stage.FOUND:
         first, last = known.answer
+        if state.asked.odd:
+            others = (
+                each for each in range(len(points)) if each != first and runs[points[each].name]
+            )
+            first = next(others, first) + 1
         before, after = runs[points[first - 1].name], runs[points[last].name]
         runs_folder = folder.rpartition("/")[0]
         where = "" if runs_folder in {"", "runs"} else f" --runs {shlex.quote(runs_folder)}"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ci.request import Request
 
 START = "start"
+LEAST_HOSTS = 3
 AXES = ("vllm", "case", "host")
 LEAST_CERTAIN, MOST_CERTAIN = 0.5, 0.999
 # The flags of the nights, which are kept for --resume.
@@ -50,7 +51,14 @@ def begun(given: Bisect) -> State:
     case = load_one(request.config, CASES, request.set)
     asked = _asked(given, case)
     points, axis = _points(given, request, case)
-    require_ends(points)
+    odd = axis == "host" and not (given.good or given.bad)
+    if odd and len(points) < LEAST_HOSTS:
+        raise UserError(
+            f"--axis host: {len(points)} hosts; of two, nothing tells which one is as it should "
+            "be: give --good and --bad"
+        )
+    if not odd:
+        require_ends(points)
     past = past_figures(absolute(Path(given.runs)), case.name, asked) if asked.reuse else []
     noise, runs = noise_in(past)
     state = State(
@@ -59,7 +67,7 @@ def begun(given: Bisect) -> State:
         case=case.name,
         command=without_secrets(("inv", *sys.argv[1:])),
         request={name: getattr(request, name) for name in KEPT} | {"set": hidden(given.set)},
-        asked=asked.model_copy(update={"noise": noise, "noise_runs": runs}),
+        asked=asked.model_copy(update={"noise": noise, "noise_runs": runs, "odd": odd}),
         points=points,
         skipped={point.name: point.unusable for point in points if point.unusable},
     )
@@ -193,7 +201,7 @@ def _without_broken(state: State, request: Request) -> State:
         try:
             resolve_point(point, request, state.asked)
         except (UserError, CaseError) as error:
-            if point in {state.points[0], state.points[-1]}:
+            if point in {state.points[0], state.points[-1]} and not state.asked.odd:
                 raise
             skipped[point.name] = str(error).splitlines()[0]
     return state.model_copy(update={"skipped": skipped})

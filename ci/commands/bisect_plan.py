@@ -11,6 +11,7 @@ from ci.bisect.search import noise_of, scale_asked, standing_of
 from ci.case.repeats import AUTO
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
+from ci.judge.bisection import LEAST_NIGHTS, LEAST_OF_ALIKE
 from ci.judge.bisection_drawn import Drawn, draw
 from ci.judge.passes import OF_PERFORMANCE
 from ci.record.text import duration
@@ -56,6 +57,11 @@ def plan_of(state: State, runs: Path) -> str:
         middle = 4 + 2 * (len(points) - 2).bit_length()
         high = middle
     ends = f"from {points[0].name} (good) to {points[-1].name} (bad)"
+    if asked.odd:
+        ends = "of which one is bad"
+        several = LEAST_NIGHTS * len(points)
+        low, middle, high = len(points) + 1, several, LEAST_OF_ALIKE * len(points)
+        what = "of one host that is slow by 5 %"
     lines = [
         f"case   {state.case}: {told.check_of(asked)}",
         f"points {len(points)} on axis {state.axis}, {ends}",

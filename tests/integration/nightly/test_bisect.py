@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from answered import STAND_IN
-from night import inv
+from hosts_here import until
+from night import INVOKE, PROJECT, inv
 from version_stand_ins import MEASURED, Versions
 
 if TYPE_CHECKING:
@@ -162,6 +164,33 @@ def test_a_search_that_was_stopped_goes_on(
     again = inv("bisect", "--resume", str(tmp_path / "runs" / id_), CI="true")
     assert again.returncode == 0
     assert len(state(tmp_path)["nights"]) == done.stdout.count("note   night ") + 3
+
+
+def test_a_search_whose_controller_was_killed_goes_on(
+    versions: Versions, case: Path, workspace: Path, tmp_path: Path
+):
+    for name in NAMES:
+        versions.measures(name, *(GOOD if name < "0.29.0" else BAD))
+    here = ("--local", "--device", "cpu", "--workspace", str(workspace), "--skip-doctor")
+    runs = ("--runs", str(tmp_path / "runs"))
+    ends = ("--good", "0.27.1", "--bad", "0.32.0")
+    command = (*INVOKE, "bisect", "--config", str(case), *ends, *runs, *here)
+    with (tmp_path / "output").open("w") as output:
+        controller = subprocess.Popen(
+            command, cwd=PROJECT, env={**os.environ, "CI": "true"}, stdout=output
+        )
+    try:
+        # It is in its third night; the search has a folder as well.
+        until(lambda: len(list((tmp_path / "runs").glob("*-case-*"))) > 3)
+    finally:
+        controller.kill()
+        controller.wait()
+    kept = state(tmp_path)["nights"]
+    assert len(kept) == 2
+    done = inv("bisect", "--resume", state(tmp_path)["id"], *runs, CI="true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ANSWER first bad: 0.29.0" in done.stdout
+    assert state(tmp_path)["nights"][:2] == kept
 
 
 def test_environments_of_a_file_and_ends_that_are_the_other_way_round(

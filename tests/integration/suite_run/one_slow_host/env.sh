@@ -1,0 +1,2 @@
+PATH="$(dirname "${BASH_SOURCE[0]}"):$PATH"
+export PATH
