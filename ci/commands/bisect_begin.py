@@ -106,8 +106,8 @@ def _asked(given: Bisect, case: Case) -> Asked:
         raise UserError(f"--certainty {given.certainty}: {expected}")
     if loss <= 0 or given.max_nights < 1:
         raise UserError("--loss and --max-nights: expected more than 0")
-    if given.repeats != AUTO and given.repeats not in map(str, range(1, MOST_PASSES + 1)):
-        raise UserError(f"--repeats {given.repeats}: expected 1 to {MOST_PASSES}, or {AUTO}")
+    if given.times != AUTO and given.times not in map(str, range(1, MOST_PASSES + 1)):
+        raise UserError(f"--times {given.times}: expected 1 to {MOST_PASSES}, or {AUTO}")
     benchmark, metric = _check(given.check, case)
     asked = Asked(
         benchmark=benchmark,
@@ -116,7 +116,7 @@ def _asked(given: Bisect, case: Case) -> Asked:
         nights=given.max_nights,
         matters=loss,
         reuse=not given.no_reuse,
-        repeats=given.repeats,
+        repeats=given.times,
     )
     if given.loss or not benchmark:
         return asked

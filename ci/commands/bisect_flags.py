@@ -39,7 +39,7 @@ class Answer:
         "the smallest loss that makes a point bad, in percent, or points of a score; default: 1 "
         "percent, or half a point"
     )
-    repeats: str = flag(
+    times: str = flag(
         "how often each night measures, on the same servers: a number, or auto: 3 times a figure "
         "of performance, a score as `repeats: auto`, or as often as the case says",
         "auto",

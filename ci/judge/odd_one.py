@@ -82,5 +82,6 @@ def chances(likelihoods: Likelihoods) -> NDArray[np.float64]:
     weights -= np.log(len(logs))
     none = float(np.log(np.sum(np.exp(together - top)) + 1e-300))
     most = max(float(weights.max()), none)
-    one: NDArray[np.float64] = np.exp(weights - most)
-    return one / (one.sum() + np.exp(none - most))
+    one = np.exp(weights - most)
+    shares: NDArray[np.float64] = one / (one.sum() + np.exp(none - most))
+    return shares

@@ -141,7 +141,7 @@ def test_the_noise_of_a_score_has_an_offset_of_each_point():
     past = asked.model_copy(update={"noise": (0.7, 40), "noise_runs": 3})
     assert (noise_of("vllm", past, []).sd, noise_of("vllm", past, []).runs) == (0.7, 3)
     assert noise_of("vllm", PERF.model_copy(update={"noise": (0.7, 40)}), []).df == 12
-    assert noise_of("host", PERF, []).offset == 2.0
+    assert noise_of("host", PERF, []).offset == 1.0
 
 
 def test_the_offset_of_a_score_is_measured_by_its_answers():

@@ -54,6 +54,7 @@ def run(case, tmp_path):
     ("flags", "message"),
     [
         ({"config": ""}, "name a case"),
+        ({**ENDS, "times": "0"}, "--times 0: expected 1 to 64, or auto"),
         ({"good": "0.27.1"}, "--bad is missing"),
         ({"good": "0.27.1", "bad": "0.27.1"}, "there is nothing between"),
         ({"good": "0.27.2", "bad": "0.32.0"}, "did you mean '0.27.1'?"),
