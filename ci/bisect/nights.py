@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 import time
 from contextlib import contextmanager, nullcontext
@@ -46,6 +47,12 @@ DIGITS = string.digits + string.ascii_letters
 # Of more, flips hardly move a score.
 MOST_ITEMS = 5000
 _LINKS = "UV_FIND_LINKS"
+# Errors of uv, and of systems, that are not of a package.
+_AROUND = re.compile(
+    r"dns error|name resolution|error sending request|connection (refused|reset|error)"
+    r"|timed out|no space left|network is unreachable",
+    re.IGNORECASE,
+)
 _START = frozenset({"ProcessDied", "NotReady"})
 
 
@@ -197,14 +204,26 @@ def read(run: Run, folder: Path, asked: Asked) -> Measured:
     if not asked.benchmark and (kind in _START or not kind):
         return night.model_copy(update={"good": not reason, "reason": reason})
     if reason:
-        of_point = not kind or kind in _OF_THE_POINT
-        failed = "start" if of_point else "hosts"
+        failed = "start" if not kind or is_of_point(kind, reason) else "hosts"
         return night.model_copy(update={"failed": failed, "reason": reason})
     figure = figure_in(folder, asked)
     reason = "it has no such figure" if figure is None else unusable(figure, zero=True)
     if figure is None or reason:
         return night.model_copy(update={"failed": "figure", "reason": reason})
     return night.model_copy(update=told_by(figure))
+
+
+def is_of_point(kind: str, message: str) -> bool:
+    """Return whether an error ends a night because of what it starts, not because of where.
+
+    An environment that cannot be made because the package index cannot be reached, or the disk is
+    full, says nothing of its point.
+
+    Args:
+        kind: class of the error.
+        message: its text.
+    """
+    return kind in _OF_THE_POINT and not (kind == "PreparationFailed" and _AROUND.search(message))
 
 
 def told_by(figure: PastFigure) -> dict[str, object]:

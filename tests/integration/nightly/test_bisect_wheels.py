@@ -118,7 +118,8 @@ def test_the_first_bad_wheel_is_found(
     done = inv(
         "bisect", "--config", str(case), "--wheels", str(wheels), "--good", COMMITS[0],
         "--bad", COMMITS[-1], "--runs", str(tmp_path / "runs"), "--local", "--device", "cpu",
-        "--workspace", str(workspace), "--skip-doctor", CI="true",
+        "--workspace", str(workspace), "--skip-doctor",
+        CI="true", PIP_NO_INDEX="1",
     )  # fmt: skip
     print(done.stdout, done.stderr, file=sys.stderr)
     assert done.returncode == 0

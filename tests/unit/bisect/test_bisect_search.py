@@ -6,6 +6,7 @@ import pytest
 
 from ci.bisect import told
 from ci.bisect.model import Asked, Measured, Point, State
+from ci.bisect.nights import is_of_point
 from ci.bisect.search import Search, load, noise_of, scale_asked, seen_of, standing_of
 from ci.errors import ExitCode, InfrastructureError
 from ci.judge.bisection import Stage
@@ -158,6 +159,20 @@ def test_the_offset_of_a_score_is_measured_by_its_answers():
     assert noise.offset == pytest.approx(0.1**0.5 * 1.28, abs=0.02)
     both = night("b", 79.0, right="0" * 40 + "1" * 320 + "0" * 40, **given)
     assert noise_of("vllm", asked, [*nights[:2], both]).offset > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "of_point"),
+    [
+        ("ProcessDied", "h1: server-0 exited with code 1", True),
+        ("PreparationFailed", "h1: no solution found: vllm==9 was not found", True),
+        ("PreparationFailed", "h1: dns error: Temporary failure in name resolution", False),
+        ("PreparationFailed", "h1: No space left on device (os error 28)", False),
+        ("ConnectionLost", "h1 is gone", False),
+    ],
+)
+def test_a_package_index_that_cannot_be_reached_is_not_of_the_point(kind, message, of_point):
+    assert is_of_point(kind, message) is of_point
 
 
 def test_all_runs_of_a_night_count_around_its_figure():
