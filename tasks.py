@@ -59,7 +59,7 @@ def bisect(given: bisect_flags.Bisect) -> ExitCode:
     First both ends are verified. Then each night measures the point that tells most, as often as
     the certainty needs. What cannot start is skipped; finished nights are reused:
 
-        inv bisect local --good 0.30.0 --bad 0.32.0 --dry-run
+        inv bisect local --good 0.30.0 --bad 0.32.0 --check perf --dry-run
         inv bisect local --axis case --good v1.2 --bad main --check perf
         inv bisect --resume runs/ID
 

@@ -72,6 +72,8 @@ def resolve_point(point: Point, request: Request, asked: Asked) -> tuple[Request
         config=point.config or request.config,
         vllm="" if point.venv else point.vllm or request.vllm,
         cluster=point.cluster or request.cluster,
+        # A point with hosts of its own is measured there.
+        on="" if point.hosts or point.cluster else request.on,
         set=(*request.set, *point.set),
         functional="none",
         # What is suspect is what is looked for: it is measured again by another night.
@@ -121,7 +123,7 @@ def _repeated(benchmark: Benchmark, repeats: str) -> Benchmark:
 def _argv(request: Request) -> tuple[str, ...]:
     """Return a command line that runs such a night; it has what flags can say of a point."""
     words = ["inv", "nightly", "--config", request.config]
-    for flag in ("vllm", "device", "workspace", "cluster"):
+    for flag in ("vllm", "device", "workspace", "cluster", "on"):
         if value := getattr(request, flag):
             words += [f"--{flag}", value]
     words += ["--local"] * request.local

@@ -63,8 +63,9 @@ def _stopped(given: Bisect) -> tuple[Path, State]:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    folder = Path(given.resume)
-    folder = absolute(folder if folder.is_dir() else Path(given.runs) / given.resume)
+    named = Path(given.resume)
+    is_path = named.is_dir() or len(named.parts) > 1
+    folder = absolute(named if is_path else Path(given.runs) / named)
     state = load(folder)
     if given.max_nights != type(given)().max_nights:
         asked = state.asked.model_copy(update={"nights": given.max_nights})

@@ -16,6 +16,7 @@ from ci.bisect.search import scale_asked
 from ci.case.load import load_one
 from ci.case.repeats import AUTO, MOST_PASSES
 from ci.errors import CaseError, UserError
+from ci.inventory.assign import named_hosts
 from ci.inventory.this_machine import device_of
 from ci.judge.asked import asked_of, main_of
 from ci.paths import CASES, absolute
@@ -35,7 +36,10 @@ LEAST_HOSTS = 3
 AXES = ("vllm", "case", "host")
 LEAST_CERTAIN, MOST_CERTAIN = 0.5, 0.999
 # The flags of the nights, which are kept for --resume.
-KEPT = ("config", "local", "vllm", "device", "workspace", "cluster", "skip_doctor", "wait", "set")
+KEPT = (
+    *("config", "local", "vllm", "device", "workspace", "cluster", "on", "skip_doctor", "wait"),
+    "set",
+)
 
 
 def begun(given: Bisect) -> State:
@@ -176,7 +180,11 @@ def _hosts(request: Request, case: Case) -> tuple[Point, ...]:
             f"{case.path}: has {case.num_hosts} hosts; --axis host takes a case of one. Write the "
             "groups of hosts into a file for --points"
         )
-    return of_hosts(request.cluster)
+    points = of_hosts(request.cluster)
+    if not request.on:
+        return points
+    chosen = {target.name for target in named_hosts(request.cluster, request.on)}
+    return tuple(point for point in points if point.name in chosen)
 
 
 def _versions(given: Bisect, request: Request, case: Case) -> tuple[Point, ...]:

@@ -32,7 +32,7 @@ class Answer:
 
     check: str = flag(
         "the figure that became worse: a benchmark, or BENCHMARK.METRIC; start for whether the "
-        "servers start and answer; default: the case's benchmark"
+        "servers start and answer; default: the case's benchmark, if it has only one"
     )
     certainty: str = flag("probability of the answer, 0.5 to 0.999", "0.95")
     loss: str = flag(

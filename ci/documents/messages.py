@@ -34,6 +34,7 @@ MAX_SHOWN = 1e15
 _BRACKETS = " []()\u3010\u3011\u300c\u300d\u3014\u3015"
 _OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "npu": "ascend", "huawei": "ascend"}
 _EMPTY = {"string_too_short": "some text", "too_short": "at least one entry"}
+_LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -144,9 +145,18 @@ def _message(kind: str, value: object, context: Mapping[str, Any], error: ErrorD
         return _not_one_of(value, str(context["expected"]))
     if kind == "finite_number":
         return f"{value} is not finite; write a finite number"
+    return _of_length(kind, value, context) or error["msg"]
+
+
+def _of_length(kind: str, value: object, context: Mapping[str, Any]) -> str:
+    """Say that a text or a list is empty, too short or too long; empty for other errors."""
     if kind in _EMPTY and value in ("", []):
         return f"is empty; write {_EMPTY[kind]}"
-    return error["msg"]
+    if kind not in _LENGTHS or not isinstance(value, list):
+        return ""
+    bound, words = _LENGTHS[kind]
+    entries = "1 entry" if len(value) == 1 else f"{len(value)} entries"
+    return f"has {entries}; it has to have {words} {context[bound]}"
 
 
 def _of_other_type(kind: str, value: object) -> str:

@@ -78,7 +78,7 @@ def test_a_file_of_points(tmp_path):
 @pytest.mark.parametrize(
     ("points", "error", "message"),
     [
-        ([{"name": "a"}], CaseError, "points"),
+        ([{"name": "a"}], CaseError, "points: has 1 entry; it has to have at least 2"),
         ([{"name": "a"}, {"name": "a"}], UserError, "two points have the name 'a'"),
         ([{"name": "a"}, {"name": "b", "venv": "opt"}], CaseError, "is not an absolute path"),
         ([{"name": "a"}, {"name": "b", "vlm": "1"}], CaseError, "did you mean 'vllm'?"),

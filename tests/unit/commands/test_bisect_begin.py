@@ -6,11 +6,13 @@ import json
 
 import pytest
 
+from ci.bisect.nights import resolve_point
 from ci.bisect.search import save
 from ci.commands.bisect import bisect
 from ci.commands.bisect_begin import begun
 from ci.commands.bisect_flags import Bisect
 from ci.errors import ExitCode, UserError
+from ci.request import Request
 
 ENDS = {"good": "0.27.1", "bad": "0.32.0"}
 PERF = {
@@ -128,3 +130,42 @@ def test_points_have_no_secrets(run, tmp_path):
     path.write_text(json.dumps({"points": [point, {"name": "b"}]}))
     with pytest.raises(UserError, match="would keep"):
         run(points=str(path))
+
+
+@pytest.mark.parametrize(
+    ("flags", "hosts"),
+    [
+        ({"on": "h2"}, {"0.29.0": ["h2"]}),
+        ({"on": "h3,h1", "axis": "host", "good": "h1", "bad": "h3"}, {"h1": ["h1"], "h3": ["h3"]}),
+    ],
+)
+def test_nights_run_on_the_hosts_that_are_named(case, tmp_path, flags, hosts):
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text("hosts: {h1: , h2: , h3: }\n")
+    usual = {"config": str(case), "device": "cpu", "runs": str(tmp_path), "check": "perf"}
+    given = Bisect(**(usual | ENDS | {"cluster": str(cluster)} | flags))
+    state = begun(given)
+    request = Request(**state.request, runs=str(tmp_path))
+    points = {point.name: point for point in state.points}
+    assert set(hosts) <= set(points)
+    assert (flags.get("axis") == "host") == (set(points) == set(hosts))
+    for name, expected in hosts.items():
+        used, resolved = resolve_point(points[name], request, state.asked)
+        assert [host.name for host in resolved.inputs.hosts] == expected
+        assert (f"--on {flags['on']}" in " ".join(used.argv)) == ("axis" not in flags)
+
+
+def test_a_host_that_is_nowhere_is_told(run, tmp_path):
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text("hosts: {h1: , h2: , h3: }\n")
+    where = {"local": False, "cluster": str(cluster), "on": "h9", "axis": "host"}
+    with pytest.raises(UserError, match=r"--on h9: not in .*There are: h1, h2, h3"):
+        run(**where)
+
+
+@pytest.mark.parametrize("name", ["nope", "runs/nope"])
+def test_a_search_that_is_nowhere_is_told(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as told:
+        run(resume=name, runs="runs")
+    assert str(told.value).startswith(f"{tmp_path}/runs/nope/bisect.json: No such file")
