@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from night import PROJECT, inv
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ MEASURED = {
 }
 
 
+@pytest.mark.long
 def test_the_slow_host_is_named(stage: SuiteStage):
     stage.case("hosts", "good")
     path = stage.folder / "hosts.yaml"
