@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ci.commands.which_run import run_named
+from ci.commands.notify_about import what_to_tell
+from ci.commands.suite_tell import tell_of_suite
 from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
 from ci.notify.deliver import notify
@@ -21,9 +23,10 @@ from ci.suite.load import find_night_suite, load_night_suite
 from ci.suite.notifying import SERVICES, Notify, NotifyTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ci.commands.notify_flags import Notify as Flags
+    from ci.notify.sending import Delivery
     from ci.suite.load import NightSuite
 
 
@@ -35,29 +38,51 @@ def notify_run(given: Flags, env: Mapping[str, str] | None = None) -> ExitCode:
         env: the environment; None for that of this process.
 
     Raises:
-        UserError: a run or suite does not exist, nobody is to be told, or a variable is not set.
+        UserError: a run or suite does not exist or goes on, nobody is to be told, or a variable is
+            not set.
     """
     env = os.environ if env is None else env
-    stored = run_named(Path(given.runs), given.run)
     suite = load_night_suite(find_night_suite(given.suite)) if given.suite else None
+    run = what_to_tell(Path(given.runs), given.run, suite)
     wanted = _wanted(given, suite, env)
     if not given.dry_run:
         _require_secrets(wanted, env)
-    deliveries = notify(
-        [Ended(stored.folder, owner_of(suite, stored.run.case) if suite else "")],
-        wanted,
-        suite_file=suite.file if suite else "",
-        dry_run=given.dry_run,
-        env=env,
-    )
+    file = suite.file if suite else ""
+    if not given.run:
+        print(f"about  {run.text}")
+    if run.suite_run:
+        deliveries = tell_of_suite(
+            run.suite_run,
+            wanted,
+            run.folder.parent,
+            file,
+            repeated=True,
+            dry_run=given.dry_run,
+            env=env,
+        )
+    else:
+        deliveries = notify(
+            [Ended(run.folder, owner_of(suite, run.case) if suite else "")],
+            wanted,
+            suite_file=file,
+            same_evening=run.same_evening,
+            dry_run=given.dry_run,
+            env=env,
+        )
+    _print(deliveries, run.folder.name, dry_run=given.dry_run)
+    return ExitCode.PASS
+
+
+def _print(deliveries: Sequence[Delivery], run: str, *, dry_run: bool) -> None:
+    word = {"failed": "note  ", "sent": "sent  ", "quiet": "quiet ", "shown": "to    "}
     for each in deliveries:
         note = f": {each.note}" if each.note else ""
         failed = each.outcome == "failed"
-        word = {"failed": "note  ", "sent": "sent  ", "quiet": "quiet ", "shown": "to    "}
+        if failed and "is not set" not in each.note:
+            note += f"; tell it later with `inv notify {shlex.quote(run)}`"
         print(f"{word[each.outcome]} {each.to}{note}", file=sys.stderr if failed else sys.stdout)
-        if given.dry_run:
+        if dry_run:
             print(each.payload)
-    return ExitCode.PASS
 
 
 def owner_of(suite: NightSuite, case: str) -> str:

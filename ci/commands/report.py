@@ -11,6 +11,12 @@ from ci.record.disk import Folder
 from ci.report.reports import render_reports
 from ci.report.table import width_of
 
+# Outcomes of which there is nothing to report yet.
+_NO_ISSUE = {
+    "pass": "passed, so that nothing needs an issue; `inv runs --outcome fail` lists those that do",
+    "running": "still runs: what follows is not its end; see `inv status`",
+}
+
 
 def report(runs: str, run: str) -> ExitCode:
     """Write the reports of a run again, and return their paths.
@@ -70,4 +76,7 @@ def issue(runs: str, run: str) -> str:
     from ci.report.page.build import page_of  # noqa: PLC0415
 
     stored = run_named(Path(runs), run)
+    note = _NO_ISSUE.get(stored.run.outcome)
+    if note:
+        print(f"note   {stored.run.id} {note}", file=sys.stderr)
     return issue.render(page_of(stored.folder, stored.run))

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from ci.errors import UserError
 from ci.history.select import LAST
+from ci.record.controller import liveness
 from ci.record.stored import FILE, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ci.record.model import Run
     from ci.record.stored import Stored
 
 # The name of a run's folder begins with its start; see `run_id` of ci/record/start.py.
@@ -22,7 +24,7 @@ _DATED = re.compile("20[0-9]{6}-")
 _SHOWN = 5
 
 
-def run_named(runs: Path, name: str) -> Stored:
+def run_named(runs: Path, name: str, *, ended: bool = False) -> Stored:
     """Read the run that an operator names; no history is needed for it.
 
     Args:
@@ -30,11 +32,18 @@ def run_named(runs: Path, name: str) -> Stored:
         name: id of a run in it, a unique beginning of one, or a run's folder; empty or `last` for
             the last night. A run that was only measured beside a night, or is a part of a
             bisection, is no night: it is taken only if there is no other.
+        ended: a run that goes on is passed over as the last night, and refused if it is named.
 
     Raises:
-        UserError: there is no such run, several are meant, or its record cannot be read.
+        UserError: there is no such run, several are meant, its record cannot be read, or it goes
+            on and must have ended.
     """
-    return read_run(_named(runs, name)) if name not in {"", LAST} else _last_night(runs)
+    if name in {"", LAST}:
+        return _last_night(runs, ended=ended)
+    stored = read_run(_named(runs, name))
+    if ended and stored.run.outcome == "running":
+        raise UserError(_goes_on(stored.run))
+    return stored
 
 
 def _named(runs: Path, name: str) -> Path:
@@ -54,15 +63,39 @@ def _named(runs: Path, name: str) -> Path:
     return found[0] if found else runs / name
 
 
-def _last_night(runs: Path) -> Stored:
+def _last_night(runs: Path, *, ended: bool) -> Stored:
     newest = _newest_first(runs)
     first = next(newest, None)
     if first is None:
         raise UserError(f"no run in {runs}; name its folder, or the folder of runs with --runs")
     last = read_run(first)
-    if last.run.purpose == "night":
+    if last.run.purpose == "night" and not (ended and last.run.outcome == "running"):
         return last
-    return next((stored for stored in _readable(newest) if stored.run.purpose == "night"), last)
+    others = [last] if not ended or last.run.outcome != "running" else []
+    for stored in _readable(newest):
+        if ended and stored.run.outcome == "running":
+            continue
+        if stored.run.purpose == "night":
+            return stored
+        others = others or [stored]
+    if not others:
+        raise UserError(f"no run in {runs} has ended: {_goes_on(last.run)}")
+    return others[0]
+
+
+def _goes_on(run: Run) -> str:
+    """Say that a run has no outcome yet, and what to do."""
+    state = liveness(run)
+    if state == "abandoned":
+        return (
+            f"{run.id} has no outcome, because its controller died: complete its record with "
+            f"`inv down --run {run.id}`, then give the command again"
+        )
+    where = f", or its controller died, on {run.controller.host}" if state == "elsewhere" else ""
+    return (
+        f"{run.id} still runs{where}: `inv status` lists what runs, and `inv show {run.id}` how "
+        "far it is; give the command again when it has ended"
+    )
 
 
 def _readable(folders: Iterator[Path]) -> Iterator[Stored]:

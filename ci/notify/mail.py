@@ -129,7 +129,8 @@ def _failure(error: OSError) -> Answer:  # noqa: PLR0911 - one for each way in w
         case smtplib.SMTPException():
             return Answer(delivered=False, reason=short(one_line(str(error)), MOST_CHARS))
     reason = one_line(error.strerror or type(error).__name__)
-    return Answer(delivered=False, again=True, reason=f"no connection: {reason}")
+    step = "check `smtp_host` and `smtp_port`, and that this machine reaches them"
+    return Answer(delivered=False, again=True, reason=f"no connection: {reason}; {step}")
 
 
 def _answer(what: str, code: int, text: bytes | str) -> Answer:

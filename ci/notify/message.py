@@ -71,6 +71,19 @@ class NightNews:
 
 
 @dataclass(frozen=True)
+class SuiteNews:
+    """What a message says of a suite's run besides its nights.
+
+    Attributes:
+        outcome: of the run.
+        news: for the title, e.g. `1 host in quarantine`.
+    """
+
+    outcome: str
+    news: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Message:
     """What is told at once.
 
@@ -81,6 +94,8 @@ class Message:
         more: how many nights with news have no place in the message.
         remarks: further lines, e.g. how many nights did not begin.
         link: address of the whole; empty if there is none.
+        counts: number of nights that are told, by what became of them.
+        suite: outcome and title of the suite's run; None for a single run.
     """
 
     nights: tuple[NightNews, ...]
@@ -90,6 +105,7 @@ class Message:
     remarks: tuple[str, ...] = ()
     link: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    suite: SuiteNews | None = None
 
     @property
     def title(self) -> str:
@@ -97,12 +113,15 @@ class Message:
         if not self.name and len(self.nights) == 1:
             return self.nights[0].title
         told = [f"{count} {word}" for word, count in self.counts.items() if count]
+        told += self.suite.news if self.suite else ()
         told += [f"{self.same} as before"] if self.same else []
         return f"{self.name or 'Nights'}: {', '.join(told) or 'nothing ran'}"
 
     @property
     def outcome(self) -> str:
-        """Return the worst outcome."""
+        """Return the outcome of the suite's run; of single runs the worst."""
+        if self.suite:
+            return self.suite.outcome
         return self.nights[0].outcome if self.nights else "unknown"
 
     def shorter(self, n_nights: int, n_chars: int) -> Message:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FILE = "notified.json"
 MAX_BYTES = 1 << 20
+# Outcomes of messages: a later one takes the place of an earlier one.
+_LASTING = ("", "quiet", "failed", "sent")
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,21 @@ class Ended:
 
 @dataclass(frozen=True)
 class ToldNight:
-    """A night, what is told of it, and to whom the last message about it did not come."""
+    """A night, and what is told of it.
+
+    Attributes:
+        news: what is told.
+        folder: the run's folder.
+        muted: whether it is told to nobody.
+        missed: the receivers whom the last message about it or the night before did not reach.
+        reached: the receivers who were told of it already.
+    """
 
     news: NightNews
     folder: Path
     muted: bool
     missed: frozenset[str]
+    reached: frozenset[str] = frozenset()
 
 
 def collect(
@@ -102,32 +113,47 @@ def _night(
         link=report_link(wanted.link or "", ended.folder.name),
         folder=str(ended.folder.absolute()),
     )
-    missed = _missed(before.folder) if before else frozenset()
-    return ToldNight(news, ended.folder, ended.muted, missed)
+    earlier = receivers_in(before.folder, "failed") if before else frozenset()
+    missed = earlier | receivers_in(ended.folder, "failed")
+    reached = receivers_in(ended.folder, "sent")
+    return ToldNight(news, ended.folder, ended.muted, missed, reached)
 
 
-def _missed(folder: Path) -> frozenset[str]:
-    """Return the receivers whom the last message about a night did not reach."""
+def receivers_in(folder: Path, outcome: str) -> frozenset[str]:
+    """Return the receivers with an outcome in `notified.json` of a run, or of a suite's run.
+
+    Args:
+        folder: its folder.
+        outcome: `sent` or `failed`.
+    """
+    return frozenset(name for name, known in _receivers(folder).items() if known == outcome)
+
+
+def _receivers(folder: Path) -> dict[str, str]:
     try:
         tree = json.loads(read_below(folder, FILE, MAX_BYTES))
     except (OSError, ValueError, RecursionError):
-        return frozenset()
+        return {}
     told = tree.get("receivers") if isinstance(tree, dict) else None
     if not isinstance(told, dict):
-        return frozenset()
-    return frozenset(str(name) for name, outcome in told.items() if outcome == "failed")
+        return {}
+    return {str(name): str(outcome) for name, outcome in told.items()}
 
 
-def remember(nights: Sequence[ToldNight], told: Mapping[str, str]) -> None:
-    """Write beside each night who was told: who was not is told by the next one.
+def remember(folders: Sequence[Path], told: Mapping[str, str]) -> None:
+    """Write into each folder who was told: who was not is told by the next night.
+
+    What was sent once stays so, also if nothing was sent later, or not with success.
 
     Args:
-        nights: those of the message.
+        folders: those of the nights of the message that are not muted, and that of the suite's run.
         told: receiver → what became of the message to it.
     """
-    for night in nights:
-        if night.muted:
-            continue
-        tree = {"schema": 1, "receivers": dict(told)}
-        folder = Folder(night.folder, lambda _: None)
+    for path in folders:
+        receivers = _receivers(path)
+        for name, outcome in told.items():
+            known = receivers.get(name, "")
+            receivers[name] = max(known if known in _LASTING else "", outcome, key=_LASTING.index)
+        tree = {"schema": 1, "receivers": receivers}
+        folder = Folder(path, lambda _: None)
         folder.write(FILE, json.dumps(tree, ensure_ascii=False, indent=2) + "\n")

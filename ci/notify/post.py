@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 READ_S = 15.0
+_WAY = "check host and port of its URL, and that this machine reaches them"
 _HEADERS = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "lamplighter"}
 
 
@@ -112,11 +113,13 @@ def _attempt(  # noqa: PLR0911 - one for each way in which it fails
         reason = "its certificate is not trusted; see REQUESTS_CA_BUNDLE for an authority of yours"
         return Answer(delivered=False, reason=reason)
     except requests.exceptions.ProxyError:
-        return Answer(delivered=False, again=True, reason="the proxy did not let it through")
+        reason = "the proxy did not let it through; check HTTPS_PROXY and NO_PROXY"
+        return Answer(delivered=False, again=True, reason=reason)
     except requests.exceptions.ConnectTimeout:
-        return Answer(delivered=False, again=True, reason="no connection in time")
+        return Answer(delivered=False, again=True, reason=f"no connection in time; {_WAY}")
     except requests.exceptions.ConnectionError:
-        return Answer(delivered=False, again=True, reason="no connection, or it was closed")
+        reason = f"no connection, or it was closed; {_WAY}"
+        return Answer(delivered=False, again=True, reason=reason)
     except requests.exceptions.Timeout:
         return Answer(delivered=False, reason="no answer in time; it may have arrived")
     except Exception as error:  # noqa: BLE001 - urllib3's own while the answer is read, or a bad URL

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from ci.connect.printed import clean, one_line
+from ci.documents.counted import counted as numbered
 from ci.errors import UserError
 from ci.notify.mail import mail_of, send
 from ci.notify.message import message
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ci.notify.message import Message, NightNews
+    from ci.notify.message import Message, NightNews, SuiteNews
     from ci.notify.nights import ToldNight
     from ci.notify.receiver import Receiver
     from ci.notify.tries import Clock
@@ -53,12 +54,23 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Source:
-    """What messages are made of: name of the suite, remarks, nights, and where templates lie."""
+    """What messages are made of.
+
+    Attributes:
+        name: of the suite; empty for a single run.
+        remarks: further lines.
+        nights: what is told of them.
+        folder: where templates lie.
+        suite: what is told of the suite's run; None for a single run.
+        reached: the receivers who know the remarks.
+    """
 
     name: str
     remarks: tuple[str, ...]
     nights: tuple[ToldNight, ...]
     folder: Path
+    suite: SuiteNews | None = None
+    reached: frozenset[str] = frozenset()
 
 
 class Sending:
@@ -84,13 +96,21 @@ class Sending:
         counted = [night for night in source.nights if not night.muted]
         told = [news for night in counted if (news := self._told(night, always=always))]
         quiet = len(counted) - len(told)
-        if not told and not source.remarks:
+        label = self.receiver.label
+        remarks_known = label in source.reached and not always
+        if not told and (remarks_known or not source.remarks):
             self.outcome = "quiet"
-            self._notes.append(f"nothing changed in {_counted(quiet)}")
+            told_before = counted and all(label in night.reached for night in counted)
+            self._notes.append(
+                "was told of this run already; --always tells it once more"
+                if told_before
+                else f"nothing changed in {numbered(quiet, 'night')}"
+            )
             told = [night.news for night in counted]
         built = message(
             told, name=source.name, same=quiet if source.name else 0, remarks=source.remarks
         )
+        built = replace(built, suite=source.suite)
         base = self._wanted.link or ""
         whole = f"{base.rstrip('/')}/" if base and source.name else ""
         try:
@@ -99,9 +119,14 @@ class Sending:
             self._notes.append(f"cannot be written: {type(error).__name__}: {message_of(error)}")
 
     def _told(self, night: ToldNight, *, always: bool) -> NightNews | None:
-        if night.news.change != "same" or always:
+        label = self.receiver.label
+        if always:
             return night.news
-        missed = self.receiver.label in night.missed
+        if label in night.reached:
+            return None
+        if night.news.change != "same":
+            return night.news
+        missed = label in night.missed
         return replace(night.news, change="untold") if missed else None
 
     def _fitted(self, built: Message) -> dict[str, Any]:
@@ -196,7 +221,3 @@ def send_all(sending: Sequence[Sending], clock: Clock) -> None:
         thread.join(max(0.0, end_s - clock.now_s()))
         if thread.is_alive():
             each.hang()
-
-
-def _counted(nights: int) -> str:
-    return "1 night" if nights == 1 else f"{nights} nights"

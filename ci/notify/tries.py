@@ -45,8 +45,10 @@ def tried(attempt: Callable[[float], Answer], clock: Clock, deadline_s: float = 
         answer = attempt(max(0.1, end_s - clock.now_s()))
         if answer.delivered:
             return ""
+        # What to do stands at the end.
+        problem, colon, step = answer.reason.partition("; ")
         tries = f" (try {number})" if number > 1 else ""
-        reason = f"{answer.reason}{tries}"
+        reason = f"{problem}{tries}{colon}{step}"
         if not answer.again or number == TRIES:
             return reason
         pause_s = max(wait_s, answer.after_s or 0)

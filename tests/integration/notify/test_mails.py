@@ -113,6 +113,7 @@ def test_a_login_over_tls(served, night, trusted, security):
     given = {"security": security, "smtp_user": USER, "password_env": "SMTP_PASSWORD"}
     assert tell(night, port, env={"SMTP_PASSWORD": PASSWORD}, **given).outcome == "sent"
     assert len(box.mails) == 1
+    given["always"] = True
     refused = tell(night, port, env={"SMTP_PASSWORD": f"not {PASSWORD}"}, **given)
     assert refused.outcome == "failed"
     assert "the login was refused: 535" in refused.note
@@ -161,7 +162,7 @@ def test_receivers_that_are_refused(served, night):
     delivery = tell(night, port)
     assert (delivery.outcome, delivery.note) == ("sent", "delivered, but not to boss@example.org")
     box.refused = {"team@example.org", "boss@example.org", "dense@example.org"}
-    delivery = tell(night, port)
+    delivery = tell(night, port, always=True)
     assert delivery.outcome == "failed"
     assert "no receiver was accepted: 550" in delivery.note
 

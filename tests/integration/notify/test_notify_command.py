@@ -8,14 +8,17 @@ import sys
 import pytest
 from receivers import TOKEN, http_receiver
 from stored_runs import run_of, stored
+from suite_runs import attempt, night, quarantine, suite_run
 
 from ci.commands.notify import notify_run
 from ci.commands.notify_flags import Notify
 from ci.errors import ExitCode, UserError
 from ci.history.database import opened
 from ci.history.folders import refresh
+from ci.notify import tries
 from ci.notify.receiver import webhook_variable
 from ci.paths import PROJECT
+from ci.suite_run.folder import SuiteFolder
 
 CASE = """\
 test_name: local
@@ -25,6 +28,7 @@ npu_per_node: 0
 deployment:
   - server_cmd: vllm serve org/m --port 8000
 """
+TO = "feishu ($LAMPLIGHTER_FEISHU_WEBHOOK)"
 SUITE = """\
 nights:
   - {cases: ./local.yaml, owner: dense}
@@ -39,8 +43,8 @@ notify:
 @pytest.fixture
 def runs(tmp_path):
     folder = tmp_path / "runs"
-    for night, outcome in enumerate(("pass", "fail", "fail")):
-        stored(folder, run_of(night, outcome=outcome))
+    for number, outcome in enumerate(("pass", "fail", "fail")):
+        stored(folder, run_of(number, outcome=outcome))
     with opened(folder) as connection:
         refresh(folder, connection, pytest.fail)
     return folder
@@ -59,15 +63,21 @@ def test_the_services_whose_variables_are_set_are_told(runs, capsys):
         env = {webhook_variable("feishu"): receiver.url}
         assert notify_run(given(runs, run=ids(runs)[1]), env) == ExitCode.PASS
         assert len(receiver.payloads) == 1
+        # It was told already.
+        assert notify_run(given(runs, run=ids(runs)[1]), env) == ExitCode.PASS
+        assert len(receiver.payloads) == 1
         # The last night is the default, and no news.
         assert notify_run(given(runs), env) == ExitCode.PASS
         assert len(receiver.payloads) == 1
         assert notify_run(given(runs, always=True), env) == ExitCode.PASS
         assert "as before" in json.dumps(receiver.payloads[1])
     assert capsys.readouterr().out.splitlines() == [
-        "sent   feishu ($LAMPLIGHTER_FEISHU_WEBHOOK)",
-        "quiet  feishu ($LAMPLIGHTER_FEISHU_WEBHOOK): nothing changed in 1 night",
-        "sent   feishu ($LAMPLIGHTER_FEISHU_WEBHOOK)",
+        f"sent   {TO}",
+        f"quiet  {TO}: was told of this run already; --always tells it once more",
+        f"about  the night {ids(runs)[2]} of the case local",
+        f"quiet  {TO}: nothing changed in 1 night",
+        f"about  the night {ids(runs)[2]} of the case local",
+        f"sent   {TO}",
     ]
 
 
@@ -99,15 +109,86 @@ def test_a_suite_names_receivers_owners_and_the_link(runs, tmp_path, capsys):
 
 def test_a_receiver_that_is_down_is_a_note_and_no_failure(runs, capsys):
     env = {webhook_variable("slack"): f"http://127.0.0.1:1/{TOKEN}"}
-    from ci.notify import tries  # noqa: PLC0415
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tries, "TRIES", 1)
         assert notify_run(given(runs, run=ids(runs)[1]), env) == ExitCode.PASS
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("note   slack ($LAMPLIGHTER_SLACK_WEBHOOK): no connection")
+    assert printed.err.rstrip().endswith(f"tell it later with `inv notify {ids(runs)[1]}`")
     assert TOKEN not in printed.err
+
+
+def test_who_was_told_stays_so_and_who_was_not_is_told_later(runs, monkeypatch, capsys):
+    monkeypatch.setattr(tries, "TRIES", 1)
+    night = ids(runs)[1]
+    variables = {service: webhook_variable(service) for service in ("json", "slack")}
+    down = f"http://127.0.0.1:1/{TOKEN}"
+    with http_receiver("json") as own, http_receiver("slack") as slack:
+        both = {variables["json"]: own.url, variables["slack"]: slack.url}
+        for env in (both | {variables["slack"]: down}, both, both, both):
+            assert notify_run(given(runs, run=night), env) == ExitCode.PASS
+        assert (len(own.payloads), len(slack.payloads)) == (1, 1)
+        # A later message that is lost changes nothing of that.
+        assert notify_run(given(runs, run=night, always=True), dict.fromkeys(both, down)) == 0
+        assert notify_run(given(runs, run=night), both) == ExitCode.PASS
+        assert (len(own.payloads), len(slack.payloads)) == (1, 1)
+    told = json.loads((runs / night / "notified.json").read_text())["receivers"]
+    assert told == {f"{service} (${name})": "sent" for service, name in variables.items()}
+    capsys.readouterr()
+
+
+SUITE_RUN = "20260104-190000-suite-daily-1a2b"
+
+
+def suite_of(tmp_path, runs, *attempts, **changes):
+    """Write a suite, and a run of it whose night has these attempts; return its file."""
+    (tmp_path / "local.yaml").write_text(CASE)
+    (tmp_path / "daily.yaml").write_text(SUITE)
+    nights = (night("local", "ended", *attempts, owner="dense"),)
+    state = suite_run(*nights, id=SUITE_RUN, name="daily", outcome="pass", **changes)
+    folder = runs / state.id
+    folder.mkdir()
+    SuiteFolder(folder, pytest.fail).save(state)
+    return str(tmp_path / "daily.yaml")
+
+
+def test_a_suite_tells_of_its_run_with_all_that_was_tried(runs, tmp_path, capsys):
+    last = ids(runs)[2]
+    tried = [run_of(3 + at, outcome=outcome) for at, outcome in enumerate(("unknown", "fail"))]
+    for run in tried:
+        stored(runs, run.model_copy(update={"suite": "daily"}))
+    attempts = [attempt(run.outcome, run=run.id) for run in tried]
+    file = suite_of(tmp_path, runs, *attempts, quarantined=(quarantine("h7"),))
+    with http_receiver("slack") as slack, http_receiver("json") as own:
+        env = {"TEAM_WEBHOOK": slack.url, webhook_variable("json"): own.url}
+        for _ in range(2):
+            assert notify_run(given(runs, suite=file), env) == ExitCode.PASS
+        for run in ("", tried[1].id):
+            assert notify_run(given(runs, suite=file, run=run, always=True), env) == ExitCode.PASS
+    first, again, alone = own.payloads
+    assert first["title"] == "daily: 1 host in quarantine, 1 as before"
+    assert (first["outcome"], first["nights"]) == ("fail", [])
+    assert again["title"] == "daily: 1 failed, 1 host in quarantine"
+    # The night before is no attempt of the same suite's run.
+    assert [each["before"] for each in (*again["nights"], *alone["nights"])] == [last, last]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"about  {SUITE_RUN}, the run of the suite daily"
+    assert printed[4].endswith("was told of this run already; --always tells it once more")
+
+
+def test_the_outcome_is_that_of_the_suite_and_its_news_are_in_the_title(runs, tmp_path, capsys):
+    good = run_of(4)
+    stored(runs, run_of(3))
+    stored(runs, good)
+    attempts = [attempt("pass", run=good.id)]
+    file = suite_of(tmp_path, runs, *attempts, quarantined=(quarantine("h7"),))
+    with http_receiver("slack") as slack, http_receiver("json") as own:
+        env = {"TEAM_WEBHOOK": slack.url, webhook_variable("json"): own.url}
+        assert notify_run(given(runs, suite=file), env) == ExitCode.PASS
+    assert own.payloads[0]["outcome"] == "pass"
+    assert own.payloads[0]["title"] == "daily: 1 host in quarantine, 1 as before"
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(

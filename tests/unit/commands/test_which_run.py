@@ -7,6 +7,7 @@ from stored_runs import run_of, stored
 
 from ci.commands.which_run import run_named
 from ci.errors import UserError
+from ci.record.controller import identity
 
 NIGHT = "20260102-200000-local-0001"
 
@@ -39,6 +40,50 @@ def test_where_there_is_no_night_the_newest_run_is_taken(tmp_path):
     for night in range(2):
         stored(tmp_path, run_of(night, purpose="bisect"))
     assert run_named(tmp_path, "").run.id.endswith("0001")
+
+
+KINDS = ("bisection", "suite", "none", "control", "again", "bisect", "smoke", "running")
+
+
+def newest(runs, kind):
+    """Add the newest folder of a kind: of a bisection, of a suite, without a record, of a run."""
+    folder = runs / f"20260107-200000-{kind}-0009"
+    if kind in {"bisection", "suite", "none"}:
+        folder.mkdir()
+        file = {"bisection": "bisect.json", "suite": "suite.json"}.get(kind, "lock")
+        (folder / file).write_text("{}")
+    elif kind == "running":
+        stored(runs, run_of(6, outcome="running"))
+    else:
+        stored(runs, run_of(6).model_copy(update={"purpose": kind, "night": NIGHT}))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_night_that_has_ended_is_meant_whatever_is_newest(runs, kind):
+    newest(runs, kind)
+    assert run_named(runs, "", ended=True).run.id == NIGHT
+    expected = "0006" if kind == "running" else "0001"
+    assert run_named(runs, "").run.id.endswith(expected)
+
+
+def controller(**changes):
+    return {**identity(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        ({}, "local-0006 still runs: `inv status` lists what runs, and `inv show "),
+        ({"host": "elsewhere"}, "still runs, or its controller died, on elsewhere: `inv status`"),
+        ({"start_ticks": 1}, "its controller died: complete its record with `inv down --run "),
+    ],
+)
+@pytest.mark.parametrize("name", ["20260107", ""])
+def test_a_run_that_goes_on_is_refused_where_it_must_have_ended(tmp_path, name, of, message):
+    stored(tmp_path, run_of(6, outcome="running", controller=controller(**of)))
+    with pytest.raises(UserError) as refused:
+        run_named(tmp_path, name, ended=True)
+    assert message in str(refused.value)
 
 
 def test_a_damaged_record_is_named_if_it_is_the_last_and_passed_over_if_not(runs):
