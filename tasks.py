@@ -213,15 +213,16 @@ def report_serve(given: report_flags.Serve) -> ExitCode:
 def notify(given: notify_flags.Notify) -> ExitCode:
     """Tell about a run: Slack, Feishu, WeCom, DingTalk, a webhook of your own, e-mail.
 
-    Says nothing if outcome and first cause are those of the night before of the same case. Give the
-    run's id, the beginning of it, or its folder; the default is the last night:
+    Says nothing if outcome and first cause are those of the night before of the same case, or if it
+    was told already. Give the id of a run or of a suite's run, the beginning of a run's, or its
+    folder; the default is the suite's latest run with --suite, else the last night that has ended:
 
         export LAMPLIGHTER_SLACK_WEBHOOK=...   # the URL is a secret: in no file, in no flag
         inv notify 20260101-203000-local-1a2b --dry-run
         inv notify --suite daily
 
-    Exit codes: 0 told, nothing to tell, or a receiver is down (a note says so), 2 no such run,
-    nobody to tell, or a variable is not set.
+    Exit codes: 0 told, nothing to tell, or a receiver is down (a note says so), 2 no such run, it
+    still runs, nobody to tell, or a variable is not set.
     """
     from ci.commands.notify import notify_run
 

@@ -13,7 +13,8 @@ class Notify(DryRun, Runs, Run):
     """The flags of `inv notify`."""
 
     suite: str = flag(
-        "suite whose `notify` and owners hold: a path, or a name in configs/suites; default: each "
+        "suite whose `notify` and owners hold, and whose latest run is told if no run is named: a "
+        "path, or a name in configs/suites; default: each "
         "service whose variable is set, e.g. LAMPLIGHTER_SLACK_WEBHOOK"
     )
     services: str = flag(
@@ -21,5 +22,6 @@ class Notify(DryRun, Runs, Run):
     )
     link: str = flag("address under which the folder of runs is served, for links to reports")
     always: bool = flag(
-        "tell it also if outcome and first cause are those of the night before", default=False
+        "tell it also if nothing changed since the night before, or if it was told already",
+        default=False,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.judge.spells import (
     MIN_DISTURBED_S,
     PERIOD_S,
@@ -56,6 +57,7 @@ SHARING_SERVERS = ("nvidia-cuda-mps-server", "nvidia-cuda-mps-control")
 # CPU time of no process that is shown: other containers, or the kernel. Only a remark, for part of
 # it is the kernel's work for the servers.
 UNSEEN_SHARE = 0.2
+FOREIGN = "went to processes outside the run"
 DROPPED = 1000  # an interface drops packets of protocols that nobody takes; so many are a remark
 GAPS_SHARE = 0.5
 
@@ -157,8 +159,8 @@ def _foreign_cpu(
             taken_level(bounds.foreign_cpu_percent),
             window,
             lambda spell: (
-                f"{spell.share:.0%} of the {cores} cores of host {host} went to processes outside "
-                f"the run{_named(spell.names)}"
+                f"{spell.share:.0%} of the {counted(cores, 'core')} of host {host} {FOREIGN}"
+                f"{_named(spell.names)}"
             ),
         )
 
@@ -257,8 +259,8 @@ def _network(host: str, inside: Sequence[Sample], bounds: Telemetry) -> Iterator
         (links, LINK_ERRORS, "link"),
         (_sums(each.network for each in inside), NETWORK_ERRORS, "interface"),
     )
-    for counted, errors, what in both:
-        for name, counts in counted.items():
+    for of_kind, errors, what in both:
+        for name, counts in of_kind.items():
             total = sum(counts.get(counter, 0) for counter in errors)
             if total >= bounds.network_errors:
                 yield f"{what} {name} of host {host} counted {total} errors"

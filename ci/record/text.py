@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from ci.case.repeats import passes_in_words
 from ci.connect.printed import one_line
+from ci.documents.counted import counted
 from ci.errors import ExitCode
+from ci.judge.comparable import VOID
 from ci.judge.metrics import is_score
 from ci.judge.verdict import NO_BASELINE
+from ci.judge.void import FOREIGN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +36,8 @@ def figure(value: object, unit: str = "") -> str:
     """Write a figure: `22.50 %`; `-` if there is none."""
     if not isinstance(value, int | float):
         return "-" if value in {None, ""} else str(value)
-    counted = isinstance(value, int) or (unit in {"tokens", "requests"} and value.is_integer())
-    number = f"{value:.0f}" if counted else f"{value:.2f}"
+    whole = isinstance(value, int) or (unit in {"tokens", "requests"} and value.is_integer())
+    number = f"{value:.0f}" if whole else f"{value:.2f}"
     return f"{number} {unit}".rstrip()
 
 
@@ -53,11 +56,12 @@ def duration(seconds: object) -> str:
 MODELS = "models"
 
 
-def headline(
+def headline(  # noqa: PLR0913 - each is a part of the sentence
     outcome: str,
     outcomes: Sequence[str],
     *,
     new: int = 0,
+    void: int = 0,
     smoke_only: bool = False,
     interrupted: bool = False,
 ) -> str:
@@ -67,11 +71,12 @@ def headline(
         outcome: the outcome of the run.
         outcomes: the outcome of each check.
         new: number of checks that passed because they have no baseline yet.
+        void: how many of these are void, so that their figures do not count.
         smoke_only: the case has no benchmarks.
         interrupted: a signal ended the night.
     """
-    checks = "1 check" if len(outcomes) == 1 else f"{len(outcomes)} checks"
-    within = f"{new} of them without a baseline yet" if new else "all within tolerance"
+    checks = counted(len(outcomes), "check")
+    within = _without_bound(new - void, void) or "all within tolerance"
     words = {
         "pass": f"PASS: {checks}, {within}",
         "fail": f"FAIL: {outcomes.count('fail')} of {checks} missed the bound",
@@ -82,18 +87,31 @@ def headline(
     return text + (" (smoke only: the case has no benchmarks)" if smoke_only else "")
 
 
+def _without_bound(new: int, void: int) -> str:
+    if not new and not void:
+        return ""
+    whose = "its figure does" if void == 1 else "their figures do"
+    parts = (
+        f"{new} of them without a baseline yet" if new else "",
+        f"{void} {'' if new else 'of them '}void: {whose} not count" if void else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
 def headline_of(run: Run) -> str:
     """Write the outcome of a run in words."""
+    checks = [vars(check) for check in run.checks]
     text = headline(
         run.outcome,
         [check.outcome for check in run.checks],
-        new=len(without_baseline([vars(check) for check in run.checks])),
+        new=len(without_baseline(checks)),
+        void=len(void_without_baseline(checks)),
         smoke_only=run.benchmarks == () and MODELS not in [check.name for check in run.checks],
         interrupted=run.exit_code == ExitCode.INTERRUPTED,
     )
     found = [check for check in run.checks if check.outcome == run.outcome != "pass"]
     own = sum(not check.same_as for check in found)
-    return text if own == len(found) else f"{text}; {own} finding{'s' * (own > 1)}"
+    return text if own == len(found) else f"{text}; {counted(own, 'finding')}"
 
 
 def kept_servers(run: Run) -> str:
@@ -113,22 +131,49 @@ def without_baseline(checks: Sequence[Mapping[str, object]]) -> list[Mapping[str
     return [check for check in checks if str(check["reason"]).startswith(NO_BASELINE)]
 
 
+def void_without_baseline(checks: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """Return those of them whose figures are void: they passed, and say nothing."""
+    return [
+        check
+        for check in without_baseline(checks)
+        if str(check["reason"]).removeprefix(NO_BASELINE).startswith(f"; {VOID}")
+    ]
+
+
 def next_step(checks: Sequence[Mapping[str, object]]) -> str:
-    """Return the next step for figures without a baseline, in one line; empty if there are none.
+    """Return what to do about figures without a baseline, in one line; empty if there are none.
 
     Args:
         checks: each with name, metric, value and reason.
     """
-    new = without_baseline(checks)
-    wrong = [check for check in new if check["value"] == 0 and is_score(str(check["metric"]))]
-    names, zero = (
-        ", ".join(dict.fromkeys(str(check["name"]) for check in chosen)) for chosen in (new, wrong)
+    void = void_without_baseline(checks)
+    new = [check for check in without_baseline(checks) if check not in void]
+    return "; ".join(filter(None, (_void_step(void), _new_step(new))))
+
+
+def _void_step(void: Sequence[Mapping[str, object]]) -> str:
+    if not void:
+        return ""
+    foreign = all(FOREIGN in str(check["reason"]) for check in void)
+    what = "the processes outside the run that its reason names" if foreign else "what disturbed it"
+    end = "end" if foreign else "end or repair"
+    return (
+        f"{_names(void)}: void, so that the figure does not count: {end} {what}, and run the case "
+        "again"
     )
-    if zero:
+
+
+def _new_step(new: Sequence[Mapping[str, object]]) -> str:
+    wrong = [check for check in new if check["value"] == 0 and is_score(str(check["metric"]))]
+    if zero := _names(wrong):
         return f"{zero}: no answer was right; read its items before you trust the 0 %"
-    if names:
+    if names := _names(new):
         return f"{names}: from the fifth night on, the nights before are the baseline"
     return ""
+
+
+def _names(checks: Sequence[Mapping[str, object]]) -> str:
+    return ", ".join(dict.fromkeys(str(check["name"]) for check in checks))
 
 
 def _unknown(outcomes: Sequence[str], checks: str) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ci.connect.printed import one_line
-from ci.record.text import duration, headline_of
+from ci.record.text import duration, headline_of, void_without_baseline
 from ci.record.view import AGAIN
 from ci.report.screen import HEADINGS, HEADINGS_OF_CASES, SafeStream, ending, expectation, rows
 from ci.report.table import rich_table
@@ -123,7 +123,9 @@ class Live:
 
     def outcome(self, run: Run, report: Path) -> None:
         """See `View`."""
-        self._print(Text(headline_of(run), COLOURS[run.outcome]))
+        void = void_without_baseline([vars(check) for check in run.checks])
+        colour = COLOURS["unknown" if void and run.outcome == "pass" else run.outcome]
+        self._print(Text(headline_of(run), colour))
         for word, text, is_whole in ending(run, report):
             if is_whole:  # a path or a command on two lines cannot be clicked or copied
                 self._console.print(Text(f"{word:<6} {text}"), soft_wrap=True)

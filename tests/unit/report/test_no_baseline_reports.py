@@ -10,7 +10,7 @@ from junitparser import JUnitXml
 from sample_run import sample
 
 from ci.judge.verdict import NO_BASELINE, Check
-from ci.record.text import next_step
+from ci.record.text import headline_of, next_step
 from ci.report import junit, markdown
 from ci.report.console import Plain
 from ci.report.live import Live
@@ -20,6 +20,24 @@ HELD = Check("acc", "accuracy", 45.0, "%", 45.0, "-15 pp", 30.0, "pass")
 NEW = Check("perf", "output_token_throughput", 80.0, "tok/s", None, "", None, "pass", NO_BASELINE)
 ZERO = Check("gsm8k", "accuracy", 0.0, "%", None, "", None, "pass", NO_BASELINE)
 SMOKE = Check("smoke", "answers", 8.0, "tokens", None, "", None, "pass")
+FOREIGN = Check(
+    *("load", "output_token_throughput", 9.0, "tok/s", None, "", None, "pass"),
+    f"{NO_BASELINE}; void: 01:02:10–01:02:44: 65% of the 2 cores of host b went to processes "
+    "outside the run (ffmpeg 812: 38 s)",
+)
+SLOWED = Check("burst", "ttft_p50", 9.0, "ms", None, "", None, "pass", f"{NO_BASELINE}; void: heat")
+DISTURBED = Check(
+    *("acc", "accuracy", 9.0, "%", None, "", None, "pass"),
+    f"{NO_BASELINE}; the hosts were disturbed: void",
+)
+END = (
+    "load: void, so that the figure does not count: end the processes outside the run that its "
+    "reason names, and run the case again"
+)
+REPAIR = (
+    "burst: void, so that the figure does not count: end or repair what disturbed it, and run the "
+    "case again"
+)
 NEXT = "perf: from the fifth night on, the nights before are the baseline"
 
 
@@ -30,10 +48,30 @@ NEXT = "perf: from the fifth night on, the nights before are the baseline"
         ((HELD, SMOKE), ""),
         ((HELD, SMOKE, NEW), NEXT),
         ((NEW, ZERO), "gsm8k: no answer was right; read its items before you trust the 0 %"),
+        ((FOREIGN,), END),
+        ((SLOWED, NEW), f"{REPAIR}; {NEXT}"),
+        ((DISTURBED,), NEXT.replace("perf", "acc")),
     ],
 )
 def test_the_next_step_is_one_line(checks: tuple[Check, ...], line: str) -> None:
     assert next_step([vars(check) for check in checks]) == line
+
+
+@pytest.mark.parametrize(
+    ("checks", "line"),
+    [
+        ((HELD, NEW), "PASS: 2 checks, 1 of them without a baseline yet"),
+        ((HELD, FOREIGN), "PASS: 2 checks, 1 of them void: its figure does not count"),
+        ((FOREIGN, SLOWED), "PASS: 2 checks, 2 of them void: their figures do not count"),
+        (
+            (NEW, FOREIGN),
+            "PASS: 2 checks, 1 of them without a baseline yet, 1 void: its figure does not count",
+        ),
+        ((HELD, DISTURBED), "PASS: 2 checks, 1 of them without a baseline yet"),
+    ],
+)
+def test_the_headline_says_which_figures_do_not_count(checks: tuple[Check, ...], line: str) -> None:
+    assert headline_of(sample(*checks)) == line
 
 
 def test_the_console_shows_the_figure_and_the_next_step() -> None:
