@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.agent.fetch import NotThere, fetch_folder
 from ci.agent.process import tail_of
 from ci.agent.process_spec import LaunchRequest
+from ci.documents.counted import counted
 from ci.errors import LamplighterError
 from ci.judge.asked import main_of
 from ci.judge.so_far import so_far
@@ -101,9 +102,9 @@ def _show(record: Record, evaluation: Evaluation, results: Sequence[Result]) -> 
     if evaluation.repeat or len(values) < len(results):
         return
     items = len(results[0].items)
-    counted = f"pass {len(results)} of {passes}" if passes > 1 else f"{items} items"
+    so_many = f"pass {len(results)} of {passes}" if passes > 1 else counted(items, "item")
     about = asked.name + (", without the router" if evaluation.server else "")
-    record.view.so_far(about, of_figure(asked, so_far(asked, values, items), counted))
+    record.view.so_far(about, of_figure(asked, so_far(asked, values, items), so_many))
 
 
 def _main(result: Result, metric: str) -> Measurement | None:
@@ -143,7 +144,7 @@ def _pass(
         # They show, among other things, how much each rank has served.
         text = metrics(ask_from(agent, plan.access_of(evaluation)), evaluation.endpoint)
         record.folder.write(f"{home}/metrics.txt", text)
-        step.detail = "; ".join(result.problems) or f"{len(result.items)} items"
+        step.detail = "; ".join(result.problems) or counted(len(result.items), "item")
     return result, settings
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.catalog import hub
 from ci.catalog.datasets import sha256_of
 from ci.catalog.known_datasets import REGISTRY, load, name_of
+from ci.documents.counted import counted
 from ci.errors import PreparationFailed, UserError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def fetch(name: str, cache: Path, registry: Path = REGISTRY) -> str:
             )
     for file, data in files.items():
         _write(folder / file, data)
-    return f"{known}: {entry.items} items ({entry.licence}, {entry.source}) in {folder}"
+    return f"{known}: {counted(entry.items, 'item')} ({entry.licence}, {entry.source}) in {folder}"
 
 
 def fetch_from_hub(name: str, cache: Path, report: Callable[[str], None] = lambda _: None) -> str:
@@ -81,7 +82,7 @@ def fetch_from_hub(name: str, cache: Path, report: Callable[[str], None] = lambd
     if folder.is_dir():
         return f"{name}: already in {folder}"
     found = hub.fetch(name, folder, report)
-    return f"{name}: {len(found.files)} files ({found.licence}, {found.hub}) in {folder}"
+    return f"{name}: {counted(len(found.files), 'file')} ({found.licence}, {found.hub}) in {folder}"
 
 
 def _download(name: str, url: str, folder: Path) -> bytes:

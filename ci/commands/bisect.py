@@ -13,6 +13,7 @@ from ci.bisect.reuse import past_figures, reused
 from ci.bisect.search import Search, load, save
 from ci.commands.bisect_begin import begun, hidden
 from ci.commands.bisect_plan import plan_of
+from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
 from ci.paths import absolute
 from ci.record.disk import RESERVE, make_folder
@@ -41,7 +42,7 @@ def bisect(given: Bisect) -> ExitCode:
     """
     if given.resume:
         folder, state = _stopped(given)
-        print(f"resumed: {folder}, with {len(state.nights)} nights")
+        print(f"resumed: {folder}, with {counted(len(state.nights), 'night')}")
     else:
         state = begun(given)
         folder = absolute(Path(given.runs)) / state.id

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ci.doctor.wording import gib, join_names
+from ci.documents.counted import counted
 from ci.report import table
 
 if TYPE_CHECKING:
@@ -99,15 +100,16 @@ def summary(examination: Examination) -> str:
     }
     hosts = len(examination.facts) + len(examination.silent)
     fit = "fit" if examination.ok else "NOT fit"
-    found = f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
+    words = {"error": "error", "warning": "warning", "info": "note"}
+    found = ", ".join(counted(counts[severity], word) for severity, word in words.items())
     if not hosts:  # they come from Slurm, which has not given them yet
         return f"Slurm's queue is {fit} for the plan; {found}"
     pairs = examination.pairs
     connected = sum(1 for pair in pairs if pair.outcome == "ok")
-    connections = f", {connected} of {len(pairs)} connections" if pairs else ""
+    connections = f", {connected} of {counted(len(pairs), 'connection')}" if pairs else ""
     return (
-        f"{fit} for the plan: {len(examination.facts)} of {hosts} hosts replied{connections}; "
-        f"{found}"
+        f"{fit} for the plan: {len(examination.facts)} of {counted(hosts, 'host')} replied"
+        f"{connections}; {found}"
     )
 
 

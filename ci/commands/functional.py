@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.documents.files import is_file
 from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
@@ -211,8 +212,9 @@ def described(report: Report, request: FunctionalRequest) -> str:
     server = report.server
     version = f", vLLM {server.version}" if server.version else ""
     lines.append(
-        f"{counts['total']} cases against {server.model}{version}: {counts['passed']} passed, "
-        f"{counts['failed']} failed, {counts['known']} known, {counts['skipped']} skipped"
+        f"{counted(counts['total'], 'case')} against {server.model}{version}: "
+        f"{counts['passed']} passed, {counts['failed']} failed, {counts['known']} known, "
+        f"{counts['skipped']} skipped"
     )
     first = next((each for each in report.results if each.outcome == "failed"), None)
     if first:

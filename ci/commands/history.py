@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ci.commands.change_points import change_points_text, change_points_values
 from ci.commands.rates_text import DAYS, rates_text, rates_values
 from ci.connect.printed import one_line
+from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
 from ci.history.database import FILE, DamagedHistory, opened, require_whole, set_aside
 from ci.history.folders import rebuild, refresh
@@ -122,7 +123,7 @@ def rebuild_all(runs: str) -> ExitCode:
         print(one_line(f"removed {run}: its folder is gone"))
     for note in rebuilt.notes:
         warn(note)
-    print(f"{folder / FILE}: {rebuilt.added} runs")
+    print(f"{folder / FILE}: {counted(rebuilt.added, 'run')}")
     return ExitCode.PASS
 
 

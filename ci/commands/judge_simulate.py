@@ -11,6 +11,7 @@ from ci.check.planned_checks import NO_ITEMS, planned_checks
 from ci.commands.simulated_cases import simulated_cases
 from ci.commands.thresholds import CONTROL, assumptions_of, judging_of, own_checks
 from ci.commands.thresholds_words import percent
+from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
 from ci.judge import band
 from ci.judge.levels import levels_for, levels_of, most_false_alarms
@@ -185,7 +186,7 @@ class _Progress:
 def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
     rows = [(NAMES[name], *_cells(name, month)) for name, month in months.items()]
     checks = night.checks.values()
-    counts = (_counted(len(night.cases), "case"), _counted(len(checks), "check"))
+    counts = (counted(len(night.cases), "case"), counted(len(checks), "check"))
     nights = _range([each.nights for each in checks])
     suspect, fail = (
         _range([100 * getattr(each.levels, name) for each in checks])
@@ -193,7 +194,7 @@ def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
     )
     whose = "of all checks" if given.false_alarms else "as the suite or the cases say"
     below = (
-        f"accepted: {_counted(night.accepted, 'false alarm')} a month, {whose}; so suspect below "
+        f"accepted: {counted(night.accepted, 'false alarm')} a month, {whose}; so suspect below "
         f"{suspect} %, fail below {fail} %, which keeps to {night.keeps_to:.2g} where the noise of "
         "runs is known"
     )
@@ -209,7 +210,9 @@ def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
     if len(checks) > sum(each.benchmarks for each in night.cases):
         lines.append(ONE_BY_ONE)
     if night.not_drawn:
-        lines.append(f"not drawn, because only nights tell their noise: {night.not_drawn} figures")
+        lines.append(
+            f"not drawn, because only nights tell their noise: {counted(night.not_drawn, 'figure')}"
+        )
     if night.left_out:
         lines.append(f"left out, because their number of items is unknown: {len(night.left_out)}")
         lines += [f"  {key}: write num_prompts" for key in night.left_out[:WORST]]
@@ -238,10 +241,6 @@ def _cells(name: str, month: Month) -> tuple[str, ...]:
     further = ("", "") if name == BANDS else (_count(month.unknown), _count(month.runs))
     found = (percent(share) for share in month.found.values())
     return (_count(month.false_alarms), percent(month.red_nights), *found, *further)
-
-
-def _counted(number: float, what: str) -> str:
-    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"
 
 
 def _count(number: float) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.commands.history import up_to_date
+from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
 from ci.history.select import LAST, folder_of
 from ci.metrics.csv_file import figures_in, group_of
@@ -95,7 +96,7 @@ def _push_csv(given: Push, gateway: Gateway | None) -> ExitCode:
         return _show((group,), given.run_type)
     if reason := refused(given.run_type, os.environ):
         return _said(f"metrics: not pushed: {reason}")
-    what = f"{len(group.families)} metrics of {given.csv}"
+    what = f"{counted(len(group.families), 'metric')} of {given.csv}"
     with interrupts(lambda _: None) as received:
         request = PublishRequest(gateway, advice="; push it again later")
         done = to_gateway(request, (group,), what, lambda: bool(received.first))

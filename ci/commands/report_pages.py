@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.commands.history import folder_of_baselines, warn
+from ci.documents.counted import counted
 from ci.errors import ExitCode
 from ci.paths import SUITES
 from ci.report.pages.build import build_index
@@ -43,8 +44,9 @@ def write_index(given: Index) -> ExitCode:
     if built.failures:
         return ExitCode.UNKNOWN
     print(
-        f"{built.path}: {built.nights} nights of {built.cases} cases, {built.rebuilt} cases made "
-        f"again\nopen it in a browser, or run `inv report.serve` for others"
+        f"{built.path}: {counted(built.nights, 'night')} of {counted(built.cases, 'case')}, "
+        f"{counted(built.rebuilt, 'case')} made again\n"
+        "open it in a browser, or run `inv report.serve` for others"
     )
     return ExitCode.PASS
 

@@ -31,6 +31,7 @@ from ci.commands.slurm_jobs import (
 from ci.commands.streams import for_readers
 from ci.commands.which_hosts import named_run, targets_of
 from ci.connect.printed import clean, one_line
+from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
 from ci.record.case_secrets import secrets_of_case
 from ci.record.controller import owner
@@ -138,7 +139,7 @@ def _down_on_hosts(request: Request, run: str, *, all_mine: bool) -> ExitCode:
         print(one_line(error), file=sys.stderr)
     if not ended.errors:
         count = len(_agents(hosts))
-        where = f"{count} hosts" if count > 1 else "1 host"
+        where = counted(count, "host")
         print(f"{', '.join(wanted)}: nothing is left on {where}; logs in {request.runs}")
         for name in () if overview.silent else wanted:
             record_end_of_kept(Path(request.runs) / name, _warn)

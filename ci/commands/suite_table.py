@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.counted import counted
 from ci.report.table import as_text, width_of
 from ci.suite.planned import duration
 
@@ -24,7 +25,7 @@ _SHOWN_HOSTS = 4
 def as_table(selected: SelectedNights, planned: SuitePlan, run_type: str, cluster: str) -> str:
     """Write the nights as a table, then what is not begun and why."""
     count = len(planned.nights) + len(planned.not_planned)
-    nights, hosts = _counted(count, "night"), _counted(planned.hosts, "host")
+    nights, hosts = counted(count, "night"), counted(planned.hosts, "host")
     where = f"on {hosts} of {cluster}, {_span(planned.span)}"
     lines = [f"{selected.suite.name}: {nights} of run type {run_type} {where}\n"]
     if planned.nights:
@@ -32,7 +33,7 @@ def as_table(selected: SelectedNights, planned: SuitePlan, run_type: str, cluste
         lines.append(as_text(HEADINGS, rows, width_of(sys.stdout)))
         lines.append(_makespan(planned))
     if planned.not_planned:
-        lines.append(f"not begun: {_counted(len(planned.not_planned), 'night')}")
+        lines.append(f"not begun: {counted(len(planned.not_planned), 'night')}")
         lines += [f"  {each.night.name}: {each.reason}" for each in planned.not_planned]
     if any(night.basis == "assumed" for night in selected.nights):
         lines.append(
@@ -66,7 +67,7 @@ def _clock(moment: dt.datetime, span: Span) -> str:
 
 def _remarks(night: SuiteNight) -> Iterator[str]:
     if night.needs.share:
-        yield f"{night.needs.devices} devices"
+        yield f"{counted(night.needs.devices, 'device')}"
     if night.owner:
         yield f"of {night.owner}"
     if night.mute:
@@ -81,10 +82,6 @@ def _span(span: Span) -> str:
 def _makespan(planned: SuitePlan) -> str:
     bound = duration(planned.bound_s)
     return f"makespan {duration(planned.makespan_s)}; on these hosts it is {bound} at least"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def as_values(

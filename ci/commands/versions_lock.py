@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.case.model import DEVICES
 from ci.catalog import environments, locks
 from ci.catalog.locks import Lock
+from ci.documents.counted import counted
 from ci.errors import ExitCode, PreparationFailed, UserError
 from ci.paths import CONFIGS
 from ci.prepare.resolve_packages import resolve
@@ -173,7 +174,7 @@ def _make(entry: Entry) -> bool:
         return False
     title = f"{entry.title}\nMade by `inv versions.lock`; renew it with that, do not edit it."
     locks.write(entry.path, Lock(entry.resolution, tuple(packages)), title)
-    took = f"{len(packages)} packages in {time.monotonic() - began:.0f} s"
+    took = f"{counted(len(packages), 'package')} in {time.monotonic() - began:.0f} s"
     print(f"  {entry.path.name}: {took}{_changed(before, packages)}", flush=True)
     return True
 

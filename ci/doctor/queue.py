@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci.connect.printed import one_line
 from ci.doctor.model import Finding
+from ci.documents.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def _partition(
     count = sum(each.count for each in chosen)
     if count < needed:
         yield _error(
-            f"partition {name} has {count} nodes, and the night needs {needed}",
+            f"partition {name} has {counted(count, 'node')}, and the night needs {needed}",
             f"correct slurm.partition or slurm.nodes in {hosts.path}",
         )
     limit_s = max((math.inf if each.limit_s is None else each.limit_s) for each in chosen)

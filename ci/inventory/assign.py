@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.inventory import cluster_file
@@ -55,7 +56,8 @@ def assign_hosts(  # noqa: PLR0913 - each is a plain choice of the operator
         chosen = chosen_of(allocated, on) if allocated else named_hosts(cluster, on)
         if len(chosen) != case.num_hosts:
             raise UserError(
-                f"--on {on}: {case.path} has {case.num_hosts} nodes; name a host for each of them"
+                f"--on {on}: {case.path} has {counted(case.num_hosts, 'node')}; name a host for "
+                "each of them"
             )
     elif cluster:
         chosen = _of_cluster(case, cluster, allocated)
@@ -134,8 +136,9 @@ def _of_cluster(case: Case, cluster: str, allocated: Sequence[Target]) -> list[T
         )
     if len(targets) < case.num_hosts:
         raise UserError(
-            f"{path}: has {len(targets)} hosts ({', '.join(targets)}), but {case.path} has "
-            f"{case.num_hosts} nodes; add hosts, or choose another --cluster",
+            f"{path}: has {counted(len(targets), 'host')} ({', '.join(targets)}), but "
+            f"{case.path} has {counted(case.num_hosts, 'node')}; add hosts, or choose "
+            "another --cluster",
         )
     return list(targets.values())[: case.num_hosts]
 

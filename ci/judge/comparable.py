@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from ci.case.repeats import passes_in_words
+from ci.documents.counted import counted
 from ci.judge.figures import MAX_PERCENT
 from ci.judge.metrics import is_score, may_be_zero
 from ci.judge.past import Conditions
@@ -127,7 +128,7 @@ def broken(figure: PastFigure, *, all_cut: bool = False, zero: bool = False) -> 
             for problem in figure.problems[:1]
         ): bool(figure.problems),
         f"the night ended early: {figure.ended_early}": bool(figure.ended_early),
-        f"{figure.failed} requests failed": figure.failed > 0,
+        f"{counted(figure.failed, 'request')} failed": figure.failed > 0,
         f"{figure.missing} items are missing": figure.missing > 0,
         "measured on no item": figure.n <= 0,
         "all answers are empty": 0 < answers <= figure.empty,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ci.documents.counted import counted
 from ci.judge.against import measured_of
 from ci.judge.baseline import NONE_YET
 from ci.judge.comparable import VOID
@@ -123,14 +124,14 @@ def _nights_in(evidence: Evidence) -> int:
 def _nights(evidence: Evidence) -> str:
     expected = evidence.ruling.expected
     first = evidence.history.figures[0].started_at[:10] if evidence.history.figures else ""
-    return f"{_counted(expected.nights if expected else 0)} since {first}"
+    return f"{counted(expected.nights if expected else 0, 'night')} since {first}"
 
 
 def _seen(evidence: Evidence) -> str:
     """Say what the check was compared with, and what was not comparable."""
     history = evidence.history
     nights = _nights_in(evidence)
-    told = [_counted(nights, "comparable night")] if nights else []
+    told = [counted(nights, "comparable night")] if nights else []
     reasons = list(history.reasons.items())
     told += [f"{count} not: {reason}" for reason, count in reasons[:_SHOWN_REASONS]]
     if len(reasons) > _SHOWN_REASONS:
@@ -176,7 +177,7 @@ def _lower(check: Check, evidence: Evidence) -> str:
     expected, scale = evidence.ruling.expected, evidence.scale
     if expected is None or check.value is None or check.baseline is None:
         return ""
-    what = "the baseline" if isinstance(expected, Written) else _counted(expected.nights)
+    what = "the baseline" if isinstance(expected, Written) else counted(expected.nights, "night")
     better = check.value < check.baseline if scale.lower_is_better else check.value > check.baseline
     if better and check.bound is not None:
         return f"not worse than {what}, but not within {check.bound:.4g} {check.unit}"
@@ -200,7 +201,3 @@ def _size(check: Check, value: float, baseline: float, scale: Scale) -> str:
 def _figures(what: str, runs: Sequence[Measured], unit: str) -> str:
     listed = ", ".join(f"{run.value:.4g}" for run in runs)
     return f"{what}: {listed} {unit}" if runs else ""
-
-
-def _counted(count: int, what: str = "night") -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

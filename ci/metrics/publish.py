@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci.connect.printed import one_line
+from ci.documents.counted import counted
 from ci.documents.json_text import read_json
 from ci.history.hosts import mapping
 from ci.metrics.allowed import asks_origin, refusal
@@ -144,7 +145,7 @@ def publish(
     if reason := refused(run.run_type, env):
         return Published((f"metrics: not published: {reason}",))
     made = metrics_of(run, served_in(folder), LabelValues.without_secrets_of(env))
-    what = f"{made.checks} checks of {run.id}"
+    what = f"{counted(made.checks, 'check')} of {run.id}"
     if made.left_out:
         what += f" ({made.left_out} more are left out: too many)"
     if request.gateway:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.case.without_router import behind_router
+from ci.documents.counted import counted
 from ci.errors import Problem, UserError
 from ci.plan.devices import device_warnings, with_devices
 from ci.plan.evaluations import Setting, plan_evaluations
@@ -40,7 +41,8 @@ def build(case: Case, inputs: PlanInputs) -> Plan:
         return _hosts_alone(case, inputs)
     if case.num_hosts != len(inputs.hosts):
         raise UserError(
-            f"{case.path}: the case has {case.num_hosts} nodes and {len(inputs.hosts)} hosts; "
+            f"{case.path}: the case has {counted(case.num_hosts, 'node')} and "
+            f"{counted(len(inputs.hosts), 'host')}; "
             "give as many cluster_hosts as nodes",
         )
     planned = tuple(plan_server(case, inputs, node) for node in case.nodes)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ci.judge.verdict import Check
     from ci.record.model import Run
 
+# Units of figures that are whole numbers.
+_COUNTED = frozenset({"tokens", "requests"})
 _REQUIRED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 
 
@@ -36,8 +38,10 @@ def figure(value: object, unit: str = "") -> str:
     """Write a figure: `22.50 %`; `-` if there is none."""
     if not isinstance(value, int | float):
         return "-" if value in {None, ""} else str(value)
-    whole = isinstance(value, int) or (unit in {"tokens", "requests"} and value.is_integer())
+    whole = isinstance(value, int) or (unit in _COUNTED and value.is_integer())
     number = f"{value:.0f}" if whole else f"{value:.2f}"
+    if number == "1" and unit in _COUNTED:
+        unit = unit.removesuffix("s")
     return f"{number} {unit}".rstrip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.record.text import figure
 from ci.report.markdown import cell, fence, row
 
@@ -52,7 +53,7 @@ def _lines(page: Page) -> Iterator[str]:
         yield from (fence(process.command, "sh"), "")
     more = len(page.processes) - MOST_PROCESSES
     if more > 0:
-        yield from (f"and {more} further processes.", "")
+        yield from (f"and {counted(more, 'further process', 'further processes')}.", "")
     for each in page.settings:
         yield f"- {cell(each.name)}: {cell(each.text)}"
     yield from ("", "## Environment", "")

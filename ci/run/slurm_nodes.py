@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.errors import AllocationFailed, UserError
 from ci.run.slurm_job import JOB_VARIABLE
 
@@ -69,12 +70,13 @@ def require_enough(hosts: SlurmHosts, number: int, count: int, needed: int, *, o
     if own:
         key = "slurm.nodelist" if hosts.nodelist else "slurm.nodes"
         raise UserError(
-            f"{hosts.path}: {key}: Slurm gave {count} nodes, and the case has {needed}; name more"
+            f"{hosts.path}: {key}: Slurm gave {counted(count, 'node')}, and the case has {needed}; "
+            "name more"
         )
     raise UserError(
-        f"Slurm job {number} (${JOB_VARIABLE}) has {count} nodes, and the case has {needed}; "
-        f"allocate more (salloc -N {needed}), or unset {JOB_VARIABLE}: then a job of its own is "
-        "submitted"
+        f"Slurm job {number} (${JOB_VARIABLE}) has {counted(count, 'node')}, and the case "
+        f"has {needed}; allocate more (salloc -N {needed}), or unset {JOB_VARIABLE}: "
+        "then a job of its own is submitted"
     )
 
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.errors import UserError
 from ci.suite.hosts import host_of, job_of, too_few
 from ci.suite.jobs import State
@@ -165,8 +166,7 @@ def reason_left_out(left: LeftOut, span: Span, until_s: float, closing: str = "t
     if left.job.expected_s > until_s:
         return f"is expected to take {takes}, but {closing} has {duration(until_s)}"
     if left.could_begin_s is None:
-        hosts = "1 host" if left.job.count == 1 else f"{left.job.count} hosts"
-        return f"needs {hosts}, {left.usable} take nights"
+        return f"needs {counted(left.job.count, 'host')}, {left.usable} take nights"
     begin = later(span.start, left.could_begin_s)
     end = f"{span.until:%H:%M}" if span.until else ""
     return f"could begin at {begin:%H:%M} and take {takes}, but {closing} ends at {end}"

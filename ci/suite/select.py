@@ -9,6 +9,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.suite.cases import names
@@ -238,7 +239,8 @@ def _filtered(nights: Sequence[SuiteNight], filter_: str) -> list[SuiteNight]:
         near = nearest(patterns[0], [each for each in known if each])
         guess = f"; did you mean {near!r}?" if near else ""
         raise UserError(
-            f"--filter {filter_}: none of {len(nights)} nights has such a name, tag or owner{guess}"
+            f"--filter {filter_}: none of {counted(len(nights), 'night')} has such a name, tag "
+            f"or owner{guess}"
         )
     return chosen
 

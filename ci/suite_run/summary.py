@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.counted import counted
 from ci.record.text import duration
 from ci.suite.outcome import first_actions
 from ci.suite.progress import time_of
@@ -20,17 +21,22 @@ _SHOWN_ACTIONS = 5
 
 def headline_of(run: SuiteRun) -> str:
     """Write the outcome of a suite in words."""
-    counted = [each for each in run.nights if each.counts]
+    counting = [each for each in run.nights if each.counts]
+    nights = counted(len(run.nights), "night")
     words = {
         "running": "RUNNING",
-        "pass": f"PASS: {len(counted)} of {len(run.nights)} nights count, all passed",
-        "fail": f"FAIL: {_number(counted, 'fail')} of {len(counted)} nights failed",
+        "pass": f"PASS: {len(counting)} of {nights} {_verb(counting)}, all passed",
+        "fail": f"FAIL: {_number(counting, 'fail')} of {counted(len(counting), 'night')} failed",
         "unknown": "UNKNOWN: nothing failed, but not all nights passed",
     }
     text = words[run.outcome]
-    if run.outcome == "unknown" and not any(each.attempts for each in counted):
+    if run.outcome == "unknown" and not any(each.attempts for each in counting):
         text = "UNKNOWN: no night that counts was begun"
     return f"INTERRUPTED by {run.interrupted}, {text}" if run.interrupted else text
+
+
+def _verb(nights: list[NightState]) -> str:
+    return "counts" if len(nights) == 1 else "count"
 
 
 def _number(nights: list[NightState], outcome: str) -> int:
@@ -54,7 +60,7 @@ def makespan_text(run: SuiteRun) -> str:
         return ""
     taken = f", with their real durations {duration(run.taken_bound_s)}" * bool(run.taken_bound_s)
     return (
-        f"makespan {duration(seconds)}; on {run.hosts} hosts these nights take at least "
+        f"makespan {duration(seconds)}; on {counted(run.hosts, 'host')} these nights take at least "
         f"{duration(run.bound_s)} as expected{taken}"
     )
 

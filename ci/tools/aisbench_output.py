@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.counted import counted
 from ci.tools.aisbench_scores import (
     GRADED,
     SUMMARY,
@@ -116,7 +117,7 @@ def _failures(output: Output) -> tuple[str, ...]:
     if not files:
         return ()
     reason = failed[0].get("error_info") if failed else "no reason given"
-    return (f"{len(failed)} requests failed: {str(reason)[:300]}",)
+    return (f"{counted(len(failed), 'request')} failed: {str(reason)[:300]}",)
 
 
 def _incomplete(job: Job, rows: tuple[dict[str, Any], ...], what: str) -> tuple[str, ...]:

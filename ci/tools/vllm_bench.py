@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.counted import counted
 from ci.errors import UserError
 from ci.tools.bench_data import (
     arrivals,
@@ -256,7 +257,7 @@ def _incomplete(job: Job, result: dict[str, Any]) -> tuple[str, ...]:
     errors = [error for error in list_of(result, "errors") if error]
     if errors:
         last = (str(errors[0]).strip().splitlines() or ["no text"])[-1]
-        problems.append(f"{len(errors)} requests had an error; the first: {last[:300]}")
+        problems.append(f"{counted(len(errors), 'request')} had an error; the first: {last[:300]}")
     return (*problems, *_cut_short(job, result, failed))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.counted import counted
 from ci.history.hosts import accelerators_in, facts_of
 from ci.record.page import CheckShown, FunctionalShown, MeasurementShown, Row
 
@@ -72,8 +73,8 @@ def _settings_of(run: Run) -> Iterator[Row]:
         words = [
             f"{each.tool} {used.tool_version or ''}".strip(),
             dataset,
-            f"{used.num_prompts or 'all'} items",
-            f"at most {used.max_out_len} tokens",
+            counted(used.num_prompts, "item") if used.num_prompts else "all items",
+            f"at most {counted(used.max_out_len, 'token')}",
             f"{used.batch_size} at once",
             rate,
             *([f"temperature {used.temperature:g}"] if used.temperature is not None else []),

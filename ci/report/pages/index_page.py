@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.history.rates import total_of
 from ci.judge.metrics import title_of
 from ci.report.pages.around import changes_of, hosts_of, hours_of
@@ -231,7 +232,7 @@ def rates_sentence(rates: Sequence[Rate]) -> str:
     """Say how many false alarms there were in 30 days, of how many that are accepted."""
     total = total_of(rates)
     count = Counter({"alarms": total.counts.taken_back})["alarms"]
-    words = "1 false alarm" if count == 1 else f"{count} false alarms"
+    words = counted(count, "false alarm")
     more = ", more than is accepted" if count > total.accepted else ""
     text = f"{words} in 30 days, of {total.accepted:g} accepted a month{more}."
     if total.itself.nights:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from ci.documents.counted import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -116,8 +118,9 @@ def describe(points: Sequence[Point], unit: str, changes: Sequence[Change] = ())
     values = [point.value for point in known if point.value is not None]
     first, last = known[0], known[-1]
     text = (
-        f"{len(known)} nights from {first.label} to {last.label}: first {number(values[0])}, last "
-        f"{number(values[-1])}, least {number(min(values))}, largest {number(max(values))}"
+        f"{counted(len(known), 'night')} from {first.label} to {last.label}: "
+        f"first {number(values[0])}, last {number(values[-1])}, least {number(min(values))}, "
+        f"largest {number(max(values))}"
         f"{f' {unit}' if unit else ''}"
     )
     failed = sum(point.outcome == "fail" for point in known)

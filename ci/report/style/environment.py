@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ci.documents.counted import counted
 from ci.report.style.colours import variables
 from ci.report.style.outcomes import SYMBOLS, WORDS, tone_of
 from ci.report.style.texts import shown
@@ -29,8 +30,8 @@ HERE = Path(__file__).parent
 def html_environment(folder: Path) -> Environment:
     """Make the environment of a folder's templates, which may import `parts.html.j2`.
 
-    Its filters are `shown`, which cleans a foreign text, and `tone` of an outcome; its globals are
-    `symbols` and `words` of outcomes.
+    Its filters are `shown`, which cleans a foreign text, `counted`, which writes a number of
+    things, and `tone` of an outcome; its globals are `symbols` and `words` of outcomes.
 
     Args:
         folder: of the templates.
@@ -43,7 +44,7 @@ def html_environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"shown": shown, "tone": tone_of}
+    environment.filters |= {"counted": counted, "shown": shown, "tone": tone_of}
     environment.globals |= {"symbols": SYMBOLS, "words": WORDS}
     return environment
 

@@ -71,7 +71,7 @@ def register(tmp_path, server):
 )
 def test_what_was_fetched_is_found(tmp_path, register, form, path, files):
     registry = register(form, path, files)
-    assert "toy: 1 items" in dataset_fetch.fetch("x/toy", tmp_path, registry)
+    assert "toy: 1 item" in dataset_fetch.fetch("x/toy", tmp_path, registry)
     found = datasets.find(BENCHMARK, [tmp_path], registry)
     laid_out = dataset_files.files_of(found)
     assert {name: laid_out[name] for name in files} == files

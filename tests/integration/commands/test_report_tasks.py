@@ -29,9 +29,9 @@ def test_the_page_is_written_and_only_what_changed_is_made_again(runs: Path):
     where = ("--runs", str(runs))
     first = inv("report.index", *where)
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout.startswith(f"{runs / 'index.html'}: 3 nights of 1 cases, 1 cases made")
+    assert first.stdout.startswith(f"{runs / 'index.html'}: 3 nights of 1 case, 1 case made")
     assert "0 cases made" in inv("report.index", *where).stdout
-    assert "1 cases made" in inv("report.index", "--afresh", *where).stdout
+    assert "1 case made" in inv("report.index", "--afresh", *where).stdout
     assert (runs / "index.html").stat().st_size < 100_000
 
 

@@ -431,7 +431,7 @@ def test_the_table_in_plain_text():
     assert "+0.01 s" in lines[1]
     assert lines[2].split() == ["b", "10.0.0.2", "eth0", "no", "reply"]
     assert "✗ b: connection: no route to host" in lines
-    assert lines[-1].startswith("NOT fit for the plan: 1 of 2 hosts replied; 1 errors")
+    assert lines[-1].startswith("NOT fit for the plan: 1 of 2 hosts replied; 1 error")
 
 
 def test_the_table_on_a_terminal(monkeypatch):

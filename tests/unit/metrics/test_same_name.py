@@ -61,7 +61,7 @@ def test_a_note_tells_what_to_do(runs: Path, tmp_path: Path):
     notes: list[str] = []
     publish_night(runs / run.id, run, {"PROM_TEXTFILE_DIR": str(files)}, notes.append)
     published, told = notes
-    assert "wrote 1 checks" in published
+    assert "wrote 1 check" in published
     assert told == (
         "metrics: the nights of a/c.yaml have the name local, too, and replace these metrics; "
         "rename one of the files"

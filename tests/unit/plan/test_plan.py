@@ -151,7 +151,7 @@ def test_the_same_input_gives_the_same_plan():
         ({"command": "vllm serve x --port many"}, "--port many is not a port"),
         ({"tool": "vllm_bench"}, "benchmarks.acc.tool: vllm_bench does not measure accuracy"),
         ({"conf": "no_such_conf"}, "benchmarks.acc: "),
-        ({"hosts": ()}, "1 nodes and 0 hosts"),
+        ({"hosts": ()}, "1 node and 0 hosts"),
         ({"command": "vllm serve x --headless"}, "every server is --headless"),
     ],
 )

@@ -299,7 +299,7 @@ def test_junit_of_an_older_record():
 def test_junit_has_no_baseline_if_the_check_has_none():
     smoke = Check("smoke", "tokens", 8.0, "tokens", None, "", 1.0, "pass")
     (case,) = suite(sample(smoke))
-    assert case.system_out == "measured 8 tokens; at least 1 tokens was asked for"
+    assert case.system_out == "measured 8 tokens; at least 1 token was asked for"
 
 
 @pytest.mark.parametrize(("operator", "bound"), [(">=", "17.50 %"), ("<", "< 17.50 %")])

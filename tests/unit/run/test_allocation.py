@@ -275,7 +275,7 @@ def test_inside_a_job_with_too_few_nodes(monkeypatch: pytest.MonkeyPatch, record
     monkeypatch.setenv("SLURM_JOB_ID", "15")
     slurm = ScriptedSlurm(RUNS)
     monkeypatch.setattr(slurm, "nodes", lambda _: {"sltry-2": "10.213.0.3"})
-    with pytest.raises(UserError, match="has 1 nodes, and the case has 2"):
+    with pytest.raises(UserError, match="has 1 node, and the case has 2"):
         allocation(monkeypatch, slurm).obtain(record, Interrupts())
 
 

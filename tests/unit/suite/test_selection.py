@@ -232,7 +232,7 @@ def test_the_full_name_of_a_night_names_no_other(folder, name):
 
 
 def test_a_filter_that_names_nothing(folder):
-    with pytest.raises(UserError, match=r"--filter bgi: none of 1 nights has.*did you mean 'big'"):
+    with pytest.raises(UserError, match=r"--filter bgi: none of 1 night has.*did you mean 'big'"):
         names(folder, "nights: [{cases: b}]\n", filter="bgi")
 
 

@@ -110,7 +110,7 @@ def test_junit_has_a_suite_for_each_night(runs):
 def test_the_report_escapes_what_nights_say():
     bad = night("a|b", "ended", attempt("fail", "h1", cause="<b>`x`|"), owner="me")
     text = markdown_of(suite_run(bad, ended("m", "fail", muted=True), outcome="fail", exit_code=1))
-    assert text.startswith("# FAIL: 1 of 1 nights failed\n")
+    assert text.startswith("# FAIL: 1 of 1 night failed\n")
     assert "| a\\|b | fail | me |" in text
     assert "\\<b>\\`x\\`\\|" in text
     assert "## Muted: they run, and do not count" in text

@@ -208,7 +208,7 @@ def test_failed_requests_are_named_with_the_first_reason() -> None:
     output = captured("aisbench_accuracy")
     failed = {"out/x/predictions/served/words_failed.jsonl": '{"error_info": "404 no model"}\n'}
     result = parse(job("aisbench"), replace(output, files={**output.files, **failed}))
-    assert result.problems == ("1 requests failed: 404 no model",)
+    assert result.problems == ("1 request failed: 404 no model",)
 
 
 def test_the_questions_of_several_sets_are_asked_at_once() -> None:
