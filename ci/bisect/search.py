@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ci.bisect.model import Measured, State
 from ci.bisect.nights import DIGITS
 from ci.bisect.told import progress
+from ci.documents.counted import counted
 from ci.errors import InfrastructureError, UserError
 from ci.history.folders import BISECTION as FILE
 from ci.judge.bisection import Figures, Outcomes, Wanted, standing
@@ -138,7 +139,7 @@ def with_night(state: State, night: Measured) -> State:
     if night.failed == "start" and not some:
         skipped[night.point] = night.reason
     elif night.failed == "figure" and not some and len(empty) >= MOST_WITHOUT_FIGURE:
-        skipped[night.point] = f"{len(empty)} nights without a figure: {night.reason}"
+        skipped[night.point] = f"{counted(len(empty), 'night')} without a figure: {night.reason}"
     return state.model_copy(update={"nights": nights, "skipped": skipped})
 
 

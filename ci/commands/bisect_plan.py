@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ci.bisect import told
 from ci.bisect.search import noise_of, scale_asked, standing_of
 from ci.case.repeats import AUTO
+from ci.documents.counted import counted
 from ci.history.database import FILE, opened
 from ci.history.durations import durations
 from ci.judge.bisection import LEAST_NIGHTS, LEAST_OF_ALIKE
@@ -62,11 +63,12 @@ def plan_of(state: State, runs: Path) -> str:
         several = LEAST_NIGHTS * len(points)
         low, middle, high = len(points) + 1, several, LEAST_OF_ALIKE * len(points)
         what = "of one host that is slow by 5 %"
+    most = counted(asked.nights, "night")
     lines = [
         f"case   {state.case}: {told.check_of(asked)}",
         f"points {len(points)} on axis {state.axis}, {ends}",
         f"nights about {middle}, {low} to {high} in 8 of 10 searches {what}",
-        f"answer with a certainty of {asked.certainty:g}, after at most {asked.nights} nights",
+        f"answer with a certainty of {asked.certainty:g}, after at most {most}",
         f"time   {_time(state, runs, middle)}",
         "",
         told.evidence(state, standing_of(state)).rstrip("\n"),

@@ -18,6 +18,7 @@ from ci.check.lint import examine
 from ci.commands.case_import import write_new
 from ci.commands.case_new import devices_of_hosts, kind_of
 from ci.documents.address import MAX_PORT
+from ci.documents.counted import counted
 from ci.errors import CaseError, UserError
 from ci.inventory.cluster_file import find, load
 from ci.inventory.this_machine import device_of
@@ -150,7 +151,7 @@ def _devices(
     count = instances.prefill + instances.decode
     if targets and len(targets) < count:
         raise UserError(
-            f"--cluster: it has {len(targets)} hosts, but {instances.prefill} prefill + "
+            f"--cluster: it has {counted(len(targets), 'host')}, but {instances.prefill} prefill + "
             f"{instances.decode} decode instances need {count}; add hosts, or start fewer "
             "instances"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ci.doctor.model import Finding
 from ci.doctor.needs import tokenizers_on, weights_on
 from ci.doctor.wording import join_names
+from ci.documents.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ def weight_differences(plan: Plan, facts: Mapping[str, Facts]) -> Iterator[Findi
 
 def _size(seen: Mapping[str, Any]) -> str:
     revision = f"revision {seen['revision']}, " if seen.get("revision") else ""
-    return f"{revision}{seen['files']} files, {seen['bytes']} bytes"
+    return f"{revision}{counted(seen['files'], 'file')}, {seen['bytes']} bytes"
 
 
 def _absent(host: str, source: ModelSource, seen: Mapping[str, Any], *, here: bool) -> Finding:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci.documents import address
+from ci.documents.counted import counted
 from ci.documents.duration import seconds_of
 from ci.errors import UserError
 from ci.inventory.target import LOCAL_ADDRESSES, LoginHost, Srun, Target
@@ -88,8 +89,8 @@ class SlurmHosts:
             return None
         if self.nodes is not None and self.nodes < needed:
             raise UserError(
-                f"{self.path}: slurm.nodes: {self.nodes}, but the case has {needed} nodes; raise "
-                "it, or leave it out: then as many are asked for as the case has"
+                f"{self.path}: slurm.nodes: {self.nodes}, but the case has "
+                f"{counted(needed, 'node')}; raise it, or leave it out: then as many are asked for as the case has"
             )
         return self.nodes or needed
 

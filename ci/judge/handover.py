@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.judge.verdict import Check
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ def _prefilled(handover: Handover) -> str:
 def _decoded(handover: Handover) -> str:
     times = sum(handover.decoded.values())
     if handover.left:
-        return f"{handover.left} requests are still unfinished after the answer"
+        verb = "is" if handover.left == 1 else "are"
+        left = counted(handover.left, "request")
+        return f"{left} {verb} still unfinished after the answer"
     if times == 0:
         return "no decode server had this request"
     return "" if times == 1 else f"decode servers had it {times} times"

@@ -254,7 +254,8 @@ def _network(host: str, inside: Sequence[Sample], bounds: Telemetry) -> Iterator
     for link, counts in links.items():
         for counter in BROKEN_LINK:
             if counts.get(counter):
-                yield f"link {link} of host {host} counted {counter} {counts[counter]} times"
+                times = counted(counts[counter], "time")
+                yield f"link {link} of host {host} counted {counter} {times}"
     both = (
         (links, LINK_ERRORS, "link"),
         (_sums(each.network for each in inside), NETWORK_ERRORS, "interface"),

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.errors import InfrastructureError, LamplighterError, NotReady
 from ci.k8s import kubectl
 from ci.k8s.forward import forwarded
@@ -39,7 +40,7 @@ def await_pods(pods: Pods, processes: Processes, record: Record) -> None:
     """
     case, wanted = pods.night.pods.case, len(pods.night.pods.hosts)
     deadline = time.monotonic() + case.ready_timeout_s
-    pending, silent, stuck = f"{wanted} pods", _Since(), _Since()
+    pending, silent, stuck = counted(wanted, "pod"), _Since(), _Since()
     with record.step(START, "server"):
         while True:
             try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ci.agent.ask_all import call_all
 from ci.catalog import locks
 from ci.connect.fan_out import all_of
+from ci.documents.counted import counted
 from ci.errors import PreparationFailed
 from ci.prepare.resolve_packages import resolve
 
@@ -68,7 +69,8 @@ def _resolved(
             "host resolves its packages itself, and they are compared afterwards"
         )
         return {}
-    note = f"{title}: {len(packages)} packages resolved here: configs/locks has no current lock"
+    so_many = counted(len(packages), "package")
+    note = f"{title}: {so_many} resolved here: configs/locks has no current lock"
     try:
         note += f"; kept in {keep(item, machine, packages)}"
     except OSError as error:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ci.case.repeats import AUTO
 from ci.connect.printed import clean, one_line
+from ci.documents.counted import counted
 from ci.record.text import (
     PURPOSES,
     check_row,
@@ -114,7 +115,7 @@ def _environments(run: Run) -> list[tuple[str, str]]:
     hosts: dict[tuple[str, str], list[str]] = {}
     for host, by_name in run.environments.items():
         for name, environment in by_name.items():
-            known = f"{environment.packages} packages: {environment.list}"
+            known = f"{counted(environment.packages or 0, 'package')}: {environment.list}"
             listed = known if environment.list else "unknown"
             hosts.setdefault((name, listed), []).append(host)
     names = [name for name, _ in hosts]

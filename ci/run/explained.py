@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ci.documents.counted import counted
 from ci.errors import LamplighterError, NotReady, ProcessDied
 from ci.explain.explanation import KILLED_NEXT
 
@@ -56,9 +57,9 @@ def describe_memory(evidence: Mapping[str, Any]) -> str:
         return f"the kernel's log says: out of memory, killed process {', '.join(names)}; {more}"
     for where, file in (("cgroup", "memory.events"), ("host", "/proc/vmstat")):
         if kills := int(evidence["kills"][where] or 0):
+            ended = counted(kills, "process", "processes")
             return (
-                f"the out-of-memory killer of the {where} ended {kills} processes meanwhile "
-                f"({file}); {more}"
+                f"the out-of-memory killer of the {where} ended {ended} meanwhile ({file}); {more}"
             )
     available, total = int(evidence["available"]), int(evidence["total"])
     full = f"{available / KIB_PER_GIB:.1f} of {total / KIB_PER_GIB:.1f} GiB are available now"

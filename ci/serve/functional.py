@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ci.case.without_router import behind_router
+from ci.documents.counted import counted
 from ci.functional.capabilities import VARIABLE, of_command_line, of_variable
 from ci.functional.client import Endpoint, root_of
 from ci.functional.find import FOLDER
@@ -96,7 +97,7 @@ def not_run(report: Report) -> list[str]:
     """Return a note for each reason why cases did not run."""
     reasons = [result.reason for result in report.results if result.outcome == "skipped"]
     notes = [
-        f"functional: {reasons.count(reason)} cases skipped, {reason}"
+        f"functional: {counted(reasons.count(reason), 'case')} skipped, {reason}"
         for reason in dict.fromkeys(reasons)
     ]
     if report.died:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ci.documents.counted import counted
 from ci.errors import ExitCode
 from ci.slurm.states import worth_again
 
@@ -33,7 +34,7 @@ def why_not_again(night: NightState, retry: Retry) -> str | None:
         return ""
     failures = sum(has_failed(each) for each in night.fresh_attempts)
     if failures > retry.times:
-        return f"run {failures} times" if retry.times else ""
+        return f"run {counted(failures, 'time')}" if retry.times else ""
     return not_a_reason(last.reasons, retry.reasons)
 
 

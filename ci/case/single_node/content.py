@@ -13,6 +13,7 @@ from ci.case.model import PICTURES, ContentTest, Expected
 from ci.case.single_node.model import ExpectedAnswer, ExpectedResponse, MmRequest
 from ci.case.single_node.requests import kinds_of
 from ci.case.single_node.servers import environment, expanded, server_words
+from ci.documents.counted import counted
 from ci.vllm.command_line import option
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def errors(entry: TestCase, path: KeyPath, source: Source) -> Iterator[Problem]:
         lists.append(((*path, "expected_response", "per_prompt"), expected.per_prompt))
     for key, items in lists:
         if len(items) != prompts:
-            message = f"has {len(items)} entries for {prompts} prompts; write one for each"
+            entries = counted(len(items), "entry", "entries")
+            message = f"has {entries} for {counted(prompts, 'prompt')}; write one for each"
             yield source.at_key(key, message)
     if entry.mm_request:
         yield from _picture_errors(entry.mm_request, (*path, "mm_request"), source)

@@ -93,7 +93,11 @@ def environment_of(run: Run) -> Iterator[Row]:
         yield Row(name=host, text=", ".join(filter(None, _facts(facts_of(run, host)))))
     for host, by_name in run.environments.items():
         for name, each in by_name.items():
-            known = f"{each.packages} packages: {each.list}" if each.list else "packages unknown"
+            known = (
+                f"{counted(each.packages or 0, 'package')}: {each.list}"
+                if each.list
+                else "packages unknown"
+            )
             yield Row(name=f"{name} on {host}", text=known)
 
 

@@ -47,7 +47,7 @@ def test_a_suite_is_judged_by_type_and_kept_with_the_run(play):
     assert checks["functional chat"]["outcome"] == "fail"
     assert checks["functional chat"]["reason"].startswith("refused: ")
     assert "functional completions" not in checks
-    assert "functional: 1 cases skipped, not declared: chat.vision" in night.output
+    assert "functional: 1 case skipped, not declared: chat.vision" in night.output
     assert night.code == 1
     report = night.record["functional_report"]
     assert report["chat"]["summary"] == {

@@ -216,7 +216,7 @@ def test_a_missing_lock_is_resolved_once_for_all_hosts(lab, preparing, tmp_path,
     prepare(items, preparing.processes, preparing.record)
     lock = locks.read(Path(locks.path_of(str(stem), os.uname().machine)))
     assert lock == Lock(locks.resolution_of(items[0].spec), ("tiny==1.0",))
-    assert "1 packages resolved here" in preparing.shown.getvalue()
+    assert "1 package resolved here" in preparing.shown.getvalue()
     # A later release changes nothing: a later night has the lock.
     wheel(tmp_path / "wheels", "2.0")
     began = len(preparing.processes.started)

@@ -45,7 +45,7 @@ def test_all_is_well():
         ),
         ({"decoded": {}}, "decode", "chat: no decode server had this request"),
         ({"decoded": {"decode-0": 2}}, "decode", "chat: decode servers had it 2 times"),
-        ({"left": 1}, "decode", "chat: 1 requests are still unfinished"),
+        ({"left": 1}, "decode", "chat: 1 request is still unfinished"),
         ({"taken_tokens": 0}, "cache", "chat: the decode server took no KV cache"),
     ],
 )
