@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ci.commands.notify_about import what_to_tell
+from ci.commands.notify_flags import Notify as Flags
 from ci.commands.suite_tell import tell_of_suite
 from ci.documents.nearest import nearest
 from ci.errors import ExitCode, UserError
@@ -25,7 +26,6 @@ from ci.suite.notifying import SERVICES, Notify, NotifyTarget
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ci.commands.notify_flags import Notify as Flags
     from ci.notify.sending import Delivery
     from ci.suite.load import NightSuite
 
@@ -69,17 +69,19 @@ def notify_run(given: Flags, env: Mapping[str, str] | None = None) -> ExitCode:
             dry_run=given.dry_run,
             env=env,
         )
-    _print(deliveries, run.folder.name, dry_run=given.dry_run)
+    again = ["inv", "notify", str(run.folder if given.runs != Flags().runs else run.folder.name)]
+    again += ["--suite", given.suite] if given.suite else []
+    _print(deliveries, shlex.join(again), dry_run=given.dry_run)
     return ExitCode.PASS
 
 
-def _print(deliveries: Sequence[Delivery], run: str, *, dry_run: bool) -> None:
+def _print(deliveries: Sequence[Delivery], again: str, *, dry_run: bool) -> None:
     word = {"failed": "note  ", "sent": "sent  ", "quiet": "quiet ", "shown": "to    "}
     for each in deliveries:
         note = f": {each.note}" if each.note else ""
         failed = each.outcome == "failed"
         if failed and "is not set" not in each.note:
-            note += f"; tell it later with `inv notify {shlex.quote(run)}`"
+            note += f"; tell it later with `{again}`"
         print(f"{word[each.outcome]} {each.to}{note}", file=sys.stderr if failed else sys.stdout)
         if dry_run:
             print(each.payload)

@@ -90,7 +90,8 @@ class SlurmHosts:
         if self.nodes is not None and self.nodes < needed:
             raise UserError(
                 f"{self.path}: slurm.nodes: {self.nodes}, but the case has "
-                f"{counted(needed, 'node')}; raise it, or leave it out: then as many are asked for as the case has"
+                f"{counted(needed, 'node')}; raise it, or leave it out: "
+                "then as many are asked for as the case has"
             )
         return self.nodes or needed
 

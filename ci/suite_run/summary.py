@@ -12,7 +12,7 @@ from ci.suite.resume import left_to_run
 from ci.suite_run.rows import counts, remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ci.suite.progress import NightState, SuiteRun
 
@@ -25,7 +25,7 @@ def headline_of(run: SuiteRun) -> str:
     nights = counted(len(run.nights), "night")
     words = {
         "running": "RUNNING",
-        "pass": f"PASS: {len(counting)} of {nights} {_verb(counting)}, all passed",
+        "pass": f"PASS: {len(counting)} of {nights} {_verb(run.nights)}, all passed",
         "fail": f"FAIL: {_number(counting, 'fail')} of {counted(len(counting), 'night')} failed",
         "unknown": "UNKNOWN: nothing failed, but not all nights passed",
     }
@@ -35,7 +35,7 @@ def headline_of(run: SuiteRun) -> str:
     return f"INTERRUPTED by {run.interrupted}, {text}" if run.interrupted else text
 
 
-def _verb(nights: list[NightState]) -> str:
+def _verb(nights: Sequence[NightState]) -> str:
     return "counts" if len(nights) == 1 else "count"
 
 

@@ -115,7 +115,7 @@ def test_a_receiver_that_is_down_is_a_note_and_no_failure(runs, capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("note   slack ($LAMPLIGHTER_SLACK_WEBHOOK): no connection")
-    assert printed.err.rstrip().endswith(f"tell it later with `inv notify {ids(runs)[1]}`")
+    assert printed.err.rstrip().endswith(f"tell it later with `inv notify {runs / ids(runs)[1]}`")
     assert TOKEN not in printed.err
 
 

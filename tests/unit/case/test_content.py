@@ -156,11 +156,11 @@ INVALID = {
     ),
     "too few arguments": (
         {"test_content": ["messages"], "prompts": ["x", "y"], "api_keyword_args": [{}]},
-        ("api_keyword_args", "has 1 entries for 2 prompts"),
+        ("api_keyword_args", "has 1 entry for 2 prompts"),
     ),
     "too many expectations": (
         {"test_content": ["chat_completion"], "expected_response": {"per_prompt": [{}, {}]}},
-        ("expected_response.per_prompt", "has 2 entries for 1 prompts"),
+        ("expected_response.per_prompt", "has 2 entries for 1 prompt"),
     ),
     "unknown expectation": (
         {"test_content": ["image"], "expected_response": {"min_lenght": 1}},

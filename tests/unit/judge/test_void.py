@@ -155,7 +155,7 @@ def test_what_healthy_hosts_do_too(samples):
         ),
         (
             host((5, 6, {"links": {"mlx5_0/1 link_downed": 1}})),
-            ("link mlx5_0/1 of host b counted link_downed 1 times",),
+            ("link mlx5_0/1 of host b counted link_downed 1 time",),
         ),
         (
             host((5, 6, {"links": {"mlx5_0/1 symbol_error": 4000}})),

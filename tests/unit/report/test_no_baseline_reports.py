@@ -14,7 +14,8 @@ from ci.record.text import headline_of, next_step
 from ci.report import junit, markdown
 from ci.report.console import Plain
 from ci.report.live import Live
-from ci.report.screen import SafeStream
+from ci.report.page.actions import actions_of
+from ci.report.screen import SafeStream, ending
 
 HELD = Check("acc", "accuracy", 45.0, "%", 45.0, "-15 pp", 30.0, "pass")
 NEW = Check("perf", "output_token_throughput", 80.0, "tok/s", None, "", None, "pass", NO_BASELINE)
@@ -72,6 +73,12 @@ def test_the_next_step_is_one_line(checks: tuple[Check, ...], line: str) -> None
 )
 def test_the_headline_says_which_figures_do_not_count(checks: tuple[Check, ...], line: str) -> None:
     assert headline_of(sample(*checks)) == line
+
+
+def test_a_step_begins_with_the_name_of_the_benchmark_as_it_is_written() -> None:
+    run = sample(HELD, NEW, cause=None)
+    assert NEXT in [each.text for each in actions_of(run)]
+    assert f"next   {NEXT}" in [f"{word:<6} {text}" for word, text, _ in ending(run, Path("r"))]
 
 
 def test_the_console_shows_the_figure_and_the_next_step() -> None:
