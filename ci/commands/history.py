@@ -39,15 +39,19 @@ _SHOWN_CHARS = 100
 
 
 @contextmanager
-def up_to_date(runs: Path) -> Iterator[sqlite3.Connection]:
+def up_to_date(runs: Path, *, running: bool = True) -> Iterator[sqlite3.Connection]:
     """Open the history with the runs that are not in it yet; print what is skipped to stderr.
 
     Args:
         runs: the folder of all runs.
+        running: print also which runs are not in it because they run.
     """
     with opened(runs) as connection:
         for skipped in refresh(runs, connection, warn):
-            warn(f"skipped {skipped.folder}: {skipped.reason}")
+            if not skipped.runs:
+                warn(f"skipped {skipped.folder}: {skipped.reason}")
+            elif running:
+                warn(f"not counted yet: {skipped.reason}")
         yield connection
 
 

@@ -76,5 +76,5 @@ class ListRuns(Json, Runs):
     """The flags of `inv runs`."""
 
     case: str = CASE
-    outcome: str = flag("only runs with this outcome: pass, fail or unknown; default: all")
+    outcome: str = flag("only runs with this outcome: pass, fail, unknown or running; default: all")
     limit: int = flag("number of runs to list; 0 for all", 20)

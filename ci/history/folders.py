@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ci.connect.printed import one_line
 from ci.errors import UserError
 from ci.history.database import FILE as DATABASE
 from ci.history.database import journal_note, opened, transaction
@@ -13,6 +15,7 @@ from ci.history.night import night_of
 from ci.history.store import put, remove, remove_unused
 from ci.record.again import items_in
 from ci.record.cause import message_of
+from ci.record.controller import liveness
 from ci.record.stored import FILE, SUITE, read_run
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ci.history.night import Night
-    from ci.record.model import Evaluation
+    from ci.record.model import Evaluation, Run
     from ci.tools.model import Item
 
 # A folder with this file is that of a bisection, and no run.
@@ -40,11 +43,17 @@ class Skipped:
         folder: its name.
         stamp: size and time of its run.json; empty if it has none.
         reason: why, in one line.
+        runs: it is a run that has not ended, as far as this machine can tell.
     """
 
     folder: str
     stamp: str
     reason: str
+    runs: bool = False
+
+
+class RunsNow(UserError):
+    """A run has not ended, so it has no outcome yet."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,8 @@ def _add(
         stamp = _stamp(runs / folder)
         try:
             batch.append(read_night(runs / folder, note))
+        except RunsNow as error:
+            skipped.append(Skipped(folder, stamp, message_of(error), runs=True))
         except UserError as error:
             if not (runs / folder / BISECTION).is_file():
                 skipped.append(Skipped(folder, stamp, message_of(error)))
@@ -146,7 +157,8 @@ def _add(
             skipped += _put_all(connection, runs, batch)
             batch = []
     skipped += _put_all(connection, runs, batch)
-    rows = [(each.folder, each.stamp, each.reason) for each in skipped]
+    # A run that runs is not kept as skipped: its controller may die without another write.
+    rows = [(each.folder, each.stamp, each.reason) for each in skipped if not each.runs]
     if rows:  # where nothing is new, nothing is written: a reader needs no permission to write
         with transaction(connection):
             connection.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", rows)
@@ -204,15 +216,47 @@ def read_night(folder: Path, note: Callable[[str], None]) -> Night:
         note: called with a message for a file of items that cannot be read.
 
     Raises:
-        UserError: the folder has no record that can be read, or the run has not ended.
+        RunsNow: the run has not ended, as far as this machine can tell.
+        UserError: the folder has no record that can be read, or its controller has died.
     """
     run = read_run(folder).run
     if run.outcome == "running":
-        raise UserError(
-            f"{folder}: the run has not ended, or its controller died; `inv down --run {run.id}` "
-            "completes its record"
-        )
+        kind = UserError if liveness(run) == "abandoned" else RunsNow
+        raise kind(f"{folder}: {state_of(run)}")
     return night_of(run, _items(folder, run.evaluations, note), folder.name)
+
+
+def state_of(run: Run) -> str:
+    """Say of a run without an outcome whether it runs, and the next step.
+
+    Args:
+        run: its record; its controller is looked for if it ran on this machine.
+    """
+    match liveness(run):
+        case "running":
+            return "runs now; `inv status` shows it"
+        case "abandoned":
+            return f"its controller has died; `inv down --run {run.id}` completes its record"
+        case _:
+            host = one_line(run.controller.host)
+            return f"has not ended, and its controller is on {host}; `inv status` there shows it"
+
+
+def unended(runs: Path, connection: sqlite3.Connection) -> tuple[Run, ...]:
+    """Return the nights that have no outcome yet, the newest first.
+
+    Args:
+        runs: the folder of all runs.
+        connection: its database, which has no such night.
+    """
+    known = {folder for (folder,) in connection.execute("SELECT folder FROM runs")}
+    found = []
+    for folder in _folders(runs):
+        if folder not in known:
+            with suppress(UserError):
+                found.append(read_run(runs / folder).run)
+    running = [run for run in found if run.outcome == "running" and run.purpose == "night"]
+    return tuple(sorted(running, key=lambda run: (run.started_at, run.id), reverse=True))
 
 
 def _items(

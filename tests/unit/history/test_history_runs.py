@@ -11,13 +11,14 @@ import pytest
 from stored_runs import evaluation, items_like, run_of, stored, throughput, time_of
 
 from ci.history.database import FILE, opened
-from ci.history.folders import rebuild, refresh, remember
+from ci.history.folders import rebuild, refresh, remember, unended
 from ci.history.listing import cases, last_nights, nights, runs_named
 from ci.history.night import figures_of, night_of
 from ci.history.packing import items_of, packed_correct, packed_details, packed_questions
 from ci.history.store import figures, stored_items
 from ci.judge.past import CheckId
 from ci.record.again import items_in
+from ci.record.controller import identity
 from ci.record.stored import FILE as RECORD
 from ci.record.stored import read_run
 from ci.tools.model import Item
@@ -139,15 +140,32 @@ def test_a_refresh_adds_only_what_is_new(tmp_path):
         assert refresh(tmp_path, connection, notes.append) == ()
         folder = stored(tmp_path, run_of(1, outcome="running"))
         (skipped,) = refresh(tmp_path, connection, notes.append)
-        assert f"the run has not ended, or its controller died; `inv down --run {folder.name}`" in (
-            skipped.reason
-        )
+        assert "has not ended, and its controller is on" in skipped.reason
         assert len(nights(connection)) == 1
         shutil.rmtree(folder)
         stored(tmp_path, run_of(1, outcome="unknown"))
         assert refresh(tmp_path, connection, notes.append) == ()
         assert [night.outcome for night in nights(connection)] == ["unknown", "pass"]
     assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("controller", "expected", "told_again"),
+    [
+        ({}, "runs now; `inv status` shows it", True),
+        ({"start_ticks": 1}, "has died; `inv down --run {run}` completes its record", False),
+        ({"boot_id": "before"}, "has died; `inv down --run {run}` completes its record", False),
+        ({"host": "far"}, "its controller is on far; `inv status` there shows it", True),
+    ],
+)
+def test_a_night_that_runs_is_not_ended_by_advice(tmp_path, controller, expected, told_again):
+    run = run_of(1, outcome="running", controller=identity() | controller)
+    stored(tmp_path, run)
+    with opened(tmp_path) as connection:
+        (skipped,) = refresh(tmp_path, connection, pytest.fail)
+        assert expected.format(run=run.id) in skipped.reason
+        assert bool(refresh(tmp_path, connection, pytest.fail)) is told_again
+        assert unended(tmp_path, connection) == (run,)
 
 
 BROKEN = {

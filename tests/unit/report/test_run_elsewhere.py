@@ -170,7 +170,7 @@ def test_runs_are_listed(runs, given, expected):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("", "red", 20), "--outcome 'red': write pass, fail or unknown"),
+        (("", "red", 20), "--outcome 'red': write pass, fail, unknown or running"),
         (("", "", -1), "--limit -1: write a number from 1"),
         (("lokal", "", 20), "did you mean 'local'"),
     ],
