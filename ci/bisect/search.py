@@ -14,7 +14,6 @@ from ci.bisect.nights import DIGITS
 from ci.bisect.told import progress
 from ci.documents.counted import counted
 from ci.errors import InfrastructureError, UserError
-from ci.history.folders import BISECTION as FILE
 from ci.judge.bisection import Figures, Outcomes, Wanted, standing
 from ci.judge.first_bad import Noise
 from ci.judge.flips import assumed, offset_of
@@ -22,6 +21,7 @@ from ci.judge.metrics import kind_of, lower_is_better, unit_of
 from ci.judge.odd_one import odd_one
 from ci.judge.scale import Scale
 from ci.record.disk import Folder
+from ci.record.stored import BISECTION as FILE
 from ci.record.stored import summary_of
 
 if TYPE_CHECKING:

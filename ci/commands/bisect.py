@@ -15,15 +15,21 @@ from ci.commands.bisect_begin import begun, hidden
 from ci.commands.bisect_plan import plan_of
 from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
+from ci.history.named import begun_with, several
 from ci.paths import absolute
 from ci.record.disk import RESERVE, make_folder
 from ci.record.secrets import HIDDEN
+from ci.record.stored import BISECTION
 from ci.request import Request
 
 if TYPE_CHECKING:
     from ci.bisect.model import Measured, Point, State
     from ci.commands.bisect_flags import Bisect
     from ci.judge.bisection import Standing
+
+
+# Bisections that are named where none is meant.
+NEWEST = 5
 
 
 def bisect(given: Bisect) -> ExitCode:
@@ -64,14 +70,31 @@ def _stopped(given: Bisect) -> tuple[Path, State]:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    named = Path(given.resume)
-    is_path = named.is_dir() or len(named.parts) > 1
-    folder = absolute(named if is_path else Path(given.runs) / named)
+    folder = absolute(_folder_of(Path(given.runs), given.resume))
     state = load(folder)
     if given.max_nights != type(given)().max_nights:
         asked = state.asked.model_copy(update={"nights": given.max_nights})
         state = state.model_copy(update={"asked": asked})
     return folder, state
+
+
+def _folder_of(runs: Path, name: str) -> Path:
+    """Return the folder of the search that an operator names: by folder, id or its beginning.
+
+    Raises:
+        UserError: there is none, or several begin so.
+    """
+    for folder in (Path(name), runs / name):
+        if (folder / BISECTION).is_file():
+            return folder
+    begun = begun_with(runs, name, BISECTION)
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise UserError(f"--resume: {several(name, [each.name for each in begun])}")
+    known = [each.name for each in begun_with(runs, "", BISECTION)]
+    newest = ", ".join(reversed(known[-NEWEST:])) or "none"
+    raise UserError(f"--resume {name}: no bisection is named so; the newest in {runs}: {newest}")
 
 
 def _settings(given: Bisect, state: State) -> tuple[str, ...]:

@@ -28,8 +28,8 @@ ON: Any = flag(
     "cluster_hosts, else the first ones"
 )
 RESUME: Any = flag(
-    "go on with a search or a run of a suite that was stopped: its folder, runs/ID; of a suite "
-    "also its id, or `last`"
+    "go on with a search or a run of a suite that was stopped: its folder, runs/ID, its id, or a "
+    "beginning that only one has; of a suite also `last`"
 )
 LOCAL: Any = flag("run on this machine; ignore the case's cluster_hosts", default=False)
 DEVICES: Any = flag("devices of each host; default: those of the cluster file", 0)
@@ -123,7 +123,11 @@ class Runs:
 class Run:
     """The flag that selects a run."""
 
-    run: str = flag("the run's id, as shown by `inv status`, or its folder, e.g. runs/ID")
+    run: str = flag(
+        "the run: its id, as shown by `inv runs` and `inv status`, a beginning of it that only one "
+        "has, or its folder, e.g. runs/ID; where nothing is ended also `last`, or a case for its "
+        "last night"
+    )
 
 
 @dataclass(frozen=True)

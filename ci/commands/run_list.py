@@ -46,7 +46,8 @@ def run_list(runs: str, case: str, outcome: str, limit: int, *, as_json: bool) -
         UserError: an argument is wrong, or the history cannot be read.
     """
     if outcome and outcome not in OUTCOMES:
-        raise UserError(f"--outcome {outcome!r}: write {', '.join(OUTCOMES[:-1])} or {OUTCOMES[-1]}")
+        known = f"{', '.join(OUTCOMES[:-1])} or {OUTCOMES[-1]}"
+        raise UserError(f"--outcome {outcome!r}: write {known}")
     if limit < 0:
         raise UserError(f"--limit {limit}: write a number from 1, or 0 for all")
     with up_to_date(Path(runs), running=False) as connection:

@@ -29,7 +29,7 @@ from ci.commands.slurm_jobs import (
     unfit_text,
 )
 from ci.commands.streams import for_readers
-from ci.commands.which_hosts import named_run, targets_of
+from ci.commands.which_hosts import last_night_named, named_run, targets_of
 from ci.connect.printed import clean, one_line
 from ci.documents.counted import counted
 from ci.errors import ExitCode, UserError
@@ -87,6 +87,7 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
     """
     if bool(run) == all_mine:
         raise UserError("give --run RUN, as shown by `inv status`, or --all-mine")
+    _refuse_no_id(request, run)
     if run and (code := down_suite(Path(request.runs), run, dry_run=request.dry_run)) is not None:
         return code
     request, run = named_run(request, run)
@@ -103,6 +104,19 @@ def down(request: Request, run: str, *, all_mine: bool) -> ExitCode:
         ended = ExitCode.PASS  # nothing of it is on hosts, but its job is in the queue
     cancelled = cancel_all(wanted, dry_run=request.dry_run)
     return max(ended, cancelled)
+
+
+def _refuse_no_id(request: Request, run: str) -> None:
+    """Refuse to end a night that is not named by itself.
+
+    Raises:
+        UserError: a case or `last` is named.
+    """
+    if run and (last := last_night_named(request, run)):
+        raise UserError(
+            f"--run {run}: `inv down` takes the id of the run that it ends; the last night of that "
+            f"name is {last}: `inv down --run {last}`"
+        )
 
 
 def _down_without_hosts(request: Request, job: JobOfRun) -> ExitCode:
@@ -187,7 +201,7 @@ def logs(request: Request, run: str, host: str, *, follow: bool) -> ExitCode:
     """
     if not run:
         raise UserError("give --run RUN, as shown by `inv status` or in the folder `runs`")
-    request, run = named_run(request, run)
+    request, run = named_run(request, last_night_named(request, run) or run)
     with reached(targets_of(request, run)) as hosts:
         overview = ask_hosts(hosts)
         _print_silent(overview)

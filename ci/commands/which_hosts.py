@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.commands.slurm_jobs import hosts_now, slurm_of
+from ci.commands.which_run import run_named
 from ci.errors import UserError
+from ci.history.named import begun_folder, last_of_case
+from ci.history.select import LAST
 from ci.inventory import cluster_file
 from ci.paths import CASES, absolute, workspace_of
 from ci.record.stored import FILE, read_run
@@ -51,15 +54,38 @@ def targets_of(request: Request, run: str = "") -> tuple[Target, ...]:
 
 
 def named_run(request: Request, run: str) -> tuple[Request, str]:
-    """Find the run that an operator names by its id or by its folder.
+    """Find the run that an operator names by its id, a unique beginning of it, or its folder.
 
     Returns:
-        The request with the folder of all runs that has it, and its id.
+        The request with the folder of all runs that has it, and its id. A name that nothing here
+        has is taken for the id of a run on the hosts.
+
+    Raises:
+        UserError: several runs begin so.
     """
-    if run and (Path(run) / FILE).is_file():
-        folder = absolute(Path(run))
-        return replace(request, runs=str(folder.parent)), folder.name
-    return request, run
+    found = begun_folder(Path(request.runs), run)
+    if found is None:
+        return request, run
+    folder = absolute(found)
+    if folder.parent == absolute(Path(request.runs)):
+        return request, folder.name
+    return replace(request, runs=str(folder.parent)), folder.name
+
+
+def last_night_named(request: Request, run: str) -> str:
+    """Return the id of the last night that a case's name or `last` means; empty if it means none.
+
+    Args:
+        request: has the folder of all runs.
+        run: what the operator named.
+    """
+    runs = Path(request.runs)
+    if run == LAST:
+        return run_named(runs, run).folder.name
+    if begun_folder(runs, run):
+        return ""
+    found = last_of_case(runs, run)
+    return found.name if found else ""
 
 
 def _recorded(folder: Path) -> tuple[Target, ...]:

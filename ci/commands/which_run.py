@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
+from ci.history.named import named_folder, newest_first
 from ci.history.select import LAST
 from ci.record.controller import liveness
-from ci.record.stored import FILE, read_run
+from ci.record.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,19 +17,15 @@ if TYPE_CHECKING:
     from ci.record.model import Run
     from ci.record.stored import Stored
 
-# The name of a run's folder begins with its start; see `run_id` of ci/record/start.py.
-_DATED = re.compile("20[0-9]{6}-")
-_SHOWN = 5
-
 
 def run_named(runs: Path, name: str, *, ended: bool = False) -> Stored:
     """Read the run that an operator names; no history is needed for it.
 
     Args:
         runs: the folder of all runs.
-        name: id of a run in it, a unique beginning of one, or a run's folder; empty or `last` for
-            the last night. A run that was only measured beside a night, or is a part of a
-            bisection, is no night: it is taken only if there is no other.
+        name: as for `named_folder`; empty or `last` for the last night. A run that was only
+            measured beside a night, or is a part of a bisection, is no night: it is taken only if
+            there is no other.
         ended: a run that goes on is passed over as the last night, and refused if it is named.
 
     Raises:
@@ -40,31 +34,14 @@ def run_named(runs: Path, name: str, *, ended: bool = False) -> Stored:
     """
     if name in {"", LAST}:
         return _last_night(runs, ended=ended)
-    stored = read_run(_named(runs, name))
+    stored = read_run(named_folder(runs, name))
     if ended and stored.run.outcome == "running":
         raise UserError(_goes_on(stored.run))
     return stored
 
 
-def _named(runs: Path, name: str) -> Path:
-    folder = type(runs)(name)
-    if os.path.lexists(folder / FILE):
-        return folder
-    if os.path.lexists(runs / name / FILE):
-        return runs / name
-    found = sorted(each.parent for each in runs.glob(f"{glob.escape(name)}*/{FILE}"))
-    if len(found) > 1:
-        more = len(found) - _SHOWN
-        ids = ", ".join(each.name for each in found[-_SHOWN:])
-        raise UserError(
-            f"{len(found)} runs begin with {name!r}: {ids}"
-            f"{f', and {more} earlier ones' * (more > 0)}; write more of the one"
-        )
-    return found[0] if found else runs / name
-
-
 def _last_night(runs: Path, *, ended: bool) -> Stored:
-    newest = _newest_first(runs)
+    newest = newest_first(runs)
     first = next(newest, None)
     if first is None:
         raise UserError(f"no run in {runs}; name its folder, or the folder of runs with --runs")
@@ -104,8 +81,3 @@ def _readable(folders: Iterator[Path]) -> Iterator[Stored]:
             yield read_run(folder)
         except UserError:
             continue
-
-
-def _newest_first(runs: Path) -> Iterator[Path]:
-    dated = (each.parent for each in runs.glob(f"*/{FILE}") if _DATED.match(each.parent.name))
-    yield from sorted(dated, reverse=True)

@@ -16,7 +16,7 @@ from ci.history.store import put, remove, remove_unused
 from ci.record.again import items_in
 from ci.record.cause import message_of
 from ci.record.controller import liveness
-from ci.record.stored import FILE, SUITE, read_run
+from ci.record.stored import BISECTION, FILE, SUITE, read_run
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ci.record.model import Evaluation, Run
     from ci.tools.model import Item
 
-# A folder with this file is that of a bisection, and no run.
-BISECTION = "bisect.json"
 # The folder beside the runs with the files of `index.html`; it is no run.
 PAGES = "index-files"
 # Nights that are written in one transaction: others wait for it.
@@ -52,7 +50,7 @@ class Skipped:
     runs: bool = False
 
 
-class RunsNow(UserError):
+class RunsNow(UserError):  # noqa: N818 - a state, no fault
     """A run has not ended, so it has no outcome yet."""
 
 

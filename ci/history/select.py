@@ -11,6 +11,7 @@ from ci.documents.nearest import nearest
 from ci.errors import UserError
 from ci.history.ledger import load_ledger
 from ci.history.listing import cases, nights, runs_named
+from ci.history.named import named_folder, several
 from ci.paths import BASELINES
 from ci.record.stored import FILE, read_run
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ci.record.stored import Stored
 
 LAST, LAST_GOOD = "last", "last-good"
-_SHOWN = 5
 # Good nights that are looked at for one that nobody rejected.
 _LOOKED_AT = 200
 
@@ -35,7 +35,8 @@ def folder_of(
     Args:
         runs: the folder of all runs.
         connection: their database.
-        name: the run's id or a unique beginning of it, its folder, or `last`, `last-good`.
+        name: the run's id or a unique beginning of it, its folder, a case for its last night, or
+            `last`, `last-good`.
         ledgers: the folder of all ledgers: a rejected night is no good one.
 
     Raises:
@@ -46,20 +47,10 @@ def folder_of(
     for folder in (Path(name), runs / name):
         if name and os.path.lexists(folder / FILE):
             return folder
-    found = runs_named(connection, name)
-    if len(found) == 1:
-        return runs / found[0][1]
-    if not found:
-        raise UserError(
-            f"no run {name!r}, neither a folder nor in {runs}; `inv history` lists the cases, and "
-            "`inv history CASE` the runs of one"
-        )
-    ids = ", ".join(run for run, _ in found[-_SHOWN:])
-    more = len(found) - _SHOWN
-    raise UserError(
-        f"{len(found)} runs begin with {name!r}: {ids}{f', and {more} earlier ones' * (more > 0)}; "
-        "write more of the one"
-    )
+    found = runs_named(connection, name)  # also of a folder with another name
+    if len(found) > 1:
+        raise UserError(several(name, [run for run, _ in found]))
+    return runs / found[0][1] if found else named_folder(runs, name)
 
 
 def pair_of(

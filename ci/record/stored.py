@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FILE = "run.json"
 # In the folder of a run of a suite, whose nights have folders of their own.
 SUITE = "suite.json"
+# In the folder of a bisection, whose nights have folders of their own.
+BISECTION = "bisect.json"
 MAX_BYTES = 256 << 20
 # What a reader can use besides the record.
 OTHERS = ("report.md", "journal.jsonl", "logs")

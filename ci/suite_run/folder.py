@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from ci.documents.json_text import read_json
 from ci.errors import InfrastructureError, UserError
+from ci.history.named import several
+from ci.history.select import LAST
 from ci.record.below import read_below
 from ci.record.disk import Folder
 from ci.record.stored import SUITE as FILE
@@ -127,17 +129,26 @@ def suite_runs(runs: Path) -> list[Path]:
 
 
 def named_suite_run(runs: Path, name: str) -> Path:
-    """Return the folder of the run that an operator names: an id or a folder; else the newest.
+    """Return the folder of the run that an operator names.
+
+    Args:
+        runs: the folder of all runs.
+        name: an id, a unique beginning of one, or a folder; empty or `last` for the newest.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or several begin so.
     """
     from pathlib import Path as Named  # noqa: PLC0415
 
-    if name:
+    if name not in {"", LAST}:
         for path in (Named(name), runs / name):
             if (path / FILE).is_file():
                 return path
+        begun = [path for path in reversed(suite_runs(runs)) if path.name.startswith(name)]
+        if len(begun) == 1:
+            return begun[0]
+        if begun:
+            raise UserError(several(name, [path.name for path in begun]))
         known = ", ".join(path.name for path in suite_runs(runs)[:5]) or "none"
         raise UserError(f"no run of a suite {name!r} in {runs}; the newest: {known}")
     found = suite_runs(runs)

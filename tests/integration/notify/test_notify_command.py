@@ -200,7 +200,7 @@ def test_the_outcome_is_that_of_the_suite_and_its_news_are_in_the_title(runs, tm
         ({"services": "email"}, {}, "name it with --suite"),
         ({"services": "slack", "link": "x"}, {}, "--link 'x': expected the http or https address"),
         ({"suite": "daily"}, {}, "has no `notify`"),
-        ({"run": "nonesuch"}, {}, "no such record"),
+        ({"run": "nonesuch"}, {}, "no run 'nonesuch'"),
         (
             {"services": "json"},
             {"LAMPLIGHTER_JSON_WEBHOOK": f"ftp://{TOKEN}"},

@@ -61,8 +61,8 @@ def test_reports_of_a_stored_run_are_written_again_by_id_by_folder_and_of_the_la
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("report", "nope"), "nope/run.json: there is no such record"),
-        (("report", "--run", "20260103-c"), "20260103-c/run.json: there is no such record"),
+        (("report", "nope"), "no run 'nope', neither a folder nor in "),
+        (("report", "--run", "20260103-c"), "no run '20260103-c'"),
         (("report",), "no run in "),
     ],
 )

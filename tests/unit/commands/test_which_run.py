@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from stored_runs import run_of, stored
 
+from ci.commands.runs import down
+from ci.commands.which_hosts import last_night_named, named_run
 from ci.commands.which_run import run_named
 from ci.errors import UserError
 from ci.record.controller import identity
+from ci.record.stored import BISECTION, SUITE
+from ci.request import Request
 
 NIGHT = "20260102-200000-local-0001"
 
@@ -30,6 +36,8 @@ def runs(tmp_path):
         ("20260101", "0000"),
         ("20260103-200000-local-0002", "0002"),
         ("{runs}/20260104-200000-local-0003", "0003"),
+        ("local", "0001"),
+        ("local.yaml", "0001"),
     ],
 )
 def test_a_run_is_found(runs, name, expected):
@@ -101,15 +109,48 @@ def test_a_damaged_record_is_named_if_it_is_the_last_and_passed_over_if_not(runs
     ("name", "message"),
     [
         ("2026", "5 runs begin with '2026': 20260101-200000-local-0000, "),
-        ("2027", "2027/run.json: there is no such record"),
-        ("[2]*", "/run.json: there is no such record"),
-        ("../x", "/run.json: there is no such record"),
+        ("2027", "no run '2027', neither a folder nor in "),
+        ("2027", "the newest: 20260105-200000-local-0004, 20260104-"),
+        ("20260102-200000-local-001", "did you mean 20260102-200000-local-0001?"),
+        ("[2]*", "no run '[2]*'"),
+        ("../x", "no run '../x'"),
+        ("/nope", "no run '/nope'"),
+        ("\0", "no run '\\x00'"),
+        ("20260106", "suite-daily-1 is a run of a suite; `inv suite.report 20260106-"),
+        ("20260107-200000-bisect-x", "is a bisection; `inv bisect --resume {runs}/20260107-"),
     ],
 )
 def test_a_wrong_name_is_refused(runs, name, message):
+    for folder, file in (
+        ("20260106-200000-suite-daily-1", SUITE),
+        ("20260107-200000-bisect-x", BISECTION),
+    ):
+        (runs / folder).mkdir()
+        (runs / folder / file).write_text("{}")
     with pytest.raises(UserError) as refused:
         run_named(runs, name)
-    assert message in str(refused.value)
+    assert message.format(runs=runs) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("20260102", NIGHT),
+        ("{runs}/20260102-200000-local-0001", NIGHT),
+        ("20270101-another", "20270101-another"),  # perhaps on the hosts
+        ("local", "local"),
+    ],
+)
+def test_a_run_on_hosts_is_found_by_its_beginning(runs, name, expected):
+    request, run = named_run(Request(runs=str(runs)), name.format(runs=runs))
+    assert (Path(request.runs), run) == (runs, expected)
+    assert last_night_named(request, name) == (NIGHT if name == "local" else "")
+
+
+@pytest.mark.parametrize("name", ["local", "last"])
+def test_what_is_ended_is_named_by_itself(runs, name):
+    with pytest.raises(UserError, match=f"`inv down --run {NIGHT}`"):
+        down(Request(runs=str(runs), dry_run=True), name, all_mine=False)
 
 
 def test_a_folder_without_runs_is_named(tmp_path):

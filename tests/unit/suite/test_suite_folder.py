@@ -71,7 +71,9 @@ def test_runs_of_suites_are_found_by_name_and_the_newest_first(folder):
         each.save(suite_run(night("a")))
     assert suite_runs(runs) == [folder.path, older.path]
     assert named_suite_run(runs, "") == folder.path
+    assert named_suite_run(runs, "last") == folder.path
     assert named_suite_run(runs, older.path.name) == older.path
+    assert named_suite_run(runs, older.path.name[:-1]) == older.path
     assert named_suite_run(runs, str(older.path)) == older.path
     with pytest.raises(UserError, match=f"the newest: {folder.path.name}"):
         named_suite_run(runs, "other")
