@@ -526,7 +526,7 @@ def metrics_push(given: metrics_flags.Push) -> ExitCode:
     $PROM_PUSHGATEWAY_REPOSITORY; see docs/metrics.md.
 
     Exit codes: 0 pushed, or not to be pushed (the reason is printed), 2 bad arguments, environment
-    or CSV, 3 the gateway cannot be reached or refuses.
+    or CSV, or no gateway is known, 3 the gateway cannot be reached or refuses.
     """
     from ci.commands.metrics import push
 
@@ -574,8 +574,7 @@ def case_new(given: case_flags.New) -> str:
     return new(given)
 
 
-# Invoke has too few letters for so many flags: it would make `--` the short form of one.
-@command(case_flags.PrefillDecode, name="prefill-decode", auto_shortflags=False)
+@command(case_flags.PrefillDecode, name="prefill-decode")
 def case_prefill_decode(given: case_flags.PrefillDecode) -> str:
     """Write a commented case with prefill and decode apart, with a sweep where values are lists.
 
@@ -764,8 +763,7 @@ def apply(given: pod_flags.Apply) -> str:
     return apply(given)
 
 
-# Without short forms: with so many flags, Invoke would make `--` one.
-@command(pod_flags.Nightly, name="nightly", auto_shortflags=False)
+@command(pod_flags.Nightly, name="nightly")
 def k8s_nightly(given: pod_flags.Nightly) -> ExitCode:
     """Run a night in pods: apply, wait, prove, measure, read the logs, delete; then judge, report.
 

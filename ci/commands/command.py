@@ -10,7 +10,7 @@ from dataclasses import field, fields
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from invoke import Context, Exit, task
+from invoke import Context, Exit, Task, task
 
 from ci.commands.entry import report_errors
 from ci.commands.streams import for_readers
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ci.errors import ExitCode
 
 Flags = TypeVar("Flags")
+# No short form of a flag: `-h` is `--help` in every task, and of `-` Invoke would make `--`.
+_RESERVED = {"h", "-"}
 
 
 def flag(help: str, default: Any = "") -> Any:  # noqa: A002, ANN401 - as Invoke names it; any kind
@@ -32,6 +34,13 @@ def flag(help: str, default: Any = "") -> Any:  # noqa: A002, ANN401 - as Invoke
             repeated.
     """
     return field(default=default, metadata={"help": help})
+
+
+class _Task(Task):  # type: ignore[type-arg]
+    """A task of Invoke, which gives its flags the letters that are left as short forms."""
+
+    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
+        return super().arg_opts(name, default, taken_names | _RESERVED)
 
 
 def command(
@@ -62,6 +71,7 @@ def command(
         run.__dict__["__signature__"] = _signature(flag_fields)
         # No positional arguments: with one, Invoke takes `--help` for its value.
         return task(
+            klass=_Task,
             positional=[],
             iterable=repeated,
             help={item.name: _help(item) for item in flag_fields},

@@ -22,7 +22,7 @@ from ci import crashes
 from ci.commands.core_flags import refused_flags
 from ci.commands.ctrl_c import ignore_ctrl_c, raised_on_ctrl_c, was_raised
 from ci.commands.streams import flush, for_readers, prepare_streams, reader_has_exited
-from ci.commands.wrong_words import explained, without_value
+from ci.commands.wrong_words import explained, unknown_flag, without_value
 from ci.errors import ExitCode, LamplighterError
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def require_parsable(tasks: Collection) -> None:
     # Copied: `to_contexts` removes each flag's help from the task, and `--help` would show none.
     contexts = copy.deepcopy(tasks).to_contexts()
     parser = Parser(contexts, program.initial_context)
+    if unknown := unknown_flag(words, parser.contexts, program.initial_context):
+        _refuse(unknown, next((word for word in words if word in parser.contexts), ""))
     _put_flag_before_values(words, parser.contexts)
     named = next((word for word in words if word in parser.contexts), "")
     try:

@@ -40,6 +40,38 @@ def explained(
     return _extra(word, words, flags) or _unknown(word, "task", nearest(word, tasks))
 
 
+def unknown_flag(
+    words: Sequence[str], tasks: Mapping[str, ParserContext], core: ParserContext
+) -> str | None:
+    """Say which long flag of a command line its task does not have; None if it has all.
+
+    Args:
+        words: the command line.
+        tasks: as for `explained`.
+        core: Invoke's own flags.
+    """
+    task: ParserContext | None = None
+    left = list(words)
+    while left and left[0] != "--":
+        word = left.pop(0)
+        if word in tasks:
+            task = tasks[word]
+            continue
+        name, has_value, _ = word.partition("=")
+        own = () if task is None else (task.flags, task.inverse_flags)
+        flags = next((each for each in (*own, core.flags) if name in each), None)
+        if flags is None:
+            if task is not None and word.startswith("--"):
+                return explained(f"No idea what {name!r} is!", words, str(task.name), tasks)
+            continue
+        argument = flags[name]
+        if isinstance(argument, str) or not argument.takes_value or has_value:
+            continue
+        if not (argument.optional and left and left[0].startswith("-")):
+            left = left[1:]
+    return None
+
+
 def _unknown(word: str, kind: str, near: str | None) -> str:
     return f"{word!r} is not a {kind}" + (f"; did you mean {near}?" if near else "")
 

@@ -69,6 +69,10 @@ MISTAKES = {
         ("nightly", "--config", "local", "--dryrun"),
         ["'--dryrun' is not a flag; did you mean --dry-run?"],
     ),
+    "an unknown flag after a value": (
+        ("compare", "--pair", "last-good,last", "--nope", "local"),
+        ["'--nope' is not a flag", "inv compare --help"],
+    ),
     "a flag given twice": (
         ("plan", "--config", "local", "--config", "local-pd"),
         ["--config is given 2 times; give it once"],

@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from invoke.program import Program
 
+from ci.commands.wrong_words import unknown_flag
 from ci.paths import PROJECT
 
 # A lab, a dataset or a LeaderWorkerSet has a name; locks are of all kinds of machine; a sweep has
@@ -27,6 +29,8 @@ EXCEPTIONS = {
     ("metrics.push", "run-type"),
     ("metrics.textfile", "run-type"),
     ("report.serve", "host"),
+    # They select no hosts by default.
+    *((f"hosts.{task}", flag) for task in ("quarantine", "release") for flag in ("cluster", "on")),
 }
 
 
@@ -64,6 +68,33 @@ def test_a_flag_of_two_tasks_has_one_kind_one_default_and_one_help(contexts):
             if not EXCEPTIONS & {name, (task, name)}:
                 meaning = (argument.kind, argument.default, argument.help)
                 assert first.setdefault(name, meaning) == meaning, f"{task} --{name}"
+
+
+def test_h_is_help_in_every_task_and_every_flag_has_a_name(contexts):
+    spellings = [flag for context in contexts.values() for flag in context.flags]
+    assert len(spellings) > 300
+    assert [flag for flag in spellings if flag == "-h" or not flag.strip("-")] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("compare --pair last-good,last --nope local", "'--nope' is not a flag"),
+        ("compare a --fllips=3", "'--fllips' is not a flag; did you mean --flips?"),
+        ("plan --set a=--x --config local", None),
+        ("bisect local --loss --check", None),
+        ("check a --nope -- --paths", "'--nope' is not a flag"),
+        ("check a -- --nope", None),
+        ("check a --help", None),
+        ("--help check", None),
+        ("check a plan --paths b", "'--paths' is not a flag"),
+        ("nope --paths b", None),
+    ],
+)
+def test_an_unknown_flag_is_named(contexts, line, expected):
+    found = unknown_flag(line.split(), contexts, Program().initial_context)
+    assert (found or "").startswith(expected or "")
+    assert bool(found) is bool(expected)
 
 
 def imported_by(module):
