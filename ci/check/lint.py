@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ from ci.check.rules import remarks
 from ci.check.sample_inputs import sample_inputs
 from ci.check.show import shown
 from ci.check.suite_rules import suite_diagnostics
+from ci.documents.nearest import nearest
 from ci.documents.override import overridden
 from ci.documents.source import MAX_BYTES, read
 from ci.errors import CaseError, ExitCode, Problem, UserError
 from ci.functional.load import is_suite, parse_suite
-from ci.paths import CASES
+from ci.paths import CASES, SUITES
 from ci.plan.build import build
-from ci.suite.load import is_night_suite
+from ci.suite.load import find_night_suite, is_night_suite
 from ci.vllm.options import rejoined
 
 if TYPE_CHECKING:
@@ -53,13 +55,14 @@ def check_files(
         The text to print, and the exit code: 2 if there is an error, else 0.
 
     Raises:
-        UserError: a path does not exist, or the format is unknown.
+        UserError: no path exists, or the format is unknown.
     """
-    files = files_of(paths or [str(CASES)])
+    files, missing = _files_and_missing(paths or [str(CASES)])
     seen: dict[str, str] = {}
     diagnostics = [
         diagnostic for file in files for diagnostic in diagnostics_of(file, seen, settings)
     ]
+    diagnostics += missing
     has_errors = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     text = shown(diagnostics, len(files), form)
     return text, ExitCode.USER if has_errors else ExitCode.PASS
@@ -73,8 +76,47 @@ def files_of(paths: Sequence[str]) -> list[Path]:
     """
     files: dict[Path, None] = {}
     for path in paths:
-        files |= dict.fromkeys(_below(Path(path)) if _is_folder(path) else [find(path, CASES)])
+        files |= dict.fromkeys(_below(Path(path)) if _is_folder(path) else [_named(path)])
     return list(files)
+
+
+def _files_and_missing(paths: Sequence[str]) -> tuple[list[Path], list[Diagnostic]]:
+    """Find the files that paths name, and an error for each path that names none.
+
+    Raises:
+        UserError: no path names a file.
+    """
+    files: dict[Path, None] = {}
+    refusals: dict[str, UserError] = {}
+    for path in paths:
+        try:
+            files |= dict.fromkeys(files_of([path]))
+        except UserError as error:
+            refusals[path] = error
+    if not files:
+        raise UserError("\n".join(map(str, refusals.values())))
+    return list(files), [
+        Diagnostic("error", Problem(path, 1, 1, "", str(error)), "file")
+        for path, error in refusals.items()
+    ]
+
+
+def _named(name: str) -> Path:
+    """Find the case or the suite that a path or a name means.
+
+    Raises:
+        UserError: there is neither.
+    """
+    try:
+        return find(name, CASES)
+    except UserError as error:
+        with suppress(UserError):
+            return find_night_suite(name)
+        suites = sorted(path.stem for path in SUITES.glob("*.yaml"))
+        near = nearest(name.removesuffix(".yaml"), suites)
+        guess = f" Did you mean the suite {near!r}?" if near else ""
+        there = ", ".join(suites) or "there are none"
+        raise UserError(f"{error} Suites, in {SUITES}: {there}.{guess}") from None
 
 
 def diagnostics_of(

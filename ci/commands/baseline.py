@@ -16,6 +16,7 @@ from ci.errors import ExitCode, UserError
 from ci.history.case_baselines import case_baseline, location_of
 from ci.history.folders import read_night
 from ci.history.ledger import append, load_ledger, load_ledgers, path_of
+from ci.history.named import last_of_case
 from ci.history.night import figures_of
 from ci.history.select import folder_of
 from ci.history.store import figures
@@ -32,7 +33,7 @@ from ci.judge.baseline import (
     objections,
 )
 from ci.judge.comparable import comparable
-from ci.paths import CASES
+from ci.paths import CASES, PROJECT
 from ci.record.controller import owner
 from ci.record.fields import utc_now
 from ci.record.stored import read_run
@@ -58,7 +59,7 @@ def show(given: Show) -> str:
     """
     folder = folder_of_baselines(given.baselines)
     if given.case:
-        chosen = _of_case(folder, given.case)
+        chosen = _of_case(folder, given.case, Path(given.runs))
     else:
         chosen = [(ledger, {}) for ledger in load_ledgers(folder)]
     if given.json:
@@ -220,19 +221,32 @@ def _line(entry: Accepted) -> str:
     )
 
 
-def _of_case(folder: Path, name: str) -> list[tuple[Ledger, CaseBaselines]]:
+def _of_case(folder: Path, name: str, runs: Path) -> list[tuple[Ledger, CaseBaselines]]:
     """Return ledger and case baselines of each case that a name means.
 
     Raises:
-        UserError: neither a ledger nor a case file has this name, or one of them is not valid.
+        UserError: neither a ledger nor a case file nor a night has this name, or one of them is
+            not valid.
     """
     try:
         found = cases.load(cases.find(name, CASES))
     except UserError:
-        if not path_of(folder, name).exists():
+        if path_of(folder, name).exists():
+            return [(load_ledger(folder, name), {})]
+        found = _of_nights(runs, name)
+        if not found:
             raise
-        return [(load_ledger(folder, name), {})]
     return [(load_ledger(folder, case.name), _baselines_of(case)) for case in found]
+
+
+def _of_nights(runs: Path, name: str) -> tuple[Case, ...]:
+    """Return a case that has nights, from the file that the last of them was started with."""
+    night = last_of_case(runs, name)
+    if night is None:
+        return ()
+    run = read_run(night).run
+    path = PROJECT / run.config
+    return tuple(case for case in cases.load(path) if case.name == run.case)
 
 
 def _baselines_of(case: Case) -> CaseBaselines:

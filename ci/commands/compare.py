@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from ci.commands.history import folder_of_baselines, up_to_date
 from ci.connect.printed import clean, one_line
+from ci.errors import UserError
 from ci.history.compare import NAMES, compare_runs
 from ci.history.hosts import hosts_of, vllm_of
-from ci.history.select import pair_of
+from ci.history.select import case_named, pair_of
 from ci.record.known_secrets import hide_known, secrets_of
 from ci.record.secrets import hide_in_text
 from ci.record.text import figure
@@ -43,7 +44,13 @@ def compare(given: Compare) -> str:
     names = [name for each in given.pair.split(",") if (name := each.strip())]
     with up_to_date(runs) as connection:
         ledgers = folder_of_baselines(given.baselines)
-        first, second = pair_of(runs, connection, names, ledgers)
+        case = case_named(connection, given.case) if given.case else ""
+        first, second = pair_of(runs, connection, names, ledgers, case=case)
+    others = {each.run.case for each in (first, second)} - {case}
+    if case and others:
+        raise UserError(
+            f"--case {case}: a run of --pair is of the case {others.pop()}; leave one out"
+        )
     compared = without_secrets(compare_runs(first, second))
     if given.json:
         return json.dumps(_values(compared), indent=2, ensure_ascii=False) + "\n"

@@ -42,11 +42,12 @@ class Compare(Json, Baselines, Runs):
         "last-good; of one run, the other is the last good night of its case before it; default: "
         "last-good,last"
     )
+    case: str = CASE
     flips: int = flag("number of flipped items of each benchmark to show with their answers", 5)
 
 
 @dataclass(frozen=True)
-class Show(Json, Baselines):
+class Show(Json, Baselines, Runs):
     """The flags of `inv baseline.show`."""
 
     case: str = CASE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,8 @@ def quarantine(given: Quarantine) -> ExitCode:
         ]
     )
     for target in targets:
-        print(f"{target.name} takes no nights of suites; `inv hosts.release` ends that")
+        words = ["inv", "hosts.release", "--cluster", given.cluster, "--on", target.name]
+        print(f"{target.name} takes no nights of suites; `{shlex.join(words)}` ends that")
     return ExitCode.PASS
 
 
@@ -72,7 +74,7 @@ def release_hosts(given: Release) -> ExitCode:
     return ExitCode.PASS
 
 
-def _named(given: Release) -> Sequence[Target]:
+def _named(given: Release | Quarantine) -> Sequence[Target]:
     """Return the hosts of `--on`; of nodes of Slurm, by the addresses that Slurm has."""
     slurm = slurm_of(Request(cluster=given.cluster))
     if slurm is None:

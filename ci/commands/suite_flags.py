@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci.commands.command import flag
-from ci.commands.flags import CLUSTER, ON, RESUME, VLLM, DryRun, Json, Run, Runs, Workspace
+from ci.commands.flags import CLUSTER, RESUME, VLLM, DryRun, Json, Run, Runs, Workspace
 
 RUN_TYPE: Any = flag("pr, daily, weekly, or another run type of the suite", "daily")
+
+
+HOSTS_OF: Any = flag(
+    "whose hosts --on names: a cluster file's path, or its name in configs/clusters"
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,20 @@ class Matrix(Selection):
 class Release:
     """The flags of `inv hosts.release`."""
 
-    cluster: str = CLUSTER
-    on: str = ON
+    cluster: str = HOSTS_OF
+    on: str = flag(
+        "these hosts of the cluster file, separated by commas; `inv hosts.quarantine` "
+        "lists those that are out"
+    )
 
 
 @dataclass(frozen=True)
-class Quarantine(Release):
+class Quarantine:
     """The flags of `inv hosts.quarantine`."""
 
+    cluster: str = HOSTS_OF
+    on: str = flag(
+        "these hosts of the cluster file, separated by commas; default: none, and those "
+        "that are out are listed"
+    )
     reason: str = flag("why the hosts take no nights, for whoever finds them missing")

@@ -28,7 +28,12 @@ _LOOKED_AT = 200
 
 
 def folder_of(
-    runs: Path, connection: sqlite3.Connection, name: str, ledgers: Path = BASELINES
+    runs: Path,
+    connection: sqlite3.Connection,
+    name: str,
+    ledgers: Path = BASELINES,
+    *,
+    case: str = "",
 ) -> Path:
     """Find the folder of a run.
 
@@ -38,12 +43,13 @@ def folder_of(
         name: the run's id or a unique beginning of it, its folder, a case for its last night, or
             `last`, `last-good`.
         ledgers: the folder of all ledgers: a rejected night is no good one.
+        case: the case of `last` and `last-good`; empty for any.
 
     Raises:
         UserError: no run has this name, or several have; or a ledger is damaged.
     """
     if name in {LAST, LAST_GOOD}:
-        return runs / _newest(runs, connection, ledgers, good=name == LAST_GOOD).folder
+        return runs / _newest(runs, connection, ledgers, case, good=name == LAST_GOOD).folder
     for folder in (Path(name), runs / name):
         if name and os.path.lexists(folder / FILE):
             return folder
@@ -54,7 +60,12 @@ def folder_of(
 
 
 def pair_of(
-    runs: Path, connection: sqlite3.Connection, names: Sequence[str], ledgers: Path = BASELINES
+    runs: Path,
+    connection: sqlite3.Connection,
+    names: Sequence[str],
+    ledgers: Path = BASELINES,
+    *,
+    case: str = "",
 ) -> tuple[Stored, Stored]:
     """Find the two runs of a comparison, and read their records.
 
@@ -67,6 +78,7 @@ def pair_of(
         connection: their database.
         names: at most two, each as for `folder_of`.
         ledgers: as there.
+        case: as there.
 
     Raises:
         UserError: a run cannot be found or read, or both are the same.
@@ -76,7 +88,7 @@ def pair_of(
     first, second = {0: (LAST_GOOD, LAST), 1: (LAST_GOOD, *names)}.get(len(names), tuple(names))
     words = {LAST, LAST_GOOD}
     if first in words and second in words:
-        anchor = read_run(folder_of(runs, connection, second, ledgers))
+        anchor = read_run(folder_of(runs, connection, second, ledgers, case=case))
         return _other(runs, connection, first, anchor, ledgers, earlier=True), anchor
     if second in words:
         anchor = read_run(folder_of(runs, connection, first, ledgers))
@@ -137,9 +149,11 @@ def _other(  # noqa: PLR0913 - a run is chosen by all of them
     raise UserError(f"no {kind} of the case {run.case!r} {when} in {runs}; name another run")
 
 
-def _newest(runs: Path, connection: sqlite3.Connection, ledgers: Path, *, good: bool) -> PastNight:
+def _newest(
+    runs: Path, connection: sqlite3.Connection, ledgers: Path, case: str, *, good: bool
+) -> PastNight:
     rejected = functools.cache(lambda case: load_ledger(ledgers, case).rejected_runs)
-    listed = nights(connection, outcome="pass" if good else "", limit=_LOOKED_AT)
+    listed = nights(connection, case=case, outcome="pass" if good else "", limit=_LOOKED_AT)
     chosen = (each for each in listed if not good or each.run not in rejected(each.case))
     # The history also has nights whose folders somebody has removed.
     found = next((each for each in chosen if os.path.lexists(runs / each.folder / FILE)), None)

@@ -126,7 +126,8 @@ next suite, and every 15 minutes while one runs, such a host is examined (`inv d
 if nothing \
 is found, it serves the suite's canary, or its shortest case for one host, for a \
 smoke test. \
-After that it takes nights again. `inv hosts.release` ends it at once. A host that \
+After that it takes nights again. `inv hosts.release --cluster mine --on npu3` ends it at once. \
+A host that \
 you put there \
 yourself (`inv hosts.quarantine --cluster mine --on npu3 --reason …`) stays until you release it.
 - **Mutes.** A muted night runs and is listed apart; in JUnit its failures are skipped. If all \

@@ -35,7 +35,8 @@ def _lines(page: Page, width: int | None) -> Iterator[str]:
     if page.cause:
         yield f"cause  {page.cause.kind}: {page.cause.message}"
     if error := page.first_error:
-        yield f"first  {error.process} on {error.host}: {error.cause}"
+        where = f"{error.process} on {error.host}" if error.host else error.process
+        yield f"first  {where}: {error.cause}" if where else f"first  {error.cause}"
     for action in page.actions:
         yield f"next   {action.text}"
         yield from (f"         {line}" for line in action.command.splitlines())
@@ -91,14 +92,16 @@ def _night(timeline: Timeline) -> Iterator[str]:
     """Draw the lanes as bars of text."""
     if not timeline.lanes or timeline.seconds <= 0:
         return
-    yield from ("", f"the night, {duration(timeline.seconds)}:")
     named = [
-        (f"{lane.name} {lane.host}".strip(), span)
+        (f"{'start of ' * (span.kind == 'startup')}{lane.name} {lane.host}".strip(), span)
         for lane in timeline.lanes
         for span in lane.spans
         if span.kind != "step"
     ]
-    longest = max((len(name) for name, _ in named), default=0)
+    if not named:  # of a night that runs: only its end writes when processes ran
+        return
+    yield from ("", f"the night, {duration(timeline.seconds)}:")
+    longest = max(len(name) for name, _ in named)
     for name, span in named:
         first = min(int(BAR_CHARS * max(span.start_s, 0) / timeline.seconds), BAR_CHARS - 1)
         cells = max(1, round(BAR_CHARS * span.seconds / timeline.seconds))

@@ -45,7 +45,7 @@ def first_error(folder: Path, run: Run, hide: Callable[[str], str]) -> FirstErro
         host=found.host,
         kind=found.kind,
         side=found.side,
-        cause=found.cause,
+        cause=_without_place(found.cause, found.process, found.host),
         line=1,
         lines=tuple(_short(hide(line)) for line in found.line.splitlines()[: 2 * AROUND]),
     )
@@ -76,13 +76,19 @@ def _of_cause(run: Run, hide: Callable[[str], str]) -> FirstError | None:
     cause = run.cause
     if cause is None or not cause.tail:
         return None
-    hosts = {process.name: process.host for process in run.processes}
+    process = cause.process or ""
+    host = {each.name: each.host for each in run.processes}.get(process, "")
     return FirstError(
-        process=cause.process or "",
-        host=hosts.get(cause.process or "", ""),
-        cause=cause.message,
+        process=process,
+        host=host,
+        cause=_without_place(cause.message, process, host),
         lines=tuple(_short(hide(line)) for line in cause.tail),
     )
+
+
+def _without_place(cause: str, process: str, host: str) -> str:
+    """Return a cause without the process and the host, which are shown before it."""
+    return cause.removeprefix(f"{process} on {host}: ")
 
 
 def _finder(wanted: str, hide: Callable[[str], str]) -> Callable[[str], bool]:

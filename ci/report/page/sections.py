@@ -51,10 +51,10 @@ def measurements_of(run: Run) -> Iterator[MeasurementShown]:
 
 def problems_of(run: Run) -> Iterator[Row]:
     """Yield why figures of a benchmark are not judged, but for what its check says already."""
-    told = {(check.name, check.reason) for check in run.checks}
     for each in run.evaluations:
-        for problem in (*each.problems, *each.void):
-            if (each.benchmark, problem) not in told:
+        told = [check.reason for check in run.checks if check.name == each.benchmark]
+        for problem in dict.fromkeys((*each.problems, *each.void)):
+            if not any(problem in reason for reason in told):
                 yield Row(name=each.benchmark, text=problem)
 
 

@@ -323,7 +323,7 @@ def test_a_rejected_run_never_counts_again(where, capsys):
 
 def test_a_run_that_has_not_ended_cannot_be_accepted(where, runs):
     stored(runs, run_of(6, outcome="running"))
-    with pytest.raises(UserError, match="the run has not ended"):
+    with pytest.raises(UserError, match="has not ended"):
         accept(where, "20260107-200000-local-0006")
 
 
