@@ -233,20 +233,22 @@ def _of_case(folder: Path, name: str, runs: Path) -> list[tuple[Ledger, CaseBase
     except UserError:
         if path_of(folder, name).exists():
             return [(load_ledger(folder, name), {})]
-        found = _of_nights(runs, name)
-        if not found:
+        night = last_of_case(runs, name)
+        if night is None:
             raise
+        return _of_night(folder, read_run(night).run)
     return [(load_ledger(folder, case.name), _baselines_of(case)) for case in found]
 
 
-def _of_nights(runs: Path, name: str) -> tuple[Case, ...]:
-    """Return a case that has nights, from the file that the last of them was started with."""
-    night = last_of_case(runs, name)
-    if night is None:
-        return ()
-    run = read_run(night).run
-    path = PROJECT / run.config
-    return tuple(case for case in cases.load(path) if case.name == run.case)
+def _of_night(folder: Path, run: Run) -> list[tuple[Ledger, CaseBaselines]]:
+    """Return ledger and case baselines of a night's case, by the file that it was started with."""
+    try:
+        found = [case for case in cases.load(PROJECT / run.config) if case.name == run.case]
+    except UserError as error:
+        warn(f"without the baselines of its file: {error}")
+        found = []
+    baselines = _baselines_of(found[0]) if found else {}
+    return [(load_ledger(folder, run.case), baselines)]
 
 
 def _baselines_of(case: Case) -> CaseBaselines:

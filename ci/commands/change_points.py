@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci.judge.change_points import INSTALL
 from ci.record.text import figure
-from ci.report.table import as_text
+from ci.report.table import as_text, fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,7 +27,7 @@ def change_points_text(steps: Steps, runs: Collection[str], width: int | None) -
         width: of the terminal in columns; None for no limit.
     """
     if steps.found is None:
-        return f"\nchange points are not looked for: {INSTALL}\n"
+        return fold(f"\nchange points are not looked for: {INSTALL}\n", width)
     if not steps.series:
         return ""
     shown = [each for each in steps.found if each.point.after.run in runs]

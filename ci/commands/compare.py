@@ -19,7 +19,7 @@ from ci.history.select import case_named, pair_of
 from ci.record.known_secrets import hide_known, secrets_of
 from ci.record.secrets import hide_in_text
 from ci.record.text import figure
-from ci.report.table import as_text, width_of
+from ci.report.table import as_text, fold, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,17 +126,17 @@ def _parts(compared: RunsCompared, flips: int) -> Iterator[str]:
     )
     yield as_text(headings, runs, width)
     differing = [(each.variable, each.text) for each in compared.differences]
-    yield compared.sentence + "\n"
+    yield fold(compared.sentence, width) + "\n"
     if differing:
         yield as_text(("variable", f"{NAMES[0]} → {NAMES[1]}"), differing, width)
     columns = ("check", "metric", *NAMES, "difference", "outcomes")
     yield as_text(columns, map(figure_cells, compared.figures), width)
     for items in compared.items:
-        yield f"{one_line(f'{items.benchmark}: {items.reason}')}\n"
+        yield fold(one_line(f"{items.benchmark}: {items.reason}"), width) + "\n"
         if items.flips and flips > 0:
             yield _flips_text(items, flips, width)
     if compared.notes:
-        yield "".join(f"note   {one_line(note)}\n" for note in compared.notes)
+        yield "".join(fold(f"note   {one_line(note)}", width) + "\n" for note in compared.notes)
 
 
 def figure_cells(row: FigureRow) -> tuple[str, ...]:

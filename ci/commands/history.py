@@ -25,7 +25,7 @@ from ci.history.steps import steps_of
 from ci.paths import BASELINES
 from ci.record.fields import utc
 from ci.record.text import figure
-from ci.report.table import as_text, width_of
+from ci.report.table import as_text, fold, width_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,8 +56,8 @@ def up_to_date(runs: Path, *, running: bool = True) -> Iterator[sqlite3.Connecti
 
 
 def warn(text: str) -> None:
-    """Print a note to stderr, on one line."""
-    print(f"note   {one_line(text)}", file=sys.stderr)
+    """Print a note to stderr, on one line; on a terminal, folded."""
+    print(fold(f"note   {one_line(text)}", width_of(sys.stderr)), file=sys.stderr)
 
 
 def folder_of_baselines(chosen: str) -> Path:

@@ -18,7 +18,7 @@ from ci.judge.levels import levels_for, levels_of, most_false_alarms
 from ci.judge.month import Month, MonthlyCheck, by_bands, by_judge
 from ci.judge.prospect import DROPS
 from ci.paths import CASES
-from ci.report.table import as_text, width_of
+from ci.report.table import as_text, fold, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,6 +184,7 @@ class _Progress:
 
 
 def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
+    width = width_of(sys.stdout)
     rows = [(NAMES[name], *_cells(name, month)) for name, month in months.items()]
     checks = night.checks.values()
     counts = (counted(len(night.cases), "case"), counted(len(checks), "check"))
@@ -201,7 +202,7 @@ def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
     head = f"{', '.join(counts)}, {nights} {'night' if nights == '1' else 'nights'} a month"
     lines = [
         f"{head}; a loss is in points of accuracy or in percent of performance\n",
-        as_text(HEADINGS, rows, width_of(sys.stdout)),
+        as_text(HEADINGS, rows, width),
         below,
         _control(night),
     ]
@@ -219,7 +220,7 @@ def _as_text(night: Night, given: Simulate, months: dict[str, Month]) -> str:
     if worst := _worst(night):
         lines += ["", "bands with the most false alarms a month:"]
         lines += [f"  {alarms:4.1f}  {key}" for key, alarms in worst.items()]
-    return "\n".join(lines) + "\n"
+    return fold("\n".join(lines), width) + "\n"
 
 
 def _control(night: Night) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ci.history.rates import Rate, total_of
-from ci.report.table import as_text
+from ci.report.table import as_text, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def rates_text(rates: Sequence[Rate], width: int | None) -> str:
     total = total_of(rates)
     rows = [(each.case, *_cells(each)) for each in rates]
     rows += [("all cases", *_cells(total))] * (len(rates) > 1)
-    return f"\n{as_text(HEADINGS, rows, width)}{_sentence(total)}\n"
+    return f"\n{as_text(HEADINGS, rows, width)}{fold(_sentence(total), width)}\n"
 
 
 def _cells(rate: Rate) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.commands.streams import for_readers
 from ci.errors import ExitCode
-from ci.report.fold import folded
-from ci.report.table import as_text, width_of
+from ci.report.table import as_text, fold, width_of
 from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_suite
 from ci.suite_run.process import NightProcess
 from ci.suite_run.reports import write_suite_reports
@@ -53,17 +52,19 @@ def status(given: SuiteStatus) -> ExitCode:
         values = {**run.model_dump(mode="json"), "controller_runs": running}
         sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
         return ExitCode.PASS
-    print(f"{run.id}: {headline_of(run)}")
+    width = width_of(sys.stdout)
+    print(fold(f"{run.id}: {headline_of(run)}", width))
     rows = rows_of(run, None, _doing(run, path), datetime.now(UTC))
-    sys.stdout.write(as_text(HEADINGS, rows, width_of(sys.stdout)))
-    print(counts(run))
+    sys.stdout.write(as_text(HEADINGS, rows, width))
+    print(fold(counts(run), width))
     if text := job_text(run):
-        print(text)
+        print(fold(text, width))
     for each in run.quarantined:
         text = f"quarantine {each.host}, since {each.since} by {each.by}: {each.reason}"
-        print(folded(text, width_of(sys.stdout)))
+        print(fold(text, width))
     if run.outcome == "running" and not running:
-        print(f"its controller has ended; go on with `inv suite.run --resume {run.id}`")
+        text = f"its controller has ended; go on with `inv suite.run --resume {run.id}`"
+        print(fold(text, width))
     return ExitCode.PASS
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ci.documents.counted import counted
-from ci.report.table import as_text, width_of
+from ci.report.table import as_text, fold, width_of
 from ci.suite.planned import duration
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ _SHOWN_HOSTS = 4
 
 def as_table(selected: SelectedNights, planned: SuitePlan, run_type: str, cluster: str) -> str:
     """Write the nights as a table, then what is not begun and why."""
+    width = width_of(sys.stdout)
     count = len(planned.nights) + len(planned.not_planned)
     nights, hosts = counted(count, "night"), counted(planned.hosts, "host")
     where = f"on {hosts} of {cluster}, {_span(planned.span)}"
     lines = [f"{selected.suite.name}: {nights} of run type {run_type} {where}\n"]
     if planned.nights:
         rows = [_row(each, planned.span) for each in planned.nights]
-        lines.append(as_text(HEADINGS, rows, width_of(sys.stdout)))
+        lines.append(as_text(HEADINGS, rows, width))
         lines.append(_makespan(planned))
     if planned.not_planned:
         lines.append(f"not begun: {counted(len(planned.not_planned), 'night')}")
@@ -42,7 +43,7 @@ def as_table(selected: SelectedNights, planned: SuitePlan, run_type: str, cluste
     if selected.accuracy:
         lines.append(f"accuracy: {selected.accuracy}")
     lines += [f"note   {note}" for note in selected.notes]
-    return "\n".join(lines) + "\n"
+    return fold("\n".join(lines), width) + "\n"
 
 
 def _row(each: PlannedNight, span: Span) -> tuple[str, ...]:

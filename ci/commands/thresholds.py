@@ -15,7 +15,7 @@ from ci.commands.thresholds_text import Row, as_text, as_values
 from ci.errors import UserError
 from ci.judge.levels import levels_of
 from ci.judge.prospect import prospect
-from ci.report.table import width_of
+from ci.report.table import fold, width_of
 from ci.request import Request
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _text(
         f"Judge: nights that are drawn; suspect below {100 * levels.suspect:.2g} %, fail "
         f"below {100 * levels.fail:.2g} %{_before(levels, before)}; {CONTROL[control]}.\n"
     )
-    table = as_text(rows, width_of(sys.stdout))
-    return f"{head}\n{table}\n{below}"
+    width = width_of(sys.stdout)
+    return f"{head}\n{as_text(rows, width)}\n{fold(below, width)}"
 
 
 def _before(levels: Levels, before: Levels) -> str:

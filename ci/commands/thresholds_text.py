@@ -64,8 +64,8 @@ def as_text(rows: Sequence[Row], width: int | None) -> str:
     cells = [cells for row in rows if row.prospect for cells in _cells(row.name, row.prospect)]
     lines = []
     for row in rows:
-        lines += ["", f"{row.name}: {row.sentence}"]
-        lines += [f"  → {each}" for each in row.proposals]
+        lines += ["", table.fold(f"{row.name}: {row.sentence}", width)]
+        lines += [table.fold(f"  → {each}", width) for each in row.proposals]
     return (table.as_text(HEADINGS, cells, width) if cells else "") + "\n".join([*lines, ""])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci.record.text import check_row, duration
 from ci.report.since_good import changes, summary
-from ci.report.table import as_text
+from ci.report.table import as_text, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 HEADINGS = ("check", "metric", "value", "baseline", "tolerance", "bound", "outcome", "reason")
 FLIPS_SHOWN = 3
-BAR_CHARS = 40
+BAR_CHARS, LEAST_BAR_CHARS = 40, 10
+# Around a bar: the gaps, a duration and an outcome.
+BESIDE_BAR_CHARS = 28
 
 
 def render(page: Page, width: int | None = None) -> str:
@@ -30,6 +32,30 @@ def render(page: Page, width: int | None = None) -> str:
 
 
 def _lines(page: Page, width: int | None) -> Iterator[str]:
+    """Yield all lines; what may be pasted, and a log, is not folded."""
+    yield fold("\n".join(_first_lines(page)), width)
+    for action in page.actions:
+        yield fold(f"next   {action.text}", width)
+        yield from (f"         {line}" for line in action.command.splitlines())
+    yield ""
+    rows = [check_row(vars(check)) for check in page.checks]
+    yield as_text(HEADINGS, rows, width).rstrip("\n") if rows else "nothing was checked"
+    yield from (fold(line, width) for line in _problems_and_changes(page))
+    yield from _error(page)
+    yield from (fold(line, width) for line in _items(page))
+    for each in page.functional:
+        counts = ", ".join(f"{count} {name}" for name, count in each.summary.items() if count)
+        yield from ("", fold(f"functional {each.type}: {counts}", width))
+        yield from (
+            fold(f"  {result.outcome}  {result.id}: {result.error or ''}".rstrip(": "), width)
+            for result in each.results
+            if result.outcome == "failed"
+        )
+    yield from _night(page.timeline, width)
+    yield from ("", f"again  {page.again.splitlines()[-1]}")
+
+
+def _first_lines(page: Page) -> Iterator[str]:
     yield f"{page.case}  {page.run}"
     yield page.headline
     if page.cause:
@@ -37,29 +63,14 @@ def _lines(page: Page, width: int | None) -> Iterator[str]:
     if error := page.first_error:
         where = f"{error.process} on {error.host}" if error.host else error.process
         yield f"first  {where}: {error.cause}" if where else f"first  {error.cause}"
-    for action in page.actions:
-        yield f"next   {action.text}"
-        yield from (f"         {line}" for line in action.command.splitlines())
-    yield ""
-    rows = [check_row(vars(check)) for check in page.checks]
-    yield as_text(HEADINGS, rows, width).rstrip("\n") if rows else "nothing was checked"
+
+
+def _problems_and_changes(page: Page) -> Iterator[str]:
     for problem in page.problems:
         yield f"problem  {problem.name}: {problem.text}"
     if page.since_good:
         yield from ("", summary(page.since_good))
         yield from (f"  {line}" for line in changes(page.since_good))
-    yield from _error(page)
-    yield from _items(page)
-    for each in page.functional:
-        counts = ", ".join(f"{count} {name}" for name, count in each.summary.items() if count)
-        yield from ("", f"functional {each.type}: {counts}")
-        yield from (
-            f"  {result.outcome}  {result.id}: {result.error or ''}".rstrip(": ")
-            for result in each.results
-            if result.outcome == "failed"
-        )
-    yield from _night(page.timeline)
-    yield from ("", f"again  {page.again.splitlines()[-1]}")
 
 
 def _error(page: Page) -> Iterator[str]:
@@ -88,7 +99,7 @@ def _items(page: Page) -> Iterator[str]:
             yield f"  and {len(lost) - FLIPS_SHOWN} more; report.html has them side by side"
 
 
-def _night(timeline: Timeline) -> Iterator[str]:
+def _night(timeline: Timeline, width: int | None) -> Iterator[str]:
     """Draw the lanes as bars of text."""
     if not timeline.lanes or timeline.seconds <= 0:
         return
@@ -102,9 +113,11 @@ def _night(timeline: Timeline) -> Iterator[str]:
         return
     yield from ("", f"the night, {duration(timeline.seconds)}:")
     longest = max(len(name) for name, _ in named)
+    room = BAR_CHARS if width is None else width - longest - BESIDE_BAR_CHARS
+    chars = max(LEAST_BAR_CHARS, min(BAR_CHARS, room))
     for name, span in named:
-        first = min(int(BAR_CHARS * max(span.start_s, 0) / timeline.seconds), BAR_CHARS - 1)
-        cells = max(1, round(BAR_CHARS * span.seconds / timeline.seconds))
+        first = min(int(chars * max(span.start_s, 0) / timeline.seconds), chars - 1)
+        cells = max(1, round(chars * span.seconds / timeline.seconds))
         mark = {"startup": "=", "evaluation": "#"}.get(span.kind, "-")
-        bar = (" " * first + mark * min(cells, BAR_CHARS - first)).ljust(BAR_CHARS)
+        bar = (" " * first + mark * min(cells, chars - first)).ljust(chars)
         yield f"  {name.ljust(longest)}  |{bar}|  {duration(span.seconds)}  {span.outcome}".rstrip()

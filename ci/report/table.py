@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 GAP, NARROW_GAP = 2, 1
 # Wider than any cell: in a pipe nothing is folded.
 _UNBOUNDED = 1_000_000
+# An indent, and a label or a mark of a list, before a text.
+_BEFORE_TEXT = re.compile(r" *(?:[a-z]+ {2,}|[→-] )?")
+_COMMAND = re.compile("`[^`]*`")
+_NO_SPACE = "\0"
 
 
 def rich_table(
@@ -93,6 +99,35 @@ def as_text(
     )
     console.print(rich_table(headings, rows, width=console.width))
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+def fold(text: str, width: int | None) -> str:
+    """Fold the lines of a text that are wider than a terminal, at words; a command stays whole.
+
+    Args:
+        text: lines, each perhaps with an indent and a label, such as `note   `, below whose text
+            it goes on.
+        width: of the terminal; None for full width.
+    """
+    if width is None:
+        return text
+    lines = text.split("\n")
+    return "\n".join(_folded(line, width) if cell_len(line) > width else line for line in lines)
+
+
+def _folded(line: str, width: int) -> str:
+    begin = _BEFORE_TEXT.match(line)
+    indent = " " * len(begin[0]) if begin else ""
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_SPACE), line)
+    return textwrap.fill(
+        whole,
+        width,
+        subsequent_indent=indent if len(indent) < width // 2 else "",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    ).replace(_NO_SPACE, " ")
 
 
 def width_of(stream: TextIO) -> int | None:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from ci.documents.counted import counted
 from ci.report.style.colours import variables
 from ci.report.style.outcomes import SYMBOLS, WORDS, tone_of
-from ci.report.style.texts import shown
+from ci.report.style.texts import hours, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,8 @@ def html_environment(folder: Path) -> Environment:
     """Make the environment of a folder's templates, which may import `parts.html.j2`.
 
     Its filters are `shown`, which cleans a foreign text, `counted`, which writes a number of
-    things, and `tone` of an outcome; its globals are `symbols` and `words` of outcomes.
+    things, `hours`, which writes a number of hours, and `tone` of an outcome; its globals are
+    `symbols` and `words` of outcomes.
 
     Args:
         folder: of the templates.
@@ -44,7 +45,7 @@ def html_environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"counted": counted, "shown": shown, "tone": tone_of}
+    environment.filters |= {"counted": counted, "shown": shown, "tone": tone_of, "hours": hours}
     environment.globals |= {"symbols": SYMBOLS, "words": WORDS}
     return environment
 

@@ -31,3 +31,12 @@ def shown(text: str, most: int = MAX_CHARS) -> str:
 def _own_secrets() -> frozenset[str]:
     """Return the secrets of this process's environment; records have hidden those of the nights."""
     return secrets_of(os.environ)
+
+
+def hours(number: float) -> str:
+    """Write a number of hours: `0`, `6 min`, `3.4 h`, `120 h`."""
+    if number <= 0:
+        return "0"
+    if number < 1:
+        return f"{max(1, round(60 * number))} min"
+    return f"{number:.1f} h" if number < 100 else f"{number:.0f} h"  # noqa: PLR2004

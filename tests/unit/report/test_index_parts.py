@@ -14,6 +14,7 @@ from ci.report.pages.grid import NIGHTS, WEEKS, grid_of, monday_of
 from ci.report.pages.names import DETAILS
 from ci.report.pages.needs import apart, headline, in_need, states_of
 from ci.report.pages.standing import Standing, unstable
+from ci.report.style.texts import hours
 
 
 def night(day=1, outcome="pass", case="c", **changes):
@@ -223,3 +224,11 @@ def test_a_slug_is_a_file_name_of_its_own(case):
 
 def test_slugs_differ_where_file_systems_ignore_case():
     assert slug_of("A").lower() != slug_of("a").lower()
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0"), (0.001, "1 min"), (0.1, "6 min"), (1, "1.0 h"), (99.94, "99.9 h"), (8766, "8766 h")],
+)
+def test_few_hours_are_no_zero(number, expected):
+    assert hours(number) == expected

@@ -8,7 +8,7 @@ import pty
 
 import pytest
 
-from ci.report.table import as_text, width_of
+from ci.report.table import as_text, fold, width_of
 
 HEADINGS = ("host", "run", "owner", "process", "state", "since", "pid")
 LONG = "cannot be asked: no route to host; " * 20
@@ -84,3 +84,19 @@ def test_the_width_is_that_of_a_terminal(terminal, monkeypatch):
 def test_headings_are_as_plain_as_cells():
     headings = ("acc[tp=1] accuracy", "a[/b]", "c\x1b]0;x\x07\nd")
     assert as_text(headings, [("1", "2", "3")]).splitlines()[0] == "acc[tp=1] accuracy  a[/b]  c d"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("a word and another word", 16, "a word and\nanother word"),
+        ("note   a word and another", 18, "note   a word and\n       another"),
+        ("  → one two three four", 16, "  → one two\n    three four"),
+        ("end it with `inv down --run X` now", 18, "end it with\n`inv down --run X`\nnow"),
+        ("averyverylongwordalone is", 16, "averyverylongwordalone\nis"),
+        ("short\n\nlines stay", 16, "short\n\nlines stay"),
+    ],
+)
+def test_a_text_is_folded_at_words_and_a_command_stays_whole(text, width, expected):
+    assert fold(text, width) == expected
+    assert fold(text, None) == text
