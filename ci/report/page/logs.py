@@ -77,7 +77,9 @@ def _of_cause(run: Run, hide: Callable[[str], str]) -> FirstError | None:
     if cause is None or not cause.tail:
         return None
     process = cause.process or ""
+    named = re.match(rf"{re.escape(process)} on (\S+): ", cause.message) if process else None
     host = {each.name: each.host for each in run.processes}.get(process, "")
+    host = host or (named[1] if named else "")
     return FirstError(
         process=process,
         host=host,

@@ -51,6 +51,12 @@ def test_a_night_that_runs_has_no_empty_picture(tmp_path):
     assert "the night, " not in text
 
 
+def test_a_place_is_said_once_also_of_a_process_that_is_not_in_the_record(tmp_path):
+    cause = {"kind": "infrastructure", "message": f"{PLACE}: exited with 1"}
+    cause |= {"process": "server-0", "tail": ["Killed"]}
+    assert f"first  {PLACE}: exited with 1\n" in text_of(tmp_path, outcome="unknown", cause=cause)
+
+
 def test_a_place_is_said_once_and_each_bar_has_its_name(tmp_path):
     cause = {"kind": "infrastructure", "message": f"{PLACE}: exited with 1"}
     text = text_of(
