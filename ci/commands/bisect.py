@@ -94,7 +94,10 @@ def _folder_of(runs: Path, name: str) -> Path:
         raise UserError(f"--resume: {several(name, [each.name for each in begun])}")
     known = [each.name for each in begun_with(runs, "", BISECTION)]
     newest = ", ".join(reversed(known[-NEWEST:])) or "none"
-    raise UserError(f"--resume {name}: no bisection is named so; the newest in {runs}: {newest}")
+    raise UserError(
+        f"--resume {name}: no bisection is named so; it "
+        f"takes the folder of a bisection, runs/ID, or its id; the newest in {runs}: {newest}"
+    )
 
 
 def _settings(given: Bisect, state: State) -> tuple[str, ...]:
