@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from ci.judge.bisection import Standing
 
 
-# Bisections that are named where none is meant.
-NEWEST = 5
-
-
 def bisect(given: Bisect) -> ExitCode:
     """Search the first bad point, night by night.
 
@@ -82,7 +78,7 @@ def _folder_of(runs: Path, name: str) -> Path:
     """Return the folder of the search that an operator names: by folder, id or its beginning.
 
     Raises:
-        UserError: there is none, or several begin so.
+        UserError: several begin so.
     """
     for folder in (Path(name), runs / name):
         if (folder / BISECTION).is_file():
@@ -92,12 +88,7 @@ def _folder_of(runs: Path, name: str) -> Path:
         return begun[0]
     if begun:
         raise UserError(f"--resume: {several(name, [each.name for each in begun])}")
-    known = [each.name for each in begun_with(runs, "", BISECTION)]
-    newest = ", ".join(reversed(known[-NEWEST:])) or "none"
-    raise UserError(
-        f"--resume {name}: no bisection is named so; it "
-        f"takes the folder of a bisection, runs/ID, or its id; the newest in {runs}: {newest}"
-    )
+    return Path(name) if len(Path(name).parts) > 1 else runs / name  # reading it says what is wrong
 
 
 def _settings(given: Bisect, state: State) -> tuple[str, ...]:
