@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci.commands.streams import for_readers
 from ci.errors import ExitCode
+from ci.report.fold import folded
 from ci.report.table import as_text, fold, width_of
 from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_suite
 from ci.suite_run.process import NightProcess
