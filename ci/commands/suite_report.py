@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ci.commands.streams import for_readers
 from ci.errors import ExitCode
-from ci.report.fold import folded
 from ci.report.table import as_text, fold, width_of
 from ci.suite_run.folder import SuiteFolder, is_running, named_suite_run, read_suite
 from ci.suite_run.process import NightProcess
@@ -33,7 +32,7 @@ def report(given: SuiteReport) -> ExitCode:
     warnings: list[str] = []
     folder = SuiteFolder(path, warnings.append)
     text = for_readers(write_suite_reports(folder, read_suite(path), path.parent))
-    sys.stdout.write(folded(text, width_of(sys.stdout)))
+    sys.stdout.write(fold(text, width_of(sys.stdout)))
     for warning in warnings:
         print(warning, file=sys.stderr)
     for name in ("report.md", "junit.xml", "suite-report.json"):

@@ -21,9 +21,8 @@ from ci.paths import absolute
 from ci.record.disk import make_folder
 from ci.record.secrets import hide_in_argv
 from ci.record.start import run_id
-from ci.report.fold import folded
 from ci.report.pages.refresh import refresh_index
-from ci.report.table import width_of
+from ci.report.table import fold, width_of
 from ci.run.slurm_job import surrounding_job
 from ci.suite.next_orders import Begin
 from ci.suite.progress import local_text
@@ -140,7 +139,7 @@ def _run(state: SuiteRun, prepared: Prepared, runs: Path, path: Path) -> ExitCod
         for note in tell(done, wanted, runs, prepared.selected.suite.file) if wanted else ():
             view.line("notify", note)
     report = f"report {path / 'report.md'}\n"
-    sys.stdout.write(folded(for_readers(text + report), width_of(sys.stdout)))
+    sys.stdout.write(fold(for_readers(text + report), width_of(sys.stdout)))
     return ExitCode(done.exit_code or 0)
 
 

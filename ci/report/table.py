@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,9 +22,11 @@ GAP, NARROW_GAP = 2, 1
 # Wider than any cell: in a pipe nothing is folded.
 _UNBOUNDED = 1_000_000
 # An indent, and a label or a mark of a list, before a text.
-_BEFORE_TEXT = re.compile(r" *(?:[a-z]+ {2,}|[→-] )?")
-_COMMAND = re.compile("`[^`]*`")
-_NO_SPACE = "\0"
+_BEFORE_TEXT = re.compile(r" *(?:[a-z]+ {2,}|[a-z]{6} |[→-] )?")
+# On a narrower terminal no line is folded.
+_NARROWEST = 15
+# A command in backticks is one word.
+_WORD = re.compile(r"\s*(?:`[^`]*`|\S)+")
 
 
 def rich_table(
@@ -109,7 +110,7 @@ def fold(text: str, width: int | None) -> str:
             it goes on.
         width: of the terminal; None for full width.
     """
-    if width is None:
+    if width is None or width < _NARROWEST:
         return text
     lines = text.split("\n")
     return "\n".join(_folded(line, width) if cell_len(line) > width else line for line in lines)
@@ -117,17 +118,16 @@ def fold(text: str, width: int | None) -> str:
 
 def _folded(line: str, width: int) -> str:
     begin = _BEFORE_TEXT.match(line)
-    indent = " " * len(begin[0]) if begin else ""
-    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_SPACE), line)
-    return textwrap.fill(
-        whole,
-        width,
-        subsequent_indent=indent if len(indent) < width // 2 else "",
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-        replace_whitespace=False,
-    ).replace(_NO_SPACE, " ")
+    indent = " " * len(begin[0]) if begin and len(begin[0]) < width // 2 else ""
+    parts = [""]
+    for word in _WORD.findall(line):
+        further = indent + word.lstrip()
+        # A path that is longer than a line stays behind the word before it.
+        if parts[-1].strip() and cell_len(parts[-1] + word) > width >= cell_len(further):
+            parts.append(further)
+        else:
+            parts[-1] += word
+    return "\n".join(parts)
 
 
 def width_of(stream: TextIO) -> int | None:

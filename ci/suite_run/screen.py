@@ -8,7 +8,6 @@ from typing import IO, TYPE_CHECKING, Protocol, TextIO, cast
 
 from ci.connect.printed import one_line, without_workflow_commands
 from ci.record.secrets import hide_in_text
-from ci.report.fold import folded
 from ci.report.screen import SafeStream
 from ci.suite_run.rows import HEADINGS
 
@@ -103,8 +102,10 @@ class LiveSuite:
         """See `SuiteView`."""
         from rich.text import Text  # noqa: PLC0415
 
+        from ci.report.table import fold  # noqa: PLC0415
+
         style = _WORST_FIRST.get(word, "dim" if word == "note" else "")
-        line = folded(f"{word:<6} {hide_in_text(one_line(text))}", self._console.size.width)
+        line = fold(f"{word:<6} {hide_in_text(one_line(text))}", self._console.size.width)
         self._console.print(Text(line, style))
 
     def warn(self, text: str) -> None:

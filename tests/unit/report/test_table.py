@@ -100,3 +100,29 @@ def test_headings_are_as_plain_as_cells():
 def test_a_text_is_folded_at_words_and_a_command_stays_whole(text, width, expected):
     assert fold(text, width) == expected
     assert fold(text, None) == text
+
+
+SUITE_LINE = "first  host lab-4 takes no nights: 10.213.0.5 port 22: no answer within 5 s"
+FOLDED_LINES = """\
+first  host lab-4 takes no nights:
+       10.213.0.5 port 22: no answer
+       within 5 s
+report /a/path/that/is/longer/than/the/terminal.md
+       and more
+       of it
+"""
+
+
+@pytest.mark.parametrize("width", [None, 5, 400])
+def test_full_lines(width):
+    assert fold(f"{SUITE_LINE}\n\nnext\n", width) == f"{SUITE_LINE}\n\nnext\n"
+
+
+def test_words_stay_whole_and_further_lines_are_indented():
+    more = "report /a/path/that/is/longer/than/the/terminal.md and more\n       of it\n"
+    assert fold(f"{SUITE_LINE}\n{more}", 38) == FOLDED_LINES
+
+
+def test_no_word_of_wide_characters_passes_the_edge():
+    text = fold("first  主机 失去 连接 主机 失去 连接 主机 失去 连接", 24)
+    assert text == "first  主机 失去 连接\n       主机 失去 连接\n       主机 失去 连接"
