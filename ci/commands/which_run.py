@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ci.errors import UserError
+from ci.history.folders import state_of
 from ci.history.named import named_folder, newest_first
 from ci.history.select import LAST
-from ci.record.controller import liveness
 from ci.record.stored import read_run
 
 if TYPE_CHECKING:
@@ -62,17 +62,7 @@ def _last_night(runs: Path, *, ended: bool) -> Stored:
 
 def _goes_on(run: Run) -> str:
     """Say that a run has no outcome yet, and what to do."""
-    state = liveness(run)
-    if state == "abandoned":
-        return (
-            f"{run.id} has no outcome, because its controller died: complete its record with "
-            f"`inv down --run {run.id}`, then give the command again"
-        )
-    where = f", or its controller died, on {run.controller.host}" if state == "elsewhere" else ""
-    return (
-        f"{run.id} still runs{where}: `inv status` lists what runs, and `inv show {run.id}` how "
-        "far it is; give the command again when it has ended"
-    )
+    return f"{run.id}: {state_of(run)}; give the command again when it has an outcome"
 
 
 def _readable(folders: Iterator[Path]) -> Iterator[Stored]:

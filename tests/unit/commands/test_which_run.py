@@ -81,9 +81,9 @@ def controller(**changes):
 @pytest.mark.parametrize(
     ("of", "message"),
     [
-        ({}, "local-0006 still runs: `inv status` lists what runs, and `inv show "),
-        ({"host": "elsewhere"}, "still runs, or its controller died, on elsewhere: `inv status`"),
-        ({"start_ticks": 1}, "its controller died: complete its record with `inv down --run "),
+        ({}, "local-0006: runs now; `inv status` shows it; give the command again when"),
+        ({"host": "elsewhere"}, "has not ended, and its controller is on elsewhere; `inv status`"),
+        ({"start_ticks": 1}, "its controller has died; `inv down --run "),
     ],
 )
 @pytest.mark.parametrize("name", ["20260107", ""])
