@@ -12,8 +12,8 @@ from ci.commands import baseline
 from ci.commands.compare import compare
 from ci.commands.history_flags import Compare, Show
 from ci.commands.hosts_quarantine import quarantine, release_hosts
-from ci.commands.metrics import push, textfile
-from ci.commands.metrics_flags import Push, Textfile
+from ci.commands.metrics import textfile
+from ci.commands.metrics_flags import Textfile
 from ci.commands.suite_flags import Quarantine, Release
 from ci.errors import ExitCode, UserError
 
@@ -31,21 +31,12 @@ def test_the_command_that_ends_a_quarantine_does_so(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out == "npu3 takes nights again\n"
 
 
-@pytest.mark.parametrize(
-    ("metrics", "message"),
-    [
-        ((push, Push), "no gateway is known; set PROM_PUSHGATEWAY_URL, or give --gateway-url"),
-        ((textfile, Textfile), "--directory is missing; name node_exporter's folder, or set"),
-    ],
-)
-def test_metrics_without_a_place_to_go_are_a_mistake(tmp_path, monkeypatch, metrics, message):
-    command, flags = metrics
-    for name in ("PROM_PUSHGATEWAY_URL", "PROM_TEXTFILE_DIR"):
-        monkeypatch.delenv(name, raising=False)
+def test_text_files_without_a_folder_are_a_mistake(tmp_path, monkeypatch):
+    monkeypatch.delenv("PROM_TEXTFILE_DIR", raising=False)
     stored(tmp_path, run_of(0, run_type="daily"))
-    with pytest.raises(UserError, match=re.escape(message)):
-        command(flags(runs=str(tmp_path)))
-    assert command(flags(runs=str(tmp_path), dry_run=True)) is ExitCode.PASS
+    with pytest.raises(UserError, match="--directory is missing; name node_exporter's folder, or"):
+        textfile(Textfile(runs=str(tmp_path)))
+    assert textfile(Textfile(runs=str(tmp_path), dry_run=True)) is ExitCode.PASS
 
 
 CASE = """\
