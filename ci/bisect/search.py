@@ -15,9 +15,9 @@ from ci.bisect.told import progress
 from ci.documents.counted import counted
 from ci.errors import InfrastructureError, UserError
 from ci.judge.bisection import Figures, Outcomes, Wanted, standing
-from ci.judge.first_bad import Noise
 from ci.judge.flips import assumed, offset_of
 from ci.judge.metrics import kind_of, lower_is_better, unit_of
+from ci.judge.night_noise import Noise
 from ci.judge.odd_one import odd_one
 from ci.judge.scale import Scale
 from ci.record.disk import Folder

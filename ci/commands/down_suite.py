@@ -23,7 +23,7 @@ def down_suite(runs: Path, run: str, *, dry_run: bool) -> ExitCode | None:
         dry_run: only say what would be cancelled.
 
     Returns:
-        None if it is no run of a suite, or has no Slurm job.
+        None if no suite has this run, or the suite has no Slurm job.
 
     Raises:
         UserError: its controller runs.

@@ -24,12 +24,12 @@ def run_named(runs: Path, name: str, *, ended: bool = False) -> Stored:
     Args:
         runs: the folder of all runs.
         name: as for `named_folder`; empty or `last` for the last night. A run that was only
-            measured beside a night, or is a part of a bisection, is no night: it is taken only if
-            there is no other.
+            measured beside a night, or is a part of a bisection, is taken only if there is
+            nothing else.
         ended: a run that goes on is passed over as the last night, and refused if it is named.
 
     Raises:
-        UserError: there is no such run, several are meant, its record cannot be read, or it goes
+        UserError: no run has this name, several have, the record cannot be read, or the run goes
             on and must have ended.
     """
     if name in {"", LAST}:

@@ -272,7 +272,7 @@ def _items(
 def _folders(runs: Path) -> list[str]:
     with os.scandir(runs) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name != PAGES)
-    # A run of a suite is no night: its nights have folders of their own.
+    # The nights of a suite have folders of their own.
     return [name for name in names if not (runs / name / SUITE).is_file()]
 
 

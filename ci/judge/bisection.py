@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ci.judge.first_bad import Likelihoods, Noise, Posterior
+    from ci.judge.first_bad import Likelihoods, Posterior
+    from ci.judge.night_noise import Noise
 
 CERTAINTY = 0.95
 # No answer rests on one night of a point: that may be an accident.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ci.judge.bisection import Figures, Stage, Wanted, standing
-from ci.judge.first_bad import Noise
 from ci.judge.flips import assumed, offset_of
+from ci.judge.night_noise import Noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -42,7 +42,7 @@ class Served:
 
 
 def file_of(target: str) -> Served | None:
-    """Return the file that a request is for; None if there is no such file to read. Pure.
+    """Return the file that a request is for; None if none may be read. Pure.
 
     Args:
         target: of the request line, e.g. `/index.html`.
@@ -95,7 +95,7 @@ def opened_below(folder: int, parts: tuple[str, ...]) -> BinaryIO:
         parts: names of folders, and of the file.
 
     Raises:
-        OSError: a part is missing or a link, or it is no regular file.
+        OSError: a part is missing or a link, or no regular file.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     at = os.dup(folder)

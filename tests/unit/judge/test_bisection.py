@@ -6,7 +6,7 @@ import pytest
 
 from ci.judge.bisection import Figures, Outcomes, Stage, Wanted, standing
 from ci.judge.bisection_drawn import Drawn, draw, draw_one
-from ci.judge.first_bad import Noise
+from ci.judge.night_noise import Noise
 
 GOOD, BAD = (100.0, 100.2), (95.0, 95.1)
 NOISE = Noise(0.5, df=20)

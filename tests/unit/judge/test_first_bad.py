@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ci.judge.first_bad import Noise, of_figures, of_outcomes, posterior
+from ci.judge.first_bad import of_figures, of_outcomes, posterior
+from ci.judge.night_noise import Noise
 
 QUIET = Noise(0.5, df=20)
 

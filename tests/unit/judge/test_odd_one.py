@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ci.judge.bisection import Figures, Outcomes, Stage, Wanted
-from ci.judge.first_bad import Noise
+from ci.judge.night_noise import Noise
 from ci.judge.odd_one import odd_one
 
 GUESS = Noise(2.0, offset=1.0)
