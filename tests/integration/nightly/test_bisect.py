@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from answered import STAND_IN
+from captured_bench import MEASURED
 from hosts_here import until
 from night import INVOKE, PROJECT, inv
-from version_stand_ins import MEASURED, Versions
+from version_stand_ins import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

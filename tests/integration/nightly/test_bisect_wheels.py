@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from answered import STAND_IN, answers
+from captured_bench import CAPTURED, MEASURED
 from night import inv
-from version_stand_ins import CAPTURED, MEASURED
 
 if TYPE_CHECKING:
     from pathlib import Path

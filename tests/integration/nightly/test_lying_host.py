@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from night import PROJECT
+from captured_bench import CAPTURED, MEASURED
 
 from ci.record.again import judged_again, results_of
 from ci.record.stored import read_run
@@ -22,20 +22,7 @@ if TYPE_CHECKING:
 
     from night import Night
 
-CAPTURED = (
-    PROJECT / "tests" / "unit" / "captured" / "vllm_bench_performance" / "out" / "result.json"
-)
-MEASURED = {
-    "case_type": "performance",
-    "tool": "vllm_bench",
-    "model_path": str(PROJECT),  # the tool of this test reads no tokenizer
-    "dataset_path": "lamplighter/arithmetic",
-    "num_prompts": 4,
-    "max_out_len": 6,
-    "batch_size": 4,
-    "baseline": 0.001,
-    "threshold": 0.5,
-}
+LYING = {**MEASURED, "baseline": 0.001, "threshold": 0.5}
 # Leaves the captured result in the folder after --result-dir.
 VLLM = """\
 #!{python}
@@ -105,7 +92,7 @@ def play(begin: Callable[..., Night], tmp_path: Path) -> Iterator[Callable[..., 
         program("vllm", VLLM.format(python=python, captured=str(CAPTURED)))
         program("liar", LIAR.format(python=python, lie=lie))
         night = begin(
-            keys={"benchmarks": {"perf": MEASURED}},
+            keys={"benchmarks": {"perf": LYING}},
             invoke=(python, "-c", INV.format(python=str(bin_ / "liar"))),
             PATH=f"{bin_}:{os.environ['PATH']}",
         )

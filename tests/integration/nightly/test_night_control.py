@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from answered import STAND_IN
-from version_stand_ins import MEASURED, Versions
+from captured_bench import MEASURED
+from version_stand_ins import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

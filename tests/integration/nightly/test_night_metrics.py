@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from night import LIGHT_SERVER, PROJECT, inv
+from captured_bench import CAPTURED, MEASURED
+from night import LIGHT_SERVER, inv
 
 from ci.history.database import opened
 from ci.history.store import figures
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
 
     from night import Night
 
-CAPTURED = PROJECT / "tests/unit/captured/vllm_bench_performance/out/result.json"
-PERF = {
-    "case_type": "performance",
-    "tool": "vllm_bench",
-    "model_path": str(PROJECT),  # the tool of this test reads no tokenizer
-    "dataset_path": "lamplighter/arithmetic",
-    "num_prompts": 4,
-    "max_out_len": 6,
-    "batch_size": 4,
-    "goodput": {"ttft": 1},
-}
+PERF = {**MEASURED, "goodput": {"ttft": 1}}
 # Leaves a captured result.
 VLLM = """\
 #!{python}

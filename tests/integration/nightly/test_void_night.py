@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from night import PROJECT
+from captured_bench import CAPTURED, MEASURED
 
 from ci.judge.verdict import NO_BASELINE
 from ci.record.again import judged_again
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 
     from night import Night
 
-CAPTURED = (
-    PROJECT / "tests" / "unit" / "captured" / "vllm_bench_performance" / "out" / "result.json"
-)
-MEASURED = {
-    "case_type": "performance",
-    "tool": "vllm_bench",
-    "model_path": str(PROJECT),  # the tool of this test reads no tokenizer
-    "dataset_path": "lamplighter/arithmetic",
-    "num_prompts": 4,
-    "max_out_len": 6,
-    "batch_size": 4,
-}
 JUDGED = {**MEASURED, "baseline": 0.001, "threshold": 0.5}
 # Measures for as long as the foreign process uses so many seconds of CPU, and leaves the captured
 # result; first it kills the sampler, if it is told to.

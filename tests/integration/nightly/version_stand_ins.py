@@ -7,24 +7,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from answered import answers
+from captured_bench import CAPTURED
 
 from ci.catalog.environments import InstallTarget, load_versions, serving
 from ci.catalog.locks import lock_folders_of
-from ci.paths import CONFIGS, PROJECT
+from ci.paths import CONFIGS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CAPTURED = PROJECT / "tests/unit/captured/vllm_bench_performance/out/result.json"
-MEASURED = {
-    "case_type": "performance",
-    "tool": "vllm_bench",
-    "model_path": str(PROJECT),  # the tool of this test reads no tokenizer
-    "dataset_path": "lamplighter/arithmetic",
-    "num_prompts": 4,
-    "max_out_len": 6,
-    "batch_size": 4,
-}
 # In place of `vllm bench serve`: the captured result of 0.32.0, at the next of the given speeds.
 VLLM = """\
 #!{python}

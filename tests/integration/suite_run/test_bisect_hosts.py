@@ -7,21 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from night import PROJECT, inv
+from captured_bench import MEASURED
+from night import inv
 
 if TYPE_CHECKING:
     from conftest import SuiteStage
 
 BIN = Path(__file__).with_name("one_slow_host")
-MEASURED = {
-    "case_type": "performance",
-    "tool": "vllm_bench",
-    "model_path": str(PROJECT),  # the tool of this test reads no tokenizer
-    "dataset_path": "lamplighter/arithmetic",
-    "num_prompts": 4,
-    "max_out_len": 6,
-    "batch_size": 4,
-}
 
 
 @pytest.mark.long
